@@ -153,6 +153,15 @@ impl ModelSecrets {
         ];
         all.into_iter().filter_map(|(key, secret)| Some((key, secret.as_deref()?)))
     }
+
+    pub fn slot(&mut self, key: ModelKey) -> &mut Option<String> {
+        match key {
+            ModelKey::AnthropicApiKey => &mut self.anthropic_api_key,
+            ModelKey::ClaudeToken => &mut self.claude_token,
+            ModelKey::OpenaiApiKey => &mut self.openai_api_key,
+            ModelKey::CodexAuth => &mut self.codex_auth,
+        }
+    }
 }
 
 impl ModelKey {

@@ -80,7 +80,8 @@ mod tests {
     fn check(capability: &str, secret: Option<&str>, local: Option<&[LocalAgent]>) -> AgentCheck {
         let mut settings = Settings::default();
         settings.model_secrets.openai_api_key = secret.map(str::to_owned);
-        let project = Project { id: ProjectId::new("shop").unwrap(), name: "Shop".into(), settings, rev: 1 };
+        let project =
+            Project { id: ProjectId::new("shop").unwrap(), name: "Shop".into(), settings, deleted_number: 0, rev: 1 };
         let agent = Agent { capability: capability.into(), command: Vec::new(), model: None };
         check_agent(&project, &agent, &[], local, Timestamp::from_millis(0))
     }

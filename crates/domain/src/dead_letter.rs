@@ -39,7 +39,7 @@ impl Advice {
             Self::Drop => "drop",
             Self::Either => "either",
             Self::Redrive => "redrive",
-            Self::Look => "look",
+            Self::Look => "inspect",
         }
     }
 

@@ -28,7 +28,7 @@ vocabulary! {
     pub enum Reason: Verdict {
         Accepted { job: JobId } [Accepted] "accepted", "Created job {job}.", "Nothing to do.";
         HeldForJob { job: JobId } [Held] "held_for_job", "Job {job} is running; this review will be part of the next revision.", "Nothing to do.";
-        HeldUntil { ago: Span, time: Timestamp } [Held] "held_until", "The last revision started {ago} ago; this review will be part of the next one at {time}.", "Nothing to do.";
+        HeldUntil { #[serde(default, skip_serializing)] #[schemars(skip)] ago: Option<Span>, time: Timestamp } [Held] "held_until", "A pull request is revised at most once an hour; this review will be part of the next revision at {time}.", "Nothing to do.";
         HeldWithOthers { pr: String } [Held] "held_with_others", "Earlier reviews of {pr} wait; this one will be part of the same revision.", "Nothing to do.";
         Repeat { first: String } [Duplicate] "repeat", "This delivery was already handled: {first}.", "Nothing to do.";
         UnknownProject { project: ProjectId } [Refused] "unknown_project", "There is no project {project}.", "Check the project name in the ticket tool's call.";
@@ -48,10 +48,11 @@ vocabulary! {
         TicketInactive { ticket: TicketKey } [Refused] "ticket_inactive", "{ticket} is closed in the ticket tool.", "Reopen it.";
         PreviousJobNotCompleted { ticket: TicketKey, outcome: String } [Refused] "previous_job_not_completed", "The last job of {ticket} did not complete ({outcome}); there is nothing to revise.", "`pullyard jobs retry`.";
         DuplicateReview { job: JobId } [Duplicate] "duplicate_review", "This review already started job {job}.", "Nothing to do.";
-        RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or start it now: `pullyard revise {pr}`.";
+        RateLimited { pr: String, #[serde(default, skip_serializing)] #[schemars(skip)] ago: Option<Span>, time: Timestamp } [Refused] "rate_limited", "{pr} is revised at most once an hour; the next revision may start at {time}.", "Wait, or start it now: `pullyard revise {pr}`.";
         OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
         AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write access to {repo}, according to the forge.", "Grant write access; on Bitbucket, add them as a reviewer or use an administrator's token. Then repeat the request.";
         PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} could not confirm that {author} may start jobs.", "When {forge} responds again, replay the delivery with `pullyard deliveries replay`.";
+        UnknownCommand { pr: String } [Refused] "unknown_command", "A comment on {pr} is almost a command, so it starts nothing.", "Write `/pullyard revise` at the start of a new comment.";
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "If it was closed and the forge allows it, reopen it; otherwise create a new job: `pullyard jobs create`.";
         EventIgnored { event: String } [Ignored] "event_ignored", "Pullyard does not act on {event}.", "Nothing to do.";

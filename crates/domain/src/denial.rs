@@ -1,19 +1,19 @@
 //! The reasons for rejecting a user's request about a job, pull request, repository or integration.
 
 use crate::code::vocabulary;
-use crate::failure::Failure;
-use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::id::{HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey};
 use crate::job::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
 use crate::wait::Resolution;
 
 vocabulary! {
     /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, a ticket cannot be
-    /// edited, ordered, commented on or deleted, or a project, a repository or an integration cannot be deleted.
+    /// edited, ordered, commented on or deleted, or a project, a repository, an integration or a secret cannot be
+    /// deleted.
     pub enum Denial: Resolution {
-        AlreadyEnded { job: JobId, end: String } [Person] "too_late", "Too late: job {job} {end}.", "Nothing to do.";
+        AlreadyEnded { job: JobId, end: String } [Person] "too_late", "Job {job} has already {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a failed or cancelled job can be retried.", "Wait until it ends, or cancel it first.";
         NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a failed or cancelled job can be retried.", "Create a new job: `pullyard jobs create`.";
-        NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a ready or running job can be paused.", "Nothing to do, or cancel it.";
+        NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a ready or running job can be paused.", "Wait for its end, or cancel it.";
         AwaitsAnswer { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
         Cancelling { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then `pullyard jobs retry`.";
         TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} has the maximum of {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
@@ -32,6 +32,10 @@ vocabulary! {
         JobAtIntegration { job: JobId, forge: IntegrationId } [Itself] "job_at_integration", "Job {job} works at {forge} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
         RepositoriesOfProject { repos: String, project: ProjectId } [Person] "repositories_of_project", "Connected to {project}: {repos}.", "Delete each first: `pullyard repos delete OWNER/NAME --project {project}`.";
         HookOfProject { hook: String, project: ProjectId } [Person] "hook_of_project", "The hook {hook} receives events for {project}.", "Delete it first: `pullyard hooks delete {hook}`.";
+        SecretOfIntegration { secret: SecretName, forge: IntegrationId } [Person] "secret_of_integration", "The secret {secret} authenticates the integration {forge}.", "Delete it first: `pullyard integrations delete {forge}`.";
+        SecretOfHook { secret: SecretName, hook: HookName } [Person] "secret_of_hook", "The hook {hook} signs with the secret {secret}.", "Delete it first: `pullyard hooks delete {hook}`.";
+        SecretOfSetting { secret: SecretName, setting: String, project: ProjectId } [Person] "secret_of_setting", "The setting {setting} of {project} names the secret {secret}.", "Empty it first: `pullyard settings set {setting}=null --project {project}`.";
+        SecretOfLocalForge { secret: SecretName } [Person] "secret_of_local_forge", "The secret {secret} is made by Pullyard.", "Keep it: repositories of this machine need it.";
         JobOfProject { job: JobId, project: ProjectId } [Itself] "job_of_project", "Job {job} of {project} has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
     }
 }
@@ -80,10 +84,10 @@ fn status_phrase(status: JobStatus) -> String {
 }
 
 fn end_phrase(job: &Job) -> String {
-    match (job.status, &job.result, &job.failure) {
-        (JobStatus::Completed, Some(result), _) => format!("completed with pull request #{}", result.number),
-        (JobStatus::Failed, _, failure) => format!("failed (`{}`)", failure.as_ref().map_or("unknown", Failure::code)),
-        (status, ..) => format!("was {}", status.label().to_lowercase()),
+    match (job.status, &job.result) {
+        (JobStatus::Completed, Some(result)) => format!("completed with pull request #{}", result.number),
+        (JobStatus::Failed, ..) => "failed".to_owned(),
+        _ => "been cancelled".to_owned(),
     }
 }
 
@@ -97,9 +101,9 @@ mod tests {
     fn denial_names_the_end_of_the_job() {
         let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
         let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
-        assert_eq!(of(Denial::already_ended(&done)), "Too late: job 7F2K completed with pull request #231.");
+        assert_eq!(of(Denial::already_ended(&done)), "Job 7F2K has already completed with pull request #231.");
         let failed = finish(&active(JobStatus::Executing), End::Failed(crash_failure(), None));
-        assert_eq!(of(Denial::already_ended(&failed)), "Too late: job 7F2K failed (`runner_crashed`).");
+        assert_eq!(of(Denial::already_ended(&failed)), "Job 7F2K has already failed.");
         let only = "only a failed or cancelled job can be retried.";
         assert_eq!(of(Denial::not_retryable(&done)), format!("Job 7F2K completed with pull request #231; {only}"));
         let running = active(JobStatus::Executing);
@@ -135,6 +139,9 @@ mod tests {
         assert_eq!(go_on(&asks, &TransitionRefusal::StopRequested), Some("is_cancelled"));
         assert_eq!(go_on(&asks, &TransitionRefusal::TooManyInputs), Some("too_many_inputs"));
         assert_eq!(go_on(&asks, &TransitionRefusal::AlreadyDone), None, "a repeat");
-        assert!(Denial::already_ended(&cancelled).sentence().ends_with("was cancelled."), "names the cancel");
+        assert!(
+            Denial::already_ended(&cancelled).sentence().ends_with("has already been cancelled."),
+            "names the cancel"
+        );
     }
 }

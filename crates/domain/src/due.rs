@@ -45,13 +45,14 @@ pub fn job(job: &Job) -> Option<Due> {
         JobStatus::Ready => job.dispatch.due,
         JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {
             let run = job.run.as_ref()?;
-            let overdue = run.started.plus(Duration::from_secs(job.policy.wall_secs)).plus(OVERDUE_GRACE);
-            let died = run.died.as_ref().map(|died| died.at.plus(FINISH_GRACE));
-            let at = [died, job.stop_deadline()].into_iter().flatten().fold(overdue, Timestamp::min);
+            let end = run.died.as_ref().map_or_else(|| run.silent_at(), |died| died.at.plus(FINISH_GRACE));
+            let at = end.min(run.overdue_at(Duration::from_secs(job.policy.wall_secs)));
+            let at = job.stop_deadline().map_or(at, |stop| at.min(stop));
             job.push_until.map_or(at, |until| at.max(until))
         }
         // Without `waits` the job is due at once; otherwise it would never be swept.
         JobStatus::Pending => job.waits.as_ref().map_or(job.created, |waits| waits.next),
+        _ if job.may_have_orphaned_task() => job.orphan_stop_due()?,
         JobStatus::AwaitingInput | JobStatus::Paused => job.suspended_until()?,
         JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => return None,
     };

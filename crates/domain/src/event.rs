@@ -5,7 +5,9 @@ use crate::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use crate::ticket::Entry;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketEvent {
@@ -13,7 +15,8 @@ pub struct TicketEvent {
     pub project: ProjectId,
     /// The sender's id of the event. A repeat has the same id.
     pub event: EventId,
-    /// Time of the event by the ticket tool's clock. Only compared with other times of that clock.
+    /// Time of the event by the ticket tool's clock. Only compared with other times of that clock, except that a time
+    /// in the future is replaced: see [`TicketEvent::with_plausible_time`].
     pub occurred_at: Timestamp,
     pub actor: Option<String>,
     /// The earlier status according to the sender. Recorded, but not used for decisions.
@@ -26,7 +29,19 @@ pub struct TicketEvent {
     pub rank: Option<i64>,
 }
 
+/// Difference from a tool's clock that is no fault. The order of its events counts within it.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
+
 impl TicketEvent {
+    /// The event with the time at which it was first received, if its own time is further in the future. Otherwise all
+    /// later events with correct times would be stale until then. Other times come from one clock and stay.
+    pub fn with_plausible_time(&self, received_at: Timestamp) -> Cow<'_, Self> {
+        match self.source != Source::Board && self.occurred_at > received_at.plus(MAX_CLOCK_SKEW) {
+            true => Cow::Owned(Self { occurred_at: received_at, ..self.clone() }),
+            false => Cow::Borrowed(self),
+        }
+    }
+
     pub fn entry(&self) -> Entry {
         Entry { at: self.occurred_at, event: self.event.clone() }
     }
@@ -52,6 +67,22 @@ impl TicketText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{TRIGGER, event, time_at};
+
+    #[test]
+    fn time_in_the_future_becomes_the_time_of_receipt() {
+        let check = |source, secs, expected| {
+            let event = TicketEvent { source, ..event("e1", TRIGGER, secs) };
+            assert_eq!(event.with_plausible_time(time_at(1_000)).occurred_at, time_at(expected), "{secs}");
+        };
+        for unchanged in [0, 1_000, 1_060] {
+            check(Source::TicketTool, unchanged, unchanged);
+        }
+        check(Source::TicketTool, 1_061, 1_000);
+        check(Source::TicketTool, 8_200, 1_000);
+        // The board's time is ours, and must be later than the ticket's last event.
+        check(Source::Board, 8_200, 8_200);
+    }
 
     #[test]
     fn runner_labels_come_from_prefixed_labels() {

@@ -1,11 +1,17 @@
 //! Explains the state of a job in one plain sentence.
 
 use crate::fleet::Fleet;
-use crate::job::{Cancel, ContextFault, DispatchFault, Job, JobStatus, Placement};
+use crate::job::{
+    ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, SILENT_AFTER,
+};
 use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span, format_count};
 use crate::time::Timestamp;
 use crate::wait::Wait;
+use std::time::Duration;
+
+/// More than the longest time between two stored heartbeats of an attempt.
+const REPORT_SILENCE_AFTER: Duration = Duration::from_secs(45);
 
 const NO_ACTION: &str = "Nothing to do.";
 
@@ -30,6 +36,13 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
     if let (JobStatus::Paused, Some(pause)) = (job.status, &job.pause) {
         return Some(Wait::Paused { who: pause.by.clone(), ago: now.since(pause.at).into() });
     }
+    if is_silent(job, now) {
+        return None;
+    }
+    if let Some(wait) = job.run.as_ref().and_then(|run| run.forge_wait.as_ref()).filter(|_| job.status.is_active()) {
+        let (forge, ago) = (job.integration.clone(), now.since(wait.since).into());
+        return (job.want == DesiredState::Run).then(|| Wait::ForgeAway { forge, ago, reason: wait.reason.clone() });
+    }
     if job.status != JobStatus::Ready {
         return None;
     }
@@ -46,6 +59,7 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
             Wait::TaskStarting { time, ago: now.since(time).into() }
         }
         (Some(DispatchFault::Capacity { since }), _) => Wait::FargateCapacity { time: *since, next },
+        (Some(DispatchFault::MachineFull), _) => Wait::MachineFull { next },
         (Some(DispatchFault::Interrupted), _) => Wait::SpotInterrupted { next },
         (Some(DispatchFault::Throttled), _) => Wait::FargateThrottled { next },
         (Some(DispatchFault::Refused { reason } | DispatchFault::Died { reason }), _) => {
@@ -108,6 +122,13 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
                 None => (cancelled, nothing()),
             }
         }
+        (status, _) if is_silent(job, now) => {
+            let ago = age(job.run.as_ref().map_or(now, ActiveAttempt::last_heartbeat));
+            let limit = Span::from(SILENT_AFTER).render();
+            let (state, number) = (status.label(), job.attempt);
+            let help = "Wait; the setting `offline` decides whether the job is queued again or fails.";
+            (format!("Attempt {number} ({state}) has been silent for {ago}; after {limit} it is stopped."), help.into())
+        }
         (status, _) => {
             let started = age(job.run.as_ref().map_or(now, |run| run.started));
             let activity = match status {
@@ -120,6 +141,10 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             (format!("{activity} (attempt {}, started {started} ago).", job.attempt), nothing())
         }
     }
+}
+
+fn is_silent(job: &Job, now: Timestamp) -> bool {
+    job.run.as_ref().is_some_and(|run| job.status.is_active() && run.silence(now) >= REPORT_SILENCE_AFTER)
 }
 
 /// A note on an ended job with a lost push. `None` if the job has not ended or no push was lost.

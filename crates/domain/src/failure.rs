@@ -2,7 +2,7 @@
 
 use crate::code::{coded_enum, vocabulary};
 use crate::id::{IntegrationId, RepositoryName};
-use crate::text::{Quoted, Rounds, Span, Until};
+use crate::text::{Cause, Quoted, Rounds, Span, Until};
 use serde::{Deserialize, Serialize};
 
 coded_enum! {
@@ -25,6 +25,23 @@ coded_enum! {
     }
 }
 
+impl FailureClass {
+    /// The label, unless the sentence of the failure already names the class.
+    pub fn label_beside(self, sentence: &str) -> Option<&'static str> {
+        let word = match self {
+            Self::Limit => "limit",
+            Self::Infra => "runner",
+            Self::Repo => "repository",
+            Self::Runner => "runner",
+            Self::Key => "key",
+            Self::Provider => "provider",
+            Self::Agent => "agent",
+            Self::Checks => "check",
+        };
+        (!sentence.to_lowercase().contains(word)).then(|| self.label())
+    }
+}
+
 vocabulary! {
     pub enum Failure: FailureClass {
         TimeLimit { limit: Span } [Limit] "time_limit", "The job reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
@@ -32,22 +49,24 @@ vocabulary! {
         CostLimit { spent: String, limit: String } [Limit] "cost_limit", "The job spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd` with `pullyard settings set`; then `pullyard jobs retry`.";
         TurnLimit { limit: u64 } [Limit] "turn_limit", "The agent used all {limit} turns.", "Raise `limits.turns` with `pullyard settings set`; then `pullyard jobs retry`.";
         RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} during the job.", "Check the machine and `pullyard runners`; then `pullyard jobs retry`.";
+        AttemptSilent { ago: Span } [Infra] "attempt_silent", "The attempt was silent for {ago} and was stopped.", "Check the memory and the network of its machine, and the log of its task or runner; then `pullyard jobs retry`.";
         RunnerRemoved { runner: String, reason: String } [Infra] "runner_removed", "Runner {runner} is no longer allowed: {reason}.", "`pullyard jobs retry`; another runner takes it.";
-        TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "Run `pullyard doctor`; then `pullyard jobs retry`.";
-        TaskStopped { reason: String } [Infra] "task_stopped", "AWS stopped the container: {reason}.", "`pullyard jobs retry`.";
+        TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The job did not start within {limit}: {reason}.", "Run `pullyard doctor`; then `pullyard jobs retry`.";
+        TaskStopped { reason: String } [Infra] "task_stopped", "The job's task was stopped: {reason}.", "`pullyard jobs retry`.";
         SpotInterrupted {} [Infra] "spot_interrupted", "AWS reclaimed the job's Spot capacity.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
         RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner failed with {exit}.", "Read the runner's log; then `pullyard jobs retry`.";
         SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} does not exist, or the token has no access to it.", "Check the name, and the token with `pullyard repos test {repo}`.";
         SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard repos test {repo}`.";
-        SourceUnreachable { repo: RepositoryName, reason: String } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";
-        BaseBranchMissing { repo: RepositoryName, branch: String } [Repo] "base_branch_missing", "{repo} has no branch `{branch}`.", "Correct the branch of the repository; `pullyard repos` shows it.";
+        SourceUnreachable { repo: RepositoryName, reason: Cause } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";
+        BaseBranchMissing { repo: RepositoryName, branch: String } [Repo] "base_branch_missing", "{repo} has no branch `{branch}`.", "If the default branch was renamed, wait 5 min until `pullyard repos` shows its new name. Then `pullyard jobs retry`.";
         SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` failed with {exit}.", "Read its output with `pullyard jobs artifacts`; correct the command; then `pullyard jobs retry`.";
         CommandNotAllowed { command: String } [Repo] "command_not_allowed", "`{command}` is not on the list of allowed commands.", "Use an allowed one, or `pullyard settings set command_policy=unrestricted`; then `pullyard jobs retry`.";
         IsolationMissing { runner: String } [Runner] "isolation_missing", "{runner} has no isolation, which this job needs because it writes.", "Start the runner with `--isolation auto`, which runs agents in a sandbox.";
         SandboxFailed { reason: String } [Runner] "sandbox_failed", "The sandbox did not start: {reason}.", "Run `pullyard-runner check` on the runner's machine; then `pullyard jobs retry`.";
         WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Fix the cause: the runner's disk, permissions or programs, or files left in the folder; then `pullyard jobs retry`.";
+        DiskLimit { reason: String } [Runner] "disk_limit", "The job would fill the runner's disk: {reason}.", "Free the disk, raise `PULLYARD_DISK_LIMIT` on the runner, or state in the ticket what must not be written; then `pullyard jobs retry`.";
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner} or can't be started.", "Install it and run `pullyard-runner check`; then `pullyard jobs retry`.";
-        AgentScriptMissing { agent: String } [Repo] "agent_script_missing", "The repository has no executable file `{agent}`.", "Commit it with `git add --chmod=+x`, or correct the command with `pullyard repos add`; then `pullyard jobs retry`.";
+        AgentScriptMissing { agent: String, #[serde(default, skip_serializing_if = "Quoted::is_none")] reason: Quoted } [Repo] "agent_script_missing", "The repository has no executable file `{agent}`{reason}.", "Run `chmod +x` and commit it, or correct the command with `pullyard repos add`; then `pullyard jobs retry`.";
         AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
         ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model is not available: {reason}.", "Set it with `pullyard secrets set`, or remove it from `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
         AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; then `pullyard jobs retry`.";
@@ -58,7 +77,8 @@ vocabulary! {
         ModelUnavailable { model: String } [Key] "model_unavailable", "The model `{model}` does not exist or is not allowed for this key.", "Choose another model.";
         ContextTooLong {} [Agent] "context_too_long", "The work no longer fits the model's context.", "Split the ticket.";
         PermissionDenied { tool: String } [Agent] "permission_denied", "The agent was not allowed to use `{tool}` and could not finish.", "Allow the tool, or change the role.";
-        NoChanges {} [Agent] "no_changes", "The agent finished without changing a file.", "Read its last message with `pullyard jobs logs`; make the ticket more specific.";
+        PathsTooLong { path: String } [Agent] "paths_too_long", "The agent left a path that is too long for git: `{path}`.", "State in the ticket that folders must not be nested so deeply; then `pullyard jobs retry`.";
+        NoChanges { #[serde(default, skip_serializing_if = "Quoted::is_none")] left_out: Quoted } [Agent] "no_changes", "The agent finished without changing a file{left_out}.", "Read its last message with `pullyard jobs logs`; make the ticket, or the review, more specific.";
         SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; state in the ticket that keys don't belong in files, then `pullyard jobs retry`.";
         ProtectedContent { path: String, by: String } [Repo] "protected_content", "`{path}` is protected by {by}, and the work would store its plain content in git; nothing was pushed.", "State in the ticket that such files must not change, or change them yourself; then `pullyard jobs retry`.";
         AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last message with `pullyard jobs logs`.";
@@ -66,15 +86,16 @@ vocabulary! {
         TreeChanged { paths: String } [Checks] "tree_changed", "A step that must not change files changed {paths}; nothing was pushed.", "Write to ignored folders or to `TMPDIR` there, or set `checks.read_only=false` with `pullyard settings set`; then `pullyard jobs retry`.";
         ChecksFailed { command: String, exit: String, rounds: Rounds } [Checks] "checks_failed", "Check `{command}` failed with {exit}, {rounds}.", "Read its output with `pullyard jobs checks`; then `pullyard jobs retry`.";
         ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise `checks.limit_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
-        PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If the branch has new commits, `pullyard jobs retry` starts from the new head.";
+        PushRejected { forge: String, reason: Cause } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "Correct the cause; then `pullyard jobs retry` publishes the same work, or edit the ticket first, and the agent continues.";
+        ForgeUnavailable { forge: String, limit: Span, reason: Cause } [Infra] "forge_unavailable", "{forge} did not accept the finished work for {limit}: {reason}.", "When the forge works again, `pullyard jobs retry` publishes the work without an agent.";
         BranchTaken { branch: String } [Repo] "branch_taken", "`{branch}` already exists with someone else's work.", "Rename or delete that branch; then `pullyard jobs retry`.";
         BranchProtected { branch: String, #[serde(default, skip_serializing_if = "Quoted::is_none")] reason: Quoted } [Repo] "branch_protected", "`{branch}` is protected against this account{reason}.", "Change the rule or the branch prefix; if it requires signed commits, set `commits.signing_secret`; then `pullyard jobs retry`.";
         PermissionMissing { forge: String, repo: RepositoryName, what: String } [Repo] "permission_missing", "{forge} does not permit this account to {what} in {repo}.", "`pullyard repos test` shows what to grant; then `pullyard jobs retry`.";
         SigningFailed { reason: String } [Repo] "signing_failed", "The commit could not be signed: {reason}.", "Test the key of `commits.signing_secret`; runners need ssh-keygen (OpenSSH 8.2); then `pullyard jobs retry`.";
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted during the job.", "`pullyard jobs retry` creates a new one.";
         PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} before the work started.", "If it was closed, reopen it and request the change again. If it was merged, create a new job: `pullyard jobs create`.";
-        PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "Open it by hand from the branch, or use `pullyard jobs retry`, which creates a new branch.";
-        DraftRefused { forge: String, reason: String } [Repo] "draft_refused", "Checks failed, and {forge} refused a draft pull request: {reason}.", "Drafts in private repositories need a paid plan; else set `checks.failed=fail`. Open it by hand from the branch, or `pullyard jobs retry`.";
+        PullRequestRefused { forge: String, reason: Cause } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "Open it by hand from the branch, or use `pullyard jobs retry`, which opens it without an agent.";
+        DraftRefused { forge: String, reason: Cause } [Repo] "draft_refused", "Checks failed, and {forge} refused a draft pull request: {reason}.", "Drafts in private repositories need a paid plan; else set `checks.failed=fail`. Open it by hand from the branch, or `pullyard jobs retry`.";
         Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` starts from the new head.";
         LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was discarded.", "Nothing to do.";
         ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "`pullyard jobs retry` reads it again.";

@@ -7,6 +7,7 @@ use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
 use crate::facts::{Facts, RepositoryFact};
 use crate::failure::Failure;
+use crate::forge::ForgeKind;
 use crate::hook::{Webhook, WebhookScope};
 use crate::id::{
     ClaimId, EventId, FinishId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId,
@@ -16,10 +17,11 @@ use crate::job::{
     AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, RevisionPlan, SuspendReport, Suspension,
     plan_for_ticket, plan_revision,
 };
-use crate::project::{ForgeKind, Project, Repository, Settings};
+use crate::project::{Project, Repository, Settings};
 use crate::pull_request::PullRequest;
 use crate::pull_request_id::PullRequestId;
 use crate::runner::{Runner, RunnerRegistration, Slot};
+use crate::sweep::{JobStep, Watch, next_step};
 use crate::ticket::{Entry, Ticket};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
@@ -70,7 +72,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn project() -> Project {
-    Project { id: project_id(), name: "Acme".into(), settings: settings(), rev: 1 }
+    Project { id: project_id(), name: "Acme".into(), settings: settings(), deleted_number: 0, rev: 1 }
 }
 
 pub(crate) fn repository() -> Repository {
@@ -203,9 +205,26 @@ pub(crate) fn advance_to(job: &Job, status: JobStatus) -> Job {
         if job.status == status {
             break;
         }
+        if phase == JobStatus::Preparing {
+            job = heartbeat_at(&job, 150);
+        }
         job = job.advance(&fence(&job, 1, "c1"), phase, time_at(200)).unwrap();
     }
     assert_eq!(job.status, status, "only active statuses can be reached");
+    job
+}
+
+/// The step of a sweeper that has always run.
+pub(crate) fn step_at(job: &Job, now: Timestamp) -> JobStep {
+    next_step(job, Watch { since: time_at(0), runner: None }, now)
+}
+
+/// The job with its newest heartbeat at `secs`.
+pub(crate) fn heartbeat_at(job: &Job, secs: u64) -> Job {
+    let mut job = job.clone();
+    if let Some(run) = &mut job.run {
+        run.heartbeat = Some(time_at(secs));
+    }
     job
 }
 
@@ -253,7 +272,7 @@ pub(crate) fn result() -> JobResult {
 }
 
 pub(crate) fn no_changes_failure() -> Failure {
-    Failure::NoChanges {}
+    Failure::NoChanges { left_out: crate::text::Quoted(None) }
 }
 
 pub(crate) fn crash_failure() -> Failure {

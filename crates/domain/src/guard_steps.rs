@@ -92,6 +92,7 @@ fn title(guard: &str) -> &'static str {
         "own_review" => "Pullyard did not write the review itself",
         "pull_request_closed" => "The pull request is open",
         "author_not_permitted" => "The author may start jobs",
+        "unknown_command" => "A comment is a known command",
         "retrigger_disabled" => "Revising on review is on",
         "no_linked_ticket" => "The pull request is linked to a ticket",
         "ticket_inactive" => "The ticket is open",

@@ -3,73 +3,38 @@
 pub mod poll_progress;
 
 use crate::decision::Reason;
+use crate::forge::ForgeKind;
 use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use crate::project::{ForgeKind, Repository};
+use crate::project::Repository;
 use crate::time::Timestamp;
 use poll_progress::PollProgress;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-pub fn subscribed_events(kind: ForgeKind) -> &'static [&'static str] {
-    match kind {
-        ForgeKind::GitHub => &["issue_comment", "pull_request", "pull_request_review", "repository"],
-        ForgeKind::Bitbucket => &[
-            "pullrequest:changes_request_created",
-            "pullrequest:changes_request_removed",
-            "pullrequest:comment_created",
-            "pullrequest:fulfilled",
-            "pullrequest:push",
-            "pullrequest:rejected",
-            "repo:deleted",
-            "repo:transfer",
-            "repo:updated",
-        ],
-    }
-}
-
-/// Longest webhook secret at this kind of forge; `None` if every stored secret fits. Units: characters.
-pub fn max_secret_chars(kind: ForgeKind) -> Option<usize> {
-    match kind {
-        ForgeKind::GitHub => None,
-        ForgeKind::Bitbucket => Some(128),
-    }
-}
-
 pub fn secret_fault(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
-    let limit = max_secret_chars(kind)?;
+    let limit = kind.spec().hook.max_secret_chars;
     (value.chars().count() > limit).then(|| {
         format!(
             "the value of the secret {name} is longer than the {limit} characters that {} takes; set a shorter one with \
              `pullyard secrets rotate {name}`",
-            kind.display_name()
+            kind.label()
         )
     })
 }
 
 /// Why this kind of forge has no webhooks of Apps, with an alternative; `None` if it has.
 pub fn app_webhook_refusal(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
-    match kind {
-        ForgeKind::GitHub => None,
-        ForgeKind::Bitbucket => Some(format!(
-            "{integration} is on Bitbucket, which has no Apps; install the webhook of a repository (--repo) or of a \
-             workspace (--org)"
-        )),
-    }
+    (!kind.spec().hook.has_apps).then(|| {
+        format!(
+            "{integration} is on {}, which has no Apps; install the webhook of a repository (--repo) or of a workspace \
+             (--org)",
+            kind.label()
+        )
+    })
 }
 
 /// How often a repository with a webhook is polled.
 pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(300);
-
-/// How often a repository without a webhook is polled, if its forge's request limit allows it.
-pub const POLL_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Most pull requests compared per poll. Each costs three calls on GitHub and five on Bitbucket.
-pub fn max_compared_per_poll(kind: ForgeKind) -> u16 {
-    match kind {
-        ForgeKind::GitHub => 20,
-        ForgeKind::Bitbucket => 10,
-    }
-}
 
 /// Minimum interval between two records of a webhook's deliveries or refusals.
 pub const RECORD_INTERVAL: Duration = Duration::from_secs(60);
@@ -139,7 +104,7 @@ impl Webhook {
     }
 
     pub fn path(&self) -> String {
-        format!("/webhooks/{}/{}", self.forge.code(), self.name)
+        format!("/webhooks/{}/{}", self.forge.as_str(), self.name)
     }
 
     pub fn url(&self) -> Option<String> {

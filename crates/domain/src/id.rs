@@ -100,7 +100,7 @@ ids! {
     ReviewId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
-    RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
+    RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}$";
     JobId checked by job_id, r"^job_[a-z0-9]{26}$";
     DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
@@ -184,11 +184,14 @@ fn event_id(text: &str) -> Result<(), InvalidId> {
 fn repository_name(text: &str) -> Result<(), InvalidId> {
     let is_part = |part: &str| {
         (1..=100).contains(&part.len())
-            && !part.starts_with(['.', '-'])
+            && !part.starts_with('-')
             && !part.ends_with(".git")
             && part.chars().all(is_file_name_char)
     };
-    let is_valid = text.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name));
+    // GitHub gives names such as `.github` a meaning. URL clients resolve segments of one or two dots.
+    let is_name = |name: &str| is_part(name) && !matches!(name, "." | "..");
+    let is_owner = |owner: &str| is_part(owner) && !owner.starts_with('.');
+    let is_valid = text.split_once('/').is_some_and(|(owner, name)| is_owner(owner) && is_name(name));
     require(is_valid, "write it as owner/name")
 }
 

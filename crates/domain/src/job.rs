@@ -6,6 +6,8 @@ mod cancel;
 mod charge;
 mod context;
 mod fault;
+mod forge_wait;
+mod heartbeat;
 mod inputs;
 mod model;
 mod plan;
@@ -15,9 +17,11 @@ mod suspension;
 mod transition;
 mod watch;
 
-pub use cancel::{Cancel, MAX_REASON_CHARS, STOP_TIMEOUT};
+pub use cancel::{Cancel, MAX_REASON_CHARS, MAX_STOP_TIME, STOP_TIMEOUT};
 pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::{DispatchFault, FailedStarts};
+pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
+pub(crate) use heartbeat::SILENT_AFTER;
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, RevisionPlan, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord};
@@ -218,6 +222,9 @@ pub struct Dispatch {
     /// Tasks of this attempt that stopped before they claimed, in order. Their claims may still arrive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead: Vec<String>,
+    /// The task of a lost attempt, which may still run. The dispatcher stops it and removes the name before the next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphan: Option<String>,
     pub fault: Option<FailedStarts>,
     /// The trace of the start: a repeated RunTask request must be identical, but its message has another trace.
     pub trace: Option<TraceId>,
@@ -230,10 +237,19 @@ pub struct ActiveAttempt {
     /// The claim, so that its repeat gets the same answer.
     pub claim: ClaimId,
     pub started: Timestamp,
+    /// The newest stored heartbeat. `None` until the first one after the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Timestamp>,
+    /// Time that does not count for the time limit, because the attempt's machine was suspended. Units: milliseconds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub suspended_ms: u64,
     /// The Fargate task. In an ended job usually only the ATTEMPT item has it.
     pub task: Option<String>,
     /// The container stopped. The runner's finish may still arrive.
     pub died: Option<ContainerStop>,
+    /// Its runner waits for the forge in the current phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge_wait: Option<ForgeWait>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,7 +299,7 @@ pub struct JobResult {
     pub number: u64,
     /// Page of the pull request.
     pub url: String,
-    /// Files changed against the base.
+    /// Files changed by the job's commit.
     pub files: u32,
     /// Lines added.
     pub insertions: u32,
@@ -314,7 +330,7 @@ impl Job {
         self.pull_request().or_else(|| self.continues.as_ref().map(|continues| self.pull_request_id(continues.number)))
     }
 
-    fn pull_request_id(&self, number: u64) -> PullRequestId {
+    pub fn pull_request_id(&self, number: u64) -> PullRequestId {
         PullRequestId { integration: self.integration.clone(), repository: self.repository, number }
     }
 }

@@ -106,7 +106,12 @@ pub struct PullRequestFilter {
 
 impl DeliveryFilter {
     pub fn is_time_range_only(&self) -> bool {
-        self.verdicts.is_empty() && self.codes.is_empty() && self.ticket.is_none() && self.pull_request.is_none()
+        self.verdicts.is_empty() && self.is_by_verdict_only()
+    }
+
+    /// Whether most entries may match, because only verdicts restrict them.
+    pub fn is_by_verdict_only(&self) -> bool {
+        self.codes.is_empty() && self.ticket.is_none() && self.pull_request.is_none()
     }
 
     pub fn matches(&self, delivery: &Delivery) -> bool {

@@ -1,4 +1,4 @@
-//! How a ticket changes when its job ends, and while its job is suspended.
+//! How a ticket changes when its job ends, while its job is suspended, and when its pull request is closed.
 //!
 //! | end of the job | status, if still the one in which the job found the ticket | badge | becomes `last_job` |
 //! |---|---|---|---|
@@ -13,7 +13,8 @@
 //! | not completed; the ticket entered the trigger status again | a new job follows, else as above | none | as above |
 
 use crate::job::{Job, JobKind, JobStatus};
-use crate::pull_request::{Note, PullRequest, PullRequestLink};
+use crate::project::Statuses;
+use crate::pull_request::{Note, PullRequest, PullRequestLink, PullRequestState};
 use crate::ticket::{Badge, LastJob, LastOutcome, StatusMove, Target, Ticket};
 
 pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
@@ -60,6 +61,30 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     let status = to.zip(found_in).map(|(to, expected)| StatusMove { to, expected });
     ticket.request_state(status, badge, pull_request_link(ended));
     ticket
+}
+
+/// The ticket after its pull request was merged or closed. `None` if that is another pull request, or if the ticket is
+/// not where the end of its job left it: a user's move wins.
+pub fn ticket_after_close(pull_request: &PullRequest, ticket: &Ticket, statuses: &Statuses) -> Option<Ticket> {
+    let to = match pull_request.state {
+        PullRequestState::Open => return None,
+        PullRequestState::Merged => Target::Merged,
+        PullRequestState::Closed => Target::Unmerged,
+    };
+    let is_own = ticket.pull_request.as_ref().is_some_and(|link| link.id == pull_request.id);
+    let is_ours = |status: &String| {
+        let is_written = ticket.written.as_ref() == Some(status);
+        *status == statuses.completion || (is_written && *status != statuses.trigger)
+    };
+    let expected = match &ticket.wanted.status {
+        // The ticket is about to move to that status.
+        Some(StatusMove { to: Target::Completion, expected }) if ticket.is_unsynced() => expected.clone(),
+        _ => Some(ticket.status.clone()).filter(is_ours)?,
+    };
+    let mut ticket = Some(ticket.clone()).filter(|_| is_own)?;
+    let badge = ticket.wanted.badge.filter(|badge| *badge != Badge::AiFailed);
+    ticket.request_state(Some(StatusMove { to, expected }), badge, None);
+    Some(ticket)
 }
 
 /// Updates the AI Waiting badge when the job is suspended or resumes. `None` if the badge is correct.

@@ -9,7 +9,6 @@ pub use check::validate_change;
 pub use columns::ColumnChange;
 
 use crate::agent::{Agent, ModelSecrets};
-use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::checks::{Checks, CommandOverrides, Setup};
 use crate::commands::CommandPolicy;
@@ -35,6 +34,9 @@ pub struct Project {
     /// The display name.
     pub name: String,
     pub settings: Settings,
+    /// The highest number of a deleted ticket `PROJECT-NUMBER`, because its jobs and branches remain.
+    #[serde(default)]
+    pub deleted_number: u64,
     /// Raised by every write. A change names the revision that it is based on.
     pub rev: u64,
 }
@@ -94,7 +96,7 @@ impl Default for Settings {
         Self {
             statuses: Statuses::default(),
             auto_create: false,
-            revise_on_review: false,
+            revise_on_review: true,
             coalesce: true,
             compute: Compute::Fargate,
             task_size: TaskSize::Medium,
@@ -129,6 +131,11 @@ pub struct Statuses {
     pub trigger: String,
     /// The status after a completed job.
     pub completion: String,
+    /// The status after the merge of the ticket's pull request, if the ticket is still in `completion`. None: `Done`, if
+    /// that is a column.
+    pub merged: Option<String>,
+    /// The status after a close without a merge, if the ticket is still in `completion`. None: `todo`.
+    pub unmerged: Option<String>,
     /// Statuses of closed tickets: reviews of their pull requests start no job.
     pub closed: BTreeSet<String>,
     /// The board's columns in their order. Absent or empty: the statuses with a meaning, and `allow_others` is true.
@@ -145,6 +152,8 @@ impl Default for Statuses {
             todo: "Todo".into(),
             trigger: "AI Processing".into(),
             completion: "In Review".into(),
+            merged: None,
+            unmerged: None,
             closed: ["Closed".to_owned(), "Done".to_owned()].into(),
             columns: ["Todo", "AI Processing", "In Review", "Done", "Closed"].map(str::to_owned).into(),
             allow_others: false,
@@ -210,118 +219,6 @@ pub enum Resume {
     Prefer,
     /// The job fails.
     Require,
-}
-
-/// The kinds of forge that can be connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum ForgeKind {
-    /// github.com or GitHub Enterprise Server.
-    #[serde(rename = "github")]
-    GitHub,
-    /// Bitbucket Cloud. Bitbucket Data Center has another API and is not supported.
-    #[serde(rename = "bitbucket")]
-    Bitbucket,
-}
-
-impl ForgeKind {
-    pub fn display_name(self) -> &'static str {
-        match self {
-            Self::GitHub => "GitHub",
-            Self::Bitbucket => "Bitbucket",
-        }
-    }
-
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::GitHub => "github",
-            Self::Bitbucket => "bitbucket",
-        }
-    }
-
-    pub fn from_code(code: &str) -> Option<Self> {
-        [Self::GitHub, Self::Bitbucket].into_iter().find(|kind| kind.code() == code)
-    }
-
-    pub fn default_api_url(self) -> &'static str {
-        match self {
-            Self::GitHub => "https://api.github.com",
-            Self::Bitbucket => "https://api.bitbucket.org/2.0",
-        }
-    }
-
-    /// The display name of the forge with this API URL. A forge on this machine, such as the demo's, only imitates it.
-    pub fn display_name_at(self, api_url: &str) -> String {
-        let address = api_url.split_once("://").map_or(api_url, |(_, address)| address);
-        let authority = address.split('/').next().unwrap_or_default();
-        let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, _)) => host,
-            None => authority.split(':').next().unwrap_or_default(),
-        };
-        let is_ours = |host: &str| host.starts_with("127.") && host.chars().all(|c| c == '.' || c.is_ascii_digit());
-        match (self, host) {
-            (_, "localhost" | "::1") => "The local forge".into(),
-            (_, host) if is_ours(host) => "The local forge".into(),
-            (Self::GitHub, "api.github.com") | (Self::Bitbucket, "api.bitbucket.org") => self.display_name().into(),
-            (_, host) => format!("{} at {host}", self.display_name()),
-        }
-    }
-
-    /// Whether a user has at most one request for changes per pull request. A further request means that the user or a
-    /// push withdrew the earlier one. It repeats the content of the earlier one.
-    pub fn limits_requests_per_user(self) -> bool {
-        match self {
-            Self::GitHub => false,
-            Self::Bitbucket => true,
-        }
-    }
-
-    /// Whether the forge lists its deliveries and can repeat a failed one.
-    pub fn supports_redelivery(self) -> bool {
-        match self {
-            Self::GitHub => true,
-            Self::Bitbucket => false,
-        }
-    }
-}
-
-/// A connected forge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Integration {
-    /// Short name.
-    pub id: IntegrationId,
-    /// Kind of forge.
-    pub kind: ForgeKind,
-    /// REST base.
-    pub api_url: String,
-    /// Authentication: names of secrets, never a secret.
-    pub auth: Auth,
-    /// Account of the token, or the App's bot. Its reviews never start a job.
-    pub account: Account,
-}
-
-/// The account of a token at its forge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Account {
-    /// The forge's id; may exceed 2^53. Derived from the UUID on Bitbucket.
-    pub id: u64,
-    pub login: String,
-}
-
-impl Account {
-    /// An unknown account. Bitbucket accepts access tokens without revealing their account.
-    pub fn unknown() -> Self {
-        Self { id: 0, login: "access token".into() }
-    }
-
-    /// Whether both can be the same account. An unknown account can be any.
-    pub fn may_equal(&self, other: &Self) -> bool {
-        let is_unknown = |account: &Self| account.id == 0;
-        self.id == other.id || is_unknown(self) || is_unknown(other)
-    }
-
-    pub fn may_be_author(&self, author: u64) -> bool {
-        self.may_equal(&Self { id: author, login: String::new() })
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

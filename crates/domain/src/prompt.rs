@@ -9,8 +9,9 @@ pub mod untrusted;
 use crate::checks::JobCommands;
 use crate::commits::Author;
 use crate::event::TicketText;
-use crate::id::{RepositoryName, TicketKey};
+use crate::id::{JobId, RepositoryName, TicketKey};
 use crate::job::JobKind;
+use crate::published::title::defuse_title;
 use comments::{FrozenComment, format_comments};
 use review::ReviewContext;
 use serde::{Deserialize, Serialize};
@@ -115,25 +116,39 @@ impl Context {
         }
     }
 
-    /// Title and body of the pull request. `isolation` describes how the agent is isolated from its host. The body
-    /// names the requested agent; the runner inserts the actual one (`published::insert_agent`).
-    pub fn pull_request(&self, job: &crate::id::JobId, isolation: &str) -> (String, String) {
+    /// Title of the pull request, which is also the commit's subject, and the paragraphs of its text that link the job
+    /// and the ticket and say how to ask for changes.
+    pub fn pull_request(&self, job: &JobId, options: &LinkOptions<'_>) -> (String, String) {
+        let title = defuse_title(&self.title());
         let title = match &self.ticket {
-            Some((key, _)) => format!("{key}: {}", self.title()),
-            None => self.title(),
+            Some((key, _)) => format!("{key}: {title}"),
+            None => title,
         };
-        let ticket = match &self.ticket {
-            Some((key, TicketText { url: Some(url), .. })) if is_safe_link_target(url) => {
-                format!("Ticket: [{}]({url})\n", escape_link_text(key))
-            }
-            Some((key, _)) => format!("Ticket: {}\n", escape_link_text(key)),
-            None => String::new(),
+        let own_page = |key: &TicketKey| {
+            let is_plain = key.as_str().chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+            let pages = options.pages.filter(|_| is_plain && key.is_path_segment())?;
+            Some(format!("{pages}/tickets/{key}?project={}", self.repository.project))
         };
-        let body = format!(
-            "{ticket}Job: {job}\nAgent: {agent}, isolation: {isolation}\n\nMade through Pullyard. Review it as you would a stranger's work.\n",
-            agent = self.repository.agent.capability,
-        );
-        (title, body)
+        let mut links = match options.pages {
+            Some(pages) => format!("Made by Pullyard: job [{}]({pages}/jobs/{job})", job.short()),
+            None => format!("Made by Pullyard: job {job}"),
+        };
+        if let Some((key, text)) = &self.ticket {
+            let url = text.url.clone().filter(|url| is_safe_link_target(url)).or_else(|| own_page(key));
+            let key = escape_link_text(key);
+            links.push_str(
+                &url.map_or_else(|| format!(" for ticket {key}"), |url| format!(" for ticket [{key}]({url})")),
+            );
+        }
+        links.push_str(".\n");
+        // A pull request without a ticket gets no revisions.
+        if self.ticket.is_some() {
+            links.push_str(match options.revises_on_review {
+                true => "To have something changed, request changes in a review, or comment `/pullyard revise`.\n",
+                false => "To have something changed, comment `/pullyard revise`.\n",
+            });
+        }
+        (title, links)
     }
 
     pub fn repository_name(&self) -> &RepositoryName {
@@ -141,7 +156,15 @@ impl Context {
     }
 }
 
-fn contains_paragraphs(text: &str, paragraphs: &str) -> bool {
+#[derive(Clone, Copy, Debug)]
+pub struct LinkOptions<'a> {
+    /// The address of Pullyard's pages, without a slash at the end, if the readers of the pull request reach it.
+    pub pages: Option<&'a str>,
+    pub revises_on_review: bool,
+}
+
+/// Whether the text has these paragraphs as a whole, as [`Context::with_requests`] adds a message.
+pub fn contains_paragraphs(text: &str, paragraphs: &str) -> bool {
     format!("\n\n{text}\n\n").contains(&format!("\n\n{paragraphs}\n\n"))
 }
 

@@ -5,15 +5,17 @@
 
 pub mod commit_part;
 pub mod nested_repository;
+pub mod title;
+pub mod work_notes;
 
+use crate::budget::format_usd;
 use crate::checks::{CheckOutcome, CheckRun};
+use crate::forge::ForgeKind;
 use crate::job::AgentReport;
 use crate::prompt::untrusted::{fence, remove_hidden, to_code_span, truncate_with_count};
 use crate::text::Span;
 use std::fmt::Write;
 
-/// Placeholder of the control plane, which does not know a self-hosted runner's isolation.
-pub const UNKNOWN_ISOLATION: &str = "the runner's own";
 const MAX_SUMMARY_CHARS: usize = 4_000;
 const MAX_COMMAND_CHARS: usize = 200;
 const MAX_NAME_CHARS: usize = 80;
@@ -34,23 +36,6 @@ impl CheckResults<'_> {
             Self::FailedEarlier => true,
         }
     }
-}
-
-pub fn insert_isolation(beginning: &str, word: &str) -> String {
-    let unknown = format!(", isolation: {UNKNOWN_ISOLATION}\n");
-    // The last match: the ticket's key before it may contain the same text.
-    match beginning.rsplit_once(unknown.as_str()) {
-        Some((before, after)) => format!("{before}, isolation: {word}\n{after}"),
-        None => beginning.to_owned(),
-    }
-}
-
-/// Replaces the requested agent, which may be `auto`, with the agent that worked.
-pub fn insert_agent(beginning: &str, requested_agent: &str, agent: &str) -> String {
-    let unknown = format!("Agent: {requested_agent}, isolation: ");
-    // The last match, for the same reason as in `insert_isolation`.
-    let Some((before, after)) = beginning.rsplit_once(unknown.as_str()) else { return beginning.to_owned() };
-    format!("{before}Agent: {agent}, isolation: {after}")
 }
 
 pub fn describe_agent(work: &AgentReport) -> String {
@@ -81,44 +66,51 @@ pub fn to_markdown(text: &str) -> String {
     output
 }
 
-/// The text of a new pull request, without the part that [`commit_part::render_part`] renders.
-pub fn render_new_text(beginning: &str, summary: Option<&str>) -> String {
-    let mut text = beginning.to_owned();
-    if let Some(block) = fence_summary(summary) {
-        let _ = write!(text, "\n## The agent's last words\n\n{block}");
-    }
-    text
+/// How the commit was made, for the part that [`commit_part::render_part`] renders.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkFacts<'a> {
+    /// See [`describe_agent`].
+    pub agent: Option<&'a str>,
+    pub isolation: Option<&'a str>,
+    /// Units: millionths of a US dollar.
+    pub cost_usd_micros: Option<u64>,
+    pub checks: CheckResults<'a>,
+    /// Whether the commit was rebased after the checks ran. Ignored for `FailedEarlier`: the base of those is unknown.
+    pub is_rebased: bool,
 }
 
-pub fn render_checks(checks: CheckResults<'_>) -> String {
-    render_check_section(checks, "Checks failed, so this is a draft.\n")
+/// The text of a new pull request, without the part that [`commit_part::render_part`] renders. `links` are the control
+/// plane's.
+pub fn render_new_text(summary: Option<&str>, links: &str) -> String {
+    match fence_summary(summary) {
+        Some(block) => format!("## Summary by the agent\n\n{block}\n{links}"),
+        None => links.to_owned(),
+    }
+}
+
+/// Renders a folded table, because reviewers read the summary and the change. Failed checks are above it.
+pub fn render_work(kind: ForgeKind, facts: &WorkFacts<'_>) -> String {
+    render_facts(kind, facts, "Checks failed, so this is a draft.\n")
 }
 
 /// A commit that was added to an open pull request.
 #[derive(Clone, Copy, Debug)]
 pub struct NewestCommit<'a> {
     pub commit: &'a str,
-    pub agent: Option<&'a str>,
     pub summary: Option<&'a str>,
-    pub checks: CheckResults<'a>,
-    /// Whether the commit was rebased after the checks ran. Ignored for `FailedEarlier`: the base of those is unknown.
-    pub is_rebased: bool,
+    pub facts: WorkFacts<'a>,
 }
 
 /// The part about the newest commit, in Markdown.
 /// A `CheckResults::Completed` has no failed check here: a job with failed checks does not update an open pull request.
-pub fn render_newest(newest: &NewestCommit<'_>) -> String {
-    let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
-    let mut text = format!("## The newest work\n\nCommit {}{by}.\n", short_commit(newest.commit));
+pub fn render_newest(kind: ForgeKind, newest: &NewestCommit<'_>) -> String {
+    let mut text = format!("## The newest work\n\nCommit {}.\n", short_commit(newest.commit));
     if let Some(block) = fence_summary(newest.summary) {
-        let _ = write!(text, "\nThe agent's last words:\n\n{block}");
+        let _ = write!(text, "\nSummary by the agent:\n\n{block}");
     }
-    let checks = render_check_section(newest.checks, "Checks failed.\n");
-    if !checks.is_empty() {
-        let _ = write!(text, "\n{checks}");
-        if newest.is_rebased && matches!(newest.checks, CheckResults::Completed(_)) {
-            text.push_str("\nThey ran before the work was put on top of newer commits.\n");
-        }
+    let facts = render_facts(kind, &newest.facts, "Checks failed.\n");
+    if !facts.is_empty() {
+        let _ = write!(text, "\n{facts}");
     }
     text
 }
@@ -129,60 +121,88 @@ fn fence_summary(summary: Option<&str>) -> Option<String> {
     (!text.is_empty()).then(|| fence(&truncate_with_count(text, MAX_SUMMARY_CHARS)))
 }
 
-fn render_check_section(checks: CheckResults<'_>, failed: &str) -> String {
-    let runs = match checks {
-        CheckResults::Completed([]) => return String::new(),
+fn render_facts(kind: ForgeKind, facts: &WorkFacts<'_>, failed: &str) -> String {
+    let runs = match facts.checks {
         CheckResults::Completed(runs) => runs,
         CheckResults::FailedEarlier => &[],
     };
-    let mut text = String::from("## Checks\n\n");
-    if checks.has_failure() {
+    let cost = facts.cost_usd_micros.map(format_usd);
+    let rows = [("Agent", facts.agent), ("Cost", cost.as_deref()), ("Isolation", facts.isolation)];
+    let rows = rows.into_iter().filter_map(|(name, value)| Some((name, value?.replace('|', "\\|"))));
+    let checks = runs.iter().map(|run| ("Check", render_check(run).replace('|', "\\|")));
+    let table: String = rows.chain(checks).map(|(name, value)| format!("| {name} | {value} |\n")).collect();
+    let mut text = String::new();
+    if facts.checks.has_failure() {
         text.push_str(failed);
-        text.push_str(match checks {
-            CheckResults::Completed(_) => "\n",
-            CheckResults::FailedEarlier => "See the job's log.\n",
-        });
+        if matches!(facts.checks, CheckResults::FailedEarlier) {
+            text.push_str("See the job's log.\n");
+        }
     }
-    runs.iter().for_each(|run| text.push_str(&render_check_line(run)));
+    if table.is_empty() {
+        return text;
+    }
+    let mut table = format!("| | |\n|---|---|\n{table}");
     if runs.iter().any(|run| run.round > 0) {
-        text.push_str("\nThey ran again after further work of the agent.\n");
+        table.push_str("\nThe checks ran again after further work of the agent.\n");
+    }
+    if facts.is_rebased && !runs.is_empty() {
+        table.push_str("\nThe checks ran before the work was put on top of newer commits.\n");
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let checks = if runs.is_empty() { "" } else { " and its checks" };
+    if kind.spec().renders_html {
+        let _ = write!(text, "<details>\n<summary>The agent{checks}</summary>\n\n{table}\n</details>\n");
+    } else {
+        text.push_str(&table);
     }
     text
 }
 
-fn render_check_line(run: &CheckRun) -> String {
+fn render_check(run: &CheckRun) -> String {
     let command = to_code_span(&run.command, MAX_COMMAND_CHARS);
     let took = Span(run.took_ms.div_ceil(1_000));
     match run.outcome {
-        CheckOutcome::Passed => format!("- {command} passed in {took}\n"),
-        CheckOutcome::Failed => format!("- {command} **failed** with {} in {took}\n", run.end_phrase()),
-        CheckOutcome::TimedOut => format!("- {command} **was stopped** after {took}\n"),
+        CheckOutcome::Passed => format!("{command} passed in {took}"),
+        CheckOutcome::Failed => format!("{command} **failed** with {} in {took}", run.end_phrase()),
+        CheckOutcome::TimedOut => format!("{command} **was stopped** after {took}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::ForgeKind;
 
     fn check_run(command: &str, round: u32, outcome: CheckOutcome, exit_code: Option<i32>) -> CheckRun {
         let (signal, truncated, artifact) = (None, false, None);
         CheckRun { command: command.into(), round, outcome, exit_code, signal, took_ms: 12_300, truncated, artifact }
     }
 
+    fn facts<'a>(checks: CheckResults<'a>) -> WorkFacts<'a> {
+        WorkFacts { agent: None, isolation: None, cost_usd_micros: None, checks, is_rebased: false }
+    }
+
     #[test]
-    fn pull_request_has_the_summary_and_the_checks() {
+    fn pull_request_has_the_summary_then_links_then_facts() {
         let runs = [
-            check_run("npm test", 1, CheckOutcome::Passed, Some(0)),
+            check_run("npm test | tee log", 1, CheckOutcome::Passed, Some(0)),
             check_run("npm run `x`", 1, CheckOutcome::Passed, Some(0)),
         ];
-        let text = render_new_text("Ticket: APP-1\n", Some(" I added it.\n"));
-        assert_eq!(text, "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n");
-        assert_eq!(
-            render_checks(CheckResults::Completed(&runs)),
-            "## Checks\n\n- `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\n\
-             They ran again after further work of the agent.\n"
-        );
+        let text = render_new_text(Some(" I added it.\n"), "Job J.\n");
+        assert_eq!(text, "## Summary by the agent\n\n```text\nI added it.\n```\n\nJob J.\n");
+        let known = WorkFacts {
+            agent: Some("codex `0.1`"),
+            isolation: Some("bubblewrap"),
+            cost_usd_micros: Some(420_000),
+            ..facts(CheckResults::Completed(&runs))
+        };
+        let table = "| | |\n|---|---|\n| Agent | codex `0.1` |\n| Cost | $0.42 |\n| Isolation | bubblewrap |\n\
+                     | Check | `npm test \\| tee log` passed in 13 s |\n| Check | `npm run 'x'` passed in 13 s |\n\n\
+                     The checks ran again after further work of the agent.\n";
+        let folded = format!("<details>\n<summary>The agent and its checks</summary>\n\n{table}\n</details>\n");
+        assert_eq!(render_work(ForgeKind::GitHub, &known), folded);
+        assert_eq!(render_work(ForgeKind::Bitbucket, &known), table);
     }
 
     #[test]
@@ -192,70 +212,47 @@ mod tests {
             check_run("npm run lint", 0, CheckOutcome::TimedOut, None),
         ];
         assert_eq!(
-            render_checks(CheckResults::Completed(&runs)),
-            "## Checks\n\nChecks failed, so this is a draft.\n\n- `npm test` **failed** with exit code 1 in 13 s\n\
-             - `npm run lint` **was stopped** after 13 s\n"
+            render_work(ForgeKind::Bitbucket, &facts(CheckResults::Completed(&runs))),
+            "Checks failed, so this is a draft.\n\n| | |\n|---|---|\n\
+             | Check | `npm test` **failed** with exit code 1 in 13 s |\n\
+             | Check | `npm run lint` **was stopped** after 13 s |\n"
         );
         assert!(
             CheckResults::Completed(&runs).has_failure()
                 && CheckResults::FailedEarlier.has_failure()
                 && !CheckResults::Completed(&[]).has_failure()
         );
-        let text = render_checks(CheckResults::FailedEarlier);
+        let text = render_work(ForgeKind::GitHub, &facts(CheckResults::FailedEarlier));
         assert!(text.ends_with("so this is a draft.\nSee the job's log.\n"), "{text}");
     }
 
     #[test]
-    fn runner_isolation_replaces_only_the_placeholder() {
-        let body =
-            |ticket: &str, isolation: &str| format!("Ticket: {ticket}\nAgent: x, isolation: {isolation}\n\nMade.\n");
-        let unknown = body("APP-1", UNKNOWN_ISOLATION);
-        assert_eq!(insert_isolation(&unknown, "none"), body("APP-1", "none"));
-        assert_eq!(insert_isolation(&body("APP-1", "external"), "none"), body("APP-1", "external"));
-        let odd = format!("X, isolation: {UNKNOWN_ISOLATION}");
-        assert_eq!(insert_isolation(&body(&odd, UNKNOWN_ISOLATION), "none"), body(&odd, "none"));
-    }
-
-    #[test]
-    fn actual_agent_replaces_the_chosen_placeholder() {
-        let body = |ticket: &str, agent: &str| {
-            format!("Ticket: {ticket}\nAgent: {agent}, isolation: {UNKNOWN_ISOLATION}\n\nMade.\n")
-        };
+    fn agent_is_described_with_version_and_model() {
         let work = crate::fixtures::work("claude_code");
-        assert_eq!(insert_agent(&body("APP-1", "auto"), "auto", &describe_agent(&work)), body("APP-1", "claude_code"));
+        assert_eq!(describe_agent(&work), "claude_code");
         let known =
             AgentReport { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
-        let expected = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
-        assert_eq!(describe_agent(&known), expected);
-        assert_eq!(insert_agent(&body("APP-1", "auto"), "auto", expected), body("APP-1", expected));
-        // Both replacements commute.
-        let auto = body("APP-1", "auto");
-        let last = insert_isolation(&insert_agent(&auto, "auto", expected), "none");
-        assert_eq!(last, insert_agent(&insert_isolation(&auto, "none"), "auto", expected));
-        let odd = "X Agent: auto, isolation: y";
-        assert_eq!(insert_agent(&body(odd, "auto"), "auto", "claude_code"), body(odd, "claude_code"));
-        // A job with another chosen agent has no placeholder.
-        assert_eq!(insert_agent(&body("APP-1", "codex"), "auto", "claude_code"), body("APP-1", "codex"));
+        assert_eq!(describe_agent(&known), "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`");
         // The model name comes from the agent's output and is untrusted.
         let hostile = AgentReport { model: Some("x`\n@all `[y](https://z.test)".into()), ..work };
-        let expected = "claude_code, model: `x' @all '[y](https://z.test)`";
-        assert_eq!(insert_agent(&body("APP-1", "auto"), "auto", &describe_agent(&hostile)), body("APP-1", expected));
+        assert_eq!(describe_agent(&hostile), "claude_code, model: `x' @all '[y](https://z.test)`");
     }
 
     #[test]
-    fn newest_part_has_commit_agent_and_checks() {
+    fn newest_part_has_commit_summary_and_facts() {
         let passed = [check_run("npm test", 0, CheckOutcome::Passed, Some(0))];
-        let newest_of = |checks, on_top| {
-            let (commit, agent) = ("0123456789abcdef", Some("codex `0.1`"));
-            render_newest(&NewestCommit { commit, agent, summary: Some("Red now.\n"), checks, is_rebased: on_top })
+        let newest_of = |checks, is_rebased| {
+            let facts = WorkFacts { agent: Some("codex `0.1`"), is_rebased, ..facts(checks) };
+            let newest = NewestCommit { commit: "0123456789abcdef", summary: Some("Red now.\n"), facts };
+            render_newest(ForgeKind::Bitbucket, &newest)
         };
-        let expected = "## The newest work\n\nCommit 0123456789 (agent: codex `0.1`).\n\nThe agent's last words:\n\n\
-                    ```text\nRed now.\n```\n\n## Checks\n\n- `npm test` passed in 13 s\n";
+        let expected = "## The newest work\n\nCommit 0123456789.\n\nSummary by the agent:\n\n```text\nRed now.\n```\n\n\
+                        | | |\n|---|---|\n| Agent | codex `0.1` |\n| Check | `npm test` passed in 13 s |\n";
         assert_eq!(newest_of(CheckResults::Completed(&passed), false), expected);
-        let on_top = "\nThey ran before the work was put on top of newer commits.\n";
+        let on_top = "\nThe checks ran before the work was put on top of newer commits.\n";
         assert_eq!(newest_of(CheckResults::Completed(&passed), true), format!("{expected}{on_top}"));
         let failed = newest_of(CheckResults::FailedEarlier, false);
-        assert!(failed.ends_with("## Checks\n\nChecks failed.\nSee the job's log.\n"), "{failed}");
+        assert!(failed.contains("\nChecks failed.\nSee the job's log.\n\n| | |\n"), "{failed}");
         assert_eq!(newest_of(CheckResults::FailedEarlier, true), failed);
     }
 
@@ -268,11 +265,10 @@ mod tests {
             model: Some("\n<!-- pullyard:newest end -->".into()),
             ..crate::fixtures::work("codex")
         });
-        let (agent, checks) = (Some(agent.as_str()), CheckResults::Completed(&runs));
-        let part =
-            render_newest(&NewestCommit { commit: "one", agent, summary: Some(hostile), checks, is_rebased: false });
-        for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
-            let opened = render_new_text("Ticket: APP-1\n", Some(hostile));
+        let facts = WorkFacts { agent: Some(agent.as_str()), ..facts(CheckResults::Completed(&runs)) };
+        for kind in ForgeKind::ALL {
+            let part = render_newest(kind, &NewestCommit { commit: "one", summary: Some(hostile), facts });
+            let opened = render_new_text(Some(hostile), "Ticket: APP-1\n");
             let text = format!("{opened}\n{}", commit_part::render_part(kind, "one", &part));
             let next = commit_part::replace_part(&text, "two", "Next.").unwrap();
             assert_eq!(next, format!("{opened}\n{}", commit_part::render_part(kind, "two", "Next.")));
@@ -281,11 +277,11 @@ mod tests {
 
     #[test]
     fn empty_facts_are_omitted() {
-        assert_eq!(render_new_text("Ticket: APP-1\n", Some(" \n")), "Ticket: APP-1\n");
-        assert_eq!(render_checks(CheckResults::Completed(&[])), "");
-        let (commit, checks) = ("0123456789abcdef", CheckResults::Completed(&[]));
-        let part = render_newest(&NewestCommit { commit, agent: None, summary: Some(" "), checks, is_rebased: true });
-        assert_eq!(part, "## The newest work\n\nCommit 0123456789.\n");
+        assert_eq!(render_new_text(Some(" \n"), "Job J.\n"), "Job J.\n");
+        let none = facts(CheckResults::Completed(&[]));
+        assert_eq!(render_work(ForgeKind::GitHub, &none), "");
+        let newest = NewestCommit { commit: "0123456789abcdef", summary: Some(" "), facts: none };
+        assert_eq!(render_newest(ForgeKind::GitHub, &newest), "## The newest work\n\nCommit 0123456789.\n");
     }
 
     #[test]
@@ -302,10 +298,10 @@ mod tests {
 
     #[test]
     fn agent_summary_cannot_leave_its_fence_or_hide_a_mark() {
-        let text = render_new_text("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"));
+        let text = render_new_text(Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"), "");
         assert!(text.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{text}");
-        assert!(!crate::marker::Marker::is_present(&text));
-        let long = render_new_text("", Some(&"x".repeat(9_000)));
+        assert!(!crate::forge::marker::Marker::is_present(&text));
+        let long = render_new_text(Some(&"x".repeat(9_000)), "");
         assert!(long.contains("(5000 more characters left out)"));
     }
 }

@@ -1,13 +1,14 @@
-//! Rules for deleting a project or a ticket, removing a repository, disconnecting a forge, and reusing the name of a
-//! disconnected forge.
+//! Rules for deleting a project, a ticket or a secret, removing a repository, disconnecting a forge, and reusing the
+//! name of a disconnected forge.
 //! The caller lists jobs, pull requests and hooks first. Each `deny_*` function checks one; `None` permits the removal.
 
 use crate::denial::Denial;
 use crate::hook::{Webhook, WebhookScope};
-use crate::id::{IntegrationId, ProjectId, RepositoryName};
+use crate::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use crate::job::Job;
 use crate::project::{Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestState, pull_request_label};
+use crate::secret::SecretUser;
 use crate::ticket::Ticket;
 
 pub fn deny_for_active_job(repository: &Repository, job: &Job) -> Option<Denial> {
@@ -87,6 +88,17 @@ pub fn deny_project_for_hook(project: &ProjectId, hook: &Webhook) -> Option<Deni
     (hook.home == *project).then(|| Denial::HookOfProject { hook: hook.name.to_string(), project: project.clone() })
 }
 
+/// Refuses to delete a secret because of its first user.
+pub fn deny_secret_removal(secret: &SecretName, users: &[SecretUser]) -> Option<Denial> {
+    let secret = secret.clone();
+    Some(match users.first()?.clone() {
+        SecretUser::Integration { id } => Denial::SecretOfIntegration { secret, forge: id },
+        SecretUser::Hook { name } => Denial::SecretOfHook { secret, hook: name },
+        SecretUser::Setting { project, setting } => Denial::SecretOfSetting { secret, setting, project },
+        SecretUser::LocalForge {} => Denial::SecretOfLocalForge { secret },
+    })
+}
+
 pub fn deny_project_for_job(job: &Job) -> Option<Denial> {
     let (id, project) = (job.id.clone(), job.project.clone());
     (!job.status.is_terminal()).then_some(Denial::JobOfProject { job: id, project })
@@ -152,6 +164,29 @@ mod tests {
         assert_eq!(deny_project_for_hook(&other, &hook()), None);
         assert_eq!(code(deny_project_for_job(&pending())), Some("job_of_project"));
         assert_eq!(deny_project_for_job(&finish(&active(JobStatus::Syncing), End::Cancelled)), None);
+    }
+
+    #[test]
+    fn used_secret_stays() {
+        let mut project = project();
+        project.settings.model_secrets.claude_token = Some("pullyard/job/key".into());
+        project.settings.commits.signing_secret = Some("pullyard/job/ssh".into());
+        let [(key, setting), (ssh, _)] = SecretUser::in_settings(&project).try_into().unwrap();
+        assert_eq!((key, ssh), ("pullyard/job/key", "pullyard/job/ssh"));
+        let name = SecretName::new("key").unwrap();
+        let denial = deny_secret_removal(&name, &[setting]).unwrap();
+        assert_eq!(denial.sentence(), "The setting model_secrets.claude_token of acme names the secret key.");
+        let help = "Empty it first: `pullyard settings set model_secrets.claude_token=null --project acme`.";
+        assert_eq!(denial.help(), help);
+        let integration = SecretUser::Integration { id: repository().integration };
+        for (user, expected) in [
+            (integration, "secret_of_integration"),
+            (SecretUser::Hook { name: hook().name }, "secret_of_hook"),
+            (SecretUser::LocalForge {}, "secret_of_local_forge"),
+        ] {
+            assert_eq!(code(deny_secret_removal(&name, &[user])), Some(expected));
+        }
+        assert_eq!(deny_secret_removal(&name, &[]), None);
     }
 
     #[test]

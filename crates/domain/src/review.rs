@@ -7,9 +7,10 @@ pub mod settle;
 
 use crate::decision::Reason;
 use crate::delivery::Source;
+use crate::forge::ForgeKind;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use crate::job::{Job, check_retryable};
-use crate::project::{ForgeKind, Settings};
+use crate::project::Settings;
 use crate::pull_request::{PullRequestState, pull_request_label};
 use crate::pull_request_id::PullRequestId;
 use crate::time::Timestamp;
@@ -47,6 +48,8 @@ pub enum RequestedAction {
     Revision {
         message: Option<String>,
     },
+    /// A comment that is almost a command. It only gets an answer.
+    Misspelled {},
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,14 +292,14 @@ pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope 
     if covered.is_empty() || covered.iter().any(|review| review.request.is_some()) {
         return UnansweredScope::All;
     }
-    if kind.limits_requests_per_user() { UnansweredScope::Earlier } else { UnansweredScope::None }
+    if kind.spec().one_request_per_user { UnansweredScope::Earlier } else { UnansweredScope::None }
 }
 
 /// The jobs of earlier requests by the authors of `covered`. Empty if this kind of forge has requests with text.
 /// Without text, a comment belongs to the newest request before it and to the next one. If the forge forgets withdrawn
 /// requests, the comment belongs to every later one.
 pub fn jobs_of_earlier_requests<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
-    if !kind.limits_requests_per_user() {
+    if !kind.spec().one_request_per_user {
         return BTreeSet::new();
     }
     let is_covered = |earlier: &Review| covered.iter().any(|review| review.id == earlier.id);

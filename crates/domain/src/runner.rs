@@ -18,6 +18,10 @@ pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
+/// A gap of this length between heartbeats may be a suspended machine. More than an idle heartbeat that is late. A
+/// shorter suspension makes no attempt silent for [`OFFLINE_AFTER`].
+const MAX_HEARTBEAT_GAP: Duration = Duration::from_secs(45);
+
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(3);
 
 pub const MAX_SLOTS: u32 = 12;
@@ -48,6 +52,9 @@ pub struct Runner {
     pub last_heartbeat: Timestamp,
     #[serde(rename = "heard")]
     pub has_sent_heartbeat: bool,
+    /// Since when its heartbeats have no gap. Before that its machine may have been suspended. `None`: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady_since: Option<Timestamp>,
     pub slots: BTreeMap<JobId, Slot>,
     /// The jobs of its last heartbeat. A slot whose job is missing here has lost its process.
     pub active: BTreeSet<JobId>,
@@ -177,7 +184,7 @@ impl Refusal {
                 "Stop the other process, choose another name, or wait until it was silent for 90 s."
             }
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
-            Self::Replaced { .. } => "Nothing to do after a restart. Two processes must not share a name.",
+            Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
         }
     }
@@ -207,6 +214,17 @@ impl Runner {
         now.since(self.last_heartbeat) > OFFLINE_AFTER
     }
 
+    /// `steady_since` with a heartbeat at `now`.
+    fn steady_since_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if now.since(self.last_heartbeat) > MAX_HEARTBEAT_GAP { Some(now) } else { self.steady_since }
+    }
+
+    /// How long it has sent heartbeats since `since` without a gap.
+    pub(crate) fn alive_for(&self, since: Timestamp) -> Duration {
+        let since = self.steady_since.map_or(since, |steady| steady.max(since));
+        if self.status == Presence::Online { self.last_heartbeat.since(since) } else { Duration::ZERO }
+    }
+
     pub fn has_been_seen(&self) -> bool {
         self.has_sent_heartbeat || !self.claims.is_empty()
     }
@@ -234,6 +252,7 @@ impl Runner {
                 instance,
                 last_heartbeat: now,
                 has_sent_heartbeat: false,
+                steady_since: None,
                 slots: BTreeMap::new(),
                 active: active_jobs,
                 max,
@@ -256,6 +275,7 @@ impl Runner {
             // A higher epoch cancels decisions about the runner's silence. Without silence there are none.
             epoch: if is_alive { old.epoch } else { old.epoch + 1 },
             instance,
+            steady_since: old.steady_since_at(now),
             last_heartbeat: now.max(old.last_heartbeat),
             active: active_jobs,
             max,
@@ -269,6 +289,7 @@ impl Runner {
     pub fn with_heartbeat(&self, heartbeat: Heartbeat, now: Timestamp) -> Result<Self, Refusal> {
         self.check_instance(&heartbeat.instance)?;
         let mut runner = self.clone();
+        runner.steady_since = self.steady_since_at(now);
         runner.last_heartbeat = now.max(self.last_heartbeat);
         runner.has_sent_heartbeat = true;
         runner.active = heartbeat.active_jobs;
@@ -284,6 +305,11 @@ impl Runner {
                 drain.acknowledged.filter(|_| heartbeat.draining).or(heartbeat.draining.then_some(now));
         }
         Ok(runner)
+    }
+
+    /// The jobs with a process that the runner does not hold any more.
+    pub fn ended_jobs(&self) -> BTreeSet<JobId> {
+        self.active.iter().filter(|job| !self.slots.contains_key(job)).cloned().collect()
     }
 
     pub fn heartbeat_interval(&self) -> Duration {

@@ -1,6 +1,17 @@
-//! The purposes of users' secrets, and the format of tokens.
+//! The purposes and users of secrets, and the format of tokens.
 
+use crate::agent::ModelSecrets;
+use crate::id::{HookName, IntegrationId, ProjectId};
+use crate::project::Project;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The token of the embedded forge, which `pullyard up` sets at each start. Its full name.
+pub const LOCAL_FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
+
+/// The token with which pages act for their user at the embedded forge. The account of the integration opens the pull
+/// requests, so it cannot review them.
+pub const LOCAL_PERSON_SECRET: &str = "pullyard/user/demo-forge-person";
 
 /// The purpose of a secret. It determines which roles may read the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,6 +33,53 @@ impl SecretKind {
             Self::Forge => "user/",
             Self::Job => "job/",
         }
+    }
+}
+
+/// A reference to a secret, which blocks its deletion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "of")]
+pub enum SecretUser {
+    Integration {
+        id: IntegrationId,
+    },
+    Hook {
+        name: HookName,
+    },
+    Setting {
+        project: ProjectId,
+        /// For example, `model_secrets.anthropic_api_key`.
+        setting: String,
+    },
+    /// The embedded forge of `pullyard up`, whose token Pullyard made itself.
+    LocalForge {},
+}
+
+impl fmt::Display for SecretUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integration { id } => write!(f, "integration {id}"),
+            Self::Hook { name } => write!(f, "webhook {name}"),
+            Self::Setting { project, setting } => write!(f, "{setting} of {project}"),
+            Self::LocalForge {} => f.write_str("Pullyard’s own forge"),
+        }
+    }
+}
+
+impl SecretUser {
+    /// The secrets that a project's settings name.
+    pub fn in_settings(project: &Project) -> Vec<(&str, Self)> {
+        let ModelSecrets { anthropic_api_key, claude_token, openai_api_key, codex_auth } =
+            &project.settings.model_secrets;
+        let settings = [
+            ("model_secrets.anthropic_api_key", anthropic_api_key),
+            ("model_secrets.claude_token", claude_token),
+            ("model_secrets.openai_api_key", openai_api_key),
+            ("model_secrets.codex_auth", codex_auth),
+            ("commits.signing_secret", &project.settings.commits.signing_secret),
+        ];
+        let user = |setting: &str| Self::Setting { project: project.id.clone(), setting: setting.into() };
+        settings.into_iter().filter_map(|(setting, secret)| Some((secret.as_deref()?, user(setting)))).collect()
     }
 }
 

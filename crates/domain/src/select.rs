@@ -5,6 +5,7 @@ use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::key_of::KeyOwner;
 use crate::runner::Profile;
 use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ pub fn matches(needs: &ClassRequirements, runner: &Profile) -> bool {
 }
 
 /// A row of the index of claimable jobs. It is only a hint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     pub job: JobId,
     pub class: ClassId,

@@ -3,6 +3,7 @@
 use crate::failure::{Failure, FailureClass};
 use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, Placement};
 use crate::project::{Compute, OfflinePolicy};
+use crate::runner::{OFFLINE_AFTER, Runner};
 use crate::text::Span;
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub enum JobStep {
     Admit,
     Start,
     Restart(DispatchFault),
+    StopTask,
     Requeue(Failure),
     Fail(Failure),
     Cancel,
@@ -30,16 +32,29 @@ pub enum JobStep {
     Skip,
 }
 
-pub fn next_step(job: &Job, now: Timestamp) -> JobStep {
+/// What a decision about a running job needs besides the job.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch<'a> {
+    /// Since when the sweeper runs without a pause. Earlier silence proves nothing, as all machines may have slept.
+    pub since: Timestamp,
+    /// The self-hosted runner of the attempt, if it has one that is still registered.
+    pub runner: Option<&'a Runner>,
+}
+
+pub fn next_step(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
     match job.status {
         JobStatus::Pending if job.waits.as_ref().is_none_or(|waits| waits.next <= now) => JobStep::Admit,
         JobStatus::Ready if job.place == Placement::Fargate => next_step_ready(job, now),
+        // A runner claims it. An older version may have stored an orphan with it.
+        JobStatus::Ready => JobStep::Skip,
         JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {
-            next_step_active(job, now)
+            next_step_active(job, watch, now)
         }
         JobStatus::AwaitingInput | JobStatus::Paused if job.suspended_until().is_some_and(|until| until <= now) => {
             JobStep::Expire
         }
+        // After all steps that end the job, because ECS may refuse the stop for good.
+        _ if job.orphan_stop_due().is_some_and(|due| due <= now) => JobStep::StopTask,
         _ => JobStep::Skip,
     }
 }
@@ -54,14 +69,14 @@ fn next_step_ready(job: &Job, now: Timestamp) -> JobStep {
     if now.since(job.ready_since) >= MAX_READY_TIME {
         let wait =
             job.model.as_ref().map(|model| crate::breaker::wait_reason(model.cause, &model.capability, model.until));
-        let reason = wait.map_or_else(|| "no container could be started for it".into(), |wait| wait.sentence());
+        let reason = wait.map_or_else(|| "it could not be started".into(), |wait| wait.sentence());
         let reason = reason.trim_end_matches('.').into();
         return JobStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why: reason });
     }
     if job.dispatch.starting { JobStep::Restart(DispatchFault::Silent) } else { JobStep::Start }
 }
 
-fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
+fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
     if job.push_until.is_some_and(|until| now < until) {
         return JobStep::Skip;
     }
@@ -69,14 +84,28 @@ fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
     if job.stop_deadline().is_some_and(|until| now >= until) {
         return JobStep::Cancel;
     }
-    let wall = Duration::from_secs(job.policy.wall_secs);
-    if now >= run.started.plus(wall).plus(crate::due::OVERDUE_GRACE) {
-        return JobStep::Fail(Failure::TimeLimit { limit: wall.into() });
+    let limit = Duration::from_secs(job.policy.wall_secs);
+    let is_overdue = now >= run.overdue_at(limit);
+    if let Some(died) = run.died.as_ref().filter(|_| !is_overdue) {
+        let is_late = now >= died.at.plus(FINISH_GRACE);
+        return if is_late { requeue_or_fail(job, died.failure.clone()) } else { JobStep::Skip };
     }
-    match &run.died {
-        Some(died) if now >= died.at.plus(FINISH_GRACE) => requeue_or_fail(job, died.failure.clone()),
-        _ => JobStep::Skip,
+    if run.died.is_none() && now >= run.silent_at() {
+        if now < watch.since.plus(OFFLINE_AFTER) {
+            // After a pause of the sweeper, the attempt may be as late as the sweeper.
+            return JobStep::Skip;
+        }
+        // The runner may be silent itself. `runner::sweep` then ends its jobs, and spares them in a storm.
+        let is_alone = match (&run.runner, watch.runner) {
+            (None, _) => true,
+            (Some(_), Some(runner)) => runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER,
+            (Some(_), None) => false,
+        };
+        if is_alone {
+            return requeue_or_fail(job, Failure::AttemptSilent { ago: run.silence(now).into() });
+        }
     }
+    if is_overdue { JobStep::Fail(Failure::TimeLimit { limit: limit.into() }) } else { JobStep::Skip }
 }
 
 pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> JobStep {
@@ -98,6 +127,15 @@ pub fn next_waiting_step(job: &Job, compute: Compute, now: Timestamp) -> Waiting
         Some(place) => WaitingStep::Move(place),
         None => WaitingStep::Skip,
     }
+}
+
+/// Whether [`next_waiting_step`] may need the job, judged by its creation. A requeued job has waited for less.
+pub fn may_need_waiting_step(created: Timestamp, compute: Compute, now: Timestamp) -> bool {
+    let after = match compute {
+        Compute::Runners => MAX_READY_TIME,
+        Compute::Fargate => RECHECK_PLACE_AFTER,
+    };
+    now.since(created) >= after
 }
 
 /// The failure of a job that no runner claimed. `why`: the sentence about its wait.

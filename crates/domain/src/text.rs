@@ -1,6 +1,6 @@
 //! Formats facts for sentences: short, safe, and in common units.
 
-use crate::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::id::{DeliveryId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey};
 use crate::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,24 @@ pub struct Rounds(pub u64);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Quoted(pub Option<String>);
+
+/// A cause in the words of a forge or of git. Longer than other facts, because a cut could hide the reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+#[schemars(transparent)]
+pub struct Cause(pub String);
+
+impl From<String> for Cause {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Cause {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
 
 impl Quoted {
     pub fn is_none(&self) -> bool {
@@ -170,9 +188,21 @@ impl Fact for String {
     }
 }
 
+impl Fact for Cause {
+    fn render(&self) -> String {
+        truncate(self.0.trim_end_matches('.'), MAX_STORED_FACT_CHARS)
+    }
+    fn sample() -> Self {
+        Self(Fact::sample())
+    }
+    fn truncate(self) -> Self {
+        Self(Fact::truncate(self.0))
+    }
+}
+
 impl Fact for Quoted {
     fn render(&self) -> String {
-        let text = self.0.as_ref().map(Fact::render).unwrap_or_default();
+        let text = self.0.clone().map(|text| Cause(text).render()).unwrap_or_default();
         if text.is_empty() { text } else { format!(": \"{text}\"") }
     }
     fn sample() -> Self {
@@ -203,6 +233,16 @@ impl Fact for Span {
     }
     fn sample() -> Self {
         Span(2_400)
+    }
+}
+
+/// An age in the items of older versions: parsed, but neither rendered nor stored, because a stored age becomes wrong.
+impl Fact for Option<Span> {
+    fn render(&self) -> String {
+        String::new()
+    }
+    fn sample() -> Self {
+        None
     }
 }
 
@@ -261,6 +301,8 @@ macro_rules! plain_facts {
 }
 
 plain_facts! {
+    HookName = "acme";
+    SecretName = "github";
     ProjectId = "acme";
     IntegrationId = "gh1";
     TicketKey = "APP-17";
@@ -286,6 +328,8 @@ mod tests {
         let render = |text: &str| text.to_owned().render();
         assert_eq!((render("whole."), render(&"x".repeat(48))), ("whole".into(), "x".repeat(48)));
         assert_eq!(render(&"x".repeat(49)), format!("{}…", "x".repeat(47)));
+        let render = |length: usize| Cause("x".repeat(length) + ".").render();
+        assert_eq!((render(200), render(201)), ("x".repeat(200), format!("{}…", "x".repeat(199))));
     }
 
     #[test]

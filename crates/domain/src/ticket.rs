@@ -111,6 +111,10 @@ pub struct StatusMove {
 pub enum Target {
     Todo,
     Completion,
+    /// After the merge of its pull request.
+    Merged,
+    /// After a close without a merge.
+    Unmerged,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,9 +163,8 @@ impl Ticket {
         }
     }
 
-    pub fn is_failed_by(&self, job: &JobId) -> bool {
-        let last = self.last_job.as_ref().is_some_and(|last| last.id == *job);
-        last && self.active_job.is_none() && self.wanted.badge == Some(Badge::AiFailed)
+    pub fn is_failed(&self) -> bool {
+        self.active_job.is_none() && self.wanted.badge == Some(Badge::AiFailed)
     }
 
     /// The ticket after its column was renamed; `None` if it does not name the column. Only the name changes: the ticket
@@ -308,15 +311,20 @@ impl Ticket {
     fn after_write_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
         if let Some(desired) = &self.wanted.status {
+            let statuses = &settings.statuses;
             let to = match desired.to {
-                Target::Todo => &settings.statuses.todo,
-                Target::Completion => &settings.statuses.completion,
+                Target::Todo => Some(statuses.todo.as_str()),
+                Target::Completion => Some(statuses.completion.as_str()),
+                Target::Merged => statuses.after_merge(),
+                Target::Unmerged => Some(statuses.after_close()),
             };
-            if self.status == desired.expected && self.status != *to {
-                ticket.status.clone_from(to);
-                ticket.written = Some(to.clone());
+            if let Some(to) = to.filter(|to| self.status == desired.expected && self.status != *to) {
+                to.clone_into(&mut ticket.status);
+                ticket.written = Some(to.to_owned());
             }
         }
+        // An older version of the program cannot read these targets.
+        ticket.wanted.status.take_if(|desired| matches!(desired.to, Target::Merged | Target::Unmerged));
         ticket.shown = SyncedState { badge: self.wanted.badge, pull_request: self.pull_request.clone() };
         ticket.synced_version = self.wanted.version;
         ticket.tries = 0;

@@ -2,7 +2,7 @@
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, ProjectId};
-use crate::text::Span;
+use crate::text::{Cause, Span};
 use crate::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +19,21 @@ vocabulary! {
         NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Start a runner with it: `pullyard runner start --labels {label}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
-        FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "Nothing to do; no attempt is used up.";
+        FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";
+        MachineFull { next: Timestamp } [Itself] "machine_full", "This machine runs as many jobs at once as it may; next try at {next}.", "Wait, or allow more: `pullyard up --jobs N`.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";
-        SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS reclaimed the Spot capacity before the work started; next try at {next}.", "Nothing to do; no attempt is used up.";
-        StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "No container claimed the job ({reason}); next try at {next}.", "Check the image, the task definition and the role: `pullyard doctor`.";
-        TaskStarting { time: Timestamp, ago: Span } [Itself] "task_starting", "The container has been starting for {ago}.", "Nothing to do.";
+        SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS reclaimed the Spot capacity before the work started; next try at {next}.", "No attempt is used up.";
+        StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "The job did not start ({reason}); next try at {next}.", "Find the cause with `pullyard doctor`.";
+        TaskStarting { time: Timestamp, ago: Span } [Itself] "task_starting", "The job is starting.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
         ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} limits our requests until {time}.", "Nothing to do.";
+        ForgeAway { forge: IntegrationId, ago: Span, reason: Cause } [Itself] "forge_away", "The job has waited for {forge} for {ago}: {reason}.", "The attempt tries again for an hour.";
         NoReviewText { time: Timestamp } [Person] "no_words", "The reviews have no text yet; the job waits for it until {time}.", "Describe the change in a comment on the pull request.";
         NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it: `pullyard jobs answer`.";
         Paused { who: String, ago: Span } [Person] "paused", "{who} paused the job {ago} ago.", "Continue it with `pullyard jobs continue`, or cancel it.";
         ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{who} put {project} on hold.", "`pullyard release`.";
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
-        LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do; with another key or a raised limit, `pullyard breakers close`.";
+        LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "With another key or a raised limit: `pullyard breakers close`.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget is used up until {time}.", "Wait, or raise it: `pullyard budgets set`.";
         StartingNow { ago: Span } [Itself] "starting_now", "The job may start at any moment; it has been ready for {ago}.", "Nothing to do.";
     }

@@ -22,7 +22,7 @@
 //! If the sweepers' clock differs from the API's, a pushing process may have lost its job, and a runner may lose its
 //! jobs despite heartbeats. All other invariants hold. A read may return the previous version.
 //!
-//! Not modelled: Fargate, a second entry, and reviews (`reviews`).
+//! Not modelled: Fargate, a second entry, heartbeats of attempts, and reviews (`reviews`).
 
 mod late_calls;
 mod rules;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixtures::{job_id, just_before, project_id, time_at};
-use crate::text::{Span, Until};
+use crate::text::{Quoted, Span, Until};
 use std::collections::BTreeSet;
 
 fn runner_id() -> RunnerId {
@@ -36,7 +36,12 @@ fn only_account_failures_open_a_breaker() {
         AccountFault::from_failure(&Failure::AgentUnreachable { reason: "refused".into() }),
         Some(provider_unavailable())
     );
-    for other in [Failure::NoChanges {}, Failure::AgentBilling {}, Failure::AgentRefused {}, provider_stalled()] {
+    for other in [
+        Failure::NoChanges { left_out: Quoted(None) },
+        Failure::AgentBilling {},
+        Failure::AgentRefused {},
+        provider_stalled(),
+    ] {
         assert_eq!(AccountFault::from_failure(&other), None, "{other:?}");
     }
 }

@@ -109,6 +109,23 @@ fn branch_protected_quotes_the_forge_and_parses_without_it() {
     assert_eq!(failure_with("x".repeat(9_000).as_str()).clipped(), failure_with(&format!("{}…", "x".repeat(199))));
 }
 
+#[test]
+fn stored_age_of_an_older_version_is_ignored() {
+    let time = Timestamp::from_millis(1_795_154_401_000);
+    let old = r#"{"code":"held_until","ago":60,"time":1795154401000}"#;
+    let held: Reason = serde_json::from_str(old).unwrap();
+    let sentence = "A pull request is revised at most once an hour; this review will be part of the next revision at \
+                    2026-11-20 06:00 UTC.";
+    assert_eq!(held.sentence(), sentence);
+    assert_eq!(
+        serde_json::to_string(&held).unwrap(),
+        serde_json::to_string(&Reason::HeldUntil { ago: None, time }).unwrap()
+    );
+    for (reason, row) in Reason::samples().iter().zip(Reason::rows()) {
+        assert!(!reason.sentence().contains(" ago"), "a stored sentence would keep its age: {row:?}");
+    }
+}
+
 /// Text that a request body, a ticket tool, an agent or AWS may contain.
 fn hostile_text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -207,4 +224,12 @@ proptest! {
         prop_assert_eq!(output.chars().count(), full_length.min(most));
         prop_assert!(full_length <= most || output.ends_with('…'));
     }
+}
+
+#[test]
+fn class_label_is_shown_only_beside_a_sentence_without_it() {
+    let no_changes = Failure::NoChanges { left_out: Quoted(None) };
+    assert_eq!(no_changes.class().label_beside(&no_changes.sentence()), None);
+    let stopped = Failure::AgentFailed { agent: "codex".into(), exit: "exit code 1".into(), last_words: "no".into() };
+    assert_eq!(stopped.class().label_beside(&stopped.sentence()), Some("the agent"));
 }

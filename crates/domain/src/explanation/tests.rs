@@ -1,6 +1,6 @@
 use super::*;
 use crate::failure::Failure;
-use crate::fixtures::{active, crash_failure, finish, pending, ready_job, result, time_at};
+use crate::fixtures::{active, crash_failure, finish, heartbeat_at, pending, ready_job, result, time_at};
 use crate::job::{ContinuedPullRequest, End, JobResult};
 
 #[track_caller]
@@ -21,6 +21,7 @@ fn ready_job_names_what_its_start_waits_for() {
     assert_eq!(wait_reason(&ready_job(), None, time_at(400)), Some(Wait::StartingNow { ago: Span(400) }));
     assert_eq!(code(&ready_job().begin_dispatch(time_at(10)).unwrap()), "task_starting");
     assert_eq!(code(&job_with_failed_start(DispatchFault::Throttled)), "fargate_throttled");
+    assert_eq!(code(&job_with_failed_start(DispatchFault::MachineFull)), "machine_full");
     assert_eq!(code(&job_with_failed_start(DispatchFault::Interrupted)), "spot_interrupted");
     assert_eq!(code(&job_with_failed_start(DispatchFault::Silent)), "start_failed");
     let reason = "no role".to_owned();
@@ -36,7 +37,7 @@ fn ready_job_names_what_its_start_waits_for() {
         DispatchFault::Refused { reason: "no role".into() },
     ] {
         let says = wait_reason(&job_with_failed_start(fault), None, time_at(400)).unwrap().sentence();
-        assert!(says.starts_with("No container claimed the job ("), "{says}");
+        assert!(says.starts_with("The job did not start ("), "{says}");
     }
     // The sentence fits a job on Fargate, which no runner claims.
     let says = wait_reason(&ready_job(), None, time_at(400)).unwrap().sentence();
@@ -121,8 +122,20 @@ fn merged_or_closed_pull_request_needs_no_review() {
 }
 
 #[test]
+fn running_job_names_the_silence_of_its_attempt() {
+    for (secs, ago) in [(355, "45 s"), (320, "80 s")] {
+        let job = heartbeat_at(&active(JobStatus::Executing), secs);
+        let sentence = format!("Attempt 1 (Executing) has been silent for {ago}; after 2 min it is stopped.");
+        check(&job, &sentence, "Wait; the setting `offline` decides whether the job is queued again or fails.");
+    }
+    // It ended without a further heartbeat.
+    let failed = active(JobStatus::Executing).fail(crash_failure(), time_at(290)).unwrap();
+    check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
+}
+
+#[test]
 fn running_or_ended_job_names_its_state() {
-    let job = active(JobStatus::Executing);
+    let job = heartbeat_at(&active(JobStatus::Executing), 356);
     assert_eq!(wait_reason(&job, None, time_at(400)), None);
     check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
     let syncing = active(JobStatus::Syncing);

@@ -1,16 +1,13 @@
 //! Progress of comparing a connected repository with its forge.
 
-use super::{Ingress, POLL_INTERVAL, RECOVERY_INTERVAL};
-use crate::project::ForgeKind;
+use super::{Ingress, RECOVERY_INTERVAL};
+use crate::forge::ForgeKind;
+use crate::id::RepositoryName;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub const MAX_CHANGED: usize = 100;
-
-/// How often every open pull request of a GitHub repository is compared. GitHub does not document that a review moves a
-/// pull request up in the list of changes.
-const FULL_COMPARISON_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollProgress {
@@ -24,6 +21,12 @@ pub struct PollProgress {
     pub listed: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<u64>,
+    /// Whether the repository was archived, so that nothing can be pushed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// The name before the last rename that a poll saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<RepositoryName>,
 }
 
 impl PollProgress {
@@ -31,14 +34,9 @@ impl PollProgress {
         Self { since: Some(since), ..Self::default() }
     }
 
-    /// Whether this round also compares open pull requests that are not in the forge's list of changes. Bitbucket does
-    /// not list a pull request when a reviewer requests changes.
+    /// Whether this round also compares open pull requests that are not in the forge's list of changes.
     pub fn is_full_due(&self, kind: ForgeKind, now: Timestamp) -> bool {
-        self.began.is_some()
-            || match kind {
-                ForgeKind::Bitbucket => true,
-                ForgeKind::GitHub => self.since.is_none_or(|since| now.since(since) >= FULL_COMPARISON_INTERVAL),
-            }
+        self.began.is_some() || self.since.is_none_or(|since| now.since(since) >= kind.spec().polling.full_comparison)
     }
 
     /// Like `since`, but the list of changes also counts once all its pull requests are compared.
@@ -48,12 +46,11 @@ impl PollProgress {
     }
 }
 
-/// How often a repository is polled: every minute without a webhook, if the forge's request limit allows it. Bitbucket
-/// allows 1,000 requests an hour, and a poll sends several for each open pull request.
+/// How often a repository is polled.
 pub fn poll_interval(ingress: Ingress, kind: ForgeKind) -> Duration {
-    match (ingress, kind) {
-        (Ingress::Poll | Ingress::Both, ForgeKind::GitHub) => POLL_INTERVAL,
-        _ => RECOVERY_INTERVAL,
+    match ingress {
+        Ingress::Poll | Ingress::Both => kind.spec().polling.interval,
+        Ingress::Webhook => RECOVERY_INTERVAL,
     }
 }
 

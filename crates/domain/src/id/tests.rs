@@ -57,10 +57,26 @@ fn invalid_ids_are_rejected() {
     assert!(TicketKey::new("x".repeat(65)).is_err());
     assert!(TicketKey::new(".").is_err() && TicketKey::new("..").is_err());
     assert!(TicketKey::new("A#1/ü").is_ok());
-    for name in ["acme", "acme/", "/app", "a/b/c", "../x", "a/..", "a b/c", "acme/app.git", "-o/x"] {
+    for name in [
+        "acme",
+        "acme/",
+        "/app",
+        "a/b/c",
+        "../x",
+        "a/..",
+        "a b/c",
+        "acme/app.git",
+        "-o/x",
+        "acme/.git",
+        "acme/.",
+        ".acme/app",
+        "acme/-x",
+    ] {
         assert!(RepositoryName::new(name).is_err(), "{name}");
     }
-    assert!(RepositoryName::new("acme/app.rs").is_ok());
+    for name in ["acme/app.rs", "acme/.github", "acme/.x", "acme/..."] {
+        assert!(RepositoryName::new(name).is_ok(), "{name}");
+    }
 }
 
 /// Stored items are found by their derived ids: a changed derivation would create a second job or ledger entry.

@@ -12,7 +12,7 @@
 //! caller but the runner that ends the job cancels it.
 
 use super::transition::End;
-use super::{DesiredState, Job, JobStatus, Placement, TransitionRefusal};
+use super::{ActiveAttempt, DesiredState, Job, JobStatus, Placement, TransitionRefusal};
 use crate::text::truncate;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// Time for a runner to stop, before the sweeper ends its job.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time after the end of a job in which its orphaned tasks are stopped. A stop that ECS refuses for good has to end.
+pub const MAX_STOP_TIME: Duration = Duration::from_secs(24 * 3_600);
 
 pub const MAX_REASON_CHARS: usize = 120;
 
@@ -98,16 +101,46 @@ impl Job {
         Some(cancel.stop_deadline())
     }
 
-    /// Whether it was cancelled without its runner, and a task may still start or run.
+    /// Whether a task must be stopped: of a lost attempt, or of a job that ended without its runner.
     pub fn may_have_orphaned_task(&self) -> bool {
         let is_unreported = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
         let was_started = self.dispatch.starting || self.last_tasks().next().is_some();
-        self.status == JobStatus::Cancelled && self.place == Placement::Fargate && is_unreported && was_started
+        let has_ended = self.status.is_terminal() && self.place == Placement::Fargate && is_unreported;
+        self.dispatch.orphan.is_some() || has_ended && was_started
+    }
+
+    pub(crate) fn orphan_stop_due(&self) -> Option<Timestamp> {
+        self.may_have_orphaned_task().then(|| self.ended_at.unwrap_or(self.dispatch.due))
+    }
+
+    /// Whether a further failure to stop the orphaned tasks is the last one.
+    pub fn may_abandon_orphans(&self, now: Timestamp) -> bool {
+        self.ended_at.is_some_and(|ended| now.since(ended) >= MAX_STOP_TIME)
+    }
+
+    /// Records that its orphaned tasks were stopped or abandoned. Until then the job stays due, and in its place.
+    pub fn record_stopped_orphans(&self) -> Result<Self, TransitionRefusal> {
+        if !self.may_have_orphaned_task() {
+            return Err(TransitionRefusal::AlreadyDone);
+        }
+        let mut job = self.clone();
+        job.dispatch.orphan = None;
+        if job.status.is_terminal() {
+            (job.dispatch.starting, job.dispatch.task) = (false, None);
+            job.run = job.run.map(|run| ActiveAttempt { task: None, ..run });
+        }
+        job.reset_sweep_backoff();
+        Ok(job)
+    }
+
+    /// The task of the attempt, unless it has stopped.
+    pub(super) fn running_task(&self) -> Option<&str> {
+        self.run.as_ref().filter(|run| run.died.is_none())?.task.as_deref()
     }
 
     pub fn last_tasks(&self) -> impl Iterator<Item = &str> {
         let claimed = self.run.as_ref().and_then(|run| run.task.as_deref());
-        claimed.into_iter().chain(self.dispatch.task.as_deref())
+        claimed.into_iter().chain(self.dispatch.task.as_deref()).chain(self.dispatch.orphan.as_deref())
     }
 
     /// `Cancelled` if a user requested a cancel, otherwise `end`. For ends that the runner did not report.

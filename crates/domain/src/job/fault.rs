@@ -11,6 +11,8 @@ pub enum DispatchFault {
     Capacity {
         since: Timestamp,
     },
+    /// The machine that runs all jobs has no free place (`pullyard up`).
+    MachineFull,
     Throttled,
     Refused {
         reason: String,
@@ -27,7 +29,7 @@ impl DispatchFault {
     /// How many such faults in a row fail the job. `None`: transient, like missing capacity and Spot interruptions.
     fn max_consecutive(&self) -> Option<u32> {
         match self {
-            Self::Capacity { .. } | Self::Throttled | Self::Interrupted => None,
+            Self::Capacity { .. } | Self::MachineFull | Self::Throttled | Self::Interrupted => None,
             Self::Refused { .. } | Self::Died { .. } | Self::Silent => Some(3),
         }
     }
@@ -35,6 +37,7 @@ impl DispatchFault {
     fn description(&self) -> String {
         match self {
             Self::Capacity { .. } => "no capacity".into(),
+            Self::MachineFull => "the machine has no free place".into(),
             Self::Throttled => "starts are throttled".into(),
             Self::Refused { reason } | Self::Died { reason } => reason.clone(),
             Self::Interrupted => "AWS reclaimed the Spot capacity".into(),
@@ -69,9 +72,10 @@ impl FailedStarts {
         Self { last, count }
     }
 
-    /// Wait before the next start: 5 s, doubling to 5 min.
+    /// Wait before the next start: 5 s, doubling to 5 min, or to 20 s for a place on this machine, which is free soon.
     pub(super) fn backoff(&self) -> Duration {
-        Duration::from_secs(5u64.saturating_mul(1 << (self.count.clamp(1, 7) - 1)).min(300))
+        let longest = if self.last == DispatchFault::MachineFull { 20 } else { 300 };
+        Duration::from_secs(5u64.saturating_mul(1 << (self.count.clamp(1, 7) - 1)).min(longest))
     }
 
     /// Why the job gives up starting a task, after too many permanent faults.

@@ -34,10 +34,7 @@ impl JobStatus {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,
             Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "The agent reads this when it starts.",
-            Self::Executing => {
-                "Claude Code reads this before its next step, Codex by the end of its turn, a command when it asks or \
-                 restarts."
-            }
+            Self::Executing => "The agent reads this at its next step or its next start.",
             Self::Syncing => "The work is being published; only another attempt would read this.",
             Self::AwaitingInput | Self::Paused => "The agent continues with this.",
         })

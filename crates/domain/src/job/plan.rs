@@ -131,6 +131,7 @@ fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
             starting: false,
             task: None,
             dead: Vec::new(),
+            orphan: None,
             fault: None,
             trace: None,
         },

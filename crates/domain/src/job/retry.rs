@@ -18,7 +18,7 @@ pub fn is_resumable(failure: &Failure) -> bool {
     !matches!(
         failure,
         Failure::SessionLost {}
-            | Failure::NoChanges {}
+            | Failure::NoChanges { .. }
             | Failure::AgentRefused {}
             | Failure::ContextTooLong {}
             | Failure::PermissionDenied { .. }

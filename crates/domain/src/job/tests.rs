@@ -290,6 +290,7 @@ fn requeue_clears_all_attempt_state_but_the_number() {
             starting: false,
             task: None,
             dead: Vec::new(),
+            orphan: None,
             fault: None,
             trace: None,
         },
@@ -299,6 +300,21 @@ fn requeue_clears_all_attempt_state_but_the_number() {
     assert_eq!(back.requeue(time_at(410)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
     let second = back.claim(&claim(2, "c2"), time_at(420)).unwrap().requeue(time_at(430)).unwrap();
     assert_eq!((second.attempt, second.requeues), (2, 2));
+}
+
+#[test]
+fn requeue_names_the_task_that_may_still_run() {
+    let job = active(JobStatus::Preparing);
+    let back = job.requeue(time_at(290)).unwrap();
+    assert_eq!(back.dispatch.orphan.as_deref(), Some("task-c1"));
+    assert_eq!(back.move_to(Placement::Runners, time_at(291)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
+    let stopped = back.record_stopped_orphans().unwrap();
+    assert_eq!(stopped, Job { dispatch: Dispatch { orphan: None, ..back.dispatch.clone() }, ..back.clone() });
+    assert!(stopped.move_to(Placement::Runners, time_at(291)).is_ok());
+    let failed = back.fail(crash_failure(), time_at(291)).unwrap();
+    assert_eq!((failed.may_have_orphaned_task(), failed.last_tasks().next()), (true, Some("task-c1")));
+    let stopped = job.record_container_stop("task-c1", crash_failure(), time_at(210)).unwrap();
+    assert_eq!(stopped.requeue(time_at(290)).unwrap().dispatch.orphan, None);
 }
 
 #[test]

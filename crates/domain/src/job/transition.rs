@@ -118,9 +118,10 @@ impl Job {
         Ok(job)
     }
 
-    /// Moves a waiting job to the place where its project now runs jobs, unless a task may be starting.
+    /// Moves a waiting job to the place where its project now runs jobs, unless a task may be starting or running.
     pub fn move_to(&self, place: Placement, now: Timestamp) -> Result<Self, TransitionRefusal> {
-        if self.status != JobStatus::Ready || self.dispatch.starting {
+        let may_run = self.place == Placement::Fargate && self.may_have_orphaned_task();
+        if self.status != JobStatus::Ready || self.dispatch.starting || may_run {
             return Err(TransitionRefusal::WrongStatus(self.status));
         }
         if self.place == place {
@@ -173,8 +174,11 @@ impl Job {
             instance: claim.instance.clone(),
             claim: claim.claim.clone(),
             started: now,
+            heartbeat: None,
+            suspended_ms: 0,
             task: claim.task.clone(),
             died: None,
+            forge_wait: None,
         });
         job.dispatch.starting = false;
         job.dispatch.task = None;
@@ -206,6 +210,10 @@ impl Job {
         job.status = to;
         job.worked |= to == JobStatus::Executing;
         job.push_until = (to == JobStatus::Syncing).then(|| now.plus(PUSH_WINDOW));
+        if let Some(run) = &mut job.run {
+            run.forge_wait = None;
+            run.set_heartbeat(now);
+        }
         Ok(job)
     }
 
@@ -244,6 +252,7 @@ impl Job {
         let mut job = self.clone();
         job.requeues += 1;
         job.lost_a_push |= self.status == JobStatus::Syncing;
+        job.dispatch.orphan = self.running_task().map(str::to_owned);
         job.release(now);
         Ok(job)
     }
@@ -357,13 +366,14 @@ impl Job {
     }
 
     pub(super) fn end(&self, end: End, finish: Option<FinishId>, now: Timestamp) -> Self {
+        let is_unreported = finish.is_none();
         let mut job = self.clone();
         (job.status, job.failure, job.result) = match end {
             End::Completed(result) => (JobStatus::Completed, None, Some(result)),
             End::Failed(failure, result) => (JobStatus::Failed, Some(failure.clipped()), result),
             End::Cancelled => (JobStatus::Cancelled, None, None),
         };
-        job.lost_a_push = job.result.is_none() && self.has_unreported_push(finish.is_some());
+        job.lost_a_push = job.result.is_none() && self.has_unreported_push(!is_unreported);
         job.ended_by = Some(LastReport { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;
@@ -376,11 +386,11 @@ impl Job {
         if job.status != JobStatus::Cancelled {
             job.cancel = None;
         }
-        let may_leave_a_task = job.may_have_orphaned_task();
+        let may_run = is_unreported && self.place == Placement::Fargate;
+        let task = self.running_task().filter(|_| may_run).map(str::to_owned);
         if let Some(run) = &mut job.run {
             // `run.task` is needed only while the task may still run. The ATTEMPT item has both fields.
-            run.task = run.task.take().filter(|_| may_leave_a_task);
-            run.died = None;
+            (run.task, run.died, run.forge_wait) = (task, None, None);
         }
         job.reset_sweep_backoff();
         job

@@ -334,3 +334,65 @@ fn pull_request_note_announces_the_end_of_a_revision() {
     assert_eq!(pull_request.note, Some(Note::job_ended(job.id)));
     assert_eq!(pull_request.note_version, 2, "once at its begin, once at its end");
 }
+
+/// A ticket whose completed job opened the pull request, in its column after the job.
+fn reviewed_ticket(status: &str) -> (Ticket, PullRequest) {
+    let ended = ticket_after_job(&completed_job(), &locked_ticket()).mark_synced(&Settings::default());
+    let linked = PullRequest { id: ended.pull_request.as_ref().unwrap().id.clone(), ..linked_pull_request() };
+    (Ticket { status: status.into(), ..ended }, linked)
+}
+
+#[test]
+fn ticket_moves_on_when_its_pull_request_is_closed() {
+    use PullRequestState::{Closed, Merged, Open};
+    let settings = Settings::default();
+    for (status, state, expected) in [
+        (REVIEW, Merged, Some("Done")),
+        (REVIEW, Closed, Some("Todo")),
+        (REVIEW, Open, None),
+        // A user moved it.
+        ("Blocked", Merged, None),
+        ("Done", Closed, None),
+        (TRIGGER, Merged, None),
+    ] {
+        let (ticket, linked) = reviewed_ticket(status);
+        let closed = PullRequest { state, ..linked };
+        let moved = ticket_after_close(&closed, &ticket, &settings.statuses);
+        let moved = moved.map(|moved| moved.mark_synced(&settings));
+        assert_eq!(moved.as_ref().map(|moved| moved.status.as_str()), expected, "{status} {state:?}");
+        if let Some(moved) = moved {
+            assert_eq!((moved.wanted.badge, moved.is_unsynced()), (None, false));
+            assert_eq!(moved.wanted.status, None, "older versions do not know the move");
+        }
+    }
+    let (ticket, linked) = reviewed_ticket(REVIEW);
+    let other = PullRequest { id: pull_request_id(999), state: Merged, ..linked };
+    assert_eq!(ticket_after_close(&other, &ticket, &settings.statuses), None, "another pull request");
+}
+
+#[test]
+fn merge_moves_a_ticket_out_of_todo() {
+    let settings = Settings::default();
+    let (ticket, linked) = reviewed_ticket(REVIEW);
+    let close = |state, ticket: &Ticket| {
+        let moved = ticket_after_close(&PullRequest { state, ..linked.clone() }, ticket, &settings.statuses);
+        moved.unwrap().mark_synced(&settings)
+    };
+    let closed = close(PullRequestState::Closed, &ticket);
+    assert_eq!(close(PullRequestState::Merged, &closed).status, "Done", "reopened, then merged");
+    let locked = Ticket { pull_request: ticket.pull_request, ..locked_ticket() };
+    let failed = ticket_after_job(&failed_job(JobStatus::Executing), &locked).mark_synced(&settings);
+    assert_eq!((failed.status.as_str(), failed.wanted.badge), (TODO, Some(Badge::AiFailed)));
+    let merged = close(PullRequestState::Merged, &failed);
+    assert_eq!((merged.status.as_str(), merged.wanted.badge), ("Done", None));
+}
+
+#[test]
+fn merge_before_the_write_back_replaces_its_move() {
+    let settings = Settings::default();
+    let ticket = ticket_after_job(&completed_job(), &locked_ticket());
+    let id = ticket.pull_request.as_ref().unwrap().id.clone();
+    let merged = PullRequest { id, state: PullRequestState::Merged, ..linked_pull_request() };
+    let moved = ticket_after_close(&merged, &ticket, &settings.statuses).unwrap();
+    assert_eq!(moved.mark_synced(&settings).status, "Done");
+}

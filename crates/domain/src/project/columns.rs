@@ -10,7 +10,10 @@ const MAX_COLUMNS: usize = 30;
 const MAX_CLOSED: usize = 20;
 const MAX_NAME_CHARS: usize = 64;
 
+const DEFAULT_MERGED: &str = "Done";
+
 const COLUMNS: &str = "/statuses/columns";
+const TRIGGER: &str = "/statuses/trigger";
 
 /// A change of one column that leaves its name and its tickets unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,20 @@ impl Statuses {
         }
     }
 
+    /// The status of a ticket after the merge of its pull request. None: it stays.
+    pub fn after_merge(&self) -> Option<&str> {
+        match &self.merged {
+            Some(merged) => Some(merged),
+            // In the trigger status it would start a job.
+            None => Some(DEFAULT_MERGED).filter(|status| self.has_column(status) && *status != self.trigger),
+        }
+    }
+
+    /// The status of a ticket after its pull request was closed without a merge.
+    pub fn after_close(&self) -> &str {
+        self.unmerged.as_deref().unwrap_or(&self.todo)
+    }
+
     pub fn accepts(&self, status: &str) -> bool {
         self.allow_others || self.has_column(status)
     }
@@ -65,7 +82,8 @@ impl Statuses {
 
     /// Adds each status with a meaning that is no column, at the end.
     pub fn with_missing_columns(mut self) -> Self {
-        for status in [&self.todo, &self.trigger, &self.completion].into_iter().chain(&self.closed) {
+        let roles = [&self.todo, &self.trigger, &self.completion].into_iter().chain(&self.merged).chain(&self.unmerged);
+        for status in roles.chain(&self.closed) {
             if !self.columns.contains(status) {
                 self.columns.push(status.clone());
             }
@@ -87,7 +105,9 @@ impl Statuses {
             return fault(COLUMNS, self.no_column(name));
         };
         let last = self.columns.len() - 1;
-        match (change, self.role(name)) {
+        let is_target = [&self.merged, &self.unmerged].contains(&&Some(name.to_owned()));
+        let target = Some("after its pull request was merged or closed").filter(|_| is_target);
+        match (change, self.role(name).or(target.filter(|_| change == ColumnChange::Remove))) {
             (ColumnChange::Close | ColumnChange::Remove, Some(role)) => {
                 return fault(COLUMNS, format!("tickets go to {name} {role}; choose another column for that first"));
             }
@@ -117,15 +137,19 @@ impl Statuses {
         if self.closed.remove(from) {
             self.closed.insert(to.to_owned());
         }
-        let names = [&mut self.todo, &mut self.trigger, &mut self.completion].into_iter().chain(&mut self.columns);
+        let roles = [&mut self.todo, &mut self.trigger, &mut self.completion].into_iter();
+        let names = roles.chain(&mut self.merged).chain(&mut self.unmerged).chain(&mut self.columns);
         names.filter(|name| *name == from).for_each(|name| to.clone_into(name));
         Ok(self)
     }
 
     pub(super) fn validate(&self) -> Result<(), SettingFault> {
-        let Self { todo, trigger, completion, closed, columns, allow_others: _ } = self;
-        let roles = [("/statuses/todo", todo), ("/statuses/trigger", trigger), ("/statuses/completion", completion)];
-        for (pointer, status) in roles {
+        let Self { todo, trigger, completion, merged, unmerged, closed, columns, allow_others: _ } = self;
+        let roles = [("/statuses/todo", todo), (TRIGGER, trigger), ("/statuses/completion", completion)];
+        let after = [("/statuses/merged", merged), ("/statuses/unmerged", unmerged)];
+        let after = after.into_iter().filter_map(|(pointer, status)| Some((pointer, status.as_ref()?)));
+        let roles: Vec<_> = roles.into_iter().chain(after).collect();
+        for &(pointer, status) in &roles {
             if !is_name(status) {
                 return fault(pointer, "a status is 1 to 64 printable characters");
             }
@@ -140,11 +164,8 @@ impl Statuses {
                 "it must differ from the trigger status, or failed jobs would restart forever",
             );
         }
-        if completion == trigger {
-            return fault(
-                "/statuses/completion",
-                "it must differ from the trigger status, or finished jobs would restart forever",
-            );
+        if let Some((pointer, _)) = roles.iter().find(|(pointer, status)| *status == trigger && *pointer != TRIGGER) {
+            return fault(pointer, "it must differ from the trigger status, or finished jobs would restart forever");
         }
         if columns.len() > MAX_COLUMNS || !columns.iter().all(|column| is_name(column)) {
             return fault(COLUMNS, "name at most 30 columns of 1 to 64 printable characters");

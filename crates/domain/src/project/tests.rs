@@ -124,46 +124,6 @@ fn repository_inherits_the_agent_of_its_project() {
 }
 
 #[test]
-fn unknown_account_matches_any_account() {
-    let account = |id| Account { id, login: "ann".into() };
-    assert!(account(1).may_equal(&account(1)) && !account(1).may_equal(&account(2)));
-    assert!(account(1).may_equal(&Account::unknown()) && Account::unknown().may_equal(&account(2)));
-    assert!(account(1).may_be_author(1) && !account(1).may_be_author(2));
-    assert!(Account::unknown().may_be_author(2));
-}
-
-#[test]
-fn forge_is_named_by_its_host() {
-    let check =
-        |api_url: &str, expected: &str| assert_eq!(ForgeKind::GitHub.display_name_at(api_url), expected, "{api_url}");
-    check("https://api.github.com", "GitHub");
-    check("https://github.acme.example/api/v3", "GitHub at github.acme.example");
-    check("https://github.acme.example:8443/api/v3", "GitHub at github.acme.example");
-    for local in ["http://127.0.0.1:4100/api/v3", "http://localhost:4100", "http://[::1]:4100/api/v3"] {
-        check(local, "The local forge");
-    }
-    // A foreign host name cannot pass as the local machine.
-    check("https://127.0.0.1.acme.example", "GitHub at 127.0.0.1.acme.example");
-    check("https://api.github.com.acme.example", "GitHub at api.github.com.acme.example");
-    let check = |api_url: &str, expected: &str| {
-        assert_eq!(ForgeKind::Bitbucket.display_name_at(api_url), expected, "{api_url}")
-    };
-    check("https://api.bitbucket.org/2.0", "Bitbucket");
-    check("http://127.0.0.1:4100/2.0", "The local forge");
-    check("https://api.github.com", "Bitbucket at api.github.com");
-}
-
-#[test]
-fn forge_kind_round_trips_by_code_and_has_an_api_url() {
-    for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
-        assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.code()));
-        assert_eq!(ForgeKind::from_code(kind.code()), Some(kind));
-        assert_eq!(kind.display_name_at(kind.default_api_url()), kind.display_name());
-    }
-    assert_eq!(ForgeKind::from_code("gitlab"), None);
-}
-
-#[test]
 fn only_repository_becomes_the_default_once() {
     let (settings, one) = (Settings::default(), crate::fixtures::repository());
     let chosen = settings.with_only_repository(std::slice::from_ref(&one)).unwrap();
@@ -178,7 +138,7 @@ fn statuses(list: &str) -> Statuses {
     let [todo, trigger, completion] = ["a", "b", "c"].map(str::to_owned);
     let closed = list.split(',').filter_map(|name| name.strip_prefix('!')).map(str::to_owned).collect();
     let columns = list.split(',').map(|name| name.trim_start_matches('!').to_owned()).collect();
-    Statuses { todo, trigger, completion, closed, columns, allow_others: false }
+    Statuses { todo, trigger, completion, merged: None, unmerged: None, closed, columns, allow_others: false }
 }
 
 #[test]
@@ -230,6 +190,9 @@ fn columns_are_changed_one_at_a_time() {
     check(Remove, "d", Ok("a,b,c"));
     check(Remove, "a", Err("tickets go to a after a failed job"));
     check(Close, "b", Err("tickets go to b to start a job"));
+    let merged = Statuses { merged: Some("d".into()), ..statuses("a,b,c,!d") };
+    assert!(merged.clone().change_column(Remove, "d").unwrap_err().fault.contains("after its pull request was merged"));
+    assert!(merged.change_column(Reopen, "d").is_ok());
     check(Remove, "dd", Err("the project has no column dd; did you mean d? Its columns: a, b, c, d"));
 }
 
@@ -241,4 +204,36 @@ fn renamed_column_keeps_its_place_and_meaning() {
     assert_eq!(trigger.clone().rename_column("b", "B"), Ok(trigger), "a repeat");
     assert_eq!(renamed("d", "e"), Ok(statuses("a,b,c,!e")));
     assert_eq!((renamed("x", "y"), renamed("a", "d")), (Err("/from"), Err("/to")));
+}
+
+#[test]
+fn merged_and_closed_pull_requests_have_columns_by_default() {
+    let custom = |merged: Option<&str>, unmerged: Option<&str>| Statuses {
+        merged: merged.map(str::to_owned),
+        unmerged: unmerged.map(str::to_owned),
+        ..statuses("a,b,c,!d,Done")
+    };
+    for (statuses, after_merge, after_close) in [
+        (custom(None, None), Some("Done"), "a"),
+        (custom(Some("d"), Some("c")), Some("d"), "c"),
+        (statuses("a,b,c"), None, "a"),
+        (Statuses { trigger: "Done".into(), ..custom(None, None) }, None, "a"),
+    ] {
+        assert_eq!((statuses.after_merge(), statuses.after_close()), (after_merge, after_close), "{statuses:?}");
+    }
+    let fault = |merged, unmerged| {
+        let settings = Settings { statuses: custom(merged, unmerged), ..Settings::default() };
+        settings.validate().map_err(|bad| (bad.pointer, bad.fault.into_owned()))
+    };
+    assert_eq!(fault(Some("d"), Some("c")), Ok(()));
+    for (merged, unmerged, pointer, expected) in [
+        (Some("x"), None, "/statuses/merged", "no column x"),
+        (Some("b"), None, "/statuses/merged", "must differ from the trigger status"),
+        (None, Some(""), "/statuses/unmerged", "1 to 64 printable characters"),
+    ] {
+        let (at, fault) = fault(merged, unmerged).unwrap_err();
+        assert!(at == pointer && fault.contains(expected), "{at} {fault}");
+    }
+    let renamed = custom(Some("d"), Some("c")).rename_column("d", "Shipped").unwrap();
+    assert_eq!((renamed.after_merge(), renamed.after_close()), (Some("Shipped"), "c"));
 }

@@ -2,7 +2,6 @@ use super::comments::freeze_comments;
 use super::*;
 use crate::comment::Comment;
 use crate::fixtures::{job_id, key, repository};
-use crate::published::{UNKNOWN_ISOLATION, insert_isolation};
 use crate::time::Timestamp;
 use proptest::prelude::*;
 
@@ -162,38 +161,48 @@ fn title_is_one_line_of_at_most_120_characters() {
     check_title(&context(ticket(&"ü".repeat(121), "", None), None), &format!("{}…", "ü".repeat(119)));
 }
 
-const BODY_FOOTER: &str =
-    "\nAgent: command, isolation: none\n\nMade through Pullyard. Review it as you would a stranger's work.\n";
+const LINKS: LinkOptions<'_> = LinkOptions { pages: Some("https://p.test"), revises_on_review: true };
 
 #[track_caller]
 fn check_pull_request(context: &Context, title: &str, ticket: &str) {
     let job = job_id("j");
-    let (actual_title, body) = context.pull_request(&job, "none");
+    let (actual_title, body) = context.pull_request(&job, &LINKS);
     assert_eq!(actual_title, title);
-    assert_eq!(body, format!("{ticket}Job: {job}{BODY_FOOTER}"));
+    let short = job.short();
+    let ask = "To have something changed, request changes in a review, or comment `/pullyard revise`.\n";
+    let ask = if ticket.is_empty() { "" } else { ask };
+    assert_eq!(body, format!("Made by Pullyard: job [{short}](https://p.test/jobs/{job}){ticket}.\n{ask}"));
+}
+
+#[test]
+fn pull_request_has_no_link_or_offer_that_does_not_work() {
+    let job = job_id("j");
+    let options = LinkOptions { pages: None, revises_on_review: false };
+    let (_, body) = context(ticket("t", "", None), None).pull_request(&job, &options);
+    let expected = "for ticket APP-17.\nTo have something changed, comment `/pullyard revise`.\n";
+    assert_eq!(body, format!("Made by Pullyard: job {job} {expected}"));
 }
 
 #[test]
 fn pull_request_names_its_ticket_and_job() {
     let url = Some("https://tool.test/browse/APP-17?x=1#c");
-    let linked = "Ticket: [APP-17](https://tool.test/browse/APP-17?x=1#c)\n";
+    let linked = " for ticket [APP-17](https://tool.test/browse/APP-17?x=1#c)";
+    let own = " for ticket [APP-17](https://p.test/tickets/APP-17?project=acme)";
     check_pull_request(&context(ticket("Add a door", "", url), None), "APP-17: Add a door", linked);
-    check_pull_request(&context(ticket("Add a door", "", None), None), "APP-17: Add a door", "Ticket: APP-17\n");
+    check_pull_request(&context(ticket("Add a door", "", None), None), "APP-17: Add a door", own);
     check_pull_request(&context(None, Some("Make it red.\nNow.")), "Make it red.", "");
+    let obeyed = context(ticket("Fixes #1 for @ann", "", None), None);
+    check_pull_request(&obeyed, "APP-17: Fixes #\u{2060}1 for @\u{2060}ann", own);
 }
 
 #[test]
 fn ticket_key_cannot_end_its_markdown_link() {
     let mut context = context(ticket("t", "", Some("http://tool.test/1")), None);
     context.ticket.as_mut().unwrap().0 = TicketKey::new("A[1](x)`<\\").unwrap();
-    let (_, body) = context.pull_request(&job_id("j"), "none");
-    assert!(body.starts_with("Ticket: [A\\[1\\](x)\\`\\<\\\\](http://tool.test/1)\n"), "{body}");
-}
-
-#[test]
-fn pull_request_names_the_isolation_of_its_runner() {
-    let (_, body) = context(ticket("t", "d", None), None).pull_request(&job_id("j"), UNKNOWN_ISOLATION);
-    assert!(insert_isolation(&body, "none").ends_with(BODY_FOOTER), "{body}");
+    let escaped = "A\\[1\\](x)\\`\\<\\\\";
+    check_pull_request(&context, "A[1](x)`<\\: t", &format!(" for ticket [{escaped}](http://tool.test/1)"));
+    context.ticket.as_mut().unwrap().1.url = None;
+    check_pull_request(&context, "A[1](x)`<\\: t", &format!(" for ticket {escaped}"));
 }
 
 #[test]
@@ -209,7 +218,7 @@ fn unsafe_ticket_url_is_not_linked() {
         check_pull_request(
             &context(ticket("Add a door", "", Some(url)), None),
             "APP-17: Add a door",
-            "Ticket: APP-17\n",
+            " for ticket [APP-17](https://p.test/tickets/APP-17?project=acme)",
         );
     }
 }

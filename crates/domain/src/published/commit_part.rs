@@ -2,8 +2,8 @@
 //! Two invisible marker lines enclose the part. The first marker line contains the commit and a hash of the body, which
 //! shows whether a user edited the body. Anyone can copy the marker lines, so they grant no permission.
 
-use crate::marker::MarkerSyntax;
-use crate::project::ForgeKind;
+use crate::forge::ForgeKind;
+use crate::forge::marker::MarkerSyntax;
 use sha2::{Digest, Sha256};
 
 /// Follows [`MarkerSyntax::start`] in both marker lines.
@@ -25,7 +25,7 @@ pub enum ReplaceRefusal {
 
 /// Renders the first part, for a new pull request. `body` has no marker line: callers fence foreign text.
 pub fn render_part(kind: ForgeKind, commit: &str, body: &str) -> String {
-    render_part_as(MarkerSyntax::for_forge(kind), commit, body)
+    render_part_as(kind.spec().marker, commit, body)
 }
 
 fn render_part_as(MarkerSyntax { start, end }: MarkerSyntax, commit: &str, body: &str) -> String {
@@ -76,6 +76,17 @@ fn find_part_as(text: &str, syntax: MarkerSyntax) -> Option<ParsedPart<'_>> {
     let (commit, hash) = content.split_once(' ')?;
     let (before, body, after) = (text.get(..part_start)?, text.get(body_start..body_end)?, text.get(part_end..)?);
     Some(ParsedPart { syntax, before, commit, hash, body, after })
+}
+
+/// Whether a marker line with this name is the first or the last line of a part.
+pub(crate) fn is_marker_name(name: &str) -> bool {
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name.strip_prefix(PART_NAME).is_some_and(|rest| match rest.split_once(' ') {
+        Some((commit, hash)) => {
+            matches!(commit.len(), 40 | 64) && hash.len() == 2 * HASH_BYTES && is_hex(commit) && is_hex(hash)
+        }
+        None => rest == END_NAME,
+    })
 }
 
 /// Hashes the text without outer whitespace and with uniform line ends, because forges and browsers change both.

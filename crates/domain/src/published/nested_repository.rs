@@ -2,18 +2,20 @@
 //! The names of the folders are untrusted, so each is rendered as code.
 
 use crate::prompt::untrusted::to_code_span;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 const MAX_LISTED: usize = 20;
 const MAX_PATH_CHARS: usize = 200;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NestedRepository {
     pub path: String,
     pub kind: NestedKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NestedKind {
     /// Another worktree, usually of the outer repository.
     Worktree,

@@ -7,7 +7,6 @@ use crate::decision::Reason;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, pull_request_label};
-use crate::text::Span;
 use crate::ticket::{LastOutcome, MAX_DEFERRED};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -105,7 +104,7 @@ pub enum DecisionStep {
 
 type ReviewGuard = fn(&ReviewFacts) -> Option<Reason>;
 
-pub const REVIEW_GUARDS: [(&str, ReviewGuard); 15] = [
+pub const REVIEW_GUARDS: [(&str, ReviewGuard); 16] = [
     ("repeat", repeat),
     ("duplicate_review", duplicate_review),
     ("unknown_project", unknown_project),
@@ -113,6 +112,7 @@ pub const REVIEW_GUARDS: [(&str, ReviewGuard); 15] = [
     ("own_review", own_review),
     ("pull_request_closed", pull_request_closed),
     ("author_not_permitted", author_not_permitted),
+    ("unknown_command", unknown_command),
     ("retrigger_disabled", retrigger_disabled),
     ("no_linked_ticket", no_linked_ticket),
     ("ticket_inactive", ticket_inactive),
@@ -156,7 +156,7 @@ fn decide_refusal(facts: &ReviewFacts, reason: Reason) -> Decision {
             (reason, until(next_revision_at(facts)))
         }
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(next_revision_at(facts))),
-        Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
+        Reason::RateLimited { time, .. } if may_wait => (Reason::HeldUntil { ago: None, time }, until(time)),
         reason if reason.is_project_block() && may_wait => {
             (reason, ReviewFollowUp::Defer { opens_at: next_revision_at(facts), held: true })
         }
@@ -238,6 +238,11 @@ fn author_not_permitted(facts: &ReviewFacts) -> Option<Reason> {
     }
 }
 
+/// After the check of the author, because strangers get no answer.
+fn unknown_command(facts: &ReviewFacts) -> Option<Reason> {
+    matches!(facts.asks, RequestedAction::Misspelled {}).then(|| Reason::UnknownCommand { pr: label_of(facts) })
+}
+
 pub(super) fn retrigger_disabled(facts: &ReviewFacts) -> Option<Reason> {
     let is_on = facts.settings.as_ref().is_some_and(|settings| settings.revise_on_review);
     (!is_on && !is_request(facts)).then(|| Reason::RetriggerDisabled { project: facts.project.clone() })
@@ -273,11 +278,7 @@ pub(super) fn previous_job_not_completed(facts: &ReviewFacts) -> Option<Reason> 
 pub(super) fn rate_limited(facts: &ReviewFacts) -> Option<Reason> {
     let revised = facts.revised.as_ref().filter(|_| !is_request(facts))?;
     let time = revised.at.plus(REVISE_WINDOW);
-    (facts.now < time).then(|| Reason::RateLimited {
-        pr: label_of(facts),
-        ago: Span::from(facts.now.since(revised.at)),
-        time,
-    })
+    (facts.now < time).then(|| Reason::RateLimited { pr: label_of(facts), ago: None, time })
 }
 
 pub(super) fn project_held(facts: &ReviewFacts) -> Option<Reason> {

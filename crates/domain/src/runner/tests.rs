@@ -112,6 +112,29 @@ fn active_jobs_and_drain_follow_the_last_heartbeat() {
 }
 
 #[test]
+fn gap_between_heartbeats_begins_a_new_steady_time() {
+    let beat = |runner: &Runner, secs| runner.with_heartbeat(heartbeat("i1"), time_at(secs)).unwrap();
+    let kite = beat(&beat(&runner("kite"), 30), 75);
+    assert_eq!((kite.steady_since, kite.alive_for(time_at(20))), (None, Duration::from_secs(55)));
+    let woken = beat(&kite, 121);
+    assert_eq!((woken.steady_since, woken.alive_for(time_at(20))), (Some(time_at(121)), Duration::ZERO));
+    let later = beat(&woken, 130);
+    assert_eq!((later.steady_since, later.alive_for(time_at(20))), (Some(time_at(121)), Duration::from_secs(9)));
+    assert_eq!(later.alive_for(time_at(125)), Duration::from_secs(5));
+    assert_eq!(Runner { status: Presence::Offline, ..later.clone() }.alive_for(time_at(125)), Duration::ZERO);
+    let replaced = Runner::register(Some(&later), introduction("i2"), time_at(300)).unwrap();
+    assert_eq!(replaced.steady_since, Some(time_at(300)));
+}
+
+#[test]
+fn job_without_a_slot_has_ended_for_its_runner() {
+    let active = [job_id("held"), job_id("lost")].into();
+    let slots = BTreeMap::from([(job_id("held"), slot("c1", 1)), (job_id("new"), slot("c2", 1))]);
+    let kite = Runner { active, slots, ..runner("kite") };
+    assert_eq!(kite.ended_jobs(), BTreeSet::from([job_id("lost")]));
+}
+
+#[test]
 fn drain_is_acknowledged_by_the_first_draining_heartbeat() {
     let with_drain =
         Runner { drain: Some(Drain { by: "ana".into(), at: time_at(3), acknowledged: None }), ..runner("kite") };

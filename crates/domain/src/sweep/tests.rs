@@ -1,15 +1,16 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::fixtures::{
-    active, awaiting_input_job, claim, crash_failure, finish, just_before, no_changes_failure, paused_job, pending,
-    ready_job, result, time_at,
+    active, awaiting_input_job, claim, crash_failure, finish, heartbeat_at, just_before, no_changes_failure,
+    paused_job, pending, ready_job, result, runner, step_at, time_at,
 };
-use crate::job::{ContainerStop, End, JobPolicy, START_TIMEOUT};
+use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, START_TIMEOUT};
+use crate::runner::Presence;
 
 #[track_caller]
 fn check(job: &Job, due: Timestamp, expected: JobStep) {
-    assert_eq!(next_step(job, just_before(due)), JobStep::Skip, "too early");
-    assert_eq!(next_step(job, due), expected);
+    assert_eq!(step_at(job, just_before(due)), JobStep::Skip, "too early");
+    assert_eq!(step_at(job, due), expected);
 }
 
 #[test]
@@ -21,25 +22,30 @@ fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
         job_with_stopped_task(&active(JobStatus::Executing), crash_failure(), 3_755),
         job_with_stopped_task(&syncing, crash_failure(), 310),
     ]);
+    dead.extend([JobStatus::Executing, JobStatus::Syncing].map(|status| heartbeat_at(&active(status), 3_700)));
     dead.push(Job { push_until: Some(time_at(9_000)), ..syncing.clone() });
     let starting = ready_job().begin_dispatch(time_at(10)).unwrap();
     let failed = starting.record_start_fault(1, 1, silent_start(), time_at(20)).unwrap();
     let back = syncing.requeue(time_at(400)).unwrap();
-    let others = [ready_job(), pending(), awaiting_input_job(), paused_job(), starting, failed, back];
+    let lost = active(JobStatus::Executing).fail(crash_failure(), time_at(400)).unwrap();
+    let paused = Job { want: DesiredState::Pause, ..syncing.clone() }.requeue(time_at(400)).unwrap();
+    let kept = with_orphan(syncing.clone());
+    let others =
+        [ready_job(), pending(), awaiting_input_job(), paused_job(), starting, failed, back, lost, paused, kept];
     for job in states.into_iter().chain(dead).chain(others) {
         let Some(Due::At(due)) = due::job(&job) else { panic!("a job that has not ended is not due: {job:#?}") };
-        assert_eq!(next_step(&job, just_before(due)), JobStep::Skip, "too early: {job:#?}");
+        assert_eq!(step_at(&job, just_before(due)), JobStep::Skip, "too early: {job:#?}");
         for later in [0, 1, 61, 86_400] {
             let now = due.plus(Duration::from_secs(later));
-            assert_ne!(next_step(&job, now), JobStep::Skip, "due without a step: {job:#?}");
+            assert_ne!(step_at(&job, now), JobStep::Skip, "due without a step: {job:#?}");
         }
     }
     for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
         let ended = finish(&syncing, end);
-        assert_eq!((due::job(&ended), next_step(&ended, time_at(1_000_000))), (None, JobStep::Skip));
+        assert_eq!((due::job(&ended), step_at(&ended, time_at(1_000_000))), (None, JobStep::Skip));
     }
     let of_runners = Job { place: Placement::Runners, ..ready_job() };
-    assert_eq!(next_step(&of_runners, time_at(1_000_000)), JobStep::Skip);
+    assert_eq!(step_at(&of_runners, time_at(1_000_000)), JobStep::Skip);
 }
 
 fn silent_start() -> DispatchFault {
@@ -78,7 +84,7 @@ fn job_that_cannot_start_is_given_up_after_a_day() {
         job.dispatch.due = time_at(due);
         job
     };
-    let reason = "no container could be started for it".into();
+    let reason = "it could not be started".into();
     let limit = Span(86_400);
     check(&job(86_399), time_at(86_399), JobStep::Start);
     check(&job(86_400), time_at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why: reason }));
@@ -91,11 +97,112 @@ fn job_that_cannot_start_is_given_up_after_a_day() {
 #[test]
 fn job_beyond_its_time_limit_is_given_up() {
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-        check(&active(status), time_at(3_760), JobStep::Fail(time_limit()));
+        check(&heartbeat_at(&active(status), 3_700), time_at(3_760), JobStep::Fail(time_limit()));
     }
     let mut short = active(JobStatus::Executing);
     short.policy.wall_secs = 60;
     check(&short, time_at(220), JobStep::Fail(Failure::TimeLimit { limit: Span(60) }));
+}
+
+#[test]
+fn orphaned_task_is_stopped_until_its_stop_is_recorded() {
+    let lost = active(JobStatus::Executing).fail(crash_failure(), time_at(400)).unwrap();
+    let paused = Job { want: DesiredState::Pause, ..active(JobStatus::Executing) }.requeue(time_at(400)).unwrap();
+    for job in [lost, paused] {
+        check(&job, time_at(400), JobStep::StopTask);
+        assert_eq!(step_at(&job.record_stopped_orphans().unwrap(), time_at(400)), JobStep::Skip);
+    }
+}
+
+fn with_orphan(job: Job) -> Job {
+    let dispatch = Dispatch { orphan: Some("task-c0".into()), ..job.dispatch };
+    Job { dispatch, ..job }
+}
+
+#[test]
+fn orphan_that_is_not_stopped_delays_no_other_step() {
+    let executing = with_orphan(heartbeat_at(&active(JobStatus::Executing), 1_000));
+    check(&executing, time_at(1_120), JobStep::Fail(silent()));
+    let paused = with_orphan(paused_job());
+    assert_eq!(step_at(&paused, paused.suspended_until().unwrap()), JobStep::Expire);
+    // Older versions moved a job with its orphan.
+    let moved = with_orphan(Job { place: Placement::Runners, ..ready_job() });
+    assert!(matches!(due::job(&moved), Some(Due::Ready { .. })));
+    assert_eq!(step_at(&moved, time_at(1_000)), JobStep::Skip);
+    assert!(moved.move_to(Placement::Fargate, time_at(1_000)).is_ok());
+}
+
+fn silent() -> Failure {
+    Failure::AttemptSilent { ago: Span(120) }
+}
+
+#[test]
+fn silent_attempt_ends_by_the_policy_of_its_project() {
+    for status in [JobStatus::Claimed, JobStatus::Preparing] {
+        check(&heartbeat_at(&active(status), 1_000), time_at(1_120), JobStep::Requeue(silent()));
+    }
+    let executing = heartbeat_at(&active(JobStatus::Executing), 1_000);
+    check(&executing, time_at(1_120), JobStep::Fail(silent()));
+    check(&with_policy(OfflinePolicy::Requeue, 1, &executing), time_at(1_120), JobStep::Requeue(silent()));
+    check(&with_policy(OfflinePolicy::Requeue, 0, &executing), time_at(1_120), JobStep::Fail(silent()));
+    // Without a stored heartbeat, the claim counts.
+    check(&active(JobStatus::Claimed), time_at(220), JobStep::Requeue(silent()));
+}
+
+#[test]
+fn silent_attempt_that_may_push_is_spared() {
+    let ago = Span(120);
+    check(&active(JobStatus::Syncing), time_at(320), JobStep::Requeue(Failure::AttemptSilent { ago }));
+}
+
+#[test]
+fn attempt_gets_its_full_time_after_a_pause_of_the_sweeper() {
+    let job = heartbeat_at(&active(JobStatus::Executing), 1_000);
+    let step = |since, now| next_step(&job, Watch { since: time_at(since), runner: None }, time_at(now));
+    // Without a pause: 120 s after the stored heartbeat.
+    assert_eq!((step(1_000, 1_119), step(1_000, 1_120)), (JobStep::Skip, JobStep::Fail(silent())));
+    // The longest pause that is no interruption: the write of its last call, at 1,029 s, was stale.
+    assert_eq!(step(0, 1_029 + 65 + 10), JobStep::Skip);
+    // The machine slept for two hours, longer than the time limit. The sweeper woke up first.
+    assert_eq!((step(8_200, 8_200), step(8_200, 8_289)), (JobStep::Skip, JobStep::Skip));
+    let ago = Span(7_290);
+    assert_eq!(step(8_200, 8_290), JobStep::Fail(Failure::AttemptSilent { ago }));
+    let woken = job.record_heartbeat(&crate::fixtures::fence(&job, 1, "c1"), time_at(8_205)).unwrap();
+    let step = |now| next_step(&woken, Watch { since: time_at(8_200), runner: None }, time_at(now));
+    assert_eq!((step(8_324), step(8_325)), (JobStep::Skip, JobStep::Fail(silent())));
+    // It had 800 s of its hour, and the silence of 7,205 s does not count.
+    let spoke = heartbeat_at(&woken, 10_960);
+    let step = |now| next_step(&spoke, Watch { since: time_at(8_200), runner: None }, time_at(now));
+    assert_eq!((step(10_964), step(10_965)), (JobStep::Skip, JobStep::Fail(time_limit())));
+}
+
+#[test]
+fn attempt_is_silent_only_if_its_runner_is_online() {
+    let mut job = heartbeat_at(&active(JobStatus::Executing), 1_000);
+    let kite = |secs, status| Runner { last_heartbeat: time_at(secs), status, ..runner("kite") };
+    job.run.as_mut().unwrap().runner = Some(runner("kite").id);
+    let step = |runner: Option<Runner>, now| {
+        next_step(&job, Watch { since: time_at(0), runner: runner.as_ref() }, time_at(now))
+    };
+    let ago = Span(125);
+    assert_eq!(step(Some(kite(1_090, Presence::Online)), 1_125), JobStep::Fail(Failure::AttemptSilent { ago }));
+    assert_eq!(step(Some(kite(1_089, Presence::Online)), 1_125), JobStep::Skip, "the machine may have failed");
+    assert_eq!(step(Some(kite(1_125, Presence::Offline)), 1_125), JobStep::Skip, "the sweep of runners decides");
+    // The runner's machine was suspended, and the runner spoke first.
+    let woken = |secs| Runner { steady_since: Some(time_at(1_300)), ..kite(secs, Presence::Online) };
+    assert_eq!(step(Some(woken(1_389)), 1_390), JobStep::Skip);
+    let ago = Span(390);
+    assert_eq!(step(Some(woken(1_390)), 1_390), JobStep::Fail(Failure::AttemptSilent { ago }));
+    assert_eq!(step(None, 1_125), JobStep::Skip);
+    assert_eq!(step(None, 3_760), JobStep::Fail(time_limit()), "no job runs forever");
+}
+
+#[test]
+fn stopped_task_counts_more_than_silence() {
+    let dead = job_with_stopped_task(&active(JobStatus::Executing), crash_failure(), 280);
+    check(&dead, time_at(295), JobStep::Fail(crash_failure()));
+    assert_eq!(step_at(&dead, time_at(3_759)), JobStep::Fail(crash_failure()));
+    assert_eq!(step_at(&dead, time_at(3_760)), JobStep::Fail(time_limit()));
 }
 
 #[test]
@@ -157,6 +264,7 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
 fn check_waiting(secs: u64, compute: Compute, expected: &WaitingStep) {
     let job = Job { place: Placement::Runners, ..ready_job() };
     assert_eq!(&next_waiting_step(&job, compute, time_at(secs)), expected);
+    assert_eq!(may_need_waiting_step(job.created, compute, time_at(secs)), *expected != WaitingStep::Skip);
 }
 
 #[test]
@@ -203,7 +311,7 @@ fn spot_interruption_requeues_up_to_the_limit() {
         if let Some(run) = &mut job.run {
             run.died = Some(ContainerStop { at: time_at(500), failure: interrupted() });
         }
-        next_step(&job, time_at(900))
+        step_at(&job, time_at(900))
     };
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         assert_eq!(after(&active(status)), JobStep::Requeue(interrupted()), "{status:?}");
@@ -213,21 +321,24 @@ fn spot_interruption_requeues_up_to_the_limit() {
 
 #[test]
 fn lost_runner_follows_the_policy_only_during_agent_work() {
-    let silent = || Failure::RunnerOffline { runner: "kite".into(), ago: Span(91) };
+    let offline = || Failure::RunnerOffline { runner: "kite".into(), ago: Span(91) };
     let requeue = |job: Job| Job { policy: JobPolicy { offline: OfflinePolicy::Requeue, ..job.policy }, ..job };
-    let judged = |job: &Job| step_after_runner_loss(job, silent(), time_at(1_000));
-    assert_eq!(judged(&active(JobStatus::Claimed)), JobStep::Requeue(silent()));
-    assert_eq!(judged(&active(JobStatus::Preparing)), JobStep::Requeue(silent()));
-    assert_eq!(judged(&active(JobStatus::Executing)), JobStep::Fail(silent()));
-    assert_eq!(judged(&requeue(active(JobStatus::Executing))), JobStep::Requeue(silent()));
-    assert_eq!(judged(&active(JobStatus::Syncing)), JobStep::Requeue(silent()));
+    let judged = |job: &Job| step_after_runner_loss(job, offline(), time_at(1_000));
+    assert_eq!(judged(&active(JobStatus::Claimed)), JobStep::Requeue(offline()));
+    assert_eq!(judged(&active(JobStatus::Preparing)), JobStep::Requeue(offline()));
+    assert_eq!(judged(&active(JobStatus::Executing)), JobStep::Fail(offline()));
+    assert_eq!(judged(&requeue(active(JobStatus::Executing))), JobStep::Requeue(offline()));
+    assert_eq!(judged(&active(JobStatus::Syncing)), JobStep::Requeue(offline()));
     let worn_out = Job { requeues: 2, ..active(JobStatus::Claimed) };
-    assert_eq!(judged(&worn_out), JobStep::Fail(silent()));
+    assert_eq!(judged(&worn_out), JobStep::Fail(offline()));
     assert_eq!(
-        step_after_runner_loss(&active(JobStatus::Syncing), silent(), time_at(319)),
+        step_after_runner_loss(&active(JobStatus::Syncing), offline(), time_at(319)),
         JobStep::Skip,
         "it may be pushing"
     );
-    assert_eq!(step_after_runner_loss(&active(JobStatus::Syncing), silent(), time_at(320)), JobStep::Requeue(silent()));
+    assert_eq!(
+        step_after_runner_loss(&active(JobStatus::Syncing), offline(), time_at(320)),
+        JobStep::Requeue(offline())
+    );
     assert_eq!(judged(&ready_job()), JobStep::Skip);
 }

@@ -1,5 +1,6 @@
 //! The order of the cards in a column: one number per ticket, compared among tickets of one status.
-//! A card that enters a column gets the time as its rank; a card before another gets a rank halfway to its neighbour.
+//! A card that enters a column gets the time as its rank, and a new card of the board the negative time: it is on top.
+//! A card before another gets a rank halfway to its neighbour.
 
 use crate::id::TicketKey;
 use crate::ticket::Ticket;
@@ -18,6 +19,10 @@ pub enum Place {
 
 pub fn rank_at(time: Timestamp) -> i64 {
     time.millis().saturating_mul(PER_MILLISECOND)
+}
+
+pub fn rank_of_new(time: Timestamp) -> i64 {
+    -rank_at(time)
 }
 
 /// The rank of `ticket` before `next`, among the tickets of the column. `None` if no number is left.
@@ -56,6 +61,17 @@ mod tests {
         assert_eq!(rank("A-3", 1), Some(150), "it has a rank in the column already");
         assert_eq!(rank("A-1", 1), Some(200 - SECOND), "it is the previous card itself");
         assert_eq!(rank("A-3", 0), Some(100 - SECOND));
+    }
+
+    #[test]
+    fn new_card_is_above_earlier_and_moved_cards() {
+        let [first, second] = [1, 2].map(|secs| Timestamp::from_millis(1_000 * secs));
+        let mut ranks = [rank_at(first), rank_of_new(first), rank_of_new(second), rank_at(second)];
+        ranks.sort_unstable();
+        assert_eq!(ranks, [rank_of_new(second), rank_of_new(first), rank_at(first), rank_at(second)]);
+        let column = [card("A-1", rank_of_new(second)), card("A-2", rank_of_new(first))];
+        let between = rank_before(&TicketKey::new("A-9").unwrap(), &column[1], &column).unwrap();
+        assert!((column[0].rank..column[1].rank).contains(&between), "{between}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use pullyard_domain::runner::sweep::{self, LossReason, TokenState, is_slot_of_jo
 use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
 use pullyard_domain::select::is_claimable;
 use pullyard_domain::sweep::{
-    JobStep, WaitingStep, next_step, next_waiting_step, step_after_runner_loss, unclaimed_failure,
+    JobStep, WaitingStep, Watch, next_step, next_waiting_step, step_after_runner_loss, unclaimed_failure,
 };
 use pullyard_domain::ticket::{SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
@@ -207,6 +207,9 @@ impl Rules {
         let outcome = match changed {
             Ok(Some(mut job)) => {
                 (job.rev, job.tries, job.not_before) = (0, 0, None);
+                if let Some(run) = &mut job.run {
+                    (run.heartbeat, run.suspended_ms) = (None, 0);
+                }
                 Outcome::Changed(self.jobs.number(job))
             }
             Ok(None) | Err(TransitionRefusal::WrongStatus(_) | TransitionRefusal::NotBefore(_)) => Outcome::NoChange,
@@ -265,7 +268,10 @@ impl Rules {
             Change::SweepDueJob => match next_waiting_step(job, self.settings.compute, now) {
                 WaitingStep::Fail => job.fail(unclaimed_failure("no runner is online"), now).map(Some),
                 WaitingStep::Move(place) => job.move_to(place, now).map(Some),
-                WaitingStep::Skip => take(job, now, next_step(job, now)),
+                WaitingStep::Skip => {
+                    let watch = Watch { since: self.setting.moments.time(0), runner: None };
+                    take(job, now, next_step(job, watch, now))
+                }
             },
             Change::Yield { runner, claim, attempt, asks, read } => {
                 let rest = if asks { fixtures::question() } else { Suspension::Pause };
@@ -362,6 +368,7 @@ impl Rules {
                 next.epoch = self.runners.get(other).epoch;
             }
         }
+        next.steady_since = None;
         let next = self.runners.number(next);
         self.runner_write_cache.insert(key, next);
         next

@@ -1,17 +1,17 @@
 //! Tests the differences of hooks between the forges.
 
-use crate::hook::{app_webhook_refusal, secret_fault, subscribed_events};
+use crate::forge::ForgeKind::{self, Bitbucket, GitHub};
+use crate::hook::{app_webhook_refusal, secret_fault};
 use crate::id::{IntegrationId, SecretName};
-use crate::project::ForgeKind::{Bitbucket, GitHub};
 
 #[test]
 fn subscribed_events_are_sorted_and_needed() {
-    for events in [GitHub, Bitbucket].map(subscribed_events) {
+    for events in ForgeKind::ALL.map(|kind| kind.spec().hook.events) {
         // Sorted and unique, because it is compared with the list of the forge.
         assert!(events.is_sorted_by(|one, next| one < next), "{events:?}");
     }
     // This event carries no fact that we use, and comes with each push and title change.
-    assert!(!subscribed_events(Bitbucket).contains(&"pullrequest:updated"));
+    assert!(!Bitbucket.spec().hook.events.contains(&"pullrequest:updated"));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Tests how far a poll has compared a repository with its forge.
 
 use super::at;
+use crate::forge::ForgeKind::{Bitbucket, GitHub};
 use crate::hook::Ingress;
 use crate::hook::poll_progress::{PollProgress, poll_interval};
-use crate::project::ForgeKind::{Bitbucket, GitHub};
 
 #[test]
 fn github_is_compared_fully_each_hour_bitbucket_each_time() {
@@ -35,6 +35,7 @@ fn poll_interval_depends_on_ingress_and_forge() {
         (Ingress::Both, GitHub, 60),
         (Ingress::Webhook, Bitbucket, 300),
         (Ingress::Poll, Bitbucket, 300),
+        (Ingress::Both, Bitbucket, 300),
     ] {
         assert_eq!(poll_interval(ingress, kind).as_secs(), secs, "{ingress:?} {kind:?}");
     }

@@ -2,10 +2,11 @@ use super::*;
 use crate::due::{self, Due};
 use crate::explanation::explain_job;
 use crate::fixtures::{
-    active, crash_failure, fence, finish_id, just_before, no_changes_failure, ready_job, result, time_at,
+    active, crash_failure, fence, finish_id, heartbeat_at, just_before, no_changes_failure, ready_job, result, step_at,
+    time_at,
 };
 use crate::job::{LastReport, Placement};
-use crate::sweep::{JobStep, next_step};
+use crate::sweep::JobStep;
 
 const ACTIVE_STATUSES: [JobStatus; 4] =
     [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
@@ -19,7 +20,7 @@ fn cancel(job: &Job) -> Job {
 }
 
 #[test]
-fn cancelled_job_may_leave_a_task_when_no_finish_came() {
+fn ended_job_may_leave_a_task_when_no_finish_came() {
     let dispatching = ready_job().begin_dispatch(time_at(10)).unwrap();
     let named = dispatching.set_task(1, dispatching.dispatch.number, "task-1").unwrap();
     let mut held = active(JobStatus::Executing);
@@ -27,6 +28,7 @@ fn cancelled_job_may_leave_a_task_when_no_finish_came() {
     let with_finish = |job: &Job| job.end(End::Cancelled, Some(finish_id("f")), time_at(250));
     let without_finish = |job: &Job| job.end(End::Cancelled, None, time_at(250));
     let runners = Job { place: Placement::Runners, ..held.clone() };
+    let stopped = held.record_container_stop("task-2", crash_failure(), time_at(240)).unwrap();
     for (job, may, tasks) in [
         (cancel(&ready_job()), false, vec![]),
         (cancel(&dispatching), true, vec![]),
@@ -35,11 +37,24 @@ fn cancelled_job_may_leave_a_task_when_no_finish_came() {
         (with_finish(&held), false, vec![]),
         (cancel(&held), false, vec!["task-2"]),
         (without_finish(&runners), false, vec![]),
-        (held.end(End::Failed(no_changes_failure(), None), None, time_at(250)), false, vec![]),
+        (held.end(End::Failed(no_changes_failure(), None), None, time_at(250)), true, vec!["task-2"]),
+        (without_finish(&stopped), false, vec![]),
     ] {
         assert_eq!(job.may_have_orphaned_task(), may, "{:?} {:?}", job.status, job.ended_by);
         assert_eq!(job.last_tasks().collect::<Vec<_>>(), tasks);
+        let stopped = job.record_stopped_orphans();
+        assert_eq!(stopped.is_ok(), may);
+        assert!(stopped.is_ok_and(|job| !job.may_have_orphaned_task() && due::job(&job).is_none()) || !may);
     }
+}
+
+#[test]
+fn orphans_are_abandoned_a_day_after_the_end() {
+    let ended = active(JobStatus::Executing).fail(crash_failure(), time_at(300)).unwrap();
+    let day_later = time_at(300).plus(MAX_STOP_TIME);
+    assert!(!ended.may_abandon_orphans(just_before(day_later)) && ended.may_abandon_orphans(day_later));
+    let requeued = active(JobStatus::Executing).requeue(time_at(300)).unwrap();
+    assert!(!requeued.may_abandon_orphans(day_later), "its next start stops them first");
 }
 
 #[test]
@@ -60,8 +75,7 @@ fn only_a_held_job_with_a_cancel_has_a_stop_deadline() {
 #[test]
 fn effect_of_a_cancel_depends_on_the_status() {
     // docs/reference/states.md has every status.
-    let starting = ready_job().begin_dispatch(time_at(10)).unwrap();
-    for job in [ready_job(), starting, Job { place: Placement::Runners, ..ready_job() }] {
+    for job in [ready_job(), Job { place: Placement::Runners, ..ready_job() }] {
         let ended = cancel(&job);
         assert_eq!(
             (ended.status, ended.ended_at, ended.want),
@@ -91,18 +105,18 @@ fn first_user_to_cancel_is_recorded() {
 #[test]
 fn cancelled_job_is_due_after_its_stop_or_push_deadline() {
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
-        let job = cancel(&active(status));
+        let job = cancel(&heartbeat_at(&active(status), 250));
         assert_eq!(due::job(&job), Some(Due::At(time_at(310))));
-        assert_eq!(next_step(&job, just_before(time_at(310))), JobStep::Skip);
+        assert_eq!(step_at(&job, just_before(time_at(310))), JobStep::Skip);
         assert_eq!(job.enforce_cancel(just_before(time_at(310))), Err(TransitionRefusal::NotBefore(time_at(310))));
-        assert_eq!(next_step(&job, time_at(310)), JobStep::Cancel);
+        assert_eq!(step_at(&job, time_at(310)), JobStep::Cancel);
         assert_eq!(job.enforce_cancel(time_at(310)).unwrap().status, JobStatus::Cancelled);
     }
     let pushing = cancel(&active(JobStatus::Syncing));
     assert_eq!(due::job(&pushing), Some(Due::At(time_at(320))));
-    assert_eq!(next_step(&pushing, just_before(time_at(320))), JobStep::Skip);
+    assert_eq!(step_at(&pushing, just_before(time_at(320))), JobStep::Skip);
     assert_eq!(pushing.enforce_cancel(time_at(319)), Err(TransitionRefusal::NotBefore(time_at(320))));
-    assert_eq!(next_step(&pushing, time_at(320)), JobStep::Cancel);
+    assert_eq!(step_at(&pushing, time_at(320)), JobStep::Cancel);
     // An earlier time limit still ends it as Cancelled.
     let mut short = active(JobStatus::Executing);
     short.policy.wall_secs = 100;

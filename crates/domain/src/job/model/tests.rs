@@ -1,12 +1,12 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::explanation::wait_reason;
-use crate::fixtures::{active, claim, fence, finish_id, just_before, ready_job, time_at};
+use crate::fixtures::{active, claim, fence, finish_id, just_before, ready_job, step_at, time_at};
 use crate::id::RunnerId;
 use crate::job::{Cancel, Dispatch, JobPolicy, Pause};
 use crate::project::Resume;
 use crate::select::is_claimable;
-use crate::sweep::{JobStep, MAX_READY_TIME, next_step};
+use crate::sweep::{JobStep, MAX_READY_TIME};
 use crate::text::Until;
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ fn repeated_report_is_recognised_by_id_and_attempt() {
 fn fargate_job_is_due_early_and_runner_job_keeps_its_row() {
     let job = report_limit(&active(JobStatus::Executing)).unwrap();
     assert_eq!(due::job(&job), Some(Due::At(time_at(600))), "closing a breaker sends no wake-up");
-    assert_eq!(next_step(&job, just_before(time_at(600))), JobStep::Skip);
-    assert_eq!(next_step(&job, time_at(600)), JobStep::Start);
+    assert_eq!(step_at(&job, just_before(time_at(600))), JobStep::Skip);
+    assert_eq!(step_at(&job, time_at(600)), JobStep::Start);
     let soon = job.delay_for_model(BreakerCause::LimitReached, "claude_code", time_at(700), time_at(600)).unwrap();
     assert_eq!(soon.dispatch.due, time_at(700));
     assert!(soon.is_waiting_for_model(just_before(time_at(700))) && !soon.is_waiting_for_model(time_at(700)));
@@ -108,7 +108,7 @@ fn job_that_never_starts_names_its_model_wait() {
     job.ready_since = time_at(0);
     let job =
         job.delay_for_model(BreakerCause::LimitReached, "claude_code", time_at(day + 60), time_at(day - 60)).unwrap();
-    let JobStep::Fail(failure) = next_step(&job, time_at(day + 60)) else { panic!("not given up") };
+    let JobStep::Fail(failure) = step_at(&job, time_at(day + 60)) else { panic!("not given up") };
     assert!(failure.sentence().contains("The model account's limit is used up until"), "{}", failure.sentence());
 }
 

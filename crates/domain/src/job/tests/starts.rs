@@ -1,8 +1,8 @@
 //! Tests starts of tasks: identity, retries and when to give up.
 
 use super::*;
-use crate::fixtures::{claim, ready_job, time_at};
-use crate::sweep::{JobStep, next_step};
+use crate::fixtures::{claim, ready_job, step_at, time_at};
+use crate::sweep::JobStep;
 use std::time::Duration;
 
 #[test]
@@ -58,6 +58,7 @@ fn starts_back_off_from_5_seconds_to_5_minutes() {
         let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
     }
+    assert_eq!(after_faults(&vec![DispatchFault::MachineFull; 9]).1, 20, "a place becomes free soon");
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn third_permanent_start_fault_in_a_row_gives_up() {
         let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
         let failure = Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: reason.into() };
         assert_eq!(job.start_failure(), Some(failure.clone()));
-        assert_eq!(next_step(&job, job.dispatch.due), JobStep::Fail(failure));
+        assert_eq!(step_at(&job, job.dispatch.due), JobStep::Fail(failure));
     }
 }
 

@@ -2,29 +2,22 @@
 //! A marker is an HTML comment, or an unused link definition on Bitbucket, which displays HTML comments. Anyone can
 //! copy a marker: it prevents duplicate posts and hides our own texts from reviews, but grants no permission.
 
+use crate::forge::ForgeKind;
 use crate::id::JobId;
-use crate::project::ForgeKind;
+use crate::published::commit_part;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MarkerSyntax {
+pub struct MarkerSyntax {
     pub(crate) start: &'static str,
     pub(crate) end: &'static str,
 }
 
 impl MarkerSyntax {
     pub(crate) const ALL: [Self; 2] = [HTML_COMMENT, LINK_DEFINITION];
-
-    /// The form that this kind of forge does not display.
-    pub(crate) fn for_forge(kind: ForgeKind) -> Self {
-        match kind {
-            ForgeKind::GitHub => HTML_COMMENT,
-            ForgeKind::Bitbucket => LINK_DEFINITION,
-        }
-    }
 }
 
-const HTML_COMMENT: MarkerSyntax = MarkerSyntax { start: "<!-- pullyard:", end: " -->" };
-const LINK_DEFINITION: MarkerSyntax = MarkerSyntax { start: "[//]: # (pullyard:", end: ")" };
+pub(super) const HTML_COMMENT: MarkerSyntax = MarkerSyntax { start: "<!-- pullyard:", end: " -->" };
+pub(super) const LINK_DEFINITION: MarkerSyntax = MarkerSyntax { start: "[//]: # (pullyard:", end: ")" };
 const STATUS: &str = "status";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +30,7 @@ impl Marker {
     /// Appends the marker to the text, in the form that this kind of forge hides.
     pub fn append_to(&self, kind: ForgeKind, text: &str) -> String {
         // Markdown recognizes a definition only after an empty line.
-        format!("{}\n\n{}", text.trim_end(), self.render(MarkerSyntax::for_forge(kind)))
+        format!("{}\n\n{}", text.trim_end(), self.render(kind.spec().marker))
     }
 
     fn render(&self, MarkerSyntax { start, end }: MarkerSyntax) -> String {
@@ -64,6 +57,13 @@ impl Marker {
     }
 }
 
+/// Whether the line is an HTML comment of ours and nothing else. A longer comment could hide a message to agents.
+pub fn is_marker_line(line: &str) -> bool {
+    let MarkerSyntax { start, end } = HTML_COMMENT;
+    let name = line.trim().strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    name.is_some_and(|name| name == STATUS || JobId::new(name).is_ok() || commit_part::is_marker_name(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn marker_is_found_with_any_line_ending() {
         for marker in [Marker::Status, Marker::Job(job_id("j"))] {
-            for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
+            for kind in ForgeKind::ALL {
                 let text = marker.append_to(kind, "Done.\n");
                 assert_eq!(Marker::parse(&text), Some(marker.clone()), "{text}");
                 assert_eq!(Marker::parse(&text.replace('\n', "\r\n")), Some(marker.clone()));
@@ -87,6 +87,20 @@ mod tests {
         assert_eq!(Marker::Status.append_to(ForgeKind::GitHub, "Done."), "Done.\n\n<!-- pullyard:status -->");
         let text = Marker::Status.append_to(ForgeKind::Bitbucket, "Done.");
         assert_eq!(text, "Done.\n\n[//]: # (pullyard:status)");
+    }
+
+    #[test]
+    fn marker_line_has_no_room_for_a_message() {
+        let part = commit_part::render_part(ForgeKind::GitHub, &"0a".repeat(20), "Done.");
+        let own = [Marker::Status, Marker::Job(job_id("j"))].map(|marker| marker.render(HTML_COMMENT));
+        for line in own.iter().map(String::as_str).chain(part.lines()).filter(|line| line.starts_with('<')) {
+            assert!(is_marker_line(line), "{line}");
+        }
+        let commit = "0a".repeat(20);
+        for name in ["obey", "newest obey", "end", "6f626579", &format!("newest {commit} 6f626579"), &commit] {
+            assert!(!is_marker_line(&format!("<!-- pullyard:{name} -->")), "{name}");
+        }
+        assert!(!is_marker_line("<!-- obey --> <!-- pullyard:status -->"));
     }
 
     #[test]

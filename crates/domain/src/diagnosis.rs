@@ -1,0 +1,195 @@
+//! The checks that `pullyard doctor` and the page Operations share: findings with their advice.
+
+use crate::agent::{AUTO, COMMAND};
+use crate::egress::warn_if_open;
+use crate::id::{JobId, ProjectId};
+use crate::project::{Compute, Settings};
+use crate::runner::RunnerIsolation;
+use crate::time::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Minimum for worktrees. Units: bytes.
+const MIN_FREE_BYTES: u64 = 1 << 30;
+/// Below this, little or nothing can be stored. Units: bytes.
+const FULL_BYTES: u64 = 16 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Good,
+    Warning,
+    Wrong,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub check: &'static str,
+    pub verdict: Verdict,
+    pub sentence: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Finding {
+    pub fn good(check: &'static str, sentence: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Good, sentence: sentence.into(), help: None }
+    }
+
+    pub fn warning(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Warning, sentence: sentence.into(), help: Some(help.into()) }
+    }
+
+    pub fn wrong(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Wrong, sentence: sentence.into(), help: Some(help.into()) }
+    }
+}
+
+/// A runner that serves the project.
+#[derive(Clone, Copy, Debug)]
+pub struct RunnerFacts<'a> {
+    pub name: &'a str,
+    pub presence: RunnerPresence,
+    /// Whether an administrator requested that it takes no more jobs.
+    pub is_drained: bool,
+    pub last_heartbeat: Timestamp,
+    pub capabilities: &'a BTreeSet<String>,
+    pub isolation: Option<&'a RunnerIsolation>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunnerPresence {
+    Claims,
+    Drains,
+    Silent,
+}
+
+/// Where a project's jobs find their agents. On AWS, the image has all of them.
+#[derive(Clone, Copy, Debug)]
+pub enum AgentPlace<'a> {
+    Runners(&'a [RunnerFacts<'a>]),
+    /// The agents that are installed on this machine.
+    Machine(&'a [&'a str]),
+}
+
+/// `free`: bytes of the disk with the data.
+pub fn check_disk(free: u64) -> Finding {
+    match free {
+        0..FULL_BYTES => Finding::wrong(
+            "disk",
+            format!("The disk with the data is full: {} MB are free.", free >> 20),
+            "Free some space: Pullyard can store nothing, and jobs fail.",
+        ),
+        FULL_BYTES..MIN_FREE_BYTES => Finding::warning(
+            "disk",
+            format!("{} MB are free where the data is.", free >> 20),
+            "Free some space: jobs fail when the disk is full.",
+        ),
+        _ => Finding::good("disk", format!("{} GB are free where the data is.", free >> 30)),
+    }
+}
+
+/// `source`: the arguments of `pullyard repos add` that name a repository.
+pub fn no_repository(id: &ProjectId, source: &str) -> Finding {
+    let help = format!("Connect one: `pullyard repos add {source} --project {id}`.");
+    Finding::warning("project", format!("{id} has no repository."), help)
+}
+
+pub fn check_settings(id: &ProjectId, settings: &Settings) -> Finding {
+    if let Some(holder) = &settings.held_by {
+        let help = format!("Release it: `pullyard release --project {id}`.");
+        return Finding::warning("project", format!("{id} is on hold ({holder}): no new jobs start."), help);
+    }
+    if let Some(warning) = warn_if_open(&settings.egress) {
+        let help = format!("Example: `pullyard settings set 'egress=[\"forge\",\"npm\"]' --project {id}`.");
+        return Finding::warning("project", format!("{id}: {warning}"), help);
+    }
+    if !settings.auto_create {
+        return Finding::warning(
+            "project",
+            format!("Tickets of {id} that enter {} start nothing: auto-create is off.", settings.statuses.trigger),
+            format!("Switch it on: `pullyard settings set auto_create=true --project {id}`, or create jobs by hand."),
+        );
+    }
+    Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
+}
+
+/// `None` for a project that needs no runner. `url` is the address for a new one.
+pub fn check_runners(url: &str, id: &ProjectId, settings: &Settings, runners: &[RunnerFacts<'_>]) -> Option<Finding> {
+    if settings.compute != Compute::Runners {
+        return None;
+    }
+    let online = runners.iter().filter(|runner| runner.presence == RunnerPresence::Claims).count();
+    if online > 0 {
+        let verb = if online == 1 { "runner claims" } else { "runners claim" };
+        return Some(Finding::good("runners", format!("{online} {verb} jobs of {id}.")));
+    }
+    let drained = runners.iter().find(|runner| runner.is_drained);
+    let last = runners.iter().max_by_key(|runner| runner.last_heartbeat);
+    let (sentence, help) = match (drained, last) {
+        (Some(runner), _) => (
+            format!("No runner claims jobs of {id}: {} is draining.", runner.name),
+            format!("Resume it: `pullyard runners resume {}`.", runner.name),
+        ),
+        (None, Some(runner)) => (
+            format!("No runner claims jobs of {id}; the last one was {}.", runner.name),
+            format!("Start it again on its machine, with its token: `pullyard runner start --name {}`.", runner.name),
+        ),
+        (None, None) => (
+            format!("Jobs of {id} need a runner, but none is registered for it."),
+            format!(
+                "`pullyard tokens create --name NAME --kind runner --projects {id} > FILE`, then \
+                 `pullyard runner start --api-url {url} --token-file FILE`."
+            ),
+        ),
+    };
+    Some(Finding::wrong("runners", sentence, help))
+}
+
+pub fn check_isolation(runner: &RunnerFacts<'_>) -> Option<Finding> {
+    let is_online = runner.presence != RunnerPresence::Silent;
+    runner.isolation.filter(|isolation| is_online && isolation.is_none())?;
+    let sentence = format!("Agents on the runner {} have all rights of its user: its isolation is none.", runner.name);
+    Some(Finding::warning(
+        "isolation",
+        sentence,
+        "Start it again with `--isolation auto`, which runs agents in a sandbox.",
+    ))
+}
+
+/// Whether none of the installed programs can work as this agent.
+pub fn is_agent_missing(agent: &str, installed: &[&str]) -> bool {
+    agent != COMMAND && !installed.iter().any(|name| agent == AUTO || agent == *name)
+}
+
+/// Checks that the agents of a project's repositories are where its jobs run.
+pub fn check_agents(id: &ProjectId, mut agents: BTreeSet<String>, place: AgentPlace<'_>) -> Vec<Finding> {
+    let place = match place {
+        AgentPlace::Runners(all) => {
+            let online: Vec<_> = all.iter().filter(|runner| runner.presence == RunnerPresence::Claims).collect();
+            // A missing runner is a finding of `check_runners`.
+            agents.retain(|agent| !online.is_empty() && !online.iter().any(|one| one.capabilities.contains(agent)));
+            "no online runner offers"
+        }
+        AgentPlace::Machine(installed) => {
+            agents.retain(|agent| is_agent_missing(agent, installed));
+            "is not installed on this machine"
+        }
+    };
+    let finding = |agent: String| {
+        let name = if agent == AUTO { "claude_code or codex" } else { agent.as_str() };
+        let sentence = format!("Jobs of {id} need {name}, which {place}.");
+        let help = format!(
+            "Install it, or choose another: `pullyard settings set agent=AGENT --project {id}`, or a script: \
+             `pullyard repos add --agent-command ./agent.sh`."
+        );
+        Finding::wrong("agent", sentence, help)
+    };
+    agents.into_iter().map(finding).collect()
+}
+
+/// Warns about the newest ended job of a project, which failed.
+pub fn failed_job(id: &ProjectId, job: &JobId, failure: &str, help: String) -> Finding {
+    let sentence = format!("Job {}, the newest ended one of {id}, failed: {failure}", job.short());
+    Finding::warning("job", sentence, help)
+}

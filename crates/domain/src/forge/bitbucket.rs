@@ -1,0 +1,42 @@
+//! Bitbucket Cloud.
+
+use super::marker::LINK_DEFINITION;
+use super::{ForgeSpec, HookSpec, PollSpec};
+use std::time::Duration;
+
+pub(super) static SPEC: ForgeSpec = ForgeSpec {
+    api_url: "https://api.bitbucket.org/2.0",
+    one_request_per_user: true,
+    hides_accounts: true,
+    permission_per_pull_request: true,
+    renders_html: false,
+    marker: LINK_DEFINITION,
+    hook: HookSpec {
+        events: &[
+            "pullrequest:changes_request_created",
+            "pullrequest:changes_request_removed",
+            "pullrequest:comment_created",
+            "pullrequest:fulfilled",
+            "pullrequest:push",
+            "pullrequest:rejected",
+            "repo:deleted",
+            "repo:transfer",
+            "repo:updated",
+        ],
+        event_header: "x-event-key",
+        delivery_header: "x-request-uuid",
+        signature_header: "x-hub-signature",
+        event_header_has_action: true,
+        max_secret_chars: 128,
+        has_apps: false,
+        lists_deliveries: false,
+    },
+    polling: PollSpec {
+        // Bitbucket allows 1,000 requests an hour, and a poll sends several for each open pull request.
+        interval: Duration::from_secs(300),
+        // Bitbucket does not list a pull request when a reviewer requests changes.
+        full_comparison: Duration::ZERO,
+        // Each costs five calls.
+        max_compared: 10,
+    },
+};

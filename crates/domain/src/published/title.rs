@@ -1,0 +1,112 @@
+//! Defuses the title of a ticket for a commit's subject and a pull request's title, where forges and their bots obey
+//! some words: closing keywords, mentions, orders to skip CI, smart commits and commands.
+
+use crate::prompt::untrusted::to_single_line;
+
+/// Invisible and without a width. It separates what a forge would read as one word.
+const JOINER: char = '\u{2060}';
+
+/// GitHub and Bitbucket close an issue that follows one of these words, even one that is named by its URL.
+const CLOSING_WORDS: [&str; 9] =
+    ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
+
+/// The title on one line. It looks the same, but no forge obeys it.
+pub fn defuse_title(title: &str) -> String {
+    let title = to_single_line(title.trim(), usize::MAX);
+    let mut output = String::with_capacity(title.len());
+    for (at, c) in title.char_indices() {
+        let (before, after) = (&title[..at], &title[at + c.len_utf8()..]);
+        output.push(c);
+        if is_obeyed(before, c, after) {
+            output.push(JOINER);
+        }
+    }
+    output
+}
+
+/// Whether `c` completes the start of a word that a forge obeys.
+fn is_obeyed(before: &str, c: char, after: &str) -> bool {
+    match c {
+        // A mention; an e-mail address has a letter before.
+        '@' => !before.ends_with(is_word_char),
+        // An issue, or the command of a smart commit.
+        '#' => after.starts_with(is_word_char),
+        // GitHub's other form of an issue.
+        '-' => after.starts_with(|c: char| c.is_ascii_digit()) && last_word(before).eq_ignore_ascii_case("gh"),
+        ':' => after.starts_with("//") && is_closed_url(before),
+        '/' => before.is_empty() && after.starts_with(is_word_char),
+        '[' => is_ci_order(after.split(']').next().unwrap_or_default()),
+        // Azure Pipelines: `***NO_CI***`.
+        '_' => last_word(before).eq_ignore_ascii_case("no") && first_word(after).eq_ignore_ascii_case("ci"),
+        _ => false,
+    }
+}
+
+fn is_word_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c| !is_word_char(c)).next().unwrap_or_default()
+}
+
+fn first_word(text: &str) -> &str {
+    text.split(|c| !is_word_char(c)).next().unwrap_or_default()
+}
+
+/// Whether a closing keyword stands before the scheme at the end of `before`.
+fn is_closed_url(before: &str) -> bool {
+    let scheme = last_word(before);
+    let rest = before[..before.len() - scheme.len()].trim_end();
+    let word = last_word(rest.strip_suffix(':').unwrap_or(rest).trim_end());
+    CLOSING_WORDS.iter().any(|closing| closing.eq_ignore_ascii_case(word))
+}
+
+/// Whether a CI service obeys these words in brackets: `[skip ci]`, `[ci-skip]`, `[no ci]`, `[skip actions]`.
+fn is_ci_order(words: &str) -> bool {
+    words.split(|c| !is_word_char(c)).any(|word| {
+        let word = word.to_ascii_lowercase();
+        word == "ci" || word.contains("skip")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(title: &str, expected: &str) {
+        assert_eq!(defuse_title(title).replace(JOINER, "~"), expected);
+    }
+
+    #[test]
+    fn words_that_forges_obey_are_defused() {
+        check("Fixes #1", "Fixes #~1");
+        check("closes acme/app#12, resolves GH-3", "closes acme/app#~12, resolves GH-~3");
+        check("Fixes: https://github.com/a/b/issues/1", "Fixes: https:~//github.com/a/b/issues/1");
+        check("resolved http://x.test/1", "resolved http:~//x.test/1");
+        check("Thank @ann and (@acme/all)", "Thank @~ann and (@~acme/all)");
+        check("@{1-2} look", "@~{1-2} look");
+        check("Add it [skip ci]", "Add it [~skip ci]");
+        check("[CI SKIP] [no ci] [skip-ci] [skip actions]", "[~CI SKIP] [~no ci] [~skip-ci] [~skip actions]");
+        check("Add it ***NO_CI***", "Add it ***NO_~CI***");
+        check("Done #close #comment ok", "Done #~close #~comment ok");
+        check("/approve", "/~approve");
+        check("Add it\n\nFixes #1\n/merge", "Add it  Fixes #~1 /merge");
+        // An invisible character does not hide a word, because it is removed first.
+        check("Fixes #\u{200b}1 @\u{200b}ann", "Fixes #~1 @~ann");
+    }
+
+    #[test]
+    fn other_titles_stay_as_they_are() {
+        for title in [
+            "Fix the crash in C# and F#",
+            "Send mail to ann@acme.test",
+            "[Bug] Handle a/b and /etc/passwd",
+            "Read https://x.test/1",
+            "Ship eight-9 NO_CIRCLE snake_ci",
+            "Größe der Datei – 100 %",
+        ] {
+            check(title, title);
+        }
+    }
+}
