@@ -80,7 +80,7 @@ pub struct Checkpoint {
 
 debug_only!(Checkpoint { job, attempt });
 
-/// Reports the phase of the attempt.
+/// Reports the phase of the attempt. A repeat of the phase reports a wait; in `syncing` it also renews the push window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusRequest {
@@ -90,6 +90,10 @@ pub struct StatusRequest {
     /// has more. Absent if the agent reads no inputs while it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<u32>,
+    /// What the attempt waits for in this phase, such as the forge's error. Absent if it does not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::NAME))]
+    pub waits_for: Option<String>,
 }
 
 /// Phases of an attempt, in order.

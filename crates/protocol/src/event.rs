@@ -5,6 +5,9 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use pullyard_domain::usage::Usage;
 use serde::{Deserialize, Serialize};
 
+/// The `name` of a `text` event that is a plain line of a command's standard output.
+pub const PLAIN_LINE: &str = "stdout";
+
 /// One event, as the runner sends it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +21,7 @@ pub struct Event {
     /// Text of the agent, a question, a phase or a log line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Name of the tool or phase.
+    /// Name of the tool or phase; of a text, `stdout` if it is a plain line of a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// File, relative to the worktree.
@@ -37,6 +40,15 @@ impl Event {
     pub fn usage(&self) -> Option<Usage> {
         let data = self.data.as_ref().filter(|_| self.kind == EventKind::Usage)?;
         Usage::deserialize(data).ok()
+    }
+
+    /// Whether it is one line of a program's output, which is not Markdown.
+    pub fn is_output_line(&self) -> bool {
+        match self.kind {
+            EventKind::Log => true,
+            EventKind::Text => self.name.as_deref() == Some(PLAIN_LINE),
+            _ => false,
+        }
     }
 
     /// One sentence about the usage of a running attempt, if this event contains it.

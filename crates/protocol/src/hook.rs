@@ -1,8 +1,8 @@
 //! Pullyard's webhooks: `/v1/hooks…`.
 
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::{Ingress, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::ForgeKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +133,12 @@ pub struct RepositoryIngress {
     pub gone_at: Option<Timestamp>,
     /// Error of the last poll.
     pub problem: Option<String>,
+    /// The repository is archived at the forge, as of the last poll.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// Name before the last rename that a poll saw. Tickets may still use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<RepositoryName>,
 }
 
 /// Answer to `GET /v1/projects/{project}/ingress`.

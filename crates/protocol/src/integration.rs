@@ -1,8 +1,8 @@
 //! Connected forges: `/v1/integrations…`.
 
+use pullyard_domain::forge::ForgeKind;
+pub use pullyard_domain::forge::Integration;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::ForgeKind;
-pub use pullyard_domain::project::Integration;
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/integrations`, which connects a forge and reads the account of the token from it.

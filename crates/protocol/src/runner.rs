@@ -83,6 +83,9 @@ pub struct HeartbeatAnswer {
     pub next_secs: u64,
     /// An administrator requests that the runner takes no more jobs.
     pub drain: bool,
+    /// The jobs of `active` that the runner does not hold any more. It kills their processes unless they exit.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ended: BTreeSet<JobId>,
 }
 
 /// Requests a job. Idempotent: by `claim_id`; a repeat returns the same job, so a lost answer is harmless.

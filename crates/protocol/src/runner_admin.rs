@@ -1,5 +1,6 @@
 //! Administration of self-hosted runners: `/v1/runners`.
 
+use pullyard_domain::diagnosis::{RunnerFacts, RunnerPresence};
 use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
 use pullyard_domain::runner::RunnerIsolation;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -55,6 +56,30 @@ pub struct Runner {
     pub last_heartbeat: Timestamp,
     /// Drain that an administrator requested.
     pub drain: Option<RunnerDrain>,
+}
+
+impl Runner {
+    /// Whether it takes jobs of this project.
+    pub fn serves(&self, project: &ProjectId) -> bool {
+        self.projects.as_ref().is_none_or(|projects| projects.contains(project))
+    }
+}
+
+impl<'a> From<&'a Runner> for RunnerFacts<'a> {
+    fn from(runner: &'a Runner) -> Self {
+        Self {
+            name: &runner.name,
+            presence: match runner.status {
+                RunnerStatus::Online => RunnerPresence::Claims,
+                RunnerStatus::Draining => RunnerPresence::Drains,
+                RunnerStatus::Offline | RunnerStatus::NeverHeard | RunnerStatus::Deleting => RunnerPresence::Silent,
+            },
+            is_drained: runner.drain.is_some(),
+            last_heartbeat: runner.last_heartbeat,
+            capabilities: &runner.capabilities,
+            isolation: runner.isolation.as_ref(),
+        }
+    }
 }
 
 /// A job on a runner.

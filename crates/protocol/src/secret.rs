@@ -2,7 +2,7 @@
 
 use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::model_key_test::ModelKeyTest;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::secret::{SecretKind, SecretUser};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -44,11 +44,41 @@ pub struct Secret {
     pub set_at: Option<Timestamp>,
 }
 
+/// Query of `DELETE /v1/secrets/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct DeleteSecretQuery {
+    /// Purpose; absent: credentials for forges.
+    #[serde(default)]
+    pub kind: SecretKind,
+}
+
+/// Answer to a deletion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DeletedSecret {
+    /// Short name.
+    pub name: SecretName,
+    /// Full name in Secrets Manager.
+    pub secret: String,
+}
+
+/// A secret and the objects that name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ListedSecret {
+    /// The secret itself.
+    #[serde(flatten)]
+    pub secret: Secret,
+    /// Each of them blocks the deletion.
+    #[serde(default)]
+    pub used_by: Vec<SecretUser>,
+}
+
 /// Answer to `GET /v1/secrets?after=CURSOR`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SecretPage {
     /// At most 100; a page may be empty without being the last.
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<ListedSecret>,
     /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }

@@ -67,8 +67,9 @@ pub struct EventTicket {
 pub struct CreateTicket {
     /// Project.
     pub project: ProjectId,
-    /// Key.
-    pub key: TicketKey,
+    /// Key; absent: the project's id in capitals and the next number, such as `ACME-8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<TicketKey>,
     /// One line.
     #[schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE))]
     pub title: String,

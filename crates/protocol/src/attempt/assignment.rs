@@ -120,7 +120,7 @@ pub struct AssignedTicket {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssignedRepository {
     /// Kind of forge.
-    pub forge: pullyard_domain::project::ForgeKind,
+    pub forge: pullyard_domain::forge::ForgeKind,
     /// REST base of the forge, without a trailing slash.
     pub api_url: String,
     /// `owner/name`.

@@ -97,7 +97,7 @@ pub struct FinishResult {
     pub head: String,
     /// The pull request.
     pub pull_request: FinishPullRequest,
-    /// Files changed against the base.
+    /// Files changed by the job's commit.
     pub files: u32,
     /// Lines added.
     pub insertions: u32,

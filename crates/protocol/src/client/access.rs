@@ -1,7 +1,7 @@
 //! Calls for tokens and secrets.
 
 use super::{ApiClient, Error, RetryPolicy};
-use crate::secret::{Secret, SecretPage, SetSecret};
+use crate::secret::{DeleteSecretQuery, DeletedSecret, Secret, SecretPage, SetSecret};
 use crate::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage};
 use pullyard_domain::id::{SecretName, TokenId};
 use reqwest::Method;
@@ -29,6 +29,11 @@ impl ApiClient {
     pub async fn set_secret(&self, name: &SecretName, value: &SetSecret) -> Result<Secret, Error> {
         let call = self.http.request(Method::PUT, &format!("/v1/secrets/{name}")).json(value);
         self.http.send(call, RetryPolicy::Idempotent).await
+    }
+
+    pub async fn delete_secret(&self, name: &SecretName, query: &DeleteSecretQuery) -> Result<DeletedSecret, Error> {
+        let call = self.http.request(Method::DELETE, &format!("/v1/secrets/{name}")).query(query);
+        self.http.send(call, RetryPolicy::Never).await
     }
 
     /// Lists the secrets that users set, without their values.

@@ -24,8 +24,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(Flow, "auto_create", Flag, ("Start jobs by moving tickets", "When off, Pullyard records each move as a decision and users start jobs by hand.")),
     setting(Flow, "statuses.completion", Column, ("Column after success", "Pullyard moves the ticket here when its job has completed.")),
     setting(Flow, "statuses.todo", Column, ("Column after failure", "Pullyard moves the ticket here when its job has failed or was cancelled.")),
+    setting(Flow, "statuses.merged", Column, ("Column after the merge", "Pullyard moves the ticket here when its pull request was merged, unless a user moved it before. Without a value, Done if that is a column.")),
+    setting(Flow, "statuses.unmerged", Column, ("Column after a close", "Pullyard moves the ticket here when its pull request was closed without a merge, unless a user moved it before. Without a value, the column after failure.")),
     setting(Flow, "default_repository", Repository, ("Default repository", "The repository of tickets that name none, as owner/name.")),
-    setting(Flow, "tool_account", Text, ("Account in the ticket tool", "Pullyard ignores the events of this account, because they repeat its own changes.")),
+    setting(Flow, "tool_account", Text, ("Pullyard’s account in the ticket tool", "Pullyard ignores the events of this account, because they repeat its own changes.")),
 
     setting(Agent, "agent", Choice(&[("claude_code", "Claude Code"), ("codex", "Codex"), ("auto", "First available")]), ("Agent", "A repository or a job can override it. Without a value, the first of Claude Code and Codex that is installed works on the job.")),
     setting(Agent, "model", Text, ("Model", "The agent’s own name for the model. Without a value, the agent uses its default.")),
@@ -53,7 +55,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Budgets, "budget.jobs_per_day", Number("jobs"), ("Jobs per day", "At the limit, new jobs wait for the next day. Without a value, there is no limit.")),
     setting(Budgets, "budget.usd_micros_per_job", Usd, ("Reservation of a job", "Each job reserves this amount until its cost is known at its end.")),
 
-    setting(Compute, "compute", Choice(&[("fargate", "Fargate"), ("runners", "Own runners")]), ("Run jobs on", "Fargate runs one task per attempt. Own runners claim jobs and add no AWS cost.")),
+    setting(Compute, "compute", Choice(&[("fargate", "One task per attempt"), ("runners", "Own runners")]), ("Run jobs on", "A task runs on Fargate, or in pullyard up as a process of this machine. Own runners claim jobs and add no AWS cost.")),
     setting(Compute, "task_size", Choice(&[("small", "Small"), ("medium", "Medium"), ("large", "Large")]), ("Task size", "Processors and memory of a Fargate task; the deployment defines each size.")),
     setting(Compute, "task_capacity", Choice(&[("fargate", "Fargate"), ("fargate_spot", "Fargate Spot")]), ("Task capacity", "Fargate Spot is cheaper, but AWS may stop a task with two minutes’ notice.")),
     setting(Compute, "offline", Choice(&[("fail", "Fail the job"), ("requeue", "Queue the job again")]), ("When a runner is lost", "Applies while the agent works. The limit of requeues applies to a job that is queued again.")),
