@@ -6,6 +6,7 @@ pub(crate) mod blob;
 pub(crate) mod hook;
 pub(crate) mod sweeper_state;
 pub(crate) mod token;
+pub(crate) mod unknown;
 
 use crate::key::{self, Key};
 use crate::schema::EXPIRES;
@@ -16,9 +17,10 @@ use pullyard_domain::breaker::Breaker;
 use pullyard_domain::comment::Comment;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::due::{self, Due};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
-use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
 use pullyard_domain::runner::{Profile, Runner};
@@ -30,6 +32,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
@@ -104,13 +107,9 @@ pub(crate) fn encode_part(key: &Key, part: &impl Serialize) -> Result<AttributeV
     Ok(value)
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result<T, Error> {
-    serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
-}
-
-pub(crate) fn decode_item<T: DeserializeOwned>(item: Attributes) -> Result<T, Error> {
-    let key = key_of(&item);
-    decode(item, &key)
+/// Decodes the attributes of an item that never replaces it. `Store::decode` is for the others.
+pub(crate) fn decode_part<T: DeserializeOwned>(item: &Attributes) -> Result<T, Error> {
+    unknown::decode(item, &key_of(item))
 }
 
 pub(crate) fn key_of(item: &Attributes) -> Key {
@@ -127,8 +126,26 @@ pub(crate) fn number_attribute<N: FromStr>(item: &Attributes, name: &str) -> Opt
 }
 
 impl Store {
-    pub(crate) async fn load<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
-        self.load_attributes(key).await?.map(|item| decode(item, key)).transpose()
+    pub(crate) async fn load<T: Item>(&self, key: &Key) -> Result<Option<T>, Error> {
+        self.load_attributes(key).await?.map(|item| self.decode(&item)).transpose()
+    }
+
+    pub(crate) async fn load_part<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
+        self.load_attributes(key).await?.as_ref().map(decode_part).transpose()
+    }
+
+    /// Decodes an item, and notes whether it has unknown fields.
+    pub(crate) fn decode<T: Item>(&self, item: &Attributes) -> Result<T, Error> {
+        let value = decode_part(item)?;
+        if !self.has_unknown_fields() && unknown::has_unknown(item, &encode(&value)?) {
+            self.unknown_fields.store(true, Ordering::Relaxed);
+        }
+        Ok(value)
+    }
+
+    /// Whether this store has decoded an item with unknown fields. It then reads each item before it replaces it.
+    pub(crate) fn has_unknown_fields(&self) -> bool {
+        self.unknown_fields.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn load_attributes(&self, key: &Key) -> Result<Option<Attributes>, Error> {

@@ -52,6 +52,9 @@ pub(crate) fn repository_name(project: &ProjectId, name: &RepositoryName) -> Key
 
 pub(crate) const REPOSITORY_NAMES: &str = "REPONAME#";
 
+/// Only the alias of a repository's former name has this attribute.
+pub(crate) const FORMER: &str = "former";
+
 pub(crate) fn integration(integration: &IntegrationId) -> Key {
     Key::new(format!("INTEGRATION#{integration}"), "INTEGRATION")
 }

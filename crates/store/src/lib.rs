@@ -30,7 +30,7 @@ mod read {
 
     pub use event::StoredBatch;
     pub use ticket::StoredText;
-    pub use work::WorkKey;
+    pub use work::{DuePage, ReadyPage, WorkKey};
 }
 mod write {
     mod breaker;
@@ -67,9 +67,9 @@ mod write {
 
 pub use error::Error;
 pub use item::hook::{HookStats, Rotation};
-pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, SweeperState};
+pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
 pub use item::token::{Scope, Token, TokenKind};
-pub use read::{StoredBatch, StoredText, WorkKey};
+pub use read::{DuePage, ReadyPage, StoredBatch, StoredText, WorkKey};
 pub use write::{
     CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, RepositoryRemoval, Request,
     ReviewTrigger, ReviewWait, RunnerCondition, TextEdit, TicketCreation,
@@ -77,6 +77,8 @@ pub use write::{
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::AsyncSleep;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,8 @@ pub enum Write {
 pub struct Store {
     client: Client,
     table: String,
+    /// Whether an item with fields of a newer version was read; see `item::unknown`.
+    unknown_fields: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -98,7 +102,7 @@ impl Store {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, table: impl Into<String>) -> Self {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self { client: Client::from_conf(builder.build()), table: table.into() }
+        Self { client: Client::from_conf(builder.build()), table: table.into(), unknown_fields: Arc::default() }
     }
 
     /// Waits with the sleep function that the SDK uses between retries.

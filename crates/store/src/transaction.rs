@@ -3,7 +3,7 @@
 //! random token, so that the SDK can repeat it safely. Any cancellation except for refused conditions or a
 //! `ValidationError` proves nothing, so it is retried.
 
-use crate::item::{Attributes, Item, encode, key_of, number_attribute};
+use crate::item::{Attributes, Item, encode, key_of, number_attribute, unknown};
 use crate::key::Key;
 use crate::mark::{self, Mark};
 use crate::{Error, Store, Write};
@@ -23,6 +23,8 @@ use std::time::Duration;
 /// Tries of a transaction while other writers touch the same items.
 const MAX_TRIES: u32 = 6;
 
+const ABSENT: &str = "attribute_not_exists(pk)";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
     expression: String,
@@ -32,7 +34,11 @@ pub(crate) struct Condition {
 
 impl Condition {
     pub(crate) fn absent() -> Self {
-        Self::new("attribute_not_exists(pk)")
+        Self::new(ABSENT)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.expression == ABSENT
     }
 
     /// The item has the revision that was read, or is still absent if none was.
@@ -85,9 +91,12 @@ pub(crate) fn string_value(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
+/// Computes the part of a stored item that this version knows.
+type KnownPart = fn(&Attributes) -> Option<Attributes>;
+
 #[derive(Clone)]
 enum Action {
-    Put { item: Attributes, condition: Condition },
+    Put { item: Attributes, condition: Condition, known_part: Option<KnownPart> },
     Update { key: Key, expression: String, condition: Condition },
     Delete { key: Key, condition: Condition },
 }
@@ -129,14 +138,14 @@ impl Transaction {
     pub(crate) fn revise<T: Item>(self, value: &T) -> Result<Self, Error> {
         let mut item = encode(value)?;
         let read = raise_rev(&mut item)?;
-        Ok(self.put_item(item, Condition::at_rev(read)))
+        Ok(self.replace::<T>(item, Condition::at_rev(read)))
     }
 
     /// Like `revise` under another condition, which must prove the revision that was read.
     pub(crate) fn revise_over<T: Item>(self, value: &T, condition: Condition) -> Result<Self, Error> {
         let mut item = encode(value)?;
         raise_rev(&mut item)?;
-        Ok(self.put_item(item, condition))
+        Ok(self.replace::<T>(item, condition))
     }
 
     pub(crate) fn revise_some<T: Item>(self, value: Option<&T>) -> Result<Self, Error> {
@@ -155,12 +164,28 @@ impl Transaction {
     }
 
     pub(crate) fn put<T: Item>(self, value: &T, condition: Condition) -> Result<Self, Error> {
-        Ok(self.put_item(encode(value)?, condition))
+        Ok(self.replace::<T>(encode(value)?, condition))
     }
 
-    pub(crate) fn put_item(mut self, mut item: Attributes, condition: Condition) -> Self {
+    /// Puts an item that may replace a value of the same type, whose unknown fields stay.
+    fn replace<T: Item>(self, item: Attributes, condition: Condition) -> Self {
+        match condition.is_absent() {
+            true => self.put_item(item, condition),
+            false => self.replace_item(item, condition, unknown::known_part::<T>),
+        }
+    }
+
+    pub(crate) fn replace_item(self, item: Attributes, condition: Condition, known_part: KnownPart) -> Self {
+        self.push_put(item, condition, Some(known_part))
+    }
+
+    pub(crate) fn put_item(self, item: Attributes, condition: Condition) -> Self {
+        self.push_put(item, condition, None)
+    }
+
+    fn push_put(mut self, mut item: Attributes, condition: Condition, known_part: Option<KnownPart>) -> Self {
         item.insert(mark::ATTRIBUTE.into(), self.mark.value());
-        self.actions.push(Action::Put { item, condition });
+        self.actions.push(Action::Put { item, condition, known_part });
         self
     }
 
@@ -190,9 +215,12 @@ impl Transaction {
     /// Writes all actions or none.
     /// Idempotent: a lost answer is recognised by the token and by the mark.
     /// Errors: `Contended` if other writers prevented every try.
-    pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {
+    pub(crate) async fn commit(mut self, store: &Store) -> Result<Write, Error> {
         if let Some(key) = duplicate_key(&self.actions) {
             return Err(Error::corrupt(key, "it occurs twice in one transaction"));
+        }
+        if store.has_unknown_fields() {
+            self.restore_unknown_fields(store).await?;
         }
         for round in 1..=MAX_TRIES {
             let result = match &self.actions[..] {
@@ -205,6 +233,19 @@ impl Transaction {
             }
         }
         Err(Error::Contended { operation: self.operation })
+    }
+
+    /// Adds the unknown fields of each item that this transaction replaces. If the item changes after this read, the
+    /// condition over its revision refuses the write.
+    async fn restore_unknown_fields(&mut self, store: &Store) -> Result<(), Error> {
+        for action in &mut self.actions {
+            let Action::Put { item, known_part: Some(known_part), .. } = action else { continue };
+            let Some(stored) = store.load_attributes(&key_of(item)).await? else { continue };
+            if let Some(known) = known_part(&stored) {
+                unknown::restore(&stored, &known, item);
+            }
+        }
+        Ok(())
     }
 
     async fn send_one(&self, store: &Store, action: Action) -> Result<SendResult, Error> {
@@ -223,7 +264,7 @@ impl Transaction {
             };
         }
         let stored = match action {
-            Action::Put { item, condition } => {
+            Action::Put { item, condition, .. } => {
                 let call = store.client.put_item().table_name(&store.table).set_item(Some(item));
                 send!(with_condition!(call, condition), PutItemError)
             }
@@ -302,7 +343,7 @@ fn to_transact_item(table: &str, action: Action) -> Result<TransactWriteItem, Er
     let to_error = |error| Error::unavailable("build a transaction", error);
     let builder = TransactWriteItem::builder();
     Ok(match action {
-        Action::Put { item, condition } => {
+        Action::Put { item, condition, .. } => {
             let put = Put::builder().table_name(table).set_item(Some(item));
             builder.put(with_condition!(put, condition).build().map_err(to_error)?).build()
         }

@@ -3,7 +3,8 @@
 
 use super::Item;
 use crate::key::{self, Key};
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{ClassId, ProjectId};
+use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,12 +13,18 @@ use std::time::Duration;
 /// Largest difference between two clocks. A sweep recorded further in the future came from a wrong clock.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
+/// The last handled row of each class.
+pub type ReadyCursors = BTreeMap<ClassId, Candidate>;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweeperState {
     pub at: Timestamp,
     pub ready_at: Timestamp,
     /// Since when the sweeper runs without a pause.
     pub since: Option<Timestamp>,
+    /// The classes of waiting jobs that the round did not finish.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ready_cursors: ReadyCursors,
     /// The deployment's gauges when the Ready jobs were last checked. They are stored here because each round writes
     /// this item; a separate item would need a second write.
     pub gauges: Option<Gauges>,

@@ -1,10 +1,9 @@
 //! Reads many items by their keys in as few calls as possible.
 
-use crate::item::{Attributes, decode, key_of};
+use crate::item::{Attributes, Item, key_of};
 use crate::key::Key;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -23,10 +22,10 @@ impl Store {
     }
 
     /// Decodes the items under these keys, in their order. Missing items are omitted.
-    pub(crate) async fn load_in_order<T: DeserializeOwned>(&self, keys: Vec<Key>) -> Result<Vec<T>, Error> {
+    pub(crate) async fn load_in_order<T: Item>(&self, keys: Vec<Key>) -> Result<Vec<T>, Error> {
         let items = self.load_many(&keys).await?;
         let mut items: HashMap<Key, Attributes> = items.into_iter().map(|item| (key_of(&item), item)).collect();
-        keys.iter().filter_map(|key| Some(decode(items.remove(key)?, key))).collect()
+        keys.iter().filter_map(|key| Some(self.decode(&items.remove(key)?))).collect()
     }
 
     async fn load_batch(&self, mut keys: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {

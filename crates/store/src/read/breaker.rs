@@ -1,7 +1,7 @@
 //! Reads breakers.
 
 use crate::read::list::Order;
-use crate::{Error, Store, item, key};
+use crate::{Error, Store, key};
 use pullyard_domain::breaker::{Breaker, BreakerId};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ impl Store {
     /// The existing breakers among these, in any order, read strongly.
     pub async fn load_breakers(&self, ids: &BTreeSet<BreakerId>) -> Result<Vec<Breaker>, Error> {
         let keys: Vec<_> = ids.iter().map(key::breaker).collect();
-        self.load_many(&keys).await?.into_iter().map(item::decode_item).collect()
+        self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect()
     }
 
     /// All breakers by name, at most a hundred, including those that are over.
@@ -25,7 +25,7 @@ impl Store {
         let (keys, _) = self.list_keys(key::BREAKER_LIST, Order::ByName, None, MAX_LISTED).await?;
         let ids = keys.iter().filter_map(|pk| pk.strip_prefix(key::BREAKERS)?.replace('#', "/").parse().ok());
         let items = self.load_many(&ids.map(|id: BreakerId| key::breaker(&id)).collect::<Vec<_>>()).await?;
-        let mut breakers = items.into_iter().map(item::decode_item).collect::<Result<Vec<Breaker>, _>>()?;
+        let mut breakers = items.iter().map(|item| self.decode(item)).collect::<Result<Vec<Breaker>, _>>()?;
         breakers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(breakers)
     }

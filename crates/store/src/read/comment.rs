@@ -1,6 +1,5 @@
 //! Reads the comments of a ticket.
 
-use crate::item::decode_item;
 use crate::key;
 use crate::read::partition::SortKeys;
 use crate::{Error, Store};
@@ -30,6 +29,6 @@ impl Store {
         let [first, last] = [0, last].map(|number| key::comment(project, ticket, number));
         let keys = SortKeys::Descending(&first, &last);
         let items = self.query_items(&first.pk, keys, Some(limit.into()), "read the comments of a ticket").await?;
-        items.into_iter().map(decode_item).collect()
+        items.iter().map(|item| self.decode(item)).collect()
     }
 }

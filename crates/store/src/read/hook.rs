@@ -15,6 +15,12 @@ impl Store {
         self.load(&key::hook(name)).await
     }
 
+    /// Many webhooks, in any order. Missing ones are omitted. An undecodable one is its error.
+    pub async fn load_hooks(&self, names: &[HookName]) -> Result<Vec<Result<Webhook, Error>>, Error> {
+        let keys: Vec<_> = names.iter().map(key::hook).collect();
+        Ok(self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect())
+    }
+
     /// The names of all webhooks in order, and the cursor of the next page.
     pub async fn list_hook_names(&self, after: Option<&str>, limit: i32) -> Result<Page<HookName>, Error> {
         let (keys, next) = self.list_keys(key::HOOK_LIST, Order::ByName, after, limit).await?;
@@ -26,7 +32,7 @@ impl Store {
     }
 
     pub async fn load_hook_stats(&self, hook: &Webhook) -> Result<HookStats, Error> {
-        Ok(self.load(&hook_stats_key(&hook.name)).await?.unwrap_or_default())
+        Ok(self.load_part(&hook_stats_key(&hook.name)).await?.unwrap_or_default())
     }
 
     pub async fn load_poll(

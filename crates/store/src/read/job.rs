@@ -1,6 +1,6 @@
 //! Reads jobs with their attempts, artifacts and inputs, lists of jobs, and pull request links.
 
-use crate::item::decode_item;
+use crate::item::Item;
 use crate::read::list::{Page, cursor_of};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
@@ -9,7 +9,6 @@ use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ impl Store {
         ids: &BTreeSet<PullRequestId>,
     ) -> Result<Vec<Result<PullRequest, Error>>, Error> {
         let keys: Vec<_> = ids.iter().map(key::pull_request).collect();
-        Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())
+        Ok(self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect())
     }
 
     /// The ids of a project's jobs that were created before `until`, newest first, and the cursor of the next page.
@@ -61,7 +60,7 @@ impl Store {
         self.list_below_job(job, key::ATTEMPTS).await
     }
 
-    async fn list_below_job<T: DeserializeOwned>(&self, job: &JobId, prefix: &str) -> Result<Vec<T>, Error> {
+    async fn list_below_job<T: Item>(&self, job: &JobId, prefix: &str) -> Result<Vec<T>, Error> {
         self.list_with_prefix(&key::job(job).pk, prefix, "read the items of a job").await
     }
 
@@ -70,7 +69,7 @@ impl Store {
         let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
         let [first, last] = [first, u32::MAX].map(|seq| key::input(job, seq));
         let items = self.query_items(&first.pk, SortKeys::Ascending(&first, &last), None, "read inputs").await?;
-        items.into_iter().map(decode_item).collect()
+        items.iter().map(|item| self.decode(item)).collect()
     }
 
     /// Many jobs in the order of their ids, read strongly. Missing jobs are omitted.

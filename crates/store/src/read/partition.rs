@@ -1,10 +1,9 @@
 //! Reads the items of a partition: all, those with a common prefix of their sort keys, or a range.
 
-use crate::item::{Attributes, decode_item};
+use crate::item::{Attributes, Item};
 use crate::key::Key;
 use crate::transaction::string_value;
 use crate::{Error, Store};
-use serde::de::DeserializeOwned;
 
 pub(crate) enum SortKeys<'a> {
     All,
@@ -17,14 +16,14 @@ pub(crate) enum SortKeys<'a> {
 
 impl Store {
     /// Decodes the items whose sort keys begin with `prefix`, in their order. Reads strongly.
-    pub(crate) async fn list_with_prefix<T: DeserializeOwned>(
+    pub(crate) async fn list_with_prefix<T: Item>(
         &self,
         pk: &str,
         prefix: &str,
         operation: &'static str,
     ) -> Result<Vec<T>, Error> {
         let items = self.query_items(pk, SortKeys::Prefix(prefix), None, operation).await?;
-        items.into_iter().map(decode_item).collect()
+        items.iter().map(|item| self.decode(item)).collect()
     }
 
     /// At most `limit` items, in the order of `keys`. Reads strongly.

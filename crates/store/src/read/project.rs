@@ -1,11 +1,13 @@
 //! Loads projects with their budgets, repositories and forges. All reads are strong, except those of pages of ids.
 
-use crate::item::{Attributes, decode, decode_item};
+use crate::item::{Attributes, decode_part};
 use crate::read::list::{Order, Page};
+use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
 use pullyard_domain::budget::{DailyUsage, Day};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 
 /// The item under a repository's name.
 #[derive(serde::Deserialize)]
@@ -24,9 +26,19 @@ fn parse_project_id(pk: &str) -> Option<ProjectId> {
     ProjectId::new(pk.strip_prefix("PROJECT#")?).ok()
 }
 
+fn parse_integration_id(pk: &str) -> Option<IntegrationId> {
+    IntegrationId::new(pk.strip_prefix("INTEGRATION#")?).ok()
+}
+
 impl Store {
     pub async fn load_project(&self, project: &ProjectId) -> Result<Option<Project>, Error> {
         self.load(&key::project(project)).await
+    }
+
+    /// Many projects, in any order. Missing ones are omitted. An undecodable one is its error.
+    pub async fn load_projects(&self, projects: &[ProjectId]) -> Result<Vec<Result<Project, Error>>, Error> {
+        let keys: Vec<_> = projects.iter().map(key::project).collect();
+        Ok(self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect())
     }
 
     /// The ids of all projects in order, and the cursor of the next page.
@@ -42,7 +54,7 @@ impl Store {
 
     /// The use of a project's budget on this day. `None` if no job was created under a budget, or the day is long ago.
     pub async fn load_budget(&self, project: &ProjectId, day: Day) -> Result<Option<DailyUsage>, Error> {
-        self.load(&key::budget(project, day)).await
+        self.load_part(&key::budget(project, day)).await
     }
 
     pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
@@ -52,14 +64,24 @@ impl Store {
     /// The ids of all connected forges in order, and the cursor of the next page.
     pub async fn list_integration_ids(&self, after: Option<&str>, limit: i32) -> Result<Page<IntegrationId>, Error> {
         let (keys, next) = self.list_keys(key::INTEGRATION_LIST, Order::ByName, after, limit).await?;
-        let ids = keys.iter().filter_map(|pk| IntegrationId::new(pk.strip_prefix("INTEGRATION#")?).ok()).collect();
-        Ok((ids, next))
+        Ok((keys.iter().filter_map(|pk| parse_integration_id(pk)).collect(), next))
+    }
+
+    pub async fn list_all_integration_ids(&self) -> Result<Vec<IntegrationId>, Error> {
+        Ok(self.list_all_keys(key::INTEGRATION_LIST).await?.iter().filter_map(|pk| parse_integration_id(pk)).collect())
     }
 
     pub async fn load_integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
         let key = key::integration(integration);
         let item = self.load_attributes(&key).await?;
-        item.filter(|item| !is_disconnected(item)).map(|item| decode(item, &key)).transpose()
+        item.filter(|item| !is_disconnected(item)).map(|item| self.decode(&item)).transpose()
+    }
+
+    /// Many connected forges, in any order. An undecodable one is its error.
+    pub async fn load_integrations(&self, ids: &[IntegrationId]) -> Result<Vec<Result<Integration, Error>>, Error> {
+        let keys: Vec<_> = ids.iter().map(key::integration).collect();
+        let items = self.load_many(&keys).await?;
+        Ok(items.iter().filter(|item| !is_disconnected(item)).map(|item| self.decode(item)).collect())
     }
 
     /// The URL of the disconnected forge with this id; `None` if it is connected. A forge with another URL may not use
@@ -71,7 +93,7 @@ impl Store {
         }
         let key = key::integration(integration);
         let item = self.load_attributes(&key).await?.filter(is_disconnected);
-        let forge: Option<DisconnectedForge> = item.map(|item| decode(item, &key)).transpose()?;
+        let forge: Option<DisconnectedForge> = item.as_ref().map(decode_part).transpose()?;
         Ok(forge.map(|forge| forge.api_url))
     }
 
@@ -89,7 +111,7 @@ impl Store {
         let projects = self.list_all_project_ids().await?;
         let keys: Vec<_> = projects.iter().map(|project| key::repository(project, integration, id)).collect();
         let items = self.load_many(&keys).await?;
-        let mut found = items.into_iter().map(decode_item::<Repository>).collect::<Result<Vec<_>, _>>()?;
+        let mut found = items.iter().map(|item| self.decode::<Repository>(item)).collect::<Result<Vec<_>, _>>()?;
         found.sort_by(|a, b| a.project.cmp(&b.project));
         Ok(found)
     }
@@ -97,8 +119,9 @@ impl Store {
     /// All names of a repository in its project, in lower case: two if it was added again after an unreported rename.
     pub async fn list_repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
         let pk = key::project(&repository.project).pk;
-        let mut aliases: Vec<Alias> =
-            self.list_with_prefix(&pk, key::REPOSITORY_NAMES, "read the names of a repository").await?;
+        let keys = SortKeys::Prefix(key::REPOSITORY_NAMES);
+        let items = self.query_items(&pk, keys, None, "read the names of a repository").await?;
+        let mut aliases = items.iter().map(decode_part).collect::<Result<Vec<Alias>, _>>()?;
         aliases.retain(|alias| alias.integration == repository.integration && alias.id == repository.id);
         let name = |alias: Alias| RepositoryName::new(alias.sk.strip_prefix(key::REPOSITORY_NAMES)?).ok();
         Ok(aliases.into_iter().filter_map(name).collect())
@@ -110,7 +133,7 @@ impl Store {
         name: &RepositoryName,
     ) -> Result<Option<Repository>, Error> {
         let key = key::repository_name(project, name);
-        match self.load::<Alias>(&key).await? {
+        match self.load_part::<Alias>(&key).await? {
             None => Ok(None),
             Some(alias) => self.load_repository(project, &alias.integration, alias.id).await,
         }

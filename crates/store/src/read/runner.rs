@@ -1,7 +1,7 @@
 //! Reads self-hosted runners, job classes, and the sweeper's last round.
 
 use crate::item::sweeper_state::SweeperState;
-use crate::item::{Class, RunnerName, decode_item, key_of};
+use crate::item::{Class, RunnerName, key_of};
 use crate::key::{self, RUNNER_SHARDS};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store};
@@ -27,9 +27,9 @@ impl Store {
         let (mut found, mut profiles) = (Vec::new(), HashMap::new());
         for item in self.load_many(&keys).await? {
             if key_of(&item).pk.starts_with(key::RUNNERS) {
-                found.push(decode_item::<Runner>(item)?);
+                found.push(self.decode::<Runner>(&item)?);
             } else {
-                let profile: Profile = decode_item(item)?;
+                let profile: Profile = self.decode(&item)?;
                 profiles.insert(profile.id.clone(), profile);
             }
         }
@@ -48,7 +48,7 @@ impl Store {
     /// Read strongly. A runner that cannot be decoded is returned as its error, so that it hides no other.
     pub async fn list_shard_runners(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
         let items = self.query_items(&key::runner_shard(shard), SortKeys::All, None, "read the runners").await?;
-        Ok(items.into_iter().map(decode_item).collect())
+        Ok(items.iter().map(|item| self.decode(item)).collect())
     }
 
     pub async fn list_runners(&self) -> Result<Vec<Result<Runner, Error>>, Error> {
@@ -62,7 +62,7 @@ impl Store {
     /// The profiles of these runners, in any order, without missing ones. Errors: as in `list_shard_runners`.
     pub async fn load_runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Result<Profile, Error>>, Error> {
         let keys: Vec<_> = runners.iter().map(key::runner_profile).collect();
-        Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())
+        Ok(self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect())
     }
 
     /// The classes of a project's jobs, with their requirements for a runner. Errors as in `list_shard_runners`.
@@ -72,8 +72,8 @@ impl Store {
     ) -> Result<Vec<Result<(ClassId, ClassRequirements), Error>>, Error> {
         let pk = key::class_pool(project);
         let items = self.query_items(&pk, SortKeys::Prefix("CLASS#"), None, "read the classes of a project").await?;
-        let class = |item| decode_item::<Class>(item).map(|class| (class.class, class.needs));
-        Ok(items.into_iter().map(class).collect())
+        let class = |item| self.decode::<Class>(item).map(|class| (class.class, class.needs));
+        Ok(items.iter().map(class).collect())
     }
 
     pub async fn load_class(&self, project: &ProjectId, class: &ClassId) -> Result<Option<ClassRequirements>, Error> {

@@ -1,11 +1,12 @@
 //! Reads tickets and their texts.
 
-use crate::item::{blob, decode_item, key_of, string_attribute};
+use crate::item::{Attributes, blob, key_of, string_attribute};
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key, mark};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 impl Store {
@@ -19,7 +20,9 @@ impl Store {
         let Some(item) = self.load_attributes(&key).await? else { return Ok(None) };
         // Every write stores a mark. For an item without one, `replace_text` returns `Stale`.
         let mark = string_attribute(&item, mark::ATTRIBUTE).unwrap_or_default().to_owned();
-        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, mark }))
+        let text = blob::unpack(&key, &item)?;
+        let unknown = blob::unpack_unknown(&key, &item, &text)?;
+        Ok(Some(StoredText { text, mark, unknown, item }))
     }
 
     /// Many tickets, in any order, read strongly. Missing ones are omitted. An undecodable one is its error.
@@ -29,7 +32,7 @@ impl Store {
         tickets: &[TicketKey],
     ) -> Result<Vec<Result<Ticket, Error>>, Error> {
         let keys: Vec<_> = tickets.iter().map(|ticket| key::ticket(project, ticket)).collect();
-        Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())
+        Ok(self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect())
     }
 
     pub async fn load_ticket_texts(
@@ -74,4 +77,7 @@ pub struct StoredText {
     pub text: TicketText,
     /// The mark of the write that stored the text. `replace_text` compares it, because a text has no `rev`.
     pub(crate) mark: String,
+    /// The text's fields that this version does not know. `replace_text` keeps them and the attributes of the item.
+    pub(crate) unknown: Map<String, Value>,
+    pub(crate) item: Attributes,
 }

@@ -1,8 +1,9 @@
 //! Reads the `work` index, which suggests items that are due and jobs that may be claimed; the item itself decides.
 
 use crate::item::{Attributes, number_attribute, string_attribute};
+use crate::key::Key;
 use crate::schema::WORK;
-use crate::transaction::string_value;
+use crate::transaction::{number_value, string_value};
 use crate::{Error, Store, key};
 use pullyard_domain::id::{ClassId, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
@@ -17,7 +18,34 @@ pub enum WorkKey {
     Poll(ProjectId, IntegrationId, u64),
 }
 
+/// A page of due items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuePage {
+    /// The items with their due times, longest due first. Rows that cannot be parsed are missing.
+    pub rows: Vec<(WorkKey, Timestamp)>,
+    /// Further rows may follow.
+    pub is_full: bool,
+}
+
+/// A page of jobs of a class that may be claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyPage {
+    /// Oldest first. Rows that cannot be parsed are missing.
+    pub rows: Vec<Candidate>,
+    /// Further rows may follow.
+    pub is_full: bool,
+}
+
 impl WorkKey {
+    pub(crate) fn item(&self) -> Key {
+        match self {
+            Self::Job(job) => key::job(job),
+            Self::Ticket(project, ticket) => key::ticket(project, ticket),
+            Self::PullRequest(id) => key::pull_request(id),
+            Self::Poll(project, integration, repository) => key::poll(project, integration, *repository),
+        }
+    }
+
     fn parse(pk: &str) -> Option<Self> {
         if let Some(job) = pk.strip_prefix("JOB#") {
             return JobId::new(job).ok().map(Self::Job);
@@ -35,30 +63,64 @@ impl WorkKey {
     }
 }
 
+struct WorkPage {
+    rows: Vec<(WorkKey, i64)>,
+    is_full: bool,
+}
+
 impl Store {
     /// The items of one shard with their due times, longest due first, at most `limit`. Items that are not due yet are
     /// included: a page of up to 4 KB costs the same half unit.
     pub async fn list_due(&self, shard: u8, limit: i32) -> Result<Vec<(WorkKey, Timestamp)>, Error> {
-        let rows = self.query_work_rows(&key::due_partition(shard), limit).await?;
-        Ok(rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect())
+        Ok(self.list_due_after(shard, None, limit).await?.rows)
+    }
+
+    /// Like `list_due`, behind an earlier row, which need not exist any more.
+    pub async fn list_due_after(
+        &self,
+        shard: u8,
+        after: Option<&(WorkKey, Timestamp)>,
+        limit: i32,
+    ) -> Result<DuePage, Error> {
+        let after = after.map(|(key, at)| (key.item(), at.millis()));
+        let page = self.query_work_rows(&key::due_partition(shard), after, limit).await?;
+        let rows = page.rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect();
+        Ok(DuePage { rows, is_full: page.is_full })
     }
 
     /// The jobs of a class that may be claimed, oldest first, at most `limit`.
     pub async fn list_ready_jobs(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
-        let rows = self.query_work_rows(&key::ready_partition(class), limit).await?;
+        Ok(self.list_ready_jobs_after(class, None, limit).await?.rows)
+    }
+
+    /// Like `list_ready_jobs`, behind an earlier row. That job need not be Ready any more.
+    pub async fn list_ready_jobs_after(
+        &self,
+        class: &ClassId,
+        after: Option<&Candidate>,
+        limit: i32,
+    ) -> Result<ReadyPage, Error> {
+        let after = after.map(|row| (key::job(&row.job), row.order));
+        let page = self.query_work_rows(&key::ready_partition(class), after, limit).await?;
         let candidate = |(key, order)| match key {
             WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
             WorkKey::Ticket(..) | WorkKey::PullRequest(_) | WorkKey::Poll(..) => None,
         };
-        Ok(rows.into_iter().filter_map(candidate).collect())
+        Ok(ReadyPage { rows: page.rows.into_iter().filter_map(candidate).collect(), is_full: page.is_full })
     }
 
     /// The tickets of a project whose entries wait until it may start jobs again, oldest first, at most `limit`.
     pub async fn list_held_tickets(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
-        Ok(self.query_work_rows(&key::held_partition(project), limit).await?.into_iter().map(|(key, _)| key).collect())
+        let rows = self.query_work_rows(&key::held_partition(project), None, limit).await?.rows;
+        Ok(rows.into_iter().map(|(key, _)| key).collect())
     }
 
-    async fn query_work_rows(&self, partition: &str, limit: i32) -> Result<Vec<(WorkKey, i64)>, Error> {
+    async fn query_work_rows(&self, partition: &str, after: Option<(Key, i64)>, limit: i32) -> Result<WorkPage, Error> {
+        let start = after.map(|(key, order)| {
+            let mut start = key.attributes();
+            start.extend([("wk".into(), string_value(partition)), ("ws".into(), number_value(order))]);
+            start
+        });
         let query = self
             .client
             .query()
@@ -66,10 +128,12 @@ impl Store {
             .index_name(WORK)
             .key_condition_expression("wk = :wk")
             .expression_attribute_values(":wk", string_value(partition))
+            .set_exclusive_start_key(start)
             .limit(limit);
         let page = query.send().await.map_err(|error| Error::unavailable("read the due items", error))?;
         let row =
             |item: &Attributes| Some((WorkKey::parse(string_attribute(item, "pk")?)?, number_attribute(item, "ws")?));
-        Ok(page.items().iter().filter_map(row).collect())
+        let is_full = i32::try_from(page.items().len()).is_ok_and(|len| len >= limit);
+        Ok(WorkPage { rows: page.items().iter().filter_map(row).collect(), is_full })
     }
 }

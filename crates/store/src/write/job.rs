@@ -60,12 +60,18 @@ impl Store {
         .await
     }
 
-    /// Requests the end of a job whose pull request can no longer change, and records that on the pull request. One
-    /// transaction, because a closed pull request is never checked again.
-    /// Writes: JOB and PR if `rev` is the one seen.
+    /// Requests the end of a job whose pull request can no longer change, records that on the pull request, and moves the
+    /// ticket if it changes. One transaction, because a closed pull request is never checked again.
+    /// Writes: JOB, PR and TICKET if `rev` is the one seen.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows both.
-    pub async fn request_cancel(&self, job: &Job, pull_request: &PullRequest) -> Result<Write, Error> {
-        Transaction::new("cancel a job").revise(job)?.revise(pull_request)?.commit(self).await
+    pub async fn request_cancel(
+        &self,
+        job: &Job,
+        pull_request: &PullRequest,
+        ticket: Option<&Ticket>,
+    ) -> Result<Write, Error> {
+        let transaction = Transaction::new("cancel a job").revise(job)?.revise(pull_request)?;
+        transaction.revise_some(ticket)?.commit(self).await
     }
 
     /// Writes: ARTIFACTS if `rev` is the one seen (absent if new).
@@ -105,15 +111,9 @@ impl Store {
     /// Postpones the row of an item that cannot be read, so that it does not block the others.
     /// Writes: `ws` of the item, if it has a row.
     pub async fn postpone_row(&self, key: &WorkKey, until: Timestamp) -> Result<Write, Error> {
-        let key = match key {
-            WorkKey::Job(job) => key::job(job),
-            WorkKey::Ticket(project, ticket) => key::ticket(project, ticket),
-            WorkKey::PullRequest(id) => key::pull_request(id),
-            WorkKey::Poll(project, integration, repository) => key::poll(project, integration, *repository),
-        };
         let condition = Condition::new("attribute_exists(wk)").value(":until", number_value(until.millis()));
         Transaction::new("postpone an item that can't be read")
-            .update(key, "ws = :until", "", condition)
+            .update(key.item(), "ws = :until", "", condition)
             .commit(self)
             .await
     }

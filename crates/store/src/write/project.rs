@@ -5,10 +5,10 @@ use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::auth::Auth;
+use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 
 #[derive(Clone, Copy, Debug)]
 pub struct RepositoryRemoval<'a> {
@@ -25,6 +25,26 @@ fn alias_item(alias: &Key, repository: &Repository) -> Attributes {
     item.insert("integration".into(), string_value(repository.integration.as_str()));
     item.insert("id".into(), number_value(repository.id));
     item
+}
+
+/// The alias of a name that the repository had before.
+fn former_alias_item(alias: &Key, repository: &Repository) -> Attributes {
+    let mut item = alias_item(alias, repository);
+    item.insert(key::FORMER.into(), AttributeValue::Bool(true));
+    item
+}
+
+/// Another repository may take a former name, as at the forge.
+fn free_or_own_alias(repository: &Repository) -> Condition {
+    Condition::new("attribute_not_exists(pk) OR former = :former OR (integration = :integration AND id = :id)")
+        .value(":former", AttributeValue::Bool(true))
+        .value(":integration", string_value(repository.integration.as_str()))
+        .value(":id", number_value(repository.id))
+}
+
+fn known_alias(stored: &Attributes) -> Option<Attributes> {
+    let known = |name: &str| ["pk", "sk", "integration", "id", key::FORMER].contains(&name);
+    Some(stored.iter().filter(|(name, _)| known(name)).map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 fn absent_or_own_alias(repository: &Repository) -> Condition {
@@ -56,35 +76,39 @@ impl Store {
     }
 
     /// Connects a repository, or replaces its settings. A new repository is also polled.
-    /// Writes: REPO; its name's alias if absent or already its own; POLL if absent. `Stale` if another repository of
-    /// the project has that name, or the repository is polled already.
+    /// Writes: REPO; its name's alias if absent, another's former name or already its own; POLL if absent. `Stale` if
+    /// another repository of the project has that name, or the repository is polled already.
     pub async fn put_repository(&self, repository: &Repository, poll: Option<&Poll>) -> Result<Write, Error> {
         let alias = key::repository_name(&repository.project, &repository.name);
         let same =
             Condition::new("attribute_not_exists(pk) OR pk = :pk").value(":pk", string_value(repository.key().pk));
         Transaction::new("connect a repository")
             .put(repository, same)?
-            .put_item(alias_item(&alias, repository), absent_or_own_alias(repository))
+            .replace_item(alias_item(&alias, repository), free_or_own_alias(repository), known_alias)
             .revise_some(poll)?
             .commit(self)
             .await
     }
 
-    /// Writes: REPO if its name is the one seen; the new name's alias if absent or already its own; the old name's
-    /// alias deleted if it is its own or gone. `Stale` if the name changed since, or another repository has the new
-    /// one.
+    /// The old name still finds the repository, as at the forge, until another repository takes it.
+    /// Writes: REPO if its name is the one seen; the new name's alias if absent, another's former name or already its
+    /// own; the old name's alias, as a former name, if it is its own or gone. `Stale` if the name changed since, or
+    /// another repository has the new one.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, previous: &Repository, next: &Repository) -> Result<Write, Error> {
         let unchanged =
             Condition::new("#name = :seen").name("#name", "name").value(":seen", string_value(previous.name.as_str()));
         let alias = key::repository_name(&next.project, &next.name);
         let old = key::repository_name(&previous.project, &previous.name);
-        let mut transaction = Transaction::new("rename a repository")
-            .put(next, unchanged)?
-            .put_item(alias_item(&alias, next), absent_or_own_alias(next));
+        let mut transaction = Transaction::new("rename a repository").put(next, unchanged)?.replace_item(
+            alias_item(&alias, next),
+            free_or_own_alias(next),
+            known_alias,
+        );
         // Names that differ only in case have one alias.
         if old != alias {
-            transaction = transaction.delete(old, absent_or_own_alias(next));
+            transaction =
+                transaction.replace_item(former_alias_item(&old, next), absent_or_own_alias(next), known_alias);
         }
         transaction.commit(self).await
     }

@@ -1,7 +1,6 @@
 //! Stores the registration of a self-hosted runner with its profile and its name.
 
-use crate::item::{RunnerName, encode_part};
-use crate::key;
+use crate::item::RunnerName;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::write::runner::{own_name, own_profile};
 use crate::{Error, Store, Write};
@@ -26,7 +25,6 @@ impl Store {
         let unchanged = match parts.previous {
             None => Condition::absent(),
             Some(existing) => {
-                let slots = encode_part(&key::runner(&existing.id), &existing.slots)?;
                 let same_drain =
                     if existing.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
                 // A job that was claimed and ended since the read has freed its slot again, so `slots` is unchanged. If
@@ -34,17 +32,26 @@ impl Store {
                 let claims = (!existing.claims.is_empty())
                     .then(|| existing.claims.iter().map(|claim| string_value(claim.as_str())));
                 let same_claims = if claims.is_some() { "claims = :claims" } else { "attribute_not_exists(claims)" };
+                // Each slot by its claim, because a newer version may store more fields in a slot.
+                let same_slots = (0..existing.slots.len()).map(|n| format!(" AND slots.#job{n}.claim = :claim{n}"));
                 let expression = format!(
-                    "epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {same_drain} AND {same_claims}"
+                    "epoch = :epoch AND last_heartbeat = :heard AND size(slots) = :slots{} AND {same_drain} AND \
+                     {same_claims}",
+                    same_slots.collect::<String>()
                 );
                 let mut condition = Condition::new(&expression);
+                for (n, (job, slot)) in existing.slots.iter().enumerate() {
+                    condition = condition
+                        .name(&format!("#job{n}"), job.as_str())
+                        .value(&format!(":claim{n}"), string_value(slot.claim.as_str()));
+                }
                 if let Some(claims) = claims {
                     condition = condition.value(":claims", AttributeValue::L(claims.collect()));
                 }
                 condition
                     .value(":epoch", number_value(existing.epoch))
                     .value(":heard", number_value(existing.last_heartbeat.millis()))
-                    .value(":slots", slots)
+                    .value(":slots", number_value(existing.slots.len()))
             }
         };
         let id = &parts.runner.id;

@@ -49,6 +49,10 @@ impl Store {
             .value(":true", AttributeValue::Bool(true))
             .value(":active", encode_part(&key, &next.active)?)
             .value(":draining", AttributeValue::Bool(next.draining));
+        if let Some(since) = next.steady_since.filter(|_| next.steady_since != previous.steady_since) {
+            sets.push_str(", steady_since = :steady");
+            condition = condition.value(":steady", number_value(since.millis()));
+        }
         if let Some(oldest) = oldest {
             condition = condition.value(":oldest", string_value(oldest.as_str()));
         }

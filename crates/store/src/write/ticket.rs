@@ -78,7 +78,12 @@ impl Store {
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
     pub async fn replace_text(&self, edit: &TextEdit<'_>) -> Result<Write, Error> {
         let TextEdit { project, ticket, text, previous: stored, delivery, request } = edit;
-        let mut item = blob::pack(&key::ticket_text(project, ticket), text)?;
+        let text_key = key::ticket_text(project, ticket);
+        let mut item = stored.map(|stored| stored.item.clone()).unwrap_or_default();
+        item.extend(match stored {
+            Some(stored) => blob::pack_with(&text_key, text, &stored.unknown)?,
+            None => blob::pack(&text_key, text)?,
+        });
         // The tool's next text counts as newer than this one, even if its clock is behind.
         item.insert("seen_at".into(), number_value(0));
         let condition = match stored {

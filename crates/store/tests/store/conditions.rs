@@ -67,7 +67,7 @@ async fn rename_to_a_name_of_another_repository_is_refused() {
     world.expect_applied(world.store.put_repository(&same, None)).await;
     let target = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
     world.expect_refused(world.store.rename_repository(&ours, &target)).await;
-    // A renaming does not delete the old alias of another repository id or forge.
+    // A renaming does not replace the old alias of another repository id or forge.
     let free = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
     let own = world.item("PROJECT#acme", "REPONAME#acme/app").await;
     for (attribute, theirs) in [("id", AttributeValue::N("2".into())), ("integration", AttributeValue::S("gh2".into()))]
@@ -111,7 +111,7 @@ async fn repository_returns_to_a_name_it_still_owns() {
     world.expect_applied(world.store.put_repository(&old, None)).await;
     world.expect_applied(world.store.put_repository(&now, None)).await;
     world.expect_applied(world.store.rename_repository(&now, &old)).await;
-    assert_eq!(world.store.list_repository_names(&old).await.unwrap(), [old.name]);
+    assert_eq!(world.store.list_repository_names(&old).await.unwrap(), [now.name, old.name]);
 }
 
 #[tokio::test]

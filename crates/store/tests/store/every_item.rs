@@ -167,10 +167,13 @@ async fn call_off_is_refused_by_each_changed_item() {
         let (world, id) = World::with_running_job().await;
         let job = world.store.load_job(&id).await.unwrap().expect("the job exists");
         let closed = PullRequest { state: PullRequestState::Closed, ..world.pull_request().await };
-        (world, (job, closed))
+        let ticket = world.store.load_ticket(&job.project, job.ticket.as_ref().unwrap()).await.unwrap().unwrap();
+        (world, (job, closed, ticket))
     };
-    let write = async |world: &World, (job, closed): &(Job, PullRequest)| world.store.request_cancel(job, closed).await;
-    check(prepare, write, (2, &[])).await;
+    let write = async |world: &World, (job, closed, ticket): &(Job, PullRequest, Ticket)| {
+        world.store.request_cancel(job, closed, Some(ticket)).await
+    };
+    check(prepare, write, (3, &[])).await;
 }
 
 async fn running_charged_job(world: &World, claim: impl FnOnce(&Job) -> Claim) -> Job {

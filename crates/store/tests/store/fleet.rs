@@ -5,7 +5,7 @@ use crate::sample;
 use crate::world::{World, failed_end};
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::Heartbeat;
-use pullyard_store::{MAX_CLOCK_SKEW, SweeperState};
+use pullyard_store::{MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
 
 fn heartbeat(runner: &Runner) -> Heartbeat {
     let active_jobs = runner.slots.keys().cloned().collect();
@@ -209,6 +209,22 @@ async fn classes_are_listed_and_ready_jobs_are_ordered() {
 }
 
 #[tokio::test]
+async fn unreadable_row_does_not_end_the_list_of_ready_jobs() {
+    let world = World::new().await;
+    let class = sample::job("any").class;
+    for (name, secs) in [("a", 10), ("b", 20)] {
+        let job = sample::job_at(name, Compute::Runners, at(secs));
+        world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
+    }
+    let mut item = world.items().await.into_iter().find(|((pk, _), _)| pk.starts_with("JOB#")).unwrap().1;
+    item.insert("pk".to_owned(), AttributeValue::S("LATER#1".to_owned()));
+    world.put_item(item).await;
+    let list = async || world.store.list_ready_jobs_after(&class, None, 3).await.unwrap();
+    let page = world.after_catching_up(list).await;
+    assert_eq!((page.rows.len(), page.is_full), (2, true));
+}
+
+#[tokio::test]
 async fn unreadable_class_does_not_hide_the_others() {
     let world = World::new().await;
     let classes =
@@ -228,7 +244,13 @@ async fn unreadable_class_does_not_hide_the_others() {
 async fn sweep_record_never_moves_back() {
     let world = World::new().await;
     assert_eq!(world.store.load_sweeper_state().await.unwrap(), None);
-    let round = |secs| SweeperState { at: at(secs), ready_at: at(0), since: Some(at(1)), gauges: None };
+    let round = |secs| SweeperState {
+        at: at(secs),
+        ready_at: at(0),
+        since: Some(at(1)),
+        ready_cursors: ReadyCursors::new(),
+        gauges: None,
+    };
     world.expect_applied(world.store.put_sweeper_state(&round(60))).await;
     world.expect_refused(world.store.put_sweeper_state(&round(30))).await;
     world.expect_applied(world.store.put_sweeper_state(&round(90))).await;
@@ -238,7 +260,13 @@ async fn sweep_record_never_moves_back() {
 #[tokio::test]
 async fn sweep_record_with_invalid_or_future_time_is_replaced() {
     let world = World::new().await;
-    let round = |secs| SweeperState { at: at(secs), ready_at: at(0), since: None, gauges: None };
+    let round = |secs| SweeperState {
+        at: at(secs),
+        ready_at: at(0),
+        since: None,
+        ready_cursors: ReadyCursors::new(),
+        gauges: None,
+    };
     world.expect_applied(world.store.put_sweeper_state(&round(60))).await;
     let item = world.items().await.into_values().next().unwrap();
     let store_time = async |value: Option<AttributeValue>| {

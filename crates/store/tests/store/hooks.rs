@@ -3,9 +3,9 @@
 use crate::prelude::*;
 use crate::sample::repository;
 use crate::world::World;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::WebhookScope;
 use pullyard_domain::id::{HookName, SecretName};
-use pullyard_domain::project::ForgeKind;
 
 pub(crate) fn hook(name: &str) -> Webhook {
     Webhook {
@@ -72,7 +72,7 @@ async fn hook_notes_one_verification_a_minute_and_all_refusals() {
 }
 
 #[tokio::test]
-async fn renamed_repository_is_found_by_its_new_name_only() {
+async fn renamed_repository_is_found_by_its_old_and_new_name() {
     let world = World::new().await;
     let before = repository(9_901, "acme/app");
     assert_eq!(world.store.put_repository(&before, None).await.unwrap(), Write::Applied);
@@ -86,7 +86,9 @@ async fn renamed_repository_is_found_by_its_new_name_only() {
         Write::Stale,
         "the repository already has that name"
     );
-    assert_eq!((named(&before.name).await, named(&after.name).await), (None, Some(after.clone())));
+    for name in [&before.name, &after.name] {
+        assert_eq!(named(name).await, Some(after.clone()));
+    }
     let cased = Repository { name: RepositoryName::new("Acme/Web").unwrap(), ..after.clone() };
     assert_eq!(world.store.rename_repository(&after, &cased).await.unwrap(), Write::Applied);
     assert_eq!(named(&after.name).await, Some(cased));

@@ -29,6 +29,7 @@ mod reference;
 mod retries;
 mod review_races;
 mod reviews;
+mod rollback;
 mod runners;
 mod sample;
 mod settings;

@@ -20,7 +20,7 @@ struct Kind {
 const KINDS: &str = "\
 SETTINGS | PROJECT#{project} | SETTINGS | A project: its name and settings.
 REPO | PROJECT#{project} | REPO#{integration}#{repository id} | A connected repository and its agent.
-REPONAME | PROJECT#{project} | REPONAME#{owner/name, lower case} | Alias to the repository.
+REPONAME | PROJECT#{project} | REPONAME#{owner/name, lower case} | Alias to the repository. With `former`, the name that it had before.
 INTEGRATION | INTEGRATION#{integration} | INTEGRATION | A connected forge: URLs, account, names of its secrets. With `gone`, the forge was disconnected.
 CLASS | POOL#{project} | CLASS#{class} | The runner requirements of a job class.
 BUDGET | BUDGET#{project} | {day} | The project's jobs and their cost on a day in UTC.

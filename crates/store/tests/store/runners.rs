@@ -79,6 +79,20 @@ async fn heartbeat_that_removes_no_claim_ignores_other_removals() {
     assert_eq!((stored.last_heartbeat, &stored.claims[..]), (at(40), &seen.claims[2..]));
 }
 
+#[tokio::test]
+async fn heartbeat_after_a_gap_stores_the_new_steady_time() {
+    let world = World::new().await;
+    let seen = world.register_runner(&sample::runner("kite", 1)).await;
+    let steady =
+        |runner: &Runner, secs| Runner { last_heartbeat: at(200), steady_since: Some(at(secs)), ..runner.clone() };
+    world.expect_applied(world.store.record_heartbeat(&seen, &steady(&seen, 200))).await;
+    let stored = world.runner(&seen).await;
+    assert_eq!(stored.steady_since, Some(at(200)));
+    let next = Runner { last_heartbeat: at(210), ..stored.clone() };
+    world.expect_applied(world.store.record_heartbeat(&stored, &next)).await;
+    assert_eq!(world.runner(&seen).await.steady_since, Some(at(200)));
+}
+
 fn runner_in_form([drains, claimed]: [bool; 2]) -> Runner {
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
     let claims = ["c1", "c2"].map(|claim| ClaimId::new(claim).unwrap());

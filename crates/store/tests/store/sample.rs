@@ -2,16 +2,16 @@
 
 use crate::prelude::*;
 use pullyard_domain::agent::Agent;
-use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{DeliveryId, EventId, FinishId, RunnerId, TicketKey};
 use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
-use pullyard_domain::project::{Account, ForgeKind, Integration, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
 use pullyard_store::{Scope, Token, TokenKind};
@@ -56,7 +56,13 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
 }
 
 pub(crate) fn project_with_id(id: &str) -> Project {
-    Project { id: ProjectId::new(id).unwrap(), name: id.to_uppercase(), settings: Settings::default(), rev: 0 }
+    Project {
+        id: ProjectId::new(id).unwrap(),
+        name: id.to_uppercase(),
+        settings: Settings::default(),
+        deleted_number: 0,
+        rev: 0,
+    }
 }
 
 pub(crate) fn forge(id: &str) -> Integration {
@@ -177,6 +183,7 @@ pub(crate) fn runner(name: &str, max: u32) -> Runner {
         max,
         draining: false,
         drain: None,
+        steady_since: None,
         spared_until: None,
         claims: Vec::new(),
     }

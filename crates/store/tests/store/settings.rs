@@ -2,9 +2,9 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::auth::Auth;
+use pullyard_domain::forge::{Account, Auth, Integration};
 use pullyard_domain::hook::Poll;
-use pullyard_domain::project::{Account, Integration, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_store::RepositoryRemoval;
 
 #[tokio::test]
@@ -129,6 +129,29 @@ async fn renamed_repository_is_found_by_both_names() {
         let stored = world.store.load_repository_by_name(&sample::project(), &name(named)).await;
         assert_eq!(stored.unwrap().as_ref(), Some(&renamed), "{named}");
     }
+}
+
+#[tokio::test]
+async fn former_name_finds_its_repository_until_another_takes_it() {
+    let world = World::new().await;
+    let [old, new] = ["acme/old", "acme/new"].map(|name| sample::repository(1, name));
+    world.expect_applied(world.store.put_repository(&old, None)).await;
+    world.expect_applied(world.store.rename_repository(&old, &new)).await;
+    let find = async |named: &str| {
+        world.store.load_repository_by_name(&sample::project(), &name(named)).await.unwrap().map(|found| found.id)
+    };
+    assert_eq!((find("acme/old").await, find("acme/new").await), (Some(1), Some(1)));
+    world.expect_applied(world.store.put_repository(&sample::repository(2, "acme/old"), None)).await;
+    assert_eq!((find("acme/old").await, find("acme/new").await), (Some(2), Some(1)));
+    // A current name stays, also for a repository that had it before.
+    world.expect_refused(world.store.rename_repository(&new, &old)).await;
+
+    // The same for a repository that is renamed to a former name.
+    let newer = sample::repository(1, "acme/newer");
+    world.expect_applied(world.store.rename_repository(&new, &newer)).await;
+    let moved = sample::repository(2, "acme/new");
+    world.expect_applied(world.store.rename_repository(&sample::repository(2, "acme/old"), &moved)).await;
+    assert_eq!((find("acme/new").await, find("acme/old").await), (Some(2), Some(2)));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::breakers::open_breaker;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_store::{Gauges, Rotation, SweeperState};
+use pullyard_store::{Gauges, ReadyCursors, Rotation, SweeperState};
 use std::collections::HashSet;
 use tokio::sync::OnceCell;
 
@@ -142,7 +142,8 @@ async fn create_items_without_job(world: &World) {
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
-    let sweeps = SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), gauges };
+    let sweeps =
+        SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), ready_cursors: ReadyCursors::new(), gauges };
     world.expect_applied(store.put_sweeper_state(&sweeps)).await;
     world.expect_applied(store.put_first_token(&sample::token("def", "admin"), None)).await;
     world.expect_applied(store.note_token_use("def", at(5))).await;

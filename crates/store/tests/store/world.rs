@@ -11,7 +11,7 @@ use pullyard_domain::budget::Refund;
 use pullyard_domain::job::{AttemptRecord, Claim, End, Fence, Suspension};
 use pullyard_domain::outcome::{pull_request_link, ticket_after_job};
 use pullyard_domain::runner::Profile;
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{ACCESS_KEY_ID, Access, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Error, StoredText, TextEdit};
 use pullyard_testkit::{Lag, Schedule, Wire, WriteConditions};
 use serde::de::DeserializeOwned;
@@ -88,7 +88,7 @@ impl World {
             Some(_) => None,
             None => {
                 let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
-                Some(Aws::start(Options { data: None, tasks }).await.unwrap())
+                Some(Aws::start(Options { data: None, tasks, access: Access::Open }).await.unwrap())
             }
         };
         let endpoint = aws.as_ref().map(|aws| aws.endpoints().dynamodb.clone()).or(another).unwrap();
@@ -105,6 +105,11 @@ impl World {
         let raw = config(over_lag(Wire::default()), &table);
         let raw = aws_sdk_dynamodb::config::Builder::from(&raw).endpoint_url(&endpoint).build();
         Self { store, table, faults, client: Client::from_conf(raw), endpoint, schedule, lag, _aws: aws }
+    }
+
+    /// A store that has read nothing yet, over the same table.
+    pub(crate) fn reopen(&mut self) {
+        self.store = Store::new(&config(self.faults.clone(), &self.table), Some(&self.endpoint), &self.table);
     }
 
     pub(crate) async fn catch_up(&self) {

@@ -64,7 +64,8 @@ async fn item_without_a_rev_is_created_once() {
         world.expect_applied(world.store.put_repository(&repository, None)).await;
         (world, sample::repository(99, "acme/web"))
     };
-    check(named, async |world, next| world.store.rename_repository(&repository, next).await, (1, &["REPONAME#"])).await;
+    let names = &["REPONAME#", "REPONAME#"];
+    check(named, async |world, next| world.store.rename_repository(&repository, next).await, (1, names)).await;
     let decision = sample::accepted_decision(&sample::job("one"));
     check(empty, async |world, (): &()| world.store.record_delivery(&decision).await, (1, &[])).await;
     let job = sample::job_id("one");

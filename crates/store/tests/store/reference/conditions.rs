@@ -9,10 +9,9 @@ use crate::reviews::{ledger_entry, refused_state};
 use crate::sample::{self, job_id, project, repository};
 use crate::world::{World, prepare_requeue, requeue_write, ticket_without_job};
 use pullyard_domain::artifact::Artifacts;
-use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
-use pullyard_domain::project::Integration;
-use pullyard_store::{Error, RepositoryRemoval, Rotation, SweeperState, TextEdit};
+use pullyard_domain::forge::{Auth, Integration};
+use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
 use std::fmt::Write as _;
 
@@ -27,7 +26,11 @@ macro_rules! writes {
 const WRITES: &[(&str, Forms)] = writes! { store:
     absorb_reviews { store.absorb_reviews(&pull_request_id(), &review_id("r2"), &[review_id("r1")]).await?; }
     begin_removal { store.begin_removal(&runner()).await?; }
-    request_cancel { store.request_cancel(&Job { rev: 1, ..sample::job("one") }, &pull_request(1)).await?; }
+    request_cancel {
+        let job = Job { rev: 1, ..sample::job("one") };
+        store.request_cancel(&job, &pull_request(1), None).await?;
+        store.request_cancel(&job, &pull_request(1), Some(&ticket(1))).await?;
+    }
     claim_job { store.claim_job(&claimed_job(None)).await?; store.claim_job(&claimed_job(Some(&runner()))).await?; }
     close_breaker { store.close_breaker(&breaker(1)).await?; }
     conclude_review {
@@ -111,7 +114,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         }
     }
     put_sweeper_state {
-        let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, gauges: None };
+        let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, ready_cursors: ReadyCursors::new(), gauges: None };
         store.put_sweeper_state(&sweeps).await?;
     }
     put_token { store.put_token(&sample::token("abc", "laptop")).await?; }
