@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The listener must be on a loopback address, because the pages need no password.
+    /// The listener must be on a loopback address, because the forge speaks plain HTTP.
     #[error("serve {address}: the demo forge serves loopback addresses only")]
     NotLoopback { address: SocketAddr },
     #[error("start git: check that it is installed")]
@@ -31,7 +31,7 @@ pub enum Error {
     #[error("create {full_name}: it already exists")]
     RepositoryExists { full_name: String },
     #[error("serve {}: {reason}", path.display())]
-    InvalidRepository { path: PathBuf, reason: &'static str },
+    InvalidRepository { path: PathBuf, reason: String },
     #[error("find the user {login}")]
     UserMissing { login: String },
     #[error("{what}: {reason}")]

@@ -36,6 +36,8 @@ pub struct Options {
     pub listener: TcpListener,
     /// Administrators of every repository.
     pub users: Vec<User>,
+    /// Address below which Pullyard shows the pull requests: `/REPOSITORY ID/NUMBER` follows.
+    pub pages: Option<String>,
     pub extension: Arc<dyn Extension>,
 }
 
@@ -55,7 +57,7 @@ struct Running {
 impl DemoForge {
     /// Errors: the listener is not on a loopback address, git is missing, or the folder is unusable.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { dir, listener, users, extension } = options;
+        let Options { dir, listener, users, pages: pages_url, extension } = options;
         let address = listener.local_addr().map_err(Error::storage("the listener"))?;
         if !address.ip().is_loopback() {
             return Err(Error::NotLoopback { address });
@@ -72,6 +74,7 @@ impl DemoForge {
             shutdown: is_over,
             url: format!("http://{address}"),
             users: Users::new(users, remembered),
+            pages: pages_url,
             clock: Clock::default(),
             ids: IdGenerator::load(&dir)?,
             extension: extension.clone(),
@@ -88,6 +91,7 @@ impl DemoForge {
             .merge(extension.routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
+        let routes = pullyard_loopback::require_own_host(routes, &[]);
         let (stop, stopped) = oneshot::channel();
         let shared_by_server = shared.clone();
         let server = tokio::spawn(async move {

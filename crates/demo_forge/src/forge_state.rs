@@ -35,6 +35,7 @@ pub struct Repository {
 pub struct Shared {
     pub dir: PathBuf,
     pub url: String,
+    pub(crate) pages: Option<String>,
     pub git: Arc<Git>,
     pub users: Users,
     pub repositories: Repositories,

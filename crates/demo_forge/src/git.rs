@@ -101,6 +101,8 @@ impl Git {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.git);
         command
+            // The folder in which this process was started may be deleted.
+            .current_dir(&self.home)
             .env_clear()
             // Git finds its programs by PATH.
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
@@ -193,29 +195,9 @@ impl Git {
 
     pub async fn diff(&self, repository: &Path, base: &str, head: &str, max_bytes: u64) -> Result<Output, Error> {
         let range = format!("{base}...{head}");
-        let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &range, "--"];
+        let quote = "core.quotePath=false";
+        let args = ["-c", quote, "diff", "--no-color", "--no-ext-diff", "--no-textconv", &range, "--"];
         self.run_with_input(repository, &args, &[], max_bytes).await?.into_success()
-    }
-
-    pub async fn commit_summaries(
-        &self,
-        repository: &Path,
-        base: &str,
-        head: &str,
-        limit: usize,
-    ) -> Result<Vec<[String; 3]>, Error> {
-        let range = format!("{base}..{head}");
-        let count = format!("--max-count={limit}");
-        let args = ["log", "-z", "--format=%h%n%an%n%s", &count, &range, "--"];
-        let log = self.run(repository, &args).await?.text();
-        Ok(log
-            .split('\0')
-            .filter(|entry| !entry.is_empty())
-            .map(|entry| {
-                let mut lines = entry.splitn(3, '\n').map(str::to_owned);
-                std::array::from_fn(|_| lines.next().unwrap_or_default())
-            })
-            .collect())
     }
 }
 

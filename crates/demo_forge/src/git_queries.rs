@@ -87,6 +87,7 @@ impl Git {
 
     /// Updates the files of a checked-out branch, as `receive.denyCurrentBranch=updateInstead` does for a push. Returns
     /// false and changes no file if one of them has changes, or if a file without a commit would be replaced.
+    /// The mode of a file does not count: `git add --chmod=+x` commits a mode that the file in the folder does not have.
     pub async fn update_checkout(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
         let git_dir = std::fs::canonicalize(dir).map_err(Error::storage(dir))?;
         let folder = git_dir.parent().filter(|_| git_dir.ends_with(".git")).and_then(Path::to_str);
@@ -97,7 +98,7 @@ impl Git {
             &["diff-index", "--quiet", old, "--"],
             &["read-tree", "-m", "-u", old, new],
         ] {
-            let args = [&[folder.as_str()][..], args].concat();
+            let args = [&["-c", "core.fileMode=false", folder.as_str()][..], args].concat();
             if self.run_with_input(dir, &args, &[], 64 * 1024).await?.code != Some(0) {
                 return Ok(false);
             }

@@ -99,7 +99,13 @@ impl DemoForge {
             line: remark.line,
             body: remark.body.to_owned(),
         });
-        let new = NewReview { verdict: Verdict::RequestChanges, body: text.to_owned(), comments: comments.collect() };
+        let new = NewReview {
+            verdict: Verdict::RequestChanges,
+            body: text.to_owned(),
+            comments: comments.collect(),
+            head: None,
+            key: None,
+        };
         let reason = match reviews::create_review(&self.shared, &entry, &actor, number, new).await {
             Ok((review, _)) => return Ok(review.id),
             Err(Rejection::Internal(error)) => return Err(error),
@@ -118,8 +124,8 @@ impl DemoForge {
         match merge::merge(&self.shared, &entry, &actor, number, None).await? {
             MergeOutcome::Merged { sha } => Ok(sha),
             MergeOutcome::Missing => Err(refused("there is no such pull request")),
-            MergeOutcome::NotMergeable(obstacle) => Err(refused(obstacle.message())),
-            MergeOutcome::Moved(reason) => Err(refused(reason)),
+            MergeOutcome::NotMergeable(_) => Err(refused("the pull request is not mergeable")),
+            MergeOutcome::Moved => Err(refused(merge::MOVED)),
         }
     }
 

@@ -14,22 +14,35 @@ use crate::{
     reviews::Rejection,
 };
 
-/// `parent` is Bitbucket's: the comment that this one answers.
+pub struct NewNote {
+    pub number: u64,
+    /// Bitbucket's: the comment that this one answers.
+    pub parent: Option<u64>,
+    pub body: String,
+    pub key: Option<String>,
+}
+
+/// Idempotent: by the key, if there is one.
 pub async fn create(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
     actor: &Actor,
-    (number, parent): (u64, Option<u64>),
-    body: String,
+    NewNote { number, parent, body, key }: NewNote,
 ) -> Result<(IssueCommentRecord, Box<Pull>), Rejection> {
     let (id, author, now) = (shared.ids.next()?, actor.account.clone(), shared.clock.now_unique());
-    let note = IssueCommentRecord { id, author, body, created_at: now.clone(), updated_at: now };
+    let note = IssueCommentRecord { id, author, body, created_at: now.clone(), updated_at: now, key };
     let changed = pulls::update_record(shared, entry, number, |pull| {
+        if let Some(first) = pull.find_note(&note) {
+            return Ok(Some(first.clone()));
+        }
         pull.parents.extend(parent.map(|parent| (id, parent)));
         pull.notes.push(note.clone());
-        Ok::<_, Rejection>(())
+        Ok::<_, Rejection>(None)
     });
-    let ((), pull) = changed.await?.ok_or(Rejection::NotFound)?;
+    let (first, pull) = changed.await?.ok_or(Rejection::NotFound)?;
+    if let Some(first) = first {
+        return Ok((first, pull));
+    }
     events::publish_issue_comment(shared, entry, actor, &pull, &note, ("created", json!({}))).await;
     Ok((note, pull))
 }

@@ -1,6 +1,6 @@
 //! A small forge for demos and tests, with git over HTTP.
 //! It implements the parts of GitHub's REST API, GraphQL and webhooks that a pull request and its reviews need.
-//! Repositories, reviews and hooks are stored in one folder. The pages need no password, so the forge uses only
+//! Repositories, reviews and hooks are stored in one folder. The forge speaks plain HTTP, so it uses only
 //! loopback addresses. `forge_state::Extension` is the interface of the fake forge, which only tests link.
 
 #![expect(missing_docs, reason = "the public modules serve one crate of this workspace")]
@@ -12,6 +12,7 @@ pub mod deliveries;
 mod diff;
 mod error;
 pub mod events;
+mod existing;
 pub mod forge;
 pub mod forge_state;
 mod git;
@@ -24,7 +25,7 @@ pub mod issue_comments;
 mod link;
 pub mod merge;
 mod names;
-pub mod pages;
+mod pages;
 mod process_group;
 pub mod pulls;
 mod pushes;
@@ -42,6 +43,7 @@ pub mod state;
 pub mod users;
 
 pub use error::Error;
+pub use existing::GitFault;
 pub use forge::{DemoForge, Options};
 pub use forge_state::{Extension, NoExtension, Repository};
 pub use host::{LineComment, PullSnapshot};

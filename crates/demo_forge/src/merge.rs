@@ -11,7 +11,7 @@ use crate::{
     events,
     forge_state::Shared,
     pulls, pushes,
-    record::{MergeRecord, Pull, PullState},
+    record::{MergeRecord, Pull, PullRecord, PullState},
     repositories::RepositoryEntry,
 };
 
@@ -19,7 +19,7 @@ pub enum MergeOutcome {
     Merged { sha: String },
     Missing,
     NotMergeable(Obstacle),
-    Moved(&'static str),
+    Moved,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +32,21 @@ pub enum Obstacle {
     Conflict,
 }
 
+/// Shown to a user whose pull request got new commits.
+pub const MOVED: &str = "A branch has new commits: look at the changes again, then merge.";
+
 impl Obstacle {
-    pub fn message(self) -> &'static str {
+    pub fn message(self, pull: &PullRecord) -> String {
+        let PullRecord { number, head, base, .. } = pull;
         match self {
-            Self::Merged | Self::Closed | Self::Conflict => "Pull Request is not mergeable",
-            Self::Draft => "Pull Request is still a draft",
-            Self::CheckedOut => "The base branch is checked out in a folder with other changes; commit them.",
+            Self::Merged => format!("Pull request #{number} is already merged."),
+            Self::Closed => format!("Pull request #{number} is closed: reopen it, then merge."),
+            Self::Draft => format!("Pull request #{number} is a draft and cannot be merged."),
+            Self::Conflict => format!("The branch {head} conflicts with {base}: merge {base} into it and push it."),
+            Self::CheckedOut => {
+                "The repository's folder has changes that are in no commit: commit or remove them, then merge again."
+                    .to_owned()
+            }
         }
     }
 }
@@ -69,7 +78,7 @@ pub async fn merge(
         return Ok(MergeOutcome::NotMergeable(Obstacle::Draft));
     }
     if seen_head.is_some_and(|sha| sha != pull.head_sha) {
-        return Ok(MergeOutcome::Moved("Head branch was modified. Review and try the merge again."));
+        return Ok(MergeOutcome::Moved);
     }
     let checked_out = shared.git.is_checked_out(git_dir, &stored.base).await?;
     let Some(sha) = create_merge_commit(shared, git_dir, actor, &pull, &entry.owner).await? else {
@@ -79,7 +88,7 @@ pub async fn merge(
         return Ok(MergeOutcome::NotMergeable(Obstacle::CheckedOut));
     }
     if !shared.git.move_branch(git_dir, &stored.base, &sha, &pull.base_sha).await? {
-        return Ok(MergeOutcome::Moved("Base branch was modified. Review and try the merge again."));
+        return Ok(MergeOutcome::Moved);
     }
     let now = shared.clock.now();
     stored.updated_at.clone_from(&now);

@@ -27,10 +27,9 @@ impl FullName {
         let is_name_valid = !name.is_empty()
             && name.len() <= 100
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-            && !name.starts_with('.')
             && !name.ends_with('.');
         if !is_name_valid {
-            return Err(refuse("a repository has up to 100 letters, digits, '-', '_' and inner '.'"));
+            return Err(refuse("a repository has up to 100 letters, digits, '-', '_' and '.', but not at its end"));
         }
         // Clients append `.git`; the forge uses the other suffixes.
         if [".git", ".json", ".new"].iter().any(|suffix| name.to_ascii_lowercase().ends_with(suffix)) {
@@ -52,7 +51,7 @@ mod tests {
 
     #[test]
     fn only_plain_repository_names_are_accepted() {
-        for good in ["acme/app", "a/b.c", "A-1/x_y-z"] {
+        for good in ["acme/app", "a/b.c", "A-1/x_y-z", "acme/.github"] {
             assert!(FullName::parse(good).is_ok(), "{good}");
         }
         for bad in [
@@ -63,7 +62,7 @@ mod tests {
             "acme/..",
             "../app",
             "acme/a/b",
-            "acme/.x",
+            "acme/.git",
             "api/v3",
             "acme/x.git",
             "acme/x.json",

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::{Error, role::Role, users::Account};
+use crate::{Error, reviews::NewReview, role::Role, users::Account};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -59,12 +59,24 @@ impl PullRecord {
         self.state == PullState::Open
     }
 
-    pub fn state_name(&self) -> &'static str {
-        match self.state {
-            PullState::Open => "open",
-            PullState::Closed if self.merged.is_some() => "merged",
-            PullState::Closed => "closed",
-        }
+    /// The review that an earlier request with the same key and content has created.
+    pub fn find_review(&self, author: u64, new: &NewReview) -> Option<&ReviewRecord> {
+        let key = Some(new.key.as_deref()?);
+        let bodies = |review: u64| {
+            let of_review = self.comments.iter().filter(move |comment| comment.review == review);
+            of_review.filter(|comment| comment.in_reply_to.is_none()).map(|comment| comment.body.as_str())
+        };
+        self.reviews.iter().find(|review| {
+            (review.author.id, review.key.as_deref()) == (author, key)
+                && (review.state, review.body.as_str()) == (new.verdict.state(), new.body.as_str())
+                && bodies(review.id).eq(new.comments.iter().map(|comment| comment.body.as_str()))
+        })
+    }
+
+    /// Like `find_review`.
+    pub fn find_note(&self, new: &IssueCommentRecord) -> Option<&IssueCommentRecord> {
+        let content = |note: &IssueCommentRecord| (note.author.id, note.key.clone(), note.body.clone());
+        self.notes.iter().find(|note| new.key.is_some() && content(note) == content(new))
     }
 
     pub fn complete_review_request(&mut self, of: u64) {
@@ -114,6 +126,8 @@ pub struct ReviewRecord {
     pub submitted_at: String,
     pub updated_at: String,
     pub dismissed: Option<ReviewState>,
+    /// Makes a repeated request the same review.
+    pub key: Option<String>,
 }
 
 impl ReviewRecord {
@@ -183,6 +197,8 @@ pub struct IssueCommentRecord {
     pub body: String,
     pub created_at: String,
     pub updated_at: String,
+    /// Makes a repeated request the same comment.
+    pub key: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -70,6 +70,10 @@ pub fn branch(name: &str, sha: &str) -> Value {
     json!({ "name": name, "commit": { "sha": sha } })
 }
 
+pub fn branch_ref(name: &str, sha: &str) -> Value {
+    json!({ "ref": format!("refs/heads/{name}"), "object": { "type": "commit", "sha": sha } })
+}
+
 pub fn status(shared: &Shared, status: &StatusRecord) -> Value {
     json!({
         "id": status.id,
@@ -125,7 +129,9 @@ pub fn reduced_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Va
 /// Lists and events of reviews have the reduced form.
 pub fn full_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
     let mut body = reduced_pull(shared, entry, pull);
-    body["merged"] = json!(pull.record.merged.is_some());
+    let merge = pull.record.merged.as_ref();
+    body["merged"] = json!(merge.is_some());
+    body["merged_by"] = json!(merge.map(|merge| account(shared, &merge.by)));
     body
 }
 

@@ -42,6 +42,7 @@ pub async fn create_reply(
             submitted_at: now.clone(),
             updated_at: now,
             dismissed: None,
+            key: None,
         };
         pull.parents.extend(parent.filter(|parent| *parent != first).map(|parent| (id, parent)));
         pull.reviews.push(review.clone());

@@ -1,7 +1,8 @@
 //! Checks that jobs can work in a git repository of this machine.
 
+use crate::Error;
+use crate::existing::{ExistingRepository, GitFault};
 use std::path::Path;
-use std::process::Command;
 
 /// `Display` follows the name of the repository.
 #[derive(Debug, thiserror::Error)]
@@ -12,8 +13,14 @@ pub enum RepositoryFault {
     NoScript { script: String, branch: String },
     #[error("has {script} in the last commit of {branch}, but it is not executable")]
     NotExecutable { script: String, branch: String },
-    #[error("cannot be read: failed to run git: {0}")]
-    Git(#[from] std::io::Error),
+    #[error("has {script} in the last commit of {branch}, but it cannot start: {reason}")]
+    CannotStart { script: String, branch: String, reason: String },
+    #[error("cannot be served: {reason}")]
+    Unsupported { reason: &'static str },
+    #[error("cannot be read: {0}")]
+    Git(#[from] GitFault),
+    #[error("cannot be read: failed to {0}")]
+    Folder(#[from] Error),
 }
 
 impl RepositoryFault {
@@ -25,31 +32,64 @@ impl RepositoryFault {
             }
             Self::NoScript { script, .. } | Self::NotExecutable { script, .. } => {
                 let file = script.trim_start_matches("./");
-                format!("Commit it: `git add --chmod=+x {file} && git commit -m \"Add the agent\"`")
+                format!("Commit it: `chmod +x {file} && git add {file} && git commit -m \"Add the agent\"`")
             }
-            Self::Git(_) => "Install git.".into(),
+            Self::CannotStart { script, .. } => {
+                let file = script.trim_start_matches("./");
+                format!("Correct the file and commit it: `git commit -m \"Correct the agent\" {file}`")
+            }
+            Self::Unsupported { .. } => "Connect another clone of it.".into(),
+            Self::Git(GitFault::Start(_)) => "Install git.".into(),
+            Self::Git(GitFault::Refused(_)) | Self::Folder(_) => {
+                "Repair the repository; `git -C FOLDER fsck` examines it.".into()
+            }
         }
     }
 }
 
-/// Checks that `branch`, or the checked-out branch, has a commit that contains the agent's script as an executable file.
+/// Checks that `branch`, or the checked-out branch, has a commit with the agent's script as a file that can start.
 /// A runner sees only committed files. A program that is not a relative path is not checked.
 pub fn check_repository(path: &Path, branch: Option<&str>, agent_command: &[String]) -> Result<(), RepositoryFault> {
+    let repository = ExistingRepository::find(path)?;
+    if let Some(reason) = repository.unsupported()? {
+        return Err(RepositoryFault::Unsupported { reason });
+    }
     let (reference, branch) = match branch {
         Some(branch) => (format!("refs/heads/{branch}"), branch.to_owned()),
         None => ("HEAD".to_owned(), "its checked-out branch".to_owned()),
     };
-    if git(path, &["rev-parse", "--quiet", "--verify", &format!("{reference}^{{commit}}")])?.is_none() {
+    if repository.query(&["rev-parse", "--quiet", "--verify", &format!("{reference}^{{commit}}")])?.is_none() {
         return Err(RepositoryFault::NoCommit { branch });
     }
     let script = agent_command.first().filter(|name| name.contains('/') && !name.starts_with('/'));
     let Some(script) = script.cloned() else { return Ok(()) };
-    let entry = git(path, &["ls-tree", &reference, "--", script.trim_start_matches("./")])?.unwrap_or_default();
-    match entry {
-        entry if entry.starts_with("100755 ") => Ok(()),
-        entry if entry.starts_with("100644 ") => Err(RepositoryFault::NotExecutable { script, branch }),
+    let file = script.trim_start_matches("./");
+    let entry = repository.query(&["ls-tree", "--full-tree", &reference, "--", file])?.unwrap_or_default();
+    match entry.split(' ').next() {
+        Some("100755") => match start_fault(&repository.file_start(&reference, file)?, |path| path.exists()) {
+            Some(reason) => Err(RepositoryFault::CannotStart { script, branch, reason }),
+            None => Ok(()),
+        },
+        Some("100644") => Err(RepositoryFault::NotExecutable { script, branch }),
+        // A symbolic link leads to a file that is checked when the agent starts.
+        Some("120000") => Ok(()),
         _ => Err(RepositoryFault::NoScript { script, branch }),
     }
+}
+
+/// Why a file with this beginning cannot be started; `None` if it can. `exists` looks for the program of its first line.
+fn start_fault(start: &[u8], exists: impl Fn(&Path) -> bool) -> Option<String> {
+    if start.starts_with(b"\xef\xbb\xbf#!") {
+        return Some("it begins with a byte order mark".into());
+    }
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let words = String::from_utf8_lossy(line);
+    let program = words.trim().split_ascii_whitespace().next().unwrap_or_default();
+    if words.ends_with('\r') {
+        return Some(format!("its lines end with CR LF, and `{program}` followed by CR is no program"));
+    }
+    let is_missing = !exists(Path::new(program));
+    is_missing.then(|| format!("its first line names the program `{program}`, which is not on this machine"))
 }
 
 /// Checks a repository that [`link`](crate::link) serves as `full_name`.
@@ -60,10 +100,4 @@ pub fn check_linked_repository(
     agent_command: &[String],
 ) -> Result<(), RepositoryFault> {
     check_repository(&dir.join(format!("{full_name}.git")), Some(branch), agent_command)
-}
-
-/// The output of git, or `None` if git refused.
-fn git(path: &Path, arguments: &[&str]) -> Result<Option<String>, RepositoryFault> {
-    let output = Command::new("git").arg("-C").arg(path).args(arguments).output()?;
-    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, patch, post},
+    routing::{get, patch, post, put},
 };
 
 use crate::forge_state::Shared;
@@ -43,6 +43,7 @@ fn repository_routes() -> Router<Arc<Shared>> {
         .route("/repos/{owner}/{name}", get(repositories::repository))
         .route("/repos/{owner}/{name}/collaborators/{login}/permission", get(repositories::permission))
         .route("/repos/{owner}/{name}/branches", get(repositories::branches))
+        .route("/repos/{owner}/{name}/git/ref/heads/{*branch}", get(repositories::branch))
         .route("/repos/{owner}/{name}/statuses/{sha}", post(statuses::create))
         .route("/repos/{owner}/{name}/commits/{sha}/statuses", get(statuses::list))
 }
@@ -51,7 +52,8 @@ fn pull_request_routes() -> Router<Arc<Shared>> {
     let pulls = Router::new()
         .route("/", get(pull_requests::list).post(pull_requests::create))
         .route("/{number}", patch(pull_requests::update).get(pull_requests::show))
-        .route("/{number}/reviews", get(reviews::list))
+        .route("/{number}/merge", put(pull_requests::merge))
+        .route("/{number}/reviews", get(reviews::list).post(reviews::create))
         .route("/{number}/reviews/{id}", get(reviews::show))
         .route("/{number}/reviews/{id}/comments", get(reviews::list_review_comments))
         .route("/{number}/comments", get(reviews::comments))

@@ -48,9 +48,15 @@ pub struct NewReview {
     pub verdict: Verdict,
     pub body: String,
     pub comments: Vec<NewComment>,
+    /// The commit that the reviewer saw.
+    pub head: Option<String>,
+    pub key: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Shown to a reviewer whose pull request got new commits.
+const MOVED: &str = "The branch has new commits: look at the changes again, then send the review.";
+
+#[derive(Clone, Deserialize)]
 pub struct NewComment {
     pub path: String,
     pub line: u64,
@@ -75,7 +81,7 @@ fn unprocessable<T>(message: &str) -> Result<T, Rejection> {
     Err(Rejection::Unprocessable(message.to_owned()))
 }
 
-/// Reviews the newest commit.
+/// Reviews the newest commit, unless the reviewer saw another one. Idempotent: by the key, if there is one.
 pub async fn create_review(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
@@ -84,30 +90,44 @@ pub async fn create_review(
     new: NewReview,
 ) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
     let pull = pulls::find(entry, number).await?.ok_or(Rejection::NotFound)?;
+    // Before the checks: a repeat must succeed after the branch moved.
+    if let Some(first) = pull.record.find_review(actor.account.id, &new).cloned() {
+        return Ok((first, Box::new(pull)));
+    }
     check_verdict(pull.record.author_id, actor, &new)?;
+    if new.head.as_ref().is_some_and(|head| *head != pull.head_sha) {
+        return unprocessable(MOVED);
+    }
     let now = shared.clock.now_unique();
     let review = ReviewRecord {
         id: shared.ids.next()?,
         author: actor.account.clone(),
-        body: new.body,
+        body: new.body.clone(),
         state: new.verdict.state(),
         commit: pull.head_sha.clone(),
         submitted_at: now.clone(),
         updated_at: now,
         dismissed: None,
+        key: new.key.clone(),
     };
     let mut comments = Vec::new();
-    for comment in new.comments {
-        comments.push(new_line_comment(shared, entry, &pull, &review, comment).await?);
+    for comment in &new.comments {
+        comments.push(new_line_comment(shared, entry, &pull, &review, comment.clone()).await?);
     }
     let stored = review.clone();
     let changed = pulls::update_record(shared, entry, number, |pull| {
+        if let Some(first) = pull.find_review(stored.author.id, &new) {
+            return Ok(Some(first.clone()));
+        }
         pull.complete_review_request(stored.author.id);
         pull.reviews.push(stored);
         pull.comments.extend(comments);
-        Ok::<_, Rejection>(())
+        Ok::<_, Rejection>(None)
     });
-    let ((), pull) = changed.await?.ok_or(Rejection::NotFound)?;
+    let (first, pull) = changed.await?.ok_or(Rejection::NotFound)?;
+    if let Some(first) = first {
+        return Ok((first, pull));
+    }
     publish(shared, entry, actor, &pull, &review).await;
     Ok((review, pull))
 }

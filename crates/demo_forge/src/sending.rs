@@ -1,8 +1,9 @@
 //! Sends deliveries to hooks, once each, over plain HTTP to loopback addresses only.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use pullyard_loopback::is_loopback;
 use sha2::Sha256;
 
 use crate::{
@@ -108,10 +109,4 @@ fn github_headers(hook: &HookRecord, delivery: &NewDelivery) -> BTreeMap<&'stati
 fn is_local_http(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     url.scheme() == "http" && is_loopback(url.host_str().unwrap_or_default())
-}
-
-/// Guards deliveries and the forms of our pages: accepts `localhost` and loopback addresses only.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

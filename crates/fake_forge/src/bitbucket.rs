@@ -32,22 +32,21 @@ use axum::routing::{get, post, put};
 
 pub(crate) use events::{publish, send_deleted, send_rename};
 pub(crate) use hooks::delivery_headers;
-use pullyard_demo_forge::{forge_state::Shared, pages};
+use pullyard_demo_forge::forge_state::Shared;
 use refusal::Refusal;
 pub(crate) use refusal::error;
 
 pub(crate) const API_PATH: &str = "/2.0";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
-    // Bitbucket's address of a pull request's page.
-    let page = Router::new().route("/{owner}/{name}/pull-requests/{number}", get(pages::pull_request));
-    pages::protect(page).nest(API_PATH, api())
+    Router::new().nest(API_PATH, api())
 }
 
 fn api() -> Router<Arc<Shared>> {
     let of_repository = Router::new()
         .route("/", get(repositories::repository))
         // A slash in a branch name may be `/` or `%2F`.
+        .route("/refs/branches/{*branch}", get(repositories::branch))
         .route("/commit/{commit}", get(repositories::commit))
         .route("/commit/{commit}/statuses", get(statuses::list))
         .route("/commit/{commit}/statuses/build", post(statuses::create))

@@ -1,10 +1,10 @@
-//! GitHub's calls by which reviewers create, edit and dismiss reviews. Pullyard's client does not call them.
+//! GitHub's calls by which reviewers edit and dismiss reviews. Pullyard's client does not call them.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::routing::{get, post, put};
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use pullyard_demo_forge::access::{Actor, Requirement};
 use pullyard_demo_forge::forge_state::Shared;
@@ -13,16 +13,14 @@ use pullyard_demo_forge::repositories::RepositoryEntry;
 use pullyard_demo_forge::rest::body::{self, TextBody};
 use pullyard_demo_forge::rest::caller::Caller;
 use pullyard_demo_forge::rest::refusal::ApiError;
-use pullyard_demo_forge::reviews::{self, NewComment, NewReview, Rejection, Verdict};
+use pullyard_demo_forge::reviews::Rejection;
 use pullyard_demo_forge::role::Role;
 use pullyard_demo_forge::{events, pulls, render};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/users/{login}", get(account))
-        .route("/repos/{owner}/{name}/pulls/{number}/reviews", post(create))
         .route("/repos/{owner}/{name}/pulls/{number}/reviews/{id}", put(edit))
         .route("/repos/{owner}/{name}/pulls/{number}/reviews/{id}/dismissals", put(dismiss))
 }
@@ -34,30 +32,6 @@ async fn account(
 ) -> Result<Json<Value>, ApiError> {
     let member = shared.users.by_login(&login).ok_or_else(ApiError::not_found)?;
     Ok(Json(render::account(&shared, &member.account())))
-}
-
-#[derive(Deserialize)]
-struct ReviewBody {
-    event: String,
-    body: Option<String>,
-    comments: Option<Vec<NewComment>>,
-}
-
-async fn create(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number)): Path<(String, String, u64)>,
-    body: Bytes,
-) -> Result<Json<Value>, ApiError> {
-    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_WRITE).await?;
-    let ReviewBody { event, body, comments } = body::parse(&body)?;
-    let new = NewReview {
-        verdict: Verdict::parse(&event).ok_or_else(|| ApiError::unprocessable("event is unknown"))?,
-        body: body.unwrap_or_default(),
-        comments: comments.unwrap_or_default(),
-    };
-    let (review, _) = reviews::create_review(&shared, &entry, &actor, number, new).await?;
-    Ok(Json(render::review(&shared, &entry, number, &review)))
 }
 
 async fn edit(

@@ -27,6 +27,13 @@ pub struct Access {
     pub account: Option<u64>,
 }
 
+impl Access {
+    /// The access of a missing account.
+    pub(crate) fn none() -> Self {
+        Self { permission: Permission::None, role: "none".to_owned(), account: None }
+    }
+}
+
 /// Ordered from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {

@@ -15,6 +15,7 @@ mod statuses;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod webhook;
 
 use std::time::Duration;
 
@@ -22,19 +23,28 @@ use reqwest::Url;
 use serde_json::json;
 
 use crate::{
-    Account, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
+    Account, Endpoint, Error, Forge, NewPullRequest, PullRequest, Repository, Token,
+    error::is_found,
+    forge::Vendor,
     http_client::{self, RetryPolicy},
     names::RepositoryName,
 };
 
-pub(crate) use comments::CommentResponse;
+use comments::CommentResponse;
 use credential::Credential;
-pub use credential::bitbucket_git_login;
+use credential::git_login;
 pub(crate) use id::{review_id, uuid_to_id};
 use pages::PageResponse;
-pub(crate) use participants::ParticipantsResponse;
+use participants::ParticipantsResponse;
 use responses::RepositoryResponse;
 pub(crate) use responses::{AccountResponse, PullRequestResponse};
+
+pub(crate) static VENDOR: Vendor = Vendor {
+    connect: |endpoint, token| Bitbucket::new(endpoint, token).map(Forge::Bitbucket),
+    git_login,
+    is_event_name: webhook::is_event_name,
+    parse_event: webhook::parse_event,
+};
 
 type Client = http_client::Client<Credential>;
 
@@ -109,7 +119,15 @@ impl Bitbucket {
             full_name: answer.full_name,
             default_branch: main_branch.name,
             clone_url,
+            archived: false,
         })
+    }
+
+    /// Source: `GET /repositories/{workspace}/{repo_slug}/refs/branches/{name}`.
+    pub async fn has_branch(&self, full_name: &str, branch: &str) -> Result<bool, Error> {
+        let path: Vec<&str> = ["refs", "branches"].into_iter().chain(branch.split('/')).collect();
+        let address = self.url(full_name, &path)?;
+        is_found(self.client.get(address, branch, RetryPolicy::Retry).await)
     }
 
     pub(crate) async fn open_pull_requests(

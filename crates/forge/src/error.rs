@@ -30,8 +30,20 @@ pub enum Error {
         /// The forge's reason, phrased for a user: `no commits between main and x`.
         reason: String,
     },
-    #[error("do this on Bitbucket: {operation}")]
+    /// The forge may not see a branch yet that was just pushed. It refuses a branch that does not exist in the same way,
+    /// so the caller decides how long it retries.
+    #[error("get the request accepted: {reason}")]
+    NotVisibleYet {
+        /// As in `Refused`.
+        reason: String,
+    },
+    /// The forge has no such call.
+    #[error("do this at the forge: {operation}")]
     Unsupported { operation: String },
+    /// No answer of the forge's API: a web page of a proxy, or an empty, cut or foreign body. It decides nothing; a
+    /// write may have succeeded.
+    #[error("read the forge's response {status}: {reason}")]
+    Unreadable { status: u16, reason: String },
     #[error("parse the forge's response {status}: {message}")]
     Unexpected { status: u16, message: String },
 }
@@ -54,7 +66,7 @@ impl Error {
             Self::Settings { .. } | Self::Denied { .. } | Self::Forbidden { .. } => ErrorKind::Denied,
             Self::RateLimited { retry_after, .. } => ErrorKind::RateLimited { retry_after: *retry_after },
             Self::Refused { .. } | Self::Unsupported { .. } => ErrorKind::Refused,
-            Self::Unreachable { .. } => ErrorKind::Unavailable,
+            Self::Unreachable { .. } | Self::Unreadable { .. } | Self::NotVisibleYet { .. } => ErrorKind::Unavailable,
             Self::Unexpected { status: 202 | 500..=599, .. } => ErrorKind::Unavailable,
             Self::Unexpected { .. } => ErrorKind::Unknown,
         }
@@ -70,7 +82,10 @@ impl Error {
     /// Whether a repeat may succeed soon. Before repeating a write, read its target: maybe only the response was lost.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::RateLimited { .. } => true,
+            Self::Unreachable { .. }
+            | Self::RateLimited { .. }
+            | Self::Unreadable { .. }
+            | Self::NotVisibleYet { .. } => true,
             // 202: GitHub is still computing the response. 500: a retry usually succeeds. 501 and 505 are permanent.
             Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
             Self::Settings { .. }
@@ -80,6 +95,15 @@ impl Error {
             | Self::Refused { .. }
             | Self::Unsupported { .. } => false,
         }
+    }
+}
+
+/// Whether a call found its subject; its content does not matter.
+pub(crate) fn is_found(answer: Result<serde::de::IgnoredAny, Error>) -> Result<bool, Error> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -98,6 +122,8 @@ mod tests {
             (Error::Forbidden { resource: subject(), message: message() }, ErrorKind::Denied, false),
             (Error::NotFound { resource: subject(), message: message() }, ErrorKind::Missing, false),
             (Error::Refused { reason: message() }, ErrorKind::Refused, false),
+            (Error::NotVisibleYet { reason: message() }, ErrorKind::Unavailable, true),
+            (Error::Unreadable { status: 200, reason: message() }, ErrorKind::Unavailable, true),
             (Error::Unsupported { operation: subject() }, ErrorKind::Refused, false),
             (Error::Unreachable { host: host(), reason: message() }, ErrorKind::Unavailable, true),
             (Error::RateLimited { host: host(), retry_after }, ErrorKind::RateLimited { retry_after }, true),

@@ -1,8 +1,15 @@
 //! The calls that all forges support, dispatched to the forge's client.
 
 use crate::{
-    Account, Bitbucket, Error, GitHub, NewPullRequest, PullRequest, Repository, github, http_client::RetryPolicy, retry,
+    Account, Bitbucket, Endpoint, Error, GitHub, NewPullRequest, PullRequest, Repository, Token, bitbucket, github,
+    http_client::RetryPolicy,
+    pull_request::not_visible_yet,
+    retry,
+    webhook::{Event, ParseError},
 };
+use pullyard_domain::forge::ForgeKind;
+use serde_json::Value;
+use std::fmt;
 
 /// Calls the same method of the forge's client.
 macro_rules! dispatch {
@@ -27,7 +34,46 @@ fn unsupported_error<T>(operation: &str) -> Result<T, Error> {
     Err(Error::Unsupported { operation: operation.to_owned() })
 }
 
+/// The functions of a forge that need no connection. Each forge has its own in its module.
+pub(crate) struct Vendor {
+    pub(crate) connect: fn(Endpoint, Token) -> Result<Forge, Error>,
+    pub(crate) git_login: for<'a> fn(&'a str) -> GitLogin<'a>,
+    pub(crate) is_event_name: fn(&str) -> bool,
+    /// Its arguments are the event's name and the body, which is an object.
+    pub(crate) parse_event: fn(&str, &Value) -> Result<Event, ParseError>,
+}
+
+pub(crate) fn vendor(kind: ForgeKind) -> &'static Vendor {
+    match kind {
+        ForgeKind::GitHub => &github::VENDOR,
+        ForgeKind::Bitbucket => &bitbucket::VENDOR,
+    }
+}
+
+/// The user and the password with which git uses a token over HTTPS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct GitLogin<'a> {
+    pub user: &'static str,
+    /// The token, or the part of it that is secret.
+    pub password: &'a str,
+}
+
+impl fmt::Debug for GitLogin<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("GitLogin").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+pub fn git_login(kind: ForgeKind, token: &str) -> GitLogin<'_> {
+    (vendor(kind).git_login)(token)
+}
+
 impl Forge {
+    /// Sends nothing. Errors: `Settings` for an address or a token that cannot be right.
+    pub fn connect(kind: ForgeKind, endpoint: Endpoint, token: Token) -> Result<Self, Error> {
+        (vendor(kind).connect)(endpoint, token)
+    }
+
     /// Errors: `Denied` for a wrong token.
     pub async fn account(&self) -> Result<Account, Error> {
         dispatch!(self, account())
@@ -39,15 +85,20 @@ impl Forge {
         dispatch!(self, repository(full_name))
     }
 
+    pub async fn has_branch(&self, full_name: &str, branch: &str) -> Result<bool, Error> {
+        dispatch!(self, has_branch(full_name, branch))
+    }
+
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let pulls = dispatch!(self, open_pull_requests(full_name, head_branch, RetryPolicy::Retry))?;
         Ok(pulls.into_iter().next())
     }
 
     /// Not idempotent: after a transient error it may exist; Bitbucket overwrites title and text if the base is equal.
-    /// Errors: `Refused`, for example for a branch without new commits.
+    /// Errors: `Refused`, for example for a branch without new commits; `NotVisibleYet` for a branch that is missing or
+    /// was just pushed.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
-        dispatch!(self, create_pull_request(full_name, new))
+        dispatch!(self, create_pull_request(full_name, new)).map_err(not_visible_yet)
     }
 
     /// Idempotent: by repository and head branch, even if a user has changed the base. Errors: `Refused` by the forge.
@@ -72,9 +123,19 @@ impl Forge {
             };
             match pause {
                 Some(pause) => dispatch!(self, pause(pause)),
+                None if github::is_already_exists(&error) => {
+                    return self.find_under_current_name(full_name, new).await.ok_or(error);
+                }
                 None => return Err(error),
             }
         }
+    }
+
+    /// The search filters by owner, so it finds nothing under the name before a transfer.
+    async fn find_under_current_name(&self, full_name: &str, new: &NewPullRequest) -> Option<PullRequest> {
+        let current = self.repository(full_name).await.ok()?.full_name;
+        let pulls = dispatch!(self, open_pull_requests(&current, &new.head, RetryPolicy::Once)).ok()?;
+        PullRequest::prefer_base(pulls, &new.base)
     }
 
     async fn find_or_create_once(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {

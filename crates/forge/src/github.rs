@@ -17,13 +17,17 @@ mod reviews;
 mod statuses;
 mod threads;
 mod token_access;
+mod webhook;
 
 use std::time::Duration;
 
 use reqwest::Url;
 use serde_json::json;
 
-use crate::{Account, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token, names::RepositoryName};
+use crate::{
+    Account, Endpoint, Error, Forge, GitLogin, NewPullRequest, PullRequest, Repository, Token, error::is_found,
+    forge::Vendor, names::RepositoryName,
+};
 
 pub use app::{
     App, CreatedApp, GitHubApp, Installation, InstallationToken, Permissions, RepositorySelector, convert_manifest,
@@ -35,6 +39,13 @@ pub(crate) use error_body::is_already_exists;
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
 pub(crate) use responses::{ActorResponse, PullRequestResponse, ReviewResponse};
 pub use token_access::{TokenAccess, TokenPermission};
+
+pub(crate) static VENDOR: Vendor = Vendor {
+    connect: |endpoint, token| GitHub::new(endpoint, token).map(Forge::GitHub),
+    git_login: |token| GitLogin { user: "x-access-token", password: token },
+    is_event_name: webhook::is_event_name,
+    parse_event: webhook::parse_event,
+};
 
 #[derive(Clone, Debug)]
 pub struct GitHub {
@@ -62,6 +73,13 @@ impl GitHub {
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let address = self.url(full_name, &[])?;
         self.client.get(address, full_name, RetryPolicy::Retry).await
+    }
+
+    /// Source: `GET /repos/{owner}/{repo}/git/ref/{ref}`.
+    pub async fn has_branch(&self, full_name: &str, branch: &str) -> Result<bool, Error> {
+        let path: Vec<&str> = ["git", "ref", "heads"].into_iter().chain(branch.split('/')).collect();
+        let address = self.url(full_name, &path)?;
+        is_found(self.client.get(address, branch, RetryPolicy::Retry).await)
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls`.

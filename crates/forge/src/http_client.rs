@@ -1,20 +1,19 @@
 //! Sends one HTTP request with limits, redirects and retries, and maps each status to an error.
 
-use std::{
-    error::Error as _,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{error::Error as _, time::Duration};
 
 use reqwest::{
     Method, Response, StatusCode, Url,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT},
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, USER_AGENT},
     redirect,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    Endpoint, Error, Token, retry,
+    Endpoint, Error, Token,
+    rate_limit::{is_rate_limit, retry_after},
+    retry,
     stand_in::{Exchange, StandIn},
 };
 
@@ -25,8 +24,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: u32 = 3;
 const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
-/// Pause for a rate limit without a duration, as GitHub's documentation recommends.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Time limit per try inside a request with a short deadline.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -102,6 +99,10 @@ pub(crate) struct RawResponse {
 }
 
 impl RawResponse {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub(crate) fn redact(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
@@ -134,6 +135,11 @@ impl<C: ForgeApi> Client<C> {
         Ok(Self { transport, api_url, host, api })
     }
 
+    pub(crate) fn map_api<D>(self, map: impl FnOnce(C) -> D) -> Client<D> {
+        let Self { transport, api_url, host, api } = self;
+        Client { transport, api_url, host, api: map(api) }
+    }
+
     pub(crate) fn url(&self, segments: &[&str]) -> Url {
         let mut address = self.api_url.clone();
         // Never fails: http and https URLs have paths.
@@ -158,8 +164,8 @@ impl<C: ForgeApi> Client<C> {
         resource: &str,
         policy: RetryPolicy,
     ) -> Result<(T, HeaderMap), Error> {
-        let answer = self.call(Method::GET, &address, None, resource, policy).await?;
-        Ok((self.parse(&answer)?, answer.headers))
+        let read = |answer: RawResponse| Ok((self.parse(&answer)?, answer.headers));
+        self.call(Method::GET, &address, None, resource, policy, read).await
     }
 
     /// Sends once: after a failure it is unknown whether the request arrived.
@@ -180,7 +186,8 @@ impl<C: ForgeApi> Client<C> {
         body: &(impl Serialize + Sync),
         policy: RetryPolicy,
     ) -> Result<T, Error> {
-        self.parse(&self.call(method, &address, Some(to_json(body)?), resource, policy).await?)
+        let read = |answer| self.parse(&answer);
+        self.call(method, &address, Some(to_json(body)?), resource, policy, read).await
     }
 
     pub(crate) async fn send_ignoring_response(
@@ -190,9 +197,9 @@ impl<C: ForgeApi> Client<C> {
         resource: &str,
         policy: RetryPolicy,
     ) -> Result<(), Error> {
-        match self.call(method, &address, None, resource, policy).await {
+        match self.call(method, &address, None, resource, policy, |_| Ok(())).await {
             // The forge accepted the request and will execute it soon.
-            Err(Error::Unexpected { status: 202, .. }) | Ok(_) => Ok(()),
+            Err(Error::Unexpected { status: 202, .. }) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -213,18 +220,21 @@ impl<C: ForgeApi> Client<C> {
         unexpected_status_error(StatusCode::OK, message)
     }
 
-    pub(crate) async fn call(
+    /// `read` parses a success; its errors are retried like those of the exchange.
+    pub(crate) async fn call<T>(
         &self,
         method: Method,
         address: &Url,
         body: Option<Vec<u8>>,
         resource: &str,
         policy: RetryPolicy,
-    ) -> Result<RawResponse, Error> {
+        read: impl Fn(RawResponse) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut tries = 0;
         loop {
-            let error = match self.send_once(method.clone(), address, body.clone(), resource, policy.limit()).await {
-                Ok(answer) => return Ok(answer),
+            let answer = self.send_once(method.clone(), address, body.clone(), resource, policy.limit()).await;
+            let error = match answer.and_then(&read) {
+                Ok(parsed) => return Ok(parsed),
                 Err(error) => error,
             };
             tries += 1;
@@ -281,10 +291,12 @@ impl<C: ForgeApi> Client<C> {
                 _ => return self.read_body(response, secrets).await,
             };
             let status = response.status();
-            // A renamed repository redirects reads with 301 and writes with 307.
+            // A renamed repository redirects reads with 301 and writes with 307. Only 307 and 308 repeat a write.
+            let is_followed = method == Method::GET
+                || matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
             let target = target.to_str().ok().and_then(|target| address.join(target).ok());
             address = match target {
-                _ if method != Method::GET => Err("it redirects; was the repository renamed?"),
+                _ if !is_followed => Err("it redirects; was the repository renamed?"),
                 _ if redirects == MAX_REDIRECTS => Err("it redirects in circles"),
                 // Never send the token to another host.
                 Some(target) if target.origin() == self.api_url.origin() => Ok(target),
@@ -332,9 +344,14 @@ impl<C: ForgeApi> Client<C> {
         let message = || C::parse_message(&body());
         Err(match answer.status {
             StatusCode::ACCEPTED => unexpected_status_error(answer.status, "the response is not ready yet"),
+            status if is_decision(status) && is_web_page(&answer.body) => {
+                Error::Unreadable { status: status.as_u16(), reason: "it is a web page".to_owned() }
+            }
             status if status.is_success() => return Ok(answer),
             StatusCode::UNAUTHORIZED => Error::Denied { host: host(), message: message() },
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit::<C>(&answer) => {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN
+                if is_rate_limit(answer.status, &answer.headers, &C::parse_message(&answer.body)) =>
+            {
                 Error::RateLimited { host: host(), retry_after: retry_after(&answer.headers) }
             }
             StatusCode::FORBIDDEN => Error::Forbidden { resource: subject(), message: message() },
@@ -348,8 +365,8 @@ impl<C: ForgeApi> Client<C> {
 
     pub(crate) fn parse<T: DeserializeOwned>(&self, answer: &RawResponse) -> Result<T, Error> {
         serde_json::from_slice(&answer.body).map_err(|error| {
-            let message = format!("unexpected JSON: {error}");
-            unexpected_status_error(answer.status, &answer.redact(&message))
+            let reason = answer.redact(&format!("unexpected JSON: {error}"));
+            Error::Unreadable { status: answer.status.as_u16(), reason }
         })
     }
 
@@ -360,6 +377,16 @@ impl<C: ForgeApi> Client<C> {
 
 pub(crate) fn to_json(body: &(impl Serialize + Sync)) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })
+}
+
+/// Statuses that callers take as the forge's decision.
+fn is_decision(status: StatusCode) -> bool {
+    status.is_success() || matches!(status.as_u16(), 401 | 403 | 404 | 409 | 410 | 422)
+}
+
+/// The forges' APIs answer in JSON; a page is from a proxy, a portal or a load balancer before them.
+fn is_web_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 fn unexpected_status_error(status: StatusCode, message: &str) -> Error {
@@ -394,27 +421,6 @@ fn innermost_cause(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     message.unwrap_or_else(|| "the connection failed".to_owned())
-}
-
-fn header_number(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
-}
-
-fn is_rate_limit<C: ForgeApi>(answer: &RawResponse) -> bool {
-    answer.status == StatusCode::TOO_MANY_REQUESTS
-        || answer.headers.contains_key(RETRY_AFTER)
-        || header_number(&answer.headers, "x-ratelimit-remaining") == Some(0)
-        || C::parse_message(&answer.body).to_lowercase().contains("rate limit")
-}
-
-pub(crate) fn retry_after(headers: &HeaderMap) -> Duration {
-    if let Some(secs) = header_number(headers, RETRY_AFTER) {
-        return Duration::from_secs(secs);
-    }
-    let reset = header_number(headers, "x-ratelimit-reset")
-        .filter(|_| header_number(headers, "x-ratelimit-remaining") == Some(0));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    reset.map_or(DEFAULT_RETRY_AFTER, |reset| Duration::from_secs(reset).saturating_sub(now))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod model_key;
 mod names;
 mod page;
 mod pull_request;
+mod rate_limit;
 mod retry;
 mod review;
 mod stand_in;
@@ -25,10 +26,10 @@ mod token;
 pub mod webhook;
 
 pub use accounts::{Access, Account, Actor, Permission};
-pub use bitbucket::{Bitbucket, bitbucket_git_login};
+pub use bitbucket::Bitbucket;
 pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, ErrorKind};
-pub use forge::Forge;
+pub use forge::{Forge, GitLogin, git_login};
 pub use github::{
     App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken, Permissions,
     RepositorySelector, TokenAccess, TokenPermission, convert_manifest, is_account_name, revoke_installation_token,
@@ -36,8 +37,12 @@ pub use github::{
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use model_key::{ModelApi, check_model_key};
 pub use page::{Listing, Page};
-pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState, Repository};
-pub use review::{Comment, Lines, Review, ReviewComment, ReviewState, Side, SummaryPart, Thread};
+pub use pull_request::{
+    BaseRepository, NewPullRequest, NewState, PullRequest, PullRequestDetails, PullRequestState, Repository,
+};
+pub use review::{
+    Comment, Lines, NewLineComment, NewReview, Review, ReviewComment, ReviewState, Side, SummaryPart, Thread, Verdict,
+};
 pub use stand_in::{BoxFuture, Exchange, ExchangeResult};
 pub use status::{CommitState, CommitStatus};
 pub use time::Time;

@@ -73,7 +73,7 @@ pub async fn check_model_key(endpoint: &Endpoint, api: ModelApi, key: Token) -> 
         ModelApi::Anthropic => client.url(&["v1", "models"]),
         ModelApi::OpenAi => client.url(&["models"]),
     };
-    let call = async || client.call(Method::GET, &address, None, "the models", RetryPolicy::Short).await.map(drop);
+    let call = async || client.call(Method::GET, &address, None, "the models", RetryPolicy::Short, |_| Ok(())).await;
     let first = call().await;
     let result = match &first {
         Err(error) if error.is_transient() && error.retry_after().is_none() => {

@@ -1,6 +1,6 @@
 //! Reviews of pull requests: verdicts, comments, and threads.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Actor, Time};
 
@@ -108,6 +108,33 @@ pub enum Lines {
 pub enum Side {
     Left,
     Right,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReview {
+    /// The commit that the user saw. The local forge refuses a review of an older one.
+    pub head: String,
+    pub verdict: Verdict,
+    pub body: String,
+    pub comments: Vec<NewLineComment>,
+    /// Makes a repeated call the same review at the local forge. GitHub ignores it.
+    pub key: String,
+}
+
+/// A comment on a line of the newest commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NewLineComment {
+    pub path: String,
+    pub line: u64,
+    pub body: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Verdict {
+    Approve,
+    RequestChanges,
+    Comment,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Parses JSON bodies, and checks GitHub's length limits. Unknown fields are ignored, as on GitHub.
 
+use axum::http::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::refusal::{ApiError, ErrorDetail};
@@ -19,6 +20,11 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() { ApiError::invalid_request(&error.to_string()) } else { ApiError::unreadable_json() }
     })
+}
+
+/// An extension: GitHub creates another object for each request.
+pub fn find_key(headers: &HeaderMap) -> Option<String> {
+    headers.get("idempotency-key")?.to_str().ok().filter(|key| !key.is_empty()).map(str::to_owned)
 }
 
 pub fn check_lengths(title: Option<&str>, body: Option<&str>) -> Result<(), ApiError> {

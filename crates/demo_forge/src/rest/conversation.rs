@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -22,7 +22,8 @@ use super::{
 use crate::{
     access::{self, Requirement},
     forge_state::Shared,
-    issue_comments, pulls, render,
+    issue_comments::{self, NewNote},
+    pulls, render,
     repositories::RepositoryEntry,
     role::Role,
 };
@@ -115,11 +116,13 @@ pub(crate) async fn create_issue_comment(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((owner, name, number)): PullPath,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::ISSUES_WRITE).await?;
     let (body, number) = (parse_body(&body)?, parse_number(&number)?);
-    let (note, _) = issue_comments::create(&shared, &entry, &actor, (number, None), body).await?;
+    let new = NewNote { number, parent: None, body, key: body::find_key(&headers) };
+    let (note, _) = issue_comments::create(&shared, &entry, &actor, new).await?;
     Ok((StatusCode::CREATED, Json(render::note(&shared, &entry, number, &note))).into_response())
 }
 

@@ -6,11 +6,14 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     body,
@@ -21,11 +24,17 @@ use super::{
 use crate::{
     access::Requirement,
     forge_state::Shared,
+    merge::{self, MergeOutcome, Obstacle},
     pulls::{self, NewPull, Outcome, PullUpdate},
+    pushes,
     record::{Pull, PullState},
     render,
     repositories::RepositoryEntry,
 };
+
+const DIFF: &str = "application/vnd.github.diff";
+/// Below the limit of the forge client for one answer.
+const MAX_DIFF_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ListFilter {
@@ -95,9 +104,47 @@ pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path(path): PullPath,
-) -> Result<Json<Value>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let (entry, pull) = load_pull(&shared, caller, path).await?;
-    Ok(Json(render::full_pull(&shared, &entry, &pull)))
+    if headers.get(ACCEPT).is_none_or(|accept| accept != DIFF) {
+        let mut body = render::full_pull(&shared, &entry, &pull);
+        body["commits"] = json!(shared.git.commits_between(&entry.git_dir, &pull.base_sha, &pull.head_sha).await?);
+        return Ok(Json(body).into_response());
+    }
+    let diff = shared.git.diff(&entry.git_dir, &pull.base_sha, &pull.head_sha, MAX_DIFF_BYTES).await?;
+    if diff.truncated {
+        // A truncated diff must not appear complete.
+        return Err(ApiError::diff_too_large());
+    }
+    Ok(([(CONTENT_TYPE, DIFF)], diff.stdout).into_response())
+}
+
+#[derive(Deserialize)]
+struct MergeBody {
+    sha: Option<String>,
+}
+
+/// Always creates a merge commit.
+pub(crate) async fn merge(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number)): PullPath,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_WRITE).await?;
+    let MergeBody { sha: seen } = body::parse(&body)?;
+    let record = pulls::find(&entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?.record;
+    // In a linked repository, the user may have merged with git, without a push through the forge.
+    pushes::apply_push(&shared, &entry, &actor).await?;
+    let sha = match merge::merge(&shared, &entry, &actor, record.number, seen.as_deref()).await? {
+        MergeOutcome::Merged { sha } => sha,
+        MergeOutcome::NotMergeable(Obstacle::Merged) if record.is_open() => record.head_sha,
+        MergeOutcome::NotMergeable(obstacle) => return Err(ApiError::not_mergeable(obstacle.message(&record))),
+        MergeOutcome::Moved => return Err(ApiError::moved()),
+        MergeOutcome::Missing => return Err(ApiError::not_found()),
+    };
+    Ok(Json(json!({ "sha": sha, "merged": true, "message": "Pull Request successfully merged" })))
 }
 
 /// Requires permission to read pull requests.

@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Error, hooks, pulls::Rejection, reviews, role::Role};
+use crate::{Error, hooks, merge, pulls::Rejection, reviews, role::Role};
 
 #[derive(Debug, Default, Serialize)]
 pub struct ErrorDetail {
@@ -101,6 +101,18 @@ impl ApiError {
 
     pub fn unauthorized(message: String) -> Self {
         Self::plain(StatusCode::UNAUTHORIZED, message)
+    }
+
+    pub fn not_mergeable(message: String) -> Self {
+        Self::plain(StatusCode::METHOD_NOT_ALLOWED, message)
+    }
+
+    pub fn moved() -> Self {
+        Self::plain(StatusCode::CONFLICT, merge::MOVED)
+    }
+
+    pub fn diff_too_large() -> Self {
+        Self::plain(StatusCode::NOT_ACCEPTABLE, "The change is too large to show.")
     }
 
     pub fn forbidden(message: &str) -> Self {

@@ -63,3 +63,14 @@ pub(crate) async fn branches(
     let items = branches.iter().map(|(branch, sha)| render::branch(branch, sha)).collect();
     Ok(paging.respond(&shared, items))
 }
+
+pub(crate) async fn branch(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, branch)): Path<(String, String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_READ).await?;
+    let branches = read_branches(&entry.git_dir).await?;
+    let sha = branches.get(&branch).ok_or_else(ApiError::not_found)?;
+    Ok(Json(render::branch_ref(&branch, sha)))
+}

@@ -1,24 +1,30 @@
-//! Routes that list reviews and comments on lines.
+//! Routes that create and list reviews, and list comments on lines.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{Path, State},
+    http::HeaderMap,
     response::Response,
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    body,
     caller::Caller,
     paging::Paging,
     pull_requests::{PullPath, load_pull, parse_number},
     refusal::ApiError,
 };
 use crate::{
+    access::Requirement,
     forge_state::Shared,
     record::{PullRecord, ReviewRecord},
     render,
+    reviews::{self, NewComment, NewReview, Verdict},
 };
 
 type ReviewPath = Path<(String, String, String, String)>;
@@ -38,6 +44,36 @@ pub(crate) async fn list(
     let pull = pull.record;
     let items = pull.reviews.iter().map(|review| render::review(&shared, &entry, pull.number, review)).collect();
     Ok(paging.respond(&shared, items))
+}
+
+#[derive(Deserialize)]
+struct ReviewBody {
+    event: String,
+    body: Option<String>,
+    comments: Option<Vec<NewComment>>,
+    commit_id: Option<String>,
+}
+
+/// Without GitHub's pending reviews: `event` is required.
+pub(crate) async fn create(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number)): PullPath,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_WRITE).await?;
+    let ReviewBody { event, body, comments, commit_id: head } = body::parse(&body)?;
+    body::check_lengths(None, body.as_deref())?;
+    let comments = comments.unwrap_or_default();
+    for comment in &comments {
+        body::check_lengths(None, Some(&comment.body))?;
+    }
+    let verdict = Verdict::parse(&event).ok_or_else(|| ApiError::unprocessable("event is unknown"))?;
+    let new = NewReview { verdict, body: body.unwrap_or_default(), comments, head, key: body::find_key(&headers) };
+    let number = parse_number(&number)?;
+    let (review, _) = reviews::create_review(&shared, &entry, &actor, number, new).await?;
+    Ok(Json(render::review(&shared, &entry, number, &review)))
 }
 
 pub(crate) async fn show(

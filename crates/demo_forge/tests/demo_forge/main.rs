@@ -6,8 +6,7 @@
 mod access_and_comments;
 mod hooks;
 mod listener;
-mod page_forms;
-mod pages;
+mod merges;
 mod pull_requests;
 mod reviews;
 mod threads;

@@ -4,22 +4,17 @@ use serde_json::json;
 
 use crate::world::{BOT, EVE, RON, World};
 
-async fn submit(world: &World, fields: &str) -> (u16, String) {
-    let answer = world.submit("reviews", fields, &[("sec-fetch-site", "same-origin")]).await;
-    (answer.status().as_u16(), answer.text().await.unwrap())
-}
-
 #[tokio::test]
 async fn author_may_only_comment_on_the_own_pull_request() {
     let world = World::new().await;
-    let review =
-        async |event| submit(&world, &format!("user={BOT}&event={event}&body=Well&path=&line=&comment=")).await;
+    let review = async |event| world.post(BOT, "pulls/1/reviews", json!({ "event": event, "body": "Well" })).await;
     for (event, verb) in [("APPROVE", "approve"), ("REQUEST_CHANGES", "request changes on")] {
-        let (status, page) = review(event).await;
-        assert_eq!(status, 422);
-        assert!(page.contains(&format!("Review Can not {verb} your own pull request")), "{page}");
+        let answer = review(event).await;
+        assert_eq!(answer.status, 422);
+        let expected = format!("Review Can not {verb} your own pull request");
+        assert!(answer.errors().contains(&expected), "{}", answer.errors());
     }
-    assert_eq!(review("COMMENT").await.0, 303);
+    assert_eq!(review("COMMENT").await.status, 200);
     assert_eq!(world.get(RON, "pulls/1/reviews").await.body[0]["state"], json!("COMMENTED"));
 }
 
@@ -27,21 +22,46 @@ async fn author_may_only_comment_on_the_own_pull_request() {
 async fn comment_outside_the_diff_is_rejected() {
     let world = World::new().await;
     let check = async |path: &str, line: u64, expected: &str| {
-        let fields = format!("user={RON}&event=COMMENT&body=x&path={path}&line={line}&comment=x");
-        let (status, page) = submit(&world, &fields).await;
-        assert_eq!(status, 422, "{path}:{line}");
-        assert!(page.contains(expected), "{path}:{line}: {page}");
+        let body = json!({ "event": "COMMENT", "comments": [{ "path": path, "line": line, "body": "x" }] });
+        let answer = world.post(RON, "pulls/1/reviews", body).await;
+        assert_eq!(answer.status, 422, "{path}:{line}");
+        assert!(answer.errors().contains(expected), "{path}:{line}: {}", answer.errors());
     };
     for line in [0, 25, u64::MAX] {
         check("change.txt", line, "Line could not be resolved").await;
     }
     let long = "x".repeat(200_000);
     for path in
-        ["other.txt", ".", "../../x", "./change.txt", "change.txt/", "/change.txt", ":(glob)*", "change.txt%00", &long]
+        ["other.txt", ".", "../../x", "./change.txt", "change.txt/", "/change.txt", ":(glob)*", "change.txt\0", &long]
     {
         check(path, 10, "Path could not be resolved").await;
     }
     assert_eq!(world.get(RON, "pulls/1/reviews").await.body, json!([]), "no review was stored");
+}
+
+#[tokio::test]
+async fn review_of_an_older_commit_is_refused_and_a_repeat_is_not() {
+    let world = World::new().await;
+    let head = world.get(RON, "pulls/1").await.body["head"]["sha"].clone();
+    let review = json!({ "event": "APPROVE", "commit_id": head });
+    let send = async |key| world.post_with_key(RON, "pulls/1/reviews", review.clone(), key).await;
+    let first = send("one").await;
+    assert_eq!(first.status, 200);
+    world.push(&[(10, "again")]).await;
+    let repeat = send("one").await;
+    assert_eq!((repeat.status, &repeat.body["id"]), (200, &first.body["id"]));
+    let other = send("two").await;
+    assert_eq!(other.status, 422);
+    assert!(other.errors().contains("The branch has new commits"), "{}", other.errors());
+    // The key of another account is another key.
+    let comment = json!({ "body": "Well" });
+    for (login, key, expected) in [(RON, "one", 1), (RON, "one", 1), (BOT, "one", 2), (RON, "two", 3)] {
+        let answer = world.post_with_key(login, "issues/1/comments", comment.clone(), key).await;
+        assert_eq!(answer.status, 201);
+        let comments = world.get(RON, "issues/1/comments").await.body;
+        assert_eq!(comments.as_array().unwrap().len(), expected, "{login} {key}");
+    }
+    assert_eq!(world.get(RON, "pulls/1/reviews").await.body.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -78,12 +78,16 @@ impl World {
     }
 
     pub(crate) async fn call(&self, login: &str, method: Method, path: &str, body: Option<Value>) -> Response {
+        self.call_with_key(login, method, path, body, "").await
+    }
+
+    async fn call_with_key(&self, login: &str, method: Method, path: &str, body: Option<Value>, key: &str) -> Response {
         let url = match path.strip_prefix('/') {
             Some(path) => format!("{}/{path}", self.forge.api_url()),
             None => format!("{}/repos/{REPOSITORY}/{path}", self.forge.api_url()),
         };
         let client = http_client();
-        let mut request = client.request(method.clone(), &url).bearer_auth(token(login));
+        let mut request = client.request(method, &url).bearer_auth(token(login)).header("idempotency-key", key);
         if let Some(body) = &body {
             request = request.json(body);
         }
@@ -94,16 +98,11 @@ impl World {
         Response { status, body }
     }
 
-    /// Sends a form of pull request 1's page, or to a path that starts with `/`.
-    pub(crate) async fn submit(&self, form: &str, body: &str, headers: &[(&str, &str)]) -> reqwest::Response {
-        let path = if form.starts_with('/') { form.to_owned() } else { format!("/{REPOSITORY}/pull/1/{form}") };
-        let client = http_client();
-        let mut request = client.post(format!("{}{path}", self.forge.url()));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.header("content-type", "application/x-www-form-urlencoded");
-        request.body(body.to_owned()).send().await.unwrap()
+    /// The status and the address of a redirect.
+    pub(crate) async fn follow_once(&self, path: &str) -> (u16, String) {
+        let answer = http_client().get(format!("{}/{path}", self.forge.url())).send().await.unwrap();
+        let to = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), to.unwrap_or_default())
     }
 
     pub(crate) async fn get(&self, login: &str, path: &str) -> Response {
@@ -112,6 +111,14 @@ impl World {
 
     pub(crate) async fn post(&self, login: &str, path: &str, body: Value) -> Response {
         self.call(login, Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn post_with_key(&self, login: &str, path: &str, body: Value, key: &str) -> Response {
+        self.call_with_key(login, Method::POST, path, Some(body), key).await
+    }
+
+    pub(crate) async fn put(&self, login: &str, path: &str, body: Value) -> Response {
+        self.call(login, Method::PUT, path, Some(body)).await
     }
 
     pub(crate) async fn patch(&self, login: &str, path: &str, body: Value) -> Response {
@@ -134,6 +141,7 @@ async fn start(dir: &TempDir) -> DemoForge {
         dir: dir.path().join("forge"),
         listener,
         users: vec![user(BOT)],
+        pages: Some("http://pages.test/pulls/local".to_owned()),
         extension: Arc::new(NoExtension),
     })
     .await

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{Form, Router, extract::State, response::Redirect, routing::post};
-use pullyard_demo_forge::{forge_state::Shared, pages::PageError};
+use axum::{Form, Router, extract::State, http::StatusCode, response::Redirect, routing::post};
+use pullyard_demo_forge::forge_state::Shared;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,12 +19,15 @@ struct ManifestForm {
     owner: String,
 }
 
-async fn confirm(State(shared): State<Arc<Shared>>, Form(proposed): Form<ManifestForm>) -> Result<Redirect, PageError> {
+async fn confirm(
+    State(shared): State<Arc<Shared>>,
+    Form(proposed): Form<ManifestForm>,
+) -> Result<Redirect, StatusCode> {
     let manifest: Value = serde_json::from_str(&proposed.manifest).unwrap_or_default();
     let back = manifest.get("redirect_url").and_then(Value::as_str).unwrap_or_default();
-    let mut back =
-        reqwest::Url::parse(back).map_err(|_| PageError::Refused("redirect_url is no address.\n".to_owned()))?;
-    let code = installations::store_manifest(&shared, manifest, &proposed.owner).await?;
+    let mut back = reqwest::Url::parse(back).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    let code = installations::store_manifest(&shared, manifest, &proposed.owner).await;
+    let code = code.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     back.query_pairs_mut().append_pair("code", &code);
     Ok(Redirect::to(back.as_str()))
 }

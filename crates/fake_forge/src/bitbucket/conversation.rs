@@ -19,7 +19,7 @@ use super::repositories::ItemPath;
 use super::{comments, pull_requests, replies};
 use pullyard_demo_forge::access::Requirement;
 use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::issue_comments;
+use pullyard_demo_forge::issue_comments::{self, NewNote};
 use pullyard_demo_forge::record::PullRecord;
 use pullyard_demo_forge::repositories::RepositoryEntry;
 use pullyard_demo_forge::reviews;
@@ -63,11 +63,23 @@ pub(super) async fn create(
     let number = pull.record.number;
     let (id, pull) = match new {
         CommentRequest::General(text) => {
-            let (note, pull) = issue_comments::create(&shared, &entry, &actor, (number, None), text).await?;
+            let (note, pull) = issue_comments::create(
+                &shared,
+                &entry,
+                &actor,
+                NewNote { number, parent: None, body: text, key: None },
+            )
+            .await?;
             (note.id, pull)
         }
         CommentRequest::OnLine(comment) => {
-            let new = NewReview { verdict: Verdict::Comment, body: String::new(), comments: vec![comment] };
+            let new = NewReview {
+                verdict: Verdict::Comment,
+                body: String::new(),
+                comments: vec![comment],
+                head: None,
+                key: None,
+            };
             let (review, pull) = reviews::create_review(&shared, &entry, &actor, number, new).await?;
             let comment = pull.record.comments.iter().find(|comment| comment.review == review.id);
             (comment.ok_or_else(Refusal::no_comment)?.id, pull)

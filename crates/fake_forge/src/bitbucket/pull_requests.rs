@@ -253,12 +253,13 @@ pub(super) async fn merge(
     Path((workspace, slug, number)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_WRITE).await?;
-    let number = find_open(&entry, &number).await?.record.number;
+    let record = find_open(&entry, &number).await?.record;
+    let number = record.number;
     match merge::merge(&shared, &entry, &actor, number, None).await? {
         MergeOutcome::Merged { .. } => {}
         MergeOutcome::Missing => return Err(Refusal::no_pull_request()),
-        MergeOutcome::NotMergeable(obstacle) => return Err(Refusal::bad_request(obstacle.message())),
-        MergeOutcome::Moved(message) => return Err(Refusal::conflict(message)),
+        MergeOutcome::NotMergeable(obstacle) => return Err(Refusal::bad_request(&obstacle.message(&record))),
+        MergeOutcome::Moved => return Err(Refusal::conflict(merge::MOVED)),
     }
     let pull = pulls::find(&entry, number).await?.ok_or_else(Refusal::no_pull_request)?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use pullyard_demo_forge::access::Actor;
 use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::issue_comments::{self, NewNote};
 use pullyard_demo_forge::record::{LineCommentRecord, Pull, ReviewRecord};
 use pullyard_demo_forge::repositories::RepositoryEntry;
 use pullyard_demo_forge::reviews::Rejection;
-use pullyard_demo_forge::{issue_comments, pulls, replies};
+use pullyard_demo_forge::{pulls, replies};
 
 pub(crate) async fn create_reply(
     shared: &Arc<Shared>,
@@ -30,6 +31,7 @@ pub(crate) async fn create_reply(
     if !is_there {
         return Err(Rejection::NotFound);
     }
-    let (note, pull) = issue_comments::create(shared, entry, actor, (number, Some(parent)), body).await?;
+    let (note, pull) =
+        issue_comments::create(shared, entry, actor, NewNote { number, parent: Some(parent), body, key: None }).await?;
     Ok((note.id, pull))
 }

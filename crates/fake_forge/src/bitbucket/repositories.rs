@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{answers, caller::Caller, refusal::Refusal};
 use pullyard_demo_forge::{
-    access::Requirement, forge_state::Shared, repositories::RepositoryEntry, users::AccountKind,
+    access::Requirement, branches::read_branches, forge_state::Shared, repositories::RepositoryEntry,
+    users::AccountKind,
 };
 
 pub(super) type RepositoryPath = Path<(String, String)>;
@@ -30,6 +31,17 @@ pub(super) async fn repository(
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::METADATA).await?;
     Ok(Json(answers::repository(&shared, &entry, &actor.account)))
+}
+
+pub(super) async fn branch(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((workspace, slug, name)): ItemPath,
+) -> Result<Json<Value>, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_READ).await?;
+    let branches = read_branches(&entry.git_dir).await.map_err(Refusal::from)?;
+    let sha = branches.get(&name).ok_or_else(|| Refusal::not_found("Branch not found."))?;
+    Ok(Json(json!({ "type": "branch", "name": name, "target": { "type": "commit", "hash": sha } })))
 }
 
 pub(super) async fn commit(

@@ -108,6 +108,7 @@ async fn give_verdict(
             submitted_at: now.clone(),
             updated_at: now,
             dismissed: None,
+            key: None,
         };
         pull.reviews.push(review.clone());
         pull.complete_review_request(actor.account.id);

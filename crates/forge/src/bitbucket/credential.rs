@@ -9,14 +9,15 @@ use reqwest::{
 use super::error_body;
 use crate::{
     Error, Token,
+    forge::GitLogin,
     http_client::{Authorization, ForgeApi},
 };
 
-/// Returns the user and password for git. An API token begins with its account's e-mail address and a colon.
-pub fn bitbucket_git_login(token: &str) -> (&'static str, &str) {
+/// An API token begins with its account's e-mail address and a colon.
+pub(super) fn git_login(token: &str) -> GitLogin<'_> {
     match token.split_once(':') {
-        Some((_email, api_token)) => ("x-bitbucket-api-token-auth", api_token),
-        None => ("x-token-auth", token),
+        Some((_email, api_token)) => GitLogin { user: "x-bitbucket-api-token-auth", password: api_token },
+        None => GitLogin { user: "x-token-auth", password: token },
     }
 }
 
@@ -31,7 +32,7 @@ impl Credential {
         let refuse = || Error::Settings {
             reason: "the token has invalid characters: only printable ASCII without spaces is allowed".to_owned(),
         };
-        let (_, secret) = bitbucket_git_login(token.reveal());
+        let secret = git_login(token.reveal()).password;
         if secret.is_empty() && !token.reveal().is_empty() {
             return Err(Error::Settings { reason: "the token has no text after the colon".to_owned() });
         }
@@ -83,14 +84,15 @@ mod tests {
     #[test]
     fn access_token_is_bearer_and_api_token_is_basic() {
         assert_eq!(header("ATCTT3x-abc=1F").as_deref(), Some("Bearer ATCTT3x-abc=1F"));
-        assert_eq!(bitbucket_git_login("ATCTT3x-abc=1F"), ("x-token-auth", "ATCTT3x-abc=1F"));
+        let login = git_login("ATCTT3x-abc=1F");
+        assert_eq!(login, GitLogin { user: "x-token-auth", password: "ATCTT3x-abc=1F" });
         // printf ann@acme.example:ATATT3x-a:b | base64
         assert_eq!(
             header("ann@acme.example:ATATT3x-a:b").as_deref(),
             Some("Basic YW5uQGFjbWUuZXhhbXBsZTpBVEFUVDN4LWE6Yg==")
         );
-        let login = bitbucket_git_login("ann@acme.example:ATATT3x-a:b");
-        assert_eq!(login, ("x-bitbucket-api-token-auth", "ATATT3x-a:b"));
+        let login = git_login("ann@acme.example:ATATT3x-a:b");
+        assert_eq!(login, GitLogin { user: "x-bitbucket-api-token-auth", password: "ATATT3x-a:b" });
     }
 
     #[test]

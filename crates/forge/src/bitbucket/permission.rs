@@ -18,10 +18,8 @@ impl Bitbucket {
         let repository = RepositoryName::parse(full_name)?;
         let subject = format!("what {} may do in {full_name}", account.login);
         let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Short).await?;
-        let uuid = participants.uuid_of(account.id).ok_or_else(|| Error::NotFound {
-            resource: subject.clone(),
-            message: format!("the account does not take part in pull request {number}"),
-        })?;
+        // A deleted account, or one without a part in the pull request.
+        let Some(uuid) = participants.uuid_of(account.id) else { return Ok(Access::none()) };
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
         let mut address = self.client.url(&segments);
         address.query_pairs_mut().append_pair("q", &format!("user.uuid={}", quote(uuid)));

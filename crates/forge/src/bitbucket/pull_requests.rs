@@ -14,6 +14,7 @@ use crate::{Error, Page, PullRequest, http_client::RetryPolicy};
 pub(super) const PER_PAGE: &str = "50";
 
 const FULL_HASH_LENGTH: usize = 40;
+const MAX_REVIEWERS_TRIED: usize = 10;
 
 /// Fields that a PUT replaces together.
 #[derive(Deserialize)]
@@ -38,6 +39,10 @@ struct SummaryResponse {
 struct ReviewerResponse {
     /// Required: a PUT would remove a reviewer without a UUID, so parsing must fail.
     uuid: String,
+}
+
+fn is_reviewer_refused(error: &Error) -> bool {
+    matches!(error, Error::Refused { reason } if reason.to_lowercase().contains("reviewer"))
 }
 
 impl Bitbucket {
@@ -72,17 +77,34 @@ impl Bitbucket {
         let subject = format!("the text of pull request {number} of {full_name}");
         // A PUT without reviewers removes them.
         let fields = self.get_editable_fields(full_name, number).await?;
-        let reviewers: Vec<_> = fields.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
-        let body = json!({
-            "title": fields.title,
-            "description": text,
-            "reviewers": reviewers,
-            "close_source_branch": fields.close_source_branch,
-            "draft": fields.draft,
-        });
-        // No retry: the text may have changed, so the caller must read it again first.
-        self.client.send::<IgnoredAny>(Method::PUT, address, &subject, &body, RetryPolicy::Once).await?;
-        Ok(())
+        let put = async |left_out: Option<usize>| {
+            let reviewers = fields.reviewers.iter().enumerate().filter(|(at, _)| Some(*at) != left_out);
+            let reviewers: Vec<_> = reviewers.map(|(_, reviewer)| json!({ "uuid": reviewer.uuid })).collect();
+            let body = json!({
+                "title": fields.title,
+                "description": text,
+                "reviewers": reviewers,
+                "close_source_branch": fields.close_source_branch,
+                "draft": fields.draft,
+            });
+            // No retry: the text may have changed, so the caller must read it again first.
+            self.client
+                .send::<IgnoredAny>(Method::PUT, address.clone(), &subject, &body, RetryPolicy::Once)
+                .await
+                .map(drop)
+        };
+        let refused = match put(None).await {
+            Err(error) if is_reviewer_refused(&error) => error,
+            other => return other,
+        };
+        // Bitbucket accepts no account that was deactivated or left the workspace since, and may not name it.
+        for left_out in 0..fields.reviewers.len().min(MAX_REVIEWERS_TRIED) {
+            match put(Some(left_out)).await {
+                Err(error) if is_reviewer_refused(&error) => {}
+                other => return other,
+            }
+        }
+        Err(refused)
     }
 
     async fn get_editable_fields(&self, full_name: &str, number: u64) -> Result<EditableFieldsResponse, Error> {

@@ -239,6 +239,15 @@ async fn refused_creation_returns_the_existing_pull_request() {
 }
 
 #[tokio::test]
+async fn unseen_source_branch_is_retried() {
+    let fields = json!({ "source": ["branch not found: job"] });
+    let error = json!({ "message": "source: branch not found: job", "fields": fields });
+    let unseen = Some((400, json!({ "type": "error", "error": error })));
+    let played = scripted_client([page(json!([])), unseen, page(json!([])), Some((201, pull(7, "OPEN")))]);
+    assert_eq!(played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap().number, 7);
+}
+
+#[tokio::test]
 async fn bitbucket_states_map_to_open_closed_or_merged() {
     for (state, expected) in [
         ("OPEN", PullRequestState::Open),
@@ -287,6 +296,26 @@ async fn editing_text_preserves_title_reviewers_and_flags() {
     );
     let played = scripted_client([ok(pull(7, "OPEN")), None]);
     assert!(played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap_err().is_transient());
+    assert_eq!(played.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn refused_reviewer_is_left_out_of_an_edit() {
+    const BEN: &str = "{bbbbbbbb-1660-40e2-ac86-735082b94b74}";
+    let mut reviewed = pull(7, "OPEN");
+    reviewed["reviewers"] = json!([{ "uuid": ANN }, { "uuid": BEN }]);
+    for message in ["reviewers: Malformed reviewers list", "reviewers: Ben is not a member of this workspace"] {
+        let refused = || error_response(400, message);
+        let played = scripted_client([ok(reviewed.clone()), refused(), refused(), ok(pull(7, "OPEN"))]);
+        played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap();
+        assert_eq!(played.last_body()["reviewers"], json!([{ "uuid": ANN }]));
+        assert_eq!(played.last_body()["description"], "New.");
+        let played = scripted_client([ok(reviewed.clone()), refused(), refused(), refused()]);
+        let error = played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap_err();
+        assert_eq!((error.kind(), played.requests().len()), (ErrorKind::Refused, 4));
+    }
+    let played = scripted_client([ok(reviewed), error_response(400, "description: too long")]);
+    assert!(played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.is_err());
     assert_eq!(played.requests().len(), 2);
 }
 

@@ -1,6 +1,9 @@
 //! Calls for pull requests, reviews, comments and commit statuses.
 
-use crate::{Access, Actor, Comment, CommitStatus, Error, Listing, Page, PullRequest, Review, ReviewComment, Thread};
+use crate::{
+    Access, Actor, Comment, CommitStatus, Error, Listing, NewReview, NewState, Page, PullRequest, PullRequestDetails,
+    Review, ReviewComment, Thread,
+};
 
 use super::Forge;
 
@@ -19,6 +22,45 @@ impl Forge {
     /// Errors: `Forbidden` without permission, `Refused` for a text that is too long.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         dispatch!(self, edit_pull_request_text(full_name, number, text))
+    }
+
+    pub async fn pull_request_details(&self, full_name: &str, number: u64) -> Result<PullRequestDetails, Error> {
+        match self {
+            Self::GitHub(github) => github.pull_request_details(full_name, number).await,
+            Self::Bitbucket(_) => super::unsupported_error("read the details of a pull request"),
+        }
+    }
+
+    /// Returns git's patch from the merge base to the head. Errors: `Refused` for a change that is too large.
+    pub async fn diff(&self, full_name: &str, number: u64) -> Result<String, Error> {
+        match self {
+            Self::GitHub(github) => github.diff(full_name, number).await,
+            Self::Bitbucket(_) => super::unsupported_error("read a diff"),
+        }
+    }
+
+    /// Idempotent at the local forge: by the key. Errors: `Refused` with the forge's reason, also for an older head.
+    pub async fn create_review(&self, full_name: &str, number: u64, new: &NewReview) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.create_review(full_name, number, new).await,
+            Self::Bitbucket(_) => super::unsupported_error("create a review"),
+        }
+    }
+
+    /// Merges if `head` is still the newest commit. Errors: `Refused` with the forge's reason.
+    pub async fn merge(&self, full_name: &str, number: u64, head: &str) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.merge(full_name, number, head).await,
+            Self::Bitbucket(_) => super::unsupported_error("merge"),
+        }
+    }
+
+    /// Idempotent. Errors: `Refused` with the forge's reason.
+    pub async fn set_state(&self, full_name: &str, number: u64, state: NewState) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.set_state(full_name, number, state).await,
+            Self::Bitbucket(_) => super::unsupported_error("close or reopen"),
+        }
     }
 
     /// Returns a page, starting at 1, of pull requests in any state, most recently updated first.
@@ -85,6 +127,14 @@ impl Forge {
         dispatch!(self, create_comment(full_name, number, body))
     }
 
+    /// Idempotent at the local forge: by the key.
+    pub async fn create_comment_once(&self, full_name: &str, number: u64, body: &str, key: &str) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.create_comment_once(full_name, number, body, key).await,
+            Self::Bitbucket(_) => super::unsupported_error("create a comment once"),
+        }
+    }
+
     /// Idempotent: by comment. Errors: `NotFound` for a deleted comment.
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         match self {
@@ -98,11 +148,11 @@ impl Forge {
         dispatch!(self, set_status(full_name, sha, status))
     }
 
-    /// Reads an account's access to the repository. On Bitbucket the account must participate in the pull request.
+    /// Reads an account's access to the repository. A missing account has none. On Bitbucket neither has an account
+    /// that does not participate in the pull request.
     /// Each call takes at most 3 s and is never retried. GitHub identifies the account by login, Bitbucket by UUID.
     /// Bitbucket shows permissions to administrators only. Else reviewers count as `Write`: only writers add them.
-    /// Errors: `NotFound` for a missing repository or account, on GitHub also if the token may not read permissions, on
-    /// Bitbucket also for an account that does not participate.
+    /// Errors: `NotFound` for a missing repository, on GitHub also if the token may not read permissions.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         match self {
             Self::GitHub(github) => github.permission(full_name, &account.login).await,

@@ -159,8 +159,9 @@ impl GitHubApp {
 pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<CreatedApp, Error> {
     let client = Client::anonymous(endpoint)?;
     let address = client.url(&["app-manifests", code, "conversions"]);
-    let answer = client.call(Method::POST, &address, None, "the new App by its code", RetryPolicy::Once).await?;
-    let app: CreatedApp = client.parse(&answer)?;
+    let read = |answer| client.parse(&answer);
+    let app: CreatedApp =
+        client.call(Method::POST, &address, None, "the new App by its code", RetryPolicy::Once, read).await?;
     Ok(CreatedApp { webhook_secret: app.webhook_secret.filter(|secret| !secret.is_empty()), ..app })
 }
 

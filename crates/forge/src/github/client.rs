@@ -14,12 +14,13 @@ use super::{
 pub(super) use crate::http_client::RetryPolicy;
 use crate::{
     Endpoint, Error, Listing, Token,
-    http_client::{self, Authorization, ForgeApi, to_json},
+    http_client::{self, Authorization, ForgeApi, RawResponse, to_json},
     page::MAX_PAGES,
 };
 
 pub(super) type Client = http_client::Client<Credential>;
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 
 impl ForgeApi for Credential {
@@ -46,6 +47,34 @@ impl ForgeApi for Credential {
     }
 }
 
+/// A credential for calls with one more header, or with another value of one.
+#[derive(Clone)]
+pub(super) struct WithHeader {
+    credential: Credential,
+    name: HeaderName,
+    value: HeaderValue,
+}
+
+impl ForgeApi for WithHeader {
+    fn authorization(&self) -> Result<Authorization, Error> {
+        self.credential.authorization()
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = self.credential.headers();
+        headers.insert(&self.name, self.value.clone());
+        headers
+    }
+
+    fn parse_message(body: &[u8]) -> String {
+        Credential::parse_message(body)
+    }
+
+    fn parse_reason(status: StatusCode, body: &[u8]) -> Option<String> {
+        Credential::parse_reason(status, body)
+    }
+}
+
 impl Client {
     pub(super) fn new(endpoint: &Endpoint, token: Token) -> Result<Self, Error> {
         bearer(&token)?;
@@ -65,8 +94,8 @@ impl Client {
         address: &Url,
         resource: &str,
     ) -> Result<(T, bool), Error> {
-        let answer = self.call(Method::GET, address, None, resource, RetryPolicy::Retry).await?;
-        Ok((self.parse(&answer)?, pages::has_next_page(&answer.headers)))
+        let read = |answer: RawResponse| Ok((self.parse(&answer)?, pages::has_next_page(&answer.headers)));
+        self.call(Method::GET, address, None, resource, RetryPolicy::Retry, read).await
     }
 
     pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, resource: &str) -> Result<Listing<T>, Error> {
@@ -83,6 +112,23 @@ impl Client {
         Ok(Listing { items: all, truncated: true })
     }
 
+    fn with_header(&self, name: HeaderName, value: HeaderValue) -> http_client::Client<WithHeader> {
+        self.clone().map_api(|credential| WithHeader { credential, name, value })
+    }
+
+    /// A client whose calls with one key create one object at the local forge. Errors: `Settings` for a malformed key.
+    pub(super) fn with_key(&self, key: &str) -> Result<http_client::Client<WithHeader>, Error> {
+        let malformed = |_| Error::Settings { reason: "the key is no header value".to_owned() };
+        Ok(self.with_header(IDEMPOTENCY_KEY, HeaderValue::from_str(key).map_err(malformed)?))
+    }
+
+    /// Returns another representation than JSON.
+    pub(super) async fn get_text(&self, address: Url, subject: &str, media: &'static str) -> Result<String, Error> {
+        let client = self.with_header(ACCEPT, HeaderValue::from_static(media));
+        let read = |answer: RawResponse| Ok(answer.text());
+        client.call(Method::GET, &address, None, subject, RetryPolicy::Retry, read).await
+    }
+
     /// GraphQL reports errors with status 200; any error fails the call.
     pub(super) async fn graphql<T: DeserializeOwned>(
         &self,
@@ -93,8 +139,10 @@ impl Client {
     ) -> Result<T, Error> {
         let body = to_json(&serde_json::json!({ "query": query, "variables": variables }))?;
         let address = graphql::graphql_url(&self.api_url);
-        let answer = self.call(Method::POST, &address, Some(body), resource, policy).await?;
-        let response: graphql::GraphQlResponse<T> = self.parse(&answer)?;
-        response.into_data(resource, &self.host, &answer)
+        let read = |answer: RawResponse| {
+            let response: graphql::GraphQlResponse<T> = self.parse(&answer)?;
+            response.into_data(resource, &self.host, &answer)
+        };
+        self.call(Method::POST, &address, Some(body), resource, policy, read).await
     }
 }

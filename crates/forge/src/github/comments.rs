@@ -1,7 +1,7 @@
 //! Reads, creates and edits comments on a whole pull request.
 
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
 use super::{GitHub, client::RetryPolicy};
@@ -39,6 +39,13 @@ impl GitHub {
         let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
         let subject = format!("{number} of {full_name}");
         self.client.post(address, &subject, &json!({ "body": body })).await
+    }
+
+    /// Source: `POST /repos/{owner}/{repo}/issues/{issue_number}/comments`.
+    pub async fn create_comment_once(&self, full_name: &str, number: u64, body: &str, key: &str) -> Result<(), Error> {
+        let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
+        let subject = format!("{number} of {full_name}");
+        self.client.with_key(key)?.post::<IgnoredAny>(address, &subject, &json!({ "body": body })).await.map(drop)
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.

@@ -3,11 +3,7 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::{
-    Error,
-    http_client::{RawResponse, retry_after},
-    message::to_sentence_part,
-};
+use crate::{Error, http_client::RawResponse, message::to_sentence_part, rate_limit::retry_after};
 
 /// `/graphql` on github.com, `/api/graphql` on GitHub Enterprise Server.
 pub(super) fn graphql_url(api_url: &Url) -> Url {
@@ -36,10 +32,9 @@ struct GraphQlError {
 impl<T> GraphQlResponse<T> {
     pub(super) fn into_data(self, resource: &str, host: &str, answer: &RawResponse) -> Result<T, Error> {
         let Some(fault) = self.errors.first() else {
-            return self.data.ok_or_else(|| Error::Unexpected {
-                status: 200,
-                message: "the response has no data and no errors".to_owned(),
-            });
+            return self
+                .data
+                .ok_or_else(|| Error::Unreadable { status: 200, reason: "it has no data and no errors".to_owned() });
         };
         let (resource, message) = (resource.to_owned(), answer.redact(&to_sentence_part(&fault.message)));
         Err(match fault.kind.as_deref() {

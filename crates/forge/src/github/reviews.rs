@@ -1,11 +1,14 @@
-//! Reads reviews and their comments on lines.
+//! Creates and reads reviews with their comments on lines.
+
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::{
     GitHub,
     client::RetryPolicy,
     responses::{ReviewCommentResponse, ReviewResponse},
 };
-use crate::{Error, Listing, Review, ReviewComment};
+use crate::{Error, Listing, NewReview, Review, ReviewComment};
 
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
@@ -14,6 +17,16 @@ impl GitHub {
         let subject = format!("the reviews of pull request {number} of {full_name}");
         let answers: Listing<ReviewResponse> = self.client.list(address, &subject).await?;
         Ok(answers.filter_map(ReviewResponse::into_review))
+    }
+
+    /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
+    pub async fn create_review(&self, full_name: &str, number: u64, new: &NewReview) -> Result<(), Error> {
+        let address = self.url(full_name, &["pulls", &number.to_string(), "reviews"])?;
+        let subject = format!("pull request {number} of {full_name}");
+        let NewReview { head, verdict, body, comments, key } = new;
+        let body = json!({ "commit_id": head, "event": verdict, "body": body, "comments": comments });
+        self.client.with_key(key)?.post::<IgnoredAny>(address, &subject, &body).await?;
+        Ok(())
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}`.

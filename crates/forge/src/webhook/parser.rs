@@ -2,34 +2,24 @@
 
 use serde_json::Value;
 
-use super::{bitbucket, event::Event, github, value::ParseError};
+use super::{event::Event, value::ParseError};
+use crate::forge::vendor;
+use pullyard_domain::forge::ForgeKind;
 
 const MAX_NAME_BYTES: usize = 64;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebhookSource {
-    /// `X-GitHub-Event` names the event, `action` in the body names the change.
-    GitHub,
-    /// `X-Event-Key` names both.
-    Bitbucket,
-}
-
-impl WebhookSource {
-    pub(super) fn is_valid_name(self, name: &str) -> bool {
-        let marks: &[u8] = match self {
-            Self::GitHub => b"_-.",
-            Self::Bitbucket => b"_-.:",
-        };
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
-        (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
-    }
+/// Whether it has only letters, digits and these marks.
+pub(crate) fn is_event_name(name: &str, marks: &[u8]) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 /// `body` has the verified bytes. Ignores unknown fields, events and actions, because forges add some.
 /// Errors: `ParseError` for a body without the shape of its claimed event.
-pub fn parse(source: WebhookSource, event_header: &str, body: &[u8]) -> Result<Event, ParseError> {
+pub fn parse(kind: ForgeKind, event_header: &str, body: &[u8]) -> Result<Event, ParseError> {
     let to_error = |fault: &str| ParseError::new("", fault);
-    if !source.is_valid_name(event_header) {
+    let vendor = vendor(kind);
+    if !(vendor.is_event_name)(event_header) {
         return Err(to_error("the header has no event"));
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| {
@@ -42,8 +32,5 @@ pub fn parse(source: WebhookSource, event_header: &str, body: &[u8]) -> Result<E
     if !value.is_object() {
         return Err(to_error("it is not an object"));
     }
-    match source {
-        WebhookSource::GitHub => github::parse_event(event_header, &value),
-        WebhookSource::Bitbucket => bitbucket::parse_event(event_header, &value),
-    }
+    (vendor.parse_event)(event_header, &value)
 }

@@ -28,11 +28,11 @@ const BITBUCKET_SUBJECTS: [&str; 9] =
 const ENVELOPE: [&str; 7] = ["action", "changes", "repository", "sender", "organization", "installation", "enterprise"];
 
 /// Requires exactly these subjects. Other fields are ignored, because forges add some.
-pub(super) fn check_github_subjects(body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
+pub(crate) fn check_github_subjects(body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
     check_subjects(&GITHUB_SUBJECTS, body, event, subjects)
 }
 
-pub(super) fn check_bitbucket_subjects(body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
+pub(crate) fn check_bitbucket_subjects(body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
     check_subjects(&BITBUCKET_SUBJECTS, body, event, subjects)
 }
 
@@ -47,7 +47,7 @@ fn check_subjects(all: &[&str], body: &Value, event: &str, subjects: &[&str]) ->
 }
 
 /// Allows only the listed fields, because repository events have no other distinguishing subject.
-pub(super) fn check_repository_fields(body: &Value) -> Result<(), ParseError> {
+pub(crate) fn check_repository_fields(body: &Value) -> Result<(), ParseError> {
     match field_names(body).find(|name| !ENVELOPE.contains(name)) {
         Some(other) => Err(unexpected_field("repository", other)),
         None => Ok(()),

@@ -7,7 +7,8 @@ mod signatures;
 
 use std::{fs, path::PathBuf};
 
-use super::{Event, WebhookSource::GitHub, parse};
+use super::{Event, parse};
+use pullyard_domain::forge::ForgeKind::GitHub;
 
 const SUPPORTED_EVENTS: [&str; 5] = ["issue_comment", "ping", "pull_request", "pull_request_review", "repository"];
 

@@ -12,11 +12,11 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    pub(super) fn new(pointer: impl Into<String>, fault: impl Into<String>) -> Self {
+    pub(crate) fn new(pointer: impl Into<String>, fault: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), fault: fault.into() }
     }
 
-    pub(super) fn missing(pointer: impl Into<String>) -> Self {
+    pub(crate) fn missing(pointer: impl Into<String>) -> Self {
         Self::new(pointer, "it is missing")
     }
 
@@ -44,12 +44,12 @@ impl ParseError {
     }
 }
 
-pub(super) fn field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<T, ParseError> {
+pub(crate) fn field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<T, ParseError> {
     let value = body.get(name).ok_or_else(|| ParseError::missing(format!("/{name}")))?;
     serde_path_to_error::deserialize(value).map_err(|error| ParseError::from_serde(name, &error))
 }
 
 /// `None` also for `null`.
-pub(super) fn optional_field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<Option<T>, ParseError> {
+pub(crate) fn optional_field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<Option<T>, ParseError> {
     body.get(name).map_or(Ok(None), |_| field(body, name))
 }

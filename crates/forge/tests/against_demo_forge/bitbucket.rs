@@ -5,7 +5,8 @@ use crate::pull_requests::check_concurrent_calls_open_one;
 use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{AccountKind, Role, User};
-use pullyard_forge::{Bitbucket, Error, ErrorKind, PullRequestState, bitbucket_git_login};
+use pullyard_domain::forge::ForgeKind;
+use pullyard_forge::{Bitbucket, Error, ErrorKind, GitLogin, PullRequestState, git_login};
 
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
 
@@ -43,7 +44,7 @@ async fn repository_is_read_and_cloned_with_one_secret() {
     assert_eq!(found.clone_url, world.repository.clone_url);
     assert!(found.id < 1 << 53);
     for token in [TOKEN, &secret] {
-        let (user, password) = bitbucket_git_login(token);
+        let GitLogin { user, password } = git_login(ForgeKind::Bitbucket, token);
         let basic = BASE64_STANDARD.encode(format!("{user}:{password}"));
         let header = format!("http.extraHeader=Authorization: Basic {basic}");
         assert_success(&git_as(world.dir.path(), None, &["-c", &header, "ls-remote", &found.clone_url], b"").await);
@@ -51,6 +52,16 @@ async fn repository_is_read_and_cloned_with_one_secret() {
     for unknown in ["acme/none", "other/app", "acme", "acme/..", "acme/app/pullrequests"] {
         let error = bitbucket(&world, TOKEN).repository(unknown).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Missing, "{unknown}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn branch_is_found_by_its_whole_name() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    let forge = bitbucket(&world, TOKEN);
+    for (branch, exists) in [("main", true), ("feature/a", true), ("feature", false), ("feature/a/b", false)] {
+        assert_eq!(forge.has_branch(REPOSITORY, branch).await, Ok(exists), "{branch}");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::prelude::*;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::LOCATION;
+use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::{Method, Uri};
 use axum::response::Response;
 
@@ -79,6 +79,9 @@ async fn forward(State(urls): State<Arc<(String, String)>>, request: Request) ->
     }
     let status = answer.status().as_u16();
     let response_body = answer.bytes().await.unwrap();
-    record(Source::Demo, &head.method, &head.uri, &body, status, &response_body);
+    // GitHub describes the answers in JSON only, not a diff.
+    if head.headers.get(ACCEPT).is_none_or(|accept| accept != "application/vnd.github.diff") {
+        record(Source::Demo, &head.method, &head.uri, &body, status, &response_body);
+    }
     response.body(Body::from(response_body)).unwrap()
 }

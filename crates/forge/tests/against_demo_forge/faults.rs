@@ -78,8 +78,12 @@ async fn short_rate_limit_is_awaited_and_a_long_one_returned() {
         assert_eq!((retry_after, requests), (Duration::from_secs(expected), 1));
     }
     let secondary = json!({"message": "You have exceeded a secondary rate limit."}).to_string();
-    let (outcome, _) = get_account([(403, &[], secondary)]).await;
-    assert!(matches!(outcome, Err(Error::RateLimited { .. })));
+    let date: &[_] = &[("date", "Fri, 20 Nov 2026 12:00:00 GMT"), ("retry-after", "Fri, 20 Nov 2026 12:02:00 GMT")];
+    for (headers, expected) in [(&[][..], 60), (&[("retry-after", "120")], 120), (date, 120)] {
+        let (outcome, _) = get_account([(403, headers, secondary.clone())]).await;
+        let Err(Error::RateLimited { retry_after, .. }) = outcome else { panic!("{headers:?}: {outcome:?}") };
+        assert_eq!(retry_after, Duration::from_secs(expected));
+    }
     // The year 2100: the header has the time of the reset, not a duration.
     let reset: &[_] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")];
     let (outcome, _) = get_account([(403, reset, "{}".to_owned())]).await;
@@ -96,13 +100,32 @@ async fn missing_permission_quotes_the_forge() {
 }
 
 #[tokio::test]
-async fn write_to_a_renamed_repository_fails() {
-    let moved: ScriptLine = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
-    let scripted = ScriptedExchange::start([moved]).await;
-    let forge = forge_at(&scripted.url, TOKEN);
-    let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
-    assert!(error.to_string().contains("was the repository renamed?"), "{error}");
-    assert_eq!(scripted.requests().len(), 1);
+async fn write_to_a_renamed_repository_is_repeated() {
+    for status in [307, 308] {
+        let moved: ScriptLine = (status, &[("location", "/repositories/1/pulls")], "{}".to_owned());
+        let scripted = ScriptedExchange::start([moved, (201, &[], pull().to_string())]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let opened = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
+        assert_eq!(opened.number, 7);
+        assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls", "POST /repositories/1/pulls"]);
+        assert_eq!(scripted.bodies()[0], scripted.bodies()[1]);
+    }
+}
+
+#[tokio::test]
+async fn write_is_not_repeated_after_301_or_elsewhere() {
+    for (status, target, message) in [
+        (301, "/repositories/1/pulls", "it redirects; was the repository renamed?"),
+        (302, "/repositories/1/pulls", "it redirects; was the repository renamed?"),
+        (307, "http://127.0.0.1:1/repositories/1/pulls", "it redirects to another host"),
+    ] {
+        let headers: &'static [_] = Box::leak(Box::new([("location", target)]));
+        let scripted = ScriptedExchange::start([(status, headers, "{}".to_owned())]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
+        assert_eq!(error, Error::Unexpected { status, message: message.to_owned() });
+        assert_eq!(scripted.requests().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -156,6 +179,30 @@ async fn failed_creation_is_repeated_if_nothing_exists() {
 }
 
 #[tokio::test]
+async fn unseen_head_and_unreadable_creation_are_retried() {
+    let refusal = |errors: serde_json::Value| -> ScriptLine {
+        (422, &[], json!({"message": "Validation Failed", "errors": errors}).to_string())
+    };
+    let invalid = json!([{"resource": "PullRequest", "field": "head", "code": "invalid"}]);
+    for fault in [
+        refusal(invalid.clone()),
+        refusal(json!([{"resource": "PullRequest", "code": "custom", "message": "Head sha can't be blank"}])),
+        (201, &[], String::new()),
+        (201, &[], "<html>".to_owned()),
+    ] {
+        let created: ScriptLine = (201, &[], pull().to_string());
+        let scripted = ScriptedExchange::start([pulls(&[]), fault, pulls(&[]), created]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
+        assert_eq!((found.number, scripted.requests().len()), (7, 4));
+    }
+    let scripted = ScriptedExchange::start((0..3).flat_map(|_| [pulls(&[]), refusal(invalid.clone())])).await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let error = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
+    assert_eq!(error, Error::NotVisibleYet { reason: "head is invalid".to_owned() });
+}
+
+#[tokio::test]
 async fn duplicate_not_yet_listed_is_awaited() {
     let twin = || -> ScriptLine {
         let message = "A pull request already exists for acme:job.";
@@ -169,13 +216,23 @@ async fn duplicate_not_yet_listed_is_awaited() {
     let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 6));
 
-    // The other pull request never appears: after three rounds the refusal is returned.
-    let rounds = (0..3).flat_map(|_| [none(), twin(), none()]);
-    let scripted = ScriptedExchange::start(rounds).await;
+    // The other pull request never appears: after three rounds and a search by the current name, the refusal is returned.
+    let repository = |name: &str| -> ScriptLine {
+        let body = json!({"id": 7, "full_name": name, "default_branch": "main", "clone_url": "http://forge/x.git"});
+        (200, &[], body.to_string())
+    };
+    let rounds = || (0..3).flat_map(|_| [none(), twin(), none()]);
+    let scripted = ScriptedExchange::start(rounds().chain([repository(REPOSITORY), none()])).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let error = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
-    assert_eq!(scripted.requests().len(), 9);
+    assert_eq!(scripted.requests().len(), 11);
+    // The repository was transferred, and the search filters by its owner.
+    let scripted = ScriptedExchange::start(rounds().chain([repository("shop/app"), pulls(&[pull()])])).await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
+    assert_eq!(found.number, 7);
+    assert_eq!(scripted.requests()[10], "GET /repos/shop/app/pulls?state=open&head=shop%3Ajob&per_page=100");
 }
 
 #[tokio::test]
@@ -216,13 +273,34 @@ async fn same_branch_name_in_a_fork_is_ignored() {
 }
 
 #[tokio::test]
-async fn invalid_or_oversized_response_is_an_error() {
-    for body in ["<html>", "[]", r#"{"id": 1.5, "login": "x"}"#, r#"{"id": -1, "login": "x"}"#] {
-        let (outcome, requests) = get_account([(200, &[] as &[_], body.to_owned())]).await;
+async fn unreadable_response_is_retried() {
+    let json = ["", "[]", r#"{"id": 7, "lo"#, r#"{"id": 1.5, "login": "x"}"#, r#"{"id": -1, "login": "x"}"#];
+    for (body, reason) in json.map(|body| (body, "unexpected JSON")).into_iter().chain([("\n<html>", "a web page")]) {
+        let unreadable = || -> ScriptLine { (200, &[], body.to_owned()) };
+        assert_eq!(get_account([unreadable(), user()]).await, (Ok(u64::MAX), 2), "{body:?}");
+        let (outcome, requests) = get_account([unreadable(), unreadable(), unreadable(), user()]).await;
         let error = outcome.unwrap_err();
-        assert!(error.to_string().contains("unexpected JSON"), "{error}");
-        assert_eq!(requests, 1);
+        assert!(matches!(error, Error::Unreadable { status: 200, .. }) && error.is_transient(), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(requests, 3);
     }
+}
+
+#[tokio::test]
+async fn web_page_is_no_decision_of_the_forge() {
+    for status in [401, 403, 404, 409, 410, 422] {
+        let page = || -> ScriptLine { (status, &[], "<!DOCTYPE html>".to_owned()) };
+        assert_eq!(get_account([page(), user()]).await, (Ok(u64::MAX), 2), "{status}");
+        let scripted = ScriptedExchange::start([page()]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
+        assert_eq!(error, Error::Unreadable { status, reason: "it is a web page".to_owned() });
+        assert_eq!(scripted.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn oversized_response_is_an_error() {
     let (outcome, _) = get_account([(200, &[] as &[_], " ".repeat(9 * 1024 * 1024))]).await;
     assert!(outcome.unwrap_err().to_string().contains("too large"));
 }

@@ -10,7 +10,6 @@ mod exchanges;
 mod faults;
 mod fetch_and_push;
 mod model_keys;
-mod pages;
 mod prelude;
 mod pull_requests;
 mod repositories;

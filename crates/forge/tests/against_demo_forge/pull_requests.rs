@@ -16,11 +16,19 @@ async fn call(world: &World, method: reqwest::Method, path: &str, body: Value) -
 }
 
 async fn check_refused(world: &World, new: NewPullRequest, expected: &str) {
+    check_error(world, new, Error::Refused { reason: expected.to_owned() }).await;
+}
+
+async fn check_not_visible(world: &World, new: NewPullRequest, expected: &str) {
+    check_error(world, new, Error::NotVisibleYet { reason: expected.to_owned() }).await;
+}
+
+async fn check_error(world: &World, new: NewPullRequest, expected: Error) {
     for outcome in [
         world.forge().create_pull_request(REPOSITORY, &new).await,
         world.forge().find_or_create_pull_request(REPOSITORY, &new).await,
     ] {
-        assert_eq!(outcome.unwrap_err(), Error::Refused { reason: expected.to_owned() });
+        assert_eq!(outcome.unwrap_err(), expected);
     }
 }
 
@@ -78,12 +86,12 @@ async fn refused_pull_requests_have_readable_reasons() {
     assert_success(&worktree.git(&["push", "-q", "origin", "HEAD:refs/heads/empty"]).await);
 
     check_refused(&world, new_pull_request("empty"), "no commits between main and empty").await;
-    check_refused(&world, new_pull_request("none"), "head is invalid").await;
-    check_refused(&world, new_pull_request("other:feature/a"), "head is invalid").await;
+    check_not_visible(&world, new_pull_request("none"), "head is invalid").await;
+    check_not_visible(&world, new_pull_request("other:feature/a"), "head is invalid").await;
     let onto = |base: &str| NewPullRequest { base: base.to_owned(), ..new_pull_request("feature/a") };
     check_refused(&world, onto("none"), "base is invalid").await;
     let both = NewPullRequest { head: "no".to_owned(), ..onto("none") };
-    check_refused(&world, both, "head is invalid; base is invalid").await;
+    check_not_visible(&world, both, "head is invalid; base is invalid").await;
     let titled = |title: &str| NewPullRequest { title: title.to_owned(), ..new_pull_request("feature/a") };
     check_refused(&world, titled(" "), "title is missing").await;
     let long = "title is too long (maximum is 256 characters)";

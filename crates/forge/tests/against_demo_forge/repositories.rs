@@ -25,6 +25,21 @@ async fn repository_id_exceeds_double_precision() {
 }
 
 #[tokio::test]
+async fn branch_is_found_by_its_whole_name() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    let forge = world.forge();
+    for (branch, exists) in
+        [("main", true), ("feature/a", true), ("feature", false), ("feature/a/b", false), ("a b", false)]
+    {
+        assert_eq!(forge.has_branch(REPOSITORY, branch).await, Ok(exists), "{branch}");
+    }
+    assert_eq!(forge.has_branch("acme/none", "main").await, Ok(false));
+    let denied = world.forge_with("ghs_wrong").has_branch(REPOSITORY, "main").await;
+    assert!(matches!(denied, Err(Error::Denied { .. })), "{denied:?}");
+}
+
+#[tokio::test]
 async fn unknown_repository_is_not_found() {
     let world = World::new().await;
     let forge = world.forge();

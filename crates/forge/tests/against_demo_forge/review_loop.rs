@@ -8,9 +8,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use pullyard_demo_forge::{AccountKind, Role, User};
+use pullyard_domain::forge::ForgeKind;
 use pullyard_forge::{
-    BaseRepository, CommitState, CommitStatus, ErrorKind, Forge, HookScope, HookSettings, Lines, PullRequest,
-    ReviewState, Side,
+    BaseRepository, CommitState, CommitStatus, Error, ErrorKind, Forge, HookScope, HookSettings, Lines, NewLineComment,
+    NewReview, NewState, PullRequest, PullRequestState, ReviewState, Side, Verdict,
     webhook::{self, Event, PullRequestAction, RepositoryChange, ReviewAction, Secret},
 };
 
@@ -85,6 +86,66 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
     assert_eq!(verdicts, [ReviewState::ChangesRequested, ReviewState::Commented]);
 }
 
+#[tokio::test]
+async fn reviewer_comments_on_a_line_and_merges() {
+    let (world, forge, pull) = with_pull_request().await;
+    let (ann, number) = (world.forge_with(ANNS_TOKEN), pull.number);
+    let comment = |line| NewLineComment { path: "change.txt".to_owned(), line, body: "Rename it.".to_owned() };
+    let review = |line, key: &str| NewReview {
+        head: pull.head_sha.clone(),
+        verdict: Verdict::RequestChanges,
+        body: String::new(),
+        comments: vec![comment(line)],
+        key: key.to_owned(),
+    };
+    for _ in 0..2 {
+        ann.create_review(REPOSITORY, number, &review(1, "one")).await.unwrap();
+        ann.create_comment_once(REPOSITORY, number, "Well.", "one").await.unwrap();
+    }
+    let reviews = forge.reviews(REPOSITORY, number).await.unwrap().items;
+    assert_eq!(reviews.iter().map(|review| review.state).collect::<Vec<_>>(), [ReviewState::ChangesRequested]);
+    assert_eq!(forge.issue_comments(REPOSITORY, number).await.unwrap().items.len(), 1);
+    assert_eq!(forge.comments(REPOSITORY, number).await.unwrap().items.len(), 1);
+    assert_eq!(
+        forge.comments(REPOSITORY, number).await.unwrap().items[0].lines,
+        Lines::Current { start: None, end: 1 }
+    );
+
+    let diff = forge.diff(REPOSITORY, number).await.unwrap();
+    let worktree = world.clone("apply").await;
+    std::fs::write(world.dir.path().join("change.diff"), diff).unwrap();
+    assert_success(&worktree.git(&["apply", "--check", "../change.diff"]).await);
+
+    let refusal = |result: Result<(), Error>| match result.unwrap_err() {
+        Error::Refused { reason } => reason,
+        error => panic!("{error:?}"),
+    };
+    assert_eq!(refusal(ann.create_review(REPOSITORY, number, &review(99, "two")).await), "line could not be resolved");
+    ann.set_state(REPOSITORY, number, NewState::Closed).await.unwrap();
+    let reason = refusal(ann.merge(REPOSITORY, number, &pull.head_sha).await);
+    assert_eq!(reason, format!("Pull request #{number} is closed: reopen it, then merge."));
+    ann.set_state(REPOSITORY, number, NewState::Open).await.unwrap();
+    let reason = refusal(ann.merge(REPOSITORY, number, &"0".repeat(40)).await);
+    assert_eq!(reason, "A branch has new commits: look at the changes again, then merge.");
+    ann.merge(REPOSITORY, number, &pull.head_sha).await.unwrap();
+    assert_eq!(forge.pull_request(REPOSITORY, number).await.unwrap().state, PullRequestState::Merged);
+    let details = forge.pull_request_details(REPOSITORY, number).await.unwrap();
+    assert_eq!((details.text.as_str(), details.commits), ("What and why.", 1));
+    assert_eq!(details.author.unwrap().login, "pullyard-bot");
+    assert_eq!((details.merged_by.unwrap().login.as_str(), details.merge_commit.unwrap().len()), ("ann", 40));
+    let reason = refusal(ann.set_state(REPOSITORY, number, NewState::Open).await);
+    assert_eq!(reason, "state cannot be changed. The pull request has been merged");
+}
+
+#[tokio::test]
+async fn diff_that_is_too_large_is_refused() {
+    let (world, forge, pull) = with_pull_request().await;
+    let text = "line of a large file\n".repeat(250_000);
+    world.demo.commit(REPOSITORY, BRANCH, "ann", &[("large.txt", &text, false)]).await.unwrap();
+    let error = forge.diff(REPOSITORY, pull.number).await.unwrap_err();
+    assert_eq!(error, Error::Refused { reason: "The change is too large to show.".to_owned() });
+}
+
 /// `.ci/octokit` compares the answers with GitHub's descriptions.
 #[tokio::test]
 async fn demo_forge_answers_the_calls_around_a_review() {
@@ -144,7 +205,7 @@ impl Receiver {
         let came = self.deliveries.lock().unwrap();
         let read = came.iter().map(|(event, _, signature, body)| {
             webhook::verify(&secret, body, Some(signature)).unwrap();
-            webhook::parse(webhook::WebhookSource::GitHub, event, body).unwrap()
+            webhook::parse(ForgeKind::GitHub, event, body).unwrap()
         });
         read.collect()
     }
@@ -228,4 +289,34 @@ async fn renamed_repository_is_read_by_its_old_name() {
     assert_eq!(listed[0].base_repository, Some(named));
     // `clone` uses the old address.
     assert_success(&world.clone("old-name").await.git(&["fetch", "-q", "origin"]).await);
+}
+
+#[tokio::test]
+async fn renamed_repository_is_written_by_its_old_name() {
+    let (world, forge, pull) = with_pull_request().await;
+    world.push_branch("job-2").await;
+    world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
+    let opened = forge.create_pull_request(REPOSITORY, &new_pull_request("job-2")).await.unwrap();
+    assert_eq!(opened.url, format!("{}/acme/shop/pull/{}", world.demo.url(), opened.number));
+    forge.edit_pull_request_text(REPOSITORY, pull.number, "New.").await.unwrap();
+    assert_eq!(forge.pull_request_text(REPOSITORY, pull.number).await.unwrap(), "New.");
+    let created = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
+    forge.edit_comment(REPOSITORY, pull.number, created.id, "Done.").await.unwrap();
+    assert_eq!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().items[0].body, "Done.");
+    let (context, description) = ("pullyard".to_owned(), "Revised as asked.".to_owned());
+    let status = CommitStatus { state: CommitState::Success, context, description, target_url: None, branch: None };
+    forge.set_status(REPOSITORY, &pull.head_sha, &status).await.unwrap();
+    forge.request_reviewers(REPOSITORY, pull.number, &["ann"]).await.unwrap();
+    let scope = HookScope::Repository(REPOSITORY.to_owned());
+    let settings = HookSettings {
+        url: "http://127.0.0.1:1/hook".to_owned(),
+        secret: Secret::new("s3cret"),
+        events: vec!["pull_request".to_owned()],
+        active: true,
+    };
+    let hook = forge.create_hook(&scope, &settings).await.unwrap();
+    forge.edit_hook(&scope, hook.id, &HookSettings { active: false, ..settings }).await.unwrap();
+    assert!(!forge.hooks(&scope).await.unwrap().items[0].active);
+    forge.delete_hook(&scope, hook.id).await.unwrap();
+    assert_eq!(forge.hooks(&scope).await.unwrap().items, []);
 }

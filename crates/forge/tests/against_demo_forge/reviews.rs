@@ -183,7 +183,7 @@ async fn graphql_errors_with_status_200_are_errors() {
     let empty = ok(json!({"data": {"addPullRequestReviewThreadReply": {"comment": null}}}));
     let (forge, _) = script_forge([empty, ok(json!({})), ok(json!({"data": {"repository": null}}))]).await;
     assert_eq!(forge.reply("t", "b").await.unwrap_err().kind(), ErrorKind::Refused);
-    assert_eq!(forge.reply("t", "b").await.unwrap_err().kind(), ErrorKind::Unknown);
+    assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::Unreadable { .. }));
     assert_eq!(forge.threads(REPOSITORY, 7).await.unwrap_err().kind(), ErrorKind::Missing);
 }
 
@@ -243,10 +243,18 @@ async fn permission_request_is_not_retried() {
         assert_eq!(forge.permission(REPOSITORY, 7, &actor("ann")).await.unwrap_err().kind(), expected);
         assert_eq!(scripted.requests().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn missing_account_has_no_permission() {
+    let missing = json!({"message": "ghost is not a user", "status": "404"}).to_string();
+    let (forge, _) = script_forge([(404, &[], missing)]).await;
+    let access = forge.permission(REPOSITORY, 7, &actor("ghost")).await.unwrap();
+    assert_eq!((access.permission, access.account), (Permission::None, None));
     let (forge, scripted) = script_forge([]).await;
     for odd in ["", "..", "a/b", "ann?x"] {
-        let error = forge.permission(REPOSITORY, 7, &actor(odd)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Missing, "{odd}");
+        let access = forge.permission(REPOSITORY, 7, &actor(odd)).await.unwrap();
+        assert_eq!(access.permission, Permission::None, "{odd}");
     }
     assert!(scripted.requests().is_empty());
 }

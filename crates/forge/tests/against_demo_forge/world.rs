@@ -74,7 +74,8 @@ impl World {
 pub(crate) async fn start(dir: &Path) -> DemoForge {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let user = User { login: "pullyard-bot".to_owned(), id: USER_ID, token: TOKEN.to_owned() };
-    let options = Options { dir: dir.to_owned(), listener, users: vec![user], extension: FakeForge::extension() };
+    let options =
+        Options { dir: dir.to_owned(), listener, users: vec![user], pages: None, extension: FakeForge::extension() };
     DemoForge::start(options).await.unwrap()
 }
 

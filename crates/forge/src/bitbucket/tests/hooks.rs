@@ -173,7 +173,7 @@ async fn app_hooks_and_deliveries_are_unsupported() {
     for error in errors {
         assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Refused, false));
-        assert!(error.to_string().starts_with("do this on Bitbucket: "), "{error}");
+        assert!(error.to_string().starts_with("do this at the forge: "), "{error}");
     }
     for odd in ["../x", "", "a b"] {
         let scope = HookScope::Organisation(odd.to_owned());

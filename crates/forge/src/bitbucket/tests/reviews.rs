@@ -468,15 +468,15 @@ async fn reviewer_may_write_when_the_list_is_refused() {
 }
 
 #[tokio::test]
-async fn permission_of_an_uninvolved_account_is_missing() {
+async fn uninvolved_account_has_no_permission() {
     let mut people = pull_with_participants(json!([participant(BEN, Value::Null)]));
     people["author"] = deleted_account();
     let played = scripted_client([ok(people)]);
-    let absent = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap_err();
-    assert_eq!((absent.kind(), played.requests().len()), (ErrorKind::Missing, 1));
+    let access = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap();
+    assert_eq!((access.permission, access.account, played.requests().len()), (Permission::None, None, 1));
     let absent =
         scripted_client([error_response(404, "no")]).forge.permission(REPOSITORY, 7, &ann()).await.unwrap_err();
-    assert_eq!(absent.kind(), ErrorKind::Missing);
+    assert_eq!(absent.kind(), ErrorKind::Missing, "the pull request is missing");
 }
 
 #[tokio::test]

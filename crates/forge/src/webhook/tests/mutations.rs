@@ -4,11 +4,8 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::{Sample, bitbucket_samples, github_sample, github_samples};
-use crate::webhook::{
-    Secret,
-    WebhookSource::{self, Bitbucket, GitHub},
-    parse, verify,
-};
+use crate::webhook::{Secret, parse, verify};
+use pullyard_domain::forge::ForgeKind::{self, Bitbucket, GitHub};
 
 fn collect_pointers(value: &Value, at: String, found: &mut Vec<String>) {
     match value {
@@ -23,7 +20,7 @@ fn collect_pointers(value: &Value, at: String, found: &mut Vec<String>) {
     found.push(at);
 }
 
-fn all_samples() -> Vec<(WebhookSource, Sample)> {
+fn all_samples() -> Vec<(ForgeKind, Sample)> {
     let github = github_samples().into_iter().map(|sample| (GitHub, sample));
     github.chain(bitbucket_samples().into_iter().map(|sample| (Bitbucket, sample))).collect()
 }

@@ -3,11 +3,9 @@
 use super::{SUPPORTED_EVENTS, all_github_samples, github_sample, parse_sample};
 use crate::{
     Actor, PullRequestState, ReviewState, Time,
-    webhook::{
-        CommentAction, Event, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent, WebhookSource::GitHub,
-        parse,
-    },
+    webhook::{CommentAction, Event, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent, parse},
 };
+use pullyard_domain::forge::ForgeKind::GitHub;
 
 const ANN: u64 = 9_007_199_254_740_995;
 

@@ -3,19 +3,16 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::{
+use super::{PullRequestResponse, ReviewResponse};
+use crate::webhook::{
     event::{
         CommentAction, CommentEvent, Event, EventRepository, PullRequestAction, PullRequestEvent, RepositoryChange,
         RepositoryEvent, ReviewAction, ReviewEvent,
     },
-    parser::WebhookSource,
-    shape,
+    parser, shape,
     value::{ParseError, field, optional_field},
 };
-use crate::{
-    PullRequest, PullRequestState,
-    github::{PullRequestResponse, ReviewResponse},
-};
+use crate::{PullRequest, PullRequestState};
 
 pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError> {
     let action: Option<String> = optional_field(body, "action")?;
@@ -33,12 +30,12 @@ pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError
     };
     Ok(outcome.unwrap_or_else(|| Event::Ignored {
         event: event.to_owned(),
-        action: action.filter(|action| is_valid_action(action)),
+        action: action.filter(|action| is_event_name(action)),
     }))
 }
 
-fn is_valid_action(name: &str) -> bool {
-    WebhookSource::GitHub.is_valid_name(name)
+pub(super) fn is_event_name(name: &str) -> bool {
+    parser::is_event_name(name, b"_-.")
 }
 
 fn parse_review_event(action: &str, body: &Value) -> Result<Option<Event>, ParseError> {
@@ -75,7 +72,7 @@ fn parse_pull_request_event(action: &str, body: &Value) -> Result<Event, ParseEr
         ("reopened", _) => PullRequestAction::Reopened,
         ("synchronize", _) => PullRequestAction::Synchronize,
         ("labeled", Some(Label { name })) => PullRequestAction::Labeled { label: name },
-        (name, _) if is_valid_action(name) => PullRequestAction::Other(name.to_owned()),
+        (name, _) if is_event_name(name) => PullRequestAction::Other(name.to_owned()),
         _ => return Err(ParseError::new("/action", "it is not an action")),
     };
     Ok(Event::PullRequest(Box::new(PullRequestEvent {

@@ -3,18 +3,20 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
+use super::{AccountResponse, CommentResponse, ParticipantsResponse, PullRequestResponse, review_id, uuid_to_id};
+use crate::webhook::{
     event::{
         CommentAction, CommentEvent, Event, EventRepository, PullRequestAction, PullRequestEvent, RepositoryChange,
         RepositoryEvent, ReviewAction, ReviewEvent,
     },
-    shape,
+    parser, shape,
     value::{ParseError, field, optional_field},
 };
-use crate::{
-    PullRequest, PullRequestState, Review, ReviewState, Time,
-    bitbucket::{AccountResponse, CommentResponse, ParticipantsResponse, PullRequestResponse, review_id, uuid_to_id},
-};
+use crate::{PullRequest, PullRequestState, Review, ReviewState, Time};
+
+pub(super) fn is_event_name(name: &str) -> bool {
+    parser::is_event_name(name, b"_-.:")
+}
 
 pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError> {
     let outcome = match event {
