@@ -4,9 +4,13 @@
 //! also have rights to files and batches. Source of the paths and headers: recorded requests of Claude Code 2.1.197 and
 //! Codex 0.169.0.
 
-mod outbound;
+mod content;
+mod count;
+mod meter;
+mod request;
 mod usage;
 
+pub use meter::{Demand, Grant, Meter, RequestEnd};
 pub use usage::Usage;
 
 use crate::listen;
@@ -19,16 +23,18 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use count::RequestCount;
 use http_body_util::{BodyExt, Limited};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use pullyard_loopback::require_own_host;
+use request::ModelRequest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use usage::UsageReader;
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 
 /// The providers' limit. A request with all images of a session is smaller.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
@@ -95,14 +101,6 @@ pub struct Provider {
     pub key: Key,
 }
 
-/// Applies the limits of the attempt. The runner implements it.
-pub trait Meter: Send + Sync {
-    /// Called before each request. Errors: a sentence for the agent; the request is refused.
-    fn check(&self) -> Result<(), String>;
-    /// Called when a request's total usage changes; `is_complete` at its end. Returns whether the answer may continue.
-    fn record(&self, request: u64, usage: &Usage, is_complete: bool) -> bool;
-}
-
 pub struct ModelProxy {
     /// `base_url` has no trailing slash.
     provider: Provider,
@@ -111,6 +109,9 @@ pub struct ModelProxy {
     pages: Arc<Semaphore>,
     head_timeout: Duration,
     next_request: AtomicU64,
+    /// Held by the request that waits for a reservation; the others wait for the lock in their order.
+    queue: Mutex<()>,
+    reservation_ended: Arc<Notify>,
 }
 
 impl ModelProxy {
@@ -126,14 +127,24 @@ impl ModelProxy {
         let base_url = provider.base_url.trim_end_matches('/').to_owned();
         let provider = Provider { base_url, ..provider };
         let pages = Arc::new(Semaphore::new(MAX_MEMORY_BYTES / PAGE_BYTES));
-        Ok(Self { provider, meter, client, pages, head_timeout: HEAD_TIMEOUT, next_request: AtomicU64::new(0) })
+        Ok(Self {
+            provider,
+            meter,
+            client,
+            pages,
+            head_timeout: HEAD_TIMEOUT,
+            next_request: AtomicU64::new(0),
+            queue: Mutex::default(),
+            reservation_ended: Arc::default(),
+        })
     }
 
     /// Serves connections until the future is dropped, which closes them.
     pub async fn serve(self, listener: TcpListener) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
-        let router = TowerToHyperService::new(Router::new().fallback(forward).with_state(Arc::new(self)));
+        let router = Router::new().fallback(forward).with_state(Arc::new(self));
+        let router = TowerToHyperService::new(require_own_host(router, &[]));
         let handle = move |stream| {
             let connection = http.serve_connection(TokioIo::new(stream), router.clone());
             async move {
@@ -141,6 +152,23 @@ impl ModelProxy {
             }
         };
         listen::serve(listener, MAX_CONNECTIONS, handle).await;
+    }
+
+    /// Starts counting a request when the limits allow it. Returns its greatest output.
+    /// Errors: a sentence for the agent.
+    async fn reserve(&self, demand: &Demand) -> Result<(RequestCount, u64), String> {
+        let number = self.next_request.fetch_add(1, Ordering::Relaxed);
+        let _place = self.queue.lock().await;
+        loop {
+            match self.meter.reserve(number, demand) {
+                Grant::Start { max_output } => {
+                    let (meter, ended) = (Arc::clone(&self.meter), Arc::clone(&self.reservation_ended));
+                    return Ok((RequestCount::new(number, demand.likely_input, meter, ended), max_output));
+                }
+                Grant::Wait => self.reservation_ended.notified().await,
+                Grant::Refuse(sentence) => return Err(sentence),
+            }
+        }
     }
 
     fn provider_headers(&self, from_agent: &HeaderMap) -> Option<HeaderMap> {
@@ -200,39 +228,56 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     };
     // Check the limit after the body: an agent whose request is not read completely may miss the answer.
     let body = body.to_bytes();
-    if let Err(sentence) = proxy.meter.check() {
-        // Neither agent repeats a request after a 400.
-        return refuse_with_code(StatusCode::BAD_REQUEST, "insufficient_quota", &sentence);
-    }
-    if parts.method == Method::POST && !outbound::is_self_contained(&body) {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "Pullyard forwards no request that makes the model's provider call out.",
-        );
-    }
     let Some(headers) = proxy.provider_headers(&parts.headers) else {
         return refuse(StatusCode::BAD_REQUEST, "The model's key has characters that no header can hold.");
     };
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let path = match proxy.provider.api {
+    let provider_path = match proxy.provider.api {
         Api::Anthropic => path,
         Api::OpenAi => path.strip_prefix("/v1").unwrap_or(path),
     };
-    let url = format!("{}{path}{query}", proxy.provider.base_url);
-    let mut count = RequestCount {
-        number: proxy.next_request.fetch_add(1, Ordering::Relaxed),
-        meter: Arc::clone(&proxy.meter),
-        reader: UsageReader::default(),
-        request_bytes: body.len(),
-        is_billed: billing == Billing::ByTokens,
+    let url = format!("{}{provider_path}{query}", proxy.provider.base_url);
+    let provider_request = proxy.client.request(parts.method.clone(), url).headers(headers);
+    if parts.method != Method::POST {
+        return send(provider_request.body(body), None, memory).await;
+    }
+    let mut request = match ModelRequest::parse(proxy.provider.api, &body) {
+        Ok(request) => request,
+        Err(sentence) => return refuse(StatusCode::BAD_REQUEST, &sentence),
     };
-    match proxy.client.request(parts.method, url).headers(headers).body(body).send().await {
+    let mut count = None;
+    if billing == Billing::ByTokens {
+        let demand = request.demand(&body);
+        match proxy.reserve(&demand).await {
+            Ok((granted, max_output)) => {
+                count = Some(granted);
+                if max_output < demand.max_output {
+                    request.lower_output(&proxy.provider.key, path, max_output);
+                }
+            }
+            // Neither agent repeats a request after a 400.
+            Err(sentence) => return refuse_with_code(StatusCode::BAD_REQUEST, "insufficient_quota", &sentence),
+        }
+    }
+    send(provider_request.body(request.body()), count, memory).await
+}
+
+async fn send(
+    request: reqwest::RequestBuilder,
+    mut count: Option<RequestCount>,
+    memory: OwnedSemaphorePermit,
+) -> Response {
+    match request.send().await {
         Ok(answer) => {
-            count.is_billed &= answer.status().is_success();
+            if let Some(count) = count.as_mut().filter(|_| !answer.status().is_success()) {
+                count.note_error_answer();
+            }
             forward_answer(answer, count, memory)
         }
         Err(error) => {
-            count.is_billed = false;
+            if let Some(count) = &mut count {
+                count.note_unanswered(&error);
+            }
             // The error may name the gateway; no error contains the key.
             tracing::warn!(error = %error.without_url(), "the model's provider cannot be reached");
             refuse(StatusCode::BAD_GATEWAY, "The runner cannot reach the model's provider.")
@@ -240,47 +285,23 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     }
 }
 
-fn forward_answer(answer: reqwest::Response, count: RequestCount, memory: OwnedSemaphorePermit) -> Response {
+fn forward_answer(answer: reqwest::Response, count: Option<RequestCount>, memory: OwnedSemaphorePermit) -> Response {
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
     }
     let parts = futures::stream::try_unfold((answer, count, memory), |(mut answer, mut count, memory)| async move {
-        let part = answer.chunk().await.map_err(|error| std::io::Error::other(error.without_url()))?;
-        let Some(part) = part else { return Ok(None) };
-        count.read(&part)?;
-        Ok::<_, std::io::Error>(Some((part, (answer, count, memory))))
+        let part = answer.chunk().await;
+        if let Some(count) = &mut count {
+            match &part {
+                Ok(Some(part)) => count.read(part)?,
+                Ok(None) | Err(_) => count.note_end(),
+            }
+        }
+        let part = part.map_err(|error| std::io::Error::other(error.without_url()))?;
+        Ok::<_, std::io::Error>(part.map(|part| (part, (answer, count, memory))))
     });
     (status, headers, Body::from_stream(parts)).into_response()
-}
-
-/// Counts one request until it is dropped, even if the agent disconnects before the provider reports the usage.
-struct RequestCount {
-    number: u64,
-    meter: Arc<dyn Meter>,
-    reader: UsageReader,
-    request_bytes: usize,
-    is_billed: bool,
-}
-
-impl RequestCount {
-    /// Errors: the answer exceeds the limit.
-    fn read(&mut self, part: &[u8]) -> std::io::Result<()> {
-        match self.reader.read(part).filter(|_| self.is_billed) {
-            Some(usage) if !self.meter.record(self.number, &usage, self.reader.has_ended()) => {
-                Err(std::io::Error::other("the limit is used up"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for RequestCount {
-    fn drop(&mut self) {
-        if self.is_billed && !self.reader.has_ended() {
-            self.meter.record(self.number, &self.reader.estimate(self.request_bytes), true);
-        }
-    }
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response {

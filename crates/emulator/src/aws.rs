@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::Error;
+use crate::access::{Access, Credentials};
 use crate::dynamodb::DynamoDb;
 use crate::ecs::{self, Ecs};
 use crate::s3::{Buckets, S3};
@@ -11,7 +12,7 @@ use crate::sqs::{self, Sqs};
 
 pub const REGION: &str = "us-east-1";
 pub const ACCOUNT: &str = "000000000000";
-/// The access key id for clients; only S3 checks signatures.
+/// The credentials of clients of an open AWS, whose S3 checks signatures nevertheless.
 pub const ACCESS_KEY_ID: &str = "local";
 pub const SECRET_ACCESS_KEY: &str = "local";
 
@@ -20,6 +21,7 @@ pub struct Options {
     /// Without it, only tasks and objects are files, in the folder of the tasks.
     pub data: Option<PathBuf>,
     pub tasks: ecs::Options,
+    pub access: Access,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,7 @@ pub struct Endpoints {
 #[derive(Debug)]
 pub struct Aws {
     endpoints: Endpoints,
+    credentials: Credentials,
     dynamodb: DynamoDb,
     sqs: sqs::SqsServer,
     secretsmanager: SecretsManager,
@@ -51,13 +54,15 @@ impl Aws {
     /// Like `start`, on `first_port` and the next four, or free ones if taken: DynamoDB, SQS, Secrets Manager, ECS, S3.
     pub async fn start_on(options: Options, first_port: Option<u16>) -> Result<Self, Error> {
         let port = |offset: u16| first_port.and_then(|first| first.checked_add(offset));
-        let data = options.data.as_deref();
-        let dynamodb = DynamoDb::start(data, port(0)).await?;
-        let sqs = sqs::SqsServer::start(port(1)).await?;
-        let secretsmanager = SecretsManager::start(data, port(2)).await?;
-        let objects = data.unwrap_or(&options.tasks.data_dir).join("s3");
-        let s3 = S3::start(objects, data.is_some(), port(4)).await?;
-        let ecs = Ecs::start(options.tasks, port(3)).await?;
+        let Options { data, tasks, access } = options;
+        let data = data.as_deref();
+        let dynamodb = DynamoDb::start(data, &access, port(0)).await?;
+        let sqs = sqs::SqsServer::start(&access, port(1)).await?;
+        let secretsmanager = SecretsManager::start(data, &access, port(2)).await?;
+        let objects = data.unwrap_or(&tasks.data_dir).join("s3");
+        let credentials = access.credentials();
+        let s3 = S3::start(objects, data.is_some(), &credentials, port(4)).await?;
+        let ecs = Ecs::start(tasks, &access, port(3)).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),
             sqs: sqs.url.clone(),
@@ -65,12 +70,18 @@ impl Aws {
             ecs: ecs.url.clone(),
             s3: s3.url.clone(),
         };
-        Ok(Self { endpoints, dynamodb, sqs, secretsmanager, ecs, s3 })
+        Ok(Self { endpoints, credentials, dynamodb, sqs, secretsmanager, ecs, s3 })
     }
 
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// For clients of these services.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     #[must_use]

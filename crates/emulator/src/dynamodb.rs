@@ -11,15 +11,13 @@ use axum::response::Response;
 use axum::routing::post;
 use dynoxide::Database;
 
+use crate::access::{Access, MAX_REQUEST_BYTES};
 use crate::server::{self, Server, json_response, operation};
 use crate::{Error, memory};
 
 const DATABASE_FILE: &str = "dynamodb.sqlite";
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
-
-/// DynamoDB's size limit of a request. Units: bytes.
-const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
 pub(crate) struct DynamoDb {
@@ -29,7 +27,7 @@ pub(crate) struct DynamoDb {
 }
 
 impl DynamoDb {
-    pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
+    pub(crate) async fn start(data: Option<&Path>, access: &Access, port: Option<u16>) -> Result<Self, Error> {
         let database = open(data)?;
         let (listener, address) = server::bind("DynamoDB", port).await?;
         let router = Router::new()
@@ -38,7 +36,7 @@ impl DynamoDb {
             .with_state(database.clone());
         Ok(Self {
             url: format!("http://{address}"),
-            server: Server::serve_router(listener, router),
+            server: Server::serve_router(listener, access.protect(router)),
             _sweeper: Server::repeat(SWEEP_INTERVAL, move || sweep_expired(&database)),
         })
     }

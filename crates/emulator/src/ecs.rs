@@ -30,6 +30,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use run::RunTaskOutcome;
 
 use crate::Error;
+use crate::access::Access;
 use crate::server::{self, Server};
 use tasks::TaskRegistry;
 
@@ -43,6 +44,8 @@ pub struct Options {
     /// Time between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
     pub retention: Duration,
+    /// Tasks at once; RunTask refuses further ones for want of memory.
+    pub max_tasks: Option<usize>,
 }
 
 impl Options {
@@ -54,6 +57,7 @@ impl Options {
             transition_delay: Duration::from_millis(20),
             stop_timeout: Duration::from_secs(3),
             retention: Duration::from_secs(24 * 3_600),
+            max_tasks: None,
         }
     }
 }
@@ -62,7 +66,7 @@ impl Options {
 pub struct TaskDefinition {
     pub family: String,
     pub container: String,
-    /// The program and its arguments; a container override's `command` replaces all of them.
+    /// The program and its arguments. A container override's `command` is ignored: callers start no other program.
     pub command: Vec<String>,
     pub environment: Vec<(String, String)>,
 }
@@ -76,7 +80,7 @@ pub struct Ecs {
 
 impl Ecs {
     /// Errors: the task folder cannot be created or read, or no port can be bound.
-    pub(crate) async fn start(options: Options, port: Option<u16>) -> Result<Self, Error> {
+    pub(crate) async fn start(options: Options, access: &Access, port: Option<u16>) -> Result<Self, Error> {
         let folder = options.data_dir.join("tasks");
         let unusable = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
@@ -89,7 +93,7 @@ impl Ecs {
             .route("/", post(protocol::handle))
             .route("/v4/{task}/task", get(describe::get_metadata))
             .with_state(Arc::clone(&tasks));
-        Ok(Self { url, tasks, server: Server::serve_router(listener, router) })
+        Ok(Self { url, tasks, server: Server::serve_router(listener, access.protect(router)) })
     }
 
     /// Subscribes to future state changes, as complete EventBridge envelopes.
@@ -117,11 +121,7 @@ impl Ecs {
     }
 
     pub async fn count_running(&self) -> usize {
-        let mut running = 0;
-        for task in self.tasks.list() {
-            running += usize::from(task.record.lock().await.task.last_status != record::Status::Stopped);
-        }
-        running
+        self.tasks.count_running().await
     }
 
     /// Stops every task like StopTask, waits for their ends, then closes the port.

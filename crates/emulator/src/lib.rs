@@ -6,6 +6,7 @@ pub mod lambda;
 pub mod s3;
 pub mod sqs;
 
+mod access;
 mod aws;
 mod dynamodb;
 mod error;
@@ -14,6 +15,7 @@ mod secretsmanager;
 mod server;
 mod timestamp;
 
+pub use access::{Access, Credentials};
 pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
 pub use error::Error;
 pub use memory::MemoryDynamoDb;

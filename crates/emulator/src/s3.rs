@@ -20,8 +20,9 @@ use percent_encoding::percent_decode_str;
 use rustack_auth::{AuthError, StaticCredentialProvider, verify_presigned};
 use sha2::{Digest, Sha256};
 
+use crate::access::{Credentials, require_local_host};
 use crate::server::{self, Server, broken_response};
-use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, timestamp};
+use crate::{Error, timestamp};
 use storage::ObjectStore;
 
 /// Size limit of an object, far below S3's. Units: bytes.
@@ -105,19 +106,24 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl S3 {
     /// With `is_synced`, objects survive a crash of the machine.
-    pub(crate) async fn start(folder: PathBuf, is_synced: bool, port: Option<u16>) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        folder: PathBuf,
+        is_synced: bool,
+        credentials: &Credentials,
+        port: Option<u16>,
+    ) -> Result<Self, Error> {
         let (listener, address) = server::bind("S3", port).await?;
         let buckets = Buckets(Arc::new(Inner {
             storage: ObjectStore::new(folder, is_synced),
             buckets: Mutex::default(),
             faults: Mutex::default(),
-            credentials: StaticCredentialProvider::new([(ACCESS_KEY_ID.to_owned(), SECRET_ACCESS_KEY.to_owned())]),
+            credentials: credentials.keys(),
         }));
         let router = Router::new().fallback(handle).with_state(buckets.clone());
         let sweeper_buckets = buckets.clone();
         Ok(Self {
             url: format!("http://{address}"),
-            server: Server::serve_router(listener, router),
+            server: Server::serve_router(listener, require_local_host(router)),
             _sweeper: Server::repeat(SWEEP_INTERVAL, move || sweeper_buckets.delete_expired()),
             buckets,
         })
@@ -140,7 +146,7 @@ impl IntoResponse for S3Error {
 impl From<std::io::Error> for S3Error {
     fn from(error: std::io::Error) -> Self {
         tracing::error!(%error, "embedded S3 cannot use its folder: {error}");
-        Self(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "We encountered an internal error.".into())
+        Self(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", format!("We encountered an internal error: {error}."))
     }
 }
 

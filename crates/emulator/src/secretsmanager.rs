@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::access::Access;
 use crate::server::{self, Server, json_response, operation};
 use crate::timestamp::{Timestamp, random_uuid};
 
@@ -31,7 +32,7 @@ pub(crate) struct SecretsManager {
 
 impl SecretsManager {
     /// Serves the secrets stored in `folder`; without a folder, secrets are lost at exit.
-    pub(crate) async fn start(folder: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
+    pub(crate) async fn start(folder: Option<&Path>, access: &Access, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("Secrets Manager", port).await?;
         let file = folder.map(SecretFile::new);
         let secrets = match &file {
@@ -40,7 +41,7 @@ impl SecretsManager {
         };
         let service = Arc::new(Service { secrets: Mutex::new(secrets), file });
         let router = Router::new().route("/", post(handle)).with_state(service);
-        Ok(Self { url: format!("http://{address}"), server: Server::serve_router(listener, router) })
+        Ok(Self { url: format!("http://{address}"), server: Server::serve_router(listener, access.protect(router)) })
     }
 }
 
@@ -72,6 +73,7 @@ struct Request {
     secret_string: String,
     client_request_token: Option<String>,
     version_stage: Option<String>,
+    force_delete_without_recovery: bool,
     filters: Vec<Filter>,
     max_results: Option<usize>,
     next_token: Option<String>,
@@ -190,8 +192,8 @@ fn put_value(secrets: &mut Secrets, request: Request) -> Result<Value, Refusal> 
 
 fn delete(secrets: &mut Secrets, request: &Request) -> Result<Value, Refusal> {
     match secrets.remove(&request.secret_id) {
-        Some(_) => Ok(json!({ "Name": request.secret_id })),
-        None => missing(),
+        None if !request.force_delete_without_recovery => missing(),
+        _ => Ok(json!({ "Name": request.secret_id })),
     }
 }
 

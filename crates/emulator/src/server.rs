@@ -3,20 +3,30 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Router};
 use http_body_util::{Full, Limited};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, timestamp};
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the head of a request, and for an idle connection. Longer than the period of any client of ours.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Binds the preferred loopback port, or a free one if it is in use.
 pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Result<(TcpListener, SocketAddr), Error> {
@@ -33,8 +43,7 @@ pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Resul
     binding.await.map_err(|source| Error::Bind { service, source })
 }
 
-/// The operation in `X-Amz-Target`, empty without this header. A web page cannot send the header to another origin: the
-/// browser sends a preflight request first, and no service allows it.
+/// The operation in `X-Amz-Target`, empty without this header.
 pub(crate) fn operation(headers: &HeaderMap) -> &str {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     target.rsplit('.').next().unwrap_or_default()
@@ -66,6 +75,41 @@ impl Server {
             if let Err(error) = result {
                 tracing::error!(%error, "embedded AWS server stopped unexpectedly");
             }
+        })
+    }
+
+    /// Like `serve_router`, with limits for clients that are not ours: connections at once, and the time of a head.
+    pub(crate) fn serve_limited(listener: TcpListener, router: Router, max_connections: usize) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        let slots = Arc::new(Semaphore::new(max_connections));
+        Self::spawn(|stop| async move {
+            let connections = GracefulShutdown::new();
+            loop {
+                let accepted = async { (Arc::clone(&slots).acquire_owned().await, listener.accept().await) };
+                let (slot, accepted) = tokio::select! {
+                    () = stop.cancelled() => break,
+                    accepted = accepted => accepted,
+                };
+                match accepted {
+                    Ok((stream, client)) => {
+                        let router = router.clone().layer(Extension(ConnectInfo(client)));
+                        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+                        let connection = connections.watch(connection);
+                        tokio::spawn(async move {
+                            // An error ends only this connection.
+                            let _ = connection.await;
+                            drop(slot);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the gateway cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_BACKOFF).await;
+                    }
+                }
+            }
+            drop(listener);
+            connections.shutdown().await;
         })
     }
 

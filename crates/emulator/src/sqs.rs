@@ -23,6 +23,7 @@ use rustack_sqs_http::response::error_to_response;
 use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
+use crate::access::Access;
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, timestamp};
 
@@ -129,7 +130,7 @@ pub(crate) struct SqsServer {
 }
 
 impl SqsServer {
-    pub(crate) async fn start(port: Option<u16>) -> Result<Self, Error> {
+    pub(crate) async fn start(access: &Access, port: Option<u16>) -> Result<Self, Error> {
         // Bind first, because the port is part of every queue URL.
         let (listener, address) = server::bind("SQS", port).await?;
         let provider = Arc::new(RustackSqs::new(SqsConfig {
@@ -143,7 +144,8 @@ impl SqsServer {
         // Clients that use the queue URL as endpoint post to its path.
         let router =
             Router::new().route("/", post(handle)).route("/{account}/{queue}", post(handle)).with_state(queues.clone());
-        Ok(Self { url: format!("http://{address}"), queues, provider, server: Server::serve_router(listener, router) })
+        let server = Server::serve_router(listener, access.protect(router));
+        Ok(Self { url: format!("http://{address}"), queues, provider, server })
     }
 
     /// Stops the queues first, which ends open long polls.

@@ -25,6 +25,7 @@
 mod containers;
 mod error;
 mod level;
+mod open_files;
 mod ports;
 mod promises;
 mod report;
@@ -76,6 +77,7 @@ pub use error::Error;
 #[cfg(target_os = "linux")]
 pub use helper::run_helper;
 pub use level::Level;
+pub use open_files::raise_open_files_limit;
 pub use ports::Ports;
 pub use promises::Canary;
 pub use report::{Outcome, Report, Verdict};

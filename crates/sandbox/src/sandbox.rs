@@ -198,11 +198,15 @@ impl Sandbox {
     }
 
     fn orders(&self, spec: &Spec, target: Target) -> Orders {
+        let mut limits = spec.limits.clone();
+        if self.level.is_container() {
+            limits.process_bytes = Some(u64::MAX);
+        }
         Orders {
             parent: std::process::id(),
             account: self.account(),
             privileges: if self.level == Level::None { Privileges::Retain } else { Privileges::Drop },
-            limits: spec.limits.clone(),
+            limits,
             target,
             program: spec.program.clone(),
             args: spec.args.clone(),

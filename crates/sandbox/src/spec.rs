@@ -21,6 +21,9 @@ pub struct Limits {
     /// In a container: threads of the command. Otherwise: threads of its account.
     pub threads: u64,
     pub file_bytes: u64,
+    /// Private memory of each process. `None`: three quarters of the memory of the machine or of the container that the
+    /// runner is in. Ignored in a container of the sandbox, whose engine limits the memory of all its processes.
+    pub process_bytes: Option<u64>,
     pub open_files: u64,
     /// Size of `/tmp`, which is in memory at levels with mounts. Other levels have no `/tmp`.
     pub tmp_bytes: u64,
@@ -29,7 +32,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         const GIB: u64 = 1 << 30;
-        Self { threads: 4096, file_bytes: 8 * GIB, open_files: 65_536, tmp_bytes: GIB }
+        Self { threads: 4096, file_bytes: 8 * GIB, process_bytes: None, open_files: 65_536, tmp_bytes: GIB }
     }
 }
 

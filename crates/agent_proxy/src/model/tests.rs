@@ -11,17 +11,40 @@ use tokio::net::TcpStream;
 struct Ledger {
     refusal: Option<String>,
     limit: Option<u64>,
+    /// Requests that may run at once, and their greatest output.
+    slots: Option<usize>,
+    max_output: Option<u64>,
+    running: Mutex<usize>,
+    waited: Mutex<bool>,
+    demands: Mutex<Vec<Demand>>,
     usages: Mutex<Vec<Usage>>,
+    ends: Mutex<Vec<RequestEnd>>,
 }
 
 impl Meter for Ledger {
-    fn check(&self) -> Result<(), String> {
-        self.refusal.clone().map_or(Ok(()), Err)
+    fn reserve(&self, _request: u64, demand: &Demand) -> Grant {
+        if let Some(sentence) = &self.refusal {
+            return Grant::Refuse(sentence.clone());
+        }
+        let mut running = self.running.lock().unwrap();
+        if self.slots.is_some_and(|slots| *running >= slots) {
+            *self.waited.lock().unwrap() = true;
+            return Grant::Wait;
+        }
+        *running += 1;
+        self.demands.lock().unwrap().push(demand.clone());
+        Grant::Start { max_output: self.max_output.unwrap_or(u64::MAX).min(demand.max_output) }
     }
 
-    fn record(&self, _request: u64, usage: &Usage, is_complete: bool) -> bool {
+    fn record(&self, _request: u64, usage: &Usage) -> bool {
         self.usages.lock().unwrap().push(usage.clone());
-        is_complete || self.limit.is_none_or(|limit| usage.output <= limit)
+        self.limit.is_none_or(|limit| usage.output <= limit)
+    }
+
+    fn finish(&self, _request: u64, usage: &Usage, end: RequestEnd) {
+        *self.running.lock().unwrap() -= 1;
+        self.usages.lock().unwrap().push(usage.clone());
+        self.ends.lock().unwrap().push(end);
     }
 }
 
@@ -33,11 +56,17 @@ async fn listen() -> (TcpListener, String) {
 
 /// Starts a provider that answers with these parts. Returns its URL and the headers of the last request.
 async fn provider(parts: Vec<&'static str>) -> (String, Arc<Mutex<HeaderMap>>) {
-    let sent_headers = Arc::new(Mutex::new(HeaderMap::new()));
+    let (url, sent_headers, _) = provider_with_bodies(parts).await;
+    (url, sent_headers)
+}
+
+async fn provider_with_bodies(parts: Vec<&'static str>) -> (String, Arc<Mutex<HeaderMap>>, Arc<Mutex<Vec<String>>>) {
+    let (sent_headers, bodies) = (Arc::new(Mutex::new(HeaderMap::new())), Arc::<Mutex<Vec<String>>>::default());
     let (listener, url) = listen().await;
-    let last_headers = Arc::clone(&sent_headers);
-    let answer = move |headers: HeaderMap| async move {
+    let (last_headers, sent_bodies) = (Arc::clone(&sent_headers), Arc::clone(&bodies));
+    let answer = move |headers: HeaderMap, body: String| async move {
         *last_headers.lock().unwrap() = headers;
+        sent_bodies.lock().unwrap().push(body);
         let parts = futures::stream::iter(parts).then(|part| async move {
             tokio::task::yield_now().await;
             Ok::<_, std::io::Error>(part)
@@ -46,7 +75,7 @@ async fn provider(parts: Vec<&'static str>) -> (String, Arc<Mutex<HeaderMap>>) {
     };
     let router = Router::new().route("/gateway/{*path}", any(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (format!("{url}/gateway"), sent_headers)
+    (format!("{url}/gateway"), sent_headers, bodies)
 }
 
 async fn proxy(api: Api, base_url: &str, key: Key, ledger: Ledger) -> (String, Arc<Ledger>) {
@@ -122,8 +151,10 @@ async fn request_that_makes_the_provider_call_out_is_refused() {
     let (base, sent_headers) = provider(vec![START]).await;
     let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
     let body = "{\"tools\":[{\"type\":\"web_fetch_20250910\",\"name\":\"web_fetch\"}]}";
-    let answer = post(&format!("{url}/v1/messages")).body(body).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+        let answer = post(&format!("{url}{path}")).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    }
     assert!(sent_headers.lock().unwrap().is_empty());
 }
 
@@ -159,7 +190,7 @@ async fn request_whose_agent_hangs_up_is_counted() {
     let address = url.strip_prefix("http://").unwrap();
     let mut agent = TcpStream::connect(address).await.unwrap();
     let body = format!("{{{}}}", " ".repeat(398));
-    let head = "POST /v1/responses HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\n";
+    let head = "POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400\r\n\r\n";
     agent.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let (_silent, _) = listener.accept().await.unwrap();
     drop(agent);
@@ -167,17 +198,95 @@ async fn request_whose_agent_hangs_up_is_counted() {
         tokio::task::yield_now().await;
     }
     assert_eq!(ledger.usages.lock().unwrap()[0].input, 100);
+    assert_eq!(*ledger.ends.lock().unwrap(), [RequestEnd::Cut]);
+}
+
+#[tokio::test]
+async fn request_waits_until_another_has_ended() {
+    let ledger = Arc::new(Ledger { slots: Some(1), ..Ledger::default() });
+    let (listener, base) = listen().await;
+    let seen = Arc::clone(&ledger);
+    // The first request is answered when the second waits for it.
+    let answer = move || async move {
+        while !*seen.waited.lock().unwrap() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*seen.running.lock().unwrap(), 1);
+        END
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    let url = start(create(Api::Anthropic, &base, Key::ApiKey("sk".into()), b"", &ledger)).await;
+    let url = format!("{url}/v1/messages");
+    let answers = futures::future::join_all([1, 2, 3].map(|_| post(&url).send())).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().status().is_success()));
+    assert_eq!(*ledger.ends.lock().unwrap(), [RequestEnd::Complete; 3]);
+}
+
+#[tokio::test]
+async fn waiting_request_leaves_its_place_when_its_agent_hangs_up() {
+    let (base, _) = provider(vec![START, END]).await;
+    let ledger = Ledger { slots: Some(0), ..Ledger::default() };
+    let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk".into()), ledger).await;
+    let mut agent = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+    agent.write_all(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+    while !std::mem::take(&mut *ledger.waited.lock().unwrap()) {
+        tokio::task::yield_now().await;
+    }
+    drop(agent);
+    let next = tokio::spawn(post(&format!("{url}/v1/messages")).send());
+    while !*ledger.waited.lock().unwrap() {
+        tokio::task::yield_now().await;
+    }
+    next.abort();
+    assert!(ledger.demands.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn end_of_a_request_tells_whether_it_is_billed() {
+    let status = |status: u16| {
+        let error = "{\"type\":\"error\",\"usage\":{\"output_tokens\":1}}";
+        Router::new().fallback(move || async move { (StatusCode::from_u16(status).unwrap(), error) })
+    };
+    let text = |text: &'static str| Router::new().fallback(move || async move { text });
+    for (router, expected) in [
+        (text(END), RequestEnd::Complete),
+        (text(START), RequestEnd::Lost),
+        (text("no usage"), RequestEnd::Lost),
+        (status(429), RequestEnd::NotBilled),
+        (status(500), RequestEnd::NotBilled),
+    ] {
+        let (listener, base) = listen().await;
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk".into()), Ledger::default()).await;
+        post(&format!("{url}/v1/messages")).send().await.unwrap().text().await.unwrap();
+        while *ledger.running.lock().unwrap() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*ledger.ends.lock().unwrap(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn provider_gets_the_granted_output_and_the_standard_price() {
+    let (base, _, bodies) = provider_with_bodies(vec![START, END]).await;
+    let ledger = Ledger { max_output: Some(7), ..Ledger::default() };
+    let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk".into()), ledger).await;
+    let body = "{\"model\":\"m\",\"max_tokens\":900,\"service_tier\":\"priority\"}";
+    post(&format!("{url}/v1/messages")).body(body).send().await.unwrap().text().await.unwrap();
+    assert_eq!(*bodies.lock().unwrap(), ["{\"model\":\"m\",\"max_tokens\":7}"]);
+    assert_eq!(ledger.demands.lock().unwrap()[0].max_output, 900);
 }
 
 #[tokio::test]
 async fn smuggled_request_is_part_of_no_other() {
     let (base, sent_headers) = provider(vec![START, END]).await;
     let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
-    let smuggled = "GET /v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
+    let smuggled = "GET /v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let both = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     let two = "Content-Length: 4\r\nContent-Length: 40\r\n\r\n";
     for fields in [both, two, "Transfer-Encoding: x\r\n\r\n", "A: b\r\n Content-Length: 4\r\n\r\n"] {
-        let answer = send_bytes(&url, &format!("POST /v1/messages HTTP/1.1\r\nHost: a\r\n{fields}{smuggled}")).await;
+        let answer =
+            send_bytes(&url, &format!("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n{fields}{smuggled}")).await;
         let statuses = answer.matches("HTTP/1.1 ").count();
         assert!(statuses <= 1 && !answer.contains("HTTP/1.1 403"), "{fields}: {answer}");
         let headers = std::mem::take(&mut *sent_headers.lock().unwrap());
@@ -225,8 +334,9 @@ async fn operators_certificates_are_trusted_for_the_provider() {
 
 #[tokio::test]
 async fn unreachable_provider_is_a_bad_gateway_without_its_address() {
-    let (url, _) = proxy(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), Ledger::default()).await;
+    let (url, ledger) = proxy(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), Ledger::default()).await;
     let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(*ledger.ends.lock().unwrap(), [RequestEnd::NotBilled]);
     assert!(!answer.text().await.unwrap().contains("127.0.0.1"));
 }

@@ -14,6 +14,8 @@ pub struct Usage {
     pub cached: u64,
     /// Input tokens that the provider stored in its cache.
     pub cache_write: u64,
+    /// Those of `cache_write` that it stores for an hour, which costs more.
+    pub long_cache_write: u64,
     /// Output tokens, including reasoning.
     pub output: u64,
 }
@@ -25,6 +27,7 @@ impl Usage {
         self.input = self.input.max(other.input);
         self.cached = self.cached.max(other.cached);
         self.cache_write = self.cache_write.max(other.cache_write);
+        self.long_cache_write = self.long_cache_write.max(other.long_cache_write);
         self.output = self.output.max(other.output);
     }
 }
@@ -73,15 +76,15 @@ impl UsageReader {
     }
 
     /// The usage of an interrupted answer. Estimates the numbers that the provider did not report.
-    pub(super) fn estimate(&self, request_bytes: usize) -> Usage {
+    pub(super) fn estimate(&self, likely_input: u64) -> Usage {
         let mut usage = self.usage();
         if usage.input == 0 {
-            usage.input = u64::try_from(request_bytes).unwrap_or(u64::MAX) / BYTES_PER_TOKEN;
+            usage.input = likely_input;
         }
         usage
     }
 
-    fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         let mut usage = self.reported.clone();
         if !self.has_ended {
             usage.output = usage.output.max(self.text_bytes / BYTES_PER_TOKEN);
@@ -122,13 +125,15 @@ fn text_bytes(event: &Value) -> u64 {
 fn parse(holder: &Value, usage: &Value) -> Usage {
     let number = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or_default();
     let (read, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
-    let cached = usage.pointer("/input_tokens_details/cached_tokens").and_then(Value::as_u64).unwrap_or_default();
+    let pointer_number = |path: &str| usage.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let cached = pointer_number("/input_tokens_details/cached_tokens");
     Usage {
         model: holder.get("model").and_then(Value::as_str).map(|model| model.chars().take(100).collect()),
         // Anthropic reports cached input separately, OpenAI as part of the input.
         input: number("input_tokens").saturating_add(read).saturating_add(cache_write),
         cached: read.max(cached),
         cache_write,
+        long_cache_write: pointer_number("/cache_creation/ephemeral_1h_input_tokens"),
         output: number("output_tokens"),
     }
 }
@@ -138,7 +143,7 @@ mod tests {
     use super::*;
 
     const CLAUDE: &str = r#"event: message_start
-data: {"type":"message_start","message":{"model":"claude-opus-4-8","usage":{"input_tokens":3,"cache_creation_input_tokens":10,"cache_read_input_tokens":200,"output_tokens":1}}}
+data: {"type":"message_start","message":{"model":"claude-opus-4-8","usage":{"input_tokens":3,"cache_creation_input_tokens":10,"cache_read_input_tokens":200,"cache_creation":{"ephemeral_1h_input_tokens":4},"output_tokens":1}}}
 
 event: message_delta
 data: {"type":"message_delta","delta":{},"usage":{"output_tokens":42}}
@@ -159,15 +164,22 @@ data: {"type":"response.completed","response":{"model":"gpt-5.5","usage":{"input
 
     #[test]
     fn usage_of_both_providers_is_read_in_any_parts() {
-        let claude =
-            Usage { model: Some("claude-opus-4-8".into()), input: 213, cached: 200, cache_write: 10, output: 42 };
-        let codex = Usage { model: Some("gpt-5.5".into()), input: 300, cached: 250, cache_write: 0, output: 7 };
+        let of = |model: &str| Usage { model: Some(model.into()), ..Usage::default() };
+        let claude = Usage {
+            input: 213,
+            cached: 200,
+            cache_write: 10,
+            long_cache_write: 4,
+            output: 42,
+            ..of("claude-opus-4-8")
+        };
+        let codex = Usage { input: 300, cached: 250, output: 7, ..of("gpt-5.5") };
         for part in [1, 7, 64, 4096] {
             assert_eq!(read(CLAUDE, part), claude, "{part}");
             assert_eq!(read(CODEX, part), codex, "{part}");
         }
         let document = r#"{"model":"m","usage":{"input_tokens":5,"output_tokens":6}}"#;
-        let plain = Usage { model: Some("m".into()), input: 5, output: 6, ..Usage::default() };
+        let plain = Usage { input: 5, output: 6, ..of("m") };
         for part in [1, 9, 4096] {
             assert_eq!(read(document, part), plain, "{part}");
         }
@@ -187,7 +199,7 @@ data: {"type":"response.completed","response":{"model":"gpt-5.5","usage":{"input
         let mut codex = UsageReader::default();
         let delta = r#"data: {"type":"response.output_text.delta","delta":"twelve bytes"}"#;
         codex.read(format!("{delta}\n").as_bytes());
-        let interrupted = codex.estimate(400);
+        let interrupted = codex.estimate(100);
         assert_eq!((interrupted.input, interrupted.output), (100, 3));
     }
 

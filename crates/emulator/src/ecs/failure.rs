@@ -4,8 +4,13 @@ use serde::de::DeserializeOwned;
 
 #[derive(Debug)]
 pub(super) enum ApiError {
-    Exception { kind: &'static str, message: String },
+    Exception {
+        kind: &'static str,
+        message: String,
+    },
     DropResponse,
+    /// Reported as a failure of RunTask, with status 200.
+    NoPlace,
 }
 
 impl ApiError {

@@ -21,6 +21,9 @@ pub(super) async fn handle(State(tasks): State<Arc<TaskRegistry>>, headers: Head
     match result {
         Ok(Ok(output)) => json_response(StatusCode::OK, output.to_string()),
         Ok(Err(ApiError::DropResponse)) => broken_response(),
+        Ok(Err(ApiError::NoPlace)) => {
+            json_response(StatusCode::OK, run::failure_response("RESOURCE:MEMORY").to_string())
+        }
         Ok(Err(ApiError::Exception { kind, message })) => {
             let status = match kind {
                 "ServerException" => StatusCode::INTERNAL_SERVER_ERROR,

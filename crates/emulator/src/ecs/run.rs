@@ -55,7 +55,6 @@ struct Overrides {
 #[derive(Debug, Deserialize)]
 struct ContainerOverride {
     name: Option<String>,
-    command: Option<Vec<String>>,
     #[serde(default)]
     environment: Vec<EnvironmentVariable>,
 }
@@ -82,7 +81,10 @@ pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<V
     };
     let started = match request.client_token {
         Some(token) => start_idempotent(tasks, plan, token, document).await?,
-        None => start_task(tasks, plan, None).await?,
+        None => {
+            let _tokens = tasks.tokens.lock().await;
+            start_task(tasks, plan, None).await?
+        }
     };
     if outcome == RunTaskOutcome::ResponseLost {
         return Err(ApiError::DropResponse);
@@ -93,9 +95,13 @@ pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<V
 fn scripted_response(outcome: RunTaskOutcome) -> Option<Result<Value, ApiError>> {
     match outcome {
         RunTaskOutcome::Start | RunTaskOutcome::ResponseLost | RunTaskOutcome::StaysPending => None,
-        RunTaskOutcome::Failure(reason) => Some(Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] }))),
+        RunTaskOutcome::Failure(reason) => Some(Ok(failure_response(reason))),
         RunTaskOutcome::Exception(kind, message) => Some(Err(ApiError::exception(kind, message))),
     }
+}
+
+pub(super) fn failure_response(reason: &str) -> Value {
+    json!({ "tasks": [], "failures": [{ "reason": reason }] })
 }
 
 async fn start_idempotent(
@@ -135,7 +141,6 @@ struct ValidatedRequest {
     started_by: Option<String>,
     capacity_provider: Option<String>,
     overrides: Value,
-    command: Vec<String>,
     environment: Vec<(String, String)>,
     can_start: bool,
 }
@@ -155,7 +160,6 @@ impl ValidatedRequest {
         let definition = find_definition(tasks, request.task_definition.as_deref())?;
         let overrides: Overrides = serde_json::from_value(raw.clone())
             .map_err(|error| ApiError::exception("SerializationException", error.to_string()))?;
-        let mut command = definition.command.clone();
         let mut environment = definition.environment.clone();
         for container in overrides.container_overrides {
             if container.name.as_deref() != Some(definition.container.as_str()) {
@@ -166,14 +170,12 @@ impl ValidatedRequest {
             }
             // The child's environment has the last pair of each name.
             environment.extend(container.environment.into_iter().map(|pair| (pair.name, pair.value)));
-            command = container.command.filter(|command| !command.is_empty()).unwrap_or(command);
         }
         Ok(Self {
             cluster,
             started_by: request.started_by.clone(),
             capacity_provider,
             overrides: raw,
-            command,
             environment,
             definition: definition.clone(),
             can_start: true,
@@ -226,6 +228,11 @@ async fn start_task(
     plan: ValidatedRequest,
     call: Option<TokenRequest<'_>>,
 ) -> Result<Arc<Task>, ApiError> {
+    if let Some(max) = tasks.options.max_tasks
+        && tasks.count_running().await >= max
+    {
+        return Err(ApiError::NoPlace);
+    }
     let task = Arc::new(new_task(tasks, &plan, call));
     let record = task.record.lock().await;
     let has_folder = disk::create_folder(&task.folder).is_ok();
@@ -270,7 +277,7 @@ fn new_task(tasks: &TaskRegistry, plan: &ValidatedRequest, call: Option<TokenReq
             cluster: plan.cluster.clone(),
             client_token: call.map(|(token, _)| token.to_owned()),
             request: call.map(|(_, request)| request.clone()),
-            command: plan.command.clone(),
+            command: plan.definition.command.clone(),
             process: None,
             announced: false,
         }),

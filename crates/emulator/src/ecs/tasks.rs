@@ -27,7 +27,7 @@ pub(super) struct TaskRegistry {
     pub(super) shutdown: CancellationToken,
     /// Cancelled when the emulator stops but the tasks continue.
     pub(super) detach: CancellationToken,
-    /// Locked during a RunTask with a token, so that two calls with the same token cannot both start.
+    /// Locked during a RunTask, so that two calls with the same token, or for the last free place, cannot both start.
     pub(super) tokens: tokio::sync::Mutex<Tokens>,
     tasks: Mutex<BTreeMap<String, Arc<Task>>>,
 }
@@ -81,6 +81,14 @@ impl TaskRegistry {
 
     pub(super) fn list(&self) -> Vec<Arc<Task>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(super) async fn count_running(&self) -> usize {
+        let mut count = 0;
+        for task in self.list() {
+            count += usize::from(task.record.lock().await.task.last_status != Status::Stopped);
+        }
+        count
     }
 }
 

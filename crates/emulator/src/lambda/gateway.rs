@@ -1,6 +1,8 @@
 //! Emulates an API Gateway HTTP API: routes each request to a function as a Lambda event.
-//! Stages, authorisers, CORS and TLS are not emulated.
+//! Stages, authorisers, CORS and TLS are not emulated. Unlike on AWS, functions share one machine: a limited number of
+//! them runs at once, and requests beyond a limit of waiting ones are refused with `Retry-After`.
 
+mod queue;
 mod request;
 mod response;
 
@@ -11,22 +13,31 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Request, State};
 pub use axum::http::Method;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
+use pullyard_loopback::require_own_host;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::Function;
 use super::invoke::Invoker;
 use crate::server::Server;
+use queue::Queue;
 
 /// Body limit of an HTTP API.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Time limit of an HTTP API for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit for the body of a request, after its head.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_RUNNING: usize = 64;
+const MAX_WAITING: usize = 512;
+/// A call opens about ten descriptors: connections to the embedded services, of which both ends count.
+const DESCRIPTORS_PER_FUNCTION: usize = 16;
+const RETRY_AFTER_SECS: &str = "2";
 
 #[derive(Clone)]
 pub struct Route {
@@ -51,18 +62,48 @@ pub struct Gateway {
     server: Server,
 }
 
-#[must_use]
-pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
-    serve_with_timeout(listener, routes, TIMEOUT)
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Accepted in `Host`, in addition to the names of the loopback addresses; without a port.
+    pub further_hosts: Vec<String>,
+    /// For a function's answer, with the wait for its start.
+    pub timeout: Duration,
+    pub max_running: usize,
+    pub max_waiting: usize,
+    /// Further connections wait in the listener's queue.
+    pub max_connections: usize,
+}
+
+impl Options {
+    /// Keeps functions and connections within a limit of open descriptors: half of them for each.
+    #[must_use]
+    pub fn for_open_files(limit: usize) -> Self {
+        let max_running = (limit / 2 / DESCRIPTORS_PER_FUNCTION).clamp(1, MAX_RUNNING);
+        Self { max_running, max_connections: (limit / 2).max(1), ..Self::default() }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            further_hosts: Vec::new(),
+            timeout: TIMEOUT,
+            max_running: MAX_RUNNING,
+            max_waiting: MAX_WAITING,
+            max_connections: 8 * MAX_WAITING,
+        }
+    }
 }
 
 #[must_use]
-pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Duration) -> Gateway {
+pub fn serve(listener: TcpListener, routes: Vec<Route>, options: Options) -> Gateway {
+    let Options { further_hosts, timeout, max_running, max_waiting, max_connections } = options;
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let inner = Arc::new(Inner { routes: routes.into_iter().map(Target::new).collect(), timeout, port });
+    let queue = Queue::new(max_running, max_waiting);
+    let inner = Arc::new(Inner { routes: routes.into_iter().map(Target::new).collect(), queue, timeout, port });
     let router = Router::new().fallback(handle).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    let router = router.with_state(Arc::clone(&inner));
-    Gateway { server: Server::serve_router(listener, router), inner }
+    let router = require_own_host(router.with_state(Arc::clone(&inner)), &further_hosts);
+    Gateway { server: Server::serve_limited(listener, router, max_connections), inner }
 }
 
 impl Gateway {
@@ -82,6 +123,7 @@ impl Gateway {
 #[derive(Debug)]
 struct Inner {
     routes: Vec<Target>,
+    queue: Queue,
     timeout: Duration,
     port: u16,
 }
@@ -124,21 +166,52 @@ impl Inner {
 async fn handle(
     State(inner): State<Arc<Inner>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    head: Parts,
-    body: Bytes,
+    request: Request,
 ) -> Response {
+    let (head, body) = request.into_parts();
+    let body = Request::from_parts(head.clone(), body);
+    let body = match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(body, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(refused)) => return refused.into_response(),
+        Err(_) => return gateway_response(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+    };
     let Some(target) = inner.route(&head.method, head.uri.path()) else {
         return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
     let event = request::to_event(&head, &body, client.ip(), inner.port);
-    let Ok(answer) = tokio::time::timeout(inner.timeout, target.invoker.invoke(event)).await else {
-        tracing::warn!(method = %head.method, path = head.uri.path(), "function behind the gateway timed out");
-        return gateway_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    let answer = async {
+        match inner.queue.wait_turn().await {
+            Some(turn) => Some(target.invoker.invoke_in(turn, event).await),
+            None => None,
+        }
+    };
+    let answer = match tokio::time::timeout(inner.timeout, answer).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) => {
+            tracing::warn!(method = %head.method, path = head.uri.path(), "too many requests wait behind the gateway");
+            return busy_response();
+        }
+        Err(_) => {
+            tracing::warn!(method = %head.method, path = head.uri.path(), "function behind the gateway timed out");
+            return busy_response();
+        }
     };
     answer.and_then(response::to_http).unwrap_or_else(|error| {
         tracing::warn!(error, method = %head.method, path = head.uri.path(), "function behind the gateway failed");
         gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     })
+}
+
+/// The form of the API's own problems.
+fn busy_response() -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let problem = json!({
+        "type": "about:blank", "title": "Service Unavailable", "status": status.as_u16(), "code": "unavailable",
+        "detail": "The server has more requests than it can answer in time.",
+        "help": "Repeat the request after the time of `Retry-After`.",
+    });
+    let headers = [(RETRY_AFTER, RETRY_AFTER_SECS), (CONTENT_TYPE, "application/problem+json")];
+    (status, headers, problem.to_string()).into_response()
 }
 
 fn gateway_response(status: StatusCode, message: &str) -> Response {

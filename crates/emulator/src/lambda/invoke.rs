@@ -27,9 +27,18 @@ impl Invoker {
     }
 
     pub(super) async fn invoke(&self, event: Value) -> Result<Value, String> {
+        self.invoke_in((), event).await
+    }
+
+    /// Drops `turn` at the end of the function, which may be after the end of the call.
+    pub(super) async fn invoke_in(&self, turn: impl Send + 'static, event: Value) -> Result<Value, String> {
         self.invocations.fetch_add(1, Ordering::SeqCst);
         let function = Function::clone(&self.function);
-        let running = self.running.spawn(async move { function(event).await });
+        let running = self.running.spawn(async move {
+            let answer = function(event).await;
+            drop(turn);
+            answer
+        });
         running.await.unwrap_or_else(|_| Err("the function panicked".to_owned()))
     }
 

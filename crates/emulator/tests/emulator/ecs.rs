@@ -70,7 +70,7 @@ async fn each_status_has_an_event_with_a_rising_version() {
 async fn task_environment_has_definition_and_overrides_only() {
     let world = world("cat && env && exec sleep 1000").await;
     let request = json!({ "taskDefinition": "job", "overrides": { "containerOverrides": [
-        { "name": "main", "environment": [{ "name": "GIVEN", "value": "by the call" }] },
+        { "name": "main", "command": ["/bin/false"], "environment": [{ "name": "GIVEN", "value": "by the call" }] },
     ] } });
     let (_, answer) = world.ecs("RunTask", request).await;
     let task = &answer["tasks"][0];
@@ -175,5 +175,34 @@ async fn task_shows_its_capacity_provider() {
         assert_eq!((status, &answer["tasks"][0]["capacityProviderName"]), (200, &json!(provider)), "{answer}");
     }
     check_refused(&world, with("FARGATE_SOPT"), "InvalidParameterException").await;
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn task_beyond_the_limit_is_refused_until_one_stops() {
+    let world = world_with_options(&["sleep", "1000"], |options| options.max_tasks = Some(1)).await;
+    let request = json!({ "taskDefinition": "job", "clientToken": "first" });
+    let (_, answer) = world.ecs("RunTask", request.clone()).await;
+    let first = answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    let refused = (200, json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] }));
+    let second = json!({ "taskDefinition": "job", "clientToken": "second" });
+    assert_eq!(world.ecs("RunTask", second.clone()).await, refused);
+    let (_, again) = world.ecs("RunTask", request).await;
+    assert_eq!(again["tasks"][0]["taskArn"], *first, "a repeated call finds its task");
+    world.ecs("StopTask", json!({ "task": first })).await;
+    world.wait_for_status(&first, "STOPPED").await;
+    let (_, answer) = world.ecs("RunTask", second).await;
+    assert!(answer["tasks"][0]["taskArn"].is_string(), "{answer}");
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn concurrent_calls_without_tokens_respect_the_limit() {
+    let world = world_with_options(&["sleep", "1000"], |options| options.max_tasks = Some(1)).await;
+    let run = || world.ecs("RunTask", json!({ "taskDefinition": "job" }));
+    let answers = tokio::join!(run(), run(), run(), run());
+    let answers = [answers.0, answers.1, answers.2, answers.3];
+    let started = answers.iter().filter(|(_, answer)| answer["tasks"][0]["taskArn"].is_string()).count();
+    assert_eq!(started, 1, "{answers:?}");
     world.aws.shutdown().await;
 }

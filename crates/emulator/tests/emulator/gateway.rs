@@ -19,7 +19,7 @@ fn prefix_route(prefix: &str, function: Function) -> Route {
 async fn serve(routes: Vec<Route>) -> (Gateway, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    (gateway::serve(listener, routes), url)
+    (gateway::serve(listener, routes, gateway::Options::default()), url)
 }
 
 fn recording_function(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
@@ -182,12 +182,46 @@ async fn slow_function_returns_503_and_keeps_running() {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let timeout = Duration::from_millis(50);
-    let gateway = gateway::serve_with_timeout(listener, vec![prefix_route("/", slow)], timeout);
+    let options = gateway::Options { timeout: Duration::from_millis(50), ..gateway::Options::default() };
+    let gateway = gateway::serve(listener, vec![prefix_route("/", slow)], options);
     let response = client().get(&url).send().await.unwrap();
-    check_message(response, 503, "Service Unavailable").await;
+    check_busy(response).await;
     assert!(!*ended.lock().unwrap());
     let_go.send_replace(true);
     gateway.shutdown().await;
     assert!(*ended.lock().unwrap());
+}
+
+async fn check_busy(response: reqwest::Response) {
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "2");
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], "unavailable", "{problem}");
+}
+
+#[tokio::test]
+async fn request_beyond_the_limit_is_refused_at_once() {
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let let_go = Arc::new(tokio::sync::Semaphore::new(0));
+    let permits = Arc::clone(&let_go);
+    let slow = function(move |_| {
+        started.send(()).unwrap();
+        let permits = Arc::clone(&permits);
+        async move {
+            permits.acquire().await.unwrap().forget();
+            Ok(json!({ "statusCode": 200, "body": "done", "cookies": [] }))
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let options = gateway::Options { max_running: 1, max_waiting: 0, ..gateway::Options::default() };
+    let gateway = gateway::serve(listener, vec![prefix_route("/", slow)], options);
+    let first = tokio::spawn(client().get(&url).send());
+    starts.recv().await.unwrap();
+    check_busy(client().get(&url).send().await.unwrap()).await;
+    let_go.add_permits(2);
+    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    assert_eq!(client().get(&url).send().await.unwrap().status(), 200, "the place is free again");
+    gateway.shutdown().await;
 }

@@ -1,6 +1,7 @@
 //! The embedded AWS, driven over its wire protocols with plain HTTP.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test as the tests themselves do")]
 
+mod access;
 mod ecs;
 mod ecs_restart;
 mod ecs_stop;

@@ -1,7 +1,7 @@
 //! Presigned uploads and downloads, refusals, ordered faults, and persistence.
 
 use pullyard_emulator::s3::Fault;
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{ACCESS_KEY_ID, Access, Aws, Options, SECRET_ACCESS_KEY, ecs};
 use reqwest::{Client, Method, Response};
 use tempfile::TempDir;
 
@@ -27,7 +27,8 @@ async fn bucket() -> Bucket {
 
 async fn bucket_in_folder(folder: TempDir) -> Bucket {
     let tasks = ecs::Options::new(folder.path().join("ecs"), Vec::new());
-    let aws = Aws::start(Options { data: Some(folder.path().join("data")), tasks }).await.unwrap();
+    let aws =
+        Aws::start(Options { data: Some(folder.path().join("data")), tasks, access: Access::Open }).await.unwrap();
     aws.s3().create("bucket", None).unwrap();
     Bucket { aws, folder }
 }

@@ -1,6 +1,6 @@
 //! Wire protocols, ports and persistence of the embedded services.
 
-use pullyard_emulator::{Aws, Endpoints, Options, ecs};
+use pullyard_emulator::{Access, Aws, Endpoints, Options, ecs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -87,6 +87,7 @@ async fn only_expired_items_are_deleted_after_a_restart() {
     let options = || Options {
         data: Some(folder.path().join("data")),
         tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()),
+        access: Access::Open,
     };
     let aws = Aws::start(options()).await.unwrap();
     let dynamodb = aws.endpoints().dynamodb.clone();
@@ -125,6 +126,7 @@ async fn secrets_survive_a_crash_in_a_private_file() {
     let options = || Options {
         data: Some(folder.path().join("data")),
         tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()),
+        access: Access::Open,
     };
     let ask = async |aws: &Aws, operation: &str, body: Value| {
         let (status, answer) = call_secrets(aws, operation, body).await;
@@ -207,14 +209,16 @@ async fn malformed_secrets_file_fails_the_start_without_a_quote() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("secretsmanager.json"), r#"{"a":{"SecretString":hunter2}}"#).unwrap();
     let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
-    let error = Aws::start(Options { data: Some(folder.path().to_owned()), tasks }).await.unwrap_err();
+    let error =
+        Aws::start(Options { data: Some(folder.path().to_owned()), tasks, access: Access::Open }).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
 }
 
 #[tokio::test]
 async fn services_prefer_consecutive_ports_and_skip_a_used_one() {
     let folder = TempDir::new().unwrap();
-    let options = || Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
+    let tasks = || ecs::Options::new(folder.path().to_owned(), Vec::new());
+    let options = || Options { data: None, tasks: tasks(), access: Access::Open };
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     // Below Linux's ephemeral ports.
     let begin = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pullyard_emulator::ecs::{self, TaskDefinition};
 use pullyard_emulator::lambda::Function;
-use pullyard_emulator::{Aws, Options};
+use pullyard_emulator::{Access, Aws, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ pub(crate) struct StoppedWorld {
 impl StoppedWorld {
     pub(crate) async fn start(self) -> World {
         let Self { folder, tasks } = self;
-        let aws = Aws::start(Options { data: None, tasks: tasks.clone() }).await.unwrap();
+        let aws = Aws::start(Options { data: None, tasks: tasks.clone(), access: Access::Open }).await.unwrap();
         World { aws, folder, tasks }
     }
 

@@ -116,6 +116,30 @@ fn limits_hold_inside() {
 }
 
 #[test]
+fn process_over_its_memory_limit_gets_no_memory() {
+    let Some(job) = job() else { return };
+    // The shell holds the line in memory.
+    let read = |mib: u64| {
+        let mut spec = job.shell("line=$(head -c 64000000 /dev/zero | tr '\\0' x) && echo ${#line}");
+        spec.limits.process_bytes = Some(mib << 20);
+        job.output(&spec)
+    };
+    assert_eq!(read(1024).stdout, b"64000000\n");
+    let output = read(32);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn kernel_kills_sandboxed_processes_first() {
+    for level in [Level::Bubblewrap, Level::External] {
+        if level == Level::Bubblewrap && !has_bubblewrap() {
+            continue;
+        }
+        assert_eq!(Job::new(level).read("cat /proc/self/oom_score_adj"), "1000\n", "{level}");
+    }
+}
+
+#[test]
 fn account_of_a_job_has_few_processes() {
     let Some(job) = job().filter(|_| is_root()) else { return };
     let mut spec = job.shell("i=0; while [ $i -lt 60 ]; do sleep 1000 & i=$((i+1)); done; echo all");

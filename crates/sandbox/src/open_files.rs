@@ -1,0 +1,13 @@
+//! The limit of open files of a server process, which shells set for interactive programs.
+
+use crate::spec::Limits;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Raises the limit to the hard one, at most to that of a sandboxed command. Children inherit it. Returns the limit, or
+/// `None` if the operating system tells none.
+pub fn raise_open_files_limit() -> Option<usize> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let wanted = hard.min(Limits::default().open_files).max(soft);
+    let limit = if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(limit).ok()
+}
