@@ -10,6 +10,7 @@ mod claude_code;
 mod codex;
 mod command;
 mod command_line_event;
+mod cost_meter;
 pub(crate) mod detect;
 pub(crate) mod environment;
 #[cfg(test)]
@@ -46,8 +47,8 @@ use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::git::Git;
-use crate::git::commit;
 use crate::git::target::Target;
+use crate::git::work;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
 use crate::process::program::find_program_at;
@@ -58,15 +59,18 @@ use classify::{EndFacts, Verdict};
 use claude_code::ClaudeCode;
 use codex::Codex;
 use command::CommandAgent;
+use cost_meter::{CostMeter, Remaining};
 use limits::Limits;
 use model_route::create_proxy;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Quoted;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
 use run::RunEnd;
 use run_state::SharedRunState;
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 const CONTINUE_PROMPT: &str = "The connection to the model broke off. Continue the task where you were.";
@@ -211,11 +215,20 @@ impl Agent<'_> {
         attempt_usage.note_start((choice.capability(), choice.version()), run.isolation, check, session);
         run.inputs.report(&inputs);
         let shared = if provider.is_some() { SharedRunState::metered() } else { SharedRunState::default() };
-        let proxy =
-            provider.map(|provider| create_proxy(provider, environment, remaining_cost, &shared)).transpose()?;
-        let bounds = run::RunLimits { newest_input: newest_number(&inputs), limits: *limits, usage: *usage };
+        let rest = Remaining { turns: limits.remaining_turns(usage), cost: remaining_cost };
+        let meter = provider.is_some().then(|| Arc::new(CostMeter::new(environment, rest, &shared)));
+        let proxy = provider
+            .zip(meter.clone())
+            .map(|(provider, meter)| create_proxy(provider, environment, meter))
+            .transpose()?;
+        let newest_input = newest_number(&inputs);
+        let bounds = run::RunLimits { meter, newest_input, limits: *limits, usage: *usage };
         let env = agent_environment(run, environment);
         let mut end = run::run(run, launch, env, (network.with_model(proxy), shared), bounds).await?;
+        if !choice.has_sessions() {
+            // A command reports no turns.
+            run.inputs.mark_read(newest_input);
+        }
         end.record.denied_tool = attempt_usage.note_denied_tool(end.record.denied_tool.take());
         *usage += end.record.usage_at_end();
         attempt_usage.note_usage(&end.record, usage);
@@ -227,7 +240,7 @@ impl Agent<'_> {
         let denied = record.denied_tool.as_deref();
         // After a stop, skip the check for changes: the files may be gone or the disk full.
         let has_changes = if denied.is_some() && end.stop.is_none() {
-            commit::is_changed(run.git, run.workspace, run.assignment.kind).await?
+            work::is_changed(run.git, run.workspace, &run.target.start_commit, run.assignment.kind).await?
         } else {
             true
         };
@@ -310,7 +323,9 @@ fn create_adapter(
 fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
     events.log(format!("The agent could not be started: {reason}."));
     if agent.contains('/') && !agent.starts_with('/') {
-        return Failure::AgentScriptMissing { agent: agent.to_owned() }.into();
+        // The fault of its first line, if it has one.
+        let reason = Quoted(reason.to_string().strip_prefix(&format!("{agent}: ")).map(str::to_owned));
+        return Failure::AgentScriptMissing { agent: agent.to_owned(), reason }.into();
     }
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
 }

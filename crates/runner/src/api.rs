@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 pub(crate) mod ecs;
 pub(crate) mod event_draft;
 pub(crate) mod finish;
+pub(crate) mod forge_wait;
 pub(crate) mod ids;
 pub(crate) mod outbox;
 pub(crate) mod reporter;

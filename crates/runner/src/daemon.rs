@@ -11,6 +11,7 @@ mod container_settings;
 mod context;
 mod heartbeat;
 mod lifecycle;
+mod lost;
 mod outbox_delivery;
 mod output;
 mod pauses;

@@ -1,7 +1,38 @@
 //! Computes deadlines.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
+
+/// A deadline that pauses of the attempt move.
+#[derive(Debug)]
+pub(crate) struct Deadline(Mutex<Instant>);
+
+impl Deadline {
+    pub(crate) fn new(at: Instant) -> Self {
+        Self(Mutex::new(at))
+    }
+
+    pub(crate) fn get(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn extend(&self, by: Duration) {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = instant_after(*at, by);
+    }
+
+    /// Waits for the deadline, also if it moves meanwhile.
+    pub(crate) async fn reached(&self) {
+        loop {
+            let at = self.get();
+            sleep_until(at).await;
+            if at == self.get() {
+                return;
+            }
+        }
+    }
+}
 
 /// The instant after a duration. Durations from the wire may be huge, so they are limited to a decade.
 pub(crate) fn instant_after(at: Instant, length: Duration) -> Instant {
@@ -12,6 +43,17 @@ pub(crate) fn instant_after(at: Instant, length: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn moved_deadline_is_reached_later() {
+        let deadline = Deadline::new(Instant::now());
+        deadline.reached().await;
+        deadline.extend(Duration::from_secs(3_600));
+        assert_eq!(deadline.reached().now_or_never(), None);
+        deadline.extend(Duration::MAX);
+        assert!(deadline.get() > Instant::now());
+    }
 
     #[test]
     fn later_accepts_any_duration() {

@@ -2,20 +2,27 @@
 //! A git that is no longer needed is killed with all its children. Only commands that talk to the forge get its token,
 //! in their environment: never in an argument or a file.
 
+pub(crate) mod agent_state;
+pub(crate) mod changes;
 pub(crate) mod commit;
 pub(crate) mod conflicts;
 mod error;
 pub(crate) mod exclusion_report;
+pub(crate) mod names;
 pub(crate) mod nested;
 pub(crate) mod patch;
 pub(crate) mod protected;
 pub(crate) mod rebase;
 mod signing;
+pub(crate) mod stage;
+pub(crate) mod submodules;
 pub(crate) mod target;
 pub(crate) mod tree_state;
+pub(crate) mod warnings;
+pub(crate) mod work;
 pub(crate) mod workspace;
 
-pub(crate) use error::GitError;
+pub(crate) use error::{GitError, is_bad_login, is_worded_denial, remote_lines};
 
 use crate::process::group::Group;
 use crate::process::program::system_program;
@@ -24,8 +31,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::commits::Author;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::project::ForgeKind;
-use pullyard_forge::bitbucket_git_login;
+use pullyard_forge::GitLogin;
 use signing::KeyFile;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -97,6 +103,8 @@ pub(crate) struct GitCall<'a> {
     args: Vec<OsString>,
     repository: Option<&'a Path>,
     tree: Option<&'a Path>,
+    index: Option<&'a Path>,
+    objects: Option<&'a Path>,
     input: &'a [u8],
     max_output_bytes: Option<u64>,
     sets_identity: bool,
@@ -116,6 +124,18 @@ impl<'a> GitCall<'a> {
 
     pub(crate) fn tree(mut self, dir: &'a Path) -> Self {
         self.tree = Some(dir);
+        self
+    }
+
+    /// Another index than the repository's.
+    pub(crate) fn index(mut self, file: &'a Path) -> Self {
+        self.index = Some(file);
+        self
+    }
+
+    /// A further folder of objects, besides those of the repository.
+    pub(crate) fn objects(mut self, dir: &'a Path) -> Self {
+        self.objects = Some(dir);
         self
     }
 
@@ -147,21 +167,15 @@ impl<'a> GitCall<'a> {
 }
 
 impl Git {
-    /// `url` is the clone address. `token` authenticates as GitHub requires.
-    pub(crate) fn new(url: &str, token: &str) -> Self {
-        let (url, token, redactor) = (url.to_owned(), token.to_owned(), Redactor::new([]));
-        Self { url, user: "x-access-token", token, author: Author::default(), signing_key: None, redactor }
+    /// `url` is the clone address.
+    pub(crate) fn with_login(url: &str, login: GitLogin<'_>) -> Self {
+        let (url, token, redactor) = (url.to_owned(), login.password.to_owned(), Redactor::new([]));
+        Self { url, user: login.user, token, author: Author::default(), signing_key: None, redactor }
     }
 
-    pub(crate) fn for_forge(self, kind: ForgeKind) -> Self {
-        match kind {
-            ForgeKind::GitHub => self,
-            ForgeKind::Bitbucket => {
-                let (user, password) = bitbucket_git_login(&self.token);
-                let token = password.to_owned();
-                Self { user, token, ..self }
-            }
-        }
+    /// Without a login: for local calls, and `file://` addresses.
+    pub(crate) fn local(url: &str) -> Self {
+        Self::with_login(url, GitLogin { user: "", password: "" })
     }
 
     pub(crate) fn with_author(self, author: Option<Author>, signing_key: Option<String>) -> Self {
@@ -249,6 +263,8 @@ impl Git {
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_CONFIG_COUNT", settings.len().to_string())
+            // Git fails in a folder that was deleted, as the runner's own may be.
+            .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -263,6 +279,8 @@ impl Git {
         if let Some(dir) = call.tree {
             command.env("GIT_WORK_TREE", dir).current_dir(dir);
         }
+        let variables = [("GIT_INDEX_FILE", call.index), ("GIT_ALTERNATE_OBJECT_DIRECTORIES", call.objects)];
+        command.envs(variables.into_iter().filter_map(|(name, path)| Some((name, path?))));
         if call.sets_identity {
             for role in ["AUTHOR", "COMMITTER"] {
                 command
@@ -302,14 +320,6 @@ impl Git {
     }
 }
 
-/// The password for git. A Bitbucket token may begin with the account's address, which is no part of the password.
-pub(crate) fn git_password(kind: ForgeKind, token: &str) -> &str {
-    match kind {
-        ForgeKind::GitHub => token,
-        ForgeKind::Bitbucket => bitbucket_git_login(token).1,
-    }
-}
-
 async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut output = Vec::new();
     if let Some(mut pipe) = pipe {
@@ -345,5 +355,7 @@ pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, GitErr
     Ok(dir)
 }
 
+#[cfg(test)]
+mod test_world;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use crate::api::reporter::{AnswerHandlers, Reporter};
 use crate::api::start::claim;
 use crate::artifacts::uploader::Uploader;
 use crate::checkpoint::state::CheckpointState;
-use crate::deadline::instant_after;
+use crate::deadline::{Deadline, instant_after};
 use crate::inputs::conversation;
 use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::{Order, Orders};
@@ -78,7 +78,8 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
         events: reporter.events(),
         orders: &orders,
         input_counts: &input_counts,
-        deadline: instant_after(claim_started, Duration::from_secs(assignment.limits.wall_secs)),
+        deadline: Deadline::new(instant_after(claim_started, Duration::from_secs(assignment.limits.wall_secs))),
+        forge_away: options.forge_away,
         minted_tokens: ForgeTokens::default(),
         redactor,
         usage: AttemptUsage::default(),

@@ -9,6 +9,10 @@ use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) const DEFAULT_DISK_LIMIT: &str = "10g";
+const GIB: u64 = 1 << 30;
+const MIN_SIZE_BYTES: u64 = 64 << 20;
+
 /// The choices where no sandbox starts.
 pub const OTHER_ISOLATIONS: &str = "without a sandbox: `--isolation none`; in a container or virtual machine only for Pullyard: `--isolation external`";
 
@@ -49,6 +53,13 @@ pub struct RunJob {
     /// Folders with toolchains and caches that sandboxed commands may read, separated by colons; no folder if not given.
     #[arg(long, env = "PULLYARD_SANDBOX_PATHS", value_name = "A:B", value_delimiter = ':')]
     pub sandbox_paths: Vec<PathBuf>,
+    /// Size of a job's folder, such as 10g, above which the job fails.
+    #[arg(long, env = "PULLYARD_DISK_LIMIT", value_name = "SIZE", default_value = DEFAULT_DISK_LIMIT, value_parser = parse_size)]
+    pub disk_limit: u64,
+    /// Memory of each sandboxed process outside of containers, such as 8g, or `unlimited`, which address and thread
+    /// sanitizers need; three quarters of the machine's if not given.
+    #[arg(long, env = "PULLYARD_PROCESS_MEMORY", value_name = "SIZE", value_parser = parse_process_memory)]
+    pub process_memory: Option<u64>,
     /// The ECS container metadata endpoint, set by ECS.
     #[arg(long, env = "ECS_CONTAINER_METADATA_URI_V4", value_name = "URL", hide = true)]
     pub metadata_uri: Option<String>,
@@ -64,6 +75,9 @@ pub struct RunJob {
     /// Seconds to retry an unreachable bucket for a checkpoint.
     #[arg(long = "bucket-away-secs", env = "PULLYARD_BUCKET_AWAY_SECS", value_name = "N", default_value = "60", value_parser = parse_secs, hide = true)]
     pub bucket_away: Duration,
+    /// Seconds to wait for an unavailable forge, before the agent starts and after it has worked.
+    #[arg(long = "forge-away-secs", env = "PULLYARD_FORGE_AWAY_SECS", value_name = "N", default_value = "3600", value_parser = parse_secs, hide = true)]
+    pub forge_away: Duration,
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
@@ -100,6 +114,36 @@ fn parse_containers(text: &str) -> Result<Containers, serde_json::Error> {
     serde_json::from_str(text)
 }
 
+/// Checks `--disk-limit` for a program that passes it to `run-job`.
+pub fn check_disk_limit(text: &str) -> Result<String, &'static str> {
+    parse_size(text).map(|_| text.to_owned())
+}
+
+/// Checks `--process-memory` for a program that passes it to `run-job`.
+pub fn check_process_memory(text: &str) -> Result<String, &'static str> {
+    parse_process_memory(text).map(|_| text.to_owned())
+}
+
+/// Parses a size as container engines write it. Units: bytes.
+pub(crate) fn parse_size(text: &str) -> Result<u64, &'static str> {
+    const HELP: &str = "Use a size of at least 64m, such as 512m or 2g.";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "ki" | "kib" => 1 << 10,
+        "m" | "mb" | "mi" | "mib" => 1 << 20,
+        "g" | "gb" | "gi" | "gib" => GIB,
+        _ => return Err(HELP),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| (MIN_SIZE_BYTES..=GIB << 14).contains(bytes)).ok_or(HELP)
+}
+
+/// Units: bytes; `u64::MAX` for no limit.
+fn parse_process_memory(text: &str) -> Result<u64, &'static str> {
+    if text == "unlimited" { Ok(u64::MAX) } else { parse_size(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +163,15 @@ mod tests {
         for arg in command.get_arguments() {
             assert!(arg.get_env().is_some(), "{} has no environment name", arg.get_id());
         }
+    }
+
+    #[test]
+    fn sizes_are_parsed_as_container_engines_write_them() {
+        for (text, bytes) in [("2g", 2 * GIB), ("512M", 512 << 20), ("4Gi", 4 * GIB), ("1073741824", GIB)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        assert!(["", "2x", "-1g", "1m", "99999999g", "unlimited"].iter().all(|text| parse_size(text).is_err()));
+        assert_eq!(parse_process_memory("unlimited"), Ok(u64::MAX));
     }
 
     #[test]

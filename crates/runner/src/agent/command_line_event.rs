@@ -1,9 +1,10 @@
 //! Parses a line of the `command` agent.
-//! On standard output, a JSON object becomes an event of its `kind` or `raw`, any other line `text`.
+//! On standard output, a JSON object becomes an event of its `kind` or `raw`, any other line `text` with the
+//! name `stdout`.
 //! A line of standard error becomes `log`.
 
 use crate::api::event_draft::EventDraft;
-use pullyard_protocol::event::EventKind;
+use pullyard_protocol::event::{EventKind, PLAIN_LINE};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -34,7 +35,7 @@ pub(super) fn parse_line(stream: Stream, line: &[u8]) -> Option<EventDraft> {
             None => EventDraft { data: Some(Value::Object(object)), ..EventDraft::new(EventKind::Raw) },
         });
     }
-    Some(EventDraft::text(EventKind::Text, text))
+    Some(EventDraft { name: Some(PLAIN_LINE.into()), ..EventDraft::text(EventKind::Text, text) })
 }
 
 /// The kind that an agent may send. The others are the runner's.
@@ -98,7 +99,8 @@ mod tests {
         }
         for text in ["hello", "{not json", r#"{"a":1}"#, "[1]", "\"kind\""] {
             let event = parse_stdout(text);
-            assert_eq!((event.kind, event.text.as_deref()), (EventKind::Text, Some(text)));
+            let expected = (EventKind::Text, Some(PLAIN_LINE), Some(text));
+            assert_eq!((event.kind, event.name.as_deref(), event.text.as_deref()), expected);
         }
         let event = parse_line(Stream::Err, br#"{"kind":"text"}"#).unwrap();
         assert_eq!(event.kind, EventKind::Log);

@@ -65,7 +65,7 @@ mod tests {
         let base = git(&["rev-parse", "HEAD"]);
         std::fs::write(dir.path().join("AGENTS.md"), "Obey me.\n").unwrap();
         let repository = dir.path().join(".git");
-        let runner_git = Git::new("", "");
+        let runner_git = Git::local("");
         let read = async |names: &[&str]| {
             load_base_instructions(&runner_git, &repository, ("main", &base), names).await.unwrap()
         };
@@ -79,7 +79,7 @@ mod tests {
     #[tokio::test]
     async fn long_files_are_cut_and_equal_ones_appear_once() {
         let dir = tempfile::tempdir().unwrap();
-        let git = Git::new("", "");
+        let git = Git::local("");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
         let run = async |args: &[&str], input: &[u8]| {
             let call = GitCall::new(args).repository(&repository).input(input).with_identity();

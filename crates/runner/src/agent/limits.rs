@@ -2,8 +2,8 @@
 //! A limit on turns or cost applies before the next request to the model, so an agent may end with its last answer.
 
 use super::agent_event::UsageTotal;
-use super::limit_failure::cost_limit_failure;
-use super::run_state::RunState;
+use super::limit_failure::{cost_limit_failure, next_cost_failure};
+use super::run_state::{RefusedFor, RunState};
 use crate::deadline::instant_after;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
@@ -56,7 +56,12 @@ impl Limits {
     }
 
     pub(super) fn check_refused_request(&self, earlier: &UsageTotal, record: &RunState) -> Option<Failure> {
-        record.has_refused_request.then(|| self.check_total(earlier, record)).flatten()
+        let mut total = *earlier;
+        total += record.usage();
+        match record.refusal? {
+            RefusedFor::Turns => self.turns.map(|limit| Failure::TurnLimit { limit: limit.into() }),
+            RefusedFor::Cost(next) => self.cost.map(|limit| next_cost_failure(total.cost_upper_bound, next, limit)),
+        }
     }
 
     /// Whether the next answer may exhaust a limit: one turn is left, or half the cost is used.
@@ -134,6 +139,26 @@ mod tests {
         // The agent ended, then continued with inputs.
         let two = three[..4].to_vec();
         check(none, &[two, vec![end_report], turn.to_vec()].concat(), Some("The agent used all 3 turns."));
+    }
+
+    #[test]
+    fn refused_request_ends_the_agent_below_the_limit() {
+        let earlier = UsageTotal { turns: 1, cost_upper_bound: 200_000, ..UsageTotal::default() };
+        for (refusal, cost, expected) in [
+            (None, 0, None),
+            (Some(RefusedFor::Turns), 0, Some("The agent used all 3 turns.")),
+            (
+                Some(RefusedFor::Cost(300_000)),
+                600_000,
+                Some("The job spent $0.80, and its next request may cost $0.30; the limit is $1.00."),
+            ),
+            (Some(RefusedFor::Cost(300_000)), 800_000, Some("The job spent $1.00; the limit is $1.00.")),
+        ] {
+            let mut record = record(&[AgentEvent::Cost(cost)]);
+            record.refusal = refusal;
+            let failure = LIMITS.check_refused_request(&earlier, &record);
+            assert_eq!(failure.map(|failure| failure.sentence()).as_deref(), expected);
+        }
     }
 
     #[test]

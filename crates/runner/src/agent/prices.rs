@@ -20,12 +20,15 @@ fn rows() -> impl Iterator<Item = &'static str> {
 pub(super) struct BilledTokens {
     pub(super) tokens: Tokens,
     pub(super) cache_write: u64,
+    /// Those of `cache_write` that are stored for an hour. Anthropic charges twice the input for them.
+    pub(super) long_cache_write: u64,
 }
 
 impl AddAssign for BilledTokens {
     fn add_assign(&mut self, other: Self) {
         self.tokens += other.tokens;
         self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.long_cache_write = self.long_cache_write.saturating_add(other.long_cache_write);
     }
 }
 
@@ -33,7 +36,11 @@ impl Sub for BilledTokens {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        Self { tokens: self.tokens - other.tokens, cache_write: self.cache_write.saturating_sub(other.cache_write) }
+        Self {
+            tokens: self.tokens - other.tokens,
+            cache_write: self.cache_write.saturating_sub(other.cache_write),
+            long_cache_write: self.long_cache_write.saturating_sub(other.long_cache_write),
+        }
     }
 }
 
@@ -52,10 +59,12 @@ impl Rates {
         let tokens = count.tokens;
         let cached = tokens.cached.min(tokens.input);
         let cache_write = count.cache_write.min(tokens.input - cached);
+        let long_cache_write = count.long_cache_write.min(cache_write);
         let parts = [
             (tokens.input - cached - cache_write, self.input),
             (cached, self.cached),
-            (cache_write, self.cache_write),
+            (cache_write - long_cache_write, self.cache_write),
+            (long_cache_write, self.input.saturating_mul(2)),
             (tokens.output, self.output),
         ];
         let sum: u128 = parts.iter().map(|(count, price)| u128::from(*count) * u128::from(*price)).sum();
@@ -110,6 +119,21 @@ impl Prices {
     pub(super) fn cost(&self, model: &str, count: BilledTokens) -> Option<u64> {
         let price = find_price(&self.by_operator, model).or_else(|| find_price(&LISTED_PRICES, model))?;
         Some(price.cost(count))
+    }
+
+    /// The cost of a request, or a greater one for a model without a price. Units: millionths of a US dollar.
+    pub(super) fn upper_bound(&self, model: &str, count: BilledTokens) -> u64 {
+        self.cost(model, count).unwrap_or_else(|| self.highest_cost(count))
+    }
+
+    /// The greatest output that a request with this input and this amount can have.
+    pub(super) fn affordable_output(&self, model: &str, input: BilledTokens, amount: u64) -> u64 {
+        const MILLION: u64 = 1_000_000;
+        let output = |output| BilledTokens { tokens: Tokens { output, ..input.tokens }, ..input };
+        let input_cost = self.upper_bound(model, output(0));
+        let rate = self.upper_bound(model, output(MILLION)).saturating_sub(input_cost);
+        let rest = u128::from(amount.saturating_sub(input_cost)) * u128::from(MILLION);
+        rest.checked_div(u128::from(rate)).map_or(u64::MAX, |output| u64::try_from(output).unwrap_or(u64::MAX))
     }
 
     /// The cost at the highest known price, for models without a price. Units: millionths of a US dollar.
@@ -182,7 +206,7 @@ mod tests {
     const LONG_REQUEST: BilledTokens = count(400_000, 100_000, 10_000);
 
     const fn count(input: u64, cached: u64, output: u64) -> BilledTokens {
-        BilledTokens { tokens: Tokens { input, cached, output }, cache_write: 0 }
+        BilledTokens { tokens: Tokens { input, cached, output }, cache_write: 0, long_cache_write: 0 }
     }
 
     fn check(model: &str, count: BilledTokens, expected: Option<u64>) {
@@ -221,6 +245,22 @@ mod tests {
         check("gpt-6.1-sol", write(TOKENS, u64::MAX), Some(508_000));
         check("claude-opus-4-8", write(count(1_000_000, 0, 0), 1_000_000), Some(6_250_000));
         check("gpt-5.2-codex", write(TOKENS, 40_000), Some(504_000));
+        // 0.75 × 6.25 + 0.25 × 10
+        let hour = BilledTokens { long_cache_write: 250_000, ..write(count(1_000_000, 0, 0), 1_000_000) };
+        check("claude-opus-4-8", hour, Some(7_187_500));
+    }
+
+    #[test]
+    fn affordable_output_costs_at_most_the_amount() {
+        let prices = Prices::parse("free=0/0/0");
+        for (model, input, amount) in [("gpt-6.1-sol", TOKENS, 5_000_000), ("gpt-99", LONG_REQUEST, 9_000_000)] {
+            let output = prices.affordable_output(model, input, amount);
+            let cost =
+                |output| prices.upper_bound(model, BilledTokens { tokens: Tokens { output, ..input.tokens }, ..input });
+            assert!(output > 0 && cost(output) <= amount && cost(output + 10) > amount, "{model} {output}");
+        }
+        assert_eq!(prices.affordable_output("gpt-6.1-sol", TOKENS, 1), 0);
+        assert_eq!(prices.affordable_output("free", TOKENS, 1), u64::MAX);
     }
 
     #[test]

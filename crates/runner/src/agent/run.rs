@@ -8,12 +8,14 @@ use super::Run;
 use super::adapter::Launch;
 use super::agent_event::{EndReport, UsageTotal};
 use super::codex::rollout::RolloutReader;
+use super::cost_meter::CostMeter;
 use super::limits::Limits;
 use super::run_state::{RunState, SharedRunState};
 use super::usage_reporter::UsageReporter;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::deadline::instant_after;
+use crate::disk_limit;
 use crate::process::enclosed::Enclosed;
 use crate::process::pid_namespace::Exit;
 use crate::process::sandbox::{Inside, Network, TreeAccess};
@@ -24,6 +26,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
@@ -36,8 +39,9 @@ const READ_INTERVAL: Duration = Duration::from_millis(250);
 const READ_INTERVAL_NEAR_LIMIT: Duration = Duration::from_millis(10);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-#[derive(Clone, Copy)]
 pub(super) struct RunLimits {
+    /// Counts the requests of an agent whose model has a proxy.
+    pub(super) meter: Option<Arc<CostMeter>>,
     pub(super) newest_input: u32,
     pub(super) limits: Limits,
     pub(super) usage: UsageTotal,
@@ -89,6 +93,9 @@ pub(super) async fn run(
         apply_events(last_events.unwrap_or_default(), events, &shared);
     }
     kill_result?;
+    if let Some(meter) = &bounds.meter {
+        meter.cut_all();
+    }
     input.report_read_inputs(&shared.lock(), run.inputs, bounds.newest_input);
     let mut record = shared.lock().clone();
     if let Some(usage_event) = reporter.report_last(&record) {
@@ -152,7 +159,7 @@ struct NextSteps {
 
 impl NextSteps {
     fn decide(input: &Input, reporter: &mut UsageReporter, context: &RunContext<'_>) -> Self {
-        let RunLimits { newest_input, limits, usage } = context.bounds;
+        let RunLimits { newest_input, limits, usage, .. } = context.bounds;
         let record = context.shared.lock();
         input.report_read_inputs(&record, context.run.inputs, *newest_input);
         let is_released = input.has_unanswered(&record) && limits.has_exhausted_turns(usage, &record);
@@ -180,6 +187,8 @@ async fn supervise(
     let stop = |stop: Stop| ProcessEnd { exit: Exit::Unknown, stop: Some(stop), released_end: None };
     let new_messages = run.inputs.wait_for_messages();
     tokio::pin!(new_messages);
+    let disk_failure = disk_limit::wait_until_exceeded(run.workspace.root(), run.options.disk_limit);
+    tokio::pin!(disk_failure);
     let mut ticks = interval(READ_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks_near_limit = interval_at(Instant::now() + READ_INTERVAL_NEAR_LIMIT, READ_INTERVAL_NEAR_LIMIT);
@@ -208,9 +217,10 @@ async fn supervise(
                 Ok(exit) => ProcessEnd { exit, stop: None, released_end: None },
                 Err(unknown) => stop(unknown),
             },
-            () = sleep_until(run.attempt.deadline) => {
+            () = run.attempt.deadline.reached() => {
                 return stop(Failure::TimeLimit { limit: Span(wall_secs) }.into());
             }
+            failure = &mut disk_failure => return stop(failure.into()),
             () = sleep_until(silent_until) => {
                 let record = shared.lock();
                 // The agent may have printed a line in between.

@@ -43,6 +43,8 @@ pub(super) struct RunState {
     /// The cost, if known. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
     pub(super) cost_upper_bound: u64,
+    /// The part of `cost` that the model's proxy estimated. Units: millionths of a US dollar.
+    estimated_cost: u64,
     /// The cost for display while the agent works. No limit uses it.
     pub(super) displayed_cost: DisplayedCost,
     /// The turns that an agent states with its own totals.
@@ -54,8 +56,8 @@ pub(super) struct RunState {
     pub(super) end_report: Option<EndReport>,
     /// The first denied tool of all turns. Each end reports only its own.
     pub(super) denied_tool: Option<String>,
-    /// The model's proxy refused a request or cut an answer, because the cost limit is used up.
-    pub(super) has_refused_request: bool,
+    /// The limit for which the model's proxy refused a request or cut an answer.
+    pub(super) refusal: Option<RefusedFor>,
     pub(super) end_count: u32,
     pub(super) ended_at: Option<Instant>,
     answered_since_end: bool,
@@ -63,6 +65,13 @@ pub(super) struct RunState {
     pub(super) stderr: String,
     last_output: String,
     last_error_output: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RefusedFor {
+    Turns,
+    /// The least cost of the refused request. Units: millionths of a US dollar.
+    Cost(u64),
 }
 
 /// The cost of a start so far. Units: millionths of a US dollar.
@@ -193,8 +202,8 @@ impl RunState {
     }
 
     pub(super) fn usage(&self) -> UsageTotal {
-        let Self { turns, tokens, cost, cost_upper_bound, .. } = *self;
-        UsageTotal { turns, tokens, cost, estimated_cost: 0, cost_upper_bound }
+        let Self { turns, tokens, cost, estimated_cost, cost_upper_bound, .. } = *self;
+        UsageTotal { turns, tokens, cost, estimated_cost, cost_upper_bound }
     }
 
     /// The usage of a start that ended. An estimate replaces cost that the agent did not report.
@@ -287,14 +296,22 @@ impl SharedRunState {
         record.tokens = usage.tokens;
         record.cost = usage.cost;
         record.cost_upper_bound = usage.cost_upper_bound;
+        record.estimated_cost = usage.estimated_cost;
         record.displayed_cost = match usage.cost {
+            Some(cost) if cost == usage.cost_upper_bound && usage.estimated_cost > 0 => DisplayedCost::Estimate(cost),
             Some(cost) if cost == usage.cost_upper_bound => DisplayedCost::Exact(cost),
             _ => DisplayedCost::UpperBound(usage.cost_upper_bound),
         };
     }
 
-    pub(super) fn note_refused_request(&self) {
-        self.lock().has_refused_request = true;
+    /// Requests to the model, of which an agent may have reported fewer.
+    pub(super) fn set_metered_turns(&self, turns: u32) {
+        let mut record = self.lock();
+        record.turns = record.turns.max(turns);
+    }
+
+    pub(super) fn note_refused_request(&self, refusal: RefusedFor) {
+        self.lock().refusal.get_or_insert(refusal);
         self.0.change.notify_one();
     }
 

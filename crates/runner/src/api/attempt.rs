@@ -9,7 +9,7 @@ use crate::api::reporter::EventSink;
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use crate::artifacts::Artifacts;
 use crate::checkpoint::state::CheckpointState;
-use crate::git::git_password;
+use crate::deadline::Deadline;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::{Order, Orders};
@@ -20,13 +20,14 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::job::AgentReport;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::text::Span;
+use pullyard_forge::git_login;
 use pullyard_protocol::attempt::{
     Assignment, CheckpointAnswer, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
 use std::ffi::OsString;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 pub(crate) const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(15);
 const YIELD_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(120);
@@ -43,7 +44,9 @@ pub(crate) struct Attempt<'a> {
     pub(crate) events: &'a EventSink,
     pub(crate) orders: &'a Orders,
     pub(crate) input_counts: &'a InputCounts,
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Deadline,
+    /// How long to wait for an unavailable forge.
+    pub(crate) forge_away: Duration,
     pub(crate) artifacts: &'a Artifacts,
     pub(crate) minted_tokens: ForgeTokens,
     pub(crate) redactor: Redactor,
@@ -61,7 +64,7 @@ impl Attempt<'_> {
         tokio::select! {
             biased;
             order = self.orders.wait_at_least(min) => Err(Stop::Order(order)),
-            () = sleep_until(self.deadline) => {
+            () = self.deadline.reached() => {
                 let limit = Span(self.assignment.limits.wall_secs);
                 Err(Failure::TimeLimit { limit }.into())
             }
@@ -97,12 +100,19 @@ impl Attempt<'_> {
             Phase::Syncing => "syncing",
         };
         tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} started");
-        let request = StatusRequest { status: phase, inputs };
+        let request = StatusRequest { status: phase, inputs, waits_for: None };
         let answer = self.retry_until_answered(async || self.client.status(&request).await).await?;
         if !answer.has_unread_inputs {
             self.events.add(EventDraft { text, ..EventDraft::phase(name) });
         }
         Ok(answer)
+    }
+
+    /// Repeats the current phase: reports what the attempt waits for, or that it waits no more. In `syncing` this renews
+    /// the push window.
+    pub(crate) async fn repeat_phase(&self, phase: Phase, waits_for: Option<&str>) -> Result<StatusAnswer, Stop> {
+        let request = StatusRequest { status: phase, inputs: None, waits_for: waits_for.map(str::to_owned) };
+        self.retry_until_answered(async || self.client.status(&request).await).await
     }
 
     /// Fetches the attempt's secrets. Forge tokens that expire are new with every call.
@@ -121,7 +131,7 @@ impl Attempt<'_> {
         let model = credentials.model.iter().map(|model| model.value.as_str());
         let signing_key = credentials.signing_key.as_deref();
         let token = credentials.forge_token.as_str();
-        let forge_secrets = [token, git_password(repository.forge, token)];
+        let forge_secrets = [token, git_login(repository.forge, token).password];
         let secrets = forge_secrets.into_iter().chain(model).chain(signing_key);
         secrets.for_each(|secret| self.redactor.add_secret(secret));
         if credentials.expires_in_secs.is_some() {
@@ -182,7 +192,7 @@ impl Attempt<'_> {
         tokio::select! {
             biased;
             _ = self.orders.wait_at_least(Order::Cancel) => {}
-            () = sleep_until(self.deadline) => {}
+            () = self.deadline.reached() => {}
             lost_checkpoint = self.artifacts.flush(YIELD_ARTIFACTS_TIMEOUT) => {
                 lost_checkpoint.into_iter().for_each(|text| self.events.log(text));
             }

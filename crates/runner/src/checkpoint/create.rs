@@ -1,9 +1,11 @@
 //! Creates a checkpoint when an attempt yields or breaks off, after its agent and all processes ended.
 
 use super::archive::{self, MAX_UNPACKED_BYTES};
-use super::state::CheckpointFacts;
+use super::finished::FinishedWork;
+use super::state::{CarriedCheckpoint, CheckpointFacts};
 use super::{
-    ARTIFACT_NAME, CheckpointMetadata, FORMAT, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, transcript,
+    ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER,
+    transcript,
 };
 use crate::agent::session::AgentSession;
 use crate::api::attempt::Attempt;
@@ -88,15 +90,30 @@ async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Dura
 
 async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<String, NoCheckpoint> {
     attempt.learn_current_tokens(workspace);
-    let Some(work) = attempt.work_report().0 else { return Err(NoCheckpoint::NoWork) };
     let Some(facts) = attempt.checkpoint_state.next_checkpoint() else { return Err(NoCheckpoint::NoWork) };
     let number = if facts.checkpoint_count > 1 { format!("-{}", facts.checkpoint_count) } else { String::new() };
     let name = format!("{ARTIFACT_NAME}{number}.tar.zst");
     let Some(file) = attempt.artifacts.path_for(&name) else { return Err(NoCheckpoint::NoWork) };
+    if let Some(CarriedCheckpoint { folder, metadata }) = facts.carried {
+        let pack = move || {
+            write_private_file(&folder.join(METADATA_FILE), &serde_json::to_vec(&metadata)?)?;
+            archive::pack(&folder, &file, MAX_SIZE_BYTES)
+        };
+        tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)??;
+        return Ok(name);
+    }
+    let Some(work) = attempt.work_report().0 else { return Err(NoCheckpoint::NoWork) };
     let folder = workspace.root().join(format!("{ARTIFACT_NAME}{number}"));
     create_private_dirs(&folder)?;
     write_patch(attempt, workspace, &facts, &folder).await?;
     let metadata = create_metadata(attempt, workspace, &facts, &work);
+    if let Some(finished) = &facts.finished {
+        let summary = attempt.artifacts.last_message().await;
+        let summary = summary.map(|text| attempt.redactor.redact_text(&text).into_owned());
+        let finished = FinishedWork { summary, ..finished.clone() };
+        let content = serde_json::to_vec(&finished).map_err(io::Error::from)?;
+        write_private_file(&folder.join(FINISHED_FILE), &content)?;
+    }
     let session = metadata.session.clone();
     let (home, tree) = (workspace.home(), workspace.tree());
     let redactor = attempt.redactor.clone();
@@ -158,7 +175,7 @@ async fn write_patch(
     facts: &CheckpointFacts,
     folder: &Path,
 ) -> Result<(), NoCheckpoint> {
-    let git = Git::new(&attempt.assignment.repository.clone_url, "").with_redactor(&attempt.redactor);
+    let git = Git::local(&attempt.assignment.repository.clone_url).with_redactor(&attempt.redactor);
     let (repository, start) = (workspace.repository(), facts.target.start_commit.as_str());
     let no_checkpoint = |reason: &str| NoCheckpoint::Reason(reason.to_owned());
     let result = match &facts.tree {
@@ -166,13 +183,13 @@ async fn write_patch(
         Some(tree) => workspace.reset_repository().await.map(|()| tree.clone()).map_err(Stop::from),
         None => {
             let result = commit::write_tree(&git, workspace, &facts.target, attempt.assignment).await;
-            exclusion_report::report_excluded_folders(attempt, workspace);
+            exclusion_report::report_exclusions(attempt, workspace);
             result
         }
     };
     let tree = match result {
         Ok(tree) => tree,
-        Err(Stop::Failure(Failure::NoChanges {})) => return Ok(()),
+        Err(Stop::Failure(Failure::NoChanges { .. })) => return Ok(()),
         Err(stop) => {
             tracing::warn!("cannot read the work folder: {stop:?}");
             return Err(no_checkpoint("the work folder can't be read"));

@@ -3,8 +3,13 @@
 
 use super::archive;
 use super::download::download_checkpoint;
+use super::finished::{self, FinishedWork};
 use super::loss::SessionLoss;
-use super::{CheckpointMetadata, FORMAT, MAX_METADATA_BYTES, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER};
+use super::state::CarriedCheckpoint;
+use super::{
+    CheckpointMetadata, FINISHED_FILE, FORMAT, MAX_FINISHED_BYTES, MAX_METADATA_BYTES, METADATA_FILE, PATCH_FILE,
+    REPLIES_FILE, SESSION_FOLDER,
+};
 use crate::agent::AgentChoice;
 use crate::agent::agent_event::Tokens;
 use crate::agent::session::AgentSession;
@@ -41,9 +46,11 @@ pub(crate) struct CheckpointPlan {
 }
 
 pub(crate) struct AvailableCheckpoint {
-    metadata: CheckpointMetadata,
-    folder: PathBuf,
+    pub(super) metadata: CheckpointMetadata,
+    pub(super) folder: PathBuf,
     attempt: u32,
+    /// Only its publication is left to do.
+    finished: Option<FinishedWork>,
     /// Why the session cannot be resumed, although the work can be used.
     session_loss: Option<SessionLoss>,
 }
@@ -85,8 +92,10 @@ impl EarlierCheckpoint {
         let to = folder.clone();
         let result = tokio::task::spawn_blocking(move || read_archive(&packed, &to)).await;
         Ok(match result.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
-            Ok(metadata) => {
-                Self::Available(Box::new(AvailableCheckpoint { metadata, folder, attempt: number, session_loss: None }))
+            Ok((metadata, finished)) => {
+                let attempt = number;
+                let available = AvailableCheckpoint { metadata, folder, attempt, finished, session_loss: None };
+                Self::Available(Box::new(available))
             }
             Err(loss) => Self::Lost(loss),
         })
@@ -135,6 +144,13 @@ impl CheckpointPlan {
             EarlierCheckpoint::Lost(loss) => return plan(EarlierCheckpoint::Lost(loss), may_have_session),
             EarlierCheckpoint::Available(available) => available,
         };
+        let is_current = |work: &FinishedWork| finished::is_current(attempt, &available.metadata, work);
+        available.finished = available.finished.take().filter(is_current);
+        if available.finished.is_some() && set_target_start(git, mirror, &available.metadata, target).await? {
+            finished::set_target(attempt, (git, mirror), &available.metadata, target).await?;
+            return plan(EarlierCheckpoint::Available(available), false);
+        }
+        available.finished = None;
         let metadata = &available.metadata;
         let mut session = metadata.session.is_some();
         if metadata.agent != agent.capability() {
@@ -166,6 +182,14 @@ impl CheckpointPlan {
         match loss.filter(|_| self.requires_session) {
             Some(loss) => Err(loss.fail_job(attempt, &agent_suffix(attempt, available))),
             None => Ok(self),
+        }
+    }
+
+    /// The checkpoint whose work is published without an agent.
+    pub(crate) fn finished(&self) -> Option<(&AvailableCheckpoint, &FinishedWork)> {
+        match &self.state {
+            EarlierCheckpoint::Available(available) => Some((available, available.finished.as_ref()?)),
+            EarlierCheckpoint::NotExpected | EarlierCheckpoint::Lost(_) => None,
         }
     }
 
@@ -218,18 +242,39 @@ fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) 
     agent.map_or_else(String::new, |agent| format!(" of `{}`", truncate(agent, MAX_AGENT_NAME_CHARS)))
 }
 
-fn read_archive(packed: &Path, folder: &Path) -> Result<CheckpointMetadata, SessionLoss> {
+impl AvailableCheckpoint {
+    /// Makes it the checkpoint of this attempt as well, in case the publication fails again.
+    pub(crate) fn carry(&self, attempt: &Attempt<'_>, target: &Target) {
+        let job = target.adopted_job.as_ref().unwrap_or(&attempt.assignment.job);
+        let metadata = CheckpointMetadata {
+            job: Some(job.clone()),
+            start: self.metadata.start.clone(),
+            branch: target.branch.clone(),
+            ..self.metadata.clone()
+        };
+        attempt.checkpoint_state.carry(CarriedCheckpoint { folder: self.folder.clone(), metadata });
+        attempt.events.log(format!("Publishing the finished work of attempt {} without an agent.", self.attempt));
+    }
+}
+
+/// The description, and the finished work if it is readable.
+fn read_archive(packed: &Path, folder: &Path) -> Result<(CheckpointMetadata, Option<FinishedWork>), SessionLoss> {
     create_private_dirs(folder)?;
     archive::unpack(packed, folder)?;
     let _ = fs::remove_file(packed);
-    let mut text = String::new();
-    File::open(folder.join(METADATA_FILE))?.take(MAX_METADATA_BYTES).read_to_string(&mut text)?;
+    let read = |name: &str, limit: u64| {
+        let mut text = String::new();
+        File::open(folder.join(name))?.take(limit).read_to_string(&mut text).map(|_| text)
+    };
+    let text = read(METADATA_FILE, MAX_METADATA_BYTES)?;
     let metadata: serde_json::Value = serde_json::from_str(&text).map_err(parse_failure)?;
     if metadata.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         return Err(SessionLoss::Unreadable("a newer runner kept it".into()));
     }
     // Parse the text itself, so that an error has a position.
-    serde_json::from_str(&text).map_err(parse_failure)
+    let metadata = serde_json::from_str(&text).map_err(parse_failure)?;
+    let finished = read(FINISHED_FILE, MAX_FINISHED_BYTES).ok().and_then(|text| serde_json::from_str(&text).ok());
+    Ok((metadata, finished.filter(|_| folder.join(PATCH_FILE).exists())))
 }
 
 /// Describes a parse error by its position. The error's own message would quote content from an agent's machine.

@@ -1,10 +1,18 @@
 //! Collects facts about an attempt for its checkpoint, from the moment when its agent starts.
 
+use super::CheckpointMetadata;
+use super::finished::FinishedWork;
 use super::restore::RestoredSession;
 use crate::agent::agent_event::Tokens;
 use crate::git::target::Target;
+use pullyard_domain::checks::CheckRun;
 use pullyard_domain::job::AgentReport;
+use pullyard_domain::published::work_notes::WorkNotes;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+
+/// The file of the finished work has at most 1 MiB.
+const MAX_NOTES_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct CheckpointState(Mutex<Option<CheckpointFacts>>);
@@ -16,9 +24,19 @@ pub(super) struct CheckpointFacts {
     pub(super) resumed_session: Option<RestoredSession>,
     pub(super) read_inputs: u32,
     pub(super) tree: Option<String>,
+    /// The work whose commit was created, and what an earlier attempt left if this one publishes only that.
+    pub(super) finished: Option<FinishedWork>,
+    pub(super) carried: Option<CarriedCheckpoint>,
     pub(super) checkpoint_count: u32,
     /// Whether a checkpoint was queued, and no agent has worked since.
     has_checkpoint: bool,
+}
+
+/// An unpacked checkpoint of an earlier attempt, which becomes the checkpoint of this one.
+#[derive(Clone, Debug)]
+pub(super) struct CarriedCheckpoint {
+    pub(super) folder: PathBuf,
+    pub(super) metadata: CheckpointMetadata,
 }
 
 impl CheckpointState {
@@ -28,13 +46,31 @@ impl CheckpointState {
             resumed_session,
             read_inputs: 0,
             tree: None,
+            finished: None,
+            carried: None,
             checkpoint_count: 0,
             has_checkpoint: false,
         });
     }
 
     pub(crate) fn begin_run(&self, inputs: u32) {
-        self.update(|facts| (facts.read_inputs, facts.tree, facts.has_checkpoint) = (inputs, None, false));
+        self.update(|facts| {
+            (facts.read_inputs, facts.tree, facts.has_checkpoint) = (inputs, None, false);
+            (facts.finished, facts.carried) = (None, None);
+        });
+    }
+
+    /// Notes that the commit of this tree exists, so that only its publication is left.
+    pub(crate) fn set_finished(&self, tree: &str, checks: &[CheckRun], notes: &WorkNotes) {
+        self.update(|facts| {
+            let (tree, read) = (tree.to_owned(), facts.read_inputs);
+            let (checks, notes) = (checks.to_vec(), limit_notes(notes));
+            facts.finished = Some(FinishedWork { tree, read, checks, summary: None, notes });
+        });
+    }
+
+    pub(super) fn carry(&self, carried: CarriedCheckpoint) {
+        self.update(|facts| facts.carried = Some(carried));
     }
 
     pub(crate) fn note_read_input(&self, input: u32) {
@@ -96,4 +132,10 @@ impl CheckpointFacts {
         }
         tokens
     }
+}
+
+/// Without notes that are too long, because the publication of the work matters more.
+fn limit_notes(notes: &WorkNotes) -> WorkNotes {
+    let is_short = serde_json::to_vec(notes).is_ok_and(|json| json.len() <= MAX_NOTES_BYTES);
+    if is_short { notes.clone() } else { WorkNotes::default() }
 }

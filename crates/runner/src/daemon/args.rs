@@ -74,6 +74,13 @@ pub(crate) struct Flags {
     /// Seconds that an agent has to stop before it is killed; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
     #[arg(long, value_name = "N")]
     stop_grace_secs: Option<String>,
+    /// Size of a job's folder above which the job fails; 10g if not given. [env: PULLYARD_DISK_LIMIT]
+    #[arg(long, value_name = "SIZE")]
+    disk_limit: Option<String>,
+    /// Memory of each sandboxed process outside of containers, such as 8g, or `unlimited`, which address and thread
+    /// sanitizers need; three quarters of the machine's if not given. [env: PULLYARD_PROCESS_MEMORY]
+    #[arg(long, value_name = "SIZE")]
+    process_memory: Option<String>,
     /// Image of the containers, on this machine; required with podman and docker.
     /// [env: PULLYARD_CONTAINER_IMAGE, DOCKER_EXECUTOR_IMAGE]
     #[arg(long, value_name = "IMAGE")]

@@ -24,7 +24,7 @@ type CheckResult = Result<String, String>;
 
 pub(crate) async fn run(parsed: &ParsedSettings) -> u8 {
     let settings = &parsed.settings;
-    let git = Git::new("", "");
+    let git = Git::local("");
     let mut checks: Vec<(&str, CheckResult)> = vec![
         ("git", git.run_for_line(GitCall::new(["version"])).await.map_err(|error| error.reason())),
         ("git works", check_git(&git, &settings.work_dir).await),

@@ -46,15 +46,24 @@ const INHERITED: &[&str] = &[
 ];
 
 impl ProcessRecord {
-    /// Sends SIGTERM if the process holds its lock. Some systems do not report when it began, and ids are reused.
     pub(crate) fn terminate(&self, jobs: &Path) {
+        self.signal(jobs, Signal::SIGTERM);
+    }
+
+    /// For a process that is frozen: SIGTERM would wait until it continues.
+    pub(crate) fn kill(&self, jobs: &Path) {
+        self.signal(jobs, Signal::SIGKILL);
+    }
+
+    /// Sends a signal if the process holds its lock. Some systems do not report when it began, and ids are reused.
+    fn signal(&self, jobs: &Path, signal: Signal) {
         let Some(pid) = self.pid.filter(|pid| process_start_time(*pid) == self.began) else {
             return;
         };
         if !is_locked(&lock_path(jobs, &self.key())) {
             return;
         }
-        if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
+        if let Err(error) = kill(Pid::from_raw(pid), signal) {
             tracing::warn!(job.id = %self.job, error = %error, "cannot signal the job's process: {error}");
         }
     }
@@ -69,6 +78,8 @@ pub(crate) struct ProcessStarter {
     pub(crate) containers: Option<Containers>,
     pub(crate) instance: InstanceId,
     pub(crate) stop_grace: Duration,
+    pub(crate) disk_limit: Option<String>,
+    pub(crate) process_memory: Option<String>,
     pub(crate) jobs: PathBuf,
     pub(crate) logs: PathBuf,
     pub(crate) keep_logs: usize,
@@ -143,6 +154,12 @@ impl ProcessStarter {
         }
         if let Some(check) = &self.isolation_check {
             command.env("PULLYARD_ISOLATION_CHECK", check);
+        }
+        if let Some(size) = &self.disk_limit {
+            command.env("PULLYARD_DISK_LIMIT", size);
+        }
+        if let Some(size) = &self.process_memory {
+            command.env("PULLYARD_PROCESS_MEMORY", size);
         }
         if let Some(containers) = &self.containers {
             command.env("PULLYARD_CONTAINERS", serde_json::to_string(containers)?);
@@ -255,6 +272,8 @@ mod tests {
             containers: None,
             instance: crate::api::ids::new_instance_id().unwrap(),
             stop_grace: Duration::from_secs(1),
+            disk_limit: None,
+            process_memory: None,
             jobs,
             logs: dir.join("logs"),
             keep_logs: 3,

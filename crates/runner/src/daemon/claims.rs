@@ -4,6 +4,7 @@ use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, classify_failu
 use super::context::DaemonContext;
 use super::heartbeat::with_timeout;
 use super::pauses;
+use crate::disk_limit::{self, CLAIM_PAUSE};
 use pullyard_domain::id::ClaimId;
 use pullyard_protocol::client;
 use pullyard_protocol::runner::{ClaimAnswer, ClaimRequest, ClaimedJob};
@@ -29,7 +30,7 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
         tokio::select! {
             biased;
             () = daemon.state().wait_until_leaving() => break,
-            () = async { sleep(pause).await; wait_for_slot(daemon).await } => {}
+            () = async { sleep(pause).await; wait_until_ready(daemon).await } => {}
         }
         // Do not interrupt this call, because an ignored answer may contain a job.
         match post_claim(daemon, &id).await {
@@ -92,6 +93,14 @@ async fn repeat_unanswered_claim(daemon: &DaemonContext, id: &ClaimId) -> Result
         }
     }
     Ok(())
+}
+
+async fn wait_until_ready(daemon: &DaemonContext) {
+    wait_for_slot(daemon).await;
+    let work_dir = &daemon.jobs.starter.work_dir;
+    disk_limit::wait_for_reserve(|| disk_limit::find_low_space(work_dir.clone()), CLAIM_PAUSE).await;
+    // The runner may be draining by now.
+    wait_for_slot(daemon).await;
 }
 
 async fn wait_for_slot(daemon: &DaemonContext) {

@@ -3,18 +3,18 @@
 use super::setting_names::how_to_set;
 use super::settings::SettingsParser;
 use crate::Isolation;
+use crate::options::parse_size;
 use pullyard_sandbox::Containers;
 use std::time::Duration;
 
 const GIB: u64 = 1 << 30;
-const MIN_MEMORY_BYTES: u64 = 64 << 20;
 
 impl SettingsParser<'_> {
     /// `None` if the isolation needs no container. `Settings::containers_of` sets label and folder.
     pub(super) fn parse_containers(&mut self, isolation: Option<Isolation>) -> Option<Containers> {
         let image = self.find("container-image", "").map(|setting| setting.value).unwrap_or_default();
         let containers = Containers {
-            memory_bytes: self.parse_setting("container-memory", "8g", parse_memory).unwrap_or(8 * GIB),
+            memory_bytes: self.parse_setting("container-memory", "8g", parse_size).unwrap_or(8 * GIB),
             cpu_percent: self.parse_setting("container-cpus", "all", parse_cpus),
             network: self.parse_setting("container-network", "none", parse_network).unwrap_or("none".into()),
             time_limit: self.parse_number("container-limit-secs", "none", 1..=1_000_000).map(Duration::from_secs),
@@ -32,7 +32,7 @@ impl SettingsParser<'_> {
         Some(containers)
     }
 
-    fn parse_setting<T>(
+    pub(super) fn parse_setting<T>(
         &mut self,
         name: &'static str,
         default: &str,
@@ -43,20 +43,6 @@ impl SettingsParser<'_> {
             .map_err(|help| self.add_error(format!("{} is {}. {help}", setting.source, setting.value)))
             .ok()
     }
-}
-
-fn parse_memory(text: &str) -> Result<u64, &'static str> {
-    const HELP: &str = "Use a size of at least 64m, such as 512m or 2g.";
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "ki" | "kib" => 1 << 10,
-        "m" | "mb" | "mi" | "mib" => 1 << 20,
-        "g" | "gb" | "gi" | "gib" => GIB,
-        _ => return Err(HELP),
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    bytes.filter(|bytes| (MIN_MEMORY_BYTES..=GIB << 14).contains(bytes)).ok_or(HELP)
 }
 
 fn parse_cpus(text: &str) -> Result<u32, &'static str> {
@@ -78,11 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_read_as_the_engines_write_them() {
-        for (text, bytes) in [("2g", 2 * GIB), ("512M", 512 << 20), ("4Gi", 4 * GIB), ("1073741824", GIB)] {
-            assert_eq!(parse_memory(text), Ok(bytes), "{text}");
-        }
-        assert!(["", "2x", "-1g", "1m", "99999999g"].iter().all(|text| parse_memory(text).is_err()));
+    fn cpus_and_networks_are_read_as_the_engines_write_them() {
         assert_eq!((parse_cpus("2"), parse_cpus("1.5"), parse_cpus("0.25")), (Ok(200), Ok(150), Ok(25)));
         assert!(["0", "nan", "-1", "x"].iter().all(|text| parse_cpus(text).is_err()));
         assert!(parse_network("none").is_ok() && parse_network("my_net").is_ok());

@@ -2,6 +2,8 @@
 
 use super::call_failure::{CallKind, RunnerCallFailure, classify_failure};
 use super::context::DaemonContext;
+use super::lifecycle::STOP_MARGIN;
+use super::lost::LostProcesses;
 use super::pauses;
 use super::state::StateSnapshot;
 use pullyard_domain::id::JobId;
@@ -29,6 +31,7 @@ impl HeartbeatState {
 pub(crate) async fn run(daemon: &DaemonContext) {
     let offline_after = Duration::from_secs(daemon.registration.offline_after_secs);
     let (mut answered_at, mut failures, mut has_warned) = (Instant::now(), 0_u32, false);
+    let mut lost = LostProcesses::default();
     loop {
         // Start the clock before the request; the control plane starts its own later.
         let sent_at = Instant::now();
@@ -44,6 +47,7 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                     tracing::info!(drain = answer.drain, "runner {status}");
                     daemon.state().update(|state| state.is_draining = answer.drain);
                 }
+                kill_lost(daemon, &mut lost, &answer.ended);
                 Duration::from_secs(answer.next_secs)
             }
             Err(error) => match classify_failure(&error, CallKind::Heartbeat, &daemon.settings.name) {
@@ -75,6 +79,16 @@ pub(crate) async fn run(daemon: &DaemonContext) {
             () = sleep_until(next) => {}
             () = change => {}
         }
+    }
+}
+
+fn kill_lost(daemon: &DaemonContext, lost: &mut LostProcesses, ended: &BTreeSet<JobId>) {
+    let grace = daemon.settings.stop_grace + STOP_MARGIN;
+    let killed = daemon.state().read(|state| lost.update(&state.running, ended, grace, Instant::now()));
+    for record in killed {
+        let (job, attempt) = (&record.job, record.attempt);
+        tracing::warn!(job.id = %job, attempt, "killing the process of {job}: its attempt has ended, but it does not exit");
+        record.kill(&daemon.jobs.starter.jobs);
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Time that a process has to stop, in addition to the time of its agent.
-const STOP_MARGIN: Duration = Duration::from_secs(20);
+pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(20);
 /// As for an invalid setting: a restart does not help.
 const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +36,7 @@ const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Runs the daemon until it may exit. Returns its exit code.
 /// Idempotent: it takes over the living processes of an earlier daemon.
 pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsString>) -> Result<u8, FatalExit> {
+    pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
     let isolation =
         check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
@@ -122,6 +123,8 @@ async fn take_over(
             work_dir,
             instance: state_folder.instance.clone(),
             stop_grace: settings.stop_grace,
+            disk_limit: settings.disk_limit.clone(),
+            process_memory: settings.process_memory.clone(),
             jobs: state_folder.jobs(),
             logs: state_folder.logs(),
             keep_logs: settings.keep_logs,

@@ -20,6 +20,8 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("request-timeout-ms", &["PULLYARD_REQUEST_TIMEOUT_MS", "RUNNER_REQUEST_TIMEOUT_MS"]),
     ("keep-logs", &["PULLYARD_KEEP_LOGS"]),
     ("stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]),
+    ("disk-limit", &["PULLYARD_DISK_LIMIT"]),
+    ("process-memory", &["PULLYARD_PROCESS_MEMORY"]),
     ("container-image", &["PULLYARD_CONTAINER_IMAGE", "DOCKER_EXECUTOR_IMAGE"]),
     ("container-memory", &["PULLYARD_CONTAINER_MEMORY", "DOCKER_MEMORY_LIMIT"]),
     ("container-cpus", &["PULLYARD_CONTAINER_CPUS", "DOCKER_CPU_LIMIT"]),

@@ -3,6 +3,7 @@
 use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_variables, variables};
 use super::state_folder::host_name;
 use crate::Isolation;
+use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
 use crate::process::root_folder::{self, ROOT_FOLDERS};
 use pullyard_domain::runner::{MAX_SLOTS, validate_name};
 use pullyard_sandbox::Containers;
@@ -59,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Duration,
     pub(crate) keep_logs: usize,
     pub(crate) stop_grace: Duration,
+    pub(crate) disk_limit: Option<String>,
+    pub(crate) process_memory: Option<String>,
 }
 
 impl Settings {
@@ -82,6 +85,8 @@ impl Settings {
             request_timeout: parser.parse_millis("request-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
             keep_logs: parser.parse_number("keep-logs", "50", 1..=100_000).unwrap_or(50),
             stop_grace: Duration::from_secs(parser.parse_number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),
+            disk_limit: parser.parse_setting("disk-limit", DEFAULT_DISK_LIMIT, check_disk_limit),
+            process_memory: parser.parse_setting("process-memory", "3/4 of the machine's", check_process_memory),
         };
         settings.containers = parser.parse_containers(settings.isolation);
         let unused_variables = unused_variables(sources.environment, settings.containers.is_some());

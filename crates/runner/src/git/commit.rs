@@ -2,8 +2,12 @@
 //! Drops commits of the agent: the agent was instructed to create none, and its commits could have any author, message
 //! and trailers. Their content is in the runner's commit. Ignored files are excluded, even if the agent committed them.
 
-use crate::git::nested::scan::{prepare_tree, remove_nested_git_dirs};
+use crate::git::agent_state::AgentState;
+use crate::git::nested::prepare_tree;
+use crate::git::stage;
 use crate::git::target::{JOB_TRAILER, Target};
+use crate::git::warnings::find_warnings;
+use crate::git::work::{Work, list_work};
 use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall};
 use crate::secrets::redact::Redactor;
@@ -12,12 +16,12 @@ use pullyard_domain::agent::CONCRETE_AGENTS;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobKind;
-use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
+use pullyard_domain::prompt::REPLIES_FILE;
+use pullyard_domain::published::work_notes::LeftOutReason;
+use pullyard_domain::text::Quoted;
 use pullyard_protocol::attempt::Assignment;
-use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
 const AGENT_TRAILER: &str = "Pullyard-Agent";
@@ -54,36 +58,27 @@ pub(crate) async fn write_tree(
     target: &Target,
     assignment: &Assignment,
 ) -> Result<String, Stop> {
-    let (tree, repository) = (workspace.tree(), workspace.repository());
+    let (repository, start) = (workspace.repository(), target.start_commit.as_str());
     workspace.reset_repository().await?;
-    let (submodules, excluded) = remove_nested_git_dirs(git, workspace).await?;
-
-    // Exclude submodules: the agent controls their repositories, and git would run in them.
-    let mut paths = b".\0".to_vec();
-    let mut exclude = |path: &OsStr| {
-        paths.extend_from_slice(b":(exclude,top,literal)");
-        paths.extend_from_slice(path.as_bytes());
-        paths.push(0);
-    };
-    let folders = excluded.iter().filter(|repository| !repository.is_ignored).map(|repository| &repository.folder);
-    submodules.iter().chain(folders).for_each(|path| exclude(path.as_os_str()));
-    // The question and the replies are not part of the work.
-    exclude(OsStr::new(QUESTION_FILE));
-    if assignment.kind == JobKind::Revise {
-        exclude(OsStr::new(REPLIES_FILE));
+    let state = AgentState::load(git, workspace).await;
+    let Work { changes, mut exclusions } = list_work(git, workspace, (start, assignment.kind), &state).await?;
+    for path in stage::stage_changes(git, workspace, &changes).await? {
+        exclusions.add(LeftOutReason::Unreadable, path);
     }
-    // The caller reports excluded folders even if nothing changed.
-    workspace.set_excluded_repositories(excluded);
-    // The paths may not fit into arguments, because the agent decides how many there are.
-    let add = GitCall::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
-    git.run(add.repository(&repository).tree(&tree)).await?;
+    for path in stage::unstage_refused_settings(git, workspace, start, &changes).await? {
+        exclusions.add(LeftOutReason::RefusedContent, path);
+    }
+    stage::stage_modes(git, workspace, start, &state).await?;
     let tree_id = git.run_for_line(GitCall::new(["write-tree"]).repository(&repository)).await?;
+    exclusions.warnings = find_warnings(git, workspace, &state, (start, &tree_id)).await;
+    // The caller reports exclusions even if nothing changed.
+    workspace.set_exclusions(exclusions);
     workspace.snapshot_index().await?;
     let start_tree = format!("{}^{{tree}}", target.start_commit);
     let start_tree =
         git.run_for_line(GitCall::new(["rev-parse", "--verify", &start_tree]).repository(&repository)).await?;
     if tree_id == start_tree {
-        return Err(Failure::NoChanges {}.into());
+        return Err(Failure::NoChanges { left_out: Quoted(None) }.into());
     }
     Ok(tree_id)
 }
@@ -141,31 +136,6 @@ pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -
     Ok(())
 }
 
-/// Whether there may be changes to commit, found without writing a tree.
-pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) -> Result<bool, Stop> {
-    let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.reset_repository().await?;
-    let (submodules, excluded) = remove_nested_git_dirs(git, workspace).await?;
-    let excluded: HashSet<PathBuf> =
-        excluded.into_iter().map(|repository| repository.folder).chain(submodules).collect();
-    let is_work = |path: &[u8]| {
-        let path = Path::new(OsStr::from_bytes(path));
-        let is_message_file =
-            path == Path::new(QUESTION_FILE) || (kind == JobKind::Revise && path == Path::new(REPLIES_FILE));
-        !path.as_os_str().is_empty() && !is_message_file && !path.ancestors().any(|folder| excluded.contains(folder))
-    };
-    // The work of an earlier attempt is only in the index.
-    let index_changes = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
-    let worktree_changes = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
-    for args in [index_changes, worktree_changes] {
-        let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
-        if output.split(|byte| *byte == 0).any(is_work) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 fn format_message(parts: &CommitMessageParts<'_>) -> String {
     let CommitMessageParts { assignment, agent, checks, redactor } = *parts;
     let title = redactor.redact_text(&assignment.pull_request.title);
@@ -195,11 +165,12 @@ pub(crate) struct DiffSize {
     pub(crate) deletions: u32,
 }
 
-/// Counts the changes that a reviewer sees. An error is only logged, because the job is already pushed.
-pub(crate) async fn measure_diff(git: &Git, repository: &Path, base: &str, head: &str) -> DiffSize {
-    let range = format!("{base}...{head}");
-    let args =
-        ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options", &range, "--"];
+/// Counts the changes of the job's commit, without earlier commits of the pull request. An error is only logged,
+/// because the job is already pushed.
+pub(crate) async fn measure_commit(git: &Git, repository: &Path, commit: &str) -> DiffSize {
+    let parent = format!("{commit}^");
+    let options = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options"];
+    let args = options.into_iter().chain([parent.as_str(), commit, "--"]);
     match git.run(GitCall::new(args).repository(repository)).await {
         Ok(output) => parse_numstat(&output),
         Err(error) => {

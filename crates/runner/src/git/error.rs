@@ -5,7 +5,31 @@ use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::truncate;
+use std::io::ErrorKind;
 use std::time::Duration;
+
+const DAMAGE_PHRASES: &[&str] = &[
+    "is corrupt",
+    " is empty",
+    "bad object",
+    "bad config",
+    "broken ref",
+    "reference broken",
+    "did not send all necessary objects",
+    "does not match index",
+    "does not point to a valid object",
+    "fatal: not a git repository",
+    "index file",
+    "inflate: ",
+    "not a git packfile",
+    "packfile ",
+    "unable to read sha1",
+    "unable to read tree",
+    "could not parse object",
+    "unable to parse object",
+    "unable to unpack",
+    "unexpected line in",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GitError {
@@ -15,6 +39,9 @@ pub(crate) enum GitError {
     Disk(#[from] std::io::Error),
     #[error("git {command} within {} s", limit.as_secs())]
     TimedOut { command: String, limit: Duration },
+    /// An empty answer, or one of another program: git reads a web page as a repository without refs.
+    #[error("read the branches: the answer has none")]
+    NoRefs,
     #[error("git {command}: {stderr}")]
     Failed { command: String, stdout: String, stderr: String },
 }
@@ -27,6 +54,7 @@ impl GitError {
             Self::TimedOut { command, limit } => {
                 format!("git {command} took longer than {} s", limit.as_secs())
             }
+            Self::NoRefs => "its answer had no branches".into(),
             Self::Failed { command, stderr, .. } => match most_specific_line(stderr) {
                 Some(line) => truncate(strip_url(line), 200),
                 None => format!("git {command} failed without a word"),
@@ -38,40 +66,42 @@ impl GitError {
         let text = match self {
             Self::Failed { stderr: text, .. } => text.to_lowercase(),
             Self::Process(_) | Self::Disk(_) => return self.to_workspace_failure(),
-            Self::TimedOut { .. } => String::new(),
+            Self::TimedOut { .. } | Self::NoRefs => String::new(),
         };
         let mentions = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
         if mentions(&["no space left", "permission denied", "read-only file system", "unable to create", "disk quota"])
         {
             self.to_workspace_failure()
-        } else if mentions(&[
-            "authentication failed",
-            "could not read username",
-            "could not read password",
-            "error: 401",
-            "error: 403",
-            "access denied",
-            "invalid username or",
-        ]) {
+        } else if is_bad_login(&text) || is_worded_denial(&text) {
             Failure::SourceDenied { forge: forge.into(), repo: repo.clone() }
         } else if mentions(&[
             "repository not found",
             "error: 404",
             "' not found",
             "does not appear to be a git repository",
-            // A server answered, but not with the git protocol.
-            "is this a git repository?",
-            "invalid server response",
         ]) {
             Failure::SourceNotFound { repo: repo.clone() }
         } else {
-            Failure::SourceUnreachable { repo: repo.clone(), reason: self.reason() }
+            // Also if a server answered, but not with the git protocol.
+            Failure::SourceUnreachable { repo: repo.clone(), reason: self.reason().into() }
         }
+    }
+
+    /// Whether objects or refs of a local repository are damaged, as after a power loss. Messages of the forge do not
+    /// count. A wrong guess costs one complete fetch.
+    pub(crate) fn is_damage(&self) -> bool {
+        let Self::Failed { stderr, .. } = self else { return false };
+        let is_damage = |line: &str| {
+            let line = line.to_lowercase();
+            !line.starts_with("remote:") && DAMAGE_PHRASES.iter().any(|phrase| line.contains(phrase))
+        };
+        stderr.lines().any(is_damage)
     }
 
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Process(_) | Self::Disk(_) | Self::TimedOut { .. } => true,
+            Self::NoRefs => false,
             Self::Failed { stderr, .. } => {
                 let stderr = stderr.to_lowercase();
                 ["no space left", "read-only file system", "disk quota"].iter().any(|phrase| stderr.contains(phrase))
@@ -80,6 +110,11 @@ impl GitError {
     }
 
     pub(crate) fn to_workspace_failure(&self) -> Failure {
+        if let Self::Disk(error) = self
+            && error.kind() == ErrorKind::InvalidFilename
+        {
+            return Failure::PathsTooLong { path: error.to_string() };
+        }
         Failure::WorkspaceFailed { reason: self.reason() }
     }
 }
@@ -90,15 +125,43 @@ impl From<GitError> for Stop {
     }
 }
 
+/// Whether the forge did not accept the credentials (401).
+pub(crate) fn is_bad_login(stderr: &str) -> bool {
+    let stderr = stderr.to_lowercase();
+    let phrases = [
+        "authentication failed",
+        "could not read username",
+        "could not read password",
+        "error: 401",
+        "access denied",
+        "invalid username or",
+    ];
+    phrases.iter().any(|phrase| stderr.contains(phrase))
+}
+
+/// Whether the forge forbids the call (403) in its own words. A 403 without words may be from a proxy: git repeats only
+/// plain text, and the forges explain their refusals in plain text.
+pub(crate) fn is_worded_denial(stderr: &str) -> bool {
+    let text = stderr.to_lowercase();
+    let is_limit = text.contains("rate limit") || text.contains("abuse detection");
+    stderr.contains("error: 403") && remote_lines(stderr).next().is_some() && !is_limit
+}
+
+/// The messages of the forge, which git marks.
+pub(crate) fn remote_lines(output: &str) -> impl Iterator<Item = &str> {
+    let lines = output.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
+    lines.map(str::trim).filter(|line| !line.is_empty())
+}
+
 /// The message without the URL. There is no space for both, and the failure names the repository.
 fn strip_url(line: &str) -> &str {
     line.strip_prefix("unable to access '").and_then(|rest| rest.split_once("': ")).map_or(line, |(_, reason)| reason)
 }
 
-/// The most specific line: a fatal one, else an error, else one from the forge, else the last.
+/// The most specific line: a status of HTTP, else a fatal one, else an error, else one from the forge, else the last.
 fn most_specific_line(text: &str) -> Option<&str> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    ["fatal: ", "error: ", "remote: error: ", "remote: "]
+    ["error: RPC failed; ", "fatal: ", "error: ", "remote: error: ", "remote: "]
         .iter()
         .find_map(|start| lines.iter().find_map(|line| line.strip_prefix(start)))
         .filter(|line| !line.is_empty())
@@ -119,6 +182,30 @@ mod tests {
         assert!(!failed("error: patch failed: README.md:1\nerror: README.md: patch does not apply"));
     }
 
+    #[test]
+    fn damage_is_local_and_no_message_of_the_forge() {
+        let failed = |stderr: &str| {
+            GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: stderr.into() }.is_damage()
+        };
+        for damage in [
+            "error: object file ./objects/ab/c is empty\nfatal: loose object abc (stored in x) is corrupt",
+            "fatal: bad object refs/heads/main\nerror: https://x did not send all necessary objects",
+            "fatal: unexpected line in ./packed-refs: junk",
+            "error: packfile ./objects/pack/p.pack does not match index",
+            "fatal: not a git repository (or any of the parent directories): .git",
+        ] {
+            assert!(failed(damage), "{damage}");
+        }
+        for other in [
+            "remote: fatal: bad object refs/heads/main\nfatal: early EOF",
+            "fatal: '/tmp/x.git' does not appear to be a git repository",
+            "fatal: unable to access 'https://x/': Could not resolve host: x",
+            "fatal: write error: No space left on device",
+        ] {
+            assert!(!failed(other), "{other}");
+        }
+    }
+
     fn check(stderr: &str, code: &str) {
         let error = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: stderr.into() };
         let repo = RepositoryName::new("acme/app").unwrap();
@@ -132,11 +219,14 @@ mod tests {
             "source_not_found",
         );
         check("fatal: '/tmp/x.git' does not appear to be a git repository", "source_not_found");
-        check("fatal: http://x/info/refs not valid: is this a git repository?", "source_not_found");
-        check("fatal: invalid server response; got '<html>'", "source_not_found");
+        check("fatal: http://x/info/refs not valid: is this a git repository?", "source_unreachable");
+        check("fatal: invalid server response; got '<html>'", "source_unreachable");
         check("fatal: Authentication failed for 'https://github.com/a/b.git/'", "source_denied");
         check("fatal: could not read Username for 'https://x': terminal prompts disabled", "source_denied");
-        check("fatal: unable to access 'https://x/': The requested URL returned error: 403", "source_denied");
+        let forbidden = "fatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check(&format!("remote: Write access to repository not granted.\n{forbidden}"), "source_denied");
+        // Perhaps of a proxy.
+        check(forbidden, "source_unreachable");
         check("fatal: unable to access 'https://x/': Could not resolve host: x", "source_unreachable");
         check(
             "fatal: unable to access 'http://x/': Failed to connect to x port 1: Connection refused",
@@ -156,6 +246,8 @@ mod tests {
     #[test]
     fn telling_line_skips_remote_and_hint_lines() {
         assert_eq!(most_specific_line("remote: \nremote: no\nfatal: it is so\nhint: x"), Some("it is so"));
+        let rpc = "error: RPC failed; HTTP 500\nsend-pack: gone\nfatal: the remote end hung up unexpectedly";
+        assert_eq!(most_specific_line(rpc), Some("HTTP 500"));
         assert_eq!(most_specific_line("  \n"), None);
         assert_eq!(most_specific_line("odd"), Some("odd"));
     }
@@ -165,6 +257,7 @@ mod tests {
         for (code, all) in [
             ("workspace_failed", &["No space left", "Permission denied", "Read-only file system", "Disk quota"][..]),
             ("source_denied", &["could not read Password", "error: 401", "Access denied", "Invalid username or"]),
+            ("source_denied", &["remote: No.\nerror: 403"]),
             ("source_not_found", &["error: 404", "repository 'x' not found"]),
             ("source_unreachable", &["error: 500", "early EOF", "Operation timed out"]),
         ] {

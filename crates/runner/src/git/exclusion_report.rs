@@ -1,22 +1,68 @@
-//! Reports the folders that are excluded from the work.
+//! Reports which work is excluded from the commit, and doubts about the rest.
 
 use crate::api::attempt::Attempt;
 use crate::git::nested::ExcludedRepository;
 use crate::git::workspace::Workspace;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted::remove_hidden;
-use pullyard_domain::published::nested_repository::{NestedRepository, render_sentence};
+use pullyard_domain::published::nested_repository::NestedRepository;
+use pullyard_domain::published::work_notes::{LeftOutReason, WorkNotes, WorkWarning};
+use pullyard_domain::text::Quoted;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-/// Returns the excluded folders. If they changed since the last call and are not empty, also adds an event.
-pub(crate) fn report_excluded_folders(attempt: &Attempt<'_>, workspace: &Workspace) -> Vec<NestedRepository> {
-    let folder = |repository: &ExcludedRepository| {
-        // Redact the whole path, before it is cut.
-        let path = attempt.redactor.redact_text(&remove_hidden(&repository.folder.to_string_lossy())).into_owned();
-        NestedRepository { path, kind: repository.kind }
-    };
-    let folders: Vec<NestedRepository> = workspace.excluded_repositories().iter().map(folder).collect();
-    if workspace.take_exclusion_change() && !folders.is_empty() {
-        let text = attempt.redactor.redact_text(&render_sentence(&folders)).into_owned();
-        attempt.events.log(text);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exclusions {
+    pub(crate) repositories: Vec<ExcludedRepository>,
+    pub(crate) paths: BTreeMap<LeftOutReason, BTreeSet<PathBuf>>,
+    pub(crate) warnings: Vec<WorkWarning>,
+}
+
+impl Exclusions {
+    pub(crate) fn add(&mut self, reason: LeftOutReason, path: PathBuf) {
+        self.paths.entry(reason).or_default().insert(path);
     }
-    folders
+
+    pub(crate) fn to_notes(&self, clean: impl Fn(&str) -> String) -> WorkNotes {
+        let clean_path = |path: &Path| clean(&remove_hidden(&path.to_string_lossy()));
+        let clean_all = |paths: &[String]| paths.iter().map(|path| clean(&remove_hidden(path))).collect();
+        let repositories = self
+            .repositories
+            .iter()
+            .map(|repository| NestedRepository { path: clean_path(&repository.folder), kind: repository.kind });
+        let left_out =
+            self.paths.iter().map(|(reason, paths)| (*reason, paths.iter().map(|path| clean_path(path)).collect()));
+        let warnings = self.warnings.iter().map(|warning| match warning {
+            WorkWarning::UndoneCommits { commits, paths } => {
+                WorkWarning::UndoneCommits { commits: *commits, paths: clean_all(paths) }
+            }
+            WorkWarning::Unmerged { paths } => WorkWarning::Unmerged { paths: clean_all(paths) },
+            WorkWarning::ConflictMarkers { paths } => WorkWarning::ConflictMarkers { paths: clean_all(paths) },
+        });
+        WorkNotes { repositories: repositories.collect(), left_out: left_out.collect(), warnings: warnings.collect() }
+    }
+}
+
+/// Returns the exclusions. If they changed since the last call and are not empty, also adds events.
+pub(crate) fn report_exclusions(attempt: &Attempt<'_>, workspace: &Workspace) -> WorkNotes {
+    // Redact whole paths, before they are cut.
+    let notes = workspace.exclusions().to_notes(|text| attempt.redactor.redact_text(text).into_owned());
+    if workspace.take_exclusion_change() {
+        for sentence in notes.render_sentences() {
+            attempt.events.log(attempt.redactor.redact_text(&sentence).into_owned());
+        }
+    }
+    notes
+}
+
+/// Adds the paths that were left out to `NoChanges`.
+pub(crate) fn explain_no_changes(stop: Stop, notes: &WorkNotes) -> Stop {
+    match stop {
+        Stop::Failure(Failure::NoChanges { .. }) => {
+            let left_out = Some(notes.render_left_out()).filter(|paths| !paths.is_empty());
+            Failure::NoChanges { left_out: Quoted(left_out) }.into()
+        }
+        stop => stop,
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn classify_git_dir(git: &Path) -> Option<NestedKind> {
     if metadata.is_file() {
         return Some(NestedKind::Worktree);
     }
-    let settings = metadata.is_dir().then(|| read_regular_file(&git.join("config"))).flatten()?;
+    let settings = metadata.is_dir().then(|| read_regular_file(&git.join("config"), MAX_CONFIG_BYTES)).flatten()?;
     has_remote(&String::from_utf8_lossy(&settings)).then_some(NestedKind::Clone)
 }
 
@@ -41,14 +41,14 @@ fn has_remote(settings: &str) -> bool {
 }
 
 /// Reads a regular file. Follows no link and does not wait for a pipe.
-fn read_regular_file(path: &Path) -> Option<Vec<u8>> {
+pub(crate) fn read_regular_file(path: &Path, max_bytes: u64) -> Option<Vec<u8>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {
         return None;
     }
     let mut content = Vec::new();
-    file.take(MAX_CONFIG_BYTES).read_to_end(&mut content).ok()?;
+    file.take(max_bytes).read_to_end(&mut content).ok()?;
     Some(content)
 }
 

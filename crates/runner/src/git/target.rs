@@ -1,5 +1,6 @@
 //! Chooses the branch, the start commit, and the head that the push expects.
 
+use crate::api::forge_wait::{ForgeFault, Outage};
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
@@ -8,6 +9,7 @@ use pullyard_domain::id::JobId;
 use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{AssignedRepository, Assignment, ContinuedPullRequest, RevisedPullRequest};
 use std::path::Path;
+use std::time::Duration;
 
 /// The trailer by which an attempt recognises its job's commits.
 pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
@@ -24,17 +26,62 @@ pub(crate) struct Target {
     pub(crate) pull_request: Option<PullRequest>,
     /// The commit that an earlier attempt pushed before it died; no agent is needed. Users may have pushed on top.
     pub(crate) adopted_commit: Option<String>,
+    /// The job of that commit, if this job retries it.
+    pub(crate) adopted_job: Option<JobId>,
+}
+
+/// Verifies that nothing at the forge prevents every push. Errors that may concern the API alone are ignored, because
+/// the fetch decides.
+/// Errors: `PushRejected` for an archived repository; `Away`.
+pub(crate) async fn check_writable(forge: &Forge, repository: &AssignedRepository) -> Result<(), ForgeFault> {
+    match forge.repository(repository.name.as_str()).await {
+        Ok(loaded) if loaded.archived => {
+            let reason = format!("{} is archived, so it is read-only", repository.name).into();
+            Err(Failure::PushRejected { forge: repository.forge_name(), reason }.into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => match to_source_fault(&error, repository) {
+            ForgeFault::Final(_) => Ok(()),
+            fault => Err(fault),
+        },
+    }
+}
+
+/// Verifies that a fetch contains the base branch, which an answer of another program does not.
+/// Errors: `BaseBranchMissing` if the forge's API confirms it; `Away`.
+pub(crate) async fn check_base_branch(
+    (git, mirror): (&Git, &Mirror),
+    forge: &Forge,
+    repository: &AssignedRepository,
+    branch: &str,
+) -> Result<(), ForgeFault> {
+    if mirror.branch(git, branch).await?.is_some() {
+        return Ok(());
+    }
+    match forge.has_branch(repository.name.as_str(), branch).await {
+        Ok(false) => {
+            Err(Failure::BaseBranchMissing { repo: repository.name.clone(), branch: branch.to_owned() }.into())
+        }
+        Ok(true) => Err(ForgeFault::Away(Outage::from(format!("its answer did not contain the branch {branch}")))),
+        Err(error) => Err(to_source_fault(&error, repository)),
+    }
+}
+
+/// The base branch: a user may have changed the one of the pull request that the job revises.
+pub(crate) fn base_branch<'a>(assignment: &'a Assignment, open: Option<&'a PullRequest>) -> &'a str {
+    let revised = open.filter(|_| assignment.revises.is_some());
+    revised.map_or(&assignment.base, |pull| &pull.base_branch)
 }
 
 pub(crate) async fn get_open_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
     continues: &ContinuedPullRequest,
-) -> Result<Option<PullRequest>, Stop> {
+) -> Result<Option<PullRequest>, ForgeFault> {
     let answer = forge.open_pull_request(repository.name.as_str(), &continues.branch).await;
     match answer {
         Ok(answer) => Ok(answer.filter(|pull| pull.number == continues.number)),
-        Err(error) => Err(to_source_failure(&error, repository).into()),
+        Err(error) => Err(to_source_fault(&error, repository)),
     }
 }
 
@@ -44,10 +91,10 @@ pub(crate) async fn get_revised_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
     revises: &RevisedPullRequest,
-) -> Result<PullRequest, Stop> {
+) -> Result<PullRequest, ForgeFault> {
     let name = repository.name.as_str();
-    let to_failure = |error| to_source_failure(&error, repository);
-    let pull = forge.pull_request(name, revises.number).await.map_err(to_failure)?;
+    let to_fault = |error| to_source_fault(&error, repository);
+    let pull = forge.pull_request(name, revises.number).await.map_err(to_fault)?;
     let closed =
         |state: &str| Failure::PullRequestClosed { pr: format!("{name}#{}", pull.number), state: state.into() };
     match pull.state {
@@ -56,7 +103,7 @@ pub(crate) async fn get_revised_pull_request(
         PullRequestState::Merged => return Err(closed("merged").into()),
     }
     // A branch with the same name in this repository is a different one, perhaps the default branch.
-    let repository_id = forge.repository(name).await.map_err(to_failure)?.id;
+    let repository_id = forge.repository(name).await.map_err(to_fault)?.id;
     if pull.head_repository.is_some_and(|id| id != repository_id) {
         let reason = "the branch of the pull request is in another repository".into();
         return Err(Failure::PushRejected { forge: repository.forge_name(), reason }.into());
@@ -67,15 +114,18 @@ pub(crate) async fn get_revised_pull_request(
     Ok(pull)
 }
 
-fn to_source_failure(error: &pullyard_forge::Error, repository: &AssignedRepository) -> Failure {
+fn to_source_fault(error: &pullyard_forge::Error, repository: &AssignedRepository) -> ForgeFault {
     use pullyard_forge::Error;
     let (forge, repo) = (repository.forge_name(), repository.name.clone());
     match error {
-        Error::NotFound { .. } => Failure::SourceNotFound { repo },
+        Error::NotFound { .. } => Failure::SourceNotFound { repo }.into(),
         Error::Settings { .. } | Error::Denied { .. } | Error::Forbidden { .. } => {
-            Failure::SourceDenied { forge, repo }
+            Failure::SourceDenied { forge, repo }.into()
         }
-        other => Failure::SourceUnreachable { repo, reason: other.to_string() },
+        other => {
+            let retry_after = other.retry_after().unwrap_or(Duration::ZERO);
+            ForgeFault::Away(Outage { reason: format!("failed to {other}"), retry_after })
+        }
     }
 }
 
@@ -88,9 +138,7 @@ pub(crate) async fn choose_target(
 ) -> Result<Target, Stop> {
     let repo = assignment.repository.name.clone();
     let branch = open.as_ref().map_or(&assignment.branch, |pull| &pull.head_branch).clone();
-    // A user may have changed the base branch of the pull request.
-    let revised = open.as_ref().filter(|_| assignment.revises.is_some());
-    let base_branch = revised.map_or(&assignment.base, |pull| &pull.base_branch).clone();
+    let base_branch = base_branch(assignment, open.as_ref()).to_owned();
     let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: base_branch.clone() };
     let base = mirror.branch(git, &base_branch).await?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await?;
@@ -111,6 +159,7 @@ pub(crate) async fn choose_target(
                 base_commit: base,
                 expected_head: Some(head),
                 adopted_commit: Some(own_commit),
+                adopted_job: None,
             });
         }
     }
@@ -119,7 +168,10 @@ pub(crate) async fn choose_target(
         (None, Some(_)) => return Err(Failure::BranchDeleted { branch }.into()),
         // The push would be refused, so fail before an agent works.
         (Some(_), None) => return Err(Failure::BranchTaken { branch }.into()),
-        (None, None) => base.clone(),
+        (None, None) => match find_blocking_branch(git, mirror, &branch).await? {
+            Some(branch) => return Err(Failure::BranchTaken { branch }.into()),
+            None => base.clone(),
+        },
     };
     Ok(Target {
         branch,
@@ -129,7 +181,18 @@ pub(crate) async fn choose_target(
         expected_head: head,
         pull_request: open,
         adopted_commit: None,
+        adopted_job: None,
     })
+}
+
+/// A branch above or below ours. Git stores branches like files, so `a` and `a/b` cannot both exist.
+async fn find_blocking_branch(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, GitError> {
+    for above in branch.match_indices('/').filter_map(|(end, _)| branch.get(..end)) {
+        if mirror.branch(git, above).await?.is_some() {
+            return Ok(Some(above.to_owned()));
+        }
+    }
+    mirror.branch_below(git, branch).await
 }
 
 /// The branches to which an earlier attempt of this job may have pushed, the current branch first. Each attempt uses

@@ -1,10 +1,12 @@
 //! Tests the calls of git and their results in temporary repositories.
 
 use super::*;
+use pullyard_domain::forge::ForgeKind;
+use pullyard_forge::git_login;
 
 #[test]
 fn only_commands_for_the_forge_carry_the_token() {
-    let git = Git::new("https://forge.test/a/b.git", "secret");
+    let git = Git::with_login("https://forge.test/a/b.git", git_login(ForgeKind::GitHub, "secret"));
     let carries = |call: GitCall<'_>| {
         let command = git.command(&call, None);
         let encoded = git.basic_auth();
@@ -21,11 +23,20 @@ fn only_commands_for_the_forge_carry_the_token() {
 }
 
 #[test]
+fn each_call_has_a_folder() {
+    let git = Git::with_login("https://forge.test/a/b.git", git_login(ForgeKind::GitHub, "secret"));
+    let folder = |call: GitCall<'_>| git.command(&call, None).as_std().get_current_dir().map(Path::to_owned);
+    let (repository, tree) = (Path::new("/repository"), Path::new("/tree"));
+    assert_eq!(folder(GitCall::new(["init"])).as_deref(), Some(Path::new("/")));
+    assert_eq!(folder(GitCall::new(["log"]).repository(repository)).as_deref(), Some(repository));
+    assert_eq!(folder(GitCall::new(["add"]).repository(repository).tree(tree)).as_deref(), Some(tree));
+}
+
+#[test]
 fn each_kind_of_token_has_its_own_user_name() {
     let basic = |kind, token| {
-        let git = Git::new("https://forge.test/a/b.git", token).for_forge(kind);
+        let git = Git::with_login("https://forge.test/a/b.git", git_login(kind, token));
         let credentials = BASE64_STANDARD.decode(git.basic_auth()).unwrap();
-        assert_eq!(git.token, git_password(kind, token));
         assert_eq!(git.redact(format!("no {}", git.token).as_bytes()), "no [token]");
         String::from_utf8(credentials).unwrap()
     };
@@ -39,7 +50,7 @@ fn each_kind_of_token_has_its_own_user_name() {
 async fn git_errors_are_redacted_before_they_are_cut() {
     let dir = tempfile::tempdir().unwrap();
     let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
-    let git = Git::new("https://forge.test/a/b.git", "").with_redactor(&redactor);
+    let git = Git::local("https://forge.test/a/b.git").with_redactor(&redactor);
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     for before in [0, 165, 170, 175] {
         let name = format!("{}planted-secret-4711", "x".repeat(before));
@@ -54,9 +65,9 @@ async fn git_errors_are_redacted_before_they_are_cut() {
 async fn file_transport_is_allowed_only_for_a_file_forge() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("forge.git");
-    let files = Git::new(&format!("file://{}", path.display()), "");
+    let files = Git::local(&format!("file://{}", path.display()));
     init_bare(&files, path).await.unwrap();
-    let forge = Git::new("https://forge.test/a/b.git", "secret");
+    let forge = Git::with_login("https://forge.test/a/b.git", git_login(ForgeKind::GitHub, "secret"));
     let list_refs = || GitCall::new(["ls-remote", "--", files.url()]);
     assert!(files.run(list_refs().with_forge_access()).await.is_ok());
     for call in [list_refs(), list_refs().with_forge_access()] {
@@ -68,7 +79,7 @@ async fn file_transport_is_allowed_only_for_a_file_forge() {
 #[tokio::test]
 async fn planted_commit_graph_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
-    let git = Git::new("https://forge.test/a/b.git", "");
+    let git = Git::local("https://forge.test/a/b.git");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     let run = async |args: &[&str], input: &str| {
         let call = GitCall::new(args).repository(&repository).input(input.as_bytes()).with_identity();
@@ -101,7 +112,7 @@ async fn planted_commit_graph_is_ignored() {
 #[tokio::test]
 async fn runner_settings_override_the_repository_config() {
     let dir = tempfile::tempdir().unwrap();
-    let git = Git::new("https://forge.test/a/b.git", "");
+    let git = Git::local("https://forge.test/a/b.git");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     let planted = repository.join("config");
     for (name, theirs, ours) in [
@@ -134,7 +145,7 @@ async fn runner_settings_override_the_repository_config() {
 #[tokio::test]
 async fn git_inherits_only_the_path() {
     let dir = tempfile::tempdir().unwrap();
-    let git = Git::new("https://forge.test/a/b.git", "");
+    let git = Git::local("https://forge.test/a/b.git");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     let show_env = GitCall::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
     let environment = String::from_utf8(git.run(show_env).await.unwrap()).unwrap();
@@ -162,7 +173,7 @@ async fn git_inherits_only_the_path() {
 async fn cut_stderr_contains_no_part_of_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let (stderr_file, secret) = (dir.path().join("said"), "planted-secret-4711");
-    let git = Git::new("https://forge.test/a/b.git", "").with_redactor(&Redactor::new([secret.to_owned()]));
+    let git = Git::local("https://forge.test/a/b.git").with_redactor(&Redactor::new([secret.to_owned()]));
     let says = format!("alias.says=!cat '{}' >&2; exit 1", stderr_file.display());
     for secret_bytes in [1, 7, secret.len() - 1] {
         let before = usize::try_from(MAX_STDERR_BYTES).unwrap() - secret_bytes;
@@ -177,7 +188,7 @@ async fn cut_stderr_contains_no_part_of_a_secret() {
 #[tokio::test]
 async fn missing_commit_is_none_and_a_broken_one_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let git = Git::new("", "");
+    let git = Git::local("");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     let run_git = async |args: &[&str]| {
         git.run_for_line(GitCall::new(args).repository(&repository).with_identity()).await.unwrap()

@@ -1,7 +1,8 @@
 //! Detects changes of the worktree by a step that must not change files.
 
+use crate::git::Git;
+use crate::git::changes::{list_changes, list_ignored};
 use crate::git::workspace::Workspace;
-use crate::git::{Git, GitCall};
 use crate::stop::Stop;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
 use std::collections::BTreeSet;
@@ -22,14 +23,9 @@ impl TreeState {
     /// Call this only when no foreign code runs.
     pub(crate) async fn load(git: &Git, workspace: &Workspace) -> Result<Self, Stop> {
         workspace.reset_repository().await?;
-        let (tree, repository) = (workspace.tree(), workspace.repository());
-        let list = async |args: &[&str]| {
-            let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
-            Ok::<_, Stop>(output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
-        };
-        let changes = list(&["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]).await?;
-        let ignored: BTreeSet<Vec<u8>> =
-            list(&["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]).await?;
+        let tree = workspace.tree();
+        let changes = list_changes(git, workspace).await?.into_iter().map(|change| change.path).collect();
+        let ignored = list_ignored(git, workspace).await?;
         let folders = ignored.iter().filter_map(|path| path.strip_suffix(b"/"));
         let ignored = folders.map(|path| tree.join(OsStr::from_bytes(path))).collect();
         Ok(Self { changes, ignored })

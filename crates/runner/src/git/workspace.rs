@@ -12,14 +12,17 @@ mod snapshot;
 pub(crate) use mirror::Mirror;
 pub(crate) use remove::{is_folder, remove_entry};
 
-use crate::git::nested::{self, ExcludedRepository};
+use crate::git::exclusion_report::Exclusions;
+use crate::git::nested;
 use crate::git::{self, Git, GitCall, GitError};
 use crate::process::orphans;
 use disk::{
     create_private_dir, create_private_dirs, open_lock_file, run_blocking, verify_in_place, write_private_file,
 };
 use pullyard_domain::id::JobId;
+use pullyard_domain::published::work_notes::LeftOutReason;
 use snapshot::{Index, RepositorySnapshot};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self};
@@ -43,20 +46,25 @@ const ATTEMPT_LOCK: &str = "lock";
 const BUSY_TRIES: u32 = 20;
 const BUSY_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// Limit of the arguments that name exceptions. Linux accepts 2 MiB of arguments.
+const MAX_EXCEPTIONS_BYTES: usize = 256 * 1024;
+
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
     has_survivors: AtomicBool,
     snapshot: Mutex<RepositorySnapshot>,
-    excluded: Mutex<Exclusions>,
+    excluded: Mutex<ExclusionState>,
     _attempt_lock: File,
 }
 
-/// Nested repositories that are excluded from the work, and those that were reported last.
+/// Work that is excluded from the commit, and the exclusions that were reported last.
 #[derive(Debug, Default)]
-struct Exclusions {
-    current: Vec<ExcludedRepository>,
-    reported: Vec<ExcludedRepository>,
+struct ExclusionState {
+    current: Exclusions,
+    reported: Exclusions,
+    /// Ignored files and folders from before the agent's work.
+    ignored_before: BTreeSet<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +180,11 @@ impl Workspace {
         self.root.join("artifacts")
     }
 
+    /// A temporary folder, where old versions of files are compared with the tree.
+    pub(crate) fn comparison(&self) -> PathBuf {
+        self.root.join("comparison")
+    }
+
     pub(crate) fn repository(&self) -> PathBuf {
         self.root.join(REPOSITORY_DIR)
     }
@@ -191,6 +204,23 @@ impl Workspace {
             snapshot.mirror = Some(mirror.dir().to_owned());
         }
         Ok(self.snapshot_index().await?)
+    }
+
+    /// Like `check_out`, and replaces a damaged mirror once.
+    pub(crate) async fn check_out_or_renew(
+        &self,
+        git: &Git,
+        mirror: &Mirror,
+        work_dir: &Path,
+        at: Checkout<'_>,
+    ) -> Result<(), GitError> {
+        match self.check_out(git, mirror, at).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let mirror = Mirror::renew(git, work_dir, error).await?;
+                self.check_out(git, &mirror, at).await
+            }
+        }
     }
 
     /// Makes the runner's git skip submodules, where an agent may have put repositories with settings of their own.
@@ -233,7 +263,7 @@ impl Workspace {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates the agent's repository: same files and history, no remote, no credentials, no hooks.
+    /// Creates the agent's repository: same files, history and tags, no remote, no credentials, no hooks.
     async fn create_agent_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let dir = git::init_bare(git, self.tree().join(".git")).await?;
         settings::reset(&dir, Some(mirror.dir()))?;
@@ -243,35 +273,57 @@ impl Workspace {
         let update = GitCall::new(["update-ref", "--stdin"]).input(refs.as_bytes());
         git.run(update.repository(&dir)).await?;
         git.run(GitCall::new(["symbolic-ref", "HEAD", &branch]).repository(&dir)).await?;
+        // Tags of other commits would tell the agent about branches that it cannot see.
+        let tags = ["for-each-ref", "--format=%(objectname) %(refname)", "--merged", at.start, "refs/tags/"];
+        let tags = git.run(GitCall::new(tags).repository(mirror.dir())).await?;
+        tokio::fs::write(dir.join("packed-refs"), tags).await?;
         tokio::fs::copy(self.repository().join("index"), dir.join("index")).await?;
         Ok(tokio::fs::write(dir.join("config"), AGENT_CONFIG).await?)
     }
 
-    pub(crate) fn set_excluded_repositories(&self, repositories: Vec<ExcludedRepository>) {
-        self.lock_exclusions().current = repositories;
+    pub(crate) fn set_exclusions(&self, exclusions: Exclusions) {
+        self.lock_exclusions().current = exclusions;
     }
 
-    pub(crate) fn excluded_repositories(&self) -> Vec<ExcludedRepository> {
+    pub(crate) fn set_ignored_before(&self, paths: BTreeSet<Vec<u8>>) {
+        self.lock_exclusions().ignored_before = paths;
+    }
+
+    pub(crate) fn ignored_before(&self) -> BTreeSet<Vec<u8>> {
+        self.lock_exclusions().ignored_before.clone()
+    }
+
+    pub(crate) fn exclusions(&self) -> Exclusions {
         self.lock_exclusions().current.clone()
     }
 
-    /// Whether the excluded folders changed since the last call. Each change is reported once.
+    /// Whether the exclusions changed since the last call. Each change is reported once.
     pub(crate) fn take_exclusion_change(&self) -> bool {
         let mut exclusions = self.lock_exclusions();
-        let Exclusions { current, reported } = &mut *exclusions;
+        let ExclusionState { current, reported, .. } = &mut *exclusions;
         std::mem::replace(reported, current.clone()) != *current
     }
 
-    /// Options that make `git clean` spare the excluded folders.
+    /// Options that make `git clean` spare the exclusions. It spares ignored files in any case.
+    /// Arguments have a limit, so further files are removed: they are not in the commit either.
     pub(crate) fn clean_exceptions(&self) -> Vec<OsString> {
-        let option = |repository: &ExcludedRepository| {
-            let pattern = exclude_pattern(repository.folder.as_os_str().as_bytes());
+        let option = |path: &PathBuf| {
+            let pattern = exclude_pattern(path.as_os_str().as_bytes());
             OsString::from_vec([b"--exclude=".as_slice(), &pattern].concat())
         };
-        self.lock_exclusions().current.iter().map(option).collect()
+        let exclusions = &self.lock_exclusions().current;
+        let folders = exclusions.repositories.iter().map(|repository| &repository.folder);
+        let reasons = [LeftOutReason::RefusedName, LeftOutReason::RefusedContent, LeftOutReason::Unreadable];
+        let paths = reasons.iter().filter_map(|reason| exclusions.paths.get(reason)).flatten();
+        let mut size_bytes = 0;
+        let fits = |option: &OsString| {
+            size_bytes += option.len();
+            size_bytes <= MAX_EXCEPTIONS_BYTES
+        };
+        folders.chain(paths).map(option).take_while(fits).collect()
     }
 
-    fn lock_exclusions(&self) -> MutexGuard<'_, Exclusions> {
+    fn lock_exclusions(&self) -> MutexGuard<'_, ExclusionState> {
         self.excluded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

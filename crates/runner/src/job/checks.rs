@@ -30,6 +30,11 @@ pub(crate) struct Rounds {
 pub(crate) struct CheckResults(Vec<CheckRun>);
 
 impl CheckResults {
+    /// Results of an earlier attempt, which ran on the same tree.
+    pub(crate) fn from_earlier(runs: Vec<CheckRun>) -> Self {
+        Self(runs)
+    }
+
     pub(crate) fn runs(&self) -> &[CheckRun] {
         &self.0
     }

@@ -1,9 +1,11 @@
 //! Runs the phases between claim and finish, in their order.
 
 use super::prepare::{Preparation, prepare, preserve_session_on_failure};
-use super::publish::publish;
+use super::publish::{publish, renew_access};
 use super::report::report;
 use crate::api::attempt::Attempt;
+use crate::api::forge_wait::ForgeWait;
+use crate::checkpoint::finished;
 use crate::git::conflicts;
 use crate::git::workspace::Workspace;
 use crate::inputs::conversation::Conversation;
@@ -12,11 +14,10 @@ use crate::job::setup;
 use crate::job::work::{self, WorkResult};
 use crate::process::sandbox::JobSandbox;
 use crate::publish::push::PublishResult;
-use crate::secrets::access;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::FinishResult;
+use pullyard_protocol::attempt::{FinishResult, Phase};
 use tokio::time::timeout;
 
 pub(super) async fn run_phases(
@@ -29,11 +30,15 @@ pub(super) async fn run_phases(
     };
     let preparation = attempt.unless_ordered(prepare(attempt, options, workspace)).await;
     let mut preparation = preparation.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
+    let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
     let (work_result, published) = match preparation.target.adopted_commit.clone() {
-        Some(commit) => adopt(attempt, &mut preparation, &commit).await?,
-        None => run_agent_and_publish(attempt, options, isolation, &mut preparation).await?,
+        Some(commit) => adopt(attempt, &mut preparation, &commit, &mut forge_wait).await?,
+        None => match publish_finished(attempt, &mut preparation, &mut forge_wait).await? {
+            Some(published) => published,
+            None => run_agent_and_publish(attempt, options, isolation, (&mut preparation, &mut forge_wait)).await?,
+        },
     };
-    report(attempt, isolation, &preparation, &work_result, published).await
+    report(attempt, isolation, (&mut preparation, &mut forge_wait), &work_result, published).await
 }
 
 /// Continues from the commit that an earlier attempt pushed, without an agent and without checks.
@@ -41,14 +46,45 @@ async fn adopt(
     attempt: &Attempt<'_>,
     preparation: &mut Preparation<'_>,
     commit: &str,
+    forge_wait: &mut ForgeWait<'_>,
 ) -> Result<(WorkResult, PublishResult), Stop> {
     attempt.unless_ordered(attempt.report_executing(None)).await?;
     attempt.checkpoint_state.begin(&preparation.target, None);
+    if let Some((available, _)) = preparation.checkpoint.finished() {
+        available.carry(attempt, &preparation.target);
+    }
+    let published = publish_without_inputs(attempt, preparation, commit, forge_wait).await?;
+    Ok((WorkResult::from_adopted_commit(commit), published))
+}
+
+/// Publishes finished work of an earlier attempt, or of a retried job, without an agent. `None` if there is none.
+async fn publish_finished(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    forge_wait: &mut ForgeWait<'_>,
+) -> Result<Option<(WorkResult, PublishResult)>, Stop> {
+    let Preparation { access, target, workspace, .. } = &*preparation;
+    let Some((available, work)) = preparation.checkpoint.finished() else { return Ok(None) };
+    let recreate = finished::recreate_commit(attempt, (&access.git, workspace, target), (available, work));
+    let Some(work_result) = attempt.unless_ordered(recreate).await? else { return Ok(None) };
+    attempt.unless_ordered(attempt.report_executing(None)).await?;
+    attempt.checkpoint_state.begin(target, None);
+    available.carry(attempt, target);
+    let published = publish_without_inputs(attempt, preparation, &work_result.commit, forge_wait).await?;
+    Ok(Some((work_result, published)))
+}
+
+async fn publish_without_inputs(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    commit: &str,
+    forge_wait: &mut ForgeWait<'_>,
+) -> Result<PublishResult, Stop> {
     renew_access(attempt, preparation).await?;
-    match publish(attempt, preparation, commit, None).await? {
-        Some(published) => Ok((WorkResult::from_adopted_commit(commit), published)),
+    match publish(attempt, preparation, commit, None, forge_wait).await? {
+        Some(published) => Ok(published),
         None => {
-            let last_words = "the control plane requests a continuation of a pushed commit".into();
+            let last_words = "the control plane requests a continuation of finished work".into();
             Err(Failure::Unknown { last_words }.into())
         }
     }
@@ -58,7 +94,7 @@ async fn run_agent_and_publish(
     attempt: &Attempt<'_>,
     options: &RunJob,
     isolation: Isolation,
-    preparation: &mut Preparation<'_>,
+    (preparation, forge_wait): (&mut Preparation<'_>, &mut ForgeWait<'_>),
 ) -> Result<(WorkResult, PublishResult), Stop> {
     let Preparation { access, mirror, target, workspace, .. } = &*preparation;
     let (git, workspace) = (&access.git, *workspace);
@@ -97,17 +133,9 @@ async fn run_agent_and_publish(
         };
         renew_access(attempt, preparation).await?;
         let input_count = result.accepts_new_inputs(&preparation.agent).then(|| conversation.read_inputs());
-        if let Some(published) = publish(attempt, preparation, &result.commit, input_count).await? {
+        if let Some(published) = publish(attempt, preparation, &result.commit, input_count, forge_wait).await? {
             return Ok((result, published));
         }
         work_result = Some(result);
     }
-}
-
-/// Renews access, because the token may have expired while the agent worked.
-async fn renew_access(attempt: &Attempt<'_>, preparation: &mut Preparation<'_>) -> Result<(), Stop> {
-    if preparation.access.expires {
-        preparation.access = attempt.unless_ordered(access::request_access(attempt)).await?;
-    }
-    Ok(())
 }

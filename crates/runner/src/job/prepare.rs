@@ -5,9 +5,10 @@ use crate::agent::environment::Environment;
 use crate::agent::model_keys::ModelKeys;
 use crate::agent::{self, AgentChoice};
 use crate::api::attempt::Attempt;
-use crate::api::retry::retry_while_unreachable;
+use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
 use crate::artifacts::output_recorder::OutputRecorder;
 use crate::checkpoint::restore::{CheckpointPlan, EarlierCheckpoint, may_require_session};
+use crate::disk_limit;
 use crate::git::GitError;
 use crate::git::target::{self, Target};
 use crate::git::workspace::disk::create_private_dirs;
@@ -22,10 +23,6 @@ use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, Phase};
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// Time limit for retrying reads from the forge. Covers a restart of the forge.
-const FORGE_RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Preparation<'a> {
     pub(crate) access: ForgeAccess,
@@ -44,11 +41,17 @@ pub(super) async fn prepare<'a>(
 ) -> Result<Preparation<'a>, Stop> {
     let Assignment { job, attempt: number, repository, commands, agent, checkpoint, .. } = attempt.assignment;
     attempt.report_phase(Phase::Preparing).await?;
+    // Before any cost.
+    disk_limit::check_reserve(create_work_dir(options)?).await?;
     // The policy may have changed since the commands were set.
     if let Some(command) = commands.as_ref().and_then(JobCommands::first_disallowed) {
         return Err(Failure::CommandNotAllowed { command: command.to_owned() }.into());
     }
-    let mut access = access::request_access(attempt).await?;
+    let mut forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
+    let to_failure =
+        |reason: String| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() };
+    let request = access::request_access(attempt);
+    let mut access = forge_wait.watch("there is no token of the forge yet", to_failure, request).await?;
     let auth = Workspace::root_path(&options.work_dir, job, *number).join("auth.json");
     let model_keys = ModelKeys::new(std::mem::take(&mut access.model_credentials), auth);
     let mut earlier = None;
@@ -66,14 +69,15 @@ pub(super) async fn prepare<'a>(
     )
     .await?;
     let ForgeAccess { git, forge, .. } = &access;
-    let open = get_open_pull_request(attempt, forge).await?;
+    let open = forge_wait.retry(to_failure, async || get_open_pull_request(attempt, forge).await).await?;
     let work_dir = create_work_dir(options)?;
-    let to_failure = |error: GitError| error.to_source_failure(&repository.forge_name(), &repository.name);
-    let is_unreachable = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
-    let mirror = retry_while_unreachable(FORGE_RETRY_TIMEOUT, is_unreachable, async || {
-        Mirror::fetch(git, &work_dir).await.map_err(to_failure)
-    })
-    .await?;
+    let base = target::base_branch(attempt.assignment, open.as_ref());
+    let fetch = async || {
+        let mirror = Mirror::fetch(git, &work_dir).await.map_err(|error| to_fetch_fault(attempt, &error))?;
+        target::check_base_branch((git, &mirror), forge, repository, base).await?;
+        Ok(mirror)
+    };
+    let mirror = forge_wait.retry(to_failure, fetch).await?;
     let mut target = target::choose_target(git, &mirror, attempt.assignment, open).await?;
     let workspace: &Workspace = match workspace {
         Some(existing) => existing,
@@ -93,7 +97,7 @@ pub(super) async fn prepare<'a>(
     };
     attempt.artifacts.set_folder(workspace.artifacts())?;
     attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, options.raw_capture));
-    workspace.check_out(git, &mirror, checkout).await?;
+    workspace.check_out_or_renew(git, &mirror, &work_dir, checkout).await?;
     Ok(Preparation { access, agent: agent_choice, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
 }
 
@@ -103,15 +107,23 @@ fn create_work_dir(options: &RunJob) -> io::Result<PathBuf> {
     options.work_dir.canonicalize()
 }
 
-async fn get_open_pull_request(attempt: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {
+fn to_fetch_fault(attempt: &Attempt<'_>, error: &GitError) -> ForgeFault {
+    let repository = &attempt.assignment.repository;
+    match error.to_source_failure(&repository.forge_name(), &repository.name) {
+        Failure::SourceUnreachable { reason, .. } => ForgeFault::Away(Outage::from(reason.0)),
+        failure => failure.into(),
+    }
+}
+
+/// Verifies that the forge accepts changes, and loads the open pull request that the job changes.
+async fn get_open_pull_request(attempt: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, ForgeFault> {
     let Assignment { repository, revises, continues, .. } = attempt.assignment;
-    let get_pull_request = async || match (revises, continues) {
+    target::check_writable(forge, repository).await?;
+    match (revises, continues) {
         (Some(revises), _) => target::get_revised_pull_request(forge, repository, revises).await.map(Some),
         (None, Some(continues)) => target::get_open_pull_request(forge, repository, continues).await,
         (None, None) => Ok(None),
-    };
-    let is_unreachable = |stop: &Stop| matches!(stop, Stop::Failure(Failure::SourceUnreachable { .. }));
-    retry_while_unreachable(FORGE_RETRY_TIMEOUT, is_unreachable, get_pull_request).await
+    }
 }
 
 /// Replaces `WorkspaceFailed` for a job that must resume its session, because a retry would start a new session.

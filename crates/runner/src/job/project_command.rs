@@ -6,6 +6,7 @@ use crate::Isolation;
 use crate::agent::environment::Environment;
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
+use crate::disk_limit;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::options::RunJob;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -142,11 +143,13 @@ impl CommandRunner<'_> {
 
     async fn supervise(&self, running: &mut Enclosed, limit: Duration) -> Result<Option<Exit>, Stop> {
         let Attempt { assignment, orders, deadline, .. } = self.attempt;
+        let disk_failure = disk_limit::wait_until_exceeded(self.workspace.root(), self.options.disk_limit);
         tokio::select! {
             biased;
             order = orders.wait_any() => Err(Stop::Order(order)),
             exit = running.wait() => exit.map(Some),
-            () = sleep_until(*deadline) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
+            () = deadline.reached() => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
+            failure = disk_failure => Err(failure.into()),
             () = sleep(limit) => Ok(None),
         }
     }

@@ -1,21 +1,31 @@
-//! Pushes a commit, once the control plane grants it.
+//! Pushes a commit, once the control plane grants it, and waits for an unavailable forge.
 
 use super::prepare::Preparation;
 use crate::api::attempt::Attempt;
+use crate::api::forge_wait::{ForgeFault, ForgeWait};
+use crate::checkpoint;
 use crate::inputs::orders::Order;
-use crate::publish::push::{self, PublishResult, Push, PushedBy};
-use crate::secrets::access::ForgeAccess;
+use crate::publish::push::{self, Change, PublishResult, Push, PushedBy};
+use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::DesiredState;
-use tokio::time::{Instant, timeout_at};
+use pullyard_domain::text::Span;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Time limit for a new token of the forge.
+const ACCESS_TIMEOUT: Duration = Duration::from_secs(60);
+/// Forges' tokens that expire are valid for an hour.
+const MAX_ACCESS_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// Requests the right to push, then pushes. `None`: there is an input beyond the `input_count` that the agent has read.
 pub(super) async fn publish(
     attempt: &Attempt<'_>,
-    preparation: &Preparation<'_>,
+    preparation: &mut Preparation<'_>,
     commit: &str,
     input_count: Option<u32>,
+    forge_wait: &mut ForgeWait<'_>,
 ) -> Result<Option<PublishResult>, Stop> {
     let requested_at = Instant::now();
     // A pause must not interrupt the request, because its outcome would be unknown.
@@ -37,21 +47,86 @@ pub(super) async fn publish(
     if answer.has_unread_inputs {
         return Ok(None);
     }
-    let Preparation { access: ForgeAccess { git, .. }, target, workspace, .. } = preparation;
-    if target.adopted_commit.is_some() {
-        let commit = commit.to_owned();
-        let head = target.expected_head.clone().unwrap_or_else(|| commit.clone());
-        return Ok(Some(PublishResult { head, commit, pushed_by: PushedBy::EarlierAttempt }));
+    let deadline = push::deadline(requested_at, answer.push_for_secs);
+    match preparation.target.adopted_commit {
+        Some(_) => {
+            let (commit, head) = (commit.to_owned(), preparation.target.expected_head.clone());
+            let head = head.unwrap_or_else(|| commit.clone());
+            Ok(Some(PublishResult { head, commit, pushed_by: PushedBy::EarlierAttempt }))
+        }
+        None => push_until_decided(attempt, preparation, commit, (deadline, forge_wait)).await.map(Some),
     }
-    let forge = attempt.assignment.repository.forge_name();
-    let push = Push {
-        git,
-        repository: &workspace.repository(),
-        target,
-        commit,
-        job: &attempt.assignment.job,
-        forge: &forge,
-        name: &attempt.assignment.repository.name,
-    };
-    attempt.unless_aborted(push.publish(push::deadline(requested_at, answer.push_for_secs))).await.map(Some)
+}
+
+/// Repeats the push until the forge decides, each time under a renewed grant.
+/// Errors: the forge's refusal; `ForgeUnavailable`; a cancel between two pushes.
+async fn push_until_decided(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    commit: &str,
+    (mut deadline, forge_wait): (Instant, &mut ForgeWait<'_>),
+) -> Result<PublishResult, Stop> {
+    let repository = &attempt.assignment.repository;
+    let forge = repository.forge_name();
+    let mut change = Change::new(commit, &preparation.target);
+    loop {
+        let Preparation { access: ForgeAccess { git, .. }, target, workspace, .. } = &*preparation;
+        let push = Push {
+            git,
+            repository: &workspace.repository(),
+            target,
+            job: &attempt.assignment.job,
+            forge: &forge,
+            name: &repository.name,
+        };
+        let push = push.publish(&mut change, deadline);
+        match attempt.unless_aborted(async { Ok(push.await) }).await? {
+            Ok(published) => {
+                forge_wait.end().await;
+                return Ok(published);
+            }
+            Err(ForgeFault::Final(stop)) => return Err(stop),
+            Err(ForgeFault::Away(outage)) => {
+                keep_work(attempt, preparation, forge_wait).await;
+                forge_wait.pause(&outage, |reason| forge_unavailable(attempt, reason)).await?;
+            }
+        }
+        renew_old_access(attempt, preparation).await?;
+        deadline = forge_wait.renew_push().await?;
+    }
+}
+
+/// The failure after the longest wait. The work is complete, so a retry publishes it without an agent.
+pub(super) fn forge_unavailable(attempt: &Attempt<'_>, reason: String) -> Failure {
+    let (forge, limit) = (attempt.assignment.repository.forge_name(), Span::from(attempt.forge_away));
+    Failure::ForgeUnavailable { forge, limit, reason: reason.into() }
+}
+
+/// Stores the finished work once during a long wait, because this machine may not survive it.
+pub(super) async fn keep_work(attempt: &Attempt<'_>, preparation: &Preparation<'_>, forge_wait: &mut ForgeWait<'_>) {
+    if forge_wait.becomes_long() {
+        checkpoint::create_checkpoint(attempt, preparation.workspace, checkpoint::FAILURE_TIMEOUT).await;
+    }
+}
+
+/// Renews access, because the token may have expired while the agent worked. An unavailable forge issues no token, so
+/// the old one is used then.
+pub(super) async fn renew_access(attempt: &Attempt<'_>, preparation: &mut Preparation<'_>) -> Result<(), Stop> {
+    if !preparation.access.expires {
+        return Ok(());
+    }
+    let request = attempt.unless_aborted(access::request_access(attempt));
+    match timeout(ACCESS_TIMEOUT, request).await {
+        Ok(access) => preparation.access = access?,
+        Err(_) => tracing::warn!(job.id = %attempt.assignment.job, "no new forge token; using the old one"),
+    }
+    Ok(())
+}
+
+/// Renews access during a long wait, before its token expires.
+pub(super) async fn renew_old_access(attempt: &Attempt<'_>, preparation: &mut Preparation<'_>) -> Result<(), Stop> {
+    if preparation.access.requested_at.elapsed() < MAX_ACCESS_AGE {
+        return Ok(());
+    }
+    renew_access(attempt, preparation).await
 }

@@ -1,24 +1,27 @@
 //! Opens or updates the pull request after the push, answers the review, and returns the result.
 
 use super::prepare::Preparation;
+use super::publish::{forge_unavailable, keep_work, renew_old_access};
 use crate::Isolation;
 use crate::api::attempt::Attempt;
+use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::git::commit;
 use crate::job::work::WorkResult;
 use crate::publish::description_update::DescriptionUpdate;
-use crate::publish::pull_request;
+use crate::publish::pull_request::{self, Opening};
 use crate::publish::push::{PublishResult, PushedBy};
 use crate::publish::replies;
 use crate::secrets::access::ForgeAccess;
 use crate::stop::Stop;
 use pullyard_domain::published::{self, CheckResults as Checks};
 use pullyard_protocol::attempt::FinishResult;
+use tokio::time::Instant;
 
 /// An adopted commit, or a user's commit, is described by its own content: how it was made and checked is unknown.
 pub(super) async fn report(
     attempt: &Attempt<'_>,
     isolation: Isolation,
-    preparation: &Preparation<'_>,
+    (preparation, forge_wait): (&mut Preparation<'_>, &mut ForgeWait<'_>),
     work_result: &WorkResult,
     published: PublishResult,
 ) -> Result<FinishResult, Stop> {
@@ -27,14 +30,17 @@ pub(super) async fn report(
         // The push may have rebased the commit onto commits of others.
         attempt.usage.set_commit(&published.commit);
     }
-    let Preparation { access: ForgeAccess { git, forge, .. }, target, workspace, .. } = preparation;
+    let pushed_at = Instant::now();
+    let target = preparation.target.clone();
+    let Preparation { access: ForgeAccess { git, forge, .. }, workspace, .. } = &*preparation;
     let (head, repository) = (published.head, workspace.repository());
     let is_ours = target.adopted_commit.is_none()
         && (published.pushed_by == PushedBy::ThisAttempt || published.commit == work_result.commit);
     let agent = match attempt.work_report().0.filter(|_| is_ours) {
         Some(work) => Some(published::describe_agent(&work)),
         None => {
-            commit::load_commit_agent(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned)
+            let job = target.adopted_job.as_ref().unwrap_or(&assignment.job);
+            commit::load_commit_agent(git, &repository, &published.commit, job).await.map(str::to_owned)
         }
     };
     let agent = agent.as_deref();
@@ -42,20 +48,29 @@ pub(super) async fn report(
     // Our checks ran on our commit, not on an adopted one.
     let runs = if is_ours { work_result.results.runs() } else { &[] };
     let checks = if failed_before { Checks::FailedEarlier } else { Checks::Completed(runs) };
-    let summary = if is_ours { attempt.artifacts.last_message().await } else { None };
+    let summary = match &work_result.earlier_summary {
+        Some(summary) if is_ours => Some(summary.clone()),
+        None if is_ours => attempt.artifacts.last_message().await,
+        _ => None,
+    };
     let facts = pull_request::PullRequestFacts {
         commit: &published.commit,
-        isolation: is_ours.then_some(isolation),
+        isolation: (is_ours && !work_result.is_earlier).then_some(isolation),
         agent,
+        cost_usd_micros: attempt
+            .work_report()
+            .1
+            .filter(|_| is_ours && !work_result.is_earlier && assignment.attempt == 1),
         summary: summary.as_deref(),
         checks,
         is_rebased: is_ours && published.commit != work_result.commit,
-        excluded_folders: if is_ours { work_result.omitted_folders.as_slice() } else { &[] },
+        notes: is_ours.then_some(&work_result.notes),
         redactor: &attempt.redactor,
     };
     if let Some(pull) = target.pull_request.as_ref().filter(|_| published.pushed_by != PushedBy::OtherUser) {
         // Update the description before requesting another review. A user's commit gets no update.
-        let (commit, text) = (published.commit.as_str(), pull_request::render_newest_part(&facts));
+        let (commit, text) =
+            (published.commit.as_str(), pull_request::render_newest_part(assignment.repository.forge, &facts));
         let update = DescriptionUpdate { forge, number: pull.number, commit, text: &text };
         let apply = async {
             update.apply(attempt).await;
@@ -73,8 +88,24 @@ pub(super) async fn report(
         }
         None => None,
     };
-    let pull_request = attempt.unless_aborted(pull_request::find_or_open(forge, target, assignment, &facts)).await?;
-    let size = commit::measure_diff(git, &repository, &target.base_commit, &head).await;
+    let opening = Opening { target: &target, assignment, facts: &facts, pushed_at };
+    let pull_request = loop {
+        let open = opening.try_once(&preparation.access.forge);
+        match attempt.unless_aborted(async { Ok(open.await) }).await? {
+            Ok(pull_request) => {
+                forge_wait.end().await;
+                break pull_request;
+            }
+            Err(ForgeFault::Final(stop)) => return Err(stop),
+            Err(ForgeFault::Away(outage)) => {
+                keep_work(attempt, preparation, forge_wait).await;
+                forge_wait.pause(&outage, |reason| forge_unavailable(attempt, reason)).await?;
+                renew_old_access(attempt, preparation).await?;
+            }
+        }
+    };
+    let git = &preparation.access.git;
+    let size = commit::measure_commit(git, &repository, &published.commit).await;
     Ok(FinishResult {
         branch: target.branch.clone(),
         head,

@@ -3,6 +3,7 @@
 //! New files that the repository does not ignore are excluded from the commit.
 
 use crate::api::event_draft::EventDraft;
+use crate::git::changes::list_ignored;
 use crate::git::nested;
 use crate::git::{Git, GitCall, GitError};
 use crate::job::project_command::{CommandLine, CommandRunner};
@@ -71,5 +72,7 @@ async fn restore_tree(command_runner: &CommandRunner<'_>, git: &Git, start: &str
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
     let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
     workspace.snapshot_index().await?;
-    Ok(workspace.exclude(&output).await?)
+    workspace.exclude(&output).await?;
+    workspace.set_ignored_before(list_ignored(git, workspace).await?);
+    Ok(())
 }

@@ -6,6 +6,7 @@ use crate::agent::environment::Environment;
 use crate::agent::{self, AgentChoice};
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
+use crate::checkpoint::finished::FinishedWork;
 use crate::checkpoint::restore::RestoredWork;
 use crate::git::commit::{self, Verdict};
 use crate::git::exclusion_report;
@@ -29,7 +30,7 @@ use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
-use pullyard_domain::published::nested_repository::NestedRepository;
+use pullyard_domain::published::work_notes::WorkNotes;
 
 #[derive(Default)]
 pub(crate) struct WorkResult {
@@ -40,12 +41,26 @@ pub(crate) struct WorkResult {
     round: u32,
     pub(crate) replies: AgentReplies,
     pub(crate) results: CheckResults,
-    pub(crate) omitted_folders: Vec<NestedRepository>,
+    pub(crate) notes: WorkNotes,
+    /// The last message of an agent that worked in an earlier attempt.
+    pub(crate) earlier_summary: Option<String>,
+    /// No agent worked in this attempt.
+    pub(crate) is_earlier: bool,
 }
 
 impl WorkResult {
     pub(crate) fn from_adopted_commit(commit: &str) -> Self {
-        Self { commit: commit.to_owned(), ..Self::default() }
+        Self { commit: commit.to_owned(), is_earlier: true, ..Self::default() }
+    }
+
+    pub(crate) fn from_finished_work(
+        commit: String,
+        results: CheckResults,
+        replies: AgentReplies,
+        work: &FinishedWork,
+    ) -> Self {
+        let (notes, earlier_summary) = (work.notes.clone(), work.summary.clone());
+        Self { commit, results, replies, notes, earlier_summary, is_earlier: true, ..Self::default() }
     }
 
     /// Whether new messages lead to another round, because the agent can read them.
@@ -105,13 +120,13 @@ impl WorkContext<'_> {
     ) -> Result<WorkResult, Stop> {
         let Self { attempt, preparation, .. } = *self;
         let (git, workspace) = (&preparation.access.git, preparation.workspace);
-        let (tree, results, omitted_folders) = loop {
+        let (tree, results, notes) = loop {
             self.run_agent(conversation, further_prompt.as_deref()).await?;
-            let (tree, omitted_folders) = self.write_tree().await?;
+            let (tree, notes) = self.write_tree().await?;
             let decision = self.check_tree(rounds).await?;
             rounds.check_rounds += 1;
             match decision {
-                CheckDecision::Publish(results) => break (tree, results, omitted_folders),
+                CheckDecision::Publish(results) => break (tree, results, notes),
                 CheckDecision::Repair(prompt) => further_prompt = Some(prompt),
             }
             rounds.repair_rounds += 1;
@@ -120,26 +135,28 @@ impl WorkContext<'_> {
         };
         attempt.events.end_record();
         let commit = self.create_commit(&tree, results.verdict(), number).await?;
+        attempt.checkpoint_state.set_finished(&tree, results.runs(), &notes);
         let replies = match &attempt.assignment.revises {
             Some(_) => attempt.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
             None => AgentReplies::default(),
         };
-        Ok(WorkResult { commit, tree: Some(tree), rounds, round: number, replies, results, omitted_folders })
+        let tree = Some(tree);
+        Ok(WorkResult { commit, tree, rounds, round: number, replies, results, notes, ..WorkResult::default() })
     }
 
-    /// Writes the work as a tree without protected content. Also returns the folders that the tree omits.
-    async fn write_tree(&self) -> Result<(String, Vec<NestedRepository>), Stop> {
+    /// Writes the work as a tree without protected content. Also returns notes on work that the tree omits.
+    async fn write_tree(&self) -> Result<(String, WorkNotes), Stop> {
         let Self { attempt, preparation: Preparation { access, target, workspace, .. }, .. } = *self;
         let git = &access.git;
         let tree = commit::write_tree(git, workspace, target, attempt.assignment);
         let tree = attempt.unless_ordered(tree).await;
-        // The folder may contain the work, especially if there is no other change.
-        let omitted_folders = exclusion_report::report_excluded_folders(attempt, workspace);
-        let tree = tree?;
+        // The exclusions may contain the work, especially if there is no other change.
+        let notes = exclusion_report::report_exclusions(attempt, workspace);
+        let tree = tree.map_err(|stop| exclusion_report::explain_no_changes(stop, &notes))?;
         attempt.checkpoint_state.set_tree(&tree);
         let change = (target.start_commit.as_str(), tree.as_str());
         attempt.unless_ordered(protected::check_protected_files(attempt, git, workspace, change)).await?;
-        Ok((tree, omitted_folders))
+        Ok((tree, notes))
     }
 
     /// Runs the project's checks on the tree.

@@ -17,7 +17,15 @@ pub(crate) fn find_program_at(
     if !is_container || name.is_empty() || name.contains('\0') {
         return find_program(name, tree, path);
     }
-    if name.contains('/') && !name.starts_with('/') { file_of_tree(name, tree) } else { Ok(name.into()) }
+    if !name.contains('/') || name.starts_with('/') {
+        return Ok(name.into());
+    }
+    let file = file_of_tree(name, tree)?;
+    // Only the image knows the interpreter.
+    match first_line_fault(&file, |_| true) {
+        None => Ok(file),
+        Some(fault) => Err(format!("{name}: {fault}")),
+    }
 }
 
 fn file_of_tree(name: &str, tree: &Path) -> Result<PathBuf, String> {
@@ -34,7 +42,13 @@ pub(crate) fn find_program(name: &str, tree: &Path, path: Option<&OsStr>) -> Res
     }
     if name.contains('/') {
         let file = if name.starts_with('/') { name.into() } else { file_of_tree(name, tree)? };
-        return executable_file(file).ok_or_else(|| format!("{name} is not an executable file"));
+        if !is_executable(&file) {
+            return Err(format!("{name} is not an executable file"));
+        }
+        return match first_line_fault(&file, |interpreter| interpreter.exists()) {
+            None => Ok(file),
+            Some(fault) => Err(format!("{name}: {fault}")),
+        };
     }
     // A relative folder in `PATH` would be a folder of the repository.
     let folders = std::env::split_paths(path.unwrap_or_default());
@@ -51,18 +65,31 @@ pub(crate) fn system_program(name: &str) -> PathBuf {
 }
 
 pub(crate) fn executable_file(file: PathBuf) -> Option<PathBuf> {
-    let metadata = file.metadata().ok()?;
-    (metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
+    let can_start = is_executable(&file) && first_line_fault(&file, |interpreter| interpreter.exists()).is_none();
+    can_start.then_some(file)
 }
 
-/// Whether a script's interpreter exists; without it, the failed start would look like the agent's own end.
-fn has_interpreter(file: &Path) -> bool {
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Why a script's first line prevents its start. Without this check, the failed start would look
+/// like the agent's own end.
+fn first_line_fault(file: &Path, exists: impl Fn(&Path) -> bool) -> Option<String> {
     let mut head = [0; 256];
     let read = File::open(file).and_then(|mut file| file.read(&mut head)).unwrap_or_default();
-    let line = head.get(..read).and_then(|head| head.split(|byte| *byte == b'\n').next()).unwrap_or_default();
-    let Some(command) = line.strip_prefix(b"#!") else { return true };
-    let interpreter = command.trim_ascii().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
-    interpreter.is_empty() || Path::new(OsStr::from_bytes(interpreter)).exists()
+    let head = head.get(..read).unwrap_or_default();
+    if head.starts_with(b"\xef\xbb\xbf#!") {
+        return Some("it begins with a byte order mark".into());
+    }
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let interpreter = line.trim_ascii().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    if line.ends_with(b"\r") {
+        return Some("its lines end with CR LF".into());
+    }
+    let path = Path::new(OsStr::from_bytes(interpreter));
+    let is_missing = !interpreter.is_empty() && !exists(path);
+    is_missing.then(|| format!("its first line names {}, which is missing", path.display()))
 }
 
 #[cfg(test)]
@@ -83,6 +110,26 @@ mod tests {
             fs::write(&file, head).unwrap();
             assert_eq!(executable_file(file).is_some(), expected, "{head:?}");
         }
+    }
+
+    #[test]
+    fn script_that_cannot_start_is_refused_with_its_reason() {
+        let tree = tempfile::tempdir().unwrap();
+        let script = tree.path().join("agent.sh");
+        write_script(&script, "");
+        let check = |text: &str, expected: [Option<&str>; 2]| {
+            fs::write(&script, text).unwrap();
+            for (is_container, expected) in [false, true].into_iter().zip(expected) {
+                let found = find_program_at(is_container, "./agent.sh", tree.path(), None);
+                let expected = expected.map(|reason| format!("./agent.sh: {reason}"));
+                assert_eq!(found.err(), expected, "{text:?}");
+            }
+        };
+        check("#!/bin/sh -e\n", [None, None]);
+        let crlf = Some("its lines end with CR LF");
+        check("#!/bin/sh\r\nexit\r\n", [crlf, crlf]);
+        check("\u{feff}#!/bin/sh\n", [Some("it begins with a byte order mark"); 2]);
+        check("#!/no/such/one\n", [Some("its first line names /no/such/one, which is missing"), None]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
+use crate::git::nested::scan::find_too_long_path;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::is_folder;
@@ -41,6 +42,7 @@ pub(crate) struct JobSandbox {
     refused_hosts: Arc<RefusedHosts>,
     /// Toolchains and caches, and the objects that the worktree's repository borrows.
     read_only: Vec<PathBuf>,
+    process_bytes: Option<u64>,
     check: String,
 }
 
@@ -122,7 +124,8 @@ impl JobSandbox {
         let visible = paths.filter_map(|path| path.canonicalize().ok());
         let read_only = std::iter::once(mirror.to_owned()).chain(visible).collect();
         let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));
-        Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only, check }))
+        let (sandbox, process_bytes) = (Arc::new(sandbox), options.process_memory);
+        Ok(Some(Self { sandbox, allowed, events, refused_hosts, read_only, process_bytes, check }))
     }
 
     pub(crate) fn check_result(&self) -> &str {
@@ -143,8 +146,8 @@ impl JobSandbox {
         let tree = workspace.tree();
         let owned_folders = vec![tree.clone(), inside.home.to_owned(), workspace.temp_dir()];
         let (sandbox, folders) = (Arc::clone(&self.sandbox), owned_folders.clone());
-        blocking(move || folders.iter().filter(|dir| is_folder(dir)).try_for_each(|dir| sandbox.chown_to_account(dir)))
-            .await?;
+        let change = move || change_owners(&folders, |dir| sandbox.chown_to_account(dir));
+        tokio::task::spawn_blocking(change).await.map_err(to_failure)??;
         let Network { ports, model } = inside.network;
         let is_container = self.sandbox.level().is_container();
         let program_path = visible_program_path(inside.program, workspace.root(), is_container);
@@ -153,6 +156,7 @@ impl JobSandbox {
         let program = real_program.as_deref().unwrap_or(inside.program);
         let mut spec = Spec::new(program, &tree, inside.home);
         spec.args = inside.args;
+        spec.limits.process_bytes = self.process_bytes;
         spec.writable = vec![workspace.temp_dir()];
         if let TreeAccess::ReadExcept(folders) = inside.tree {
             spec.access = Access::ReadOnly;
@@ -232,17 +236,14 @@ impl Confined {
     /// Errors: `SandboxFailed`; a process may still write.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         let Self { running, sandbox, owned_folders, .. } = self;
-        let end = blocking(move || {
+        let end = tokio::task::spawn_blocking(move || {
             running.kill();
             if !running.wait_ended(END_LIMIT) {
-                return Err(Error::NotStarted("one of its processes did not end".into()));
+                return Err(to_failure(Error::NotStarted("one of its processes did not end".into())));
             }
-            owned_folders
-                .iter()
-                .filter(|folder| is_folder(folder))
-                .try_for_each(|folder| sandbox.chown_to_runner(folder))
+            change_owners(&owned_folders, |folder| sandbox.chown_to_runner(folder))
         });
-        end.await
+        end.await.map_err(to_failure)?
     }
 }
 
@@ -273,6 +274,18 @@ fn create(level: Level, containers: Option<Containers>) -> Result<Sandbox, Error
         Some(containers) => sandbox.in_containers(containers),
         None => Ok(sandbox),
     }
+}
+
+/// Errors: `PathsTooLong` for folders that are too deep, otherwise `SandboxFailed`.
+fn change_owners(folders: &[PathBuf], change: impl Fn(&Path) -> Result<(), Error>) -> Result<(), Failure> {
+    folders.iter().filter(|folder| is_folder(folder)).try_for_each(|folder| {
+        change(folder).map_err(|error| match &error {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::InvalidFilename => {
+                find_too_long_path(folder).map_or_else(|| to_failure(&error), |path| Failure::PathsTooLong { path })
+            }
+            _ => to_failure(&error),
+        })
+    })
 }
 
 async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Failure>

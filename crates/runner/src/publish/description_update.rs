@@ -23,7 +23,7 @@ impl DescriptionUpdate<'_> {
     /// Replaces the text about an earlier commit, if Pullyard wrote it and no user has changed it.
     /// Idempotent: by the commit that the text names.
     pub(crate) async fn apply(&self, attempt: &Attempt<'_>) {
-        let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);
+        let until = attempt.deadline.get().min(Instant::now() + TIME_LIMIT);
         // Do not retry on a rate limit: the replies to reviewers need the remaining calls more.
         let is_unreachable = |error: &Error| error.is_transient() && !matches!(error, Error::RateLimited { .. });
         let name = attempt.assignment.repository.name.as_str();

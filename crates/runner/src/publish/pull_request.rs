@@ -1,84 +1,103 @@
 //! Finds the pull request of a pushed branch: the continued one, else the open one, else a new one.
+//! Each try looks for the open one first, so that a creation without a readable answer is not repeated.
 
 use crate::Isolation;
-use crate::api::retry::{retry_pause, retry_with_pause};
+use crate::api::forge_wait::{ForgeFault, Outage};
 use crate::git::target::Target;
 use crate::secrets::redact::Redactor;
-use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::project::ForgeKind;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::prompt::untrusted;
-use pullyard_domain::published::nested_repository::{NestedRepository, render_section};
-use pullyard_domain::published::{self, CheckResults, NewestCommit, commit_part};
+use pullyard_domain::published::work_notes::WorkNotes;
+use pullyard_domain::published::{self, CheckResults, NewestCommit, WorkFacts, commit_part};
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-const TIME_LIMIT: Duration = Duration::from_secs(120);
-
-/// Limit for an unreachable forge and for pauses that it demands. GitHub's usual pause is a minute.
-const MAX_OUTAGE: Duration = Duration::from_secs(90);
+/// Time limit of one try.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// How long a forge may not see a branch after its push.
+const VISIBLE_AFTER: Duration = Duration::from_secs(60);
 
 pub(crate) struct PullRequestFacts<'a> {
     pub(crate) commit: &'a str,
     /// The isolation of the agent, if it worked on this machine.
     pub(crate) isolation: Option<Isolation>,
     pub(crate) agent: Option<&'a str>,
+    /// Of a job with one attempt; earlier attempts have costs that the runner does not know. Units: millionths of a US
+    /// dollar.
+    pub(crate) cost_usd_micros: Option<u64>,
     pub(crate) summary: Option<&'a str>,
     pub(crate) checks: CheckResults<'a>,
     /// The commit was replayed on top of other users' commits after the checks ran.
     pub(crate) is_rebased: bool,
-    pub(crate) excluded_folders: &'a [NestedRepository],
+    pub(crate) notes: Option<&'a WorkNotes>,
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Finds or opens the pull request of a branch that is already pushed.
-/// Idempotent: by the head branch.
-/// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`.
-pub(crate) async fn find_or_open(
-    forge: &Forge,
-    target: &Target,
-    assignment: &Assignment,
-    facts: &PullRequestFacts<'_>,
-) -> Result<FinishPullRequest, Stop> {
-    if let Some(pull) = &target.pull_request {
-        return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
+/// A pull request to find or to open, for a branch that was pushed at `pushed_at`.
+pub(crate) struct Opening<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) assignment: &'a Assignment,
+    pub(crate) facts: &'a PullRequestFacts<'a>,
+    pub(crate) pushed_at: Instant,
+}
+
+impl Opening<'_> {
+    /// Finds or opens the pull request, once.
+    /// Idempotent: by the head branch.
+    /// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`; `Away` if the forge decided nothing.
+    pub(crate) async fn try_once(&self, forge: &Forge) -> Result<FinishPullRequest, ForgeFault> {
+        let Self { target, assignment, facts, .. } = *self;
+        if let Some(pull) = &target.pull_request {
+            return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
+        }
+        let new_pull_request = NewPullRequest {
+            title: facts.redactor.redact_text(&assignment.pull_request.title).into_owned(),
+            body: render_body(assignment.repository.forge, &assignment.pull_request.body, facts),
+            head: target.branch.clone(),
+            base: assignment.base.clone(),
+            draft: facts.checks.has_failure(),
+        };
+        let repository = assignment.repository.name.as_str();
+        match timeout(TIME_LIMIT, forge.find_or_create_pull_request(repository, &new_pull_request)).await {
+            Ok(Ok(pull)) => Ok(FinishPullRequest { number: pull.number, url: pull.url }),
+            Ok(Err(error)) => Err(self.to_fault(&error, new_pull_request.draft)),
+            Err(_) => Err(ForgeFault::Away(Outage::from("it did not answer in time".to_owned()))),
+        }
     }
-    let new_pull_request = NewPullRequest {
-        title: facts.redactor.redact_text(&assignment.pull_request.title).into_owned(),
-        body: render_body(
-            assignment.repository.forge,
-            &assignment.pull_request.body,
-            &assignment.agent.capability,
-            facts,
-        ),
-        head: target.branch.clone(),
-        base: assignment.base.clone(),
-        draft: facts.checks.has_failure(),
-    };
-    let repository = assignment.repository.name.as_str();
-    // The work is pushed, so a short outage of the forge must not fail the job.
-    let open = async || forge.find_or_create_pull_request(repository, &new_pull_request).await;
-    let reason = match timeout(TIME_LIMIT, retry_with_pause(MAX_OUTAGE, retry_pause, open)).await {
-        Ok(Ok(pull)) => {
-            return Ok(FinishPullRequest { number: pull.number, url: pull.url });
+
+    fn to_fault(&self, error: &pullyard_forge::Error, is_draft: bool) -> ForgeFault {
+        use pullyard_forge::Error;
+        let repository = &self.assignment.repository;
+        let forge = repository.forge_name();
+        let refused = |reason: String| Failure::PullRequestRefused { forge: forge.clone(), reason: reason.into() };
+        let away = |retry_after| ForgeFault::Away(Outage { reason: format!("failed to {error}"), retry_after });
+        match error {
+            Error::Forbidden { .. } => {
+                let (repo, what) = (repository.name.clone(), "open pull requests".into());
+                Failure::PermissionMissing { forge, repo, what }.into()
+            }
+            // Some repositories cannot have drafts, such as a private one of a free plan.
+            Error::Refused { reason } if is_draft && is_draft_refusal(reason) => {
+                Failure::DraftRefused { forge, reason: reason.clone().into() }.into()
+            }
+            Error::Refused { reason } => refused(reason.clone()).into(),
+            // The answer is the same if the branch does not exist.
+            Error::NotVisibleYet { reason } if self.pushed_at.elapsed() >= VISIBLE_AFTER => {
+                refused(reason.clone()).into()
+            }
+            Error::Settings { .. } | Error::Denied { .. } | Error::NotFound { .. } | Error::Unsupported { .. } => {
+                refused(format!("failed to {error}")).into()
+            }
+            // A status of a refusal that the forge's client does not know.
+            Error::Unexpected { status: 400..=499, .. } if !error.is_transient() => {
+                refused(format!("failed to {error}")).into()
+            }
+            error => away(error.retry_after().unwrap_or(Duration::ZERO)),
         }
-        Ok(Err(pullyard_forge::Error::Forbidden { .. })) => {
-            let (forge, repo) = (assignment.repository.forge_name(), assignment.repository.name.clone());
-            return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
-        }
-        // Some repositories cannot have drafts, such as a private one of a free plan.
-        Ok(Err(pullyard_forge::Error::Refused { reason })) if new_pull_request.draft && is_draft_refusal(&reason) => {
-            let forge = assignment.repository.forge_name();
-            return Err(Failure::DraftRefused { forge, reason }.into());
-        }
-        Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,
-        Ok(Err(error)) => format!("failed to {error}"),
-        Err(_) => "it did not answer in time".into(),
-    };
-    let forge = assignment.repository.forge_name();
-    Err(Failure::PullRequestRefused { forge, reason }.into())
+    }
 }
 
 /// Whether the refusal is about drafts, and not about a branch of that name.
@@ -87,36 +106,45 @@ fn is_draft_refusal(reason: &str) -> bool {
     reason.contains("draft pull request") || reason.split("; ").any(|part| part.starts_with("draft "))
 }
 
-fn render_body(kind: ForgeKind, beginning: &str, requested: &str, facts: &PullRequestFacts<'_>) -> String {
+fn render_body(kind: ForgeKind, links: &str, facts: &PullRequestFacts<'_>) -> String {
     let clean = |text: &str| facts.redactor.redact_text(text).into_owned();
-    // Redact after invisible characters are removed and before text is cut.
-    let summary = facts.summary.map(|text| clean(&untrusted::remove_hidden(text)));
-    let beginning = clean(beginning);
-    let beginning = match facts.isolation {
-        Some(isolation) => published::insert_isolation(&beginning, isolation.as_str()),
-        None => beginning,
-    };
-    let beginning = match facts.agent {
-        Some(agent) => published::insert_agent(&beginning, requested, agent),
-        None => beginning,
-    };
+    let summary = facts.clean_summary();
     // Redact again, because lines were joined. Redact the part about the commit before its hash is computed.
-    let opening = clean(&published::render_new_text(&beginning, summary.as_deref()));
-    let checks_section = append_exclusions(&published::render_checks(facts.checks), facts.excluded_folders);
-    format!("{opening}\n{}", commit_part::render_part(kind, facts.commit, &clean(&checks_section)))
+    let opening = clean(&published::render_new_text(summary.as_deref(), &clean(links)));
+    let agent = facts.clean_agent();
+    let part = append_notes(&published::render_work(kind, &facts.work_facts(agent.as_deref())), facts.notes);
+    format!("{opening}\n{}", commit_part::render_part(kind, facts.commit, &clean(&part)))
 }
 
-pub(crate) fn render_newest_part(facts: &PullRequestFacts<'_>) -> String {
-    let clean = |text: &str| facts.redactor.redact_text(text).into_owned();
-    let [agent, summary] =
-        [facts.agent, facts.summary].map(|text| text.map(|text| clean(&untrusted::remove_hidden(text))));
-    let PullRequestFacts { commit, checks, is_rebased, .. } = *facts;
-    let newest = NewestCommit { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, is_rebased };
-    clean(&append_exclusions(&published::render_newest(&newest), facts.excluded_folders))
+pub(crate) fn render_newest_part(kind: ForgeKind, facts: &PullRequestFacts<'_>) -> String {
+    let (agent, summary) = (facts.clean_agent(), facts.clean_summary());
+    let work = facts.work_facts(agent.as_deref());
+    let newest = NewestCommit { commit: facts.commit, summary: summary.as_deref(), facts: work };
+    facts.redactor.redact_text(&append_notes(&published::render_newest(kind, &newest), facts.notes)).into_owned()
 }
 
-fn append_exclusions(text: &str, folders: &[NestedRepository]) -> String {
-    let parts = [text, &render_section(folders)].map(str::to_owned);
+impl PullRequestFacts<'_> {
+    fn clean_agent(&self) -> Option<String> {
+        self.agent.map(|text| self.clean(text))
+    }
+
+    fn clean_summary(&self) -> Option<String> {
+        self.summary.map(|text| self.clean(text))
+    }
+
+    /// Redacts after invisible characters are removed, and before text is cut.
+    fn clean(&self, text: &str) -> String {
+        self.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned()
+    }
+
+    fn work_facts<'a>(&'a self, agent: Option<&'a str>) -> WorkFacts<'a> {
+        let Self { cost_usd_micros, checks, is_rebased, .. } = *self;
+        WorkFacts { agent, isolation: self.isolation.map(Isolation::as_str), cost_usd_micros, checks, is_rebased }
+    }
+}
+
+fn append_notes(text: &str, notes: Option<&WorkNotes>) -> String {
+    let parts = [text.to_owned(), notes.map(WorkNotes::render_sections).unwrap_or_default()];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -144,19 +172,20 @@ mod tests {
             commit: "0123456789abcdef",
             isolation: None,
             agent: Some("codex, model: `the-\u{2060}secret-of-all`"),
+            cost_usd_micros: None,
             summary: Some(&summary),
             checks: CheckResults::Completed(std::slice::from_ref(&run)),
             is_rebased: false,
-            excluded_folders: &[],
+            notes: None,
             redactor: &redactor,
         };
         let (body, newest) =
-            (render_body(ForgeKind::GitHub, "Ticket: APP-1\n", "auto", &facts), render_newest_part(&facts));
+            (render_body(ForgeKind::GitHub, "Job J.\n", &facts), render_newest_part(ForgeKind::GitHub, &facts));
         for text in [&body, &newest] {
             assert!(text.contains("It is [redacted]. xxx") && text.contains("`check [redacted]` passed"), "{text}");
             assert!(!text.contains("the-sec"), "{text}");
         }
-        assert!(newest.contains("Commit 0123456789 (agent: codex, model: `[redacted]`)."), "{newest}");
+        assert!(newest.contains("| Agent | codex, model: `[redacted]` |"), "{newest}");
         // Redaction does not count as a user's edit.
         let next = commit_part::replace_part(&body, "another", &newest).unwrap();
         assert!(commit_part::replace_part(&next, "a third", "").is_ok(), "{next}");

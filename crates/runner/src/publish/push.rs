@@ -1,38 +1,26 @@
 //! Pushes the commit, and finds its result even if another attempt has replaced this one.
 //! Git is killed well before another attempt may start. All attempts push with the same expected old head, so the forge
-//! accepts only one. An attempt whose push is refused adopts the commit of its own job on the branch. After a push
-//! without an answer, the branch is read for a while. That needs no grant, and nothing more is pushed.
+//! accepts only one. An attempt whose push is refused adopts the commit of its own job on the branch. A push without an
+//! answer is repeated under a renewed grant: if the forge accepted the first one, the branch shows it then.
 //! If a user pushed to the pull request, the commit is replayed once on top (`rebase`). Users' commits stay.
 
 use super::push_refusal::parse_refusal;
-use crate::api::retry::BackOff;
+use crate::api::forge_wait::{ForgeFault, Outage};
 use crate::deadline::instant_after;
 use crate::git::rebase::Rebase;
 use crate::git::target::{self, Target};
 use crate::git::{self, Git, GitCall, GitError};
-use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, RepositoryName};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Git is killed this long before the grant ends, because its last packet may still be in transit.
 const MARGIN: Duration = Duration::from_secs(30);
 /// The grant if the control plane names none.
 const DEFAULT_GRANT: Duration = Duration::from_secs(120);
 const FOREIGN_HEAD_REF: &str = "refs/pullyard/found";
-/// Limit for pushes that the forge answers but neither accepts nor refuses.
-const MAX_TRIES: u32 = 4;
-/// How long the branch is read after the grant has ended.
-const RESULT_LIMIT: Duration = Duration::from_secs(90);
-const READ_LIMIT: Duration = Duration::from_secs(20);
-/// Time limit for fetching the branch's head. It leaves time for another try.
-const FETCH_LIMIT: Duration = Duration::from_secs(40);
-/// How often the forge must report the old head before the push counts as failed.
-const MAX_OLD_HEAD_READS: u32 = 6;
-
 /// The time when git must be done. `requested_at` is an instant before the status `syncing` was first sent.
 pub(crate) fn deadline(requested_at: Instant, push_for_secs: Option<u64>) -> Instant {
     let grant = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
@@ -43,7 +31,6 @@ pub(crate) struct Push<'a> {
     pub(crate) git: &'a Git,
     pub(crate) repository: &'a Path,
     pub(crate) target: &'a Target,
-    pub(crate) commit: &'a str,
     pub(crate) job: &'a JobId,
     pub(crate) forge: &'a str,
     pub(crate) name: &'a RepositoryName,
@@ -72,10 +59,18 @@ pub(crate) enum PushedBy {
     OtherUser,
 }
 
+/// The change to push. Stays the same over all tries, so that a later try recognises the result of an earlier one.
 #[derive(Clone)]
-struct Change {
+pub(crate) struct Change {
     commit: String,
     expected_head: Option<String>,
+    is_rebased: bool,
+}
+
+impl Change {
+    pub(crate) fn new(commit: &str, target: &Target) -> Self {
+        Self { commit: commit.to_owned(), expected_head: target.expected_head.clone(), is_rebased: false }
+    }
 }
 
 enum PushOutcome {
@@ -85,58 +80,26 @@ enum PushOutcome {
 }
 
 impl Push<'_> {
-    /// Pushes, and returns the state of the branch: the work of this attempt or of an earlier one. If another user
+    /// Pushes once, and returns the state of the branch: the work of this attempt or of an earlier one. If another user
     /// pushed to the pull request, the commit is replayed on top, once.
-    /// Errors: `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge.
-    pub(crate) async fn publish(&self, until: Instant) -> Result<PublishResult, Stop> {
+    /// Errors: `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge; `Away` if
+    /// the result is unknown.
+    pub(crate) async fn publish(&self, change: &mut Change, until: Instant) -> Result<PublishResult, ForgeFault> {
         if until <= Instant::now() {
-            return Err(self.push_rejected("no time was left for it").into());
+            // The control plane did not renew the window yet.
+            return Err(ForgeFault::Away(Outage::from("no time was left for the push".to_owned())));
         }
-        let last_push = Mutex::new(None);
-        if let Ok(published) = timeout_at(until, self.push_or_rebase(&last_push)).await {
-            return published;
-        }
-        // Dropping the future has killed git, but the forge may have accepted the push before.
-        let last_push = last_push.into_inner().unwrap_or_else(PoisonError::into_inner);
-        tracing::warn!(job.id = %self.job, "push timed out; reading the branch");
-        let unanswered = || Stop::from(self.push_rejected("it gave no answer in time"));
-        let result = match &last_push {
-            Some(change) => timeout(RESULT_LIMIT, self.find_push_result(change)).await.unwrap_or(Ok(None))?,
-            None => None,
-        };
-        result.ok_or_else(unanswered)
-    }
-
-    /// Finds the result of a push without an answer. `None` if the branch does not show it.
-    async fn find_push_result(&self, last_push: &Change) -> Result<Option<PublishResult>, Stop> {
-        let (mut back_off, mut old_head_reads) = (BackOff::new(), 0);
-        loop {
-            match timeout(READ_LIMIT, self.remote_head()).await {
-                Ok(Ok(Some(head))) if head == last_push.commit => {
-                    return Ok(Some(PublishResult::by_this_attempt(&head)));
-                }
-                Ok(Ok(head)) if head == last_push.expected_head => old_head_reads += 1,
-                Ok(Ok(None)) => return Err(self.branch_deleted().into()),
-                Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.resolve_remote_head(last_push)).await {
-                    Ok(Ok(Some(PushOutcome::Published(published)))) => return Ok(Some(published)),
-                    Ok(Ok(Some(PushOutcome::BranchMoved(_)))) => return Ok(None),
-                    Ok(Ok(None)) => return Err(self.branch_deleted().into()),
-                    Ok(Err(error)) => tracing::warn!(error = %error, "cannot read the branch: {error}"),
-                    Err(_) => {}
-                },
-                Ok(Err(_)) | Err(_) => {}
-            }
-            if old_head_reads == MAX_OLD_HEAD_READS {
-                return Ok(None);
-            }
-            sleep(back_off.next()).await;
+        // Dropping the future kills git, but the forge may have accepted the push before.
+        match timeout_at(until, self.push_or_rebase(change)).await {
+            Ok(published) => published,
+            Err(_) => Err(ForgeFault::Away(Outage::from("it gave no answer in time".to_owned()))),
         }
     }
 
-    async fn push_or_rebase(&self, last_push: &Mutex<Option<Change>>) -> Result<PublishResult, Stop> {
-        let first = Change { commit: self.commit.to_owned(), expected_head: self.target.expected_head.clone() };
-        let head = match self.push_with_retries(&first, last_push).await? {
+    async fn push_or_rebase(&self, change: &mut Change) -> Result<PublishResult, ForgeFault> {
+        let head = match self.push_and_read(change).await? {
             PushOutcome::Published(published) => return Ok(published),
+            PushOutcome::BranchMoved(_) if change.is_rebased => return Err(Failure::HeadMoved {}.into()),
             PushOutcome::BranchMoved(head) => head,
         };
         if self.target.pull_request.is_none() {
@@ -145,52 +108,41 @@ impl Push<'_> {
         }
         tracing::info!(job.id = %self.job, "the branch has moved; rebasing the work");
         let rebase = Rebase { git: self.git, repository: self.repository, branch: &self.target.branch };
-        let Some(commit) = rebase.replay(&self.target.start_commit, self.commit, &head).await? else {
+        let Some(commit) = rebase.replay(&self.target.start_commit, &change.commit, &head).await? else {
             // The other user's commits contain the same change.
             return Ok(PublishResult { commit: head.clone(), head, pushed_by: PushedBy::OtherUser });
         };
-        match self.push_with_retries(&Change { commit, expected_head: Some(head) }, last_push).await? {
+        *change = Change { commit, expected_head: Some(head), is_rebased: true };
+        match self.push_and_read(change).await? {
             PushOutcome::Published(published) => Ok(published),
             PushOutcome::BranchMoved(_) => Err(Failure::HeadMoved {}.into()),
         }
     }
 
-    async fn push_with_retries(&self, change: &Change, last_push: &Mutex<Option<Change>>) -> Result<PushOutcome, Stop> {
-        *last_push.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.clone());
-        let mut back_off = BackOff::new();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let published_by_us = || PushOutcome::Published(PublishResult::by_this_attempt(&change.commit));
-            let Err(error) = self.push(change).await else {
-                return Ok(published_by_us());
-            };
-            tracing::warn!(error = %error, "push rejected: {error}");
-            // Perhaps only the answer was lost, so read the branch.
-            match self.remote_head().await {
-                Ok(Some(head)) if head == change.commit => return Ok(published_by_us()),
-                Ok(None) if change.expected_head.is_some() => return Err(self.branch_deleted().into()),
-                Ok(head) if head != change.expected_head => match self.resolve_remote_head(change).await {
-                    Ok(outcome) => return outcome.ok_or_else(|| self.branch_deleted().into()),
-                    Err(error) if tries == MAX_TRIES => {
-                        let reason = format!("the branch has moved, and {}", error.reason());
-                        return Err(self.push_rejected(&reason).into());
-                    }
-                    // The author is not known yet. The head may be this commit, below other users' commits.
-                    Err(error) => tracing::warn!(error = %error, "cannot read the branch: {error}"),
-                },
-                Ok(_) => {
-                    if let Some(refusal) = parse_refusal(self.forge, (self.name, &self.target.branch), &error) {
-                        return Err(refusal.into());
-                    }
+    async fn push_and_read(&self, change: &Change) -> Result<PushOutcome, ForgeFault> {
+        let published_by_us = || PushOutcome::Published(PublishResult::by_this_attempt(&change.commit));
+        let Err(error) = self.push(change).await else {
+            return Ok(published_by_us());
+        };
+        tracing::warn!(error = %error, "push rejected: {error}");
+        let away = |reason: String| ForgeFault::Away(Outage::from(reason));
+        // Perhaps only the answer was lost, so read the branch.
+        match self.remote_head().await {
+            Ok(Some(head)) if head == change.commit => Ok(published_by_us()),
+            Ok(None) if change.expected_head.is_some() => Err(self.branch_deleted().into()),
+            // The head may be this commit, below other users' commits.
+            Ok(head) if head != change.expected_head => match self.resolve_remote_head(change).await {
+                Ok(outcome) => outcome.ok_or_else(|| self.branch_deleted().into()),
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot read the branch: {error}");
+                    Err(away(format!("the branch has moved, and {}", error.reason())))
                 }
-                // The forge is unreachable. The time limit ends the loop, not the number of tries.
-                Err(_) => tries -= 1,
-            }
-            if tries == MAX_TRIES {
-                return Err(self.push_rejected(&error.reason()).into());
-            }
-            sleep(back_off.next()).await;
+            },
+            Ok(_) => match parse_refusal(self.forge, (self.name, &self.target.branch), &error) {
+                Some(refusal) => Err(refusal.into()),
+                None => Err(away(error.reason())),
+            },
+            Err(error) => Err(away(error.reason())),
         }
     }
 
@@ -204,13 +156,21 @@ impl Push<'_> {
         self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await.map(drop)
     }
 
+    /// The branch's head; `None` if the branch does not exist.
+    /// Errors: also if the answer has no base branch, because a web page instead of the forge's answer has no refs.
     async fn remote_head(&self) -> Result<Option<String>, GitError> {
-        let reference = git::branch_ref(&self.target.branch);
-        let args = ["ls-remote", "--quiet", "--", self.git.url(), &reference];
+        let [reference, base] = [&self.target.branch, &self.target.base_branch].map(|branch| git::branch_ref(branch));
+        let args = ["ls-remote", "--quiet", "--", self.git.url(), &reference, &base];
         let output = self.git.run_for_line(GitCall::new(args).repository(self.repository).with_forge_access()).await?;
-        // The pattern also matches refs that only end in it.
-        let heads = output.lines().filter_map(|line| line.split_once('\t'));
-        Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
+        // A pattern also matches refs that only end in it.
+        let find = |wanted: &str| {
+            let heads = output.lines().filter_map(|line| line.split_once('\t'));
+            heads.filter(|(_, name)| *name == wanted).map(|(id, _)| id.to_owned()).next()
+        };
+        match (find(&reference), find(&base)) {
+            (None, None) => Err(GitError::NoRefs),
+            (head, _) => Ok(head),
+        }
     }
 
     /// Fetches the branch's head, and determines which attempt or user pushed it. `None` if the branch is gone.
@@ -259,6 +219,7 @@ mod tests {
             expected_head: None,
             pull_request: None,
             adopted_commit: None,
+            adopted_job: None,
         }
     }
 
@@ -274,7 +235,7 @@ mod tests {
     async fn branch_with_the_same_suffix_is_not_the_remote_head() {
         let dir = tempfile::tempdir().unwrap();
         let forge = dir.path().join("forge.git");
-        let git = Git::new(&format!("file://{}", forge.display()), "");
+        let git = Git::local(&format!("file://{}", forge.display()));
         git::init_bare(&git, forge.clone()).await.unwrap();
         let run_git = async |args: &[&str]| {
             git.run_for_line(GitCall::new(args).repository(&forge).with_identity()).await.unwrap()
@@ -284,9 +245,10 @@ mod tests {
             [run_git(&["commit-tree", &tree, "-m", "a"]).await, run_git(&["commit-tree", &tree, "-m", "b"]).await];
         let (target, job) = (target(), JobId::new(format!("job_{}", "a".repeat(26))).unwrap());
         let (name, repository) = (RepositoryName::new("acme/app").unwrap(), forge.as_path());
-        let push =
-            Push { git: &git, repository, target: &target, commit: &ours, job: &job, forge: "GitHub", name: &name };
+        let push = Push { git: &git, repository, target: &target, job: &job, forge: "GitHub", name: &name };
         run_git(&["update-ref", "refs/heads/before/refs/heads/x", &theirs]).await;
+        assert!(matches!(push.remote_head().await, Err(GitError::NoRefs)), "an answer without the base branch");
+        run_git(&["update-ref", "refs/heads/main", &theirs]).await;
         assert_eq!(push.remote_head().await.unwrap(), None);
         run_git(&["update-ref", "refs/heads/x", &ours]).await;
         assert_eq!(push.remote_head().await.unwrap().as_deref(), Some(ours.as_str()));

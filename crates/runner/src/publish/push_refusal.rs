@@ -1,31 +1,46 @@
 //! Recognizes why a forge refused a push, by its messages.
+//! Only a refusal that the forge states is final: `[remote rejected]` with a reason, or its words beside 401 or 403.
+//! `[remote failure]`, a lost connection, a web page and a server error decide nothing, so the push is repeated.
 
-use crate::git::GitError;
+use crate::git::{GitError, is_bad_login, is_worded_denial, remote_lines};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::Quoted;
 
-/// Parses the refusal of a push to a branch; `None` if the push failed otherwise and may be tried again.
+/// Reasons of `[remote rejected]` and messages beside it that decide nothing: the ref was locked or has moved during
+/// the push, or the forge itself failed.
+const UNDECIDED: [&str; 4] = ["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"];
+/// With this reason the forge did not store the objects. Only its check of their content is a refusal.
+const NOT_STORED: &str = "unpacker error";
+const CONTENT_REFUSALS: [&str; 3] = ["fsck", "exceeds", "too large"];
+
+/// Parses the refusal of a push to a branch; `None` if the push failed otherwise and is repeated.
 pub(super) fn parse_refusal(
     forge: &str,
     (repository, branch): (&RepositoryName, &str),
     error: &GitError,
 ) -> Option<Failure> {
-    let rejected = |reason: &str| Failure::PushRejected { forge: forge.into(), reason: reason.into() };
     let GitError::Failed { stdout, stderr, .. } = error else {
         return None;
     };
-    // Git prints `! <from>:<to> [remote rejected] (reason)` for the branch, along with messages of the forge.
-    let line = stdout.lines().find(|line| line.starts_with('!'));
-    let output = format!("{stderr}\n{stdout}").to_lowercase();
+    let reason = rejection_reason(stdout);
+    if reason.is_none() && !is_bad_login(stderr) && !is_worded_denial(stderr) {
+        return None;
+    }
+    let words = format!("{}\n{}", remote_lines(stderr).collect::<Vec<_>>().join("\n"), reason.unwrap_or_default());
+    if let Some(branch) = parse_blocking_branch(&words, branch) {
+        return Some(Failure::BranchTaken { branch: branch.to_owned() });
+    }
+    let output = words.to_lowercase();
     let mentions = |phrases: &[&str]| phrases.iter().any(|phrase| output.contains(phrase));
     if output.contains("workflow") && mentions(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
         return Some(Failure::WorkflowPermission {});
     }
-    // The ref was locked or has moved during the push, so the result is undecided.
-    if mentions(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
+    let is_unstored = reason.is_some_and(|reason| reason.contains(NOT_STORED)) && !mentions(&CONTENT_REFUSALS);
+    if mentions(&UNDECIDED) || is_unstored || mentions(&["rate limit"]) {
         return None;
     }
+    let rejected = |reason: &str| Failure::PushRejected { forge: forge.into(), reason: reason.into() };
     if mentions(&["push cannot contain secrets", "secret detected", "push protection"]) {
         return Some(rejected(&describe_secret(stderr)));
     }
@@ -48,20 +63,63 @@ pub(super) fn parse_refusal(
         let (forge, repo) = (forge.into(), repository.clone());
         return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
     }
-    if mentions(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
-        return Some(rejected(&error.reason()));
-    }
-    let line = line?;
-    let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
-    // The hook's own message is more specific. Messages of Bitbucket have no `error:` prefix.
-    let error = forge_lines(stderr).find_map(|line| line.strip_prefix("error: ")).map(str::trim_start);
-    let message = error.or_else(|| forge_lines(stderr).next()).filter(|_| reason.contains("hook declined"));
-    Some(rejected(message.unwrap_or(reason)))
+    // The forge's own messages are more specific than its reason, such as "pre-receive hook declined".
+    let quoted = quote_forge(stderr).or_else(|| reason.map(str::to_owned));
+    Some(rejected(&quoted.unwrap_or_else(|| error.reason())))
 }
 
-fn forge_lines(output: &str) -> impl Iterator<Item = &str> {
-    let lines = output.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
-    lines.map(str::trim).filter(|line| !line.is_empty())
+/// The reason in `! <from>:<to> [remote rejected] (reason)`, which git prints for the branch.
+fn rejection_reason(stdout: &str) -> Option<&str> {
+    let line = stdout.lines().find(|line| line.starts_with('!'))?;
+    let (_, reason) = line.split_once("[remote rejected]")?;
+    let reason = reason.trim().trim_start_matches('(').trim_end_matches(')').trim();
+    (!reason.is_empty()).then_some(reason)
+}
+
+/// The branch in `'refs/heads/a' exists; cannot create 'refs/heads/a/b'`, if it is above or below ours.
+fn parse_blocking_branch<'a>(words: &'a str, branch: &str) -> Option<&'a str> {
+    let (before, _) = words.split_once("' exists; cannot create")?;
+    let (_, other) = before.rsplit_once("'refs/heads/")?;
+    let is_above = |above: &str, below: &str| below.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'));
+    (is_above(other, branch) || is_above(branch, other)).then_some(other)
+}
+
+/// The forge's messages as one line, beginning with the messages that name a file, then the errors.
+fn quote_forge(stderr: &str) -> Option<String> {
+    let mut lines: Vec<&str> = remote_lines(stderr).filter(|line| !is_noise(line)).collect();
+    lines.sort_by_key(|line| (!names_file(line), !line.starts_with("error: ")));
+    let mut quoted = String::new();
+    for line in lines {
+        let line = line.trim_start_matches("error: ").trim_start_matches("- ").trim();
+        let separator = if quoted.is_empty() {
+            ""
+        } else if quoted.ends_with(['.', '!', '?', ':']) {
+            " "
+        } else {
+            "; "
+        };
+        quoted.push_str(separator);
+        quoted.push_str(line);
+    }
+    (!quoted.is_empty()).then_some(quoted)
+}
+
+/// Progress, separators, and ids for the forge's support.
+fn is_noise(line: &str) -> bool {
+    let progress = ["Resolving deltas", "Counting objects", "Compressing objects", "error: Trace:"];
+    progress.iter().any(|start| line.starts_with(start)) || !line.chars().any(char::is_alphanumeric)
+}
+
+/// Whether a word looks like a path. Web addresses do not count.
+fn names_file(line: &str) -> bool {
+    let is_path = |word: &str| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/');
+        let has_extension = word.rsplit_once('.').is_some_and(|(name, extension)| {
+            name.contains(char::is_alphabetic) && matches!(extension.len(), 1..=8) && !extension.contains('/')
+        });
+        (has_extension || word.contains('/')) && !word.contains("://") && !word.starts_with("refs/")
+    };
+    line.split_whitespace().any(is_path)
 }
 
 /// The rule that a push broke, in the forge's own text. GitHub lists rules below a heading or sends each as an error.
@@ -69,17 +127,17 @@ fn forge_lines(output: &str) -> impl Iterator<Item = &str> {
 fn parse_broken_rule(output: &str) -> Option<&str> {
     let is_heading =
         |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
-    let rules: Vec<&str> = forge_lines(output).filter(|line| !is_heading(line)).collect();
+    let rules: Vec<&str> = remote_lines(output).filter(|line| !is_heading(line)).collect();
     let find_rule = |with: &str| rules.iter().find_map(|line| line.strip_prefix(with));
     find_rule("- ").or_else(|| find_rule("error: ")).or(rules.first().copied()).map(str::trim)
 }
 
 /// The path of the secret that the forge found, or the forge's message.
 fn describe_secret(output: &str) -> String {
-    if let Some(path) = forge_lines(output).find_map(|line| line.strip_prefix("path: ")) {
+    if let Some(path) = remote_lines(output).find_map(|line| line.strip_prefix("path: ")) {
         return format!("it found a secret in {path}");
     }
-    let message = forge_lines(output).find(|line| line.to_lowercase().contains("secret"));
+    let message = remote_lines(output).find(|line| line.to_lowercase().contains("secret"));
     match message.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
         Some(line) => format!("it found a secret: {line}"),
         None => "it found a secret in the change".into(),
@@ -106,47 +164,105 @@ mod tests {
         assert_eq!(refusal(stdout, stderr).map(|failure| failure.sentence()).as_deref(), Some(sentence));
     }
 
-    #[test]
-    fn push_refusals_become_failure_codes() {
-        check(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a Personal Access Token to create or update workflow `.github/workflows/ci.yml` without `workflow` scope)\n",
-            "",
-            Some("workflow_permission"),
-        );
-        check("!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)", "", Some("push_rejected"));
-        check("", "fatal: unable to access 'https://x/': The requested URL returned error: 403", Some("push_rejected"));
-        check(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)\n",
-            "",
-            Some("workflow_permission"),
-        );
-        let denied = "remote: Permission to acme/app.git denied to bot.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
-        check("", denied, Some("permission_missing"));
-        let not_granted = "remote: Write access to repository not granted.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
-        check("", not_granted, Some("permission_missing"));
-        let no_scope = "remote: Your credentials lack one or more required privilege scopes.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
-        check("", no_scope, Some("permission_missing"));
-        check("!\tHEAD:refs/heads/x\t[remote rejected] (cannot lock ref 'refs/heads/x')", "", None);
-        check("", "fatal: unable to access 'https://x/': Could not resolve host: x", None);
+    const FORBIDDEN: &str = "fatal: unable to access 'https://x/': The requested URL returned error: 403";
+
+    fn rejected(reason: &str) -> String {
+        format!("!\tHEAD:refs/heads/x\t[remote rejected] ({reason})\n")
     }
 
     #[test]
-    fn hook_message_is_quoted() {
-        check_reason(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
-            "remote: error: GH001: Large files detected.\nerror: failed to push some refs to 'https://x'",
-            "GitHub rejected the push: GH001: Large files detected.",
-        );
-        check_reason(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
-            "remote: \nremote: The office is closed.\nremote: Come back.\nerror: failed to push some refs to 'https://x'",
-            "GitHub rejected the push: The office is closed.",
-        );
-        check_reason(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (the office is closed)",
+    fn push_refusals_become_failure_codes() {
+        let workflow =
+            |who: &str| rejected(&format!("refusing to allow {who} to create `ci.yml` without `workflow` scope"));
+        check(&workflow("a Personal Access Token"), "", Some("workflow_permission"));
+        check(&rejected("a GitHub App needs the `workflows` permission"), "", Some("workflow_permission"));
+        check(&rejected("pre-receive hook declined"), "", Some("push_rejected"));
+        for words in [
+            "Permission to acme/app.git denied to bot.",
+            "Write access to repository not granted.",
+            "Your credentials lack one or more required privilege scopes.",
+        ] {
+            check("", &format!("remote: {words}\n{FORBIDDEN}"), Some("permission_missing"));
+        }
+    }
+
+    #[test]
+    fn push_without_the_forges_decision_is_undecided() {
+        for stdout in [
             "",
-            "GitHub rejected the push: the office is closed.",
+            "!\tHEAD:refs/heads/x\t[remote failure] (remote failed to report status)\n",
+            "!\tHEAD:refs/heads/x\t[rejected] (stale info)\n",
+            "!\tHEAD:refs/heads/x\t[remote rejected] ()\n",
+        ] {
+            for stderr in [
+                "",
+                "fatal: the remote end hung up unexpectedly",
+                "error: RPC failed; HTTP 500 curl 22 The requested URL returned error: 500",
+                "remote: Internal Server Error\nfatal: unable to access 'https://x/': The requested URL returned error: 500",
+                "error: git-http-push failed",
+                "fatal: unable to access 'https://x/': Could not resolve host: x",
+                "fatal: protocol error: bad line length character: <htm",
+                // A proxy's web page is not quoted by git, so the forge has said nothing.
+                FORBIDDEN,
+                "remote: You have exceeded a secondary rate limit.\nfatal: unable to access 'https://x/': The requested URL returned error: 403",
+                // Words beside another status are no refusal.
+                "remote: Permission to acme/app.git denied to bot.",
+            ] {
+                check(stdout, stderr, None);
+            }
+        }
+        check(&rejected("cannot lock ref 'refs/heads/x'"), "", None);
+        check(&rejected("unpacker error"), "error: remote unpack failed: index-pack abnormal exit", None);
+        check(&rejected("unpacker error"), "remote: fatal: write error: No space left on device", None);
+        let content =
+            "remote: error: object 8f1c: hasDotgit: contains '.git'\nremote: fatal: fsck error in packed object";
+        check(&rejected("unpacker error"), content, Some("push_rejected"));
+    }
+
+    #[test]
+    fn branch_above_or_below_ours_is_named() {
+        let conflict = |other: &str| {
+            format!("cannot lock ref 'refs/heads/x': 'refs/heads/{other}' exists; cannot create 'refs/heads/a/b'")
+        };
+        let refusal = |stdout: &str, stderr: &str| {
+            let error = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: stderr.into() };
+            parse_refusal("GitHub", (&RepositoryName::new("acme/app").unwrap(), "a/b"), &error)
+        };
+        for other in ["a", "a/b/c"] {
+            let taken = Some(Failure::BranchTaken { branch: other.into() });
+            assert_eq!(refusal(&rejected(&conflict(other)), ""), taken);
+            let stderr = format!("remote: error: {}", conflict(other));
+            assert_eq!(refusal(&rejected("failed to update ref"), &stderr), taken);
+        }
+        for other in ["b", "a/bc", "main"] {
+            assert_eq!(refusal(&rejected(&conflict(other)), ""), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn forge_messages_are_quoted_with_the_file_first() {
+        let declined = rejected("pre-receive hook declined");
+        check_reason(
+            &declined,
+            "remote: Resolving deltas: 100% (1/1)\nremote: error: Trace: 4f1b\nremote: error: See https://gh.io/lfs for more.\n\
+             remote: error: File data/big.bin is 120.00 MB; this exceeds the limit of 100.00 MB\n\
+             remote: error: GH001: Large files detected.\nremote: =====\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: File data/big.bin is 120.00 MB; this exceeds the limit of 100.00 MB; \
+             See https://gh.io/lfs for more. GH001: Large files detected.",
         );
+        check_reason(
+            &declined,
+            "remote: \nremote: The office is closed.\nremote: Come back.\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: The office is closed. Come back.",
+        );
+        check_reason(
+            "",
+            &format!("remote: This repository was archived so it is read-only.\n{FORBIDDEN}"),
+            "GitHub rejected the push: This repository was archived so it is read-only.",
+        );
+        check_reason(&rejected("the office is closed"), "", "GitHub rejected the push: the office is closed.");
+        let bad_login = "fatal: Authentication failed for 'https://x/'";
+        check_reason("", bad_login, "GitHub rejected the push: Authentication failed for 'https://x/'.");
     }
 
     #[test]
@@ -195,7 +311,6 @@ mod tests {
 
     #[test]
     fn each_refusal_pattern_matches_alone() {
-        let rejected = |reason: &str| format!("!\tHEAD:refs/heads/x\t[remote rejected] ({reason})\n");
         for (message, code) in [
             ("protected branch hook declined", "branch_protected"),
             ("this is a protected ref", "branch_protected"),
@@ -204,21 +319,28 @@ mod tests {
             ("repository rule violations found", "branch_protected"),
             ("secret detected in commit", "push_rejected"),
             ("blocked by push protection", "push_rejected"),
-            ("fatal: Authentication failed for 'https://x/'", "push_rejected"),
-            ("fatal: could not read Username for 'https://x'", "push_rejected"),
-            ("The requested URL returned error: 401", "push_rejected"),
             ("Permission to acme/app.git denied to bot", "permission_missing"),
         ] {
-            check("", message, Some(code));
             check(&rejected(message), "", Some(code));
+            check(&rejected("no"), &format!("remote: {message}"), Some(code));
+            check("", &format!("remote: {message}\n{FORBIDDEN}"), Some(code));
+            // Git's own text has no such words.
+            check("", message, None);
+        }
+        for message in [
+            "fatal: Authentication failed for 'https://x/'",
+            "fatal: could not read Username for 'https://x'",
+            "fatal: unable to access 'https://x/': The requested URL returned error: 401",
+        ] {
+            check("", message, Some("push_rejected"));
         }
         // A server error is no refusal, even with other output.
-        for error in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {
+        for error in UNDECIDED {
             check(&rejected(error), "", None);
             check(&rejected("no"), &format!("remote: {error}"), None);
         }
         // `workflow` counts only together with a permission, and a refusal only at the start of a line.
         check(&rejected("no"), "remote: this workflow is odd", Some("push_rejected"));
-        check("the office !\tis closed", "", None);
+        check("the office !\tis [remote rejected] (closed)", "", None);
     }
 }

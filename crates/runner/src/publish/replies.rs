@@ -8,9 +8,9 @@ pub(crate) use agent_replies::{AgentReplies, load_agent_replies, read_replies_fi
 use crate::api::attempt::Attempt;
 use crate::api::retry::{BackOff, retry_pause, retry_with_pause};
 use crate::secrets::redact::Redactor;
+use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
-use pullyard_domain::marker::Marker;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::published;
 use pullyard_forge::{Error, Forge, Listing, ReviewComment, Thread};
@@ -36,7 +36,7 @@ impl ReviewReplies<'_> {
     /// Replies in each thread, then requests reviews again. `None` without threads.
     /// Idempotent: by the job's marker in the thread. A repeated request for review changes nothing.
     pub(crate) async fn post_all(&self, attempt: &Attempt<'_>) -> Option<Replies> {
-        let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);
+        let until = attempt.deadline.get().min(Instant::now() + TIME_LIMIT);
         let mut open: BTreeMap<u64, String> =
             self.revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
         let total = open.len();

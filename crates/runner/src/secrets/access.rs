@@ -4,34 +4,33 @@ use crate::api::attempt::Attempt;
 use crate::git::Git;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::project::ForgeKind;
-use pullyard_forge::{Bitbucket, Endpoint, Forge, GitHub, Token};
+use pullyard_forge::{Endpoint, Forge, Token, git_login};
 use pullyard_protocol::attempt::ModelCredential;
+use tokio::time::Instant;
 
 pub(crate) struct ForgeAccess {
     pub(crate) git: Git,
     pub(crate) forge: Forge,
     /// The token expires, and a newer one can be requested.
     pub(crate) expires: bool,
+    pub(crate) requested_at: Instant,
     pub(crate) model_credentials: Vec<ModelCredential>,
 }
 
 pub(crate) async fn request_access(attempt: &Attempt<'_>) -> Result<ForgeAccess, Stop> {
+    let requested_at = Instant::now();
     let credentials = attempt.get_credentials().await?;
     let repository = &attempt.assignment.repository;
     let to_failure = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
     let (endpoint, token) = (Endpoint::new(repository.api_url.clone()), credentials.forge_token);
-    let forge = match repository.forge {
-        ForgeKind::GitHub => GitHub::new(endpoint, Token::new(token.as_str())).map(Forge::GitHub),
-        ForgeKind::Bitbucket => Bitbucket::new(endpoint, Token::new(token.as_str())).map(Forge::Bitbucket),
-    };
+    let forge = Forge::connect(repository.forge, endpoint, Token::new(token.as_str()));
     Ok(ForgeAccess {
-        git: Git::new(&repository.clone_url, &token)
-            .for_forge(repository.forge)
+        git: Git::with_login(&repository.clone_url, git_login(repository.forge, &token))
             .with_author(attempt.assignment.author.clone(), credentials.signing_key)
             .with_redactor(&attempt.redactor),
         forge: forge.map_err(to_failure)?,
         expires: credentials.expires_in_secs.is_some(),
+        requested_at,
         model_credentials: credentials.model,
     })
 }

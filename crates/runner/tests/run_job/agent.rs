@@ -45,6 +45,16 @@ async fn missing_script_and_missing_program_have_their_codes() {
 }
 
 #[tokio::test]
+async fn script_that_cannot_start_fails_with_the_reason() {
+    let world = World::with_agent("true").await;
+    world.forge.commit("acme/app", "main", "pullyard-bot", &[("crlf.sh", "#!/bin/sh\r\n", true)]).await.unwrap();
+    world.api.change_assignment(|job| job.agent.command = vec!["./crlf.sh".into()]);
+    assert_eq!(world.run().await.code, Some(0));
+    let sentence = world.api.only_finish().failure.unwrap().sentence();
+    assert_eq!(sentence, "The repository has no executable file `./crlf.sh`: \"its lines end with CR LF\".");
+}
+
+#[tokio::test]
 async fn command_over_its_cost_limit_is_stopped_and_usage_reported() {
     let script = r#"cat > /dev/null
         echo '{"kind":"usage","turns":1,"input_tokens":100,"output_tokens":10,"cost_usd_micros":400000}'

@@ -57,6 +57,29 @@ async fn no_process_survives_any_end_of_an_agent() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
+async fn job_over_its_disk_limit_is_stopped() {
+    let fill = |place: &str| format!("{LEAVE_PROCESS_COMMAND}; head -c 80000000 /dev/urandom > {place}; sleep 600");
+    let worlds = [
+        World::with_agent(&fill("notes.txt")).await,
+        World::with_agent(&fill("$HOME/cache")).await,
+        with_checks(GREETING_AGENT, &[fill("notes.txt").as_str()], |_| ()).await,
+    ];
+    for (n, world) in worlds.iter().enumerate() {
+        let ran = wait_for_exit(world.spawn(|command| {
+            command.env("PULLYARD_PROCESS_NAMESPACE", "off").env("PULLYARD_DISK_LIMIT", "64m");
+        }));
+        let ran = ran.await;
+        assert_eq!(ran.code, Some(0), "{n}: {}", ran.log);
+        let sentence = world.api.only_finish().failure.map(|failure| failure.sentence()).unwrap_or_default();
+        let expected = "The job would fill the runner's disk: its folder is larger than the limit of 64 MB.";
+        assert_eq!(sentence, expected, "{n}");
+        assert_eq!((world.leftover_processes(), world.branch_head(BRANCH)), (vec![], None), "{n}");
+        assert!(world.worktrees().is_empty(), "{n}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
 async fn no_process_survives_any_stop_of_an_unresponsive_agent() {
     let cancelled = Some(FinishOutcome::Cancelled);
     let stops: [(&str, StopAction, Option<FinishOutcome>); 4] = [

@@ -44,7 +44,7 @@ fn artifact_text(world: &World, name: &str) -> String {
 
 pub(crate) async fn pull_request(world: &World) -> Value {
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
-    let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
+    let url = format!("{}/repos/{}/pulls/{number}", world.forge.api_url(), world.repository.full_name);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     client.get(url).bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap()
 }
@@ -69,8 +69,12 @@ async fn passed_checks_are_reported_stored_and_shown_on_the_pr() {
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
     let pull = pull_request(&world).await;
     let body = pull["body"].as_str().unwrap();
-    assert!(body.starts_with("As asked.\n## The agent's last words\n\n```text\nI greet.\n```\n"), "{body}");
-    assert!(body.contains("\n## Checks\n\n") && body.contains("- `echo all is well` passed in "), "{body}");
+    assert!(body.starts_with("## Summary by the agent\n\n```text\nI greet.\n```\n\nAs asked.\n"), "{body}");
+    assert!(
+        body.contains("<summary>The agent and its checks</summary>")
+            && body.contains("| Check | `echo all is well` passed in "),
+        "{body}"
+    );
     assert_eq!((&pull["draft"], checks_trailer(&world).as_str()), (&Value::Bool(false), "passed"));
     assert_eq!(artifact_text(&world, "final-message.md"), "I greet.");
 }
@@ -118,7 +122,7 @@ async fn agent_repairs_its_work_with_the_output_of_failed_checks() {
     assert_eq!((world.file_at(BRANCH, "dirt.txt"), world.file_at(BRANCH, "README.md")), (None, Some("# App\n".into())));
     assert_eq!(checks_trailer(&world), "passed");
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
-    assert!(body.contains("They ran again after further work of the agent."), "{body}");
+    assert!(body.contains("The checks ran again after further work of the agent."), "{body}");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use crate::gate::{Break, Fault, Gate, Point};
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_demo_forge::{AccountKind, LineComment, Role, User};
+use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::job::Replies;
-use pullyard_domain::marker::Marker;
 use pullyard_forge::Forge;
 use pullyard_protocol::attempt::{RevisedComment, RevisedPullRequest, RevisedReview};
 

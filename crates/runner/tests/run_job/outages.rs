@@ -8,7 +8,6 @@ use crate::yields::WORKING_AGENT;
 #[tokio::test]
 async fn unreachable_forge_is_reported_with_its_cause() {
     let down = start_server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
-    // The runner retries each for twenty seconds, so they run at once.
     tokio::join!(
         check_url(|_| down, "source_unreachable", "502"),
         check_url(|_| "http://127.0.0.1:1/acme/app.git".into(), "source_unreachable", "Failed to connect"),

@@ -3,7 +3,6 @@
 use crate::git_points::path_with_git_script;
 use crate::planted_files::{SIGNING_KEY, write_fake_signer};
 use crate::prelude::*;
-use crate::publish::runner_job_body;
 use crate::world::World;
 use std::ffi::OsString;
 
@@ -76,7 +75,6 @@ async fn adopted_twin_commit_does_not_quote_this_attempts_agent() {
     let job = world.api.assignment().job;
     world.api.change_assignment(|job| {
         job.attempt = 2;
-        job.pull_request.body = runner_job_body("command");
     });
     let ours = format!("APP-17: Greet\n\nPullyard-Job: {job}/1");
     let pushed = world.run_with_change(async || world.commit_on(BRANCH, &ours)).await;
@@ -86,8 +84,8 @@ async fn adopted_twin_commit_does_not_quote_this_attempts_agent() {
     assert_ne!(commit, pushed, "the record names the twin's commit");
     assert!(world.api.event_texts().contains("I greet."));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
-    assert!(body.starts_with(&runner_job_body("command")), "{body}");
-    assert!(!body.contains("I greet.") && !body.contains("last words"), "{body}");
+    assert!(body.starts_with("As asked.\n"), "{body}");
+    assert!(["I greet.", "Summary by", "| Isolation |", "| Cost |"].iter().all(|part| !body.contains(part)), "{body}");
     assert_eq!(world.branch_head(BRANCH), Some(pushed));
 }
 
@@ -128,19 +126,11 @@ fn lock_ref_for_pushes(world: &World, times: u32) {
 }
 
 #[tokio::test]
-async fn undecided_push_is_tried_four_times() {
-    for (locked, taken) in [(3, true), (4, false)] {
-        let world = World::with_agent(GREETING_AGENT).await;
-        lock_ref_for_pushes(&world, locked);
-        let ran = run_to_exit(&world).await;
-        let finish = world.api.only_finish();
-        assert_eq!(finish.outcome == FinishOutcome::Completed, taken, "{locked}: {finish:?} {}", ran.log);
-        assert_eq!(world.branch_head(BRANCH).is_some(), taken);
-        assert_eq!(std::fs::read_to_string(world.outside_path("pushes")).unwrap(), "x\n".repeat(4));
-        if let Some(failure) = finish.failure {
-            assert_eq!(failure.code(), "push_rejected");
-        }
-    }
+async fn undecided_push_is_repeated() {
+    let world = World::with_agent(GREETING_AGENT).await;
+    lock_ref_for_pushes(&world, 5);
+    world.completes().await;
+    assert_eq!(std::fs::read_to_string(world.outside_path("pushes")).unwrap(), "x\n".repeat(6));
 }
 
 fn push_on_top_script() -> String {
@@ -182,7 +172,7 @@ async fn failed_fetch_does_not_end_the_search_for_a_push() {
     world.api.change_script(|script| script.push_for_secs = Some(40));
     let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
     std::fs::write(over, "").unwrap();
-    assert!(ran.log.contains("push timed out"), "{}", ran.log);
+    assert!(ran.log.contains("waiting for the forge: it gave no answer in time"), "{}", ran.log);
     let finish = check_push_was_found(&world, &ran);
     assert_eq!(finish.result.map(|result| result.head), world.branch_head(BRANCH));
 }
@@ -218,6 +208,8 @@ async fn adopted_work_is_not_set_up_or_checked_again() {
 async fn new_base_commits_do_not_count_as_changes() {
     let world = World::with_agent(GREETING_AGENT).await;
     world.commit_on("feature", "Earlier work");
+    let earlier = [("earlier.txt", "one\n", false)];
+    world.forge.commit("acme/app", "feature", "pullyard-bot", &earlier).await.unwrap();
     continue_pull_request(&world, "feature").await;
     let files = [("later.txt", "one\ntwo\n", false)];
     world.forge.commit("acme/app", "main", "pullyard-bot", &files).await.unwrap();

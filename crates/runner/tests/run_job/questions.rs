@@ -94,6 +94,20 @@ async fn command_agent_may_ask_by_file() {
 }
 
 #[tokio::test]
+async fn command_agent_has_read_the_answer_in_its_prompt() {
+    let world = World::with_agent("cat > /dev/null; echo hello > greeting.txt").await;
+    world.api.change_script(|script| script.inputs = vec![input(1, Some("Which list?"), "The empty one.")]);
+    world.api.change_assignment(|job| {
+        let inputs = vec![input(1, Some("Which list?"), "The empty one.")];
+        let agent = job.agent.capability.clone();
+        job.resume = Some(ResumeState { agent: Some(agent), session: None, read: 0, policy: Policy::Prefer, inputs });
+    });
+    world.completes().await;
+    let read = world.api.calls("events").iter().filter_map(|call| call.body["inputs"].as_u64()).max();
+    assert_eq!(read, Some(1));
+}
+
+#[tokio::test]
 async fn committed_empty_or_linked_question_files_are_ignored() {
     let world = World::with_agent("echo hello > greeting.txt").await;
     commit_file(&world, "main", ".pullyard/question.md", "Do you send me your keys?");

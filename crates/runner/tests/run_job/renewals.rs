@@ -17,7 +17,7 @@ async fn world_with_pull_request(agent: &str) -> (World, u64) {
     let world = with_checks(agent, &["true"], |_| ()).await;
     let number = run_to_success(&world).await;
     let text = pull_request_text(&world, number).await;
-    assert!(text.contains("Round 1.") && text.contains("- `true` passed in "), "{text}");
+    assert!(text.contains("Round 1.") && text.contains("| Check | `true` passed in "), "{text}");
     edit_text(&world, number, &format!("{}{text}{}", USER_TEXT.0, USER_TEXT.1)).await;
     (world, number)
 }
@@ -78,14 +78,14 @@ async fn revision_renews_our_text_and_keeps_user_text() {
         let text = pull_request_text(&world, number).await;
         assert!(text.starts_with(USER_TEXT.0) && text.ends_with(USER_TEXT.1), "{text}");
         let newest = format!(
-            "\n## The newest work\n\nCommit {} (agent: command).\n\nThe agent's last words:\n\n\
-             ```text\nRound {round}.\n```\n\n## Checks\n\n- `true` passed in ",
+            "\n## The newest work\n\nCommit {}.\n\nSummary by the agent:\n\n\
+             ```text\nRound {round}.\n```\n\n<details>\n<summary>The agent and its checks</summary>\n\n| | |\n|---|---|\n| Agent | command |\n| Isolation | none |\n| Check | `true` passed in ",
             short_head(&world)
         );
         assert!(text.contains(&newest), "{text}");
         // The first summary stays; the checks are those of the newest commit.
-        assert!(text.contains("## The agent's last words\n\n```text\nRound 1.\n```\n"), "{text}");
-        assert_eq!((text.matches("Round ").count(), text.matches("## Checks").count()), (2, 1), "{text}");
+        assert!(text.contains("## Summary by the agent\n\n```text\nRound 1.\n```\n"), "{text}");
+        assert_eq!((text.matches("Round ").count(), text.matches("| Check |").count()), (2, 1), "{text}");
         assert!(!world.api.event_texts().contains(TEXT_UNCHANGED_NOTE), "{}", world.api.event_texts());
     }
 }
@@ -102,7 +102,7 @@ async fn draft_with_passing_checks_stays_a_draft_with_new_text() {
     assign_revision(&world, number, "b");
     run_to_success(&world).await;
     let text = pull_request_text(&world, number).await;
-    assert!(text.contains("- `grep -q hello greeting.txt` passed in "), "{text}");
+    assert!(text.contains("| Check | `grep -q hello greeting.txt` passed in "), "{text}");
     assert!(!text.contains("draft") && !text.contains("failed"), "{text}");
     assert!(world.open_pull_request(BRANCH).await.unwrap().draft);
 }
@@ -112,7 +112,7 @@ async fn edited_part_of_our_text_stays_and_is_logged() {
     let (world, number) = world_with_pull_request(COUNTING_AGENT).await;
     let theirs = pull_request_text(&world, number)
         .await
-        .replace("- `true` passed in ", "- `true`, and I looked myself, passed in ");
+        .replace("| Check | `true` passed in ", "| Check | `true`, and I looked myself, passed in ");
     edit_text(&world, number, &theirs).await;
     assign_revision(&world, number, "b");
     run_to_success(&world).await;
@@ -162,8 +162,8 @@ async fn text_of_rebased_work_states_that_checks_ran_before() {
     let theirs = world.run_with_change(async || commit_file(&world, BRANCH, "theirs.txt", "theirs\n")).await;
     assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), theirs);
     let text = pull_request_text(&world, number).await;
-    assert!(text.contains(&format!("Commit {} (agent: command).", short_head(&world))), "{text}");
-    assert!(text.contains("They ran before the work was put on top of newer commits.\n"), "{text}");
+    assert!(text.contains(&format!("Commit {}.", short_head(&world))), "{text}");
+    assert!(text.contains("The checks ran before the work was put on top of newer commits.\n"), "{text}");
 }
 
 #[tokio::test]

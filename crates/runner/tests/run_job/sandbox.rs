@@ -134,13 +134,37 @@ async fn cost_limit_ends_a_job_in_the_middle_of_an_answer() {
         let lines = std::iter::once(start.to_owned()).chain(std::iter::repeat(text));
         Body::from_stream(futures::stream::iter(lines.map(|line| Ok::<_, std::io::Error>(format!("data: {line}\n\n")))))
     };
-    let script = "curl -sN \"$ANTHROPIC_BASE_URL/v1/messages\" -d '{}' > /dev/null";
+    let body = "{\"model\":\"claude-opus-4-8\",\"max_tokens\":32000}";
+    let script = &format!("curl -sN \"$ANTHROPIC_BASE_URL/v1/messages\" -d '{body}' > /dev/null");
     let (machine, finish) = run_claude_code(Router::new().fallback(endless), script, Some(100_000)).await;
     let failure = finish.failure.unwrap();
     // 0.001 × $5 for the input, and four parts of 0.001 × $25 each.
     assert_eq!(failure.sentence(), "The job spent $0.11; the limit is $0.10.");
     assert_eq!((failure.code(), finish.spent_usd_micros), ("cost_limit", Some(105_000)));
     assert_eq!(machine.world.branch_head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn parallel_requests_spend_at_most_the_cost_limit() {
+    if lacks_programs() {
+        return;
+    }
+    let reached = Arc::new(Mutex::new(0));
+    let sum = Arc::clone(&reached);
+    let answer = move |body: String| async move {
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let output = body["max_tokens"].as_u64().unwrap();
+        // 120,000 tokens cost $3.
+        *sum.lock().unwrap() += output * 25;
+        format!("{{\"model\":\"claude-opus-4-8\",\"usage\":{{\"output_tokens\":{output}}}}}")
+    };
+    let body = "{\"model\":\"claude-opus-4-8\",\"max_tokens\":120000}";
+    let url = "\"$ANTHROPIC_BASE_URL/v1/messages?[1-60]\"";
+    let script = format!("curl -sZ --parallel-max 60 --parallel-immediate {url} -d '{body}' > /dev/null");
+    let (_machine, finish) = run_claude_code(Router::new().fallback(answer), &script, Some(10_000_000)).await;
+    let reached = *reached.lock().unwrap();
+    assert!((9_000_000..=10_000_000).contains(&reached), "{reached}");
+    assert_eq!((finish.failure.unwrap().code(), finish.spent_usd_micros), ("cost_limit", Some(reached)));
 }
 
 #[tokio::test]

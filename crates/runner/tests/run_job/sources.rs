@@ -15,7 +15,7 @@ pub(crate) async fn check_url(url: impl FnOnce(&World) -> String, code: &str, me
 }
 
 async fn check_in(world: &World, code: &str, message: &str) {
-    let ran = world.run().await;
+    let ran = world.run_under("PULLYARD_FORGE_AWAY_SECS", "1").await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = world.api.only_finish();
     assert_eq!((finish.outcome, finish.result), (FinishOutcome::Failed, None));
@@ -24,7 +24,8 @@ async fn check_in(world: &World, code: &str, message: &str) {
     assert_eq!(failure.code(), code, "{sentence}");
     assert!(sentence.contains(message), "{sentence}");
     assert!(!sentence.contains(TOKEN) && !failure.help().is_empty(), "{sentence}");
-    assert_eq!(world.api.statuses(), ["preparing"]);
+    // Repeated while the runner waits.
+    assert!(world.api.statuses().iter().all(|status| status == "preparing"), "{:?}", world.api.statuses());
     assert!(!world.outside_path("began").exists(), "the agent started");
 }
 
@@ -62,9 +63,15 @@ async fn unreadable_repository_is_denied() {
 }
 
 #[tokio::test]
-async fn non_repository_is_not_found() {
+async fn web_page_is_no_answer_of_the_forge() {
     let page = start_server(StatusCode::OK, "text/html", "<!doctype html>\n<html>Welcome</html>\n").await;
-    check_url(|_| page, "source_not_found", "acme/app does not exist").await;
+    check_url(|_| page, "source_unreachable", "acme/app could not be fetched").await;
+    let refusal = start_server(StatusCode::FORBIDDEN, "text/html", "<html>Blocked</html>\n").await;
+    check_url(|_| refusal, "source_unreachable", "403").await;
+}
+
+#[tokio::test]
+async fn non_repository_is_not_found() {
     let plain = |world: &World| file_url(&world.outside_path("plain"), false);
     check_url(plain, "source_not_found", "acme/app does not exist").await;
 }
@@ -75,7 +82,7 @@ async fn missing_branch_is_named() {
         let unknown = |_: &World, job: &mut Assignment| job.base = branch.into();
         check(unknown, "base_branch_missing", &format!("acme/app has no branch `{branch}`.")).await;
     }
-    // An empty repository has no branch.
+    // The forge's API has the branch, so the fetched refs are not the forge's.
     let empty = |world: &World| file_url(&world.outside_path("empty.git"), true);
-    check_url(empty, "base_branch_missing", "acme/app has no branch `main`.").await;
+    check_url(empty, "source_unreachable", "its answer did not contain the branch main").await;
 }

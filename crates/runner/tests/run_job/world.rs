@@ -4,9 +4,9 @@ use crate::api::{Api, BOOTSTRAP};
 use axum::Router;
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobKind;
-use pullyard_domain::project::ForgeKind;
 use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, PullRequest, Token};
 use pullyard_protocol::attempt::{
@@ -47,8 +47,13 @@ impl World {
         std::fs::create_dir(dir.path().join("outside")).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let user = User { login: "pullyard-bot".into(), id: 7, token: TOKEN.into() };
-        let options =
-            Options { dir: dir.path().join("forge"), listener, users: vec![user], extension: FakeForge::extension() };
+        let options = Options {
+            dir: dir.path().join("forge"),
+            listener,
+            users: vec![user],
+            pages: None,
+            extension: FakeForge::extension(),
+        };
         let forge = DemoForge::start(options).await.unwrap();
         let outside = dir.path().join("outside");
         let script = format!("#!/bin/sh\n{}\n", script.replace("@DIR@", outside.to_str().unwrap()));
@@ -221,11 +226,11 @@ impl World {
     pub(crate) async fn create_pull_request(&self, branch: &str) -> PullRequest {
         let (title, body) = ("Greet".into(), String::new());
         let new = NewPullRequest { title, body, head: branch.into(), base: "main".into(), draft: false };
-        self.forge_client().create_pull_request("acme/app", &new).await.unwrap()
+        self.forge_client().create_pull_request(&self.repository.full_name, &new).await.unwrap()
     }
 
     pub(crate) async fn open_pull_request(&self, branch: &str) -> Option<PullRequest> {
-        self.forge_client().open_pull_request("acme/app", branch).await.unwrap()
+        self.forge_client().open_pull_request(&self.repository.full_name, branch).await.unwrap()
     }
 
     /// All data sent by the runner with its destination: control plane, bucket or push.

@@ -319,7 +319,12 @@ fn parse_count(usage: &Value, [input, cached, cache_write, output]: [&str; 4]) -
     let (cached, cache_write) = (count(cached), count(cache_write));
     // Any program may print such a line, so the sum saturates.
     let input = count(input).saturating_add(cached).saturating_add(cache_write);
-    BilledTokens { tokens: Tokens { input, cached, output: count(output) }, cache_write }
+    let long_cache_write = usage.pointer("/cache_creation/ephemeral_1h_input_tokens").and_then(Value::as_u64);
+    BilledTokens {
+        tokens: Tokens { input, cached, output: count(output) },
+        cache_write,
+        long_cache_write: long_cache_write.unwrap_or_default(),
+    }
 }
 
 fn log_event(text: String, object: &Value) -> AgentEvent {

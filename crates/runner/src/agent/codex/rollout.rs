@@ -159,7 +159,8 @@ impl Rollouts {
 pub(super) fn parse_count(usage: &Value) -> BilledTokens {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
     let (input, cached, output) = (count("input_tokens"), count("cached_input_tokens"), count("output_tokens"));
-    BilledTokens { tokens: Tokens { input, cached, output }, cache_write: count("cache_write_input_tokens") }
+    let cache_write = count("cache_write_input_tokens");
+    BilledTokens { tokens: Tokens { input, cached, output }, cache_write, ..BilledTokens::default() }
 }
 
 pub(in crate::agent) struct RolloutReader {

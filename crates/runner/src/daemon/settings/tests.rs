@@ -177,6 +177,8 @@ fn values_are_accepted_up_to_their_bounds() {
         ("--request-timeout-ms", ["1", "3600000"], ["0", "3600001"]),
         ("--keep-logs", ["1", "100000"], ["0", "100001"]),
         ("--stop-grace-secs", ["0", "3600"], ["-1", "3601"]),
+        ("--disk-limit", ["64m", "16384g"], ["63m", "unlimited"]),
+        ("--process-memory", ["4g", "unlimited"], ["63m", "lots"]),
         ("--name", ["a.B-c_1", &long], ["a/b", &too_long]),
         ("--labels", ["gpu, eu", &long], ["a b", &too_long]),
         ("--api-url", ["http://h", "https://h/x/"], ["https://", "http:///x"]),

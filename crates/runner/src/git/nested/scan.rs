@@ -40,6 +40,11 @@ pub(crate) async fn prepare_tree(workspace: &Workspace) -> Result<(), GitError> 
     Ok(())
 }
 
+/// Makes a submodule's files readable, and removes files on which git would block.
+pub(crate) fn prepare_folder(folder: &Path) -> std::io::Result<()> {
+    walk_tree(folder, &HashSet::new()).map(drop)
+}
+
 /// Removes the `.git` of repositories inside the tree whose files belong to the work. Otherwise git would record a link
 /// to an unknown commit, or run there with that repository's settings. Returns the submodules, and the folders to
 /// exclude.
@@ -137,7 +142,7 @@ fn walk_tree(tree: &Path, skip: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBu
         make_readable(&dir);
         let listing = match std::fs::read_dir(&dir) {
             Ok(listing) => listing,
-            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_deep()),
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_long(&folder)),
             Err(error) => {
                 // The folder belongs to another user, so it contains no work of the agent.
                 tracing::warn!(error = %error, "cannot read a folder of the worktree: {error}");
@@ -164,7 +169,7 @@ fn walk_tree(tree: &Path, skip: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBu
                 make_readable(&entry.path());
             } else if !kind.is_symlink() {
                 match std::fs::remove_file(entry.path()) {
-                    Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_deep()),
+                    Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_long(&path)),
                     removed => drop(removed),
                 }
             }
@@ -173,8 +178,16 @@ fn walk_tree(tree: &Path, skip: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBu
     Ok(git_dirs)
 }
 
-fn path_too_deep() -> std::io::Error {
-    std::io::Error::new(ErrorKind::InvalidFilename, "folders in the worktree are too deep")
+/// An error whose text is the beginning of the path.
+fn path_too_long(path: &Path) -> std::io::Error {
+    let beginning: PathBuf = path.components().take(3).collect();
+    std::io::Error::new(ErrorKind::InvalidFilename, beginning.join("…").to_string_lossy())
+}
+
+/// The beginning of the first path that is too long; `None` if there is none.
+pub(crate) fn find_too_long_path(tree: &Path) -> Option<String> {
+    let error = walk_tree(tree, &HashSet::new()).err().filter(|error| error.kind() == ErrorKind::InvalidFilename)?;
+    Some(error.to_string())
 }
 
 fn make_readable(path: &Path) {
@@ -274,7 +287,12 @@ mod tests {
             std::fs::rename(&next, &tree).unwrap();
         }
         let error = walk_tree(&tree, &HashSet::new()).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::InvalidFilename);
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::InvalidFilename, "deep/deep/deep/…"));
+        let failure = GitError::Disk(error).to_workspace_failure();
+        assert_eq!(
+            (failure.code(), find_too_long_path(&tree).as_deref()),
+            ("paths_too_long", Some("deep/deep/deep/…"))
+        );
         remove_entry(&tree).unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! Maintains the mirror of a repository: a bare copy of its branches, shared by all attempts on the machine.
-//! It has only objects and branches. It is fetched under a lock and never garbage-collected. Attempts write nothing to
-//! it; they only remove entries that an agent put among its objects.
+//! It has only objects, branches and tags. It is fetched under a lock and never garbage-collected. Attempts write
+//! nothing to it; they only remove entries that an agent put among its objects. A power loss or a full disk may leave it
+//! damaged; it is then replaced by a new one.
 
 use super::disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
 use super::{remove, settings};
@@ -21,15 +22,54 @@ pub(crate) struct Mirror {
 }
 
 impl Mirror {
-    /// Fetches all branches into the mirror. Waits without limit while another attempt fetches the same repository.
+    /// Fetches all branches and tags into the mirror. Waits without limit while another attempt fetches the same
+    /// repository. Replaces a damaged mirror once.
     /// Errors: `Disk` for local causes, otherwise the error of git.
     pub(crate) async fn fetch(git: &Git, work_dir: &Path) -> Result<Self, GitError> {
+        Self::fetch_or_renew(git, work_dir, None).await
+    }
+
+    /// Replaces the mirror after this error, which a damaged object caused.
+    /// Errors: as in `fetch`; the error itself if it has another cause.
+    pub(crate) async fn renew(git: &Git, work_dir: &Path, error: GitError) -> Result<Self, GitError> {
+        if !error.is_damage() {
+            return Err(error);
+        }
+        Self::fetch_or_renew(git, work_dir, Some(error)).await
+    }
+
+    async fn fetch_or_renew(git: &Git, work_dir: &Path, damage: Option<GitError>) -> Result<Self, GitError> {
         let mirrors = work_dir.join("mirrors");
         create_private_dirs(&mirrors)?;
         let name = mirror_name(git.url());
         let lock = open_lock_file(&mirrors.join(format!("{name}.lock")))?;
         acquire_lock(&lock).await?;
         let dir = mirrors.join(format!("{name}.git"));
+        let damage = match damage {
+            Some(damage) => damage,
+            None => match Self::update(git, dir.clone()).await {
+                Err(error) if error.is_damage() => error,
+                result => return result,
+            },
+        };
+        tracing::warn!(error = %damage, "the mirror `{name}.git` is damaged and is fetched anew: {damage}");
+        // Other attempts borrow objects, so the old mirror stays until the new one is complete.
+        let [new, old] = ["new", "old"].map(|state| mirrors.join(format!("{name}.{state}")));
+        let to_remove = new.clone();
+        run_blocking(move || remove::remove_entry(&to_remove)).await?;
+        // An error about damage has its cause in the answer now, because a new mirror has nothing to be damaged.
+        Self::update(git, new.clone()).await?;
+        let replace = move || {
+            remove::remove_entry(&old)?;
+            fs::rename(&dir, &old)?;
+            fs::rename(&new, &dir)?;
+            remove::remove_entry(&old)?;
+            dir.canonicalize()
+        };
+        Ok(Self { dir: run_blocking(replace).await? })
+    }
+
+    async fn update(git: &Git, dir: PathBuf) -> Result<Self, GitError> {
         // An agent that found the mirror may have replaced files that git reads by pipes, even its settings.
         let dir_to_clean = dir.clone();
         run_blocking(move || remove::remove_special_files(&dir_to_clean)).await?;
@@ -42,7 +82,8 @@ impl Mirror {
             remove::remove_entry(&dir.join(name))?;
         }
         let options = "fetch --quiet --prune --no-tags --no-write-fetch-head --no-recurse-submodules --".split(' ');
-        let args = options.chain([git.url(), "+refs/heads/*:refs/heads/*"]);
+        // An explicit list, because tags that git adds by itself are never moved or removed.
+        let args = options.chain([git.url(), "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
         git.run(GitCall::new(args).repository(&dir).with_forge_access()).await?;
         Ok(Self { dir })
     }
@@ -59,6 +100,14 @@ impl Mirror {
             Err(GitError::Failed { stderr, .. }) if stderr.contains("not a valid ref") => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// A branch in the folder of this name.
+    pub(crate) async fn branch_below(&self, git: &Git, name: &str) -> Result<Option<String>, GitError> {
+        let pattern = format!("{}/", git::branch_ref(name));
+        let args = ["for-each-ref", "--count=1", "--format=%(refname:strip=2)", &pattern];
+        let branch = git.run_for_line(GitCall::new(args).repository(&self.dir)).await?;
+        Ok((!branch.is_empty()).then_some(branch))
     }
 }
 
@@ -108,11 +157,105 @@ fn remove_stale_locks(dir: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::test_world::TestRepository;
+    use crate::git::workspace::{Checkout, Workspace};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn empty_files(folder: &Path, is_damaged: &dyn Fn(&Path) -> bool) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                empty_files(&path, is_damaged);
+            } else if is_damaged(&path) {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+                fs::write(&path, "").unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn damaged_mirror_is_replaced_once() {
+        let is_in = |folder: &'static str| move |path: &Path| path.to_string_lossy().contains(folder);
+        type Damage = Box<dyn Fn(&Path) -> bool>;
+        let kinds: [(&str, Damage); 4] = [
+            ("all objects", Box::new(is_in("/objects/"))),
+            ("branches", Box::new(is_in("/refs/heads/"))),
+            ("HEAD", Box::new(|path| path.ends_with("HEAD"))),
+            ("everything", Box::new(|_| true)),
+        ];
+        for (kind, is_damaged) in kinds {
+            let repository = TestRepository::create().await;
+            repository.commit(&[("a", "100644", b"1\n")]).await;
+            let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
+            let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+            empty_files(mirror.dir(), &is_damaged);
+            let newer = repository.commit(&[("a", "100644", b"2\n")]).await;
+            let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+            assert_eq!(mirror.branch(&repository.git, "main").await.unwrap(), Some(newer), "{kind}");
+            let count = fs::read_dir(work_dir.join("mirrors")).unwrap().count();
+            assert_eq!(count, 2, "the mirror and its lock: {kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn damage_found_at_checkout_is_repaired() {
+        let repository = TestRepository::create().await;
+        let start = repository.commit(&[("a", "100644", b"1\n")]).await;
+        let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
+        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        let blob = repository.run(&["rev-parse", "main:a"], b"").await;
+        let (folder, name) = blob.split_at(2);
+        empty_files(&mirror.dir().join("objects").join(folder), &|path| path.ends_with(name));
+        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        let job = crate::git::test_world::assignment().job;
+        let workspace = Workspace::create(&work_dir, &job, 1).await.unwrap();
+        let checkout = Checkout { branch: "b", start: &start, base: ("main", &start) };
+        assert!(workspace.check_out(&repository.git, &mirror, checkout).await.unwrap_err().is_damage());
+        workspace.check_out_or_renew(&repository.git, &mirror, &work_dir, checkout).await.unwrap();
+        assert_eq!(fs::read_to_string(workspace.tree().join("a")).unwrap(), "1\n");
+    }
+
+    #[tokio::test]
+    async fn mirror_of_a_damaged_source_is_not_blamed_on_the_forge() {
+        let repository = TestRepository::create().await;
+        repository.commit(&[("a", "100644", b"1\n")]).await;
+        let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
+        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        empty_files(mirror.dir(), &|_| true);
+        // The new mirror cannot be created either.
+        let name = mirror_name(repository.git.url());
+        fs::remove_dir_all(&repository.source).unwrap();
+        let error = Mirror::fetch(&repository.git, &work_dir).await.unwrap_err();
+        let repo = pullyard_domain::id::RepositoryName::new("acme/app").unwrap();
+        assert_eq!(error.to_source_failure("GitHub", &repo).code(), "source_not_found", "the true reason");
+        assert!(mirror.dir().ends_with(format!("{name}.git")) && mirror.dir().exists());
+    }
+
+    #[tokio::test]
+    async fn agent_sees_the_tags_of_its_history() {
+        let repository = TestRepository::create().await;
+        repository.commit(&[("a", "100644", b"1\n")]).await;
+        repository.run(&["tag", "-a", "v1", "-m", "v1", "main"], b"").await;
+        let other = repository.run(&["commit-tree", "main^{tree}", "-m", "other"], b"").await;
+        repository.run(&["tag", "unreachable", &other], b"").await;
+        repository.commit(&[("a", "100644", b"2\n")]).await;
+        let work = repository.check_out().await;
+        assert_eq!(work.agent_git(&["tag"]), "v1");
+        assert!(work.agent_git(&["describe"]).starts_with("v1-1-g"));
+        // A moved tag.
+        let repository = work.repository;
+        let moved = repository.run(&["rev-parse", "main"], b"").await;
+        repository.run(&["tag", "-f", "v1", "main"], b"").await;
+        let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
+        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        let tag = GitCall::new(["rev-parse", "refs/tags/v1"]).repository(mirror.dir());
+        assert_eq!(repository.git.run_for_line(tag).await.unwrap(), moved);
+    }
 
     #[tokio::test]
     async fn branch_is_found_by_its_exact_name_only() {
         let dir = tempfile::tempdir().unwrap();
-        let git = Git::new("", "");
+        let git = Git::local("");
         let mirror = Mirror { dir: git::init_bare(&git, dir.path().join("git")).await.unwrap() };
         let run = async |args: &[&str]| {
             git.run_for_line(GitCall::new(args).repository(mirror.dir()).with_identity()).await.unwrap()
@@ -125,6 +268,11 @@ mod tests {
         }
         for name in ["", "-x", "a b", "main~0", "main^{commit}", "@{-1}", "../heads/main", "ma*", "pullyard", "HEAD"] {
             assert_eq!(mirror.branch(&git, name).await.unwrap(), None, "{name}");
+        }
+        let below = async |name: &str| mirror.branch_below(&git, name).await.unwrap();
+        assert_eq!(below("pullyard").await.as_deref(), Some("pullyard/acme/app-17-1"));
+        for name in ["main", "pullyard/acme/app-17", "acme", ""] {
+            assert_eq!(below(name).await, None, "{name}");
         }
     }
 }

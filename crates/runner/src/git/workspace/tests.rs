@@ -76,7 +76,7 @@ async fn next_attempt_kills_processes_of_a_dead_one() {
 async fn reset_restores_index_head_and_exclude_file() {
     let dir = tempfile::tempdir().unwrap();
     let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
-    let repository = git::init_bare(&Git::new("", ""), workspace.repository()).await.unwrap();
+    let repository = git::init_bare(&Git::local(""), workspace.repository()).await.unwrap();
     let head = "1".repeat(40);
     workspace.snapshot().head = Some(head.clone());
     fs::write(repository.join("index"), "what git knows").unwrap();
@@ -113,7 +113,7 @@ async fn reset_fails_if_a_folder_is_a_link_or_missing() {
     let dir = tempfile::tempdir().unwrap();
     let elsewhere = dir.path().join("elsewhere");
     let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
-    let git = Git::new("", "");
+    let git = Git::local("");
     git::init_bare(&git, workspace.repository()).await.unwrap();
     workspace.reset_repository().await.unwrap();
     for folder in [workspace.tree(), workspace.repository(), workspace.root().to_owned()] {
@@ -132,7 +132,7 @@ async fn reset_fails_if_a_folder_is_a_link_or_missing() {
 async fn excluded_paths_match_literally() {
     let dir = tempfile::tempdir().unwrap();
     let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
-    let git = Git::new("", "");
+    let git = Git::local("");
     let (tree, repository) = (workspace.tree(), git::init_bare(&git, workspace.repository()).await.unwrap());
     git::init_bare(&git, tree.join(".git")).await.unwrap();
     let excluded = ["a*", "b[1]", "c d ", "#e", "!f", "g\\h", "i?", "j/k"];

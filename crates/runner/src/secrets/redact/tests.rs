@@ -4,7 +4,7 @@ use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use pullyard_domain::text::Span;
+use pullyard_domain::text::{Quoted, Span};
 use pullyard_protocol::event::EventKind;
 use serde_json::json;
 use std::sync::LazyLock;
@@ -253,7 +253,8 @@ fn every_field_of_events_and_failures_is_redacted() {
         Failure::AgentFailed { agent: "a".into(), exit: "exit code 1".into(), last_words: "key the-secret".into() };
     let Failure::AgentFailed { last_words, .. } = redactor.redact_failure(failure) else { panic!("another failure") };
     assert_eq!(last_words, "key [redacted]");
-    assert_eq!(redactor.redact_failure(Failure::NoChanges {}), Failure::NoChanges {});
+    let no_changes = Failure::NoChanges { left_out: Quoted(None) };
+    assert_eq!(redactor.redact_failure(no_changes.clone()), no_changes);
     let all = Failure::samples();
     assert!(all.iter().all(|sample| redactor.redact_failure(sample.clone()) == *sample));
 }

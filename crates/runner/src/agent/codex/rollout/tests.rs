@@ -32,7 +32,8 @@ impl Sessions {
     /// Sets the totals of the thread, as the last line of a run reports them.
     fn set_thread_total(&self, input: u64, output: u64, cache_write: u64) {
         let tokens = Tokens { input, cached: 0, output };
-        self.rollouts.lock().unwrap().reported_thread_total = Some(BilledTokens { tokens, cache_write });
+        let total = BilledTokens { tokens, cache_write, ..BilledTokens::default() };
+        self.rollouts.lock().unwrap().reported_thread_total = Some(total);
     }
 
     fn reader(&self) -> RolloutReader {

@@ -1,0 +1,141 @@
+//! Publishes finished work of an earlier attempt, or of a retried job, without an agent.
+//! A checkpoint has finished work if its attempt had created the commit and could not publish it. The commit is created
+//! anew with the trailer of this job, unless the forge has it already.
+
+use super::restore::AvailableCheckpoint;
+use super::{CheckpointMetadata, PATCH_FILE, REPLIES_FILE};
+use crate::api::attempt::Attempt;
+use crate::git::patch::Lines;
+use crate::git::protected;
+use crate::git::target::{Target, find_job_commit};
+use crate::git::workspace::Workspace;
+use crate::git::workspace::mirror::Mirror;
+use crate::git::{Git, GitCall, GitError, commit};
+use crate::hash::sha256_hex;
+use crate::job::checks::CheckResults;
+use crate::job::work::WorkResult;
+use crate::publish::replies::{self, AgentReplies};
+use crate::publish::secret_scan;
+use crate::stop::Stop;
+use pullyard_domain::agent::CONCRETE_AGENTS;
+use pullyard_domain::checks::CheckRun;
+use pullyard_domain::published::work_notes::WorkNotes;
+use serde::{Deserialize, Serialize};
+use std::fs;
+
+/// What a commit's publication needs besides its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FinishedWork {
+    /// Tree of the commit.
+    pub(crate) tree: String,
+    /// Number of inputs that the agent had read.
+    pub(crate) read: u32,
+    #[serde(default)]
+    pub(crate) checks: Vec<CheckRun>,
+    /// The agent's last message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) summary: Option<String>,
+    #[serde(default)]
+    pub(crate) notes: WorkNotes,
+}
+
+/// Whether the work answers the task as it is now: neither the task has changed, nor has a user sent a message since.
+pub(super) fn is_current(attempt: &Attempt<'_>, metadata: &CheckpointMetadata, work: &FinishedWork) -> bool {
+    let inputs = attempt.assignment.resume.as_ref().map(|resume| resume.inputs.as_slice()).unwrap_or_default();
+    let newest = inputs.iter().map(|input| input.seq).max().unwrap_or(0);
+    metadata.task == sha256_hex(&attempt.assignment.prompt) && newest <= work.read
+}
+
+/// Sets the target to the branch of the finished work, and adopts its commit if the forge has it. The checkpoint's
+/// branch counts only beside the job's own one, because a bucket's content is not trusted.
+pub(super) async fn set_target(
+    attempt: &Attempt<'_>,
+    (git, mirror): (&Git, &Mirror),
+    metadata: &CheckpointMetadata,
+    target: &mut Target,
+) -> Result<(), GitError> {
+    let folder = |branch: &str| branch.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let is_new = target.pull_request.is_none();
+    if is_new && folder(&metadata.branch) != folder(&target.branch) {
+        return Ok(());
+    }
+    let branch = if is_new { metadata.branch.clone() } else { target.branch.clone() };
+    let Some(head) = mirror.branch(git, &branch).await? else {
+        target.branch = branch;
+        return Ok(());
+    };
+    for job in metadata.job.iter().chain([&attempt.assignment.job]) {
+        let base = if is_new { &target.base_commit } else { &metadata.start };
+        if let Some(commit) = find_job_commit(git, mirror.dir(), &head, base, job).await? {
+            *target = Target {
+                branch,
+                start_commit: head.clone(),
+                expected_head: Some(head),
+                adopted_commit: Some(commit),
+                adopted_job: Some(job.clone()),
+                ..target.clone()
+            };
+            return Ok(());
+        }
+    }
+    // The branch has other work, so a new pull request uses the job's own branch.
+    Ok(())
+}
+
+/// Creates the commit anew. `None` if the work does not apply; the log has the reason.
+/// Errors: as for the work of an agent, because the checkpoint's content is not trusted.
+pub(crate) async fn recreate_commit(
+    attempt: &Attempt<'_>,
+    (git, workspace, target): (&Git, &Workspace, &Target),
+    (available, work): (&AvailableCheckpoint, &FinishedWork),
+) -> Result<Option<WorkResult>, Stop> {
+    let repository = workspace.repository();
+    let tree = match apply_to_index(git, workspace, available).await {
+        Ok(tree) if tree == work.tree => tree,
+        result => {
+            let reason = result.map_or_else(|error| error.reason(), |_| "its content differs".into());
+            attempt.events.log(format!("The finished work cannot be published: {reason}. The agent continues."));
+            // The index still has the work.
+            workspace.reset_repository().await?;
+            return Ok(None);
+        }
+    };
+    let change = (target.start_commit.as_str(), tree.as_str());
+    protected::check_protected_files(attempt, git, workspace, change).await?;
+    let agent = CONCRETE_AGENTS.into_iter().find(|agent| *agent == available.metadata.agent);
+    let results = CheckResults::from_earlier(work.checks.clone());
+    let (assignment, redactor) = (attempt.assignment, &attempt.redactor);
+    let parts = commit::CommitMessageParts { assignment, agent, checks: results.verdict(), redactor };
+    let commit = commit::create_commit(git, workspace, &tree, target, &parts).await?;
+    let change = (target.start_commit.as_str(), commit.as_str());
+    secret_scan::scan_change(git, &repository, change, Lines::Added, redactor).await?;
+    let replies = load_replies(attempt, git, workspace, available).await;
+    Ok(Some(WorkResult::from_finished_work(commit, results, replies, work)))
+}
+
+/// Applies the patch to the index alone: filters of the worktree could change it.
+async fn apply_to_index(git: &Git, workspace: &Workspace, available: &AvailableCheckpoint) -> Result<String, GitError> {
+    let repository = workspace.repository();
+    let run = async |args: &[&str]| git.run_for_line(GitCall::new(args).repository(&repository)).await;
+    run(&["read-tree", &available.metadata.start]).await?;
+    let patch = available.folder.join(PATCH_FILE);
+    run(&["apply", "--cached", "--binary", "--whitespace=nowarn", "--", &patch.to_string_lossy()]).await?;
+    run(&["write-tree"]).await
+}
+
+async fn load_replies(
+    attempt: &Attempt<'_>,
+    git: &Git,
+    workspace: &Workspace,
+    available: &AvailableCheckpoint,
+) -> AgentReplies {
+    if attempt.assignment.revises.is_none() {
+        return AgentReplies::default();
+    }
+    if let Ok(text) = fs::read_to_string(available.folder.join(REPLIES_FILE))
+        && let Err(error) = replies::restore_replies_file(&workspace.tree(), &text)
+    {
+        tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
+    }
+    replies::load_agent_replies(git, workspace).await
+}
