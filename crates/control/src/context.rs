@@ -3,12 +3,13 @@
 use crate::counters::Counters;
 use crate::review::PermissionCache;
 use crate::webhook::RejectedDeliveries;
-use crate::{Clock, Error, ForgeTokens, SigningKey};
+use crate::{Clock, Disk, Error, ForgeTokens, SigningKey};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, RunnerId, SecretName, TicketKey};
 use pullyard_domain::job::Job;
-use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::secret::SecretKind;
@@ -47,9 +48,11 @@ pub struct ContextParts {
     /// Prefix of this deployment's secret names. In names of users' secrets, the folder of their kind follows.
     pub secret_root: String,
     pub api_url: String,
+    pub public_url: Option<String>,
     pub task_isolation: String,
     /// Whether one process serves everything, as `pullyard up` does. Its tasks are processes of the same machine.
     pub on_one_machine: bool,
+    pub disk: Disk,
     /// The deployment named in metrics. Without it no metrics are written.
     pub deployment: Option<String>,
 }
@@ -69,6 +72,11 @@ impl Context {
             rejected_deliveries: RejectedDeliveries::default(),
             counters: Counters::default(),
         }))
+    }
+
+    /// The address for people, without a slash at the end.
+    pub fn pages_url(&self) -> &str {
+        self.public_url.as_deref().unwrap_or(&self.api_url).trim_end_matches('/')
     }
 
     pub(crate) fn secret_name(&self, kind: SecretKind, name: &SecretName) -> String {

@@ -5,13 +5,13 @@ mod tokens;
 pub use tokens::ForgeTokens;
 
 use crate::{Context, Error};
-use pullyard_domain::auth::Auth;
+use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::project::{Account, ForgeKind, Integration, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::secret::token_fault;
 use pullyard_forge::{
-    Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, features,
+    Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, features,
 };
 use std::time::Duration;
 
@@ -59,12 +59,12 @@ pub(crate) async fn forge_client_with_secret(
     client(ctx, kind, api_url, load_token(ctx, token_secret).await?)
 }
 
-/// Returns the token's account, or a placeholder for a Bitbucket access token, which may not read its account.
-pub(crate) async fn get_account(forge: &Forge) -> Result<Account, Error> {
-    match (forge.account().await, forge) {
-        (Ok(account), _) => Ok(Account { id: account.id, login: account.login }),
-        (Err(pullyard_forge::Error::Forbidden { .. }), Forge::Bitbucket(_)) => Ok(Account::unknown()),
-        (Err(error), _) => Err(error.into()),
+/// Returns the token's account, or a placeholder for a token that may not read its account.
+pub(crate) async fn get_account(kind: ForgeKind, forge: &Forge) -> Result<Account, Error> {
+    match forge.account().await {
+        Ok(account) => Ok(Account { id: account.id, login: account.login }),
+        Err(pullyard_forge::Error::Forbidden { .. }) if kind.spec().hides_accounts => Ok(Account::unknown()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -160,8 +160,5 @@ pub(crate) async fn load_token_or_flaw(ctx: &Context, secret: &str) -> Result<Re
 }
 
 fn client(ctx: &Context, kind: ForgeKind, api_url: &str, token: Token) -> Result<Forge, Error> {
-    match kind {
-        ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(endpoint(ctx, api_url), token)?)),
-        ForgeKind::Bitbucket => Ok(Forge::Bitbucket(Bitbucket::new(endpoint(ctx, api_url), token)?)),
-    }
+    Ok(Forge::connect(kind, endpoint(ctx, api_url), token)?)
 }

@@ -30,6 +30,7 @@ mod clock;
 mod context;
 mod corrupt;
 mod counters;
+mod disk;
 mod error;
 mod facts;
 mod forge;
@@ -63,7 +64,9 @@ pub use admin::record_unreadable::record_unreadable;
 pub use admin::remove_integration::remove_integration;
 pub use admin::remove_repository::{RemovedRepository, remove_repository};
 pub use admin::rotate_secret::{previous_valid_until, rotate_secret};
-pub use admin::secrets::{UserSecret, generate_secret_value, list_secrets, set_secret};
+pub use admin::secrets::{
+    UserSecret, delete_secret, generate_secret_value, list_secret_users, list_secrets, set_secret,
+};
 pub use admin::sign_in::{
     SessionCookie, SignInLink, create_sign_in_link, load_valid_token, sign_in, sign_in_with_token,
 };
@@ -71,7 +74,7 @@ pub use admin::signed_tokens::{AppRequest, Bootstrap, Session, SignInCode, Signi
 pub use admin::test_integration::{IntegrationTestResult, test_integration};
 pub use admin::test_model_key::{ModelUrls, test_model_key, test_model_key_of_project, test_stored_model_key};
 pub use admin::test_repository::{
-    Feature, FeatureNeed, FeatureRow, FeatureStatus, RepositoryTestResult, test_repository,
+    Feature, FeatureNeed, FeatureRow, FeatureStatus, LOCAL_FORGE, RepositoryTestResult, test_repository,
 };
 pub use admin::test_summary::TestSummary;
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token, token_hash};
@@ -79,6 +82,7 @@ pub use attempt::close_breaker::{close_breaker, list_open_breakers};
 pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};
 pub use counters::{Counter, Counters};
+pub use disk::Disk;
 pub use error::Error;
 pub use forge::ForgeTokens;
 pub use jobs::answer_job::answer_job;
@@ -101,19 +105,27 @@ pub use jobs::views::{
 };
 pub use poll::{poll_repository, set_ingress};
 pub use pullyard_forge::features::WorkflowPolicy;
+pub use pullyard_forge::{
+    Actor as ForgeActor, Lines, NewLineComment, NewReview, NewState, PullRequest as ForgePullRequest,
+    PullRequestState as ForgePullRequestState, Review as ForgeReview, ReviewComment, ReviewState as ForgeReviewState,
+    Time as ForgeTime, Verdict as ReviewVerdict,
+};
 pub use pullyard_forge::{AppManifest, Connections, GitHubSite, is_account_name};
 pub use pullyard_store::{Error as StoreError, Token as StoredToken};
 pub use requester::Requester;
 pub use review::list_deliveries::{DeliveryList, list_deliveries};
+pub use review::local_forge::{
+    ActionOutcome, LocalAction, LocalPullRequest, act_on_local_pull_request, is_local_forge, load_local_pull_request,
+};
 pub use review::replay::replay_delivery;
-pub use search::{SearchResults, search_project};
+pub use search::{SearchResults, TicketHit, search_project};
 pub use sweep::{Report, SweepResult, sweep};
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};
 pub use tickets::comments::{
     AddedComment, CommentChange, CommentPage, NewComment, add_comment, delete_comment, edit_comment, list_comments,
     list_comments_of,
 };
-pub use tickets::create_ticket::{NewTicket, create_ticket};
+pub use tickets::create_ticket::{NewTicket, create_ticket, load_created_key};
 pub use tickets::delete_ticket::delete_ticket;
 pub use tickets::edit_ticket::{TextChanges, TicketEdit, edit_ticket, text_version};
 pub use tickets::move_board_ticket::{TicketMove, move_board_ticket};

@@ -7,12 +7,16 @@ mod repository_poll;
 
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
+use pullyard_domain::forge::Integration;
+use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
+use repository_poll::RepositoryPoll;
 
 /// Idempotent: by the ids of reviews.
 /// Errors: `Store`. A refusal by the forge is stored. After a permanent error the repository is put off, longer each
@@ -58,6 +62,19 @@ async fn poll_if_due(
     // Stale is harmless: the next poll compares again.
     ctx.store.put_poll(&poll).await?;
     Ok(())
+}
+
+/// Compares one pull request now, because a user has just changed it. The regular poll remains due.
+/// Idempotent: by the ids of reviews.
+pub(crate) async fn compare_pull_request(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &Repository,
+    number: u64,
+) -> Result<(), Error> {
+    let id = PullRequestId { integration: integration.id.clone(), repository: repository.id, number };
+    let round = RepositoryPoll::new(ctx, integration, repository, &PollProgress::default());
+    repository_poll::with_timeout(integration, round.compare_reviews(&id)).await.map(drop)
 }
 
 /// Idempotent: by the value.

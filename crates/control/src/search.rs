@@ -1,4 +1,4 @@
-//! Searches a project's tickets, jobs and pull requests by ticket key, job id, number, or words of a title.
+//! Searches a project's tickets, jobs and pull requests by ticket key, job id, number, or words of a ticket's text.
 
 use crate::corrupt::skip_corrupt_items;
 use crate::jobs::views::{JobView, job_view};
@@ -6,10 +6,11 @@ use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::text::truncate;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// Number of tickets whose titles are searched.
+/// Number of tickets whose titles and descriptions are searched.
 const MAX_TICKETS: usize = 200;
 /// Limit of the query for open pull requests.
 const MAX_OPEN_PULL_REQUESTS: i32 = 1_000;
@@ -18,9 +19,21 @@ const MAX_HITS: usize = 10;
 /// Minimum length of a job id's prefix: one character matches too many jobs.
 const MIN_JOB_PREFIX: usize = 2;
 
+/// Words before the match in an excerpt, if half of it has room for them.
+const WORDS_BEFORE: usize = 6;
+const MAX_EXCERPT_CHARS: usize = 120;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketHit {
+    pub key: TicketKey,
+    pub title: String,
+    /// The place in the description, if the title lacks a word of the query.
+    pub excerpt: Option<String>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct SearchResults {
-    pub tickets: Vec<(TicketKey, String)>,
+    pub tickets: Vec<TicketHit>,
     pub jobs: Vec<JobView>,
     pub pull_requests: Vec<PullRequest>,
 }
@@ -44,24 +57,54 @@ pub async fn search_project(ctx: &Context, project: &ProjectId, text: &str) -> R
     Ok(SearchResults { tickets, jobs, pull_requests })
 }
 
-/// Finds tickets whose key starts with the text, or whose title contains all of its words.
+/// Finds tickets whose key starts with the text, or whose title and description contain all of its words.
 async fn find_tickets(
     ctx: &Context,
     project: &ProjectId,
     keys: &[TicketKey],
     text: &str,
-) -> Result<Vec<(TicketKey, String)>, Error> {
+) -> Result<Vec<TicketHit>, Error> {
     let text = text.to_lowercase();
     let words: Vec<_> = text.split_whitespace().collect();
-    let is_hit = |(key, ticket): &(TicketKey, TicketText)| {
-        let title = ticket.title.to_lowercase();
-        key.as_str().to_lowercase().starts_with(&text) || words.iter().all(|word| title.contains(word))
-    };
     let texts = skip_corrupt_items(ctx, ctx.store.load_ticket_texts(project, keys).await?)?;
-    let mut hits: Vec<_> = texts.into_iter().filter(is_hit).map(|(key, ticket)| (key, ticket.title)).collect();
-    hits.sort_by_key(|(key, _)| (key.as_str().to_lowercase() != text, Reverse(key.prefix_and_number().1)));
+    let mut hits: Vec<_> =
+        texts.into_iter().filter_map(|(key, ticket)| find_in_ticket(key, ticket, &text, &words)).collect();
+    let order = |hit: &TicketHit| {
+        let is_other = hit.key.as_str().to_lowercase() != text;
+        (is_other, hit.excerpt.is_some(), Reverse(hit.key.prefix_and_number().1))
+    };
+    hits.sort_by_key(order);
     hits.truncate(MAX_HITS);
     Ok(hits)
+}
+
+fn find_in_ticket(key: TicketKey, ticket: TicketText, text: &str, words: &[&str]) -> Option<TicketHit> {
+    let title = ticket.title.to_lowercase();
+    let missing: Vec<_> = words.iter().copied().filter(|word| !title.contains(word)).collect();
+    if missing.is_empty() || key.as_str().to_lowercase().starts_with(text) {
+        return Some(TicketHit { key, title: ticket.title, excerpt: None });
+    }
+    let description = ticket.description.to_lowercase();
+    let is_in_description = missing.iter().all(|word| description.contains(word));
+    let excerpt = is_in_description.then(|| excerpt(&ticket.description, &missing));
+    excerpt.map(|excerpt| TicketHit { key, title: ticket.title, excerpt: Some(excerpt) })
+}
+
+/// The part of the first line with one of the words.
+fn excerpt(description: &str, words: &[&str]) -> String {
+    let is_match = |part: &str| words.iter().any(|word| part.to_lowercase().contains(word));
+    let position = |line: &str| line.split_whitespace().position(is_match);
+    let found = description.lines().find_map(|line| Some((line, position(line)?)));
+    let (line, at) = found.unwrap_or_default();
+    let words = line.split_whitespace().take(at).collect::<Vec<_>>();
+    let mut chars_before = 0;
+    let before = words.iter().rev().take(WORDS_BEFORE).take_while(|word| {
+        chars_before += word.chars().count() + 1;
+        chars_before <= MAX_EXCERPT_CHARS / 2
+    });
+    let begin = at - before.count();
+    let part = line.split_whitespace().skip(begin).collect::<Vec<_>>().join(" ");
+    truncate(&format!("{}{part}", if begin > 0 { "… " } else { "" }), MAX_EXCERPT_CHARS)
 }
 
 /// Finds jobs whose id, or its short form, starts with the text.
@@ -106,4 +149,28 @@ async fn find_pull_requests(
     let mut pull_requests = skip_corrupt_items(ctx, ctx.store.load_pull_requests(&ids).await?)?;
     pull_requests.retain(|pull_request| pull_request.project == *project);
     Ok(pull_requests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpt_shows_the_word_that_the_title_lacks() {
+        let find = |text: &str| {
+            let description = "First line.\n\nOne two three four five six seven the İnvoice “total” is wrong.".into();
+            let ticket = TicketText { title: "Repair rounding".into(), description, ..TicketText::default() };
+            let words: Vec<_> = text.split_whitespace().collect();
+            let hit = find_in_ticket(TicketKey::new("APP-1").unwrap(), ticket, text, &words)?;
+            Some(hit.excerpt.unwrap_or_default())
+        };
+        assert_eq!(find("rounding repair").as_deref(), Some(""));
+        assert_eq!(find("app-").as_deref(), Some(""));
+        let excerpt = "… four five six seven the İnvoice “total” is wrong.";
+        assert_eq!(find("rounding total").as_deref(), Some(excerpt));
+        assert_eq!(find("total first").as_deref(), Some("First line."));
+        assert_eq!(find("rounding absent"), None);
+        let long = format!("{0} {0} {0} near total", "x".repeat(40));
+        assert_eq!(super::excerpt(&long, &["total"]), format!("… {} near total", "x".repeat(40)));
+    }
 }

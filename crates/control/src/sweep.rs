@@ -16,10 +16,11 @@ use deadlines::{DUE_UNTIL, READY_UNTIL, RoundTimer, rotated_shards};
 use gauges::ScheduledItems;
 use held_entries::sweep_held_entries;
 use postpone::postpone;
+use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job};
 use pullyard_domain::runner::sweep::uninterrupted_since;
-use pullyard_domain::sweep::{JobStep, next_step};
+use pullyard_domain::sweep::{JobStep, Watch, next_step};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{Gauges, MAX_CLOCK_SKEW, RunnerCondition, SweeperState, WorkKey, Write};
@@ -27,11 +28,17 @@ use ready_jobs::{move_if_misplaced, sweep_ready};
 use report::{Failures, Repair};
 pub use report::{Report, SweepResult};
 use runners::sweep_runners;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+/// Items handled per shard in one round. Skipped ones do not count, as they stay due and would block those behind them.
 const ITEMS_PER_SHARD: usize = 25;
 
 const READY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Silent attempts on tasks that one round ends; further ones must be silent for `STORM_SILENCE`.
+const MAX_SILENT_PER_ROUND: u32 = 2;
+const STORM_SILENCE: Duration = Duration::from_secs(300);
 
 /// Runs one round. Each part has a time limit and handles its own read errors; the next round does the rest.
 /// Sweeps runners in every round. Waiting jobs and gauges need complete reads, so they follow once a minute only.
@@ -48,18 +55,22 @@ pub async fn sweep(ctx: &Context) -> SweepResult {
     let since = uninterrupted_since(last.and_then(|last| Some((last.at, last.since?))), now);
     // First, so that silences are judged a minute apart, regardless of the other parts.
     faults.record(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
+    let silence = SilenceGuard { since, ended: AtomicU32::new(0) };
     for shard in rotated_shards(now) {
-        faults.record(Box::pin(sweep_shard(ctx, shard, time, &mut scheduled, &mut report)).await);
+        faults.record(Box::pin(sweep_shard(ctx, shard, &silence, time, &mut scheduled, &mut report)).await);
     }
-    let is_ready_due = last.is_none_or(|last| last.ready_at > now || now.since(last.ready_at) >= READY_INTERVAL);
+    let cursors = last.map(|last| last.ready_cursors.clone()).unwrap_or_default();
+    let is_ready_due = !cursors.is_empty()
+        || last.is_none_or(|last| last.ready_at > now || now.since(last.ready_at) >= READY_INTERVAL);
     let mut round = SweeperState {
         at: now,
         ready_at: last.map_or(now, |last| last.ready_at),
         since: Some(since),
+        ready_cursors: cursors,
         gauges: last.and_then(|last| last.gauges.clone()),
     };
     if is_ready_due {
-        faults.record(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
+        faults.record(Box::pin(sweep_ready(ctx, time, &mut round.ready_cursors, &mut gauges, &mut report)).await);
         faults.record(Box::pin(sweep_held_entries(ctx, time, &mut gauges, &mut report)).await);
         faults.record(scheduled.count_jobs(ctx, time, &mut gauges).await);
         round.ready_at = now;
@@ -84,73 +95,107 @@ pub async fn sweep(ctx: &Context) -> SweepResult {
     SweepResult { report, is_recorded, error: fault }
 }
 
+/// Spares attempts on tasks while many are silent at once: then the API is more likely to be away than their machines.
+struct SilenceGuard {
+    /// Since when the sweeper runs without a pause.
+    since: Timestamp,
+    /// Silent attempts on tasks that this round has ended.
+    ended: AtomicU32,
+}
+
+impl SilenceGuard {
+    /// Attempts of runners are judged with their runner.
+    fn is_storm(&self, job: &Job, now: Timestamp) -> bool {
+        let Some(run) = job.run.as_ref().filter(|run| run.runner.is_none()) else { return false };
+        let ended = self.ended.fetch_add(1, Ordering::Relaxed);
+        ended >= MAX_SILENT_PER_ROUND && run.silence(now) < STORM_SILENCE
+    }
+}
+
 async fn sweep_shard(
     ctx: &Context,
     shard: u8,
+    silence: &SilenceGuard,
     time: &RoundTimer<'_>,
     scheduled: &mut ScheduledItems,
     report: &mut Report,
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
-    // Read even without time for processing, because all rows are counted.
-    let read = ctx.store.list_due(shard, gauges::KEYS_PER_SHARD);
-    let rows = time.run_before(READY_UNTIL, "read the due items", read).await?;
-    scheduled.add_rows(&rows, now);
-    let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(ITEMS_PER_SHARD).collect();
-    report.has_more |= due.len() >= ITEMS_PER_SHARD;
-    for (key, _) in due {
-        if time.is_past(DUE_UNTIL) {
-            report.has_more = true;
-            break;
+    let (mut last, mut handled) = (None, 0);
+    loop {
+        // Read even without time for processing, because the rows are counted.
+        let read = ctx.store.list_due_after(shard, last.as_ref(), gauges::KEYS_PER_SHARD);
+        let mut page = time.run_before(READY_UNTIL, "read the due items", read).await?;
+        scheduled.add_page(&page, now);
+        for (key, _) in page.rows.iter().take_while(|(_, at)| *at <= now) {
+            if handled >= ITEMS_PER_SHARD || time.is_past(DUE_UNTIL) {
+                report.has_more = true;
+                return Ok(());
+            }
+            report.checked += 1;
+            let repair = sweep_item(ctx, key, silence, time).await;
+            report.count(repair);
+            handled += usize::from(repair != Repair::Skip);
         }
-        report.checked += 1;
-        sweep_item(ctx, &key, time, report).await;
+        last = page.rows.pop().filter(|(_, at)| page.is_full && *at <= now);
+        if last.is_none() {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
-async fn sweep_item(ctx: &Context, key: &WorkKey, time: &RoundTimer<'_>, report: &mut Report) {
-    match time.run("take up an item", repair_item(ctx, key)).await {
-        Ok(repair) => report.count(repair),
+async fn sweep_item(ctx: &Context, key: &WorkKey, silence: &SilenceGuard, time: &RoundTimer<'_>) -> Repair {
+    match time.run("take up an item", repair_item(ctx, key, silence)).await {
+        Ok(repair) => repair,
         Err(error) => {
-            report.failed += 1;
             tracing::error!(item = ?key, error = %error, "sweep of an item failed");
             postpone::log_failure(key, time.run("postpone an item", postpone(ctx, key, None)).await);
+            Repair::Failure
         }
     }
 }
 
-async fn repair_item(ctx: &Context, key: &WorkKey) -> Result<Repair, Error> {
+async fn repair_item(ctx: &Context, key: &WorkKey, silence: &SilenceGuard) -> Result<Repair, Error> {
     match key.clone() {
-        WorkKey::Job(job) => return sweep_job(ctx, &job).await,
+        WorkKey::Job(job) => return sweep_job(ctx, &job, silence).await,
         WorkKey::Ticket(project, ticket) => ctx.wakeups.wake_ticket(&TicketWakeup { project, ticket }).await?,
         WorkKey::PullRequest(pull_request) => {
             ctx.wakeups.wake_pull_request(&PullRequestWakeup { pull_request }).await?;
         }
         WorkKey::Poll(poll, integration, repository) => {
             ctx.wakeups.wake_poll(&PollWakeup { poll, integration, repository }).await?;
-            return Ok(Repair::Skip);
+            return Ok(Repair::Poll);
         }
     }
     Ok(Repair::Wakeup)
 }
 
-async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
+async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result<Repair, Error> {
     let mut rounds = ctx.retries(job);
     loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.load_job(job).await? else {
             return Ok(Repair::Skip);
         };
-        let write = match next_step(&job, now) {
+        let runner = match job.run.as_ref().and_then(|run| run.runner.as_ref()).filter(|_| job.status.is_active()) {
+            Some(runner) => ctx.store.load_runner(runner).await?,
+            None => None,
+        };
+        let watch = Watch { since: silence.since, runner: runner.as_ref() };
+        let write = match next_step(&job, watch, now) {
+            JobStep::Fail(Failure::AttemptSilent { .. }) | JobStep::Requeue(Failure::AttemptSilent { .. })
+                if silence.is_storm(&job, now) =>
+            {
+                return Ok(Repair::Skip);
+            }
             JobStep::Admit => {
                 // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Repair::Wakeup);
             }
             JobStep::Start if move_if_misplaced(ctx, &job).await? => return Ok(Repair::Wakeup),
-            JobStep::Start | JobStep::Restart(_) => {
-                // Only the dispatcher starts tasks. It checks the job again.
+            JobStep::Start | JobStep::Restart(_) | JobStep::StopTask => {
+                // Only the dispatcher starts and stops tasks. It checks the job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Repair::Wakeup);
             }
@@ -179,7 +224,9 @@ async fn write_step(
         JobStep::Expire => (job.expire_suspension(now), None),
         JobStep::Cancel => (job.enforce_cancel(now), None),
         JobStep::Fail(failure) => (job.fail(failure, now), None),
-        JobStep::Skip | JobStep::Admit | JobStep::Start | JobStep::Restart(_) => return Ok(None),
+        JobStep::Skip | JobStep::Admit | JobStep::Start | JobStep::Restart(_) | JobStep::StopTask => {
+            return Ok(None);
+        }
     };
     let next = next.map_err(|refusal| Error::from_refusal(refusal, now))?;
     let parts = WriteParts { runner: Some(condition), ..WriteParts::default() };

@@ -16,12 +16,13 @@ use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
-use pullyard_domain::project::{ForgeKind, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::review::PullRequestSnapshot;
 use pullyard_domain::text::truncate;
-use pullyard_forge::webhook::{Event, WebhookSource, parse};
+use pullyard_forge::webhook::{Event, parse};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -73,11 +74,7 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
             .await?;
         Ok(WebhookOutcome::Unreadable { pointer, fault })
     };
-    let source = match hook.forge {
-        ForgeKind::GitHub => WebhookSource::GitHub,
-        ForgeKind::Bitbucket => WebhookSource::Bitbucket,
-    };
-    let event = match parse(source, call.event, call.body) {
+    let event = match parse(hook.forge, call.event, call.body) {
         Ok(event) => event,
         Err(bad) => return record_unreadable(bad.pointer, bad.fault).await,
     };

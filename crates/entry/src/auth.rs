@@ -219,9 +219,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let (job, attempt) = parse_attempt_path(parts).await?;
         let ctx = Context::from_ref(state);
         let bootstrap = ctx.load_signing_key().await?.verify_bootstrap(bearer_token(parts)?, ctx.clock.now())?;
+        let (job, attempt) = parse_attempt_path(parts).await?;
         if bootstrap.job != job || bootstrap.attempt != attempt {
             return Err(Problem::not_signed_in());
         }
@@ -240,9 +240,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let (job, attempt) = parse_attempt_path(parts).await?;
         let ctx = Context::from_ref(state);
         let fence = ctx.load_signing_key().await?.verify_lease(bearer_token(parts)?)?;
+        let (job, attempt) = parse_attempt_path(parts).await?;
         if fence.job != job || fence.attempt != attempt {
             return Err(Problem::not_signed_in());
         }

@@ -10,7 +10,7 @@ use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder;
 use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups};
 pub use pullyard_cloud::{RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
-use pullyard_control::{Clock, Connections, Context, ContextParts, ForgeTokens};
+use pullyard_control::{Clock, Connections, Context, ContextParts, Disk, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
 use pullyard_store::Store;
 use std::time::Duration;
@@ -30,10 +30,13 @@ pub struct Config {
     pub network: Option<TaskNetwork>,
     pub key_secret: String,
     pub api_url: String,
+    /// The address for people, if it differs from `api_url`, which tasks call.
+    pub public_url: Option<String>,
     /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own.
     pub task_isolation: String,
     /// `PULLYARD_ONE_MACHINE` (`true`): one process serves everything, and tasks are processes of its machine.
     pub on_one_machine: bool,
+    pub disk: Disk,
     pub artifacts_bucket: String,
     /// `PULLYARD_KMS_KEY`: encrypts the users' secrets; without it, AWS's own key does.
     pub kms_key: Option<String>,
@@ -96,8 +99,10 @@ impl Config {
             }),
             key_secret: needed("PULLYARD_KEY_SECRET")?,
             api_url: needed("PULLYARD_API_URL")?,
+            public_url: None,
             task_isolation: var("PULLYARD_TASK_ISOLATION").unwrap_or_else(|| "external".into()),
             on_one_machine: var("PULLYARD_ONE_MACHINE").as_deref() == Some("true"),
+            disk: Disk::default(),
             artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
             kms_key: var("PULLYARD_KMS_KEY"),
             deployment: var("PULLYARD_DEPLOYMENT"),
@@ -144,14 +149,18 @@ impl Config {
             key_secret: self.key_secret,
             secret_root,
             api_url: self.api_url,
+            public_url: self.public_url,
             task_isolation: self.task_isolation,
             on_one_machine: self.on_one_machine,
+            disk: self.disk,
             deployment: self.deployment,
         })
     }
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCAL_TRY_TIMEOUT: Duration = Duration::from_secs(15);
+const LOCAL_CALL_TIMEOUT: Duration = Duration::from_secs(18);
 
 /// Limits each call to AWS, per try and in total, with the SDK's jittered back-off. A try includes the whole response.
 /// The SDK's stalled-stream protection is off: with the same five seconds, chance would decide which error occurs.
@@ -167,9 +176,17 @@ pub fn with_timeouts(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoad
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
-/// SDK configuration for services on this machine. They accept any credentials; a proxy could not reach them.
+/// SDK configuration for services in this process, which a proxy could not reach.
+/// Such a service is slow only while the machine is busy, and a repeated call would make it slower. The limits are below
+/// the 20 seconds of our own client, so that it still receives an answer.
 pub async fn local_sdk_config(region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(LOCAL_TRY_TIMEOUT)
+        .operation_attempt_timeout(LOCAL_TRY_TIMEOUT)
+        .operation_timeout(LOCAL_CALL_TIMEOUT)
+        .build();
     with_timeouts(aws_config::defaults(BehaviorVersion::latest()))
+        .timeout_config(limits)
         .http_client(Builder::new().build_http())
         .region(Region::new(region))
         .credentials_provider(Credentials::new(key, secret, None, None, "embedded"))
@@ -196,11 +213,15 @@ mod tests {
 
     #[tokio::test]
     async fn aws_calls_have_time_limits_and_four_attempts() {
-        let sdk = local_sdk_config("us-east-1", "key", "secret").await;
-        let limits = sdk.timeout_config().unwrap();
-        let limits = [limits.connect_timeout(), limits.operation_attempt_timeout(), limits.operation_timeout()];
-        assert_eq!(limits, [2, 5, 15].map(|secs| Some(Duration::from_secs(secs))));
-        assert_eq!(sdk.retry_config().unwrap().max_attempts(), 4);
+        let aws =
+            with_timeouts(aws_config::defaults(BehaviorVersion::latest())).http_client(Builder::new().build_http());
+        let local = local_sdk_config("us-east-1", "key", "secret").await;
+        for (sdk, expected) in [(aws.load().await, [2, 5, 15]), (local, [15, 15, 18])] {
+            let limits = sdk.timeout_config().unwrap();
+            let limits = [limits.connect_timeout(), limits.operation_attempt_timeout(), limits.operation_timeout()];
+            assert_eq!(limits, expected.map(|secs| Some(Duration::from_secs(secs))));
+            assert_eq!(sdk.retry_config().unwrap().max_attempts(), 4);
+        }
     }
 
     #[tokio::test]

@@ -45,6 +45,7 @@ pub(crate) async fn run_in_span<F: Future>(
         request_id,
         trace_id = %trace,
         gateway_id = Empty,
+        caller = Empty,
         message_id = Empty,
         project = Empty,
         job = Empty,

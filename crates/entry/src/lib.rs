@@ -23,7 +23,7 @@ pub use config::Config;
 pub use headers::{IdempotencyKey, Revision};
 pub use params::{Path, Query, resolve_ticket_key};
 pub use problem::Problem;
-pub use pullyard_control::{Clock, Context, ModelUrls};
+pub use pullyard_control::{Clock, Context, Disk, LOCAL_FORGE, ModelUrls};
 pub use runner_auth::RunnerCaller;
 pub use session::Visitor;
 pub use strict::StrictJson;

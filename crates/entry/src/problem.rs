@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use pullyard_control::Error;
 use pullyard_domain::artifact::ArtifactRefusal;
 use pullyard_domain::decision::Reason;
+use pullyard_domain::text::format_error_chain;
 use pullyard_protocol as protocol;
 
 #[derive(Debug)]
@@ -191,12 +192,17 @@ impl From<Error> for Problem {
                 "secret_refused",
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
             )
-            .with_help("Restore it or delete it for good in Secrets Manager, or choose another name."),
+            .with_help("If it was just deleted, repeat in a minute. Otherwise restore it or delete it for good in Secrets Manager, or choose another name."),
             Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }
             error if error.is_transient() => {
                 tracing::warn!(error = %error, "request not served");
+                if is_disk_full(&error) {
+                    return Self::new(S::SERVICE_UNAVAILABLE, "unavailable", "The disk of Pullyard's machine is full.")
+                        .with_help("Free some space there; nothing that was answered is lost.")
+                        .with_retry_after(30);
+                }
                 Self::new(S::SERVICE_UNAVAILABLE, "unavailable", "A service that Pullyard needs is not available.")
                     .with_retry_after(2)
             }
@@ -206,6 +212,18 @@ impl From<Error> for Problem {
             }
         }
     }
+}
+
+/// Whether a service on this machine could not write. The embedded table answers with SQLite's words.
+fn is_disk_full(error: &Error) -> bool {
+    // Also a forge may answer with such words.
+    let words = match error {
+        Error::Store(error) => format_error_chain(error),
+        Error::Cloud(error) => format_error_chain(error),
+        _ => return false,
+    };
+    let words = words.to_lowercase();
+    ["disk is full", "no space left on device"].iter().any(|sign| words.contains(sign))
 }
 
 impl Problem {
@@ -218,5 +236,26 @@ impl Problem {
     pub fn not_allowed(action: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("This token may not {action}."))
             .with_help("Use a token with that scope and project.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_named_in_the_problem() {
+        let problem = |reason: &str| {
+            let reason = format!("service error: InternalServerError: {reason}");
+            let error = pullyard_store::Error::Unavailable { operation: "create a job", reason, transient: true };
+            Problem::from(error).body().detail.clone()
+        };
+        for reason in ["database or disk is full", "No space left on device (os error 28)"] {
+            assert_eq!(problem(reason), "The disk of Pullyard's machine is full.");
+        }
+        let reason = "service error: InternalError: No space left on device (os error 28)".into();
+        let cloud = pullyard_cloud::Error::Unavailable { operation: "store an object", reason };
+        assert_eq!(Problem::from(Error::Cloud(cloud)).body().detail, "The disk of Pullyard's machine is full.");
+        assert_eq!(problem("dispatch failure: timeout"), "A service that Pullyard needs is not available.");
     }
 }

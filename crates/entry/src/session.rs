@@ -20,7 +20,7 @@ pub struct Visitor {
 impl Visitor {
     /// `None` if the cookie or its token is missing, forged, expired or revoked. Writes: the token's last use.
     pub async fn from_headers(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(cookie) = find_cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
+        let Some(cookie) = find_cookie(headers, &cookie_name(requested_url(ctx, headers))) else { return Ok(None) };
         let now = ctx.clock.now();
         let session = match ctx.load_signing_key().await?.verify_session(cookie, now) {
             Ok(session) => session,
@@ -67,6 +67,14 @@ impl Visitor {
     pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {
         self.projects.as_ref()
     }
+}
+
+/// The address by which a browser reached this server; its cookies belong to it.
+pub fn requested_url<'a>(ctx: &'a Context, headers: &HeaderMap) -> &'a str {
+    let name = |host: &str| host.split(':').next().map(str::to_lowercase);
+    let host = headers.get(header::HOST).and_then(|host| name(host.to_str().ok()?));
+    let is_requested = |url: &&str| host.is_some() && url.split_once("://").and_then(|(_, host)| name(host)) == host;
+    ctx.public_url.as_deref().filter(is_requested).unwrap_or(&ctx.api_url)
 }
 
 pub fn sign_in_cookie(url: &str, signed: &SessionCookie) -> String {

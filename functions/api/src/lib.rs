@@ -134,7 +134,7 @@ macro_rules! routes {
             .$route("/v1/tokens/self", get(tokens::show_own))
             .$route("/v1/tokens/{token}", delete(tokens::revoke))
             .$route("/v1/secrets", get(secrets::list))
-            .$route("/v1/secrets/{secret}", put(secrets::set))
+            .$route("/v1/secrets/{secret}", put(secrets::set).delete(secrets::delete))
             .$route("/v1/secrets/{secret}/rotate", post(secrets::rotate))
             .$route("/v1/secrets/{secret}/test", post(secrets::test))
     }};

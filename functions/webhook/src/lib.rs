@@ -1,5 +1,5 @@
-//! `POST /webhooks/github/{hook}` and `POST /webhooks/bitbucket/{hook}`: decides deliveries of forges. A separate
-//! function, so that many deliveries block no other call. It passes on the signed raw bytes, and logs none of them.
+//! `POST /webhooks/{forge}/{hook}`: decides deliveries of forges. A separate function, so that many deliveries block no
+//! other call. It passes on the signed raw bytes, and logs none of them.
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -9,7 +9,7 @@ use axum::routing::post;
 use pullyard_control::Context;
 use pullyard_control::webhook::{WebhookOutcome, WebhookRequest, receive_webhook};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::project::ForgeKind;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_entry::strict::{self, ReadError};
 use pullyard_entry::{Problem, http, invocation};
 use pullyard_protocol::decision::Decision;
@@ -24,28 +24,11 @@ pub fn router(ctx: Context) -> Router {
             handle_delivery(&ctx, forge, &hook, &headers, request).await
         })
     };
-    let routes = Router::new()
-        .route("/webhooks/github/{hook}", receive(ForgeKind::GitHub))
-        .route("/webhooks/bitbucket/{hook}", receive(ForgeKind::Bitbucket))
-        .with_state(ctx.clone());
+    let add = |routes: Router<Context>, forge: ForgeKind| {
+        routes.route(&format!("/webhooks/{}/{{hook}}", forge.as_str()), receive(forge))
+    };
+    let routes = ForgeKind::ALL.into_iter().fold(Router::new(), add).with_state(ctx.clone());
     http::with_logging("webhook", &ctx, http::with_fallbacks(routes))
-}
-
-struct HeaderNames {
-    event: &'static str,
-    delivery: &'static str,
-    signature: &'static str,
-}
-
-fn header_names(forge: ForgeKind) -> HeaderNames {
-    match forge {
-        ForgeKind::GitHub => {
-            HeaderNames { event: "x-github-event", delivery: "x-github-delivery", signature: "x-hub-signature-256" }
-        }
-        ForgeKind::Bitbucket => {
-            HeaderNames { event: "x-event-key", delivery: "x-request-uuid", signature: "x-hub-signature" }
-        }
-    }
 }
 
 /// `200` with any decision, `202` for a queued review. After an error, the forge can redeliver the failed delivery.
@@ -66,13 +49,13 @@ async fn handle_delivery(
         Err(error) => return Err(error.into()),
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let names = header_names(forge);
+    let names = &forge.spec().hook;
     let call = WebhookRequest {
         forge,
         hook,
-        event: header(names.event).unwrap_or_default(),
-        delivery: header(names.delivery),
-        signature: header(names.signature),
+        event: header(names.event_header).unwrap_or_default(),
+        delivery: header(names.delivery_header),
+        signature: header(names.signature_header),
         body: &body,
     };
     Ok(match receive_webhook(ctx, &call).await? {

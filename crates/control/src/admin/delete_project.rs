@@ -2,7 +2,7 @@
 //! The checks are best effort; `start_attempt` cancels a job that they miss.
 
 use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
-use crate::tickets::delete_ticket::delete_ticket;
+use crate::tickets::delete_ticket::delete_ticket_and_comments;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::removal::{deny_project_for_hook, deny_project_for_job, deny_project_for_repositories};
@@ -19,7 +19,7 @@ pub struct ProjectDeletion {
 }
 
 /// Deletes a page of tickets, and the project if no other ticket remains.
-/// Writes: see `delete_ticket` and `Store::delete_project`.
+/// Writes: see `delete_ticket_and_comments` and `Store::delete_project`.
 /// Idempotent: a repeat continues; once the project is deleted, it returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while the project has a repository, a hook or an active job; `Store` if
 /// one of these is unreadable.
@@ -30,7 +30,7 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         check_unused(ctx, id).await?;
         let (tickets, next) = ctx.store.list_ticket_keys(id, None, PAGE_SIZE).await?;
         for ticket in &tickets {
-            match delete_ticket(ctx, id, ticket).await {
+            match delete_ticket_and_comments(ctx, id, ticket).await {
                 // The index may still list a deleted ticket.
                 Ok(()) | Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),

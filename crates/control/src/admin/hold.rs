@@ -45,7 +45,7 @@ async fn update_settings(ctx: &Context, id: &ProjectId, edit: impl Fn(Settings) 
         Ok(Project { settings, ..project })
     };
     let project = update_project(ctx, id, apply).await?;
-    tracing::info!(project = %id, held_by = project.settings.held_by, "project hold changed");
+    tracing::info!(project = %id, held = project.settings.held_by.is_some(), "project hold changed");
     Ok(project)
 }
 

@@ -8,12 +8,12 @@ use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, 
 use crate::review::clear_gone;
 use crate::{Context, Error};
 use pullyard_domain::agent::{Agent, ModelKey};
-use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::CommandOverrides;
+use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, Settings, validate_change};
+use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
@@ -23,7 +23,7 @@ use pullyard_store::Write;
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
-    let project = Project { id, name, settings, rev: 0 };
+    let project = Project { id, name, settings, deleted_number: 0, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
     }
@@ -78,7 +78,7 @@ pub async fn connect_forge(
         let fault = format!("{flaw}; set the token again with `pullyard secrets set {name}`");
         return Err(Error::Invalid { pointer: "/token_secret", fault });
     }
-    let account = get_account(&forge_client_with_secret(ctx, kind, &api_url, &token_secret).await?).await?;
+    let account = get_account(kind, &forge_client_with_secret(ctx, kind, &api_url, &token_secret).await?).await?;
     let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);

@@ -17,6 +17,7 @@ pub enum SweeperGauges {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
+    pub sweeper: SweeperGauges,
     pub sweep_age: Option<Duration>,
     pub gauges: Option<Gauges>,
 }
@@ -30,8 +31,13 @@ pub async fn check_readiness(ctx: &Context) -> Result<SweeperGauges, Error> {
 
 pub async fn load_snapshot(ctx: &Context) -> Result<Snapshot, Error> {
     let last = ctx.store.load_sweeper_state().await?;
-    let swept = last.as_ref().map(|last| ctx.clock.now().since(last.at));
-    Ok(Snapshot { sweep_age: swept, gauges: last.and_then(|last| last.gauges) })
+    let now = ctx.clock.now();
+    let swept = last.as_ref().map(|last| now.since(last.at));
+    Ok(Snapshot {
+        sweeper: sweeper_state(last.as_ref().map(|last| last.at), now),
+        sweep_age: swept,
+        gauges: last.and_then(|last| last.gauges),
+    })
 }
 
 fn sweeper_state(last: Option<Timestamp>, now: Timestamp) -> SweeperGauges {

@@ -3,8 +3,8 @@
 
 use crate::admin::removal::{check_hooks, check_jobs};
 use crate::{Context, Error};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::Integration;
 use pullyard_domain::removal::{deny_disconnect_for_hook, deny_disconnect_for_job, deny_disconnect_for_repository};
 use pullyard_store::Write;
 

@@ -1,11 +1,15 @@
-//! Sets and lists users' secrets. A prefix per kind keeps users from replacing the signing key or a foreign secret, and
-//! lets a function's role cover one kind only.
+//! Sets, lists and deletes users' secrets. A prefix per kind keeps users from replacing the signing key or a foreign
+//! secret, and lets a function's role cover one kind only.
 
+use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use data_encoding::BASE64URL_NOPAD;
 use pullyard_domain::id::SecretName;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::removal::deny_secret_removal;
+use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET, SecretKind, SecretUser};
 use pullyard_domain::time::Timestamp;
+use pullyard_store::Error as StoreError;
+use std::collections::BTreeMap;
 
 /// Limit of Secrets Manager. Units: bytes.
 const MAX_VALUE_BYTES: usize = 65_536;
@@ -79,4 +83,80 @@ pub async fn list_secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<Use
         Some(UserSecret { kind, name, secret: entry.name, set_at: entry.set_at })
     });
     Ok((secrets.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
+}
+
+/// The users of each secret, by its full name. Indexes list them, so one of the last second may be missing, as are
+/// those that this version cannot parse.
+pub async fn list_secret_users(ctx: &Context) -> Result<BTreeMap<String, Vec<SecretUser>>, Error> {
+    load_users(ctx, Unreadable::Skip).await
+}
+
+#[derive(Clone, Copy)]
+enum Unreadable {
+    Skip,
+    Fail,
+}
+
+impl Unreadable {
+    fn check<T>(self, ctx: &Context, items: Vec<Result<T, StoreError>>) -> Result<Vec<T>, Error> {
+        match self {
+            Self::Skip => skip_corrupt_items(ctx, items),
+            Self::Fail => Ok(items.into_iter().collect::<Result<_, _>>()?),
+        }
+    }
+}
+
+async fn load_users(ctx: &Context, unreadable: Unreadable) -> Result<BTreeMap<String, Vec<SecretUser>>, Error> {
+    let store = &ctx.store;
+    let mut users = BTreeMap::<String, Vec<SecretUser>>::new();
+    let mut add = |secret: &str, user| users.entry(secret.to_owned()).or_default().push(user);
+    if ctx.on_one_machine {
+        add(LOCAL_FORGE_SECRET, SecretUser::LocalForge {});
+        add(LOCAL_PERSON_SECRET, SecretUser::LocalForge {});
+    }
+    let integrations = store.load_integrations(&store.list_all_integration_ids().await?).await?;
+    for integration in unreadable.check(ctx, integrations)? {
+        let user = SecretUser::Integration { id: integration.id };
+        integration.auth.secrets().into_iter().for_each(|secret| add(secret, user.clone()));
+    }
+    let hooks = store.load_hooks(&store.list_all_hook_names().await?).await?;
+    for hook in unreadable.check(ctx, hooks)? {
+        add(&ctx.secret_name(SecretKind::Forge, &hook.secret), SecretUser::Hook { name: hook.name });
+    }
+    let projects = store.load_projects(&store.list_all_project_ids().await?).await?;
+    for project in unreadable.check(ctx, projects)? {
+        SecretUser::in_settings(&project).into_iter().for_each(|(secret, user)| add(secret, user));
+    }
+    Ok(users)
+}
+
+/// A user that appears during the deletion is an error that says so: nothing can restore the value safely, because a
+/// newer one may be stored already.
+/// Idempotent: a repeat returns `NotFound`.
+/// Errors: `NotFound`; `Invalid` for such a user; `Denied` while an integration, a webhook or a project names the secret; `Cloud`; `Store` if one
+/// of them cannot be parsed.
+pub async fn delete_secret(ctx: &Context, kind: SecretKind, name: &SecretName) -> Result<String, Error> {
+    let secret = ctx.secret_name(kind, name);
+    if secret == ctx.key_secret {
+        return Err(Error::not_found("secret", secret));
+    }
+    let to_not_found = |error| match error {
+        pullyard_cloud::Error::NoSecret { .. } => Error::not_found("secret", &secret),
+        error => error.into(),
+    };
+    ctx.secrets.load_before_deletion(&secret).await.map_err(to_not_found)?;
+    check_unused(ctx, name, &secret).await?;
+    ctx.secrets.delete(&secret).await.map_err(to_not_found)?;
+    if let Err(refusal) = check_unused(ctx, name, &secret).await {
+        tracing::error!(secret, error = %refusal, "a deleted secret has a user: set it again");
+        let fault = format!("{name} was deleted while something began to use it: set it again ({refusal})");
+        return Err(Error::Invalid { pointer: "/name", fault });
+    }
+    tracing::info!(secret, "secret deleted");
+    Ok(secret)
+}
+
+async fn check_unused(ctx: &Context, name: &SecretName, secret: &str) -> Result<(), Error> {
+    let users = load_users(ctx, Unreadable::Fail).await?.remove(secret).unwrap_or_default();
+    Error::refuse_if(deny_secret_removal(name, &users))
 }

@@ -30,7 +30,7 @@ pub async fn create_sign_in_link(ctx: &Context, token: String) -> Result<SignInL
     let nonce = ulid::Ulid::generate().to_string().to_lowercase();
     let code = SignInCode { token, nonce, expires: ctx.clock.now().plus(LINK_TTL) };
     let code = ctx.load_signing_key().await?.sign_sign_in_code(&code)?;
-    let url = format!("{}/sign-in?code={code}", ctx.api_url.trim_end_matches('/'));
+    let url = format!("{}/sign-in?code={code}", ctx.pages_url());
     Ok(SignInLink { url, expires_in: LINK_TTL })
 }
 

@@ -2,9 +2,8 @@
 
 use crate::forge::{app_client, forge_client_with_secret, get_account};
 use crate::{Context, Error};
-use pullyard_domain::auth::Auth;
+use pullyard_domain::forge::{Account, Auth, Integration};
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::{Account, Integration};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntegrationTestResult {
@@ -33,7 +32,8 @@ pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Integ
 async fn load_account(ctx: &Context, integration: &Integration) -> Result<Account, Error> {
     match (&integration.auth, app_client(ctx, integration).await?) {
         (Auth::Token { secret }, _) => {
-            get_account(&forge_client_with_secret(ctx, integration.kind, &integration.api_url, secret).await?).await
+            let forge = forge_client_with_secret(ctx, integration.kind, &integration.api_url, secret).await?;
+            get_account(integration.kind, &forge).await
         }
         (Auth::App { .. }, Some(app)) => {
             let bot = app.bot_account(&app.app().await?.slug).await?;

@@ -2,7 +2,9 @@
 
 use crate::forge::{app_client, forge_client};
 use crate::{Context, Error};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::project::Repository;
 use pullyard_domain::text::format_error_chain;
 use pullyard_forge::features::{
     BITBUCKET_FEATURES, BitbucketPulls, GITHUB_FEATURES, GitHubAccess, WorkflowPolicy, check_bitbucket, check_github,
@@ -10,9 +12,14 @@ use pullyard_forge::features::{
 pub use pullyard_forge::features::{Feature, FeatureNeed, FeatureRow, FeatureStatus};
 use pullyard_forge::{Error as Refusal, Forge};
 
+/// Id of the connection to the forge that `pullyard up` embeds.
+pub const LOCAL_FORGE: &str = "local";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryTestResult {
     Features(Vec<(&'static FeatureRow, FeatureStatus)>),
+    /// Nothing can be pushed, whatever the permissions are.
+    Archived,
     Refused {
         /// Completes "failed to …".
         reason: String,
@@ -55,7 +62,14 @@ pub async fn test_repository(
     };
     let install = integration.auth.issuer().is_some();
     match access.await {
-        Ok(rows) => Ok(RepositoryTestResult::Features(rows)),
+        Ok(_) if is_archived(ctx, &integration, &repository).await => Ok(RepositoryTestResult::Archived),
+        Ok(mut rows) => {
+            if ctx.on_one_machine && integration.id.as_str() == LOCAL_FORGE {
+                // The embedded forge has no permissions that a user could grant.
+                rows.retain(|(_, status)| !matches!(status, FeatureStatus::Unknown(_)));
+            }
+            Ok(RepositoryTestResult::Features(rows))
+        }
         Err(Error::Forge(error)) if error.is_transient() => Err(error.into()),
         Err(Error::Forge(error)) => {
             let help = match (&error, install) {
@@ -69,6 +83,14 @@ pub async fn test_repository(
             Ok(RepositoryTestResult::Refused { reason: format_error_chain(&error), help })
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Best effort: without an answer, the features still help.
+async fn is_archived(ctx: &Context, integration: &Integration, repository: &Repository) -> bool {
+    match forge_client(ctx, integration, repository).await {
+        Ok(forge) => forge.repository(repository.name.as_str()).await.is_ok_and(|found| found.archived),
+        Err(_) => false,
     }
 }
 

@@ -42,6 +42,12 @@ impl RepositoryTestResult {
                 let sentence = format!("The forge refused the request: failed to {reason}.");
                 return TestSummary { works: false, sentence, help: help.clone() };
             }
+            Self::Archived => {
+                let sentence = format!("{repository} is archived, so nothing can be pushed to it.");
+                let help =
+                    format!("Unarchive it in its settings at the forge, or `pullyard repos delete {repository}`.");
+                return TestSummary { works: false, sentence, help };
+            }
             Self::Features(rows) => rows,
         };
         let missing = rows.iter().filter(|(_, status)| matches!(status, FeatureStatus::Missing(_)));

@@ -44,7 +44,7 @@ pub async fn create_token(
     loop {
         let generated = generate_token(&new, caller, now);
         if ctx.store.create_token(&generated.record, request.as_ref()).await? == Write::Applied {
-            tracing::info!(token = %generated.record.id(), name = new.name, caller = caller.name, "token created");
+            tracing::info!(token = %generated.record.id(), caller = caller.id, "token created");
             return Ok(generated);
         }
         refuse_repeat(ctx, request.as_ref()).await?;
@@ -100,7 +100,7 @@ pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Re
         if ctx.store.revoke_token(&token.hash).await? == Write::Stale {
             return Err(missing());
         }
-        tracing::info!(token = %id, name = token.name, caller = caller.name, "token revoked");
+        tracing::info!(token = %id, caller = caller.id, "token revoked");
     }
     Ok(Token { revoked: true, ..token })
 }

@@ -14,11 +14,11 @@ pub async fn list_open_breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
 /// Closes a breaker early. Jobs on Fargate notice within five minutes, runners at their next claim.
 /// Writes: BREAKER deleted if unchanged since the read.
 /// Idempotent: by the account; a missing breaker is no error.
-pub async fn close_breaker(ctx: &Context, id: &BreakerId, user: &str) -> Result<bool, Error> {
+pub async fn close_breaker(ctx: &Context, id: &BreakerId) -> Result<bool, Error> {
     let mut rounds = ctx.retries(id);
     while let Some(breaker) = ctx.store.load_breaker(id).await? {
         if ctx.store.close_breaker(&breaker).await? == Write::Applied {
-            tracing::info!(account = %id, user, "breaker closed by a user");
+            tracing::info!(account = %id, "breaker closed by a user");
             return Ok(!breaker.is_over(ctx.clock.now()));
         }
         rounds.backoff().await?;

@@ -27,6 +27,11 @@ pub async fn record_events<E: Serialize>(
     inputs: Option<u32>,
 ) -> Result<EventsAck, Error> {
     let job = load_leased_job(ctx, fence).await?;
+    // First, so that an attempt whose events cannot be stored is not silent. Stale is harmless: the next heartbeat
+    // follows within seconds.
+    if let Ok(next) = job.record_heartbeat(fence, ctx.clock.now()) {
+        let _ = ctx.store.update_job(&next).await?;
+    }
     if !events.is_empty() {
         let batch = EventBatch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.create_event_batch(&batch).await?;

@@ -18,13 +18,14 @@ pub struct PhaseAnswer {
 
 /// Syncing does not begin while a pause is requested; the answer then has no `push_window`. It does not begin either
 /// while the job has more inputs than `reported`, the number that the agent has read; `None` skips this check.
-/// Idempotent: the current phase again is a repeat. Repeating Syncing returns the remaining time and never extends it.
+/// Idempotent: the current phase again is a repeat, which records `waits_for` and renews the push window of Syncing.
 /// Errors: `LeaseLost`, `WrongStatus`, `StopRequested` (only for Syncing).
 pub async fn set_phase(
     ctx: &Context,
     fence: &Fence,
     to: JobStatus,
     reported: Option<u32>,
+    waits_for: Option<&str>,
 ) -> Result<PhaseAnswer, Error> {
     let mut rounds = ctx.retries(&fence.job);
     loop {
@@ -43,14 +44,19 @@ pub async fn set_phase(
             Ok(next) => next,
             Err(TransitionRefusal::StopRequested) if job.want == DesiredState::Pause => return Ok(answer(&job)),
             Err(TransitionRefusal::NewerInput) => return Ok(PhaseAnswer { has_unread_inputs: true, ..answer(&job) }),
-            Err(TransitionRefusal::AlreadyDone) => return Ok(answer(&job)),
+            Err(TransitionRefusal::AlreadyDone) => match job.repeat_phase(fence, to, waits_for, now) {
+                Ok(next) if next != job => next,
+                _ => return Ok(answer(&job)),
+            },
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
         if to == JobStatus::Syncing {
             check_runner_trust(ctx, &job).await?;
         }
         if ctx.store.update_job(&next).await? == Write::Applied {
-            tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.label(), "attempt progressed");
+            if next.status != job.status {
+                tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.label(), "attempt progressed");
+            }
             return Ok(answer(&next));
         }
         rounds.backoff().await?;

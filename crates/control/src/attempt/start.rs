@@ -4,11 +4,10 @@ use crate::admin::signed_tokens::Bootstrap;
 use crate::jobs::cancel_job::cancel_job;
 use crate::runner::check_runner_trust;
 use crate::{Context, Error};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Fence, Input, Job, JobKind, TransitionRefusal};
-use pullyard_domain::project::Integration;
 use pullyard_domain::prompt;
-use pullyard_domain::published::UNKNOWN_ISOLATION;
 use pullyard_store::Write;
 
 const MAX_RETRIES: usize = 50;
@@ -18,8 +17,7 @@ pub struct Assignment {
     pub job: Job,
     pub context: prompt::Context,
     pub integration: Integration,
-    /// The agent's isolation from its host, for the text of the pull request.
-    pub isolation: String,
+    pub revises_on_review: bool,
     pub inputs: Vec<Input>,
     /// Earlier jobs that may have answered the review comments of this retry.
     pub retried_jobs: Vec<JobId>,
@@ -68,10 +66,10 @@ pub async fn start_attempt(
     )?;
     // A job may have been created while its project was deleted. A condition on the project in each creation would make
     // all creations of a project wait for each other.
-    if project.is_none() {
+    let Some(project) = project else {
         cancel_job(ctx, &job.id, "Pullyard", Some("Its project was deleted.")).await?;
         return Err(Error::from_refusal(TransitionRefusal::StopRequested, ctx.clock.now()));
-    }
+    };
     let inputs = if job.inputs > 0 { ctx.store.list_inputs(&job.id, 0).await? } else { Vec::new() };
     let retried_jobs = list_retried_jobs(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
@@ -79,10 +77,7 @@ pub async fn start_attempt(
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
         integration: integration
             .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?,
-        isolation: match &job.run {
-            Some(run) if run.runner.is_some() => UNKNOWN_ISOLATION.into(),
-            _ => ctx.task_isolation.clone(),
-        },
+        revises_on_review: project.settings.revise_on_review,
         inputs,
         retried_jobs,
         lease: ctx.load_signing_key().await?.sign_lease(&fence)?,

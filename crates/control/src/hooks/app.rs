@@ -3,8 +3,8 @@
 use super::drift::{Drift, drift};
 use crate::forge::app_client;
 use crate::{Context, Error};
-use pullyard_domain::hook::{Webhook, WebhookScope, subscribed_events};
-use pullyard_domain::project::{ForgeKind, Integration};
+use pullyard_domain::forge::{ForgeKind, Integration};
+use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_forge::features::{minimum_app_permissions, missing_permissions};
 use pullyard_forge::{App, GitHubApp};
 
@@ -22,7 +22,7 @@ pub(super) async fn load_app_of_hook(
 pub(super) fn settings_drifts(app: &App) -> Vec<Drift> {
     let page = format!("{}/permissions", app.settings_url);
     let mut drifts = Vec::new();
-    let required = subscribed_events(ForgeKind::GitHub).iter().copied();
+    let required = ForgeKind::GitHub.spec().hook.events.iter().copied();
     let missing_events: Vec<&str> =
         required.filter(|event| !app.events.iter().any(|subscribed| subscribed == event)).collect();
     if !missing_events.is_empty() {

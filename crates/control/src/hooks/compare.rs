@@ -7,9 +7,9 @@ use crate::admin::rotate_secret::previous_valid_until;
 use crate::error::format_for_table;
 use crate::forge::forge_client_for_hook;
 use crate::{Context, Error};
-use pullyard_domain::hook::{Webhook, subscribed_events};
+use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
-use pullyard_domain::project::ForgeKind;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::Delivery;
@@ -118,7 +118,7 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     if !forge_hook.verifies_tls {
         drifts.push(drift("insecure_ssl", "It does not verify Pullyard's certificate.", true));
     }
-    if !integration.kind.supports_redelivery() {
+    if !integration.kind.spec().hook.lists_deliveries {
         return Ok(drifts);
     }
     match forge.deliveries(&scope, forge_hook.id).await {
@@ -140,7 +140,7 @@ fn subscription_drifts(kind: ForgeKind, forge_hook: &pullyard_forge::Hook) -> Ve
         drifts.push(drift("disabled", "It is disabled.", true));
     }
     let actual: BTreeSet<&str> = forge_hook.events.iter().map(String::as_str).collect();
-    let expected: BTreeSet<&str> = subscribed_events(kind).iter().copied().collect();
+    let expected: BTreeSet<&str> = kind.spec().hook.events.iter().copied().collect();
     if actual != expected && !actual.contains("*") {
         let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
         let missing = list(expected.difference(&actual).collect());

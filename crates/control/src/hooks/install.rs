@@ -4,10 +4,9 @@ use super::app;
 use crate::admin::secrets::generate_secret_value;
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
 use crate::{Context, Error};
-use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::{Webhook, WebhookScope, app_webhook_refusal, secret_fault, subscribed_events};
+use pullyard_domain::forge::{Auth, Integration};
+use pullyard_domain::hook::{Webhook, WebhookScope, app_webhook_refusal, secret_fault};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::Integration;
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::Error::NotFound;
 use pullyard_forge::webhook::Secret;
@@ -172,7 +171,7 @@ async fn load_hook_settings(ctx: &Context, integration: &Integration, hook: &Web
         return Err(Error::Invalid { pointer: "/name", fault });
     }
     let secret = Secret::new(versions.current.value.as_bytes());
-    let events = subscribed_events(integration.kind).iter().copied().map(str::to_owned).collect();
+    let events = integration.kind.spec().hook.events.iter().copied().map(str::to_owned).collect();
     Ok(HookSettings { url, secret, events, active: true })
 }
 

@@ -39,7 +39,7 @@ pub async fn answer_job(
         let parts = WriteParts { input: Some(&input), ..WriteParts::default() };
         // An input never ends an attempt, so the attempt's end is unused.
         if write_suspension(ctx, &job, &next, AttemptEnd::Paused {}, parts, now).await? == Write::Applied {
-            tracing::info!(job.id = %id, caller = caller.name, input = input.seq, "input added to job");
+            tracing::info!(job.id = %id, caller = caller.id, input = input.seq, "input added to job");
             return Ok(next);
         }
         rounds.backoff().await?;

@@ -27,7 +27,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
             ctx.store.update_job(&next).await?
         };
         if write == Write::Applied {
-            tracing::info!(job.id = %id, caller = by, status = next.status.label(), "job cancel requested");
+            tracing::info!(job.id = %id, status = next.status.label(), "job cancel requested");
             return Ok(next);
         }
         rounds.backoff().await?;

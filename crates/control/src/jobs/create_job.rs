@@ -146,7 +146,7 @@ async fn decide_request_once(
         Write::Stale => None,
         Write::Applied => {
             ctx.counters().count_decision(&reason);
-            tracing::info!(project = %project.id, caller = caller.name, decision.reason = reason.code(), delivery = %delivery.id, "job request decided");
+            tracing::info!(project = %project.id, caller = caller.id, decision.reason = reason.code(), delivery = %delivery.id, "job request decided");
             Some(Answer { delivery: delivery.id, job: named_job(&reason), reason })
         }
     })

@@ -1,14 +1,16 @@
-//! Starts a task for a Ready job, and stops the tasks of a cancelled one. No other module calls ECS for tasks.
+//! Starts a task for a Ready job, and stops the tasks of lost attempts and ended jobs.
+//! No other module calls ECS for tasks.
 
 use crate::admin::signed_tokens::Bootstrap;
 use crate::counters::Counter;
+use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::Write;
+use pullyard_store::{WorkKey, Write};
 
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
@@ -16,9 +18,12 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     let mut rounds = ctx.retries(job);
     let stored = loop {
         let job = ctx.load_job(job).await?;
-        if job.may_have_orphaned_task() {
-            stop_leftover_tasks(ctx, &job).await?;
-            return Ok(());
+        if let Ok(next) = job.record_stopped_orphans() {
+            stop_or_abandon_orphans(ctx, &job).await?;
+            if ctx.store.update_job(&next).await? == Write::Stale {
+                rounds.backoff().await?;
+            }
+            continue;
         }
         let next = match next_start_step(&job, ctx.clock.now()) {
             StartStep::Skip => return Ok(()),
@@ -128,13 +133,17 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
             return Ok(());
         }
         StartOutcome::NoCapacity => DispatchFault::Capacity { since: now },
+        StartOutcome::NoPlace if ctx.on_one_machine => DispatchFault::MachineFull,
+        StartOutcome::NoPlace => DispatchFault::Capacity { since: now },
         StartOutcome::Throttled => DispatchFault::Throttled,
         StartOutcome::Refused { reason } => {
             tracing::error!(job.id = %job.id, reason, "ECS refused the task");
             DispatchFault::Refused { reason }
         }
     };
-    ctx.counters().add(Counter::TaskStartFailed);
+    if fault != DispatchFault::MachineFull {
+        ctx.counters().add(Counter::TaskStartFailed);
+    }
     let now = ctx.clock.now();
     update_job(ctx, &job.id, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await
 }
@@ -162,17 +171,30 @@ async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     }
 }
 
-/// Errors: a task was not stopped; the message is retried. Such a task is refused at its next call and exits.
-async fn stop_leftover_tasks(ctx: &Context, job: &Job) -> Result<(), Error> {
+/// Errors: a task was not stopped. The message is retried, and the job stays due, for a day after its end.
+async fn stop_or_abandon_orphans(ctx: &Context, job: &Job) -> Result<(), Error> {
+    match stop_orphaned_tasks(ctx, job).await {
+        Err(error) if job.may_abandon_orphans(ctx.clock.now()) => {
+            let tasks = job.last_tasks().collect::<Vec<_>>();
+            tracing::error!(job.id = %job.id, ?tasks, error = %error, "orphaned tasks not stopped for a day; stop them");
+            Ok(())
+        }
+        // A job that has not ended would start, or be judged, later than its fault lasts.
+        stopped => postpone_after(ctx, &WorkKey::Job(job.id.clone()), stopped, |_| job.status.is_terminal()).await,
+    }
+}
+
+async fn stop_orphaned_tasks(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let reason = if job.status == JobStatus::Cancelled { "its job was cancelled" } else { "its attempt was lost" };
     let mut tasks = job.last_tasks().map(str::to_owned).collect::<Vec<_>>();
     if tasks.is_empty() {
         tasks = ctx.tasks.list(&job.id).await?;
     }
     let mut stopped = Ok(());
     for task in &tasks {
-        stopped = stopped.and(ctx.tasks.stop(task, "its job was cancelled").await);
+        stopped = stopped.and(ctx.tasks.stop(task, reason).await);
     }
-    tracing::info!(job.id = %job.id, tasks = tasks.len(), ok = stopped.is_ok(), "tasks of a cancelled job stopped");
+    tracing::info!(job.id = %job.id, tasks = tasks.len(), ok = stopped.is_ok(), "orphaned tasks stopped");
     Ok(stopped?)
 }
 

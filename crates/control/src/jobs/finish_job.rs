@@ -5,7 +5,8 @@ use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus};
-use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
+use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_close, ticket_after_job};
+use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -18,8 +19,8 @@ pub(crate) struct WriteParts<'a> {
     pub(crate) work: Option<&'a AgentReport>,
     pub(crate) spent_usd_micros: Option<u64>,
     pub(crate) input: Option<&'a Input>,
-    /// The pull request whose event ends the job.
-    pub(crate) pull_request: Option<&'a PullRequest>,
+    /// The closed pull request whose event ends the job, and the project's settings.
+    pub(crate) closed: Option<(&'a PullRequest, &'a Settings)>,
     /// A condition on the runner's state; by default none.
     pub(crate) runner: Option<RunnerCondition>,
 }
@@ -36,9 +37,14 @@ pub(crate) async fn write_end(
         set_job_of_unread_reviews(ctx, before).await?;
     }
     let attempt = ended_attempt(before, ended.attempt_end(), parts, now);
-    let ticket = load_changed_ticket(ctx, ended, |ticket| Some(ticket_after_job(ended, ticket))).await?;
-    let pull_request = match (ended.pull_request(), parts.pull_request) {
-        (Some(_), Some(current)) => Some(pull_request_after_revision(ended, current)),
+    let change_ticket = |ticket: &Ticket| {
+        let ticket = ticket_after_job(ended, ticket);
+        let moved = parts.closed.and_then(|(closed, settings)| ticket_after_close(closed, &ticket, &settings.statuses));
+        Some(moved.unwrap_or(ticket))
+    };
+    let ticket = load_changed_ticket(ctx, ended, change_ticket).await?;
+    let pull_request = match (ended.pull_request(), parts.closed) {
+        (Some(_), Some((current, _))) => Some(pull_request_after_revision(ended, current)),
         // The pull request is older than the job, so it exists even if the job has no result.
         (Some(id), None) => {
             let stored = load_linked_pull_request(ctx, ended).await?;
@@ -86,7 +92,7 @@ pub(crate) async fn write_end(
                 ctx.wake_pull_request(&pull_request.id).await;
             }
             if ended.may_have_orphaned_task() {
-                // Only the dispatcher stops tasks. If the hint is lost, the task is refused at its next call.
+                // Only the dispatcher stops tasks. If the hint is lost, the sweeper wakes it.
                 ctx.wake_job(&ended.id).await;
             }
         })

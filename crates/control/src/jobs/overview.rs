@@ -83,10 +83,10 @@ async fn find_unresolved_failures<'a>(ctx: &Context, jobs: &'a [Job]) -> Result<
     let failed: Vec<_> = newest.filter(|(job, _)| job.status == JobStatus::Failed).take(MAX_SHOWN).collect();
     let tickets = failed.iter().map(|(job, key)| ctx.store.load_ticket(&job.project, key));
     let tickets = try_join_all(tickets).await?;
-    let unresolved = failed.into_iter().zip(tickets).filter_map(|((job, _), ticket)| {
-        let is_unresolved = ticket.is_some_and(|ticket| ticket.is_failed_by(&job.id));
-        is_unresolved.then_some(job)
-    });
+    let unresolved = failed
+        .into_iter()
+        .zip(tickets)
+        .filter_map(|((job, _), ticket)| ticket.is_some_and(|ticket| ticket.is_failed()).then_some(job));
     Ok(unresolved.collect())
 }
 

@@ -13,15 +13,15 @@ use pullyard_store::Write;
 /// Errors: `NotFound`; `Contended`; `Denied` if the job cannot be paused.
 pub async fn pause_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
     let job = update_job(ctx, id, |job, now| job.pause(Pause::new(by, now), now), Denial::for_pause).await?;
-    tracing::info!(job.id = %id, caller = by, status = job.status.label(), "job pause requested");
+    tracing::info!(job.id = %id, status = job.status.label(), "job pause requested");
     Ok(job)
 }
 
 /// Idempotent: a job that is not paused does not change.
 /// Errors: `NotFound`; `Contended`; `Denied` if the job waits for an answer, is being cancelled or has ended.
-pub async fn continue_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
+pub async fn continue_job(ctx: &Context, id: &JobId) -> Result<Job, Error> {
     let job = update_job(ctx, id, Job::resume, Denial::for_continue).await?;
-    tracing::info!(job.id = %id, caller = by, status = job.status.label(), "job continued");
+    tracing::info!(job.id = %id, status = job.status.label(), "job continued");
     Ok(job)
 }
 

@@ -22,7 +22,8 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             ticket: job.ticket.clone(),
             instructions: context.instructions,
             repository: Some(context.repository.name.clone()),
-            base: Some(context.base),
+            // The default branch may have another name since.
+            base: (context.base != context.repository.default_branch).then_some(context.base),
             agent: Some(context.repository.agent.capability),
             model: context.repository.agent.model,
             retry_of: Some(job),

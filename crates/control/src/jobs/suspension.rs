@@ -57,7 +57,8 @@ pub(crate) async fn write_suspension(
             }
             let becomes_ready = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
             // The sweeper wakes a job that waits for a model.
-            if becomes_ready && job.place == Placement::Fargate && !job.is_waiting_for_model(now) {
+            let may_start = becomes_ready && job.place == Placement::Fargate && !job.is_waiting_for_model(now);
+            if may_start || job.may_have_orphaned_task() {
                 ctx.wake_job(&job.id).await;
             }
         })

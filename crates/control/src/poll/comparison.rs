@@ -6,8 +6,8 @@ use crate::forge::forge_client;
 use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{decide_review, record_pull_request_change};
 use pullyard_domain::delivery::Source;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::{is_decided, is_decided_for_linked, should_retry_permission};
-use pullyard_domain::project::ForgeKind;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::ReviewEvent;
 use pullyard_forge::{Review, ReviewState};
@@ -68,7 +68,7 @@ fn active_change_requests(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<
     let requests_changes = |review: &&Review| review.state == ReviewState::ChangesRequested;
     let withdraws = move |state: ReviewState| match state {
         ReviewState::Approved => true,
-        ReviewState::ChangesRequested => kind.limits_requests_per_user(),
+        ReviewState::ChangesRequested => kind.spec().one_request_per_user,
         ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
     };
     let is_withdrawn = move |review: &Review| {

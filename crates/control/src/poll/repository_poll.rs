@@ -3,15 +3,16 @@
 use crate::corrupt::skip_corrupt;
 use crate::error::format_for_table;
 use crate::forge::{forge_client, timeout_error};
-use crate::review::{ProjectScope, update_repository_name};
+use crate::review::{ProjectScope, update_repository, update_repository_name};
 use crate::{Context, Error};
+use pullyard_domain::forge::Integration;
+use pullyard_domain::hook::Poll;
 use pullyard_domain::hook::poll_progress::{MAX_CHANGED, PollProgress};
-use pullyard_domain::hook::{Poll, max_compared_per_poll};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::PullRequest as ForgePullRequest;
+use pullyard_forge::{Error as ForgeError, PullRequest as ForgePullRequest, Repository as ForgeRepository};
 use pullyard_store::Error as StoreError;
 use std::time::Duration;
 
@@ -46,24 +47,8 @@ pub(super) async fn run_round(ctx: &Context, integration: &Integration, poll: &P
     let progress = &poll.look;
     let repository = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await?;
     let Some(repository) = repository else { return Ok(progress.clone()) };
-    let started = ctx.clock.now();
-    let is_full = progress.is_full_due(integration.kind, started);
-    let last_poll = progress.since.unwrap_or(started);
-    let mut round = RepositoryPoll {
-        ctx,
-        integration,
-        repository: &repository,
-        scope: ProjectScope::single(poll.project.clone()),
-        started,
-        since: last_poll.minus(CLOCK_SKEW),
-        progress: PollProgress {
-            since: Some(last_poll),
-            began: progress.began.or(is_full.then_some(started)),
-            problem: progress.problem.clone().filter(|_| progress.began.is_some()),
-            ..progress.clone()
-        },
-        compared_numbers: Vec::new(),
-    };
+    let mut round = RepositoryPoll::new(ctx, integration, &repository, progress);
+    let is_full = progress.is_full_due(integration.kind, round.started);
     round.list_changed_pull_requests().await?;
     round.compare_changed_pull_requests().await?;
     if is_full {
@@ -72,13 +57,41 @@ pub(super) async fn run_round(ctx: &Context, integration: &Integration, poll: &P
     Ok(round.progress)
 }
 
+impl<'a> RepositoryPoll<'a> {
+    pub(super) fn new(
+        ctx: &'a Context,
+        integration: &'a Integration,
+        repository: &'a Repository,
+        progress: &PollProgress,
+    ) -> Self {
+        let started = ctx.clock.now();
+        let is_full = progress.is_full_due(integration.kind, started);
+        let last_poll = progress.since.unwrap_or(started);
+        Self {
+            ctx,
+            integration,
+            repository,
+            scope: ProjectScope::single(repository.project.clone()),
+            started,
+            since: last_poll.minus(CLOCK_SKEW),
+            progress: PollProgress {
+                since: Some(last_poll),
+                began: progress.began.or(is_full.then_some(started)),
+                problem: progress.problem.clone().filter(|_| progress.began.is_some()),
+                ..progress.clone()
+            },
+            compared_numbers: Vec::new(),
+        }
+    }
+}
+
 impl RepositoryPoll<'_> {
     fn is_over(&self) -> bool {
         self.ctx.clock.now().since(self.started) >= ROUND_TIMEOUT
     }
 
     fn is_full(&self) -> bool {
-        self.compared_numbers.len() >= usize::from(max_compared_per_poll(self.integration.kind))
+        self.compared_numbers.len() >= usize::from(self.integration.kind.spec().polling.max_compared)
     }
 
     fn id(&self, number: u64) -> PullRequestId {
@@ -88,7 +101,10 @@ impl RepositoryPoll<'_> {
     async fn list_changed_pull_requests(&mut self) -> Result<(), Error> {
         let since = self.progress.listed.or(self.progress.since).unwrap_or(self.started).minus(CLOCK_SKEW);
         let mut numbers = Vec::new();
-        let listed = with_timeout(self.integration, self.list_changed_since(since, &mut numbers)).await;
+        let listed = match self.refresh_repository().await {
+            Ok(()) => with_timeout(self.integration, self.list_changed_since(since, &mut numbers)).await,
+            Err(error) => Err(error),
+        };
         // Use the numbers of a list that failed midway, too. The next round reads the whole list again.
         let mut has_room = true;
         for number in numbers {
@@ -151,6 +167,41 @@ impl RepositoryPoll<'_> {
         Ok(true)
     }
 
+    /// Stores the repository's name and default branch as the forge has them.
+    /// Errors: those with which a list of its pull requests is useless.
+    async fn refresh_repository(&mut self) -> Result<(), Error> {
+        match with_timeout(self.integration, self.get_repository()).await {
+            Ok(found) => {
+                if found.full_name != self.repository.name.as_str() {
+                    self.progress.renamed_from = Some(self.repository.name.clone());
+                }
+                self.progress.archived = found.archived;
+                Ok(())
+            }
+            Err(error @ (Error::Store(_) | Error::NameTaken { .. })) => Err(error),
+            Err(error @ Error::Forge(ForgeError::Unreachable { .. })) => Err(error),
+            Err(error) => {
+                tracing::warn!(repository = %self.repository.name, error = %error, "forge did not return the repository");
+                Ok(())
+            }
+        }
+    }
+
+    /// Errors: `NameTaken`, as for `current_name`.
+    async fn get_repository(&self) -> Result<ForgeRepository, Error> {
+        let forge = forge_client(self.ctx, self.integration, self.repository).await?;
+        let found = forge.repository(self.repository.name.as_str()).await?;
+        if found.id != self.repository.id {
+            return Err(self.name_taken());
+        }
+        update_repository(self.ctx, &self.scope, self.repository, &found).await?;
+        Ok(found)
+    }
+
+    fn name_taken(&self) -> Error {
+        Error::NameTaken { resource: "repository", name: self.repository.name.to_string() }
+    }
+
     /// Compares the listed pull requests. Failed and undecided ones go to the end of the next round's list.
     async fn compare_changed_pull_requests(&mut self) -> Result<(), Error> {
         let mut remaining = std::mem::take(&mut self.progress.changed).into_iter();
@@ -168,7 +219,7 @@ impl RepositoryPoll<'_> {
 
     /// Compares open pull requests. After a complete comparison without a problem, `since` becomes its start.
     async fn compare_open(&mut self) -> Result<(), Error> {
-        let page = i32::from(max_compared_per_poll(self.integration.kind));
+        let page = i32::from(self.integration.kind.spec().polling.max_compared);
         loop {
             if self.is_over() || self.is_full() {
                 return Ok(());
@@ -221,7 +272,7 @@ impl RepositoryPoll<'_> {
         let repository = self.repository;
         let Some(base) = &pull_request.base_repository else { return Ok(repository.name.clone()) };
         if base.id != repository.id {
-            return Err(Error::NameTaken { resource: "repository", name: repository.name.to_string() });
+            return Err(self.name_taken());
         }
         let Some(name) = &base.full_name else { return Ok(repository.name.clone()) };
         update_repository_name(self.ctx, &self.scope, self.integration, repository, name).await?;
@@ -241,7 +292,10 @@ fn as_problem(error: Error) -> Result<Error, Error> {
 }
 
 /// Stops a step that takes too long, so that an unresponsive forge does not use up the round.
-async fn with_timeout<T>(integration: &Integration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(super) async fn with_timeout<T>(
+    integration: &Integration,
+    step: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(PULL_REQUEST_TIMEOUT, step).await {
         Ok(result) => result,
         Err(_) => Err(timeout_error(integration, PULL_REQUEST_TIMEOUT)),

@@ -95,7 +95,7 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
         let remaining = Span::from(until.since(now));
         (
             format!("Reviews of {} are waiting; one job for all of them may start in {remaining}.", linked.label()),
-            "Nothing to do.".into(),
+            format!("To start it now: `pullyard revise {}`.", linked.label()),
         )
     } else {
         match &linked.note {
@@ -169,10 +169,10 @@ async fn explain_next_review(
             format!("That no longer applies. Start a job for the review: `pullyard revise {label}`."),
         ),
         // Rephrased, because the reason's sentence is about an existing review.
-        (Some(Reason::HeldUntil { ago, time }), None) => (
+        (Some(Reason::HeldUntil { time, .. }), None) => (
             format!(
-                "No reviews are waiting. {label} was revised {ago} ago; the next review that requests changes starts a \
-                 job in {}.",
+                "No reviews are waiting. {label} is revised at most once an hour; the next review that requests \
+                 changes starts a job in {}.",
                 Span::from(time.since(loaded.facts.now))
             ),
             format!("To start one at once: `pullyard revise {label}`."),
@@ -185,7 +185,7 @@ async fn explain_next_review(
             let sources = if ingress == Ingress::Poll { "polling" } else { "a webhook, or by polling" };
             (
                 format!("No reviews are waiting. A review that requests changes on {label} starts a job."),
-                format!("Nothing to do. Pullyard learns of reviews by {sources} {polling}."),
+                format!("Pullyard receives reviews by {sources} {polling}."),
             )
         }
     })

@@ -3,8 +3,9 @@
 use crate::facts::load_usage_today;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{HookName, JobId, ProjectId};
-use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{ReviewFacts, StoredResult, TicketFacts};
 use pullyard_domain::review::{Permission, PullRequestSnapshot, Review, ReviewEvent, ReviewState, resolve_absorbed};

@@ -2,8 +2,9 @@
 
 use crate::forge::forge_client;
 use crate::{Context, Error};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::{ForgeKind, Integration, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::review::{Author, Permission};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Actor, Permission as Access};
@@ -35,11 +36,7 @@ pub(super) async fn get_permission(
     number: u64,
     author: &Author,
 ) -> Result<Permission, Error> {
-    let of = match integration.kind {
-        ForgeKind::GitHub => None,
-        // If the token cannot read permissions, being a reviewer of the pull request counts.
-        ForgeKind::Bitbucket => Some(number),
-    };
+    let of = integration.kind.spec().permission_per_pull_request.then_some(number);
     let question = (integration.id.clone(), repository.id, of, author.id);
     let slot = {
         let mut permissions = ctx.permissions().entries.lock().await;

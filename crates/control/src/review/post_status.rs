@@ -5,10 +5,11 @@ use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::explanation::explain_job;
+use pullyard_domain::forge::marker::Marker;
+use pullyard_domain::forge::{ForgeKind, Integration};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::marker::Marker;
-use pullyard_domain::project::{ForgeKind, Integration, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::published;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
 use pullyard_domain::text::format_count;
@@ -75,7 +76,7 @@ async fn load_status_text(ctx: &Context, linked: &PullRequest) -> Result<Option<
 }
 
 fn with_job_url(ctx: &Context, job: &JobId, status: StatusText) -> StatusText {
-    StatusText { url: Some(format!("{}/jobs/{job}", ctx.api_url.trim_end_matches('/'))), ..status }
+    StatusText { url: Some(format!("{}/jobs/{job}", ctx.pages_url())), ..status }
 }
 
 fn decision_text(reason: &Reason) -> StatusText {

@@ -5,8 +5,10 @@ use super::freeze_reviews::{cancel_for_closed_pull_request, is_revising};
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{Job, TransitionRefusal};
+use pullyard_domain::outcome::ticket_after_close;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::PullRequestSnapshot;
+use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,21 +50,44 @@ pub async fn record_pull_request_change(
     Ok(changed)
 }
 
-/// Also writes the end of its job: a closed pull request leaves the index of open ones, and no later round finds it.
+/// Also writes the end of its job and the move of its ticket: a closed pull request leaves the index of open ones, and no
+/// later round finds it.
 async fn write_change(ctx: &Context, pull_request: &PullRequest) -> Result<Write, Error> {
-    let cancel = match pull_request.state {
-        PullRequestState::Open => None,
-        PullRequestState::Closed | PullRequestState::Merged => plan_cancel(ctx, pull_request).await?,
+    let (PullRequestState::Closed | PullRequestState::Merged, Some(key)) = (pull_request.state, &pull_request.ticket)
+    else {
+        return Ok(ctx.store.update_pull_request(pull_request).await?);
     };
-    match cancel {
-        Some((job, next)) => write_cancel(ctx, pull_request, &job, &next).await,
-        None => Ok(ctx.store.update_pull_request(pull_request).await?),
-    }
+    let (ticket, project) = tokio::try_join!(
+        ctx.store.load_ticket(&pull_request.project, key),
+        ctx.store.load_project(&pull_request.project)
+    )?;
+    let settings = project.map(|project| project.settings).unwrap_or_default();
+    let statuses = &settings.statuses;
+    let moved = ticket.as_ref().and_then(|ticket| ticket_after_close(pull_request, ticket, statuses));
+    let moved = moved.map(|ticket| ticket.mark_synced(&settings));
+    let write = match plan_cancel(ctx, pull_request, ticket).await? {
+        Some((job, next)) => {
+            let write = match next.status.is_terminal() {
+                true => {
+                    let parts = WriteParts { closed: Some((pull_request, &settings)), ..WriteParts::default() };
+                    write_end(ctx, &job, &next, parts, ctx.clock.now()).await?
+                }
+                false => ctx.store.request_cancel(&next, pull_request, moved.as_ref()).await?,
+            };
+            if write == Write::Applied {
+                tracing::info!(job.id = %job.id, pull_request = %pull_request.id, "job cancelled: its pull request is closed or merged");
+            }
+            write
+        }
+        None => match &moved {
+            Some(moved) => ctx.store.link_pull_request(pull_request, moved).await?,
+            None => ctx.store.update_pull_request(pull_request).await?,
+        },
+    };
+    Ok(write)
 }
 
-async fn plan_cancel(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job, Job)>, Error> {
-    let Some(key) = &linked.ticket else { return Ok(None) };
-    let ticket = ctx.store.load_ticket(&linked.project, key).await?;
+async fn plan_cancel(ctx: &Context, linked: &PullRequest, ticket: Option<Ticket>) -> Result<Option<(Job, Job)>, Error> {
     let Some(id) = ticket.and_then(|ticket| ticket.active_job) else { return Ok(None) };
     let Some(job) = ctx.store.load_job(&id).await?.filter(|job| is_revising(linked, job)) else { return Ok(None) };
     let now = ctx.clock.now();
@@ -71,18 +96,6 @@ async fn plan_cancel(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job,
         Err(TransitionRefusal::AlreadyDone | TransitionRefusal::WrongStatus(_)) => Ok(None),
         Err(refusal) => Err(Error::from_refusal(refusal, now)),
     }
-}
-
-async fn write_cancel(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Result<Write, Error> {
-    let parts = WriteParts { pull_request: Some(linked), ..WriteParts::default() };
-    let write = match next.status.is_terminal() {
-        true => write_end(ctx, job, next, parts, ctx.clock.now()).await?,
-        false => ctx.store.request_cancel(next, linked).await?,
-    };
-    if write == Write::Applied {
-        tracing::info!(job.id = %job.id, pull_request = %linked.id, "job cancelled: its pull request is closed or merged");
-    }
-    Ok(write)
 }
 
 /// Settles waiting reviews now. After a crash here, the end of their hour does it.

@@ -6,8 +6,9 @@ use crate::forge::forge_client;
 use crate::poll::update_poll;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
+use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
 use pullyard_store::Write;
@@ -73,7 +74,7 @@ async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Re
     if found.id != stored.id {
         return Ok(());
     }
-    store_repository_name(ctx, stored.clone(), &found).await?;
+    store_changes(ctx, stored.clone(), &found).await?;
     clear_gone(ctx, &stored, requested_at).await
 }
 
@@ -94,15 +95,26 @@ pub(crate) async fn update_repository_name(
     if found.id != stored.id {
         return Ok(());
     }
+    update_repository(ctx, scope, stored, &found).await
+}
+
+/// Stores what a forge's answer about this repository changes, in each project of the scope.
+/// Idempotent: what is recorded stays.
+pub(crate) async fn update_repository(
+    ctx: &Context,
+    scope: &ProjectScope,
+    stored: &Repository,
+    found: &pullyard_forge::Repository,
+) -> Result<(), Error> {
     for project in scope.projects() {
-        if let Some(existing) = ctx.store.load_repository(project, &integration.id, stored.id).await? {
-            store_repository_name(ctx, existing, &found).await?;
+        if let Some(existing) = ctx.store.load_repository(project, &stored.integration, stored.id).await? {
+            store_changes(ctx, existing, found).await?;
         }
     }
     Ok(())
 }
 
-async fn store_repository_name(
+async fn store_changes(
     ctx: &Context,
     mut stored: Repository,
     at_forge: &pullyard_forge::Repository,
@@ -124,7 +136,8 @@ async fn store_repository_name(
             return Ok(());
         }
         if ctx.store.rename_repository(&stored, &next).await? == Write::Applied {
-            tracing::info!(project = %next.project, from = %stored.name, repository = %next.name, "repository renamed");
+            let (from, branch) = (&stored.name, &next.default_branch);
+            tracing::info!(project = %next.project, %from, repository = %next.name, %branch, "repository changed");
             return Ok(());
         }
         rounds.backoff().await?;

@@ -10,7 +10,8 @@ use pullyard_store::Write;
 pub(super) fn is_shown_to_users(reason: &Reason) -> bool {
     matches!(
         reason,
-        Reason::RetriggerDisabled { .. }
+        Reason::UnknownCommand { .. }
+            | Reason::RetriggerDisabled { .. }
             | Reason::TicketInactive { .. }
             | Reason::JobActive { .. }
             | Reason::PreviousJobNotCompleted { .. }

@@ -7,10 +7,11 @@ use super::read::{ReadError, load_unanswered_reviews, read_pull_request, read_re
 use super::reviews_for_job::{list_unfinished_jobs, readable_job};
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
+use pullyard_domain::forge::Integration;
+use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::{Job, JobKind, has_handled_reviews, is_withdrawn_unread};
-use pullyard_domain::marker::Marker;
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::review::{KnownComments, ReviewContext};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{

@@ -2,10 +2,12 @@
 
 use super::read::{state_of, time_of};
 use pullyard_domain::delivery::Source;
+use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{EventId, InvalidId, RepositoryName, ReviewId};
-use pullyard_domain::marker::Marker;
-use pullyard_domain::project::ForgeKind;
+use pullyard_domain::nearest::find_nearest;
+use pullyard_domain::prompt::untrusted::to_single_line;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_domain::time::Timestamp;
@@ -14,10 +16,11 @@ use pullyard_forge::webhook::{
 };
 use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 
-/// The label that requests a revision. Bitbucket has no labels.
+/// The label that requests a revision, at forges with labels.
 const REVISE_LABEL: &str = "pullyard:revise";
 
-const REVISE_COMMAND: [&str; 2] = ["/pullyard", "revise"];
+const NAME: &str = "/pullyard";
+const REVISE: &str = "revise";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WebhookEvent {
@@ -52,14 +55,15 @@ impl WebhookEvent {
         }
     }
 
-    /// Uses the forge's own event name, which users find there. Only Bitbucket's header `name` contains the action.
+    /// Uses the forge's own event name, which users find there, if it contains the action.
     pub(crate) fn with_forge_event_name(self, forge: ForgeKind, name: &str) -> Self {
-        match (forge, self) {
-            (ForgeKind::Bitbucket, Self::PullRequest { snapshot, .. }) => {
-                Self::PullRequest { snapshot, event: name.to_owned() }
-            }
-            (ForgeKind::Bitbucket, Self::Ignored { .. }) => Self::Ignored { event: name.to_owned() },
-            (_, other) => other,
+        if !forge.spec().hook.event_header_has_action {
+            return self;
+        }
+        match self {
+            Self::PullRequest { snapshot, .. } => Self::PullRequest { snapshot, event: name.to_owned() },
+            Self::Ignored { .. } => Self::Ignored { event: name.to_owned() },
+            other => other,
         }
     }
 }
@@ -77,19 +81,18 @@ pub(crate) struct ReviseComment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RevisionRequest {
     review: ReviewId,
-    message: Option<String>,
+    asks: RequestedAction,
     author: Author,
     created_at: Timestamp,
     has_marker: bool,
 }
 
 impl RevisionRequest {
-    /// `None` if the comment is no command.
+    /// `None` if the comment is no command and almost none.
     fn from_comment(comment: &Comment, author: Option<&Actor>) -> Option<Self> {
-        let message = parse_command(&comment.body)?;
         Some(Self {
             review: ReviewId::for_comment(comment.id),
-            message: (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect()),
+            asks: parse_command(&comment.body)?,
             author: to_author(author),
             created_at: time_of(comment.created_at),
             has_marker: Marker::is_present(&comment.body),
@@ -106,7 +109,7 @@ impl RevisionRequest {
             source,
             delivery,
             review: self.review,
-            asks: RequestedAction::Revision { message: self.message },
+            asks: self.asks,
             author: self.author,
             submitted_at: self.created_at,
             marked: self.has_marker,
@@ -256,16 +259,43 @@ fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
     Ok(WebhookEvent::Comment(Box::new(ReviseComment { repository, repository_name, number, request })))
 }
 
-/// Returns the text after the command, or `None` if the comment is no command.
-pub(crate) fn parse_command(body: &str) -> Option<String> {
+/// The action that a comment requests, or `None` if it is neither a command nor almost one. The case of letters and
+/// invisible characters, which phones and web pages insert, do not matter.
+pub(crate) fn parse_command(body: &str) -> Option<RequestedAction> {
     let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
+    let first = to_single_line(first, usize::MAX);
     let mut words = first.split_whitespace();
-    let is_command = REVISE_COMMAND.iter().all(|word| words.next() == Some(word));
+    let is_command =
+        [NAME, REVISE].iter().all(|word| words.next().is_some_and(|typed| typed.eq_ignore_ascii_case(word)));
     if !is_command || first.starts_with(char::is_whitespace) {
-        return None;
+        return is_near_miss(body).then_some(RequestedAction::Misspelled {});
     }
     let arguments: Vec<&str> = words.collect();
-    Some(format!("{}\n{}", arguments.join(" "), rest.trim_end()).trim().to_owned())
+    let message = format!("{}\n{}", arguments.join(" "), rest.trim_end()).trim().to_owned();
+    let message = (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect());
+    Some(RequestedAction::Revision { message })
+}
+
+/// Whether the first line with text looks as if its author wanted to give a command. Quotations and code are none.
+fn is_near_miss(body: &str) -> bool {
+    let visible = |line: &str| to_single_line(line, MAX_MESSAGE_CHARS).trim().to_lowercase();
+    let Some(line) = body.lines().find(|line| !visible(line).is_empty()) else { return false };
+    if line.starts_with("    ") || line.starts_with('\t') {
+        return false;
+    }
+    let line = visible(line);
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default().trim_end_matches([':', ',']);
+    match first.strip_prefix(NAME) {
+        // `/pullyard`, `/pullyard-revise`, `/pullyardrevise`.
+        Some(_) => true,
+        None if first.starts_with('/') => find_nearest(first, [NAME]).is_some(),
+        None => {
+            let name = first.trim_start_matches(['@', '!']);
+            let next = words.next().unwrap_or_default().trim_end_matches([':', ',', '.', '!']);
+            name == NAME.trim_start_matches('/') && next == REVISE
+        }
+    }
 }
 
 fn to_author(actor: Option<&Actor>) -> Author {
@@ -294,21 +324,52 @@ fn describe_review(action: ReviewAction, state: ReviewState) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_command;
+    use super::{RequestedAction, parse_command};
 
     #[test]
     fn only_the_first_line_makes_a_comment_a_command() {
-        let check =
-            |body: &str, expected: Option<&str>| assert_eq!(parse_command(body).as_deref(), expected, "{body:?}");
-        check("/pullyard revise", Some(""));
-        check("/pullyard  revise use tabs\r\nand tests\n", Some("use tabs\nand tests"));
-        check("/pullyard revise\n\nuse tabs", Some("use tabs"));
-        check("please /pullyard revise", None);
-        check("> /pullyard revise", None);
-        check(" /pullyard revise", None);
-        check("/pullyard revised", None);
-        check("/pullyard", None);
-        check("Hello\n/pullyard revise", None);
-        check("", None);
+        let check = |body: &str, message: &str| {
+            let message = (!message.is_empty()).then(|| message.to_owned());
+            assert_eq!(parse_command(body), Some(RequestedAction::Revision { message }), "{body:?}");
+        };
+        check("/pullyard revise", "");
+        check("/pullyard  revise use tabs\r\nand tests\n", "use tabs\nand tests");
+        check("/pullyard revise\n\nuse tabs", "use tabs");
+        check("/Pullyard Revise use Tabs", "use Tabs");
+        check("\u{feff}/pull\u{200b}yard\u{a0}revise\u{2060} now", "now");
+    }
+
+    #[test]
+    fn comment_that_is_almost_a_command_is_recognized() {
+        for body in [
+            " /pullyard revise",
+            "\n/pullyard revise",
+            "/pullyard revised",
+            "/pullyard",
+            "/pullyard please revise",
+            "/pullyard-revise",
+            "/pulyard revise",
+            "/pullyard: revise",
+            "pullyard revise",
+            "@pullyard revise: use tabs",
+        ] {
+            assert_eq!(parse_command(body), Some(RequestedAction::Misspelled {}), "{body:?}");
+        }
+        for body in [
+            "please /pullyard revise",
+            "> /pullyard revise",
+            "    /pullyard revise",
+            "\t/pullyard revise",
+            "Hello\n/pullyard revise",
+            "Pullyard revised this well.",
+            "pullyard is slow",
+            "/approve",
+            "/pull",
+            "`/pullyard revise`",
+            "",
+            "\n",
+        ] {
+            assert_eq!(parse_command(body), None, "{body:?}");
+        }
     }
 }

@@ -93,22 +93,22 @@ impl<'a> CandidateSearch<'a> {
         let limit = i32::try_from(width).unwrap_or(i32::MAX);
         let (mut waiting, mut accounts) = (Vec::new(), BTreeSet::new());
         for class in &self.classes {
-            let rows = self.ctx.store.list_ready_jobs(&class.id, limit).await?;
-            if !rows.is_empty() {
+            let page = self.ctx.store.list_ready_jobs_after(&class.id, None, limit).await?;
+            if !page.rows.is_empty() {
                 let breaker_ids = class.breaker_ids(self.runner);
                 accounts.extend(breaker_ids.iter().cloned());
-                waiting.push((breaker_ids, rows));
+                waiting.push((breaker_ids, page));
             }
         }
         let breakers = self.ctx.store.load_breakers(&accounts).await?;
         let now = self.ctx.clock.now();
         let (mut candidates, mut more) = (Vec::new(), false);
-        for (breaker_ids, rows) in waiting {
+        for (breaker_ids, page) in waiting {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| breaker_ids.contains(&breaker.id)).collect();
             let may_start = |row: &Candidate| longest_delay(breakers.iter().copied(), &row.job, now).is_none();
             let is_breaker_open = breakers.iter().any(|breaker| now < breaker.until);
-            more |= rows.len() >= width && !is_breaker_open;
-            candidates.extend(rows.into_iter().filter(may_start));
+            more |= page.is_full && !is_breaker_open;
+            candidates.extend(page.rows.into_iter().filter(may_start));
         }
         self.has_more = more || candidates.len() > width;
         self.candidates = sort_candidates(candidates, width);

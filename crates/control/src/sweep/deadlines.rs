@@ -9,6 +9,8 @@ use std::time::Duration;
 /// Time until which each part may start a step, from the beginning of the round. Later parts get unused time.
 pub(super) const RUNNERS_UNTIL: Duration = Duration::from_secs(8);
 pub(super) const DUE_UNTIL: Duration = Duration::from_secs(22);
+/// For listing the jobs that wait for runners. The time until `READY_UNTIL` handles the listed ones.
+pub(super) const READY_LISTED_UNTIL: Duration = Duration::from_secs(30);
 /// For the rest of the index, and jobs that wait for runners.
 pub(super) const READY_UNTIL: Duration = Duration::from_secs(36);
 /// For waiting entries, and counting jobs.
@@ -98,7 +100,8 @@ mod tests {
     #[test]
     fn time_limits_leave_time_to_record_the_round() {
         let call = CALL_TIMEOUT;
-        assert!(RUNNERS_UNTIL + call < DUE_UNTIL && DUE_UNTIL + call < READY_UNTIL);
+        assert!(RUNNERS_UNTIL + call < DUE_UNTIL && DUE_UNTIL + call < READY_LISTED_UNTIL);
+        assert!(READY_LISTED_UNTIL + call <= READY_UNTIL);
         assert!(READY_UNTIL + call <= HELD_ENTRIES_UNTIL);
         assert!(WAKE_TIMEOUT < call, "wake-ups take longer than one item");
         // One failed item is postponed.

@@ -6,7 +6,7 @@ use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::runner::{Presence, Runner};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Gauges, WorkKey};
+use pullyard_store::{DuePage, Gauges, WorkKey};
 use std::collections::BTreeMap;
 
 /// Keys read per shard. A read costs at least half a unit, which covers as many.
@@ -24,9 +24,9 @@ pub(super) struct ScheduledItems {
 }
 
 impl ScheduledItems {
-    pub(super) fn add_rows(&mut self, rows: &[(WorkKey, Timestamp)], now: Timestamp) {
-        self.is_truncated |= i32::try_from(rows.len()).is_ok_and(|len| len >= KEYS_PER_SHARD);
-        for (key, at) in rows {
+    pub(super) fn add_page(&mut self, page: &DuePage, now: Timestamp) {
+        self.is_truncated |= page.is_full;
+        for (key, at) in &page.rows {
             match key {
                 WorkKey::Job(job) => self.jobs.push((*at, job.clone())),
                 WorkKey::Ticket(..) if *at > now => self.later_tickets += 1,

@@ -1,62 +1,116 @@
 //! Sweeps the Ready jobs of runners that are unclaimed or misplaced. Without a due time, they are listed by class.
+//! Counts all rows first. Then handles the jobs, by turns of the classes, until the time is over. A class that was not
+//! finished continues behind its last row in the next round, so that no row blocks those behind it.
 
-use super::deadlines::{READY_UNTIL, RoundTimer};
+use super::deadlines::{READY_LISTED_UNTIL, READY_UNTIL, RoundTimer};
 use super::gauges::count_waiting;
 use super::projects::list_projects_rotated;
 use super::report::Report;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
+use futures::StreamExt as _;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
-use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place, unclaimed_failure};
+use pullyard_domain::select::{Candidate, ClassRequirements};
+use pullyard_domain::sweep::{
+    WaitingStep, may_need_waiting_step, next_waiting_step, required_place, unclaimed_failure,
+};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Gauges, Write};
+use pullyard_store::{Gauges, ReadyCursors, Write};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
-const MAX_JOBS_SWEPT: usize = 25;
-/// Jobs counted per class. A read costs at least half a unit, which covers as many.
-const MAX_COUNTED: i32 = 40;
+/// The first jobs of a class are read in each round, for the longest wait.
+const ALWAYS_READ: usize = 25;
+/// Rows read at once. A read costs half a unit per about 35 rows.
+const ROWS_PER_PAGE: i32 = 500;
+/// Rows counted and handled per class in one round.
+const MAX_ROWS: usize = 10_000;
+/// Jobs of a class that are handled before the next class has its turn.
+const JOBS_PER_TURN: usize = 200;
+/// Ending a job needs several calls of some milliseconds.
+const CONCURRENCY: usize = 16;
+/// Most classes whose progress is stored. The note of the round must stay one small item.
+const MAX_CURSORS: usize = 20;
 
+/// `cursors`: where the last round stopped; afterwards, where this one stopped.
+/// Errors: the time was over before all classes were listed. Their cursors stay, and the listed jobs were handled.
 pub(super) async fn sweep_ready(
     ctx: &Context,
     time: &RoundTimer<'_>,
+    cursors: &mut ReadyCursors,
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
-    ReadySweep { ctx, time, waits: WaitExplainer::default(), gauges, report }.run().await
+    let mut queues = VecDeque::new();
+    let mut sweep = ReadySweep { ctx, time, waits: Mutex::default(), gauges, report };
+    let failed = sweep.report.failed;
+    let listed = sweep.list_queues(cursors, &mut queues).await;
+    match &listed {
+        // The remaining classes no longer exist.
+        Ok(()) if sweep.report.failed == failed => cursors.clear(),
+        Ok(()) => {}
+        Err(_) => sweep.report.has_more = true,
+    }
+    merge_cursors(cursors, sweep.handle_queues(queues).await);
+    listed
 }
 
 struct ReadySweep<'a> {
     ctx: &'a Context,
     time: &'a RoundTimer<'a>,
-    waits: WaitExplainer,
+    waits: Mutex<WaitExplainer>,
     gauges: &'a mut Gauges,
     report: &'a mut Report,
 }
 
+/// The jobs of a class that may need a step.
+struct ClassQueue {
+    project: Arc<Project>,
+    class: ClassId,
+    rows: VecDeque<Candidate>,
+    last: Option<Candidate>,
+}
+
 impl ReadySweep<'_> {
-    async fn run(mut self) -> Result<(), Error> {
-        for id in list_projects_rotated(self.ctx, self.time, READY_UNTIL).await? {
-            self.time.check(READY_UNTIL, "sweep the waiting jobs of runners")?;
-            let result = self.sweep_project(&id).await;
+    async fn list_queues(
+        &mut self,
+        cursors: &mut ReadyCursors,
+        queues: &mut VecDeque<ClassQueue>,
+    ) -> Result<(), Error> {
+        for id in list_projects_rotated(self.ctx, self.time, READY_LISTED_UNTIL).await? {
+            self.time.check(READY_LISTED_UNTIL, "sweep the waiting jobs of runners")?;
+            let result = self.list_project(&id, cursors, queues).await;
             self.record_failure(result, &id, "project")?;
         }
         Ok(())
     }
 
-    async fn sweep_project(&mut self, id: &ProjectId) -> Result<(), Error> {
+    async fn list_project(
+        &mut self,
+        id: &ProjectId,
+        cursors: &mut ReadyCursors,
+        queues: &mut VecDeque<ClassQueue>,
+    ) -> Result<(), Error> {
         let store = &self.ctx.store;
         // Read once for all jobs of the project; the next round sees changes.
-        let project = self.time.run_before(READY_UNTIL, "read a project", store.load_project(id)).await?;
-        let Some(project) = project else { return Ok(()) };
+        let project = self.time.run_before(READY_LISTED_UNTIL, "read a project", store.load_project(id)).await?;
+        let Some(project) = project.map(Arc::new) else { return Ok(()) };
         let classes =
-            self.time.run_before(READY_UNTIL, "read the classes of a project", store.list_classes(id)).await?;
+            self.time.run_before(READY_LISTED_UNTIL, "read the classes of a project", store.list_classes(id)).await?;
         for class in classes {
-            self.time.check(READY_UNTIL, "sweep the waiting jobs of a project")?;
+            self.time.check(READY_LISTED_UNTIL, "sweep the waiting jobs of a project")?;
             let result = match class {
-                Ok((class, _)) => self.sweep_class(&project, &class).await,
+                Ok((class, _)) => {
+                    let queue = self.list_class(&project, class.clone(), cursors.get(&class).cloned()).await;
+                    queue.map(|queue| {
+                        cursors.remove(&class);
+                        queues.extend(queue);
+                    })
+                }
                 Err(error) => Err(error.into()),
             };
             self.record_failure(result, id, "class")?;
@@ -67,7 +121,7 @@ impl ReadySweep<'_> {
     /// Counts and logs a failure, so that the rest is swept. Errors: the time for Ready jobs is over.
     fn record_failure(&mut self, result: Result<(), Error>, project: &ProjectId, part: &str) -> Result<(), Error> {
         let Err(error) = result else { return Ok(()) };
-        if matches!(error, Error::Timeout { .. }) && self.time.is_past(READY_UNTIL) {
+        if matches!(error, Error::Timeout { .. }) && self.time.is_past(READY_LISTED_UNTIL) {
             return Err(error);
         }
         self.report.failed += 1;
@@ -76,48 +130,132 @@ impl ReadySweep<'_> {
         Ok(())
     }
 
-    async fn sweep_class(&mut self, project: &Project, class: &ClassId) -> Result<(), Error> {
-        let read = self.ctx.store.list_ready_jobs(class, MAX_COUNTED);
-        let rows = self.time.run_before(READY_UNTIL, "read the waiting jobs of a class", read).await?;
-        self.gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= MAX_COUNTED);
-        let (time, mut oldest) = (self.time, None);
-        for row in rows.iter().take(MAX_JOBS_SWEPT) {
-            time.check(READY_UNTIL, "sweep the waiting jobs of a class")?;
-            match time.run("sweep a waiting job", self.sweep_job(project, &row.job)).await {
-                Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
-                Err(error) => {
-                    self.report.failed += 1;
-                    tracing::error!(job.id = %row.job, error = %error, "sweep of a waiting job failed");
-                }
+    async fn list_class(
+        &mut self,
+        project: &Arc<Project>,
+        class: ClassId,
+        last: Option<Candidate>,
+    ) -> Result<Option<ClassQueue>, Error> {
+        let (mut rows, now) = (Vec::<Candidate>::new(), self.ctx.clock.now());
+        loop {
+            let read = self.ctx.store.list_ready_jobs_after(&class, rows.last(), ROWS_PER_PAGE);
+            let page = self.time.run_before(READY_LISTED_UNTIL, "read the waiting jobs of a class", read).await?;
+            // The next page begins behind a row that was parsed, so one without such a row would be read again.
+            let is_unreadable = page.rows.is_empty();
+            rows.extend(page.rows);
+            if !page.is_full {
+                break;
+            }
+            if is_unreadable || rows.len() >= MAX_ROWS {
+                self.gauges.more = true;
+                break;
             }
         }
-        count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
-        Ok(())
+        count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
+        let compute = project.settings.compute;
+        let is_due = |row: &Candidate| may_need_waiting_step(Timestamp::from_millis(row.order), compute, now);
+        let needs_read =
+            |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
+        let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));
+        let rows = rows.map(|(_, row)| row).collect::<VecDeque<_>>();
+        Ok((!rows.is_empty()).then(|| ClassQueue { project: project.clone(), class, rows, last: last.clone() }))
     }
 
-    /// Returns since when the job has been waiting, unless it stopped waiting.
-    async fn sweep_job(&mut self, project: &Project, id: &JobId) -> Result<Option<Timestamp>, Error> {
-        let ctx = self.ctx;
-        let Some(job) = ctx.store.load_job(id).await? else { return Ok(None) };
-        self.report.checked += 1;
-        let now = ctx.clock.now();
-        match next_waiting_step(&job, project.settings.compute, now) {
-            WaitingStep::Skip => {}
-            WaitingStep::Move(place) => {
-                move_job(ctx, &job, place).await?;
+    /// Handles the queues by turns. Returns where it stopped.
+    async fn handle_queues(&mut self, mut queues: VecDeque<ClassQueue>) -> ReadyCursors {
+        while let Some(mut queue) = queues.pop_front() {
+            if self.time.is_past(READY_UNTIL) {
+                queues.push_back(queue);
+                break;
             }
-            WaitingStep::Fail => {
-                let wait = self.waits.explain(ctx, &job, now).await?;
-                let reason = wait.map(|wait| wait.sentence()).unwrap_or_default();
-                let next =
-                    job.fail(unclaimed_failure(&reason), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-                let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
-                self.report.written += u32::from(write == Write::Applied);
-                return Ok(None);
+            self.handle_turn(&mut queue).await;
+            if !queue.rows.is_empty() {
+                queues.push_back(queue);
             }
         }
-        Ok((job.status == JobStatus::Ready).then_some(job.ready_since))
+        if !queues.is_empty() {
+            self.report.has_more = true;
+            self.gauges.more = true;
+        }
+        queues.into_iter().filter_map(|queue| Some((queue.class, queue.last?))).collect()
     }
+
+    async fn handle_turn(&mut self, queue: &mut ClassQueue) {
+        let turn = queue.rows.iter().take(JOBS_PER_TURN).cloned().collect::<Vec<_>>();
+        let (ctx, time, waits, project) = (self.ctx, self.time, &self.waits, queue.project.as_ref());
+        let jobs = turn.iter().map(|row| row.job.clone()).collect::<Vec<_>>();
+        let results = futures::stream::iter(jobs).map(|job| async move {
+            if time.is_past(READY_UNTIL) {
+                return None;
+            }
+            let result = time.run("sweep a waiting job", sweep_job(ctx, waits, project, &job)).await;
+            if let Err(error) = &result {
+                tracing::error!(job.id = %job, error = %error, "sweep of a waiting job failed");
+            }
+            Some(result)
+        });
+        let mut results = std::pin::pin!(results.buffered(CONCURRENCY));
+        let mut handled = 0;
+        while let Some(Some(result)) = results.next().await {
+            handled += 1;
+            match result {
+                Ok(swept) => {
+                    self.report.checked += u32::from(swept.is_read);
+                    self.report.written += u32::from(swept.has_ended);
+                    self.gauges.oldest = [self.gauges.oldest, swept.waits_since].into_iter().flatten().min();
+                }
+                Err(_) => self.report.failed += 1,
+            }
+        }
+        queue.rows.drain(..handled);
+        let last = turn.get(..handled).and_then(<[_]>::last).filter(|row| is_behind(row, queue.last.as_ref()));
+        queue.last = last.cloned().or_else(|| queue.last.take());
+    }
+}
+
+fn merge_cursors(cursors: &mut ReadyCursors, stopped: ReadyCursors) {
+    cursors.extend(stopped);
+    while cursors.len() > MAX_CURSORS {
+        cursors.pop_last();
+    }
+}
+
+fn is_behind(row: &Candidate, last: Option<&Candidate>) -> bool {
+    last.is_none_or(|last| (last.order, &last.job) < (row.order, &row.job))
+}
+
+#[derive(Default)]
+struct SweptJob {
+    is_read: bool,
+    has_ended: bool,
+    /// `None` if it stopped waiting.
+    waits_since: Option<Timestamp>,
+}
+
+async fn sweep_job(
+    ctx: &Context,
+    waits: &Mutex<WaitExplainer>,
+    project: &Project,
+    id: &JobId,
+) -> Result<SweptJob, Error> {
+    let Some(job) = ctx.store.load_job(id).await? else { return Ok(SweptJob::default()) };
+    let now = ctx.clock.now();
+    match next_waiting_step(&job, project.settings.compute, now) {
+        WaitingStep::Skip => {}
+        WaitingStep::Move(place) => {
+            move_job(ctx, &job, place).await?;
+        }
+        WaitingStep::Fail => {
+            let wait = waits.lock().await.explain(ctx, &job, now).await?;
+            let reason = wait.map(|wait| wait.sentence()).unwrap_or_default();
+            let next =
+                job.fail(unclaimed_failure(&reason), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
+            let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
+            return Ok(SweptJob { is_read: true, has_ended: write == Write::Applied, waits_since: None });
+        }
+    }
+    let waits_since = (job.status == JobStatus::Ready).then_some(job.ready_since);
+    Ok(SweptJob { is_read: true, has_ended: false, waits_since })
 }
 
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
@@ -152,4 +290,25 @@ async fn move_job(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Er
         }
     }
     Ok(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursors(classes: std::ops::Range<usize>) -> ReadyCursors {
+        let cursor = |number| {
+            let class = ClassId::new(format!("{number:032x}")).unwrap();
+            let job = JobId::new(format!("job_{number:026}")).unwrap();
+            (class.clone(), Candidate { job, class, order: 1 })
+        };
+        classes.map(cursor).collect()
+    }
+
+    #[test]
+    fn cursors_of_unlisted_classes_count_for_the_limit() {
+        let mut merged = cursors(0..MAX_CURSORS);
+        merge_cursors(&mut merged, cursors(5..MAX_CURSORS + 5));
+        assert_eq!(merged, cursors(0..MAX_CURSORS));
+    }
 }

@@ -3,10 +3,14 @@
 use crate::Error;
 use pullyard_store::Gauges;
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repair {
     Wakeup,
     Write,
-    /// The index lagged, another process was faster, or a repository was sent to be polled.
+    /// A repository was sent to be polled.
+    Poll,
+    Failure,
+    /// The index lagged, another process was faster, or a silent attempt is spared.
     Skip,
 }
 
@@ -29,7 +33,8 @@ impl Report {
         match repair {
             Repair::Wakeup => self.woken += 1,
             Repair::Write => self.written += 1,
-            Repair::Skip => {}
+            Repair::Failure => self.failed += 1,
+            Repair::Poll | Repair::Skip => {}
         }
     }
 

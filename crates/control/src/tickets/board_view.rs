@@ -1,11 +1,12 @@
 //! Reads the board, and the jobs of one ticket.
 
-use crate::jobs::search_jobs::search_jobs;
+use crate::jobs::search_jobs::{read_newest_jobs, search_jobs};
 use crate::jobs::views::{JobView, job_view, load_view};
 use crate::runner::WaitExplainer;
 use crate::tickets::views::{TicketView, ticket_views};
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::{JobFilter, JobSearch};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -13,7 +14,7 @@ use pullyard_domain::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Card {
     pub view: TicketView,
-    /// The active job, or the last one if the ticket shows its failure.
+    /// The active job, or the newest one if the ticket shows its failure.
     pub job: Option<JobView>,
 }
 
@@ -24,6 +25,9 @@ pub struct BoardView {
     pub now: Timestamp,
 }
 
+/// Failures are searched among this many of the project's newest jobs.
+const MAX_FAILURES_READ: usize = 100;
+
 pub async fn load_board(
     ctx: &Context,
     project: &ProjectId,
@@ -33,9 +37,16 @@ pub async fn load_board(
     let (views, next) = ticket_views(ctx, project, after, limit).await?;
     let mut cards = Vec::with_capacity(views.len());
     let mut waits = WaitExplainer::default();
+    // A job that failed before an agent worked is not the last job of its ticket.
+    let newest = match views.iter().any(|view| view.ticket.is_failed()) {
+        true => read_newest_jobs(ctx, project, &JobFilter::default(), None, MAX_FAILURES_READ).await?.jobs,
+        false => Vec::new(),
+    };
     for ticket in views {
-        let Ticket { active_job, last_job, shown, .. } = &ticket.ticket;
-        let failed = last_job.as_ref().filter(|_| shown.badge.is_some()).map(|last| &last.id);
+        let Ticket { key, active_job, last_job, shown, .. } = &ticket.ticket;
+        let newest = newest.iter().find(|job| job.ticket.as_ref() == Some(key));
+        let newest = newest.filter(|job| job.status == JobStatus::Failed).map(|job| &job.id);
+        let failed = newest.or(last_job.as_ref().map(|last| &last.id)).filter(|_| shown.badge.is_some());
         let job = match active_job.as_ref().or(failed) {
             Some(id) => ctx.store.load_job(id).await?,
             None => None,

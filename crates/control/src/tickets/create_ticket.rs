@@ -5,13 +5,14 @@ use crate::jobs::new_job::write_new_ticket_and_job;
 use crate::requester::{Requester, new_request};
 use crate::tickets::board::{check_status, find_first_answer, new_event_id, stored_answer};
 use crate::tickets::move_ticket::{Answer, log_answer, new_delivery, plan_new_job};
-use crate::tickets::suggest_key::suggest_ticket_key;
+use crate::tickets::suggest_key::{numbered_key, suggest_number};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::guard::{self, FollowUp};
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::rank::rank_of_new;
 use pullyard_store::{TicketCreation, Write};
 
 #[derive(Clone, Debug)]
@@ -28,13 +29,15 @@ pub struct NewTicket {
 /// Creates a ticket on the board, in one write with ledger entry and job.
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and the first job, and
 /// moves nothing. Without a key, by the ticket's key: a repeat is `NameTaken`. Without both, each call is a new ticket.
-/// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Invalid` for a status that is no column; `Contended`.
+/// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Invalid` for a status that is no column, or without a free
+/// number; `Contended`.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
     let NewTicket { project, key: wanted, text, status, caller, request } = new;
     let scope = format!("{} new tickets of {project}", caller.id);
     let request = new_request(scope, request, &(&wanted, &text, &status), ctx.clock.now());
     let id = new_event_id();
     let mut rounds = ctx.retries(wanted.as_ref().map_or(project.as_str(), TicketKey::as_str));
+    let mut suggested = None;
     loop {
         if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
@@ -42,7 +45,14 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         let stored = ctx.load_project(&project).await?;
         let key = match &wanted {
             Some(key) => key.clone(),
-            None => suggest_ticket_key(ctx, &project).await?,
+            None => {
+                let number = match suggested {
+                    Some(number) => number,
+                    None => *suggested.insert(suggest_number(ctx, &project).await?),
+                };
+                let used_up = || Error::Invalid { pointer: "/key", fault: "give one: the numbers are used up".into() };
+                numbered_key(&project, number).ok_or_else(used_up)?
+            }
         };
         let event = TicketEvent {
             source: Source::Board,
@@ -62,8 +72,8 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             return Ok(stored_answer(&event, first));
         }
         if facts.ticket.is_some() && wanted.is_none() {
-            // The index lags behind the ticket that has the suggested key.
-            rounds.backoff().await?;
+            // The index lacked a ticket of the last second. `load_facts` reads strongly, so the next number may be free.
+            suggested = suggested.map(|number| number + 1);
             continue;
         }
         if facts.ticket.is_some() {
@@ -73,13 +83,9 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         }
         let decision = guard::decide(&event, &facts);
         let delivery = new_delivery(&event, &facts, &decision.reason);
-        let ticket = Ticket::new(
-            project.clone(),
-            key.clone(),
-            event.status.clone(),
-            event.occurred_at,
-            Some(event.event.clone()),
-        );
+        let (status, at, event_id) = (event.status.clone(), event.occurred_at, Some(event.event.clone()));
+        let ticket = Ticket::new(project.clone(), key.clone(), status, at, event_id);
+        let ticket = Ticket { rank: rank_of_new(at), ..ticket };
         let write = match decision.follow_up {
             FollowUp::CreateJob => {
                 let ticket = Ticket { last_entry: Some(event.entry()), ..ticket };
@@ -99,4 +105,11 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         }
         rounds.backoff().await?;
     }
+}
+
+/// The key of the ticket that a call without a key created, now or at first.
+pub async fn load_created_key(ctx: &Context, answer: &Answer) -> Result<TicketKey, Error> {
+    let delivery = ctx.store.load_delivery(&answer.delivery).await?;
+    let lost = || Error::Inconsistent(format!("the ledger names no ticket for {}", answer.delivery));
+    delivery.and_then(|delivery| delivery.ticket).ok_or_else(lost)
 }

@@ -27,9 +27,12 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
     let mut rounds = ctx.retries(&event.key);
     let (mut facts, mut text) = load_facts(ctx, event).await?;
     loop {
-        let decision = guard::decide(event, &facts);
+        // A repeat gets the same time, and thereby the same job.
+        let received_at = facts.first_decision.as_ref().map_or(facts.now, |first| first.at);
+        let dated = event.with_plausible_time(received_at);
+        let decision = guard::decide(&dated, &facts);
         // Boxed: otherwise the future of a whole trigger is on the caller's stack.
-        if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
+        if let Some(answer) = Box::pin(apply(ctx, &dated, &facts, &text, decision)).await? {
             ctx.counters().count_decision(&answer.reason);
             return Ok(answer);
         }

@@ -23,7 +23,7 @@ async fn advance_to(world: &World, job: &JobId, runner: Option<&Runner>, last: J
     for phase in
         [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing].into_iter().filter(|phase| *phase <= last)
     {
-        set_phase(&world.ctx, &fence, phase, None).await.unwrap();
+        set_phase(&world.ctx, &fence, phase, None, None).await.unwrap();
     }
     fence
 }

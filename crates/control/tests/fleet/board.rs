@@ -7,6 +7,7 @@ use pullyard_control::{
     Answer, Error, NewTicket, TextChanges, TicketEdit, TicketMove, cancel_job, create_ticket, delete_ticket,
     edit_ticket, list_deliveries, move_board_ticket, search_jobs, suggest_ticket_key, text_version,
 };
+use pullyard_domain::decision::Verdict;
 use pullyard_domain::listing::{DeliveryFilter, JobFilter, JobSearch};
 use pullyard_domain::project::{Project, Statuses};
 use pullyard_domain::ticket::rank::Place;
@@ -344,17 +345,24 @@ async fn card_takes_the_place_that_its_move_names() {
 async fn suggested_key_follows_the_highest_of_all_keys() {
     let board = Board::begin().await;
     let (ctx, project) = (&board.world.ctx, board.project());
-    assert_eq!(suggest_ticket_key(ctx, &project).await.unwrap(), key("ACME-1"));
-    for name in (1..=1_001).map(|number| format!("ACME-{number}")).chain(["OTHER-7000".into(), "ACME-9b".into()]) {
+    let suggestion = async || suggest_ticket_key(ctx, &project).await.unwrap();
+    assert_eq!(suggestion().await, Some(key("ACME-1")));
+    for name in (1..=1_001).map(|number| format!("ACME-{number}")).chain([
+        "OTHER-7000".into(),
+        "ACME-9b".into(),
+        format!("ACME-{}", u64::MAX),
+    ]) {
         let ticket = Ticket::new(project.clone(), key(&name), BLOCKED.into(), ctx.clock.now(), None);
         assert_applied(ctx.store.update_ticket(&ticket).await);
     }
-    assert_eq!(suggest_ticket_key(ctx, &project).await.unwrap(), key("ACME-1002"));
+    assert_eq!(suggestion().await, Some(key("ACME-1002")));
     let new = NewTicket { key: None, ..board.new_ticket("any", BLOCKED) };
     let first = board.create(&new).await.unwrap();
     assert_eq!(board.create(&new).await.unwrap().delivery, first.delivery, "a repeat created another ticket");
     assert_eq!(status(&board.load("ACME-1002").await), Some(BLOCKED));
-    assert_eq!(suggest_ticket_key(ctx, &project).await.unwrap(), key("ACME-1003"));
+    delete_ticket(ctx, &project, &key("ACME-1002")).await.unwrap();
+    delete_ticket(ctx, &project, &key("ACME-7")).await.unwrap();
+    assert_eq!(suggestion().await, Some(key("ACME-1003")), "the number of a deleted ticket is used again");
 }
 
 #[tokio::test]
@@ -396,4 +404,19 @@ fn denial<T: std::fmt::Debug>(answer: Result<T, Error>) -> &'static str {
         Err(Error::Denied(denial)) => denial.code(),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn filter_by_verdict_reads_fewer_entries_per_page() {
+    let board = Board::begin().await;
+    for number in 1..=201 {
+        board.create(&board.new_ticket(&format!("APP-{number}"), BLOCKED)).await.unwrap();
+    }
+    let list = async |filter: DeliveryFilter| {
+        list_deliveries(&board.world.ctx, &board.project(), &filter, None, 50).await.unwrap()
+    };
+    let accepted = list(DeliveryFilter { verdicts: [Verdict::Accepted].into(), ..DeliveryFilter::default() }).await;
+    assert_eq!((accepted.deliveries.len(), accepted.unmatched, accepted.next.is_some()), (0, 200, true));
+    let first = list(DeliveryFilter { ticket: Some(key("APP-1")), ..DeliveryFilter::default() }).await;
+    assert_eq!((first.deliveries.len(), first.next), (1, None));
 }

@@ -6,7 +6,6 @@ use crate::world::World;
 use pullyard_control::attempt::start_attempt;
 use pullyard_control::{Bootstrap, cancel_job, dispatch};
 use pullyard_domain::job::DispatchFault;
-use pullyard_domain::published::UNKNOWN_ISOLATION;
 use serde_json::{Value, json};
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
@@ -115,7 +114,6 @@ async fn claimed_task(number: u32) -> Option<String> {
     let bootstrap = Bootstrap { job: job.id, attempt: 1, dispatch: number, expires: now };
     let (claim, instance) = (ClaimId::new("c1").unwrap(), InstanceId::new("i1").unwrap());
     let begun = start_attempt(ctx, &bootstrap, claim, instance, None).await.unwrap();
-    assert_eq!(begun.isolation, ctx.task_isolation);
     begun.job.run.unwrap().task
 }
 
@@ -123,17 +121,4 @@ async fn claimed_task(number: u32) -> Option<String> {
 async fn unnamed_task_takes_the_name_of_its_own_dispatch_only() {
     assert_eq!(claimed_task(2).await.as_deref(), Some("task-2"));
     assert_eq!(claimed_task(1).await, None);
-}
-
-#[tokio::test]
-async fn self_hosted_attempt_has_the_isolation_of_its_runner() {
-    let world = World::begin().await;
-    world.connect().await;
-    let ctx = &world.ctx;
-    let runner = world.runners(1, 1, 1).await.remove(0);
-    let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    let fence = world.claim(&job.id, Some(&runner)).await;
-    let bootstrap = Bootstrap { job: fence.job, attempt: fence.attempt, dispatch: 0, expires: ctx.clock.now() };
-    let begun = start_attempt(ctx, &bootstrap, fence.claim, runner.instance, None).await.unwrap();
-    assert_eq!(begun.isolation, UNKNOWN_ISOLATION);
 }

@@ -89,6 +89,22 @@ fn assert_contended(answer: Result<Answer, Error>) {
 }
 
 #[tokio::test]
+async fn correct_event_counts_after_one_from_the_future() {
+    let board = Board::begin().await;
+    let now = board.world.ctx.clock.now();
+    let ahead = TicketEvent { occurred_at: now.plus(Duration::from_secs(7_200)), ..board.event("e1", TODO, 0) };
+    board.send(&ahead).await.unwrap();
+    board.world.ctx.clock.advance(Duration::from_secs(10));
+    let correct = TicketEvent { occurred_at: board.world.ctx.clock.now(), ..board.event("e2", TRIGGER, 0) };
+    let answer = board.send(&correct).await.unwrap();
+    assert!(matches!(answer.reason, Reason::Accepted { .. }), "{answer:?}");
+    // A repeat of the first event is older than the second, and keeps its time.
+    let again = board.send(&ahead).await.unwrap();
+    assert!(matches!(again.reason, Reason::StaleEvent { .. }), "{again:?}");
+    assert_eq!(board.status().await, TRIGGER);
+}
+
+#[tokio::test]
 async fn contended_entry_creates_its_job_when_repeated() {
     let board = Board::begin().await;
     let entered = board.event("e1", TRIGGER, 0);

@@ -24,7 +24,7 @@ impl HeldJob {
         let fence = world.claim(&job.id, Some(&runner)).await;
         let held = Self { world, runner: runner.id, fence };
         for phase in [JobStatus::Preparing, JobStatus::Executing] {
-            set_phase(&held.world.ctx, &held.fence, phase, None).await.unwrap();
+            set_phase(&held.world.ctx, &held.fence, phase, None, None).await.unwrap();
         }
         held
     }
@@ -47,7 +47,7 @@ impl HeldJob {
             is_allowed(reserve_artifact(ctx, fence, &offer).await),
             is_allowed(find_checkpoint(ctx, fence).await),
             is_allowed(list_inputs(ctx, fence, 0).await),
-            is_allowed(set_phase(ctx, fence, JobStatus::Syncing, None).await),
+            is_allowed(set_phase(ctx, fence, JobStatus::Syncing, None, None).await),
         ]
     }
 

@@ -27,6 +27,7 @@ mod rounds;
 mod runner_commands;
 mod search;
 mod settles;
+mod silence;
 mod slow;
 mod sweep;
 mod world;

@@ -3,10 +3,9 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{poll_repository, set_ingress};
-use pullyard_domain::auth::Auth;
+use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
-use pullyard_domain::project::{ForgeKind, Integration};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

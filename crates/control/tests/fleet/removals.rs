@@ -1,16 +1,19 @@
 //! Removal of repositories and integrations in use, beyond the first page of the list.
 
+use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::start_attempt;
 use pullyard_control::{
-    Bootstrap, Error, ProjectDeletion, cancel_job, create_project, delete_project, remove_integration,
-    remove_repository,
+    Bootstrap, Error, ProjectDeletion, cancel_job, create_project, delete_project, delete_secret, remove_integration,
+    remove_repository, set_secret,
 };
+use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::{HookName, RepositoryName};
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::job::DesiredState;
 use pullyard_domain::project::Repository;
+use pullyard_domain::secret::SecretKind;
 use std::fmt::Debug;
 
 const PAGE: u64 = 100;
@@ -121,4 +124,56 @@ async fn job_of_a_deleted_project_is_cancelled_at_its_start() {
     let (claim, instance) = (ClaimId::new("c1").unwrap(), InstanceId::new("i1").unwrap());
     assert!(start_attempt(ctx, &bootstrap, claim, instance, None).await.is_err());
     assert_eq!(world.load_job(&job.id).await.want, DesiredState::Cancel);
+}
+
+#[tokio::test]
+async fn each_user_of_a_secret_blocks_its_deletion() {
+    let world = World::begin().await;
+    let (ctx, store) = (&world.ctx, &world.ctx.store);
+    let app = Auth::App {
+        app_id: 7,
+        client_id: None,
+        slug: "pullyard".into(),
+        key_secret: "fleet/user/app-key".into(),
+        webhook_secret: "fleet/user/app-webhook".into(),
+    };
+    let app_id = IntegrationId::new("gh-app").unwrap();
+    world.connect().await;
+    assert_applied(store.put_integration(&Integration { id: app_id, auth: app, ..world.integration() }).await);
+    assert_applied(store.put_hook(&world.hook()).await);
+    world.set_settings(settings_with_signing_secret()).await;
+    for (kind, name, expected) in [
+        (SecretKind::Forge, "forge", "secret_of_integration"),
+        (SecretKind::Forge, "app-key", "secret_of_integration"),
+        (SecretKind::Forge, "app-webhook", "secret_of_integration"),
+        (SecretKind::Forge, "hook-acme", "secret_of_hook"),
+        (SecretKind::Job, "ssh", "secret_of_setting"),
+    ] {
+        let name = SecretName::new(name).unwrap();
+        set_secret(ctx, kind, &name, "a value").await.unwrap();
+        assert_eq!(code(delete_secret(ctx, kind, &name).await), expected, "{name}");
+    }
+    let spare = SecretName::new("spare").unwrap();
+    let secret = set_secret(ctx, SecretKind::Forge, &spare, "a value").await.unwrap().secret;
+    assert_eq!(delete_secret(ctx, SecretKind::Forge, &spare).await.unwrap(), secret);
+    assert!(matches!(delete_secret(ctx, SecretKind::Forge, &spare).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn user_that_appears_during_a_deletion_is_named() {
+    let held = DelayedCall::before("DeleteSecret");
+    let world = World::with_client(held.clone()).await;
+    let (ctx, name) = (&world.ctx, SecretName::new("ssh").unwrap());
+    let secret = set_secret(ctx, SecretKind::Job, &name, "a key").await.unwrap().secret;
+    let use_it = world.set_settings(settings_with_signing_secret());
+    let deletion = held.run_before_call(delete_secret(ctx, SecretKind::Job, &name), use_it).await;
+    let Err(Error::Invalid { fault, .. }) = deletion else { panic!("{deletion:?}") };
+    assert!(fault.starts_with("ssh was deleted while something began to use it: set it again"), "{fault}");
+    assert!(ctx.secrets.get(&secret).await.is_err());
+}
+
+fn settings_with_signing_secret() -> Settings {
+    let mut settings = Settings { compute: Compute::Runners, ..Settings::default() };
+    settings.commits.signing_secret = Some("fleet/job/ssh".into());
+    settings
 }

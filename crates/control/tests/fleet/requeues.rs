@@ -19,7 +19,7 @@ async fn check_job_is_retained(silent: bool, status: JobStatus, pauses: bool) {
     let job = world.jobs("one", 1, 1).await.remove(0);
     let fence = world.claim(&job.id, Some(&runner)).await;
     for phase in [JobStatus::Preparing, JobStatus::Executing].into_iter().filter(|phase| *phase <= status) {
-        set_phase(ctx, &fence, phase, None).await.unwrap();
+        set_phase(ctx, &fence, phase, None, None).await.unwrap();
     }
     if pauses {
         pause_job(ctx, &job.id, "ana").await.unwrap();

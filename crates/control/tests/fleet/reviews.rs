@@ -73,11 +73,15 @@ impl ReviewWorld {
     }
 
     async fn review(&self, review: &str, seen: PullRequestSnapshot) -> Answer {
+        self.request(review, seen, RequestedAction::Changes {}).await
+    }
+
+    async fn request(&self, review: &str, seen: PullRequestSnapshot, asks: RequestedAction) -> Answer {
         let event = ReviewEvent {
             source: Source::Person,
             delivery: None,
             review: ReviewId::new(review).unwrap(),
-            asks: RequestedAction::Changes {},
+            asks,
             author: Author { id: 7, login: "ann".into(), bot: false },
             submitted_at: seen.updated_at,
             marked: false,
@@ -106,6 +110,23 @@ impl ReviewWorld {
     async fn ledger_entry(&self, review: &str) -> Delivery {
         let entry = DeliveryId::for_review(&self.world.project, &self.id, &ReviewId::new(review).unwrap());
         self.world.ctx.store.load_delivery(&entry).await.unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn misspelled_command_is_answered_once() {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    desk.world.set_settings(Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    let load = async || desk.world.ctx.store.load_pull_request(&desk.id).await.unwrap().unwrap();
+    let before = load().await;
+    let mut answered = None;
+    for _ in 0..2 {
+        let seen = desk.pull_request_at(PullRequestState::Open, 1);
+        let answer = desk.request("c7", seen, RequestedAction::Misspelled {}).await;
+        assert!(matches!(answer.reason, Reason::UnknownCommand { .. }), "{answer:?}");
+        let shown = load().await;
+        assert_ne!(shown, before);
+        assert_eq!(answered.replace(shown.clone()).unwrap_or_else(|| shown.clone()), shown);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
+use pullyard_control::attempt::record_events;
 use pullyard_control::runner::record_heartbeat;
 use pullyard_control::{Report, sweep};
 use pullyard_domain::budget::Budget;
@@ -41,6 +42,21 @@ async fn gauges_are_counted_once_a_minute_and_retained() {
         assert_eq!(gauges.waiting, 1, "after another {secs} s");
     }
     assert_eq!(counts, [true, false, true]);
+}
+
+#[tokio::test]
+async fn due_row_costs_no_further_read_of_its_shard() {
+    let (world, wire) = world_accepting_wake_ups().await;
+    let ctx = &world.ctx;
+    let mut job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
+    let _ = sweep(ctx).await.into_result().unwrap();
+    job.dispatch.due = ctx.clock.now();
+    assert_applied(ctx.store.update_job(&job).await);
+    ctx.clock.advance(Duration::from_secs(20));
+    wire.restart(None);
+    assert_eq!(sweep(ctx).await.into_result().unwrap().checked, 1);
+    // The shards of the runners and of the index.
+    assert_eq!(wire.take_call_count("Query"), 2 * usize::from(SHARDS));
 }
 
 #[tokio::test]
@@ -221,9 +237,11 @@ async fn unreadable_job_marks_the_count_as_incomplete() {
     let wire = Wire::default();
     let world = World::with_client(wire.clone()).await;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
-    world.claim(&job.id, None).await;
+    let fence = world.claim(&job.id, None).await;
     let round = async |refused: Option<usize>| {
         world.ctx.clock.advance(Duration::from_secs(61));
+        wire.restart(None);
+        record_events::<()>(&world.ctx, &fence, (1, &[]), None).await.unwrap();
         wire.restart(refused.map(|at| (at, Fault::error(400, "AccessDenied"))));
         let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.unwrap();
         (gauges.running, gauges.more)

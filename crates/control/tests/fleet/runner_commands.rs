@@ -4,8 +4,8 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::{YieldOutcome, YieldReport, set_phase, yield_job};
 use pullyard_control::runner::{RemovalState, RunnerCommand, command_runner, remove_runner};
-use pullyard_control::{Error, continue_job, pause_job};
-use pullyard_domain::job::{DesiredState, SuspendReport, Suspension};
+use pullyard_control::{Error, cancel_job, continue_job, job_view, pause_job};
+use pullyard_domain::job::{DesiredState, PUSH_WINDOW, SuspendReport, Suspension};
 use pullyard_domain::runner::Refusal;
 
 fn drain(by: &str) -> RunnerCommand {
@@ -57,14 +57,14 @@ async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
     let job = world.jobs("one", 1, 1).await.remove(0);
     let fence = world.claim(&job.id, Some(&runner)).await;
     for phase in [JobStatus::Preparing, JobStatus::Executing] {
-        set_phase(ctx, &fence, phase, None).await.unwrap();
+        set_phase(ctx, &fence, phase, None, None).await.unwrap();
     }
     pause_job(ctx, &job.id, "ana").await.unwrap();
-    let request_push = async || set_phase(ctx, &fence, JobStatus::Syncing, Some(0)).await;
+    let request_push = async || set_phase(ctx, &fence, JobStatus::Syncing, Some(0), None).await;
     let response = request_push().await.unwrap();
     assert_eq!((response.want, response.push_window), (DesiredState::Pause, None), "a pause grants no push");
     // The runner's request is delivered a second time, after the job was resumed.
-    continue_job(ctx, &job.id, "ana").await.unwrap();
+    continue_job(ctx, &job.id).await.unwrap();
     assert!(request_push().await.unwrap().push_window.is_some());
     let yielded = SuspendReport {
         id: FinishId::new("y1").unwrap(),
@@ -82,4 +82,31 @@ async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
     assert!(ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots.is_empty(), "the slot is free");
     let later = request_push().await;
     assert!(matches!(later, Err(Error::LeaseLost { .. })), "{later:?}");
+}
+
+#[tokio::test]
+async fn wait_for_the_forge_renews_the_push_window_and_is_explained() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    let fence = world.claim(&job.id, Some(&runner)).await;
+    set_phase(ctx, &fence, JobStatus::Preparing, None, None).await.unwrap();
+    let explain = async || job_view(ctx, &job.id).await.unwrap().waits.map(|wait| wait.code());
+    set_phase(ctx, &fence, JobStatus::Preparing, None, Some("error: 502")).await.unwrap();
+    assert_eq!(explain().await, Some("forge_away"));
+    set_phase(ctx, &fence, JobStatus::Executing, None, None).await.unwrap();
+    assert_eq!(explain().await, None);
+    set_phase(ctx, &fence, JobStatus::Syncing, Some(0), None).await.unwrap();
+    let window_before = world.load_job(&job.id).await.push_until;
+    ctx.clock.advance(Duration::from_secs(40));
+    let answer = set_phase(ctx, &fence, JobStatus::Syncing, None, Some("error: 502")).await.unwrap();
+    assert_eq!(answer.push_window, Some(PUSH_WINDOW));
+    assert!(world.load_job(&job.id).await.push_until > window_before);
+    assert_eq!(explain().await, Some("forge_away"));
+    cancel_job(ctx, &job.id, "ana", None).await.unwrap();
+    let renewed_to = world.load_job(&job.id).await.push_until;
+    ctx.clock.advance(Duration::from_secs(30));
+    let answer = set_phase(ctx, &fence, JobStatus::Syncing, None, Some("error: 502")).await.unwrap();
+    assert_eq!((answer.want, world.load_job(&job.id).await.push_until), (DesiredState::Cancel, renewed_to));
 }

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use pullyard_control::{Clock, Counter, hold_project, release_project, sweep};
+use pullyard_control::{Clock, Counter, create_project, hold_project, release_project, sweep};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::Presence;
@@ -18,9 +18,10 @@ const MESSAGE_TIME: Duration = Duration::from_secs(5);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Advances the clock by `MESSAGE_TIME` for each message, which is then refused.
+/// Advances the clock by `MESSAGE_TIME` for each call of one operation. Messages are refused.
 #[derive(Clone, Debug)]
 struct SlowClient {
+    operation: &'static str,
     wire: Wire,
     clock: Arc<OnceLock<Clock>>,
 }
@@ -28,20 +29,22 @@ struct SlowClient {
 impl HttpClient for SlowClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.wire.http_connector(settings, components);
-        SharedHttpConnector::new(SlowConnector { clock: Arc::clone(&self.clock), inner })
+        let (operation, clock) = (self.operation, Arc::clone(&self.clock));
+        SharedHttpConnector::new(SlowConnector { operation, clock, inner })
     }
 }
 
 #[derive(Debug)]
 struct SlowConnector {
+    operation: &'static str,
     clock: Arc<OnceLock<Clock>>,
     inner: SharedHttpConnector,
 }
 
 impl HttpConnector for SlowConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let sends = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".SendMessage"));
-        if let Some(clock) = self.clock.get().filter(|_| sends) {
+        let target = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
+        if let Some(clock) = self.clock.get().filter(|_| target == Some(self.operation)) {
             clock.advance(MESSAGE_TIME);
         }
         self.inner.call(request)
@@ -49,7 +52,11 @@ impl HttpConnector for SlowConnector {
 }
 
 async fn world_with_slow_messages() -> World {
-    let slow = SlowClient { wire: Wire::default(), clock: Arc::default() };
+    world_with_slow("SendMessage").await
+}
+
+async fn world_with_slow(operation: &'static str) -> World {
+    let slow = SlowClient { operation, wire: Wire::default(), clock: Arc::default() };
     slow.wire.fail_always("SendMessage", Fault::error(400, "AccessDenied"));
     let clock = Arc::clone(&slow.clock);
     let world = World::with_client(slow).await;
@@ -171,4 +178,61 @@ async fn release_returns_while_wake_ups_hang() {
         3,
         "the entries wait for the sweeper"
     );
+}
+
+#[tokio::test]
+async fn failing_waiting_jobs_block_none_behind_them() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    world.jobs("one", 60, 1).await;
+    world.ctx.clock.advance(MINUTE * 60 * 24);
+    for _ in 0..40 {
+        wire.fail_next("PutItem", Fault::error(400, "AccessDenied"));
+    }
+    let report = sweep(&world.ctx).await.into_result().unwrap();
+    assert_eq!((report.checked, report.failed, report.written, report.has_more), (20, 40, 20, false));
+}
+
+/// Each moved job sends a message.
+#[tokio::test]
+async fn waiting_jobs_are_moved_over_several_rounds() {
+    let world = world_with_slow_messages().await;
+    let ctx = &world.ctx;
+    let class = world.jobs("one", 60, 1).await.remove(0).class;
+    world.set_settings(Settings { compute: Compute::Fargate, ..Settings::default() }).await;
+    ctx.clock.advance(MINUTE * 2);
+    let (mut remaining, mut rounds, mut cursors) = (60, 0, Vec::new());
+    while remaining > 0 {
+        assert!(sweep(ctx).await.is_recorded && rounds < 30);
+        // The next round follows before the minute is over, and goes on behind the last row.
+        let state = ctx.store.load_sweeper_state().await.unwrap().unwrap();
+        cursors.extend(state.ready_cursors.into_values().map(|row| (row.order, row.job)));
+        remaining = ctx.store.list_ready_jobs(&class, 100).await.unwrap().len();
+        rounds += 1;
+        assert_eq!(cursors.len(), rounds - usize::from(remaining == 0));
+    }
+    assert!(cursors.is_sorted() && rounds > 1, "{cursors:?}");
+}
+
+#[tokio::test]
+async fn unlisted_classes_are_swept_from_their_cursors() {
+    let world = world_with_slow("GetItem").await;
+    let ctx = &world.ctx;
+    let class = world.jobs("one", 12, 1).await.remove(0).class;
+    // Each project is read, so one round lists about four of them.
+    for number in 0..7 {
+        let id = ProjectId::new(format!("p{number}")).unwrap();
+        create_project(ctx, id, "Another".into(), Settings::default()).await.unwrap();
+    }
+    ctx.clock.advance(MINUTE * 60 * 24);
+    let mut cursors = Vec::new();
+    while !ctx.store.list_ready_jobs(&class, 1).await.unwrap().is_empty() {
+        assert!(sweep(ctx).await.is_recorded && cursors.len() < 60);
+        let state = ctx.store.load_sweeper_state().await.unwrap().unwrap();
+        cursors.push(state.ready_cursors.get(&class).map(|row| (row.order, row.job.clone())));
+        ctx.clock.advance(MINUTE);
+    }
+    // The last round finished the class.
+    cursors.pop();
+    assert!(cursors.is_sorted() && cursors.iter().flatten().count() > 1, "{cursors:?}");
 }

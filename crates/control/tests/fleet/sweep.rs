@@ -7,6 +7,8 @@ use pullyard_control::{create_project, sweep};
 use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::id::ClassId;
 use pullyard_domain::job::JobPolicy;
+use pullyard_store::SweeperState;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 const RUNNERS: usize = 10_000;
@@ -24,6 +26,52 @@ async fn gauges_name_the_oldest_of_several_jobs() {
     }
     let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.oldest), (3, Some(jobs[0].ready_since)));
+}
+
+#[tokio::test]
+async fn gauges_name_the_oldest_job_before_a_cursor() {
+    let world = World::begin().await;
+    let jobs = world.jobs("one", 2, 1).await;
+    let now = world.ctx.clock.now();
+    let last = world.ctx.store.list_ready_jobs(&jobs[0].class, 2).await.unwrap().pop().unwrap();
+    let ready_cursors = BTreeMap::from([(last.class.clone(), last)]);
+    let state = SweeperState { at: now, ready_at: now, since: None, ready_cursors, gauges: None };
+    world.ctx.store.put_sweeper_state(&state).await.unwrap();
+    world.ctx.clock.advance(Duration::from_secs(30));
+    let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.expect("complete gauges");
+    assert_eq!((gauges.waiting, gauges.oldest), (2, Some(jobs[0].ready_since.min(jobs[1].ready_since))));
+}
+
+#[tokio::test]
+async fn cursor_is_retained_when_its_class_is_not_listed() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    let (ctx, class) = (&world.ctx, world.jobs("one", 2, 1).await.remove(0).class);
+    let last = ctx.store.list_ready_jobs(&class, 2).await.unwrap().remove(0);
+    let ready_cursors = BTreeMap::from([(class, last)]);
+    let sweep_with_fault = async |at: Option<usize>| {
+        ctx.clock.advance(Duration::from_secs(1));
+        let now = ctx.clock.now();
+        let state =
+            SweeperState { at: now, ready_at: now, since: None, ready_cursors: ready_cursors.clone(), gauges: None };
+        ctx.store.put_sweeper_state(&state).await.unwrap();
+        ctx.clock.advance(Duration::from_secs(1));
+        wire.restart(at.map(|at| (at, Fault::error(400, "AccessDenied"))));
+        let _ = sweep(ctx).await;
+        let points = wire.points();
+        wire.restart(None);
+        (points, ctx.store.load_sweeper_state().await.unwrap().unwrap().ready_cursors)
+    };
+    let (points, finished) = sweep_with_fault(None).await;
+    assert!(finished.is_empty());
+    let mut retained = Vec::new();
+    for (number, point) in points.iter().enumerate() {
+        if point.operation != "PutItem" && sweep_with_fault(Some(number)).await.1 == ready_cursors {
+            retained.push(point.operation.as_str());
+        }
+    }
+    // The list of projects, the project, its classes, and the jobs of the class.
+    assert_eq!(retained, ["Query", "GetItem", "Query", "Query"]);
 }
 
 #[tokio::test]
@@ -85,6 +133,47 @@ async fn project_on_the_second_page_is_swept_and_claimed() {
     assert_eq!((gauges.waiting, gauges.held), (1, 1));
     let runner = world.runners(1, 1, 1).await.remove(0);
     assert!(world.takes(&runner, "k1").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn many_waiting_jobs_are_counted_and_ended_in_one_round() {
+    let world = World::begin().await;
+    world.jobs("one", 1_200, 3).await;
+    world.ctx.clock.advance(Duration::from_secs(24 * 3_600 - 60));
+    let report = sweep(&world.ctx).await.into_result().unwrap();
+    assert_eq!((report.checked, report.written), (3 * 25, 0), "no job is due");
+    let gauges = report.gauges.expect("complete gauges");
+    assert_eq!((gauges.waiting, gauges.more), (1_200, false));
+    let mut ended = 0;
+    // One round, unless this machine is slow.
+    while ended < 1_200 {
+        world.ctx.clock.advance(Duration::from_secs(60));
+        let report = sweep(&world.ctx).await.into_result().unwrap();
+        ended += report.written;
+        assert!(report.failed == 0 && (ended == 1_200 || report.has_more), "{report:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it measures, for docs/capacity.md"]
+async fn sweeps_end_10000_unclaimed_jobs_within_5_minutes() {
+    let world = &World::begin().await;
+    world.jobs("one", 10_000, 4).await;
+    world.ctx.clock.advance(Duration::from_secs(24 * 3_600));
+    let (since, mut ended) = (Instant::now(), 0);
+    println!("| round | its time | jobs ended |\n|---|---|---|");
+    for round in 1.. {
+        let begun = Instant::now();
+        let report = sweep(&world.ctx).await.into_result().unwrap();
+        ended += report.written;
+        println!("| {round} | {:.1} s | {ended} |", begun.elapsed().as_secs_f64());
+        assert_eq!(report.failed, 0, "{report:?}");
+        if ended == 10_000 {
+            break;
+        }
+        assert!(report.has_more && round < 20, "{report:?}");
+    }
+    println!("10,000 jobs in {:.0} s", since.elapsed().as_secs_f64());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,18 +14,18 @@ use pullyard_control::{
     Clock, Connections, Context, ContextParts, Error, ForgeTokens, NewTicket, create_project, create_ticket,
 };
 use pullyard_domain::agent::Agent;
-use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::{self, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
 use pullyard_domain::checks::CommandOverrides;
+use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, plan_without_ticket};
-use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Heartbeat;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Entry;
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{ACCESS_KEY_ID, Access, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{JobCreation, Store, Token, TokenKind, Write};
 use pullyard_testkit::Meter;
 
@@ -99,7 +99,7 @@ impl World {
 
     pub(crate) async fn with_clock(client: impl HttpClient + 'static, clock: Clock) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
-        let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
+        let aws = Aws::start(Options { data: None, tasks, access: Access::Open }).await.unwrap();
         let meter = Meter::wrap(client);
         let sdk = sdk(&meter);
         let at = aws.endpoints();
@@ -124,8 +124,10 @@ impl World {
             key_secret: KEY.into(),
             secret_root: format!("{TABLE}/"),
             api_url: "https://pullyard.example".into(),
+            public_url: None,
             task_isolation: "none".into(),
             on_one_machine: false,
+            disk: Default::default(),
             deployment: None,
         });
         let project = ProjectId::new("acme").unwrap();

@@ -1,6 +1,7 @@
 //! Looks up a stored token by its text.
 
 use crate::Problem;
+use crate::invocation::record_id;
 use pullyard_control::{Context, token_hash};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::should_record_use;
@@ -23,7 +24,9 @@ pub async fn load_valid_token(ctx: &Context, text: &str, kind: TokenKind) -> Res
 }
 
 /// Stores the last use in the background, at most once a minute. A lost write only makes the displayed time older.
+/// Adds the token's id to the invocation's log lines. Its name is a text of a user, and never logged.
 pub(crate) fn record_token_use(ctx: &Context, token: &Token, now: Timestamp) {
+    record_id("caller", token.id());
     if !should_record_use(token.last_used, now) {
         return;
     }

@@ -21,8 +21,8 @@ pub(crate) async fn reserve(
 
 pub(crate) async fn mark_stored(
     State(ctx): State<Context>,
-    Path((_, _, id)): Path<(JobId, u32, ArtifactId)>,
     LeaseCaller(fence): LeaseCaller,
+    Path((_, _, id)): Path<(JobId, u32, ArtifactId)>,
     StrictJson(ConfirmArtifact {}): StrictJson<ConfirmArtifact>,
 ) -> Result<Json<ConfirmArtifact>, Problem> {
     control::mark_artifact_stored(&ctx, &fence, &id).await?;

@@ -6,6 +6,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus};
 use pullyard_domain::project::Resume as Policy;
+use pullyard_domain::prompt::LinkOptions;
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{BootstrapCaller, LeaseCaller, strict};
 use pullyard_protocol::attempt::{
@@ -28,7 +29,11 @@ pub(crate) async fn start(
     limits::check_start(&request)?;
     let start = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (start.job, start.context);
-    let (title, body) = context.pull_request(&job.id, &start.isolation);
+    // Readers on a forge elsewhere do not reach this machine.
+    let is_reachable = |url: &&str| url.starts_with("https://") || start.integration.api_url.starts_with("http://");
+    let pages = Some(ctx.pages_url()).filter(is_reachable);
+    let options = LinkOptions { pages, revises_on_review: start.revises_on_review };
+    let (title, body) = context.pull_request(&job.id, &options);
     Ok(Json(Assignment {
         resume: to_wire_resume(&job, start.inputs),
         requires_session: job.policy.resume == Policy::Require,
@@ -121,7 +126,7 @@ pub(crate) async fn status(
         Phase::Executing => JobStatus::Executing,
         Phase::Syncing => JobStatus::Syncing,
     };
-    let answer = control::set_phase(&ctx, &fence, to, request.inputs).await?;
+    let answer = control::set_phase(&ctx, &fence, to, request.inputs, request.waits_for.as_deref()).await?;
     let push_for_secs = answer.push_window.map(|window| window.as_secs());
     Ok(Json(StatusAnswer { want: answer.want, push_for_secs, has_unread_inputs: answer.has_unread_inputs }))
 }

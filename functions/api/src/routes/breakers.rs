@@ -38,6 +38,6 @@ pub(crate) async fn close(
     let id: BreakerId =
         account.parse().map_err(|fault: pullyard_domain::id::InvalidId| Problem::unreadable("/account", fault.0))?;
     check_access(&caller, &id.account)?;
-    let closed = control::close_breaker(&caller.ctx, &id, &caller.name).await?;
+    let closed = control::close_breaker(&caller.ctx, &id).await?;
     Ok(Json(ClosedBreaker { account: id.to_string(), closed }))
 }

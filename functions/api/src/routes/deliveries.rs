@@ -74,7 +74,7 @@ pub(crate) async fn list(
     caller.authorize_project(&page.project)?;
     let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
     let list = control::list_deliveries(&caller.ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
-    let DeliveryList { deliveries, next, oldest_read: searched_to } = list;
+    let DeliveryList { deliveries, next, oldest_read: searched_to, .. } = list;
     Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, searched_to }))
 }
 

@@ -14,6 +14,8 @@ fn to_wire(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress 
         ingress: poll.as_ref().map(|poll| poll.ingress).unwrap_or_default(),
         seen_until: poll.as_ref().and_then(|poll| poll.look.complete_until()),
         gone_at: poll.as_ref().and_then(|poll| poll.gone_at),
+        archived: poll.as_ref().is_some_and(|poll| poll.look.archived),
+        renamed_from: poll.as_ref().and_then(|poll| poll.look.renamed_from.clone()),
         problem: poll.and_then(|poll| poll.look.problem),
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn continue_job(
     StrictJson(ContinueJob {}): StrictJson<ContinueJob>,
 ) -> Result<Json<Job>, Problem> {
     load_visible(&caller, &job).await?;
-    control::continue_job(&caller.ctx, &job, &caller.name).await?;
+    control::continue_job(&caller.ctx, &job).await?;
     Ok(Json(wire::job(control::job_view(&caller.ctx, &job).await?)))
 }
 

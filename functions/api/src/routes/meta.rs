@@ -12,9 +12,10 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok".into() })
 }
 
-/// Checks the table and the sweeper's last run. The reason for a failed read is only logged.
+/// Checks the disk, the table and the sweeper's last run. The reason for a failed read is only logged.
 pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>, Problem> {
     let fault = match control::check_readiness(&ctx).await {
+        _ if ctx.disk.is_full() => "the disk is full".to_owned(),
         Ok(SweeperGauges::OnTime) => {
             let ok = || "ok".to_owned();
             return Ok(Json(Readiness { status: ok(), table: ok(), sweeper: ok() }));

@@ -14,7 +14,7 @@ pub(crate) async fn test(
     let result = control::test_repository(&caller.ctx, &project, &repository).await?;
     let TestSummary { works, sentence, help } = result.summarize(&repository);
     let features = match result {
-        RepositoryTestResult::Refused { .. } => Vec::new(),
+        RepositoryTestResult::Refused { .. } | RepositoryTestResult::Archived => Vec::new(),
         RepositoryTestResult::Features(rows) => rows.into_iter().map(to_wire_feature_test).collect(),
     };
     Ok(Json(RepositoryTest { works, sentence, help, features }))

@@ -58,7 +58,11 @@ pub(crate) async fn heartbeat(
         is_sign_off: request.last,
     };
     let runner = control::record_heartbeat(&ctx, &caller.token, &runner, &heartbeat).await?;
-    Ok(Json(HeartbeatAnswer { next_secs: runner.heartbeat_interval().as_secs(), drain: runner.drain.is_some() }))
+    Ok(Json(HeartbeatAnswer {
+        next_secs: runner.heartbeat_interval().as_secs(),
+        drain: runner.drain.is_some(),
+        ended: runner.ended_jobs(),
+    }))
 }
 
 pub(crate) async fn claim(

@@ -1,4 +1,4 @@
-//! Sets, lists and rotates users' secrets. No answer contains a value.
+//! Sets, lists, rotates and deletes users' secrets. No answer contains a value.
 
 use super::projects::load_project;
 use crate::routes::prelude::*;
@@ -6,7 +6,10 @@ use axum::Extension;
 use pullyard_control::{ModelUrls, UserSecret};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
-use pullyard_protocol::secret::{RotateSecret, RotatedSecret, Secret, SecretPage, SecretTest, SetSecret, TestSecret};
+use pullyard_protocol::secret::{
+    DeleteSecretQuery, DeletedSecret, ListedSecret, RotateSecret, RotatedSecret, Secret, SecretPage, SecretTest,
+    SetSecret, TestSecret,
+};
 use std::time::Duration;
 
 fn to_wire(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
@@ -26,7 +29,21 @@ pub(crate) async fn list(
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<SecretPage>, Problem> {
     let (secrets, next) = control::list_secrets(&caller.ctx, after.as_deref()).await?;
-    Ok(Json(SecretPage { secrets: secrets.into_iter().map(to_wire).collect(), next }))
+    let mut users = control::list_secret_users(&caller.ctx).await?;
+    let secrets = secrets.into_iter().map(|secret| {
+        let used_by = users.remove(&secret.secret).unwrap_or_default();
+        ListedSecret { secret: to_wire(secret), used_by }
+    });
+    Ok(Json(SecretPage { secrets: secrets.collect(), next }))
+}
+
+pub(crate) async fn delete(
+    caller: Caller<scope::AdminAllProjects>,
+    Path(name): Path<SecretName>,
+    Query(DeleteSecretQuery { kind }): Query<DeleteSecretQuery>,
+) -> Result<Json<DeletedSecret>, Problem> {
+    let secret = control::delete_secret(&caller.ctx, kind, &name).await?;
+    Ok(Json(DeletedSecret { name, secret }))
 }
 
 pub(crate) async fn rotate(

@@ -50,9 +50,13 @@ pub(crate) async fn create(
         repository: new.repository,
     };
     let (status, requester) = (new.status, caller.requester());
-    let ticket = NewTicket { project: new.project, key: Some(new.key), text, status, caller: requester, request };
+    let ticket = NewTicket { project: new.project, key: new.key, text, status, caller: requester, request };
     let answer = control::create_ticket(&caller.ctx, ticket).await?;
     let verdict = answer.reason.verdict();
+    let key = match key {
+        Some(key) => key,
+        None => control::load_created_key(&caller.ctx, &answer).await?,
+    };
     let Json(body) = load_answer(&caller.ctx, &project, &key, answer).await?;
     Ok(if verdict == Verdict::Duplicate { CreatedOrExisting::Existing(body) } else { CreatedOrExisting::Created(body) })
 }
