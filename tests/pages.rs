@@ -13,6 +13,7 @@ mod markdown;
 mod model_keys;
 mod operations;
 mod overview;
+mod pulls;
 mod repositories;
 mod reviews;
 mod runners;
@@ -53,7 +54,7 @@ impl Answer {
     }
 
     #[track_caller]
-    fn assert_contains(&self, expected: &[&str]) {
+    pub(crate) fn assert_contains(&self, expected: &[&str]) {
         expected.iter().for_each(|text| assert!(self.contains(text), "{text}: {}", self.body));
     }
 
@@ -64,8 +65,12 @@ impl Answer {
 
 impl Browser {
     fn new(story: &Story) -> Self {
+        Self::at(story.local.api_url())
+    }
+
+    fn at(url: &str) -> Self {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { client, url: story.local.api_url().to_owned(), cookie: None }
+        Self { client, url: url.to_owned(), cookie: None }
     }
 
     async fn with(story: &Story, scopes: &[Scope], projects: Option<&[&str]>) -> Self {

@@ -24,13 +24,14 @@ struct Route {
     form: Vec<(&'static str, &'static str)>,
 }
 
-fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
+fn routes(job: &JobId, artifact: &str, repository: u64) -> Vec<Route> {
     use RequiredPermission::{Administer, Nothing, Object, Project, Read, Work, WorkOn};
     let (get, post) = (Method::GET, Method::POST);
     let delivery = DeliveryId::for_ticket_event(&ProjectId::new("acme").unwrap(), &EventId::new("e1").unwrap());
     let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
         let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
-        let path = path.replace("{comment}", "1");
+        let path = path.replace("{comment}", "1").replace("{integration}", "gh1").replace("{number}", "1");
+        let path = path.replace("{repository}", &repository.to_string());
         let path = path.replace("{artifact}", artifact).replace("{delivery}", delivery.as_str());
         Route { method: method.clone(), route, needs, path: format!("{path}{query}"), form: form.to_vec() }
     };
@@ -68,13 +69,16 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
         route(&post, "/jobs/{job}/answer", WorkOn, "", &[("text", "Yes.")]),
         route(&post, "/jobs/{job}/retry", WorkOn, "", &[("form_key", "two")]),
         route(&post, "/jobs/{job}/cancel", WorkOn, "", &[("x", "y")]),
+        route(&post, "/pulls/revise", Work, "", &[("project", "acme"), ("ticket", "APP-1")]),
+        route(&get, "/pulls/{integration}/{repository}/{number}", Object, "", &[]),
         route(
             &post,
-            "/pulls/revise",
-            Work,
+            "/pulls/{integration}/{repository}/{number}/review",
+            WorkOn,
             "",
-            &[("project", "acme"), ("ticket", "APP-1"), ("repository", "acme/app"), ("number", "1")],
+            &[("verdict", "comment"), ("summary", "Hi.")],
         ),
+        route(&post, "/pulls/{integration}/{repository}/{number}/state", WorkOn, "", &[("state", "closed")]),
         route(&get, "/decisions", Project, acme, &[]),
         route(&get, "/decisions/{delivery}", Object, "", &[]),
         route(&get, "/search", Project, "?project=acme&q=app-1", &[]),
@@ -90,6 +94,8 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
 async fn every_page_requires_exactly_its_permission() {
     let (story, job) = Story::with_job().await;
     assert_eq!(crate::pulls::open_pull(&story, "feature").await, 1);
+    crate::pulls::link_new_ticket(&story, 1, "APP-2").await;
+    let repository = story.local.forge().repository(REPOSITORY).await.unwrap().id;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let artifact = crate::artifacts::store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"one").await;
     let nobody = Browser::new(&story);
@@ -101,7 +107,7 @@ async fn every_page_requires_exactly_its_permission() {
             visitors.push((scopes, projects, Browser::with(&story, scopes, projects).await));
         }
     }
-    for Route { method, path, needs, form, .. } in routes(&job, artifact.as_str()) {
+    for Route { method, path, needs, form, .. } in routes(&job, artifact.as_str(), repository) {
         let headers = [("sec-fetch-site", "same-origin")];
         if needs != RequiredPermission::Nothing {
             let answer = nobody.ask(method.clone(), &path, &headers, &form).await;
@@ -147,7 +153,7 @@ async fn every_page_requires_exactly_its_permission() {
 fn page_table_matches_the_router() {
     let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
     let tabled =
-        routes(&job, "").iter().map(|route| format!("{} {}", route.method, route.route)).collect::<BTreeSet<_>>();
+        routes(&job, "", 1).iter().map(|route| format!("{} {}", route.method, route.route)).collect::<BTreeSet<_>>();
     let source = include_str!("../../functions/pages/src/lib.rs");
     let mut routed = BTreeSet::new();
     for call in source.split(".route(\"").skip(1) {
@@ -208,8 +214,15 @@ async fn cross_site_form_is_refused() {
         &[("origin", "")],
         &[("origin", "http://127.0.0.1:1")],
     ] {
-        for path in ["/tickets/APP-1/move?project=acme", "/sign-out", "/sign-in", "/jobs", "/tickets", "/pulls/revise"]
-        {
+        for path in [
+            "/tickets/APP-1/move?project=acme",
+            "/sign-out",
+            "/sign-in",
+            "/jobs",
+            "/tickets",
+            "/pulls/revise",
+            "/pulls/gh1/1/1/state",
+        ] {
             let answer = browser.ask(Method::POST, path, headers, &form).await;
             assert_eq!(answer.status, 403, "{path} {headers:?}");
             assert!(answer.headers.get("set-cookie").is_none());

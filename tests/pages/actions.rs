@@ -46,22 +46,27 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     );
     assert_eq!(browser.post(&format!("{address}/continue"), &[]).await.redirect(), (303, address.as_str()));
     assert_eq!(status().await, JobStatus::Ready);
+    browser.get(&address).await.assert_contains(&[r#"id="tick" data-secs=""#]);
 
     story.wait_for_task(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     enter_phases(&client, Phase::Executing).await;
-    let question = yield_request(Some("Which <b>list</b>?"), 0);
+    let question = yield_request(Some("Which **list** of <b>?"), 0);
     let works = browser.get(&address).await;
-    works.assert_contains(&["Send a message to the agent", "by the end of its turn"]);
+    works.assert_contains(&["Send a message to the agent", "at its next step or its next start"]);
     assert!(!reader.get(&address).await.contains("Send a message"));
     assert!(works.contains(r#"id="speak" data-kind="say executing""#), "{}", works.body);
     client.yield_job(&question).await.unwrap();
     // The open page receives the answer form, and the question links to it.
     let live = browser.fragment(&format!("{address}?after=1.0")).await;
     assert!(live.contains(r#"id="speak" data-kind="answer""#) && live.contains("Your answer"), "{}", live.body);
-    assert!(live.contains(&format!(r#"href="{address}#speak""#)), "{}", live.body);
-    browser.get(&address).await.assert_contains(&["Which &#60;b&#62;list&#60;/b&#62;?", "Your answer"]);
-    assert!(!reader.get(&address).await.contains("Your answer"));
+    let link = format!(r##"<a class="button primary" href="{address}#text">Answer</a>"##);
+    assert!(live.contains(&link), "{}", live.body);
+    let asks = browser.get(&address).await;
+    asks.assert_contains(&["Which <strong>list</strong> of &lt;b&gt;?", "Your answer", &link]);
+    assert!(!asks.contains("id=\"tick\""), "the time of a suspended job goes on: {}", asks.body);
+    let other = reader.get(&address).await;
+    assert!(!other.contains("Your answer") && !other.contains(">Answer</a>"), "{}", other.body);
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", " ")]).await.status, 422);
     let twice = [("text", "The empty one."), ("form_key", "form-1")];
     for _ in 0..2 {

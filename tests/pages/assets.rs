@@ -138,8 +138,7 @@ fn color_contrast_is_sufficient_in_both_themes() {
             check(tone, back, 4.5);
         }
     }
-    for (front, back) in [("on-ink", "ink"), ("add", "add-bg"), ("add", "add-hi"), ("del", "del-bg"), ("del", "del-hi")]
-    {
+    for (front, back) in [("on-ink", "ink"), ("add", "add-bg"), ("del", "del-bg")] {
         check(front, back, 4.5);
     }
     for shape in ["control", "fill", "fill-run", "fill-ok", "fill-bad"] {
@@ -217,6 +216,8 @@ fn advice_names_the_button_that_the_page_has() {
         (Page::Job, "Raise `a.b` with `pullyard settings set`.", "Raise `a.b` in Settings."),
         (Page::Job, "`pullyard settings set a=b`.", "`a=b` in Settings."),
         (Page::Job, "Test it: `pullyard repos test acme/app`.", "Test it: “Test now” on the Repositories page."),
+        (Page::Job, "`pullyard repos delete acme/app`.", "“Remove” on the Repositories page."),
+        (Page::Job, "`pullyard hooks delete app`.", "“Remove” on the webhook’s page."),
         (Page::Job, doctor, doctor),
         (Page::Job, "Read `pullyard jobs logs", "Read `pullyard jobs logs"),
     ] {

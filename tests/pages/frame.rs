@@ -2,6 +2,8 @@
 
 use super::Browser;
 use crate::prelude::*;
+use pullyard_local::Disk;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn navigation_has_only_entries_that_the_scopes_allow() {
@@ -15,6 +17,11 @@ async fn navigation_has_only_entries_that_the_scopes_allow() {
         let page = Browser::with(&story, scopes, projects).await.get("/jobs").await;
         assert!(all.iter().all(|entry| page.contains(&format!("</svg>{entry}</a>"))), "{}", page.body);
         assert_eq!(page.contains("New project…"), creates);
+        let has_action = |name: &str| page.contains(&format!("{name}</a></li>"));
+        assert!(has_action("New ticket") && has_action("New job"), "{}", page.body);
+        assert!(page.contains(r#"<button form="sign-out">Sign out</button>"#), "{}", page.body);
+        assert_eq!(["Hold or release the project", "Add repository"].map(has_action), [creates; 2]);
+        assert_eq!(["Add runner", "Create token", "Set secret"].map(has_action), [operates; 3]);
         for entry in ["Tokens", "Operations"] {
             assert_eq!(
                 page.contains(&format!("</svg>{entry}</a>")),
@@ -25,6 +32,8 @@ async fn navigation_has_only_entries_that_the_scopes_allow() {
         assert!(page.contains(r#"href="/jobs?project=acme" data-go="j" aria-current="page""#), "{}", page.body);
         assert!(page.contains(r#"<a href="/jobs?project=acme" aria-current="true">acme</a>"#), "{}", page.body);
     }
+    let reader = Browser::with(&story, &[Scope::Read], None).await.get("/jobs").await;
+    assert!(!reader.contains("New ticket") && reader.contains("Sign out</button></li>"), "{}", reader.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,4 +123,26 @@ async fn error_page_has_a_way_back_and_its_visitors_navigation() {
     // A visitor without a session sees no navigation.
     let stranger = Browser::new(&story).get("/nope").await;
     assert!(stranger.status == 404 && !stranger.contains("<nav"), "{}", stranger.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_disk_is_named_by_readyz_and_on_every_page() {
+    let free = Arc::new(AtomicU64::new(1 << 30));
+    let disk = free.clone();
+    let disk = Disk::new(move || Some(disk.load(Ordering::Relaxed)));
+    let story = Story::start_with(Setup { task: Task::Waiting, disk, ..Setup::default() }).await;
+    story.local.sweep().await.unwrap();
+    let browser = Browser::admin(&story).await;
+    let sentence = "The disk of this machine is full";
+    let ready = async || story.request_with_headers(Method::GET, "/readyz", &[], Vec::new()).await;
+    assert_eq!(ready().await.0, 200);
+    assert!(!browser.get("/board").await.contains(sentence));
+    free.store(0, Ordering::Relaxed);
+    let (status, _, problem) = ready().await;
+    assert_eq!((status, &problem["detail"]), (503, &json!("Not ready: the disk is full.")), "{problem}");
+    for page in ["/", "/board", "/jobs", "/setup/settings"] {
+        assert!(browser.get(page).await.contains(sentence), "{page}");
+    }
+    free.store(1 << 30, Ordering::Relaxed);
+    assert_eq!(ready().await.0, 200);
 }

@@ -25,7 +25,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    async fn claim(story: &Story, job: &JobId) -> Self {
+    pub(super) async fn claim(story: &Story, job: &JobId) -> Self {
         Self { client: story.claim(job, "c1").await.unwrap().1, next: 1 }
     }
 
@@ -106,6 +106,8 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
     story.wait_for_end(&job).await;
     story.wait_for_settled_ticket("ACME-1").await;
     let page = browser.get(&format!("/jobs/{job}")).await;
+    assert_eq!(browser.get(&format!("/jobs/{}", job.short())).await.redirect(), (303, format!("/jobs/{job}").as_str()));
+    assert_eq!(browser.get("/jobs/ZZZZ").await.status, 404);
     page.assert_contains(&[
         "Completed",
         "pull request #1",
@@ -137,7 +139,11 @@ async fn refused_move_is_explained_on_the_page_after_it() {
     let out = browser.post("/tickets/APP-1/move?project=acme", &[("status", "Blocked"), ("back", back)]).await;
     assert!(out.redirect().1.starts_with("/tickets/APP-1?project=acme&decision="), "{}", out.redirect().1);
     let page = browser.get(out.redirect().1).await;
-    assert!(page.contains("APP-1 moved to Blocked.") && !page.contains("No job was started"), "{}", page.body);
+    page.assert_contains(&[
+        "APP-1 moved to Blocked. Its job continues; cancel it on the job’s page.",
+        &format!(r#"<a class="button tiny" href="/jobs/{job}">Open the job</a>"#),
+    ]);
+    assert!(!page.contains("No job was started"), "{}", page.body);
     let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
     let board = browser.get(moved.redirect().1).await;
     let expected = "APP-1 moved to AI Processing. No job was started: APP-1 already has an active job";
@@ -343,7 +349,7 @@ async fn tool_call_and_its_result_share_a_row() {
             json!({ "kind": "tool_result", "call": "c2", "text": "answer two" }),
             json!({ "kind": "tool_result", "call": "c1", "text": "\u{1b}[31mFAIL\u{1b}[0m one" }),
             json!({ "kind": "log", "text": "first" }),
-            json!({ "kind": "log", "text": "second" }),
+            json!({ "kind": "text", "name": "stdout", "text": "second **one**" }),
             json!({ "kind": "tool_result", "call": "c9", "name": "lost", "text": "of nobody" }),
         ])
         .await;
@@ -354,8 +360,26 @@ async fn tool_call_and_its_result_share_a_row() {
     };
     assert!(part("e1.1").contains("npm test") && part("e1.1").contains(">FAIL one<"), "{}", part("e1.1"));
     assert!(part("e1.2").contains("Read <code>a.js</code>") && part("e1.2").contains("answer two"));
-    assert!(part("e1.6").contains("first\nsecond"));
+    assert!(part("e1.6").contains("first\nsecond **one**"));
     assert!(part("e1.7").contains("Result of") && part("e1.7").contains("of nobody"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_output_is_split_into_rows_that_fit() {
+    let (story, browser) = Story::with_browser().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let mut agent = Agent::claim(&story, &job).await;
+    let text = |number: u32| format!("number {number:02} {}", "x".repeat(1_000));
+    let lines: Vec<_> = (1..=60).map(|number| json!({ "kind": "log", "text": text(number) })).collect();
+    agent.send_events(&lines).await;
+    let page = browser.get(&format!("/jobs/{job}/log?at=1.1")).await;
+    page.assert_contains(&["number 01", "number 20", "number 40", "log?at=1.41#e1.60"]);
+    let page = browser.get(&format!("/jobs/{job}/log?at=1.41")).await;
+    page.assert_contains(&["number 41", "number 50", "number 60"]);
+    // Every line has the name `stdout`.
+    agent.send_events(&[json!({ "kind": "text", "name": "stdout", "text": "**done**" })]).await;
+    let found = async |text| browser.get(&format!("/jobs/{job}/log?q={text}")).await.contains("#e1.61");
+    assert!(found("done").await && !found("stdout").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,7 +389,7 @@ async fn failed_job_page_names_the_cause() {
     let path = format!("/jobs/{job}");
     let agent = Agent::claim(&story, &job).await;
     assert!(!browser.get(&path).await.contains("Cause:"));
-    agent.finish(json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } })).await;
+    agent.finish(json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "context_too_long" } })).await;
     for page in [browser.get(&path).await, browser.fragment(&format!("{path}?after=1.0")).await] {
         assert!(page.contains("Cause: the agent.") && !page.contains("pullyard jobs logs"), "{}", page.body);
     }

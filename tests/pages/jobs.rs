@@ -99,7 +99,7 @@ async fn bulk_cancel_reports_every_job() {
         jobs.run_bulk("cancel", "form-1", &[jobs.failed.as_str(), jobs.waiting.as_str(), &absent, HOSTILE]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_harmless(&answer);
-    answer.assert_contains(&["1 job was cancelled, 3 refused.", "Too late: job", "Cancelled by", "There is no job"]);
+    answer.assert_contains(&["1 job was cancelled, 3 refused.", "has already", "Cancelled by", "There is no job"]);
     let status = async |job| jobs.story.api.job(job).await.unwrap().status;
     assert_eq!((status(&jobs.failed).await, status(&jobs.waiting).await), (JobStatus::Failed, JobStatus::Cancelled));
 }

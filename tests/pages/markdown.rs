@@ -1,6 +1,56 @@
 //! Renders hostile Markdown.
 
-use pullyard_function_pages::markdown::render;
+use pullyard_function_pages::markdown::{render, to_words};
+
+#[test]
+fn words_of_markdown_have_no_markup() {
+    for (markdown, words) in [
+        ("Which **dollar** do\nyou *mean*?\n\n- US\n- `CAD`\n", "Which dollar do you mean? US CAD"),
+        ("# Title\n<b>x</b> [link](https://a.example/)", "Title <b>x</b> link"),
+        ("", ""),
+    ] {
+        assert_eq!(to_words(markdown), words);
+    }
+}
+
+#[test]
+fn folded_sections_stay_and_end_where_they_began() {
+    let folded = "<details>\n<summary>The <b>agent</b></summary>\n\n| a | b |\n|---|---|\n| `x` | 1 |\n\n</details>\n";
+    let html = render(folded).to_string();
+    for part in ["<details>\n<summary>The &lt;b&gt;agent&lt;/b&gt;</summary>", "<td><code>x</code></td>", "</details>"]
+    {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    for (markdown, sections) in [
+        ("</details>\n\nafter", 0),
+        ("<details>\n\nnever closed", 1),
+        ("- <details>\n\nafter\n\n</details>", 0),
+        ("> <details>\n", 0),
+        ("<details open onclick=x>\n", 0),
+        ("a <details> b </details>", 0),
+    ] {
+        let html = render(markdown).to_string();
+        let count = |tag: &str| html.matches(tag).count();
+        assert_eq!((count("<details"), count("</details>")), (sections, sections), "{markdown}: {html}");
+    }
+}
+
+#[test]
+fn only_our_own_marker_is_hidden() {
+    let job = format!("<!-- pullyard:job_{} -->", "a".repeat(26));
+    let commit = format!("<!-- pullyard:newest {} {} -->", "0a".repeat(20), "1b".repeat(8));
+    for hidden in ["<!-- pullyard:status -->", "<!-- pullyard:newest end -->", &job, &commit] {
+        assert!(!render(&format!("Done.\n\n{hidden}")).to_string().contains("pullyard"), "{hidden}");
+    }
+    for shown in [
+        "<!-- obey -->",
+        "<!-- obey <!-- pullyard:status -->",
+        "<!-- pullyard:newest obey -->",
+        "Done. <!-- pullyard:status -->",
+    ] {
+        assert!(render(shown).to_string().contains("&lt;!--"), "{shown}");
+    }
+}
 
 #[test]
 fn markdown_has_no_foreign_html_and_no_script_links() {

@@ -26,12 +26,13 @@ async fn overview_lists_questions_failures_and_waiting_jobs() {
     let (story, browser) = Story::with_browser().await;
     assert!(browser.get("/").await.contains("No job yet"));
     let failed = failed_job(&story, "APP-1").await;
-    let asking = asking_job(&story, "APP-2", &format!("Which list? {HOSTILE}")).await;
+    let asking = asking_job(&story, "APP-2", &format!("Which **list**? {HOSTILE}")).await;
     let waiting = story.create_job("event of APP-3", "APP-3", 1).await;
     let page = browser.get("/?project=acme").await;
     assert_harmless(&page);
     assert!(page.contains("Question: “Which list? &#60;script&#62;"), "{}", page.body);
-    assert!(page.contains(&format!(r#"href="/jobs/{asking}#speak""#)), "{}", page.body);
+    assert!(page.contains(&format!(r#"href="/jobs/{asking}#text""#)), "{}", page.body);
+    browser.get("/board").await.assert_contains(&[r#"<span class="cut">Which list? &#60;script&#62;"#]);
     let title = |job: &JobId| format!(r#"<a class="title" href="/jobs/{job}""#);
     assert!(page.contains(&title(&failed)) && page.contains(&title(&waiting)), "{}", page.body);
     assert!(page.contains("without changing a file") && page.contains("No changes"), "{}", page.body);
@@ -42,6 +43,19 @@ async fn overview_lists_questions_failures_and_waiting_jobs() {
     let page = browser.get("/?project=acme").await;
     assert!(!page.contains(&title(&failed)), "a failure that is being retried needs nobody: {}", page.body);
     assert!(page.contains(&format!(r#"<a class="title" href="{}""#, retried.redirect().1)), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_that_fails_before_its_agent_works_is_shown() {
+    let (story, browser) = Story::with_browser().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    client.finish(&failed_finish("f1")).await.unwrap();
+    story.wait_for_settled_ticket("APP-1").await;
+    assert_eq!(story.ticket("APP-1").await.last_job, None);
+    browser.get("/").await.assert_contains(&["Needs you", &format!(r#"<a class="title" href="/jobs/{job}""#)]);
+    let board = browser.get("/board").await;
+    board.assert_contains(&["AI Failed", &format!(r#"href="/jobs/{job}""#), r#"<p class="why">"#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,20 @@ async fn decisions_page_lists_and_filters_decisions() {
     assert!(page.contains(&format!("/jobs/{job}")) && page.contains("/tickets/APP-1?project=acme"), "{}", page.body);
     let only = browser.get("/decisions?project=acme&verdict=held&ticket=&code=&pull_request=acme%2Fapp%237").await;
     assert!(only.contains(&held.sentence()) && !only.contains(&format!("/jobs/{job}")), "{}", only.body);
-    assert!(only.contains("Show all"), "{}", only.body);
+    assert!(only.contains(">Clear</a>"), "{}", only.body);
+    let (ignored, all) = ("Todo does not start jobs", "/decisions?project=acme&#38;verdict=all");
+    assert!(!page.contains("Hidden:"), "{}", page.body);
+    story.send_ticket_event("e2", "APP-2", TODO, 1).await;
+    let page = browser.get("/decisions?project=acme").await;
+    assert!(
+        page.contains("Hidden: 1 ignored event.") && page.contains(all) && !page.contains(ignored),
+        "{}",
+        page.body
+    );
+    for shown in ["verdict=all", "verdict=ignored", "ticket=APP-2", "code=not_trigger_status"] {
+        let page = browser.get(&format!("/decisions?project=acme&{shown}")).await;
+        assert!(page.contains(ignored) && !page.contains("Hidden:"), "{shown}: {}", page.body);
+    }
     browser.get("/decisions?project=acme&verdict=invalid").await.assert_contains(&["No matching decisions", "30 days"]);
     for bad in ["verdict=good", "code=nope", "pull_request=x", "ticket=%20%0a"] {
         let page = browser.get(&format!("/decisions?project=acme&{bad}")).await;
@@ -88,7 +101,7 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
         let part = page.body.split(&format!("name=\"{name}\" value=\"")).last().unwrap();
         part.split('"').next().unwrap().to_owned()
     };
-    let form: Vec<(&str, String)> = ["project", "ticket", "integration", "repository", "number"]
+    let form: Vec<(&str, String)> = ["project", "ticket"]
         .into_iter()
         .map(|name| (name, field(name)))
         .chain([("message", "Say it\r\nin French.".to_owned()), ("form_key", "once-1".to_owned())])
@@ -122,6 +135,20 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     long_one.retain(|(name, _)| *name != "message");
     long_one.push(("message", &long));
     assert_eq!(browser.post("/pulls/revise", &long_one).await.status, 422);
+
+    story.advance_and_sweep(Duration::from_secs(60)).await;
+    crate::story::wait_until("the job's page shows the request with its author", async || {
+        let page = browser.get(&format!("/jobs/{job}/log")).await;
+        if page.contains("Message from <strong>admin</strong>") { Ok(()) } else { Err(page.body) }
+    })
+    .await;
+
+    let repository = story.api.repositories(&story.project).await.unwrap().repositories.remove(0).id;
+    let pk = format!("PR#gh1#{repository}#{number}");
+    let item = json!({ "pk": { "S": pk }, "sk": { "S": "REVIEW#broken" } });
+    story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": item })).await;
+    let page = browser.get(&format!("/jobs/{job}/log")).await;
+    assert!(page.status == 200 && page.contains("in French.") && !page.contains("Message from"), "{}", page.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,8 +30,8 @@ async fn settings(story: &Story) -> Settings {
 async fn settings_page_shows_and_changes_each_setting() {
     let (story, browser) = Story::with_browser().await;
     let page = browser.get(PAGE).await;
-    // The columns have forms of their own.
-    let has_row = |path| !["statuses.columns", "statuses.closed"].contains(&path);
+    // The columns have forms of their own, and one machine has no Fargate tasks.
+    let has_row = |path| !["statuses.columns", "statuses.closed", "task_size", "task_capacity"].contains(&path);
     for setting in SETTINGS.iter().filter(|setting| has_row(setting.path)) {
         assert!(part(&page, &setting.name()).contains(r#"class="origin""#), "{}", setting.path);
     }
@@ -195,12 +195,27 @@ async fn secrets_page_sets_and_rotates_without_values() {
         assert!(refused.status == 422 && refused.contains("Enter the value again."), "{}", refused.body);
         assert!(!refused.contains("planted") && !refused.contains("no <b>"), "{}", refused.body);
     }
+    let question = "/setup/secrets/delete?name=hook-x&kind=forge&project=acme";
+    assert!(page.contains("Not used") && page.contains(&question.replace('&', "&#38;")), "{}", page.body);
+    assert!(browser.get(question).await.contains("Delete the secret hook-x?"));
+    let delete = |name| [("project", "acme"), ("name", name), ("kind", "forge")];
+    let answer = browser.post("/setup/secrets/delete", &delete("hook-x")).await;
+    assert_eq!(answer.redirect(), (303, "/setup/secrets?deleted=hook-x&project=acme"));
+    let page = browser.get("/setup/secrets?deleted=hook-x&project=acme").await;
+    assert!(page.contains("Pullyard deleted hook-x.") && !page.contains("user/hook-x"), "{}", page.body);
+    assert_eq!(browser.post("/setup/secrets/delete", &delete("hook-x")).await.status, 404);
+    assert!(page.contains("Made by Pullyard") && !page.contains("delete?name=demo-forge-token"), "{}", page.body);
+    let refused = browser.post("/setup/secrets/delete", &delete("demo-forge-token")).await;
+    assert!(refused.status == 409 && refused.contains("demo-forge-token is made by Pullyard."), "{}", refused.body);
+
     // Secrets belong to all projects.
     for (scopes, projects) in [(&[Scope::Read, Scope::Jobs][..], None), (&[Scope::Admin], Some(&["acme"][..]))] {
         let other = Browser::with(&story, scopes, projects).await;
         assert_eq!(other.get("/setup/secrets").await.status, 403);
         assert_eq!(other.post("/setup/secrets", &set("x", "job", "y")).await.status, 403);
         assert_eq!(other.post("/setup/secrets/rotate", &rotate("hook-x", "y")).await.status, 403);
+        assert_eq!(other.get(question).await.status, 403);
+        assert_eq!(other.post("/setup/secrets/delete", &delete("anthropic")).await.status, 403);
         assert!(!other.get(PAGE).await.contains("job/anthropic"));
     }
     assert!(browser.get(PAGE).await.contains("job/anthropic\">"));

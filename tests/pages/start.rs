@@ -2,7 +2,10 @@
 
 use super::Browser;
 use crate::prelude::*;
+use crate::up::Machine;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::project::AddRepository;
 
 const SHOP: &str = "/setup/start?project=shop";
 
@@ -21,7 +24,10 @@ fn shop() -> ProjectId {
 }
 
 fn create_folder(story: &Story) -> String {
-    let folder = story.folder().join("own");
+    create_repository(story.folder().join("own"))
+}
+
+fn create_repository(folder: PathBuf) -> String {
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("agent.sh"), crate::story::WORKING_AGENT).unwrap();
     for args in [
@@ -36,9 +42,7 @@ fn create_folder(story: &Story) -> String {
     folder.display().to_string()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn first_run_leads_to_a_pull_request_by_forms_alone() {
-    let story = Story::begin_story().await;
+async fn connect_local_forge(story: &Story) {
     let local = CreateIntegration {
         id: IntegrationId::new("local").unwrap(),
         kind: ForgeKind::GitHub,
@@ -46,6 +50,12 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
         token_secret: story.local.forge_secret().into(),
     };
     story.api.create_integration(&local).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_run_leads_to_a_pull_request_by_forms_alone() {
+    let story = Story::begin_story().await;
+    connect_local_forge(&story).await;
     let browser = Browser::admin(&story).await;
     assert!(browser.get("/setup/start?new=project").await.contains(r#"value="AI Processing""#));
     create_shop(&browser).await;
@@ -53,10 +63,13 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
 
     let folder = create_folder(&story);
     let form = [("project", "shop"), ("by", "folder"), ("folder", folder.as_str())];
-    let relative = browser.post("/setup/start/repository", &[form[0], form[1], ("folder", "own")]).await;
-    assert!(relative.status == 422 && relative.contains("enter the full path"), "{}", relative.body);
+    for folder in ["own", "~bob/own"] {
+        let relative = browser.post("/setup/start/repository", &[form[0], form[1], ("folder", folder)]).await;
+        assert!(relative.status == 422 && relative.contains("enter the full path"), "{}", relative.body);
+    }
     let absent = [form[0], form[1], ("folder", "/no<b>/such")];
     let absent = browser.post("/setup/start/repository", &absent).await;
+    assert!(!absent.contains("local/such"), "the name of the wrong folder would name the right one: {}", absent.body);
     assert!(absent.status == 422 && absent.contains("Pullyard can’t"), "{}", absent.body);
     assert!(!absent.contains("no<b>") && absent.contains("no&#60;b&#62;"), "{}", absent.body);
     let page = browser.get(&format!("{SHOP}&by=folder")).await;
@@ -65,17 +78,17 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     let again = browser.post("/setup/start/repository", &form).await;
     assert!(again.status == 409 && again.contains("local/own is already connected to shop"), "{}", again.body);
     let tested = browser.get(&format!("{SHOP}&test=1")).await;
-    assert!(tested.contains("fetch and push branches") && tested.contains("contents: write"), "{}", tested.body);
+    assert!(tested.contains("Permissions") && !tested.contains("Unknown"), "{}", tested.body);
     assert!(!tested.contains("data-refresh"), "the page would repeat the test");
 
     let page = browser.get(SHOP).await;
     assert!(page.contains("local/own, connected by local, branch main."), "{}", page.body);
-    assert!(page.contains("is not installed on this machine"), "{}", page.body);
+    assert!(page.contains("Neither Claude Code nor Codex is installed on this machine"), "{}", page.body);
     let absent = [("project", "shop"), ("agent", "command"), ("command", "./absent.sh")];
     assert_eq!(browser.post("/setup/start/agent", &absent).await.redirect(), (303, SHOP));
     let page = browser.get(SHOP).await;
     assert!(page.contains("local/own has no file ./absent.sh in the last commit of main."), "{}", page.body);
-    assert!(page.contains("git add --chmod=+x absent.sh"), "{}", page.body);
+    assert!(page.contains("chmod +x absent.sh &#38;&#38; git add absent.sh"), "{}", page.body);
     let agent = [("project", "shop"), ("agent", "command"), ("command", "./agent.sh\r\n")];
     assert_eq!(browser.post("/setup/start/agent", &agent).await.redirect(), (303, SHOP));
     browser.get(SHOP).await.assert_contains(&["The custom command: ./agent.sh.", r#"value="SHOP-1""#]);
@@ -96,6 +109,173 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     })
     .await;
     assert!(page.contains("All five steps are complete"), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_run_offers_local_folders_and_replaces_a_repository() {
+    let machine = Machine::new();
+    let other = create_repository(machine.path("other"));
+    // Neither name can be the name of a repository.
+    create_repository(machine.path("<b>"));
+    create_repository(machine.path("my shop"));
+    std::fs::create_dir(machine.path("bin")).unwrap();
+    pullyard_test_script::write_script(machine.path("bin/codex"), "echo codex-cli 9.0.0");
+    let up = machine.up_from("shop").await;
+    let mut browser = Browser::at(up.url());
+    browser.sign_in_with_token(&machine.token()).await;
+    create_shop(&browser).await;
+    let (shop, offer) =
+        (machine.path("shop").display().to_string(), |path: &str| format!(r#"name="folder" value="{path}""#));
+    // The search runs beside the server.
+    let page = wait_until("the page offers the folders", async || {
+        let page = browser.get(SHOP).await;
+        if page.contains(&offer(&shop)) { Ok(page) } else { Err(page.body) }
+    })
+    .await;
+    page.assert_contains(&[&offer(&other), "near the folder where pullyard up"]);
+    assert_eq!(page.body.matches(r#"name="folder" value="/"#).count(), 2, "{}", page.body);
+    let form = [("project", "shop"), ("by", "folder"), ("folder", shop.as_str()), ("replace", "")];
+    assert_eq!(browser.post("/setup/start/repository", &form).await.redirect(), (303, SHOP));
+    browser.get(SHOP).await.assert_contains(&["local/shop, connected by local", "Needs an OpenAI API key"]);
+    let agent = [("project", "shop"), ("agent", "command"), ("command", "./agent.sh")];
+    assert_eq!(browser.post("/setup/start/agent", &agent).await.redirect(), (303, SHOP));
+
+    let change = browser.get(&format!("{SHOP}&step=2")).await;
+    change.assert_contains(&["replaces local/shop", &format!(r#"value="{shop}" required"#), r#"value="local/shop">"#]);
+    change.assert_contains(&[&offer(&other)]);
+    assert!(!change.contains(&format!("<button class=\"choice plain\" {}", offer(&shop))), "{}", change.body);
+    // A path from the home of any user.
+    let from_home = format!("~{}{other}", "/..".repeat(16));
+    let form = [("project", "shop"), ("by", "folder"), ("folder", from_home.as_str()), ("replace", "local/shop")];
+    for _ in 0..2 {
+        assert_eq!(browser.post("/setup/start/repository", &form).await.redirect(), (303, SHOP));
+    }
+    let repositories = up.api.repositories(&self::shop()).await.unwrap().repositories;
+    let found: Vec<_> = repositories.iter().map(|one| (one.name.as_str(), one.agent.command.as_slice())).collect();
+    assert_eq!(found, [("local/other", &["./agent.sh".to_owned()][..])]);
+    let settings = up.api.project(&self::shop()).await.unwrap().settings;
+    assert_eq!(settings.default_repository.unwrap().as_str(), "local/other");
+    let again = browser.post("/setup/start/repository", &[form[0], form[1], form[2], ("replace", "local/other")]).await;
+    again.assert_contains(&["local/other is already connected", "a name that is free in “Name here”"]);
+    assert_eq!(again.status, 409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_run_on_aws_offers_no_folder() {
+    let (story, mut browser) = Story::with_browser().await;
+    connect_local_forge(&story).await;
+    browser.get("/setup/start?project=acme&by=folder").await.assert_contains(&["Folder of this machine"]);
+    let ctx = story.function_context("dispatch", "effects.fifo").await;
+    browser.url = crate::story::serve(pullyard_function_pages::setup_router(ctx, None)).await;
+    let page = browser.get("/setup/start?project=acme&by=folder").await;
+    page.assert_contains(&["Connected forge", "Source of the repository"]);
+    assert!(!page.contains("Folder of this machine") && !page.contains("near the folder"), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replacement_gives_no_workflows_and_is_finished_by_a_repeat() {
+    let (story, browser) = Story::with_browser().await;
+    let forge = story.local.forge();
+    forge.create_repository("acme/second", "main", &[("README.md", "# Second\n", false)]).await.unwrap();
+    let project = ProjectId::new("acme").unwrap();
+    let list = async || story.api.repositories(&project).await.unwrap().repositories;
+    let before = list().await.remove(0);
+    let connect = async |name: &str, workflows: bool| {
+        let integration = before.integration.clone();
+        let repository = AddRepository {
+            workflows,
+            commands: CommandOverrides { setup: Some(vec!["npm ci".into()]), ..CommandOverrides::default() },
+            ..AddRepository::new(integration, RepositoryName::new(name).unwrap(), before.agent.clone())
+        };
+        story.api.add_repository(&project, &repository).await.unwrap();
+    };
+    let post = async |name: &str, replace: &str| {
+        let form = [("project", "acme"), ("by", "connection"), ("connection", "gh1"), ("name", name)];
+        let form: Vec<_> = form.into_iter().chain([("replace", replace)]).collect();
+        browser.post("/setup/start/repository", &form).await
+    };
+    let names = async || list().await.iter().map(|one| (one.name.to_string(), one.workflows)).collect::<Vec<_>>();
+    connect("acme/app", true).await;
+
+    // The same repository has another name at the forge. It stays as it was.
+    forge.rename_repository("acme/app", "acme/renamed", "pullyard-bot").await.unwrap();
+    assert_eq!(post("acme/renamed", "acme/app").await.status, 303);
+    assert_eq!(names().await, [("acme/renamed".to_owned(), true)]);
+    assert!(list().await.remove(0).commands.setup.is_some());
+
+    for name in ["acme/renamed", "acme/app"] {
+        let connected = post(name, "acme/renamed").await;
+        assert_eq!(connected.status, 409, "{name}");
+        connected.assert_contains(&["is already connected", "on the page Repositories"]);
+    }
+
+    // As after a crash between the two writes.
+    connect("acme/second", false).await;
+    assert_eq!(post("acme/second", "acme/renamed").await.status, 303);
+    assert_eq!(names().await, [("acme/second".to_owned(), false)]);
+    let settings = story.api.project(&project).await.unwrap().settings;
+    assert_eq!(settings.default_repository.unwrap().as_str(), "acme/second");
+
+    connect("acme/second", true).await;
+    forge.create_repository("acme/third", "main", &[("README.md", "# Third\n", false)]).await.unwrap();
+    assert_eq!(post("acme/third", "acme/second").await.status, 303);
+    let third = list().await.remove(0);
+    assert_eq!((third.name.as_str(), third.workflows, third.commands.setup), ("acme/third", false, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repository_with_an_active_job_is_not_replaced() {
+    let (story, _) = Story::with_job().await;
+    let browser = Browser::admin(&story).await;
+    story.local.forge().create_repository("acme/second", "main", &[("README.md", "# Second\n", false)]).await.unwrap();
+    let form = |replace| {
+        let second = [("project", "acme"), ("by", "connection"), ("connection", "gh1"), ("name", "acme/second")];
+        second.into_iter().chain([("replace", replace)]).collect::<Vec<_>>()
+    };
+    assert_eq!(browser.post("/setup/start/repository", &form("acme/none")).await.status, 404);
+    let refused = browser.post("/setup/start/repository", &form("acme/app")).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    refused.assert_contains(&["acme/second is connected too.", "has not ended"]);
+    let project = story.api.project(&ProjectId::new("acme").unwrap()).await.unwrap();
+    assert_eq!(project.settings.default_repository.unwrap().as_str(), REPOSITORY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_step_changes_its_project() {
+    let (story, browser) = Story::with_browser().await;
+    create_shop(&browser).await;
+    browser.get(SHOP).await.assert_contains(&["/setup/start?project=shop&amp;step=1"]);
+    browser.get(&format!("{SHOP}&step=1")).await.assert_contains(&[r#"value="Shop""#, r#"value="Go""#, "Save project"]);
+    let form = |trigger| {
+        let columns = [("trigger", trigger), ("completion", "Review"), ("todo", "Todo")];
+        [("project", "shop"), ("name", "Web shop")].into_iter().chain(columns).collect::<Vec<_>>()
+    };
+    let equal = browser.post("/setup/start/project", &form("Todo")).await;
+    assert!(equal.status == 422 && equal.contains(r#"value="Web shop""#), "{}", equal.body);
+    equal.assert_contains(&["must differ from the trigger status", "Save project"]);
+    let columns = async || story.api.project(&shop()).await.unwrap().settings.statuses.columns;
+    let before = columns().await;
+    let ticket = json!({ "project": "shop", "key": "SHOP-1", "title": "Say hi", "status": "Review" });
+    story.api.create_ticket(&serde_json::from_value(ticket).unwrap(), None).await.unwrap();
+    let mut renamed = form("Now");
+    renamed[3].1 = "QA";
+    assert_eq!(browser.post("/setup/start/project", &renamed).await.redirect(), (303, SHOP));
+    let new_name = |name: String| match name.as_str() {
+        "Go" => "Now".into(),
+        "Review" => "QA".into(),
+        _ => name,
+    };
+    assert_eq!(columns().await, before.into_iter().map(new_name).collect::<Vec<_>>(), "a column lost its place");
+    assert_eq!(story.api.ticket(&shop(), &TicketKey::new("SHOP-1").unwrap()).await.unwrap().status, "QA");
+    let project = story.api.project(&shop()).await.unwrap();
+    assert_eq!((project.name.as_str(), project.settings.statuses.trigger.as_str()), ("Web shop", "Now"));
+    assert!(!project.settings.auto_create && !project.settings.revise_on_review);
+    let mut other = form("Now");
+    other[0].1 = "none";
+    assert_eq!(browser.post("/setup/start/project", &other).await.status, 404);
+    other[0].1 = "acme";
+    let own = Browser::with(&story, &[Scope::Admin], Some(&["shop"])).await;
+    assert_eq!(own.post("/setup/start/project", &other).await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,6 +349,25 @@ async fn token_and_key_become_secrets_that_no_page_shows() {
     assert_eq!((settings.agent.as_deref(), settings.model.as_deref()), (Some("claude_code"), Some("opus")));
     let page = browser.get(&format!("{SHOP}&agent=claude_code")).await;
     assert!(!page.contains(key) && !page.contains(&token) && page.contains(r#"value="opus""#), "{}", page.body);
+    page.assert_contains(&["Empty: the present key stays."]);
+
+    // Another project may use the same key. Its value stays hidden.
+    assert_eq!(browser.post("/setup/start/project", &project_form("Web", "")).await.status, 303);
+    let page = browser.get("/setup/start?project=web&agent=claude_code").await;
+    assert!(page.contains(r#"<option value="pullyard/job/shop-claude-token" selected>"#), "{}", page.body);
+    assert!(!page.contains(key), "{}", page.body);
+    let stored = |secret| [("project", "web"), ("agent", "claude_code"), ("stored", secret)];
+    let foreign = browser.post("/setup/start/agent", &stored("pullyard/job/other")).await;
+    assert!(foreign.status == 422 && foreign.contains("choose one of the list"), "{}", foreign.body);
+    assert!(!foreign.contains(r#"claude-token" selected>"#), "the refused form lost its choice: {}", foreign.body);
+    let model = [&stored("pullyard/job/shop-claude-token")[..], &[("model", "--help")]].concat();
+    let refused = browser.post("/setup/start/agent", &model).await;
+    assert!(refused.status == 422 && refused.contains(r#"claude-token" selected>"#), "{}", refused.body);
+    refused.assert_contains(&["Empty: jobs use the chosen key."]);
+    let used = browser.post("/setup/start/agent", &stored("pullyard/job/shop-claude-token")).await;
+    assert_eq!(used.redirect(), (303, "/setup/start?project=web"));
+    let settings = story.api.project(&ProjectId::new("web").unwrap()).await.unwrap().settings;
+    assert_eq!(settings.model_secrets.claude_token.as_deref(), Some("pullyard/job/shop-claude-token"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +379,8 @@ async fn reader_sees_the_steps_without_forms() {
         assert_eq!(page.status, 200, "{path}");
         assert!(!page.contains(r#"action="/setup/start/"#), "{path}: {}", page.body);
     }
+    let project = reader.get("/setup/start?step=1").await;
+    assert!(project.contains("changes the project.") && !project.contains("There is no project"), "{}", project.body);
     assert_eq!(reader.get("/setup/start?test=1").await.status, 403);
     for form in ["project", "repository", "agent", "ticket"] {
         let fields = match form {

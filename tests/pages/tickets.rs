@@ -31,6 +31,9 @@ async fn quick_form_creates_numbered_tickets_in_its_column() {
     let board = browser.get(response.redirect().1).await;
     assert!(board.contains("ACME-1") && board.contains("ACME-2") && !board.contains("ACME-3"), "{}", board.body);
     assert!(board.contains("&#60;script&#62;") && !board.contains(HOSTILE), "{}", board.body);
+    let place = |key: &str| board.body.find(&format!("id=\"card-{key}\"")).unwrap();
+    assert!(place("ACME-2") < place("ACME-1"), "the new card is not on top: {}", board.body);
+    assert!(!board.contains("id=\"decision\""), "a new ticket is answered by a notice: {}", board.body);
     assert_eq!(story.ticket("ACME-2").await.status, TODO);
     let refused = browser.post("/tickets", &[("project", "acme"), ("title", &"x".repeat(301))]).await;
     assert!(refused.status == 422 && refused.contains(r#"value="ACME-3""#), "{}", refused.body);
@@ -84,6 +87,25 @@ async fn ticket_form_edits_the_text_unless_it_is_outdated() {
     assert_eq!(again.status, 303, "{}", again.body);
     assert_eq!(story.ticket("ACME-1").await.title, "Mine");
     assert_eq!(browser.post(path, &[("title", " ")]).await.status, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_part_of_a_ticket_page_refreshes() {
+    let (story, browser) = Story::with_browser().await;
+    with_ticket(&story, &browser, "ACME-1", "Export orders", "api").await;
+    let page = "/tickets/ACME-1?project=acme";
+    let check = async |interval: u32| {
+        let page = browser.get(page).await;
+        for part in ["heading", "actions", "text", "comments", "list", "reviews", "facts"] {
+            page.assert_contains(&[&format!(r#"id="{part}" data-refresh="{interval}""#)]);
+        }
+    };
+    check(30_000).await;
+    browser.post("/tickets/ACME-1/move?project=acme", &[("status", TRIGGER)]).await;
+    check(5_000).await;
+    // The script would load the address of the refused form again.
+    let refused = browser.post("/tickets/ACME-1/comments?project=acme", &[("text", " ")]).await;
+    assert!(refused.status == 422 && refused.contains(r#"id="comments" data-refresh="0""#), "{}", refused.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

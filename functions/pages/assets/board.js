@@ -16,6 +16,11 @@
   const itemWith = (key) => [...list.querySelectorAll("[data-key]")].find((item) => item.dataset.key === key);
   const nameOf = (column) => column.querySelector("h2").textContent;
   const titleOf = (card) => card.querySelector(".title");
+  const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const load = async (url, options) => {
+    const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(10000), ...options });
+    return [answer, new DOMParser().parseFromString(await answer.text(), "text/html")];
+  };
   const announce = (text) => { byId("moved").textContent = text; };
 
   // Notes of cards by the card's id, because an update replaces the content of cards.
@@ -33,7 +38,7 @@
     return box;
   };
   const closable = (id, content, tone) => {
-    const close = Object.assign(document.createElement("button"), { type: "button", className: "quiet tiny", textContent: "Close" });
+    const close = Object.assign(document.createElement("button"), { type: "button", className: "quiet tiny square", textContent: "×", ariaLabel: "Close" });
     close.addEventListener("click", () => {
       note(id, "");
       focus(byId(id));
@@ -107,7 +112,7 @@
   let pending = 0;
   let dragged = null;
   list.addEventListener("fresh", (event) => {
-    const waits = pending || dragged || list.matches(":active") || list.querySelector("details.menu[open]");
+    const waits = pending || dragged || pullyard.isPressed(list) || list.querySelector("details.menu[open]");
     if (!waits && getSelection().isCollapsed) show(event.detail, !list.querySelector(".card:hover"));
   });
   const refreshSoon = () => setTimeout(() => document.dispatchEvent(new Event("refresh")), 1000);
@@ -131,7 +136,7 @@
     }
     const back = new URL(location.href);
     back.searchParams.delete("decision");
-    const body = new URLSearchParams({ form_key: crypto.getRandomValues(new Uint32Array(4)).join("-"), back: back.pathname + back.search });
+    const body = new URLSearchParams({ form_key: newKey(), back: back.pathname + back.search });
     if (to !== from) body.set("status", status);
     if (before !== undefined) body.set("before", before);
     pending += 1;
@@ -142,9 +147,8 @@
   const send = async (id, action, body, home) => {
     for (let pause = 1000; ; pause = Math.min(2 * pause, 30000)) {
       try {
-        const answer = await fetch(action, { method: "POST", body, cache: "no-store", signal: AbortSignal.timeout(10000) });
+        const [answer, page] = await load(action, { method: "POST", body });
         if (answer.status < 500 && answer.status !== 429) {
-          const page = new DOMParser().parseFromString(await answer.text(), "text/html");
           pending -= 1;
           if (answer.ok && page.getElementById("list")) accept(id, page, answer.url);
           else refuse(id, page, home);
@@ -161,6 +165,7 @@
 
   const accept = (id, page, url) => {
     note(id, "");
+    byId("decision")?.remove();
     if (pending === 0) show(page, true);
     refreshSoon();
     const decision = page.getElementById("decision");
@@ -231,6 +236,31 @@
     const { name, value } = event.submitter;
     if (name === "status") move(card, value);
     else move(card, undefined, value);
+  });
+
+  // The quick form stays open for the next ticket. If the server refuses one, the form is sent again as a page, which
+  // says why; with the same key, the server counts one ticket.
+  const quickForm = byId("quick-form");
+  quickForm?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const [title, key] = [byId("quick-title"), quickForm.elements.form_key];
+    const body = new URLSearchParams(new FormData(quickForm));
+    title.value = "";
+    key.value = newKey();
+    title.focus();
+    try {
+      const [answer, page] = await load(quickForm.action, { method: "POST", body });
+      if (!answer.ok || !page.getElementById("list")) throw new Error(String(answer.status));
+      if (page.getElementById("decision")) return location.assign(answer.url);
+      const [, board] = await load(location.href);
+      document.querySelector("main > .panel .empty")?.parentNode.remove();
+      if (pending === 0) show(board, true);
+      announce(`Created: ${body.get("title")}`);
+    } catch {
+      title.value = body.get("title");
+      key.value = body.get("form_key");
+      quickForm.submit();
+    }
   });
 
   // A drag. The marks are set at `dragover`, because at `dragstart` the browser has not yet captured the card's image.

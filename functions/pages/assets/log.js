@@ -88,6 +88,17 @@
     here.replaceChildren(...there.childNodes);
   };
 
+  // Answers contain the phases only when these change, so the time of the phase at work goes on here.
+  const tick = () => {
+    const clock = byId("tick");
+    if (!clock) return;
+    clock.began ??= performance.now() - 1000 * clock.dataset.secs;
+    const secs = Math.floor((performance.now() - clock.began) / 1000);
+    const [hours, minutes] = [Math.floor(secs / 3600), Math.floor(secs / 60) % 60];
+    const two = (number) => String(number).padStart(2, "0");
+    clock.textContent = hours ? `${hours} h ${two(minutes)}` : `${minutes}:${two(secs % 60)}`;
+  };
+
   // The request grows when its reviews are loaded. It stays folded or open.
   const updateRequest = (fresh) => {
     const [here, there] = [document, fresh].map((page) => page.querySelector("#request > details"));
@@ -248,6 +259,7 @@
       updateRequest(fresh);
       replace("kept", fresh);
       replace("used", fresh);
+      tick();
       append(fresh);
       const rest = byId("rest");
       if (rest) rest.remove();
@@ -289,5 +301,6 @@
   });
 
   say("Live");
+  tick();
   later(wait);
 })();

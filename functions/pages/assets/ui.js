@@ -5,18 +5,20 @@
 (() => {
   const byId = (id) => document.getElementById(id);
 
-  // A visit from another site gets `hop` in the URL; remove it, so that users do not copy it.
+  // A visit from another site gets `hop` in the URL; remove it, so that users do not copy it. `move` opens a menu once.
   const address = new URL(location.href);
-  if (address.searchParams.has("hop")) {
-    address.searchParams.delete("hop");
+  for (const name of ["hop", "move"]) {
+    if (!address.searchParams.has(name)) continue;
+    address.searchParams.delete(name);
     history.replaceState(null, "", address);
   }
 
-  // One menu is open at a time. A click outside or Escape closes it, and Escape returns the focus.
+  // One menu is open at a time, and in view. A click outside or Escape closes it, and Escape returns the focus.
   const menus = () => document.querySelectorAll("details.menu[open]");
   document.addEventListener("toggle", (event) => {
     if (!event.target.matches("details.menu[open]")) return;
     for (const menu of menus()) if (menu !== event.target && !menu.contains(event.target)) menu.open = false;
+    event.target.querySelector(".sheet")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, true);
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
@@ -68,15 +70,15 @@
     for (const sent of document.querySelectorAll("[data-sent]")) delete sent.dataset.sent;
   });
 
-  // The command palette: entries of the navigation at once, then results of the search page.
+  // The command palette: entries of the navigation and actions at once, then results of the search page.
   const palette = byId("palette");
   const found = byId("palette-list");
   const field = byId("palette-text");
   let search = new AbortController();
   let typing = 0;
   const show = (links, second) => links.map((link) => {
-    const [item, copy] = [document.createElement("li"), document.createElement("a")];
-    copy.href = link.getAttribute("href");
+    const [item, copy] = [document.createElement("li"), document.createElement(link.localName)];
+    for (const name of ["href", "form"]) if (link.hasAttribute(name)) copy.setAttribute(name, link.getAttribute(name));
     copy.append(link.textContent.trim());
     const detail = second(link);
     if (detail) copy.append(Object.assign(document.createElement("span"), { className: "second", textContent: detail }));
@@ -85,9 +87,9 @@
   });
   const suggest = () => {
     const text = field.value.trim();
-    const pages = [...document.querySelectorAll("#nav li:not(.narrow-only) a, .side-top .sheet a")];
+    const pages = [...document.querySelectorAll("#nav li:not(.narrow-only) a, .side-top .sheet a, #palette-actions :is(a, button)")];
     const named = pages.filter((link) => link.textContent.toLowerCase().includes(text.toLowerCase()));
-    const group = (link) => (link.closest("#nav") ? "Page" : "Project");
+    const group = (link) => (link.closest("#nav") ? "Page" : link.closest("#palette-actions") ? "Action" : "Project");
     found.replaceChildren(...show(named, group));
     clearTimeout(typing);
     search.abort();
@@ -117,19 +119,21 @@
   if (palette) {
     field.addEventListener("input", suggest);
     field.form.addEventListener("submit", (event) => {
+      // No button: Enter could sign out.
       const first = found.querySelector("a");
       if (first) event.preventDefault();
-      if (first) location.assign(first.href);
+      first?.click();
     });
     palette.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (!step) return;
-      const stops = [field, ...found.querySelectorAll("a")];
+      const stops = [field, ...found.querySelectorAll("a, button")];
       event.preventDefault();
       stops[(stops.indexOf(document.activeElement) + step + stops.length) % stops.length].focus();
     });
     palette.addEventListener("click", (event) => {
-      if (event.target === palette) palette.close();
+      // An entry of the same page, such as a menu, is behind the dialog.
+      if (event.target === palette || event.target.closest("#palette-list :is(a, button)")) palette.close();
     });
     byId("find").addEventListener("click", (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -180,6 +184,15 @@
     });
   }
 
+  // Ctrl-Enter sends the form of a text. In the box for the agent Enter does too, but not on a touch screen, which has no Shift-Enter.
+  document.addEventListener("keydown", (event) => {
+    const { target, key, ctrlKey, metaKey } = event;
+    if (key !== "Enter" || event.shiftKey || event.isComposing || !target.matches("textarea")) return;
+    if (!ctrlKey && !metaKey && !(target.closest(".steer") && !matchMedia("(pointer: coarse)").matches)) return;
+    event.preventDefault();
+    target.form.querySelector("button").click();
+  });
+
   // An error page of a busy server loads again by itself.
   const retry = document.querySelector("[data-retry]");
   const countDown = (left) => {
@@ -216,16 +229,30 @@
   };
 
   // Elements with `data-refresh` (milliseconds) and an id refresh from a new copy of the page, but not during a hover,
-  // focus, selection or open details. A hidden tab does not refresh. The board's own script shows its copy.
+  // focus, selection or open details, nor with a changed field that is not sent. A hidden tab does not refresh. The board's own
+  // script shows its copy.
   const fresheners = [...document.querySelectorAll("[data-refresh][id]")];
   let refreshTimer = 0;
+  // The pressed element: after a drag, `:active` would stay until the pointer moves.
+  let pressed = null;
+  document.addEventListener("pointerdown", (event) => { pressed = event.target; });
+  for (const end of ["pointerup", "pointercancel", "dragend"]) document.addEventListener(end, () => { pressed = null; });
+  const isPressed = (element) => Boolean(pressed) && element.contains(pressed);
   const inUse = (element) => {
-    if (element.querySelector("details.menu[open], [name=job]:checked") || element.matches(":active")) return true;
+    if (element.querySelector("details.menu[open], [name=job]:checked") || isPressed(element)) return true;
     const selected = getSelection();
     const reads = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
     return reads || (document.activeElement !== document.body && element.contains(document.activeElement));
   };
-  const isRead = (element) => element.matches(":hover") || element.querySelector("details[open]") || inUse(element);
+  const isDraft = (field) => {
+    if (field.matches("select")) {
+      const first = Math.max(0, [...field.options].findIndex((option) => option.defaultSelected));
+      return field.options.length > 0 && field.selectedIndex !== first;
+    }
+    return field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+  };
+  const hasDraft = (element) => [...element.querySelectorAll("input, select, textarea")].some(isDraft);
+  const isRead = (element) => element.matches(":hover") || element.querySelector("details[open]") || hasDraft(element) || inUse(element);
   const waits = (element) => !element.dataset.live && isRead(element);
   const refresh = async () => {
     clearTimeout(refreshTimer);
@@ -261,8 +288,38 @@
     });
   }
 
+  // Comments on a pull request: the number of a line opens a form below it without loading the page again.
+  const lineForm = byId("line-form");
+  document.addEventListener("click", (event) => {
+    const number = lineForm && event.target.closest(".diff a[data-n]");
+    const discard = event.target.closest(".line-form a");
+    if (!(number || discard) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const row = event.target.closest("tr");
+    if (discard) {
+      discard.closest(".line-form").remove();
+      row?.previousElementSibling.querySelector("a[data-n]")?.focus();
+      if (!row?.querySelector(".thread, .line-form")) row?.remove();
+      return;
+    }
+    let talk = row.nextElementSibling;
+    if (!talk?.matches(".talk")) {
+      talk = row.parentElement.insertRow(row.sectionRowIndex + 1);
+      talk.className = "talk";
+      talk.insertCell().colSpan = 4;
+    }
+    if (!talk.querySelector(".line-form")) {
+      const form = lineForm.querySelector(".line-form").cloneNode(true);
+      const { n } = number.dataset;
+      form.querySelector("[name=at]").value = `${row.closest("[data-path]").dataset.path}:${n}`;
+      form.querySelector("b").textContent = `${row.closest("details").querySelector("b").textContent}:${n}`;
+      talk.cells[0].append(form);
+    }
+    talk.querySelector("textarea").focus();
+  });
+
   // For the scripts of single pages.
-  globalThis.pullyard = { byId, inUse, isKey, lost, reached, say };
+  globalThis.pullyard = { byId, inUse, isKey, isPressed, lost, reached, say };
 })();
 
 // A chosen filter applies at once. The page works without it.

@@ -80,7 +80,7 @@ pub(crate) async fn show(
         may_administer: visit.visitor.may_administer(),
         held: HoldView::from_settings(&project.settings),
         decision: verdict::load_decision_line(&visit, &project.id, delivery.as_ref()).await?,
-        columns: columns::build_columns(&project, &statuses, &cards, open.as_ref(), &url),
+        columns: columns::build_columns((&visit.ctx, &project, view.now), &statuses, &cards, open.as_ref(), &url),
         empty: cards.is_empty() && (after.is_none() || !filter.is_empty()),
         has_newer: after.is_some(),
         next: view.next.map(|next| format!("/board?project={}&after={next}{}", project.id, filter.to_query())),

@@ -10,8 +10,12 @@ use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
+use std::collections::BTreeSet;
 
 const PAGE_SIZE: usize = 50;
+
+/// The `verdict` of an address that shows ignored events too.
+const ALL: &str = "all";
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -33,6 +37,8 @@ struct Decisions {
     tabs: Vec<Tab>,
     fault: Option<Fault>,
     filtered: bool,
+    /// The ignored events that this page leaves out, and the address that shows them.
+    hidden: Option<(String, String)>,
     days: Vec<Day>,
     /// The day of the oldest entry read, if there are older ones.
     back_to: Option<String>,
@@ -69,17 +75,23 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<DeliveryQuery>)
             let after = query.after.as_deref();
             (control::list_deliveries(&visit.ctx, &project.id, &filter, after, PAGE_SIZE).await?, None)
         }
-        Err(fault) => (DeliveryList { deliveries: Vec::new(), next: None, oldest_read: None }, Some(fault)),
+        Err(fault) => {
+            (DeliveryList { deliveries: Vec::new(), next: None, oldest_read: None, unmatched: 0 }, Some(fault))
+        }
     };
     let now = visit.ctx.clock.now();
     let address = query.to_url(&project.id);
-    let rows = list.deliveries.iter().map(|delivery| Row::new(delivery, now));
+    let rows = list.deliveries.iter().map(|delivery| Row::new(&visit.ctx, delivery, now));
     let page = Decisions {
         frame: visit.frame(&format!("Decisions of {}", project.name), "decisions", Some(&project.id)),
         project: project.id.to_string(),
         tabs: query.tabs(&project.id),
         fault,
-        filtered: !query.to_query().is_empty(),
+        filtered: query.is_narrowed() || !matches!(query.verdict.as_str(), "" | ALL),
+        hidden: (query.hides_ignored() && list.unmatched > 0).then(|| {
+            let all = DeliveryQuery { verdict: ALL.to_owned(), ..DeliveryQuery::default() };
+            (labels::format_count(list.unmatched, "ignored event"), all.to_url(&project.id))
+        }),
         days: group_by_day(rows),
         back_to: list.next.as_ref().and(list.oldest_read).map(Timestamp::day),
         has_newer: query.after.is_some(),
@@ -104,13 +116,24 @@ fn group_by_day(rows: impl Iterator<Item = Row>) -> Vec<Day> {
 
 impl DeliveryQuery {
     fn tabs(&self, project: &ProjectId) -> Vec<Tab> {
+        let current = if self.is_narrowed() && self.verdict.is_empty() { ALL } else { &self.verdict };
         let tab = |verdict: &str, name| Tab {
             name,
             address: Self { verdict: verdict.to_owned(), ..self.clone() }.to_url(project),
-            is_current: self.verdict == verdict,
+            is_current: current == verdict,
         };
         let verdicts = Verdict::ALL.map(|verdict| tab(verdict.as_str(), labels::verdict(verdict).word));
-        std::iter::once(tab("", "All")).chain(verdicts).collect()
+        let unfiltered = (!self.is_narrowed()).then(|| tab("", "Without ignored"));
+        unfiltered.into_iter().chain([tab(ALL, "All")]).chain(verdicts).collect()
+    }
+
+    fn is_narrowed(&self) -> bool {
+        [&self.code, &self.ticket, &self.pull_request].into_iter().any(|field| non_empty(field).is_some())
+    }
+
+    /// Most events of a busy project are ignored ones, so only a filter or a choice shows them.
+    fn hides_ignored(&self) -> bool {
+        self.verdict.is_empty() && !self.is_narrowed()
     }
 
     fn to_query(&self) -> String {
@@ -140,8 +163,13 @@ impl DeliveryQuery {
                 PullRequestName::parse(&text).ok_or_else(|| Fault::of_field("pull request", PULL_REQUEST_NAME_HELP))?;
             Ok::<_, Fault>(PullRequestFilter { repository: name.repository, number: name.number })
         };
+        let verdicts = match non_empty(&self.verdict) {
+            None if self.hides_ignored() => Verdict::ALL.into_iter().filter(|it| *it != Verdict::Ignored).collect(),
+            Some(name) if name != ALL => [verdict(name)?].into(),
+            _ => BTreeSet::new(),
+        };
         Ok(DeliveryFilter {
-            verdicts: non_empty(&self.verdict).map(verdict).transpose()?.into_iter().collect(),
+            verdicts,
             codes: non_empty(&self.code).map(code).transpose()?.into_iter().collect(),
             ticket: parse_optional_id("ticket", &self.ticket)?,
             pull_request: non_empty(&self.pull_request).map(pull_request).transpose()?,
@@ -152,13 +180,16 @@ impl DeliveryQuery {
 }
 
 impl Row {
-    pub(crate) fn new(delivery: &Delivery, now: Timestamp) -> Self {
+    pub(crate) fn new(ctx: &Context, delivery: &Delivery, now: Timestamp) -> Self {
         let review = delivery.review.as_ref();
         let ticket = delivery.ticket.as_ref().filter(|_| review.is_none());
         Self {
             pill: labels::verdict(delivery.reason.verdict()),
             description: line(&describe_delivery(delivery)),
-            pull_request: review.map(|review| (http_url(&review.url), line(&review.label))),
+            pull_request: review.map(|review| {
+                let address = labels::pull_request_address(ctx, &review.pull_request, &review.url);
+                (address, line(&review.label))
+            }),
             ticket: ticket.map(|key| (ticket_url(&delivery.project, key), line(key.as_str()))),
             source: labels::source(delivery.source),
             job: delivery.job.as_ref().map(|job| (format!("/jobs/{job}"), job.short())),

@@ -103,6 +103,10 @@ impl Fault {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", sentence)
     }
 
+    pub(crate) fn conflict(sentence: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", sentence)
+    }
+
     pub(crate) fn of_field(field: &str, fault: &str) -> Self {
         Self::invalid(&format!("The field {field}: {fault}."))
     }

@@ -13,6 +13,8 @@ pub(crate) struct Frame {
     pub(crate) project: Option<String>,
     /// `None` hides the sidebar.
     pub(crate) visitor: Option<VisitorView>,
+    /// A state of the whole deployment that stops all work.
+    pub(crate) alarm: Option<&'static str>,
     /// `None` follows the system.
     pub(crate) theme: Option<&'static str>,
     pub(crate) style: &'static str,
@@ -26,6 +28,7 @@ pub(crate) struct VisitorView {
     pub(crate) name: SafeText,
     pub(crate) initial: char,
     pub(crate) projects: Vec<String>,
+    pub(crate) may_work: bool,
     pub(crate) may_administer: bool,
     pub(crate) operates: bool,
 }
@@ -44,6 +47,7 @@ impl Frame {
             at: "",
             project: None,
             visitor: None,
+            alarm: None,
             theme: find_theme(headers),
             style: &assets::STYLE.url,
             script: &assets::SCRIPT.url,

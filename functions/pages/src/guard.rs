@@ -45,7 +45,7 @@ fn format_policy(target: Option<FormTarget>) -> HeaderValue {
 /// Prevents cross-site request forgery: another site's form would act with the visitor's rights.
 async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    if is_read || is_same_origin(request.headers(), &ctx.api_url) {
+    if is_read || is_same_origin(request.headers(), ctx.pages_url()) {
         return next.run(request).await;
     }
     Fault::new(
@@ -64,7 +64,7 @@ fn is_same_origin(headers: &HeaderMap, url: &str) -> bool {
         return site == "same-origin";
     }
     let Some(origin) = text("origin") else { return false };
-    // A gateway may forward its own name as `Host`, so the public name in `api_url` is accepted too.
+    // A gateway may forward its own name as `Host`, so the public name is accepted too.
     let host = origin.split_once("://").map(|(_, host)| host);
     origin == url.trim_end_matches('/') || (host.is_some() && host == text("host"))
 }

@@ -35,7 +35,7 @@ pub fn next_steps(help: &str, project: &str) -> Vec<NextStep> {
         let (label, page) = match command.split(' ').next() {
             Some("settings") => ("Open settings", "settings"),
             Some("secrets") => ("Open secrets", "secrets"),
-            Some("runners") => ("Open runners", "runners"),
+            Some("runner" | "runners") => ("Open runners", "runners"),
             Some("repos") => ("Open repositories", "repositories"),
             _ => continue,
         };
@@ -64,11 +64,11 @@ fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
         ("jobs", Some("create")) => ("“Create job” on the Jobs page".to_owned(), "with"),
         ("tokens", Some("revoke")) => ("“Revoke” on the Tokens page".to_owned(), "with"),
         ("repos", Some("add")) => ("“Add repository” on the Repositories page".to_owned(), "with"),
-        ("repos", Some("remove")) => ("“Remove” on the Repositories page".to_owned(), "with"),
+        ("repos", Some("delete")) => ("“Remove” on the Repositories page".to_owned(), "with"),
         ("repos", Some("test")) => ("“Test now” on the Repositories page".to_owned(), "with"),
         ("hooks", Some("install")) => ("“Install webhook” on the Repositories page".to_owned(), "with"),
         ("hooks", Some("repair")) => ("“Repair webhook” on the Repositories page".to_owned(), "with"),
-        ("hooks", Some("remove")) => ("“Remove” on the webhook’s page".to_owned(), "with"),
+        ("hooks", Some("delete")) => ("“Remove” on the webhook’s page".to_owned(), "with"),
         ("integrations", Some("test")) => ("“Test again” on the connection’s page".to_owned(), "with"),
         ("secrets", Some("set" | "rotate")) => ("“Set secret” on the Secrets page".to_owned(), "with"),
         ("settings", Some("set")) => match parts.next() {

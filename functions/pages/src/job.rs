@@ -3,7 +3,6 @@
 pub(crate) mod attempts;
 pub(crate) mod changes;
 pub(crate) mod commands;
-mod diff;
 mod fragment;
 pub(crate) mod head;
 mod live;

@@ -147,7 +147,7 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
             pick: may_work,
             agent: found.agent.as_deref().and_then(labels::agent),
             place: find_place(job, &visit.ctx, &members),
-            pull: pulls.get(&job.id).and_then(|state| PullRequestView::of_result(job, *state)),
+            pull: pulls.get(&job.id).and_then(|state| PullRequestView::of_result(&visit.ctx, job, *state)),
             share: charts::percent(secs(job), longest),
             ..Row::new(&found.view)
         }

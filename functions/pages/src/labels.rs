@@ -1,13 +1,13 @@
 //! Labels and links of states, times, durations and pull requests.
 
 use crate::text::{SafeText, http_url, line};
-use pullyard_control::{JobView, StoredToken};
+use pullyard_control::{self as control, Context, JobView, StoredToken};
 use pullyard_domain::agent;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::explanation;
 use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::text::format_age;
 pub(crate) use pullyard_domain::text::{format_bytes, format_count, format_duration};
 use pullyard_domain::ticket::Badge;
@@ -33,6 +33,8 @@ pub(crate) const DASH: &str = "M2.5 6h7";
 pub(crate) const TRIANGLE: &str = "M6 1.5 11 10.5H1zM6 5v2.2";
 
 pub(crate) const NEEDS_ATTENTION: Pill = Pill { word: "Needs attention", shape: "tri", path: TRIANGLE, tone: "warn" };
+
+pub(crate) const WRONG: Pill = Pill { word: "Wrong", shape: "cross", path: CROSS, tone: "bad" };
 
 pub(crate) fn pill(status: JobStatus) -> Pill {
     let (word, shape, path, tone) = match status {
@@ -72,14 +74,24 @@ pub(crate) struct PullRequestView {
 }
 
 impl PullRequestView {
-    pub(crate) fn new(url: &str, number: u64, state: PullRequestState) -> Option<Self> {
-        Some(Self { address: http_url(url)?, number, state: state.display_name() })
+    pub(crate) fn new(ctx: &Context, id: &PullRequestId, url: &str, state: PullRequestState) -> Option<Self> {
+        let address = pull_request_address(ctx, id, url)?;
+        Some(Self { address, number: id.number, state: state.display_name() })
     }
 
-    pub(crate) fn of_result(job: &Job, state: PullRequestState) -> Option<Self> {
+    pub(crate) fn of_result(ctx: &Context, job: &Job, state: PullRequestState) -> Option<Self> {
         let result = job.result.as_ref()?;
-        Self::new(&result.url, result.number, state)
+        Self::new(ctx, &job.pull_request_id(result.number), &result.url, state)
     }
+}
+
+/// Our page of a pull request of the local forge, at the review or comment that `url` names; otherwise the forge's page.
+pub(crate) fn pull_request_address(ctx: &Context, id: &PullRequestId, url: &str) -> Option<String> {
+    if !control::is_local_forge(ctx, &id.integration) {
+        return http_url(url);
+    }
+    let anchor = url.find('#').and_then(|at| url.get(at..)).unwrap_or_default();
+    Some(format!("/pulls/{id}{anchor}"))
 }
 
 pub(crate) fn source(source: Source) -> &'static str {

@@ -8,6 +8,7 @@ mod assets;
 mod board;
 pub mod charts;
 mod decisions;
+pub mod diff;
 mod fault;
 mod form;
 mod frame;
@@ -37,7 +38,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use pullyard_control::Context;
 use pullyard_entry::http;
-pub use setup::{CheckRepository, LinkFolder, LocalMachine, RepositoryProblem};
+pub use setup::{CheckRepository, FindFolder, LinkFolder, ListRepositories, LocalMachine, RepositoryProblem};
 
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
@@ -67,6 +68,9 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs/{job}/answer", post(job::commands::answer))
         .route("/jobs/{job}/retry", post(job::commands::retry))
         .route("/pulls/revise", post(pulls::revise))
+        .route("/pulls/{integration}/{repository}/{number}", get(pulls::page::show))
+        .route("/pulls/{integration}/{repository}/{number}/review", post(pulls::form::review))
+        .route("/pulls/{integration}/{repository}/{number}/state", post(pulls::form::set_state))
         .route("/decisions", get(decisions::list))
         .route("/decisions/{delivery}", get(decisions::detail::show))
         .route("/search", get(search::show))

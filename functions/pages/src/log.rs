@@ -157,6 +157,7 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
     let mut calls: HashMap<(u32, &str), usize> = HashMap::new();
     let mut attempt = part.last_attempt.max(1);
     let mut lines = String::new();
+    let mut lines_size = 0;
     let mut lines_begin = None;
     for (at, (number, arrived, event)) in part.events.iter().enumerate() {
         let (happened, position) = (happened(*arrived, event), (*number, event.seq));
@@ -176,16 +177,21 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
             continue;
         }
         let id = format!("e{number}.{}", event.seq);
-        if event.kind == EventKind::Log {
-            lines.push_str(event.text.as_deref().unwrap_or_default());
+        if event.is_output_line() {
+            let text = event.text.as_deref().unwrap_or_default();
+            lines.push_str(text);
             lines.push('\n');
+            lines_size += size::line_size(text);
             let begin = *lines_begin.get_or_insert(position);
-            let goes_on =
-                part.events.get(at + 1).is_some_and(|(next, _, event)| next == number && event.kind == EventKind::Log);
+            // A larger block could not be shown in full.
+            let goes_on = part.events.get(at + 1).is_some_and(|(next, _, event)| {
+                let next_size = lines_size + size::line_size(event.text.as_deref().unwrap_or_default());
+                next == number && event.is_output_line() && next_size <= size::FULL_BYTES
+            });
             if !goes_on {
                 let (text, cut) = size::clip_output(&std::mem::take(&mut lines), part.full == Some(begin));
                 entries.push(Entry { position: begin, cut, ..row(id, RowContent::Output(output(&text))) });
-                lines_begin = None;
+                (lines_begin, lines_size) = (None, 0);
             }
             continue;
         }
@@ -251,7 +257,11 @@ fn message(job: &Job, input: &Input, position: (u32, u64)) -> Entry {
     let (text, cut) = size::clip(&input.text, size::MESSAGE_BYTES);
     let (by, answers) = (line(&input.by), input.question.is_some());
     let content = RowContent::Message { by, answers, text: block(&text) };
-    let meta = if input.seq <= job.read_inputs { "" } else { "not read yet" };
+    let meta = match (input.seq <= job.read_inputs, job.status.is_terminal()) {
+        (true, _) => "",
+        (false, true) => "not read",
+        (false, false) => "not read yet",
+    };
     Entry { meta: line(meta), cut, ..entry(job, (format!("m{}", input.seq), position), input.at, content) }
 }
 

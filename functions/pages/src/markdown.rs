@@ -1,7 +1,9 @@
-//! Renders Markdown from tickets, agents and reviews. HTML in it stays text, and links lead to web pages only.
+//! Renders Markdown from tickets, agents and reviews. HTML in it stays text, except the tags of a folded section, and
+//! our own markers are hidden. Links lead to web pages only.
 
 use crate::text::{self, http_url};
 use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
+use pullyard_domain::forge::marker::is_marker_line;
 use std::fmt;
 
 /// HTML that only this module creates; templates insert it with `|safe`.
@@ -20,26 +22,85 @@ impl SafeHtml {
     }
 }
 
+const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH).union(Options::ENABLE_TASKLISTS);
+
 pub fn render(markdown: &str) -> SafeHtml {
     let clean = text::block(markdown).to_string();
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut out = String::with_capacity(clean.len() * 3 / 2);
-    let mut open_links = 0_u32;
-    let events = Parser::new_ext(&clean, options).flat_map(|event| to_safe_events(event, &mut open_links));
+    let mut open = OpenTags::default();
+    let events = Parser::new_ext(&clean, OPTIONS).flat_map(|event| to_safe_events(event, &mut open));
     html::push_html(&mut out, events);
+    out.push_str(&"</details>\n".repeat(open.sections));
     SafeHtml(out)
+}
+
+/// The words without the markup, for a place of one line.
+pub fn to_words(markdown: &str) -> String {
+    let words = Parser::new_ext(markdown, OPTIONS).filter_map(|event| match event {
+        Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => Some(text),
+        Event::SoftBreak | Event::HardBreak | Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item) => {
+            Some(CowStr::Borrowed(" "))
+        }
+        _ => None,
+    });
+    words.fold(String::new(), |text, word| text + &word).trim().to_owned()
 }
 
 pub fn plain(text: &str) -> SafeHtml {
     SafeHtml(format!("<p>{}</p>", escape(&text::block(text).to_string())))
 }
 
-/// `open_links` counts nested links; HTML allows no link inside a link.
-fn to_safe_events<'a>(event: Event<'a>, open_links: &mut u32) -> Vec<Event<'a>> {
+#[derive(Default)]
+struct OpenTags {
+    /// HTML allows no link inside a link.
+    links: u32,
+    /// Lists, quotations and other blocks. A folded section inside one could end outside of it.
+    blocks: u32,
+    sections: usize,
+    /// Whether lines of HTML are in a paragraph.
+    has_paragraph: bool,
+}
+
+impl OpenTags {
+    /// A tag of a folded section, alone in its line; an empty text for a marker.
+    fn parse_safe_html(&mut self, line: &str) -> Option<String> {
+        let line = line.trim();
+        if is_marker_line(line) {
+            return Some(String::new());
+        }
+        if self.blocks > 0 {
+            return None;
+        }
+        let title = line.strip_prefix("<summary>").and_then(|rest| rest.strip_suffix("</summary>"));
+        match line {
+            "<details>" => self.sections += 1,
+            "</details>" => self.sections = self.sections.checked_sub(1)?,
+            _ if self.sections > 0 => return Some(format!("<summary>{}</summary>\n", escape(title?))),
+            _ => return None,
+        }
+        Some(format!("{line}\n"))
+    }
+}
+
+fn to_safe_events<'a>(event: Event<'a>, open: &mut OpenTags) -> Vec<Event<'a>> {
+    let open_links = &mut open.links;
     match event {
-        Event::Html(html) | Event::InlineHtml(html) => vec![Event::Text(html)],
-        Event::Start(Tag::HtmlBlock) => vec![Event::Start(Tag::Paragraph)],
-        Event::End(TagEnd::HtmlBlock) => vec![Event::End(TagEnd::Paragraph)],
+        Event::InlineHtml(html) => vec![Event::Text(html)],
+        Event::Html(html) => match open.parse_safe_html(&html) {
+            Some(safe) => end_paragraph(open).into_iter().chain([Event::Html(safe.into())]).collect(),
+            None if std::mem::replace(&mut open.has_paragraph, true) => vec![Event::Text(html)],
+            None => vec![Event::Start(Tag::Paragraph), Event::Text(html)],
+        },
+        Event::Start(Tag::HtmlBlock) => Vec::new(),
+        Event::End(TagEnd::HtmlBlock) => end_paragraph(open).into_iter().collect(),
+        Event::Start(tag @ (Tag::List(_) | Tag::BlockQuote(_))) => {
+            open.blocks += 1;
+            vec![Event::Start(tag)]
+        }
+        Event::End(tag @ (TagEnd::List(_) | TagEnd::BlockQuote(_))) => {
+            open.blocks = open.blocks.saturating_sub(1);
+            vec![Event::End(tag)]
+        }
         // The page has its own first three levels.
         Event::Start(Tag::Heading { level, .. }) => {
             vec![Event::Start(Tag::Heading { level: lower(level), id: None, classes: Vec::new(), attrs: Vec::new() })]
@@ -56,6 +117,10 @@ fn to_safe_events<'a>(event: Event<'a>, open_links: &mut u32) -> Vec<Event<'a>> 
         }
         other => vec![other],
     }
+}
+
+fn end_paragraph<'a>(open: &mut OpenTags) -> Option<Event<'a>> {
+    std::mem::take(&mut open.has_paragraph).then_some(Event::End(TagEnd::Paragraph))
 }
 
 fn lower(level: HeadingLevel) -> HeadingLevel {

@@ -5,6 +5,7 @@ mod tiles;
 
 use crate::jobs::{Row, find_place, title_of};
 use crate::labels::PullRequestView;
+use crate::markdown;
 use crate::prelude::*;
 use month::Month;
 use pullyard_control::JobView;
@@ -76,7 +77,7 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) 
             .pull_requests
             .iter()
             .filter_map(|(view, state)| {
-                let pull = PullRequestView::of_result(&view.job, *state)?;
+                let pull = PullRequestView::of_result(&visit.ctx, &view.job, *state)?;
                 Some(Row { pull: Some(pull), ..Row::new(view) })
             })
             .collect(),
@@ -129,12 +130,12 @@ fn held_project(visit: &PageContext, project: &Project) -> Option<Need> {
 
 fn question(view: &JobView, may_work: bool) -> Need {
     let question = view.job.question.as_ref();
-    let text = question.map(|question| truncate(&question.text, MAX_QUESTION_CHARS)).unwrap_or_default();
+    let text = question.map(|question| markdown::to_words(&question.text)).unwrap_or_default();
     Need {
-        sentence: line(&format!("Question: “{}”", text.trim())),
+        sentence: line(&format!("Question: “{}”", truncate(&text, MAX_QUESTION_CHARS))),
         when: question.map(|question| labels::format_time(question.at, view.now)),
         action: Action::Link {
-            address: format!("/jobs/{}#speak", view.job.id),
+            address: format!("/jobs/{}#text", view.job.id),
             label: if may_work { "Answer" } else { "View job" },
         },
         ..need_of_job(view)

@@ -1,7 +1,12 @@
-//! Finds tickets, jobs and pull requests of a project. The command palette shows the same results.
+//! Finds tickets, jobs, pull requests and settings of a project. The command palette shows the same results.
 
 use crate::board::ticket_url;
 use crate::prelude::*;
+use crate::setup::has_setting_row;
+use pullyard_control::TicketHit;
+use pullyard_protocol::setting::{SETTINGS, Setting};
+
+const MAX_SETTINGS: usize = 8;
 
 #[derive(Deserialize)]
 pub(crate) struct SearchQuery {
@@ -30,10 +35,13 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<SearchQuery>) -
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let text: String = query.q.trim().chars().take(200).collect();
     let results = control::search_project(&visit.ctx, &project.id, &text).await?;
-    let tickets = results.tickets.into_iter().map(|(key, title)| Hit {
+    let tickets = results.tickets.into_iter().map(|TicketHit { key, title, excerpt }| Hit {
         address: ticket_url(&project.id, &key),
         title: line(if title.trim().is_empty() { key.as_str() } else { &title }),
-        detail: line(&format!("Ticket {key}")),
+        detail: line(&match excerpt {
+            Some(excerpt) => format!("Ticket {key} · in the description: {excerpt}"),
+            None => format!("Ticket {key}"),
+        }),
         foreign: false,
     });
     let jobs = results.jobs.into_iter().map(|view| {
@@ -48,17 +56,33 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<SearchQuery>) -
     let pulls = results.pull_requests.into_iter().filter_map(|pull| {
         let ticket = pull.ticket.as_ref().map(|key| format!(" · {key}")).unwrap_or_default();
         Some(Hit {
-            address: http_url(&pull.url)?,
+            foreign: !control::is_local_forge(&visit.ctx, &pull.id.integration),
+            address: labels::pull_request_address(&visit.ctx, &pull.id, &pull.url)?,
             title: line(&pull.label()),
             detail: line(&format!("Pull request, {}{ticket}", pull.state.display_name())),
-            foreign: true,
         })
     });
+    let has_row = |setting: &&Setting| has_setting_row(setting, visit.ctx.on_one_machine);
+    let settings = find_settings(&text).filter(has_row).take(MAX_SETTINGS).map(|setting| Hit {
+        address: format!("/setup/settings?project={}#{}", project.id, setting.name()),
+        title: line(setting.label),
+        detail: line(&format!("Setting · {}", setting.name())),
+        foreign: false,
+    });
     let page = SearchPage {
-        hits: jobs.chain(pulls).chain(tickets).collect(),
+        hits: jobs.chain(pulls).chain(tickets).chain(settings).collect(),
         frame: visit.frame("Search", "", Some(&project.id)),
         project: project.id.to_string(),
         text,
     };
     Ok(render_page(StatusCode::OK, &page))
+}
+
+/// The settings whose name or label has all words of the text.
+fn find_settings(text: &str) -> impl Iterator<Item = &'static Setting> {
+    let words: Vec<_> = text.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    SETTINGS.iter().filter(move |setting| {
+        let name = format!("{} {}", setting.name(), setting.label).to_lowercase();
+        !words.is_empty() && words.iter().all(|word| name.contains(word))
+    })
 }

@@ -13,8 +13,9 @@ mod tokens;
 use crate::decisions::detail;
 use axum::routing::post;
 use axum::{Extension, Router};
-pub use machine::{CheckRepository, LinkFolder, LocalMachine, RepositoryProblem};
+pub use machine::{CheckRepository, FindFolder, LinkFolder, ListRepositories, LocalMachine, RepositoryProblem};
 use pullyard_control::Context;
+pub(crate) use settings::has_row as has_setting_row;
 
 /// Every handler may extract the machine of `pullyard up` as `Extension<Option<LocalMachine>>`.
 pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {

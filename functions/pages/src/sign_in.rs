@@ -21,10 +21,11 @@ struct SignIn {
 
 impl SignIn {
     fn new(ctx: &Context, headers: &HeaderMap, code: Option<String>, to: &str, fault: Option<&str>) -> Self {
-        let host = ctx.api_url.split_once("://").map_or(ctx.api_url.as_str(), |(_, host)| host);
+        let url = session::requested_url(ctx, headers);
+        let host = url.split_once("://").map_or(url, |(_, host)| host).trim_end_matches('/');
         Self {
             frame: Frame::bare("Sign in", headers),
-            host: line(host.trim_end_matches('/')),
+            host: line(host),
             code,
             to: to.to_owned(),
             fault: fault.map(line),
@@ -81,7 +82,9 @@ pub(crate) async fn sign_in(
         "That token is not valid, has expired, or was revoked."
     };
     match signed {
-        Ok(signed) => Ok(with_cookie(redirect(to), &session::sign_in_cookie(&ctx.api_url, &signed))),
+        Ok(signed) => {
+            Ok(with_cookie(redirect(to), &session::sign_in_cookie(session::requested_url(&ctx, &headers), &signed)))
+        }
         Err(Error::InvalidToken) => {
             let page = SignIn::new(&ctx, &headers, None, to, Some(fault));
             Ok(render_page(StatusCode::FORBIDDEN, &page))
@@ -90,8 +93,8 @@ pub(crate) async fn sign_in(
     }
 }
 
-pub(crate) async fn sign_out(State(ctx): State<Context>) -> Response {
-    with_cookie(redirect("/sign-in"), &session::sign_out_cookie(&ctx.api_url))
+pub(crate) async fn sign_out(State(ctx): State<Context>, headers: HeaderMap) -> Response {
+    with_cookie(redirect("/sign-in"), &session::sign_out_cookie(session::requested_url(&ctx, &headers)))
 }
 
 pub(crate) fn with_cookie(mut response: Response, cookie: &str) -> Response {

@@ -33,8 +33,11 @@ impl Help {
     }
 }
 
-/// Text between backticks is a command.
+/// Text between backticks is a command. Advice to do nothing is no advice.
 pub fn help(text: &str) -> Help {
+    if text == "Nothing to do." {
+        return Help::default();
+    }
     let parts = sanitize(text.trim());
     let parts = parts.split('`').enumerate().filter(|(_, part)| !part.is_empty());
     Help(parts.map(|(at, part)| (SafeText(truncate_line(&part.replace(['\n', '\t'], " "))), at % 2 == 1)).collect())

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use pullyard_control::Context;
+use pullyard_entry::session;
 use serde::Deserialize;
 
 pub(crate) const CHOICES: [(&str, &str); 3] =
@@ -22,7 +23,7 @@ pub(crate) struct ThemeForm {
 pub(crate) async fn set(State(ctx): State<Context>, headers: HeaderMap, Form(form): Form<ThemeForm>) -> Response {
     let is_choice = ["light", "dark"].contains(&form.theme.as_str());
     let (value, secs) = if is_choice { (form.theme.as_str(), 365 * 24 * 3_600) } else { ("", 0) };
-    let secure = if ctx.api_url.starts_with("https://") { "; Secure" } else { "" };
+    let secure = if session::requested_url(&ctx, &headers).starts_with("https://") { "; Secure" } else { "" };
     // `Lax`: a link on another site opens the page in its theme.
     let cookie = format!("theme={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Lax{secure}");
     with_cookie(redirect(&referrer(&headers)), &cookie)

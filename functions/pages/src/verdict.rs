@@ -30,17 +30,19 @@ pub(crate) async fn load_decision_line(
 ) -> Result<Option<DecisionLine>, Fault> {
     let Some(entry) = entry else { return Ok(None) };
     let delivery = visit.ctx.store.load_delivery(entry).await?;
-    Ok(delivery.filter(|delivery| delivery.project == *project).map(|delivery| to_decision_line(&delivery)))
+    Ok(delivery.filter(|delivery| delivery.project == *project).and_then(|delivery| to_decision_line(&delivery)))
 }
 
-fn to_decision_line(delivery: &Delivery) -> DecisionLine {
+/// `None` for a new ticket in a column that starts no jobs.
+fn to_decision_line(delivery: &Delivery) -> Option<DecisionLine> {
     let moved = describe_move(delivery);
     let sentence = delivery.reason.sentence();
+    let active = delivery.facts.as_ref().and_then(|facts| facts.active_job.as_ref());
     let (tone, sentence, helps) = match (&delivery.reason, delivery.reason.verdict()) {
-        (Reason::NotTriggerStatus { .. }, _) => match moved {
-            Some(moved) => ("wait", moved, false),
-            None => ("wait", sentence, true),
-        },
+        (Reason::NotTriggerStatus { .. }, _) if active.is_some() => {
+            ("warn", format!("{} Its job continues; cancel it on the job’s page.", moved?), false)
+        }
+        (Reason::NotTriggerStatus { .. }, _) => ("wait", moved?, false),
         (_, Verdict::Accepted) => ("ok", [moved.unwrap_or_default(), sentence].join(" "), false),
         (_, Verdict::Refused) => {
             let but = moved.map(|moved| format!("{moved} No job was started: "));
@@ -51,10 +53,11 @@ fn to_decision_line(delivery: &Delivery) -> DecisionLine {
     };
     let job = match &delivery.reason {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.to_string()),
+        Reason::NotTriggerStatus { .. } => active.map(ToString::to_string),
         _ => None,
     };
     let help = helps.then(|| text::help(&name_buttons(&delivery.reason.help(), Page::Other)));
-    DecisionLine { tone, sentence: line(&sentence), help, job }
+    Some(DecisionLine { tone, sentence: line(&sentence), help, job })
 }
 
 fn describe_move(delivery: &Delivery) -> Option<String> {

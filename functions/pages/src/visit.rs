@@ -20,6 +20,8 @@ use pullyard_entry::Visitor;
 const FRAGMENT: &str = "text/html; fragment";
 
 const MAX_PROJECTS: i32 = 100;
+/// Newest jobs of a project that a short id finds.
+const SHORT_ID_JOBS: usize = 500;
 
 pub(crate) struct PageContext {
     pub(crate) ctx: Context,
@@ -100,15 +102,26 @@ impl PageContext {
         Frame {
             at,
             project: project.map(ToString::to_string),
+            alarm: self
+                .ctx
+                .disk
+                .is_full()
+                .then_some("The disk of this machine is full: nothing can be stored. Free some space."),
             visitor: Some(VisitorView {
                 name: line(&self.visitor.name),
                 initial: self.visitor.name.chars().find(|c| c.is_alphanumeric()).unwrap_or('?'),
                 projects: self.projects.iter().map(ToString::to_string).collect(),
+                may_work: self.visitor.may_run_jobs(),
                 may_administer: self.visitor.may_administer(),
                 operates: self.visitor.may_operate(),
             }),
             ..Frame::bare(title, &self.headers)
         }
+    }
+
+    /// The visitor's projects, at most 100; none in a fragment.
+    pub(crate) fn projects(&self) -> &[ProjectId] {
+        &self.projects
     }
 
     pub(crate) fn wants_fragment(&self) -> bool {
@@ -142,6 +155,21 @@ impl PageContext {
         let job = self.ctx.store.load_job(id).await?;
         let visible = job.filter(|job| self.visitor.may_access(&job.project));
         visible.ok_or_else(|| Fault::not_found(&format!("There is no job {id}.")))
+    }
+
+    /// Finds a job by the short form of its id among the newest jobs of each project.
+    pub(crate) async fn find_job_by_short_id(&self, short: &str) -> Result<JobId, Fault> {
+        let mut found = Vec::new();
+        for project in &self.projects {
+            let (ids, _) = self.ctx.store.list_job_ids(project, None, None, SHORT_ID_JOBS).await?;
+            found.extend(ids.into_iter().filter(|id| id.short().eq_ignore_ascii_case(short)));
+        }
+        let missing = || Fault::not_found(&format!("There is no job {short}."));
+        match (found.pop(), found.len()) {
+            (Some(only), 0) => Ok(only),
+            (Some(_), _) => Err(missing().help("Several jobs have this short id. Open yours from the list of jobs.")),
+            (None, _) => Err(missing()),
+        }
     }
 
     pub(crate) fn requester(&self) -> Requester {

@@ -1,12 +1,14 @@
 //! Builds a ticket's card, and the links and moves that the card shares with the ticket's page.
 
 use crate::labels::PullRequestView;
+use crate::markdown;
 use crate::prelude::*;
 use pullyard_control::{JobView, TicketView};
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Statuses;
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::text::Span;
 use pullyard_domain::ticket::Ticket;
 
 const MAX_LABELS: usize = 3;
@@ -24,6 +26,8 @@ pub(crate) struct Card {
     pub(crate) more_labels: usize,
     pub(crate) job: Option<JobLine>,
     pub(crate) wait: Option<SafeText>,
+    /// How a review waits that a user may start now, and a key for that.
+    pub(crate) review: Option<(String, String)>,
     pub(crate) raw_key: String,
 }
 
@@ -40,7 +44,7 @@ pub(crate) struct Move {
     pub(crate) starts_jobs: bool,
 }
 
-pub(super) fn to_card(card: &control::Card, project: &Project) -> Card {
+pub(super) fn to_card(ctx: &Context, card: &control::Card, project: &Project, now: Timestamp) -> Card {
     let ticket = &card.view.ticket;
     let labels = &card.view.text.labels;
     let active = card.job.as_ref().filter(|view| !view.job.status.is_terminal());
@@ -52,8 +56,8 @@ pub(super) fn to_card(card: &control::Card, project: &Project) -> Card {
         address: ticket_url(&ticket.project, &ticket.key),
         title: title_or_key(&card.view),
         badge: badge
-            .map(|badge| (labels::badge(badge), ticket.last_job.as_ref().map(|last| format!("/jobs/{}", last.id)))),
-        pull_request: pull_request(&card.view),
+            .map(|badge| (labels::badge(badge), card.job.as_ref().map(|view| format!("/jobs/{}", view.job.id)))),
+        pull_request: pull_request(ctx, &card.view),
         labels: labels.iter().take(MAX_LABELS).map(|label| line(label)).collect(),
         more_labels: labels.len().saturating_sub(MAX_LABELS),
         job: active.map(job_line),
@@ -61,8 +65,18 @@ pub(super) fn to_card(card: &control::Card, project: &Project) -> Card {
             Some(waits) => Some(line(&waits.sentence())),
             None => card.job.as_ref().filter(|view| !has_question(view)).and_then(labels::explain_job),
         },
+        review: active.is_none().then(|| waiting_review(ticket, now)).flatten(),
         raw_key: ticket.key.to_string(),
     }
+}
+
+/// A review that waits for the end of its pull request's hour.
+fn waiting_review(ticket: &Ticket, now: Timestamp) -> Option<(String, String)> {
+    let link = ticket.pull_request.as_ref()?;
+    let opens_at = ticket.deferred.get(&link.id.to_string()).filter(|opens_at| **opens_at > now)?;
+    let sentence = format!("A review waits; its job may start in {}.", Span::from(opens_at.since(now)));
+    // A second click is the same request.
+    Some((sentence, format!("start-{}-{}", link.id.number, opens_at.millis())))
 }
 
 fn has_question(view: &JobView) -> bool {
@@ -72,7 +86,9 @@ fn has_question(view: &JobView) -> bool {
 fn job_line(view: &JobView) -> JobLine {
     let JobView { job, revises, now, .. } = view;
     let fact = match (job.status, &job.question, revises) {
-        (JobStatus::AwaitingInput, Some(question), _) => question.text.chars().take(MAX_FACT_CHARS).collect(),
+        (JobStatus::AwaitingInput, Some(question), _) => {
+            markdown::to_words(&question.text).chars().take(MAX_FACT_CHARS).collect()
+        }
         (JobStatus::Syncing, ..) => job.branch.clone(),
         (_, _, Some(of)) => format!("revises #{}", of.number),
         _ if job.attempt > 1 => format!("attempt {}", job.attempt),
@@ -109,9 +125,9 @@ pub(crate) fn title_or_key(view: &TicketView) -> SafeText {
     if title.is_empty() { line(view.ticket.key.as_str()) } else { title }
 }
 
-pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestView> {
+pub(crate) fn pull_request(ctx: &Context, view: &TicketView) -> Option<PullRequestView> {
     let link = view.ticket.shown.pull_request.as_ref()?;
-    PullRequestView::new(&link.url, link.id.number, view.pull_request.unwrap_or(PullRequestState::Open))
+    PullRequestView::new(ctx, &link.id, &link.url, view.pull_request.unwrap_or(PullRequestState::Open))
 }
 
 pub(crate) fn list_moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {

@@ -34,7 +34,7 @@ pub(super) enum Item {
 }
 
 pub(super) fn build_columns(
-    project: &Project,
+    board: (&Context, &Project, Timestamp),
     statuses: &[String],
     cards: &[control::Card],
     open: Option<&OpenColumn>,
@@ -52,15 +52,21 @@ pub(super) fn build_columns(
             Some(open) => hide_outside(cards.len(), open.from),
             None => hide_middle(cards.len(), share),
         };
-        build_column(project, status, &cards, &hidden, url)
+        build_column(board, status, &cards, &hidden, url)
     };
     columns.into_iter().map(build).collect()
 }
 
-fn build_column(project: &Project, status: &str, cards: &[&control::Card], hidden: &[Hidden], url: &str) -> Column {
+fn build_column(
+    (ctx, project, now): (&Context, &Project, Timestamp),
+    status: &str,
+    cards: &[&control::Card],
+    hidden: &[Hidden],
+    url: &str,
+) -> Column {
     let item = |(position, card): (usize, &&control::Card)| {
         let Some(hidden) = hidden.iter().find(|hidden| hidden.range.contains(&position)) else {
-            return Some(Item::Card(Box::new(to_card(card, project))));
+            return Some(Item::Card(Box::new(to_card(ctx, card, project, now))));
         };
         (hidden.range.start == position).then(|| Item::Hidden {
             key: card.view.ticket.key.to_string(),

@@ -35,7 +35,7 @@ pub(crate) async fn show(visit: PageContext, Path(id): Path<DeliveryId>) -> Resu
     let delivery = load(&visit, id).await?;
     let to_step = |GuardStep { title, fact, result }| Step { title, fact: fact.as_deref().map(line), result };
     let steps: Vec<Step> = guard_steps(&delivery).into_iter().map(to_step).collect();
-    let row = Row::new(&delivery, visit.ctx.clock.now());
+    let row = Row::new(&visit.ctx, &delivery, visit.ctx.clock.now());
     let page = DecisionPage {
         frame: visit.frame(&format!("Decision: {}", row.sentence), "decisions", Some(&delivery.project)),
         id: delivery.id.to_string(),

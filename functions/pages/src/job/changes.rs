@@ -1,8 +1,8 @@
 //! The changes of a job as a diff per file, from the newest stored patch.
 
-use super::diff::{self, Diff};
 use super::tabs::Tabs;
 use super::{Shell, Subject, load_subject};
+use crate::diff::{self, Diff};
 use crate::job::head::JobHead;
 use crate::prelude::*;
 use pullyard_domain::id::JobId;
@@ -46,7 +46,10 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject, only: Option<
         page.patch = Some(format!("/jobs/{job}/artifacts/{}", artifact.id));
         let bytes = control::read_artifact(&visit.ctx, job, *attempt, artifact, MAX_PATCH_BYTES).await?;
         page.is_cut = bytes.as_ref().is_some_and(|bytes| bytes.len() >= MAX_PATCH_BYTES);
-        page.diff = bytes.map(|bytes| diff::parse(&String::from_utf8_lossy(&bytes), only));
+        page.diff = bytes.map(|bytes| {
+            let address = format!("{}/changes", page.head.address);
+            Diff { address, ..diff::parse(&String::from_utf8_lossy(&bytes), only) }
+        });
     }
     Ok(render_page(StatusCode::OK, &page))
 }

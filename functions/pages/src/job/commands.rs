@@ -24,7 +24,7 @@ pub(crate) async fn pause(visit: PageContext, Path(id): Path<JobId>) -> Result<R
 
 pub(crate) async fn continue_job(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
-    control::continue_job(&visit.ctx, &id, &visit.visitor.name).await?;
+    control::continue_job(&visit.ctx, &id).await?;
     Ok(redirect(&format!("/jobs/{id}")))
 }
 

@@ -8,7 +8,6 @@ use crate::labels::PullRequestView;
 use crate::log::{Arrived, Entry};
 use crate::markdown::{self, SafeHtml};
 use crate::prelude::*;
-use crate::text::block;
 use pullyard_control::JobView;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
@@ -52,7 +51,7 @@ pub(crate) struct JobHead {
     pub(crate) may_cancel: bool,
     pub(crate) may_pause: bool,
     pub(crate) may_continue: bool,
-    pub(crate) question: Option<SafeText>,
+    pub(crate) question: Option<SafeHtml>,
     pub(crate) may_answer: bool,
     pub(crate) hears: Option<&'static str>,
     /// Kind of the message form: empty, `answer`, or `say` with the status. The script replaces the form if it changes.
@@ -97,13 +96,21 @@ impl JobHead {
             title: line(title),
             pill: labels::pill(job.status),
             sentence: line(&sentence),
-            help: (help != "Nothing to do.").then(|| text::help(&name_buttons(&help, Page::Job))),
+            // The form for the answer is on the page.
+            help: (help != "Nothing to do." && !may_answer).then(|| text::help(&name_buttons(&help, Page::Job))),
             failed: job.failure.is_some(),
-            fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().label()),
+            fault: job
+                .failure
+                .as_ref()
+                .filter(|_| waits.is_none())
+                .and_then(|failure| failure.class().label_beside(&sentence)),
             cause: None,
             next_steps: if job.failure.is_some() { next_steps(&help, job.project.as_str()) } else { Vec::new() },
-            result: to_result(job, pull_request_state),
-            revises: revises.as_ref().map(|of| (http_url(&of.url), line(&of.label))),
+            result: to_result(&visit.ctx, job, pull_request_state),
+            revises: revises.as_ref().map(|of| {
+                let id = job.pull_request_id(of.number);
+                (labels::pull_request_address(&visit.ctx, &id, &of.url), line(&of.label))
+            }),
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
             branch: line(job.result.as_ref().map_or(&job.branch, |result| &result.branch)),
@@ -130,7 +137,7 @@ impl JobHead {
             ended: job.ended_at.map(|at| labels::format_time(at, *now)),
             may_pause: may_run && may_pause(job),
             may_continue: may_run && (job.status == JobStatus::Paused || job.pause.is_some()),
-            question: job.question.as_ref().map(|question| block(&question.text)),
+            question: job.question.as_ref().map(|question| markdown::render(&question.text)),
             may_answer,
             hears,
             speaks,
@@ -146,17 +153,22 @@ impl JobHead {
         if let Some(result) = &mut self.result {
             let mut newest_first = events.iter().rev().filter(|(attempt, ..)| *attempt == job.attempt);
             let last = newest_first.find(|(.., event)| matches!(event.kind, EventKind::Result | EventKind::Text));
-            let text = last.and_then(|(.., event)| event.text.as_deref()).filter(|text| text.len() <= 8_192);
-            result.html = text.map(markdown::render).filter(|html| !html.is_empty());
+            let text = last.and_then(|(.., event)| Some((event, event.text.as_deref()?)));
+            let html = text.filter(|(_, text)| text.len() <= 8_192).map(|(event, text)| match event.is_output_line() {
+                // The indentation makes the line code, which shows its characters unchanged.
+                true => markdown::render(&format!("    {text}")),
+                false => markdown::render(text),
+            });
+            result.html = html.filter(|html| !html.is_empty());
         }
     }
 }
 
-fn to_result(job: &Job, pull_request_state: Option<PullRequestState>) -> Option<JobResult> {
+fn to_result(ctx: &Context, job: &Job, pull_request_state: Option<PullRequestState>) -> Option<JobResult> {
     let result = job.result.as_ref()?;
     let files = labels::format_count(result.files, "file");
     Some(JobResult {
-        pull_request: PullRequestView::of_result(job, pull_request_state.unwrap_or(PullRequestState::Open)),
+        pull_request: PullRequestView::of_result(ctx, job, pull_request_state.unwrap_or(PullRequestState::Open)),
         commit: line(&result.head.chars().take(12).collect::<String>()),
         changed: format!("{files} +{} \u{2212}{}", result.insertions, result.deletions),
         html: None,

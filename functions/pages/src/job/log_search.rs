@@ -78,8 +78,10 @@ pub(super) async fn show(
 
 /// The part around the match of the event's first line that contains the text.
 fn find_line(event: &Event, needle: &str) -> Option<String> {
-    let mut texts: Vec<&str> =
-        [&event.text, &event.path, &event.name].into_iter().flatten().map(String::as_str).collect();
+    // Each line of output has the same name.
+    let name = event.name.as_ref().filter(|_| !event.is_output_line());
+    let texts = [event.text.as_ref(), event.path.as_ref(), name];
+    let mut texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
     event.data.iter().for_each(|data| add_texts(data, &mut texts));
     texts.into_iter().flat_map(str::lines).find_map(|line| excerpt(line, needle))
 }

@@ -41,12 +41,15 @@ fn time((_, arrived, event): &Arrived) -> Timestamp {
     log::happened(*arrived, event)
 }
 
-/// A completed job opens with its changes, any other job with its log.
+/// A completed job opens with its changes, any other job with its log. A short id redirects.
 pub(crate) async fn show_job(
     visit: PageContext,
-    Path(id): Path<JobId>,
+    Path(id): Path<String>,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, Fault> {
+    let Ok(id) = JobId::new(id.as_str()) else {
+        return Ok(redirect(&format!("/jobs/{}", visit.find_job_by_short_id(&id).await?)));
+    };
     if visit.wants_fragment() {
         return fragment::show(&visit, id, query).await;
     }

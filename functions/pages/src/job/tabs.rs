@@ -22,6 +22,8 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) class: &'static str,
     pub(crate) time: String,
+    /// So far, if the time goes on. Units: seconds.
+    pub(crate) running_secs: Option<u64>,
 }
 
 pub(crate) struct Records {
@@ -101,9 +103,11 @@ fn steps(view: &JobView, records: &Records) -> Vec<Step> {
             _ => "at",
         };
         let not_reached = class.is_empty() && job.status.is_terminal();
-        let time = begin.map(|begin| labels::format_duration(next.since(begin)));
+        let length = begin.map(|begin| next.since(begin));
+        let running_secs = length.filter(|_| class == "at" && ended.is_none()).map(|length| length.as_secs());
+        let time = length.map(labels::format_duration);
         let time = if not_reached { "not reached".into() } else { time.filter(|_| at <= reached).unwrap_or_default() };
-        Step { name, class, time }
+        Step { name, class, time, running_secs }
     };
     NAMES.into_iter().enumerate().map(step).collect()
 }

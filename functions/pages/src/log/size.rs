@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 const PAGE_BYTES: usize = 56 * 1_024;
 const ROW_BYTES: usize = 4 * 1_024;
-const FULL_BYTES: usize = 40 * 1_024;
+pub(super) const FULL_BYTES: usize = 40 * 1_024;
 pub(super) const MESSAGE_BYTES: usize = 12 * 1_024;
 const ROW_MARKUP: usize = 420;
 const HEAD_LINES: usize = 10;
@@ -15,6 +15,11 @@ const TAIL_LINES: usize = 30;
 /// The size of a character in HTML, in which five ASCII characters are escaped.
 fn escaped_len(c: char) -> usize {
     if matches!(c, '<' | '>' | '&' | '"' | '\'') { 5 } else { c.len_utf8() }
+}
+
+/// The size of a line with its line break.
+pub(super) fn line_size(line: &str) -> usize {
+    line.chars().map(escaped_len).sum::<usize>() + 1
 }
 
 /// The beginning of a text, and whether its end is cut.

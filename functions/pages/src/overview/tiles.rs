@@ -120,7 +120,7 @@ fn runners(project: &Project, view: &Overview, members: &[Member]) -> Tile {
                 let silence = format_duration(view.now.since(member.runner.last_heartbeat));
                 format!("{} offline for {silence}", crate::text::line(&member.profile.name))
             }
-            (None, Compute::Fargate) => "Jobs start in their own tasks".into(),
+            (None, Compute::Fargate) => "Jobs need no runner".into(),
             (None, Compute::Runners) if members.is_empty() => "Jobs wait for the first runner".into(),
             (None, Compute::Runners) => "All runners are online".into(),
         },

@@ -5,8 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Id of the connection to the forge that `pullyard up` embeds.
-pub(crate) const LOCAL_FORGE: &str = "local";
+pub(crate) use pullyard_control::LOCAL_FORGE;
 
 /// Serves the git repository of a folder at the local forge under `owner/name`.
 /// Idempotent.
@@ -14,6 +13,9 @@ pub type LinkFolder = dyn Fn(&str, &Path) -> Result<(), Box<dyn Error + Send + S
 
 /// Checks the base branch of `owner/name` at the local forge, and the script of the agent's command.
 pub type CheckRepository = dyn Fn(&str, &str, &[String]) -> Option<RepositoryProblem> + Send + Sync;
+
+pub type ListRepositories = dyn Fn() -> Vec<PathBuf> + Send + Sync;
+pub type FindFolder = dyn Fn(&str) -> Option<PathBuf> + Send + Sync;
 
 #[derive(Clone, Debug)]
 pub struct RepositoryProblem {
@@ -28,7 +30,11 @@ pub struct LocalMachine {
     pub check_repository: Arc<CheckRepository>,
     /// Lists the capabilities of installed agents, each with whether the environment has a key for it.
     pub list_agents: fn() -> Vec<(&'static str, bool)>,
-    pub folder: Option<PathBuf>,
+    pub home: Option<PathBuf>,
+    /// Lists git repositories near the folder where `up` was started, itself first.
+    pub list_repositories: Arc<ListRepositories>,
+    /// The folder that is linked under `owner/name`.
+    pub find_folder: Arc<FindFolder>,
     pub model_urls: ModelUrls,
 }
 

@@ -1,10 +1,15 @@
-//! Operations: paused model accounts and dead letters. Only for visitors with access to all projects.
+//! Operations: the deployment's state and findings, paused model accounts and dead letters. Only for visitors with
+//! access to all projects.
 
+mod health;
+
+use super::machine::LocalMachine;
 use crate::labels::format_time;
 use crate::prelude::*;
 use crate::text::block;
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use health::Health;
 use pullyard_control::{DeadLetterView, LetterAction};
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::id::MessageId;
@@ -23,6 +28,7 @@ pub(super) fn routes() -> Router<Context> {
 struct OperationsPage {
     frame: Frame,
     notice: Option<String>,
+    health: Health,
     accounts: Vec<PausedAccount>,
     letters: Vec<Letter>,
     is_truncated: bool,
@@ -49,6 +55,7 @@ struct Letter {
 /// The result of an action, as counts, so that reloading the page repeats nothing.
 #[derive(Deserialize)]
 pub(crate) struct OperationsQuery {
+    project: Option<ProjectId>,
     resumed: Option<String>,
     requeued: Option<u32>,
     deleted: Option<u32>,
@@ -62,9 +69,14 @@ struct ResumeForm {
     account: String,
 }
 
-async fn show(visit: PageContext, Query(query): Query<OperationsQuery>) -> Result<Response, Fault> {
+async fn show(
+    visit: PageContext,
+    Extension(machine): Extension<Option<LocalMachine>>,
+    Query(query): Query<OperationsQuery>,
+) -> Result<Response, Fault> {
     check_operator(&visit)?;
     let now = visit.ctx.clock.now();
+    let project = visit.load_selected_project(query.project.clone()).await?;
     let breakers = control::list_open_breakers(&visit.ctx).await?;
     let page = control::list_dead_letters(&visit.ctx, None).await?;
     let accounts = breakers.iter().map(|breaker| PausedAccount {
@@ -74,8 +86,9 @@ async fn show(visit: PageContext, Query(query): Query<OperationsQuery>) -> Resul
         times: breaker.times,
     });
     let page = OperationsPage {
-        frame: visit.frame("Operations", "operations", None),
+        frame: visit.frame("Operations", "operations", project.as_ref().map(|project| &project.id)),
         notice: query.notice(),
+        health: health::load(&visit, machine.as_ref()).await?,
         accounts: accounts.collect(),
         letters: page.letters.iter().map(|letter| Letter::new(letter, now)).collect(),
         is_truncated: page.is_truncated,
@@ -86,7 +99,7 @@ async fn show(visit: PageContext, Query(query): Query<OperationsQuery>) -> Resul
 async fn resume(visit: PageContext, Form(form): Form<ResumeForm>) -> Result<Response, Fault> {
     check_operator(&visit)?;
     let id: BreakerId = form.account.parse().map_err(|_| Fault::not_found("There is no such model account."))?;
-    control::close_breaker(&visit.ctx, &id, &visit.visitor.name).await?;
+    control::close_breaker(&visit.ctx, &id).await?;
     Ok(redirect(&format!("/setup/operations?resumed={id}")))
 }
 

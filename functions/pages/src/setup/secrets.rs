@@ -1,6 +1,7 @@
-//! Lists secrets by name, sets, rotates and tests them. No page contains a value.
+//! Lists secrets by name, sets, rotates, tests and deletes them. No page contains a value.
 
 use super::machine::{LocalMachine, model_urls};
+use super::repositories::RemovalPage;
 use super::settings::sentence;
 use crate::labels::format_time;
 use crate::prelude::*;
@@ -8,11 +9,14 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::secret::{SecretKind, SecretUser};
 use std::time::Duration;
 
 pub(super) fn routes() -> Router<Context> {
-    Router::new().route("/setup/secrets", get(show).post(set)).route("/setup/secrets/rotate", post(rotate))
+    Router::new()
+        .route("/setup/secrets", get(show).post(set))
+        .route("/setup/secrets/rotate", post(rotate))
+        .route("/setup/secrets/delete", get(confirm_deletion).post(delete))
 }
 
 /// Choices of how long the previous value stays valid. Units: seconds.
@@ -24,6 +28,7 @@ struct SecretsQuery {
     project: Option<ProjectId>,
     after: Option<String>,
     saved: Option<SecretName>,
+    deleted: Option<SecretName>,
     name: Option<SecretName>,
     kind: Option<SecretKind>,
     rotate: Option<SecretName>,
@@ -38,6 +43,7 @@ struct SecretsPage {
     rows: Vec<Row>,
     next: Option<String>,
     saved: Option<SafeText>,
+    deleted: Option<SafeText>,
     key_test: Option<ModelKeyTest>,
     is_hook: bool,
     forms: Forms,
@@ -64,9 +70,11 @@ struct Row {
     name: SafeText,
     full_name: SafeText,
     kind: SecretKind,
+    users: SafeText,
     set: Option<TimeLabel>,
     previous_until: Option<String>,
-    address: String,
+    /// Of the forms that change it; `None` for a secret that Pullyard made.
+    addresses: Option<[String; 2]>,
     /// The address of a test, if the project uses the secret as a key that has one.
     test: Option<String>,
 }
@@ -91,6 +99,15 @@ struct RotateForm {
     name: String,
     value: String,
     overlap_secs: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeleteForm {
+    #[serde(default)]
+    project: String,
+    name: SecretName,
+    kind: SecretKind,
 }
 
 async fn show(
@@ -121,7 +138,7 @@ async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, 
         Err(fault) => Err(fault),
     };
     match result {
-        Ok(secret) => Ok(redirect(&address(&form.project, &secret.name))),
+        Ok(secret) => Ok(redirect(&address("saved", &form.project, &secret.name))),
         Err(fault) => {
             let set_fault = Some(fault.for_form()?);
             let forms = Forms { name: line(&form.name), kind: form.kind, set_fault, ..Forms::default() };
@@ -143,12 +160,47 @@ async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Resp
         Err(fault) => Err(fault),
     };
     match result {
-        Ok((secret, _)) => Ok(redirect(&address(&form.project, &secret.name))),
+        Ok((secret, _)) => Ok(redirect(&address("saved", &form.project, &secret.name))),
         Err(fault) => {
             let rotate_fault = Some(fault.for_form()?);
             let (rotate, overlap) = (line(&form.name), form.overlap_secs);
             render_refusal(&visit, form.project, Forms { rotate, overlap, rotate_fault, ..Forms::default() }).await
         }
+    }
+}
+
+async fn confirm_deletion(visit: PageContext, Query(form): Query<DeleteForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    Ok(question(&visit, form, None).render())
+}
+
+async fn delete(visit: PageContext, Form(form): Form<DeleteForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    match control::delete_secret(&visit.ctx, form.kind, &form.name).await {
+        Ok(_) => Ok(redirect(&address("deleted", &form.project, &form.name))),
+        Err(error @ Error::Denied(_)) => Ok(question(&visit, form, Some(error.into())).render()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn question(visit: &PageContext, DeleteForm { project, name, kind }: DeleteForm, fault: Option<Fault>) -> RemovalPage {
+    let id = ProjectId::new(&project).ok();
+    let kind = match kind {
+        SecretKind::Forge => "forge",
+        SecretKind::Job => "job",
+    };
+    RemovalPage {
+        frame: visit.frame("Delete a secret", "settings", id.as_ref()),
+        question: line(&format!("Delete the secret {name}?")),
+        effect: line(
+            "Its value cannot be restored. A connection, a webhook or a setting that names it blocks the deletion.",
+        ),
+        verb: "Delete secret",
+        action: "/setup/secrets/delete".into(),
+        fields: vec![("project", project.clone()), ("name", name.to_string()), ("kind", kind.into())],
+        option: None,
+        back: format!("/setup/secrets{}", id.map(|id| format!("?project={id}")).unwrap_or_default()),
+        fault,
     }
 }
 
@@ -173,9 +225,9 @@ fn normalize_value(value: &str) -> String {
     value.strip_suffix('\n').unwrap_or(&value).to_owned()
 }
 
-fn address(project: &str, saved: &SecretName) -> String {
+fn address(change: &str, project: &str, name: &SecretName) -> String {
     let project = non_empty(project).map(|project| format!("&project={}", percent_encode(&project)));
-    format!("/setup/secrets?saved={saved}{}", project.unwrap_or_default())
+    format!("/setup/secrets?{change}={name}{}", project.unwrap_or_default())
 }
 
 async fn render_refusal(visit: &PageContext, project: String, forms: Forms) -> Result<Response, Fault> {
@@ -193,6 +245,7 @@ async fn render(
     let keys: Vec<_> = project.iter().flat_map(|project| project.settings.model_secrets.iter()).collect();
     let project = project.map(|project| &project.id);
     let (secrets, next) = control::list_secrets(&visit.ctx, query.after.as_deref()).await?;
+    let all_users = control::list_secret_users(&visit.ctx).await?;
     let now = visit.ctx.clock.now();
     let mut rows = Vec::with_capacity(secrets.len());
     for secret in &secrets {
@@ -202,6 +255,12 @@ async fn render(
         };
         let of_project = project.map(|project| format!("&project={project}")).unwrap_or_default();
         let is_testable = keys.iter().any(|(kind, name)| *name == secret.secret && kind.provider().is_some());
+        let users = all_users.get(&secret.secret).map(Vec::as_slice).unwrap_or_default();
+        let (kind, change) = match secret.kind {
+            SecretKind::Forge => ("forge", format!("/setup/secrets?rotate={}{of_project}#rotate", secret.name)),
+            SecretKind::Job => ("job", format!("/setup/secrets?name={}&kind=job{of_project}#set", secret.name)),
+        };
+        let delete = format!("/setup/secrets/delete?name={}&kind={kind}{of_project}", secret.name);
         rows.push(Row {
             test: is_testable.then(|| format!("/setup/secrets?test={}{of_project}", secret.name)),
             name: line(secret.name.as_str()),
@@ -209,10 +268,8 @@ async fn render(
             kind: secret.kind,
             set: secret.set_at.map(|at| format_time(at, now)),
             previous_until: previous.map(|until| until.to_string()),
-            address: match secret.kind {
-                SecretKind::Forge => format!("/setup/secrets?rotate={}{of_project}#rotate", secret.name),
-                SecretKind::Job => format!("/setup/secrets?name={}&kind=job{of_project}#set", secret.name),
-            },
+            addresses: (!users.contains(&SecretUser::LocalForge {})).then_some([change, delete]),
+            users: line(&users.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         });
     }
     let page = SecretsPage {
@@ -221,6 +278,7 @@ async fn render(
         next: next.map(|next| format!("/setup/secrets?after={next}")),
         is_hook: query.saved.as_ref().is_some_and(SecretName::is_for_hook),
         saved: query.saved.as_ref().map(|name| line(name.as_str())),
+        deleted: query.deleted.as_ref().map(|name| line(name.as_str())),
         key_test: test,
         forms,
         project: project.map(ToString::to_string).unwrap_or_default(),

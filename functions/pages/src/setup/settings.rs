@@ -189,7 +189,11 @@ async fn render(
         });
         SectionView {
             section,
-            rows: section.settings().filter(has_row).map(|setting| row(setting, &stored, refusal)).collect(),
+            rows: section
+                .settings()
+                .filter(|setting| has_row(setting, visit.ctx.on_one_machine))
+                .map(|setting| row(setting, &stored, refusal))
+                .collect(),
             usage: (section == Section::Budgets).then(|| usage(&project.settings.budget, &today)),
             saved: saved.section.as_deref() == Some(section.code()) && saved.unfinished.is_none(),
             conflict: refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT),
@@ -212,9 +216,13 @@ async fn render(
     Ok(render_page(refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status), &page))
 }
 
-/// False for settings that only the column forms show.
-fn has_row(setting: &&Setting) -> bool {
-    !matches!(setting.path, "statuses.columns" | "statuses.closed")
+/// False for settings that only the column forms show, and for Fargate's on a machine of the user.
+pub(crate) fn has_row(setting: &Setting, on_one_machine: bool) -> bool {
+    match setting.path {
+        "statuses.columns" | "statuses.closed" => false,
+        "task_size" | "task_capacity" => !on_one_machine,
+        _ => true,
+    }
 }
 
 fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> Row {

@@ -51,6 +51,8 @@ pub(super) fn routes() -> Router<Context> {
 struct StartQuery {
     project: Option<ProjectId>,
     new: Option<String>,
+    /// Opens one of the first three steps again.
+    step: Option<usize>,
     by: Option<String>,
     agent: Option<String>,
     /// Tests the repository, or the agent's key for `key`.
@@ -106,6 +108,8 @@ struct StartPage {
     frame: Frame,
     project: String,
     steps: Vec<Step>,
+    connected: bool,
+    ticket_key: Option<String>,
     complete: bool,
     /// The user may create projects and connect repositories.
     admin: bool,
@@ -118,6 +122,8 @@ struct StartPage {
     agent: AgentChoice,
     permissions: Option<Permissions>,
     key_test: Option<ModelKeyTest>,
+    /// The test is of a key that was just saved.
+    key_saved: bool,
     has_key: bool,
     move_to: Option<MoveTarget>,
     job: Option<Row>,
@@ -133,6 +139,7 @@ fn open_step(failure: Option<&Failure>, facts: Option<&Facts>, query: &StartQuer
         (Some(failure), _) => failure.step,
         (None, Some(_)) if query.by.is_some() => 2,
         (None, Some(_)) if query.agent.is_some() => 3,
+        (None, Some(_)) if let Some(step @ 1..=3) = query.step => step,
         // The repository is connected. The repair is in a terminal.
         (None, Some(facts)) if facts.problem.is_some() && current == 2 => 0,
         _ => current,
@@ -186,18 +193,22 @@ async fn render(
     let open = open_step(failure.as_ref(), facts.as_ref(), &query, current);
     let visitor = &visit.visitor;
     let (admin, owner) = (visitor.may_administer(), visitor.may_administer() && visitor.may_access_all_projects());
+    drafts.project.prefill(facts.as_ref());
     let repository = match &facts {
-        Some(_) if open == 2 && admin => {
-            let wanted = query.by.as_deref().unwrap_or(drafts.repository.by.as_str());
-            choices::repository(visit, machine, wanted).await?
+        Some(facts) if open == 2 && admin => {
+            drafts.repository.prefill(facts.repository(), machine, query.by.as_deref());
+            choices::repository(visit, machine, facts, &drafts.repository.by).await?
         }
         _ => RepositoryChoice::default(),
     };
     let agent = match &facts {
-        Some(facts) => choices::agent(facts, query.agent.as_deref().unwrap_or(drafts.agent.agent.as_str())),
+        Some(facts) => {
+            let stored = if open == 3 && owner { agent::list_stored_keys(visit, facts).await? } else { Vec::new() };
+            choices::agent(facts, stored, query.agent.as_deref().unwrap_or(drafts.agent.agent.as_str()))
+        }
         None => AgentChoice::default(),
     };
-    repository.prefill(&mut drafts.repository, machine);
+    repository.complete(&mut drafts.repository);
     agent.prefill(&mut drafts.agent, facts.as_ref());
     let permissions = match facts.as_ref().and_then(Facts::repository) {
         Some(repository) if query.test.as_deref() == Some("1") => {
@@ -215,19 +226,25 @@ async fn render(
         && facts.ticket.is_none()
         && drafts.ticket.key.is_empty()
     {
-        drafts.ticket.key = pullyard_control::suggest_ticket_key(&visit.ctx, &facts.project.id).await?.to_string();
+        drafts.ticket.key = pullyard_control::suggest_ticket_key(&visit.ctx, &facts.project.id)
+            .await?
+            .map(|key| key.to_string())
+            .unwrap_or_default();
     }
     let decision = match &facts {
         Some(facts) => verdict::load_decision_line(visit, &facts.project.id, query.decision.as_ref()).await?,
         None => None,
     };
     let id = facts.as_ref().map(|facts| &facts.project.id);
+    let ticket = facts.as_ref().and_then(|facts| facts.ticket.as_ref());
     let runs = facts.as_ref().and_then(|facts| facts.job.as_ref()).is_some_and(|view| !view.job.status.is_terminal());
     // A test calls another service, and the page of a refused form has no address of its own.
     let refreshes = permissions.is_none() && key_test.is_none() && failure.is_none();
     let page = StartPage {
         frame: visit.frame("Set up", "start", id),
         project: id.map(ToString::to_string).unwrap_or_default(),
+        connected: facts.as_ref().is_some_and(|facts| !facts.repositories.is_empty()),
+        ticket_key: ticket.map(|view| percent_encode(view.ticket.key.as_str())),
         steps: list_steps(facts.as_ref(), current, open),
         complete: current > done.len(),
         admin,
@@ -242,9 +259,10 @@ async fn render(
         agent,
         permissions,
         key_test,
+        key_saved: query.key.is_some(),
         has_key: facts.as_ref().is_some_and(|facts| matches!(facts.check, AgentCheck::Secrets(_))),
         move_to: facts.as_ref().and_then(view::move_target),
-        job: facts.as_ref().and_then(view::first_job),
+        job: facts.as_ref().and_then(|facts| view::first_job(&visit.ctx, facts)),
         place: view::describe_place(facts.as_ref(), machine),
         decision,
         refresh: refreshes.then_some(if runs { REFRESH_WHILE_A_JOB_RUNS } else { REFRESH }),

@@ -91,6 +91,7 @@ fn check_text(form: &CommentForm) -> Result<String, Fault> {
 /// Shows the refused text in the form of its comment, or in the form for a new one.
 fn render_refusal(mut page: TicketPage, number: Option<u32>, typed: CommentForm, fault: Fault) -> Response {
     let status = fault.status;
+    page.refresh = 0;
     let comments = &mut page.comments;
     let form = comments.rows.iter_mut().find(|row| Some(row.number) == number).and_then(|row| row.form.as_mut());
     match form {

@@ -47,7 +47,9 @@ async fn render(
     let statuses = &project.settings.statuses;
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let key = match form.key.trim().is_empty() {
-        true => control::suggest_ticket_key(&visit.ctx, &project.id).await?.to_string(),
+        true => {
+            control::suggest_ticket_key(&visit.ctx, &project.id).await?.map(|key| key.to_string()).unwrap_or_default()
+        }
         false => form.key.clone(),
     };
     let page = TicketFormPage {

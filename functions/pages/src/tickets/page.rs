@@ -88,7 +88,8 @@ pub(super) struct TicketPage {
     places: Option<Vec<(String, &'static str)>>,
     back: String,
     jobs: Vec<Row>,
-    refresh: u32,
+    /// 0 after a refused form, because its address has no page to load again.
+    pub(super) refresh: u32,
     form_key: String,
     form: EditForm,
     /// The form contains the raw text, so the page omits it while it is closed.
@@ -125,6 +126,7 @@ pub(crate) async fn render_refusal(
 ) -> Result<Response, Fault> {
     let mut page = load_page(visit, project, key).await?;
     let status = fault.status;
+    page.refresh = 0;
     page.fault = Some(fault);
     page.form_is_open = typed.is_some();
     if let Some(typed) = typed {
@@ -168,9 +170,9 @@ pub(super) async fn load_page_at(
         status: line(&ticket.status),
         raw_status: ticket.status.clone(),
         pill: active.map(|view| labels::pill(view.job.status)).or(badge),
-        pull_request: pull_request(&view),
+        pull_request: pull_request(&visit.ctx, &view),
         comments: load_comments(visit, ticket, &address, before, open).await?,
-        reviews: pulls::load_reviews(visit, ticket).await?,
+        reviews: pulls::load_reviews(visit, &project.settings, ticket).await?,
         repository: repository(&view, project).map(|name| line(name.as_str())),
         source: text.url.as_deref().and_then(http_url),
         labels: text.labels.iter().map(|label| line(label)).collect(),

@@ -6,10 +6,11 @@ use crate::labels::{NEEDS_ATTENTION, format_time};
 use crate::prelude::*;
 use pullyard_control::hooks::{HookView, list_hook_views};
 use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX, COMMAND, PROJECT};
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::{ForgeKind, Repository};
+use pullyard_domain::project::Repository;
 
 pub(super) const AGENTS: [(&str, &str); 5] = [
     (PROJECT, "The project’s agent"),

@@ -2,7 +2,7 @@
 
 use super::{FormFault, check_admin_of_all_projects, list_url, project_query};
 use crate::prelude::*;
-use pullyard_domain::project::{ForgeKind, Integration};
+use pullyard_domain::forge::{ForgeKind, Integration};
 
 #[derive(Deserialize)]
 pub(super) struct TokenQuery {
@@ -39,9 +39,9 @@ pub(super) async fn show_token_form(
     check_admin_of_all_projects(&visit)?;
     let kind = ForgeKind::from_code(&kind).unwrap_or(ForgeKind::GitHub);
     let form = TokenForm {
-        id: kind.code().into(),
-        api_url: kind.default_api_url().into(),
-        kind: kind.code().into(),
+        id: kind.as_str().into(),
+        api_url: kind.spec().api_url.into(),
+        kind: kind.as_str().into(),
         token: String::new(),
     };
     render_token_form(&visit, project, form, None).await
@@ -56,8 +56,8 @@ async fn render_token_form(
     let project = visit.load_selected_project(project).await?.map(|project| project.id);
     let kind = ForgeKind::from_code(&form.kind).unwrap_or(ForgeKind::GitHub);
     let page = TokenPage {
-        frame: visit.frame(&format!("Connect {}", kind.display_name()), "repositories", project.as_ref()),
-        forge: kind.display_name(),
+        frame: visit.frame(&format!("Connect {}", kind.label()), "repositories", project.as_ref()),
+        forge: kind.label(),
         is_github: kind == ForgeKind::GitHub,
         action: format!("/setup/repositories/connect{}", project_query(project.as_ref())),
         back: list_url(project.as_ref()),

@@ -6,8 +6,8 @@ use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_int
 use crate::guard::FormTarget;
 use crate::prelude::*;
 use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};
+use pullyard_domain::forge::{ForgeKind, Integration};
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::{ForgeKind, Integration};
 use std::time::Duration;
 
 /// As long as GitHub accepts a manifest's code.
@@ -76,7 +76,7 @@ async fn render(
     let site = non_empty(&query.site).unwrap_or_else(|| "https://github.com".into());
     let id = match non_empty(&query.id) {
         Some(id) => id,
-        None => free_connection_id(ForgeKind::GitHub.code(), &list_integrations(visit).await?),
+        None => free_connection_id(ForgeKind::GitHub.as_str(), &list_integrations(visit).await?),
     };
     let (new_app, fault) = match prepare_app(visit, project.as_ref(), &query, &site, &id).await {
         Ok(new_app) => (Some(new_app), fault),
@@ -116,7 +116,7 @@ async fn render(
 
 /// The address of this server if GitHub can reach it. Without one, the App has no webhook and Pullyard polls.
 fn public_url(visit: &PageContext) -> Option<&str> {
-    let url = visit.ctx.api_url.trim_end_matches('/');
+    let url = visit.ctx.pages_url();
     url.starts_with("https://").then_some(url)
 }
 
@@ -138,7 +138,7 @@ async fn prepare_app(
     if visit.ctx.store.load_integration(&id).await.map_err(Error::from)?.is_some() {
         return Err(Error::NameTaken { resource: "integration", name: id.to_string() }.into());
     }
-    let home = visit.ctx.api_url.trim_end_matches('/');
+    let home = visit.ctx.pages_url();
     let request = AppRequest {
         visitor: visit.visitor.id.clone(),
         api_url: site.api_url(),

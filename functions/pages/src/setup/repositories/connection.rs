@@ -4,9 +4,8 @@ use super::{FormFault, RemovalPage, check_admin_of_all_projects, connection_titl
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
 use pullyard_control::{GitHubSite, TestSummary};
-use pullyard_domain::auth::Auth;
+use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::Integration;
 
 #[derive(Template)]
 #[template(path = "connection.html")]

@@ -6,7 +6,7 @@ use super::{
 use crate::labels::format_time;
 use crate::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView};
-use pullyard_domain::hook::{Webhook, subscribed_events};
+use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
 use pullyard_domain::secret::SecretKind;
 
@@ -80,7 +80,7 @@ async fn render(visit: &PageContext, hook: Webhook, fault: Option<FormFault>) ->
             vec![
                 ("Payload URL", line(hook.url().as_deref().unwrap_or("–"))),
                 ("Content type", line("application/json")),
-                ("Events", line(&subscribed_events(hook.forge).join(", "))),
+                ("Events", line(&hook.forge.spec().hook.events.join(", "))),
             ]
         }),
         may_set_secret: visit.visitor.may_access_all_projects(),

@@ -5,9 +5,9 @@ use super::hooks::hook_url;
 use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations, list_url};
 use crate::prelude::*;
 use pullyard_control::hooks::{NewHook, Target, install_hook};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
-use pullyard_domain::project::Integration;
 
 #[derive(Deserialize)]
 pub(super) struct InstallQuery {
@@ -59,7 +59,7 @@ pub(super) async fn show_form(
         scope: scope.into(),
         integration: repository.as_ref().map_or(integration, |repository| repository.integration.to_string()),
         repository: repository.map(|repository| repository.name.to_string()).unwrap_or_default(),
-        base_url: visit.ctx.api_url.trim_end_matches('/').to_owned(),
+        base_url: visit.ctx.pages_url().to_owned(),
         ..InstallForm::default()
     };
     render(&visit, &project, form, None).await
@@ -106,7 +106,7 @@ pub(super) async fn install_app_hook(
         scope: "app".into(),
         integration: app.id.to_string(),
         name: app.id.to_string(),
-        base_url: visit.ctx.api_url.trim_end_matches('/').to_owned(),
+        base_url: visit.ctx.pages_url().to_owned(),
         ..InstallForm::default()
     };
     match install_checked(visit, project, &form).await {

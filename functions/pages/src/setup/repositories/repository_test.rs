@@ -75,7 +75,7 @@ pub(in crate::setup) fn list_features(result: RepositoryTestResult) -> Vec<Featu
         FeatureRow { state, feature: row.description, permissions: permissions.collect::<Vec<_>>().join(", "), note }
     };
     match result {
-        RepositoryTestResult::Refused { .. } => Vec::new(),
+        RepositoryTestResult::Refused { .. } | RepositoryTestResult::Archived => Vec::new(),
         RepositoryTestResult::Features(rows) => rows.into_iter().map(row).collect(),
     }
 }

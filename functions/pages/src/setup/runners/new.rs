@@ -135,7 +135,7 @@ async fn render(
         Ok(token) => (token, None),
         Err(fault) => (None, Some(fault)),
     };
-    let url = visit.ctx.api_url.trim_end_matches('/');
+    let url = visit.ctx.pages_url();
     let page = NewRunnerPage {
         frame: visit.frame("Add runner", "runners", project.as_ref().map(|project| &project.id)),
         fault,

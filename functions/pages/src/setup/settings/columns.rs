@@ -62,6 +62,10 @@ fn describe(statuses: &Statuses, name: &str) -> &'static str {
         "Pullyard moves a ticket here when its job has completed."
     } else if name == statuses.todo {
         "Pullyard moves a ticket here when its job has failed or was cancelled."
+    } else if statuses.after_merge() == Some(name) {
+        "Pullyard moves a ticket here when its pull request was merged."
+    } else if statuses.unmerged.as_deref() == Some(name) {
+        "Pullyard moves a ticket here when its pull request was closed without a merge."
     } else if statuses.is_closed(name) {
         "Its tickets count as closed."
     } else {

@@ -11,6 +11,9 @@ use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::secret::{SecretKind, token_fault};
+use std::collections::BTreeMap;
+
+const MAX_PROJECTS: i32 = 20;
 
 /// Contains a key, so it has no `Debug`; templates show the other fields only.
 #[derive(Default, Deserialize)]
@@ -20,6 +23,8 @@ pub(super) struct AgentForm {
     pub(super) agent: String,
     pub(super) kind: String,
     key: String,
+    /// A secret that another project has, instead of a new key.
+    pub(super) stored: String,
     pub(super) model: String,
     pub(super) command: String,
 }
@@ -63,7 +68,12 @@ async fn choose_agent(
     settings.validate().map_err(|bad| Fault::of_field(bad.pointer.trim_start_matches('/'), &bad.fault))?;
     let test = match non_empty(&form.key) {
         Some(key) => Some(store_key(visit, machine, project, &mut settings, (&form.kind, &key)).await?),
-        None => None,
+        None => {
+            if !form.stored.is_empty() {
+                use_stored_key(visit, &mut settings, &form.stored).await?;
+            }
+            None
+        }
     };
     if settings != project.settings {
         control::set_settings(&visit.ctx, &project.id, settings, project.rev).await?;
@@ -87,12 +97,11 @@ async fn store_key(
     (kind, key): (&str, &str),
 ) -> Result<ModelKeyTest, Fault> {
     visit.check_all_projects()?;
-    let secrets = &mut settings.model_secrets;
-    let (kind, part, secret) = match kind {
-        "anthropic_api_key" => (ModelKey::AnthropicApiKey, "anthropic-api-key", &mut secrets.anthropic_api_key),
-        "claude_token" => (ModelKey::ClaudeToken, "claude-token", &mut secrets.claude_token),
-        "openai_api_key" => (ModelKey::OpenaiApiKey, "openai-api-key", &mut secrets.openai_api_key),
-        "codex_auth" => (ModelKey::CodexAuth, "codex-auth", &mut secrets.codex_auth),
+    let (kind, part) = match kind {
+        "anthropic_api_key" => (ModelKey::AnthropicApiKey, "anthropic-api-key"),
+        "claude_token" => (ModelKey::ClaudeToken, "claude-token"),
+        "openai_api_key" => (ModelKey::OpenaiApiKey, "openai-api-key"),
+        "codex_auth" => (ModelKey::CodexAuth, "codex-auth"),
         _ => return Err(Fault::of_field("kind of key", "choose one of the list")),
     };
     if kind != ModelKey::CodexAuth
@@ -106,8 +115,39 @@ async fn store_key(
         return Err(refusal.help(&format!("Nothing was stored. {}", test.help())));
     }
     let name = SecretName::new(format!("{}-{part}", project.id)).map_err(|bad| Fault::of_field("key", bad.0))?;
+    let secret = settings.model_secrets.slot(kind);
     *secret = Some(control::set_secret(&visit.ctx, SecretKind::Job, &name, key).await?.secret);
     Ok(test)
+}
+
+async fn use_stored_key(visit: &PageContext, settings: &mut Settings, stored: &str) -> Result<(), Fault> {
+    visit.check_all_projects()?;
+    let mut keys = list_keys(visit).await?.into_iter();
+    let (kind, secret) = keys
+        .find(|(_, secret)| secret == stored)
+        .ok_or_else(|| Fault::of_field("stored key", "choose one of the list"))?;
+    *settings.model_secrets.slot(kind) = Some(secret);
+    Ok(())
+}
+
+/// Keys of other projects; none if the project has its own.
+pub(super) async fn list_stored_keys(visit: &PageContext, facts: &Facts) -> Result<Vec<(ModelKey, String)>, Fault> {
+    match facts.project.settings.model_secrets.iter().next() {
+        Some(_) => Ok(Vec::new()),
+        None => list_keys(visit).await,
+    }
+}
+
+async fn list_keys(visit: &PageContext) -> Result<Vec<(ModelKey, String)>, Fault> {
+    let (ids, _) = visit.ctx.store.list_project_ids(None, MAX_PROJECTS).await.map_err(Error::from)?;
+    let mut keys = BTreeMap::new();
+    for id in ids {
+        if let Some(project) = visit.ctx.store.load_project(&id).await.map_err(Error::from)? {
+            let secrets = project.settings.model_secrets;
+            keys.extend(secrets.iter().map(|(kind, secret)| (secret.to_owned(), kind)));
+        }
+    }
+    Ok(keys.into_iter().map(|(secret, kind)| (kind, secret)).collect())
 }
 
 /// Tests the first of the agent's stored keys that has a test; `None` if the agent has no stored key.

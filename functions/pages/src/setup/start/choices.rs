@@ -2,17 +2,26 @@
 
 use super::agent::AgentForm;
 use super::facts::Facts;
-use super::repository::RepositoryForm;
+use super::repository::{RepositoryForm, name_of_folder};
 use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use crate::setup::repositories::{free_connection_id, list_integrations};
-use pullyard_domain::agent::{CLAUDE_CODE, CODEX, COMMAND};
-use pullyard_domain::project::{ForgeKind, Integration};
+use pullyard_domain::agent::{CLAUDE_CODE, CODEX, COMMAND, ModelKey};
+use pullyard_domain::agent_check::LocalAgent;
+use pullyard_domain::forge::{ForgeKind, Integration};
+use pullyard_domain::id::RepositoryName;
+use std::path::PathBuf;
 
 pub(super) struct Choice {
     pub(super) value: &'static str,
     pub(super) name: &'static str,
     pub(super) needs: &'static str,
+}
+
+pub(super) struct NearbyFolder {
+    pub(super) name: SafeText,
+    pub(super) path: SafeText,
+    pub(super) value: String,
 }
 
 const fn choice(value: &'static str, name: &'static str, needs: &'static str) -> Choice {
@@ -44,11 +53,13 @@ pub(super) struct RepositoryChoice {
     pub(super) connections: Vec<(String, SafeText)>,
     pub(super) free_id: String,
     pub(super) api_url: &'static str,
+    pub(super) nearby: Vec<NearbyFolder>,
 }
 
 pub(super) async fn repository(
     visit: &PageContext,
     machine: Option<&LocalMachine>,
+    facts: &Facts,
     wanted: &str,
 ) -> Result<RepositoryChoice, Fault> {
     let owner = visit.visitor.may_access_all_projects();
@@ -67,14 +78,33 @@ pub(super) async fn repository(
     let fallback = all.get(first).map(|choice| choice.value).unwrap_or_default();
     let chosen = all.iter().map(|choice| choice.value).find(|value| *value == wanted).unwrap_or(fallback);
     let kind = if chosen == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
-    let free_id = free_connection_id(kind.code(), &integrations);
+    let free_id = free_connection_id(kind.as_str(), &integrations);
     Ok(RepositoryChoice {
         all,
         chosen,
         free_id,
-        api_url: kind.default_api_url(),
+        api_url: kind.spec().api_url,
+        nearby: machine.filter(|_| chosen == "folder").map(|machine| list_nearby(machine, facts)).unwrap_or_default(),
         connections: others.iter().map(|integration| (integration.id.to_string(), describe(integration))).collect(),
     })
+}
+
+/// Without folders that cannot be connected under the name that is made from them.
+fn list_nearby(machine: &LocalMachine, facts: &Facts) -> Vec<NearbyFolder> {
+    let is_free = |path: &PathBuf, name: &str| {
+        let is_connected = facts.repositories.iter().any(|repository| repository.name.as_str() == name);
+        !is_connected && (machine.find_folder)(name).is_none_or(|linked| linked == *path)
+    };
+    let folder = |path: PathBuf| {
+        let (value, name) = (path.to_str()?.to_owned(), path.file_name()?.to_str()?);
+        let repository = RepositoryName::new(name_of_folder(&value)).ok()?;
+        is_free(&path, repository.as_str()).then(|| NearbyFolder {
+            name: line(name),
+            path: line(&value),
+            value: value.clone(),
+        })
+    };
+    (machine.list_repositories)().into_iter().filter_map(folder).collect()
 }
 
 fn describe(integration: &Integration) -> SafeText {
@@ -83,17 +113,13 @@ fn describe(integration: &Integration) -> SafeText {
 }
 
 impl RepositoryChoice {
-    pub(super) fn prefill(&self, form: &mut RepositoryForm, machine: Option<&LocalMachine>) {
+    pub(super) fn complete(&self, form: &mut RepositoryForm) {
         self.chosen.clone_into(&mut form.by);
         if form.id.is_empty() {
             form.id.clone_from(&self.free_id);
         }
         if form.api_url.is_empty() {
             self.api_url.clone_into(&mut form.api_url);
-        }
-        let folder = machine.and_then(|machine| machine.folder.as_deref()?.to_str());
-        if let Some(folder) = folder.filter(|_| form.folder.is_empty()) {
-            folder.clone_into(&mut form.folder);
         }
     }
 }
@@ -103,23 +129,56 @@ pub(super) struct AgentChoice {
     pub(super) all: Vec<Choice>,
     pub(super) chosen: &'static str,
     pub(super) keys: &'static [(&'static str, &'static str)],
+    /// Secrets of other projects with a key for the chosen agent.
+    pub(super) stored: Vec<String>,
+    /// The environment of `pullyard up` has a key for the chosen agent.
+    pub(super) has_local_key: bool,
+    /// The project has a secret for the chosen agent, which jobs use before a key of the environment.
+    pub(super) has_own_key: bool,
 }
 
-pub(super) fn agent(facts: &Facts, wanted: &str) -> AgentChoice {
+/// Preselects an agent that works: one with a key before one without, and the command if no agent is installed.
+pub(super) fn agent(facts: &Facts, stored: Vec<(ModelKey, String)>, wanted: &str) -> AgentChoice {
     let known = |value: &str| AGENTS.iter().map(|choice| choice.value).find(|known| *known == value);
-    let chosen = known(wanted).or(known(&facts.agent.capability)).unwrap_or(CLAUDE_CODE);
+    let local = |value: &str| facts.local.as_ref().map(|all| all.iter().find(|local| local.capability == value));
+    let has_local_key = |value: &str| local(value).flatten().is_some_and(|local| local.has_key);
+    let has_stored_key = |value: &str| stored.iter().any(|(key, _)| key.supports_capability(value));
+    let is_usable = |value: &&str| !matches!(local(value), Some(None));
+    let mut usable: Vec<_> = [CLAUDE_CODE, CODEX].into_iter().filter(is_usable).collect();
+    usable.sort_by_key(|value| (!has_local_key(value), !has_stored_key(value)));
+    let fallback = usable.first().copied().unwrap_or(COMMAND);
+    let chosen = known(wanted).or(known(&facts.agent.capability)).unwrap_or(fallback);
     let keys: &[_] = match chosen {
         CLAUDE_CODE => &CLAUDE_KEYS,
         CODEX => &CODEX_KEYS,
         _ => &[],
     };
-    AgentChoice { all: AGENTS.into(), chosen, keys }
+    let describe = |choice: Choice| match (choice.value, local(choice.value)) {
+        (COMMAND, _) | (_, None) => choice,
+        (_, Some(None)) => Choice { needs: "Not installed on this machine", ..choice },
+        (_, Some(Some(LocalAgent { has_key: true, .. }))) => {
+            Choice { needs: "Installed, with a key in the environment of pullyard up", ..choice }
+        }
+        (value, _) if has_stored_key(value) => {
+            Choice { needs: "Installed; another project has a key for it", ..choice }
+        }
+        _ => choice,
+    };
+    let all = AGENTS.map(describe).into();
+    let has_local_key = has_local_key(chosen);
+    let mut own = facts.project.settings.model_secrets.iter();
+    let has_own_key = own.any(|(key, _)| key.supports_capability(chosen));
+    let stored = stored.into_iter().filter(|(key, _)| key.supports_capability(chosen)).map(|(_, secret)| secret);
+    AgentChoice { all, chosen, keys, stored: stored.collect(), has_local_key, has_own_key }
 }
 
 impl AgentChoice {
     pub(super) fn prefill(&self, form: &mut AgentForm, facts: Option<&Facts>) {
         let Some(agent) = facts.map(|facts| &facts.agent).filter(|_| form.agent.is_empty()) else { return };
         self.chosen.clone_into(&mut form.agent);
+        if !self.has_local_key {
+            form.stored = self.stored.first().cloned().unwrap_or_default();
+        }
         if agent.capability == self.chosen {
             form.model = agent.model.clone().unwrap_or_default();
             form.command = agent.command.join("\n");

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine, RepositoryProblem};
 use pullyard_control::{JobView, TicketView};
-use pullyard_domain::agent::{Agent, CLAUDE_CODE, CODEX, COMMAND};
+use pullyard_domain::agent::{AUTO, Agent, CLAUDE_CODE, CODEX, COMMAND};
 use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobSearch;
@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) problem: Option<RepositoryProblem>,
     pub(super) agent: Agent,
     pub(super) check: AgentCheck,
+    /// Agents of this machine; `None` on AWS.
+    pub(super) local: Option<Vec<LocalAgent>>,
     pub(super) ticket: Option<TicketView>,
     /// The newest of the last jobs that has a pull request, else the newest job.
     pub(super) job: Option<JobView>,
@@ -52,7 +54,7 @@ pub(super) async fn load(
         },
         None => None,
     };
-    Ok(Facts { project, repositories, problem, agent, check, ticket, job })
+    Ok(Facts { project, repositories, problem, agent, check, local, ticket, job })
 }
 
 pub(super) fn first_repository<'a>(project: &Project, repositories: &'a [Repository]) -> Option<&'a Repository> {
@@ -105,6 +107,9 @@ impl Facts {
             AgentCheck::Secrets(names) => format!("{agent}{model} signs in with the secret {}.", names.join(" or ")),
             AgentCheck::LocalKey => format!("{agent}{model} signs in with the environment of pullyard up."),
             AgentCheck::Runners(names) => format!("{agent}{model} runs on {}, which is online.", names.join(" or ")),
+            AgentCheck::NoLocalProgram if self.agent.capability == AUTO => {
+                "Neither Claude Code nor Codex is installed on this machine. Install one, or choose a command.".into()
+            }
             AgentCheck::NoLocalProgram => {
                 format!("{agent} is not installed on this machine. Install it, or choose another agent.")
             }

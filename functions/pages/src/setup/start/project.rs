@@ -1,5 +1,6 @@
 //! Step 1: creates a project.
 
+use super::facts::Facts;
 use super::{Drafts, Machine, render_failure, start_url};
 use crate::prelude::*;
 use axum::Extension;
@@ -9,6 +10,9 @@ use pullyard_protocol::project::CreateProject;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProjectForm {
+    /// The project to change; empty for a new one.
+    #[serde(default)]
+    project: String,
     pub(super) name: String,
     #[serde(default)]
     pub(super) id: String,
@@ -16,13 +20,54 @@ pub(super) struct ProjectForm {
     pub(super) completion: String,
     pub(super) todo: String,
     pub(super) auto_create: Option<String>,
+    pub(super) revise: Option<String>,
 }
 
 impl Default for ProjectForm {
     fn default() -> Self {
         let Statuses { todo, trigger, completion, .. } = Statuses::default();
-        let auto_create = Some("on".to_owned());
-        Self { name: String::new(), id: String::new(), trigger, completion, todo, auto_create }
+        let [auto_create, revise] = [(); 2].map(|()| Some("on".to_owned()));
+        let (project, name, id) = Default::default();
+        Self { project, name, id, trigger, completion, todo, auto_create, revise }
+    }
+}
+
+impl ProjectForm {
+    /// Shows a project's present values, unless the form was refused.
+    pub(super) fn prefill(&mut self, facts: Option<&Facts>) {
+        let Some(Facts { project: Project { name, settings, .. }, .. }) = facts.filter(|_| self.project.is_empty())
+        else {
+            return;
+        };
+        let Statuses { todo, trigger, completion, .. } = settings.statuses.clone();
+        let [auto_create, revise] =
+            [settings.auto_create, settings.revise_on_review].map(|on| on.then(|| "on".to_owned()));
+        *self = Self { name: name.clone(), trigger, completion, todo, auto_create, revise, ..Self::default() };
+    }
+
+    fn roles(&self) -> [String; 3] {
+        [&self.todo, &self.trigger, &self.completion].map(|column| column.trim().to_owned())
+    }
+
+    /// A column that no longer has a typed name gets the new name, so that its place and its tickets stay.
+    fn list_renames(&self, statuses: &Statuses) -> Vec<(String, String)> {
+        let Statuses { todo, trigger, completion, .. } = statuses;
+        let roles = self.roles();
+        let pairs = [todo, trigger, completion].into_iter().cloned().zip(roles.clone());
+        let mut renames: Vec<(String, String)> = Vec::new();
+        for (from, to) in pairs.filter(|(from, to)| !roles.contains(from) && !statuses.has_column(to)) {
+            if !renames.iter().any(|(other, new)| *other == from || *new == to) {
+                renames.push((from, to));
+            }
+        }
+        renames
+    }
+
+    fn apply(&self, settings: Settings) -> Settings {
+        let [todo, trigger, completion] = self.roles();
+        let statuses = Statuses { todo, trigger, completion, ..settings.statuses }.with_missing_columns();
+        let (auto_create, revise_on_review) = (self.auto_create.is_some(), self.revise.is_some());
+        Settings { statuses, auto_create, revise_on_review, ..settings }
     }
 }
 
@@ -32,13 +77,58 @@ pub(super) async fn create(
     Form(form): Form<ProjectForm>,
 ) -> Result<Response, Fault> {
     super::check_admin(&visit)?;
-    match create_project(&visit, &form).await {
-        Ok(project) => Ok(redirect(&start_url(&project))),
+    let existing = match form.project.as_str() {
+        "" => None,
+        id => Some(visit.load_named_project(id).await?),
+    };
+    let id = existing.as_ref().map(|project| project.id.clone());
+    let result = match existing {
+        Some(project) => change_project(&visit, project, &form).await,
+        None => create_project(&visit, &form).await.map(|id| start_url(&id)),
+    };
+    match result {
+        Ok(address) => Ok(redirect(&address)),
         Err(fault) => {
             let drafts = Drafts { project: form, ..Drafts::default() };
-            render_failure(&visit, machine, None, drafts, (1, fault)).await
+            render_failure(&visit, machine, id, drafts, (1, fault)).await
         }
     }
+}
+
+/// Returns the address of the next page. Checks the values before the first write.
+async fn change_project(visit: &PageContext, mut project: Project, form: &ProjectForm) -> Result<String, Fault> {
+    let renames = form.list_renames(&project.settings.statuses);
+    let mut settings = project.settings.clone();
+    for (from, to) in &renames {
+        settings.statuses = settings.statuses.rename_column(from, to).map_err(Error::from)?;
+    }
+    let (id, name) = (project.id.clone(), form.name.trim().to_owned());
+    let changed = CreateProject { id, name, settings: form.apply(settings) };
+    limits::check_project(&changed)?;
+    let CreateProject { id, name, settings } = changed;
+    settings.validate().map_err(Error::from)?;
+    let mut rest = None;
+    for (from, to) in renames {
+        let renamed = control::rename_column(&visit.ctx, &id, &from, &to).await?;
+        project = renamed.project;
+        if !renamed.is_complete {
+            rest = Some((from, to));
+            break;
+        }
+    }
+    let settings = form.apply(project.settings.clone());
+    if settings != project.settings {
+        control::set_settings(&visit.ctx, &id, settings, project.rev).await?;
+    }
+    let id = control::rename_project(&visit.ctx, &id, &name).await?.id;
+    Ok(match rest {
+        None => start_url(&id),
+        // That page offers to move the rest of the tickets.
+        Some((from, to)) => {
+            let (from, to) = (percent_encode(&from), percent_encode(&to));
+            format!("/setup/settings?project={id}&saved=columns&from={from}&to={to}#columns")
+        }
+    })
 }
 
 async fn create_project(visit: &PageContext, form: &ProjectForm) -> Result<ProjectId, Fault> {
@@ -47,16 +137,8 @@ async fn create_project(visit: &PageContext, form: &ProjectForm) -> Result<Proje
     if !visit.visitor.may_access(&id) {
         return Err(Fault::not_allowed(&format!("use the project {id}")));
     }
-    let column = |text: &str| text.trim().to_owned();
-    let statuses = Statuses {
-        todo: column(&form.todo),
-        trigger: column(&form.trigger),
-        completion: column(&form.completion),
-        columns: Vec::new(),
-        ..Statuses::default()
-    };
-    let statuses = statuses.with_missing_columns();
-    let settings = Settings { statuses, auto_create: form.auto_create.is_some(), ..Settings::default() };
+    let statuses = Statuses { columns: Vec::new(), ..Statuses::default() };
+    let settings = form.apply(Settings { statuses, ..Settings::default() });
     let new = CreateProject { id, name: form.name.trim().to_owned(), settings };
     limits::check_project(&new)?;
     Ok(control::create_project(&visit.ctx, new.id, new.name, new.settings).await?.id)

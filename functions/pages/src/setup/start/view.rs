@@ -29,10 +29,10 @@ pub(super) fn move_target(facts: &Facts) -> Option<MoveTarget> {
     })
 }
 
-pub(super) fn first_job(facts: &Facts) -> Option<Row> {
+pub(super) fn first_job(ctx: &Context, facts: &Facts) -> Option<Row> {
     let view = facts.job.as_ref()?;
     // The page does not show the state.
-    Some(Row { pull: PullRequestView::of_result(&view.job, PullRequestState::Open), ..Row::new(view) })
+    Some(Row { pull: PullRequestView::of_result(ctx, &view.job, PullRequestState::Open), ..Row::new(view) })
 }
 
 pub(super) fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachine>) -> &'static str {

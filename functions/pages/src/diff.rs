@@ -1,5 +1,7 @@
 //! Parses a git patch into files and numbered lines, as many as fit on a page.
 
+use crate::pulls::conversation::Entry;
+use crate::pulls::form::Draft;
 use crate::text::{SafeText, line, output};
 
 /// Limit of all lines together. Units: bytes of HTML.
@@ -12,35 +14,43 @@ const MAX_FILES: usize = 60;
 const MAX_PATH_CHARS: usize = 160;
 
 #[derive(Default)]
-pub(super) struct Diff {
-    pub(super) files: Vec<File>,
-    pub(super) more_files: usize,
-    pub(super) added: usize,
-    pub(super) removed: usize,
+pub(crate) struct Diff {
+    /// The page that shows one file at `?file=N`.
+    pub(crate) address: String,
+    /// Numbers of lines lead to a form for a comment.
+    pub(crate) may_comment: bool,
+    pub(crate) files: Vec<File>,
+    pub(crate) more_files: usize,
+    pub(crate) added: usize,
+    pub(crate) removed: usize,
 }
 
 #[derive(Default)]
-pub(super) struct File {
-    pub(super) number: usize,
-    pub(super) path: SafeText,
+pub(crate) struct File {
+    pub(crate) number: usize,
+    pub(crate) path: SafeText,
+    /// As the forge knows it.
+    pub(crate) raw_path: String,
     /// `created`, `deleted`, `renamed from a.rs`, `binary`.
-    pub(super) note: SafeText,
-    pub(super) added: usize,
-    pub(super) removed: usize,
-    pub(super) lines: Vec<Line>,
-    pub(super) left_out: usize,
+    pub(crate) note: SafeText,
+    pub(crate) added: usize,
+    pub(crate) removed: usize,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) left_out: usize,
     /// The page shows one other file only.
-    pub(super) is_hidden: bool,
+    pub(crate) is_hidden: bool,
 }
 
 #[derive(Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// `hunk`, `add`, `del` or empty.
-    pub(super) class: &'static str,
-    pub(super) sign: &'static str,
-    pub(super) old: Option<u32>,
-    pub(super) new: Option<u32>,
-    pub(super) text: SafeText,
+    pub(crate) class: &'static str,
+    pub(crate) sign: &'static str,
+    pub(crate) old: Option<u32>,
+    pub(crate) new: Option<u32>,
+    pub(crate) text: SafeText,
+    pub(crate) threads: Vec<Vec<Entry>>,
+    pub(crate) draft: Option<Draft>,
 }
 
 /// The rest of a hunk.
@@ -66,7 +76,7 @@ impl Side {
 }
 
 /// `only` is the number of the file whose lines the page shows; `None` shows all files.
-pub(super) fn parse(patch: &str, only: Option<usize>) -> Diff {
+pub(crate) fn parse(patch: &str, only: Option<usize>) -> Diff {
     let mut diff = Diff::default();
     let (mut hunk, mut size) = (Hunk::default(), 0);
     for text in patch.lines() {
@@ -78,7 +88,9 @@ pub(super) fn parse(patch: &str, only: Option<usize>) -> Diff {
                 diff.more_files += 1;
             } else {
                 let is_hidden = only.is_some_and(|only| only != number);
-                diff.files.push(File { number, path: to_path(new_path(paths)), is_hidden, ..File::default() });
+                let mut file = File { number, is_hidden, ..File::default() };
+                file.set_path(&new_path(paths));
+                diff.files.push(file);
             }
             continue;
         }
@@ -112,16 +124,29 @@ pub(super) fn parse(patch: &str, only: Option<usize>) -> Diff {
     diff
 }
 
+impl Diff {
+    /// The line of the new file, if the page shows it.
+    pub(crate) fn find_line(&mut self, path: &str, number: u64) -> Option<&mut Line> {
+        let file = self.files.iter_mut().find(|file| file.raw_path == path)?;
+        file.lines.iter_mut().find(|line| line.new.is_some_and(|new| u64::from(new) == number))
+    }
+}
+
 impl File {
+    fn set_path(&mut self, path: &str) {
+        (self.path, self.raw_path) = (to_path(path), path.to_owned());
+    }
+
     fn read_header(&mut self, text: &str) {
         if let Some(path) = text.strip_prefix("+++ ").filter(|path| *path != "/dev/null") {
-            self.path = to_path(unquote(path.strip_prefix("b/").unwrap_or(path)));
+            let path = unquote(path);
+            self.set_path(path.strip_prefix("b/").unwrap_or(&path));
         } else if text.starts_with("new file mode") {
             self.note = line("created");
         } else if text.starts_with("deleted file mode") {
             self.note = line("deleted");
         } else if let Some(from) = text.strip_prefix("rename from ") {
-            self.note = line(&format!("renamed from {}", to_path(from)));
+            self.note = line(&format!("renamed from {}", to_path(&unquote(from))));
         } else if text.starts_with("GIT binary patch") || text.starts_with("Binary files ") {
             self.note = line("binary");
         }
@@ -144,8 +169,11 @@ impl File {
 }
 
 /// `new.rs` of `a/old.rs b/new.rs`. The line `+++` replaces it, because a path may contain ` b/`.
-fn new_path(paths: &str) -> &str {
-    unquote(paths.rsplit_once(" b/").or_else(|| paths.rsplit_once(" \"b/")).map_or(paths, |(_, path)| path))
+fn new_path(paths: &str) -> String {
+    match paths.rsplit_once(" \"b/") {
+        Some((_, path)) => unquote(&format!("\"{path}")),
+        None => paths.rsplit_once(" b/").map_or(paths, |(_, path)| path).to_owned(),
+    }
 }
 
 fn to_path(path: &str) -> SafeText {
@@ -155,8 +183,30 @@ fn to_path(path: &str) -> SafeText {
     }
 }
 
-fn unquote(path: &str) -> &str {
-    path.trim_matches('"').trim_end_matches('\t')
+/// Git quotes a path with special characters as C does, and writes a tabulator after a path with spaces.
+pub fn unquote(path: &str) -> String {
+    let path = path.trim_end_matches('\t');
+    let Some(quoted) = path.strip_prefix('"').and_then(|path| path.strip_suffix('"')) else { return path.to_owned() };
+    let (mut out, mut bytes) = (Vec::new(), quoted.bytes());
+    while let Some(byte) = bytes.next() {
+        let escape = if byte == b'\\' { bytes.next() } else { None };
+        out.push(match escape {
+            None => byte,
+            Some(first @ b'0'..=b'3') => {
+                let digits = [first, bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
+                digits.iter().fold(0, |value: u8, digit| value.wrapping_mul(8).wrapping_add(digit.wrapping_sub(b'0')))
+            }
+            Some(b'a') => 7,
+            Some(b'b') => 8,
+            Some(b't') => b'\t',
+            Some(b'n') => b'\n',
+            Some(b'v') => 11,
+            Some(b'f') => 12,
+            Some(b'r') => b'\r',
+            Some(other) => other,
+        });
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// `@@ -12,3 +12,10 @@ context`. A range without a count has one line.

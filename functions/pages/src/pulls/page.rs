@@ -1,0 +1,231 @@
+//! The page of a pull request of the local forge. A hosted forge has its own page, to which this address redirects.
+
+use super::conversation::{Conversation, LineThread, Thread, login};
+use super::form::{Draft, ReviewForm};
+use super::{Reviews, load_reviews};
+use crate::board::ticket_url;
+use crate::diff::{self, Diff};
+use crate::jobs::Row;
+use crate::labels::{DASH, RING, TICK};
+use crate::markdown::{self, SafeHtml};
+use crate::prelude::*;
+use pullyard_control::{ForgePullRequest, ForgePullRequestState as State, LocalPullRequest};
+use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::project::Repository;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+
+/// Integration, the forge's id of the repository, and number.
+pub(super) type PullPath = (IntegrationId, u64, u64);
+
+pub(super) struct Subject {
+    pub(super) id: PullRequestId,
+    project: ProjectId,
+    name: RepositoryName,
+    /// `None` after its project removed it: the page of a linked pull request stays, without buttons.
+    pub(super) repository: Option<Repository>,
+    pub(super) is_local: bool,
+    linked: Option<PullRequest>,
+}
+
+impl Subject {
+    pub(super) fn address(&self) -> String {
+        format!("/pulls/{}", self.id)
+    }
+}
+
+/// Errors: 404 for a pull request of another project, and for an unknown repository.
+pub(super) async fn load_subject(
+    visit: &PageContext,
+    (integration, repository, number): PullPath,
+) -> Result<Subject, Fault> {
+    let store = &visit.ctx.store;
+    let id = PullRequestId { integration, repository, number };
+    let linked = store.load_pull_request(&id).await?;
+    let projects = match &linked {
+        Some(linked) => visit.visitor.may_access(&linked.project).then(|| linked.project.clone()).into_iter().collect(),
+        None => visit.projects().to_vec(),
+    };
+    let is_local = control::is_local_forge(&visit.ctx, &id.integration);
+    for project in projects {
+        if let Some(repository) = store.load_repository(&project, &id.integration, id.repository).await? {
+            let name = repository.name.clone();
+            return Ok(Subject { id, project, name, repository: Some(repository), is_local, linked });
+        }
+    }
+    match linked.and_then(|linked| Some((linked.repository_name.clone()?, linked))) {
+        Some((name, linked)) if visit.visitor.may_access(&linked.project) => {
+            Ok(Subject { id, project: linked.project.clone(), name, repository: None, is_local, linked: Some(linked) })
+        }
+        _ => Err(missing(&id)),
+    }
+}
+
+fn missing(id: &PullRequestId) -> Fault {
+    Fault::not_found(&format!("Your projects have no pull request #{} of this repository.", id.number))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PullQuery {
+    file: Option<usize>,
+    /// `FILE:LINE` of the comment to write, with the number of the file in the diff.
+    #[serde(default)]
+    at: String,
+}
+
+#[derive(Template)]
+#[template(path = "pull_request.html")]
+struct PullPage {
+    frame: Frame,
+    address: String,
+    number: u64,
+    title: SafeText,
+    description: SafeHtml,
+    pill: Pill,
+    state: State,
+    head: String,
+    branches: [SafeText; 2],
+    repository: SafeText,
+    opened: TimeLabel,
+    author: SafeText,
+    commits: u64,
+    /// The account and the commit.
+    merged: Option<(SafeText, SafeText)>,
+    is_draft: bool,
+    form_key: String,
+    ticket: Option<(String, SafeText)>,
+    jobs: Vec<Row>,
+    reviews: Option<Reviews>,
+    threads: Vec<Thread>,
+    diff: Option<Diff>,
+    no_diff: SafeText,
+    only: Option<usize>,
+    may_work: bool,
+    refresh: u32,
+    summary: String,
+    /// Drafts at lines that the page does not show.
+    drafts: Vec<Draft>,
+    fault: Option<Fault>,
+}
+
+pub(crate) async fn show(
+    visit: PageContext,
+    Path(path): Path<PullPath>,
+    Query(query): Query<PullQuery>,
+) -> Result<Response, Fault> {
+    let subject = load_subject(&visit, path).await?;
+    if !subject.is_local {
+        let url = subject.linked.as_ref().and_then(|linked| http_url(&linked.url));
+        return url.map(|url| redirect(&url)).ok_or_else(|| missing(&subject.id));
+    }
+    render(&visit, &subject, Some(query), ReviewForm::default(), None).await
+}
+
+/// Renders the page with the texts that a refused form contained, and with its fault.
+pub(super) async fn render(
+    visit: &PageContext,
+    subject: &Subject,
+    query: Option<PullQuery>,
+    form: ReviewForm,
+    fault: Option<Fault>,
+) -> Result<Response, Fault> {
+    let Subject { id, project, name, linked, .. } = subject;
+    let pull = match control::load_local_pull_request(&visit.ctx, id, name).await {
+        Err(Error::NotFound { .. }) => return Err(missing(id)),
+        pull => pull?,
+    };
+    let now = visit.ctx.clock.now();
+    let may_work = visit.visitor.may_run_jobs() && subject.repository.is_some();
+    let only = query.as_ref().and_then(|query| query.file);
+    let mut conversation = Conversation::new(&pull, now);
+    let (mut diff, no_diff) = match &pull.diff {
+        Ok(patch) => (Some(diff::parse(patch, only)), SafeText::default()),
+        Err(reason) => (None, line(reason)),
+    };
+    let ReviewForm { summary, mut drafts, .. } = form;
+    if let Some(diff) = &mut diff {
+        diff.address = subject.address();
+        diff.may_comment = may_work && pull.pull_request.state == State::Open;
+        drafts.extend(query.and_then(|query| find_new_draft(diff, &query.at)).filter(|_| diff.may_comment));
+        for LineThread { path, line, entries } in std::mem::take(&mut conversation.at_lines) {
+            if let Some(line) = diff.find_line(&path, line) {
+                line.threads.push(entries);
+            }
+        }
+        drafts.retain(|draft| match diff.find_line(&draft.path, draft.line) {
+            Some(line) if line.draft.is_none() => {
+                line.draft = Some(draft.clone());
+                false
+            }
+            _ => true,
+        });
+    }
+    let ticket = match linked.as_ref().and_then(|linked| linked.ticket.as_ref()) {
+        Some(key) => visit.ctx.store.load_ticket(project, key).await?,
+        None => None,
+    };
+    let mut jobs = Vec::new();
+    let mut reviews = None;
+    if let Some(ticket) = &ticket {
+        jobs = control::list_jobs_of_ticket(&visit.ctx, ticket).await?;
+        if ticket.pull_request.as_ref().is_some_and(|link| link.id == *id) {
+            let project = visit.load_project(project).await?;
+            reviews = load_reviews(visit, &project.settings, ticket).await?;
+        }
+    } else if let Some(job) = linked.as_ref().and_then(|linked| linked.job.as_ref()) {
+        jobs.push(control::job_view(&visit.ctx, job).await?);
+    }
+    let refresh = labels::refresh_ms(jobs.iter().any(|view| !view.job.status.is_terminal()));
+    let LocalPullRequest { pull_request, details, .. } = pull;
+    let title = format!("{} #{}", pull_request.title, id.number);
+    let page = PullPage {
+        frame: visit.frame(&title, "board", Some(project)),
+        address: subject.address(),
+        number: id.number,
+        title: line(&pull_request.title),
+        description: markdown::render(&details.text),
+        pill: to_pill(&pull_request),
+        state: pull_request.state,
+        branches: [line(&pull_request.head_branch), line(&pull_request.base_branch)],
+        head: pull_request.head_sha,
+        repository: line(name.as_str()),
+        opened: labels::format_time(Timestamp::from_millis(details.created_at.millis()), now),
+        author: line(login(details.author.as_ref())),
+        commits: details.commits,
+        merged: (pull_request.state == State::Merged).then(|| {
+            let commit = details.merge_commit.iter().flat_map(|commit| commit.chars()).take(12).collect::<String>();
+            (line(login(details.merged_by.as_ref())), line(&commit))
+        }),
+        is_draft: pull_request.draft,
+        form_key: new_form_key(),
+        ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
+        jobs: jobs.iter().map(Row::new).collect(),
+        reviews,
+        threads: conversation.threads,
+        diff,
+        no_diff,
+        only,
+        may_work,
+        refresh: if fault.is_some() { 0 } else { refresh },
+        summary,
+        drafts,
+        fault,
+    };
+    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &page))
+}
+
+fn find_new_draft(diff: &Diff, at: &str) -> Option<Draft> {
+    let (file, line) = at.split_once(':')?;
+    let (number, line): (usize, u64) = (file.parse().ok()?, line.parse().ok()?);
+    let file = diff.files.iter().find(|file| file.number == number)?;
+    Some(Draft { path: file.raw_path.clone(), line, has_focus: true, ..Draft::default() })
+}
+
+fn to_pill(pull: &ForgePullRequest) -> Pill {
+    let (word, shape, path, tone) = match pull.state {
+        State::Open if pull.draft => ("Draft", "dashed", RING, "wait"),
+        State::Open => ("Open", "ring", RING, "accent"),
+        State::Merged => ("Merged", "tick", TICK, "ok"),
+        State::Closed => ("Closed", "dash", DASH, "wait"),
+    };
+    Pill { word, shape, path, tone }
+}
