@@ -15,42 +15,11 @@ mod sweeper;
 pub use agent::compare_agent as check_agents;
 pub use label::{ImageLabels, load_labels};
 pub use model::ModelRequirement;
+pub use pullyard_domain::diagnosis::{Finding, Verdict};
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
 use pullyard_domain::text::{capitalize, format_error_chain};
-use serde::Serialize;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    Good,
-    Warning,
-    Wrong,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    pub check: &'static str,
-    pub verdict: Verdict,
-    pub sentence: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub help: Option<String>,
-}
-
-impl Finding {
-    pub fn good(check: &'static str, sentence: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Good, sentence: sentence.into(), help: None }
-    }
-
-    pub fn warning(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Warning, sentence: sentence.into(), help: Some(help.into()) }
-    }
-
-    pub fn wrong(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Wrong, sentence: sentence.into(), help: Some(help.into()) }
-    }
-}
 
 /// Runs all checks through AWS. `secrets` are the full names of secrets that integrations and webhooks use.
 pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {

@@ -2,6 +2,7 @@
 //! The demo uses the public API like any other client, and verifies the results with `git`.
 
 mod agent;
+mod context;
 mod follow;
 mod review;
 mod scenario;
@@ -14,7 +15,8 @@ use crate::signals::EndSignals;
 use crate::temporary::Folder;
 use agent::AgentChoice;
 use pullyard_local::LocalSystem;
-use screen::DemoScreen;
+use pullyard_protocol::client::ApiClient;
+use screen::{Access, DemoScreen, Record};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,7 +40,7 @@ pub(crate) struct Demo {
     /// Store everything in this new folder: table, repositories, task logs, demo.json.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Keep running until Ctrl-C, so that you can open the printed URLs, and use the CLI in another terminal.
+    /// Keep running until Ctrl-C, print a link that signs your browser in, and save the context `demo` meanwhile.
     #[arg(long)]
     stay: bool,
     /// Agent: command (the script), or claude_code, codex or auto (the installed one), with keys from your environment.
@@ -55,12 +57,12 @@ impl Demo {
         // Listen before creating the folder, so that an interrupt during the start also deletes it.
         let mut signals = EndSignals::listen()?;
         let agent_choice = AgentChoice { agent: self.agent, model: self.model };
-        let mut screen = DemoScreen::new(self.json, agent_choice.is_ai());
+        let mut screen = DemoScreen::new(self.json);
         screen.title(&format!(
             "Pullyard demo: tickets become pull requests, on this machine only. {}",
             agent_choice.billing_notice()
         ));
-        let folder = Folder::open(self.keep.as_deref(), "pullyard-demo-")?;
+        let folder = Folder::open(self.keep.as_deref(), context::FOLDER_PREFIX)?;
         logs::to_file(&folder.path().join("pullyard.log"))?;
         screen.step("Isolation", agent_choice.isolation_notice());
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
@@ -90,15 +92,21 @@ impl Demo {
             biased;
             () = interrupted => {
                 write_stderr("interrupted: stopping everything that the demo started");
-                Ok(ExitCode::from(INTERRUPTED))
+                Ok(None)
             }
-            result = scenario => result,
+            result = scenario => result.map(Some),
         };
-        if self.stay && matches!(&result, Ok(code) if *code == ExitCode::SUCCESS) {
-            screen.print_running(local.api_url(), &local.forge().url(), folder.path());
-            // An interrupt is the normal end here and not a failure.
-            signals.next().await;
-        }
+        let result = match result {
+            Ok(None) => Ok(ExitCode::from(INTERRUPTED)),
+            Ok(Some(record)) if self.stay && record.is_ok() => {
+                stay(&screen, &local, folder.path(), record, &mut signals).await
+            }
+            Ok(Some(record)) => {
+                screen.end(&record);
+                Ok(if record.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            Err(error) => Err(error),
+        };
         local.shutdown().await;
         result
     }
@@ -109,13 +117,39 @@ async fn run_scenario(
     local: &LocalSystem,
     folder: &Path,
     agent_choice: AgentChoice,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Record> {
     let result = scenario::play(local, screen, agent_choice).await;
     if let Err(error) = &result {
         screen.step("Failed", &format!("{error:#}"));
     }
     let record = screen.record(result.is_ok(), local.api_url(), &local.forge().url());
-    std::fs::write(folder.join("demo.json"), &record)?;
-    screen.end(&record, result.is_ok());
-    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    std::fs::write(folder.join("demo.json"), record.to_text())?;
+    Ok(record)
+}
+
+async fn stay(
+    screen: &DemoScreen,
+    local: &LocalSystem,
+    folder: &Path,
+    mut record: Record,
+    signals: &mut EndSignals,
+) -> anyhow::Result<ExitCode> {
+    let link = ApiClient::new(local.api_url(), local.admin_token())?.create_sign_in_link().await;
+    // Saved after the link, whose failure ends the demo.
+    let access = match link {
+        Ok(link) => Access { board: format!("{}&to=/board", link.url), context: context::save(local, folder) },
+        Err(error) => {
+            screen.end(&record);
+            return Err(error.into());
+        }
+    };
+    record.add_access(&access);
+    screen.end(&record);
+    screen.print_running(local.api_url(), &access);
+    // An interrupt is the normal end here and not a failure.
+    signals.next().await;
+    if let Ok(name) = &access.context {
+        context::remove(name, local.admin_token());
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use crate::runner;
 use anyhow::Context as _;
 use pullyard_local::Options;
+use pullyard_sandbox::raise_open_files_limit;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -44,6 +45,7 @@ impl Folder {
         let mut options = Options::new(self.path.clone(), runner::bind_to_process(runner::command()?, removed));
         options.task_environment = runner::agent_environment();
         options.commit = pullyard_version::COMMIT;
+        options.open_files = raise_open_files_limit();
         options.sweep_interval = Duration::from_secs(2);
         Ok(options)
     }

@@ -6,8 +6,9 @@ use crate::signals::{EndSignal, EndSignals};
 use crate::temporary::Folder;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::budget::parse_usd_micros;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::{Compute, ForgeKind, Limits, Settings};
+use pullyard_domain::project::{Compute, Limits, Settings};
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::LocalSystem;
 use pullyard_protocol::client::ApiClient;
@@ -101,7 +102,7 @@ impl Try {
         let result = tokio::select! {
             biased;
             result = self.run_job(Screen::new(global), &local, token) => result,
-            end = signals.next() => Err(interruption(&screen, end, "the agent is stopped")),
+            end = signals.next() => Err(interruption(&screen, end, "everything that `try` started is stopped")),
         };
         local.shutdown().await;
         result

@@ -21,6 +21,7 @@ const READ_EXPIRY: Duration = Duration::from_secs(60);
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCAL_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 const TRIES: u32 = 3;
 
 /// No browser executes this type, even if the uploader declares another one.
@@ -159,6 +160,8 @@ impl Objects {
         if self.base_url.starts_with("http://127.0.0.1") {
             // No proxy reaches this machine, and plain HTTP needs no certificates, which take long to read.
             builder = builder.no_proxy().tls_certs_only([]);
+            // It is slow only while the machine is busy.
+            builder = builder.timeout(LOCAL_ATTEMPT_TIMEOUT).connect_timeout(LOCAL_ATTEMPT_TIMEOUT);
         }
         let http = builder.build().map_err(|error| Error::unavailable("read an object's metadata", error))?;
         Ok(self.http.get_or_init(|| http))

@@ -1,4 +1,4 @@
-//! Reads secrets with a cache of one minute; sets and lists the users' secrets.
+//! Reads secrets with a cache of one minute; sets, lists and deletes the users' secrets.
 
 #[cfg(test)]
 mod tests;
@@ -144,6 +144,52 @@ impl Secrets {
             }
             Err(error) => Err(Error::unavailable("set a secret", error)),
         }
+    }
+
+    /// The current value, past the cache; `None` for a secret that is empty or binary.
+    /// Errors: `NoSecret` when the secret is missing or marked for deletion.
+    pub async fn load_before_deletion(&self, name: &str) -> Result<Option<Arc<str>>, Error> {
+        let error = match self.client.get_secret_value().secret_id(name).send().await {
+            Ok(answer) => return Ok(answer.secret_string.filter(|value| !value.is_empty()).map(Into::into)),
+            Err(error) => error,
+        };
+        let kind = error.as_service_error();
+        let is_without_value = kind.is_some_and(|error| error.is_resource_not_found_exception());
+        if kind.is_some_and(|error| error.is_invalid_request_exception()) {
+            return Err(Error::NoSecret { name: name.into() });
+        }
+        match is_without_value {
+            true if self.is_listed(name).await? => Ok(None),
+            true => Err(Error::NoSecret { name: name.into() }),
+            false => Err(Error::unavailable("read a secret", error)),
+        }
+    }
+
+    async fn is_listed(&self, name: &str) -> Result<bool, Error> {
+        let mut after = None;
+        loop {
+            let (secrets, next) = self.list(name, after.as_deref()).await?;
+            let found = secrets.iter().any(|secret| secret.name == name);
+            if found || next.is_none() {
+                return Ok(found);
+            }
+            after = next;
+        }
+    }
+
+    /// Deletes all versions, so that the name can be set again: on AWS up to a minute later, because it deletes
+    /// asynchronously. This instance forgets the value immediately.
+    /// Idempotent: Secrets Manager accepts the deletion of a missing secret.
+    /// Errors: `NoSecret` while an earlier deletion runs.
+    pub async fn delete(&self, name: &str) -> Result<(), Error> {
+        let call = self.client.delete_secret().secret_id(name).force_delete_without_recovery(true);
+        call.send().await.map_err(|error| match error.as_service_error() {
+            Some(kind) if kind.is_invalid_request_exception() => Error::NoSecret { name: name.into() },
+            _ => Error::unavailable("delete a secret", error),
+        })?;
+        lock(&self.cache).remove(name);
+        self.forget_versions(name);
+        Ok(())
     }
 
     /// Lists one page of secrets with this prefix, and the next page's cursor. A page before the last may be empty.

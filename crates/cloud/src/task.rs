@@ -74,6 +74,8 @@ pub enum StartOutcome {
         arn: String,
     },
     NoCapacity,
+    /// The one machine that runs all tasks has no free place.
+    NoPlace,
     Throttled,
     /// Permanent: a retry gets the same refusal.
     Refused {
@@ -208,8 +210,11 @@ const CAPACITY_PHRASES: [&str; 5] = [
 /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>.
 fn classify_reason(reason: &str) -> StartOutcome {
     let contains_any = |phrases: &[&str]| phrases.iter().any(|phrase| reason.contains(phrase));
+    // ECS reports missing resources of a machine, but not of Fargate, in this form; the embedded ECS does, too.
+    if reason.starts_with("RESOURCE:") {
+        StartOutcome::NoPlace
     // `AGENT`: the chosen host is disconnected; another one may work.
-    if reason.starts_with("RESOURCE:") || reason == "AGENT" || contains_any(&CAPACITY_PHRASES) {
+    } else if reason == "AGENT" || contains_any(&CAPACITY_PHRASES) {
         StartOutcome::NoCapacity
     } else if contains_any(&THROTTLING_PHRASES) {
         StartOutcome::Throttled
@@ -244,9 +249,6 @@ mod tests {
     #[test]
     fn start_failure_reasons_are_classified() {
         let no_capacity = [
-            "RESOURCE:CPU",
-            "RESOURCE:MEMORY",
-            "RESOURCE:ENI",
             "AGENT",
             "Capacity is unavailable at this time. Please try again later or in a different availability zone",
             "The requested configuration is currently at capacity.",
@@ -272,6 +274,9 @@ mod tests {
         ];
         for reason in no_capacity {
             assert_eq!(classify_reason(reason), StartOutcome::NoCapacity, "{reason}");
+        }
+        for reason in ["RESOURCE:CPU", "RESOURCE:MEMORY", "RESOURCE:ENI"] {
+            assert_eq!(classify_reason(reason), StartOutcome::NoPlace, "{reason}");
         }
         for reason in throttled {
             assert_eq!(classify_reason(reason), StartOutcome::Throttled, "{reason}");

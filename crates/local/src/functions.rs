@@ -3,7 +3,7 @@
 use crate::Options;
 use pullyard_emulator::lambda::Function;
 use pullyard_emulator::lambda::gateway::{Method, Route};
-use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_emulator::{Credentials, REGION};
 use pullyard_entry::{Config, Context, config, http, invocation};
 use pullyard_function_pages::LocalMachine;
 use serde::Serialize;
@@ -69,7 +69,8 @@ async fn start(
     if let Some(function) = options.function_overrides.as_ref().and_then(|replace| replace(name, config)) {
         return function;
     }
-    let sdk = config::local_sdk_config_for(name, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    let Credentials { access_key_id, secret_access_key } = &options.credentials;
+    let sdk = config::local_sdk_config_for(name, REGION, access_key_id, secret_access_key).await;
     library(config.clone().context(&sdk, options.clock.clone()))
 }
 

@@ -14,6 +14,9 @@ pub(crate) struct LocalKeys {
     pub(crate) signing_key: String,
     pub(crate) admin_token: String,
     pub(crate) forge_token: String,
+    /// The token of the forge's account for people. New at each start, because only the functions use it.
+    #[serde(skip, default = "random_hex")]
+    pub(crate) person_token: String,
     /// Hashes of replaced admin tokens, revoked at every start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retired: Vec<String>,
@@ -28,6 +31,7 @@ impl LocalKeys {
             signing_key: random_hex(),
             admin_token: format!("pat_{}", random_hex()),
             forge_token: format!("demo_{}", random_hex()),
+            person_token: random_hex(),
             retired: Vec::new(),
         };
         folder::save_json(folder, FILE, &keys)?;

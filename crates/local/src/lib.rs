@@ -16,5 +16,5 @@ pub use options::{AwsProxies, FunctionOverrides, HintDelivery, Options};
 pub use pullyard_demo_forge::{
     AccountKind, DemoForge, Error as ForgeError, LineComment, RepositoryFault, Role, User, check_repository, link,
 };
-pub use pullyard_entry::{Clock, telemetry};
+pub use pullyard_entry::{Clock, Disk, LOCAL_FORGE, telemetry};
 pub use system::{Invocations, LocalSystem};

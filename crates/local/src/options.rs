@@ -1,9 +1,10 @@
 //! The options of the local system.
 
 use pullyard_demo_forge::{Extension, NoExtension};
-use pullyard_emulator::Endpoints;
 use pullyard_emulator::lambda::Function;
-use pullyard_entry::{Clock, Config};
+use pullyard_emulator::{Credentials, Endpoints};
+use pullyard_entry::{Clock, Config, Disk};
+use pullyard_function_pages::ListRepositories;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +20,24 @@ pub type FunctionOverrides = Arc<dyn Fn(&'static str, &Config) -> Option<Functio
 pub struct Options {
     pub data: PathBuf,
     pub api: String,
+    /// Address of a proxy in front of the API, which accepts its host and shows it to people.
+    pub public_url: Option<String>,
+    /// Limit of this process, within which the API's listener stays; `None`: far above what it needs.
+    pub open_files: Option<usize>,
     pub forge: String,
     pub forge_extension: Arc<dyn Extension>,
     /// First of five preferred ports; free ports if `None`.
     pub aws_first_port: Option<u16>,
+    /// Random in `new`, so that a request that another start signed is refused.
+    pub credentials: Credentials,
     pub runner: Vec<String>,
+    /// Jobs at once; further ones wait.
+    pub max_jobs: Option<usize>,
     pub task_environment: Vec<(String, String)>,
     /// Lists the capabilities of this machine's agents, each with whether this process has a key for it.
     pub list_agents: fn() -> Vec<(&'static str, bool)>,
+    /// Lists git repositories of this machine that the pages offer.
+    pub list_repositories: Arc<ListRepositories>,
     pub sweep_interval: Duration,
     pub clock: Clock,
     pub hints: HintDelivery,
@@ -37,6 +48,8 @@ pub struct Options {
     pub deployment: Option<String>,
     pub commit: &'static str,
     pub isolation: String,
+    /// The disk of the data folder; without a limit by default.
+    pub disk: Disk,
     /// Worktrees, mirrors and undelivered results; in the data folder if `None`.
     pub work: Option<PathBuf>,
 }
@@ -54,12 +67,17 @@ impl Options {
         Self {
             data,
             api: any(),
+            public_url: None,
+            open_files: None,
             forge: any(),
             forge_extension: Arc::new(NoExtension),
             aws_first_port: None,
+            credentials: Credentials::random(),
             runner,
+            max_jobs: None,
             task_environment: Vec::new(),
             list_agents: Vec::new,
+            list_repositories: Arc::new(Vec::new),
             sweep_interval: Duration::from_secs(5),
             clock: Clock::default(),
             hints: HintDelivery::Deliver,
@@ -69,6 +87,7 @@ impl Options {
             deployment: None,
             commit: "unknown",
             isolation: "none".into(),
+            disk: Disk::default(),
             work: None,
         }
     }

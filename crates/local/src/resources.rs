@@ -3,8 +3,9 @@
 use crate::keys::LocalKeys;
 use crate::{Error, HintDelivery, Options};
 use pullyard_cloud::{QueuePair, Secrets, TaskDefinitions};
+use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET};
 use pullyard_emulator::sqs::Sqs;
-use pullyard_emulator::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, REGION, SECRET_ACCESS_KEY};
+use pullyard_emulator::{ACCOUNT, Aws, Endpoints, REGION};
 use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT, Config};
 use pullyard_store::{Scope, Store};
@@ -13,8 +14,6 @@ use std::time::Duration;
 
 const TABLE: &str = "pullyard";
 const SIGNING_KEY_SECRET: &str = "pullyard/signing-key";
-/// In the namespace of secrets that users set, as for every forge.
-pub(crate) const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
 const BUCKET: &str = "pullyard-artifacts";
 /// On this machine the families differ only in name.
 pub(crate) const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
@@ -35,7 +34,8 @@ pub(crate) struct Queues {
 
 /// Idempotent: resources of an earlier start remain, and the keys of the data folder replace the stored ones.
 pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> Result<Queues, Error> {
-    let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    let credentials = aws.credentials();
+    let sdk = config::local_sdk_config(REGION, &credentials.access_key_id, &credentials.secret_access_key).await;
     let endpoints = aws.endpoints();
     let store = Store::new(&sdk, Some(&endpoints.dynamodb), TABLE);
     store.create_table().await?;
@@ -47,7 +47,8 @@ pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> 
     }
     let secrets = Secrets::new(&sdk, Some(&endpoints.secretsmanager));
     secrets.put(SIGNING_KEY_SECRET, &keys.signing_key).await?;
-    secrets.put(FORGE_SECRET, &keys.forge_token).await?;
+    secrets.put(LOCAL_FORGE_SECRET, &keys.forge_token).await?;
+    secrets.put(LOCAL_PERSON_SECRET, &keys.person_token).await?;
     let sqs = aws.sqs();
     let lost = match hints {
         HintDelivery::Deliver => None,
@@ -106,8 +107,10 @@ pub(crate) fn config(options: &Options, queues: &Queues, endpoints: &Endpoints, 
         network: None,
         key_secret: SIGNING_KEY_SECRET.into(),
         api_url: api_url.into(),
+        public_url: options.public_url.clone(),
         task_isolation: options.isolation.clone(),
         on_one_machine: true,
+        disk: options.disk.clone(),
         artifacts_bucket: BUCKET.into(),
         kms_key: None,
         deployment: options.deployment.clone(),

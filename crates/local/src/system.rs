@@ -4,17 +4,20 @@ use crate::folder::{self, Addresses, Lock};
 use crate::functions::Functions;
 use crate::keys::LocalKeys;
 use crate::machine::machine;
-use crate::resources::{self, FORGE_SECRET, TASK_FAMILIES};
+use crate::resources::{self, TASK_FAMILIES};
 use crate::{Error, Options};
 use pullyard_cloud::{QueuePair, RUNNER_CONTAINER};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway};
 use pullyard_emulator::lambda::{Function, Trigger, event_source, events, schedule};
-use pullyard_emulator::{Aws, Endpoints, ecs};
+use pullyard_emulator::{Access, Aws, Credentials, Endpoints, ecs};
+use pullyard_entry::LOCAL_FORGE;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 
 const FORGE_FOLDER: &str = "forge";
+const CREDENTIALS: &str = "aws.json";
 
 /// Dropping the value stops everything. At most one exists per data folder.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl LocalSystem {
         let api_url = format!("http://{}", addresses.api);
 
         let aws = start_aws(&options).await?;
-        let forge = start_forge(&options, forge_listener, &keys).await?;
+        let forge = start_forge(&options, forge_listener, &keys, &api_url).await?;
         let queues = resources::create(&aws, &keys, options.hints).await?;
         let endpoints = match &options.aws_proxies {
             Some(proxies) => proxies(aws.endpoints().clone()),
@@ -66,7 +69,11 @@ impl LocalSystem {
         };
         let sweeper_config = resources::config(&options, &queues, &endpoints, &api_url);
         let config = resources::without_hints(sweeper_config.clone(), &queues);
-        let machine = machine(&Self::forge_folder(data), options.list_agents, &options.task_environment);
+        let machine = machine(&Self::forge_folder(data), &options);
+        let gateway_options = gateway::Options {
+            further_hosts: options.public_url.as_deref().and_then(host_of).into_iter().collect(),
+            ..options.open_files.map_or_else(Default::default, gateway::Options::for_open_files)
+        };
         let functions = Functions::start(&options, &config, &sweeper_config, machine).await;
         let poll = |queue: &QueuePair, function: &Function| {
             event_source::poll(aws.sqs(), &queue.queue_url, event_source::Options::default(), function.clone())
@@ -76,7 +83,7 @@ impl LocalSystem {
             effects: poll(&queues.effects, &functions.effects),
             tasks: events::forward(aws.ecs().subscribe(), functions.tasks.clone()),
             sweeper: schedule::every(options.sweep_interval, functions.sweeper.clone()),
-            gateway: gateway::serve(api_listener, functions.routes()),
+            gateway: gateway::serve(api_listener, functions.routes(), gateway_options),
             function_endpoints: endpoints,
             api_url,
             admin_token: keys.admin_token,
@@ -103,7 +110,7 @@ impl LocalSystem {
     }
 
     pub fn forge_secret(&self) -> &'static str {
-        FORGE_SECRET
+        pullyard_domain::secret::LOCAL_FORGE_SECRET
     }
 
     pub fn aws(&self) -> &Aws {
@@ -166,21 +173,41 @@ async fn start_aws(options: &Options) -> Result<Aws, Error> {
         command: options.runner.clone(),
         environment: environment.clone(),
     };
+    save_credentials(&options.data, &options.credentials)?;
+    let tasks = ecs::Options {
+        max_tasks: options.max_jobs,
+        ..ecs::Options::new(create_folder(&options.data, "ecs")?, TASK_FAMILIES.map(definition).into())
+    };
     let services = pullyard_emulator::Options {
+        access: Access::Signed(options.credentials.clone()),
         data: Some(create_folder(&options.data, "dynamodb")?),
-        tasks: ecs::Options::new(create_folder(&options.data, "ecs")?, TASK_FAMILIES.map(definition).into()),
+        tasks,
     };
     Ok(Aws::start_on(services, options.aws_first_port).await?)
 }
 
-async fn start_forge(options: &Options, listener: TcpListener, keys: &LocalKeys) -> Result<DemoForge, Error> {
+/// Stores the credentials in the format of the AWS SDKs' `credential_process`, for tools such as `sam local invoke`.
+fn save_credentials(data: &Path, credentials: &Credentials) -> Result<(), Error> {
+    let Credentials { access_key_id, secret_access_key } = credentials;
+    let json = json!({ "Version": 1, "AccessKeyId": access_key_id, "SecretAccessKey": secret_access_key });
+    folder::save_json(data, CREDENTIALS, &json)
+}
+
+async fn start_forge(
+    options: &Options,
+    listener: TcpListener,
+    keys: &LocalKeys,
+    api_url: &str,
+) -> Result<DemoForge, Error> {
     let bot = User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() };
-    // The person at the forge's pages: the bot cannot review its own pull requests. An empty token never matches.
-    let person = User { login: "local-user".into(), id: (1 << 53) + 9, token: String::new() };
+    // The person at our pages: the bot cannot review its own pull requests.
+    let person = User { login: "local-user".into(), id: (1 << 53) + 9, token: keys.person_token.clone() };
+    let pages = options.public_url.clone().unwrap_or_else(|| api_url.to_owned());
     let forge = pullyard_demo_forge::Options {
         dir: create_folder(&options.data, FORGE_FOLDER)?,
         listener,
         users: vec![bot, person],
+        pages: Some(format!("{}/pulls/{LOCAL_FORGE}", pages.trim_end_matches('/'))),
         extension: options.forge_extension.clone(),
     };
     Ok(DemoForge::start(forge).await?)
@@ -190,6 +217,12 @@ fn create_folder(data: &Path, name: &str) -> Result<PathBuf, Error> {
     let path = data.join(name);
     std::fs::create_dir_all(&path).map_err(folder::data_error(&path))?;
     Ok(path)
+}
+
+/// The host of a URL, without the port.
+fn host_of(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split([':', '/']).next().map(str::to_owned)
 }
 
 /// Returns the listener and its address, which has the chosen port if `address` has port 0.

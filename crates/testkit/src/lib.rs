@@ -9,6 +9,7 @@ pub mod observe;
 mod proxy;
 mod rng;
 mod schedule;
+mod signature;
 mod split_batch;
 mod wire;
 
@@ -19,4 +20,5 @@ pub use meter::{Meter, Units};
 pub use proxy::Proxy;
 pub use rng::SeededRng;
 pub use schedule::Schedule;
+pub use signature::signed_headers;
 pub use wire::{Point, Wire};

@@ -1,6 +1,6 @@
 //! Tests that an observer receives every request to every service, with the name of its caller.
 
-use pullyard_emulator::{Aws, Options, ecs};
+use pullyard_emulator::{Access, Aws, Options, ecs};
 use pullyard_testkit::observe::Observer;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,8 @@ async fn every_request_is_observed_before_its_answer() {
         let permissions = call.permissions().into_iter();
         seen.lock().unwrap().extend(permissions.map(|permission| format!("{app} {}", permission.action)));
     });
-    let options = Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
+    let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
+    let options = Options { data: None, tasks, access: Access::Open };
     let aws = Aws::start(options).await.unwrap();
     let at = observer.start_taps(aws.endpoints()).unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

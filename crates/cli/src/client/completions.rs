@@ -61,7 +61,8 @@ fn find_names(path: &str, arg: &Arg) -> Option<Names> {
         ("projects create" | "tickets create" | "repos add" | "try", _, "id" | "key" | "name" | "repository", _) => {
             None
         }
-        (_, _, "project", _) | ("projects show" | "projects rename" | "projects delete", _, "id", _) => {
+        (_, _, "project", _)
+        | ("projects show" | "projects use" | "projects rename" | "projects delete", _, "id", _) => {
             Some(Names::Projects)
         }
         (_, _, "context", _) | ("contexts use", _, "name", _) => Some(Names::Contexts),

@@ -3,12 +3,15 @@
 mod project;
 mod stack;
 
+pub(in crate::client) use project::is_missing_here;
+
 use super::{Global, integrations};
 use crate::client::prelude::*;
 use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
+use pullyard_domain::diagnosis::{check_disk, check_isolation};
 use pullyard_domain::project::Compute;
-use pullyard_domain::text::capitalize;
+use pullyard_domain::text::{capitalize, format_count};
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
 use pullyard_protocol::version::{PROTOCOL, Version};
@@ -17,8 +20,6 @@ use tokio::process::Command;
 
 /// Signatures and deadlines tolerate only a few minutes.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// Minimum for worktrees. Units: bytes.
-const MIN_FREE_BYTES: u64 = 1 << 30;
 const EXPIRY_WARNING: Duration = Duration::from_secs(7 * 86_400);
 const GIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -64,21 +65,28 @@ impl Doctor {
 }
 
 fn show_all(screen: &Screen, findings: &[Finding]) -> Result<(), CliError> {
-    let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (wrong, warnings) = (count(Verdict::Wrong), count(Verdict::Warning));
     if screen.is_json() {
         screen.json(&findings)?;
     } else {
         for finding in findings {
             show(screen, finding)?;
         }
-        let summary = match wrong {
-            0 => "Nothing is wrong.".to_owned(),
-            1 => "1 thing is wrong.".to_owned(),
-            n => format!("{n} things are wrong."),
-        };
-        screen.note(&summary);
+        screen.note(&summarize(wrong, warnings));
     }
     if wrong == 0 { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
+}
+
+fn summarize(wrong: usize, warnings: usize) -> String {
+    let warnings_text = format_count(warnings, "warning");
+    let wrong_text = if wrong == 1 { "1 thing is wrong".to_owned() } else { format!("{wrong} things are wrong") };
+    match (wrong, warnings) {
+        (0, 0) => "Nothing is wrong.".to_owned(),
+        (0, _) => format!("{warnings_text}; see above."),
+        (_, 0) => format!("{wrong_text}."),
+        _ => format!("{wrong_text}; {warnings_text}."),
+    }
 }
 
 fn show(screen: &Screen, finding: &Finding) -> Result<(), CliError> {
@@ -101,12 +109,7 @@ async fn run_checks(session: &Session) -> Vec<Finding> {
     if let Some(data) = &session.data {
         findings.push(check_git().await);
         findings.push(match free_bytes(data) {
-            Some(free) if free < MIN_FREE_BYTES => Finding::warning(
-                "disk",
-                format!("{} MB are free where the data is.", free >> 20),
-                "Free some space: jobs fail when the disk is full.",
-            ),
-            Some(free) => Finding::good("disk", format!("{} GB are free where the data is.", free >> 30)),
+            Some(free) => check_disk(free),
             None => Finding::wrong(
                 "disk",
                 format!("The data folder {} is gone.", data.display()),
@@ -137,9 +140,12 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
     };
     for project in projects {
         findings.push(project::check_repositories(session, project).await);
+        findings.extend(project::check_polls(session, project).await);
         findings.extend(project::check_runners(&session.url, project, &runners));
+        findings.extend(project::check_agents(session, project, &runners).await);
+        findings.extend(project::check_last_job(session, project).await);
     }
-    findings.extend(runners.iter().flatten().filter_map(project::check_isolation));
+    findings.extend(runners.iter().flatten().filter_map(|runner| check_isolation(&runner.into())));
 }
 
 async fn check_git() -> Finding {
@@ -255,5 +261,22 @@ async fn check_forges(session: &Session, findings: &mut Vec<Finding>) {
                 Finding::warning("forge", sentence, "Run it with an admin token.")
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summarize;
+
+    #[test]
+    fn summary_counts_warnings() {
+        for (wrong, warnings, expected) in [
+            (0, 0, "Nothing is wrong."),
+            (0, 1, "1 warning; see above."),
+            (1, 0, "1 thing is wrong."),
+            (2, 3, "2 things are wrong; 3 warnings."),
+        ] {
+            assert_eq!(summarize(wrong, warnings), expected);
+        }
     }
 }

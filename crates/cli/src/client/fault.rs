@@ -129,6 +129,12 @@ impl From<anyhow::Error> for CliError {
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         match error {
+            Error::Unreachable { url, reason }
+                if url.starts_with("https://") && reason.contains("InvalidContentType") =>
+            {
+                let error = format!("can't reach {url}: the server does not speak TLS");
+                Self { unreachable: true, ..Self::new(Exit::Failed, error) }.with_help("write its URL with http://")
+            }
             Error::Unreachable { url, reason } => {
                 let reason = reason.split(" (os error").next().unwrap_or(&reason).to_owned();
                 let error = format!("can't reach {url}: {}", lowercase_first(&reason));
@@ -163,17 +169,35 @@ fn from_problem(problem: Box<Problem>) -> CliError {
         }
         401 => Some("sign in with `pullyard login`, or set PULLYARD_TOKEN".into()),
         412 => Some("another request changed it: check it, then repeat your change".into()),
+        // Its help names the API description, which is for programs.
+        400 | 422 if problem.code == "body_unreadable" => None,
         404 if problem.help.is_none() => listing_hint(&problem.detail),
         _ => problem.help.as_deref().map(lowercase_first),
     };
     let help = help.filter(|help: &String| !is_nothing_to_do(help));
-    let detail = lowercase_first(problem.detail.trim_end_matches('.'));
-    let error = if exit == Exit::NotFound || problem.code == "gateway" {
+    let detail = name_field(problem.detail.trim_end_matches('.'), problem.pointer.as_deref());
+    let detail = lowercase_first(&detail);
+    let error = if exit == Exit::NotFound || SELF_EXPLAINING_CODES.contains(&problem.code.as_str()) {
         detail
     } else {
         format!("{detail} ({})", problem.code)
     };
     CliError { help, problem: Some(problem), ..CliError::new(exit, error) }
+}
+
+/// Codes that add nothing to the sentence. `--json` prints every code.
+const SELF_EXPLAINING_CODES: [&str; 7] =
+    ["gateway", "invalid", "body_unreadable", "bad_parameter", "taken", "too_late", "unavailable"];
+
+/// Replaces the JSON pointer at the start of a sentence with the field's name, such as `limits.wall_secs`.
+fn name_field(detail: &str, pointer: Option<&str>) -> String {
+    let named = pointer.and_then(|pointer| {
+        let rest = detail.strip_prefix(&format!("`{pointer}`"))?;
+        let path = pointer.trim_start_matches('/');
+        let path = path.strip_prefix("settings/").unwrap_or(path);
+        Some(format!("{}{rest}", path.replace('/', ".").replace("~1", "/").replace("~0", "~")))
+    });
+    named.unwrap_or_else(|| detail.to_owned())
 }
 
 fn listing_hint(detail: &str) -> Option<String> {
@@ -277,6 +301,27 @@ mod tests {
             let help = problem(status, code, "No.", Some("Else.")).help;
             assert!(help.as_ref().is_some_and(|help| help.contains(expected)), "{code}: {help:?}");
         }
+    }
+
+    #[test]
+    fn json_pointer_becomes_the_name_of_the_field() {
+        for (pointer, name) in [
+            ("/limits/wall_secs", "limits.wall_secs"),
+            ("/settings/statuses/trigger", "statuses.trigger"),
+            ("/labels/a~1b~0", "labels.a/b~"),
+        ] {
+            assert_eq!(name_field(&format!("`{pointer}`: use 1 to 9"), Some(pointer)), format!("{name}: use 1 to 9"));
+        }
+        assert_eq!(name_field("The body: no JSON", Some("")), "The body: no JSON");
+        assert_eq!(problem(422, "invalid", "Wrong.", None).message(), "Wrong");
+    }
+
+    #[test]
+    fn https_to_a_server_without_tls_is_named() {
+        let reason = "received corrupt message of type InvalidContentType".into();
+        let fault = CliError::from(Error::Unreachable { url: "https://127.0.0.1:7878".into(), reason });
+        assert_eq!(fault.message(), "can't reach https://127.0.0.1:7878: the server does not speak TLS");
+        assert_eq!(fault.help.as_deref(), Some("write its URL with http://"));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::{Global, prompt};
 use crate::client::prelude::*;
 use pullyard_admin::{Aws, Error, Renew, Stack};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::{ForgeKind, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::GitHubSite;
 use pullyard_protocol::integration::CreateIntegration;
@@ -162,7 +163,7 @@ impl Step {
 
 fn parse_forge(url: &str) -> Result<(ForgeKind, String), CliError> {
     if url.trim_end_matches('/') == BITBUCKET_URL {
-        return Ok((ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()));
+        return Ok((ForgeKind::Bitbucket, ForgeKind::Bitbucket.spec().api_url.to_owned()));
     }
     let site = GitHubSite::parse(url).ok_or_else(|| {
         CliError::usage(format!("{url} is not a URL of GitHub or Bitbucket")).with_help("write it as https://HOST")

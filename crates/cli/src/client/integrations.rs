@@ -3,9 +3,9 @@
 use super::choices::choices;
 use super::pages;
 use crate::client::prelude::*;
-use pullyard_domain::auth::Auth;
+use pullyard_domain::forge::{Auth, ForgeKind};
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::ForgeKind;
+use pullyard_domain::secret::LOCAL_FORGE_SECRET;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration};
 
@@ -39,7 +39,7 @@ enum Command {
         /// Integration id.
         id: IntegrationId,
         /// Kind of forge; bitbucket is Bitbucket Cloud.
-        #[arg(long, value_name = "KIND", default_value = "github", ignore_case = true, value_parser = choices([ForgeKind::GitHub, ForgeKind::Bitbucket].map(|kind| (kind.code(), kind))))]
+        #[arg(long, value_name = "KIND", default_value = "github", ignore_case = true, value_parser = choices(ForgeKind::ALL.map(|kind| (kind.as_str(), kind))))]
         kind: ForgeKind,
         /// REST URL (default: https://api.github.com or https://api.bitbucket.org/2.0).
         #[arg(long, value_name = "URL")]
@@ -89,7 +89,7 @@ enum Command {
 }
 
 fn api_url_or_default(kind: ForgeKind, api_url: Option<String>) -> String {
-    api_url.unwrap_or_else(|| kind.default_api_url().to_owned())
+    api_url.unwrap_or_else(|| kind.spec().api_url.to_owned())
 }
 
 impl Integrations {
@@ -140,7 +140,7 @@ fn connection_fault(error: Error, request: &CreateIntegration) -> CliError {
         )),
         Some("forge_refused") => Some(format!(
             "check that it is {} (--kind), the URL (--api-url), and the token's permissions",
-            request.kind.display_name()
+            request.kind.label()
         )),
         _ => None,
     };
@@ -166,7 +166,7 @@ async fn list(session: &Session) -> Result<(), CliError> {
     for integration in &all {
         table.row([
             Cell::text(&integration.id),
-            Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind)),
+            Cell::new(integration.kind.label(), super::format::to_code(&integration.kind)),
             Cell::text(&integration.api_url),
             Cell::text(&integration.account.login),
             Cell::text(describe_auth(&integration.auth)),
@@ -184,9 +184,11 @@ async fn delete(session: &Session, id: &IntegrationId, yes: bool) -> Result<(), 
     }
     session.screen.note(&format!("Deleted {id}"));
     for secret in &removed.secrets {
-        session.screen.hint(&format!(
-            "its secret {secret} stays; if nothing else uses it, delete it: aws secretsmanager delete-secret --secret-id {secret}"
-        ));
+        let name = secret.rsplit('/').next().unwrap_or(secret);
+        session.screen.hint(&match secret == LOCAL_FORGE_SECRET {
+            true => format!("its secret {secret} stays"),
+            false => format!("its secret {secret} stays; delete it with `pullyard secrets delete {name}`"),
+        });
     }
     Ok(())
 }
@@ -206,7 +208,7 @@ fn describe_auth(auth: &Auth) -> String {
 fn show(session: &Session, integration: &Integration) -> Result<(), CliError> {
     let mut lines = vec![
         ("Integration", Cell::text(&integration.id)),
-        ("Kind", Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind))),
+        ("Kind", Cell::new(integration.kind.label(), super::format::to_code(&integration.kind))),
         ("Address", Cell::text(&integration.api_url)),
         ("Account", Cell::text(&integration.account.login)),
     ];

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard open
+  pullyard open /board              open the board
   pullyard open --print             only print the link, for a browser elsewhere
   pullyard jobs open @last          open the page of a job
 
@@ -19,6 +20,9 @@ The link works for ten minutes and for one browser, with the rights of your toke
 file that redirects to the link, because other users of this machine can read arguments. A browser that cannot
 read your files (from a snap, for example) needs the printed link.")]
 pub(crate) struct Open {
+    /// Page, such as /board (default: the overview).
+    #[arg(value_name = "PAGE", value_parser = parse_page)]
+    page: Option<String>,
     /// Print the link instead of opening it.
     #[arg(long)]
     print: bool,
@@ -26,13 +30,9 @@ pub(crate) struct Open {
 
 impl Open {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        self.open_page(session, None).await
-    }
-
-    async fn open_page(self, session: &Session, path: Option<&str>) -> Result<(), CliError> {
         let mut link = session.api.create_sign_in_link().await?;
-        if let Some(path) = path {
-            link.url.push_str(&format!("&to={}", percent_encode(path)));
+        if let Some(page) = &self.page {
+            link.url.push_str(&format!("&to={}", percent_encode(page)));
         }
         if session.screen.is_json() {
             return session.screen.json(&json!({ "url": link.url, "expires_in_secs": link.expires_in_secs }));
@@ -48,13 +48,18 @@ impl Open {
     }
 }
 
+fn parse_page(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && !text.starts_with("//");
+    if is_path { Ok(text.to_owned()) } else { Err("write it as /board".into()) }
+}
+
 pub(super) async fn open_job(session: &Session, job: &JobId) -> Result<(), CliError> {
-    Open { print: false }.open_page(session, Some(&format!("/jobs/{job}"))).await
+    Open { page: Some(format!("/jobs/{job}")), print: false }.run(session).await
 }
 
 pub(super) async fn open_ticket(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<(), CliError> {
-    let path = format!("/tickets/-?project={project}&key={}", percent_encode(key.as_str()));
-    Open { print: false }.open_page(session, Some(&path)).await
+    let page = format!("/tickets/-?project={project}&key={}", percent_encode(key.as_str()));
+    Open { page: Some(page), print: false }.run(session).await
 }
 
 /// Opens the link with the desktop's program, if there is one. The program gets a local page that redirects: arguments

@@ -10,13 +10,15 @@ use columns::Columns;
 use pullyard_domain::agent::PROJECT_CHOICES;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
+use pullyard_protocol::client::Error;
 use pullyard_protocol::project::{CreateProject, DeletedProject, Project, RenameProject};
 
 /// List, show, create, rename and delete projects, and change their columns.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard projects list
-  pullyard projects create acme --auto-create --default-repository acme/app")]
+  pullyard projects create acme --auto-create --default-repository acme/app
+  pullyard projects use acme")]
 pub(crate) struct Projects {
     #[command(subcommand)]
     command: Option<Command>,
@@ -62,6 +64,14 @@ enum Command {
         #[arg(long, value_name = "MODEL", requires = "agent")]
         model: Option<String>,
     },
+    /// Choose the project that commands use without --project.
+    ///
+    /// Saved in the context, for this server only.
+    #[command(after_help = "Examples:\n  pullyard projects use acme\n  pullyard projects use acme --context work")]
+    Use {
+        /// Project id.
+        id: ProjectId,
+    },
     /// Change the display name of a project; its id stays.
     #[command(after_help = "Examples:\n  pullyard projects rename acme --name 'Acme Shop'")]
     Rename {
@@ -91,7 +101,7 @@ impl Command {
     fn id(&self) -> Option<&ProjectId> {
         match self {
             Self::Show { id } => id.as_ref(),
-            Self::Rename { id, .. } | Self::Delete { id, .. } => Some(id),
+            Self::Use { id } | Self::Rename { id, .. } | Self::Delete { id, .. } => Some(id),
             Self::List { .. } | Self::Create { .. } | Self::Columns(_) => None,
         }
     }
@@ -119,10 +129,26 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
         Command::Create { id, name, auto_create, default_repository, agent, model } => {
             let settings = Settings { auto_create, default_repository, agent, model, ..Settings::default() };
             let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
-            let created = session.api.create_project(&request).await?;
+            let created = match session.api.create_project(&request).await {
+                Err(Error::Problem(problem)) if problem.code == "taken" => {
+                    match session.api.project(&request.id).await {
+                        Ok(existing) if is_repeat(&request, &existing) => {
+                            session.screen.note(&format!("{} already exists.", existing.id));
+                            existing
+                        }
+                        _ => return Err(Error::Problem(problem).into()),
+                    }
+                }
+                created => created?,
+            };
             show(session, &created)?;
             let source = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
             session.screen.hint(&format!("connect a repository with `pullyard repos add {source}`"));
+        }
+        Command::Use { id } => {
+            let project = session.api.project(&id).await?;
+            let context = session.save_project(&id)?;
+            session.screen.report(&project, &format!("Commands of context {context} now use {id}"))?;
         }
         Command::Rename { id, name } => {
             show(session, &session.api.rename_project(&id, &RenameProject { name }).await?)?;
@@ -131,6 +157,15 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
         Command::Delete { id, yes } => delete(session, &id, yes).await?,
     }
     Ok(())
+}
+
+/// Whether a project already has all that a request names. Later changes, such as a default repository, do not count.
+fn is_repeat(request: &CreateProject, existing: &Project) -> bool {
+    let (wanted, current) = (&request.settings, &existing.settings);
+    request.name == existing.name
+        && (!wanted.auto_create || current.auto_create)
+        && (wanted.default_repository.is_none() || wanted.default_repository == current.default_repository)
+        && (wanted.agent.is_none() || (&wanted.agent, &wanted.model) == (&current.agent, &current.model))
 }
 
 /// Each call deletes a page of tickets, until the last one deletes the project.
@@ -162,7 +197,9 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
 
 fn show(session: &Session, project: &Project) -> Result<(), CliError> {
     let Settings { statuses, auto_create, default_repository, agent, model, budget, .. } = &project.settings;
-    let flow = format!("{} starts jobs, then {}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
+    let merged = statuses.after_merge().map(|merged| format!(", {merged} after the merge")).unwrap_or_default();
+    let flow =
+        format!("{} starts jobs, then {}{merged}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
     let lines = [
         ("Project", Cell::text(&project.id)),
         ("Name", Cell::text(&project.name)),

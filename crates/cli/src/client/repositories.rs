@@ -5,10 +5,12 @@ mod local;
 mod test;
 
 use super::choices::choices;
+use super::doctor::is_missing_here;
 use crate::client::prelude::*;
-use pullyard_domain::agent::{Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
+use pullyard_domain::agent::{AUTO, Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::Compute;
 use pullyard_protocol::hook::{RepositoryIngress, SetIngress};
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
@@ -61,7 +63,7 @@ enum Command {
         commands: commands::CommandArgs,
     },
     Set(commands::Set),
-    /// Show or choose how Pullyard learns of repository events: webhook, poll or both.
+    /// Show or choose how Pullyard receives repository events: webhook, poll or both.
     ///
     /// Polling queries GitHub every minute and Bitbucket every five minutes.
     #[command(after_help = "Examples:\n  pullyard repos ingress acme/app\n  pullyard repos ingress acme/app poll")]
@@ -157,10 +159,28 @@ impl Repos {
                     )
                     .await?;
                 make_default_if_only(session, &project, &answer.name).await?;
-                session.screen.show(&answer, |answer| show(session, std::slice::from_ref(answer), &[]))
+                session.screen.show(&answer, |answer| show(session, std::slice::from_ref(answer), &[]))?;
+                hint_missing_agent(session, &project, &answer.agent).await
             }
         }
     }
+}
+
+/// With `pullyard up`, jobs run on this machine, so that its programs show whether they can work.
+async fn hint_missing_agent(session: &Session, project: &ProjectId, agent: &Agent) -> Result<(), CliError> {
+    if session.data.is_none() || session.screen.is_json() {
+        return Ok(());
+    }
+    let settings = session.api.project(project).await?.settings;
+    let agent = agent.clone().resolve(&settings).capability;
+    if settings.compute == Compute::Fargate && is_missing_here(&agent) {
+        let name = if agent == AUTO { "Neither claude_code nor codex is" } else { &format!("{agent} is not") };
+        session.screen.warn(&format!("{name} installed on this machine, so jobs fail"));
+        session
+            .screen
+            .hint("install it, or let a script work: `pullyard repos add --path DIR --agent-command ./agent.sh`");
+    }
+    Ok(())
 }
 
 async fn show_ingress(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {
@@ -214,6 +234,7 @@ fn ingress_problem(state: &RepositoryIngress) -> String {
     match (&state.gone_at, &state.problem) {
         (Some(_), _) => "The forge reports this repository as deleted or hidden from Pullyard's account.".to_owned(),
         (None, Some(problem)) => format!("Failed to fetch changes from the forge: {problem}."),
+        (None, None) if state.archived => "It is archived at the forge: its jobs can't push.".to_owned(),
         (None, None) => String::new(),
     }
 }

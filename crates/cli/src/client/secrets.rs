@@ -1,11 +1,11 @@
-//! `pullyard secrets`: sets, rotates, tests and lists secrets; never reads values.
+//! `pullyard secrets`: sets, rotates, tests, lists and deletes secrets; never reads values.
 
 use super::pages::hint_more;
 use super::prompt;
 use crate::client::prelude::*;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, token_fault};
-use pullyard_protocol::secret::{RotateSecret, SetSecret, TestSecret};
+use pullyard_protocol::secret::{DeleteSecretQuery, ListedSecret, RotateSecret, SetSecret, TestSecret};
 
 /// Set secrets, such as a forge's token, and list their names.
 #[derive(clap::Args)]
@@ -13,7 +13,8 @@ use pullyard_protocol::secret::{RotateSecret, SetSecret, TestSecret};
   pullyard secrets set github < token.txt
   pullyard secrets set anthropic --for-jobs
   pullyard secrets test anthropic
-  pullyard secrets list")]
+  pullyard secrets list
+  pullyard secrets delete github")]
 pub(crate) struct Secrets {
     #[command(subcommand)]
     command: Option<Command>,
@@ -60,6 +61,22 @@ enum Command {
         /// Name of the secret.
         name: SecretName,
     },
+    /// Delete a secret that nothing uses; its value cannot be restored.
+    ///
+    /// Refused while an integration, a webhook or a setting names it; the error names one of them and the remedy.
+    #[command(after_help = "Examples:
+  pullyard secrets delete github
+  pullyard secrets delete anthropic --for-jobs --yes")]
+    Delete {
+        /// Name of the secret.
+        name: SecretName,
+        /// The secret was set with --for-jobs.
+        #[arg(long)]
+        for_jobs: bool,
+        /// Skip the confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
     /// List secrets, without their values.
     #[command(after_help = "Examples:\n  pullyard secrets list\n  pullyard secrets list --json")]
     List {
@@ -72,14 +89,17 @@ enum Command {
 impl Secrets {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         match self.command.unwrap_or(Command::List { after: None }) {
-            Command::Set { name, for_jobs } => {
-                set(session, &name, if for_jobs { SecretKind::Job } else { SecretKind::Forge }).await
-            }
+            Command::Set { name, for_jobs } => set(session, &name, kind_of(for_jobs)).await,
             Command::Rotate { name, overlap, generate } => rotate(session, &name, overlap, generate).await,
             Command::Test { name } => test(session, &name).await,
+            Command::Delete { name, for_jobs, yes } => delete(session, &name, kind_of(for_jobs), yes).await,
             Command::List { after } => list(session, after).await,
         }
     }
+}
+
+fn kind_of(for_jobs: bool) -> SecretKind {
+    if for_jobs { SecretKind::Job } else { SecretKind::Forge }
 }
 
 async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), CliError> {
@@ -135,6 +155,18 @@ async fn test(session: &Session, name: &SecretName) -> Result<(), CliError> {
     session.screen.report_test(&result, result.works, &result.sentence, &result.help)
 }
 
+async fn delete(session: &Session, name: &SecretName, kind: SecretKind, yes: bool) -> Result<(), CliError> {
+    confirm(&session.screen, yes, &format!("Delete the secret {name}? Its value cannot be restored."))?;
+    let deleted = session.api.delete_secret(name, &DeleteSecretQuery { kind }).await.map_err(|error| {
+        let fault = CliError::from(error);
+        match fault.is_not_found() && kind == SecretKind::Forge {
+            true => fault.with_help("`pullyard secrets` lists them; add --for-jobs for one that was set with it"),
+            false => fault,
+        }
+    })?;
+    session.screen.report(&deleted, &format!("Deleted {}", deleted.secret))
+}
+
 /// Warns about a value that cannot be a token. Skips private keys, JSON and webhook secrets.
 fn token_warning(name: &SecretName, value: &str) -> Option<String> {
     let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
@@ -150,10 +182,11 @@ fn parse_overlap(text: &str) -> Result<u64, String> {
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.secrets(after.as_deref()).await?;
-    let mut table = Table::new([Flexible("NAME"), Fixed("SET"), Flexible("FULL NAME")]);
-    for secret in &page.secrets {
+    let mut table = Table::new([Flexible("NAME"), Fixed("SET"), Flexible("FULL NAME"), Flexible("USED BY")]);
+    for ListedSecret { secret, used_by } in &page.secrets {
         let set = format::optional_time_cell(secret.set_at);
-        table.row([Cell::text(&secret.name), set, Cell::text(&secret.secret)]);
+        let users = used_by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        table.row([Cell::text(&secret.name), set, Cell::text(&secret.secret), Cell::text(users)]);
     }
     table.show_answer(&session.screen, &page, "No secret yet. Set one with `pullyard secrets set NAME`.")?;
     hint_more(&session.screen, "secrets list", page.next);

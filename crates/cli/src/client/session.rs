@@ -23,13 +23,16 @@ pub(super) struct Session {
     pub(super) data: Option<PathBuf>,
     pub(super) named_project: Option<String>,
     project: Option<String>,
+    /// Name of the saved context with this server.
+    context: Option<String>,
 }
 
 impl Session {
     /// Flags and environment override the context. A context's token and project are only used for its own server.
     pub(super) fn open(global: &Global) -> Result<Self, CliError> {
-        let (context, named) = (context(global)?, global.url()?);
-        let context = context.filter(|context| named.as_ref().is_none_or(|url| *url == context.url));
+        let (saved, named) = (context(global)?, global.url()?);
+        let saved = saved.filter(|(_, context)| named.as_ref().is_none_or(|url| *url == context.url));
+        let (name, context) = saved.unzip();
         let url = named.or_else(|| context.as_ref().map(|context| context.url.clone())).unwrap_or(LOCAL_URL.into());
         let token = match global.token()? {
             Some(token) => token,
@@ -38,7 +41,7 @@ impl Session {
         let data = context.as_ref().and_then(|context| context.data.clone());
         let project = global.project().or_else(|| context.and_then(|context| context.project));
         let (screen, api) = (Screen::new(global), ApiClient::new(&url, &token)?);
-        Ok(Self { screen, api, url, data, named_project: global.project(), project })
+        Ok(Self { screen, api, url, data, named_project: global.project(), project, context: name })
     }
 
     pub(super) fn open_for_url(global: &Global, url: &str) -> Result<Option<Self>, CliError> {
@@ -50,11 +53,13 @@ impl Session {
         };
         let (screen, api) = (Screen::new(global), ApiClient::new(url, &token)?);
         let project = global.project().or_else(|| context.and_then(|context| context.project));
-        Ok(Some(Self { screen, api, url: url.into(), data: None, named_project: global.project(), project }))
+        let named_project = global.project();
+        Ok(Some(Self { screen, api, url: url.into(), data: None, named_project, project, context: None }))
     }
 
     pub(super) fn with_api(screen: Screen, url: &str, api: ApiClient, project: ProjectId) -> Self {
-        Self { screen, api, url: url.into(), data: None, named_project: None, project: Some(project.to_string()) }
+        let project = Some(project.to_string());
+        Self { screen, api, url: url.into(), data: None, named_project: None, project, context: None }
     }
 
     pub(super) fn has_no_project(&self) -> bool {
@@ -74,9 +79,22 @@ impl Session {
                 let names = projects.iter().take(5).map(|project| project.id.to_string()).collect::<Vec<_>>();
                 let rest = if more > 5 { ", …".into() } else { format!(", {}", last.id) };
                 Err(CliError::usage(format!("there are {} projects: {}{rest}", more + 1, names.join(", ")))
-                    .with_help("choose one with --project, or set PULLYARD_PROJECT"))
+                    .with_help("choose one for good with `pullyard projects use ID`, or once with --project"))
             }
         }
+    }
+
+    /// Makes this project the default of the saved context, and returns the context's name.
+    pub(super) fn save_project(&self, project: &ProjectId) -> Result<String, CliError> {
+        let mut config = Config::load()?;
+        let saved = self.context.as_ref().and_then(|name| Some((name, config.contexts.get_mut(name)?)));
+        let Some((name, context)) = saved else {
+            return Err(CliError::usage(format!("no saved context names {}", self.url))
+                .with_help("save one with `pullyard login`, or set PULLYARD_PROJECT"));
+        };
+        context.project = Some(project.to_string());
+        config.save()?;
+        Ok(name.clone())
     }
 
     /// Adds the nearest project to an error, if the project of a flag or a context does not exist.
@@ -184,10 +202,10 @@ pub(crate) fn saved_url(global: &Global) -> Result<Option<(String, String)>, Cli
     Ok(Some((config.context(&name)?.url.clone(), format!("context {name}"))))
 }
 
-fn context(global: &Global) -> Result<Option<SavedContext>, CliError> {
+fn context(global: &Global) -> Result<Option<(String, SavedContext)>, CliError> {
     let config = Config::load()?;
     match global.context().or_else(|| config.current.clone()) {
-        Some(name) => config.context(&name).cloned().map(Some),
+        Some(name) => config.context(&name).cloned().map(|context| Some((name, context))),
         None => Ok(None),
     }
 }

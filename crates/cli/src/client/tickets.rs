@@ -46,13 +46,14 @@ enum Command {
         /// Ticket key.
         key: TicketKey,
     },
-    /// Create a ticket and print Pullyard's decision.
+    /// Create a ticket; prints its key and Pullyard's decision.
     #[command(after_help = "Examples:
+  pullyard tickets create --title 'Greet in Dutch'
   pullyard tickets create DEMO-4 --title 'Greet in German' --description 'In `greeting.txt` …'
   pullyard tickets create DEMO-5 --title 'Dark mode' --status 'AI Processing' --label ui")]
     Create {
-        /// Ticket key.
-        key: TicketKey,
+        /// Ticket key (default: the project's next one, such as DEMO-8).
+        key: Option<TicketKey>,
         /// Title, in one line.
         #[arg(long)]
         title: String,
@@ -192,7 +193,7 @@ fn list(session: &Session, page: &TicketPage) -> Result<(), CliError> {
             pull_request(ticket),
         ]);
     }
-    table.show(&session.screen, "No ticket yet. Create one with `pullyard tickets create KEY --title TEXT`.")?;
+    table.show(&session.screen, "No ticket yet. Create one with `pullyard tickets create --title TEXT`.")?;
     hint_more(&session.screen, "tickets list", page.next.as_ref());
     Ok(())
 }

@@ -118,7 +118,8 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
     match &job.failure {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
-            let fault = failure.class.map(|class| format!("; cause: {}", class.label())).unwrap_or_default();
+            let cause = failure.class.and_then(|class| class.label_beside(sentence));
+            let fault = cause.map(|cause| format!("; cause: {cause}")).unwrap_or_default();
             screen.error(&format!("job {} {label} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
             hint_unreported_push(screen, job);
             screen.help(&format::with_job_id(&failure.help, &job.id));

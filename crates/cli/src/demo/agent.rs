@@ -23,7 +23,7 @@ impl AgentChoice {
 
     pub(super) fn billing_notice(&self) -> &'static str {
         if self.is_ai() {
-            "An AI is called, and your provider bills you for it."
+            "The agent calls an AI, and your provider bills you for it."
         } else {
             "No AI is called: the agent is a script."
         }

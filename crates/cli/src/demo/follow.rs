@@ -3,7 +3,8 @@
 use super::scenario::{DemoRun, POLL_INTERVAL};
 use anyhow::ensure;
 use pullyard_domain::id::{JobId, TicketKey};
-use pullyard_protocol::event::{EventKind, EventRecord};
+use pullyard_domain::usage::Usage;
+use pullyard_protocol::event::{Event, EventKind, EventRecord};
 use pullyard_protocol::job::Job;
 use pullyard_protocol::ticket::Ticket;
 use std::time::{Duration, Instant};
@@ -44,6 +45,9 @@ impl DemoRun<'_> {
 
     fn show(&mut self, record: &EventRecord) {
         let event = &record.event;
+        if self.agent_choice.is_ai() && proves_a_model_call(event) {
+            self.screen.ai_called = true;
+        }
         let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
         let (label, detail) = match (event.kind, event.name.as_deref()) {
             (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, creating a worktree"),
@@ -90,4 +94,10 @@ impl DemoRun<'_> {
         })
         .await
     }
+}
+
+/// Only a model calls tools and uses tokens. An attempt that ends before the first of either may have called one.
+fn proves_a_model_call(event: &Event) -> bool {
+    let has_tokens = |usage: Usage| usage.input_tokens.unwrap_or(0) + usage.output_tokens.unwrap_or(0) > 0;
+    event.kind == EventKind::ToolCall || event.usage().is_some_and(has_tokens)
 }

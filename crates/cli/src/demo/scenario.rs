@@ -5,9 +5,10 @@ use super::screen::DemoScreen;
 use super::verify::{self, ExpectedResult};
 use anyhow::{Context as _, bail, ensure};
 use pullyard_domain::decision::Verdict;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{ForgeKind, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
 use pullyard_local::LocalSystem;
 use pullyard_protocol::client::ApiClient;
@@ -185,7 +186,7 @@ impl DemoRun<'_> {
         self.screen.ticket(key.as_str(), title);
         let create = CreateTicket {
             project: self.project.clone(),
-            key: key.clone(),
+            key: Some(key.clone()),
             title: title.into(),
             description: description.into(),
             status: None,

@@ -1,9 +1,9 @@
 //! Prints the demo's steps as lines, or as one JSON document.
 
+use crate::client::CliError;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::time::Instant;
 
 #[derive(Serialize)]
@@ -14,20 +14,48 @@ struct Step {
     detail: String,
 }
 
+/// The JSON document of a demo.
+pub(super) struct Record(Value);
+
+/// How a user reaches a demo that stays.
+pub(super) struct Access {
+    /// A link that signs a browser in once.
+    pub(super) board: String,
+    /// The saved context's name.
+    pub(super) context: Result<String, CliError>,
+}
+
+impl Record {
+    pub(super) fn is_ok(&self) -> bool {
+        self.0["ok"] == true
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        format!("{:#}\n", self.0)
+    }
+
+    /// For the printed document only: the link would not work later.
+    pub(super) fn add_access(&mut self, access: &Access) {
+        self.0["board"] = access.board.as_str().into();
+        self.0["context"] = access.context.as_ref().ok().map(String::as_str).into();
+    }
+}
+
 pub(super) struct DemoScreen {
     since: Instant,
     silent: bool,
-    is_ai: bool,
+    /// A model was called, as the agent's events prove.
+    pub(super) ai_called: bool,
     colour: bool,
     ticket: Option<String>,
     steps: Vec<Step>,
-    tickets: Vec<serde_json::Value>,
+    tickets: Vec<Value>,
 }
 
 impl DemoScreen {
-    pub(super) fn new(silent: bool, is_ai: bool) -> Self {
+    pub(super) fn new(silent: bool) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { since: Instant::now(), silent, is_ai, colour, ticket: None, steps: Vec::new(), tickets: Vec::new() }
+        Self { since: Instant::now(), silent, ai_called: false, colour, ticket: None, steps: vec![], tickets: vec![] }
     }
 
     fn line(&self, text: &str) {
@@ -76,7 +104,7 @@ impl DemoScreen {
         }
     }
 
-    pub(super) fn finish_ticket(&mut self, about: serde_json::Value) {
+    pub(super) fn finish_ticket(&mut self, about: Value) {
         self.tickets.push(about);
         self.ticket = None;
     }
@@ -88,31 +116,33 @@ impl DemoScreen {
         }
     }
 
-    pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> String {
-        let record = json!({
+    pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> Record {
+        Record(json!({
             "ok": ok,
-            "ai_called": self.is_ai,
+            "ai_called": self.ai_called,
             "took_ms": self.since.elapsed().as_millis(),
             "api": api,
             "forge": forge,
             "tickets": self.tickets,
             "steps": self.steps,
-        });
-        format!("{record:#}\n")
+        }))
     }
 
-    pub(super) fn end(&self, record: &str, ok: bool) {
+    pub(super) fn end(&self, record: &Record) {
         if self.silent {
             let mut out = std::io::stdout().lock();
-            let _ = out.write_all(record.as_bytes()).and_then(|()| out.flush());
+            let _ = out.write_all(record.to_text().as_bytes()).and_then(|()| out.flush());
             return;
         }
         self.line("");
         let seconds = self.since.elapsed().as_secs_f64();
-        let called = if self.is_ai { "An AI was called." } else { "No AI was called." };
-        if ok {
-            let totals =
-                if self.is_ai { "2 tickets, 3 jobs, 2 pull requests" } else { "3 tickets, 5 jobs, 3 pull requests" };
+        let called = if self.ai_called { "An AI was called." } else { "No call of an AI was seen." };
+        if record.is_ok() {
+            let totals = if self.tickets.len() == 2 {
+                "2 tickets, 3 jobs, 2 pull requests"
+            } else {
+                "3 tickets, 5 jobs, 3 pull requests"
+            };
             self.line(&format!(
                 "Done in {seconds:.1} s: {totals}, 1 revised, all seen through the public API and by git. {called}"
             ));
@@ -121,15 +151,17 @@ impl DemoScreen {
         }
     }
 
-    pub(super) fn print_running(&self, api: &str, forge: &str, folder: &Path) {
+    pub(super) fn print_running(&self, api: &str, access: &Access) {
         self.line("");
-        self.line(&format!("Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"));
-        let keys = folder.join("keys.json");
-        self.line(&format!("The admin token is in {}. To look around, in another terminal:", keys.display()));
-        self.line(&format!(
-            "  export PULLYARD_URL={api} PULLYARD_TOKEN=\"$(grep -o 'pat_[0-9a-f]*' '{}')\"",
-            keys.display()
-        ));
-        self.line("  pullyard jobs; pullyard why DEMO-3; pullyard deliveries");
+        self.line(&format!("Still running until Ctrl-C: pages {api}, API {api}/v1"));
+        self.line(&format!("{:>11}  {}   (signs your browser in once)", "Board", access.board));
+        match &access.context {
+            Ok(name) => {
+                let commands =
+                    ["open", "jobs", "why DEMO-3"].map(|command| format!("pullyard --context {name} {command}"));
+                self.line(&format!("{:>11}  {}", "Commands", commands.join("; ")));
+            }
+            Err(fault) => self.line(&format!("{:>11}  no context was saved: {}", "Commands", fault.message())),
+        }
     }
 }

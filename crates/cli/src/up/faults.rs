@@ -7,6 +7,8 @@ use pullyard_local::{Addresses, Error};
 use std::io::ErrorKind;
 use std::path::Path;
 
+const FORGE_TAKEN: &str = "stop that program: clones and pull requests of this folder contain the address. \
+    Another `pullyard up` gets another one with --forge-listen in a new folder";
 const MIN_FREE_BYTES: u64 = 4 << 20;
 
 pub(super) fn start_fault(error: Error, data: &Path) -> CliError {
@@ -17,8 +19,8 @@ pub(super) fn start_fault(error: Error, data: &Path) -> CliError {
         }
         Error::Listen { address, source } if source.kind() == ErrorKind::AddrInUse => {
             let help = match is_forge(address, data) {
-                true => "stop that program: addresses.json of this folder assigns that address to its repositories",
-                false => "stop that program, or choose another address with --listen 127.0.0.1:PORT",
+                true => FORGE_TAKEN,
+                false => "stop that program, or choose another address with --listen or --forge-listen",
             };
             CliError::failed(format!("{address} is taken by another program")).with_help(help)
         }

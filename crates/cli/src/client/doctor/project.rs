@@ -2,13 +2,16 @@
 
 use crate::client::prelude::*;
 use pullyard_admin::doctor::Finding;
-use pullyard_domain::egress::warn_if_open;
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::diagnosis::{self, AgentPlace, RunnerFacts};
+use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Compute;
 use pullyard_local::LocalSystem;
 use pullyard_protocol::client::Error;
+use pullyard_protocol::job::JobQuery;
 use pullyard_protocol::project::{Project, Repository};
-use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
+use pullyard_protocol::runner_admin::Runner;
+use std::collections::BTreeSet;
 
 pub(super) async fn check_repositories(session: &Session, project: &Project) -> Finding {
     let (id, settings) = (&project.id, &project.settings);
@@ -21,8 +24,7 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
     };
     if repositories.is_empty() {
         let source = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
-        let help = format!("Connect one: `pullyard repos add {source} --project {id}`.");
-        return Finding::warning("project", format!("{id} has no repository."), help);
+        return diagnosis::no_repository(id, source);
     }
     if let Some(name) = repositories.iter().find_map(|repository| find_missing_repository(session, repository)) {
         return Finding::wrong(
@@ -35,22 +37,30 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
             ),
         );
     }
-    if let Some(holder) = &settings.held_by {
-        let help = format!("Release it: `pullyard release --project {id}`.");
-        return Finding::warning("project", format!("{id} is on hold ({holder}): no new jobs start."), help);
+    diagnosis::check_settings(id, settings)
+}
+
+/// What polls have seen of the project's repositories: archived ones, and renamed ones.
+pub(super) async fn check_polls(session: &Session, project: &Project) -> Vec<Finding> {
+    let id = &project.id;
+    // A failure shows at the check of the repositories, too.
+    let Ok(listed) = session.api.ingresses(id).await else { return Vec::new() };
+    let mut findings = Vec::new();
+    for state in listed.repositories {
+        let name = &state.repository;
+        if state.archived {
+            findings.push(Finding::warning(
+                "repository",
+                format!("{name} of {id} is archived at the forge: its jobs can't push."),
+                format!("Unarchive it there, or delete it here: `pullyard repos delete {name} --project {id}`."),
+            ));
+        }
+        if let Some(old) = &state.renamed_from {
+            let sentence = format!("{old} of {id} was renamed to {name}; tickets may name either.");
+            findings.push(Finding::good("repository", sentence));
+        }
     }
-    if let Some(warning) = warn_if_open(&settings.egress) {
-        let help = format!("Example: `pullyard settings set 'egress=[\"forge\",\"npm\"]' --project {id}`.");
-        return Finding::warning("project", format!("{id}: {warning}"), help);
-    }
-    if !settings.auto_create {
-        return Finding::warning(
-            "project",
-            format!("Tickets of {id} that enter {} start nothing: auto-create is off.", settings.statuses.trigger),
-            format!("Switch it on: `pullyard settings set auto_create=true --project {id}`, or create jobs by hand."),
-        );
-    }
-    Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
+    findings
 }
 
 fn find_missing_repository<'a>(session: &Session, repository: &'a Repository) -> Option<&'a RepositoryName> {
@@ -59,53 +69,56 @@ fn find_missing_repository<'a>(session: &Session, repository: &'a Repository) ->
     (link.is_symlink() && !link.exists()).then_some(&repository.name)
 }
 
-pub(super) fn check_isolation(runner: &Runner) -> Option<Finding> {
-    let is_online = matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining);
-    runner.isolation.as_ref().filter(|isolation| is_online && isolation.is_none())?;
-    let sentence = format!("Agents on the runner {} have all rights of its user: its isolation is none.", runner.name);
-    Some(Finding::warning(
-        "isolation",
-        sentence,
-        "Start it again with `--isolation auto`, which runs agents in a sandbox.",
-    ))
+pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
+    match runners {
+        Ok(all) => diagnosis::check_runners(url, &project.id, &project.settings, &list_facts(all, &project.id)),
+        Err(error) if project.settings.compute == Compute::Runners => {
+            let sentence = format!("Failed to check the runners: {error}.");
+            Some(Finding::wrong("runners", sentence, "See the server's log."))
+        }
+        Err(_) => None,
+    }
 }
 
-pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
-    if project.settings.compute != Compute::Runners {
-        return None;
-    }
+fn list_facts<'a>(all: &'a [Runner], project: &ProjectId) -> Vec<RunnerFacts<'a>> {
+    all.iter().filter(|runner| runner.serves(project)).map(RunnerFacts::from).collect()
+}
+
+fn list_installed_agents() -> Vec<&'static str> {
+    pullyard_runner::list_local_agents().into_iter().map(|(name, _)| name).collect()
+}
+
+/// Whether no program of this machine can work as this agent.
+pub(in crate::client) fn is_missing_here(agent: &str) -> bool {
+    diagnosis::is_agent_missing(agent, &list_installed_agents())
+}
+
+/// Checks that the agents of a project's repositories are where its jobs run. On AWS, the image has all of them.
+pub(super) async fn check_agents(
+    session: &Session,
+    project: &Project,
+    runners: &Result<Vec<Runner>, Error>,
+) -> Vec<Finding> {
     let id = &project.id;
-    let all = match runners {
-        Ok(all) => all,
-        Err(error) => {
-            let sentence = format!("Failed to check the runners: {error}.");
-            return Some(Finding::wrong("runners", sentence, "See the server's log."));
+    // A failed request is a finding of `check_repositories`.
+    let Ok(listed) = session.api.repositories(id).await else { return Vec::new() };
+    let resolve = |repository: Repository| repository.agent.resolve(&project.settings).capability;
+    let agents: BTreeSet<String> = listed.repositories.into_iter().map(resolve).collect();
+    match (project.settings.compute, runners) {
+        (Compute::Runners, Ok(all)) => diagnosis::check_agents(id, agents, AgentPlace::Runners(&list_facts(all, id))),
+        (Compute::Fargate, _) if session.data.is_some() => {
+            diagnosis::check_agents(id, agents, AgentPlace::Machine(&list_installed_agents()))
         }
-    };
-    let serves = |runner: &&Runner| runner.projects.as_ref().is_none_or(|projects| projects.contains(id));
-    let online = all.iter().filter(serves).filter(|runner| runner.status == RunnerStatus::Online).count();
-    if online > 0 {
-        let verb = if online == 1 { "runner claims" } else { "runners claim" };
-        return Some(Finding::good("runners", format!("{online} {verb} jobs of {id}.")));
+        _ => Vec::new(),
     }
-    let drained = all.iter().filter(serves).find(|runner| runner.drain.is_some());
-    let last = all.iter().filter(serves).max_by_key(|runner| runner.last_heartbeat);
-    let (sentence, help) = match (drained, last) {
-        (Some(runner), _) => (
-            format!("No runner claims jobs of {id}: {} is draining.", runner.name),
-            format!("Resume it: `pullyard runners resume {}`.", runner.name),
-        ),
-        (None, Some(runner)) => (
-            format!("No runner claims jobs of {id}; the last one was {}.", runner.name),
-            format!("Start it again on its machine, with its token: `pullyard runner start --name {}`.", runner.name),
-        ),
-        (None, None) => (
-            format!("Jobs of {id} need a runner, but none is registered for it."),
-            format!(
-                "`pullyard tokens create --name NAME --kind runner --projects {id} > FILE`, then \
-                 `pullyard runner start --api-url {url} --token-file FILE`."
-            ),
-        ),
-    };
-    Some(Finding::wrong("runners", sentence, help))
+}
+
+/// Warns if the newest ended job of a project failed.
+pub(super) async fn check_last_job(session: &Session, project: &Project) -> Option<Finding> {
+    let statuses = vec![JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled];
+    let query = JobQuery { statuses, limit: Some(1), ..JobQuery::default() };
+    let job = session.api.list_jobs_matching(&project.id, &query).await.ok()?.jobs.into_iter().next()?;
+    let failure = job.failure?;
+    let help = format::with_job_id(&failure.help, &job.id);
+    Some(diagnosis::failed_job(&project.id, &job.id, &failure.sentence, help))
 }

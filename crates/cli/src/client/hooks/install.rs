@@ -2,9 +2,8 @@
 
 use super::list;
 use crate::client::prelude::*;
-use pullyard_domain::hook::subscribed_events;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
-use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, InstallHook};
 
 /// Create or repair webhooks of repositories or of an organization, here and at the forge.
@@ -80,7 +79,7 @@ impl Install {
         for hook in &hooks {
             if self.by_hand {
                 session.screen.hint(&manual_setup_text(hook));
-            } else if hook.forge.is_some_and(|kind| !kind.supports_redelivery()) && hook.verified_at.is_none() {
+            } else if hook.forge.is_some_and(|kind| !kind.spec().hook.lists_deliveries) && hook.verified_at.is_none() {
                 session.screen.hint(&format!(
                     "Bitbucket has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; \
                      open pull requests are also polled every five minutes",
@@ -101,10 +100,10 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
         || host.ends_with(".local")
         || host.starts_with('[');
     let forge = session.api.integration(integration).await?;
-    if is_private && forge.api_url.starts_with(forge.kind.default_api_url()) {
+    if is_private && forge.api_url.starts_with(forge.kind.spec().api_url) {
         session.screen.warn(&format!(
             "{} can't reach {host}; without a public address use `pullyard repos ingress OWNER/NAME poll`",
-            forge.kind.display_name()
+            forge.kind.label()
         ));
     }
     Ok(())
@@ -113,7 +112,7 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
 fn manual_setup_text(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
     let fields = match hook.forge {
-        Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", subscribed_events(kind).join(", ")),
+        Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", kind.spec().hook.events.join(", ")),
         Some(ForgeKind::GitHub) | None => "application/json, the events issue comments, pull requests, pull request \
                                            reviews and repositories"
             .to_owned(),

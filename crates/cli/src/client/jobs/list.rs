@@ -71,7 +71,7 @@ impl List {
             Flexible("TICKET"),
             Fixed("WHERE"),
             Right("TOOK"),
-            Fixed("STARTED"),
+            Fixed("CREATED"),
         ]);
         for job in &page.jobs {
             let cells = [
@@ -81,7 +81,7 @@ impl List {
                 Cell::optional(job.ticket.as_ref()),
                 compute_cell(session, job.place),
                 format::duration_cell(job_duration(job)),
-                format::time_cell(job.started.unwrap_or(job.created)),
+                format::time_cell(job.created),
             ];
             table.row_with(cells, job_sentence(job));
         }

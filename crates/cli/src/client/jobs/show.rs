@@ -66,14 +66,14 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
 }
 
 pub(super) fn compute_cell(session: &Session, place: Placement) -> Cell {
-    let label = match place {
-        Placement::Fargate if session.data.is_some() => "this machine",
-        Placement::Fargate => "Fargate",
-        Placement::Runners => "runners",
-    };
-    Cell::new(label, format::to_code(&place))
+    match place {
+        Placement::Fargate if session.data.is_some() => Cell::text("this machine"),
+        Placement::Fargate => Cell::new("Fargate", format::to_code(&place)),
+        Placement::Runners => Cell::text("runners"),
+    }
 }
 
+/// From creation to end with all waits, as the pages show it.
 pub(super) fn job_duration(job: &Job) -> Duration {
-    job.ended.unwrap_or_else(format::now).since(job.started.unwrap_or(job.created))
+    job.ended.unwrap_or_else(format::now).since(job.created)
 }

@@ -153,3 +153,33 @@ async fn service_failure_is_not_cached_as_a_missing_secret() {
     script_current_version(&wire, "there");
     assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "there");
 }
+
+#[tokio::test]
+async fn secret_without_a_value_can_be_deleted_and_a_dying_one_counts_as_missing() {
+    let wire = Wire::default();
+    let secrets = secrets(&wire);
+    let refused = |kind: &str| Fault::Refused(400, json!({ "__type": kind, "Message": "none" }));
+    let listed = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| json!({ "Name": name })).collect();
+        wire.fail_next("ListSecrets", Fault::Refused(200, json!({ "SecretList": names })));
+    };
+    wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretString": "v" })));
+    assert_eq!(secrets.load_before_deletion("s").await.unwrap().as_deref(), Some("v"));
+    wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretBinary": "AAAA" })));
+    assert_eq!(secrets.load_before_deletion("s").await.unwrap(), None);
+    wire.fail_next(GET, refused("ResourceNotFoundException"));
+    listed(&["s-2", "s"]);
+    assert_eq!(secrets.load_before_deletion("s").await.unwrap(), None);
+    wire.fail_next(GET, refused("ResourceNotFoundException"));
+    listed(&["s-2"]);
+    let missing = secrets.load_before_deletion("s").await.unwrap_err();
+    wire.fail_next(GET, refused("InvalidRequestException"));
+    let dying = secrets.load_before_deletion("s").await.unwrap_err();
+    wire.fail_next("DeleteSecret", refused("InvalidRequestException"));
+    let deleted_twice = secrets.delete("s").await.unwrap_err();
+    for error in [missing, dying, deleted_twice] {
+        assert!(matches!(error, Error::NoSecret { .. }), "{error}");
+    }
+    wire.fail_next("DeleteSecret", refused("InternalServiceError"));
+    assert!(secrets.delete("s").await.unwrap_err().is_transient());
+}
