@@ -92,10 +92,14 @@ async fn created_app_mints_one_token_per_attempt_and_repository() {
     let by = |call: &str| calls.iter().find(|(known, _)| known == call).map(|(_, token)| token.clone());
     let (fetched, pushed) = (by("POST /acme/shop.git/git-upload-pack"), by("POST /acme/shop.git/git-receive-pack"));
     assert!(fetched.is_some() && pushed.is_some() && fetched != pushed);
-    // The remaining token comes from connecting the repository; it cannot push.
-    crate::story::wait_until("tokens are taken back", async || match github.gate.valid_tokens().len() {
-        1 => Ok(()),
-        count => Err(format!("{count} are left")),
+    // Tokens of the control plane remain, which cannot push.
+    crate::story::wait_until("tokens are taken back", async || {
+        let valid = github.gate.valid_tokens();
+        let left = [&fetched, &pushed].into_iter().flatten().filter(|token| valid.iter().any(|own| own == *token));
+        match left.count() {
+            0 => Ok(()),
+            count => Err(format!("{count} are left")),
+        }
     })
     .await;
 }
@@ -178,7 +182,7 @@ async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     user.ok(&add).await;
     user.ok(&add).await;
     let elsewhere = add.iter().map(|word| if *word == app { "8" } else { word }).collect::<Vec<_>>();
-    user.run(&elsewhere).await.assert_exit(1, "taken");
+    user.run(&elsewhere).await.assert_exit(1, "the integration github already exists");
 }
 
 #[tokio::test(flavor = "multi_thread")]

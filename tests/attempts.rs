@@ -23,7 +23,7 @@ fn lease_lost(recorded: bool) -> (u16, String, Option<bool>) {
 }
 
 async fn report_phase(client: &AttemptClient, phase: Phase) {
-    client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
+    client.status(&StatusRequest { status: phase, inputs: None, waits_for: None }).await.unwrap();
 }
 
 /// Creates a job for ticket APP-1 and claims it; returns its task as well.

@@ -297,6 +297,30 @@ async fn every_route_accepts_exactly_its_credentials() {
     println!("{calls} calls");
 }
 
+/// The caller is authenticated before the path is parsed.
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_ids_get_401_without_a_credential() {
+    let world = World::new().await;
+    let mut calls = 0;
+    for mut route in world.routes(&world.acme).into_iter().filter(|route| route.needs != RequiredCredential::Nothing) {
+        let with_ids = |id: &str| {
+            let parts = route.route.split('/').map(|part| if part.starts_with('{') { id } else { part });
+            parts.collect::<Vec<_>>().join("/")
+        };
+        // Neither an id nor a number.
+        for path in ["~", "-1"].map(with_ids) {
+            route.path = path;
+            for header in [None, Some("Bearer garbage")] {
+                let (status, code) = world.call(&route, header).await;
+                let caller = format!("{} {} as {header:?}", route.method, route.path);
+                assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{caller}");
+                calls += 1;
+            }
+        }
+    }
+    assert!(calls > 100, "{calls} calls");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn route_table_matches_the_router_and_the_openapi_document() {
     let world = World::new().await;

@@ -141,7 +141,7 @@ async fn bitbucket_ticket_opens_a_pull_request_that_continues() {
     assert_eq!(look().await, (json!("poll"), Value::Null));
     assert_eq!(look().await, (json!("poll"), Value::Null));
     let explanation = world.user.ok(&["why", &url]).await;
-    assert!(explanation.contains("Revising on review is switched off for acme."), "{explanation}");
+    assert!(explanation.contains("A review that requests changes on acme/shop#1 starts a job."), "{explanation}");
     world.story.local.forge().merge(SHOP, first.number, "pullyard-bot").await.unwrap();
     assert_eq!(look().await, (json!("poll"), Value::Null));
     let ticket = world.user.json(&["tickets", "show", "BB-1"]).await;

@@ -2,7 +2,6 @@
 
 use crate::prelude::*;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::hook::subscribed_events;
 
 const SHOP: &str = "acme/shop";
 const SHOP_HOOKS_PATH: &str = "/repositories/acme/shop/hooks";
@@ -113,7 +112,7 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         let url = format!("{}/webhooks/bitbucket/{hook}", world.story.local.api_url());
         let is_ours = |one: &Value| {
             let events: Vec<&str> = one["events"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            assert_eq!(events, subscribed_events(ForgeKind::Bitbucket), "{one}");
+            assert_eq!(events, ForgeKind::Bitbucket.spec().hook.events, "{one}");
             assert_eq!((&one["url"], &one["active"], &one["secret_set"]), (&json!(url), &json!(true), &json!(true)));
         };
         is_ours(&original);
@@ -154,7 +153,7 @@ async fn manually_created_bitbucket_hook_is_matched_by_url() {
     world.user.run_with(&["secrets", "set", "hook-acme-shop"], "by hand").await.assert_success();
     let of_a_person = json!({
         "description": "Theirs", "url": url, "active": true, "secret": "by hand",
-        "events": subscribed_events(ForgeKind::Bitbucket),
+        "events": ForgeKind::Bitbucket.spec().hook.events,
     });
     world.story.call_bitbucket(&world.token, Method::POST, SHOP_HOOKS_PATH, of_a_person).await;
     assert!(world.drifts("acme-shop").await.is_empty());

@@ -17,17 +17,20 @@ fn code(error: &Error) -> &str {
 }
 
 impl Story {
-    async fn create_ticket(&self, name: &str, status: Option<&str>) -> Result<TicketAnswer, Error> {
-        let create = CreateTicket {
+    fn new_ticket(&self, name: &str, status: Option<&str>) -> CreateTicket {
+        CreateTicket {
             project: self.project.clone(),
-            key: key(name),
+            key: Some(key(name)),
             title: format!("About {name}"),
             description: "Do it.".into(),
             status: status.map(str::to_owned),
             labels: ["small".to_owned()].into(),
             repository: None,
-        };
-        self.api.create_ticket(&create, None).await
+        }
+    }
+
+    async fn create_ticket(&self, name: &str, status: Option<&str>) -> Result<TicketAnswer, Error> {
+        self.api.create_ticket(&self.new_ticket(name, status), None).await
     }
 
     async fn move_ticket(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
@@ -66,9 +69,28 @@ async fn board_ticket_is_created_once_and_starts_in_todo() {
     assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "not_found");
     // Keys of tickets from a ticket tool are taken as well.
     story.send_ticket_event("e1", "B-2", "Blocked", 1).await;
-    (stray.project, stray.key) = (story.project.clone(), key("B-2"));
+    (stray.project, stray.key) = (story.project.clone(), Some(key("B-2")));
     assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "taken");
     assert!(story.jobs().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticket_without_key_gets_the_next_number_once() {
+    let story = story_without_hints().await;
+    let ticket = CreateTicket { key: None, ..story.new_ticket("ACME-7", None) };
+    story.create_ticket("ACME-7", None).await.unwrap();
+    let create = async |request| story.api.create_ticket(&ticket, request).await.map(|answer| answer.ticket.key);
+    assert_eq!(create(Some("r1")).await.unwrap(), key("ACME-8"));
+    assert_eq!(create(Some("r1")).await.unwrap(), key("ACME-8"), "a repeat made another ticket");
+    assert_eq!(create(Some("r2")).await.unwrap(), key("ACME-9"));
+    let many = futures::future::try_join_all((0..3).map(|_| create(None))).await.unwrap();
+    let keys = many.into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(keys, ["ACME-10", "ACME-11", "ACME-12"].map(key).into());
+    story.api.delete_ticket(&story.project, &key("ACME-12")).await.unwrap();
+    story.create_ticket("ACME-18446744073709551615", None).await.unwrap();
+    assert_eq!(create(None).await.unwrap(), key("ACME-13"), "the number of a deleted ticket was used again");
+    story.create_ticket("ACME-999999999", None).await.unwrap();
+    assert_eq!(create(None).await.unwrap(), key("ACME-14"), "the highest number left no room");
 }
 
 #[tokio::test(flavor = "multi_thread")]

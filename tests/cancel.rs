@@ -85,7 +85,7 @@ async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
             "the ticket released a job with a running agent"
         );
         if phase == Some(Phase::Executing) {
-            let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
+            let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None, waits_for: None }).await;
             assert_eq!(problem_of(push).1, "unwanted");
         }
         assert_eq!(
@@ -133,7 +133,7 @@ async fn completed_push_wins_over_a_cancel() {
     assert_eq!((done.status, done.cancel), (JobStatus::Completed, None));
     let (status, code, sentence) = problem_of(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
-    assert_eq!(sentence, format!("Too late: job {} completed with pull request #7.", job.short()));
+    assert_eq!(sentence, format!("Job {} has already completed with pull request #7.", job.short()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +142,7 @@ async fn cancel_refuses_failed_jobs_and_is_idempotent() {
     client.finish(&failed_finish("f1")).await.unwrap();
     let (status, code, sentence) = problem_of(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
-    assert!(sentence.ends_with("failed (`no_changes`)."), "{sentence}");
+    assert!(sentence.ends_with("has already failed."), "{sentence}");
 
     let other = story.create_job("e2", "APP-2", 1).await;
     let answers = join_all((0..16).map(|_| cancel(&story, &other))).await;

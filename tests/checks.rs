@@ -50,7 +50,7 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
     );
     let pulls = story.pull_requests().await;
     let text = pulls[0]["body"].as_str().unwrap();
-    assert!(text.contains("- `grep right work.txt` passed in") && text.contains("All is done."), "{text}");
+    assert!(text.contains("| Check | `grep right work.txt` passed in") && text.contains("All is done."), "{text}");
     assert_eq!(pulls[0]["draft"], json!(false));
 
     let stranger = story.create_token(&[Scope::Read], Some(&["other"])).await;

@@ -161,7 +161,9 @@ async fn cli_creates_edits_and_moves_tickets() {
         ["tickets", "create", "B-1", "--title", "First", "--description", "Do it.", "--label", "a", "--label", "b"];
     let output = user.ok(&create).await;
     assert!(output.starts_with("B-1\tTodo\tignored\tnot_trigger_status\t\t"), "{output}");
-    user.run(&create).await.assert_exit(1, "(taken)");
+    user.run(&create).await.assert_exit(1, "already exists");
+    let next = user.ok(&["tickets", "create", "--title", "Next"]).await;
+    assert!(next.starts_with("ACME-1\tTodo\tignored\t"), "{next}");
     user.ok(&["tickets", "edit", "B-1", "--title", "Second"]).await;
     let ticket = story.ticket("B-1").await;
     assert_eq!((ticket.title.as_str(), ticket.description.as_str(), ticket.labels.len()), ("Second", "Do it.", 2));
@@ -266,10 +268,14 @@ async fn cli_sets_up_a_project_from_integration_to_ticket() {
     let forge = story.local.forge().api_url();
     let secret = story.local.forge_secret();
     user.ok(&["integrations", "add", "gh2", "--api-url", &forge, "--token-secret", secret]).await;
-    let create =
-        ["projects", "create", "other", "--name", "Other", "--auto-create", "--default-repository", REPOSITORY];
+    let create = ["projects", "create", "other", "--name", "Other", "--auto-create"];
     user.ok(&create).await;
-    user.run(&["jobs"]).await.assert_exit(2, "there are 2 projects: acme, other");
+    user.ok(&["repos", "add", REPOSITORY, "--integration", "gh2", "--project", "other"]).await;
+    user.run(&create).await.assert_exit(0, "other already exists.");
+    user.run(&["projects", "create", "other", "--name", "Others"]).await.assert_exit(1, "already exists");
+    user.run(&["projects", "create", "other"]).await.assert_exit(1, "already exists");
+    let several = user.run(&["jobs"]).await.assert_exit(2, "there are 2 projects: acme, other");
+    assert!(several.err.contains("`pullyard projects use ID`"), "{several:?}");
     let other =
         User { env: [User::of(&story).env, vec![("PULLYARD_PROJECT", "other".into())]].concat(), ..User::new() };
     let add = ["repos", "add", REPOSITORY, "--integration", "gh2", "--agent-command", "sh", "-c", "exit 3"];
@@ -414,6 +420,13 @@ async fn login_saves_a_private_context_and_logout_removes_it() {
     let used = json!({ "name": "work", "url": url, "project": "acme", "current": true });
     assert_eq!(user.json(&["contexts", "use", "work"]).await, used);
     assert!(user.ok(&["contexts"]).await.contains("*\twork"));
+    user.ok(&["projects", "create", "other"]).await;
+    user.run(&["projects", "use", "nope"]).await.assert_exit(5, "there is no project nope");
+    user.run(&["projects", "use", "other"]).await.assert_exit(0, "Commands of context work now use other");
+    assert_eq!(user.json(&["status"]).await["project"], "other");
+    user.ok(&["projects", "use", "acme"]).await;
+    let without = User::of(&story).run(&["projects", "use", "acme"]).await.assert_exit(2, "no saved context names");
+    assert!(without.err.contains("pullyard login"), "{without:?}");
     assert!(!user.ok(&["contexts", "--json"]).await.contains(token));
     // The context's token is not sent to another server.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

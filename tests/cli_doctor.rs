@@ -74,6 +74,8 @@ async fn help_for_a_failed_job_names_its_retry_command() {
     let job = story.create_job("e1", "APP-1", 1).await;
     story.wait_for_end(&job).await;
     let command = format!("`pullyard jobs retry {}`", job.short());
+    let failed = format!("Job {}, the newest ended one of acme, failed: ", job.short());
+    check(&doctor_findings(&user, "job").await, "warning", &failed);
     for arguments in [&["why", job.as_str()][..], &["why", "APP-1"], &["jobs", "show", job.as_str()]] {
         user.run(arguments).await.assert_exit(0, &command);
     }

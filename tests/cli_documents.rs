@@ -5,7 +5,7 @@ use pullyard_domain::code::Row;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::wait::Wait;
 
-const DOCUMENTS: [(&str, &str); 11] = [
+const DOCUMENTS: [(&str, &str); 13] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
     ("docs/agents.md", include_str!("../docs/agents.md")),
@@ -15,6 +15,8 @@ const DOCUMENTS: [(&str, &str); 11] = [
     ("docs/protocol.md", include_str!("../docs/protocol.md")),
     ("docs/reviews.md", include_str!("../docs/reviews.md")),
     ("docs/runner.md", include_str!("../docs/runner.md")),
+    ("docs/status.md", include_str!("../docs/status.md")),
+    ("docs/team-on-github.md", include_str!("../docs/team-on-github.md")),
     ("docs/up.md", include_str!("../docs/up.md")),
     ("SECURITY.md", include_str!("../SECURITY.md")),
 ];

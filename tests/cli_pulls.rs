@@ -58,7 +58,7 @@ async fn revise_refuses_invalid_names_and_empty_messages() {
     for name in ["acme/app", "https://github.com/acme/app/issues/7", "acme#7", "x"] {
         user.run(&["revise", name]).await.assert_exit(2, "is not a pull request");
     }
-    user.run(&["revise", &label, "-m", ""]).await.assert_exit(2, "/message");
+    user.run(&["revise", &label, "-m", ""]).await.assert_exit(2, "message: use");
     user.run_with(&["revise", &label, "--message-file", "-"], " \n").await.assert_exit(2, "- is empty");
     user.run_with(&["revise", &label, "--message-file", "-"], &"x".repeat(4_001))
         .await
@@ -110,7 +110,7 @@ async fn deliveries_are_filtered_and_paged() {
     let next = page["next"].as_str().unwrap().to_owned();
     let rest = user.json(&["deliveries", "--limit", "2", "--after", &next]).await;
     assert_eq!((&rest["deliveries"][0]["code"], &rest["next"]), (&json!("no_linked_ticket"), &json!(null)));
-    user.run(&["deliveries", "--code", "no_such"]).await.assert_exit(2, "bad_parameter");
+    user.run(&["deliveries", "--code", "no_such"]).await.assert_exit(2, "use codes of deliveries");
     user.run(&["deliveries", "--verdict", "good"]).await.assert_exit(2, "possible values: accepted");
     user.run(&["deliveries", "--pull-request", "x"]).await.assert_exit(2, "OWNER/NAME#7");
     user.run(&["deliveries", "--ticket", "A-1", "show", quiet.delivery.as_str()])

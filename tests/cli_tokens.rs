@@ -43,8 +43,8 @@ async fn invalid_token_requests_create_no_token() {
     let before = user.json(&["tokens", "list"]).await;
     for (arguments, code, message) in [
         (&["--kind", "api"][..], 2, "--scope"),
-        (&["--kind", "runner", "--scope", "read"], 2, "/scopes"),
-        (&["--kind", "api", "--scope", "read", "--runner", "kite"], 2, "/runner"),
+        (&["--kind", "runner", "--scope", "read"], 2, "scopes: "),
+        (&["--kind", "api", "--scope", "read", "--runner", "kite"], 2, "runner: "),
         (&["--kind", "api", "--scope", "root"], 2, "root"),
         (&["--kind", "api", "--scope", "read", "--expires", "soon"], 2, "90d"),
         (&["--kind", "api", "--scope", "read", "--project", "nowhere"], 5, "there is no project nowhere"),
@@ -91,11 +91,53 @@ async fn secret_is_read_from_stdin_and_never_printed() {
     let secrets = listed["secrets"].as_array().unwrap();
     let mut names = secrets.iter().map(|secret| secret["name"].as_str().unwrap()).collect::<Vec<_>>();
     names.sort_unstable();
-    assert_eq!(names, ["demo-forge-token", "github"], "the list contains another secret: {listed}");
+    assert_eq!(
+        names,
+        ["demo-forge-person", "demo-forge-token", "github"],
+        "the list contains another secret: {listed}"
+    );
     assert!(secrets.iter().all(|secret| secret["set_at"].is_string()), "{listed}");
     assert!(!listed.to_string().contains("planted"), "{listed}");
     assert!(user.ok(&["secrets"]).await.lines().any(|line| line.starts_with("github\t")));
     user.run_with(&["secrets", "set", "github"], "").await.assert_exit(2, "use 1 to");
     user.run_with(&["secrets", "set", "../signing-key"], "x").await.assert_exit(2, "letters");
     user.run_with(&["secrets", "set", "big"], &"x".repeat(65_537)).await.assert_exit(2, "65536");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unused_secret_is_deleted_and_a_used_one_is_refused() {
+    let (_story, user) = Story::with_user().await;
+    user.run_with(&["secrets", "set", "anthropic", "--for-jobs"], "sk-planted").await.assert_success();
+    let key = "model_secrets.anthropic_api_key";
+    user.ok(&["settings", "set", &format!("{key}=pullyard/job/anthropic"), "--project", "acme"]).await;
+    let listed = user.json(&["secrets", "list"]).await;
+    let users_of = |name: &str| {
+        let secrets = listed["secrets"].as_array().unwrap();
+        secrets.iter().find(|secret| secret["name"] == name).map(|secret| secret["used_by"].clone()).unwrap()
+    };
+    assert_eq!(users_of("anthropic"), json!([{ "of": "setting", "project": "acme", "setting": key }]));
+    let forge = json!([{ "of": "local_forge" }, { "of": "integration", "id": "gh1" }]);
+    assert_eq!(users_of("demo-forge-token"), forge);
+
+    let delete = ["secrets", "delete", "anthropic", "--for-jobs", "--yes"];
+    let refused = user.run(&delete).await.assert_exit(3, "model_secrets.anthropic_api_key of acme names the secret");
+    let remedy = format!("pullyard settings set {key}=null --project acme");
+    assert!(refused.err.contains(&remedy), "{}", refused.err);
+    user.run(&["secrets", "delete", "demo-forge-token", "--yes"]).await.assert_exit(3, "made by Pullyard");
+    let missing = user.run(&["secrets", "delete", "anthropic", "--yes"]).await;
+    assert!(missing.assert_exit(5, "pullyard/user/anthropic").err.contains("--for-jobs"));
+    let install = ["hooks", "install", "--integration", "gh1", "--repo", REPOSITORY, "--name", "app"];
+    user.ok(&[&install[..], &["--base-url", "https://p.example"]].concat()).await;
+    let hook = ["secrets", "delete", "hook-app", "--yes"];
+    let refused = user.run(&hook).await.assert_exit(3, "the hook app signs with the secret hook-app");
+    assert!(refused.err.contains("pullyard hooks delete app"), "{}", refused.err);
+    user.ok(&["hooks", "delete", "app", "--yes"]).await;
+    user.ok(&hook).await;
+    user.run(&delete[..4]).await.assert_exit(2, "--yes");
+
+    user.ok(&["settings", "set", &format!("{key}=null"), "--project", "acme"]).await;
+    user.ok(&delete).await;
+    assert!(!user.ok(&["secrets"]).await.contains("anthropic"), "the secret is still listed");
+    user.run(&delete).await.assert_exit(5, "pullyard/job/anthropic");
+    user.run_with(&["secrets", "set", "anthropic", "--for-jobs"], "sk-new").await.assert_success();
 }

@@ -5,12 +5,12 @@ use serde::Deserialize;
 use std::process::Command;
 
 /// Each crate of the workspace with the crates of the workspace that it may link.
-const CRATES: [(&str, &str); 31] = [
+const CRATES: [(&str, &str); 32] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
     ("store", "domain"),
-    ("forge", ""),
+    ("forge", "domain"),
     ("cloud", "domain"),
     ("control", "cloud domain forge store"),
     ("entry", "cloud control domain protocol store"),
@@ -29,9 +29,10 @@ const CRATES: [(&str, &str); 31] = [
     ),
     ("runner", "agent-proxy domain forge protocol sandbox version"),
     ("sandbox", ""),
-    ("agent-proxy", "domain"),
-    ("emulator", ""),
-    ("demo-forge", ""),
+    ("loopback", ""),
+    ("agent-proxy", "domain loopback"),
+    ("emulator", "loopback"),
+    ("demo-forge", "loopback"),
     ("fake-forge", "demo-forge"),
     ("demo-model", ""),
     ("testkit", "emulator"),
@@ -40,7 +41,7 @@ const CRATES: [(&str, &str); 31] = [
     ("simulation", ""),
     (
         "local",
-        "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-pages \
+        "cloud demo-forge domain emulator entry function-api function-dispatcher function-effects function-pages \
          function-sweeper function-tasks function-tickets function-webhook store",
     ),
     ("admin", "domain entry store"),
@@ -56,12 +57,12 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("aws-sdk-ecs", "cloud"),
     ("aws-sdk-secretsmanager", "cloud"),
     ("aws-config", "store cloud entry admin"),
-    ("aws-sigv4", "admin cloud"),
+    ("aws-sigv4", "admin cloud testkit"),
     ("xmlparser", "admin"),
-    ("askama", "demo-forge function-pages"),
+    ("askama", "function-pages"),
     (
         "axum",
-        "agent-proxy entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
+        "agent-proxy entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge loopback testkit",
     ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),

@@ -129,8 +129,8 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     command.env("XDG_CONFIG_HOME", &config);
     let mut demo = RunningDemo::of(command);
     assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
-    let (stdout, last) = demo.read_until("No AI was called.").await;
-    assert!(last.starts_with("Done in ") && last.ends_with(" No AI was called."), "{last}");
+    let (stdout, last) = demo.read_until("No call of an AI was seen.").await;
+    assert!(last.starts_with("Done in ") && last.ends_with(" No call of an AI was seen."), "{last}");
     assert!(last.contains("3 tickets, 5 jobs, 3 pull requests, 1 revised"), "{last}");
     assert!(!stdout.contains('\u{1b}'), "escape sequences in a pipe");
     for expected in [
@@ -150,12 +150,18 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     let api = stays.rsplit("API ").next().unwrap();
     let version = reqwest::get(format!("{api}/version")).await.unwrap();
     assert_eq!(version.status(), 200, "{api}");
-    let export = demo.wait_for_line("export PULLYARD_URL=").await;
-    let script = format!("{export}; '{}' jobs", env!("CARGO_BIN_EXE_pullyard"));
-    let jobs = Command::new("sh").args(["-c", &script]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
+    let board = demo.wait_for_line("&to=/board").await;
+    let link = board.split_whitespace().find(|word| word.starts_with("http")).unwrap();
+    let page = reqwest::get(link).await.unwrap().text().await.unwrap();
+    assert!(page.contains(r#"name="code""#) && page.contains(r#"value="/board""#), "{page}");
+    let commands = demo.wait_for_line("pullyard --context demo open;").await;
+    assert!(!commands.contains("pat_"), "{commands}");
+    let jobs = pullyard(&["--context", "demo", "jobs"]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
     assert_eq!(text(&jobs.stdout).lines().count(), 5, "{jobs:?}");
     let (code, complaints) = demo.wait_after_signal("-INT").await;
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let contexts = std::fs::read_to_string(config.join("pullyard/config.toml")).unwrap();
+    assert!(!contexts.contains("demo"), "the context of an ended demo stays: {contexts}");
     assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
 
     let summary: Value = serde_json::from_slice(&std::fs::read(demo_folder.join("demo.json")).unwrap()).unwrap();
@@ -189,6 +195,39 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     assert!(complaints.lines().last().unwrap().starts_with("help: "), "{complaints}");
     let unchanged: Value = serde_json::from_slice(&std::fs::read(demo_folder.join("demo.json")).unwrap()).unwrap();
     assert_eq!(unchanged, summary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_whose_agent_is_missing_calls_no_ai() {
+    let folder = TempDir::new().unwrap();
+    let demo_folder = folder.path().join("demo");
+    let mut demo = pullyard(&["demo", "--agent", "claude_code", "--keep", demo_folder.to_str().unwrap()]);
+    let output = tokio::time::timeout(TIME_LIMIT, demo.env("PULLYARD_CLAUDE_CODE", "/absent").output()).await;
+    let output = output.expect("the program did not end").unwrap();
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    assert!(stdout.lines().last().unwrap().ends_with("No call of an AI was seen."), "{stdout}");
+    let summary: Value = serde_json::from_slice(&std::fs::read(demo_folder.join("demo.json")).unwrap()).unwrap();
+    assert_eq!((&summary["ok"], &summary["ai_called"]), (&Value::Bool(false), &Value::Bool(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_that_stays_prints_its_access_as_json() {
+    let folder = TempDir::new().unwrap();
+    let mut command = pullyard(&["demo", "--json", "--stay"]);
+    command.env("XDG_CONFIG_HOME", folder.path());
+    let mut demo = RunningDemo::of(command);
+    let mut document = String::new();
+    while serde_json::from_str::<Value>(&document).is_err() {
+        let (lines, end) = demo.read_until("}").await;
+        document += &(lines + &end);
+    }
+    let summary: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!((&summary["ok"], &summary["context"]), (&Value::Bool(true), &Value::from("demo")));
+    let page = reqwest::get(summary["board"].as_str().unwrap()).await.unwrap().text().await.unwrap();
+    assert!(page.contains(r#"name="code""#), "{page}");
+    let (code, complaints) = demo.wait_after_signal("-INT").await;
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
 }
 
 #[tokio::test(flavor = "multi_thread")]

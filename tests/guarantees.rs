@@ -6,6 +6,8 @@ const PAGE: &str = include_str!("../docs/guarantees.md");
 
 const LAYERS: [&str; 8] = ["rules", "model", "store", "crash walk", "simulation", "runner", "system", "template"];
 
+const STATUS: &str = include_str!("../docs/status.md");
+
 /// The cells of each row of the tables, without the heads.
 fn rows(page: &str) -> Vec<Vec<&str>> {
     let lines = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
@@ -31,4 +33,18 @@ fn every_guarantee_has_a_layer_and_a_test_file() {
         assert!(LAYERS.contains(&layer), "unknown layer `{layer}`: {promise}");
         assert!(names_a_file(test), "no such file {test}: {promise}");
     }
+}
+
+#[test]
+fn every_capability_has_a_status_and_the_place_that_shows_it() {
+    let lines = STATUS.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| capability"));
+    let mut capabilities = BTreeSet::new();
+    for line in lines {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [capability, status, how] = cells[..] else { panic!("not three cells: {line}") };
+        assert!(capabilities.insert(capability), "listed twice: {capability}");
+        assert!(["supported", "limited", "missing"].contains(&status), "unknown status: {line}");
+        assert!(status == "missing" || !how.is_empty(), "how is it {status}? {line}");
+    }
+    assert!(capabilities.len() > 50, "only {} rows", capabilities.len());
 }

@@ -4,7 +4,7 @@ use crate::prelude::*;
 use crate::processes::FUNCTION_TIMEOUTS;
 use crate::roles::template::parse;
 use pullyard_domain::sweep::back_off;
-use pullyard_emulator::{Aws, Options, ecs};
+use pullyard_emulator::{Access, Aws, Options, ecs};
 use pullyard_entry::config::RUNNER_CONTAINER;
 use pullyard_entry::{config, metrics};
 use pullyard_store::Store;
@@ -44,7 +44,7 @@ fn pick_fields(list: &Value, fields: &[&str]) -> Vec<Value> {
 async fn templates_table_matches_the_stores_table() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
-    let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
+    let aws = Aws::start(Options { data: None, tasks, access: Access::Open }).await.unwrap();
     let endpoint = aws.endpoints().dynamodb.clone();
     let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
     Store::new(&sdk, Some(&endpoint), "table").create_table().await.unwrap();

@@ -9,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
 const PLANTED_SECRET: &str = "planted-s3cret";
+const PLANTED_NAME: &str = "planted-name <script>";
 
 fn lines(data: &Path) -> Vec<Value> {
     let text = text_of(&data.join("logs"));
@@ -66,6 +67,16 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
     let forged = http.post(hook).header("x-hub-signature-256", "sha256=00").body("{}").send().await.unwrap();
     assert_eq!(forged.status(), 401);
     up.wait_until_ended(&job).await;
+    // A token is known by its id; its name is a text of a user.
+    let token = json!({ "name": PLANTED_NAME, "kind": "api", "scopes": ["admin"] });
+    let named = up.api.create_token(&serde_json::from_value(token).unwrap()).await.unwrap();
+    let hold = serde_json::from_value(json!({ "reason": "a release" })).unwrap();
+    ApiClient::new(up.url(), &named.token)
+        .unwrap()
+        .hold_project(&ProjectId::new("shop").unwrap(), &hold)
+        .await
+        .unwrap();
+    up.api.revoke_token(&named.about.id).await.unwrap();
     let data = machine.path("data");
     let of_trace = async || {
         let ours: Vec<Value> = lines(&data).into_iter().filter(|line| line["trace_id"] == TRACE).collect();
@@ -111,7 +122,9 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
         assert_eq!(line["Deployment"], "shop-dev", "{line}");
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Pullyard", "{line}");
     }
-    let mut secrets = vec![PLANTED_SECRET.to_owned(), machine.token()];
+    let held = all.iter().find(|line| line["message"] == "project hold changed").unwrap();
+    assert_eq!(held["caller"], named.about.id.as_str(), "{held}");
+    let mut secrets = vec![PLANTED_SECRET.to_owned(), PLANTED_NAME.to_owned(), machine.token()];
     let keys: Value = serde_json::from_slice(&std::fs::read(data.join("keys.json")).unwrap()).unwrap();
     secrets.extend(keys.as_object().unwrap().values().filter_map(Value::as_str).map(str::to_owned));
     let log = text_of(&data.join("logs"));

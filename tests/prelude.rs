@@ -7,7 +7,7 @@ pub(crate) use crate::cli::{body, short};
 pub(crate) use crate::story::{
     REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, enter_phases, failed_finish, has_status, serve, wait_until,
 };
-pub(crate) use crate::story::{WORKING_AGENT, completed_finish, problem_of, task_variable};
+pub(crate) use crate::story::{WORKING_AGENT, completed_finish, no_changes, problem_of, task_variable};
 pub(crate) use crate::suspended_jobs::yield_request;
 pub(crate) use axum::Router;
 pub(crate) use axum::body::Bytes;
@@ -25,13 +25,14 @@ pub(crate) use pullyard_domain::artifact::ArtifactKind;
 pub(crate) use pullyard_domain::checks::CommandOverrides;
 pub(crate) use pullyard_domain::decision::{Reason, Verdict};
 pub(crate) use pullyard_domain::failure::Failure;
+pub(crate) use pullyard_domain::forge::ForgeKind;
 pub(crate) use pullyard_domain::hook::Ingress;
 pub(crate) use pullyard_domain::id::{DeliveryId, ReviewId};
 pub(crate) use pullyard_domain::id::{
     EventId, FinishId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
 };
 pub(crate) use pullyard_domain::job::{JobKind, JobStatus};
-pub(crate) use pullyard_domain::project::{Compute, ForgeKind, Settings};
+pub(crate) use pullyard_domain::project::{Compute, Settings};
 pub(crate) use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 pub(crate) use pullyard_domain::secret::SecretKind;
 pub(crate) use pullyard_domain::time::Timestamp;

@@ -5,7 +5,8 @@ use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::{ANN, World};
 use axum::http::Uri;
-use pullyard_domain::project::{Integration, Repository as Stored};
+use pullyard_domain::forge::Integration;
+use pullyard_domain::project::Repository as Stored;
 use pullyard_protocol::project::Repository;
 use pullyard_protocol::pull_request::PullRequestQuery;
 use pullyard_store::RepositoryRemoval;
@@ -218,6 +219,7 @@ async fn integration_removal_needs_yes_and_names_its_secret() {
     let secret = story.local.forge_secret();
     let ran = user.run(&["integrations", "delete", "gh1", "--yes"]).await;
     assert!(ran.err.contains("Deleted gh1") && ran.err.contains(&format!("its secret {secret} stays")), "{ran:?}");
+    assert!(!ran.err.contains("secrets delete"), "the secret of the embedded forge cannot be deleted: {ran:?}");
     ran.assert_success();
 
     let api_url = story.local.forge().api_url();

@@ -11,7 +11,7 @@ const TIME_LIMIT: Failure = Failure::TimeLimit { limit: Span(60) };
 
 async fn fail_job(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
-    assert_eq!(finish_attempt(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, JobStatus::Failed);
+    assert_eq!(finish_attempt(&client, FinishOutcome::Failed, Some(no_changes())).await, JobStatus::Failed);
 }
 
 async fn retry_job(story: &Story, job: &JobId) -> JobId {

@@ -108,18 +108,6 @@ impl Story {
         (claimed.job, client)
     }
 
-    /// Advances the clock by `secs` in total, with a sweep at least every ten seconds.
-    async fn pass_in_steps(&self, secs: u64) {
-        let end = self.clock.now().plus(Duration::from_secs(secs));
-        loop {
-            let remaining = end.since(self.clock.now());
-            if remaining.is_zero() {
-                return;
-            }
-            self.advance_and_sweep(remaining.min(Duration::from_secs(10))).await;
-        }
-    }
-
     async fn assert_runner_status(&self, name: &str, status: RunnerStatus) {
         assert_eq!(self.api.runner(name).await.unwrap().status, status, "{name}");
     }

@@ -26,7 +26,15 @@ fn count_codes(answers: &[(u16, Value)]) -> BTreeMap<String, usize> {
     codes
 }
 
-async fn send_storm(world: &World, bodies: Vec<String>, answered: impl Fn()) -> Vec<(u16, Value)> {
+const MAX_REDELIVERIES: usize = 5;
+
+struct Storm {
+    answers: Vec<(u16, Value)>,
+    redelivered: usize,
+}
+
+/// Sends all deliveries. One that is answered 503 is sent again with the same id, as a forge does.
+async fn send_storm(world: &World, bodies: Vec<String>, answered: impl Fn()) -> Storm {
     let since = Instant::now();
     let count = bodies.len();
     let of = match bodies.iter().collect::<BTreeSet<_>>().len() {
@@ -34,10 +42,19 @@ async fn send_storm(world: &World, bodies: Vec<String>, answered: impl Fn()) -> 
         reviews => format!("{reviews} reviews"),
     };
     let answered = &answered;
+    let redelivered = AtomicUsize::new(0);
+    let count_redelivery = || redelivered.fetch_add(1, Ordering::Relaxed);
     let sent = futures::stream::iter(bodies.into_iter().enumerate()).map(|(n, body)| async move {
         let signature = signature(SECRET, body.as_bytes());
-        let began = Instant::now();
-        let answer = world.send_as("acme", EVENT, &format!("guid-{n}"), &signature, body.into_bytes()).await;
+        let (began, delivery) = (Instant::now(), format!("guid-{n}"));
+        let send = || world.send_as("acme", EVENT, &delivery, &signature, body.clone().into_bytes());
+        let mut answer = send().await;
+        for _ in 0..MAX_REDELIVERIES {
+            if answer.0 == 503 {
+                count_redelivery();
+                answer = send().await;
+            }
+        }
         answered();
         (answer, began.elapsed())
     });
@@ -53,7 +70,7 @@ async fn send_storm(world: &World, bodies: Vec<String>, answered: impl Fn()) -> 
         part(99),
         codes.join(", ")
     );
-    answers
+    Storm { answers, redelivered: redelivered.into_inner() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,10 +79,13 @@ async fn storm_of_one_review_makes_one_job_and_named_decisions() {
     let world = World::with_hook().await;
     let id = request_changes(&world, 0).await;
     let body = world.review(id, "submitted", "changes_requested").to_string();
-    let answers = send_storm(&world, vec![body; count], || {}).await;
-    let codes = count_codes(&answers);
+    let storm = send_storm(&world, vec![body; count], || {}).await;
+    let codes = count_codes(&storm.answers);
     let again: usize = ["repeat", "duplicate_review", "queued"].iter().filter_map(|code| codes.get(*code)).sum();
-    assert_eq!((codes.get("accepted"), again), (Some(&1), count - 1), "{codes:?}");
+    let accepted = codes.get("accepted").copied().unwrap_or_default();
+    // The delivery that was accepted may be the one whose answer was lost.
+    let is_lost = accepted == 0 && storm.redelivered > 0;
+    assert!((accepted == 1 || is_lost) && accepted + again == count, "{codes:?}");
     world.story.wait_for_empty_queues().await;
     let jobs = world.story.revisions().await;
     assert_eq!(jobs.len(), 1);
@@ -118,7 +138,7 @@ async fn check_storm_during_job_end(end: JobEnd) {
         .await;
         finish_job(&world, &client, end).await;
     },);
-    count_codes(&responses);
+    count_codes(&responses.answers);
     story.wait_for_empty_queues().await;
     match end {
         JobEnd::Completes => {
@@ -191,7 +211,7 @@ async fn ledger_entry(world: &World, review: u64) -> Delivery {
 
 async fn finish_job(world: &World, client: &AttemptClient, end: JobEnd) {
     let (outcome, failure, result) = match end {
-        JobEnd::Fails => (FinishOutcome::Failed, Some(Failure::NoChanges {}), None),
+        JobEnd::Fails => (FinishOutcome::Failed, Some(no_changes()), None),
         JobEnd::Completes => {
             let url = format!("https://forge.test/{REPOSITORY}/pull/{}", world.number);
             let result = FinishResult {

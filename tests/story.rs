@@ -6,8 +6,8 @@ mod attempt;
 mod aws;
 mod forge;
 
-pub(crate) use attempt::{completed_finish, enter_phases, failed_finish, finish_request};
-pub(crate) use aws::task_variable;
+pub(crate) use attempt::{completed_finish, enter_phases, failed_finish, finish_request, no_changes};
+pub(crate) use aws::{aws_credentials, task_variable};
 
 use crate::calls::{AllowedCalls, Calls};
 use crate::prelude::*;
@@ -16,7 +16,7 @@ use pullyard_domain::project::Statuses;
 use pullyard_entry::Config;
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_fake_forge::FakeForge;
-use pullyard_local::{Clock, Options};
+use pullyard_local::{Clock, Disk, Options};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
@@ -67,6 +67,7 @@ pub(crate) struct Setup {
     pub(crate) functions: Functions,
     /// Variables of tasks and their agents.
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) disk: Disk,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +102,7 @@ impl Default for Setup {
             calls: Calls::default(),
             functions: Functions::Libraries,
             environment: Vec::new(),
+            disk: Disk::default(),
         }
     }
 }
@@ -186,9 +188,11 @@ impl Story {
         options.sweep_interval = setup.sweep_every;
         options.hints = setup.hints;
         options.task_environment = setup.environment;
+        options.disk = setup.disk;
         options.aws_proxies = Some(tap_aws(&calls.0, setup.before_dynamodb));
         let processes = Processes::new(setup.functions, folder.path().join("functions"));
         options.function_overrides = processes.deploy();
+        options.credentials = aws_credentials();
         options.commit = COMMIT;
         let clock = options.clock.clone();
         let local = Local(Some(LocalSystem::start(options).await.unwrap()));
@@ -327,8 +331,10 @@ impl Story {
             network: None,
             key_secret: "pullyard/signing-key".into(),
             api_url: self.local.api_url().into(),
+            public_url: None,
             task_isolation: "none".into(),
             on_one_machine: true,
+            disk: Disk::default(),
             artifacts_bucket: "pullyard-artifacts".into(),
             kms_key: None,
             deployment: None,
@@ -431,6 +437,18 @@ impl Story {
         self.local.sweep().await.unwrap();
     }
 
+    /// Advances the clock by `secs` in total, with a sweep at least every ten seconds.
+    pub(crate) async fn pass_in_steps(&self, secs: u64) {
+        let end = self.clock.now().plus(Duration::from_secs(secs));
+        loop {
+            let remaining = end.since(self.clock.now());
+            if remaining.is_zero() {
+                return;
+            }
+            self.advance_and_sweep(remaining.min(Duration::from_secs(10))).await;
+        }
+    }
+
     pub(crate) async fn git(&self, arguments: &[&str]) -> String {
         let repository = self.local.forge().repository(REPOSITORY).await.unwrap();
         let run = tokio::process::Command::new("git").arg("-C").arg(repository.git_dir).args(arguments).output().await;
@@ -458,6 +476,7 @@ impl Story {
         options.forge_extension = FakeForge::extension();
         options.sweep_interval = Duration::from_secs(3_600);
         options.clock = clock.clone();
+        options.credentials = aws_credentials();
         options.aws_proxies = Some(tap_aws(&calls.0, None));
         match tasks {
             Tasks::Die => drop(local.take()),

@@ -81,7 +81,7 @@ async fn paused_job_resumes_and_completes_with_its_pull_request() {
         "a repeated pause changes nothing"
     );
     assert_eq!(heartbeat(&client).await.0, DesiredState::Pause);
-    let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
+    let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None, waits_for: None }).await.unwrap();
     assert_eq!((push.want, push.push_for_secs), (DesiredState::Pause, None));
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
 
@@ -188,7 +188,10 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
 }
 
 async fn request_push(client: &AttemptClient, input_count: u32) -> (bool, bool) {
-    let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(input_count) }).await.unwrap();
+    let answer = client
+        .status(&StatusRequest { status: Phase::Syncing, inputs: Some(input_count), waits_for: None })
+        .await
+        .unwrap();
     (answer.has_unread_inputs, answer.push_for_secs.is_some())
 }
 
@@ -197,7 +200,7 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     let (story, job, client) = start_executing_job().await;
     let user = User::of(&story);
     let output = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    output.assert_exit(0, ". Claude Code reads this before its next step, Codex by the end of its turn");
+    output.assert_exit(0, ". The agent reads this at its next step or its next start.");
     assert_eq!(heartbeat(&client).await, (DesiredState::Run, 1));
     assert_eq!(request_push(&client, 0).await, (true, false));
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);

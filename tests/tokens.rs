@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use pullyard_local::Options;
 use pullyard_protocol::token::{CreateToken, CreatedToken, TokenState};
+use pullyard_testkit::signed_headers;
 
 fn token_request(name: &str) -> CreateToken {
     let body = json!({ "name": name, "kind": "api", "scopes": ["read"] });
@@ -178,11 +179,10 @@ async fn secrets_and_tokens_survive_a_restart() {
     local.shutdown().await;
 
     let local = start().await;
-    let response = reqwest::Client::new()
-        .post(&local.aws().endpoints().secretsmanager)
-        .header("x-amz-target", "secretsmanager.GetSecretValue")
-        .body(json!({ "SecretId": first.secret }).to_string());
-    let response: Value = serde_json::from_str(&response.send().await.unwrap().text().await.unwrap()).unwrap();
+    let (url, body) = (&local.aws().endpoints().secretsmanager, json!({ "SecretId": first.secret }).to_string());
+    let headers = signed_headers(local.aws().credentials(), url, "secretsmanager.GetSecretValue", &body);
+    let response = reqwest::Client::new().post(url).headers(headers).body(body).send().await.unwrap();
+    let response: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     assert_eq!(response["SecretString"], "two");
     let client = ApiClient::new(local.api_url(), &token.token).unwrap();
     assert_eq!(client.own_token().await.unwrap().name, "kept");

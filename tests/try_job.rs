@@ -26,6 +26,7 @@ impl ForeignForge {
             dir: dir.path().join("forge"),
             listener,
             users: vec![user],
+            pages: None,
             extension: std::sync::Arc::new(NoExtension),
         };
         let forge = DemoForge::start(options).await.unwrap();
@@ -246,7 +247,7 @@ async fn signals_stop_the_agent_and_remove_the_folder() {
         terminal.signal(signal).await;
         let (code, out) = terminal.wait().await;
         assert_eq!(code, Some(130), "{signal}: {out}{}", terminal.text());
-        let says = terminal.text().contains("interrupted: the agent is stopped");
+        let says = terminal.text().contains("interrupted: everything that `try` started is stopped");
         assert_eq!(says, signal == "-INT", "{signal}: {}", terminal.text());
         wait_until_gone(&folder).await;
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{signal}: the folder was not removed");

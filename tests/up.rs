@@ -113,17 +113,27 @@ impl Machine {
     }
 
     pub(crate) async fn up(&self) -> Up {
+        self.up_from("").await
+    }
+
+    pub(crate) async fn up_from(&self, folder: &str) -> Up {
         let addresses = self.path("data/addresses.json");
         if !addresses.exists() {
             fs::create_dir_all(self.path("data")).unwrap();
             let [api, forge] = [(); 2].map(|()| format!("127.0.0.1:{}", stable_port()));
             fs::write(addresses, json!({ "api": api, "forge": forge }).to_string()).unwrap();
         }
-        self.up_with(&[]).await
+        self.up_in(folder, &[]).await
     }
 
     pub(crate) async fn up_with(&self, flags: &[&str]) -> Up {
-        let mut child = self.command(&[&["up", "--json", "--data", "data"], flags].concat()).spawn().unwrap();
+        self.up_in("", flags).await
+    }
+
+    async fn up_in(&self, folder: &str, flags: &[&str]) -> Up {
+        let data = self.path("data");
+        let mut command = self.command(&[&["up", "--json", "--data", data.to_str().unwrap()], flags].concat());
+        let mut child = command.current_dir(self.path(folder)).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.expect("up did not start").unwrap();
         let Some(line) = line else {
@@ -370,8 +380,33 @@ async fn repos_add_refuses_a_folder_where_no_job_can_work() {
     fs::write(machine.path("empty/agent.sh"), "#!/bin/sh\n").unwrap();
     git("add agent.sh");
     git("commit --quiet -m Add");
-    refused("git add --chmod=+x agent.sh").await;
+    refused("chmod +x agent.sh && git add agent.sh && git commit").await;
+    fs::write(machine.path("empty/agent.sh"), "#!/bin/sh\r\n").unwrap();
+    git("add --chmod=+x agent.sh");
+    git("commit --quiet -m Add");
+    refused("it cannot start: its lines end with CR LF").await;
     assert!(up.api.repositories(&shop_project()).await.unwrap().repositories.is_empty());
+    // Neither the caller's variables nor the caller's configuration matter.
+    let add = ["repos", "add", "--path", "shop/.git", "local/shop", "--agent-command", "./agent.sh"];
+    let mut command = machine.command(&add);
+    command.env("GIT_DIR", "/nowhere").env("GIT_CONFIG_COUNT", "1");
+    command.env("GIT_CONFIG_KEY_0", "safe.bareRepository").env("GIT_CONFIG_VALUE_0", "explicit");
+    let added = command.output().await.unwrap();
+    assert!(added.status.success(), "{added:?}");
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_completes_jobs_after_its_first_folder_is_deleted() {
+    let machine = Machine::new();
+    machine.open_gate();
+    fs::create_dir(machine.path("gone")).unwrap();
+    let up = machine.up_in("gone", &["--listen", "127.0.0.1:0"]).await;
+    fs::remove_dir(machine.path("gone")).unwrap();
+    machine.create_project().await;
+    let job = machine.start_job(&up).await;
+    let job = up.wait_until_ended(&job).await;
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     up.stop(Signal::SIGTERM).await;
 }
 
@@ -410,6 +445,37 @@ async fn doctor_finds_a_moved_repository() {
     assert!(report.contains("pullyard repos delete local/shop --project shop"), "{report}");
     machine.stdout(&["repos", "delete", "local/shop", "--yes"]).await;
     assert!(looks().await.status.success());
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_and_repos_add_report_a_missing_agent() {
+    let (machine, up) = Machine::started().await;
+    // Only git, because an agent may be installed on the machine of this test.
+    fs::create_dir_all(machine.path("programs")).unwrap();
+    let paths = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect::<Vec<_>>();
+    let git = paths.iter().map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
+    std::os::unix::fs::symlink(git, machine.path("programs/git")).unwrap();
+    let run = async |arguments: &[&str]| {
+        let ran = machine.command(arguments).env("PATH", machine.path("programs")).output().await.unwrap();
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap())
+    };
+    machine.stdout(&["projects", "create", "shop"]).await;
+    let (code, added) = run(&["repos", "add", "--path", "shop"]).await;
+    assert_eq!(code, Some(0), "{added}");
+    assert!(added.contains("Neither claude_code nor codex is installed on this machine, so jobs fail"), "{added}");
+    let (code, report) = run(&["doctor"]).await;
+    assert_eq!(code, Some(1), "{report}");
+    assert!(
+        report.contains("Jobs of shop need claude_code or codex, which is not installed on this machine."),
+        "{report}"
+    );
+    assert!(report.contains("1 thing is wrong; 1 warning."), "{report}");
+    let (_, added) = run(&["repos", "add", "--path", "shop", "--agent-command", "./agent.sh"]).await;
+    assert!(!added.contains("installed"), "{added}");
+    // Automatic jobs are off.
+    let (code, report) = run(&["doctor"]).await;
+    assert!(code == Some(0) && report.contains("1 warning; see above.") && !report.contains("Nothing"), "{report}");
     up.stop(Signal::SIGTERM).await;
 }
 

@@ -35,9 +35,11 @@ walks! {
     ticket_job_completes_after_a_crash: flows::tickets::complete_job().with_lost_table_answers(), 34;
     agent_failure_fails_the_ticket_job_after_a_crash: flows::tickets::fail_job(), 29;
     working_job_is_cancelled_after_a_crash: flows::tickets::cancel_working_job(), 32;
-    unclaimed_job_is_cancelled_after_a_crash: flows::tickets::cancel_unclaimed_job(), 23;
-    job_of_a_stopped_task_fails_after_a_crash: flows::tickets::task_death(), 68;
-    task_starts_once_capacity_returns_after_a_crash: flows::tickets::capacity_returns(), 79;
+    unclaimed_job_is_cancelled_after_a_crash: flows::tickets::cancel_unclaimed_job(), 27;
+    job_of_a_stopped_task_fails_after_a_crash: flows::tickets::task_death(), 72;
+    silent_attempt_fails_its_job_after_a_crash: flows::tickets::silent_attempt(), 74;
+    job_of_a_silent_attempt_is_requeued_after_a_crash: flows::tickets::requeued_silent_attempt().only_own_steps(), 87;
+    task_starts_once_capacity_returns_after_a_crash: flows::tickets::capacity_returns(), 83;
     requested_job_is_retried_and_cancelled_after_a_crash: flows::requests::request_retry_and_cancel(), 43;
     job_is_answered_paused_and_resumed_after_a_crash: flows::suspensions::question_pause_and_resume().only_own_steps(), 86;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
@@ -49,8 +51,8 @@ walks! {
     requested_revision_covers_all_reviews_after_a_crash: flows::reviews::requested_revision().only_own_steps(), 81;
     closing_a_pr_cancels_its_job_after_a_crash: flows::reviews::close_before_claim(), 63;
     review_found_by_polling_is_revised_after_a_crash: flows::reviews::polled_review().only_own_steps(), 116;
-    polled_review_waits_for_the_working_job_after_a_crash: flows::reviews::polled_during_job().only_own_steps(), 261;
-    polled_close_of_a_pr_cancels_its_job_after_a_crash: flows::reviews::polled_close().only_own_steps(), 159;
+    polled_review_waits_for_the_working_job_after_a_crash: flows::reviews::polled_during_job().only_own_steps(), 274;
+    polled_close_of_a_pr_cancels_its_job_after_a_crash: flows::reviews::polled_close().only_own_steps(), 167;
     lost_delivery_is_found_by_polling_after_a_crash: flows::reviews::lost_delivery().only_own_steps(), 113;
     review_webhook_lost_in_a_crash_waits_for_the_working_job: flows::lost_webhooks::lost_review_during_job().only_own_steps(), 157;
     close_webhook_lost_in_a_crash_still_cancels_the_job: flows::lost_webhooks::lost_close().only_own_steps(), 63;

@@ -52,7 +52,7 @@ async fn invalid_result_is_refused_and_the_attempt_continues() {
     };
     for (request, status) in [
         (FinishRequest { result: None, ..completed_finish("f1", 7) }, 400),
-        (FinishRequest { failure: Some(Failure::NoChanges {}), ..completed_finish("f1", 7) }, 400),
+        (FinishRequest { failure: Some(no_changes()), ..completed_finish("f1", 7) }, 400),
         (FinishRequest { failure: None, ..failed_finish("f1") }, 400),
         (
             FinishRequest {
@@ -174,7 +174,7 @@ async fn late_result_does_not_affect_the_current_attempt() {
     assert_eq!(refusal(client.finish(&completed_finish("f1", 7)).await), lease_lost(true));
     assert_eq!(refusal(client.finish(&failed_finish("f2")).await), lease_lost(false));
     assert_eq!(
-        refusal(client.status(&StatusRequest { status: Phase::Executing, inputs: None }).await),
+        refusal(client.status(&StatusRequest { status: Phase::Executing, inputs: None, waits_for: None }).await),
         lease_lost(false)
     );
     assert_eq!(story.load_job_item(&job).await, before);

@@ -167,6 +167,7 @@ impl World {
             route(&Method::PUT, "/v1/secrets/{secret}", AllProjects(Scope::Admin), json!({ "value": "planted" })),
             route(&post, "/v1/secrets/{secret}/rotate", AllProjects(Scope::Admin), json!({ "value": "planted" })),
             route(&post, "/v1/secrets/{secret}/test", AllProjects(Scope::Admin), json!({ "project": of.project })),
+            route(&Method::DELETE, "/v1/secrets/{secret}", AllProjects(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/projects/{project}/repositories/{owner}/{name}", Project(Scope::Admin), none()),
             // Refused because a hook uses the integration.
             route(&Method::DELETE, "/v1/integrations/{integration}", AllProjects(Scope::Admin), none()),

@@ -1,7 +1,8 @@
 //! A proxy to DynamoDB that adds up the consumed capacity.
 
 use crate::prelude::*;
-use crate::story::DynamodbProxy;
+use crate::story::{DynamodbProxy, aws_credentials};
+use pullyard_testkit::signed_headers;
 use std::fmt;
 use std::ops::AddAssign;
 use std::sync::{MutexGuard, OnceLock, PoisonError};
@@ -123,11 +124,10 @@ async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) ->
     let mut request: Value = serde_json::from_slice(&body).unwrap();
     request["ReturnConsumedCapacity"] = json!("TOTAL");
     let is_event_batch = request["Item"]["pk"]["S"].as_str().is_some_and(|key| key.starts_with("EVENTS#"));
-    let mut call = meter.http.post(meter.behind.get().unwrap()).body(request.to_string());
-    for name in ["x-amz-target", "user-agent"] {
-        if let Some(value) = headers.get(name) {
-            call = call.header(name, value);
-        }
+    let (url, body) = (meter.behind.get().unwrap(), request.to_string());
+    let mut call = meter.http.post(url).headers(signed_headers(&aws_credentials(), url, target, &body)).body(body);
+    if let Some(agent) = headers.get("user-agent") {
+        call = call.header("user-agent", agent);
     }
     let answer = call.send().await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());

@@ -42,7 +42,20 @@ impl Story {
                 })
                 .await;
             }
+            self.wait_for_attempt_heartbeats(now).await;
             self.local.sweep().await.unwrap();
+        }
+    }
+
+    /// Attempts send heartbeats every ten seconds of real time.
+    async fn wait_for_attempt_heartbeats(&self, now: Timestamp) {
+        for job in self.jobs().await.into_iter().filter(|job| job.status.is_active()) {
+            wait_until("the attempt is heard", async || {
+                let run = self.load_job_item(&job.id).await["run"].take();
+                let last = run["heartbeat"].as_i64().unwrap_or_default();
+                if now.millis() - last < 45_000 { Ok(()) } else { Err(run.to_string()) }
+            })
+            .await;
         }
     }
 

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pullyard_domain::marker::Marker;
+use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::prompt::review::{
     FrozenComment, FrozenReview, MAX_REVIEWS_CHARS, ReviewContext, ReviewedPullRequest, Side,
 };

@@ -54,6 +54,7 @@ const END_OF_PAGE: &str = "
 | `PULLYARD_PARENT_FOLDER` | `run-job` | folder | off: no folder is removed | Folder to remove when that process has exited. Set by `try` and `demo` as a flag. |
 | `PULLYARD_TRACE_ID` | `run-job` | id | a new one | Trace id of the dispatch, for logs and API calls. |
 | `PULLYARD_BUCKET_AWAY_SECS` | `run-job` | seconds | `60` | Time to retry an unreachable bucket for a checkpoint. Also a flag that the help omits. |
+| `PULLYARD_FORGE_AWAY_SECS` | `run-job` | seconds | `3600` | Time to wait for an unavailable forge, before the agent starts and after it has worked. Also a flag that the help omits. |
 | `_HANDLER` | every function | name | required | The function that this process serves. Set by Lambda. |
 | `AWS_SDK_UA_APP_ID` | every function | name | off: calls do not name the function | The function's name in the User-Agent of its AWS calls. Set by the template. |
 | `AWS_PROFILE` | `init --stack`, `doctor --stack` | name | `default` | AWS credentials and region, as for every program with the AWS SDK. |

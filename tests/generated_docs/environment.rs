@@ -8,6 +8,7 @@ const READERS: &[(&str, &str)] = &[
     ("crates/cli/src/client/screen.rs", "whether colours and shapes are wanted"),
     ("crates/cli/src/demo/screen.rs", "whether colours are wanted"),
     ("crates/cli/src/runner.rs", "what agents that `demo`, `up` and `try` run are given, and a forge's token"),
+    ("crates/demo_forge/src/existing.rs", "where git is"),
     ("crates/demo_forge/src/git.rs", "what git inherits"),
     ("crates/emulator/src/ecs/process.rs", "what a task inherits"),
     ("crates/entry/src/config.rs", "the functions' one reader"),

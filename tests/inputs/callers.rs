@@ -7,7 +7,6 @@ use crate::prelude::*;
 async fn unknown_paths_and_parameters_return_problems() {
     let story = story_without_hints().await;
     let job = format!("job_{}", "a".repeat(26));
-    let start = format!("/v1/jobs/{job}/attempts/x/start");
     let long = format!("/v1/tickets/{}?project=acme", "x".repeat(65));
     let many = format!("/v1/jobs?project=acme&{}=1", "x".repeat(5_000));
     let missing = format!("/v1/jobs/{job}");
@@ -29,7 +28,6 @@ async fn unknown_paths_and_parameters_return_problems() {
         (Method::GET, "/v1/jobs/nope", 404, "not_found"),
         (Method::GET, "/v1/jobs/%ff", 404, "not_found"),
         (Method::GET, &missing, 404, "not_found"),
-        (Method::POST, &start, 404, "not_found"),
         (Method::GET, "/v1/deliveries", 400, "bad_parameter"),
         (Method::GET, "/v1/deliveries/dlv_x", 404, "not_found"),
         (Method::GET, "/v1/projects/Acme", 404, "not_found"),

@@ -1,6 +1,7 @@
 //! Tests pull requests that are closed, merged, reopened, pushed to, renamed, or lose their branch during a revision.
 
 use super::world::{ANN, HOUR, KEY, ReviewSetup, ReviewWorld};
+use crate::pages::Browser;
 use crate::prelude::*;
 
 impl ReviewWorld {
@@ -87,6 +88,7 @@ async fn merge_refuses_waiting_reviews() {
     desk.story.wait_for_empty_queues().await;
     assert_eq!(desk.ledger_entry(waits).await.code, "pull_request_closed");
     assert_eq!(desk.why().await.state, PullRequestState::Merged);
+    assert_eq!(desk.wait_for_synced_ticket().await.status, "Done");
     // `why` names the refused revision, because the ticket itself was not refused.
     let output = User::of(&desk.story).ok(&["why", KEY]).await;
     let label = format!("{REPOSITORY}#{}", desk.number);
@@ -95,6 +97,62 @@ async fn merge_refuses_waiting_reviews() {
     desk.story.advance_and_sweep(HOUR).await;
     desk.story.wait_for_empty_queues().await;
     assert_eq!(desk.story.revisions().await.len(), 1);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticket_of_a_closed_pull_request_returns_to_todo() {
+    let desk = ReviewWorld::with_job_pull_request().await;
+    assert_eq!(desk.wait_for_synced_ticket().await.status, "In Review");
+    desk.set_state("closed").await;
+    let ticket = desk.wait_for_synced_ticket().await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TODO, 0), "{ticket:?}");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_review_starts_from_its_card() {
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    desk.request_changes("First.", &[]).await;
+    let job = desk.revision().await;
+    desk.wait_for_completion(&job.id).await;
+    desk.story.advance_and_sweep(Duration::from_secs(1)).await;
+    let waits = desk.request_changes("Second.", &[]).await;
+    assert_eq!(desk.ledger_entry(waits).await.code, "held_until");
+    let browser = Browser::admin(&desk.story).await;
+    let board = browser.get("/board?project=acme").await;
+    board.assert_contains(&["A review waits; its job may start in ", "Start now"]);
+    browser.get(&format!("/tickets/{KEY}?project=acme")).await.assert_contains(&["Start now"]);
+    let (_, rest) = board.body.split_once("name=\"form_key\" value=\"start-").unwrap();
+    let form_key = format!("start-{}", rest.split('"').next().unwrap());
+    let form = [("project", "acme"), ("ticket", KEY), ("form_key", form_key.as_str())];
+    let started = browser.post("/pulls/revise", &form).await.redirect().1.to_owned();
+    let delivery = started.split("decision=").nth(1).unwrap().parse().unwrap();
+    assert_eq!(desk.story.api.delivery(&delivery).await.unwrap().code, "held_with_others", "one job for both");
+    assert_eq!(browser.post("/pulls/revise", &form).await.status, 303, "a second click is the same request");
+    let next = desk.story.wait_for_revision(2).await;
+    assert!(desk.prompt(&next.id).await.contains("Second."));
+    desk.wait_for_completion(&next.id).await;
+    assert_eq!(desk.story.revisions().await.len(), 2);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_review_is_revised_after_turning_revisions_on() {
+    let settings = |settings: &mut Settings| settings.revise_on_review = false;
+    let desk = ReviewWorld::start(ReviewSetup { settings, ..ReviewSetup::default() }).await;
+    let refused = desk.request_changes("Not yet.", &[]).await;
+    assert_eq!(desk.ledger_entry(refused).await.code, "retrigger_disabled");
+    let browser = Browser::admin(&desk.story).await;
+    let page = browser.get(&format!("/tickets/{KEY}?project=acme")).await;
+    page.assert_contains(&["Revising on review is switched off", "Turn on and revise"]);
+    let form = [("project", "acme"), ("ticket", KEY), ("turn_on", "1"), ("form_key", "k1")];
+    let started = browser.post("/pulls/revise", &form).await;
+    assert!(started.redirect().1.starts_with("/jobs/"), "{}", started.body);
+    let job = desk.revision().await;
+    assert!(desk.prompt(&job.id).await.contains("Not yet."));
+    desk.wait_for_completion(&job.id).await;
+    assert!(desk.story.api.project(&desk.story.project).await.unwrap().settings.revise_on_review);
     desk.end().await;
 }
 

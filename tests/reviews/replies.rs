@@ -51,7 +51,7 @@ async fn reviews_within_an_hour_share_one_revision_of_newest_head() {
     desk.wait_for_completion(&first.id).await;
     let second = desk.request_changes("Second.", &[("change.txt", 2, "Two.")]).await;
     let third = desk.request_changes("Third.", &[("change.txt", 3, "Three.")]).await;
-    desk.wait_for_status("pending", "this review will be part of the next one at").await;
+    desk.wait_for_status("pending", "this review will be part of the next revision at").await;
     for review in [second, third] {
         let entry = desk.ledger_entry(review).await;
         assert_eq!((entry.code.as_str(), entry.job), ("held_until", None), "{}", entry.sentence);

@@ -3,7 +3,7 @@
 use super::world::ReviewWorld;
 use crate::prelude::*;
 
-const DEFERRED: &str = "this review will be part of the next one at";
+const DEFERRED: &str = "this review will be part of the next revision at";
 
 impl ReviewWorld {
     fn refuse_statuses(&self) {

@@ -131,16 +131,17 @@ fn security_page_names_functions_that_can_sign_leases() {
 }
 
 #[test]
-fn only_the_api_sets_secrets_and_only_those_of_users() {
+fn only_the_api_changes_secrets_and_only_those_of_users() {
     let deployed = Deployment::read();
-    let set = ["secretsmanager:PutSecretValue", "secretsmanager:CreateSecret"];
+    let set = ["PutSecretValue", "CreateSecret", "DeleteSecret"].map(|name| format!("secretsmanager:{name}"));
+    let set = set.each_ref().map(String::as_str);
     for action in set {
         for name in ["pullyard/user/hook-a", "pullyard/job/anthropic"] {
             assert_eq!(functions_allowed(&deployed, action, &secret(name), CLUSTER), ["api"], "{action} {name}");
         }
     }
     assert_denied_to_all(&deployed, &set, &["pullyard/key", "production/database", "pullyard2/user/a"].map(secret));
-    let names = ["Delete", "Restore", "Update", "TagResource", "PutResourcePolicy", "RotateSecret"];
+    let names = ["Restore", "Update", "TagResource", "PutResourcePolicy", "RotateSecret"];
     let actions = names.map(|name| format!("secretsmanager:{name}{}", if name.len() < 8 { "Secret" } else { "" }));
     let secrets = ["pullyard/user/a", "pullyard/job/a", "pullyard/key"].map(secret);
     assert_denied_to_all(&deployed, &actions.each_ref().map(String::as_str), &secrets);

@@ -48,8 +48,6 @@ pub(super) const WRITERS: &[ItemWriters] = &[
 
 /// Functions that delete items, with the partition key prefixes.
 const DELETERS: &[(&str, &[&str])] = &[
-    ("webhook", &["PROJECT#"]),
-    ("effects", &["PROJECT#"]),
     ("api", &["TICKET#", "PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];

@@ -88,7 +88,7 @@ async fn revoked_token_stops_its_runner_and_fails_its_jobs() {
     story.revoke_token(&token).await;
     assert_eq!(kite.try_heartbeat(&[&job], false, false).await.err().unwrap().code(), Some("not_signed_in"));
     assert_eq!(client.credentials().await.err().unwrap().code(), Some("lease_lost"));
-    let pushing = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
+    let pushing = client.status(&StatusRequest { status: Phase::Syncing, inputs: None, waits_for: None }).await;
     assert_eq!(pushing.err().unwrap().code(), Some("lease_lost"));
     story.local.sweep().await.unwrap();
     let failure = story.wait_for_end(&job).await.failure.unwrap();

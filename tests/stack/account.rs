@@ -65,7 +65,7 @@ impl Account {
         let at = story.local.aws().endpoints().clone();
         let mut dead_letters = Vec::new();
         for name in ["dead-dispatch", "dead-effects", "dead-undelivered"] {
-            let response = sqs(&at.sqs, "CreateQueue", json!({ "QueueName": name })).await;
+            let response = story.local.aws().sqs().call("CreateQueue", &json!({ "QueueName": name })).await.unwrap();
             dead_letters.push(response["QueueUrl"].as_str().unwrap().to_owned());
         }
         let queue = async |name| story.queue_url(name).await.as_str().unwrap().to_owned();
@@ -205,12 +205,12 @@ impl Account {
 
     pub(super) async fn add_dead_letter(&self, story: &Story) {
         let body = json!({ "QueueUrl": self.dead_letters[0], "MessageBody": "{}" });
-        sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
+        story.local.aws().sqs().call("SendMessage", &body).await.unwrap();
     }
 
     pub(super) async fn add_undelivered_event(&self, story: &Story) {
         let body = json!({ "QueueUrl": self.dead_letters[2], "MessageBody": "{}" });
-        sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
+        story.local.aws().sqs().call("SendMessage", &body).await.unwrap();
     }
 
     pub(super) fn operator(&self) -> User {
@@ -227,13 +227,6 @@ impl Account {
         user.set_env("AWS_EC2_METADATA_DISABLED", "true");
         user
     }
-}
-
-async fn sqs(url: &str, operation: &str, body: Value) -> Value {
-    let call = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
-    let call = call.header("x-amz-target", format!("AmazonSQS.{operation}"));
-    let call = call.header("content-type", "application/x-amz-json-1.0").body(body.to_string());
-    serde_json::from_str(&call.send().await.unwrap().text().await.unwrap()).unwrap()
 }
 
 fn operation_of(headers: &HeaderMap, body: &str) -> (String, String) {
@@ -296,12 +289,8 @@ async fn handle_call(
 }
 
 async fn forward(url: &str, headers: &HeaderMap, body: Bytes) -> (u16, String, Bytes) {
-    let mut call = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
-    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
-        if let Some(value) = headers.get(name) {
-            call = call.header(name, value.to_str().unwrap());
-        }
-    }
+    // With the same `Host`, which is signed.
+    let call = reqwest::Client::builder().no_proxy().build().unwrap().post(url).headers(headers.clone());
     let answer = call.body(body.to_vec()).send().await.unwrap();
     let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned()).unwrap_or_default();
     (answer.status().as_u16(), kind, answer.bytes().await.unwrap())

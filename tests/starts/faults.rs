@@ -39,9 +39,6 @@ async fn check_transient_faults(forms: &[(&[RunTaskOutcome], &str)]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_capacity_in_any_form_uses_up_no_attempt() {
     let forms = [
-        "RESOURCE:CPU",
-        "RESOURCE:MEMORY",
-        "RESOURCE:ENI",
         "AGENT",
         "Capacity is unavailable at this time. Please try again later or in a different availability zone",
         "You've reached the limit on the number of tasks you can run concurrently",
@@ -49,6 +46,12 @@ async fn missing_capacity_in_any_form_uses_up_no_attempt() {
     ];
     let outcomes = forms.map(|reason| [RunTaskOutcome::Failure(reason)]);
     check_transient_faults(&outcomes.each_ref().map(|outcome| (&outcome[..], "fargate_capacity"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_machine_uses_up_no_attempt() {
+    let outcomes = ["RESOURCE:CPU", "RESOURCE:MEMORY"].map(|reason| [RunTaskOutcome::Failure(reason)]);
+    check_transient_faults(&outcomes.each_ref().map(|outcome| (&outcome[..], "machine_full"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! Requests of an attempt: phases and finishes.
 
 use crate::prelude::*;
+use pullyard_domain::text::Quoted;
 use pullyard_protocol::attempt::{FinishPullRequest, FinishResult};
 
 pub(crate) async fn enter_phases(client: &AttemptClient, last: Phase) {
     for status in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
+        client.status(&StatusRequest { status, inputs: None, waits_for: None }).await.unwrap();
     }
 }
 
@@ -20,8 +21,12 @@ pub(crate) fn finish_request(id: &str, outcome: FinishOutcome) -> FinishRequest 
     }
 }
 
+pub(crate) fn no_changes() -> Failure {
+    Failure::NoChanges { left_out: Quoted(None) }
+}
+
 pub(crate) fn failed_finish(id: &str) -> FinishRequest {
-    FinishRequest { failure: Some(Failure::NoChanges {}), ..finish_request(id, FinishOutcome::Failed) }
+    FinishRequest { failure: Some(no_changes()), ..finish_request(id, FinishOutcome::Failed) }
 }
 
 pub(crate) fn completed_finish(id: &str, number: u64) -> FinishRequest {

@@ -3,8 +3,15 @@
 use super::{Story, wait_until};
 use crate::prelude::*;
 use pullyard_domain::id::ClaimId;
+use pullyard_emulator::Credentials;
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::Error;
+use pullyard_testkit::signed_headers;
+
+/// The credentials of the embedded AWS of a story; those of `up` are random.
+pub(crate) fn aws_credentials() -> Credentials {
+    Credentials { access_key_id: ACCESS_KEY_ID.into(), secret_access_key: SECRET_ACCESS_KEY.into() }
+}
 
 impl Story {
     pub(crate) async fn list_tasks(&self, job: &JobId) -> Vec<Value> {
@@ -31,16 +38,9 @@ impl Story {
     }
 
     pub(crate) async fn call_ecs(&self, operation: &str, body: Value) -> Value {
-        let answer = self
-            .http
-            .post(&self.local.aws().endpoints().ecs)
-            .header("x-amz-target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
-            .header("content-type", "application/x-amz-json-1.1")
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        answer.json().await.unwrap()
+        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        let (_, text) = self.call_aws(&self.local.aws().endpoints().ecs, &target, &body).await;
+        serde_json::from_str(&text).unwrap()
     }
 
     pub(crate) async fn claim(&self, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
@@ -97,24 +97,30 @@ impl Story {
 
     /// Calls the embedded DynamoDB, to read or to break an item.
     pub(crate) async fn call_dynamodb(&self, operation: &str, body: Value) -> Value {
-        let answer = self
-            .http
-            .post(&self.local.aws().endpoints().dynamodb)
-            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        let target = format!("DynamoDB_20120810.{operation}");
+        let (status, text) = self.call_aws(&self.local.aws().endpoints().dynamodb, &target, &body).await;
         assert!(status.is_success(), "{operation}: {text}");
         serde_json::from_str(&text).unwrap()
     }
 
+    pub(crate) async fn call_aws(&self, url: &str, target: &str, body: &Value) -> (StatusCode, String) {
+        let body = body.to_string();
+        let headers = signed_headers(&aws_credentials(), url, target, &body);
+        let answer = self.http.post(url).headers(headers).body(body).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
+
     pub(crate) async fn corrupt_sweep_note(&self) {
+        self.break_item("SWEEPER", "SWEEPER", "gauges").await;
+    }
+
+    /// Replaces an attribute by a value that no version can parse.
+    pub(crate) async fn break_item(&self, pk: &str, sk: &str, attribute: &str) {
         let edit = json!({
             "TableName": "pullyard",
-            "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
-            "UpdateExpression": "SET gauges = :broken",
+            "Key": { "pk": { "S": pk }, "sk": { "S": sk } },
+            "UpdateExpression": "SET #broken = :broken",
+            "ExpressionAttributeNames": { "#broken": attribute },
             "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
         });
         self.call_dynamodb("UpdateItem", edit).await;
@@ -135,6 +141,15 @@ impl Story {
     }
 
     pub(crate) async fn kill_task(&self, task: &Value) {
+        self.signal_task(task, "-KILL").await;
+    }
+
+    /// Stops its processes without an end, like a machine that swaps or a lost network.
+    pub(crate) async fn freeze_task(&self, task: &Value) {
+        self.signal_task(task, "-STOP").await;
+    }
+
+    async fn signal_task(&self, task: &Value, signal: &str) {
         let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
         let path = self.folder().join("ecs/tasks").join(id).join("task.json");
         let pid = wait_until("the task runs", async || {
@@ -142,7 +157,9 @@ impl Story {
             record["process"]["pid"].as_u64().ok_or_else(|| record.to_string())
         })
         .await;
-        kill_process(&format!("-{pid}")).await;
+        let group = format!("-{pid}");
+        let sent = tokio::process::Command::new("/bin/kill").args([signal, "--", &group]).status().await.unwrap();
+        assert!(sent.success(), "{signal} {group}");
     }
 
     pub(crate) async fn wait_for_stopped_task(&self, task: &Value) {
@@ -177,10 +194,4 @@ fn plain_json(value: &Value) -> Value {
         "L" => inner.as_array().unwrap().iter().map(plain_json).collect(),
         _ => inner.clone(),
     }
-}
-
-/// Sends SIGKILL to a process, or to a group if the id is negative.
-async fn kill_process(target: &str) {
-    let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", target]).status().await.unwrap();
-    assert!(killed.success(), "{target}");
 }

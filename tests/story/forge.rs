@@ -31,7 +31,7 @@ impl Story {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": self.project, "key": ticket, "title": "t" })).unwrap();
         self.api.create_ticket(&ticket, None).await.unwrap();
-        let mut linked = PullRequest::new(id, self.project.clone(), Some(ticket.key.clone()), None);
+        let mut linked = PullRequest::new(id, self.project.clone(), ticket.key.clone(), None);
         (linked.branch, linked.head) = (branch.into(), head.into());
         linked.repository_name = Some(RepositoryName::new(repository).unwrap());
         assert_eq!(self.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);

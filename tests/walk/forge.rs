@@ -16,9 +16,15 @@ fn users() -> Vec<User> {
 pub(super) async fn start(from: &Path, dir: &Path) -> DemoForge {
     copy(from, dir).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    DemoForge::start(Options { dir: dir.to_owned(), listener, users: users(), extension: FakeForge::extension() })
-        .await
-        .unwrap()
+    DemoForge::start(Options {
+        dir: dir.to_owned(),
+        listener,
+        users: users(),
+        pages: None,
+        extension: FakeForge::extension(),
+    })
+    .await
+    .unwrap()
 }
 
 /// Copies a forge's folder, except for git objects, which are read from the original.

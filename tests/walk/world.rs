@@ -7,7 +7,7 @@ use super::step::{Call, From};
 use crate::functions;
 use crate::prelude::*;
 use pullyard_demo_forge::DemoForge;
-use pullyard_emulator::{Aws, ecs};
+use pullyard_emulator::{Access, Aws, ecs};
 use pullyard_entry::config::{self, Config, Endpoints, RUNNER_CONTAINER, TaskDefinitions};
 use pullyard_entry::{Clock, http};
 use pullyard_forge::Connections;
@@ -123,7 +123,7 @@ impl World {
             transition_delay: Duration::from_secs(24 * 3_600),
             ..ecs::Options::new(folder.path().join("ecs"), families.map(definition).into())
         };
-        let aws = Aws::start(pullyard_emulator::Options { data: None, tasks }).await.unwrap();
+        let aws = Aws::start(pullyard_emulator::Options { data: None, tasks, access: Access::Open }).await.unwrap();
         let at = aws.endpoints().clone();
         let wire = Wire::default();
         let (forge, proxy) = match forge {
@@ -150,8 +150,10 @@ impl World {
             network: None,
             key_secret: KEY_SECRET.into(),
             api_url: "http://api.test".into(),
+            public_url: None,
             task_isolation: "none".into(),
             on_one_machine: false,
+            disk: Default::default(),
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
             deployment: None,

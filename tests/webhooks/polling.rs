@@ -110,4 +110,8 @@ async fn poll_stores_the_new_name_of_a_renamed_repository() {
     assert_eq!(known[0].clone_url, format!("{}/acme/renamed.git", forge.url()));
     let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
     assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
+    assert_eq!(listed[0].renamed_from.as_ref().map(RepositoryName::as_str), Some(REPOSITORY));
+    // Tickets and requests may still use the old name.
+    let request = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
+    world.story.api.create_job(&serde_json::from_value(request).unwrap(), None).await.unwrap();
 }

@@ -3,7 +3,8 @@
 use super::{ANN, SECRET, World};
 use crate::prelude::*;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::forge::Integration;
+use pullyard_domain::project::Repository;
 use std::ops::RangeInclusive;
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -2,7 +2,7 @@
 
 use super::{ANNS_TOKEN, World};
 use crate::prelude::*;
-use pullyard_domain::marker::Marker;
+use pullyard_domain::forge::marker::Marker;
 use pullyard_local::User;
 use pullyard_protocol::decision::Decision;
 

@@ -1,11 +1,13 @@
 //! Flows of a ticket that enters the trigger status and gets a job.
 
-use super::flow;
+use super::{flow, flow_after};
 use crate::prelude::*;
 use crate::walk::attempt;
+use crate::walk::base;
 use crate::walk::http::post;
 use crate::walk::step::{Call, Flow, From, Step, WithoutRepeat};
 use crate::walk::world::World;
+use pullyard_domain::project::OfflinePolicy;
 
 pub(super) fn send_ticket_event() -> Step {
     let event = json!({
@@ -97,6 +99,33 @@ pub(super) fn until_task_death() -> Vec<Step> {
 
 pub(in crate::walk) fn task_death() -> Flow {
     flow("a task dies under its job", &["failed"], until_task_death())
+}
+
+/// The sweeper watches an attempt for two minutes, and ends it.
+fn silence() -> [Step; 4] {
+    [
+        Step::sweeps(11),
+        Step::wait(Duration::from_secs(15)),
+        Step::sweep("the sweeper finds it silent"),
+        Step::messages(),
+    ]
+}
+
+pub(in crate::walk) fn silent_attempt() -> Flow {
+    let steps = [Step::sweeps(1)].into_iter().chain(until_it_works()).chain(silence());
+    flow("a silent attempt fails its job", &["failed"], steps.collect())
+}
+
+pub(in crate::walk) fn requeued_silent_attempt() -> Flow {
+    let begin = until_it_works().into_iter().map(Step::broken_elsewhere);
+    let more = [attempt::start_task(), attempt::claim(), attempt::finish_failed(), Step::messages()];
+    let steps = [Step::sweeps(1)].into_iter().chain(begin).chain(silence()).chain(more).collect();
+    flow_after(
+        "a silent attempt's job is put back",
+        &["failed"],
+        |world| base::change_settings(world, |settings| settings.offline = OfflinePolicy::Requeue).boxed(),
+        steps,
+    )
 }
 
 pub(in crate::walk) fn capacity_returns() -> Flow {

@@ -1,0 +1,341 @@
+//! Tests that a forge, an agent, a provider, a kind of job and a ticket tool are named only in their own folders, and
+//! in as many lines elsewhere as the exceptions state.
+
+use crate::prelude::*;
+
+/// A part of the product that gets new variants. Lines with one of the words, in any case, are counted.
+struct Shelf {
+    name: &'static str,
+    words: &'static [&'static str],
+    /// Prefixes of paths where the words belong.
+    homes: &'static [&'static str],
+    /// Further files with their number of lines, by reason.
+    exceptions: &'static [(&'static str, &'static [(&'static str, usize)])],
+}
+
+/// Crates for tests and demonstrations.
+const UNCHECKED_CRATES: [&str; 8] =
+    ["demo_model", "emulator", "fake_forge", "loopback", "models", "simulation", "test_script", "testkit"];
+
+const SHELVES: [Shelf; 5] = [
+    Shelf {
+        name: "forge",
+        words: &["github", "bitbucket"],
+        homes: &[
+            "crates/domain/src/forge",
+            "crates/forge/src/github",
+            "crates/forge/src/bitbucket",
+            "crates/forge/src/forge.rs",
+            "crates/forge/src/lib.rs",
+            "crates/demo_forge/",
+        ],
+        exceptions: &[
+            (
+                "the local world",
+                &[
+                    ("crates/cli/src/demo/scenario.rs", 1),
+                    ("crates/cli/src/try_job.rs", 6),
+                    ("crates/cli/src/up.rs", 1),
+                ],
+            ),
+            (
+                "Apps are GitHub's own",
+                &[
+                    ("crates/control/src/admin/connect_app.rs", 11),
+                    ("crates/control/src/admin/connect_with_value.rs", 4),
+                    ("crates/control/src/hooks/app.rs", 4),
+                    ("crates/control/src/lib.rs", 3),
+                    ("crates/protocol/src/client/operator.rs", 3),
+                    ("crates/protocol/src/integration.rs", 5),
+                    ("functions/api/src/lib.rs", 3),
+                    ("functions/api/src/routes/github_apps.rs", 4),
+                    ("functions/pages/src/setup/repositories/connect_app.rs", 15),
+                    ("functions/pages/templates/connect_app.html", 7),
+                ],
+            ),
+            (
+                "sentences and facts of one forge",
+                &[
+                    ("crates/domain/src/commits.rs", 1),
+                    ("crates/domain/src/decision.rs", 1),
+                    ("crates/runner/src/git/protected.rs", 2),
+                    ("crates/runner/src/secrets/redact/shapes.rs", 1),
+                ],
+            ),
+            (
+                "shared types read GitHub's form",
+                &[("crates/forge/src/accounts.rs", 1), ("crates/forge/src/review.rs", 1)],
+            ),
+            (
+                "moves to its shelf",
+                &[
+                    ("crates/domain/src/text.rs", 1),
+                    ("crates/cli/src/client/hooks/install.rs", 4),
+                    ("crates/cli/src/client/hooks.rs", 1),
+                    ("crates/cli/src/client/init.rs", 17),
+                    ("crates/cli/src/client/integrations.rs", 15),
+                    ("crates/cli/src/client/pulls/revise.rs", 1),
+                    ("crates/cli/src/client/pulls.rs", 2),
+                    ("crates/cli/src/client/repositories.rs", 2),
+                    ("crates/cli/src/client/secrets.rs", 5),
+                    ("crates/cli/src/client/why.rs", 1),
+                    ("crates/cli/src/runner.rs", 1),
+                    ("crates/control/src/admin/test_repository.rs", 12),
+                    ("crates/control/src/forge.rs", 4),
+                    ("crates/domain/src/fixtures.rs", 1),
+                    ("crates/domain/src/hook.rs", 1),
+                    ("crates/domain/src/project.rs", 3),
+                    ("crates/forge/src/features/grants.rs", 4),
+                    ("crates/forge/src/features/verdict.rs", 8),
+                    ("crates/forge/src/features.rs", 4),
+                    ("crates/forge/src/forge/hooks.rs", 2),
+                    ("crates/forge/src/forge/reviews.rs", 18),
+                    ("crates/forge/src/webhook/shape.rs", 6),
+                    ("crates/protocol/src/hook.rs", 3),
+                    ("crates/protocol/src/project.rs", 3),
+                    ("crates/protocol/src/pull_request.rs", 1),
+                    ("crates/runner/src/git/test_world.rs", 1),
+                    ("functions/pages/src/setup/repositories/card.rs", 1),
+                    ("functions/pages/src/setup/repositories/connect.rs", 4),
+                    ("functions/pages/src/setup/repositories/connection.rs", 2),
+                    ("functions/pages/src/setup/start/choices.rs", 4),
+                    ("functions/pages/src/setup/start/facts.rs", 1),
+                    ("functions/pages/src/setup/start/repository.rs", 1),
+                    ("functions/pages/templates/connect_token.html", 3),
+                    ("functions/pages/templates/repositories.html", 3),
+                    ("functions/pages/templates/repository_form.html", 1),
+                    ("functions/pages/templates/start_repository.html", 5),
+                    ("functions/pages/templates/webhook_new.html", 1),
+                ],
+            ),
+        ],
+    },
+    Shelf {
+        name: "agent",
+        words: &["claude", "codex"],
+        homes: &["crates/domain/src/agent", "crates/runner/src/agent/drivers"],
+        exceptions: &[
+            (
+                "help names the values",
+                &[
+                    ("crates/cli/src/client/breakers.rs", 2),
+                    ("crates/cli/src/client/init.rs", 2),
+                    ("crates/cli/src/client/jobs/create.rs", 2),
+                    ("crates/cli/src/client/jobs.rs", 1),
+                    ("crates/cli/src/client/projects.rs", 2),
+                    ("crates/cli/src/client/repositories/commands.rs", 2),
+                    ("crates/cli/src/client/repositories.rs", 5),
+                ],
+            ),
+            ("a sentence of a setting", &[("crates/protocol/src/setting/table.rs", 5)]),
+            (
+                "moves to its shelf",
+                &[
+                    ("crates/domain/src/secret.rs", 3),
+                    ("crates/domain/src/diagnosis.rs", 1),
+                    ("crates/admin/src/doctor/agent.rs", 3),
+                    ("crates/admin/src/doctor/model.rs", 5),
+                    ("crates/cli/src/demo.rs", 2),
+                    ("crates/cli/src/try_job.rs", 4),
+                    ("crates/control/src/admin/projects.rs", 2),
+                    ("crates/domain/src/breaker.rs", 3),
+                    ("crates/domain/src/job/record.rs", 1),
+                    ("crates/domain/src/model_key_test.rs", 1),
+                    ("crates/domain/src/project.rs", 1),
+                    ("crates/protocol/src/attempt/assignment.rs", 1),
+                    ("crates/protocol/src/breaker.rs", 1),
+                    ("crates/protocol/src/job.rs", 1),
+                    ("crates/runner/src/agent/adapter.rs", 1),
+                    ("crates/runner/src/agent/choice.rs", 2),
+                    ("crates/runner/src/agent/claude_code/lines.rs", 1),
+                    ("crates/runner/src/agent/claude_code.rs", 17),
+                    ("crates/runner/src/agent/codex/sign_in.rs", 3),
+                    ("crates/runner/src/agent/codex.rs", 9),
+                    ("crates/runner/src/agent/detect.rs", 20),
+                    ("crates/runner/src/agent/environment.rs", 8),
+                    ("crates/runner/src/agent/model_keys.rs", 5),
+                    ("crates/runner/src/agent/prices.rs", 2),
+                    ("crates/runner/src/agent/prompt_escape.rs", 2),
+                    ("crates/runner/src/agent/run.rs", 1),
+                    ("crates/runner/src/agent/session.rs", 7),
+                    ("crates/runner/src/agent.rs", 6),
+                    ("crates/runner/src/api/attempt.rs", 1),
+                    ("crates/runner/src/daemon/settings.rs", 1),
+                    ("crates/runner/src/secrets/redact/names.rs", 1),
+                    ("functions/pages/src/labels.rs", 2),
+                    ("functions/pages/src/setup/repositories/card.rs", 3),
+                    ("functions/pages/src/setup/start/agent.rs", 3),
+                    ("functions/pages/src/setup/start/choices.rs", 9),
+                    ("functions/pages/src/setup/start/facts.rs", 6),
+                ],
+            ),
+        ],
+    },
+    Shelf {
+        name: "provider",
+        words: &["anthropic", "openai"],
+        homes: &["crates/domain/src/agent", "crates/runner/src/agent/drivers", "crates/agent_proxy/"],
+        exceptions: &[
+            ("help names the values", &[("crates/cli/src/client/secrets.rs", 6)]),
+            ("tests a key at its provider", &[("crates/forge/src/model_key.rs", 8)]),
+            ("a sentence of a secret", &[("crates/local/src/machine.rs", 1)]),
+            (
+                "moves to its shelf",
+                &[
+                    ("crates/domain/src/secret.rs", 4),
+                    ("crates/admin/src/doctor/model.rs", 3),
+                    ("crates/cli/src/demo.rs", 1),
+                    ("crates/cli/src/try_job.rs", 1),
+                    ("crates/control/src/admin/projects.rs", 2),
+                    ("crates/control/src/admin/test_model_key.rs", 4),
+                    ("crates/domain/src/breaker.rs", 2),
+                    ("crates/domain/src/model_key_test.rs", 4),
+                    ("crates/protocol/src/setting/table.rs", 2),
+                    ("crates/runner/src/agent/claude_code.rs", 8),
+                    ("crates/runner/src/agent/codex/config.rs", 2),
+                    ("crates/runner/src/agent/codex/sign_in.rs", 3),
+                    ("crates/runner/src/agent/codex.rs", 7),
+                    ("crates/runner/src/agent/detect.rs", 4),
+                    ("crates/runner/src/agent/environment.rs", 6),
+                    ("crates/runner/src/agent/model_keys.rs", 3),
+                    ("functions/pages/src/setup/start/agent.rs", 2),
+                    ("functions/pages/src/setup/start/choices.rs", 4),
+                    ("functions/pages/templates/secrets.html", 1),
+                ],
+            ),
+        ],
+    },
+    Shelf {
+        name: "kind",
+        words: &["jobkind::implement", "jobkind::revise"],
+        homes: &["crates/domain/src/job/kind"],
+        exceptions: &[
+            ("the story of a revision", &[("crates/cli/src/demo/review.rs", 2)]),
+            (
+                "moves to its shelf",
+                &[
+                    ("crates/control/src/attempt/start.rs", 2),
+                    ("crates/control/src/jobs/new_job.rs", 1),
+                    ("crates/control/src/review/freeze_reviews.rs", 5),
+                    ("crates/control/src/review/job_in_ledger.rs", 2),
+                    ("crates/control/src/review/reviews_for_job.rs", 1),
+                    ("crates/control/src/review/source.rs", 1),
+                    ("crates/domain/src/job/context.rs", 1),
+                    ("crates/domain/src/job/plan.rs", 2),
+                    ("crates/domain/src/job/retry.rs", 2),
+                    ("crates/domain/src/outcome.rs", 1),
+                    ("crates/domain/src/prompt.rs", 2),
+                    ("crates/runner/src/git/commit.rs", 1),
+                    ("crates/runner/src/git/work.rs", 1),
+                ],
+            ),
+        ],
+    },
+    Shelf {
+        name: "tool",
+        words: &["source::board", "source::tickettool"],
+        homes: &["crates/domain/src/tracker", "crates/domain/src/delivery.rs"],
+        exceptions: &[
+            (
+                "creates events of its own tool",
+                &[
+                    ("crates/control/src/admin/record_unreadable.rs", 1),
+                    ("crates/control/src/tickets/board.rs", 1),
+                    ("crates/control/src/tickets/create_ticket.rs", 1),
+                    ("crates/control/src/tickets/settle_ticket.rs", 1),
+                    ("functions/tickets/src/lib.rs", 1),
+                ],
+            ),
+            (
+                "moves to its shelf",
+                &[
+                    ("crates/domain/src/event.rs", 1),
+                    ("crates/domain/src/fixtures.rs", 1),
+                    ("crates/domain/src/guard.rs", 2),
+                    ("functions/pages/src/decisions.rs", 2),
+                    ("functions/pages/src/labels.rs", 2),
+                ],
+            ),
+        ],
+    },
+];
+
+fn list_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true if entry.file_name() == "tests" => {}
+            true => list_files(&entry.path(), files),
+            false if entry.file_name() == "tests.rs" => {}
+            false if entry.path().extension().is_some_and(|kind| kind == "csv") => {}
+            false => files.push(entry.path()),
+        }
+    }
+}
+
+/// The lines of a file that are no comment and in no module for tests. Comments that users read as `--help` or OpenAPI
+/// count.
+fn shipped_lines(path: &str, text: &str) -> Vec<String> {
+    let shipped = text.find("#[cfg(test)]\nmod ").filter(|at| text[*at..].lines().nth(1).unwrap().ends_with('{'));
+    let shows_comments = path.starts_with("crates/cli/") || text.contains("JsonSchema");
+    let is_shipped = |line: &&str| {
+        let line = line.trim_start();
+        !line.starts_with("//") && !line.starts_with("{#") || line.starts_with("///") && shows_comments
+    };
+    text[..shipped.unwrap_or(text.len())].lines().filter(is_shipped).map(str::to_lowercase).collect()
+}
+
+fn shipped_files() -> BTreeMap<String, Vec<String>> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let mut files = Vec::new();
+    for parent in ["crates", "functions"] {
+        for entry in std::fs::read_dir(root.join(parent)).unwrap().map(Result::unwrap) {
+            if !UNCHECKED_CRATES.iter().any(|name| entry.file_name() == *name) {
+                list_files(&entry.path().join("src"), &mut files);
+                list_files(&entry.path().join("templates"), &mut files);
+            }
+        }
+    }
+    let lines = |file: PathBuf| {
+        let path = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let lines = shipped_lines(&path, &std::fs::read_to_string(file).unwrap());
+        (path, lines)
+    };
+    files.into_iter().map(lines).collect()
+}
+
+#[test]
+fn each_variant_is_named_in_its_own_folder() {
+    let files = shipped_files();
+    assert!(files.len() > 500, "{} files", files.len());
+    let mut wrong = Vec::new();
+    for shelf in &SHELVES {
+        let is_named = |line: &String| shelf.words.iter().any(|word| line.contains(word));
+        let count = |lines: &Vec<String>| lines.iter().filter(|line| is_named(line)).count();
+        let mut found: BTreeMap<_, _> = files.iter().map(|(path, lines)| (path.as_str(), count(lines))).collect();
+        found.retain(|path, lines| *lines > 0 && !shelf.homes.iter().any(|home| path.starts_with(home)));
+        for (path, lines) in shelf.exceptions.iter().flat_map(|(_, files)| *files) {
+            match found.remove(path).unwrap_or_default() {
+                now if now < *lines => {
+                    wrong.push(format!("{path} names {}s in {now} lines: lower {lines}", shelf.name))
+                }
+                now if now > *lines => {
+                    wrong.push(format!("{path} names a {} in {now} lines, not {lines}: ask its row", shelf.name));
+                }
+                _ => {}
+            }
+        }
+        let new = |(path, lines)| format!("{path} names a {} in {lines} lines: ask its row", shelf.name);
+        wrong.extend(found.into_iter().map(new));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn crate_forge_uses_only_the_kinds_of_forge_of_the_domain() {
+    let files = shipped_files();
+    let lines = files.iter().filter(|(path, _)| path.starts_with("crates/forge/")).flat_map(|(_, lines)| lines);
+    let uses: Vec<_> = lines.filter(|line| line.contains("pullyard_domain::")).collect();
+    assert!(!uses.is_empty());
+    let others: Vec<_> = uses.iter().filter(|line| !line.contains("pullyard_domain::forge::forgekind")).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
