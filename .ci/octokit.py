@@ -90,7 +90,9 @@ class Api:
         self.components = document["components"]
         self.routes = []
         for path, methods in document["paths"].items():
-            pattern = re.compile(re.sub(r"\\{[^}]+\\}", "([^/]+)", re.escape(path)) + "$")
+            # Under `git`, a `{ref}` is a full name with slashes, such as heads/feature/a.
+            value = "(.+)" if "/git/" in path and path.endswith("/{ref}") else "([^/]+)"
+            pattern = re.compile(re.sub(r"\\{[^}]+\\}", value, re.escape(path)) + "$")
             # A literal path segment has precedence over a parameter.
             self.routes.append((path.count("{"), pattern, path, methods))
         self.routes.sort(key=lambda route: route[0])

@@ -66,7 +66,10 @@ RULES = [
     ("ECS::TaskDefinition", CONTAINER + "ReadonlyRootFilesystem", True),
     ("ECS::TaskDefinition", CONTAINER + "User", "10001:10001"),
     ("ECS::TaskDefinition", CONTAINER + "LinuxParameters", {"InitProcessEnabled": True, "Capabilities": {"Drop": ["ALL"]}}),
-    ("ECS::TaskDefinition", CONTAINER + "Environment", [{"Name": "PULLYARD_WORK_DIR", "Value": "/work"}]),
+    ("ECS::TaskDefinition", CONTAINER + "Environment", [
+        {"Name": "PULLYARD_WORK_DIR", "Value": "/work"},
+        {"Name": "PULLYARD_DISK_LIMIT", "Value": {"Fn::Sub": "${TaskDiskGiB}g"}},
+    ]),
     ("ECS::TaskDefinition", CONTAINER + "StopTimeout", 120),
     ("ECS::TaskDefinition", CONTAINER + "LogConfiguration.Options.mode", "non-blocking"),
     ("EC2::Subnet", "MapPublicIpOnLaunch", False),

@@ -6,14 +6,12 @@ use crate::gate::Gate;
 use crate::prelude::*;
 use crate::profile::Profile;
 use pullyard_domain::agent::Agent;
-use pullyard_domain::auth::Auth;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::checks::CommandOverrides;
+use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Poll, Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::{
-    Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings, Statuses,
-};
+use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Project, Repository, Settings, Statuses};
 use pullyard_entry::auth::to_stored_token;
 use pullyard_store::{Scope, Store, Token, TokenKind, Write};
 
@@ -51,7 +49,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
     };
     applied(store.put_integration(&stored).await.unwrap());
     let settings = Settings { default_repository: Some(name.clone()), compute: mood.compute, ..settings(dice, mood) };
-    let stored = Project { id: project.clone(), name: "Acme".into(), settings, rev: 0 };
+    let stored = Project { id: project.clone(), name: "Acme".into(), settings, deleted_number: 0, rev: 0 };
     applied(store.put_project(&stored).await.unwrap());
     if mood.reviews > 0 {
         let stored = Webhook {

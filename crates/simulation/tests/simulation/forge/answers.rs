@@ -17,6 +17,10 @@ impl Forge {
             ("GET", ["collaborators", _, "permission"]) => {
                 json!({ "permission": "write", "role_name": "write", "user": { "id": REVIEWER.0 } })
             }
+            ("GET", []) => json!({
+                "id": 99, "full_name": "acme/app", "default_branch": "main",
+                "clone_url": format!("{URL}/acme/app.git"),
+            }),
             ("GET", ["pulls"]) => self.latest_first().map(|number| self.pull_request(number)).collect(),
             ("GET", ["pulls", pull]) => self.pull_request(number(pull)),
             ("GET", ["pulls", pull, "reviews"]) => {
