@@ -55,6 +55,7 @@ impl DemoRun<'_> {
             (EventKind::Phase, Some("syncing")) => ("Syncing", "commit, push, pull request"),
             (EventKind::Text, _) => ("says", text),
             (EventKind::ToolCall, _) => ("calls", text),
+            (EventKind::Command, _) => ("runs", text),
             (EventKind::FileEdit, _) => ("edits", text),
             (EventKind::Result, _) => ("result", text),
             (EventKind::Steer, _) => ("receives", text),
@@ -96,8 +97,31 @@ impl DemoRun<'_> {
     }
 }
 
-/// Only a model calls tools and uses tokens. An attempt that ends before the first of either may have called one.
+/// Only a model calls tools, of which commands and edits are kinds, and uses tokens. An attempt that ends before the
+/// first of them may have called one.
 fn proves_a_model_call(event: &Event) -> bool {
     let has_tokens = |usage: Usage| usage.input_tokens.unwrap_or(0) + usage.output_tokens.unwrap_or(0) > 0;
-    event.kind == EventKind::ToolCall || event.usage().is_some_and(has_tokens)
+    let is_tool = matches!(event.kind, EventKind::ToolCall | EventKind::Command | EventKind::FileEdit);
+    is_tool || event.usage().is_some_and(has_tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn tools_and_tokens_prove_a_model_call() {
+        let proves = |kind: &str, tokens: u64| {
+            let event = json!({ "seq": 1, "age_ms": 0, "kind": kind, "data": { "output_tokens": tokens } });
+            proves_a_model_call(&serde_json::from_value(event).unwrap())
+        };
+        for kind in ["tool_call", "command", "file_edit"] {
+            assert!(proves(kind, 0), "{kind}");
+        }
+        for kind in ["phase", "text", "log", "result", "usage"] {
+            assert!(!proves(kind, 0), "{kind}");
+        }
+        assert!(proves("usage", 1));
+    }
 }
