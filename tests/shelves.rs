@@ -211,24 +211,7 @@ const SHELVES: [Shelf; 5] = [
         homes: &["crates/domain/src/job/kind"],
         exceptions: &[
             ("the story of a revision", &[("crates/cli/src/demo/review.rs", 2)]),
-            (
-                "moves to its shelf",
-                &[
-                    ("crates/control/src/attempt/start.rs", 2),
-                    ("crates/control/src/jobs/new_job.rs", 1),
-                    ("crates/control/src/review/freeze_reviews.rs", 5),
-                    ("crates/control/src/review/job_in_ledger.rs", 2),
-                    ("crates/control/src/review/reviews_for_job.rs", 1),
-                    ("crates/control/src/review/source.rs", 1),
-                    ("crates/domain/src/job/context.rs", 1),
-                    ("crates/domain/src/job/plan.rs", 2),
-                    ("crates/domain/src/job/retry.rs", 2),
-                    ("crates/domain/src/outcome.rs", 1),
-                    ("crates/domain/src/prompt.rs", 2),
-                    ("crates/runner/src/git/commit.rs", 1),
-                    ("crates/runner/src/git/work.rs", 1),
-                ],
-            ),
+            ("creates a job of its kind", &[("crates/control/src/jobs/new_job.rs", 1)]),
         ],
     },
     Shelf {

@@ -9,6 +9,7 @@ mod fault;
 mod forge_wait;
 mod heartbeat;
 mod inputs;
+mod kind;
 mod model;
 mod plan;
 mod record;
@@ -22,8 +23,9 @@ pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::{DispatchFault, FailedStarts};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
 pub(crate) use heartbeat::SILENT_AFTER;
+pub use kind::{JobKind, KindSpec, RevisionPlan, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
-pub use plan::{JobPlan, RevisionPlan, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
+pub use plan::{JobPlan, branch_name};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord};
 pub use retry::{
     can_resume_work, check_retryable, has_handled_reviews, has_reviews_to_pass_on, is_resumable, is_withdrawn_unread,
@@ -83,16 +85,6 @@ impl JobStatus {
     pub fn is_active(self) -> bool {
         matches!(self, Self::Claimed | Self::Preparing | Self::Executing | Self::Syncing)
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Kind")]
-#[serde(rename_all = "snake_case")]
-pub enum JobKind {
-    /// Do the work of the ticket or prompt, as a pull request.
-    Implement,
-    /// Change an open pull request according to its reviews.
-    Revise,
 }
 
 /// The state that users want for the job. A level, not a message: each answer to the runner contains it.

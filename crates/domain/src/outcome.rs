@@ -12,7 +12,7 @@
 //! | none: it waits for an answer, or is paused | unchanged | AI Waiting, until it resumes | no |
 //! | not completed; the ticket entered the trigger status again | a new job follows, else as above | none | as above |
 
-use crate::job::{Job, JobKind, JobStatus};
+use crate::job::{Job, JobStatus};
 use crate::project::Statuses;
 use crate::pull_request::{Note, PullRequest, PullRequestLink, PullRequestState};
 use crate::ticket::{Badge, LastJob, LastOutcome, StatusMove, Target, Ticket};
@@ -30,14 +30,14 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     };
     let is_automatic =
         ended.status == JobStatus::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
-    let is_unstarted_revision = ended.kind == JobKind::Revise && !ended.worked && outcome == LastOutcome::Failed;
+    let is_unstarted = !ended.worked && outcome == LastOutcome::Failed && !ended.kind.spec().moves_ticket_unstarted;
     if let Some(now) = ended.ended_at.filter(|_| outcome != LastOutcome::Completed) {
         // Settle the waiting reviews now, not at the end of the hour. After a job that did not complete they are
         // refused, or start a job if this one does not count towards the hourly limit. Settling defers the others.
         ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
     }
     // A retry moved the ticket into the trigger status, and its end must move the ticket out again.
-    if (is_automatic || is_unstarted_revision) && ended.retry_of.is_none() {
+    if (is_automatic || is_unstarted) && ended.retry_of.is_none() {
         // The ticket's own work was not attempted. A second entry that waits is settled as usual.
         return update_waiting_badge(ended, &ticket).unwrap_or(ticket);
     }

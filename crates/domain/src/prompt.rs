@@ -39,6 +39,9 @@ pub struct Context {
     pub author: Option<Author>,
 }
 
+/// Ends each kind's introduction.
+pub(crate) const DONE_FOR_YOU: &str = "Do not commit and do not push: that is done for you.";
+
 /// File for the agent's replies to reviewers, relative to the worktree; never committed.
 pub const REPLIES_FILE: &str = ".pullyard/replies.json";
 
@@ -71,7 +74,7 @@ impl Context {
     }
 
     pub fn prompt(&self) -> String {
-        let mut output = self.introduction();
+        let mut output = (self.kind.spec().introduction)(self);
         output.push_str(&format!(
             "If you can't continue without a person's answer, write your question to `{QUESTION_FILE}` and end your turn; you then receive the answer and continue from there. Ask only what you can neither find out nor decide yourself.\n",
         ));
@@ -90,30 +93,6 @@ impl Context {
             output.push_str(&review.prompt());
         }
         output
-    }
-
-    fn introduction(&self) -> String {
-        let repository = &self.repository.name;
-        let done_for_you = "Do not commit and do not push: that is done for you.";
-        match self.kind {
-            JobKind::Implement => format!(
-                "You work in a checkout of {repository}, branch `{base}`.\nMake the change that is requested below by editing files here. {done_for_you}\n",
-                base = self.base,
-            ),
-            JobKind::Revise => {
-                let mut text = format!(
-                    "You work in a checkout of {repository}, on the branch of an open pull request.\nChange what its reviewers ask for below by editing files here; your work becomes one more commit on that branch. {done_for_you}\n",
-                );
-                if self.review.as_ref().is_some_and(|review| !review.included_comments().is_empty()) {
-                    text.push_str(&format!(
-                        "Each thread of comments gets an answer that names the commit. If you have something to say to one, write it to `{REPLIES_FILE}`: \
-                         one JSON object with numbers of comments as names and your words as values, such as {{\"4711\": \"Kept, because it is public.\"}}. \
-                         That file is not committed; your words are posted.\n",
-                    ));
-                }
-                text
-            }
-        }
     }
 
     /// Title of the pull request, which is also the commit's subject, and the paragraphs of its text that link the job

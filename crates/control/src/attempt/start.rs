@@ -6,7 +6,7 @@ use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::job::{Claim, Fence, Input, Job, JobKind, TransitionRefusal};
+use pullyard_domain::job::{Claim, Fence, Input, Job, TransitionRefusal};
 use pullyard_domain::prompt;
 use pullyard_store::Write;
 
@@ -87,10 +87,10 @@ pub async fn start_attempt(
 
 async fn list_retried_jobs(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
-    let mut next = job.retry_of.clone().filter(|_| job.kind == JobKind::Revise);
+    let mut next = job.retry_of.clone().filter(|_| job.answers_reviews());
     while let Some(id) = next.take().filter(|_| all.len() < MAX_RETRIES) {
         let earlier = ctx.store.load_job(&id).await?;
-        next = earlier.filter(|earlier| earlier.kind == JobKind::Revise).and_then(|earlier| earlier.retry_of);
+        next = earlier.filter(Job::answers_reviews).and_then(|earlier| earlier.retry_of);
         all.push(id);
     }
     Ok(all)

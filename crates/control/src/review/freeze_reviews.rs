@@ -11,7 +11,7 @@ use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Cancel, ContextFault, Job, JobKind, JobStatus, Placement, TransitionRefusal};
+use pullyard_domain::job::{Cancel, ContextFault, Job, JobStatus, Placement, TransitionRefusal};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
@@ -82,9 +82,9 @@ fn tries(job: &Job) -> u32 {
     job.waits.as_ref().map_or(0, |waits| waits.tries)
 }
 
-/// An implement job can work without reviews and must not wait for ever.
+/// A job with work of its own must not wait for reviews for ever.
 fn may_start_without_reviews(read: &ReadResult, job: &Job) -> bool {
-    job.kind == JobKind::Implement
+    !job.answers_reviews()
         && match read {
             ReadResult::Closed(_) | ReadResult::Dismissed | ReadResult::Empty | ReadResult::Unavailable => true,
             ReadResult::Retry(_) => tries(job) >= MAX_TRIES,
@@ -153,15 +153,15 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         ctx.store.list_comments(&job.project, key, None, MAX_COMMENTS),
     )?;
     // The covered reviews, and the owed ones, which the job takes over once their texts are read.
-    let (owner_job, mut covered, owed) = match job.kind {
-        JobKind::Revise => {
+    let (owner_job, mut covered, owed) = match job.answers_reviews() {
+        true => {
             let owner_job = first_of_retries(ctx, job).await?;
             let covered: Vec<Review> = covered_reviews(&owner_job, &all).into_iter().cloned().collect();
             // First, because later steps may end the job, and its reviews' ledger entries must name it.
             set_job_in_ledger(ctx, job, &id, &covered).await?;
             (owner_job, covered, Vec::new())
         }
-        JobKind::Implement => {
+        false => {
             let owed = reviews_for_job(ctx, job, &all).await?;
             (job.id.clone(), reviews_covered_with(&job.id, &all, &owed), owed)
         }
@@ -189,7 +189,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         covered = reviews_covered_with(&job.id, &all, &assigned);
         review.reviews.retain(|read| covered.iter().any(|review| review.id.as_str() == read.id.to_string()));
     }
-    if job.kind == JobKind::Implement && covered.is_empty() {
+    if !job.answers_reviews() && covered.is_empty() {
         return load_own_context(ctx, job).await;
     }
     set_job_in_ledger(ctx, job, &id, &covered).await?;
@@ -197,7 +197,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     let context = match ctx.store.load_context(&job.id, &job.context).await? {
         Some(frozen) => prompt::Context { review: Some(review), ..frozen.with_requests(&messages) },
         None => prompt::Context {
-            kind: JobKind::Revise,
+            kind: job.kind,
             ticket: Some((key.clone(), text.map(|stored| stored.text).unwrap_or_default())),
             comments: freeze_comments(&comments),
             instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),

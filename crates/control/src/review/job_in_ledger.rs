@@ -4,7 +4,7 @@ use super::reviews_for_job::first_of_retries;
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::id::DeliveryId;
-use pullyard_domain::job::{Job, JobKind};
+use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{Review, covered_reviews};
 use pullyard_store::Conclusion;
@@ -33,9 +33,9 @@ pub(super) async fn set_job_in_ledger(
 pub(crate) async fn set_job_of_unread_reviews(ctx: &Context, job: &Job) -> Result<(), Error> {
     let Some(id) = job.reviewed_pull_request() else { return Ok(()) };
     let read = async {
-        let first = match job.kind {
-            JobKind::Revise => first_of_retries(ctx, job).await?,
-            JobKind::Implement => job.id.clone(),
+        let first = match job.answers_reviews() {
+            true => first_of_retries(ctx, job).await?,
+            false => job.id.clone(),
         };
         Ok::<_, Error>((first, ctx.store.list_reviews(&id).await?))
     };

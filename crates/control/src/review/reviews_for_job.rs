@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
-use pullyard_domain::job::{Job, JobKind, has_reviews_to_pass_on};
+use pullyard_domain::job::{Job, has_reviews_to_pass_on};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{Review, covered_reviews, list_possible_review_owners, unanswered_reviews};
 use pullyard_domain::ticket::LastOutcome;
@@ -72,7 +72,7 @@ pub(super) async fn first_of_retries(ctx: &Context, job: &Job) -> Result<JobId, 
     let mut first = job.clone();
     for _ in 0..MAX_RETRIES {
         let Some(retried) = first.retry_of.clone() else { break };
-        match ctx.store.load_job(&retried).await?.filter(|retried| retried.kind == JobKind::Revise) {
+        match ctx.store.load_job(&retried).await?.filter(Job::answers_reviews) {
             Some(retried) => first = retried,
             None => break,
         }

@@ -10,7 +10,7 @@ use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::{JobId, ReviewId};
-use pullyard_domain::job::{Job, JobKind, has_handled_reviews, is_withdrawn_unread};
+use pullyard_domain::job::{Job, has_handled_reviews, is_withdrawn_unread};
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::review::{KnownComments, ReviewContext};
 use pullyard_domain::pull_request::PullRequestId;
@@ -41,7 +41,7 @@ impl ReviewSource<'_> {
         let pull = read_pull_request(self.forge, name, id.number).await?;
         let scope = unanswered_scope(self.integration.kind, covered);
         // Also runs if the job already owns some, because an earlier process may have crashed in between.
-        if self.job.kind == JobKind::Revise && scope != UnansweredScope::None {
+        if self.job.answers_reviews() && scope != UnansweredScope::None {
             let mut unfinished = list_unfinished_jobs(self.ctx, self.job, self.owner_job, all).await?;
             if scope == UnansweredScope::Earlier {
                 unfinished.extend(self.list_unread_jobs(covered, all).await?);

@@ -2,7 +2,7 @@
 //! An unavailable forge or its rate limit only delays the job. It fails after a permanent error or a day.
 
 use super::transition::WAKE_TIMEOUT;
-use super::{Job, JobKind, JobStatus, TransitionRefusal};
+use super::{Job, JobStatus, TransitionRefusal};
 use crate::failure::Failure;
 use crate::text::truncate;
 use crate::time::Timestamp;
@@ -114,7 +114,7 @@ impl Job {
     /// revisions wait; other jobs have work without the text.
     pub fn missing_text_fault(&self, submitted_at: Timestamp, now: Timestamp) -> Option<ContextFault> {
         let until = submitted_at.min(self.created).plus(REVIEW_TEXT_TIMEOUT);
-        (self.kind == JobKind::Revise && now < until).then_some(ContextFault::Silent { until })
+        (self.answers_reviews() && now < until).then_some(ContextFault::Silent { until })
     }
 
     pub fn context_failure(&self, tries: u32) -> Failure {

@@ -1,15 +1,10 @@
 //! Creates a job with all data that is frozen at its creation.
 
-use super::{
-    ContextWait, ContinuedPullRequest, DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement,
-    RevisedPullRequest, WAKE_TIMEOUT,
-};
-use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
+use super::{DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement, WAKE_TIMEOUT};
+use crate::id::{ClassId, JobId, ProjectId, TicketKey};
 use crate::key_of::KeyOwner;
 use crate::project::{DEFAULT_SUSPENSION_LIMIT, Repository, Settings};
-use crate::pull_request::{LastRevision, Note, PullRequest};
 use crate::task::Task;
-use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -25,88 +20,18 @@ pub struct JobPlan<'a> {
     pub now: Timestamp,
 }
 
-pub fn plan_for_ticket(plan: &JobPlan<'_>, ticket: &Ticket) -> (Job, Ticket) {
-    let mut ticket = ticket.clone();
-    ticket.branches += 1;
-    let mut job = new_job(plan, branch_name(plan.project, &ticket.key, ticket.branches));
-    job.ticket = Some(ticket.key.clone());
-    // The runner checks whether that pull request is still open when the work starts.
-    job.continues = ticket
-        .pull_request
-        .as_ref()
-        .filter(|link| link.id.integration == job.integration && link.id.repository == job.repository)
-        .map(|link| ContinuedPullRequest { number: link.id.number, branch: link.branch.clone() });
-    ticket.active_job = Some(job.id.clone());
-    ticket.found_in = Some(ticket.status.clone());
-    ticket.again = None;
-    ticket.held = false;
-    ticket.owed = None;
-    ticket.tries = 0;
-    ticket.not_before = None;
-    ticket.request_state(None, None, None);
-    (job, ticket)
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct RevisionPlan<'a> {
-    pub review: &'a ReviewId,
-    /// The head commit, if known; `None` leaves the stored one.
-    pub head: Option<&'a str>,
-}
-
-/// Plans a revision, with the updated ticket and the pull request whose rate-limit window begins. The context is read
-/// from the forge while the job is Pending. The ticket's deferred reviews stay; only settling removes them.
-pub fn plan_revision(
-    plan: &JobPlan<'_>,
-    ticket: &Ticket,
-    pull_request: &PullRequest,
-    revision: RevisionPlan<'_>,
-) -> (Job, Ticket, PullRequest) {
-    let mut pull_request = pull_request.clone();
-    if let Some(head) = revision.head {
-        pull_request.head = head.to_owned();
-    }
-    let mut job = new_job(plan, pull_request.branch.clone());
-    job.kind = JobKind::Revise;
-    job.status = JobStatus::Pending;
-    job.waits = Some(ContextWait::new(plan.now));
-    job.ticket = Some(ticket.key.clone());
-    job.revises = Some(RevisedPullRequest {
-        number: pull_request.id.number,
-        branch: pull_request.branch.clone(),
-        head: pull_request.head.clone(),
-        review: Some(revision.review.clone()),
-    });
-    pull_request.revised = Some(LastRevision::start(&job.id, plan.now, pull_request.revised.take()));
-    pull_request.set_note(Note::job_created(job.id.clone()));
-    let mut ticket = ticket.clone();
-    ticket.active_job = Some(job.id.clone());
-    ticket.found_in = Some(ticket.status.clone());
-    ticket.held = false;
-    ticket.tries = 0;
-    ticket.not_before = None;
-    (job, ticket, pull_request)
-}
-
-pub fn plan_without_ticket(plan: &JobPlan<'_>) -> Job {
-    // Use the random end of the id: the beginning is a time, which two jobs may share.
-    let id = plan.id.as_str();
-    let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);
-    new_job(plan, format!("pullyard/{}/job-{tail}", plan.project))
-}
-
 fn model_capability(settings: &Settings, capability: &str) -> Option<String> {
     settings.model_secrets.iter().any(|(key, _)| key.supports_capability(capability)).then(|| capability.to_owned())
 }
 
-fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
+pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job {
     let limits = plan.settings.limits;
     let model_of = model_capability(plan.settings, &plan.repository.agent.capability);
     let key = if model_of.is_some() { KeyOwner::Project } else { KeyOwner::Runner };
     Job {
         id: plan.id.clone(),
         project: plan.project.clone(),
-        kind: JobKind::Implement,
+        kind,
         status: JobStatus::Ready,
         ticket: None,
         retry_of: None,
@@ -200,17 +125,6 @@ mod tests {
 
     fn branch_of(key: &str) -> String {
         branch_name(&ProjectId::new("acme").unwrap(), &TicketKey::new(key).unwrap(), 1)
-    }
-
-    #[test]
-    fn jobs_without_a_ticket_have_distinct_branches() {
-        let branch = |id: &str| {
-            let (id, settings) = (JobId::new(id).unwrap(), Settings::default());
-            let repository = crate::fixtures::repository();
-            plan_without_ticket(&crate::fixtures::plan(id, &settings, &repository, Timestamp::from_millis(0))).branch
-        };
-        assert_eq!(branch("job_01kag8abz0q9d5m3t7x1w2e4r6"), "pullyard/acme/job-x1w2e4r6");
-        assert_ne!(branch("job_01kag8abz0q9d5m3t7x1w2e4r6"), branch("job_01kag8abz0aaaaaaaaaaaaaaaa"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Retries: a new job that repeats the work of an ended one.
 
-use super::{ContinuedPullRequest, Job, JobKind, JobStatus};
+use super::{ContinuedPullRequest, Job, JobStatus};
 use crate::failure::Failure;
 use crate::id::JobId;
 use crate::project::Settings;
@@ -45,13 +45,13 @@ pub fn can_resume_work(retry: &Job, old: &Job) -> bool {
 /// `last`: the first job in the retry chain of the ticket's last job, if that did not complete. Reviews of a revision
 /// stay assigned to the first job of its chain, so for older chains it is unknown whether a retry answered them.
 pub fn has_reviews_to_pass_on(job: &Job, last: Option<&JobId>) -> bool {
-    check_retryable(job).is_ok() && (job.kind == JobKind::Implement || last == Some(&job.id))
+    check_retryable(job).is_ok() && (!job.answers_reviews() || last == Some(&job.id))
 }
 
 /// Whether Pullyard cancelled a revision before an agent read its reviews, so that their authors have no answer.
 pub fn is_withdrawn_unread(job: &Job) -> bool {
     let is_automatic = job.cancel.as_ref().is_some_and(|cancel| cancel.because.is_some());
-    job.kind == JobKind::Revise && job.status == JobStatus::Cancelled && is_automatic && !job.worked
+    job.answers_reviews() && job.status == JobStatus::Cancelled && is_automatic && !job.worked
 }
 
 /// Whether a job handled its reviews, so that their comments are given to no other job.

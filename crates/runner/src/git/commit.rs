@@ -15,7 +15,6 @@ use crate::stop::Stop;
 use pullyard_domain::agent::CONCRETE_AGENTS;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobKind;
 use pullyard_domain::prompt::REPLIES_FILE;
 use pullyard_domain::published::work_notes::LeftOutReason;
 use pullyard_domain::text::Quoted;
@@ -144,8 +143,12 @@ fn format_message(parts: &CommitMessageParts<'_>) -> String {
     // Joined lines may form a whole secret, so redact again.
     let title = redactor.redact_text(&title).into_owned();
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
-    let title = if assignment.kind == JobKind::Revise { format!("Revise {title}") } else { title };
-    let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
+    let mut message = format!(
+        "{}{title}\n\n{JOB_TRAILER}: {}/{}\n",
+        assignment.kind.spec().title_prefix,
+        assignment.job,
+        assignment.attempt
+    );
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.redact_text(ticket.key.as_str())));
     }

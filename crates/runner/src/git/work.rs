@@ -10,7 +10,6 @@ use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::job::JobKind;
-use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
 use pullyard_domain::published::work_notes::LeftOutReason;
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -46,11 +45,9 @@ pub(crate) async fn list_work(
     let folders: HashSet<PathBuf> =
         repositories.iter().map(|repository| repository.folder.clone()).chain(submodules).collect();
     let is_own = |path: &Path| {
-        // The question and the replies are not part of the work.
-        let is_message_file =
-            path == Path::new(QUESTION_FILE) || (kind == JobKind::Revise && path == Path::new(REPLIES_FILE));
+        let is_side_file = kind.spec().side_files.iter().any(|file| path == Path::new(file));
         // Exclude submodules: the agent controls their repositories, and git would run in them.
-        !is_message_file && !path.ancestors().any(|folder| folders.contains(folder))
+        !is_side_file && !path.ancestors().any(|folder| folders.contains(folder))
     };
     let mut exclusions = Exclusions { repositories, ..Exclusions::default() };
     // The index may have an earlier state of the work. A file with the content of `start` is no change, even if that
@@ -111,6 +108,7 @@ mod tests {
     use super::*;
     use crate::git::test_world::{TestRepository, TestWork};
     use pullyard_domain::failure::Failure;
+    use pullyard_domain::prompt::QUESTION_FILE;
     use pullyard_domain::published::work_notes::WorkWarning;
 
     async fn check_out(commits: &[&[(&str, &str)]]) -> TestWork {

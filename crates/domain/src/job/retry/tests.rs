@@ -4,6 +4,7 @@ use crate::fixtures::{
     ready_job, result, settings, ticket_in, time_at,
 };
 use crate::id::IntegrationId;
+use crate::job::JobKind;
 use crate::job::{Cancel, End};
 use crate::outcome::ticket_after_job;
 use crate::ticket::{Badge, SettleStep};
