@@ -229,16 +229,7 @@ const SHELVES: [Shelf; 5] = [
                     ("functions/tickets/src/lib.rs", 1),
                 ],
             ),
-            (
-                "moves to its shelf",
-                &[
-                    ("crates/domain/src/event.rs", 1),
-                    ("crates/domain/src/fixtures.rs", 1),
-                    ("crates/domain/src/guard.rs", 2),
-                    ("functions/pages/src/decisions.rs", 2),
-                    ("functions/pages/src/labels.rs", 2),
-                ],
-            ),
+            ("makes events for tests", &[("crates/domain/src/fixtures.rs", 1)]),
         ],
     },
 ];

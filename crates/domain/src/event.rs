@@ -36,7 +36,7 @@ impl TicketEvent {
     /// The event with the time at which it was first received, if its own time is further in the future. Otherwise all
     /// later events with correct times would be stale until then. Other times come from one clock and stay.
     pub fn with_plausible_time(&self, received_at: Timestamp) -> Cow<'_, Self> {
-        match self.source != Source::Board && self.occurred_at > received_at.plus(MAX_CLOCK_SKEW) {
+        match self.source.is_external() && self.occurred_at > received_at.plus(MAX_CLOCK_SKEW) {
             true => Cow::Owned(Self { occurred_at: received_at, ..self.clone() }),
             false => Cow::Borrowed(self),
         }

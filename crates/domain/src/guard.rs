@@ -3,7 +3,6 @@
 
 use crate::budget::DailyUsage;
 use crate::decision::Reason;
-use crate::delivery::Source;
 use crate::event::TicketEvent;
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
@@ -171,7 +170,7 @@ fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 /// The event was caused by Pullyard's own write: its actor is our account, or it is the first event with the status
 /// that we wrote. The built-in board sends no such events.
 fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    if event.source == Source::Board {
+    if !event.source.is_external() {
         return None;
     }
     let own_account = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
@@ -183,7 +182,7 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 /// The ticket tool reports a status that the project does not accept. Status and text are stored nevertheless, because
 /// the tool owns them: a user's move still wins over the end of a job. The board refuses such a status before its event.
 fn unknown_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let project = facts.project.as_ref().filter(|_| event.source != Source::Board)?;
+    let project = facts.project.as_ref().filter(|_| event.source.is_external())?;
     let (statuses, status) = (&project.settings.statuses, &event.status);
     let nearest = statuses.find_nearest_column(status).unwrap_or(&statuses.trigger);
     (!statuses.accepts(status)).then(|| Reason::UnknownStatus {

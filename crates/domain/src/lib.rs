@@ -54,6 +54,7 @@ pub mod ticket;
 pub mod time;
 pub mod token;
 pub mod trace;
+pub mod tracker;
 pub mod usage;
 pub mod wait;
 pub mod wakeup;

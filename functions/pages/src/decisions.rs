@@ -191,7 +191,7 @@ impl Row {
                 (address, line(&review.label))
             }),
             ticket: ticket.map(|key| (ticket_url(&delivery.project, key), line(key.as_str()))),
-            source: labels::source(delivery.source),
+            source: delivery.source.label(),
             job: delivery.job.as_ref().map(|job| (format!("/jobs/{job}"), job.short())),
             when: labels::format_time(delivery.at, now),
             sentence: line(&delivery.reason.sentence()),
@@ -208,8 +208,9 @@ fn describe_delivery(delivery: &Delivery) -> String {
         (Some(_), _) => "Update of".into(),
         (None, Source::Person) if delivery.ticket.is_none() => "Job requested by prompt".into(),
         (None, Source::Person) => "Job requested for".into(),
-        (None, Source::Board) => "Move or edit of".into(),
-        (None, Source::TicketTool) => "Event of".into(),
-        (None, Source::Webhook | Source::Poll) => format!("Event {}", delivery.event),
+        (None, source) => match source.tracker() {
+            Some(tracker) => tracker.ledger_phrase.into(),
+            None => format!("Event {}", delivery.event),
+        },
     }
 }

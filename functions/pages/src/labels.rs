@@ -4,7 +4,6 @@ use crate::text::{SafeText, http_url, line};
 use pullyard_control::{self as control, Context, JobView, StoredToken};
 use pullyard_domain::agent;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::delivery::Source;
 use pullyard_domain::explanation;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
@@ -92,16 +91,6 @@ pub(crate) fn pull_request_address(ctx: &Context, id: &PullRequestId, url: &str)
     }
     let anchor = url.find('#').and_then(|at| url.get(at..)).unwrap_or_default();
     Some(format!("/pulls/{id}{anchor}"))
-}
-
-pub(crate) fn source(source: Source) -> &'static str {
-    match source {
-        Source::TicketTool => "Ticket tool",
-        Source::Board => "Board",
-        Source::Person => "Person",
-        Source::Webhook => "Webhook",
-        Source::Poll => "Poll",
-    }
 }
 
 pub(crate) const AGENTS: [(&str, &str); 4] = [
