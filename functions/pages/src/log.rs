@@ -2,14 +2,15 @@
 //! output. Rows have a limited size, so that a page with a long log stays small.
 
 mod content;
+mod entry;
 mod fold;
 mod size;
 
-use crate::markdown::SafeHtml;
 use crate::prelude::*;
 use crate::text::{block, output};
 use content::{CallResult, to_content};
-pub(crate) use fold::{FoldHead, fold};
+pub(crate) use entry::{Entry, RowContent};
+pub(crate) use fold::fold;
 use pullyard_domain::job::{Input, Job};
 use pullyard_protocol::event::{Event, EventKind};
 pub(crate) use size::{keep_first, keep_last};
@@ -17,94 +18,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 pub(crate) type Arrived = (u32, Timestamp, Event);
-
-pub(crate) struct Entry {
-    /// The row's anchor: `e1.12`.
-    pub(crate) id: String,
-    /// Attempt and number of its first event.
-    pub(crate) position: (u32, u64),
-    pub(crate) at: String,
-    pub(crate) exact: String,
-    pub(crate) content: RowContent,
-    /// Result and duration: `exit 1 · 2.1 s`.
-    pub(crate) meta: SafeText,
-    /// A failed call. Its output is open.
-    pub(crate) failed: bool,
-    pub(crate) call: Option<SafeText>,
-    pub(crate) cut: bool,
-    /// Neighbouring calls of the same kind fold: `Read`, `Searched`, or the tool's name.
-    kind: Option<String>,
-    /// A fold begins before this row.
-    pub(crate) opens: Option<FoldHead>,
-    /// A fold ends after this row.
-    pub(crate) closes: bool,
-    happened: Timestamp,
-}
-
-pub(crate) enum RowContent {
-    Heading(SafeText),
-    Said(SafeHtml),
-    Question(SafeHtml),
-    Message {
-        by: SafeText,
-        answers: bool,
-        text: SafeText,
-    },
-    Step {
-        icon: &'static str,
-        verb: &'static str,
-        target: SafeText,
-        code: bool,
-        /// A check or setup command of the project.
-        check: bool,
-        under: Option<SafeText>,
-    },
-    /// The result of a call from an earlier part of the log.
-    ToolResult {
-        name: SafeText,
-        under: SafeText,
-    },
-    Output(SafeText),
-    Note(SafeText),
-    /// Events that this part leaves out.
-    Gap {
-        address: String,
-    },
-}
-
-impl Entry {
-    pub(crate) fn is_failed_check(&self) -> bool {
-        self.failed && matches!(self.content, RowContent::Step { check: true, .. })
-    }
-
-    /// For the script, which folds rows that arrive later.
-    pub(crate) fn fold_kind(&self) -> Option<SafeText> {
-        self.kind.as_deref().filter(|_| !self.failed).map(line)
-    }
-
-    pub(crate) fn class(&self) -> &'static str {
-        match &self.content {
-            RowContent::Said(_) => "say",
-            RowContent::Message { .. } => "message",
-            RowContent::Question(_) => "asks",
-            _ if self.is_failed_check() => "fails",
-            _ => "",
-        }
-    }
-
-    pub(crate) fn icon(&self) -> &'static str {
-        match &self.content {
-            RowContent::Said(_) => "i-say",
-            RowContent::Question(_) => "i-ask",
-            RowContent::Message { .. } | RowContent::Note(_) => "i-user",
-            RowContent::Step { .. } if self.failed => "i-fail",
-            RowContent::Step { icon, .. } => icon,
-            RowContent::Heading(_) | RowContent::ToolResult { .. } | RowContent::Output(_) | RowContent::Gap { .. } => {
-                "i-cmd"
-            }
-        }
-    }
-}
 
 pub(crate) struct LogPart<'a> {
     pub(crate) job: &'a Job,
