@@ -1,4 +1,4 @@
-//! A ticket as Pullyard knows it: its status, its job, and the state that its tool should show.
+//! A ticket as Pullyard knows it: its status, its job, and the state that its card should show.
 //! Its text is a separate item, because an update is charged for the whole item.
 
 pub mod rank;

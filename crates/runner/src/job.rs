@@ -1,4 +1,4 @@
-//! Runs one attempt of a job, from its claim to its finish. `work` has the phases in between.
+//! Runs one attempt of a job, from its claim to its finish. `phases` has the phases in between.
 
 pub(crate) mod checks;
 mod ending;

@@ -1,4 +1,4 @@
-//! Settles a ticket: writes its state to the ticket tool, then decides queued entries and reviews.
+//! Settles a ticket: applies the wanted state to its card, then decides queued entries and reviews.
 
 use crate::facts::load_facts;
 use crate::review::settle_reviews;
