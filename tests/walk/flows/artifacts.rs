@@ -58,7 +58,7 @@ fn send_input() -> Step {
 }
 
 pub(in crate::walk) fn artifacts_and_input() -> Flow {
-    let mut steps: Vec<_> = tickets::until_it_works().into_iter().map(Step::broken_elsewhere).collect();
+    let mut steps: Vec<_> = tickets::steps_until_executing().into_iter().map(Step::broken_elsewhere).collect();
     steps.extend([
         attempt::post_events(),
         reserve_artifact("agent_output", "agent-output.jsonl"),
@@ -79,7 +79,7 @@ pub(in crate::walk) fn artifacts_and_input() -> Flow {
 
 /// An attempt pushes after it lost its job.
 pub(in crate::walk) fn late_result() -> Flow {
-    let mut steps: Vec<_> = tickets::until_task_death().into_iter().map(Step::broken_elsewhere).collect();
+    let mut steps: Vec<_> = tickets::steps_until_task_death().into_iter().map(Step::broken_elsewhere).collect();
     steps.extend([attempt::finish_late(), Step::messages()]);
     flow("a result comes after its job was given up", &["failed"], steps)
 }

@@ -4,7 +4,7 @@
 
 use super::flow_after;
 use super::hooks::{repair_hook, verify_hook};
-use super::reviews::{at_the_forge, broken_elsewhere, link, number, open_pull_request, publish, start_attempt};
+use super::reviews::{broken_elsewhere, forge_step, link_body, note_number, open_pull_request, publish, start_attempt};
 use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base;
@@ -25,11 +25,11 @@ async fn connect(world: &World) {
 async fn link_pull_request(world: &World) {
     connect(world).await;
     open_pull_request(world).await;
-    base::call_ok(world, post("/v1/pulls/link", link(world)).put()).await;
+    base::call_ok(world, post("/v1/pulls/link", link_body(world)).put()).await;
 }
 
 async fn post_as_ann(world: &World, path: &str, body: Value) {
-    let path = format!("/pullrequests/{}{path}", number(world, "number"));
+    let path = format!("/pullrequests/{}{path}", note_number(world, "number"));
     forge::call_bitbucket(world, ANNS_TOKEN, Method::POST, &path, body).await;
 }
 
@@ -131,7 +131,7 @@ async fn comment_later(world: &World) {
 /// The job is created and waits; a sweep reads the review again.
 pub(in crate::walk) fn late_comment() -> Flow {
     let mut steps = vec![deliver_review().broken_elsewhere(), Step::messages()];
-    steps.push(at_the_forge("Ann writes what for", |world| comment_later(world).boxed()));
+    steps.push(forge_step("Ann writes what for", |world| comment_later(world).boxed()));
     steps.extend([Step::wait(HOUR / 20), Step::sweep("the sweeper goes round"), Step::messages()]);
     steps.extend(broken_elsewhere(start_attempt().into_iter().chain([attempt::finish_failed(), Step::messages()])));
     let name = "a review on Bitbucket says what for only later";

@@ -1,6 +1,6 @@
 //! Flows of the board: tickets are created, edited and moved, and pull requests are linked.
 
-use super::reviews::{link, number, open_pull_request};
+use super::reviews::{link_body, note_number, open_pull_request};
 use super::{flow, flow_after};
 use crate::prelude::*;
 use crate::walk::attempt;
@@ -17,7 +17,7 @@ fn create_ticket() -> Step {
     Step::request("somebody writes a ticket", post("/v1/tickets", new)).refused_on_repeat("409")
 }
 
-fn noting_its_job(request: Request) -> Request {
+fn note_job_of_decision(request: Request) -> Request {
     request.on_answer(|world, answer| world.note("job", answer["decision"]["job"].clone()))
 }
 
@@ -26,7 +26,7 @@ fn create_ticket_with_key() -> Step {
     let new = json!({
         "project": "acme", "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER,
     });
-    let write = noting_its_job(post("/v1/tickets", new).header("idempotency-key", "key-1"));
+    let write = note_job_of_decision(post("/v1/tickets", new).header("idempotency-key", "key-1"));
     Step::request("somebody writes a ticket that starts a job", write).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
@@ -50,7 +50,7 @@ fn edit_ticket() -> Step {
 
 fn move_to_trigger(key: &'static str) -> Step {
     let call = post("/v1/tickets/APP-1/move", json!({ "status": TRIGGER })).query("project=acme");
-    let call = noting_its_job(call.header("idempotency-key", key));
+    let call = note_job_of_decision(call.header("idempotency-key", key));
     Step::request("somebody moves it", call).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
@@ -120,13 +120,13 @@ pub(in crate::walk) fn rename_column() -> Flow {
 }
 
 fn link_pull_request() -> Step {
-    let make = |world: &World| Some(post("/v1/pulls/link", link(world)).put().into());
+    let make = |world: &World| Some(post("/v1/pulls/link", link_body(world)).put().into());
     Step::call("somebody links its pull request", make).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
 fn unlink_pull_request() -> Step {
     let make = |world: &World| {
-        let (repository, number) = (REPOSITORY.replace('/', "%2F"), number(world, "number"));
+        let (repository, number) = (REPOSITORY.replace('/', "%2F"), note_number(world, "number"));
         let which = format!("project=acme&repository={repository}&number={number}");
         Some(delete("/v1/pulls/link").query(which).into())
     };

@@ -71,8 +71,6 @@ pub(in crate::walk) fn breaker_closed_by_user() -> Flow {
     let mut steps = vec![register("instance-1").broken_elsewhere()];
     steps.extend(known.into_iter().chain([attempt::report_executing()]).map(Step::broken_elsewhere));
     steps.extend([attempt::finish_overloaded(), Step::messages(), close_breaker()]);
-    // The claim cache stays valid for a moment.
-    steps.push(Step::wait(Duration::from_secs(10)));
     let again = [claim("instance-1", "claim-2"), start_process("claim-2"), attempt::finish_failed(), Step::messages()];
     steps.extend(again.map(Step::broken_elsewhere));
     with_runners("a job waits for its model until somebody has it asked again", &["failed"], steps)

@@ -3,8 +3,8 @@
 
 use super::flow_after;
 use super::reviews::{
-    at_the_forge, broken_elsewhere, close_at_forge, deliver_close, deliver_review, deliver_second_review,
-    flow_with_hook, publish, start_job, with_two_reviews,
+    broken_elsewhere, close_at_forge, deliver_close, deliver_review, deliver_second_review, flow_with_hook, forge_step,
+    publish, start_job, with_two_reviews,
 };
 use crate::prelude::*;
 use crate::walk::attempt;
@@ -13,7 +13,8 @@ use crate::walk::step::{Flow, Step, WithoutRepeat};
 /// Longer than the time between two polls of a hook.
 const POLL_INTERVAL: Duration = Duration::from_secs(360);
 
-fn lost(step: Step) -> Step {
+/// The forge does not deliver again; polling finds what was lost.
+fn without_second_delivery(step: Step) -> Step {
     step.without_repeat(WithoutRepeat::FoundByPolling)
 }
 
@@ -23,7 +24,7 @@ fn poll() -> impl Iterator<Item = Step> {
 
 pub(in crate::walk) fn lost_review_during_job() -> Flow {
     let mut steps = start_job();
-    steps.push(lost(deliver_second_review()));
+    steps.push(without_second_delivery(deliver_second_review()));
     steps.extend(broken_elsewhere([Step::messages()]).chain(poll()));
     steps.extend(broken_elsewhere([attempt::finish_failed(), Step::messages()]));
     let name = "a review is delivered once while a job works, which fails";
@@ -37,8 +38,8 @@ pub(in crate::walk) fn lost_close() -> Flow {
         attempt::start_task(),
     ])
     .collect();
-    steps.push(at_the_forge("its pull request is closed", |world| close_at_forge(world).boxed()));
-    steps.push(lost(deliver_close()));
+    steps.push(forge_step("its pull request is closed", |world| close_at_forge(world).boxed()));
+    steps.push(without_second_delivery(deliver_close()));
     steps.extend(broken_elsewhere([Step::messages()]));
     flow_with_hook("the close of a pull request is delivered once before its job is claimed", &["cancelled"], steps)
 }
@@ -49,8 +50,8 @@ pub(in crate::walk) fn lost_close_with_deferred_review() -> Flow {
     steps.extend(broken_elsewhere(
         [deliver_second_review(), Step::messages()].into_iter().chain(publish("one.txt")).chain([Step::messages()]),
     ));
-    steps.push(at_the_forge("its pull request is closed", |world| close_at_forge(world).boxed()));
-    steps.push(lost(deliver_close()));
+    steps.push(forge_step("its pull request is closed", |world| close_at_forge(world).boxed()));
+    steps.push(without_second_delivery(deliver_close()));
     steps.extend(broken_elsewhere([Step::messages()]).chain(poll()));
     let name = "the close of a pull request is delivered once while a review waits for its hour";
     flow_after(name, &["completed"], |world| with_two_reviews(world).boxed(), steps)

@@ -22,11 +22,11 @@ async fn pull_request(world: &World) {
 
 async fn link_pull_request(world: &World) {
     open_pull_request(world).await;
-    base::call_ok(world, post("/v1/pulls/link", link(world)).put()).await;
+    base::call_ok(world, post("/v1/pulls/link", link_body(world)).put()).await;
 }
 
-pub(super) fn link(world: &World) -> Value {
-    json!({ "project": "acme", "repository": REPOSITORY, "number": number(world, "number"), "ticket": "APP-1" })
+pub(super) fn link_body(world: &World) -> Value {
+    json!({ "project": "acme", "repository": REPOSITORY, "number": note_number(world, "number"), "ticket": "APP-1" })
 }
 
 pub(super) async fn open_pull_request(world: &World) {
@@ -49,7 +49,7 @@ pub(super) async fn open_pull_request(world: &World) {
 
 async fn request_changes(world: &World, name: &str) {
     let forge = world.forge.as_ref().unwrap();
-    let review = forge.request_changes(REPOSITORY, number(world, "number"), "ann", "Not yet.", &[]).await.unwrap();
+    let review = forge.request_changes(REPOSITORY, note_number(world, "number"), "ann", "Not yet.", &[]).await.unwrap();
     world.note(name, review);
 }
 
@@ -77,7 +77,7 @@ async fn with_lost_delivery(world: &World) {
     world.note("hook secret", response["secret"].clone());
     world.note("forge hook", response["forge_id"].clone());
     let comment = json!({ "body": "/pullyard revise use tabs" });
-    forge::post_as(world, ANNS_TOKEN, &format!("/issues/{}/comments", number(world, "number")), comment).await;
+    forge::post_as(world, ANNS_TOKEN, &format!("/issues/{}/comments", note_number(world, "number")), comment).await;
     // The forge calls only this machine, so the delivery fails.
     forge.wait_for_deliveries().await;
 }
@@ -99,14 +99,14 @@ async fn with_polling(world: &World) {
     base::call_ok(world, post("/v1/projects/acme/ingress", polled).put()).await;
 }
 
-pub(super) fn number(world: &World, name: &str) -> u64 {
+pub(super) fn note_number(world: &World, name: &str) -> u64 {
     world.note_value(name).unwrap().parse().unwrap()
 }
 
 fn pull(world: &World, state: &str) -> Value {
-    let id = number(world, "repository");
+    let id = note_number(world, "repository");
     json!({
-        "number": number(world, "number"), "html_url": "https://forge.test/p", "state": state, "draft": false,
+        "number": note_number(world, "number"), "html_url": "https://forge.test/p", "state": state, "draft": false,
         // Old, so that the forge's own data is newer on every machine.
         "title": "APP-1", "merged_at": null, "merged": false, "updated_at": "2020-11-20T12:00:00Z",
         "head": { "ref": BRANCH, "sha": world.note_value("head").unwrap(), "repo": { "id": id } },
@@ -118,7 +118,7 @@ fn deliver(name: &'static str, event: &'static str, body: impl Fn(&World) -> Val
     let make = move |world: &World| {
         let mut body = body(world);
         let sender = json!({ "id": ANN, "login": "ann", "type": "User" });
-        body["repository"] = json!({ "id": number(world, "repository"), "full_name": REPOSITORY });
+        body["repository"] = json!({ "id": note_number(world, "repository"), "full_name": REPOSITORY });
         body["sender"] = sender;
         let signature = signature(SECRET, body.to_string().as_bytes());
         let call = post("/webhooks/github/acme", body).function("webhook").header("x-hub-signature-256", signature);
@@ -134,7 +134,7 @@ pub(super) fn deliver_review(name: &'static str, which: &'static str) -> Step {
         json!({
             "action": "submitted",
             "review": {
-                "id": number(world, which), "state": "changes_requested", "body": "Not yet.",
+                "id": note_number(world, which), "state": "changes_requested", "body": "Not yet.",
                 "commit_id": world.note_value("head").unwrap(), "submitted_at": "2026-11-20T12:00:00Z",
                 "html_url": "https://forge.test/r", "author_association": "MEMBER",
                 "user": { "id": ANN, "login": "ann", "type": "User" },
@@ -149,7 +149,7 @@ pub(super) fn deliver_close() -> Step {
         let mut pull = pull(world, "closed");
         // Newer than all other data of the forge.
         pull["updated_at"] = "2099-01-01T00:00:00Z".into();
-        json!({ "action": "closed", "number": number(world, "number"), "pull_request": pull })
+        json!({ "action": "closed", "number": note_number(world, "number"), "pull_request": pull })
     })
 }
 
@@ -231,7 +231,7 @@ pub(in crate::walk) fn deferred_and_started() -> Flow {
 
 fn request_revision() -> Step {
     let make = |world: &World| {
-        let number = number(world, "number");
+        let number = note_number(world, "number");
         let wish = json!({ "project": "acme", "repository": REPOSITORY, "number": number, "message": "Use tabs." });
         Some(post("/v1/pulls/revise", wish).header("idempotency-key", "key-1").into())
     };
@@ -271,7 +271,7 @@ fn poll() -> [Step; 3] {
     [Step::wait(HOUR / 30), Step::sweep("the sweeper goes round").broken_elsewhere(), Step::messages()]
 }
 
-pub(super) fn at_the_forge(
+pub(super) fn forge_step(
     name: &'static str,
     does: impl for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync + 'static,
 ) -> Step {
@@ -282,7 +282,7 @@ pub(super) fn at_the_forge(
 /// find half of it in the ledger.
 pub(in crate::walk) fn polled_during_job() -> Flow {
     let mut steps: Vec<_> = broken_elsewhere(poll().into_iter().chain(start_attempt())).collect();
-    steps.push(at_the_forge("Ann asks for more", |world| request_changes(world, "review 2").boxed()));
+    steps.push(forge_step("Ann asks for more", |world| request_changes(world, "review 2").boxed()));
     steps.extend(poll());
     steps.extend(broken_elsewhere(poll().into_iter().chain([attempt::finish_failed(), Step::messages()])));
     let name = "a repository is looked at while a job works, and another review is found";
@@ -290,12 +290,12 @@ pub(in crate::walk) fn polled_during_job() -> Flow {
 }
 
 pub(super) async fn close_at_forge(world: &World) {
-    forge::patch_as_bot(world, &format!("/pulls/{}", number(world, "number")), json!({ "state": "closed" })).await;
+    forge::patch_as_bot(world, &format!("/pulls/{}", note_number(world, "number")), json!({ "state": "closed" })).await;
 }
 
 pub(in crate::walk) fn polled_close() -> Flow {
     let mut steps: Vec<_> = broken_elsewhere(poll().into_iter().chain([attempt::start_task()])).collect();
-    steps.push(at_the_forge("its pull request is closed", |world| close_at_forge(world).boxed()));
+    steps.push(forge_step("its pull request is closed", |world| close_at_forge(world).boxed()));
     steps.extend(poll());
     let name = "a repository is looked at, and a pull request was closed before its job is claimed";
     flow_after(name, &["cancelled"], |world| with_polling(world).boxed(), steps)

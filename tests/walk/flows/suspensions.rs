@@ -34,7 +34,7 @@ fn continue_job() -> Step {
 }
 
 pub(in crate::walk) fn question_pause_and_resume() -> Flow {
-    let mut steps: Vec<_> = tickets::until_it_works().into_iter().map(Step::broken_elsewhere).collect();
+    let mut steps: Vec<_> = tickets::steps_until_executing().into_iter().map(Step::broken_elsewhere).collect();
     steps.extend([attempt::ask_question(), attempt::stop_task(), Step::messages()]);
     steps.extend([answer_question(), Step::messages(), attempt::start_task(), attempt::claim()]);
     steps.extend([

@@ -47,7 +47,7 @@ fn task_stopped_event() -> Step {
     })
 }
 
-pub(super) fn until_it_works() -> Vec<Step> {
+pub(super) fn steps_until_executing() -> Vec<Step> {
     vec![
         send_ticket_event(),
         Step::messages(),
@@ -59,7 +59,7 @@ pub(super) fn until_it_works() -> Vec<Step> {
 }
 
 fn flow_from_working_job(name: &'static str, ends: &'static [&'static str], more: Vec<Step>) -> Flow {
-    flow(name, ends, until_it_works().into_iter().chain(more).collect())
+    flow(name, ends, steps_until_executing().into_iter().chain(more).collect())
 }
 
 pub(in crate::walk) fn complete_job() -> Flow {
@@ -87,22 +87,22 @@ pub(in crate::walk) fn cancel_unclaimed_job() -> Flow {
     flow("a job is cancelled before it is claimed", &["cancelled"], steps)
 }
 
-pub(super) fn until_task_death() -> Vec<Step> {
+pub(super) fn steps_until_task_death() -> Vec<Step> {
     let more = [
         task_stopped_event(),
         Step::wait(Duration::from_secs(20)),
         Step::sweep("the sweeper goes round"),
         Step::messages(),
     ];
-    until_it_works().into_iter().chain(more).collect()
+    steps_until_executing().into_iter().chain(more).collect()
 }
 
 pub(in crate::walk) fn task_death() -> Flow {
-    flow("a task dies under its job", &["failed"], until_task_death())
+    flow("a task dies under its job", &["failed"], steps_until_task_death())
 }
 
 /// The sweeper watches an attempt for two minutes, and ends it.
-fn silence() -> [Step; 4] {
+fn steps_of_silence() -> [Step; 4] {
     [
         Step::sweeps(11),
         Step::wait(Duration::from_secs(15)),
@@ -112,14 +112,14 @@ fn silence() -> [Step; 4] {
 }
 
 pub(in crate::walk) fn silent_attempt() -> Flow {
-    let steps = [Step::sweeps(1)].into_iter().chain(until_it_works()).chain(silence());
+    let steps = [Step::sweeps(1)].into_iter().chain(steps_until_executing()).chain(steps_of_silence());
     flow("a silent attempt fails its job", &["failed"], steps.collect())
 }
 
 pub(in crate::walk) fn requeued_silent_attempt() -> Flow {
-    let begin = until_it_works().into_iter().map(Step::broken_elsewhere);
+    let begin = steps_until_executing().into_iter().map(Step::broken_elsewhere);
     let more = [attempt::start_task(), attempt::claim(), attempt::finish_failed(), Step::messages()];
-    let steps = [Step::sweeps(1)].into_iter().chain(begin).chain(silence()).chain(more).collect();
+    let steps = [Step::sweeps(1)].into_iter().chain(begin).chain(steps_of_silence()).chain(more).collect();
     flow_after(
         "a silent attempt's job is put back",
         &["failed"],

@@ -7,13 +7,13 @@ use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 
-fn new() -> Value {
+fn token_body() -> Value {
     json!({ "name": "second", "kind": "api", "scopes": ["read"] })
 }
 
 /// A repeat is refused with the token's id, because its text cannot be shown again.
 fn create_token() -> Step {
-    let make = post("/v1/tokens", new()).header("idempotency-key", "key-1");
+    let make = post("/v1/tokens", token_body()).header("idempotency-key", "key-1");
     Step::request("somebody makes a token", make).refused_on_repeat("409")
 }
 
@@ -22,7 +22,7 @@ pub(in crate::walk) fn token_creation() -> Flow {
 }
 
 async fn with_second_token(world: &World) {
-    let token = base::post_ok(world, "/v1/tokens", new()).await;
+    let token = base::post_ok(world, "/v1/tokens", token_body()).await;
     world.note("token", token["id"].clone());
 }
 
