@@ -1,6 +1,10 @@
 //! Renders hostile Markdown.
 
-use pullyard_function_pages::markdown::{render, to_words};
+use pullyard_function_pages::markdown::{self, Below, SafeHtml, to_words};
+
+fn render(text: &str) -> SafeHtml {
+    markdown::render(text, Below::Section)
+}
 
 #[test]
 fn words_of_markdown_have_no_markup() {
@@ -62,7 +66,6 @@ fn markdown_has_no_foreign_html_and_no_script_links() {
         ("[x](https://a.example/?q=\"><b>)", "rel=\"nofollow noopener noreferrer\">x</a>"),
         ("![pixel](https://a.example/p.png)", ">pixel</a>"),
         ("[![pixel](https://a.example/p.png)](https://b.example/)", "<a href=\"https://b.example/\""),
-        ("# Title", "<h4>Title</h4>"),
         ("- [x] done", "<input disabled=\"\" type=\"checkbox\" checked=\"\"/>"),
     ];
     for (markdown, expected) in cases {
@@ -71,5 +74,24 @@ fn markdown_has_no_foreign_html_and_no_script_links() {
         for forbidden in ["<script", "<img", "onclick=x>b</b>", "href=\"javascript", "href=\"//"] {
             assert!(!html.contains(forbidden), "{markdown}: {html}");
         }
+    }
+}
+
+#[test]
+fn headings_follow_the_page_and_skip_no_level() {
+    for (text, below, expected) in [
+        ("# A\n## B\n# C", Below::Title, "h2 h3 h2"),
+        ("# A\n## B\n# C", Below::Section, "h3 h4 h3"),
+        ("## A\n### B\n## C", Below::Title, "h2 h3 h2"),
+        ("## A\n# B\n#### C\n## D", Below::Title, "h2 h2 h3 h3"),
+        ("# 1\n## 2\n### 3\n#### 4\n##### 5\n###### 6", Below::Section, "h3 h4 h5 h6 h6 h6"),
+        ("A\n=\n> # B\n", Below::Title, "h2 h2"),
+    ] {
+        let html = markdown::render(text, below).to_string();
+        let levels = |open: &str| -> Vec<String> {
+            html.match_indices(open).map(|(at, _)| html[at + open.len() - 1..][..2].to_owned()).collect()
+        };
+        assert_eq!(levels("<h").join(" "), expected, "{text}: {html}");
+        assert_eq!(levels("<h"), levels("</h"), "{text}: {html}");
     }
 }

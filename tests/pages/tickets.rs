@@ -74,7 +74,7 @@ async fn ticket_form_edits_the_text_unless_it_is_outdated() {
     let saved = browser.post(path, &form).await;
     assert_eq!(saved.redirect(), (303, "/tickets/ACME-1?project=acme"), "{}", saved.body);
     let page = browser.get(saved.redirect().1).await;
-    assert!(page.contains("<h4>Goal</h4>") && page.contains("<strong>CSV</strong>"), "{}", page.body);
+    assert!(page.contains("<h2>Goal</h2>") && page.contains("<strong>CSV</strong>"), "{}", page.body);
     assert!(!page.contains(HOSTILE) && !page.contains("based_on"), "{}", page.body);
     let ticket = story.ticket("ACME-1").await;
     assert_eq!((ticket.title.as_str(), ticket.labels.len()), ("Export as CSV", 2));

@@ -24,10 +24,17 @@ impl SafeHtml {
 
 const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH).union(Options::ENABLE_TASKLISTS);
 
-pub fn render(markdown: &str) -> SafeHtml {
+/// The heading of the page that a text follows. Headings in the text start one level below it.
+#[derive(Clone, Copy)]
+pub enum Below {
+    Title = 1,
+    Section = 2,
+}
+
+pub fn render(markdown: &str, below: Below) -> SafeHtml {
     let clean = text::block(markdown).to_string();
     let mut out = String::with_capacity(clean.len() * 3 / 2);
-    let mut open = OpenTags::default();
+    let mut open = OpenTags { below: below as usize, ..OpenTags::default() };
     let events = Parser::new_ext(&clean, OPTIONS).flat_map(|event| to_safe_events(event, &mut open));
     html::push_html(&mut out, events);
     out.push_str(&"</details>\n".repeat(open.sections));
@@ -59,9 +66,23 @@ struct OpenTags {
     sections: usize,
     /// Whether lines of HTML are in a paragraph.
     has_paragraph: bool,
+    below: usize,
+    /// The last heading and the headings that contain it, outermost first.
+    headings: Vec<HeadingLevel>,
 }
 
 impl OpenTags {
+    /// Levels that the text leaves out are closed up, so that the page never skips one.
+    fn start_heading(&mut self, level: HeadingLevel) -> HeadingLevel {
+        self.headings.retain(|outer| *outer < level);
+        self.headings.push(level);
+        self.shifted_level()
+    }
+
+    fn shifted_level(&self) -> HeadingLevel {
+        HeadingLevel::try_from(self.below + self.headings.len()).unwrap_or(HeadingLevel::H6)
+    }
+
     /// A tag of a folded section, alone in its line; an empty text for a marker.
     fn parse_safe_html(&mut self, line: &str) -> Option<String> {
         let line = line.trim();
@@ -101,11 +122,11 @@ fn to_safe_events<'a>(event: Event<'a>, open: &mut OpenTags) -> Vec<Event<'a>> {
             open.blocks = open.blocks.saturating_sub(1);
             vec![Event::End(tag)]
         }
-        // The page has its own first three levels.
         Event::Start(Tag::Heading { level, .. }) => {
-            vec![Event::Start(Tag::Heading { level: lower(level), id: None, classes: Vec::new(), attrs: Vec::new() })]
+            let level = open.start_heading(level);
+            vec![Event::Start(Tag::Heading { level, id: None, classes: Vec::new(), attrs: Vec::new() })]
         }
-        Event::End(TagEnd::Heading(level)) => vec![Event::End(TagEnd::Heading(lower(level)))],
+        Event::End(TagEnd::Heading(_)) => vec![Event::End(TagEnd::Heading(open.shifted_level()))],
         // An image would call a foreign server, so its description becomes a link.
         Event::Start(Tag::Link { dest_url: url, link_type, .. } | Tag::Image { dest_url: url, link_type, .. }) => {
             *open_links += 1;
@@ -121,14 +142,6 @@ fn to_safe_events<'a>(event: Event<'a>, open: &mut OpenTags) -> Vec<Event<'a>> {
 
 fn end_paragraph<'a>(open: &mut OpenTags) -> Option<Event<'a>> {
     std::mem::take(&mut open.has_paragraph).then_some(Event::End(TagEnd::Paragraph))
-}
-
-fn lower(level: HeadingLevel) -> HeadingLevel {
-    match level {
-        HeadingLevel::H1 => HeadingLevel::H4,
-        HeadingLevel::H2 => HeadingLevel::H5,
-        _ => HeadingLevel::H6,
-    }
 }
 
 /// An `a` without `href` is text, so a link with another scheme does nothing.

@@ -6,7 +6,7 @@ use crate::board::ticket_url;
 use crate::hints::{NextStep, Page, name_buttons, next_steps};
 use crate::labels::PullRequestView;
 use crate::log::{Arrived, Entry};
-use crate::markdown::{self, SafeHtml};
+use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_control::JobView;
 use pullyard_domain::explanation;
@@ -137,7 +137,7 @@ impl JobHead {
             ended: job.ended_at.map(|at| labels::format_time(at, *now)),
             may_pause: may_run && may_pause(job),
             may_continue: may_run && (job.status == JobStatus::Paused || job.pause.is_some()),
-            question: job.question.as_ref().map(|question| markdown::render(&question.text)),
+            question: job.question.as_ref().map(|question| markdown::render(&question.text, Below::Title)),
             may_answer,
             hears,
             speaks,
@@ -156,8 +156,8 @@ impl JobHead {
             let text = last.and_then(|(.., event)| Some((event, event.text.as_deref()?)));
             let html = text.filter(|(_, text)| text.len() <= 8_192).map(|(event, text)| match event.is_output_line() {
                 // The indentation makes the line code, which shows its characters unchanged.
-                true => markdown::render(&format!("    {text}")),
-                false => markdown::render(text),
+                true => markdown::render(&format!("    {text}"), Below::Section),
+                false => markdown::render(text, Below::Section),
             });
             result.html = html.filter(|html| !html.is_empty());
         }

@@ -3,7 +3,7 @@
 use super::RowContent;
 use super::size::{clip_output, clip_text};
 use crate::labels;
-use crate::markdown::{self, SafeHtml};
+use crate::markdown::{self, Below, SafeHtml};
 use crate::text::{SafeText, block, line, output};
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::Value;
@@ -149,7 +149,7 @@ fn command(event: &Event, under: impl Fn(&str) -> (Option<SafeText>, bool)) -> (
 /// Renders Markdown. Text whose HTML would be too long, such as one with many marks, stays plain.
 fn prose(text: &str, full: bool, wrap: fn(SafeHtml) -> RowContent) -> (RowContent, bool) {
     let (text, cut) = clip_text(text, full);
-    let html = markdown::render(&text);
+    let html = markdown::render(&text, Below::Section);
     let html = if html.to_string().len() > text.len() * MAX_EXPANSION + 1_024 { markdown::plain(&text) } else { html };
     (wrap(html), cut)
 }

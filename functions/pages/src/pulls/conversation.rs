@@ -1,7 +1,7 @@
 //! The conversation of a pull request: reviews, comments, and threads at lines, as Markdown.
 
 use crate::labels::{self, TimeLabel};
-use crate::markdown::{self, SafeHtml};
+use crate::markdown::{self, Below, SafeHtml};
 use crate::text::{SafeText, line};
 use pullyard_control::{ForgeActor, ForgeReviewState, ForgeTime, Lines, LocalPullRequest, ReviewComment};
 use pullyard_domain::time::Timestamp;
@@ -113,7 +113,7 @@ impl Post<'_> {
             initial: author.chars().find(|c| c.is_alphanumeric()).unwrap_or('?'),
             action: self.action,
             when: labels::format_time(Timestamp::from_millis(self.at.millis()), now),
-            html: markdown::render(self.body),
+            html: markdown::render(self.body, Below::Section),
         }
     }
 }

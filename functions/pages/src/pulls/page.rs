@@ -7,7 +7,7 @@ use crate::board::ticket_url;
 use crate::diff::{self, Diff};
 use crate::jobs::Row;
 use crate::labels::{DASH, RING, TICK};
-use crate::markdown::{self, SafeHtml};
+use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_control::{ForgePullRequest, ForgePullRequestState as State, LocalPullRequest};
 use pullyard_domain::id::{IntegrationId, RepositoryName};
@@ -182,7 +182,7 @@ pub(super) async fn render(
         address: subject.address(),
         number: id.number,
         title: line(&pull_request.title),
-        description: markdown::render(&details.text),
+        description: markdown::render(&details.text, Below::Title),
         pill: to_pill(&pull_request),
         state: pull_request.state,
         branches: [line(&pull_request.head_branch), line(&pull_request.base_branch)],

@@ -1,7 +1,7 @@
 //! The comments of a ticket as its page lists them.
 
 use crate::labels::format_time;
-use crate::markdown::{self, SafeHtml};
+use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_domain::comment::Comment;
 use pullyard_domain::ticket::Ticket;
@@ -59,7 +59,7 @@ pub(super) async fn load_comments(
             initial: comment.author.chars().find(|c| c.is_alphanumeric()).unwrap_or('?'),
             created: format_time(comment.created, now),
             edited: comment.edited.map(|edited| format_time(edited, now)),
-            html: markdown::render(&comment.text),
+            html: markdown::render(&comment.text, Below::Section),
             links: may_change.then(|| EditLinks {
                 open: format!("{address}{page_query}&comment={number}#comment-{number}"),
                 save: address.replacen('?', &format!("/comments/{number}/edit?"), 1),

@@ -4,7 +4,7 @@ use super::comment_list::{Comments, load_comments};
 use crate::board::{Move, list_moves, list_statuses, move_url, pull_request, repository, ticket_url, title_or_key};
 use crate::jobs::Row;
 use crate::labels::PullRequestView;
-use crate::markdown::{self, SafeHtml};
+use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use crate::pulls::{self, Reviews};
 use crate::verdict::{self, DecisionLine};
@@ -166,7 +166,7 @@ pub(super) async fn load_page_at(
         key: line(key.as_str()),
         raw_key: key.to_string(),
         title: title_or_key(&view),
-        description: markdown::render(&text.description),
+        description: markdown::render(&text.description, Below::Title),
         status: line(&ticket.status),
         raw_status: ticket.status.clone(),
         pill: active.map(|view| labels::pill(view.job.status)).or(badge),
