@@ -279,6 +279,36 @@ async fn first_step_changes_its_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn interrupted_rename_of_columns_is_finished_by_a_repeat() {
+    let (story, browser) = Story::with_browser().await;
+    create_shop(&browser).await;
+    for (key, status) in [("SHOP-1", "Review"), ("SHOP-2", "Todo")] {
+        let ticket = json!({ "project": "shop", "key": key, "title": "Say hi", "status": status });
+        story.api.create_ticket(&serde_json::from_value(ticket).unwrap(), None).await.unwrap();
+    }
+    let page = browser.get(&format!("{SHOP}&step=1")).await;
+    let shown = page.body.split_once("name=\"shown\" value=\"").unwrap().1.split('"').next().unwrap();
+    assert_eq!(shown, "Todo\nGo\nReview");
+    // As after a crash between the first write of the first rename and its tickets.
+    let ctx = story.function_context("dispatch", "effects.fifo").await;
+    let store = &ctx.store;
+    let mut project = store.load_project(&shop()).await.unwrap().unwrap();
+    project.settings.statuses = project.settings.statuses.rename_column("Todo", "Next").unwrap();
+    assert_eq!(store.put_project(&project).await.unwrap(), pullyard_store::Write::Applied);
+
+    let columns = [("trigger", "Go"), ("completion", "QA"), ("todo", "Next"), ("shown", shown)];
+    let form: Vec<_> = [("project", "shop"), ("name", "Shop")].into_iter().chain(columns).collect();
+    for _ in 0..2 {
+        assert_eq!(browser.post("/setup/start/project", &form).await.redirect(), (303, SHOP));
+    }
+    for (key, status) in [("SHOP-1", "QA"), ("SHOP-2", "Next")] {
+        assert_eq!(story.api.ticket(&shop(), &TicketKey::new(key).unwrap()).await.unwrap().status, status, "{key}");
+    }
+    let columns = story.api.project(&shop()).await.unwrap().settings.statuses.columns;
+    assert!(!columns.iter().any(|column| ["Todo", "Review"].contains(&column.as_str())), "{columns:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn user_without_a_project_is_sent_to_the_first_run() {
     let story = Story::start_with_waiting_tasks().await;
     let browser = Browser::with(&story, &[Scope::Admin], Some(&["shop"])).await;

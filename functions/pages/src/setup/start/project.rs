@@ -19,6 +19,9 @@ pub(super) struct ProjectForm {
     pub(super) trigger: String,
     pub(super) completion: String,
     pub(super) todo: String,
+    /// The columns that the page showed, one in each line. A repeat finishes an interrupted rename with them.
+    #[serde(default)]
+    pub(super) shown: String,
     pub(super) auto_create: Option<String>,
     pub(super) revise: Option<String>,
 }
@@ -27,8 +30,8 @@ impl Default for ProjectForm {
     fn default() -> Self {
         let Statuses { todo, trigger, completion, .. } = Statuses::default();
         let [auto_create, revise] = [(); 2].map(|()| Some("on".to_owned()));
-        let (project, name, id) = Default::default();
-        Self { project, name, id, trigger, completion, todo, auto_create, revise }
+        let (project, name, id, shown) = Default::default();
+        Self { project, name, id, trigger, completion, todo, shown, auto_create, revise }
     }
 }
 
@@ -42,7 +45,8 @@ impl ProjectForm {
         let Statuses { todo, trigger, completion, .. } = settings.statuses.clone();
         let [auto_create, revise] =
             [settings.auto_create, settings.revise_on_review].map(|on| on.then(|| "on".to_owned()));
-        *self = Self { name: name.clone(), trigger, completion, todo, auto_create, revise, ..Self::default() };
+        let shown = [todo.as_str(), &trigger, &completion].join("\n");
+        *self = Self { name: name.clone(), trigger, completion, todo, shown, auto_create, revise, ..Self::default() };
     }
 
     fn roles(&self) -> [String; 3] {
@@ -51,11 +55,16 @@ impl ProjectForm {
 
     /// A column that no longer has a typed name gets the new name, so that its place and its tickets stay.
     fn list_renames(&self, statuses: &Statuses) -> Vec<(String, String)> {
-        let Statuses { todo, trigger, completion, .. } = statuses;
+        let Statuses { todo, trigger, completion, .. } = statuses.clone();
         let roles = self.roles();
-        let pairs = [todo, trigger, completion].into_iter().cloned().zip(roles.clone());
+        let shown = match self.shown.lines().map(str::to_owned).collect::<Vec<_>>() {
+            shown if shown.len() == roles.len() => shown,
+            _ => vec![todo, trigger, completion],
+        };
         let mut renames: Vec<(String, String)> = Vec::new();
-        for (from, to) in pairs.filter(|(from, to)| !roles.contains(from) && !statuses.has_column(to)) {
+        let is_other_column = |from: &String, to: &String| statuses.has_column(from) && statuses.has_column(to);
+        let pairs = shown.into_iter().zip(roles.clone());
+        for (from, to) in pairs.filter(|(from, to)| !roles.contains(from) && !is_other_column(from, to)) {
             if !renames.iter().any(|(other, new)| *other == from || *new == to) {
                 renames.push((from, to));
             }
@@ -84,10 +93,10 @@ pub(super) async fn create(
     let id = existing.as_ref().map(|project| project.id.clone());
     let result = match existing {
         Some(project) => change_project(&visit, project, &form).await,
-        None => create_project(&visit, &form).await.map(|id| start_url(&id)),
+        None => create_project(&visit, &form).await,
     };
     match result {
-        Ok(address) => Ok(redirect(&address)),
+        Ok(id) => Ok(redirect(&start_url(&id))),
         Err(fault) => {
             let drafts = Drafts { project: form, ..Drafts::default() };
             render_failure(&visit, machine, id, drafts, (1, fault)).await
@@ -95,8 +104,8 @@ pub(super) async fn create(
     }
 }
 
-/// Returns the address of the next page. Checks the values before the first write.
-async fn change_project(visit: &PageContext, mut project: Project, form: &ProjectForm) -> Result<String, Fault> {
+/// Checks the values before the first write.
+async fn change_project(visit: &PageContext, mut project: Project, form: &ProjectForm) -> Result<ProjectId, Fault> {
     let renames = form.list_renames(&project.settings.statuses);
     let mut settings = project.settings.clone();
     for (from, to) in &renames {
@@ -107,28 +116,19 @@ async fn change_project(visit: &PageContext, mut project: Project, form: &Projec
     limits::check_project(&changed)?;
     let CreateProject { id, name, settings } = changed;
     settings.validate().map_err(Error::from)?;
-    let mut rest = None;
     for (from, to) in renames {
         let renamed = control::rename_column(&visit.ctx, &id, &from, &to).await?;
         project = renamed.project;
         if !renamed.is_complete {
-            rest = Some((from, to));
-            break;
+            let sentence = format!("{from} is now {to}, but time ran out before all of its tickets were moved.");
+            return Err(Fault::conflict(&sentence).help("Save again to move the rest."));
         }
     }
     let settings = form.apply(project.settings.clone());
     if settings != project.settings {
         control::set_settings(&visit.ctx, &id, settings, project.rev).await?;
     }
-    let id = control::rename_project(&visit.ctx, &id, &name).await?.id;
-    Ok(match rest {
-        None => start_url(&id),
-        // That page offers to move the rest of the tickets.
-        Some((from, to)) => {
-            let (from, to) = (percent_encode(&from), percent_encode(&to));
-            format!("/setup/settings?project={id}&saved=columns&from={from}&to={to}#columns")
-        }
-    })
+    Ok(control::rename_project(&visit.ctx, &id, &name).await?.id)
 }
 
 async fn create_project(visit: &PageContext, form: &ProjectForm) -> Result<ProjectId, Fault> {
