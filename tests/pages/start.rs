@@ -197,11 +197,13 @@ async fn replacement_gives_no_workflows_and_is_finished_by_a_repeat() {
     let names = async || list().await.iter().map(|one| (one.name.to_string(), one.workflows)).collect::<Vec<_>>();
     connect("acme/app", true).await;
 
-    // The same repository has another name at the forge. It stays as it was.
-    forge.rename_repository("acme/app", "acme/renamed", "pullyard-bot").await.unwrap();
-    assert_eq!(post("acme/renamed", "acme/app").await.status, 303);
-    assert_eq!(names().await, [("acme/renamed".to_owned(), true)]);
-    assert!(list().await.remove(0).commands.setup.is_some());
+    // The same repository has another name at the forge. Its settings stay, also without a second write.
+    for (from, to, replace) in [("acme/app", "acme/first", ""), ("acme/first", "acme/renamed", "acme/first")] {
+        forge.rename_repository(from, to, "pullyard-bot").await.unwrap();
+        assert_eq!(post(to, replace).await.status, 303);
+        assert_eq!(names().await, [(to.to_owned(), true)]);
+        assert!(list().await.remove(0).commands.setup.is_some());
+    }
 
     for name in ["acme/renamed", "acme/app"] {
         let connected = post(name, "acme/renamed").await;

@@ -110,10 +110,18 @@ pub struct RepositorySettings {
     pub agent: Agent,
     pub workflows: bool,
     pub commands: CommandOverrides,
+    pub if_connected: IfConnected,
+}
+
+/// The settings of a repository that the project has already, perhaps under a former name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfConnected {
+    Replace,
+    Keep,
 }
 
 /// `pullyard up` polls the repository, because no forge can call a machine without a public address.
-/// Idempotent: adding the same repository again replaces its settings.
+/// Idempotent: adding the same repository again replaces its settings, or keeps them as [`IfConnected`] says.
 /// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `NameTaken`.
 pub async fn add_repository(
     ctx: &Context,
@@ -124,7 +132,7 @@ pub async fn add_repository(
 ) -> Result<Repository, Error> {
     let Project { settings, .. } = ctx.load_project(project).await?;
     let integration = ctx.load_integration(integration).await?;
-    let RepositorySettings { agent, workflows, commands } = repository_settings;
+    let RepositorySettings { agent, workflows, commands, if_connected } = repository_settings;
     let to_invalid = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
     commands.check(settings.command_policy).map_err(to_invalid)?;
     agent
@@ -140,7 +148,7 @@ pub async fn add_repository(
             fault: format!("the forge's clone URL is on another host, {}", found.clone_url),
         });
     }
-    let repository = Repository {
+    let mut repository = Repository {
         project: project.clone(),
         integration: integration.id,
         id: found.id,
@@ -157,7 +165,19 @@ pub async fn add_repository(
         let stored = ctx.store.load_poll(project, &repository.integration, repository.id).await?;
         let now = ctx.clock.now();
         let new = stored.is_none().then(|| Poll { ingress, next: now.plus(interval), ..Poll::new(&repository, now) });
-        if ctx.store.put_repository(&repository, new.as_ref()).await? == Write::Applied {
+        let kept = match if_connected {
+            IfConnected::Keep => ctx.store.load_repository(project, &repository.integration, repository.id).await?,
+            IfConnected::Replace => None,
+        };
+        let written = match kept {
+            Some(kept) => {
+                let Repository { agent, workflows, commands, .. } = kept.clone();
+                repository = Repository { agent, workflows, commands, ..repository };
+                ctx.store.rename_repository(&kept, &repository).await?
+            }
+            None => ctx.store.put_repository(&repository, new.as_ref()).await?,
+        };
+        if written == Write::Applied {
             // The forge just returned the repository. If it was marked as gone, poll it again.
             clear_gone(ctx, &repository, requested_at).await?;
             return Ok(repository);

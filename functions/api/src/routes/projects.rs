@@ -1,7 +1,7 @@
 //! Manages projects, their settings and their repositories.
 
 use crate::routes::prelude::*;
-use pullyard_control::RepositorySettings;
+use pullyard_control::{IfConnected, RepositorySettings};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Settings;
 use pullyard_entry::Revision;
@@ -101,8 +101,9 @@ pub(crate) async fn add_repository(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(new): StrictJson<AddRepository>,
 ) -> Result<CreatedResponse<Repository>, Problem> {
-    let work = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
-    let repository = control::add_repository(&caller.ctx, &project, &new.integration, &new.name, work).await?;
+    let AddRepository { integration, name, agent, workflows, commands } = new;
+    let work = RepositorySettings { agent, workflows, commands, if_connected: IfConnected::Replace };
+    let repository = control::add_repository(&caller.ctx, &project, &integration, &name, work).await?;
     Ok(CreatedResponse(repository_to_wire(repository)))
 }
 

@@ -6,7 +6,7 @@ use super::{
     repository_query,
 };
 use crate::prelude::*;
-use pullyard_control::RepositorySettings;
+use pullyard_control::{IfConnected, RepositorySettings};
 use pullyard_domain::agent::{Agent, COMMAND};
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::Ingress;
@@ -130,7 +130,8 @@ impl RepositoryForm {
             checks: commands(&self.checks_from, &self.checks),
         };
         let integration = FormFault::parse("integration", &self.integration)?;
-        Ok((integration, name, RepositorySettings { agent, workflows: self.workflows.is_some(), commands }))
+        let (workflows, if_connected) = (self.workflows.is_some(), IfConnected::Replace);
+        Ok((integration, name, RepositorySettings { agent, workflows, commands, if_connected }))
     }
 }
 

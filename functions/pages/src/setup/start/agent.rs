@@ -5,7 +5,7 @@ use super::{Drafts, Machine, render_failure, start_url};
 use crate::prelude::*;
 use crate::setup::machine::{LocalMachine, model_urls};
 use axum::Extension;
-use pullyard_control::RepositorySettings;
+use pullyard_control::{IfConnected, RepositorySettings};
 use pullyard_domain::agent::{Agent, COMMAND, ModelKey, PROJECT};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
@@ -169,7 +169,8 @@ pub(super) async fn test_key(
 
 async fn set_repository_agent(visit: &PageContext, repository: &Repository, agent: Agent) -> Result<(), Fault> {
     let Repository { project, integration, name, workflows, commands, .. } = repository;
-    let works = RepositorySettings { agent, workflows: *workflows, commands: commands.clone() };
+    let (workflows, commands, if_connected) = (*workflows, commands.clone(), IfConnected::Replace);
+    let works = RepositorySettings { agent, workflows, commands, if_connected };
     control::add_repository(&visit.ctx, project, integration, name, works).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::{Drafts, Machine, render_failure, start_url};
 use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use axum::Extension;
-use pullyard_control::RepositorySettings;
+use pullyard_control::{IfConnected, RepositorySettings};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::forge::ForgeKind;
@@ -120,17 +120,15 @@ async fn connect_repository(
         (form.by, form.connection) = ("connection".into(), integration.to_string());
     }
     let agent = replaced.as_ref().map_or_else(Agent::project_default, |replaced| replaced.agent.clone());
-    let works = RepositorySettings { agent, workflows: false, commands: CommandOverrides::default() };
+    let (workflows, commands, if_connected) = (false, CommandOverrides::default(), IfConnected::Keep);
+    let works = RepositorySettings { agent, workflows, commands, if_connected };
     let added = control::add_repository(ctx, &project.id, &integration, &name, works).await?;
     match replaced {
-        // The forge redirects a former name to the same repository, which stays as it was.
-        Some(replaced) if is_same(&added, &replaced) => {
-            let Repository { agent, workflows, commands, .. } = replaced;
-            let works = RepositorySettings { agent, workflows, commands };
-            control::add_repository(ctx, &project.id, &integration, &added.name, works).await?;
+        // The forge redirects a former name to the same repository.
+        Some(replaced) if !is_same(&added, &replaced) => {
+            replace_repository(visit, &project.id, &replaced, &added).await?;
         }
-        Some(replaced) => replace_repository(visit, &project.id, &replaced, &added).await?,
-        None => {}
+        _ => {}
     }
     Ok(control::make_only_repository_default(ctx, &project.id).await?)
 }
