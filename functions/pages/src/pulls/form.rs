@@ -127,18 +127,15 @@ pub(crate) async fn set_state(
     act(&visit, &subject, &repository, action, ReviewForm::default()).await
 }
 
-/// Errors: those of [`load_subject`]; 409 for a hosted forge, and for a repository that the project removed.
+/// Errors: those of [`load_subject`] and [`Subject::repository`]; 409 for a hosted forge.
 async fn load_writable(visit: &PageContext, path: PullPath) -> Result<(Subject, Repository), Fault> {
     let subject = load_subject(visit, path).await?;
     if !subject.is_local {
         return Err(Fault::conflict("This pull request is reviewed and merged on its forge.")
             .help("Open its page and use the forge’s buttons."));
     }
-    match subject.repository.clone() {
-        Some(repository) => Ok((subject, repository)),
-        None => Err(Fault::conflict("The repository of this pull request was removed from the project.")
-            .help("Add the repository to the project again.")),
-    }
+    let repository = subject.repository()?.clone();
+    Ok((subject, repository))
 }
 
 async fn act(

@@ -10,7 +10,7 @@ use crate::labels::{DASH, RING, TICK};
 use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_control::{ForgePullRequest, ForgePullRequestState as State, LocalPullRequest};
-use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 
@@ -20,9 +20,8 @@ pub(super) type PullPath = (IntegrationId, u64, u64);
 pub(super) struct Subject {
     pub(super) id: PullRequestId,
     project: ProjectId,
-    name: RepositoryName,
-    /// `None` after its project removed it: the page of a linked pull request stays, without buttons.
-    pub(super) repository: Option<Repository>,
+    /// `None` after its project removed it.
+    repository: Option<Repository>,
     pub(super) is_local: bool,
     linked: Option<PullRequest>,
 }
@@ -30,6 +29,19 @@ pub(super) struct Subject {
 impl Subject {
     pub(super) fn address(&self) -> String {
         format!("/pulls/{}", self.id)
+    }
+
+    /// Errors: 404 after its project removed it, because the live content may belong to another project now.
+    pub(super) fn repository(&self) -> Result<&Repository, Fault> {
+        self.repository.as_ref().ok_or_else(|| {
+            let ticket = self.linked.as_ref().and_then(|linked| linked.ticket.as_ref());
+            let ticket = ticket.map_or_else(|| "Its job".to_owned(), |key| format!("The ticket {key}"));
+            Fault::not_found(&format!(
+                "{} has removed the repository of pull request #{}.",
+                self.project, self.id.number
+            ))
+            .help(&format!("{ticket} stays. To see the pull request, add the repository to the project again."))
+        })
     }
 }
 
@@ -48,13 +60,12 @@ pub(super) async fn load_subject(
     let is_local = control::is_local_forge(&visit.ctx, &id.integration);
     for project in projects {
         if let Some(repository) = store.load_repository(&project, &id.integration, id.repository).await? {
-            let name = repository.name.clone();
-            return Ok(Subject { id, project, name, repository: Some(repository), is_local, linked });
+            return Ok(Subject { id, project, repository: Some(repository), is_local, linked });
         }
     }
-    match linked.and_then(|linked| Some((linked.repository_name.clone()?, linked))) {
-        Some((name, linked)) if visit.visitor.may_access(&linked.project) => {
-            Ok(Subject { id, project: linked.project.clone(), name, repository: None, is_local, linked: Some(linked) })
+    match linked {
+        Some(linked) if visit.visitor.may_access(&linked.project) => {
+            Ok(Subject { id, project: linked.project.clone(), repository: None, is_local, linked: Some(linked) })
         }
         _ => Err(missing(&id)),
     }
@@ -128,13 +139,14 @@ pub(super) async fn render(
     form: ReviewForm,
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
-    let Subject { id, project, name, linked, .. } = subject;
+    let Subject { id, project, linked, .. } = subject;
+    let name = &subject.repository()?.name;
     let pull = match control::load_local_pull_request(&visit.ctx, id, name).await {
         Err(Error::NotFound { .. }) => return Err(missing(id)),
         pull => pull?,
     };
     let now = visit.ctx.clock.now();
-    let may_work = visit.visitor.may_run_jobs() && subject.repository.is_some();
+    let may_work = visit.visitor.may_run_jobs();
     let only = query.as_ref().and_then(|query| query.file);
     let mut conversation = Conversation::new(&pull, now);
     let (mut diff, no_diff) = match &pull.diff {
