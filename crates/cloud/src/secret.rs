@@ -146,20 +146,17 @@ impl Secrets {
         }
     }
 
-    /// The current value, past the cache; `None` for a secret that is empty or binary.
+    /// Checks that the secret exists, past the cache. It may have no value.
     /// Errors: `NoSecret` when the secret is missing or marked for deletion.
-    pub async fn load_before_deletion(&self, name: &str) -> Result<Option<Arc<str>>, Error> {
-        let error = match self.client.get_secret_value().secret_id(name).send().await {
-            Ok(answer) => return Ok(answer.secret_string.filter(|value| !value.is_empty()).map(Into::into)),
-            Err(error) => error,
-        };
+    pub async fn check_exists(&self, name: &str) -> Result<(), Error> {
+        let Err(error) = self.client.get_secret_value().secret_id(name).send().await else { return Ok(()) };
         let kind = error.as_service_error();
         let is_without_value = kind.is_some_and(|error| error.is_resource_not_found_exception());
         if kind.is_some_and(|error| error.is_invalid_request_exception()) {
             return Err(Error::NoSecret { name: name.into() });
         }
         match is_without_value {
-            true if self.is_listed(name).await? => Ok(None),
+            true if self.is_listed(name).await? => Ok(()),
             true => Err(Error::NoSecret { name: name.into() }),
             false => Err(Error::unavailable("read a secret", error)),
         }

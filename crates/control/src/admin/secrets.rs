@@ -144,7 +144,7 @@ pub async fn delete_secret(ctx: &Context, kind: SecretKind, name: &SecretName) -
         pullyard_cloud::Error::NoSecret { .. } => Error::not_found("secret", &secret),
         error => error.into(),
     };
-    ctx.secrets.load_before_deletion(&secret).await.map_err(to_not_found)?;
+    ctx.secrets.check_exists(&secret).await.map_err(to_not_found)?;
     check_unused(ctx, name, &secret).await?;
     ctx.secrets.delete(&secret).await.map_err(to_not_found)?;
     if let Err(refusal) = check_unused(ctx, name, &secret).await {

@@ -164,17 +164,17 @@ async fn secret_without_a_value_can_be_deleted_and_a_dying_one_counts_as_missing
         wire.fail_next("ListSecrets", Fault::Refused(200, json!({ "SecretList": names })));
     };
     wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretString": "v" })));
-    assert_eq!(secrets.load_before_deletion("s").await.unwrap().as_deref(), Some("v"));
+    secrets.check_exists("s").await.unwrap();
     wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretBinary": "AAAA" })));
-    assert_eq!(secrets.load_before_deletion("s").await.unwrap(), None);
+    secrets.check_exists("s").await.unwrap();
     wire.fail_next(GET, refused("ResourceNotFoundException"));
     listed(&["s-2", "s"]);
-    assert_eq!(secrets.load_before_deletion("s").await.unwrap(), None);
+    secrets.check_exists("s").await.unwrap();
     wire.fail_next(GET, refused("ResourceNotFoundException"));
     listed(&["s-2"]);
-    let missing = secrets.load_before_deletion("s").await.unwrap_err();
+    let missing = secrets.check_exists("s").await.unwrap_err();
     wire.fail_next(GET, refused("InvalidRequestException"));
-    let dying = secrets.load_before_deletion("s").await.unwrap_err();
+    let dying = secrets.check_exists("s").await.unwrap_err();
     wire.fail_next("DeleteSecret", refused("InvalidRequestException"));
     let deleted_twice = secrets.delete("s").await.unwrap_err();
     for error in [missing, dying, deleted_twice] {
