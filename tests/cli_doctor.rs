@@ -92,6 +92,8 @@ async fn wrong_server_url_and_short_secret_name_are_explained() {
     let limited = story.create_token(&[Scope::Read], Some(&["acme"])).await;
     User::with(&story, &limited).run(&["secrets", "list"]).await.assert_exit(4, "not_allowed");
     user.set_env("PULLYARD_URL", &story.local.forge().url());
+    let no_server = doctor_findings(&user, "server").await;
+    check(&no_server, "wrong", &format!("The server at {} returned 404 Not Found", story.local.forge().url()));
     let ran = user.run(&["status", "--json"]).await.assert_exit(1, "check that this is the URL of a Pullyard server");
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["code"], json!("gateway"));
 }
@@ -117,8 +119,24 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
 
     user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.assert_success();
     let refused = user.run(&["integrations", "test", "spare"]).await.assert_exit(1, "error: spare failed to");
-    assert!(refused.err.contains("renew the token") && !refused.err.contains("ghp_taken-back"), "{refused:?}");
+    assert!(
+        refused.err.contains("`pullyard secrets set spare`") && !refused.err.contains("ghp_taken-back"),
+        "{refused:?}"
+    );
     check(&doctor_findings(&user, "forge").await[1..], "wrong", "spare failed to");
+    check(&doctor_findings(&user, "forge").await[1..], "wrong", "`pullyard secrets set spare`");
+    let store = story.store().await;
+    let spare = store.load_integration(&IntegrationId::new("spare").unwrap()).await.unwrap().unwrap();
+    let id = IntegrationId::new("down").unwrap();
+    let down = pullyard_domain::forge::Integration { id, api_url: "http://127.0.0.1:1".into(), ..spare };
+    assert_eq!(store.put_integration(&down).await.unwrap(), pullyard_store::Write::Applied);
+    let unreachable = doctor_findings(&user, "forge").await;
+    assert!(
+        unreachable.iter().any(|(_, text)| text.contains("down failed to reach 127.0.0.1:1: ")
+            && text.ends_with("Check that the forge is up and that the server’s network reaches it, then test again.")),
+        "{unreachable:?}"
+    );
+    user.ok(&["integrations", "delete", "down", "--yes"]).await;
     let listed = user.ok(&["integrations"]).await;
     assert_eq!(listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(), ["gh1", "spare"]);
     user.run(&["integrations", "test", "nobody"]).await.assert_exit(5, "there is no integration nobody");

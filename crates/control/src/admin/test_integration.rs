@@ -10,20 +10,32 @@ pub enum IntegrationTestResult {
     Works,
     /// The token belongs to another account, such as a person's instead of the bot's.
     OtherAccount(Account),
-    Refused(String),
+    /// The forge gave no usable answer.
+    Unreachable(String),
+    Refused {
+        reason: String,
+        /// Full name of the secret with the token or the App's key.
+        secret: String,
+    },
 }
 
 /// Errors: `NotFound`, `Store`, `Cloud`. A forge's error is part of the result.
 pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<IntegrationTestResult, Error> {
     let integration = ctx.load_integration(id).await?;
+    let (Auth::Token { secret } | Auth::App { key_secret: secret, .. }) = integration.auth.clone();
     match load_account(ctx, &integration).await {
         Ok(account) if account.may_equal(&integration.account) => Ok(IntegrationTestResult::Works),
         Ok(account) => Ok(IntegrationTestResult::OtherAccount(account)),
         Err(Error::Forge(error)) => {
-            Ok(IntegrationTestResult::Refused(pullyard_domain::text::format_error_chain(&error)))
+            let reason = pullyard_domain::text::format_error_chain(&error);
+            Ok(match error.is_transient() {
+                true => IntegrationTestResult::Unreachable(reason),
+                false => IntegrationTestResult::Refused { reason, secret },
+            })
         }
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { name })) => {
-            Ok(IntegrationTestResult::Refused(format!("read the secret {name}: it does not exist or is empty")))
+            let reason = format!("read the secret {name}: it does not exist or is empty");
+            Ok(IntegrationTestResult::Refused { reason, secret })
         }
         Err(error) => Err(error),
     }

@@ -25,10 +25,18 @@ impl IntegrationTestResult {
                 ),
                 format!("Store a token of the first account in its secret, or connect {} again.", account.login),
             ),
-            Self::Refused(reason) => (
+            Self::Unreachable(reason) => (
                 false,
                 format!("{integration} failed to {reason}."),
-                "Check the address, and renew the token in its secret with `pullyard secrets set`.".to_owned(),
+                "Check that the forge is up and that the server’s network reaches it, then test again.".to_owned(),
+            ),
+            Self::Refused { reason, secret } => (
+                false,
+                format!("{integration} failed to {reason}."),
+                format!(
+                    "Create a new token at the forge, and renew it here: `pullyard secrets set {}`.",
+                    secret.rsplit('/').next().unwrap_or_default()
+                ),
             ),
         };
         TestSummary { works, sentence, help }
