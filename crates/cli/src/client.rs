@@ -139,7 +139,8 @@ fn parse_token(token: &str) -> Result<String, CliError> {
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(token.to_owned());
     }
-    Err(CliError::usage("the token is empty or contains invalid characters"))
+    let fault = CliError::usage("the token is empty or contains invalid characters");
+    Err(fault.with_help("sign in with `pullyard login`, or correct PULLYARD_TOKEN"))
 }
 
 #[derive(Subcommand)]

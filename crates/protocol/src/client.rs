@@ -192,8 +192,8 @@ fn is_loopback(base: &str) -> bool {
 /// Converts an error response of a gateway or proxy, which has no problem document.
 fn gateway_problem(base: &str, status: StatusCode) -> Problem {
     let detail = match status.is_server_error() {
-        true => format!("{base} returned {status}; Pullyard or a proxy in front of it failed."),
-        false => format!("{base} returned {status} and does not look like a Pullyard server."),
+        true => format!("the server at {base} returned {status}; Pullyard or a proxy in front of it failed."),
+        false => format!("the server at {base} returned {status} and does not look like a Pullyard server."),
     };
     Problem {
         kind: "about:blank".into(),
