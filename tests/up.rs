@@ -431,10 +431,17 @@ async fn new_admin_token_revokes_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_finds_a_moved_repository() {
+async fn doctor_finds_a_moved_repository_and_a_renamed_branch() {
     let (machine, up) = Machine::with_project().await;
     let looks = async || machine.output(&["doctor", "--json"]).await;
     assert!(looks().await.status.success());
+    let git = |args: &[&str]| {
+        std::process::Command::new("git").arg("-C").arg(machine.path("shop")).args(args).status().unwrap();
+    };
+    git(&["branch", "--move", "old"]);
+    let renamed = String::from_utf8(looks().await.stdout).unwrap();
+    assert!(renamed.contains("local/shop of shop has no branch main."), "{renamed}");
+    git(&["branch", "--move", "main"]);
     fs::rename(machine.path("shop"), machine.path("moved")).unwrap();
     let found = looks().await;
     let report = String::from_utf8(found.stdout).unwrap();

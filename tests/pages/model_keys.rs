@@ -62,6 +62,16 @@ async fn wrong_key_is_refused_and_a_tested_key_is_stored() {
     assert_eq!(tested, "The model’s provider accepts the key.\n");
     let tested = user.run(&["secrets", "test", "acme-openai-api-key", "--json"]).await.assert_exit(1, "");
     assert!(tested.out.contains(r#""unreachable""#), "{}", tested.out);
+    let doctor = user.ok(&["doctor"]).await;
+    for tested in
+        ["ok key          The key acme-anthropic-api-key", "! key          The key acme-openai-api-key of acme was"]
+    {
+        assert!(doctor.contains(tested), "{doctor}");
+    }
+    user.run_with(&["secrets", "set", "acme-anthropic-api-key", "--for-jobs"], "sk-planted-old").await.assert_success();
+    let doctor = user.run(&["doctor"]).await.assert_exit(1, "");
+    let help = "`pullyard secrets set acme-anthropic-api-key --for-jobs`";
+    assert!(doctor.out.contains("does not accept the key.") && doctor.out.contains(help), "{}", doctor.out);
     user.run(&["secrets", "test", "demo-forge-token"])
         .await
         .assert_exit(5, "no model key of the project in the secret");

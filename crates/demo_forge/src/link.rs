@@ -184,6 +184,8 @@ mod tests {
         let commit = |args: &[&str]| commit(&own, args);
         assert_eq!(check("sh"), "has no commit on trunk");
         commit(&["--allow-empty"]);
+        let renamed = check_linked_repository(&forge, "local/own", "main", &[]).unwrap_err();
+        assert_eq!(renamed.to_string(), "has no branch main");
         // A program of the machine is not checked.
         assert_eq!(check("sh"), "");
         assert_eq!(check("./agent.sh"), "has no file ./agent.sh in the last commit of trunk");

@@ -9,6 +9,8 @@ use std::path::Path;
 pub enum RepositoryFault {
     #[error("has no commit on {branch}")]
     NoCommit { branch: String },
+    #[error("has no branch {branch}")]
+    NoBranch { branch: String },
     #[error("has no file {script} in the last commit of {branch}")]
     NoScript { script: String, branch: String },
     #[error("has {script} in the last commit of {branch}, but it is not executable")]
@@ -30,6 +32,9 @@ impl RepositoryFault {
             Self::NoCommit { .. } => {
                 "Jobs branch off it. Commit something first: `git commit --allow-empty -m Start`".into()
             }
+            Self::NoBranch { .. } => "Jobs branch off it. If it was renamed, connect the folder under another name: \
+                 `pullyard repos add local/NAME --path DIR`"
+                .into(),
             Self::NoScript { script, .. } | Self::NotExecutable { script, .. } => {
                 let file = script.trim_start_matches("./");
                 format!("Commit it: `chmod +x {file} && git add {file} && git commit -m \"Add the agent\"`")
@@ -58,8 +63,15 @@ pub fn check_repository(path: &Path, branch: Option<&str>, agent_command: &[Stri
         Some(branch) => (format!("refs/heads/{branch}"), branch.to_owned()),
         None => ("HEAD".to_owned(), "its checked-out branch".to_owned()),
     };
-    if repository.query(&["rev-parse", "--quiet", "--verify", &format!("{reference}^{{commit}}")])?.is_none() {
-        return Err(RepositoryFault::NoCommit { branch });
+    let has_commit = |reference: &str| {
+        let commit = format!("{reference}^{{commit}}");
+        repository.query(&["rev-parse", "--quiet", "--verify", &commit]).map(|found| found.is_some())
+    };
+    if !has_commit(&reference)? {
+        return Err(match has_commit("HEAD")? {
+            true => RepositoryFault::NoBranch { branch },
+            false => RepositoryFault::NoCommit { branch },
+        });
     }
     let script = agent_command.first().filter(|name| name.contains('/') && !name.starts_with('/'));
     let Some(script) = script.cloned() else { return Ok(()) };

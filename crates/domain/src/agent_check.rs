@@ -11,6 +11,13 @@ pub struct LocalAgent {
     pub has_key: bool,
 }
 
+impl LocalAgent {
+    /// Whether it is the agent of this capability. `auto` may be any.
+    pub fn works_as(&self, capability: &str) -> bool {
+        capability == AUTO || capability == self.capability
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentCheck {
     /// The repository's command needs no key of ours.
@@ -46,8 +53,7 @@ pub fn check_agent(
     if capability == COMMAND {
         return AgentCheck::Command;
     }
-    let is_capable = |local: &&LocalAgent| capability == AUTO || capability == local.capability;
-    let installed = local.map(|all| all.iter().filter(is_capable).collect::<Vec<_>>());
+    let installed = local.map(|all| all.iter().filter(|local| local.works_as(capability)).collect::<Vec<_>>());
     let secrets = project.settings.model_secrets.iter().filter(|(key, _)| match &installed {
         Some(installed) => installed.iter().any(|local| key.supports_capability(local.capability)),
         None => key.supports_capability(capability),

@@ -1,6 +1,7 @@
 //! The checks that `pullyard doctor` and the page Operations share: findings with their advice.
 
 use crate::agent::{AUTO, COMMAND};
+use crate::agent_check::LocalAgent;
 use crate::egress::warn_if_open;
 use crate::id::{JobId, ProjectId};
 use crate::project::{Compute, Settings};
@@ -69,7 +70,7 @@ pub enum RunnerPresence {
 pub enum AgentPlace<'a> {
     Runners(&'a [RunnerFacts<'a>]),
     /// The agents that are installed on this machine.
-    Machine(&'a [&'a str]),
+    Machine(&'a [LocalAgent]),
 }
 
 /// `free`: bytes of the disk with the data.
@@ -158,38 +159,102 @@ pub fn check_isolation(runner: &RunnerFacts<'_>) -> Option<Finding> {
 }
 
 /// Whether none of the installed programs can work as this agent.
-pub fn is_agent_missing(agent: &str, installed: &[&str]) -> bool {
-    agent != COMMAND && !installed.iter().any(|name| agent == AUTO || agent == *name)
+pub fn is_agent_missing(agent: &str, installed: &[LocalAgent]) -> bool {
+    agent != COMMAND && !installed.iter().any(|local| local.works_as(agent))
 }
 
-/// Checks that the agents of a project's repositories are where its jobs run.
-pub fn check_agents(id: &ProjectId, mut agents: BTreeSet<String>, place: AgentPlace<'_>) -> Vec<Finding> {
-    let place = match place {
+/// Checks that the agents of a project's repositories are where its jobs run, and on this machine also their keys.
+pub fn check_agents(
+    id: &ProjectId,
+    settings: &Settings,
+    mut agents: BTreeSet<String>,
+    place: AgentPlace<'_>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (place, remedy) = match place {
         AgentPlace::Runners(all) => {
             let online: Vec<_> = all.iter().filter(|runner| runner.presence == RunnerPresence::Claims).collect();
             // A missing runner is a finding of `check_runners`.
             agents.retain(|agent| !online.is_empty() && !online.iter().any(|one| one.capabilities.contains(agent)));
-            "no online runner offers"
+            ("no online runner offers", "Install it and its key on a runner’s machine, and start the runner again")
         }
         AgentPlace::Machine(installed) => {
+            let has_key = |local: &LocalAgent| {
+                let mut secrets = settings.model_secrets.iter();
+                local.has_key || secrets.any(|(key, _)| key.supports_capability(local.capability))
+            };
+            for agent in &agents {
+                let mut capable = installed.iter().filter(|local| local.works_as(agent)).peekable();
+                if let Some(first) = capable.peek().copied()
+                    && !capable.any(has_key)
+                {
+                    findings.push(no_key(id, first.capability));
+                }
+            }
             agents.retain(|agent| is_agent_missing(agent, installed));
-            "is not installed on this machine"
+            ("is not installed on this machine", "Install it")
         }
     };
     let finding = |agent: String| {
         let name = if agent == AUTO { "claude_code or codex" } else { agent.as_str() };
         let sentence = format!("Jobs of {id} need {name}, which {place}.");
         let help = format!(
-            "Install it, or choose another: `pullyard settings set agent=AGENT --project {id}`, or a script: \
+            "{remedy}, or choose another: `pullyard settings set agent=AGENT --project {id}`, or a script: \
              `pullyard repos add --agent-command ./agent.sh`."
         );
         Finding::wrong("agent", sentence, help)
     };
-    agents.into_iter().map(finding).collect()
+    findings.extend(agents.into_iter().map(finding));
+    findings
+}
+
+/// A warning, because the environment of the server may have a key.
+fn no_key(id: &ProjectId, agent: &str) -> Finding {
+    Finding::warning(
+        "key",
+        format!("Jobs of {id} have no key for {agent}: neither the project nor this environment has one."),
+        format!(
+            "Store one with `pullyard secrets set NAME --for-jobs`, then name it in its setting, which \
+             `pullyard settings --project {id}` lists as model_secrets."
+        ),
+    )
 }
 
 /// Warns about the newest ended job of a project, which failed.
 pub fn failed_job(id: &ProjectId, job: &JobId, failure: &str, help: String) -> Finding {
     let sentence = format!("Job {}, the newest ended one of {id}, failed: {failure}", job.short());
     Finding::warning("job", sentence, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{CLAUDE_CODE, CODEX};
+
+    #[test]
+    fn missing_agent_is_wrong_and_missing_key_is_a_warning() {
+        let check = |agent: &str, secret: Option<&str>, installed: &[LocalAgent]| {
+            let mut settings = Settings::default();
+            settings.model_secrets.openai_api_key = secret.map(str::to_owned);
+            let agents = BTreeSet::from([agent.to_owned()]);
+            let place = AgentPlace::Machine(installed);
+            let findings = check_agents(&ProjectId::new("shop").unwrap(), &settings, agents, place);
+            findings.into_iter().map(|finding| (finding.check, finding.verdict)).collect::<Vec<_>>()
+        };
+        let local = |capability, has_key| LocalAgent { capability, has_key };
+        let (no_agent, no_key) = (vec![("agent", Verdict::Wrong)], vec![("key", Verdict::Warning)]);
+        let keyless = [local(CODEX, false), local(CLAUDE_CODE, false)];
+        for (agent, secret, installed, expected) in [
+            (COMMAND, None, &[][..], vec![]),
+            (CODEX, Some("k"), &[], no_agent.clone()),
+            (CLAUDE_CODE, None, &keyless[..1], no_agent),
+            (CODEX, None, &keyless, no_key.clone()),
+            (CLAUDE_CODE, Some("k"), &keyless, no_key.clone()),
+            (AUTO, None, &keyless, no_key),
+            (AUTO, Some("k"), &keyless, vec![]),
+            (AUTO, None, &[local(CODEX, false), local(CLAUDE_CODE, true)], vec![]),
+        ] {
+            assert_eq!(check(agent, secret, installed), expected, "{agent} {secret:?} {installed:?}");
+        }
+    }
 }

@@ -14,7 +14,8 @@ pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
 pub use options::{AwsProxies, FunctionOverrides, HintDelivery, Options};
 pub use pullyard_demo_forge::{
-    AccountKind, DemoForge, Error as ForgeError, LineComment, RepositoryFault, Role, User, check_repository, link,
+    AccountKind, DemoForge, Error as ForgeError, LineComment, RepositoryFault, Role, User, check_linked_repository,
+    check_repository, link,
 };
 pub use pullyard_entry::{Clock, Disk, LOCAL_FORGE, telemetry};
 pub use system::{Invocations, LocalSystem};

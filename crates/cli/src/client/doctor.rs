@@ -143,6 +143,7 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
         findings.extend(project::check_polls(session, project).await);
         findings.extend(project::check_runners(&session.url, project, &runners));
         findings.extend(project::check_agents(session, project, &runners).await);
+        findings.extend(project::check_keys(session, project).await);
         findings.extend(project::check_last_job(session, project).await);
     }
     findings.extend(runners.iter().flatten().filter_map(|runner| check_isolation(&runner.into())));
@@ -204,7 +205,8 @@ async fn check_token(session: &Session, findings: &mut Vec<Finding>) -> Option<V
         }
         Err(fault) => {
             let help = if session.data.is_some() {
-                "Start `pullyard up` again: it saves a valid token; --new-admin-token creates another."
+                "Remove PULLYARD_TOKEN and --token, if set. Otherwise start `pullyard up` again: it saves a valid token; \
+                 --new-admin-token creates another."
             } else {
                 "Sign in with `pullyard login`, or set PULLYARD_TOKEN."
             };

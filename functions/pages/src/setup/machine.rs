@@ -1,6 +1,7 @@
 //! The machine of `pullyard up`, whose folders and agents the setup pages offer. On AWS there is none.
 
 use pullyard_control::ModelUrls;
+use pullyard_domain::agent_check::LocalAgent;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +37,13 @@ pub struct LocalMachine {
     /// The folder that is linked under `owner/name`.
     pub find_folder: Arc<FindFolder>,
     pub model_urls: ModelUrls,
+}
+
+impl LocalMachine {
+    pub(crate) fn list_local_agents(&self) -> Vec<LocalAgent> {
+        let all = (self.list_agents)().into_iter();
+        all.map(|(capability, has_key)| LocalAgent { capability, has_key }).collect()
+    }
 }
 
 /// The model's addresses on this machine; on AWS, the providers' own.

@@ -2,15 +2,18 @@
 
 use crate::client::prelude::*;
 use pullyard_admin::doctor::Finding;
+use pullyard_domain::agent_check::LocalAgent;
 use pullyard_domain::diagnosis::{self, AgentPlace, RunnerFacts};
-use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::project::Compute;
-use pullyard_local::LocalSystem;
+use pullyard_local::{LocalSystem, check_linked_repository};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::JobQuery;
 use pullyard_protocol::project::{Project, Repository};
 use pullyard_protocol::runner_admin::Runner;
+use pullyard_protocol::secret::TestSecret;
 use std::collections::BTreeSet;
 
 pub(super) async fn check_repositories(session: &Session, project: &Project) -> Finding {
@@ -26,18 +29,8 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
         let source = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
         return diagnosis::no_repository(id, source);
     }
-    if let Some(name) = repositories.iter().find_map(|repository| find_missing_repository(session, repository)) {
-        return Finding::wrong(
-            "project",
-            format!("{name} of {id} is no longer in its folder."),
-            format!(
-                "Move it back, or connect its new folder under another name and delete this one: \
-                 `pullyard repos add local/NAME --path DIR --project {id}`; \
-                 `pullyard repos delete {name} --project {id}`."
-            ),
-        );
-    }
-    diagnosis::check_settings(id, settings)
+    let fault = repositories.into_iter().find_map(|repository| check_folder(session, project, repository));
+    fault.unwrap_or_else(|| diagnosis::check_settings(id, settings))
 }
 
 /// What polls have seen of the project's repositories: archived ones, and renamed ones.
@@ -63,10 +56,31 @@ pub(super) async fn check_polls(session: &Session, project: &Project) -> Vec<Fin
     findings
 }
 
-fn find_missing_repository<'a>(session: &Session, repository: &'a Repository) -> Option<&'a RepositoryName> {
+/// Why jobs can't work in a linked folder of this machine.
+fn check_folder(session: &Session, project: &Project, repository: Repository) -> Option<Finding> {
     let folder = LocalSystem::forge_folder(session.data.as_deref()?);
-    let link = folder.join(format!("{}.git", repository.name));
-    (link.is_symlink() && !link.exists()).then_some(&repository.name)
+    let Repository { name, default_branch, agent, .. } = repository;
+    let link = folder.join(format!("{name}.git"));
+    let id = &project.id;
+    if link.is_symlink() && !link.exists() {
+        return Some(Finding::wrong(
+            "project",
+            format!("{name} of {id} is no longer in its folder."),
+            format!(
+                "Move it back, or connect its new folder under another name and delete this one: \
+                 `pullyard repos add local/NAME --path DIR --project {id}`; \
+                 `pullyard repos delete {name} --project {id}`."
+            ),
+        ));
+    }
+    let command = agent.resolve(&project.settings).command;
+    let fault = link.is_symlink().then(|| check_linked_repository(&folder, name.as_str(), &default_branch, &command));
+    let fault = fault?.err()?;
+    Some(Finding::wrong(
+        "project",
+        format!("{name} of {id} {fault}."),
+        format!("{}.", fault.help().trim_end_matches('.')),
+    ))
 }
 
 pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
@@ -84,8 +98,9 @@ fn list_facts<'a>(all: &'a [Runner], project: &ProjectId) -> Vec<RunnerFacts<'a>
     all.iter().filter(|runner| runner.serves(project)).map(RunnerFacts::from).collect()
 }
 
-fn list_installed_agents() -> Vec<&'static str> {
-    pullyard_runner::list_local_agents().into_iter().map(|(name, _)| name).collect()
+fn list_installed_agents() -> Vec<LocalAgent> {
+    let all = pullyard_runner::list_local_agents().into_iter();
+    all.map(|(capability, has_key)| LocalAgent { capability, has_key }).collect()
 }
 
 /// Whether no program of this machine can work as this agent.
@@ -99,18 +114,41 @@ pub(super) async fn check_agents(
     project: &Project,
     runners: &Result<Vec<Runner>, Error>,
 ) -> Vec<Finding> {
-    let id = &project.id;
+    let (id, settings) = (&project.id, &project.settings);
     // A failed request is a finding of `check_repositories`.
     let Ok(listed) = session.api.repositories(id).await else { return Vec::new() };
-    let resolve = |repository: Repository| repository.agent.resolve(&project.settings).capability;
+    let resolve = |repository: Repository| repository.agent.resolve(settings).capability;
     let agents: BTreeSet<String> = listed.repositories.into_iter().map(resolve).collect();
-    match (project.settings.compute, runners) {
-        (Compute::Runners, Ok(all)) => diagnosis::check_agents(id, agents, AgentPlace::Runners(&list_facts(all, id))),
+    match (settings.compute, runners) {
+        (Compute::Runners, Ok(all)) => {
+            diagnosis::check_agents(id, settings, agents, AgentPlace::Runners(&list_facts(all, id)))
+        }
         (Compute::Fargate, _) if session.data.is_some() => {
-            diagnosis::check_agents(id, agents, AgentPlace::Machine(&list_installed_agents()))
+            diagnosis::check_agents(id, settings, agents, AgentPlace::Machine(&list_installed_agents()))
         }
         _ => Vec::new(),
     }
+}
+
+/// Tests the project's model keys with their providers. None for a token that may not test them.
+pub(super) async fn check_keys(session: &Session, project: &Project) -> Vec<Finding> {
+    let id = &project.id;
+    let mut findings = Vec::new();
+    for (_, secret) in project.settings.model_secrets.iter() {
+        let Some(Ok(name)) = secret.rsplit('/').next().map(SecretName::new) else { continue };
+        let Ok(tested) = session.api.test_secret(&name, &TestSecret { project: id.clone() }).await else { continue };
+        let sentence = format!("The key {name} of {id} was tested: {}", tested.sentence);
+        findings.push(match tested.result {
+            ModelKeyTest::Untestable => continue,
+            ModelKeyTest::Accepted => Finding::good("key", sentence),
+            ModelKeyTest::Refused => {
+                let help = format!("{} Store it with `pullyard secrets set {name} --for-jobs`.", tested.help);
+                Finding::wrong("key", sentence, help)
+            }
+            _ => Finding::warning("key", sentence, tested.help),
+        });
+    }
+    findings
 }
 
 /// Warns if the newest ended job of a project failed.

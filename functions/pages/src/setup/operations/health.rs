@@ -4,6 +4,7 @@ use crate::hints::{NextStep, Page, name_buttons, next_steps};
 use crate::prelude::*;
 use crate::setup::machine::LocalMachine;
 use pullyard_control::SweeperGauges;
+use pullyard_domain::agent_check::LocalAgent;
 use pullyard_domain::diagnosis::{self, AgentPlace, Finding, RunnerFacts, Verdict};
 use pullyard_domain::id::JobId;
 use pullyard_domain::project::Compute;
@@ -45,8 +46,7 @@ pub(super) async fn load(visit: &PageContext, machine: Option<&LocalMachine>) ->
     let now = ctx.clock.now();
     let runners: Vec<_> = members.into_iter().filter_map(|member| view_runner(member, None, now)).collect();
     runners.iter().for_each(|runner| add(diagnosis::check_isolation(&runner.into())));
-    let installed: Option<Vec<_>> =
-        machine.map(|machine| (machine.list_agents)().into_iter().map(|(name, _)| name).collect());
+    let installed = machine.map(LocalMachine::list_local_agents);
     let projects = visit.projects();
     for id in projects.iter().take(MAX_PROJECTS) {
         match check_project(ctx, id, &runners, installed.as_deref()).await {
@@ -93,7 +93,7 @@ async fn check_project(
     ctx: &Context,
     id: &ProjectId,
     runners: &[Runner],
-    installed: Option<&[&'static str]>,
+    installed: Option<&[LocalAgent]>,
 ) -> Result<Vec<Problem>, Error> {
     let Some(Project { settings, .. }) = ctx.store.load_project(id).await? else { return Ok(Vec::new()) };
     let repositories = ctx.store.list_repositories(id).await?;
@@ -107,8 +107,10 @@ async fn check_project(
     findings.extend(diagnosis::check_runners(ctx.pages_url(), id, &settings, &serving));
     let agents = repositories.into_iter().map(|repository| repository.agent.resolve(&settings).capability).collect();
     findings.extend(match (settings.compute, installed) {
-        (Compute::Runners, _) => diagnosis::check_agents(id, agents, AgentPlace::Runners(&serving)),
-        (Compute::Fargate, Some(installed)) => diagnosis::check_agents(id, agents, AgentPlace::Machine(installed)),
+        (Compute::Runners, _) => diagnosis::check_agents(id, &settings, agents, AgentPlace::Runners(&serving)),
+        (Compute::Fargate, Some(installed)) => {
+            diagnosis::check_agents(id, &settings, agents, AgentPlace::Machine(installed))
+        }
         (Compute::Fargate, None) => Vec::new(),
     });
     let mut problems: Vec<_> = findings.iter().filter_map(|finding| Problem::new(finding, Some(id), None)).collect();
