@@ -76,6 +76,7 @@ async fn reviewer_revises_and_merges_on_the_page() {
     assert_eq!(at_forge.headers()["location"], format!("{}{address}", story.local.api_url()));
 
     let page = browser.get(&address).await;
+    page.assert_contains(&[&format!("<code class=\"keep\">{}</code>", &result.head[..12])]);
     page.assert_contains(&["About APP-1", "Open", &result.branch, "/tickets/APP-1?project=acme", job.id.as_str()]);
     let path = page.body.split_once("data-path=\"").unwrap().1.split('"').next().unwrap();
     let place = format!("{path}:1");

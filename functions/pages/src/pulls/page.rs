@@ -11,6 +11,7 @@ use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_control::{ForgePullRequest, ForgePullRequestState as State, LocalPullRequest};
 use pullyard_domain::id::IntegrationId;
+use pullyard_domain::job::Job;
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 
@@ -104,7 +105,8 @@ struct PullPage {
     is_draft: bool,
     form_key: String,
     ticket: Option<(String, SafeText)>,
-    jobs: Vec<Row>,
+    /// Each with its commit, if it pushed one.
+    jobs: Vec<(Row, Option<SafeText>)>,
     reviews: Option<Reviews>,
     threads: Vec<Thread>,
     diff: Option<Diff>,
@@ -204,13 +206,13 @@ pub(super) async fn render(
         author: line(login(details.author.as_ref())),
         commits: details.commits,
         merged: (pull_request.state == State::Merged).then(|| {
-            let commit = details.merge_commit.iter().flat_map(|commit| commit.chars()).take(12).collect::<String>();
-            (line(login(details.merged_by.as_ref())), line(&commit))
+            let commit = details.merge_commit.as_deref().unwrap_or_default();
+            (line(login(details.merged_by.as_ref())), short_commit(commit))
         }),
         is_draft: pull_request.draft,
         form_key: new_form_key(),
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
-        jobs: jobs.iter().map(Row::new).collect(),
+        jobs: jobs.iter().map(|view| (Row::new(view), commit_of(&view.job))).collect(),
         reviews,
         threads: conversation.threads,
         diff,
@@ -223,6 +225,14 @@ pub(super) async fn render(
         fault,
     };
     Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &page))
+}
+
+fn short_commit(id: &str) -> SafeText {
+    line(&id.chars().take(12).collect::<String>())
+}
+
+fn commit_of(job: &Job) -> Option<SafeText> {
+    job.result.as_ref().map(|result| short_commit(&result.head))
 }
 
 fn find_new_draft(diff: &Diff, at: &str) -> Option<Draft> {
