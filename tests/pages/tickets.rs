@@ -62,6 +62,24 @@ async fn board_search_shows_only_matching_tickets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn board_of_many_tickets_says_that_it_shows_a_part() {
+    let (story, browser) = Story::with_browser().await;
+    let note = "This page has a part of the project’s tickets";
+    for number in 1..=201 {
+        if number == 200 {
+            assert!(!browser.get("/board?project=acme").await.contains(note));
+        }
+        let ticket = json!({ "project": "acme", "key": format!("ACME-{number:03}"), "title": "One", "status": TODO });
+        story.api.create_ticket(&serde_json::from_value(ticket).unwrap(), None).await.unwrap();
+    }
+    let page = browser.get("/board?project=acme").await;
+    page.assert_contains(&[note, "Show 168 more"]);
+    let next = page.body.split_once("class=\"link\" href=\"/board?").unwrap().1.split('"').next().unwrap();
+    let next = browser.get(&format!("/board?{}", next.replace("&amp;", "&").replace("&#38;", "&"))).await;
+    next.assert_contains(&[note, "id=\"card-ACME-201\""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ticket_form_edits_the_text_unless_it_is_outdated() {
     let (story, browser) = Story::with_browser().await;
     with_ticket(&story, &browser, "ACME-1", "Export orders", "api").await;

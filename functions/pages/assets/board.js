@@ -140,7 +140,16 @@
     if (to !== from) body.set("status", status);
     if (before !== undefined) body.set("before", before);
     pending += 1;
-    queue = queue.then(() => send(card.id, action, body, home));
+    queue = queue.then(() => send(card.id, action, body, home)).then(() => sayHidden(card, to));
+  };
+
+  // A card that was dropped next to hidden cards is hidden after the move.
+  const sayHidden = (card, to) => {
+    if (byId(card.id) || !to?.isConnected) return;
+    const head = to.querySelector("header");
+    head.dataset.says = `${card.dataset.key} is not shown`;
+    announce(`${card.dataset.key} is in ${nameOf(to)}, among the cards that are not shown.`);
+    setTimeout(() => delete head.dataset.says, 6000);
   };
 
   // Sends a move until an answer arrives. Each try has the same key, so that the server counts one move.

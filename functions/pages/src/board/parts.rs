@@ -17,12 +17,12 @@ pub(super) fn share(sizes: &[usize], room: usize) -> usize {
     (1..=room).rev().find(fits).unwrap_or(1)
 }
 
-/// Hides the middle of a long column: its first cards are next, and cards enter at its end.
+/// Hides the middle of a long column. Of two cards, it shows the last too, because a card is dropped below all others.
 pub(super) fn hide_middle(size: usize, share: usize) -> Vec<Hidden> {
     if size <= share {
         return Vec::new();
     }
-    let last = share / 3;
+    let last = (share + 1) / 3;
     vec![Hidden { range: share - last..size - last, from: 0 }]
 }
 
