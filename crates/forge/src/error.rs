@@ -40,8 +40,8 @@ pub enum Error {
     /// The forge has no such call.
     #[error("do this at the forge: {operation}")]
     Unsupported { operation: String },
-    /// No answer of the forge's API: a web page of a proxy, or an empty, cut or foreign body. It decides nothing; a
-    /// write may have succeeded.
+    /// No answer of the forge's API, of any status below 500: a web page of a proxy, or an empty, cut or foreign body. It
+    /// decides nothing; a write may have succeeded.
     #[error("read the forge's response {status}: {reason}")]
     Unreadable { status: u16, reason: String },
     #[error("parse the forge's response {status}: {message}")]
@@ -67,7 +67,7 @@ impl Error {
             Self::RateLimited { retry_after, .. } => ErrorKind::RateLimited { retry_after: *retry_after },
             Self::Refused { .. } | Self::Unsupported { .. } => ErrorKind::Refused,
             Self::Unreachable { .. } | Self::Unreadable { .. } | Self::NotVisibleYet { .. } => ErrorKind::Unavailable,
-            Self::Unexpected { status: 202 | 500..=599, .. } => ErrorKind::Unavailable,
+            Self::Unexpected { status: 202 | 408 | 425 | 500..=599, .. } => ErrorKind::Unavailable,
             Self::Unexpected { .. } => ErrorKind::Unknown,
         }
     }
@@ -86,8 +86,9 @@ impl Error {
             | Self::RateLimited { .. }
             | Self::Unreadable { .. }
             | Self::NotVisibleYet { .. } => true,
-            // 202: GitHub is still computing the response. 500: a retry usually succeeds. 501 and 505 are permanent.
-            Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
+            // 202: GitHub is still computing the response. 408 and 425: the request came too late or too early.
+            // 500: a retry usually succeeds. 501 and 505 are permanent.
+            Self::Unexpected { status, .. } => matches!(status, 202 | 408 | 425 | 500 | 502 | 503 | 504),
             Self::Settings { .. }
             | Self::Denied { .. }
             | Self::Forbidden { .. }
@@ -128,6 +129,8 @@ mod tests {
             (Error::Unreachable { host: host(), reason: message() }, ErrorKind::Unavailable, true),
             (Error::RateLimited { host: host(), retry_after }, ErrorKind::RateLimited { retry_after }, true),
             (unexpected(202), ErrorKind::Unavailable, true),
+            (unexpected(408), ErrorKind::Unavailable, true),
+            (unexpected(425), ErrorKind::Unavailable, true),
             (unexpected(500), ErrorKind::Unavailable, true),
             (unexpected(502), ErrorKind::Unavailable, true),
             (unexpected(503), ErrorKind::Unavailable, true),

@@ -36,6 +36,9 @@ pub(crate) trait ForgeApi: Clone {
     fn parse_message(body: &[u8]) -> String;
 
     fn parse_reason(status: StatusCode, body: &[u8]) -> Option<String>;
+
+    /// Whether the API sends such a body with an error status. Any other body is from a program before the API.
+    fn is_error_body(status: StatusCode, body: &[u8]) -> bool;
 }
 
 #[derive(Default)]
@@ -344,16 +347,15 @@ impl<C: ForgeApi> Client<C> {
         let message = || C::parse_message(&body());
         Err(match answer.status {
             StatusCode::ACCEPTED => unexpected_status_error(answer.status, "the response is not ready yet"),
-            status if is_decision(status) && is_web_page(&answer.body) => {
-                Error::Unreadable { status: status.as_u16(), reason: "it is a web page".to_owned() }
-            }
+            status if status.is_success() && is_web_page(&answer.body) => unreadable_error(&answer),
             status if status.is_success() => return Ok(answer),
-            StatusCode::UNAUTHORIZED => Error::Denied { host: host(), message: message() },
             StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN
                 if is_rate_limit(answer.status, &answer.headers, &C::parse_message(&answer.body)) =>
             {
                 Error::RateLimited { host: host(), retry_after: retry_after(&answer.headers) }
             }
+            status if status.is_client_error() && !C::is_error_body(status, &answer.body) => unreadable_error(&answer),
+            StatusCode::UNAUTHORIZED => Error::Denied { host: host(), message: message() },
             StatusCode::FORBIDDEN => Error::Forbidden { resource: subject(), message: message() },
             StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { resource: subject(), message: message() },
             status => match C::parse_reason(status, &body()) {
@@ -379,13 +381,13 @@ pub(crate) fn to_json(body: &(impl Serialize + Sync)) -> Result<Vec<u8>, Error> 
     serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })
 }
 
-/// Statuses that callers take as the forge's decision.
-fn is_decision(status: StatusCode) -> bool {
-    status.is_success() || matches!(status.as_u16(), 401 | 403 | 404 | 409 | 410 | 422)
+fn unreadable_error(answer: &RawResponse) -> Error {
+    let reason = if is_web_page(&answer.body) { "it is a web page" } else { "it is no error of the API" };
+    Error::Unreadable { status: answer.status.as_u16(), reason: reason.to_owned() }
 }
 
 /// The forges' APIs answer in JSON; a page is from a proxy, a portal or a load balancer before them.
-fn is_web_page(body: &[u8]) -> bool {
+pub(crate) fn is_web_page(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
 

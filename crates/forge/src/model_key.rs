@@ -9,7 +9,7 @@ use reqwest::{
 
 use crate::{
     Endpoint, Error, Token,
-    http_client::{Authorization, Client, ForgeApi, RetryPolicy},
+    http_client::{Authorization, Client, ForgeApi, RetryPolicy, is_web_page},
 };
 
 /// OpenAI answers a restricted key as it answers a wrong one, with 401. Only the message differs.
@@ -60,6 +60,11 @@ impl ForgeApi for Caller {
 
     fn parse_reason(_: StatusCode, _: &[u8]) -> Option<String> {
         None
+    }
+
+    /// Gateways before a model have their own forms.
+    fn is_error_body(_: StatusCode, body: &[u8]) -> bool {
+        !is_web_page(body)
     }
 }
 

@@ -10,7 +10,7 @@ use super::error_body;
 use crate::{
     Error, Token,
     forge::GitLogin,
-    http_client::{Authorization, ForgeApi},
+    http_client::{Authorization, ForgeApi, is_web_page},
 };
 
 /// An API token begins with its account's e-mail address and a colon.
@@ -68,6 +68,11 @@ impl ForgeApi for Credential {
         let has_reason =
             matches!(status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY);
         has_reason.then(|| error_body::parse_reason(body))
+    }
+
+    /// Bitbucket rejects an unknown login with plain text, or without any.
+    fn is_error_body(status: StatusCode, body: &[u8]) -> bool {
+        error_body::is_error(body) || status == StatusCode::UNAUTHORIZED && !is_web_page(body)
     }
 }
 

@@ -14,6 +14,11 @@ pub(super) fn parse_message(body: &[u8]) -> String {
     }
 }
 
+/// Whether it is an object with `error`.
+pub(super) fn is_error(body: &[u8]) -> bool {
+    parse_error(body).is_object()
+}
+
 fn missing_scopes(error: &Value) -> Vec<&str> {
     let granted = scopes(error, "granted");
     scopes(error, "required").into_iter().filter(|scope| !granted.contains(scope)).collect()

@@ -160,6 +160,20 @@ async fn account_errors_name_the_missing_scope_or_token_form() {
 }
 
 #[tokio::test]
+async fn foreign_body_is_no_decision_of_bitbucket() {
+    for foreign in [json!(""), json!("Forbidden"), json!({ "message": "Not Found" }), json!({ "error": "Not Found" })] {
+        let answer = |status| Some((status, foreign.clone()));
+        for status in [400, 403, 404, 408, 409, 410, 422] {
+            let played = scripted_client([answer(status), ok(repository())]);
+            assert!(played.forge.repository(REPOSITORY).await.is_ok(), "{status} {foreign}");
+        }
+        // Bitbucket's own answer to an unknown login has no form.
+        let denied = scripted_client([answer(401)]).forge.repository(REPOSITORY).await;
+        assert!(matches!(denied, Err(Error::Denied { .. })), "{foreign}: {denied:?}");
+    }
+}
+
+#[tokio::test]
 async fn repository_clone_url_has_no_user() {
     let played = scripted_client([ok(repository())]);
     let found = played.forge.repository(REPOSITORY).await.unwrap();

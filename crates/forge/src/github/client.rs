@@ -45,6 +45,10 @@ impl ForgeApi for Credential {
     fn parse_reason(status: StatusCode, body: &[u8]) -> Option<String> {
         (status == StatusCode::UNPROCESSABLE_ENTITY).then(|| error_body::parse_reason(body))
     }
+
+    fn is_error_body(_: StatusCode, body: &[u8]) -> bool {
+        error_body::is_error(body)
+    }
 }
 
 /// A credential for calls with one more header, or with another value of one.
@@ -72,6 +76,10 @@ impl ForgeApi for WithHeader {
 
     fn parse_reason(status: StatusCode, body: &[u8]) -> Option<String> {
         Credential::parse_reason(status, body)
+    }
+
+    fn is_error_body(status: StatusCode, body: &[u8]) -> bool {
+        Credential::is_error_body(status, body)
     }
 }
 

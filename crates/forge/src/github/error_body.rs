@@ -12,6 +12,12 @@ pub(super) fn parse_message(body: &[u8]) -> String {
     message_or_default(parsed.get("message").and_then(Value::as_str))
 }
 
+/// Whether it is an object with `message`.
+pub(super) fn is_error(body: &[u8]) -> bool {
+    let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    parsed.get("message").is_some_and(Value::is_string)
+}
+
 /// Returns the reasons of a 422: the entries of `errors`, or the message without them.
 pub(super) fn parse_reason(body: &[u8]) -> String {
     let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();

@@ -79,7 +79,8 @@ async fn hook_secret_is_sent_on_create_and_edit() {
 #[tokio::test]
 async fn deleting_an_absent_hook_succeeds() {
     for (scope, path) in scopes() {
-        let (forge, scripted) = script_forge([(204, &[], String::new()), (404, &[], "{}".to_owned())]).await;
+        let (forge, scripted) =
+            script_forge([(204, &[], String::new()), (404, &[], json!({"message": "Not Found"}).to_string())]).await;
         forge.delete_hook(&scope, ID).await.unwrap();
         forge.delete_hook(&scope, ID).await.unwrap();
         assert_eq!(scripted.requests(), [format!("DELETE {path}/{ID}"), format!("DELETE {path}/{ID}")]);
@@ -110,7 +111,7 @@ async fn app_has_one_hook_that_cannot_be_created_or_deleted() {
     for refused in [forge.create_hook(&app, &settings()).await.map(|_| ()), forge.delete_hook(&app, 0).await] {
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
-    let (forge, _) = script_forge([(404, &[], "{}".to_owned())]).await;
+    let (forge, _) = script_forge([(404, &[], json!({"message": "Not Found"}).to_string())]).await;
     assert!(forge.hooks(&app).await.unwrap().items.is_empty(), "the App has no hook");
 }
 

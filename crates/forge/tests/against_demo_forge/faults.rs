@@ -39,7 +39,7 @@ async fn get_account<const N: usize>(lines: [ScriptLine; N]) -> (Result<u64, Err
 
 #[tokio::test]
 async fn read_is_retried_after_a_transient_fault() {
-    for status in [202, 500, 502, 503, 504] {
+    for status in [202, 408, 425, 500, 502, 503, 504] {
         assert_eq!(get_account([fault(status), user()]).await, (Ok(u64::MAX), 2), "{status}");
     }
     let (outcome, requests) = get_account([fault(502), fault(503), fault(504), user()]).await;
@@ -287,15 +287,19 @@ async fn unreadable_response_is_retried() {
 }
 
 #[tokio::test]
-async fn web_page_is_no_decision_of_the_forge() {
-    for status in [401, 403, 404, 409, 410, 422] {
-        let page = || -> ScriptLine { (status, &[], "<!DOCTYPE html>".to_owned()) };
-        assert_eq!(get_account([page(), user()]).await, (Ok(u64::MAX), 2), "{status}");
-        let scripted = ScriptedExchange::start([page()]).await;
-        let forge = forge_at(&scripted.url, TOKEN);
-        let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
-        assert_eq!(error, Error::Unreadable { status, reason: "it is a web page".to_owned() });
-        assert_eq!(scripted.requests().len(), 1);
+async fn foreign_body_is_no_decision_of_the_forge() {
+    let foreign = ["", "upstream not found", "{}", r#"["message"]"#, r#"{"error":{"message":"Forbidden"}}"#];
+    let bodies = foreign.map(|body| (body, "it is no error of the API"));
+    for (body, reason) in bodies.into_iter().chain([("<!DOCTYPE html>", "it is a web page")]) {
+        for status in [400, 401, 403, 404, 405, 407, 408, 409, 410, 422] {
+            let answer = || -> ScriptLine { (status, &[], body.to_owned()) };
+            assert_eq!(get_account([answer(), user()]).await, (Ok(u64::MAX), 2), "{status} {body}");
+            let scripted = ScriptedExchange::start([answer()]).await;
+            let forge = forge_at(&scripted.url, TOKEN);
+            let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
+            assert_eq!(error, Error::Unreadable { status, reason: reason.to_owned() }, "{body}");
+            assert_eq!(scripted.requests().len(), 1);
+        }
     }
 }
 

@@ -238,8 +238,8 @@ async fn permission_comes_from_word_and_role() {
 #[tokio::test]
 async fn permission_request_is_not_retried() {
     for (status, expected) in [(502, ErrorKind::Unavailable), (403, ErrorKind::Denied), (404, ErrorKind::Missing)] {
-        let (forge, scripted) =
-            script_forge([(status, &[], "{}".to_owned()), ok(json!({"permission": "admin"}))]).await;
+        let refusal = json!({"message": "No."}).to_string();
+        let (forge, scripted) = script_forge([(status, &[], refusal), ok(json!({"permission": "admin"}))]).await;
         assert_eq!(forge.permission(REPOSITORY, 7, &actor("ann")).await.unwrap_err().kind(), expected);
         assert_eq!(scripted.requests().len(), 1);
     }

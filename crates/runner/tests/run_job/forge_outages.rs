@@ -33,6 +33,8 @@ const UNSEEN: Fault = Fault::Answer(
     r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"head","code":"invalid"}]}"#,
 );
 const PROXY_REFUSAL: Fault = Fault::Answer(403, "text/html", "<title>Blocked</title>");
+const PROXY_TIMEOUT: Fault = Fault::Answer(408, "text/html", "<title>Timeout</title>");
+const NO_UPSTREAM: Fault = Fault::Answer(404, "text/plain", "upstream not found");
 
 /// A proxy before the forge that breaks the first calls whose method and address contain a text.
 struct BrokenForge {
@@ -162,7 +164,7 @@ async fn push_with_a_page_as_answer_is_found() {
 
 #[tokio::test]
 async fn broken_pull_request_is_waited_out() {
-    let faults = [PAGE, SERVER_ERROR, UNSEEN, Fault::RateLimit, Fault::Reset];
+    let faults = [PAGE, SERVER_ERROR, UNSEEN, PROXY_TIMEOUT, NO_UPSTREAM, Fault::RateLimit, Fault::Reset];
     // More often than the forge's client repeats a call.
     run_and_check(4, &faults.map(|fault| (NEW_PULL_REQUEST, fault)), "syncing").await;
 }
