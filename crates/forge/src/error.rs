@@ -21,7 +21,7 @@ pub enum Error {
     /// Missing, deleted, or hidden from the token (404, 410).
     #[error("find {resource}")]
     NotFound { resource: String, message: String },
-    /// Too many calls (429, and some 403).
+    /// Too many calls (429, some 403, and 422 for new content).
     #[error("call {host}: rate limit reached, retry in {} s", retry_after.as_secs())]
     RateLimited { host: String, retry_after: Duration },
     /// The forge refuses the request (422; 400 and 409 of Bitbucket).

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     Endpoint, Error, Token,
-    rate_limit::{is_rate_limit, retry_after},
+    rate_limit::{is_content_limit, is_rate_limit, retry_after},
     retry,
     stand_in::{Exchange, StandIn},
 };
@@ -359,6 +359,9 @@ impl<C: ForgeApi> Client<C> {
             StatusCode::FORBIDDEN => Error::Forbidden { resource: subject(), message: message() },
             StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { resource: subject(), message: message() },
             status => match C::parse_reason(status, &body()) {
+                Some(reason) if is_content_limit(&reason) => {
+                    Error::RateLimited { host: host(), retry_after: retry_after(&answer.headers) }
+                }
                 Some(reason) => Error::Refused { reason },
                 None => Error::Unexpected { status: status.as_u16(), message: message() },
             },

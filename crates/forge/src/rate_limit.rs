@@ -19,6 +19,11 @@ pub(crate) fn is_rate_limit(status: StatusCode, headers: &HeaderMap, message: &s
         || ["rate limit", "abuse detection"].iter().any(|text| message.to_lowercase().contains(text))
 }
 
+/// GitHub's limit of new content is a refusal (422), without a duration.
+pub(crate) fn is_content_limit(reason: &str) -> bool {
+    reason.contains("was submitted too quickly")
+}
+
 pub(crate) fn retry_after(headers: &HeaderMap) -> Duration {
     if let Some(secs) = header_number(headers, RETRY_AFTER) {
         return Duration::from_secs(secs);

@@ -3,7 +3,12 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::{Error, http_client::RawResponse, message::to_sentence_part, rate_limit::retry_after};
+use crate::{
+    Error,
+    http_client::RawResponse,
+    message::to_sentence_part,
+    rate_limit::{is_content_limit, retry_after},
+};
 
 /// `/graphql` on github.com, `/api/graphql` on GitHub Enterprise Server.
 pub(super) fn graphql_url(api_url: &Url) -> Url {
@@ -37,14 +42,14 @@ impl<T> GraphQlResponse<T> {
                 .ok_or_else(|| Error::Unreadable { status: 200, reason: "it has no data and no errors".to_owned() });
         };
         let (resource, message) = (resource.to_owned(), answer.redact(&to_sentence_part(&fault.message)));
+        let rate_limited = || Error::RateLimited { host: host.to_owned(), retry_after: retry_after(&answer.headers) };
         Err(match fault.kind.as_deref() {
             Some("NOT_FOUND") => Error::NotFound { resource, message },
             Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { resource, message },
-            Some("RATE_LIMITED" | "RATE_LIMIT") => {
-                Error::RateLimited { host: host.to_owned(), retry_after: retry_after(&answer.headers) }
-            }
+            Some("RATE_LIMITED" | "RATE_LIMIT") => rate_limited(),
             // GitHub's internal errors also have status 200.
             Some("INTERNAL" | "SERVICE_UNAVAILABLE") => Error::Unexpected { status: 503, message },
+            _ if is_content_limit(&message) => rate_limited(),
             _ => Error::Refused { reason: message },
         })
     }

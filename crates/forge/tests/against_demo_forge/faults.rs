@@ -84,6 +84,18 @@ async fn short_rate_limit_is_awaited_and_a_long_one_returned() {
         let Err(Error::RateLimited { retry_after, .. }) = outcome else { panic!("{headers:?}: {outcome:?}") };
         assert_eq!(retry_after, Duration::from_secs(expected));
     }
+    // A limit of new content is among the reasons of a refusal.
+    let entry = json!({"resource": "PullRequest", "code": "custom", "message": "was submitted too quickly"});
+    for (errors, headers, expected) in [
+        (json!([entry]), &[][..], 60),
+        (json!("was submitted too quickly"), &[], 60),
+        (json!([entry]), &[("retry-after", "120")], 120),
+    ] {
+        let refusal = json!({"message": "Validation Failed", "errors": errors}).to_string();
+        let (outcome, requests) = get_account([(422, headers, refusal)]).await;
+        let Err(Error::RateLimited { retry_after, .. }) = outcome else { panic!("{headers:?}: {outcome:?}") };
+        assert_eq!((retry_after, requests), (Duration::from_secs(expected), 1));
+    }
     // The year 2100: the header has the time of the reset, not a duration.
     let reset: &[_] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")];
     let (outcome, _) = get_account([(403, reset, "{}".to_owned())]).await;

@@ -175,6 +175,9 @@ async fn graphql_errors_with_status_200_are_errors() {
         let (forge, _) = script_forge([fault(kind)]).await;
         assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::RateLimited { .. }), "{kind}");
     }
+    let limit = json!([{ "type": "UNPROCESSABLE", "message": "was submitted too quickly" }]);
+    let (forge, _) = script_forge([ok(json!({ "data": null, "errors": limit }))]).await;
+    assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::RateLimited { .. }));
     // Partial data counts as a failure, since the missing part is unknown.
     let mut half = serde_json::from_str::<Value>(&threads(false, ["1", "2"]).2).unwrap();
     half["errors"] = json!([{ "type": "FORBIDDEN", "message": "Not all of it." }]);
