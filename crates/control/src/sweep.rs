@@ -36,7 +36,7 @@ const ITEMS_PER_SHARD: usize = 25;
 
 const READY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Silent attempts on tasks that one round ends; further ones must be silent for `STORM_SILENCE`.
+/// Silent attempts on tasks that one round ends before further ones must be silent for `STORM_SILENCE`.
 const MAX_SILENT_PER_ROUND: u32 = 2;
 const STORM_SILENCE: Duration = Duration::from_secs(300);
 
@@ -107,8 +107,14 @@ impl SilenceGuard {
     /// Attempts of runners are judged with their runner.
     fn is_storm(&self, job: &Job, now: Timestamp) -> bool {
         let Some(run) = job.run.as_ref().filter(|run| run.runner.is_none()) else { return false };
-        let ended = self.ended.fetch_add(1, Ordering::Relaxed);
-        ended >= MAX_SILENT_PER_ROUND && run.silence(now) < STORM_SILENCE
+        self.ended.load(Ordering::Relaxed) >= MAX_SILENT_PER_ROUND && run.silence(now) < STORM_SILENCE
+    }
+
+    /// A write that does not apply ends no attempt, so only applied ones count.
+    fn count_end(&self, job: &Job) {
+        if job.run.as_ref().is_some_and(|run| run.runner.is_none()) {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -182,12 +188,13 @@ async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result
             None => None,
         };
         let watch = Watch { since: silence.since, runner: runner.as_ref() };
-        let write = match next_step(&job, watch, now) {
+        let step = next_step(&job, watch, now);
+        let is_silent = matches!(
+            step,
             JobStep::Fail(Failure::AttemptSilent { .. }) | JobStep::Requeue(Failure::AttemptSilent { .. })
-                if silence.is_storm(&job, now) =>
-            {
-                return Ok(Repair::Skip);
-            }
+        );
+        let write = match step {
+            _ if is_silent && silence.is_storm(&job, now) => return Ok(Repair::Skip),
             JobStep::Admit => {
                 // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
@@ -205,6 +212,9 @@ async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result
             },
         };
         if write == Write::Applied {
+            if is_silent {
+                silence.count_end(&job);
+            }
             return Ok(Repair::Write);
         }
         rounds.backoff().await?;

@@ -214,6 +214,30 @@ async fn attempt_of_a_machine_that_slept_works_on() {
 }
 
 #[tokio::test]
+async fn repeated_writes_count_one_silent_attempt() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    let mut fences = Vec::new();
+    for job in world.jobs("one", 3, 1).await {
+        fences.push(world.claim(&job.id, None).await);
+    }
+    for _ in 0..3 {
+        pass(&world, ROUND).await;
+    }
+    for _ in 0..2 {
+        wire.fail_next("TransactWriteItems", Fault::cancelled(&["ConditionalCheckFailed", "None"]));
+    }
+    for expected in [2, 3] {
+        pass(&world, ROUND).await;
+        let mut ended = 0;
+        for fence in &fences {
+            ended += usize::from(world.load_job(&fence.job).await.status == JobStatus::Ready);
+        }
+        assert_eq!(ended, expected);
+    }
+}
+
+#[tokio::test]
 async fn spared_attempts_block_no_row_behind_them() {
     let world = World::begin().await;
     let shard = |name: &str| due::shard(&format!("JOB#{}", JobId::for_request(&world.project, name, "0")));
