@@ -9,7 +9,17 @@ use pullyard_domain::text::Quoted;
 
 /// Reasons of `[remote rejected]` and messages beside it that decide nothing: the ref was locked or has moved during
 /// the push, or the forge itself failed.
-const UNDECIDED: [&str; 4] = ["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"];
+const UNDECIDED: [&str; 7] = [
+    "cannot lock ref",
+    "failed to update ref",
+    "unable to lock",
+    "internal server error",
+    "fatal error in commit_refs",
+    "unable to migrate objects to permanent storage",
+    "transaction failed",
+];
+/// GitHub's reason if it failed itself. It states another one for each refusal.
+const INTERNAL: &str = "failure";
 /// With this reason the forge did not store the objects. Only its check of their content is a refusal.
 const NOT_STORED: &str = "unpacker error";
 const CONTENT_REFUSALS: [&str; 3] = ["fsck", "exceeds", "too large"];
@@ -37,7 +47,7 @@ pub(super) fn parse_refusal(
         return Some(Failure::WorkflowPermission {});
     }
     let is_unstored = reason.is_some_and(|reason| reason.contains(NOT_STORED)) && !mentions(&CONTENT_REFUSALS);
-    if mentions(&UNDECIDED) || is_unstored || mentions(&["rate limit"]) {
+    if mentions(&UNDECIDED) || reason == Some(INTERNAL) || is_unstored || mentions(&["rate limit"]) {
         return None;
     }
     let rejected = |reason: &str| Failure::PushRejected { forge: forge.into(), reason: reason.into() };
@@ -212,6 +222,9 @@ mod tests {
             }
         }
         check(&rejected("cannot lock ref 'refs/heads/x'"), "", None);
+        check(&rejected("failure"), "remote: fatal error in commit_refs", None);
+        check(&rejected("failure"), "remote: Resolving deltas: 100% (1/1)", None);
+        check(&rejected("failure of the office"), "", Some("push_rejected"));
         check(&rejected("unpacker error"), "error: remote unpack failed: index-pack abnormal exit", None);
         check(&rejected("unpacker error"), "remote: fatal: write error: No space left on device", None);
         let content =
