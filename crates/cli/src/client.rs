@@ -3,7 +3,7 @@
 mod about;
 mod breakers;
 mod budgets;
-mod choices;
+pub(crate) mod choices;
 mod completions;
 mod config;
 mod conversation;

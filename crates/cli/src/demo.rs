@@ -9,11 +9,13 @@ mod scenario;
 mod screen;
 mod verify;
 
+use crate::client::choices::agent_choices;
 use crate::client::write_stderr;
 use crate::logs;
 use crate::signals::EndSignals;
 use crate::temporary::Folder;
 use agent::AgentChoice;
+use pullyard_domain::agent::ChoiceLevel;
 use pullyard_local::LocalSystem;
 use pullyard_protocol::client::ApiClient;
 use screen::{Access, DemoScreen, Record};
@@ -45,7 +47,7 @@ pub(crate) struct Demo {
     stay: bool,
     /// Agent: command (the script), or claude_code, codex or auto (the installed one), with keys from your environment.
     /// An AI costs a few cents; the failing ticket is skipped.
-    #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED_AGENT, value_parser = pullyard_domain::agent::AGENTS)]
+    #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED_AGENT, value_parser = agent_choices(ChoiceLevel::Job))]
     agent: String,
     /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL", requires = "agent")]

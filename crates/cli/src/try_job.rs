@@ -1,10 +1,11 @@
 //! `pullyard try`: runs one job on a real repository, with an embedded system in a temporary folder.
 
+use crate::client::choices::agent_choices;
 use crate::client::{self, CliError, Exit, Global, Screen};
 use crate::logs;
 use crate::signals::{EndSignal, EndSignals};
 use crate::temporary::Folder;
-use pullyard_domain::agent::{AUTO, Agent, COMMAND};
+use pullyard_domain::agent::{AUTO, Agent, COMMAND, ChoiceLevel};
 use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
@@ -45,7 +46,7 @@ pub(crate) struct Try {
     #[arg(value_name = "PROMPT")]
     prompt: String,
     /// Agent: claude_code, codex, auto (the installed one) or command.
-    #[arg(long, value_name = "AGENT", value_parser = pullyard_domain::agent::AGENTS)]
+    #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job))]
     agent: Option<String>,
     /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL")]

@@ -1,20 +1,76 @@
 //! Agents: which agent works on a job, how a project or repository chooses it, and the credentials for its model.
 
+mod claude_code;
+mod codex;
+mod command;
+
 use serde::{Deserialize, Serialize};
 
-pub const COMMAND: &str = "command";
-pub const CLAUDE_CODE: &str = "claude_code";
-pub const CODEX: &str = "codex";
-/// The first of Claude Code and Codex that is installed where the job runs.
+pub const CLAUDE_CODE: &str = claude_code::AGENT.code;
+pub const CODEX: &str = codex::AGENT.code;
+pub const COMMAND: &str = command::AGENT.code;
+/// The first agent with a program that is installed where the job runs.
 pub const AUTO: &str = "auto";
 /// In the settings of a repository: use the project's agent. Replaced before a job is created.
 pub const PROJECT: &str = "project";
-pub const AGENTS: [&str; 4] = [CLAUDE_CODE, CODEX, AUTO, COMMAND];
-/// Agents that can have worked. `auto` is resolved to one of them when an attempt starts.
-pub const CONCRETE_AGENTS: [&str; 3] = [CLAUDE_CODE, CODEX, COMMAND];
-pub const REPOSITORY_CHOICES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PROJECT];
-/// Choices of a project. Only a repository has a command.
-pub const PROJECT_CHOICES: [&str; 3] = [CLAUDE_CODE, CODEX, AUTO];
+/// Agents that can have worked, in the order in which `auto` prefers them. `auto` is resolved to one of them when an
+/// attempt starts.
+pub const AGENTS: [&AgentSpec; 3] = [&claude_code::AGENT, &codex::AGENT, &command::AGENT];
+
+/// The facts in which agents differ. Each agent has its own module.
+#[derive(Debug)]
+pub struct AgentSpec {
+    pub code: &'static str,
+    pub name: &'static str,
+    /// Credentials of its model, the usual one first. Empty if it needs none.
+    pub keys: &'static [ModelKey],
+    /// Its needs, as a choice of users.
+    pub needs: &'static str,
+    /// The part of the image of tasks that has it.
+    pub image: Option<ImageOption>,
+}
+
+#[derive(Debug)]
+pub struct ImageOption {
+    /// The image's label with the version.
+    pub label: &'static str,
+    /// The option of `infra/image/push` that installs it.
+    pub option: &'static str,
+}
+
+impl AgentSpec {
+    pub fn find(code: &str) -> Option<&'static Self> {
+        AGENTS.into_iter().find(|agent| agent.code == code)
+    }
+}
+
+/// The agents with a program of their own, which `auto` may choose.
+pub fn list_programs() -> impl Iterator<Item = &'static AgentSpec> {
+    AGENTS.into_iter().filter(|agent| agent.code != COMMAND)
+}
+
+/// The agents that `auto` may choose, in a sentence.
+pub fn join_programs(name: fn(&AgentSpec) -> &'static str, separator: &str) -> String {
+    list_programs().map(name).collect::<Vec<_>>().join(separator)
+}
+
+/// The place of a setting that chooses an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChoiceLevel {
+    Job,
+    Repository,
+    /// Only a repository has a command.
+    Project,
+}
+
+pub fn choices(level: ChoiceLevel) -> Vec<&'static str> {
+    let more: &[_] = match level {
+        ChoiceLevel::Job => &[AUTO, COMMAND],
+        ChoiceLevel::Repository => &[AUTO, COMMAND, PROJECT],
+        ChoiceLevel::Project => &[AUTO],
+    };
+    list_programs().map(|agent| agent.code).chain(more.iter().copied()).collect()
+}
 
 const MAX_ARGUMENTS: usize = 50;
 const MAX_COMMAND_BYTES: usize = 4_096;
@@ -52,10 +108,11 @@ impl Agent {
     }
 
     pub fn check_for_repository(&self) -> Result<(), AgentFault> {
-        self.check_among(&REPOSITORY_CHOICES)
+        self.check_among(ChoiceLevel::Repository)
     }
 
-    fn check_among(&self, choices: &[&str]) -> Result<(), AgentFault> {
+    fn check_among(&self, level: ChoiceLevel) -> Result<(), AgentFault> {
+        let choices = choices(level);
         let fault = |field, fault: &str| Err(AgentFault { field, message: fault.into() });
         if !choices.contains(&self.capability.as_str()) {
             return fault("capability", &format!("choose one of {}", choices.join(", ")));
@@ -101,7 +158,7 @@ impl Agent {
     /// Applies a user's choice for one job. The repository's command is retained, so that the user may choose it.
     pub fn with_job_choice(&self, capability: Option<&str>, model: Option<&str>) -> Result<Self, AgentFault> {
         let chosen = self.with_overrides(capability, model);
-        chosen.check_among(&AGENTS)?;
+        chosen.check_among(ChoiceLevel::Job)?;
         Ok(chosen)
     }
 }
@@ -167,11 +224,8 @@ impl ModelSecrets {
 impl ModelKey {
     /// Whether an agent of this capability uses the credential. `auto` may use any.
     pub fn supports_capability(self, capability: &str) -> bool {
-        let agent = match self {
-            Self::AnthropicApiKey | Self::ClaudeToken => CLAUDE_CODE,
-            Self::OpenaiApiKey | Self::CodexAuth => CODEX,
-        };
-        capability == agent || capability == AUTO
+        let mut agents = AGENTS.into_iter().filter(|agent| agent.keys.contains(&self));
+        agents.any(|agent| capability == agent.code || capability == AUTO)
     }
 }
 
@@ -284,7 +338,7 @@ mod tests {
     #[test]
     fn project_agent_needs_no_command_and_a_model_needs_an_agent() {
         check_project((None, None), Ok(()));
-        for agent in PROJECT_CHOICES {
+        for agent in choices(ChoiceLevel::Project) {
             check_project((Some(agent), None), Ok(()));
             check_project((Some(agent), Some("opus")), Ok(()));
             check_project((Some(agent), Some("--help")), Err("/model"));

@@ -1,6 +1,6 @@
 //! The checks that `pullyard doctor` and the page Operations share: findings with their advice.
 
-use crate::agent::{AUTO, COMMAND};
+use crate::agent::{AUTO, COMMAND, join_programs};
 use crate::agent_check::LocalAgent;
 use crate::egress::warn_if_open;
 use crate::id::{JobId, ProjectId};
@@ -196,7 +196,7 @@ pub fn check_agents(
         }
     };
     let finding = |agent: String| {
-        let name = if agent == AUTO { "claude_code or codex" } else { agent.as_str() };
+        let name = if agent == AUTO { join_programs(|agent| agent.code, " or ") } else { agent };
         let sentence = format!("Jobs of {id} need {name}, which {place}.");
         let help = format!(
             "{remedy}, or choose another: `pullyard settings set agent=AGENT --project {id}`, or a script: \

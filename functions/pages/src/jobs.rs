@@ -7,7 +7,7 @@ mod filter;
 use crate::board::ticket_url;
 use crate::charts;
 use crate::frame::Tab;
-use crate::labels::{AGENTS, PullRequestView};
+use crate::labels::PullRequestView;
 use crate::prelude::*;
 use filter::{JobsQuery, PERIODS};
 use pullyard_control::{FoundJob, FoundJobs, JobView};

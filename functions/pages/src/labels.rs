@@ -2,7 +2,7 @@
 
 use crate::text::{SafeText, http_url, line};
 use pullyard_control::{self as control, Context, JobView, StoredToken};
-use pullyard_domain::agent;
+use pullyard_domain::agent::{self, AgentSpec, ChoiceLevel};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::explanation;
 use pullyard_domain::job::{Job, JobStatus};
@@ -93,15 +93,17 @@ pub(crate) fn pull_request_address(ctx: &Context, id: &PullRequestId, url: &str)
     Some(format!("/pulls/{id}{anchor}"))
 }
 
-pub(crate) const AGENTS: [(&str, &str); 4] = [
-    (agent::CLAUDE_CODE, "Claude Code"),
-    (agent::CODEX, "Codex"),
-    (agent::AUTO, "any installed agent"),
-    (agent::COMMAND, "the repository’s command"),
-];
+/// The choices of a job with their labels.
+pub(crate) fn agents() -> Vec<(&'static str, &'static str)> {
+    agent::choices(ChoiceLevel::Job).into_iter().filter_map(|code| Some((code, agent(code)?))).collect()
+}
 
-pub(crate) fn agent(name: &str) -> Option<&'static str> {
-    AGENTS.iter().find(|(value, _)| *value == name).map(|(_, name)| *name)
+pub(crate) fn agent(code: &str) -> Option<&'static str> {
+    match code {
+        agent::AUTO => Some("any installed agent"),
+        agent::COMMAND => Some("the repository’s command"),
+        code => AgentSpec::find(code).map(|agent| agent.name),
+    }
 }
 
 /// `–` if no cost is known. Units: millionths of a US dollar.

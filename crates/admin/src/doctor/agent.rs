@@ -3,23 +3,23 @@
 use super::label::REVISION;
 use super::{Finding, ImageLabels, ModelRequirement};
 use crate::Stack;
-use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX};
+use pullyard_domain::agent::{AGENTS, AUTO, ImageOption};
 
-const AGENTS: [(&str, &str, &str); 2] =
-    [(CLAUDE_CODE, "pullyard.agent.claude_code", "--claude-code"), (CODEX, "pullyard.agent.codex", "--codex")];
+fn list_image_options() -> impl Iterator<Item = (&'static str, &'static ImageOption)> {
+    AGENTS.into_iter().filter_map(|agent| Some((agent.code, agent.image.as_ref()?)))
+}
 
 pub fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirement]) -> Vec<Finding> {
     let push = format!("infra/image/push --stack {}", stack.name);
     // The Dockerfile sets all labels. The label of an agent that is not installed is empty.
     let has_labels =
-        AGENTS.iter().map(|(_, label, _)| *label).chain([REVISION]).any(|label| labels.0.contains_key(label));
+        list_image_options().map(|(_, image)| image.label).chain([REVISION]).any(|label| labels.0.contains_key(label));
     if !has_labels {
         let sentence = "The image has no agent labels: an older version of infra/image/push built it.";
         return vec![Finding::warning("agents", sentence, format!("Push it again: `{push}`."))];
     }
-    let installed: Vec<(&str, &str)> = AGENTS
-        .iter()
-        .map(|(agent, label, _)| (*agent, labels.get(label)))
+    let installed: Vec<(&str, &str)> = list_image_options()
+        .map(|(agent, image)| (agent, labels.get(image.label)))
         .filter(|(_, version)| !version.is_empty())
         .collect();
     let is_missing = |agent: &str| match agent {
@@ -29,9 +29,9 @@ pub fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirem
     let mut findings = Vec::new();
     for need in needs.iter().filter(|need| need.on_fargate) {
         for agent in need.agents.iter().filter(|agent| is_missing(agent)) {
-            let find = |(name, _, option): &(&'static str, &str, &'static str)| (*name == agent).then_some(*option);
-            // `auto` accepts either agent.
-            let option = AGENTS.iter().find_map(find).unwrap_or("--claude-code");
+            // `auto` accepts any of them.
+            let mut options = list_image_options().filter(|(name, _)| agent == AUTO || agent == name);
+            let option = options.next().map(|(_, image)| image.option).unwrap_or_default();
             let sentence = match agent.as_str() {
                 AUTO => format!("Jobs of {} run an agent on Fargate, but the image has none.", need.project),
                 agent => format!("Jobs of {} run {agent} on Fargate, but the image lacks it.", need.project),
@@ -56,8 +56,10 @@ mod tests {
     use super::*;
     use crate::doctor::Verdict;
     use crate::stack::sample;
-    use pullyard_domain::agent::ModelSecrets;
+    use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
 
+    const CLAUDE_LABEL: &str = "pullyard.agent.claude_code";
+    const CODEX_LABEL: &str = "pullyard.agent.codex";
     const REVISION_LABEL: (&str, &str) = (REVISION, "abc");
 
     fn labels(labels: &[(&str, &str)]) -> ImageLabels {
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn versions_are_shown_when_the_image_has_every_agent() {
-        let both = [REVISION_LABEL, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "0.63.0")];
+        let both = [REVISION_LABEL, (CLAUDE_LABEL, "2.1.197"), (CODEX_LABEL, "0.63.0")];
         let all = model_need(&[CLAUDE_CODE, CODEX, AUTO], true);
         check(&both, all, &[(Verdict::Good, "The image has claude_code 2.1.197 and codex 0.63.0.", "")]);
         check(&[REVISION_LABEL], model_need(&[], true), &[(Verdict::Good, "The image has no agent.", "")]);
@@ -92,7 +94,7 @@ mod tests {
     #[test]
     fn agent_is_wrong_when_the_image_lacks_it() {
         let lacks = "Jobs of acme run codex on Fargate, but the image lacks it.";
-        let claude = [REVISION_LABEL, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "")];
+        let claude = [REVISION_LABEL, (CLAUDE_LABEL, "2.1.197"), (CODEX_LABEL, "")];
         let fix = "`infra/image/push --codex latest --stack py`";
         check(&claude, model_need(&[AUTO, CLAUDE_CODE, CODEX], true), &[(Verdict::Wrong, lacks, fix)]);
         let expected = [

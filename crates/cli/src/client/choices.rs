@@ -1,6 +1,7 @@
 //! Values of flags with a fixed list: clap completes them, and answers a mistake with the nearest one.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use pullyard_domain::agent::{self, ChoiceLevel};
 
 pub(crate) fn choices<T: Copy + Send + Sync + 'static, const N: usize>(
     all: [(&'static str, T); N],
@@ -9,6 +10,10 @@ pub(crate) fn choices<T: Copy + Send + Sync + 'static, const N: usize>(
         let choice = all.iter().find(|(code, _)| code.eq_ignore_ascii_case(&typed));
         choice.map(|(_, value)| *value).ok_or("there is no such value")
     })
+}
+
+pub(crate) fn agent_choices(level: ChoiceLevel) -> PossibleValuesParser {
+    PossibleValuesParser::new(agent::choices(level))
 }
 
 #[cfg(test)]

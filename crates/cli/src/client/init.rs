@@ -6,9 +6,10 @@ mod sign_in;
 use super::config::Config;
 use super::doctor::Account;
 use super::{Global, prompt};
+use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
 use pullyard_admin::{Aws, Error, Renew, Stack};
-use pullyard_domain::agent::Agent;
+use pullyard_domain::agent::{Agent, ChoiceLevel};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Settings;
@@ -56,7 +57,7 @@ pub(crate) struct Init {
     repo: Option<RepositoryName>,
     /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent,
     /// auto at first).
-    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = pullyard_domain::agent::REPOSITORY_CHOICES)]
+    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = agent_choices(ChoiceLevel::Repository))]
     agent: String,
     /// Program of the agent `command` with its arguments, to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]

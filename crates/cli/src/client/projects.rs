@@ -5,9 +5,10 @@ mod columns;
 use super::format::format_count;
 use super::pages::hint_more;
 use super::{budgets, hold};
+use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
 use columns::Columns;
-use pullyard_domain::agent::PROJECT_CHOICES;
+use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_protocol::client::Error;
@@ -58,7 +59,7 @@ enum Command {
         default_repository: Option<RepositoryName>,
         /// Default agent of its repositories: claude_code, codex or auto (the one installed where a job runs; the default).
         /// Change it with `pullyard settings set agent=…`.
-        #[arg(long, value_name = "AGENT", value_parser = PROJECT_CHOICES)]
+        #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Project))]
         agent: Option<String>,
         /// Model name that this agent accepts (default: the agent's own).
         #[arg(long, value_name = "MODEL", requires = "agent")]

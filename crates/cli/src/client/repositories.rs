@@ -6,8 +6,9 @@ mod test;
 
 use super::choices::choices;
 use super::doctor::is_missing_here;
+use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
-use pullyard_domain::agent::{AUTO, Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
+use pullyard_domain::agent::{AUTO, Agent, COMMAND, ChoiceLevel, PROJECT, join_programs};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::Compute;
@@ -51,7 +52,7 @@ enum Command {
         workflows: bool,
         /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent;
         /// the default).
-        #[arg(long, value_name = "AGENT", value_parser = REPOSITORY_CHOICES)]
+        #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Repository))]
         agent: Option<String>,
         /// Model name that the agent accepts (default: the agent's own).
         #[arg(long, value_name = "MODEL")]
@@ -174,7 +175,10 @@ async fn hint_missing_agent(session: &Session, project: &ProjectId, agent: &Agen
     let settings = session.api.project(project).await?.settings;
     let agent = agent.clone().resolve(&settings).capability;
     if settings.compute == Compute::Fargate && is_missing_here(&agent) {
-        let name = if agent == AUTO { "Neither claude_code nor codex is" } else { &format!("{agent} is not") };
+        let name = match agent == AUTO {
+            true => format!("Neither {} is", join_programs(|agent| agent.code, " nor ")),
+            false => format!("{agent} is not"),
+        };
         session.screen.warn(&format!("{name} installed on this machine, so jobs fail"));
         session
             .screen

@@ -1,7 +1,7 @@
 //! Refuses settings of agents, commands and commits that could not work.
 
 use super::Settings;
-use crate::agent::{PROJECT_CHOICES, is_valid_model_name, model_name_rule};
+use crate::agent::{ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::checks::{MAX_LIMIT_SECS, MAX_OUTPUT_KIB};
 use crate::commits::{CommitSettings, MAX_CHARS};
 use crate::egress::AllowList;
@@ -9,8 +9,8 @@ use crate::setting_fault::{SettingFault, fault};
 
 pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {
     match (&settings.agent, &settings.model) {
-        (Some(agent), _) if !PROJECT_CHOICES.contains(&agent.as_str()) => {
-            let choices = PROJECT_CHOICES.join(", ");
+        (Some(agent), _) if !choices(ChoiceLevel::Project).contains(&agent.as_str()) => {
+            let choices = choices(ChoiceLevel::Project).join(", ");
             fault("/agent", format!("choose one of {choices}, or none; set a command on the repository"))
         }
         (None, Some(_)) => fault("/model", "a model needs an agent: set `agent` as well"),

@@ -3,6 +3,7 @@
 use super::Kind::{Choice, Column, Flag, Lines, Number, Repository, Seconds, Text, Usd};
 use super::Section::{Agent, Budgets, Checks, Columns, Commits, Compute, Flow, Hold, Limits, Reviews, Secrets};
 use super::{Kind, Section, Setting};
+use pullyard_domain::agent::{AGENTS, AUTO};
 
 const fn setting(
     section: Section,
@@ -12,6 +13,18 @@ const fn setting(
 ) -> Setting {
     Setting { path, section, label, meaning, kind }
 }
+
+/// The choices of a project: as `agent::choices`, with labels.
+const AGENT_CHOICES: [(&str, &str); AGENTS.len()] = {
+    let mut choices = [(AUTO, "First available"); AGENTS.len()];
+    // `AGENTS` ends with the command, which only a repository has.
+    let mut at = 0;
+    while at + 1 < AGENTS.len() {
+        choices[at] = (AGENTS[at].code, AGENTS[at].name);
+        at += 1;
+    }
+    choices
+};
 
 /// All settings, by section.
 #[rustfmt::skip]
@@ -29,7 +42,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Flow, "default_repository", Repository, ("Default repository", "The repository of tickets that name none, as owner/name.")),
     setting(Flow, "tool_account", Text, ("Pullyard’s account in the ticket tool", "Pullyard ignores the events of this account, because they repeat its own changes.")),
 
-    setting(Agent, "agent", Choice(&[("claude_code", "Claude Code"), ("codex", "Codex"), ("auto", "First available")]), ("Agent", "A repository or a job can override it. Without a value, the first of Claude Code and Codex that is installed works on the job.")),
+    setting(Agent, "agent", Choice(&AGENT_CHOICES), ("Agent", "A repository or a job can override it. Without a value, the first of Claude Code and Codex that is installed works on the job.")),
     setting(Agent, "model", Text, ("Model", "The agent’s own name for the model. Without a value, the agent uses its default.")),
     setting(Agent, "resume", Choice(&[("prefer", "Start a new session"), ("require", "Fail the job")]), ("After a lost session", "Applies when the agent cannot continue its session. A new session receives the questions and answers so far.")),
 

@@ -17,7 +17,7 @@ use crate::job::work::WorkResult;
 use crate::publish::replies::{self, AgentReplies};
 use crate::publish::secret_scan;
 use crate::stop::Stop;
-use pullyard_domain::agent::CONCRETE_AGENTS;
+use pullyard_domain::agent::AgentSpec;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::published::work_notes::WorkNotes;
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ pub(crate) async fn recreate_commit(
     };
     let change = (target.start_commit.as_str(), tree.as_str());
     protected::check_protected_files(attempt, git, workspace, change).await?;
-    let agent = CONCRETE_AGENTS.into_iter().find(|agent| *agent == available.metadata.agent);
+    let agent = AgentSpec::find(&available.metadata.agent).map(|agent| agent.code);
     let results = CheckResults::from_earlier(work.checks.clone());
     let (assignment, redactor) = (attempt.assignment, &attempt.redactor);
     let parts = commit::CommitMessageParts { assignment, agent, checks: results.verdict(), redactor };

@@ -5,6 +5,7 @@ use super::state_folder::host_name;
 use crate::Isolation;
 use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
 use crate::process::root_folder::{self, ROOT_FOLDERS};
+use pullyard_domain::agent::{ChoiceLevel, choices};
 use pullyard_domain::runner::{MAX_SLOTS, validate_name};
 use pullyard_sandbox::Containers;
 use std::collections::BTreeSet;
@@ -15,7 +16,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const AUTO: &str = "auto";
-const SUPPORTED_CAPABILITIES: &[&str] = &["auto", "claude_code", "codex", "command"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SettingRow {
@@ -219,8 +219,10 @@ impl SettingsParser<'_> {
     fn parse_capabilities(&mut self) -> BTreeSet<String> {
         let words = self.parse_words("capabilities", "command");
         let source = self.sources.find("capabilities").map(|setting| setting.source).unwrap_or_default();
-        for capability in words.iter().filter(|capability| !SUPPORTED_CAPABILITIES.contains(&capability.as_str())) {
-            let supported = SUPPORTED_CAPABILITIES.join(", ");
+        let mut supported = choices(ChoiceLevel::Job);
+        supported.sort_unstable();
+        for capability in words.iter().filter(|capability| !supported.contains(&capability.as_str())) {
+            let supported = supported.join(", ");
             self.add_error(format!("{source}: unknown agent `{capability}`; use {supported}."));
         }
         words

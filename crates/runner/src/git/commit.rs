@@ -12,7 +12,7 @@ use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
-use pullyard_domain::agent::CONCRETE_AGENTS;
+use pullyard_domain::agent::AgentSpec;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::REPLIES_FILE;
@@ -117,7 +117,7 @@ fn parse_agent(output: &str, job: &JobId) -> Option<&'static str> {
     let (jobs, agents) = output.split_once('\n')?;
     let is_of_job = jobs.split_whitespace().any(|value| value.split('/').next() == Some(job.as_str()));
     // A trailer with two values is ignored.
-    CONCRETE_AGENTS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
+    AgentSpec::find(agents.trim()).filter(|_| is_of_job).map(|agent| agent.code)
 }
 
 /// Resets the files to a tree, except ignored files: changes by later commands are not part of the work.

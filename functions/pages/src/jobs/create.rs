@@ -1,7 +1,7 @@
 //! The form that creates a job.
 
 use super::filter::JobsQuery;
-use crate::labels::AGENTS;
+use crate::labels;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::Answer;

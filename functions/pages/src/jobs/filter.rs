@@ -81,7 +81,7 @@ impl JobsQuery {
             start.ok_or_else(|| Fault::of_field("time", "unknown period"))
         };
         let agent = |name: String| {
-            let is_known = agent::AGENTS.contains(&name.as_str());
+            let is_known = agent::choices(agent::ChoiceLevel::Job).contains(&name.as_str());
             is_known.then_some(name).ok_or_else(|| Fault::of_field("agent", "unknown agent"))
         };
         let failure = |code: String| {

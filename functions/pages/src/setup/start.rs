@@ -149,7 +149,7 @@ fn open_step(failure: Option<&Failure>, facts: Option<&Facts>, query: &StartQuer
 fn list_steps(facts: Option<&Facts>, current: usize, open: usize) -> Vec<Step> {
     let sentences = match facts {
         Some(facts) => facts.sentences().map(|sentence| line(&sentence)),
-        None => facts::EMPTY.map(line),
+        None => facts::empty_sentences().map(|sentence| line(&sentence)),
     };
     let done = facts.map(Facts::done).unwrap_or_default();
     let steps = TITLES.into_iter().zip(sentences).zip(done).zip(1..);

@@ -1,7 +1,9 @@
 //! `pullyard jobs create`: requests a job and prints the decision.
 
+use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
 use crate::client::watch;
+use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_protocol::decision::Decision;
@@ -28,7 +30,7 @@ pub(super) struct Create {
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
     /// Agent: claude_code, codex, auto (the installed one) or command (default: the repository's, else the project's).
-    #[arg(long, value_name = "AGENT", value_parser = pullyard_domain::agent::AGENTS)]
+    #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job))]
     agent: Option<String>,
     /// Model name that the agent accepts (default: the model configured with that agent, else the agent's own).
     #[arg(long, value_name = "MODEL")]

@@ -1,7 +1,8 @@
 //! `pullyard repos set`, and its flags in `repos add`: sets a repository's agent and commands.
 
+use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
-use pullyard_domain::agent::REPOSITORY_CHOICES;
+use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::nearest::find_nearest;
@@ -39,7 +40,7 @@ pub(super) struct Set {
     name: RepositoryName,
     /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent).
     /// Changing the agent clears the model.
-    #[arg(long, value_name = "AGENT", value_parser = REPOSITORY_CHOICES)]
+    #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Repository))]
     agent: Option<String>,
     /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL")]

@@ -5,20 +5,26 @@ use super::{HEALTHY, WEBHOOK_FAILING, repository_query};
 use crate::labels::{NEEDS_ATTENTION, format_time};
 use crate::prelude::*;
 use pullyard_control::hooks::{HookView, list_hook_views};
-use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX, COMMAND, PROJECT};
+use pullyard_domain::agent::{AUTO, AgentSpec, COMMAND, ChoiceLevel, PROJECT, choices};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Repository;
 
-pub(super) const AGENTS: [(&str, &str); 5] = [
-    (PROJECT, "The project’s agent"),
-    (CLAUDE_CODE, "Claude Code"),
-    (CODEX, "Codex"),
-    (AUTO, "Any installed agent"),
-    (COMMAND, "A command"),
-];
+pub(super) fn agent_choices() -> Vec<(&'static str, &'static str)> {
+    let codes = std::iter::once(PROJECT).chain(choices(ChoiceLevel::Job));
+    codes.map(|code| (code, agent_label(code))).collect()
+}
+
+fn agent_label(code: &str) -> &'static str {
+    match code {
+        PROJECT => "The project’s agent",
+        AUTO => "Any installed agent",
+        COMMAND => "A command",
+        code => AgentSpec::find(code).map_or("unknown", |agent| agent.name),
+    }
+}
 
 pub(super) struct Card {
     pub(super) integration: IntegrationId,
@@ -143,7 +149,7 @@ fn describe_agent(project: &Project, repository: &Repository) -> String {
         return agent.command.join(" ");
     }
     let resolved = repository.clone().resolve_agent(&project.settings).agent;
-    let name = AGENTS.iter().find(|(code, _)| *code == resolved.capability).map_or("unknown", |(_, name)| name);
+    let name = agent_label(&resolved.capability);
     let origin = if agent.capability == PROJECT { " (of the project)" } else { "" };
     match &resolved.model {
         Some(model) => format!("{name}, {model}{origin}"),

@@ -1,6 +1,6 @@
 //! A repository of a project: adds it or changes its agent and commands, sets its ingress, removes it.
 
-use super::card::AGENTS;
+use super::card;
 use super::{
     FormFault, RemovalPage, RepositoryQuery, check_admin, list_integrations, list_url, load_repository,
     repository_query,

@@ -6,7 +6,7 @@ use super::repository::{RepositoryForm, name_of_folder};
 use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use crate::setup::repositories::{free_connection_id, list_integrations};
-use pullyard_domain::agent::{CLAUDE_CODE, CODEX, COMMAND, ModelKey};
+use pullyard_domain::agent::{AGENTS, AgentSpec, CLAUDE_CODE, CODEX, COMMAND, ModelKey, list_programs};
 use pullyard_domain::agent_check::LocalAgent;
 use pullyard_domain::forge::{ForgeKind, Integration};
 use pullyard_domain::id::RepositoryName;
@@ -34,12 +34,6 @@ const FORGES: [Choice; 5] = [
     choice("github", "GitHub by token", "Needs a token of an account for Pullyard"),
     choice("app", "GitHub by App", "Your own App, created with one button"),
     choice("bitbucket", "Bitbucket by token", "Needs an access token of Bitbucket Cloud"),
-];
-
-const AGENTS: [Choice; 3] = [
-    choice(CLAUDE_CODE, "Claude Code", "Needs an Anthropic API key or a Claude subscription token"),
-    choice(CODEX, "Codex", "Needs an OpenAI API key or a Codex login"),
-    choice(COMMAND, "Custom command", "Any program that edits files; needs no key"),
 ];
 
 const CLAUDE_KEYS: [(&str, &str); 2] =
@@ -139,12 +133,12 @@ pub(super) struct AgentChoice {
 
 /// Preselects an agent that works: one with a key before one without, and the command if no agent is installed.
 pub(super) fn agent(facts: &Facts, stored: Vec<(ModelKey, String)>, wanted: &str) -> AgentChoice {
-    let known = |value: &str| AGENTS.iter().map(|choice| choice.value).find(|known| *known == value);
+    let known = |value: &str| AgentSpec::find(value).map(|agent| agent.code);
     let local = |value: &str| facts.local.as_ref().map(|all| all.iter().find(|local| local.capability == value));
     let has_local_key = |value: &str| local(value).flatten().is_some_and(|local| local.has_key);
     let has_stored_key = |value: &str| stored.iter().any(|(key, _)| key.supports_capability(value));
     let is_usable = |value: &&str| !matches!(local(value), Some(None));
-    let mut usable: Vec<_> = [CLAUDE_CODE, CODEX].into_iter().filter(is_usable).collect();
+    let mut usable: Vec<_> = list_programs().map(|agent| agent.code).filter(is_usable).collect();
     usable.sort_by_key(|value| (!has_local_key(value), !has_stored_key(value)));
     let fallback = usable.first().copied().unwrap_or(COMMAND);
     let chosen = known(wanted).or(known(&facts.agent.capability)).unwrap_or(fallback);
@@ -164,7 +158,7 @@ pub(super) fn agent(facts: &Facts, stored: Vec<(ModelKey, String)>, wanted: &str
         }
         _ => choice,
     };
-    let all = AGENTS.map(describe).into();
+    let all = AGENTS.map(|agent| describe(choice(agent.code, agent.name, agent.needs))).into();
     let has_local_key = has_local_key(chosen);
     let mut own = facts.project.settings.model_secrets.iter();
     let has_own_key = own.any(|(key, _)| key.supports_capability(chosen));

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine, RepositoryProblem};
 use pullyard_control::{JobView, TicketView};
-use pullyard_domain::agent::{AUTO, Agent, CLAUDE_CODE, CODEX, COMMAND};
+use pullyard_domain::agent::{AUTO, Agent, AgentSpec, COMMAND, join_programs};
 use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobSearch;
@@ -96,10 +96,11 @@ impl Facts {
 
     fn describe_agent(&self) -> String {
         let agent = match self.agent.capability.as_str() {
-            CLAUDE_CODE => "Claude Code",
-            CODEX => "Codex",
-            COMMAND => "The custom command",
-            _ => "Claude Code or Codex",
+            COMMAND => "The custom command".to_owned(),
+            code => match AgentSpec::find(code) {
+                Some(agent) => agent.name.to_owned(),
+                None => join_programs(|agent| agent.name, " or "),
+            },
         };
         let model = self.agent.model.as_ref().map(|model| format!(" with the model {model}")).unwrap_or_default();
         match &self.check {
@@ -108,7 +109,8 @@ impl Facts {
             AgentCheck::LocalKey => format!("{agent}{model} signs in with the environment of pullyard up."),
             AgentCheck::Runners(names) => format!("{agent}{model} runs on {}, which is online.", names.join(" or ")),
             AgentCheck::NoLocalProgram if self.agent.capability == AUTO => {
-                "Neither Claude Code nor Codex is installed on this machine. Install one, or choose a command.".into()
+                let names = join_programs(|agent| agent.name, " nor ");
+                format!("Neither {names} is installed on this machine. Install one, or choose a command.")
             }
             AgentCheck::NoLocalProgram => {
                 format!("{agent} is not installed on this machine. Install it, or choose another agent.")
@@ -141,10 +143,14 @@ impl Facts {
     }
 }
 
-pub(super) const EMPTY: [&str; 5] = [
-    "A project has a board, repositories and settings.",
-    "A folder of this machine, GitHub or Bitbucket.",
-    "Claude Code, Codex or a command of your own.",
-    "A small, specific change works best.",
-    "Follow the agent’s work here until Pullyard opens the pull request.",
-];
+pub(super) fn empty_sentences() -> [String; 5] {
+    let agents = join_programs(|agent| agent.name, ", ");
+    [
+        "A project has a board, repositories and settings.",
+        "A folder of this machine, GitHub or Bitbucket.",
+        &format!("{agents} or a command of your own."),
+        "A small, specific change works best.",
+        "Follow the agent’s work here until Pullyard opens the pull request.",
+    ]
+    .map(str::to_owned)
+}

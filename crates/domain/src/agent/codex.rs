@@ -1,0 +1,11 @@
+//! Codex.
+
+use super::{AgentSpec, ImageOption, ModelKey};
+
+pub(super) const AGENT: AgentSpec = AgentSpec {
+    code: "codex",
+    name: "Codex",
+    keys: &[ModelKey::OpenaiApiKey, ModelKey::CodexAuth],
+    needs: "Needs an OpenAI API key or a Codex login",
+    image: Some(ImageOption { label: "pullyard.agent.codex", option: "--codex" }),
+};
