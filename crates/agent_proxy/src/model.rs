@@ -28,6 +28,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use pullyard_domain::agent::Provider;
 use pullyard_loopback::require_own_host;
 use request::ModelRequest;
 use std::sync::Arc;
@@ -54,28 +55,20 @@ const OPENAI_PROJECT: HeaderName = HeaderName::from_static("openai-project");
 const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Api {
-    Anthropic,
-    OpenAi,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Billing {
     ByTokens,
     Free,
 }
 
-impl Api {
-    /// `None` for a path that no agent needs.
-    fn billing(self, method: &Method, path: &str) -> Option<Billing> {
-        Some(match (self, method, path) {
-            (Self::Anthropic, &Method::POST, "/v1/messages") => Billing::ByTokens,
-            (Self::Anthropic, &Method::POST, "/v1/messages/count_tokens") => Billing::Free,
-            (Self::OpenAi, &Method::POST, "/v1/responses" | "/v1/responses/compact") => Billing::ByTokens,
-            (Self::OpenAi, &Method::GET, "/v1/models") => Billing::Free,
-            _ => return None,
-        })
-    }
+/// `None` for a path that no agent needs.
+fn find_billing(provider: Provider, method: &Method, path: &str) -> Option<Billing> {
+    Some(match (provider, method, path) {
+        (Provider::Anthropic, &Method::POST, "/v1/messages") => Billing::ByTokens,
+        (Provider::Anthropic, &Method::POST, "/v1/messages/count_tokens") => Billing::Free,
+        (Provider::OpenAi, &Method::POST, "/v1/responses" | "/v1/responses/compact") => Billing::ByTokens,
+        (Provider::OpenAi, &Method::GET, "/v1/models") => Billing::Free,
+        _ => return None,
+    })
 }
 
 #[derive(Clone)]
@@ -94,8 +87,8 @@ impl std::fmt::Debug for Key {
     }
 }
 
-pub struct Provider {
-    pub api: Api,
+pub struct Upstream {
+    pub provider: Provider,
     /// In the form of the agent's own setting: `https://api.anthropic.com`, but `https://api.openai.com/v1`.
     pub base_url: String,
     pub key: Key,
@@ -103,7 +96,7 @@ pub struct Provider {
 
 pub struct ModelProxy {
     /// `base_url` has no trailing slash.
-    provider: Provider,
+    upstream: Upstream,
     meter: Arc<dyn Meter>,
     client: reqwest::Client,
     pages: Arc<Semaphore>,
@@ -117,18 +110,18 @@ pub struct ModelProxy {
 impl ModelProxy {
     /// `authorities`: PEM certificates, trusted in addition to those of the system.
     /// Errors: a certificate is invalid, or the TLS configuration of this machine is unusable.
-    pub fn new(provider: Provider, authorities: &[u8], meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
+    pub fn new(upstream: Upstream, authorities: &[u8], meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .tls_certs_merge(reqwest::Certificate::from_pem_bundle(authorities)?)
             .build()?;
-        let base_url = provider.base_url.trim_end_matches('/').to_owned();
-        let provider = Provider { base_url, ..provider };
+        let base_url = upstream.base_url.trim_end_matches('/').to_owned();
+        let upstream = Upstream { base_url, ..upstream };
         let pages = Arc::new(Semaphore::new(MAX_MEMORY_BYTES / PAGE_BYTES));
         Ok(Self {
-            provider,
+            upstream,
             meter,
             client,
             pages,
@@ -193,11 +186,11 @@ impl ModelProxy {
         ] {
             headers.remove(name);
         }
-        let (name, value) = match &self.provider.key {
+        let (name, value) = match &self.upstream.key {
             Key::ApiKey(key) => (API_KEY, key.clone()),
             Key::Bearer(token) | Key::ChatGpt { token, .. } => (AUTHORIZATION, format!("Bearer {token}")),
         };
-        if let Key::ChatGpt { account, .. } = &self.provider.key {
+        if let Key::ChatGpt { account, .. } = &self.upstream.key {
             headers.insert(CHATGPT_ACCOUNT, HeaderValue::try_from(account).ok()?);
         }
         let mut value = HeaderValue::try_from(value).ok()?;
@@ -214,7 +207,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         // Claude Code checks with this request that the URL responds.
         return StatusCode::OK.into_response();
     }
-    let Some(billing) = proxy.provider.api.billing(&parts.method, path) else {
+    let Some(billing) = find_billing(proxy.upstream.provider, &parts.method, path) else {
         return refuse(StatusCode::FORBIDDEN, "Pullyard forwards only the requests of a coding agent to its model.");
     };
     let size = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
@@ -232,16 +225,16 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         return refuse(StatusCode::BAD_REQUEST, "The model's key has characters that no header can hold.");
     };
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let provider_path = match proxy.provider.api {
-        Api::Anthropic => path,
-        Api::OpenAi => path.strip_prefix("/v1").unwrap_or(path),
+    let provider_path = match proxy.upstream.provider {
+        Provider::Anthropic => path,
+        Provider::OpenAi => path.strip_prefix("/v1").unwrap_or(path),
     };
-    let url = format!("{}{provider_path}{query}", proxy.provider.base_url);
+    let url = format!("{}{provider_path}{query}", proxy.upstream.base_url);
     let provider_request = proxy.client.request(parts.method.clone(), url).headers(headers);
     if parts.method != Method::POST {
         return send(provider_request.body(body), None, memory).await;
     }
-    let mut request = match ModelRequest::parse(proxy.provider.api, &body) {
+    let mut request = match ModelRequest::parse(proxy.upstream.provider, &body) {
         Ok(request) => request,
         Err(sentence) => return refuse(StatusCode::BAD_REQUEST, &sentence),
     };
@@ -252,7 +245,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
             Ok((granted, max_output)) => {
                 count = Some(granted);
                 if max_output < demand.max_output {
-                    request.lower_output(&proxy.provider.key, path, max_output);
+                    request.lower_output(&proxy.upstream.key, path, max_output);
                 }
             }
             // Neither agent repeats a request after a 400.

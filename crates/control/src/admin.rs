@@ -1,6 +1,7 @@
 //! Use cases of operators: forges, repositories, tokens, secrets, dead letters.
 
 pub(crate) mod check_agent;
+pub(crate) mod check_model_key;
 pub(crate) mod columns;
 pub(crate) mod connect_app;
 pub(crate) mod connect_with_value;
@@ -19,7 +20,6 @@ pub(crate) mod secrets;
 pub(crate) mod sign_in;
 pub(crate) mod signed_tokens;
 pub(crate) mod test_integration;
-pub(crate) mod test_model_key;
 pub(crate) mod test_repository;
 pub(crate) mod test_summary;
 pub(crate) mod tokens;

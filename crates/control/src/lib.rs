@@ -47,6 +47,7 @@ mod tickets;
 pub mod webhook;
 
 pub use admin::check_agent::check_agent;
+pub use admin::check_model_key::{ModelUrls, check_model_key, check_model_key_of_project, check_stored_model_key};
 pub use admin::columns::{RenamedColumn, rename_column};
 pub use admin::connect_app::{ExistingApp, connect_github_app, create_github_app};
 pub use admin::connect_with_value::{connect_forge_with_token, connect_github_app_with_key, replace_credential};
@@ -72,7 +73,6 @@ pub use admin::sign_in::{
 };
 pub use admin::signed_tokens::{AppRequest, Bootstrap, Session, SignInCode, SigningKey};
 pub use admin::test_integration::{IntegrationTestResult, test_integration};
-pub use admin::test_model_key::{ModelUrls, test_model_key, test_model_key_of_project, test_stored_model_key};
 pub use admin::test_repository::{
     Feature, FeatureNeed, FeatureRow, FeatureStatus, LOCAL_FORGE, RepositoryTestResult, test_repository,
 };

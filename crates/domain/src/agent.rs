@@ -3,7 +3,10 @@
 mod claude_code;
 mod codex;
 mod command;
+pub mod key_check;
+mod keys;
 
+pub use keys::{KeyForm, KeySpec, ModelKey, ModelSecrets, Provider, ProviderSpec};
 use serde::{Deserialize, Serialize};
 
 pub const CLAUDE_CODE: &str = claude_code::AGENT.code;
@@ -172,61 +175,6 @@ pub(crate) fn is_valid_model_name(name: &str) -> bool {
     (1..=MAX_MODEL_BYTES).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || ".:/_@[]-".contains(c))
-}
-
-/// The kind of credential that an agent uses for its model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelKey {
-    /// A key of Anthropic's API, for Claude Code.
-    AnthropicApiKey,
-    /// The token of a Claude subscription, as printed by `claude setup-token`.
-    ClaudeToken,
-    /// A key of OpenAI's API, for Codex.
-    OpenaiApiKey,
-    /// The complete `auth.json` of a Codex that is signed in to a subscription.
-    CodexAuth,
-}
-
-/// Names of the secrets with a project's model credentials.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelSecrets {
-    pub anthropic_api_key: Option<String>,
-    /// The secret with the token of a Claude subscription.
-    pub claude_token: Option<String>,
-    pub openai_api_key: Option<String>,
-    /// The secret with the `auth.json` of a Codex that is signed in.
-    pub codex_auth: Option<String>,
-}
-
-impl ModelSecrets {
-    pub fn iter(&self) -> impl Iterator<Item = (ModelKey, &str)> {
-        let all = [
-            (ModelKey::AnthropicApiKey, &self.anthropic_api_key),
-            (ModelKey::ClaudeToken, &self.claude_token),
-            (ModelKey::OpenaiApiKey, &self.openai_api_key),
-            (ModelKey::CodexAuth, &self.codex_auth),
-        ];
-        all.into_iter().filter_map(|(key, secret)| Some((key, secret.as_deref()?)))
-    }
-
-    pub fn slot(&mut self, key: ModelKey) -> &mut Option<String> {
-        match key {
-            ModelKey::AnthropicApiKey => &mut self.anthropic_api_key,
-            ModelKey::ClaudeToken => &mut self.claude_token,
-            ModelKey::OpenaiApiKey => &mut self.openai_api_key,
-            ModelKey::CodexAuth => &mut self.codex_auth,
-        }
-    }
-}
-
-impl ModelKey {
-    /// Whether an agent of this capability uses the credential. `auto` may use any.
-    pub fn supports_capability(self, capability: &str) -> bool {
-        let mut agents = AGENTS.into_iter().filter(|agent| agent.keys.contains(&self));
-        agents.any(|agent| capability == agent.code || capability == AUTO)
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! [`START_SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
 //! others start. Times follow from the clock, the stored breaker and the job's id, so a breaker ends without a write.
 
-use crate::agent::{CLAUDE_CODE, CODEX};
+use crate::agent::AgentSpec;
 use crate::failure::Failure;
 use crate::id::{InvalidId, JobId, ProjectId, RunnerId};
 pub use crate::key_of::KeyOwner;
@@ -236,11 +236,8 @@ pub fn wait_reason(cause: BreakerCause, capability: &str, until: Timestamp) -> W
 }
 
 fn provider_name(capability: &str) -> &'static str {
-    match capability {
-        CLAUDE_CODE => "Anthropic",
-        CODEX => "OpenAI",
-        _ => "The model's provider",
-    }
+    let key = AgentSpec::find(capability).and_then(|agent| agent.keys.first());
+    key.map_or("The model's provider", |key| key.spec().provider.spec().name)
 }
 
 #[cfg(test)]

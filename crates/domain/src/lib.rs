@@ -32,7 +32,6 @@ pub mod id;
 pub mod job;
 pub mod key_of;
 pub mod listing;
-pub mod model_key_test;
 pub mod nearest;
 pub mod outcome;
 pub mod project;

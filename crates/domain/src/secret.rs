@@ -1,8 +1,7 @@
 //! The purposes and users of secrets, and the format of tokens.
 
-use crate::agent::ModelSecrets;
 use crate::id::{HookName, IntegrationId, ProjectId};
-use crate::project::Project;
+use crate::project::{Project, Settings};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -69,17 +68,11 @@ impl fmt::Display for SecretUser {
 impl SecretUser {
     /// The secrets that a project's settings name.
     pub fn in_settings(project: &Project) -> Vec<(&str, Self)> {
-        let ModelSecrets { anthropic_api_key, claude_token, openai_api_key, codex_auth } =
-            &project.settings.model_secrets;
-        let settings = [
-            ("model_secrets.anthropic_api_key", anthropic_api_key),
-            ("model_secrets.claude_token", claude_token),
-            ("model_secrets.openai_api_key", openai_api_key),
-            ("model_secrets.codex_auth", codex_auth),
-            ("commits.signing_secret", &project.settings.commits.signing_secret),
-        ];
+        let Settings { model_secrets, commits, .. } = &project.settings;
+        let keys = model_secrets.iter().map(|(key, secret)| (key.setting(), secret));
+        let signing = commits.signing_secret.as_deref().map(|secret| ("commits.signing_secret", secret));
         let user = |setting: &str| Self::Setting { project: project.id.clone(), setting: setting.into() };
-        settings.into_iter().filter_map(|(setting, secret)| Some((secret.as_deref()?, user(setting)))).collect()
+        keys.chain(signing).map(|(setting, secret)| (secret, user(setting))).collect()
     }
 }
 

@@ -35,7 +35,7 @@ pub use github::{
     RepositorySelector, TokenAccess, TokenPermission, convert_manifest, is_account_name, revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
-pub use model_key::{ModelApi, check_model_key};
+pub use model_key::check_model_key;
 pub use page::{Listing, Page};
 pub use pull_request::{
     BaseRepository, NewPullRequest, NewState, PullRequest, PullRequestDetails, PullRequestState, Repository,

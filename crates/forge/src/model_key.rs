@@ -7,6 +7,8 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
+use pullyard_domain::agent::Provider;
+
 use crate::{
     Endpoint, Error, Token,
     http_client::{Authorization, Client, ForgeApi, RetryPolicy, is_web_page},
@@ -17,32 +19,24 @@ const MISSING_SCOPE: &str = "the key may not list models";
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModelApi {
-    /// The header `x-api-key`.
-    Anthropic,
-    /// A bearer token.
-    OpenAi,
-}
-
 #[derive(Clone)]
 struct Caller {
-    api: ModelApi,
+    provider: Provider,
     key: Token,
 }
 
 impl ForgeApi for Caller {
     fn authorization(&self) -> Result<Authorization, Error> {
-        let header = match self.api {
-            ModelApi::Anthropic => None,
-            ModelApi::OpenAi => self.key.bearer(),
+        let header = match self.provider {
+            Provider::Anthropic => None,
+            Provider::OpenAi => self.key.bearer(),
         };
         Ok(Authorization { header, secrets: vec![self.key.clone()] })
     }
 
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if self.api == ModelApi::Anthropic
+        if self.provider == Provider::Anthropic
             && let Ok(mut key) = HeaderValue::from_str(self.key.reveal())
         {
             key.set_sensitive(true);
@@ -71,12 +65,12 @@ impl ForgeApi for Caller {
 /// Lists the models, which is free. `endpoint` has the base URL that the agent would get. Takes at most seven seconds.
 /// Source: Anthropic's and OpenAI's `GET /v1/models`.
 /// Errors: `Denied`: unknown key; `Forbidden`: no permission; `RateLimited`; `Unreachable`, after a second try.
-pub async fn check_model_key(endpoint: &Endpoint, api: ModelApi, key: Token) -> Result<(), Error> {
-    let client = Client::build(endpoint, Caller { api, key })?;
+pub async fn check_model_key(endpoint: &Endpoint, provider: Provider, key: Token) -> Result<(), Error> {
+    let client = Client::build(endpoint, Caller { provider, key })?;
     // OpenAI's base URL contains the version.
-    let address = match api {
-        ModelApi::Anthropic => client.url(&["v1", "models"]),
-        ModelApi::OpenAi => client.url(&["models"]),
+    let address = match provider {
+        Provider::Anthropic => client.url(&["v1", "models"]),
+        Provider::OpenAi => client.url(&["models"]),
     };
     let call = async || client.call(Method::GET, &address, None, "the models", RetryPolicy::Short, |_| Ok(())).await;
     let first = call().await;

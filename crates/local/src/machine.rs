@@ -23,7 +23,7 @@ pub(crate) fn machine(forge: &Path, options: &Options) -> LocalMachine {
         home: std::env::home_dir(),
         list_repositories: Arc::clone(&options.list_repositories),
         find_folder: Arc::new(move |name| find_folder(&folders, name)),
-        model_urls: ModelUrls { anthropic: variable("ANTHROPIC_BASE_URL"), openai: variable("OPENAI_BASE_URL") },
+        model_urls: ModelUrls::from_variables(variable),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Secrets that users set: `/v1/secrets…`; no answer contains a value.
 
+use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::id::{ProjectId, SecretName};
-use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::secret::{SecretKind, SecretUser};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, de};

@@ -192,11 +192,11 @@ impl Agent<'_> {
             // A new session has read no message, so it receives all messages. `unread` fetches the newest.
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
         };
-        let provider = match run.sandbox {
-            Some(_) => adapter.model_provider().map_err(|reason| Failure::SandboxFailed { reason })?,
+        let upstream = match run.sandbox {
+            Some(_) => adapter.model_upstream().map_err(|reason| Failure::SandboxFailed { reason })?,
             None => None,
         };
-        let network = run.sandbox.map(|sandbox| sandbox.network(provider.is_some())).transpose()?.unwrap_or_default();
+        let network = run.sandbox.map(|sandbox| sandbox.network(upstream.is_some())).transpose()?.unwrap_or_default();
         let remaining_cost = limits.remaining_cost(usage);
         let start = StartInput {
             prompt: &prompt_with_messages(prompt, &inputs),
@@ -214,12 +214,12 @@ impl Agent<'_> {
         let check = run.sandbox.map(|sandbox| sandbox.check_result().to_owned());
         attempt_usage.note_start((choice.capability(), choice.version()), run.isolation, check, session);
         run.inputs.report(&inputs);
-        let shared = if provider.is_some() { SharedRunState::metered() } else { SharedRunState::default() };
+        let shared = if upstream.is_some() { SharedRunState::metered() } else { SharedRunState::default() };
         let rest = Remaining { turns: limits.remaining_turns(usage), cost: remaining_cost };
-        let meter = provider.is_some().then(|| Arc::new(CostMeter::new(environment, rest, &shared)));
-        let proxy = provider
+        let meter = upstream.is_some().then(|| Arc::new(CostMeter::new(environment, rest, &shared)));
+        let proxy = upstream
             .zip(meter.clone())
-            .map(|(provider, meter)| create_proxy(provider, environment, meter))
+            .map(|(upstream, meter)| create_proxy(upstream, environment, meter))
             .transpose()?;
         let newest_input = newest_number(&inputs);
         let bounds = run::RunLimits { meter, newest_input, limits: *limits, usage: *usage };

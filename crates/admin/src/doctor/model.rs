@@ -5,7 +5,7 @@ use super::Finding;
 use super::secret::{SecretState, load_state, restore_help};
 use crate::{Aws, Error};
 use futures::future::try_join_all;
-use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
+use pullyard_domain::agent::{AgentSpec, ModelKey, ModelSecrets, list_programs};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub(super) async fn check(aws: &Aws, requirements: &[ModelRequirement]) -> Resul
         for agent in agents {
             let mut usable = secrets.iter().filter(|(key, _)| key.supports_capability(agent)).peekable();
             if usable.peek().is_none() && *on_fargate {
-                findings.push(missing_key(project, agent));
+                findings.extend(missing_key(project, agent));
             }
             project_of_secret.extend(usable.map(|(_, secret)| (secret, project.as_str())));
         }
@@ -59,20 +59,19 @@ fn set_help(name: &str, project: &str) -> String {
     }
 }
 
-fn missing_key(project: &str, agent: &str) -> Finding {
-    let (setting, name) = match agent {
-        CODEX => ("openai_api_key", "openai"),
-        _ => ("anthropic_api_key", "anthropic"),
+/// `None` for an agent that needs no key.
+fn missing_key(project: &str, agent: &str) -> Option<Finding> {
+    let keys: Vec<(ModelKey, &str)> = match AgentSpec::find(agent) {
+        Some(agent) => agent.keys.iter().map(|key| (*key, "a subscription")).collect(),
+        None => list_programs().filter_map(|agent| Some((*agent.keys.first()?, agent.name))).collect(),
     };
-    let other = match agent {
-        CLAUDE_CODE => ", or `claude_token` for a subscription",
-        CODEX => ", or `codex_auth` for a subscription",
-        _ => ", or `openai_api_key` for Codex",
-    };
+    let ((key, _), others) = keys.split_first()?;
+    let (setting, name) = (key.setting(), key.spec().provider.spec().code);
+    let others: String = others.iter().map(|(key, purpose)| format!(", or `{}` for {purpose}", key.code())).collect();
     let sentence = format!("Jobs of {project} run {agent} on Fargate, but {project} has no key for its model.");
     let help = format!(
-        "`pullyard settings set model_secrets.{setting}=\"$(pullyard secrets set {name} --for-jobs < key.txt)\" \
-         --project {project}`{other}."
+        "`pullyard settings set {setting}=\"$(pullyard secrets set {name} --for-jobs < key.txt)\" \
+         --project {project}`{others}."
     );
-    Finding::wrong("model", sentence, help)
+    Some(Finding::wrong("model", sentence, help))
 }

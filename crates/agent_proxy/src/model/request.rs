@@ -2,7 +2,7 @@
 
 use super::content::{CALLS_OUT, Content, STORED};
 use super::meter::Demand;
-use super::{Api, Key};
+use super::{Key, Provider};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ const LEAST_OUTPUT: u64 = 1_024;
 
 /// A request that may be forwarded.
 pub(super) struct ModelRequest<'a> {
-    api: Api,
+    provider: Provider,
     fields: Fields<'a>,
     content: Content,
     thinking: u64,
@@ -59,7 +59,7 @@ struct CacheOptions {
 
 impl<'a> ModelRequest<'a> {
     /// Errors: a sentence for the agent.
-    pub(super) fn parse(api: Api, body: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn parse(provider: Provider, body: &'a [u8]) -> Result<Self, String> {
         const UNREADABLE: &str =
             "Pullyard forwards only requests that it can read: one JSON object with unique fields.";
         let content = Content::parse(body).map_err(|_| UNREADABLE)?;
@@ -74,16 +74,16 @@ impl<'a> ModelRequest<'a> {
         if is_set(&"mcp_servers") {
             return Err(CALLS_OUT.to_owned());
         }
-        check_tools(api, &fields)?;
-        let max_output = match fields.get(max_output_name(api)).map(|value| value.get().parse()) {
+        check_tools(provider, &fields)?;
+        let max_output = match fields.get(max_output_name(provider)).map(|value| value.get().parse()) {
             None => None,
             Some(Ok(number)) => Some(number),
-            Some(Err(_)) => return Err(format!("`{}` must be a whole number.", max_output_name(api))),
+            Some(Err(_)) => return Err(format!("`{}` must be a whole number.", max_output_name(provider))),
         };
         let thinking = fields.get("thinking").and_then(|value| serde_json::from_str::<Thinking>(value.get()).ok());
         let thinking = thinking.and_then(|thinking| thinking.budget_tokens).unwrap_or_default();
         fields.0.retain(|(name, value)| !changes_price(name, value.get()));
-        Ok(Self { api, fields, content, thinking, max_output })
+        Ok(Self { provider, fields, content, thinking, max_output })
     }
 
     pub(super) fn demand(&self, body: &[u8]) -> Demand {
@@ -110,7 +110,7 @@ impl<'a> ModelRequest<'a> {
     }
 
     pub(super) fn body(&self) -> Vec<u8> {
-        let limit_name = max_output_name(self.api);
+        let limit_name = max_output_name(self.provider);
         let limit = self.max_output.map(|limit| limit.to_string());
         let mut body = vec![b'{'];
         let mut write = |name: &str, value: &str| {
@@ -131,10 +131,10 @@ impl<'a> ModelRequest<'a> {
     }
 }
 
-fn max_output_name(api: Api) -> &'static str {
-    match api {
-        Api::Anthropic => "max_tokens",
-        Api::OpenAi => "max_output_tokens",
+fn max_output_name(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Anthropic => "max_tokens",
+        Provider::OpenAi => "max_output_tokens",
     }
 }
 
@@ -151,25 +151,25 @@ fn changes_price(name: &str, value: &str) -> bool {
 }
 
 /// Checks the tools of the request, and those that Codex adds in its input.
-fn check_tools(api: Api, fields: &Fields<'_>) -> Result<(), String> {
-    check_tool_list(api, fields.get("tools"))?;
-    let input = match api {
-        Api::Anthropic => None,
-        Api::OpenAi => fields.get("input").filter(|input| input.get().starts_with('[')),
+fn check_tools(provider: Provider, fields: &Fields<'_>) -> Result<(), String> {
+    check_tool_list(provider, fields.get("tools"))?;
+    let input = match provider {
+        Provider::Anthropic => None,
+        Provider::OpenAi => fields.get("input").filter(|input| input.get().starts_with('[')),
     };
     let items: Vec<Tool<'_>> = input.map_or(Ok(Vec::new()), |input| parse_tools(input))?;
-    items.into_iter().try_for_each(|item| check_tool_list(api, item.tools))
+    items.into_iter().try_for_each(|item| check_tool_list(provider, item.tools))
 }
 
 /// Errors: a tool has a type that no agent uses. Such a tool may run at the provider.
-fn check_tool_list(api: Api, tools: Option<&RawValue>) -> Result<(), String> {
+fn check_tool_list(provider: Provider, tools: Option<&RawValue>) -> Result<(), String> {
     let Some(tools) = tools else { return Ok(()) };
     for tool in parse_tools(tools)? {
-        let is_allowed = match (api, tool.kind.as_deref()) {
-            (Api::Anthropic, None) => true,
-            (Api::Anthropic, Some(kind)) => ANTHROPIC_TOOLS.contains(&kind),
-            (Api::OpenAi, Some(kind)) => OPENAI_TOOLS.contains(&kind),
-            (Api::OpenAi, None) => false,
+        let is_allowed = match (provider, tool.kind.as_deref()) {
+            (Provider::Anthropic, None) => true,
+            (Provider::Anthropic, Some(kind)) => ANTHROPIC_TOOLS.contains(&kind),
+            (Provider::OpenAi, Some(kind)) => OPENAI_TOOLS.contains(&kind),
+            (Provider::OpenAi, None) => false,
         };
         if !is_allowed {
             let kind: String = tool.kind.unwrap_or_else(|| "none".into()).chars().take(64).collect();
@@ -178,7 +178,7 @@ fn check_tool_list(api: Api, tools: Option<&RawValue>) -> Result<(), String> {
             ));
         }
         // A namespace contains tools.
-        check_tool_list(api, tool.tools)?;
+        check_tool_list(provider, tool.tools)?;
     }
     Ok(())
 }

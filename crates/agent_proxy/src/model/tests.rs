@@ -78,14 +78,14 @@ async fn provider_with_bodies(parts: Vec<&'static str>) -> (String, Arc<Mutex<He
     (format!("{url}/gateway"), sent_headers, bodies)
 }
 
-async fn proxy(api: Api, base_url: &str, key: Key, ledger: Ledger) -> (String, Arc<Ledger>) {
+async fn proxy(provider: Provider, base_url: &str, key: Key, ledger: Ledger) -> (String, Arc<Ledger>) {
     let ledger = Arc::new(ledger);
-    (start(create(api, base_url, key, b"", &ledger)).await, ledger)
+    (start(create(provider, base_url, key, b"", &ledger)).await, ledger)
 }
 
-fn create(api: Api, base_url: &str, key: Key, authorities: &[u8], ledger: &Arc<Ledger>) -> ModelProxy {
-    let provider = Provider { api, base_url: base_url.into(), key };
-    ModelProxy::new(provider, authorities, Arc::clone(ledger) as Arc<dyn Meter>).unwrap()
+fn create(provider: Provider, base_url: &str, key: Key, authorities: &[u8], ledger: &Arc<Ledger>) -> ModelProxy {
+    let upstream = Upstream { provider, base_url: base_url.into(), key };
+    ModelProxy::new(upstream, authorities, Arc::clone(ledger) as Arc<dyn Meter>).unwrap()
 }
 
 async fn start(proxy: ModelProxy) -> String {
@@ -120,7 +120,7 @@ async fn provider_gets_the_real_key_and_the_agent_its_answer() {
         (Key::ChatGpt { token: "t".into(), account: "mine".into() }, "chatgpt-account-id", "mine", "x-api-key"),
     ] {
         let (base, sent_headers) = provider(vec![START, END]).await;
-        let (url, ledger) = proxy(Api::Anthropic, &base, key, Ledger::default()).await;
+        let (url, ledger) = proxy(Provider::Anthropic, &base, key, Ledger::default()).await;
         let answer = post(&format!("{url}/v1/messages?beta=true")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["x-request-id"], "r1");
@@ -137,7 +137,7 @@ async fn provider_gets_the_real_key_and_the_agent_its_answer() {
 #[tokio::test]
 async fn other_paths_are_refused_without_a_request() {
     let (base, sent_headers) = provider(vec![START]).await;
-    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    let (url, _) = proxy(Provider::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
     for path in ["/v1/files", "/v1/messages/batches", "/v1/messages/", "/v1/messages/../files", "/v1/responses", "/"] {
         assert_eq!(post(&format!("{url}{path}")).send().await.unwrap().status(), StatusCode::FORBIDDEN, "{path}");
     }
@@ -149,7 +149,7 @@ async fn other_paths_are_refused_without_a_request() {
 #[tokio::test]
 async fn request_that_makes_the_provider_call_out_is_refused() {
     let (base, sent_headers) = provider(vec![START]).await;
-    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    let (url, _) = proxy(Provider::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
     let body = "{\"tools\":[{\"type\":\"web_fetch_20250910\",\"name\":\"web_fetch\"}]}";
     for path in ["/v1/messages", "/v1/messages/count_tokens"] {
         let answer = post(&format!("{url}{path}")).body(body).send().await.unwrap();
@@ -162,7 +162,7 @@ async fn request_that_makes_the_provider_call_out_is_refused() {
 async fn used_up_limit_refuses_the_next_request() {
     let (base, sent_headers) = provider(vec![START]).await;
     let ledger = Ledger { refusal: Some("The job used all of its $1.00.".into()), ..Ledger::default() };
-    let (url, _) = proxy(Api::OpenAi, &base, Key::Bearer("real".into()), ledger).await;
+    let (url, _) = proxy(Provider::OpenAi, &base, Key::Bearer("real".into()), ledger).await;
     let answer = post(&format!("{url}/v1/responses")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert!(answer.text().await.unwrap().contains("The job used all of its $1.00."));
@@ -175,7 +175,7 @@ async fn answer_is_cut_when_it_passes_the_limit() {
     let (base, _) = provider(vec![START, text, text, END]).await;
     for (limit, is_cut) in [(7, true), (16, false)] {
         let ledger = Ledger { limit: Some(limit), ..Ledger::default() };
-        let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), ledger).await;
+        let (url, ledger) = proxy(Provider::Anthropic, &base, Key::ApiKey("sk-real".into()), ledger).await;
         let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
         assert_eq!(answer.text().await.is_err(), is_cut, "{limit}: a complete answer is not cut");
         let used = ledger.usages.lock().unwrap().last().map(|usage| (usage.input, usage.output));
@@ -186,7 +186,7 @@ async fn answer_is_cut_when_it_passes_the_limit() {
 #[tokio::test]
 async fn request_whose_agent_hangs_up_is_counted() {
     let (listener, base) = listen().await;
-    let (url, ledger) = proxy(Api::OpenAi, &base, Key::Bearer("real".into()), Ledger::default()).await;
+    let (url, ledger) = proxy(Provider::OpenAi, &base, Key::Bearer("real".into()), Ledger::default()).await;
     let address = url.strip_prefix("http://").unwrap();
     let mut agent = TcpStream::connect(address).await.unwrap();
     let body = format!("{{{}}}", " ".repeat(398));
@@ -215,7 +215,7 @@ async fn request_waits_until_another_has_ended() {
         END
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    let url = start(create(Api::Anthropic, &base, Key::ApiKey("sk".into()), b"", &ledger)).await;
+    let url = start(create(Provider::Anthropic, &base, Key::ApiKey("sk".into()), b"", &ledger)).await;
     let url = format!("{url}/v1/messages");
     let answers = futures::future::join_all([1, 2, 3].map(|_| post(&url).send())).await;
     assert!(answers.into_iter().all(|answer| answer.unwrap().status().is_success()));
@@ -226,7 +226,7 @@ async fn request_waits_until_another_has_ended() {
 async fn waiting_request_leaves_its_place_when_its_agent_hangs_up() {
     let (base, _) = provider(vec![START, END]).await;
     let ledger = Ledger { slots: Some(0), ..Ledger::default() };
-    let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk".into()), ledger).await;
+    let (url, ledger) = proxy(Provider::Anthropic, &base, Key::ApiKey("sk".into()), ledger).await;
     let mut agent = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
     agent.write_all(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
     while !std::mem::take(&mut *ledger.waited.lock().unwrap()) {
@@ -257,7 +257,7 @@ async fn end_of_a_request_tells_whether_it_is_billed() {
     ] {
         let (listener, base) = listen().await;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk".into()), Ledger::default()).await;
+        let (url, ledger) = proxy(Provider::Anthropic, &base, Key::ApiKey("sk".into()), Ledger::default()).await;
         post(&format!("{url}/v1/messages")).send().await.unwrap().text().await.unwrap();
         while *ledger.running.lock().unwrap() > 0 {
             tokio::task::yield_now().await;
@@ -270,7 +270,7 @@ async fn end_of_a_request_tells_whether_it_is_billed() {
 async fn provider_gets_the_granted_output_and_the_standard_price() {
     let (base, _, bodies) = provider_with_bodies(vec![START, END]).await;
     let ledger = Ledger { max_output: Some(7), ..Ledger::default() };
-    let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk".into()), ledger).await;
+    let (url, ledger) = proxy(Provider::Anthropic, &base, Key::ApiKey("sk".into()), ledger).await;
     let body = "{\"model\":\"m\",\"max_tokens\":900,\"service_tier\":\"priority\"}";
     post(&format!("{url}/v1/messages")).body(body).send().await.unwrap().text().await.unwrap();
     assert_eq!(*bodies.lock().unwrap(), ["{\"model\":\"m\",\"max_tokens\":7}"]);
@@ -280,7 +280,7 @@ async fn provider_gets_the_granted_output_and_the_standard_price() {
 #[tokio::test]
 async fn smuggled_request_is_part_of_no_other() {
     let (base, sent_headers) = provider(vec![START, END]).await;
-    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    let (url, _) = proxy(Provider::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
     let smuggled = "GET /v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let both = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     let two = "Content-Length: 4\r\nContent-Length: 40\r\n\r\n";
@@ -297,10 +297,10 @@ async fn smuggled_request_is_part_of_no_other() {
 #[tokio::test]
 async fn request_head_without_an_end_is_refused_in_time_and_size() {
     let ledger = Arc::default();
-    let mut proxy = create(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), b"", &ledger);
+    let mut proxy = create(Provider::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), b"", &ledger);
     proxy.head_timeout = Duration::from_millis(1);
     assert_eq!(send_bytes(&start(proxy).await, "POST /v1/mess").await, "");
-    let proxy = create(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), b"", &ledger);
+    let proxy = create(Provider::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), b"", &ledger);
     let answer = send_bytes(&start(proxy).await, &format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(1 << 20))).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
@@ -311,7 +311,7 @@ async fn redirect_of_the_provider_is_not_followed() {
     let moved = || async move { axum::response::Redirect::temporary(&base) };
     let (listener, old) = listen().await;
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(moved)).await });
-    let (url, _) = proxy(Api::Anthropic, &old, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    let (url, _) = proxy(Provider::Anthropic, &old, Key::ApiKey("sk-real".into()), Ledger::default()).await;
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let answer = client.post(format!("{url}/v1/messages")).body("{}").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
@@ -326,7 +326,7 @@ async fn operators_certificates_are_trusted_for_the_provider() {
     let base = format!("https://localhost:{}", server.address.port());
     for (authorities, status) in [(server.certificate.as_bytes(), StatusCode::OK), (b"", StatusCode::BAD_GATEWAY)] {
         let ledger = Arc::default();
-        let url = start(create(Api::Anthropic, &base, Key::ApiKey("sk".into()), authorities, &ledger)).await;
+        let url = start(create(Provider::Anthropic, &base, Key::ApiKey("sk".into()), authorities, &ledger)).await;
         let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
         assert_eq!(answer.status(), status);
     }
@@ -334,7 +334,8 @@ async fn operators_certificates_are_trusted_for_the_provider() {
 
 #[tokio::test]
 async fn unreachable_provider_is_a_bad_gateway_without_its_address() {
-    let (url, ledger) = proxy(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), Ledger::default()).await;
+    let (url, ledger) =
+        proxy(Provider::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), Ledger::default()).await;
     let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(*ledger.ends.lock().unwrap(), [RequestEnd::NotBilled]);

@@ -7,7 +7,7 @@ use crate::admin::update_project::update_project;
 use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, load_token_or_flaw};
 use crate::review::clear_gone;
 use crate::{Context, Error};
-use pullyard_domain::agent::{Agent, ModelKey};
+use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::poll_interval;
@@ -206,15 +206,10 @@ pub(crate) fn parse_api_url(api_url: &str) -> Result<String, Error> {
 fn check_settings(ctx: &Context, settings: &Settings) -> Result<(), Error> {
     settings.validate()?;
     // Runners receive the values of these secrets.
-    settings.model_secrets.iter().try_for_each(|(key, secret)| {
-        let pointer = match key {
-            ModelKey::AnthropicApiKey => "/model_secrets/anthropic_api_key",
-            ModelKey::ClaudeToken => "/model_secrets/claude_token",
-            ModelKey::OpenaiApiKey => "/model_secrets/openai_api_key",
-            ModelKey::CodexAuth => "/model_secrets/codex_auth",
-        };
-        check_secret_kind(ctx, SecretKind::Job, secret, pointer)
-    })?;
+    settings
+        .model_secrets
+        .iter()
+        .try_for_each(|(key, secret)| check_secret_kind(ctx, SecretKind::Job, secret, key.pointer()))?;
     match &settings.commits.signing_secret {
         Some(secret) => check_secret_kind(ctx, SecretKind::Job, secret, "/commits/signing_secret"),
         None => Ok(()),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::{CLAUDE_CODE, CODEX};
 use crate::fixtures::{job_id, just_before, project_id, time_at};
 use crate::text::{Quoted, Span, Until};
 use std::collections::BTreeSet;

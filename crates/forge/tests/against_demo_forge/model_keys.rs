@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::prelude::*;
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, http::Uri};
-use pullyard_forge::{Error, ModelApi, check_model_key};
+use pullyard_domain::agent::Provider;
+use pullyard_forge::{Error, check_model_key};
 
 #[derive(Clone, Default)]
 struct Script {
@@ -26,13 +27,13 @@ async fn answer(State(script): State<Script>, uri: Uri, headers: HeaderMap) -> (
     (status, body)
 }
 
-async fn check(api: ModelApi, path: &str, statuses: &[u16]) -> (Result<(), Error>, Vec<String>) {
+async fn check(provider: Provider, path: &str, statuses: &[u16]) -> (Result<(), Error>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let script = Script { statuses: Arc::new(Mutex::new(statuses.to_vec())), ..Script::default() };
     let routes = Router::new().fallback(answer).with_state(script.clone());
     let server = tokio::spawn(async move { axum::serve(listener, routes).await });
-    let result = check_model_key(&Endpoint::new(format!("{url}{path}")), api, Token::new("sk-1")).await;
+    let result = check_model_key(&Endpoint::new(format!("{url}{path}")), provider, Token::new("sk-1")).await;
     server.abort();
     let requests = script.requests.lock().unwrap().clone();
     (result, requests)
@@ -40,8 +41,8 @@ async fn check(api: ModelApi, path: &str, statuses: &[u16]) -> (Result<(), Error
 
 #[tokio::test]
 async fn key_reaches_each_provider_in_its_header() {
-    assert_eq!(check(ModelApi::Anthropic, "", &[200]).await, (Ok(()), vec!["/v1/models sk-1".to_owned()]));
-    assert_eq!(check(ModelApi::OpenAi, "/v1", &[200]).await, (Ok(()), vec!["/v1/models Bearer sk-1".to_owned()]));
+    assert_eq!(check(Provider::Anthropic, "", &[200]).await, (Ok(()), vec!["/v1/models sk-1".to_owned()]));
+    assert_eq!(check(Provider::OpenAi, "/v1", &[200]).await, (Ok(()), vec!["/v1/models Bearer sk-1".to_owned()]));
 }
 
 #[tokio::test]
@@ -55,15 +56,15 @@ async fn refusal_is_named_and_only_an_outage_is_retried() {
         (&[500, 503], 2, |error| matches!(error, Error::Unexpected { status: 503, .. })),
     ];
     for (statuses, tries, is_cause) in causes {
-        let (result, requests) = check(ModelApi::OpenAi, "", statuses).await;
+        let (result, requests) = check(Provider::OpenAi, "", statuses).await;
         let error = result.unwrap_err();
         assert!(is_cause(&error) && !format!("{error:?}").contains("sk-1"), "{statuses:?}: {error:?}");
         assert_eq!(requests.len(), tries, "{statuses:?}");
     }
-    assert_eq!(check(ModelApi::Anthropic, "", &[502, 200]).await.0, Ok(()));
-    let restricted = check(ModelApi::OpenAi, "/scopes", &[401]).await.0.unwrap_err();
+    assert_eq!(check(Provider::Anthropic, "", &[502, 200]).await.0, Ok(()));
+    let restricted = check(Provider::OpenAi, "/scopes", &[401]).await.0.unwrap_err();
     assert!(matches!(restricted, Error::Forbidden { .. }), "{restricted:?}");
     let closed = Endpoint::new("http://127.0.0.1:1");
-    let error = check_model_key(&closed, ModelApi::Anthropic, Token::new("sk-1")).await.unwrap_err();
+    let error = check_model_key(&closed, Provider::Anthropic, Token::new("sk-1")).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }

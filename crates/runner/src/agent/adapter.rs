@@ -2,7 +2,7 @@
 
 use super::agent_event::{AgentEvent, Tokens};
 use super::codex::rollout::RolloutReader;
-use pullyard_agent_proxy::model::Provider;
+use pullyard_agent_proxy::model::Upstream;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(super) trait Adapter: Send {
 
     /// The provider for the proxy of a sandboxed agent. `None` for an agent without a model of its own, or without a key.
     /// Errors: a sentence about an unusable sign-in.
-    fn model_provider(&self) -> Result<Option<Provider>, String> {
+    fn model_upstream(&self) -> Result<Option<Upstream>, String> {
         Ok(None)
     }
 

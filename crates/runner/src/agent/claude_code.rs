@@ -10,14 +10,14 @@ use crate::Isolation;
 use crate::api::ids;
 use crate::git::workspace::disk::create_private_dir;
 use lines::StreamJsonParser;
-use pullyard_agent_proxy::model::{Api, Key, Provider};
+use pullyard_agent_proxy::model::{Key, Upstream};
+use pullyard_domain::agent::Provider;
 use pullyard_domain::budget::format_usd_exact;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-const DEFAULT_URL: &str = "https://api.anthropic.com";
 /// Tools for files and commands. None calls out, waits for a clock, or moves the work to another folder.
 const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
 
@@ -66,15 +66,15 @@ impl ClaudeCode {
 }
 
 impl Adapter for ClaudeCode {
-    fn model_provider(&self) -> Result<Option<Provider>, String> {
+    fn model_upstream(&self) -> Result<Option<Upstream>, String> {
         let value = |name: &str| self.env.iter().find(|(variable, _)| *variable == name)?.1.to_str();
         let key = match (value(ANTHROPIC_KEY), value(CLAUDE_TOKEN)) {
             (Some(key), _) => Key::ApiKey(key.to_owned()),
             (None, Some(token)) => Key::Bearer(token.to_owned()),
             (None, None) => return Ok(None),
         };
-        let base_url = value(ANTHROPIC_URL).unwrap_or(DEFAULT_URL).to_owned();
-        Ok(Some(Provider { api: Api::Anthropic, base_url, key }))
+        let base_url = value(ANTHROPIC_URL).unwrap_or(Provider::Anthropic.spec().url).to_owned();
+        Ok(Some(Upstream { provider: Provider::Anthropic, base_url, key }))
     }
 
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {

@@ -18,7 +18,8 @@ use crate::Isolation;
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use config::ModelProvider;
 use lines::ExecJsonParser;
-use pullyard_agent_proxy::model::{Api, Key, Provider};
+use pullyard_agent_proxy::model::{Key, Upstream};
+use pullyard_domain::agent::Provider;
 use rollout::{RolloutReader, Rollouts};
 use std::ffi::OsString;
 use std::fs;
@@ -60,13 +61,13 @@ impl Codex {
 }
 
 impl Adapter for Codex {
-    fn model_provider(&self) -> Result<Option<Provider>, String> {
+    fn model_upstream(&self) -> Result<Option<Upstream>, String> {
         let (key, base_url) = match (self.key.as_ref().and_then(|key| key.to_str()), &self.auth) {
-            (Some(key), _) => (Key::Bearer(key.to_owned()), self.url.as_deref().unwrap_or(config::OPENAI_BASE_URL)),
+            (Some(key), _) => (Key::Bearer(key.to_owned()), self.url.as_deref().unwrap_or(Provider::OpenAi.spec().url)),
             (None, Some(auth)) => (sign_in::load_key(auth, now())?, sign_in::CHATGPT_URL),
             (None, None) => return Ok(None),
         };
-        Ok(Some(Provider { api: Api::OpenAi, base_url: base_url.to_owned(), key }))
+        Ok(Some(Upstream { provider: Provider::OpenAi, base_url: base_url.to_owned(), key }))
     }
 
     fn set_resumed_tokens(&mut self, tokens: Tokens) {
@@ -81,7 +82,7 @@ impl Adapter for Codex {
         let proxy_url = start.model_port.map(|port| format!("http://127.0.0.1:{port}/v1"));
         let provider = match (&self.key, &self.auth, &proxy_url) {
             (Some(_), ..) => {
-                let url = proxy_url.as_deref().or(self.url.as_deref()).unwrap_or(config::OPENAI_BASE_URL);
+                let url = proxy_url.as_deref().or(self.url.as_deref()).unwrap_or(Provider::OpenAi.spec().url);
                 Some(ModelProvider { url, has_key: true })
             }
             (None, Some(_), Some(url)) => {

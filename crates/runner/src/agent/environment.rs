@@ -3,22 +3,23 @@
 use super::variant_name;
 use crate::Isolation;
 use crate::git::NETWORK_ENVIRONMENT;
+use pullyard_domain::agent::{ModelKey, Provider};
 use pullyard_protocol::attempt::Assignment;
 use std::ffi::OsString;
 use std::path::Path;
 
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
 pub(crate) const CODEX: &str = "PULLYARD_CODEX";
-pub(crate) const CODEX_AUTH: &str = "PULLYARD_CODEX_AUTH";
+pub(crate) const CODEX_AUTH: &str = ModelKey::CodexAuth.spec().variable;
 pub(crate) const CODEX_PRICES: &str = "PULLYARD_CODEX_PRICES";
 const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
-pub(super) const ANTHROPIC_KEY: &str = "ANTHROPIC_API_KEY";
-pub(super) const CLAUDE_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+pub(super) const ANTHROPIC_KEY: &str = ModelKey::AnthropicApiKey.spec().variable;
+pub(super) const CLAUDE_TOKEN: &str = ModelKey::ClaudeToken.spec().variable;
 /// Variables that Claude Code needs to reach its model. The first and the last are secrets.
 pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_TOKEN];
-pub(super) const ANTHROPIC_URL: &str = "ANTHROPIC_BASE_URL";
-pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
-pub(super) const OPENAI_URL: &str = "OPENAI_BASE_URL";
+pub(super) const ANTHROPIC_URL: &str = Provider::Anthropic.spec().url_variable;
+pub(super) const OPENAI_KEY: &str = ModelKey::OpenaiApiKey.spec().variable;
+pub(super) const OPENAI_URL: &str = Provider::OpenAi.spec().url_variable;
 
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Certificates that the operator trusts for the model's provider, as Node.js programs read them.

@@ -1,9 +1,8 @@
 //! Model keys from the control plane. They precede the runner's own keys, because a user chose them for this project.
 
 use super::detect::AgentKind;
-use super::environment::{ANTHROPIC_KEY, CLAUDE_TOKEN, CODEX_AUTH, OPENAI_KEY};
 use crate::git::workspace::disk::write_private_file;
-use pullyard_domain::agent::ModelKey;
+use pullyard_domain::agent::{KeyForm, ModelKey};
 use pullyard_protocol::attempt::ModelCredential;
 use std::ffi::OsString;
 use std::io;
@@ -16,7 +15,7 @@ pub(crate) struct ModelKeys {
 }
 
 impl ModelKeys {
-    /// `auth` is the path for the `auth.json` of a Codex, in the attempt's own folder.
+    /// `auth` is the path for the key that is a file, in the attempt's own folder.
     pub(crate) fn new(keys: Vec<ModelCredential>, auth: PathBuf) -> Self {
         Self { keys, auth }
     }
@@ -30,29 +29,17 @@ impl ModelKeys {
         if agent_keys.peek().is_none() {
             return runner_variable(name);
         }
-        let credential = agent_keys.find(|credential| variable_of(credential.key) == name)?;
-        Some(if credential.key == ModelKey::CodexAuth {
-            self.auth.clone().into()
-        } else {
-            credential.value.clone().into()
+        let credential = agent_keys.find(|credential| credential.key.spec().variable == name)?;
+        Some(match credential.key.spec().form {
+            KeyForm::Line => credential.value.clone().into(),
+            KeyForm::File => self.auth.clone().into(),
         })
     }
 
     /// Writes: `auth` with the key that is a file, readable by its owner only.
     pub(crate) fn write_auth_file(&self) -> io::Result<()> {
-        let Some(auth) = self.keys.iter().find(|credential| credential.key == ModelKey::CodexAuth) else {
-            return Ok(());
-        };
-        write_private_file(&self.auth, auth.value.as_bytes())
-    }
-}
-
-fn variable_of(key: ModelKey) -> &'static str {
-    match key {
-        ModelKey::AnthropicApiKey => ANTHROPIC_KEY,
-        ModelKey::ClaudeToken => CLAUDE_TOKEN,
-        ModelKey::OpenaiApiKey => OPENAI_KEY,
-        ModelKey::CodexAuth => CODEX_AUTH,
+        let auth = self.keys.iter().find(|credential| credential.key.spec().form == KeyForm::File);
+        auth.map_or(Ok(()), |auth| write_private_file(&self.auth, auth.value.as_bytes()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::cost_meter::CostMeter;
 use super::environment::{CERTIFICATES, Environment};
-use pullyard_agent_proxy::model::{ModelProxy, Provider};
+use pullyard_agent_proxy::model::{ModelProxy, Upstream};
 use pullyard_domain::failure::Failure;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub(super) const PLACEHOLDER_KEY: &str = "placeholder";
 /// Creates a proxy for one start of the agent.
 /// Errors: the file of certificates cannot be read, or the proxy cannot use it.
 pub(super) fn create_proxy(
-    provider: Provider,
+    upstream: Upstream,
     environment: &Environment<'_>,
     meter: Arc<CostMeter>,
 ) -> Result<ModelProxy, Failure> {
@@ -23,6 +23,6 @@ pub(super) fn create_proxy(
         })?,
         None => Vec::new(),
     };
-    ModelProxy::new(provider, &authorities, meter)
+    ModelProxy::new(upstream, &authorities, meter)
         .map_err(|error| Failure::SandboxFailed { reason: format!("the model's proxy did not start: {error}") })
 }

@@ -4,8 +4,8 @@ use super::projects::load_project;
 use crate::routes::prelude::*;
 use axum::Extension;
 use pullyard_control::{ModelUrls, UserSecret};
+use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::id::SecretName;
-use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_protocol::secret::{
     DeleteSecretQuery, DeletedSecret, ListedSecret, RotateSecret, RotatedSecret, Secret, SecretPage, SecretTest,
     SetSecret, TestSecret,
@@ -64,7 +64,8 @@ pub(crate) async fn test(
     StrictJson(request): StrictJson<TestSecret>,
 ) -> Result<Json<SecretTest>, Problem> {
     let project = load_project(&caller.ctx, &request.project).await?;
-    let result = control::test_model_key_of_project(&caller.ctx, &urls, &project.settings.model_secrets, &name).await?;
+    let result =
+        control::check_model_key_of_project(&caller.ctx, &urls, &project.settings.model_secrets, &name).await?;
     let works = result == ModelKeyTest::Accepted;
     Ok(Json(SecretTest { works, result, sentence: result.sentence().into(), help: result.help().into() }))
 }

@@ -7,8 +7,8 @@ use crate::labels::format_time;
 use crate::prelude::*;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::id::SecretName;
-use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::secret::{SecretKind, SecretUser};
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ async fn show(
     let test = match (&query.test, &project) {
         (Some(name), Some(project)) => {
             let (urls, keys) = (model_urls(machine.as_ref()), &project.settings.model_secrets);
-            Some(control::test_model_key_of_project(&visit.ctx, &urls, keys, name).await.map_err(explain)?)
+            Some(control::check_model_key_of_project(&visit.ctx, &urls, keys, name).await.map_err(explain)?)
         }
         _ => None,
     };
@@ -254,7 +254,7 @@ async fn render(
             SecretKind::Job => None,
         };
         let of_project = project.map(|project| format!("&project={project}")).unwrap_or_default();
-        let is_testable = keys.iter().any(|(kind, name)| *name == secret.secret && kind.provider().is_some());
+        let is_testable = keys.iter().any(|(kind, name)| *name == secret.secret && kind.spec().is_testable);
         let users = all_users.get(&secret.secret).map(Vec::as_slice).unwrap_or_default();
         let (kind, change) = match secret.kind {
             SecretKind::Forge => ("forge", format!("/setup/secrets?rotate={}{of_project}#rotate", secret.name)),

@@ -19,9 +19,9 @@ use axum::{Extension, Router};
 use choices::{AgentChoice, RepositoryChoice};
 use facts::Facts;
 use permissions::Permissions;
+use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent_check::AgentCheck;
 use pullyard_domain::id::DeliveryId;
-use pullyard_domain::model_key_test::ModelKeyTest;
 use view::MoveTarget;
 
 type Machine = Option<LocalMachine>;

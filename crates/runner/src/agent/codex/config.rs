@@ -11,8 +11,6 @@ pub(super) struct ModelProvider<'a> {
     pub(super) has_key: bool,
 }
 
-pub(super) const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
-
 pub(super) fn render_config(provider: Option<ModelProvider<'_>>, instructions: &str, tree: &Path) -> String {
     let mut file = String::from(
         "check_for_update_on_startup = false\n\
@@ -68,7 +66,7 @@ mod tests {
 
     #[test]
     fn provider_retries_are_limited() {
-        let provider = ModelProvider { url: OPENAI_BASE_URL, has_key: false };
+        let provider = ModelProvider { url: pullyard_domain::agent::Provider::OpenAi.spec().url, has_key: false };
         let file = render_config(Some(provider), "", Path::new("/t"));
         let table: toml::Table = toml::from_str(&file).unwrap();
         let provider = &table["model_providers"]["pullyard"];

@@ -52,7 +52,7 @@ fn launch_disables_network_features_and_hides_the_key() {
     let own = settings();
     assert!(own.contains("http://127.0.0.1:8080/v1") && own.contains("Use tabs.") && !own.contains("sk-test"));
     codex(&[("OPENAI_API_KEY", "sk-test")]).prepare(&start(home.path())).unwrap();
-    assert!(settings().contains(config::OPENAI_BASE_URL));
+    assert!(settings().contains(Provider::OpenAi.spec().url));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn sandboxed_subscription_leaves_its_tokens_outside() {
     let home = dir.path().join("home");
     fs::create_dir(&home).unwrap();
     let mut agent = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
-    let Some(Provider { base_url, key: Key::ChatGpt { token, account }, .. }) = agent.model_provider().unwrap() else {
+    let Some(Upstream { base_url, key: Key::ChatGpt { token, account }, .. }) = agent.model_upstream().unwrap() else {
         panic!("no provider with the sign-in");
     };
     assert_eq!(

@@ -3,7 +3,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use futures::StreamExt;
-use pullyard_agent_proxy::model::{Api, Key, ModelProxy, Provider};
+use pullyard_agent_proxy::model::{Key, ModelProxy, Upstream};
+use pullyard_domain::agent::Provider;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -197,7 +198,7 @@ async fn serve(cost: u64, arrivals: usize) -> (String, Arc<SlowProvider>, Arc<Co
     let [base_url, url] = [&real, &proxy].map(|listener| format!("http://{}", listener.local_addr().unwrap()));
     let router = Router::new().fallback(answer).with_state(Arc::clone(&provider));
     tokio::spawn(async move { axum::serve(real, router).await });
-    let route = Provider { api: Api::Anthropic, base_url, key: Key::ApiKey("sk".into()) };
+    let route = Upstream { provider: Provider::Anthropic, base_url, key: Key::ApiKey("sk".into()) };
     let model = ModelProxy::new(route, b"", Arc::clone(&meter) as Arc<dyn Meter>).unwrap();
     tokio::spawn(model.serve(proxy));
     (format!("{url}/v1/messages"), provider, meter)

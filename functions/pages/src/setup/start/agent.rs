@@ -6,9 +6,9 @@ use crate::prelude::*;
 use crate::setup::machine::{LocalMachine, model_urls};
 use axum::Extension;
 use pullyard_control::{IfConnected, RepositorySettings};
-use pullyard_domain::agent::{Agent, COMMAND, ModelKey, PROJECT};
+use pullyard_domain::agent::key_check::ModelKeyTest;
+use pullyard_domain::agent::{Agent, COMMAND, KeyForm, ModelKey, PROJECT};
 use pullyard_domain::id::SecretName;
-use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::secret::{SecretKind, token_fault};
 use std::collections::BTreeMap;
@@ -97,25 +97,20 @@ async fn store_key(
     (kind, key): (&str, &str),
 ) -> Result<ModelKeyTest, Fault> {
     visit.check_all_projects()?;
-    let (kind, part) = match kind {
-        "anthropic_api_key" => (ModelKey::AnthropicApiKey, "anthropic-api-key"),
-        "claude_token" => (ModelKey::ClaudeToken, "claude-token"),
-        "openai_api_key" => (ModelKey::OpenaiApiKey, "openai-api-key"),
-        "codex_auth" => (ModelKey::CodexAuth, "codex-auth"),
-        _ => return Err(Fault::of_field("kind of key", "choose one of the list")),
-    };
-    if kind != ModelKey::CodexAuth
+    let kind = ModelKey::from_code(kind).ok_or_else(|| Fault::of_field("kind of key", "choose one of the list"))?;
+    if kind.spec().form == KeyForm::Line
         && let Some(fault) = token_fault(key)
     {
         return Err(Fault::of_field("key", &format!("the key {fault}")));
     }
-    let test = control::test_model_key(&visit.ctx, &model_urls(machine), kind, key).await;
+    let test = control::check_model_key(&visit.ctx, &model_urls(machine), kind, key).await;
     if test.is_refusal() {
         let refusal = Fault::invalid(test.sentence());
         return Err(refusal.help(&format!("Nothing was stored. {}", test.help())));
     }
-    let name = SecretName::new(format!("{}-{part}", project.id)).map_err(|bad| Fault::of_field("key", bad.0))?;
-    let secret = settings.model_secrets.slot(kind);
+    let name = SecretName::new(format!("{}-{}", project.id, kind.code().replace('_', "-")))
+        .map_err(|bad| Fault::of_field("key", bad.0))?;
+    let secret = settings.model_secrets.secret_mut(kind);
     *secret = Some(control::set_secret(&visit.ctx, SecretKind::Job, &name, key).await?.secret);
     Ok(test)
 }
@@ -126,7 +121,7 @@ async fn use_stored_key(visit: &PageContext, settings: &mut Settings, stored: &s
     let (kind, secret) = keys
         .find(|(_, secret)| secret == stored)
         .ok_or_else(|| Fault::of_field("stored key", "choose one of the list"))?;
-    *settings.model_secrets.slot(kind) = Some(secret);
+    *settings.model_secrets.secret_mut(kind) = Some(secret);
     Ok(())
 }
 
@@ -161,10 +156,10 @@ pub(super) async fn test_key(
     let capability = &facts.agent.capability;
     let mut keys: Vec<_> = facts.project.settings.model_secrets.iter().collect();
     keys.retain(|(kind, _)| kind.supports_capability(capability));
-    let Some((kind, secret)) = keys.iter().find(|(kind, _)| kind.provider().is_some()).or(keys.first()) else {
+    let Some((kind, secret)) = keys.iter().find(|(kind, _)| kind.spec().is_testable).or(keys.first()) else {
         return Ok(None);
     };
-    Ok(Some(control::test_stored_model_key(&visit.ctx, &model_urls(machine), *kind, secret).await?))
+    Ok(Some(control::check_stored_model_key(&visit.ctx, &model_urls(machine), *kind, secret).await?))
 }
 
 async fn set_repository_agent(visit: &PageContext, repository: &Repository, agent: Agent) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use super::repository::{RepositoryForm, name_of_folder};
 use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use crate::setup::repositories::{free_connection_id, list_integrations};
-use pullyard_domain::agent::{AGENTS, AgentSpec, CLAUDE_CODE, CODEX, COMMAND, ModelKey, list_programs};
+use pullyard_domain::agent::{AGENTS, AgentSpec, COMMAND, ModelKey, list_programs};
 use pullyard_domain::agent_check::LocalAgent;
 use pullyard_domain::forge::{ForgeKind, Integration};
 use pullyard_domain::id::RepositoryName;
@@ -35,10 +35,6 @@ const FORGES: [Choice; 5] = [
     choice("app", "GitHub by App", "Your own App, created with one button"),
     choice("bitbucket", "Bitbucket by token", "Needs an access token of Bitbucket Cloud"),
 ];
-
-const CLAUDE_KEYS: [(&str, &str); 2] =
-    [("anthropic_api_key", "Anthropic API key"), ("claude_token", "Claude subscription token")];
-const CODEX_KEYS: [(&str, &str); 2] = [("openai_api_key", "OpenAI API key"), ("codex_auth", "Codex login (auth.json)")];
 
 #[derive(Default)]
 pub(super) struct RepositoryChoice {
@@ -122,7 +118,7 @@ impl RepositoryChoice {
 pub(super) struct AgentChoice {
     pub(super) all: Vec<Choice>,
     pub(super) chosen: &'static str,
-    pub(super) keys: &'static [(&'static str, &'static str)],
+    pub(super) keys: &'static [ModelKey],
     /// Secrets of other projects with a key for the chosen agent.
     pub(super) stored: Vec<String>,
     /// The environment of `pullyard up` has a key for the chosen agent.
@@ -142,11 +138,7 @@ pub(super) fn agent(facts: &Facts, stored: Vec<(ModelKey, String)>, wanted: &str
     usable.sort_by_key(|value| (!has_local_key(value), !has_stored_key(value)));
     let fallback = usable.first().copied().unwrap_or(COMMAND);
     let chosen = known(wanted).or(known(&facts.agent.capability)).unwrap_or(fallback);
-    let keys: &[_] = match chosen {
-        CLAUDE_CODE => &CLAUDE_KEYS,
-        CODEX => &CODEX_KEYS,
-        _ => &[],
-    };
+    let keys = AgentSpec::find(chosen).map(|agent| agent.keys).unwrap_or_default();
     let describe = |choice: Choice| match (choice.value, local(choice.value)) {
         (COMMAND, _) | (_, None) => choice,
         (_, Some(None)) => Choice { needs: "Not installed on this machine", ..choice },

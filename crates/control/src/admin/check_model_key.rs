@@ -3,28 +3,36 @@
 use crate::admin::secrets::check_secret_kind;
 use crate::forge::endpoint;
 use crate::{Context, Error};
-use pullyard_domain::agent::{ModelKey, ModelSecrets};
+use pullyard_domain::agent::key_check::ModelKeyTest;
+use pullyard_domain::agent::{ModelKey, ModelSecrets, Provider};
 use pullyard_domain::id::SecretName;
-use pullyard_domain::model_key_test::{ModelKeyTest, ModelProvider};
 use pullyard_domain::secret::SecretKind;
-use pullyard_forge::{Error as Refusal, ModelApi, Token, check_model_key};
+use pullyard_forge::{Error as Refusal, Token};
 
 /// Base URLs that replace the providers' own for the agents of this machine.
 #[derive(Clone, Debug, Default)]
-pub struct ModelUrls {
-    pub anthropic: Option<String>,
-    pub openai: Option<String>,
+pub struct ModelUrls(Vec<(Provider, String)>);
+
+impl ModelUrls {
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let url = |provider: Provider| Some((provider, variable(provider.spec().url_variable)?));
+        Self(Provider::ALL.into_iter().filter_map(url).collect())
+    }
+
+    fn find(&self, provider: Provider) -> &str {
+        let own = self.0.iter().find(|(own, _)| *own == provider);
+        own.map_or(provider.spec().url, |(_, url)| url)
+    }
 }
 
 /// Sends one request to the provider, and a second if the first got no answer.
-pub async fn test_model_key(ctx: &Context, urls: &ModelUrls, kind: ModelKey, key: &str) -> ModelKeyTest {
-    let (api, url, default) = match kind.provider() {
-        Some(ModelProvider::Anthropic) => (ModelApi::Anthropic, &urls.anthropic, "https://api.anthropic.com"),
-        Some(ModelProvider::OpenAi) => (ModelApi::OpenAi, &urls.openai, "https://api.openai.com/v1"),
-        None => return ModelKeyTest::Untestable,
-    };
-    let endpoint = endpoint(ctx, url.as_deref().unwrap_or(default));
-    match check_model_key(&endpoint, api, Token::new(key)).await {
+pub async fn check_model_key(ctx: &Context, urls: &ModelUrls, kind: ModelKey, key: &str) -> ModelKeyTest {
+    let spec = kind.spec();
+    if !spec.is_testable {
+        return ModelKeyTest::Untestable;
+    }
+    let endpoint = endpoint(ctx, urls.find(spec.provider));
+    match pullyard_forge::check_model_key(&endpoint, spec.provider, Token::new(key)).await {
         Ok(()) => ModelKeyTest::Accepted,
         Err(Refusal::Denied { .. }) => ModelKeyTest::Refused,
         Err(Refusal::Forbidden { .. }) => ModelKeyTest::Forbidden,
@@ -38,22 +46,22 @@ pub async fn test_model_key(ctx: &Context, urls: &ModelUrls, kind: ModelKey, key
 }
 
 /// Tests the key in a secret of jobs. Errors: `Invalid` for another secret; `Cloud`.
-pub async fn test_stored_model_key(
+pub async fn check_stored_model_key(
     ctx: &Context,
     urls: &ModelUrls,
     kind: ModelKey,
     secret: &str,
 ) -> Result<ModelKeyTest, Error> {
     check_secret_kind(ctx, SecretKind::Job, secret, "/secret")?;
-    if kind.provider().is_none() {
+    if !kind.spec().is_testable {
         return Ok(ModelKeyTest::Untestable);
     }
     let key = ctx.secrets.get(secret).await?;
-    Ok(test_model_key(ctx, urls, kind, key.trim()).await)
+    Ok(check_model_key(ctx, urls, kind, key.trim()).await)
 }
 
 /// Tests one of a project's model keys, which determine the provider. Errors: `NotFound` for another secret; `Cloud`.
-pub async fn test_model_key_of_project(
+pub async fn check_model_key_of_project(
     ctx: &Context,
     urls: &ModelUrls,
     keys: &ModelSecrets,
@@ -62,5 +70,5 @@ pub async fn test_model_key_of_project(
     let key = keys.iter().find(|(_, secret)| secret.rsplit('/').next() == Some(name.as_str()));
     let absent = || Error::not_found("model key of the project in the secret", name);
     let (kind, secret) = key.ok_or_else(absent)?;
-    test_stored_model_key(ctx, urls, kind, secret).await
+    check_stored_model_key(ctx, urls, kind, secret).await
 }

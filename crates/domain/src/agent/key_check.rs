@@ -1,6 +1,5 @@
 //! The result of testing a model key with one request to its provider.
 
-use crate::agent::ModelKey;
 use serde::{Deserialize, Serialize};
 
 /// The provider's answer.
@@ -51,24 +50,6 @@ impl ModelKeyTest {
             }
             Self::Failed => "Test again in a minute. If the error remains, check the address of the model.",
             Self::Untestable => "The first job shows whether it works.",
-        }
-    }
-}
-
-/// An API that accepts a key of the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModelProvider {
-    Anthropic,
-    OpenAi,
-}
-
-impl ModelKey {
-    /// The provider that can test the key; `None` for a credential of a subscription.
-    pub fn provider(self) -> Option<ModelProvider> {
-        match self {
-            Self::AnthropicApiKey => Some(ModelProvider::Anthropic),
-            Self::OpenaiApiKey => Some(ModelProvider::OpenAi),
-            Self::ClaudeToken | Self::CodexAuth => None,
         }
     }
 }
