@@ -1,7 +1,7 @@
 //! Agents: which agent works on a job, how a project or repository chooses it, and the credentials for its model.
 
-mod claude_code;
-mod codex;
+pub mod claude_code;
+pub mod codex;
 mod command;
 pub mod key_check;
 mod keys;

@@ -1,17 +1,16 @@
 //! Chooses the agent of an attempt, and starts it repeatedly until its work is done or it fails for good.
-//! `run::run` runs one start, `classify` judges its end, `limits` checks limits, `adapter` hides the kind of agent.
+//! `run::run` runs one start, `classify` judges its end, `limits` checks limits, `drivers` has the agents.
 
 mod adapter;
 pub(crate) mod agent_event;
 pub(crate) mod attempt_usage;
 mod choice;
 mod classify;
-mod claude_code;
-mod codex;
 mod command;
 mod command_line_event;
 mod cost_meter;
 pub(crate) mod detect;
+pub(crate) mod drivers;
 pub(crate) mod environment;
 #[cfg(test)]
 mod goldens;
@@ -34,7 +33,6 @@ mod usage_reporter;
 
 use agent_event::{Tokens, UsageTotal};
 pub(crate) use choice::{AgentChoice, choose_agent};
-use detect::AgentKind;
 pub use detect::list_local_agents;
 use environment::Environment;
 pub use environment::agent_variables;
@@ -56,8 +54,6 @@ use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use adapter::{Adapter, StartInput};
 use classify::{EndFacts, Verdict};
-use claude_code::ClaudeCode;
-use codex::Codex;
 use command::CommandAgent;
 use cost_meter::{CostMeter, Remaining};
 use limits::Limits;
@@ -301,10 +297,9 @@ fn create_adapter(
     environment: &Environment<'_>,
 ) -> Result<Box<dyn Adapter>, Stop> {
     Ok(match choice {
-        AgentChoice::Installed(installed) => match installed.kind {
-            AgentKind::ClaudeCode => Box::new(ClaudeCode::new(installed.program.clone(), environment, run.isolation)),
-            AgentKind::Codex => Box::new(Codex::new(installed.program.clone(), environment, run.isolation)),
-        },
+        AgentChoice::Installed(installed) => {
+            (installed.driver.create)(installed.program.clone(), environment, run.isolation)
+        }
         AgentChoice::Command => {
             let command = &run.assignment.agent.command;
             let Some((name, args)) = command.split_first() else {

@@ -2,7 +2,7 @@
 
 use super::{AgentSpec, ImageOption, ModelKey};
 
-pub(super) const AGENT: AgentSpec = AgentSpec {
+pub const AGENT: AgentSpec = AgentSpec {
     code: "codex",
     name: "Codex",
     keys: &[ModelKey::OpenaiApiKey, ModelKey::CodexAuth],

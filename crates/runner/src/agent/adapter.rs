@@ -1,7 +1,6 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
 
 use super::agent_event::{AgentEvent, Tokens};
-use super::codex::rollout::RolloutReader;
 use pullyard_agent_proxy::model::Upstream;
 use std::ffi::OsString;
 use std::io;
@@ -45,7 +44,18 @@ pub(super) struct Launch {
     pub(super) input_encoder: Option<InputEncoder>,
     pub(super) reader: Box<dyn LineParser>,
     /// Reads the files that the agent writes besides its output.
-    pub(super) rollouts: Option<RolloutReader>,
+    pub(super) side_events: Option<SideEvents>,
+}
+
+/// Reads the events in the agent's files.
+pub(super) type SideEvents = Box<dyn FnMut(ReadFiles) -> Vec<AgentEvent> + Send>;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ReadFiles {
+    /// The new lines.
+    New,
+    /// The new lines and the end of the start. Used once, at the end.
+    Last,
 }
 
 pub(super) struct InputEncoder {

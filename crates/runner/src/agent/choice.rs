@@ -1,9 +1,11 @@
 //! Chooses the agent of an attempt.
 
-use super::detect::{AgentKind, InstalledAgent, probe};
+use super::detect::{InstalledAgent, probe};
+use super::drivers::{DRIVERS, Driver};
 use super::environment::Environment;
 use crate::Isolation;
 use crate::stop::Stop;
+use pullyard_domain::agent::{AUTO, COMMAND};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::Assignment;
 
@@ -21,14 +23,14 @@ impl AgentChoice {
 
     pub(crate) fn capability(&self) -> &'static str {
         match self {
-            Self::Installed(installed) => installed.kind.capability(),
-            Self::Command => "command",
+            Self::Installed(installed) => installed.driver.spec.code,
+            Self::Command => COMMAND,
         }
     }
 
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Installed(installed) => installed.kind.name(),
+            Self::Installed(installed) => installed.driver.spec.name,
             Self::Command => "The agent",
         }
     }
@@ -43,8 +45,7 @@ impl AgentChoice {
     /// Files whose content on the base branch the agent gets as instructions. It ignores its worktree's copies.
     pub(super) fn instruction_files(&self) -> &'static [&'static str] {
         match self {
-            Self::Installed(InstalledAgent { kind: AgentKind::ClaudeCode, .. }) => &["CLAUDE.md", "AGENTS.md"],
-            Self::Installed(InstalledAgent { kind: AgentKind::Codex, .. }) => &["AGENTS.md"],
+            Self::Installed(installed) => installed.driver.instruction_files,
             Self::Command => &[],
         }
     }
@@ -66,28 +67,28 @@ pub(crate) async fn choose_agent(
     let capability = assignment.agent.capability.as_str();
     let resume_agent = assignment.resume.as_ref().and_then(|resume| resume.agent.as_deref());
     let earlier_agent = checkpoint_agent.or(resume_agent);
-    let candidates: Vec<AgentKind> = match capability {
-        "command" => return Ok(AgentChoice::Command),
-        "auto" => {
-            let mut all = AgentKind::ALL.to_vec();
-            all.sort_by_key(|kind| Some(kind.capability()) != earlier_agent);
+    let candidates: Vec<&Driver> = match capability {
+        COMMAND => return Ok(AgentChoice::Command),
+        AUTO => {
+            let mut all = DRIVERS.to_vec();
+            all.sort_by_key(|driver| Some(driver.spec.code) != earlier_agent);
             all
         }
-        named => AgentKind::ALL.into_iter().filter(|kind| kind.capability() == named).collect(),
+        named => Driver::find(named).into_iter().collect(),
     };
     let mut keyless = None;
-    for kind in &candidates {
-        match probe(*kind, environment).await {
-            Ok(installed) if kind.has_key(environment) => return Ok(AgentChoice::Installed(installed)),
+    for driver in &candidates {
+        match probe(driver, environment).await {
+            Ok(installed) if driver.has_key(environment) => return Ok(AgentChoice::Installed(installed)),
             // Use an agent without a key if no other is usable: its own error says that it is not signed in.
             Ok(installed) => keyless = keyless.or(Some(installed)),
-            Err(reason) => tracing::warn!("{} is not usable: {reason}", kind.name()),
+            Err(reason) => tracing::warn!("{} is not usable: {reason}", driver.spec.name),
         }
     }
     if let Some(installed) = keyless {
         return Ok(AgentChoice::Installed(installed));
     }
-    let names: Vec<&str> = candidates.iter().map(|kind| kind.name()).collect();
+    let names: Vec<&str> = candidates.iter().map(|driver| driver.spec.name).collect();
     let agent = if names.is_empty() { capability.to_owned() } else { names.join(" or ") };
     Err(Failure::AgentMissing { agent, runner: "the runner".into() }.into())
 }

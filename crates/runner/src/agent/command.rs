@@ -24,7 +24,7 @@ impl Adapter for CommandAgent {
             input: start.prompt.as_bytes().to_vec(),
             input_encoder: None,
             reader: Box::new(CommandLineParser::default()),
-            rollouts: None,
+            side_events: None,
         })
     }
 }

@@ -2,8 +2,8 @@
 //! The file that npm puts into `PATH` may be a stub whose program was never unpacked, or a script that needs Node.js.
 //! The runner starts the native program instead, which is in a separate npm package for each platform.
 
-use super::codex::version::check_version;
-use super::environment::{self, Environment};
+use super::drivers::{DRIVERS, Driver};
+use super::environment::Environment;
 use crate::process::group::Group;
 use crate::process::program;
 use std::path::{Path, PathBuf};
@@ -18,107 +18,48 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_GRACE: Duration = Duration::from_secs(1);
 const MAX_VERSION_BYTES: u64 = 64 * 1024;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AgentKind {
-    ClaudeCode,
-    Codex,
-}
-
-impl AgentKind {
-    /// In the order in which `auto` prefers them.
-    pub(crate) const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
-
-    pub(crate) fn capability(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "claude_code",
-            Self::Codex => "codex",
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "Claude Code",
-            Self::Codex => "Codex",
-        }
-    }
-
-    pub(crate) fn path_variable(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => environment::CLAUDE_CODE,
-            Self::Codex => environment::CODEX,
-        }
-    }
-
-    /// Variables with which the agent signs in. One of the two is enough.
-    pub(crate) fn key_variables(self) -> [&'static str; 2] {
-        match self {
-            Self::ClaudeCode => [environment::ANTHROPIC_KEY, environment::CLAUDE_TOKEN],
-            Self::Codex => [environment::OPENAI_KEY, environment::CODEX_AUTH],
-        }
-    }
-
-    pub(crate) fn has_key(self, environment: &Environment<'_>) -> bool {
-        self.key_variables().iter().any(|key| environment.get(key).is_some())
-    }
-
-    fn command(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "claude",
-            Self::Codex => "codex",
-        }
-    }
-
-    fn package(self) -> (&'static str, &'static str) {
-        match self {
-            Self::ClaudeCode => ("@anthropic-ai", "claude-code"),
-            Self::Codex => ("@openai", "codex"),
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct InstalledAgent {
-    pub(crate) kind: AgentKind,
+    pub(crate) driver: &'static Driver,
     pub(crate) program: PathBuf,
     pub(crate) version: String,
 }
 
 /// Finds an agent and queries its version: for the runner's default capabilities, and before each job with an agent.
 /// Errors: the reason why it cannot be used, as a fragment of a sentence.
-pub(crate) async fn probe(kind: AgentKind, environment: &Environment<'_>) -> Result<InstalledAgent, String> {
-    let program = native_program(kind, locate(kind, environment)?);
+pub(crate) async fn probe(driver: &'static Driver, environment: &Environment<'_>) -> Result<InstalledAgent, String> {
+    let program = native_program(driver, locate(driver, environment)?);
     let version = query_version(&program, environment).await?;
-    if kind == AgentKind::Codex {
-        check_version(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
-    }
-    Ok(InstalledAgent { kind, program, version })
+    (driver.program.check_version)(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
+    Ok(InstalledAgent { driver, program, version })
 }
 
 /// Capabilities of this machine's agents, each with whether this process has a key for it. Starts no program.
 pub fn list_local_agents() -> Vec<(&'static str, bool)> {
     let environment = Environment::from_process();
-    let installed = AgentKind::ALL.into_iter().filter(|kind| locate(*kind, &environment).is_ok());
-    installed.map(|kind| (kind.capability(), kind.has_key(&environment))).collect()
+    let installed = DRIVERS.into_iter().filter(|driver| locate(driver, &environment).is_ok());
+    installed.map(|driver| (driver.spec.code, driver.has_key(&environment))).collect()
 }
 
-fn locate(kind: AgentKind, environment: &Environment<'_>) -> Result<PathBuf, String> {
+fn locate(driver: &Driver, environment: &Environment<'_>) -> Result<PathBuf, String> {
+    let variable = driver.program.variable;
     let path = environment.get("PATH");
-    match environment.get(kind.path_variable()) {
+    match environment.get(variable) {
         Some(setting) => {
-            let setting = setting.into_string().map_err(|_| format!("{} is not text", kind.path_variable()))?;
+            let setting = setting.into_string().map_err(|_| format!("{variable} is not text"))?;
             if setting.contains('/') && !setting.starts_with('/') {
-                return Err(format!("{} is {setting}: use an absolute path", kind.path_variable()));
+                return Err(format!("{variable} is {setting}: use an absolute path"));
             }
             program::find_program(&setting, Path::new("/"), path.as_deref())
-                .map_err(|reason| format!("{reason} ({})", kind.path_variable()))
+                .map_err(|reason| format!("{reason} ({variable})"))
         }
-        None => program::find_program(kind.command(), Path::new("/"), path.as_deref()),
+        None => program::find_program(driver.program.command, Path::new("/"), path.as_deref()),
     }
 }
 
 /// The native program for this machine from the file's npm package, or the file itself.
-fn native_program(kind: AgentKind, program: PathBuf) -> PathBuf {
-    let (scope, name) = kind.package();
+fn native_program(driver: &Driver, program: PathBuf) -> PathBuf {
+    let (scope, name) = driver.program.package;
     let Ok(real) = program.canonicalize() else { return program };
     let is_package = |dir: &&Path| dir.ends_with(Path::new(scope).join(name));
     let Some(package) = real.ancestors().find(is_package) else { return program };
@@ -131,19 +72,9 @@ fn native_program(kind: AgentKind, program: PathBuf) -> PathBuf {
     });
     packages
         .into_iter()
-        .filter_map(|dir| find_program_in_package(kind, &dir))
+        .filter_map(|dir| (driver.program.find_in_package)(&dir))
         .find(|file| is_supported_libc(file))
         .unwrap_or(program)
-}
-
-fn find_program_in_package(kind: AgentKind, package: &Path) -> Option<PathBuf> {
-    match kind {
-        AgentKind::ClaudeCode => program::executable_file(package.join("claude")),
-        AgentKind::Codex => {
-            let builds = std::fs::read_dir(package.join("vendor")).ok()?;
-            builds.flatten().find_map(|build| program::executable_file(build.path().join("bin/codex")))
-        }
-    }
 }
 
 /// Whether this machine can load the file: Claude Code's builds for musl need its loader, Codex's are static.
@@ -216,11 +147,11 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    async fn check(kind: AgentKind, set: &[(&str, &Path)]) -> Result<InstalledAgent, String> {
+    async fn check(code: &str, set: &[(&str, &Path)]) -> Result<InstalledAgent, String> {
         let set: Vec<(String, OsString)> =
             set.iter().map(|(name, value)| ((*name).to_owned(), value.as_os_str().to_owned())).collect();
         let read = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-        probe(kind, &Environment::from_fn(&read)).await
+        probe(Driver::find(code).unwrap(), &Environment::from_fn(&read)).await
     }
 
     #[tokio::test]
@@ -229,17 +160,12 @@ mod tests {
         write_script(dir.path().join("path/claude"), "echo '1.0.1 (Claude Code)'");
         write_script(dir.path().join("own/claude-nightly"), "echo '2.1.197 (Claude Code)'");
         let (path, own) = (dir.path().join("path"), dir.path().join("own/claude-nightly"));
-        let installed = check(AgentKind::ClaudeCode, &[("PATH", &path)]).await.unwrap();
+        let installed = check("claude_code", &[("PATH", &path)]).await.unwrap();
         assert_eq!((installed.version.as_str(), installed.program), ("1.0.1", path.join("claude")));
-        let installed = check(AgentKind::ClaudeCode, &[("PATH", &path), ("PULLYARD_CLAUDE_CODE", &own)]).await.unwrap();
+        let installed = check("claude_code", &[("PATH", &path), ("PULLYARD_CLAUDE_CODE", &own)]).await.unwrap();
         assert_eq!(installed.version, "2.1.197");
-        assert!(
-            check(AgentKind::Codex, &[("PATH", &path)])
-                .await
-                .unwrap_err()
-                .contains("codex is not in the runner's path")
-        );
-        let wrong = check(AgentKind::Codex, &[("PULLYARD_CODEX", Path::new("bin/codex"))]).await;
+        assert!(check("codex", &[("PATH", &path)]).await.unwrap_err().contains("codex is not in the runner's path"));
+        let wrong = check("codex", &[("PULLYARD_CODEX", Path::new("bin/codex"))]).await;
         assert!(wrong.unwrap_err().contains("use an absolute path"));
     }
 
@@ -258,9 +184,9 @@ mod tests {
         fs::create_dir_all(&bin).unwrap();
         symlink("../@anthropic-ai/claude-code/bin/claude.exe", bin.join("claude")).unwrap();
         symlink("../@openai/codex/bin/codex.js", bin.join("codex")).unwrap();
-        let claude = check(AgentKind::ClaudeCode, &[("PATH", &bin)]).await.unwrap();
+        let claude = check("claude_code", &[("PATH", &bin)]).await.unwrap();
         assert_eq!((claude.version.as_str(), claude.program), ("2.1.197", native.canonicalize().unwrap()));
-        assert_eq!(check(AgentKind::Codex, &[("PATH", &bin)]).await.unwrap().version, "0.169.0");
+        assert_eq!(check("codex", &[("PATH", &bin)]).await.unwrap().version, "0.169.0");
     }
 
     #[tokio::test]
@@ -273,7 +199,7 @@ mod tests {
         ] {
             let program = dir.path().join("codex");
             write_script(&program, script);
-            let result = check(AgentKind::Codex, &[("PULLYARD_CODEX", &program)]).await;
+            let result = check("codex", &[("PULLYARD_CODEX", &program)]).await;
             assert!(result.unwrap_err().contains(reason), "{script}");
         }
     }
@@ -285,7 +211,7 @@ mod tests {
         write_script(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", env_file.display()));
         let (path, key) = (Path::new("/usr/bin:/bin"), Path::new("sk-planted"));
         let set = [("PATH", path), ("PULLYARD_CLAUDE_CODE", program.as_path()), ("ANTHROPIC_API_KEY", key)];
-        check(AgentKind::ClaudeCode, &set).await.unwrap();
+        check("claude_code", &set).await.unwrap();
         let env = fs::read_to_string(env_file).unwrap();
         let names = env.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
         let extra: Vec<&str> = names.filter(|name| !["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();

@@ -1,5 +1,6 @@
 //! Selects the variables of this process that agents and commands get: search path, settings and model keys.
 
+use super::drivers::DRIVERS;
 use super::variant_name;
 use crate::Isolation;
 use crate::git::NETWORK_ENVIRONMENT;
@@ -8,18 +9,9 @@ use pullyard_protocol::attempt::Assignment;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
-pub(crate) const CODEX: &str = "PULLYARD_CODEX";
-pub(crate) const CODEX_AUTH: &str = ModelKey::CodexAuth.spec().variable;
-pub(crate) const CODEX_PRICES: &str = "PULLYARD_CODEX_PRICES";
+/// Prices of models for every agent, not only for the one in its name.
+pub(super) const PRICES: &str = "PULLYARD_CODEX_PRICES";
 const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
-pub(super) const ANTHROPIC_KEY: &str = ModelKey::AnthropicApiKey.spec().variable;
-pub(super) const CLAUDE_TOKEN: &str = ModelKey::ClaudeToken.spec().variable;
-/// Variables that Claude Code needs to reach its model. The first and the last are secrets.
-pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_TOKEN];
-pub(super) const ANTHROPIC_URL: &str = Provider::Anthropic.spec().url_variable;
-pub(super) const OPENAI_KEY: &str = ModelKey::OpenaiApiKey.spec().variable;
-pub(super) const OPENAI_URL: &str = Provider::OpenAi.spec().url_variable;
 
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Certificates that the operator trusts for the model's provider, as Node.js programs read them.
@@ -27,9 +19,10 @@ pub(super) const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
 /// The variables that drivers of agents read. A program that starts `run-job` passes them to `run-job` only.
 pub fn agent_variables() -> impl Iterator<Item = &'static str> {
-    [CLAUDE_CODE, CODEX, CODEX_AUTH, CODEX_PRICES, RETRIES, OPENAI_KEY, OPENAI_URL, CERTIFICATES]
-        .into_iter()
-        .chain(CLAUDE_KEYS.iter().copied())
+    let programs = DRIVERS.into_iter().map(|driver| driver.program.variable);
+    let keys = ModelKey::ALL.into_iter().map(|key| key.spec().variable);
+    let urls = Provider::ALL.into_iter().map(|provider| provider.spec().url_variable);
+    programs.chain(keys).chain(urls).chain([PRICES, RETRIES, CERTIFICATES])
 }
 
 #[derive(Clone, Copy)]
@@ -103,7 +96,7 @@ mod tests {
         let environment = Environment::from_fn(&read);
         assert_eq!(environment.inherited_variables(), [("PATH", OsString::from("/bin"))]);
         assert_eq!(environment.network(Isolation::None), []);
-        assert_eq!(environment.select(&["LANG", OPENAI_KEY]), [(OPENAI_KEY, OsString::from("sk-1"))]);
+        assert_eq!(environment.select(&["LANG", "OPENAI_API_KEY"]), [("OPENAI_API_KEY", OsString::from("sk-1"))]);
         assert!(agent_variables().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
     }
 

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use crate::agent::adapter::LineParser;
     use crate::agent::agent_event::AgentEvent;
-    use crate::agent::codex;
+    use crate::agent::drivers::codex_reader;
     use pullyard_protocol::event::EventKind;
     use serde_json::json;
     use std::path::Path;
@@ -67,7 +67,7 @@ mod tests {
         let input = format!("{line}\nnext");
         let mut lines = LineReader::new(input.as_bytes(), &Redactor::new([]));
         let read = lines.next().await.unwrap();
-        let events = codex::test_reader(Path::new("/workspace")).parse_line(&read);
+        let events = codex_reader(Path::new("/workspace")).parse_line(&read);
         let is_whole = |event: &AgentEvent| match event {
             AgentEvent::Event(draft) => draft.kind == EventKind::ToolResult && draft.text.as_ref() == Some(&output),
             _ => false,

@@ -1,8 +1,7 @@
 //! Model keys from the control plane. They precede the runner's own keys, because a user chose them for this project.
 
-use super::detect::AgentKind;
 use crate::git::workspace::disk::write_private_file;
-use pullyard_domain::agent::{KeyForm, ModelKey};
+use pullyard_domain::agent::{KeyForm, ModelKey, list_programs};
 use pullyard_protocol::attempt::ModelCredential;
 use std::ffi::OsString;
 use std::io;
@@ -23,8 +22,8 @@ impl ModelKeys {
     /// The value of a variable for the agent's driver; `runner_variable` reads the runner's own. A key from the control
     /// plane hides all keys of the runner for the same agent. With two keys, the agent would choose which one is billed.
     pub(crate) fn variable(&self, name: &str, runner_variable: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
-        let agent = AgentKind::ALL.into_iter().find(|kind| kind.key_variables().contains(&name));
-        let is_for_agent = |key: ModelKey| agent.is_some_and(|agent| key.supports_capability(agent.capability()));
+        let agent = list_programs().find(|agent| agent.keys.iter().any(|key| key.spec().variable == name));
+        let is_for_agent = |key: ModelKey| agent.is_some_and(|agent| agent.keys.contains(&key));
         let mut agent_keys = self.keys.iter().filter(|credential| is_for_agent(credential.key)).peekable();
         if agent_keys.peek().is_none() {
             return runner_variable(name);

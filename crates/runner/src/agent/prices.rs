@@ -1,7 +1,7 @@
 //! Computes what tokens cost, from the list in `prices.csv` and the operator's own prices.
 
 use super::agent_event::{Tokens, dollars_to_micros};
-use super::environment::{CODEX_PRICES, Environment};
+use super::environment::{Environment, PRICES};
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Sub};
 use std::sync::LazyLock;
@@ -111,7 +111,7 @@ impl Prices {
     }
 
     pub(super) fn from_environment(environment: &Environment<'_>) -> Self {
-        let setting = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
+        let setting = environment.get(PRICES).and_then(|prices| prices.into_string().ok());
         Self::parse(&setting.unwrap_or_default())
     }
 

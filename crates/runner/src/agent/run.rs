@@ -5,9 +5,8 @@ mod input;
 mod listen;
 
 use super::Run;
-use super::adapter::Launch;
+use super::adapter::{Launch, ReadFiles, SideEvents};
 use super::agent_event::{EndReport, UsageTotal};
-use super::codex::rollout::RolloutReader;
 use super::cost_meter::CostMeter;
 use super::limits::Limits;
 use super::run_state::{RunState, SharedRunState};
@@ -76,7 +75,7 @@ pub(super) async fn run(
         running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &shared)),
         running.child.stderr.take().map(|pipe| read_stderr(pipe, events, &shared)),
     ];
-    let mut counters = UsageCounters { rollouts: launch.rollouts, reporter: UsageReporter::new(&bounds.usage) };
+    let mut counters = UsageCounters { side_events: launch.side_events, reporter: UsageReporter::new(&bounds.usage) };
     let context = RunContext { run, shared: &shared, bounds: &bounds };
     let end = supervise(&mut running, &mut input, &mut counters, &context).await;
     if end.stop.is_some() {
@@ -87,9 +86,9 @@ pub(super) async fn run(
     for reader in pipe_readers.into_iter().flatten() {
         let _ = timeout(LAST_OUTPUT_TIMEOUT, reader).await;
     }
-    let UsageCounters { rollouts, mut reporter } = counters;
-    if let Some(mut rollouts) = rollouts {
-        let last_events = tokio::task::spawn_blocking(move || rollouts.finish()).await;
+    let UsageCounters { side_events, mut reporter } = counters;
+    if let Some(mut read_events) = side_events {
+        let last_events = tokio::task::spawn_blocking(move || read_events(ReadFiles::Last)).await;
         apply_events(last_events.unwrap_or_default(), events, &shared);
     }
     kill_result?;
@@ -121,20 +120,20 @@ struct ProcessEnd {
 }
 
 struct UsageCounters {
-    rollouts: Option<RolloutReader>,
+    side_events: Option<SideEvents>,
     reporter: UsageReporter,
 }
 
 impl UsageCounters {
     /// Reads the new lines of the agent's session files, on a thread for blocking work.
-    async fn read_rollouts(&mut self, events: &EventSink, shared: &SharedRunState) {
-        let Some(mut rollouts) = self.rollouts.take() else { return };
+    async fn read_side_events(&mut self, events: &EventSink, shared: &SharedRunState) {
+        let Some(mut read_events) = self.side_events.take() else { return };
         let read = tokio::task::spawn_blocking(move || {
-            let new_events = rollouts.poll();
-            (rollouts, new_events)
+            let new_events = read_events(ReadFiles::New);
+            (read_events, new_events)
         });
-        if let Ok((rollouts, new_events)) = read.await {
-            self.rollouts = Some(rollouts);
+        if let Ok((read_events, new_events)) = read.await {
+            self.side_events = Some(read_events);
             apply_events(new_events, events, shared);
         }
     }
@@ -239,10 +238,10 @@ async fn supervise(
                 new_messages.set(run.inputs.wait_for_messages());
             }
             // This line may end a tool, and the next request follows, so count the usage first.
-            () = shared.wait_for_change() => counters.read_rollouts(events, shared).await,
-            _ = ticks.tick(), if counters.rollouts.is_some() => counters.read_rollouts(events, shared).await,
-            _ = ticks_near_limit.tick(), if next.is_near_limit && counters.rollouts.is_some() => {
-                counters.read_rollouts(events, shared).await;
+            () = shared.wait_for_change() => counters.read_side_events(events, shared).await,
+            _ = ticks.tick(), if counters.side_events.is_some() => counters.read_side_events(events, shared).await,
+            _ = ticks_near_limit.tick(), if next.is_near_limit && counters.side_events.is_some() => {
+                counters.read_side_events(events, shared).await;
             }
         }
     }

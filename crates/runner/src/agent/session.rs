@@ -1,24 +1,21 @@
 //! Lists the files of an agent's session, and maps them to another attempt, whose home and worktree differ.
-//! Claude Code looks for a session below the name of its work folder; Codex searches all days. Both resume from these
-//! files alone, with other settings and in another folder (tested in `tests/run_job/real_agents`).
+//! Each agent resumes from these files alone, with other settings and in another folder (tested in
+//! `tests/run_job/real_agents`).
 
-use super::detect::AgentKind;
+use super::drivers::{Driver, SessionFiles};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-const TASK_PREFIX: &str = "tasks/";
 /// Ids become parts of paths, so they are checked. Units: bytes.
 const MAX_ID_LENGTH: usize = 64;
 /// Depth of folders: year, month, day and file, or nested folders of the session itself.
 const MAX_DEPTH: u32 = 4;
 const MAX_FILES: usize = 500;
-/// Claude Code shortens longer names in its own way. Units: bytes.
-const MAX_FOLDER_NAME: usize = 200;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AgentSession<'a> {
-    kind: AgentKind,
+    files: &'a SessionFiles,
     home: &'a Path,
     tree: &'a Path,
     id: &'a str,
@@ -33,34 +30,18 @@ pub(crate) struct SessionFile {
 impl<'a> AgentSession<'a> {
     /// `None` for an agent without known session files, and for an invalid id.
     pub(crate) fn new(agent: &str, (home, tree): (&'a Path, &'a Path), id: &'a str) -> Option<Self> {
-        let kind = AgentKind::ALL.into_iter().find(|kind| kind.capability() == agent)?;
+        let files = &Driver::find(agent)?.session;
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let is_valid = !id.is_empty() && id.len() <= MAX_ID_LENGTH && id.bytes().all(is_id);
-        is_valid.then_some(Self { kind, home, tree, id })
+        is_valid.then_some(Self { files, home, tree, id })
     }
 
     fn folders(&self) -> Vec<(&'static str, PathBuf)> {
-        match self.kind {
-            AgentKind::ClaudeCode => vec![
-                ("", Path::new("claude").join("projects").join(project_folder_name(self.tree))),
-                (TASK_PREFIX, Path::new("claude").join("tasks").join(self.id)),
-            ],
-            AgentKind::Codex => vec![("", Path::new("codex").join("sessions"))],
-        }
+        (self.files.folders)(self.tree, self.id)
     }
 
     fn is_session_file(&self, name: &str) -> bool {
-        match self.kind {
-            AgentKind::ClaudeCode => {
-                let rest = name.strip_prefix(self.id);
-                let task = name.strip_prefix(TASK_PREFIX).and_then(|task| task.strip_suffix(".json"));
-                rest.is_some_and(|rest| rest == ".jsonl" || rest.starts_with('/'))
-                    || task.is_some_and(|task| task.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-            }
-            AgentKind::Codex => name.rsplit('/').next().is_some_and(|file| {
-                file.strip_suffix(".jsonl").is_some_and(|file| file.starts_with("rollout-") && file.ends_with(self.id))
-            }),
-        }
+        (self.files.is_file)(name, self.id)
     }
 
     pub(crate) fn path_for(&self, name: &str) -> Option<PathBuf> {
@@ -99,7 +80,7 @@ impl<'a> AgentSession<'a> {
         for entry in fs::read_dir(root.join(subfolder))?.flatten() {
             let Some(path) = entry.file_name().to_str().map(|name| format!("{subfolder}{name}")) else { continue };
             let (kind, name) = (entry.file_type()?, format!("{prefix}{path}"));
-            if kind.is_dir() && depth > 1 && (self.kind == AgentKind::Codex || path.starts_with(self.id)) {
+            if kind.is_dir() && depth > 1 && (self.files.is_folder)(&path, self.id) {
                 self.collect_files((root, prefix), &format!("{path}/"), depth - 1, files)?;
             } else if kind.is_file() && self.is_session_file(&name) {
                 if files.len() >= MAX_FILES {
@@ -110,13 +91,6 @@ impl<'a> AgentSession<'a> {
         }
         Ok(())
     }
-}
-
-fn project_folder_name(tree: &Path) -> String {
-    let name = tree.to_string_lossy();
-    let mut name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    name.truncate(MAX_FOLDER_NAME);
-    name
 }
 
 #[cfg(test)]
@@ -224,13 +198,5 @@ mod tests {
         assert_eq!(home.session_files("codex"), [""; 0]);
         let at = (Path::new("/home"), Path::new("/tree"));
         assert!(AgentSession::new("codex", at, &"a".repeat(MAX_ID_LENGTH)).is_some());
-    }
-
-    #[test]
-    fn long_worktree_path_is_cut_as_claude_code_does() {
-        let tree = format!("/work/{}", "a.".repeat(MAX_FOLDER_NAME));
-        let name = project_folder_name(Path::new(&tree));
-        assert_eq!(name.len(), MAX_FOLDER_NAME);
-        assert!(name.starts_with("-work-a-a-a-"), "{name}");
     }
 }

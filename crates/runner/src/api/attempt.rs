@@ -1,6 +1,7 @@
 //! The state of an attempt that its phases share: calls to the control plane, and limits.
 
 use crate::agent::attempt_usage::AttemptUsage;
+use crate::agent::drivers::DRIVERS;
 use crate::agent::environment::Environment;
 use crate::agent::model_keys::ModelKeys;
 use crate::agent_files;
@@ -32,8 +33,6 @@ use tokio::time::{sleep, timeout};
 pub(crate) const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(15);
 const YIELD_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Token files of signed-in agents, below their home.
-const TOKEN_FILES: [&str; 2] = ["codex/auth.json", "claude/.credentials.json"];
 const TOKEN_READ_INTERVAL: Duration = Duration::from_secs(1);
 /// Larger files are no token files. Units: bytes.
 const MAX_TOKEN_FILE_BYTES: u64 = 256 * 1024;
@@ -178,7 +177,7 @@ impl Attempt<'_> {
     }
 
     pub(crate) fn learn_current_tokens(&self, workspace: &Workspace) {
-        for path in TOKEN_FILES {
+        for path in DRIVERS.map(|driver| driver.token_file) {
             // The agent owns the file, so links are not followed.
             if let Ok(text) = agent_files::read(&workspace.home(), path, MAX_TOKEN_FILE_BYTES) {
                 self.redactor.add_agent_file_tokens(&text);

@@ -1,20 +1,21 @@
 //! Finds the agents that this machine can drive, as default capabilities and for display.
 
-use crate::agent::detect::{AgentKind, InstalledAgent, probe};
+use crate::agent::detect::{InstalledAgent, probe};
+use crate::agent::drivers::{DRIVERS, Driver};
 use crate::agent::environment::Environment;
 use std::collections::BTreeSet;
 
 pub(crate) struct DetectedAgent {
-    kind: AgentKind,
+    driver: &'static Driver,
     detection: Result<InstalledAgent, String>,
     has_key: bool,
 }
 
 pub(crate) async fn detect_agents(environment: &Environment<'_>) -> Vec<DetectedAgent> {
     let mut agents = Vec::new();
-    for kind in AgentKind::ALL {
-        let (installed, has_key) = (probe(kind, environment).await, kind.has_key(environment));
-        agents.push(DetectedAgent { kind, detection: installed, has_key });
+    for driver in DRIVERS {
+        let (installed, has_key) = (probe(driver, environment).await, driver.has_key(environment));
+        agents.push(DetectedAgent { driver, detection: installed, has_key });
     }
     agents
 }
@@ -22,7 +23,7 @@ pub(crate) async fn detect_agents(environment: &Environment<'_>) -> Vec<Detected
 /// The default capabilities: `command`, each installed agent with a key, and `auto` if there is such an agent.
 pub(crate) fn capabilities(agents: &[DetectedAgent]) -> BTreeSet<String> {
     let usable =
-        agents.iter().filter(|agent| agent.detection.is_ok() && agent.has_key).map(|agent| agent.kind.capability());
+        agents.iter().filter(|agent| agent.detection.is_ok() && agent.has_key).map(|agent| agent.driver.spec.code);
     let usable: BTreeSet<&str> = usable.collect();
     let auto = (!usable.is_empty()).then_some("auto");
     usable.into_iter().chain(auto).chain(["command"]).map(str::to_owned).collect()
@@ -30,17 +31,17 @@ pub(crate) fn capabilities(agents: &[DetectedAgent]) -> BTreeSet<String> {
 
 impl DetectedAgent {
     pub(crate) fn name(&self) -> &'static str {
-        self.kind.name()
+        self.driver.spec.name
     }
 
     pub(crate) fn check_result(&self, required: &BTreeSet<String>) -> Result<String, String> {
-        let keys = self.kind.key_variables().join(" or ");
+        let keys = self.driver.key_variables().collect::<Vec<_>>().join(" or ");
         let (text, is_usable) = match (&self.detection, self.has_key) {
             (Ok(installed), true) => (self.version_and_path(installed), true),
             (Ok(installed), false) => (format!("{}; no key: set {keys}", self.version_and_path(installed)), false),
             (Err(reason), _) => (format!("not usable: {reason}"), false),
         };
-        let is_required = required.contains(self.kind.capability());
+        let is_required = required.contains(self.driver.spec.code);
         if is_required && !is_usable { Err(text) } else { Ok(text) }
     }
 
@@ -49,7 +50,7 @@ impl DetectedAgent {
             Ok(installed) => self.version_and_path(installed),
             Err(reason) => reason.clone(),
         };
-        [self.kind.capability().to_owned(), value, format!("PATH or {}", self.kind.path_variable())]
+        [self.driver.spec.code.to_owned(), value, format!("PATH or {}", self.driver.program.variable)]
     }
 
     fn version_and_path(&self, installed: &InstalledAgent) -> String {
@@ -61,9 +62,10 @@ impl DetectedAgent {
 mod tests {
     use super::*;
 
-    fn agent(kind: AgentKind, installed: bool, has_key: bool) -> DetectedAgent {
-        let agent = InstalledAgent { kind, program: "/bin/agent".into(), version: "1.2.3".into() };
-        DetectedAgent { kind, detection: if installed { Ok(agent) } else { Err("no such program".into()) }, has_key }
+    fn agent(code: &str, installed: bool, has_key: bool) -> DetectedAgent {
+        let driver = DRIVERS.into_iter().find(|driver| driver.spec.code == code).unwrap();
+        let agent = InstalledAgent { driver, program: "/bin/agent".into(), version: "1.2.3".into() };
+        DetectedAgent { driver, detection: if installed { Ok(agent) } else { Err("no such program".into()) }, has_key }
     }
 
     fn check(agents: &[DetectedAgent], expected: &[&str]) {
@@ -73,8 +75,8 @@ mod tests {
     #[test]
     fn only_installed_agents_with_a_key_are_advertised() {
         check(&[], &["command"]);
-        check(&[agent(AgentKind::ClaudeCode, true, false), agent(AgentKind::Codex, false, true)], &["command"]);
-        let both = [agent(AgentKind::ClaudeCode, true, true), agent(AgentKind::Codex, true, true)];
+        check(&[agent("claude_code", true, false), agent("codex", false, true)], &["command"]);
+        let both = [agent("claude_code", true, true), agent("codex", true, true)];
         check(&both, &["command", "claude_code", "codex", "auto"]);
         check(&both[1..], &["command", "codex", "auto"]);
     }
@@ -82,11 +84,11 @@ mod tests {
     #[test]
     fn missing_agent_is_an_error_only_if_configured() {
         let required = BTreeSet::from(["codex".to_owned()]);
-        let missing = agent(AgentKind::Codex, false, true);
+        let missing = agent("codex", false, true);
         assert_eq!(missing.check_result(&required), Err("not usable: no such program".into()));
         assert!(missing.check_result(&BTreeSet::new()).is_ok());
-        let keyless = agent(AgentKind::Codex, true, false).check_result(&required).unwrap_err();
+        let keyless = agent("codex", true, false).check_result(&required).unwrap_err();
         assert_eq!(keyless, "1.2.3 at /bin/agent; no key: set OPENAI_API_KEY or PULLYARD_CODEX_AUTH");
-        assert_eq!(agent(AgentKind::Codex, true, true).check_result(&required).unwrap(), "1.2.3 at /bin/agent");
+        assert_eq!(agent("codex", true, true).check_result(&required).unwrap(), "1.2.3 at /bin/agent");
     }
 }

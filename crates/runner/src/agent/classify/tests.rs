@@ -44,8 +44,8 @@ fn load_recorded_end_report(version: &str, name: &str) -> Option<EndReport> {
     let lines = goldens::run(version, name);
     let tree = Path::new("/workspace");
     match version.split_once('-') {
-        Some(("codex", _)) => end_report_of(crate::agent::codex::test_reader(tree), lines.lines()),
-        _ => end_report_of(crate::agent::claude_code::test_reader(tree), lines.lines()),
+        Some(("codex", _)) => end_report_of(crate::agent::drivers::codex_reader(tree), lines.lines()),
+        _ => end_report_of(crate::agent::drivers::claude_code_reader(tree), lines.lines()),
     }
 }
 
@@ -80,7 +80,7 @@ fn failed_with(agent: &str, exit: &str, last_words: &str) -> Verdict {
 }
 
 fn parse_claude_code<'l>(lines: impl IntoIterator<Item = &'l str>) -> EndReport {
-    end_report_of(crate::agent::claude_code::test_reader(Path::new("/workspace")), lines).unwrap()
+    end_report_of(crate::agent::drivers::claude_code_reader(Path::new("/workspace")), lines).unwrap()
 }
 
 #[test]

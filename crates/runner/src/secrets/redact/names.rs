@@ -1,10 +1,12 @@
 //! Recognises names that mark a value as a secret, by common conventions.
 
+use pullyard_domain::agent::{KeyForm, ModelKey};
+
 const SECRET_NAME_PARTS: &str = "\
     KEY KEYS APIKEY TOKEN SECRET SECRETS PASSWORD PASSWD PASSPHRASE PASS PWD PAT AUTH CREDENTIAL CREDENTIALS \
     CREDS DSN";
-/// Paths, which are no secrets: the shell's folders, and a file whose tokens are learned.
-const PATH_NAMES: [&str; 3] = ["PWD", "OLDPWD", "PULLYARD_CODEX_AUTH"];
+/// The shell's folders, which are no secrets.
+const PATH_NAMES: [&str; 2] = ["PWD", "OLDPWD"];
 /// Endings of the last part that mark a secret, also within a longer word such as `ACCESSKEY`.
 const ENDINGS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "BOOTSTRAP"];
 /// Last parts for information about a secret: its place, its name or its purpose.
@@ -19,7 +21,8 @@ pub(crate) fn is_secret_file_name(name: &str) -> bool {
 
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    if PATH_NAMES.contains(&name.as_str()) {
+    let is_key_file = |key: ModelKey| key.spec().form == KeyForm::File && key.spec().variable == name;
+    if PATH_NAMES.contains(&name.as_str()) || ModelKey::ALL.into_iter().any(is_key_file) {
         return false;
     }
     // A number at the end does not matter: `TOKEN_2` is like `TOKEN`.

@@ -77,7 +77,7 @@ fn codex_limit_ends_at_the_time_in_its_message() {
         ),
     ] {
         let line = serde_json::json!({ "type": "turn.failed", "error": { "message": message } }).to_string();
-        let reader = crate::agent::codex::test_reader(Path::new("/workspace"));
+        let reader = crate::agent::drivers::codex_reader(Path::new("/workspace"));
         let end_report = end_report_of(reader, [line.as_str()]).unwrap();
         let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
         let quota = Failure::AgentQuota { time: Until(Some(Timestamp::parse(end).unwrap())) };
@@ -111,7 +111,7 @@ fn limit_counts_while_its_last_report_is_rejected() {
             })
             .collect();
         lines.push(result.into());
-        let reader = crate::agent::claude_code::test_reader(Path::new("/workspace"));
+        let reader = crate::agent::drivers::claude_code_reader(Path::new("/workspace"));
         let end_report = end_report_of(reader, lines.iter().map(String::as_str)).unwrap();
         assert_eq!(classify(&claude_code_end(&end_report)), expected, "{reports:?} {result}");
     }

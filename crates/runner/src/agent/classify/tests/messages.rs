@@ -101,7 +101,7 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
     let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": text });
     let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();
     let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
-    let reader = crate::agent::codex::test_reader(Path::new("/workspace"));
+    let reader = crate::agent::drivers::codex_reader(Path::new("/workspace"));
     assert_eq!(verdict_code(&end_report_of(reader, [item.as_str(), failed.as_str()]).unwrap()), "agent_failed");
 }
 

@@ -3,23 +3,26 @@
 
 mod config;
 mod lines;
-pub(super) mod rollout;
+mod rollout;
+mod session;
 mod sign_in;
-pub(super) mod version;
+mod version;
 
-use super::adapter::{Adapter, Launch, StartInput};
-use super::agent_event::Tokens;
-use super::environment::{CODEX_AUTH, Environment, OPENAI_KEY, OPENAI_URL};
-use super::model_route::PLACEHOLDER_KEY;
-use super::now;
-use super::prices::{BilledTokens, Prices};
-use super::prompt_escape;
 use crate::Isolation;
+use crate::agent::adapter::{Adapter, Launch, ReadFiles, StartInput};
+use crate::agent::agent_event::Tokens;
+use crate::agent::drivers::{Driver, Program};
+use crate::agent::environment::Environment;
+use crate::agent::model_route::PLACEHOLDER_KEY;
+use crate::agent::now;
+use crate::agent::prices::{BilledTokens, Prices};
+use crate::agent::prompt_escape;
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
+use crate::process::program::executable_file;
 use config::ModelProvider;
 use lines::ExecJsonParser;
 use pullyard_agent_proxy::model::{Key, Upstream};
-use pullyard_domain::agent::Provider;
+use pullyard_domain::agent::{ModelKey, Provider, codex};
 use rollout::{RolloutReader, Rollouts};
 use std::ffi::OsString;
 use std::fs;
@@ -27,12 +30,34 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(super) const DRIVER: Driver = Driver {
+    spec: &codex::AGENT,
+    program: Program {
+        command: "codex",
+        variable: "PULLYARD_CODEX",
+        package: ("@openai", "codex"),
+        find_in_package: |package: &Path| {
+            let builds = fs::read_dir(package.join("vendor")).ok()?;
+            builds.flatten().find_map(|build| executable_file(build.path().join("bin/codex")))
+        },
+        check_version: version::check_version,
+    },
+    instruction_files: &["AGENTS.md"],
+    token_file: "codex/auth.json",
+    session: session::SESSION,
+    create: |program, environment, isolation| Box::new(Codex::new(program, environment, isolation)),
+};
+
+const OPENAI_KEY: &str = ModelKey::OpenaiApiKey.spec().variable;
+const CODEX_AUTH: &str = ModelKey::CodexAuth.spec().variable;
+const OPENAI_URL: &str = Provider::OpenAi.spec().url_variable;
+
 /// With a subscription, Codex would also offer the account's connected apps and image generation. The policy hides the
 /// model's key from the agent's commands.
 const COMMON_ARGS: &str = "--disable plugins --disable unbounded_connection_retries --disable apps \
     --disable image_generation -c shell_environment_policy.inherit=\"core\"";
 
-pub(super) struct Codex {
+struct Codex {
     program: PathBuf,
     env: Vec<(&'static str, OsString)>,
     sandbox_mode: &'static str,
@@ -45,7 +70,7 @@ pub(super) struct Codex {
 }
 
 impl Codex {
-    pub(super) fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
+    fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
         Self {
             program,
             env: environment.network(isolation),
@@ -117,6 +142,7 @@ impl Adapter for Codex {
                 rollouts.thread_count = BilledTokens::default();
             }
         }
+        let mut rollouts = RolloutReader::new(sessions, Arc::clone(&self.rollouts), self.prices.clone());
         Ok(Launch {
             program: self.program.clone(),
             args: exec_args(start, self.sandbox_mode),
@@ -125,7 +151,10 @@ impl Adapter for Codex {
             input: prompt_escape::escape_for_codex(start.prompt).into_owned().into_bytes(),
             input_encoder: None,
             reader: Box::new(ExecJsonParser::new(start.tree, Arc::clone(&self.rollouts))),
-            rollouts: Some(RolloutReader::new(sessions, Arc::clone(&self.rollouts), self.prices.clone())),
+            side_events: Some(Box::new(move |read| match read {
+                ReadFiles::New => rollouts.poll(),
+                ReadFiles::Last => rollouts.finish(),
+            })),
         })
     }
 }
@@ -160,7 +189,7 @@ fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-pub(super) fn test_reader(tree: &Path) -> impl super::adapter::LineParser + use<> {
+pub(in crate::agent) fn test_reader(tree: &Path) -> impl crate::agent::adapter::LineParser + use<> {
     ExecJsonParser::new(tree, Arc::default())
 }
 

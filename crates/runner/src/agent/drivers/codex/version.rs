@@ -12,7 +12,7 @@ const SOURCE_BUILD: (u64, u64, u64) = (0, 0, 0);
 /// Checks whether the runner can start a Codex of this version. A version in an unknown form passes, because the first
 /// job shows whether it works.
 /// Errors: the reason, as a fragment of a sentence.
-pub(in crate::agent) fn check_version(version: &str) -> Result<(), String> {
+pub(super) fn check_version(version: &str) -> Result<(), String> {
     if parse_version(version).is_none_or(|own| own >= OLDEST_SUPPORTED || own.0 == SOURCE_BUILD) {
         return Ok(());
     }

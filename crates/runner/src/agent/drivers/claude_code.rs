@@ -1,22 +1,44 @@
 //! Starts Claude Code so that it calls only its model, ignores the repository's settings, and can be interrupted.
 
 mod lines;
+mod session;
 
-use super::adapter::{Adapter, InputEncoder, Launch, StartInput};
-use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN, Environment};
-use super::model_route::PLACEHOLDER_KEY;
-use super::prompt_escape;
 use crate::Isolation;
+use crate::agent::adapter::{Adapter, InputEncoder, Launch, StartInput};
+use crate::agent::drivers::{Driver, Program};
+use crate::agent::environment::Environment;
+use crate::agent::model_route::PLACEHOLDER_KEY;
+use crate::agent::prompt_escape;
 use crate::api::ids;
 use crate::git::workspace::disk::create_private_dir;
+use crate::process::program::executable_file;
 use lines::StreamJsonParser;
 use pullyard_agent_proxy::model::{Key, Upstream};
-use pullyard_domain::agent::Provider;
+use pullyard_domain::agent::{ModelKey, Provider, claude_code};
 use pullyard_domain::budget::format_usd_exact;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+pub(super) const DRIVER: Driver = Driver {
+    spec: &claude_code::AGENT,
+    program: Program {
+        command: "claude",
+        variable: "PULLYARD_CLAUDE_CODE",
+        package: ("@anthropic-ai", "claude-code"),
+        find_in_package: |package: &Path| executable_file(package.join("claude")),
+        check_version: |_| Ok(()),
+    },
+    instruction_files: &["CLAUDE.md", "AGENTS.md"],
+    token_file: "claude/.credentials.json",
+    session: session::SESSION,
+    create: |program, environment, isolation| Box::new(ClaudeCode::new(program, environment, isolation)),
+};
+
+const ANTHROPIC_KEY: &str = ModelKey::AnthropicApiKey.spec().variable;
+const CLAUDE_TOKEN: &str = ModelKey::ClaudeToken.spec().variable;
+const ANTHROPIC_URL: &str = Provider::Anthropic.spec().url_variable;
 
 /// Tools for files and commands. None calls out, waits for a clock, or moves the work to another folder.
 const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
@@ -52,15 +74,15 @@ const MAX_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 
 const INTERRUPT: &str = r#"{"type":"control_request","request_id":"stop","request":{"subtype":"interrupt"}}"#;
 
-pub(super) struct ClaudeCode {
+struct ClaudeCode {
     program: PathBuf,
     env: Vec<(&'static str, OsString)>,
 }
 
 impl ClaudeCode {
-    pub(super) fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
+    fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
         let mut env = environment.network(isolation);
-        env.extend(environment.select(CLAUDE_KEYS));
+        env.extend(environment.select(&[ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_TOKEN]));
         Self { program, env }
     }
 }
@@ -146,7 +168,7 @@ impl Adapter for ClaudeCode {
             input: encode_user_message(start.prompt, &ids::new_uuid()),
             input_encoder: Some(InputEncoder { interrupt: INTERRUPT, encode_messages: encode_user_message }),
             reader: Box::new(StreamJsonParser::new(start.tree)),
-            rollouts: None,
+            side_events: None,
         })
     }
 }
@@ -162,7 +184,7 @@ fn encode_user_message(text: &str, id: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-pub(super) fn test_reader(tree: &std::path::Path) -> impl super::adapter::LineParser + use<> {
+pub(in crate::agent) fn test_reader(tree: &std::path::Path) -> impl crate::agent::adapter::LineParser + use<> {
     StreamJsonParser::new(tree)
 }
 

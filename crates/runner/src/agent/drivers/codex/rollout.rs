@@ -163,7 +163,7 @@ pub(super) fn parse_count(usage: &Value) -> BilledTokens {
     BilledTokens { tokens: Tokens { input, cached, output }, cache_write, ..BilledTokens::default() }
 }
 
-pub(in crate::agent) struct RolloutReader {
+pub(super) struct RolloutReader {
     sessions: PathBuf,
     rollouts: Arc<Mutex<Rollouts>>,
     prices: Prices,
@@ -174,12 +174,12 @@ impl RolloutReader {
         Self { sessions, rollouts, prices }
     }
 
-    pub(in crate::agent) fn poll(&mut self) -> Vec<AgentEvent> {
+    pub(super) fn poll(&mut self) -> Vec<AgentEvent> {
         let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
         rollouts.poll(&self.sessions, &self.prices)
     }
 
-    pub(in crate::agent) fn finish(&mut self) -> Vec<AgentEvent> {
+    pub(super) fn finish(&mut self) -> Vec<AgentEvent> {
         let mut events = self.poll();
         events.extend(self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
         events

@@ -1,6 +1,6 @@
 //! Reads a ChatGPT sign-in for the model's proxy, and writes one without secrets for a sandboxed Codex.
 
-use crate::agent::environment::CODEX_AUTH;
+use super::CODEX_AUTH;
 use crate::agent::json_lines::text_field;
 use crate::agent::model_route::PLACEHOLDER_KEY;
 use base64::Engine;
