@@ -285,11 +285,8 @@ fn forward_answer(answer: reqwest::Response, count: Option<RequestCount>, memory
     }
     let parts = futures::stream::try_unfold((answer, count, memory), |(mut answer, mut count, memory)| async move {
         let part = answer.chunk().await;
-        if let Some(count) = &mut count {
-            match &part {
-                Ok(Some(part)) => count.read(part)?,
-                Ok(None) | Err(_) => count.note_end(),
-            }
+        if let (Some(count), Ok(Some(part))) = (&mut count, &part) {
+            count.read(part)?;
         }
         let part = part.map_err(|error| std::io::Error::other(error.without_url()))?;
         Ok::<_, std::io::Error>(part.map(|part| (part, (answer, count, memory))))

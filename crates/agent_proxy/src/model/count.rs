@@ -43,24 +43,15 @@ impl RequestCount {
         self.ended.notify_one();
     }
 
-    /// The provider ended its answer.
-    pub(super) fn note_end(&mut self) {
-        if self.end == RequestEnd::Cut {
-            self.end = RequestEnd::Lost;
-        }
-    }
-
     pub(super) fn note_error_answer(&mut self) {
         self.end = RequestEnd::NotBilled;
     }
 
-    /// The provider sent no answer. After a timeout, it may still bill one.
+    /// The provider sent no answer. It may still bill one if it got the request.
     pub(super) fn note_unanswered(&mut self, error: &reqwest::Error) {
-        self.end = match () {
-            () if error.is_connect() => RequestEnd::NotBilled,
-            () if error.is_timeout() => RequestEnd::Cut,
-            () => RequestEnd::Lost,
-        };
+        if error.is_connect() {
+            self.end = RequestEnd::NotBilled;
+        }
     }
 }
 

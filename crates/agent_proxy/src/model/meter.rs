@@ -32,9 +32,8 @@ pub enum Grant {
 pub enum RequestEnd {
     /// The provider reported the usage.
     Complete,
-    /// The provider's answer ended without a report: the usage is an estimate.
-    Lost,
-    /// The agent or the runner closed the connection. The provider may bill more than the usage that is known.
+    /// The answer ended without a report, whoever ended it. The provider may bill more than the usage that is known,
+    /// such as reasoning without a text.
     Cut,
     /// The provider answered with an error, or was not reached.
     NotBilled,

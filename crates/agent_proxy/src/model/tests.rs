@@ -250,8 +250,9 @@ async fn end_of_a_request_tells_whether_it_is_billed() {
     let text = |text: &'static str| Router::new().fallback(move || async move { text });
     for (router, expected) in [
         (text(END), RequestEnd::Complete),
-        (text(START), RequestEnd::Lost),
-        (text("no usage"), RequestEnd::Lost),
+        (text(START), RequestEnd::Cut),
+        (text("no usage"), RequestEnd::Cut),
+        (text("{\n  \"usage\": {\n    \"output_tokens\": 1\n  }\n}"), RequestEnd::Complete),
         (status(429), RequestEnd::NotBilled),
         (status(500), RequestEnd::NotBilled),
     ] {

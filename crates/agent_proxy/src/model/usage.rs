@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Longest line that is parsed; an answer without streaming is one line. Units: bytes.
+/// Longest line of a stream, or document, that is parsed. Units: bytes.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,10 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// last event, and OpenAI the input tokens too. Until then, the output is estimated from the text.
 #[derive(Default)]
 pub(super) struct UsageReader {
+    /// The current line of a stream, or the document so far.
     line: Vec<u8>,
+    /// `None` until a byte that is no white space. A stream never begins with a brace, a document always.
+    is_document: Option<bool>,
     reported: Usage,
     /// Length of the answer's text. Units: bytes.
     text_bytes: u64,
@@ -50,6 +53,10 @@ pub(super) struct UsageReader {
 impl UsageReader {
     pub(super) fn read(&mut self, part: &[u8]) -> Option<Usage> {
         let before = self.usage();
+        if self.is_document.is_none() {
+            self.is_document = part.trim_ascii_start().first().map(|byte| *byte == b'{');
+        }
+        let is_stream = self.is_document == Some(false);
         for piece in part.split_inclusive(|byte| *byte == b'\n') {
             if self.line.len() + piece.len() > MAX_LINE_BYTES {
                 self.is_too_long = true;
@@ -58,14 +65,14 @@ impl UsageReader {
             if !self.is_too_long {
                 self.line.extend_from_slice(piece);
             }
-            if piece.ends_with(b"\n") {
+            if is_stream && piece.ends_with(b"\n") {
                 self.take_line();
                 self.line.clear();
                 self.is_too_long = false;
             }
         }
-        // A JSON document has no line break at its end. An incomplete document does not parse.
-        if self.line.starts_with(b"{") && self.line.ends_with(b"}") {
+        // OpenAI's documents have many lines. An incomplete document does not parse.
+        if !is_stream && self.line.trim_ascii_end().ends_with(b"}") {
             self.take_line();
         }
         Some(self.usage()).filter(|usage| *usage != before)
@@ -180,8 +187,11 @@ data: {"type":"response.completed","response":{"model":"gpt-5.5","usage":{"input
         }
         let document = r#"{"model":"m","usage":{"input_tokens":5,"output_tokens":6}}"#;
         let plain = Usage { input: 5, output: 6, ..of("m") };
+        let lines =
+            "\n{\n  \"model\": \"m\",\n  \"usage\": {\n    \"input_tokens\": 5,\n    \"output_tokens\": 6\n  }\n}\n";
         for part in [1, 9, 4096] {
             assert_eq!(read(document, part), plain, "{part}");
+            assert_eq!(read(lines, part), plain, "{part}");
         }
     }
 

@@ -95,7 +95,7 @@ impl CostMeter {
 }
 
 impl MeteredRequest {
-    /// The provider may bill output that nobody has received, so the request counts with its reservation.
+    /// The provider may bill output that it has not reported, so the request counts with its reservation.
     fn cut(&mut self) {
         let unknown = self.reserved.saturating_sub(self.usage.cost_upper_bound);
         self.usage.cost_upper_bound = self.usage.cost_upper_bound.saturating_add(unknown);
@@ -166,7 +166,7 @@ impl Meter for CostMeter {
                 // The limit ended this answer, as if it had been cut.
                 self.run_state.note_refused_request(RefusedFor::Cost(0));
             }
-            RequestEnd::Complete | RequestEnd::Lost => {}
+            RequestEnd::Complete => {}
             RequestEnd::Cut => request.cut(),
             RequestEnd::NotBilled => {
                 requests.0.remove(&number);

@@ -135,8 +135,8 @@ fn cut_request_counts_with_its_reservation() {
     meter.record(1, &usage("m", 100));
     meter.finish(1, &usage("m", 100), RequestEnd::Cut);
     assert_eq!(cost(&meter), (Some(3 * DOLLAR), 3 * DOLLAR));
-    meter.finish(2, &usage("m", 100), RequestEnd::Lost);
-    assert_eq!(cost(&meter).1, 3_300_000, "the provider ended this answer itself");
+    meter.finish(2, &usage("m", 100), RequestEnd::Complete);
+    assert_eq!(cost(&meter).1, 3_300_000, "the provider reported this answer's usage");
     meter.cut_all();
     let record = meter.run_state.lock();
     assert_eq!((record.cost, record.turns), (Some(6_300_000), 3));
