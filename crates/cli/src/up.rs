@@ -110,6 +110,7 @@ impl Up {
         let forge = forge_address(self.forge_listen.as_deref(), last.as_ref())?;
         options.public_url.clone_from(&self.public_url);
         options.max_jobs = Some(self.jobs.map_or_else(jobs::default_jobs, |jobs| jobs as usize));
+        options.find_low_space = pullyard_runner::find_low_space;
         options.open_files = raise_open_files_limit();
         options.aws_first_port = Some(AWS_FIRST_PORT);
         options.task_environment = crate::runner::agent_environment();

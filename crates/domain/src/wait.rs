@@ -20,7 +20,7 @@ vocabulary! {
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";
-        MachineFull { next: Timestamp } [Itself] "machine_full", "This machine runs as many jobs at once as it may; next try at {next}.", "Wait, or allow more: `pullyard up --jobs N`.";
+        MachineFull { next: Timestamp } [Itself] "machine_full", "This machine has no place or too little disk space for another job; next try at {next}.", "Wait, or free the disk. For more jobs at once: `pullyard up --jobs N`.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";
         SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS reclaimed the Spot capacity before the work started; next try at {next}.", "No attempt is used up.";
         StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "The job did not start ({reason}); next try at {next}.", "Find the cause with `pullyard doctor`.";

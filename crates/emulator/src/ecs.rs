@@ -18,7 +18,7 @@ mod run;
 mod stop;
 mod tasks;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,15 @@ pub struct Options {
     pub retention: Duration,
     /// Tasks at once; RunTask refuses further ones for want of memory.
     pub max_tasks: Option<usize>,
+    /// RunTask refuses every task while this check finds a lack.
+    pub disk_check: Option<DiskCheck>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DiskCheck {
+    pub folder: PathBuf,
+    /// Returns what the disk of the folder lacks.
+    pub find_low_space: fn(&Path) -> Option<String>,
 }
 
 impl Options {
@@ -58,6 +67,7 @@ impl Options {
             stop_timeout: Duration::from_secs(3),
             retention: Duration::from_secs(24 * 3_600),
             max_tasks: None,
+            disk_check: None,
         }
     }
 }

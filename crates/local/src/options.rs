@@ -5,7 +5,7 @@ use pullyard_emulator::lambda::Function;
 use pullyard_emulator::{Credentials, Endpoints};
 use pullyard_entry::{Clock, Config, Disk};
 use pullyard_function_pages::ListRepositories;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Options {
     pub runner: Vec<String>,
     /// Jobs at once; further ones wait.
     pub max_jobs: Option<usize>,
+    /// Returns what the disk of the work folder lacks; jobs wait for it.
+    pub find_low_space: fn(&Path) -> Option<String>,
     pub task_environment: Vec<(String, String)>,
     /// Lists the capabilities of this machine's agents, each with whether this process has a key for it.
     pub list_agents: fn() -> Vec<(&'static str, bool)>,
@@ -75,6 +77,7 @@ impl Options {
             credentials: Credentials::random(),
             runner,
             max_jobs: None,
+            find_low_space: |_| None,
             task_environment: Vec::new(),
             list_agents: Vec::new,
             list_repositories: Arc::new(Vec::new),

@@ -164,9 +164,11 @@ impl LocalSystem {
 }
 
 async fn start_aws(options: &Options) -> Result<Aws, Error> {
-    let work = options.work.clone().map_or_else(|| create_folder(&options.data, "work"), Ok)?.display().to_string();
-    let environment: Vec<_> =
-        [("PULLYARD_WORK_DIR".into(), work)].into_iter().chain(options.task_environment.clone()).collect();
+    let work = options.work.clone().map_or_else(|| create_folder(&options.data, "work"), Ok)?;
+    let environment: Vec<_> = [("PULLYARD_WORK_DIR".into(), work.display().to_string())]
+        .into_iter()
+        .chain(options.task_environment.clone())
+        .collect();
     let definition = |family: &str| ecs::TaskDefinition {
         family: family.into(),
         container: RUNNER_CONTAINER.into(),
@@ -176,6 +178,7 @@ async fn start_aws(options: &Options) -> Result<Aws, Error> {
     save_credentials(&options.data, &options.credentials)?;
     let tasks = ecs::Options {
         max_tasks: options.max_jobs,
+        disk_check: Some(ecs::DiskCheck { folder: work, find_low_space: options.find_low_space }),
         ..ecs::Options::new(create_folder(&options.data, "ecs")?, TASK_FAMILIES.map(definition).into())
     };
     let services = pullyard_emulator::Options {

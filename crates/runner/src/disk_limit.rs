@@ -34,7 +34,7 @@ const MAX_LOW_CHECKS: u32 = 60;
 
 /// Errors: `DiskLimit` if the disk of the folder has less space than the reserve.
 pub(crate) async fn check_reserve(folder: PathBuf) -> Result<(), Failure> {
-    find_low_space(folder).await.map_or(Ok(()), |reason| Err(Failure::DiskLimit { reason }))
+    load_low_space(folder).await.map_or(Ok(()), |reason| Err(Failure::DiskLimit { reason }))
 }
 
 /// Waits until the disk has the reserve. Logs the start and the end of the wait.
@@ -86,7 +86,7 @@ async fn wait_for_low_space(folder: &Path, size: &AtomicU64) -> String {
     let mut low_checks = 0;
     loop {
         ticks.tick().await;
-        let Some(reason) = find_low_space(folder.to_owned()).await else {
+        let Some(reason) = load_low_space(folder.to_owned()).await else {
             low_checks = 0;
             continue;
         };
@@ -103,8 +103,13 @@ fn must_stop(size_bytes: u64, low_checks: u32) -> bool {
 }
 
 /// Returns what the disk lacks. `None` if it has the reserve or cannot be checked.
-pub(crate) async fn find_low_space(folder: PathBuf) -> Option<String> {
-    run_blocking(move || Ok(Space::load(&folder)?.describe_lack())).await.ok().flatten()
+pub(crate) async fn load_low_space(folder: PathBuf) -> Option<String> {
+    run_blocking(move || Ok(find_low_space(&folder))).await.ok().flatten()
+}
+
+/// Returns what the disk lacks for another job. `None` if it has the reserve or cannot be checked.
+pub fn find_low_space(folder: &Path) -> Option<String> {
+    Space::load(folder).ok()?.describe_lack()
 }
 
 struct Space {

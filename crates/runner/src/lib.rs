@@ -31,6 +31,7 @@ pub use agent::RestartPauses;
 pub use agent::{agent_variables, list_local_agents};
 pub use command::{Command, write_message};
 pub use daemon::{Check, Config, Start};
+pub use disk_limit::find_low_space;
 pub use error::Error;
 pub use exit::Exit;
 pub use options::{OTHER_ISOLATIONS, RunJob, check_disk_limit, check_process_memory};

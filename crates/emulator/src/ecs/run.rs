@@ -1,5 +1,6 @@
 //! Answers RunTask, which starts one task: validates parameters, applies the client token and creates the task.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use super::failure::{ApiError, parse_request};
 use super::names::{cluster_name, last_segment, task_arn};
 use super::record::{Container, Status, TaskDescription, TaskRecord};
 use super::tasks::{Task, TaskRegistry, TokenUse};
-use super::{TaskDefinition, disk, lifecycle};
+use super::{DiskCheck, TaskDefinition, disk, lifecycle};
 use crate::timestamp::{Timestamp, random_hex};
 use crate::{ACCOUNT, REGION};
 
@@ -233,6 +234,7 @@ async fn start_task(
     {
         return Err(ApiError::NoPlace);
     }
+    check_disk(tasks).await?;
     let task = Arc::new(new_task(tasks, &plan, call));
     let record = task.record.lock().await;
     let has_folder = disk::create_folder(&task.folder).is_ok();
@@ -245,6 +247,24 @@ async fn start_task(
     tasks.insert(Arc::clone(&task));
     tasks.background.spawn(lifecycle::run_task(Arc::clone(tasks), Arc::clone(&task)));
     Ok(task)
+}
+
+/// A started task would end at once for want of space, and the next one after it.
+async fn check_disk(tasks: &TaskRegistry) -> Result<(), ApiError> {
+    let Some(DiskCheck { folder, find_low_space }) = tasks.options.disk_check.clone() else { return Ok(()) };
+    // A disk on the network may be slow.
+    let lack = tokio::task::spawn_blocking(move || find_low_space(&folder)).await.ok().flatten();
+    let was_low = tasks.is_disk_low.swap(lack.is_some(), Ordering::Relaxed);
+    let Some(lack) = lack else {
+        if was_low {
+            tracing::info!("the work folder's disk has space again; jobs start");
+        }
+        return Ok(());
+    };
+    if !was_low {
+        tracing::error!("no job starts until the work folder's disk has space: {lack}");
+    }
+    Err(ApiError::NoPlace)
 }
 
 fn new_task(tasks: &TaskRegistry, plan: &ValidatedRequest, call: Option<TokenRequest<'_>>) -> Task {

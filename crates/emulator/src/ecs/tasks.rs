@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -29,6 +30,8 @@ pub(super) struct TaskRegistry {
     pub(super) detach: CancellationToken,
     /// Locked during a RunTask, so that two calls with the same token, or for the last free place, cannot both start.
     pub(super) tokens: tokio::sync::Mutex<Tokens>,
+    /// Whether the last RunTask found too little disk space, which is logged once.
+    pub(super) is_disk_low: AtomicBool,
     tasks: Mutex<BTreeMap<String, Arc<Task>>>,
 }
 
@@ -57,6 +60,7 @@ impl TaskRegistry {
             shutdown: CancellationToken::new(),
             detach: CancellationToken::new(),
             tokens: tokio::sync::Mutex::default(),
+            is_disk_low: AtomicBool::default(),
             tasks: Mutex::default(),
         }
     }

@@ -1,6 +1,8 @@
 //! The lifecycle of an ECS task as its callers see it.
 
+use pullyard_emulator::ecs::DiskCheck;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::{World, client, within_limit, world, world_with_options};
@@ -192,6 +194,25 @@ async fn task_beyond_the_limit_is_refused_until_one_stops() {
     world.ecs("StopTask", json!({ "task": first })).await;
     world.wait_for_status(&first, "STOPPED").await;
     let (_, answer) = world.ecs("RunTask", second).await;
+    assert!(answer["tasks"][0]["taskArn"].is_string(), "{answer}");
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn task_is_refused_while_the_disk_lacks_space() {
+    let mut low = PathBuf::new();
+    let world = world_with_options(&["sleep", "1000"], |options| {
+        let folder = options.data_dir.join("low");
+        std::fs::create_dir_all(&folder).unwrap();
+        low.clone_from(&folder);
+        let find_low_space = |folder: &Path| folder.exists().then(|| "it has 900 MB left".to_owned());
+        options.disk_check = Some(DiskCheck { folder, find_low_space });
+    })
+    .await;
+    let run = async || world.ecs("RunTask", json!({ "taskDefinition": "job", "clientToken": "token" })).await;
+    assert_eq!(run().await, (200, json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] })));
+    std::fs::remove_dir(low).unwrap();
+    let (_, answer) = run().await;
     assert!(answer["tasks"][0]["taskArn"].is_string(), "{answer}");
     world.aws.shutdown().await;
 }

@@ -98,7 +98,7 @@ async fn repeat_unanswered_claim(daemon: &DaemonContext, id: &ClaimId) -> Result
 async fn wait_until_ready(daemon: &DaemonContext) {
     wait_for_slot(daemon).await;
     let work_dir = &daemon.jobs.starter.work_dir;
-    disk_limit::wait_for_reserve(|| disk_limit::find_low_space(work_dir.clone()), CLAIM_PAUSE).await;
+    disk_limit::wait_for_reserve(|| disk_limit::load_low_space(work_dir.clone()), CLAIM_PAUSE).await;
     // The runner may be draining by now.
     wait_for_slot(daemon).await;
 }
