@@ -110,6 +110,7 @@ pub(crate) struct GitCall<'a> {
     sets_identity: bool,
     is_published: bool,
     reaches_forge: bool,
+    rejects_errors: bool,
 }
 
 impl<'a> GitCall<'a> {
@@ -158,6 +159,12 @@ impl<'a> GitCall<'a> {
     pub(crate) fn published_commit(mut self) -> Self {
         self.is_published = true;
         self.with_identity()
+    }
+
+    /// Fails on an error message even if git ends with success, as it does when it omits unreadable parts.
+    pub(crate) fn reject_errors(mut self) -> Self {
+        self.rejects_errors = true;
+        self
     }
 
     pub(crate) fn with_forge_access(mut self) -> Self {
@@ -228,7 +235,11 @@ impl Git {
         match result {
             Err(_) => Err(GitError::TimedOut { command: name, limit }),
             Ok(Err(error)) => Err(GitError::Process(error)),
-            Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
+            Ok(Ok((status, stdout, stderr)))
+                if status.success() && !(call.rejects_errors && has_error_line(&stderr)) =>
+            {
+                Ok(stdout)
+            }
             Ok(Ok((_, stdout, stderr))) => {
                 // The part that was not read may be the rest of a secret.
                 let is_cut = stderr.len() as u64 >= MAX_STDERR_BYTES;
@@ -318,6 +329,10 @@ impl Git {
         }
         self.redactor.redact_text(&output).into_owned()
     }
+}
+
+fn has_error_line(stderr: &[u8]) -> bool {
+    stderr.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"error: "))
 }
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {

@@ -18,8 +18,10 @@ pub(crate) const SUBMODULE_MODE: &str = "160000";
 pub(crate) struct AgentState {
     /// The commit of HEAD, whose objects may be only in the agent's repository.
     pub(crate) head: Option<String>,
-    /// `None` if it cannot be read.
+    /// `None` if it cannot be read, or if there is none.
     pub(crate) entries: Option<Vec<AgentEntry>>,
+    /// There is an index that git cannot read, such as a part of a split one. Removed files may be hidden ones.
+    pub(crate) is_index_unreadable: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -41,16 +43,21 @@ impl AgentState {
         let repository = workspace.repository();
         let list = async |index: &Path| {
             let call = GitCall::new(["ls-files", "-v", "--stage", "-z"]).repository(&repository).index(index);
-            git.run(call).await
+            // A sparse index names trees, which may be only in the agent's repository.
+            let objects = git_dir.join("objects");
+            let call = if is_folder(&objects) { call.objects(&objects) } else { call };
+            git.run(call.reject_errors()).await
         };
-        let entries = match with_index_copy(workspace, &git_dir, list).await {
-            Ok(output) => output.map(|output| parse_entries(&output)),
+        match with_index_copy(workspace, &git_dir, list).await {
+            Ok(output) => {
+                let entries = output.map(|output| parse_entries(&output));
+                Self { head, entries, is_index_unreadable: false }
+            }
             Err(error) => {
                 tracing::warn!(error = %error, "cannot read the agent's index: {error}");
-                None
+                Self { head, entries: None, is_index_unreadable: true }
             }
-        };
-        Self { head, entries }
+        }
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &AgentEntry> {

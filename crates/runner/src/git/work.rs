@@ -63,6 +63,10 @@ pub(crate) async fn list_work(
             return false;
         }
         if change.is_removal() {
+            if state.is_index_unreadable {
+                exclusions.add(LeftOutReason::UnclearRemoval, path.to_owned());
+                return false;
+            }
             return !hidden.contains(change.path.as_slice());
         }
         if let Some(prefix) = refused_prefix(path, tree.join(path).is_symlink()) {
@@ -216,6 +220,42 @@ mod tests {
         work.write("docs/a", "2\n");
         let tree = work.write_tree().await.unwrap();
         assert_eq!(work.changes_of(&tree).await, ["M 100644 docs/a"]);
+    }
+
+    #[tokio::test]
+    async fn files_of_a_sparse_index_stay_in_the_commit() {
+        let work = check_out(&[&[("docs/a", "1\n"), ("src/b", "1\n")]]).await;
+        // The tree of `src` is only in the agent's repository.
+        work.write("src/b", "2\n");
+        work.agent_git(&["-c", "user.name=x", "-c", "user.email=x@x.test", "commit", "-qam", "agent"]);
+        work.agent_git(&["sparse-checkout", "set", "--sparse-index", "docs"]);
+        assert!(!work.path("src/b").exists(), "git removed the file");
+        work.write("docs/a", "2\n");
+        let tree = work.write_tree().await.unwrap();
+        assert_eq!(work.changes_of(&tree).await, ["M 100644 docs/a"]);
+        assert_eq!(left_out(&work), []);
+    }
+
+    #[tokio::test]
+    async fn removals_are_left_out_when_the_index_is_unreadable() {
+        let lose_tree: &[&[&str]] = &[&["sparse-checkout", "set", "--sparse-index", "docs"]];
+        let split: &[&[&str]] =
+            &[&["update-index", "--split-index"], &["sparse-checkout", "set", "--no-sparse-index", "docs"]];
+        for commands in [lose_tree, split] {
+            let work = check_out(&[&[("docs/a", "1\n"), ("src/b", "1\n")]]).await;
+            work.write("src/b", "2\n");
+            work.agent_git(&["-c", "user.name=x", "-c", "user.email=x@x.test", "commit", "-qam", "agent"]);
+            commands.iter().for_each(|args| drop(work.agent_git(args)));
+            assert!(!work.path("src/b").exists(), "git removed the file: {commands:?}");
+            if commands.len() == 1 {
+                let src = work.agent_git(&["rev-parse", "HEAD:src"]);
+                std::fs::remove_file(work.path(&format!(".git/objects/{}/{}", &src[..2], &src[2..]))).unwrap();
+            }
+            work.write("docs/a", "2\n");
+            let tree = work.write_tree().await.unwrap();
+            assert_eq!(work.changes_of(&tree).await, ["M 100644 docs/a"], "{commands:?}");
+            assert_eq!(left_out(&work), [(LeftOutReason::UnclearRemoval, paths(&["src/b"]))], "{commands:?}");
+        }
     }
 
     #[tokio::test]
