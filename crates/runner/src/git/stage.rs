@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// More refused paths are an error: each takes several calls of git.
-const MAX_REFUSED: usize = 100;
+/// Time for the search of refused paths: each takes several calls of git. The rest of their batch is left out with them.
+const SEARCH_LIMIT: Duration = Duration::from_secs(60);
 
 /// Adds the changes to the index. Returns the paths that git cannot read or convert, which are not added.
 pub(crate) async fn stage_changes(
@@ -19,7 +20,16 @@ pub(crate) async fn stage_changes(
     workspace: &Workspace,
     changes: &[ChangedPath],
 ) -> Result<Vec<PathBuf>, GitError> {
-    let (tree, repository) = (workspace.tree(), workspace.repository());
+    stage_within(git, workspace, changes, SEARCH_LIMIT).await
+}
+
+async fn stage_within(
+    git: &Git,
+    workspace: &Workspace,
+    changes: &[ChangedPath],
+    limit: Duration,
+) -> Result<Vec<PathBuf>, GitError> {
+    let (tree, repository, start) = (workspace.tree(), workspace.repository(), Instant::now());
     let (mut entries, mut content) = (Vec::new(), Vec::new());
     for ChangedPath { path, kind } in changes {
         match kind {
@@ -37,7 +47,11 @@ pub(crate) async fn stage_changes(
         let update = GitCall::new(["update-index", "--add", "--remove", "--replace", "-z", "--stdin"]).input(&input);
         match git.run(update.repository(&repository).tree(&tree)).await {
             Ok(_) => {}
-            Err(error @ GitError::Failed { .. }) if !error.is_local() && refused.len() < MAX_REFUSED => {
+            Err(error @ GitError::Failed { .. }) if !error.is_local() && start.elapsed() >= limit => {
+                tracing::warn!(error = %error, count = batch.len(), "changed paths are left out: {error}");
+                refused.extend(batch.iter().map(|path| PathBuf::from(OsStr::from_bytes(path))));
+            }
+            Err(error @ GitError::Failed { .. }) if !error.is_local() => {
                 // Git adds all paths or none.
                 let rest = batch.split_off(batch.len() / 2);
                 match rest.as_slice() {
@@ -243,5 +257,19 @@ mod tests {
         let staged = GitCall::new(["ls-files"]);
         let staged = work.git().run_for_line(staged.repository(&work.workspace.repository())).await.unwrap();
         assert_eq!(staged.lines().filter(|name| name.starts_with("new-")).count(), 8, "{staged}");
+        let refused = stage_within(work.git(), &work.workspace, &changes, Duration::ZERO).await.unwrap();
+        assert_eq!(refused.len(), changes.len(), "no time is left for the search");
+    }
+
+    #[tokio::test]
+    async fn hundreds_of_unconvertible_files_do_not_lose_the_others() {
+        let work = check_out().await;
+        work.write(".gitattributes", "*.utf16 working-tree-encoding=UTF-16\n");
+        work.write("good", "new\n");
+        (0..150).for_each(|number| work.write(&format!("{number}.utf16"), "no mark"));
+        let tree = work.write_tree().await.unwrap();
+        assert_eq!(work.changes_of(&tree).await, ["A 100644 .gitattributes", "A 100644 good"]);
+        let [(reason, paths)] = left_out(&work).try_into().unwrap();
+        assert_eq!((reason, paths.len()), (LeftOutReason::Unreadable, 150));
     }
 }
