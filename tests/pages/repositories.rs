@@ -52,7 +52,17 @@ async fn token_connects_forge_and_is_never_shown() {
     browser
         .get("/setup/repositories/connect?kind=bitbucket&project=acme")
         .await
-        .assert_contains(&["https://api.bitbucket.org/2.0"]);
+        .assert_contains(&["https://api.bitbucket.org/2.0", "E-MAIL:API-TOKEN of a user"]);
+    browser
+        .get("/setup/repositories/connect?kind=github&project=acme")
+        .await
+        .assert_contains(&["Fine-grained: contents", "Use https://HOST/api/v3 as the REST URL."]);
+    let list = browser.get(LIST).await;
+    list.assert_contains(&["<strong>GitHub App</strong>", "connect?kind=github&amp;project=acme", "Bitbucket token"]);
+    let unknown = browser.get("/setup/repositories/connect?kind=gitlab&project=acme").await;
+    assert!(unknown.status == 422 && unknown.contains("does not know this forge"), "{}", unknown.body);
+    let form = [("kind", "gitlab"), ("id", "gl1"), ("api_url", &url), ("token", &good)];
+    assert_eq!(browser.post("/setup/repositories/connect?project=acme", &form).await.status, 422);
 
     let hostile = "\"><script>alert(1)</script>";
     for (id, url, token, field, sentence) in [

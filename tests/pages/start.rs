@@ -346,6 +346,18 @@ async fn token_and_key_become_secrets_that_no_page_shows() {
     let (story, browser) = Story::with_browser().await;
     create_shop(&browser).await;
     let (url, token) = (story.local.forge().api_url(), story.forge_token());
+    for (by, texts) in [
+        (
+            "github",
+            ["acme/shop", "GitHub Enterprise Server: https://HOST/api/v3", "Of a separate account, not a person’s."],
+        ),
+        ("bitbucket", ["workspace/shop", "https://api.bitbucket.org/2.0", "or E-MAIL:API-TOKEN. Scopes: repository"]),
+    ] {
+        browser.get(&format!("{SHOP}&by={by}")).await.assert_contains(&texts);
+    }
+    let form = [("project", "shop"), ("by", "gitlab"), ("id", "gl1"), ("token", "t"), ("name", "acme/app")];
+    let unknown = browser.post("/setup/start/repository", &form).await;
+    assert!(unknown.status == 422 && unknown.contains("does not know this forge"), "{}", unknown.body);
     let post = async |id: &str, token: &str, name: &str| {
         let form =
             [("project", "shop"), ("by", "github"), ("id", id), ("api_url", &url), ("token", token), ("name", name)];

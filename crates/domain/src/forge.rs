@@ -5,6 +5,7 @@ mod github;
 pub mod marker;
 
 use crate::code::coded_enum;
+use crate::hook::Ingress;
 use crate::id::IntegrationId;
 use marker::MarkerSyntax;
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,14 @@ coded_enum! {
 /// The facts in which kinds of forge differ. Each kind has its own module.
 #[derive(Debug)]
 pub struct ForgeSpec {
+    /// URL of the site that the vendor runs, with a slash at its end.
+    pub site_url: &'static str,
     /// REST URL of the forge that the vendor runs.
     pub api_url: &'static str,
+    /// Products with the same API that run on a user's server.
+    pub own_servers: &'static [OwnServer],
+    /// The part of a pull request's URL before its number.
+    pub pull_request_path: &'static str,
     /// Whether a user has at most one request for changes per pull request. A further request means that the user or a
     /// push withdrew the earlier one. It repeats the content of the earlier one.
     pub one_request_per_user: bool,
@@ -39,6 +46,33 @@ pub struct ForgeSpec {
     pub marker: MarkerSyntax,
     pub hook: HookSpec,
     pub polling: PollSpec,
+    /// How a new connection first receives events.
+    pub first_ingress: Ingress,
+    pub token: TokenTexts,
+}
+
+#[derive(Debug)]
+pub struct OwnServer {
+    pub name: &'static str,
+    /// The form of its REST URL.
+    pub api_url: &'static str,
+}
+
+/// The texts about connecting a forge by a token, in the CLI and on the pages.
+#[derive(Debug)]
+pub struct TokenTexts {
+    /// The name of this choice, and what it needs.
+    pub choice: &'static str,
+    pub needs: &'static str,
+    pub description: &'static str,
+    /// The text of a prompt, which the REST URL follows.
+    pub prompt: &'static str,
+    pub hint: &'static str,
+    /// A hint for the token of a first repository.
+    pub first_hint: &'static str,
+    pub permissions: &'static str,
+    /// An example of a repository's name.
+    pub example: &'static str,
 }
 
 /// A forge's webhooks.
@@ -58,6 +92,8 @@ pub struct HookSpec {
     pub has_apps: bool,
     /// Whether the forge lists its deliveries and can repeat a failed one.
     pub lists_deliveries: bool,
+    /// The fields of the forge's form for a webhook, but for URL and secret.
+    pub form: fn() -> String,
 }
 
 /// How a repository is polled.
@@ -73,6 +109,9 @@ pub struct PollSpec {
 }
 
 impl ForgeKind {
+    /// The kind of a command that names none.
+    pub const DEFAULT: Self = Self::GitHub;
+
     pub const fn spec(self) -> &'static ForgeSpec {
         match self {
             Self::GitHub => &github::SPEC,

@@ -1,6 +1,7 @@
 //! Pull requests: `/v1/pulls`, `/v1/pulls/revise`, `/v1/pulls/link`, `/v1/pulls/why`, and their names.
 
 use crate::limits;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -147,7 +148,7 @@ impl PullRequestName {
         let mut parts = path.split('/');
         let host = parts.next().filter(|host| !host.is_empty() && !host.contains('@'))?;
         let (owner, name, kind, number) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if !matches!(kind, "pull" | "pull-requests") {
+        if !ForgeKind::ALL.into_iter().any(|forge| forge.spec().pull_request_path == kind) {
             return None;
         }
         Some(Self {

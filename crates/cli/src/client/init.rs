@@ -11,6 +11,7 @@ use crate::client::prelude::*;
 use pullyard_admin::{Aws, Error, Renew, Stack};
 use pullyard_domain::agent::{Agent, ChoiceLevel};
 use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
@@ -20,8 +21,6 @@ use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::secret::SetSecret;
 use serde::Serialize;
 use sign_in::sign_in;
-
-const BITBUCKET_URL: &str = "https://bitbucket.org";
 
 /// Set up a deployed stack.
 ///
@@ -39,14 +38,14 @@ pub(crate) struct Init {
     #[arg(long)]
     new_admin_token: bool,
     /// URL of GitHub, a GitHub Enterprise Server, or https://bitbucket.org.
-    #[arg(long, value_name = "URL", default_value = "https://github.com")]
+    #[arg(long, value_name = "URL", default_value = site_urls(ForgeKind::DEFAULT)[0])]
     forge: String,
     /// Integration id.
     #[arg(
         long,
         value_name = "ID",
-        default_value_ifs([("forge", BITBUCKET_URL, "bitbucket"), ("forge", "https://bitbucket.org/", "bitbucket")]),
-        default_value = "github"
+        default_value_ifs(ForgeKind::ALL.into_iter().flat_map(|kind| site_urls(kind).map(|url| ("forge", url, kind.as_str())))),
+        default_value = ForgeKind::DEFAULT.as_str()
     )]
     id: IntegrationId,
     /// Skip the forge; connect it afterwards on the page Repositories, which `pullyard open` shows.
@@ -162,12 +161,20 @@ impl Step {
     }
 }
 
+/// The URL of the site that the vendor runs, without and with a slash at its end.
+fn site_urls(kind: ForgeKind) -> [&'static str; 2] {
+    let url = kind.spec().site_url;
+    [url.trim_end_matches('/'), url]
+}
+
 fn parse_forge(url: &str) -> Result<(ForgeKind, String), CliError> {
-    if url.trim_end_matches('/') == BITBUCKET_URL {
-        return Ok((ForgeKind::Bitbucket, ForgeKind::Bitbucket.spec().api_url.to_owned()));
+    if let Some(kind) = ForgeKind::ALL.into_iter().find(|kind| site_urls(*kind)[0] == url.trim_end_matches('/')) {
+        return Ok((kind, kind.spec().api_url.to_owned()));
     }
+    // Any other host can be a GitHub Enterprise Server.
     let site = GitHubSite::parse(url).ok_or_else(|| {
-        CliError::usage(format!("{url} is not a URL of GitHub or Bitbucket")).with_help("write it as https://HOST")
+        let forges = ForgeKind::ALL.map(ForgeKind::label).join(" or ");
+        CliError::usage(format!("{url} is not a URL of {forges}")).with_help("write it as https://HOST")
     })?;
     Ok((ForgeKind::GitHub, site.api_url()))
 }
@@ -231,10 +238,7 @@ async fn ensure_integration(session: &Session, forge: &Forge) -> Result<Step, Cl
     }
     let name = SecretName::new(format!("{id}-token"))
         .map_err(|bad| CliError::usage(format!("can't derive a secret's name from {id}: {bad}")))?;
-    let label = match kind {
-        ForgeKind::GitHub => format!("the token of Pullyard's account at {api_url}"),
-        ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
-    };
+    let label = format!("{} at {api_url}", kind.spec().token.prompt);
     let value = prompt::prompt_hidden(&session.screen, &label)?;
     let secret = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?.secret;
     let request =
@@ -259,12 +263,12 @@ async fn ensure_repository(session: &Session, project: &ProjectId, request: &Add
 }
 
 fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
-    let ingress = match forge.kind {
-        ForgeKind::GitHub => format!(
+    let ingress = match forge.kind.spec().first_ingress {
+        Ingress::Webhook => format!(
             "receive reviews: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",
             stack.api_url, forge.id
         ),
-        ForgeKind::Bitbucket => {
+        Ingress::Poll | Ingress::Both => {
             format!("detect merged pull requests: pullyard repos ingress OWNER/NAME poll --project {project}")
         }
     };

@@ -39,7 +39,7 @@ enum Command {
         /// Integration id.
         id: IntegrationId,
         /// Kind of forge; bitbucket is Bitbucket Cloud.
-        #[arg(long, value_name = "KIND", default_value = "github", ignore_case = true, value_parser = choices(ForgeKind::ALL.map(|kind| (kind.as_str(), kind))))]
+        #[arg(long, value_name = "KIND", default_value = ForgeKind::DEFAULT.as_str(), ignore_case = true, value_parser = choices(ForgeKind::ALL.map(|kind| (kind.as_str(), kind))))]
         kind: ForgeKind,
         /// REST URL (default: https://api.github.com or https://api.bitbucket.org/2.0).
         #[arg(long, value_name = "URL")]
@@ -102,8 +102,9 @@ impl Integrations {
                 let request = CreateIntegration { id, kind, api_url: api_url_or_default(kind, api_url), token_secret };
                 session.api.create_integration(&request).await.map_err(|error| connection_fault(error, &request))?
             }
-            Command::Add { kind: ForgeKind::Bitbucket, .. } => {
-                return Err(CliError::usage("Bitbucket has no Apps of this kind").with_help("add --token-secret NAME"));
+            Command::Add { kind, .. } if !kind.spec().hook.has_apps => {
+                let fault = format!("{} has no Apps of this kind", kind.label());
+                return Err(CliError::usage(fault).with_help("add --token-secret NAME"));
             }
             Command::Add {
                 id,

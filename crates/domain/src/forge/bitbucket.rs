@@ -1,11 +1,15 @@
 //! Bitbucket Cloud.
 
 use super::marker::LINK_DEFINITION;
-use super::{ForgeSpec, HookSpec, PollSpec};
+use super::{ForgeSpec, HookSpec, PollSpec, TokenTexts};
+use crate::hook::Ingress;
 use std::time::Duration;
 
 pub(super) static SPEC: ForgeSpec = ForgeSpec {
+    site_url: "https://bitbucket.org/",
     api_url: "https://api.bitbucket.org/2.0",
+    own_servers: &[],
+    pull_request_path: "pull-requests",
     one_request_per_user: true,
     hides_accounts: true,
     permission_per_pull_request: true,
@@ -30,6 +34,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
         max_secret_chars: 128,
         has_apps: false,
         lists_deliveries: false,
+        form: || format!("the triggers {}", SPEC.hook.events.join(", ")),
     },
     polling: PollSpec {
         // Bitbucket allows 1,000 requests an hour, and a poll sends several for each open pull request.
@@ -38,5 +43,17 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
         full_comparison: Duration::ZERO,
         // Each costs five calls.
         max_compared: 10,
+    },
+    first_ingress: Ingress::Poll,
+    token: TokenTexts {
+        choice: "Bitbucket by token",
+        needs: "Needs an access token of Bitbucket Cloud",
+        description: "An access token of a workspace, project or repository",
+        prompt: "an access token, or E-MAIL:API-TOKEN of Pullyard's account,",
+        hint: "An access token, or E-MAIL:API-TOKEN of a user.",
+        first_hint: "A repository or workspace access token, or E-MAIL:API-TOKEN. Scopes: repository and pull request, \
+                     read and write.",
+        permissions: "Read and write repositories and pull requests; webhooks to install them.",
+        example: "workspace/shop",
     },
 };

@@ -18,7 +18,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use card::{Card, list_hooks};
 use hooks::HookRow;
-use pullyard_domain::forge::{Auth, Integration};
+use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::id::{IntegrationId, InvalidId, RepositoryName};
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::capitalize;

@@ -148,8 +148,8 @@ fn open_step(failure: Option<&Failure>, facts: Option<&Facts>, query: &StartQuer
 
 fn list_steps(facts: Option<&Facts>, current: usize, open: usize) -> Vec<Step> {
     let sentences = match facts {
-        Some(facts) => facts.sentences().map(|sentence| line(&sentence)),
-        None => facts::empty_sentences().map(|sentence| line(&sentence)),
+        Some(facts) => facts.sentences(),
+        None => facts::sentences_without_project(),
     };
     let done = facts.map(Facts::done).unwrap_or_default();
     let steps = TITLES.into_iter().zip(sentences).zip(done).zip(1..);
@@ -157,7 +157,7 @@ fn list_steps(facts: Option<&Facts>, current: usize, open: usize) -> Vec<Step> {
         .map(|(((title, sentence), done), number)| Step {
             number,
             title,
-            sentence,
+            sentence: line(&sentence),
             done,
             current: number == current,
             open: number == open,

@@ -2,7 +2,6 @@
 
 use super::list;
 use crate::client::prelude::*;
-use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_protocol::hook::{Hook, InstallHook};
 
@@ -79,10 +78,13 @@ impl Install {
         for hook in &hooks {
             if self.by_hand {
                 session.screen.hint(&manual_setup_text(hook));
-            } else if hook.forge.is_some_and(|kind| !kind.spec().hook.lists_deliveries) && hook.verified_at.is_none() {
+            } else if let Some(kind) = hook.forge.filter(|kind| !kind.spec().hook.lists_deliveries)
+                && hook.verified_at.is_none()
+            {
                 session.screen.hint(&format!(
-                    "Bitbucket has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; \
-                     open pull requests are also polled every five minutes",
+                    "{} has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; open pull \
+                     requests are also polled every five minutes",
+                    kind.label(),
                     hook.name
                 ));
             }
@@ -111,12 +113,7 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
 
 fn manual_setup_text(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
-    let fields = match hook.forge {
-        Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", kind.spec().hook.events.join(", ")),
-        Some(ForgeKind::GitHub) | None => "application/json, the events issue comments, pull requests, pull request \
-                                           reviews and repositories"
-            .to_owned(),
-    };
+    let fields = hook.forge.map(|kind| format!(", {}", (kind.spec().hook.form)())).unwrap_or_default();
     let secret = &hook.secret;
-    format!("at the forge enter {url}, {fields}, and a secret that you set here with `pullyard secrets set {secret}`")
+    format!("at the forge enter {url}{fields}, and a secret that you set here with `pullyard secrets set {secret}`")
 }

@@ -81,7 +81,7 @@ impl Card {
         let poll = store.load_poll(&project.id, &repository.integration, repository.id).await?;
         let forge = store.load_integration(&repository.integration).await?;
         let now = visit.ctx.clock.now();
-        let kind = forge.as_ref().map_or(ForgeKind::GitHub, |forge| forge.kind);
+        let kind = forge.as_ref().map(|forge| forge.kind);
         let forge = forge.map_or_else(
             || repository.integration.to_string(),
             |forge| format!("{} ({})", forge.kind.display_name_at(&forge.api_url), forge.id),
@@ -93,7 +93,7 @@ impl Card {
         let ingress = poll.as_ref().map(|poll| poll.ingress).unwrap_or_default();
         let forge_problem = poll.as_ref().and_then(|poll| forge_note(poll, repository));
         let has_forge_problem = forge_problem.is_some();
-        let failing = hooks.iter().filter(|view| view.is_refusing()).map(|view| refusing_note(view, ingress, kind));
+        let failing = hooks.iter().filter(|view| view.is_refusing()).map(|view| refusing_note(view, ingress));
         let notes: Vec<Note> = forge_problem.into_iter().chain(failing).collect();
         let may_see_hooks = visit.visitor.may_administer();
         Ok(Self {
@@ -157,7 +157,8 @@ fn describe_agent(project: &Project, repository: &Repository) -> String {
     }
 }
 
-fn describe_ingress(ingress: Ingress, kind: ForgeKind, has_hook: bool) -> String {
+fn describe_ingress(ingress: Ingress, kind: Option<ForgeKind>, has_hook: bool) -> String {
+    let Some(kind) = kind else { return "None, because the connection is missing".into() };
     let interval = describe_poll_interval(ingress, kind);
     match ingress {
         Ingress::Poll => format!("Polling {interval}"),
@@ -190,9 +191,9 @@ fn forge_note(poll: &Poll, repository: &Repository) -> Option<Note> {
     Some(Note { cause: line(&cause), effect: line(effect), repair: None })
 }
 
-fn refusing_note(view: &HookView, ingress: Ingress, kind: ForgeKind) -> Note {
+fn refusing_note(view: &HookView, ingress: Ingress) -> Note {
     let name = &view.hook.name;
-    let interval = describe_poll_interval(ingress, kind);
+    let interval = describe_poll_interval(ingress, view.hook.forge);
     Note {
         cause: line(&format!("The newest deliveries of the webhook {name} had a wrong signature.")),
         effect: line(&format!(

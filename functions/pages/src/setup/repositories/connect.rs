@@ -24,8 +24,7 @@ pub(super) struct TokenForm {
 #[template(path = "connect_token.html")]
 struct TokenPage {
     frame: Frame,
-    forge: &'static str,
-    is_github: bool,
+    forge: ForgeKind,
     action: String,
     back: String,
     form: TokenForm,
@@ -37,7 +36,7 @@ pub(super) async fn show_token_form(
     Query(TokenQuery { project, kind }): Query<TokenQuery>,
 ) -> Result<Response, Fault> {
     check_admin_of_all_projects(&visit)?;
-    let kind = ForgeKind::from_code(&kind).unwrap_or(ForgeKind::GitHub);
+    let kind = parse_kind(&kind)?;
     let form = TokenForm {
         id: kind.as_str().into(),
         api_url: kind.spec().api_url.into(),
@@ -54,11 +53,10 @@ async fn render_token_form(
     fault: Option<FormFault>,
 ) -> Result<Response, Fault> {
     let project = visit.load_selected_project(project).await?.map(|project| project.id);
-    let kind = ForgeKind::from_code(&form.kind).unwrap_or(ForgeKind::GitHub);
+    let kind = parse_kind(&form.kind)?;
     let page = TokenPage {
         frame: visit.frame(&format!("Connect {}", kind.label()), "repositories", project.as_ref()),
-        forge: kind.label(),
-        is_github: kind == ForgeKind::GitHub,
+        forge: kind,
         action: format!("/setup/repositories/connect{}", project_query(project.as_ref())),
         back: list_url(project.as_ref()),
         form: TokenForm { token: String::new(), ..form },
@@ -81,9 +79,13 @@ pub(super) async fn connect_token(
 
 async fn connect_by_token(visit: &PageContext, form: &TokenForm) -> Result<Integration, FormFault> {
     let id = FormFault::parse("id", &form.id)?;
-    let kind = ForgeKind::from_code(&form.kind).ok_or_else(|| FormFault::at("kind", "unknown forge"))?;
+    let kind = parse_kind(&form.kind)?;
     let connected = control::connect_forge_with_token(&visit.ctx, id, kind, form.api_url.trim(), form.token.trim());
     Ok(connected.await?)
+}
+
+fn parse_kind(code: &str) -> Result<ForgeKind, Fault> {
+    ForgeKind::from_code(code).ok_or_else(|| Fault::invalid("Pullyard does not know this forge."))
 }
 
 pub(super) fn redirect_to_connection(connected: &Integration, project: Option<&ProjectId>) -> Response {

@@ -8,7 +8,7 @@ use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use crate::setup::repositories::{free_connection_id, list_integrations};
 use pullyard_domain::agent::{AGENTS, AgentSpec, COMMAND, ModelKey, list_programs};
 use pullyard_domain::agent_check::LocalAgent;
-use pullyard_domain::forge::{ForgeKind, Integration};
+use pullyard_domain::forge::{ForgeKind, ForgeSpec, Integration};
 use pullyard_domain::id::RepositoryName;
 use std::path::PathBuf;
 
@@ -28,13 +28,17 @@ const fn choice(value: &'static str, name: &'static str, needs: &'static str) ->
     Choice { value, name, needs }
 }
 
-const FORGES: [Choice; 5] = [
-    choice("folder", "Folder of this machine", "A git repository; jobs push their branches into it"),
-    choice("connection", "Connected forge", "A repository of a forge that is connected already"),
-    choice("github", "GitHub by token", "Needs a token of an account for Pullyard"),
-    choice("app", "GitHub by App", "Your own App, created with one button"),
-    choice("bitbucket", "Bitbucket by token", "Needs an access token of Bitbucket Cloud"),
-];
+const FOLDER: Choice = choice("folder", "Folder of this machine", "A git repository; jobs push their branches into it");
+const CONNECTION: Choice = choice("connection", "Connected forge", "A repository of a forge that is connected already");
+const APP: Choice = choice("app", "GitHub by App", "Your own App, created with one button");
+
+fn list_sources() -> impl Iterator<Item = Choice> {
+    let list_of_kind = |kind: ForgeKind| {
+        let ForgeSpec { token, hook, .. } = kind.spec();
+        [Some(choice(kind.as_str(), token.choice, token.needs)), hook.has_apps.then_some(APP)]
+    };
+    [FOLDER, CONNECTION].into_iter().chain(ForgeKind::ALL.into_iter().flat_map(list_of_kind).flatten())
+}
 
 #[derive(Default)]
 pub(super) struct RepositoryChoice {
@@ -42,7 +46,8 @@ pub(super) struct RepositoryChoice {
     pub(super) chosen: &'static str,
     pub(super) connections: Vec<(String, SafeText)>,
     pub(super) free_id: String,
-    pub(super) api_url: &'static str,
+    /// The forge that the form connects by a token.
+    pub(super) forge: Option<&'static ForgeSpec>,
     pub(super) nearby: Vec<NearbyFolder>,
 }
 
@@ -62,18 +67,18 @@ pub(super) async fn repository(
         "connection" => !owner || !others.is_empty(),
         _ => owner,
     };
-    let all: Vec<_> = FORGES.into_iter().filter(possible).collect();
+    let all: Vec<_> = list_sources().filter(possible).collect();
     // A connected forge is the next choice behind the folder.
     let first = if others.is_empty() { 0 } else { usize::from(local) };
     let fallback = all.get(first).map(|choice| choice.value).unwrap_or_default();
     let chosen = all.iter().map(|choice| choice.value).find(|value| *value == wanted).unwrap_or(fallback);
-    let kind = if chosen == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
-    let free_id = free_connection_id(kind.as_str(), &integrations);
+    let kind = ForgeKind::from_code(chosen);
+    let free_id = kind.map(|kind| free_connection_id(kind.as_str(), &integrations)).unwrap_or_default();
     Ok(RepositoryChoice {
         all,
         chosen,
         free_id,
-        api_url: kind.spec().api_url,
+        forge: kind.map(ForgeKind::spec),
         nearby: machine.filter(|_| chosen == "folder").map(|machine| list_nearby(machine, facts)).unwrap_or_default(),
         connections: others.iter().map(|integration| (integration.id.to_string(), describe(integration))).collect(),
     })
@@ -108,8 +113,8 @@ impl RepositoryChoice {
         if form.id.is_empty() {
             form.id.clone_from(&self.free_id);
         }
-        if form.api_url.is_empty() {
-            self.api_url.clone_into(&mut form.api_url);
+        if let Some(forge) = self.forge.filter(|_| form.api_url.is_empty()) {
+            forge.api_url.clone_into(&mut form.api_url);
         }
     }
 }

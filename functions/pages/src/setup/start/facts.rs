@@ -5,6 +5,7 @@ use crate::setup::machine::{LOCAL_FORGE, LocalMachine, RepositoryProblem};
 use pullyard_control::{JobView, TicketView};
 use pullyard_domain::agent::{AUTO, Agent, AgentSpec, COMMAND, join_programs};
 use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobSearch;
 use pullyard_domain::project::Repository;
@@ -143,14 +144,14 @@ impl Facts {
     }
 }
 
-pub(super) fn empty_sentences() -> [String; 5] {
+pub(super) fn sentences_without_project() -> [String; 5] {
     let agents = join_programs(|agent| agent.name, ", ");
+    let forges = ForgeKind::ALL.map(ForgeKind::label).join(" or ");
     [
-        "A project has a board, repositories and settings.",
-        "A folder of this machine, GitHub or Bitbucket.",
-        &format!("{agents} or a command of your own."),
-        "A small, specific change works best.",
-        "Follow the agent’s work here until Pullyard opens the pull request.",
+        "A project has a board, repositories and settings.".into(),
+        format!("A folder of this machine, {forges}."),
+        format!("{agents} or a command of your own."),
+        "A small, specific change works best.".into(),
+        "Follow the agent’s work here until Pullyard opens the pull request.".into(),
     ]
-    .map(str::to_owned)
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RepositoryForm {
     project: String,
-    /// One of the choices of the page: folder, connection, github, bitbucket.
+    /// `folder`, `connection` or the code of a forge.
     pub(super) by: String,
     pub(super) connection: String,
     pub(super) id: String,
@@ -219,7 +219,7 @@ async fn connect_forge(
         return parse_id("connection", LOCAL_FORGE);
     }
     let id = parse_id("name of the connection", form.id.trim())?;
-    let kind = if form.by == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
+    let kind = ForgeKind::from_code(&form.by).ok_or_else(|| Fault::invalid("Pullyard does not know this forge."))?;
     let api_url = non_empty(&form.api_url).unwrap_or_else(|| kind.spec().api_url.to_owned());
     Ok(control::connect_forge_with_token(ctx, id, kind, &api_url, form.token.trim()).await?.id)
 }
