@@ -120,6 +120,10 @@ async fn reviewer_revises_and_merges_on_the_page() {
         removed.assert_contains(&["acme has removed the repository of pull request #1.", "The ticket APP-1 stays."]);
         assert!(!removed.contains("Merged by") && !removed.contains("<strong>why"), "{}", removed.body);
     }
+    let typed = [("verdict", "comment"), ("summary", "Not lost.")];
+    let removed = browser.post(&format!("{address}/review"), &typed).await;
+    assert_eq!(removed.status, 404);
+    removed.assert_contains(&["readonly>Not lost.</textarea>"]);
     check_hidden_from_other_projects(&story, &address).await;
 }
 
@@ -151,6 +155,7 @@ async fn review_is_sent_once_and_for_the_commit_on_the_page() {
         let moved = send_review(&browser, &address, &sent, &form).await;
         assert_eq!(moved.status, 409);
         moved.assert_contains(&["The branch has new commits", ">Kept.</textarea>", ">Also kept.</textarea>"]);
+        moved.assert_contains(&[&format!("written for {}</span>", &field(&sent, "head")[..12])]);
         // The address of the refused form has no page.
         moved.assert_contains(&[
             &format!("href=\"{address}#changes\">Discard"),
@@ -166,7 +171,12 @@ async fn draft_cannot_be_merged_on_the_page() {
     let (story, browser, pulls) = with_local_repository(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let address = format!("{pulls}/{}", open_local_pull(&story, DRAFT, (FILE, "one\n2\n")).await);
     let page = browser.get(&address).await;
-    page.assert_contains(&[">Draft</", "a draft, which cannot be merged here", "value=\"closed\"", "name=\"verdict\""]);
+    page.assert_contains(&[
+        ">Draft</",
+        "This is a draft, for example because a check failed, and cannot be merged here.",
+        "value=\"closed\"",
+        "name=\"verdict\"",
+    ]);
     assert!(!page.contains("value=\"merged\""), "{}", page.body);
 }
 
@@ -179,9 +189,9 @@ async fn refused_forms_keep_the_text_and_name_the_reason() {
     let (inside, outside, foreign) = (at("src/a.rs:2"), at("src/a.rs:99"), at("src/b.rs:1"));
     for (form, status, sentence) in [
         (&[("verdict", "request_changes"), ("summary", " ")][..], 422, "Write a comment first"),
-        (&outside, 409, "Line could not be resolved."),
-        (&foreign, 409, "Path could not be resolved."),
-        (&[("verdict", "merge")], 422, "unknown field or verdict"),
+        (&outside, 409, "the changes do not show src/a.rs:99. Delete this comment, or write it at another line."),
+        (&foreign, 409, "Path could not be resolved: the changes do not show src/b.rs:1."),
+        (&[("verdict", "merge"), ("summary", "Kept."), ("at", "f:2"), ("comment", "Lost?")], 422, "unknown field or"),
         (&[("at", "2"), ("comment", "x")], 422, "A comment at a line needs the line."),
     ] {
         let answer = review(&browser, &address, form).await;
@@ -189,6 +199,9 @@ async fn refused_forms_keep_the_text_and_name_the_reason() {
         answer.assert_contains(&[sentence]);
         if status == 409 {
             answer.assert_contains(&[">Kept.</textarea>", ">Lost?</textarea>"]);
+            assert!(!answer.contains("Nothing was changed"), "the line comments may be stored: {}", answer.body);
+        } else if form.len() == 4 {
+            answer.assert_contains(&["readonly>Kept.\n\nf:2\nLost?</textarea>"]);
         }
     }
     assert_eq!(review(&browser, &address, &inside).await.status, 303);
@@ -209,6 +222,19 @@ async fn refused_forms_keep_the_text_and_name_the_reason() {
     let reader = Browser::with(&story, &[Scope::Read], None).await;
     let page = reader.get(&format!("{address}?at=1:2")).await;
     assert!(page.status == 200 && !page.contains("<textarea") && !page.contains("?at="), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_changes_count_files_beyond_the_limit() {
+    let (story, browser, pulls) = with_local_repository(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    // Content that looks like a header is no file.
+    let names: Vec<_> = (1..=70).map(|number| format!("many/{number}.txt")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), "one\ndiff --git a/x b/x\n", false)).collect();
+    story.local.forge().commit(OWN, "job", "pullyard-bot", &files).await.unwrap();
+    let address = format!("{pulls}/{}", open_local_pull(&story, "Change many", (FILE, "one\n2\n")).await);
+    let page = browser.get(&address).await;
+    let totals = "71 files, <span class=\"plus\">+141</span> <span class=\"minus\">−1</span>";
+    page.assert_contains(&[totals, "11 more files are only in the branch."]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

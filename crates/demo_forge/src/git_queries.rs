@@ -89,15 +89,27 @@ impl Git {
     /// false and changes no file if one of them has changes, or if a file without a commit would be replaced.
     /// The mode of a file does not count: `git add --chmod=+x` commits a mode that the file in the folder does not have.
     pub async fn update_checkout(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
+        let commands = [
+            &["update-index", "-q", "--refresh"][..],
+            &["diff-index", "--quiet", old, "--"],
+            &["read-tree", "-m", "-u", old, new],
+        ];
+        self.run_in_checkout(dir, &commands).await
+    }
+
+    /// Reverts [`Self::update_checkout`] from `new` to `old`; a commit that came meanwhile keeps its files. Returns
+    /// false if one of the files has changed since.
+    pub async fn restore_checkout(&self, dir: &Path, new: &str, old: &str) -> Result<bool, Error> {
+        self.run_in_checkout(dir, &[&["update-index", "-q", "--refresh"], &["read-tree", "-m", "-u", new, old]]).await
+    }
+
+    /// Returns false if one of the commands fails, which ends the list.
+    async fn run_in_checkout(&self, dir: &Path, commands: &[&[&str]]) -> Result<bool, Error> {
         let git_dir = std::fs::canonicalize(dir).map_err(Error::storage(dir))?;
         let folder = git_dir.parent().filter(|_| git_dir.ends_with(".git")).and_then(Path::to_str);
         let Some(folder) = folder else { return Ok(false) };
         let folder = format!("--work-tree={folder}");
-        for args in [
-            &["update-index", "-q", "--refresh"][..],
-            &["diff-index", "--quiet", old, "--"],
-            &["read-tree", "-m", "-u", old, new],
-        ] {
+        for args in commands {
             let args = [&["-c", "core.fileMode=false", folder.as_str()][..], args].concat();
             if self.run_with_input(dir, &args, &[], 64 * 1024).await?.code != Some(0) {
                 return Ok(false);

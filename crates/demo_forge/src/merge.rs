@@ -87,8 +87,13 @@ pub async fn merge(
     if checked_out && !shared.git.update_checkout(git_dir, &pull.base_sha, &sha).await? {
         return Ok(MergeOutcome::NotMergeable(Obstacle::CheckedOut));
     }
-    if !shared.git.move_branch(git_dir, &stored.base, &sha, &pull.base_sha).await? {
-        return Ok(MergeOutcome::Moved);
+    let moved = shared.git.move_branch(git_dir, &stored.base, &sha, &pull.base_sha).await;
+    if !matches!(moved, Ok(true)) {
+        // Otherwise the merge's files would remain as changes in no commit.
+        if checked_out && !shared.git.restore_checkout(git_dir, &sha, &pull.base_sha).await? {
+            tracing::warn!(number, "the merge failed, and its files remain in the folder");
+        }
+        return moved.map(|_| MergeOutcome::Moved);
     }
     let now = shared.clock.now();
     stored.updated_at.clone_from(&now);

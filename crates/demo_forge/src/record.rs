@@ -62,14 +62,17 @@ impl PullRecord {
     /// The review that an earlier request with the same key and content has created.
     pub fn find_review(&self, author: u64, new: &NewReview) -> Option<&ReviewRecord> {
         let key = Some(new.key.as_deref()?);
-        let bodies = |review: u64| {
+        let comments = |review: u64| {
             let of_review = self.comments.iter().filter(move |comment| comment.review == review);
-            of_review.filter(|comment| comment.in_reply_to.is_none()).map(|comment| comment.body.as_str())
+            let first = of_review.filter(|comment| comment.in_reply_to.is_none());
+            first.map(|comment| (comment.path.as_str(), comment.original_line, comment.body.as_str()))
         };
+        let new_comments =
+            || new.comments.iter().map(|comment| (comment.path.as_str(), comment.line, comment.body.as_str()));
         self.reviews.iter().find(|review| {
             (review.author.id, review.key.as_deref()) == (author, key)
                 && (review.state, review.body.as_str()) == (new.verdict.state(), new.body.as_str())
-                && bodies(review.id).eq(new.comments.iter().map(|comment| comment.body.as_str()))
+                && comments(review.id).eq(new_comments())
         })
     }
 

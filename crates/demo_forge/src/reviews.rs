@@ -17,6 +17,7 @@ use crate::{
 
 /// Near the limits of file systems and program arguments.
 const MAX_PATH_BYTES: usize = 4096;
+const MAX_SHOWN_CHARS: usize = 160;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -144,6 +145,15 @@ fn check_verdict(author: u64, actor: &Actor, new: &NewReview) -> Result<(), Reje
     }
 }
 
+/// `part` is as on GitHub; a review has many comments, so the rest names the one to change.
+fn unresolved<T>(part: &str, comment: &NewComment) -> Result<T, Rejection> {
+    let path: String = comment.path.chars().take(MAX_SHOWN_CHARS).collect();
+    unprocessable(&format!(
+        "{part} could not be resolved: the changes do not show {path}:{}. Delete this comment, or write it at another line",
+        comment.line
+    ))
+}
+
 /// Refuses other pathspecs: git would interpret `.` as all files.
 fn is_plain_path(path: &str) -> bool {
     path.len() <= MAX_PATH_BYTES
@@ -162,14 +172,14 @@ async fn new_line_comment(
         return unprocessable("Review comment Body can't be blank");
     }
     if !is_plain_path(&new.path) {
-        return unprocessable("Path could not be resolved");
+        return unresolved("Path", &new);
     }
     let file_diff = shared.git.file_diff(&entry.git_dir, &pull.base_sha, &review.commit, &new.path).await?;
     if file_diff.is_empty() {
-        return unprocessable("Path could not be resolved");
+        return unresolved("Path", &new);
     }
     if !diff::contains_line(&file_diff, new.line) {
-        return unprocessable("Line could not be resolved");
+        return unresolved("Line", &new);
     }
     let now = review.updated_at.clone();
     Ok(LineCommentRecord {

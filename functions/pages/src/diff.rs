@@ -94,15 +94,16 @@ pub(crate) fn parse(patch: &str, only: Option<usize>) -> Diff {
             }
             continue;
         }
-        let Some(file) = diff.files.last_mut().filter(|_| diff.more_files == 0) else { continue };
+        // `None` for a file beyond the limit, whose lines are only counted.
+        let file = diff.files.last_mut().filter(|_| diff.more_files == 0);
         if is_header {
-            match parse_hunk(text) {
-                Some(next) => {
-                    hunk = next;
-                    file.push(Line { class: "hunk", ..Line::default() }, text, &mut size);
-                }
-                None => file.read_header(text),
+            let next = parse_hunk(text);
+            match (file, next.is_some()) {
+                (Some(file), true) => file.push(Line { class: "hunk", ..Line::default() }, text, &mut size),
+                (Some(file), false) => file.read_header(text),
+                (None, _) => {}
             }
+            hunk = next.unwrap_or_default();
             continue;
         }
         let (class, sign) = match text.chars().next() {
@@ -114,13 +115,13 @@ pub(crate) fn parse(patch: &str, only: Option<usize>) -> Diff {
         };
         let old = (class != "add").then(|| hunk.old.take_number());
         let new = (class != "del").then(|| hunk.new.take_number());
-        file.added += usize::from(class == "add");
-        file.removed += usize::from(class == "del");
+        let (added, removed) = (usize::from(class == "add"), usize::from(class == "del"));
+        (diff.added, diff.removed) = (diff.added + added, diff.removed + removed);
+        let Some(file) = file else { continue };
+        (file.added, file.removed) = (file.added + added, file.removed + removed);
         let line = Line { class, sign, old, new, ..Line::default() };
         file.push(line, text.get(1..).unwrap_or_default(), &mut size);
     }
-    diff.added = diff.files.iter().map(|file| file.added).sum();
-    diff.removed = diff.files.iter().map(|file| file.removed).sum();
     diff
 }
 

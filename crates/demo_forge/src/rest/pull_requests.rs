@@ -109,8 +109,17 @@ pub(crate) async fn show(
     let (entry, pull) = load_pull(&shared, caller, path).await?;
     if headers.get(ACCEPT).is_none_or(|accept| accept != DIFF) {
         let mut body = render::full_pull(&shared, &entry, &pull);
-        body["commits"] = json!(shared.git.commits_between(&entry.git_dir, &pull.base_sha, &pull.head_sha).await?);
+        match shared.git.commits_between(&entry.git_dir, &pull.base_sha, &pull.head_sha).await {
+            Ok(count) => body["commits"] = json!(count),
+            // git may have pruned the commits of a closed pull request, whose texts are still stored.
+            Err(error) => tracing::debug!(number = pull.record.number, error = %error, "commits not counted"),
+        }
         return Ok(Json(body).into_response());
+    }
+    for sha in [&pull.base_sha, &pull.head_sha] {
+        if !shared.git.is_commit(&entry.git_dir, sha).await? {
+            return Err(ApiError::commits_deleted());
+        }
     }
     let diff = shared.git.diff(&entry.git_dir, &pull.base_sha, &pull.head_sha, MAX_DIFF_BYTES).await?;
     if diff.truncated {

@@ -115,6 +115,10 @@ impl ApiError {
         Self::plain(StatusCode::NOT_ACCEPTABLE, "The change is too large to show.")
     }
 
+    pub fn commits_deleted() -> Self {
+        Self::plain(StatusCode::NOT_ACCEPTABLE, "Its commits were deleted from the repository.")
+    }
+
     pub fn forbidden(message: &str) -> Self {
         Self::plain(StatusCode::FORBIDDEN, message)
     }

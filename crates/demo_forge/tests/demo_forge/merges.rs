@@ -62,6 +62,22 @@ async fn closed_pull_request_merges_after_it_is_reopened() {
 }
 
 #[tokio::test]
+async fn closed_pull_request_is_shown_without_its_pruned_commits() {
+    let world = World::new().await;
+    assert_eq!(world.get(BOT, "pulls/1").await.body["commits"], json!(1));
+    assert!(world.get_diff(BOT, 1).await.body.as_str().unwrap().contains("+changed"));
+    assert_eq!(set_state(&world, "closed").await.status, 200);
+    let git_dir = world.dir.path().join("forge").join(format!("{REPOSITORY}.git"));
+    for args in [&["branch", "--quiet", "-D", "job"][..], &["reflog", "expire", "--expire=now", "--all"], &["prune"]] {
+        let status = Command::new("git").arg("--git-dir").arg(&git_dir).args(args).status().unwrap();
+        assert!(status.success(), "{args:?}");
+    }
+    let shown = world.get(BOT, "pulls/1").await;
+    assert_eq!((shown.status, &shown.body["title"], &shown.body["commits"]), (200, &json!("Change it"), &Value::Null));
+    check_refusal(&world.get_diff(BOT, 1).await, 406, "Its commits were deleted from the repository.");
+}
+
+#[tokio::test]
 async fn merge_refuses_new_commits_and_conflicts() {
     let world = World::new().await;
     let old = json!({ "sha": head(&world).await });
@@ -105,6 +121,13 @@ async fn merge_updates_a_linked_folder_without_changes() {
     check_refusal(&merge(1, &sha).await, 405, sentence);
     assert_eq!(std::fs::read_to_string(own.join("a.txt")).unwrap(), "mine\n");
     std::fs::remove_file(own.join("a.txt")).unwrap();
+    // A branch that cannot be moved has no files of the merge.
+    let lock = own.join(".git/refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    check_refusal(&merge(1, &sha).await, 409, "A branch has new commits");
+    assert!(!own.join("a.txt").exists(), "the files of the merge remain");
+    git(&["-c", "core.fileMode=false", "diff", "--quiet", "HEAD"]);
+    std::fs::remove_file(lock).unwrap();
     assert_eq!(merge(1, &sha).await.status, 200);
     assert_eq!(world.get(BOT, "/repos/local/own/pulls/1").await.body["merged"], json!(true));
     assert_eq!(std::fs::read_to_string(own.join("a.txt")).unwrap(), "a\n");

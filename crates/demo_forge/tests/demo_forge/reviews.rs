@@ -65,6 +65,19 @@ async fn review_of_an_older_commit_is_refused_and_a_repeat_is_not() {
 }
 
 #[tokio::test]
+async fn comment_at_another_line_is_no_repeat() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for (line, body) in [(10, "typo"), (10, "typo"), (11, "typo")] {
+        let comment = json!({ "path": "change.txt", "line": line, "body": body });
+        let review = json!({ "event": "COMMENT", "comments": [comment] });
+        ids.push(world.post_with_key(RON, "pulls/1/reviews", review, "one").await.body["id"].clone());
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+}
+
+#[tokio::test]
 async fn push_moves_comments_and_outdates_changed_lines() {
     let world = World::new().await;
     let head = world.get(RON, "pulls/1").await.body["head"]["sha"].clone();

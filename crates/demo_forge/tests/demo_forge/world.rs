@@ -109,6 +109,15 @@ impl World {
         self.call(login, Method::GET, path, None).await
     }
 
+    pub(crate) async fn get_diff(&self, login: &str, number: u64) -> Response {
+        let url = format!("{}/repos/{REPOSITORY}/pulls/{number}", self.forge.api_url());
+        let request = http_client().get(url).bearer_auth(token(login));
+        let answer = request.header("accept", "application/vnd.github.diff").send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        Response { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
     pub(crate) async fn post(&self, login: &str, path: &str, body: Value) -> Response {
         self.call(login, Method::POST, path, Some(body)).await
     }

@@ -17,6 +17,8 @@ struct DetailsResponse {
     body: Option<String>,
     user: Option<Actor>,
     created_at: Time,
+    /// The local forge omits it after git pruned the commits.
+    #[serde(default)]
     commits: u64,
     merged_by: Option<Actor>,
     merge_commit_sha: Option<String>,

@@ -17,6 +17,8 @@ pub(crate) struct Draft {
     pub(crate) text: String,
     /// The page was opened to write it.
     pub(crate) has_focus: bool,
+    /// The commit that it was written for, if the page shows a newer one.
+    pub(crate) old_commit: SafeText,
 }
 
 impl Draft {
@@ -64,6 +66,14 @@ impl ReviewForm {
         Ok((form, verdict))
     }
 
+    /// Marks the comments as written for another commit than the page shows: their lines may have moved.
+    pub(super) fn mark_old_drafts(&mut self, head: &str) {
+        if self.head != head {
+            let commit: String = self.head.chars().take(12).collect();
+            self.drafts.iter_mut().for_each(|draft| draft.old_commit = line(&commit));
+        }
+    }
+
     fn to_action(&self, verdict: ReviewVerdict) -> Result<LocalAction, Fault> {
         if verdict != ReviewVerdict::Approve && self.summary.is_empty() && self.drafts.is_empty() {
             return Err(Fault::invalid("Write a comment first: in the field Summary, or at a line."));
@@ -87,13 +97,32 @@ pub(crate) async fn review(
     Path(path): Path<PullPath>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Fault> {
+    let texts = join_texts(&fields);
+    send_review(&visit, path, fields).await.map_err(|fault| fault.with_form_text(&texts))
+}
+
+async fn send_review(visit: &PageContext, path: PullPath, fields: Vec<(String, String)>) -> Result<Response, Fault> {
     visit.check_may_work()?;
-    let (subject, repository) = load_writable(&visit, path).await?;
+    let (subject, repository) = load_writable(visit, path).await?;
     let (form, verdict) = ReviewForm::parse(fields)?;
     match form.to_action(verdict) {
-        Ok(action) => act(&visit, &subject, &repository, action, form).await,
-        Err(fault) => render(&visit, &subject, None, form, Some(fault)).await,
+        Ok(action) => act(visit, &subject, &repository, action, form).await,
+        Err(fault) => render(visit, &subject, None, form, Some(fault)).await,
     }
+}
+
+/// The summary, then each comment below its place.
+fn join_texts(fields: &[(String, String)]) -> String {
+    let (mut texts, mut place) = (Vec::new(), "");
+    for (name, value) in fields {
+        match name.as_str() {
+            "at" => place = value,
+            "summary" if !value.trim().is_empty() => texts.push(value.clone()),
+            "comment" if !value.trim().is_empty() => texts.push(format!("{place}\n{value}")),
+            _ => {}
+        }
+    }
+    texts.join("\n\n")
 }
 
 #[derive(Deserialize)]
@@ -146,10 +175,13 @@ async fn act(
     form: ReviewForm,
 ) -> Result<Response, Fault> {
     let to = if matches!(action, LocalAction::Review(_)) { "#conversation" } else { "" };
+    // The comments at lines are stored when the forge refuses the summary.
+    let is_comment = matches!(&action, LocalAction::Review(new) if new.verdict == ReviewVerdict::Comment);
     match control::act_on_local_pull_request(&visit.ctx, repository, subject.id.number, action).await? {
         ActionOutcome::Done => Ok(redirect(&format!("{}{to}", subject.address()))),
         ActionOutcome::Refused(reason) => {
-            let fault = Fault::conflict(&to_sentence(&reason)).help("Nothing was changed.");
+            let fault = Fault::conflict(&to_sentence(&reason));
+            let fault = if is_comment { fault } else { fault.help("Nothing was changed.") };
             render(visit, subject, None, form, Some(fault)).await
         }
     }

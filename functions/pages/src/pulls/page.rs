@@ -138,7 +138,7 @@ pub(super) async fn render(
     visit: &PageContext,
     subject: &Subject,
     query: Option<PullQuery>,
-    form: ReviewForm,
+    mut form: ReviewForm,
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
     let Subject { id, project, linked, .. } = subject;
@@ -155,6 +155,7 @@ pub(super) async fn render(
         Ok(patch) => (Some(diff::parse(patch, only)), SafeText::default()),
         Err(reason) => (None, line(reason)),
     };
+    form.mark_old_drafts(&pull.pull_request.head_sha);
     let ReviewForm { summary, mut drafts, .. } = form;
     if let Some(diff) = &mut diff {
         diff.address = subject.address();
