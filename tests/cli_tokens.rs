@@ -1,6 +1,7 @@
 //! Tests tokens and secrets in the CLI.
 
 use crate::prelude::*;
+use pullyard_domain::removal::MIN_SECRET_AGE;
 
 async fn status_of(story: &Story, token: &str) -> u16 {
     story.request(Method::GET, "/v1/tokens/self", Some(token), Vec::new()).await.0
@@ -106,7 +107,7 @@ async fn secret_is_read_from_stdin_and_never_printed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unused_secret_is_deleted_and_a_used_one_is_refused() {
-    let (_story, user) = Story::with_user().await;
+    let (story, user) = Story::with_user().await;
     user.run_with(&["secrets", "set", "anthropic", "--for-jobs"], "sk-planted").await.assert_success();
     let key = "model_secrets.anthropic_api_key";
     user.ok(&["settings", "set", &format!("{key}=pullyard/job/anthropic"), "--project", "acme"]).await;
@@ -132,6 +133,8 @@ async fn unused_secret_is_deleted_and_a_used_one_is_refused() {
     let refused = user.run(&hook).await.assert_exit(3, "the hook app signs with the secret hook-app");
     assert!(refused.err.contains("pullyard hooks delete app"), "{}", refused.err);
     user.ok(&["hooks", "delete", "app", "--yes"]).await;
+    user.run(&hook).await.assert_exit(3, "the secret hook-app was set less than five minutes ago");
+    story.clock.advance(MIN_SECRET_AGE);
     user.ok(&hook).await;
     user.run(&delete[..4]).await.assert_exit(2, "--yes");
 

@@ -2,6 +2,7 @@
 
 use super::{Answer, Browser};
 use crate::prelude::*;
+use pullyard_domain::removal::MIN_SECRET_AGE;
 use pullyard_protocol::setting::SETTINGS;
 
 const PAGE: &str = "/setup/settings?project=acme";
@@ -199,6 +200,9 @@ async fn secrets_page_sets_and_rotates_without_values() {
     assert!(page.contains("Not used") && page.contains(&question.replace('&', "&#38;")), "{}", page.body);
     assert!(browser.get(question).await.contains("Delete the secret hook-x?"));
     let delete = |name| [("project", "acme"), ("name", name), ("kind", "forge")];
+    let refused = browser.post("/setup/secrets/delete", &delete("hook-x")).await;
+    assert!(refused.status == 409 && refused.contains("hook-x was set less than five minutes ago"), "{}", refused.body);
+    story.clock.advance(MIN_SECRET_AGE);
     let answer = browser.post("/setup/secrets/delete", &delete("hook-x")).await;
     assert_eq!(answer.redirect(), (303, "/setup/secrets?deleted=hook-x&project=acme"));
     let page = browser.get("/setup/secrets?deleted=hook-x&project=acme").await;

@@ -146,17 +146,23 @@ impl Secrets {
         }
     }
 
-    /// Checks that the secret exists, past the cache. It may have no value.
+    /// When the current value was set; `None` for a secret without a value.
     /// Errors: `NoSecret` when the secret is missing or marked for deletion.
-    pub async fn check_exists(&self, name: &str) -> Result<(), Error> {
-        let Err(error) = self.client.get_secret_value().secret_id(name).send().await else { return Ok(()) };
+    pub async fn load_before_deletion(&self, name: &str) -> Result<Option<Timestamp>, Error> {
+        let error = match self.client.get_secret_value().secret_id(name).send().await {
+            Ok(answer) => {
+                let set_at = answer.created_date.and_then(|at| at.to_millis().ok());
+                return Ok(set_at.map(Timestamp::from_millis));
+            }
+            Err(error) => error,
+        };
         let kind = error.as_service_error();
         let is_without_value = kind.is_some_and(|error| error.is_resource_not_found_exception());
         if kind.is_some_and(|error| error.is_invalid_request_exception()) {
             return Err(Error::NoSecret { name: name.into() });
         }
         match is_without_value {
-            true if self.is_listed(name).await? => Ok(()),
+            true if self.is_listed(name).await? => Ok(None),
             true => Err(Error::NoSecret { name: name.into() }),
             false => Err(Error::unavailable("read a secret", error)),
         }

@@ -10,6 +10,8 @@ use crate::project::{Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestState, pull_request_label};
 use crate::secret::SecretUser;
 use crate::ticket::Ticket;
+use crate::time::Timestamp;
+use std::time::Duration;
 
 pub fn deny_for_active_job(repository: &Repository, job: &Job) -> Option<Denial> {
     let is_same_repository = job.project == repository.project
@@ -97,6 +99,15 @@ pub fn deny_secret_removal(secret: &SecretName, users: &[SecretUser]) -> Option<
         SecretUser::Setting { project, setting } => Denial::SecretOfSetting { secret, setting, project },
         SecretUser::LocalForge {} => Denial::SecretOfLocalForge { secret },
     })
+}
+
+/// A connection stores its secret before the integration that names it, and indexes list a new user late.
+pub const MIN_SECRET_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// Refuses to delete a secret that may have a user that no list shows yet.
+pub fn deny_young_secret(secret: &SecretName, set_at: Timestamp, now: Timestamp) -> Option<Denial> {
+    let at = set_at.plus(MIN_SECRET_AGE);
+    (now < at).then(|| Denial::SecretJustSet { secret: secret.clone(), at: at.to_string() })
 }
 
 pub fn deny_project_for_job(job: &Job) -> Option<Denial> {

@@ -131,7 +131,12 @@ fn get_value(secrets: &Secrets, request: &Request) -> Result<Value, Refusal> {
         Some(_) => None,
     };
     let Some(version) = version else { return missing() };
-    Ok(json!({ "Name": request.secret_id, "VersionId": version.version_id, "SecretString": version.secret_string }))
+    let mut answer =
+        json!({ "Name": request.secret_id, "VersionId": version.version_id, "SecretString": version.secret_string });
+    if version.version_id == secret.current.version_id {
+        answer["CreatedDate"] = json!(secret.last_changed_date);
+    }
+    Ok(answer)
 }
 
 fn describe(secrets: &Secrets, request: &Request) -> Result<Value, Refusal> {

@@ -5,7 +5,7 @@ use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use data_encoding::BASE64URL_NOPAD;
 use pullyard_domain::id::SecretName;
-use pullyard_domain::removal::deny_secret_removal;
+use pullyard_domain::removal::{deny_secret_removal, deny_young_secret};
 use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET, SecretKind, SecretUser};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Error as StoreError;
@@ -85,8 +85,8 @@ pub async fn list_secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<Use
     Ok((secrets.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
 }
 
-/// The users of each secret, by its full name. Indexes list them, so one of the last second may be missing, as are
-/// those that this version cannot parse.
+/// The users of each secret, by its full name. Omits users created within the last second (eventually consistent
+/// index) and items that cannot be parsed.
 pub async fn list_secret_users(ctx: &Context) -> Result<BTreeMap<String, Vec<SecretUser>>, Error> {
     load_users(ctx, Unreadable::Skip).await
 }
@@ -130,11 +130,11 @@ async fn load_users(ctx: &Context, unreadable: Unreadable) -> Result<BTreeMap<St
     Ok(users)
 }
 
-/// A user that appears during the deletion is an error that says so: nothing can restore the value safely, because a
-/// newer one may be stored already.
+/// Best effort: a user that appears during the deletion is an error that says so, if the second check finds it. Nothing
+/// can restore the value safely, because a newer one may be stored already.
 /// Idempotent: a repeat returns `NotFound`.
-/// Errors: `NotFound`; `Invalid` for such a user; `Denied` while an integration, a webhook or a project names the secret; `Cloud`; `Store` if one
-/// of them cannot be parsed.
+/// Errors: `NotFound`; `Invalid` for such a user; `Denied` while an integration, a webhook or a project names the
+/// secret, and for a secret that was just set; `Cloud`; `Store` if an item cannot be parsed.
 pub async fn delete_secret(ctx: &Context, kind: SecretKind, name: &SecretName) -> Result<String, Error> {
     let secret = ctx.secret_name(kind, name);
     if secret == ctx.key_secret {
@@ -144,15 +144,19 @@ pub async fn delete_secret(ctx: &Context, kind: SecretKind, name: &SecretName) -
         pullyard_cloud::Error::NoSecret { .. } => Error::not_found("secret", &secret),
         error => error.into(),
     };
-    ctx.secrets.check_exists(&secret).await.map_err(to_not_found)?;
+    let set_at = ctx.secrets.load_before_deletion(&secret).await.map_err(to_not_found)?;
     check_unused(ctx, name, &secret).await?;
+    Error::refuse_if(set_at.and_then(|set_at| deny_young_secret(name, set_at, ctx.clock.now())))?;
     ctx.secrets.delete(&secret).await.map_err(to_not_found)?;
-    if let Err(refusal) = check_unused(ctx, name, &secret).await {
-        tracing::error!(secret, error = %refusal, "a deleted secret has a user: set it again");
-        let fault = format!("{name} was deleted while something began to use it: set it again ({refusal})");
-        return Err(Error::Invalid { pointer: "/name", fault });
+    match check_unused(ctx, name, &secret).await {
+        Ok(()) => tracing::info!(secret, "secret deleted"),
+        Err(refusal @ Error::Denied(_)) => {
+            tracing::error!(secret, error = %refusal, "a deleted secret has a user: set it again");
+            let fault = format!("{name} was deleted while something began to use it: set it again ({refusal})");
+            return Err(Error::Invalid { pointer: "/name", fault });
+        }
+        Err(error) => tracing::warn!(secret, error = %error, "secret deleted; its users could not be checked again"),
     }
-    tracing::info!(secret, "secret deleted");
     Ok(secret)
 }
 

@@ -13,6 +13,7 @@ use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::job::DesiredState;
 use pullyard_domain::project::Repository;
+use pullyard_domain::removal::MIN_SECRET_AGE;
 use pullyard_domain::secret::SecretKind;
 use std::fmt::Debug;
 
@@ -155,6 +156,8 @@ async fn each_user_of_a_secret_blocks_its_deletion() {
     }
     let spare = SecretName::new("spare").unwrap();
     let secret = set_secret(ctx, SecretKind::Forge, &spare, "a value").await.unwrap().secret;
+    assert_eq!(code(delete_secret(ctx, SecretKind::Forge, &spare).await), "secret_just_set");
+    ctx.clock.advance(MIN_SECRET_AGE);
     assert_eq!(delete_secret(ctx, SecretKind::Forge, &spare).await.unwrap(), secret);
     assert!(matches!(delete_secret(ctx, SecretKind::Forge, &spare).await, Err(Error::NotFound { .. })));
 }
@@ -165,10 +168,24 @@ async fn user_that_appears_during_a_deletion_is_named() {
     let world = World::with_client(held.clone()).await;
     let (ctx, name) = (&world.ctx, SecretName::new("ssh").unwrap());
     let secret = set_secret(ctx, SecretKind::Job, &name, "a key").await.unwrap().secret;
+    ctx.clock.advance(MIN_SECRET_AGE);
     let use_it = world.set_settings(settings_with_signing_secret());
     let deletion = held.run_before_call(delete_secret(ctx, SecretKind::Job, &name), use_it).await;
     let Err(Error::Invalid { fault, .. }) = deletion else { panic!("{deletion:?}") };
     assert!(fault.starts_with("ssh was deleted while something began to use it: set it again"), "{fault}");
+    assert!(ctx.secrets.get(&secret).await.is_err());
+}
+
+#[tokio::test]
+async fn deletion_succeeds_when_its_second_check_fails() {
+    let held = DelayedCall::before("DeleteSecret");
+    let world = World::with_client(held.clone()).await;
+    let (ctx, name) = (&world.ctx, SecretName::new("ssh").unwrap());
+    let secret = set_secret(ctx, SecretKind::Job, &name, "a key").await.unwrap().secret;
+    ctx.clock.advance(MIN_SECRET_AGE);
+    let break_table = async { held.wire.fail_next("Query", Fault::error(400, "ValidationException")) };
+    let deletion = held.run_before_call(delete_secret(ctx, SecretKind::Job, &name), break_table).await;
+    assert_eq!(deletion.unwrap(), secret);
     assert!(ctx.secrets.get(&secret).await.is_err());
 }
 

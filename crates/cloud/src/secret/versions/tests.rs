@@ -163,18 +163,16 @@ async fn secret_without_a_value_can_be_deleted_and_a_dying_one_counts_as_missing
         let names: Vec<_> = names.iter().map(|name| json!({ "Name": name })).collect();
         wire.fail_next("ListSecrets", Fault::Refused(200, json!({ "SecretList": names })));
     };
-    wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretString": "v" })));
-    secrets.check_exists("s").await.unwrap();
-    wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretBinary": "AAAA" })));
-    secrets.check_exists("s").await.unwrap();
+    wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretBinary": "AAAA", "CreatedDate": 1.5 })));
+    assert_eq!(secrets.load_before_deletion("s").await.unwrap().map(|at| at.millis()), Some(1_500));
     wire.fail_next(GET, refused("ResourceNotFoundException"));
     listed(&["s-2", "s"]);
-    secrets.check_exists("s").await.unwrap();
+    assert_eq!(secrets.load_before_deletion("s").await.unwrap(), None);
     wire.fail_next(GET, refused("ResourceNotFoundException"));
     listed(&["s-2"]);
-    let missing = secrets.check_exists("s").await.unwrap_err();
+    let missing = secrets.load_before_deletion("s").await.unwrap_err();
     wire.fail_next(GET, refused("InvalidRequestException"));
-    let dying = secrets.check_exists("s").await.unwrap_err();
+    let dying = secrets.load_before_deletion("s").await.unwrap_err();
     wire.fail_next("DeleteSecret", refused("InvalidRequestException"));
     let deleted_twice = secrets.delete("s").await.unwrap_err();
     for error in [missing, dying, deleted_twice] {
