@@ -248,8 +248,9 @@ async fn first_step_changes_its_project() {
     create_shop(&browser).await;
     browser.get(SHOP).await.assert_contains(&["/setup/start?project=shop&amp;step=1"]);
     browser.get(&format!("{SHOP}&step=1")).await.assert_contains(&[r#"value="Shop""#, r#"value="Go""#, "Save project"]);
+    let opened = story.api.project(&shop()).await.unwrap().revision.to_string();
     let form = |trigger| {
-        let columns = [("trigger", trigger), ("completion", "Review"), ("todo", "Todo")];
+        let columns = [("trigger", trigger), ("completion", "Review"), ("todo", "Todo"), ("revision", opened.as_str())];
         [("project", "shop"), ("name", "Web shop")].into_iter().chain(columns).collect::<Vec<_>>()
     };
     let equal = browser.post("/setup/start/project", &form("Todo")).await;
@@ -272,6 +273,12 @@ async fn first_step_changes_its_project() {
     let project = story.api.project(&shop()).await.unwrap();
     assert_eq!((project.name.as_str(), project.settings.statuses.trigger.as_str()), ("Web shop", "Now"));
     assert!(!project.settings.auto_create && !project.settings.revise_on_review);
+    // The form was opened before the columns were renamed, and would rename them back.
+    let late = browser.post("/setup/start/project", &form("Go")).await;
+    assert!(late.status == 409 && late.contains("Another user changed this project"), "{}", late.body);
+    let revision = format!(r#"name="revision" value="{}""#, project.revision);
+    late.assert_contains(&[r#"value="Now""#, &revision, "Save project"]);
+    assert_eq!(story.api.project(&shop()).await.unwrap(), project);
     let mut other = form("Now");
     other[0].1 = "none";
     assert_eq!(browser.post("/setup/start/project", &other).await.status, 404);
@@ -408,6 +415,18 @@ async fn token_and_key_become_secrets_that_no_page_shows() {
     let refused = browser.post("/setup/start/agent", &model).await;
     assert!(refused.status == 422 && refused.contains(r#"claude-token" selected>"#), "{}", refused.body);
     refused.assert_contains(&["Empty: jobs use the chosen key."]);
+    // A third project uses the secret as a key of another kind, and a fourth cannot be read.
+    for (id, name) in [("zed", "Zed"), ("old", "Old")] {
+        assert_eq!(browser.post("/setup/start/project", &project_form(name, id)).await.status, 303);
+    }
+    let zed = ProjectId::new("zed").unwrap();
+    let project = story.api.project(&zed).await.unwrap();
+    let mut settings = project.settings;
+    settings.model_secrets.openai_api_key = Some("pullyard/job/shop-claude-token".into());
+    story.api.set_settings(&zed, &settings, project.revision).await.unwrap();
+    story.break_item("PROJECT#old", "PROJECT", "settings").await;
+    let page = browser.get("/setup/start?project=web&agent=claude_code").await;
+    assert_eq!(page.status, 200, "{}", page.body);
     let used = browser.post("/setup/start/agent", &stored("pullyard/job/shop-claude-token")).await;
     assert_eq!(used.redirect(), (303, "/setup/start?project=web"));
     let settings = story.api.project(&ProjectId::new("web").unwrap()).await.unwrap().settings;

@@ -58,7 +58,8 @@ pub use admin::default_repository::make_only_repository_default;
 pub use admin::delete_project::{ProjectDeletion, delete_project};
 pub use admin::hold::{hold_project, load_budget, release_project};
 pub use admin::projects::{
-    IfConnected, RepositorySettings, add_repository, connect_forge, create_project, rename_project, set_settings,
+    IfConnected, RepositorySettings, add_repository, connect_forge, create_project, load_readable_projects,
+    rename_project, set_settings,
 };
 pub use admin::readiness::{Snapshot, SweeperGauges, check_readiness, load_snapshot};
 pub use admin::record_unreadable::record_unreadable;

@@ -2,8 +2,9 @@
 
 use crate::Error;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Why git could not answer about a repository.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,7 @@ impl ExistingRepository {
         }
     }
 
-    pub(crate) fn output(&self, arguments: &[&str]) -> Result<Output, GitFault> {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut git = Command::new("git");
         git.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         // Settings with `~` need a home.
@@ -48,10 +49,15 @@ impl ExistingRepository {
             .env("LC_ALL", "C");
         // A partial clone must not call its remote.
         git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0");
-        Ok(git.env("GIT_DIR", &self.git_dir).current_dir(&self.git_dir).args(arguments).output()?)
+        git.env("GIT_DIR", &self.git_dir).current_dir(&self.git_dir).args(arguments);
+        git
     }
 
-    /// The output of git, or `None` if it ended with 1 and without a word: the value does not exist.
+    pub(crate) fn output(&self, arguments: &[&str]) -> Result<Output, GitFault> {
+        Ok(self.command(arguments).output()?)
+    }
+
+    /// The output of git, or `None` if it exited with 1 and an empty stderr: the value does not exist.
     pub(crate) fn query(&self, arguments: &[&str]) -> Result<Option<String>, GitFault> {
         let output = self.output(arguments)?;
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -91,11 +97,16 @@ impl ExistingRepository {
         Ok(head.and_then(|head| head.trim().strip_prefix("refs/heads/").map(str::to_owned)))
     }
 
-    /// The first bytes of a file in a commit.
+    /// The first bytes of a file in a commit, which may be larger than the memory.
     pub(crate) fn file_start(&self, reference: &str, file: &str) -> Result<Vec<u8>, GitFault> {
-        const MAX_BYTES: usize = 256;
-        let mut start = self.output(&["cat-file", "blob", &format!("{reference}:{file}")])?.stdout;
-        start.truncate(MAX_BYTES);
+        const MAX_BYTES: u64 = 256;
+        let mut git = self.command(&["cat-file", "blob", &format!("{reference}:{file}")]);
+        let mut child = git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut start = Vec::new();
+        let read = child.stdout.take().map(|pipe| pipe.take(MAX_BYTES).read_to_end(&mut start)).transpose();
+        let _ = child.kill();
+        child.wait()?;
+        read?;
         Ok(start)
     }
 }

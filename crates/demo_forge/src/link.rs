@@ -200,12 +200,14 @@ mod tests {
             fs::set_permissions(own.join("agent.sh"), fs::Permissions::from_mode(0o755)).unwrap();
             commit(&["-a"]);
         };
+        let large = format!("#!/no/such/program -x\n{}", "x".repeat(1 << 20));
         for (text, reason) in [
             ("#!/bin/sh\r\n", "its lines end with CR LF, and `/bin/sh` followed by CR is no program"),
             (
                 "#!/no/such/program -x\n",
                 "its first line names the program `/no/such/program`, which is not on this machine",
             ),
+            (&large, "its first line names the program `/no/such/program`, which is not on this machine"),
             ("\u{feff}#!/bin/sh\n", "it begins with a byte order mark"),
         ] {
             write_script(text);

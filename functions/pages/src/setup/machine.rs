@@ -4,6 +4,7 @@ use pullyard_control::ModelUrls;
 use pullyard_domain::agent_check::LocalAgent;
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 pub(crate) use pullyard_control::LOCAL_FORGE;
@@ -13,7 +14,8 @@ pub(crate) use pullyard_control::LOCAL_FORGE;
 pub type LinkFolder = dyn Fn(&str, &Path) -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync;
 
 /// Checks the base branch of `owner/name` at the local forge, and the script of the agent's command.
-pub type CheckRepository = dyn Fn(&str, &str, &[String]) -> Option<RepositoryProblem> + Send + Sync;
+pub type CheckRepository = dyn Fn(String, String, Vec<String>) -> RepositoryCheck + Send + Sync;
+type RepositoryCheck = Pin<Box<dyn Future<Output = Option<RepositoryProblem>> + Send>>;
 
 pub type ListRepositories = dyn Fn() -> Vec<PathBuf> + Send + Sync;
 pub type FindFolder = dyn Fn(&str) -> Option<PathBuf> + Send + Sync;

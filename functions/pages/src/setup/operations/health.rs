@@ -65,8 +65,13 @@ pub(super) async fn load(visit: &PageContext, machine: Option<&LocalMachine>) ->
 
 /// One unreadable item must not hide the rest of the page, which shows dead letters too.
 fn report_unreadable(what: &str, error: &Error) -> Finding {
-    tracing::error!(error = %error, "{what} not checked");
-    let help = "Reload the page. After a rollback, upgrade again; otherwise the log of the pages names the item.";
+    let help = if error.is_transient() {
+        tracing::warn!(error = %error, "{what} not checked");
+        "Reload the page."
+    } else {
+        tracing::error!(error = %error, "{what} not checked");
+        "Reload the page. After a rollback, upgrade again; otherwise the log of the pages names the item."
+    };
     Finding::wrong("table", format!("{what} cannot be read."), help)
 }
 

@@ -11,7 +11,7 @@ use pullyard_domain::agent::{Agent, COMMAND, KeyForm, ModelKey, PROJECT};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::secret::{SecretKind, token_fault};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 const MAX_PROJECTS: i32 = 20;
 
@@ -70,7 +70,7 @@ async fn choose_agent(
         Some(key) => Some(store_key(visit, machine, project, &mut settings, (&form.kind, &key)).await?),
         None => {
             if !form.stored.is_empty() {
-                use_stored_key(visit, &mut settings, &form.stored).await?;
+                use_stored_key(visit, &mut settings, form).await?;
             }
             None
         }
@@ -115,11 +115,16 @@ async fn store_key(
     Ok(test)
 }
 
-async fn use_stored_key(visit: &PageContext, settings: &mut Settings, stored: &str) -> Result<(), Fault> {
+/// Two projects may name one secret as keys of different kinds; the chosen agent decides.
+async fn use_stored_key(
+    visit: &PageContext,
+    settings: &mut Settings,
+    AgentForm { agent, stored, .. }: &AgentForm,
+) -> Result<(), Fault> {
     visit.check_all_projects()?;
     let mut keys = list_keys(visit).await?.into_iter();
     let (kind, secret) = keys
-        .find(|(_, secret)| secret == stored)
+        .find(|(kind, secret)| secret == stored && kind.supports_capability(agent))
         .ok_or_else(|| Fault::of_field("stored key", "choose one of the list"))?;
     *settings.model_secrets.secret_mut(kind) = Some(secret);
     Ok(())
@@ -135,12 +140,10 @@ pub(super) async fn list_stored_keys(visit: &PageContext, facts: &Facts) -> Resu
 
 async fn list_keys(visit: &PageContext) -> Result<Vec<(ModelKey, String)>, Fault> {
     let (ids, _) = visit.ctx.store.list_project_ids(None, MAX_PROJECTS).await.map_err(Error::from)?;
-    let mut keys = BTreeMap::new();
-    for id in ids {
-        if let Some(project) = visit.ctx.store.load_project(&id).await.map_err(Error::from)? {
-            let secrets = project.settings.model_secrets;
-            keys.extend(secrets.iter().map(|(kind, secret)| (secret.to_owned(), kind)));
-        }
+    let mut keys = BTreeSet::new();
+    for project in control::load_readable_projects(&visit.ctx, &ids).await? {
+        let secrets = project.settings.model_secrets;
+        keys.extend(secrets.iter().map(|(kind, secret)| (secret.to_owned(), kind)));
     }
     Ok(keys.into_iter().map(|(secret, kind)| (kind, secret)).collect())
 }

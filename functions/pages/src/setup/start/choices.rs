@@ -160,7 +160,9 @@ pub(super) fn agent(facts: &Facts, stored: Vec<(ModelKey, String)>, wanted: &str
     let mut own = facts.project.settings.model_secrets.iter();
     let has_own_key = own.any(|(key, _)| key.supports_capability(chosen));
     let stored = stored.into_iter().filter(|(key, _)| key.supports_capability(chosen)).map(|(_, secret)| secret);
-    AgentChoice { all, chosen, keys, stored: stored.collect(), has_local_key, has_own_key }
+    let mut stored: Vec<_> = stored.collect();
+    stored.dedup();
+    AgentChoice { all, chosen, keys, stored, has_local_key, has_own_key }
 }
 
 impl AgentChoice {

@@ -40,9 +40,13 @@ pub(super) async fn load(
     let repository = first_repository(&project, &repositories);
     let (agent, check) = control::check_agent(ctx, &project, repository, local.as_deref()).await?;
     let folder = machine.zip(repository).filter(|(_, repository)| repository.integration.as_str() == LOCAL_FORGE);
-    let problem = folder.and_then(|(machine, repository)| {
-        (machine.check_repository)(repository.name.as_str(), &repository.default_branch, &agent.command)
-    });
+    let problem = match folder {
+        Some((machine, repository)) => {
+            let Repository { name, default_branch, .. } = repository.clone();
+            (machine.check_repository)(name.to_string(), default_branch, agent.command.clone()).await
+        }
+        None => None,
+    };
     let jobs = control::search_jobs(ctx, &project.id, &JobSearch::default(), None, MAX_JOBS).await?.jobs;
     let best = jobs.iter().position(|found| found.view.job.result.is_some()).unwrap_or_default();
     let job = jobs.into_iter().nth(best).map(|found| found.view);

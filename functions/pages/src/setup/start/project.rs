@@ -13,6 +13,9 @@ pub(super) struct ProjectForm {
     /// The project to change; empty for a new one.
     #[serde(default)]
     project: String,
+    /// Of the project that the form shows.
+    #[serde(default)]
+    pub(super) revision: u64,
     pub(super) name: String,
     #[serde(default)]
     pub(super) id: String,
@@ -30,15 +33,16 @@ impl Default for ProjectForm {
     fn default() -> Self {
         let Statuses { todo, trigger, completion, .. } = Statuses::default();
         let [auto_create, revise] = [(); 2].map(|()| Some("on".to_owned()));
-        let (project, name, id, shown) = Default::default();
-        Self { project, name, id, trigger, completion, todo, shown, auto_create, revise }
+        let (project, revision, name, id, shown) = Default::default();
+        Self { project, revision, name, id, trigger, completion, todo, shown, auto_create, revise }
     }
 }
 
 impl ProjectForm {
     /// Shows a project's present values, unless the form was refused.
     pub(super) fn prefill(&mut self, facts: Option<&Facts>) {
-        let Some(Facts { project: Project { name, settings, .. }, .. }) = facts.filter(|_| self.project.is_empty())
+        let Some(Facts { project: Project { name, settings, rev, .. }, .. }) =
+            facts.filter(|_| self.project.is_empty())
         else {
             return;
         };
@@ -46,21 +50,41 @@ impl ProjectForm {
         let [auto_create, revise] =
             [settings.auto_create, settings.revise_on_review].map(|on| on.then(|| "on".to_owned()));
         let shown = [todo.as_str(), &trigger, &completion].join("\n");
-        *self = Self { name: name.clone(), trigger, completion, todo, shown, auto_create, revise, ..Self::default() };
+        *self = Self {
+            revision: *rev,
+            name: name.clone(),
+            trigger,
+            completion,
+            todo,
+            shown,
+            auto_create,
+            revise,
+            ..Self::default()
+        };
     }
 
     fn roles(&self) -> [String; 3] {
         [&self.todo, &self.trigger, &self.completion].map(|column| column.trim().to_owned())
     }
 
+    /// The columns that the page showed; `None` if the form does not have them.
+    fn shown_roles(&self) -> Option<[String; 3]> {
+        self.shown.lines().map(str::to_owned).collect::<Vec<_>>().try_into().ok()
+    }
+
+    /// Whether an earlier try of this form began to rename columns and did not end.
+    fn is_interrupted(&self, statuses: &Statuses) -> bool {
+        let (present, typed) = (roles_of(statuses), self.roles());
+        self.shown_roles().is_some_and(|shown| {
+            let mut all = present.iter().zip(&shown).zip(&typed);
+            present != shown && all.all(|((present, shown), typed)| present == shown || present == typed)
+        })
+    }
+
     /// A column that no longer has a typed name gets the new name, so that its place and its tickets stay.
     fn list_renames(&self, statuses: &Statuses) -> Vec<(String, String)> {
-        let Statuses { todo, trigger, completion, .. } = statuses.clone();
         let roles = self.roles();
-        let shown = match self.shown.lines().map(str::to_owned).collect::<Vec<_>>() {
-            shown if shown.len() == roles.len() => shown,
-            _ => vec![todo, trigger, completion],
-        };
+        let shown = self.shown_roles().unwrap_or_else(|| roles_of(statuses));
         let mut renames: Vec<(String, String)> = Vec::new();
         let is_other_column = |from: &String, to: &String| statuses.has_column(from) && statuses.has_column(to);
         let pairs = shown.into_iter().zip(roles.clone());
@@ -91,6 +115,12 @@ pub(super) async fn create(
         id => Some(visit.load_named_project(id).await?),
     };
     let id = existing.as_ref().map(|project| project.id.clone());
+    if existing.as_ref().is_some_and(|project| is_outdated(&form, project)) {
+        // The form would undo the other change, so the page shows the present values instead.
+        let fault = Fault::conflict("Another user changed this project after the form was opened.")
+            .help("Nothing was saved. The form now shows the present values: change them, then save again.");
+        return render_failure(&visit, machine, id, Drafts::default(), (1, fault)).await;
+    }
     let result = match existing {
         Some(project) => change_project(&visit, project, &form).await,
         None => create_project(&visit, &form).await,
@@ -102,6 +132,15 @@ pub(super) async fn create(
             render_failure(&visit, machine, id, drafts, (1, fault)).await
         }
     }
+}
+
+fn is_outdated(form: &ProjectForm, project: &Project) -> bool {
+    form.revision != project.rev && !form.is_interrupted(&project.settings.statuses)
+}
+
+/// In the order of [`ProjectForm::roles`].
+fn roles_of(Statuses { todo, trigger, completion, .. }: &Statuses) -> [String; 3] {
+    [todo, trigger, completion].map(String::clone)
 }
 
 /// Checks the values before the first write.
