@@ -137,7 +137,7 @@ impl ModelProxy {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
         let router = Router::new().fallback(forward).with_state(Arc::new(self));
-        let router = TowerToHyperService::new(require_own_host(router, &[]));
+        let router = TowerToHyperService::new(require_own_host(router, &[], ""));
         let handle = move |stream| {
             let connection = http.serve_connection(TokioIo::new(stream), router.clone());
             async move {

@@ -91,7 +91,7 @@ impl DemoForge {
             .merge(extension.routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
-        let routes = pullyard_loopback::require_own_host(routes, &[]);
+        let routes = pullyard_loopback::require_own_host(routes, &[], "");
         let (stop, stopped) = oneshot::channel();
         let shared_by_server = shared.clone();
         let server = tokio::spawn(async move {

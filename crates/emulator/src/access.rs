@@ -78,7 +78,7 @@ impl Access {
 }
 
 pub(crate) fn require_local_host(router: Router) -> Router {
-    require_own_host(router, &[CONTAINER_HOST.to_owned()])
+    require_own_host(router, &[CONTAINER_HOST.to_owned()], "")
 }
 
 async fn refuse_pages(request: Request, next: Next) -> Response {

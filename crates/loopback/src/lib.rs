@@ -13,21 +13,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const MISDIRECTED: &str = "This server answers only as 127.0.0.1, localhost or [::1]. \
-    Behind a TLS proxy, start it with `pullyard up --public-url https://NAME`.\n";
+const MISDIRECTED: &str = "This server answers only as 127.0.0.1, localhost or [::1].";
 
 /// Answers 421 to each request whose `Host` is neither a loopback name nor one of `further`, names without a port. The
-/// port is not compared, because a page cannot choose it independently of the connection.
-pub fn require_own_host(router: Router, further: &[String]) -> Router {
+/// port is not compared, because a page cannot choose it independently of the connection. `help` ends the answer; empty
+/// if the user can change nothing.
+pub fn require_own_host(router: Router, further: &[String], help: &'static str) -> Router {
     let further: Arc<[String]> = further.into();
     router.layer(from_fn(move |request: Request, next: Next| {
         let is_own = is_own_host(request.headers(), &further);
-        async move { if is_own { next.run(request).await } else { misdirected() } }
+        async move { if is_own { next.run(request).await } else { misdirected(help) } }
     }))
 }
 
-fn misdirected() -> Response {
-    (StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response()
+fn misdirected(help: &str) -> Response {
+    (StatusCode::MISDIRECTED_REQUEST, format!("{MISDIRECTED} {help}").trim_end().to_owned() + "\n").into_response()
 }
 
 fn is_own_host(headers: &HeaderMap, further: &[String]) -> bool {
@@ -57,7 +57,8 @@ mod tests {
 
     #[tokio::test]
     async fn request_for_another_host_is_misdirected() {
-        let router = require_own_host(Router::new().route("/", get("ok")), &["pullyard.example.com".to_owned()]);
+        let router =
+            require_own_host(Router::new().route("/", get("ok")), &["pullyard.example.com".to_owned()], "Use it.");
         for (host, status) in [
             (Some("127.0.0.1:7878"), 200),
             (Some("127.0.0.1"), 200),
@@ -78,6 +79,10 @@ mod tests {
             let request = host.into_iter().fold(Request::get("/"), |request, host| request.header(header::HOST, host));
             let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(answer.status().as_u16(), status, "{host:?}");
+            if status == 421 {
+                let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+                assert!(body.ends_with(b"localhost or [::1]. Use it.\n"), "{body:?}");
+            }
         }
     }
 

@@ -35,7 +35,7 @@ fn is_abandoned(context: &SavedContext) -> bool {
     context.data.as_deref().is_some_and(|folder| is_temporary(folder) && !folder.exists())
 }
 
-/// Best effort: a context that stays has a token of a server that is gone.
+/// Best effort: a remaining context is useless, because its server has stopped.
 pub(super) fn remove(name: &str, token: &str) {
     if let Ok(mut config) = Config::load()
         && remove_from(&mut config, name, token)

@@ -7,8 +7,8 @@ use pullyard_local::{Addresses, Error};
 use std::io::ErrorKind;
 use std::path::Path;
 
-const FORGE_TAKEN: &str = "stop that program: clones and pull requests of this folder contain the address. \
-    Another `pullyard up` gets another one with --forge-listen in a new folder";
+const FORGE_TAKEN: &str = "stop the program on that port: existing clones and pull requests use this address. \
+    To run a second `pullyard up`, start it with --data NEW_FOLDER and --forge-listen 127.0.0.1:PORT";
 const MIN_FREE_BYTES: u64 = 4 << 20;
 
 pub(super) fn start_fault(error: Error, data: &Path) -> CliError {

@@ -27,6 +27,8 @@ use super::invoke::Invoker;
 use crate::server::Server;
 use queue::Queue;
 
+const OTHER_HOST_HELP: &str = "Behind a TLS proxy, start it with `pullyard up --public-url https://NAME`.";
+
 /// Body limit of an HTTP API.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Time limit of an HTTP API for its function.
@@ -102,7 +104,7 @@ pub fn serve(listener: TcpListener, routes: Vec<Route>, options: Options) -> Gat
     let queue = Queue::new(max_running, max_waiting);
     let inner = Arc::new(Inner { routes: routes.into_iter().map(Target::new).collect(), queue, timeout, port });
     let router = Router::new().fallback(handle).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    let router = require_own_host(router.with_state(Arc::clone(&inner)), &further_hosts);
+    let router = require_own_host(router.with_state(Arc::clone(&inner)), &further_hosts, OTHER_HOST_HELP);
     Gateway { server: Server::serve_limited(listener, router, max_connections), inner }
 }
 

@@ -1,4 +1,5 @@
-//! Limits how many functions run at once. Further requests wait in order; beyond the limit of those, none is added.
+//! Limits how many functions run at once. Further requests wait in order. A request that finds the waiting list full is
+//! refused.
 
 use std::sync::Arc;
 
