@@ -2,11 +2,11 @@
 
 use crate::client::prelude::*;
 use pullyard_admin::doctor::Finding;
+use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent_check::LocalAgent;
 use pullyard_domain::diagnosis::{self, AgentPlace, RunnerFacts};
 use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::project::Compute;
 use pullyard_local::{LocalSystem, check_linked_repository};
 use pullyard_protocol::client::Error;
