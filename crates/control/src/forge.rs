@@ -11,7 +11,8 @@ use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
 use pullyard_domain::secret::token_fault;
 use pullyard_forge::{
-    Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, features,
+    Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, control_permissions,
+    missing_permissions,
 };
 use std::time::Duration;
 
@@ -25,8 +26,7 @@ pub(crate) async fn forge_client(
         Auth::App { .. } => {
             let selector = RepositorySelector::Id(repository.id);
             let mint = async || {
-                mint_installation_token(ctx, integration, &repository.name, selector, features::control_permissions)
-                    .await
+                mint_installation_token(ctx, integration, &repository.name, selector, control_permissions).await
             };
             let key = (integration.id.clone(), integration.auth.issuer(), repository.id);
             ctx.forge_tokens.get(key, &ctx.clock, mint).await?
@@ -44,7 +44,7 @@ pub(crate) async fn forge_client_by_name(
         Auth::Token { secret } => load_token(ctx, secret).await?,
         Auth::App { .. } => {
             let selector = RepositorySelector::Name(repository.as_str());
-            mint_installation_token(ctx, integration, repository, selector, features::control_permissions).await?.token
+            mint_installation_token(ctx, integration, repository, selector, control_permissions).await?.token
         }
     };
     client(ctx, integration.kind, &integration.api_url, token)
@@ -128,7 +128,7 @@ pub(crate) async fn mint_installation_token(
         return Err(forbidden(name.to_string(), "the App's installation is suspended"));
     }
     let requested = select_permissions(&installation.permissions);
-    let missing = features::missing_permissions(&installation.permissions, &requested);
+    let missing = missing_permissions(&installation.permissions, &requested);
     if !missing.is_empty() {
         let permissions = format!("{} on {name}", missing.join(", "));
         return Err(forbidden(permissions, "the App's installation was not granted it"));

@@ -3,18 +3,21 @@
 mod comments;
 mod credential;
 mod error_body;
+mod features;
 mod hooks;
 mod id;
 mod pages;
 mod participants;
 mod permission;
 mod pull_requests;
+mod push_refusal;
 mod responses;
 mod reviews;
 mod statuses;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod unsupported;
 mod webhook;
 
 use std::time::Duration;
@@ -44,6 +47,7 @@ pub(crate) static VENDOR: Vendor = Vendor {
     git_login,
     is_event_name: webhook::is_event_name,
     parse_event: webhook::parse_event,
+    push_phrases: &push_refusal::PHRASES,
 };
 
 type Client = http_client::Client<Credential>;

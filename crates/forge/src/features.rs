@@ -1,14 +1,5 @@
-//! The permissions that each feature needs at GitHub and Bitbucket.
+//! Describes which features work in a repository. Each forge has a table of the permissions that its features need.
 //! The App manifest, the tokens of attempts, `pullyard repos test` and docs/forges.md follow these tables.
-
-mod grants;
-mod verdict;
-
-pub use grants::{
-    APP_EVENTS, WorkflowPolicy, app_permissions, attempt_permissions, control_permissions, minimum_app_permissions,
-    missing_permissions,
-};
-pub use verdict::{BitbucketPulls, FeatureStatus, GitHubAccess, check_bitbucket, check_github};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -59,80 +50,18 @@ pub struct FeatureRow {
     pub need: FeatureNeed,
 }
 
-pub const GITHUB_FEATURES: [FeatureRow; 8] = {
-    use Level::{Read, Write};
-    const fn row(
-        feature: Feature,
-        text: &'static str,
-        permissions: &'static [Grant],
-        scope: &'static str,
-        need: FeatureNeed,
-    ) -> FeatureRow {
-        FeatureRow { feature, description: text, permissions, scope, need }
-    }
-    [
-        row(
-            Feature::ReadRepository,
-            "find the repository and read a reviewer's permission",
-            &[("metadata", Read)],
-            "repo",
-            FeatureNeed::Always,
-        ),
-        row(Feature::Push, "fetch and push branches", &[("contents", Write)], "repo", FeatureNeed::Always),
-        row(
-            Feature::Workflows,
-            "push changes of files under .github/workflows",
-            &[("workflows", Write)],
-            "workflow",
-            FeatureNeed::ByRepository,
-        ),
-        row(
-            Feature::PullRequests,
-            "open pull requests, read reviews, answer comments, request a review again",
-            &[("pull_requests", Write)],
-            "repo",
-            FeatureNeed::Always,
-        ),
-        row(
-            Feature::Threads,
-            "resolve a review's conversations",
-            &[("contents", Write), ("pull_requests", Write)],
-            "repo",
-            FeatureNeed::Optional,
-        ),
-        row(
-            Feature::Comments,
-            "read commands in comments and labels, and answer them",
-            &[("issues", Write)],
-            "repo",
-            FeatureNeed::Optional,
-        ),
-        row(Feature::Statuses, "show a job as a commit status", &[("statuses", Write)], "repo", FeatureNeed::Optional),
-        row(
-            Feature::Hooks,
-            "create and repair the repository's webhook",
-            &[("repository_hooks", Write)],
-            "repo",
-            FeatureNeed::TokensOnly,
-        ),
-    ]
-};
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeatureStatus {
+    Works,
+    Missing(String),
+    /// Only a write could verify it; contains the permissions that the feature needs.
+    Unknown(String),
+    NotNeeded(&'static str),
+}
 
-pub const BITBUCKET_FEATURES: [FeatureRow; 3] = {
-    use Level::{Read, Write};
-    const fn row(feature: Feature, text: &'static str, permissions: &'static [Grant]) -> FeatureRow {
-        FeatureRow { feature, description: text, permissions, scope: "", need: FeatureNeed::Always }
-    }
-    [
-        row(Feature::ReadRepository, "find the repository", &[("repository", Read)]),
-        row(Feature::Push, "fetch and push branches", &[("repository", Read), ("repository", Write)]),
-        row(
-            Feature::PullRequests,
-            "open pull requests, read reviews, answer comments",
-            &[("pullrequest", Read), ("pullrequest", Write)],
-        ),
-    ]
-};
-
-#[cfg(test)]
-mod tests;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkflowPolicy {
+    Allow,
+    /// The forge refuses pushes that change workflows.
+    Forbid,
+}

@@ -1,9 +1,12 @@
 //! The calls that all forges support, dispatched to the forge's client.
 
 use crate::{
-    Account, Bitbucket, Endpoint, Error, GitHub, NewPullRequest, PullRequest, Repository, Token, bitbucket, github,
+    Account, Bitbucket, Endpoint, Error, GitHub, NewPullRequest, PullRequest, Repository, Token, bitbucket,
+    features::{FeatureRow, FeatureStatus, WorkflowPolicy},
+    github,
     http_client::RetryPolicy,
     pull_request::not_visible_yet,
+    push_refusal::PushPhrases,
     retry,
     webhook::{Event, ParseError},
 };
@@ -30,10 +33,6 @@ pub enum Forge {
     Bitbucket(Bitbucket),
 }
 
-fn unsupported_error<T>(operation: &str) -> Result<T, Error> {
-    Err(Error::Unsupported { operation: operation.to_owned() })
-}
-
 /// The functions of a forge that need no connection. Each forge has its own in its module.
 pub(crate) struct Vendor {
     pub(crate) connect: fn(Endpoint, Token) -> Result<Forge, Error>,
@@ -41,6 +40,7 @@ pub(crate) struct Vendor {
     pub(crate) is_event_name: fn(&str) -> bool,
     /// Its arguments are the event's name and the body, which is an object.
     pub(crate) parse_event: fn(&str, &Value) -> Result<Event, ParseError>,
+    pub(crate) push_phrases: &'static PushPhrases,
 }
 
 pub(crate) fn vendor(kind: ForgeKind) -> &'static Vendor {
@@ -77,6 +77,16 @@ impl Forge {
     /// Errors: `Denied` for a wrong token.
     pub async fn account(&self) -> Result<Account, Error> {
         dispatch!(self, account())
+    }
+
+    /// Which features work in the repository with this token.
+    /// Errors: `NotFound` for a repository hidden from the token.
+    pub async fn test_features(
+        &self,
+        full_name: &str,
+        workflows: WorkflowPolicy,
+    ) -> Result<Vec<(&'static FeatureRow, FeatureStatus)>, Error> {
+        dispatch!(self, test_features(full_name, workflows))
     }
 
     /// Also finds a renamed repository; use the returned `full_name` from then on.

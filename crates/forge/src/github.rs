@@ -3,15 +3,18 @@
 mod access;
 mod app;
 mod app_key;
+mod app_permissions;
 mod client;
 mod comments;
 mod credential;
 mod error_body;
+mod features;
 mod graphql;
 mod hooks;
 mod manifest;
 mod pages;
 mod pull_requests;
+mod push_refusal;
 mod responses;
 mod reviews;
 mod statuses;
@@ -33,6 +36,9 @@ pub use app::{
     App, CreatedApp, GitHubApp, Installation, InstallationToken, Permissions, RepositorySelector, convert_manifest,
     revoke_installation_token,
 };
+pub use app_permissions::{
+    APP_EVENTS, app_permissions, attempt_permissions, control_permissions, minimum_app_permissions, missing_permissions,
+};
 use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;
 pub(crate) use error_body::is_already_exists;
@@ -45,6 +51,7 @@ pub(crate) static VENDOR: Vendor = Vendor {
     git_login: |token| GitLogin { user: "x-access-token", password: token },
     is_event_name: webhook::is_event_name,
     parse_event: webhook::parse_event,
+    push_phrases: &push_refusal::PHRASES,
 };
 
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ mod model_key;
 mod names;
 mod page;
 mod pull_request;
+mod push_refusal;
 mod rate_limit;
 mod retry;
 mod review;
@@ -31,8 +32,10 @@ pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, ErrorKind};
 pub use forge::{Forge, GitLogin, git_login};
 pub use github::{
-    App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken, Permissions,
-    RepositorySelector, TokenAccess, TokenPermission, convert_manifest, is_account_name, revoke_installation_token,
+    APP_EVENTS, App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken,
+    Permissions, RepositorySelector, TokenAccess, TokenPermission, app_permissions, attempt_permissions,
+    control_permissions, convert_manifest, is_account_name, minimum_app_permissions, missing_permissions,
+    revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use model_key::check_model_key;
@@ -40,6 +43,7 @@ pub use page::{Listing, Page};
 pub use pull_request::{
     BaseRepository, NewPullRequest, NewState, PullRequest, PullRequestDetails, PullRequestState, Repository,
 };
+pub use push_refusal::{PushOutput, PushRefusal, parse_push_refusal};
 pub use review::{
     Comment, Lines, NewLineComment, NewReview, Review, ReviewComment, ReviewState, Side, SummaryPart, Thread, Verdict,
 };

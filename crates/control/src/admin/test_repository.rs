@@ -6,11 +6,9 @@ use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::format_error_chain;
-use pullyard_forge::features::{
-    BITBUCKET_FEATURES, BitbucketPulls, GITHUB_FEATURES, GitHubAccess, WorkflowPolicy, check_bitbucket, check_github,
-};
+use pullyard_forge::Error as Refusal;
+use pullyard_forge::features::WorkflowPolicy;
 pub use pullyard_forge::features::{Feature, FeatureNeed, FeatureRow, FeatureStatus};
-use pullyard_forge::{Error as Refusal, Forge};
 
 /// Id of the connection to the forge that `pullyard up` embeds.
 pub const LOCAL_FORGE: &str = "local";
@@ -40,25 +38,11 @@ pub async fn test_repository(
         integration.ok_or_else(|| Error::Inconsistent(format!("the integration of {name} does not exist any more")))?;
     let workflows = if repository.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
     let access = async {
+        let name = repository.name.as_str();
         if let Some(app) = app_client(ctx, &integration).await? {
-            let installation = app.get_installation(repository.name.as_str()).await?;
-            if installation.suspended {
-                let resource = name.to_string();
-                let message = "the App's installation is suspended".to_owned();
-                return Err(Refusal::Forbidden { resource, message }.into());
-            }
-            return Ok(judge_features(&GitHubAccess::App(installation.permissions), workflows));
+            return Ok::<_, Error>(app.test_features(name, workflows).await?);
         }
-        match forge_client(ctx, &integration, &repository).await? {
-            Forge::GitHub(github) => {
-                let token = github.access(repository.name.as_str()).await?;
-                Ok::<_, Error>(judge_features(&GitHubAccess::Token(token), workflows))
-            }
-            forge @ Forge::Bitbucket(_) => {
-                let access = get_pull_request_access(&forge, repository.name.as_str()).await?;
-                Ok(BITBUCKET_FEATURES.iter().map(|row| (row, check_bitbucket(row, access))).collect())
-            }
-        }
+        Ok(forge_client(ctx, &integration, &repository).await?.test_features(name, workflows).await?)
     };
     let install = integration.auth.issuer().is_some();
     match access.await {
@@ -91,19 +75,5 @@ async fn is_archived(ctx: &Context, integration: &Integration, repository: &Repo
     match forge_client(ctx, integration, repository).await {
         Ok(forge) => forge.repository(repository.name.as_str()).await.is_ok_and(|found| found.archived),
         Err(_) => false,
-    }
-}
-
-fn judge_features(access: &GitHubAccess, workflows: WorkflowPolicy) -> Vec<(&'static FeatureRow, FeatureStatus)> {
-    GITHUB_FEATURES.iter().map(|row| (row, check_github(row, access, workflows))).collect()
-}
-
-/// Checks that pull requests are readable. Bitbucket does not show a token's write permissions.
-async fn get_pull_request_access(forge: &Forge, name: &str) -> Result<BitbucketPulls, Refusal> {
-    forge.repository(name).await?;
-    match forge.pull_requests(name, 1).await {
-        Ok(_) => Ok(BitbucketPulls::Readable),
-        Err(Refusal::Forbidden { .. } | Refusal::NotFound { .. }) => Ok(BitbucketPulls::Hidden),
-        Err(error) => Err(error),
     }
 }

@@ -7,8 +7,8 @@ use pullyard_domain::agent::ModelKey;
 use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_forge::features::{WorkflowPolicy, attempt_permissions};
-use pullyard_forge::{InstallationToken, RepositorySelector, revoke_installation_token};
+use pullyard_forge::features::WorkflowPolicy;
+use pullyard_forge::{InstallationToken, RepositorySelector, attempt_permissions, revoke_installation_token};
 use std::sync::Arc;
 use std::time::Duration;
 

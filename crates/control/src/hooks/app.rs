@@ -5,8 +5,7 @@ use crate::forge::app_client;
 use crate::{Context, Error};
 use pullyard_domain::forge::{ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_forge::features::{minimum_app_permissions, missing_permissions};
-use pullyard_forge::{App, GitHubApp};
+use pullyard_forge::{App, GitHubApp, minimum_app_permissions, missing_permissions};
 
 pub(super) async fn load_app_of_hook(
     ctx: &Context,

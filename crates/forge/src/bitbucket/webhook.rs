@@ -14,6 +14,10 @@ use crate::webhook::{
 };
 use crate::{PullRequest, PullRequestState, Review, ReviewState, Time};
 
+/// Subjects of events. `changes` is included because two events differ in no other field.
+const SUBJECTS: [&str; 9] =
+    ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
+
 pub(super) fn is_event_name(name: &str) -> bool {
     parser::is_event_name(name, b"_-.:")
 }
@@ -43,7 +47,7 @@ fn parse_review(event: &str, body: &Value, action: ReviewAction) -> Result<Event
         date: Time,
         user: Option<AccountResponse>,
     }
-    shape::check_bitbucket_subjects(body, event, &["changes_request", "pullrequest"])?;
+    shape::check_subjects(&SUBJECTS, body, event, &["changes_request", "pullrequest"])?;
     let ChangeRequest { date, user } = field(body, "changes_request")?;
     let pull_request: PullRequest = field::<PullRequestResponse>(body, "pullrequest")?.into();
     // Only the unsigned event distinguishes a withdrawn request, so the participants must not contradict it.
@@ -77,7 +81,7 @@ fn parse_comment(event: &str, body: &Value) -> Result<Option<Event>, ParseError>
     struct PullRequestNumber {
         id: u64,
     }
-    shape::check_bitbucket_subjects(body, event, &["comment", "pullrequest"])?;
+    shape::check_subjects(&SUBJECTS, body, event, &["comment", "pullrequest"])?;
     let comment: CommentResponse = field(body, "comment")?;
     if !comment.is_visible() {
         return Ok(None);
@@ -94,7 +98,7 @@ fn parse_comment(event: &str, body: &Value) -> Result<Option<Event>, ParseError>
 }
 
 fn parse_pull_request_event(event: &str, body: &Value) -> Result<Event, ParseError> {
-    shape::check_bitbucket_subjects(body, event, &["pullrequest"])?;
+    shape::check_subjects(&SUBJECTS, body, event, &["pullrequest"])?;
     let pull_request: PullRequest = field::<PullRequestResponse>(body, "pullrequest")?.into();
     let action = match (event, pull_request.state) {
         ("pullrequest:fulfilled", PullRequestState::Merged) => PullRequestAction::Closed { merged: true },
@@ -114,12 +118,12 @@ fn parse_pull_request_event(event: &str, body: &Value) -> Result<Event, ParseErr
 }
 
 fn parse_repository_event(event: &str, body: &Value, change: RepositoryChange) -> Result<Event, ParseError> {
-    shape::check_bitbucket_subjects(body, event, &[])?;
+    shape::check_subjects(&SUBJECTS, body, event, &[])?;
     Ok(Event::Repository(RepositoryEvent { change, repository: parse_repository(body)? }))
 }
 
 fn parse_rename(event: &str, body: &Value) -> Result<Option<Event>, ParseError> {
-    shape::check_bitbucket_subjects(body, event, &["changes"])?;
+    shape::check_subjects(&SUBJECTS, body, event, &["changes"])?;
     let is_changed = |name: &str| body["changes"].get(name).is_some_and(|change| !change.is_null());
     if !is_changed("full_name") && !is_changed("name") {
         return Ok(None);

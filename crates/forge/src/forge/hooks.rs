@@ -2,7 +2,7 @@
 
 use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listing};
 
-use super::{Forge, unsupported_error};
+use super::Forge;
 
 impl Forge {
     /// Errors: `NotFound`, also if the token may not list them; `Unsupported` for an App on Bitbucket.
@@ -28,10 +28,6 @@ impl Forge {
 
     /// Returns up to 100 deliveries, newest first. Errors: `Unsupported` on Bitbucket.
     pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
-        match self {
-            Self::GitHub(github) => github.deliveries(scope, hook).await,
-            // Bitbucket shows deliveries only on its website.
-            Self::Bitbucket(_) => unsupported_error("list deliveries"),
-        }
+        dispatch!(self, deliveries(scope, hook))
     }
 }

@@ -25,42 +25,27 @@ impl Forge {
     }
 
     pub async fn pull_request_details(&self, full_name: &str, number: u64) -> Result<PullRequestDetails, Error> {
-        match self {
-            Self::GitHub(github) => github.pull_request_details(full_name, number).await,
-            Self::Bitbucket(_) => super::unsupported_error("read the details of a pull request"),
-        }
+        dispatch!(self, pull_request_details(full_name, number))
     }
 
     /// Returns git's patch from the merge base to the head. Errors: `Refused` for a change that is too large.
     pub async fn diff(&self, full_name: &str, number: u64) -> Result<String, Error> {
-        match self {
-            Self::GitHub(github) => github.diff(full_name, number).await,
-            Self::Bitbucket(_) => super::unsupported_error("read a diff"),
-        }
+        dispatch!(self, diff(full_name, number))
     }
 
     /// Idempotent at the local forge: by the key. Errors: `Refused` with the forge's reason, also for an older head.
     pub async fn create_review(&self, full_name: &str, number: u64, new: &NewReview) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.create_review(full_name, number, new).await,
-            Self::Bitbucket(_) => super::unsupported_error("create a review"),
-        }
+        dispatch!(self, create_review(full_name, number, new))
     }
 
     /// Merges if `head` is still the newest commit. Errors: `Refused` with the forge's reason.
     pub async fn merge(&self, full_name: &str, number: u64, head: &str) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.merge(full_name, number, head).await,
-            Self::Bitbucket(_) => super::unsupported_error("merge"),
-        }
+        dispatch!(self, merge(full_name, number, head))
     }
 
     /// Idempotent. Errors: `Refused` with the forge's reason.
     pub async fn set_state(&self, full_name: &str, number: u64, state: NewState) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.set_state(full_name, number, state).await,
-            Self::Bitbucket(_) => super::unsupported_error("close or reopen"),
-        }
+        dispatch!(self, set_state(full_name, number, state))
     }
 
     /// Returns a page, starting at 1, of pull requests in any state, most recently updated first.
@@ -72,11 +57,7 @@ impl Forge {
     /// Requests reviews, also from accounts that already reviewed. Does nothing on Bitbucket.
     /// Idempotent: by account. Errors: `Refused` for the author and for accounts without access.
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.request_reviewers(full_name, number, logins).await,
-            // Bitbucket notifies reviewers anyway. Adding one could undo concurrent edits, and names are not unique.
-            Self::Bitbucket(_) => Ok(()),
-        }
+        dispatch!(self, request_reviewers(full_name, number, logins))
     }
 
     /// Lists reviews, oldest first, without unknown verdicts.
@@ -129,18 +110,12 @@ impl Forge {
 
     /// Idempotent at the local forge: by the key.
     pub async fn create_comment_once(&self, full_name: &str, number: u64, body: &str, key: &str) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.create_comment_once(full_name, number, body, key).await,
-            Self::Bitbucket(_) => super::unsupported_error("create a comment once"),
-        }
+        dispatch!(self, create_comment_once(full_name, number, body, key))
     }
 
     /// Idempotent: by comment. Errors: `NotFound` for a deleted comment.
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
-        match self {
-            Self::GitHub(github) => github.edit_comment(full_name, comment, body).await,
-            Self::Bitbucket(bitbucket) => bitbucket.edit_comment(full_name, number, comment, body).await,
-        }
+        dispatch!(self, edit_comment(full_name, number, comment, body))
     }
 
     /// Idempotent: by commit and context. Truncates a long description.
@@ -154,9 +129,6 @@ impl Forge {
     /// Bitbucket shows permissions to administrators only. Else reviewers count as `Write`: only writers add them.
     /// Errors: `NotFound` for a missing repository, on GitHub also if the token may not read permissions.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
-        match self {
-            Self::GitHub(github) => github.permission(full_name, &account.login).await,
-            Self::Bitbucket(bitbucket) => bitbucket.permission(full_name, number, account).await,
-        }
+        dispatch!(self, permission(full_name, number, account))
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{GitHub, client::RetryPolicy};
-use crate::{Access, Error, Permission, names::account_name};
+use crate::{Access, Actor, Error, Permission, names::account_name};
 
 #[derive(Deserialize)]
 struct AccessResponse {
@@ -20,9 +20,9 @@ struct IdResponse {
 
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/collaborators/{username}/permission`.
-    pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
+    pub async fn permission(&self, full_name: &str, _number: u64, account: &Actor) -> Result<Access, Error> {
         // No account can have another name, so the forge needs no question.
-        let Ok(login) = account_name(login) else { return Ok(Access::none()) };
+        let Ok(login) = account_name(&account.login) else { return Ok(Access::none()) };
         let address = self.url(full_name, &["collaborators", login, "permission"])?;
         let subject = format!("what {login} may do in {full_name}");
         let answer = self.client.get::<AccessResponse>(address, &subject, RetryPolicy::Short).await;

@@ -49,7 +49,13 @@ impl GitHub {
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.
-    pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
+    pub async fn edit_comment(
+        &self,
+        full_name: &str,
+        _number: u64,
+        comment: u64,
+        body: &str,
+    ) -> Result<Comment, Error> {
         let address = self.url(full_name, &["issues", "comments", &comment.to_string()])?;
         let subject = format!("comment {comment} of {full_name}");
         let body = json!({ "body": body });

@@ -3,7 +3,8 @@
 
 use serde_json::json;
 
-use crate::features::{APP_EVENTS, WorkflowPolicy, app_permissions};
+use super::app_permissions::{APP_EVENTS, app_permissions};
+use crate::features::WorkflowPolicy;
 
 /// GitHub requires a webhook address even for an inactive webhook.
 const PLACEHOLDER_URL: &str = "https://example.com/webhook-is-off";

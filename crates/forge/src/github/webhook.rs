@@ -34,12 +34,28 @@ pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError
     }))
 }
 
+/// Subjects of events that share a field with an event we parse.
+const SUBJECTS: [&str; 12] = [
+    "alert",
+    "commit",
+    "comment",
+    "discussion",
+    "hook",
+    "issue",
+    "pull_request",
+    "ref",
+    "release",
+    "review",
+    "thread",
+    "zen",
+];
+
 pub(super) fn is_event_name(name: &str) -> bool {
     parser::is_event_name(name, b"_-.")
 }
 
 fn parse_review_event(action: &str, body: &Value) -> Result<Option<Event>, ParseError> {
-    shape::check_github_subjects(body, "pull_request_review", &["review", "pull_request"])?;
+    shape::check_subjects(&SUBJECTS, body, "pull_request_review", &["review", "pull_request"])?;
     let action = match action {
         "submitted" => ReviewAction::Submitted,
         "edited" => ReviewAction::Edited,
@@ -60,7 +76,7 @@ fn parse_pull_request_event(action: &str, body: &Value) -> Result<Event, ParseEr
     struct Label {
         name: String,
     }
-    shape::check_github_subjects(body, "pull_request", &["pull_request"])?;
+    shape::check_subjects(&SUBJECTS, body, "pull_request", &["pull_request"])?;
     let pull_request: PullRequest = field::<PullRequestResponse>(body, "pull_request")?.into();
     if field::<u64>(body, "number")? != pull_request.number {
         return Err(ParseError::new("/number", "it is not the pull request's number"));
@@ -89,7 +105,7 @@ fn parse_comment_event(action: &str, body: &Value) -> Result<Option<Event>, Pars
         number: u64,
         pull_request: Option<IgnoredAny>,
     }
-    shape::check_github_subjects(body, "issue_comment", &["issue", "comment"])?;
+    shape::check_subjects(&SUBJECTS, body, "issue_comment", &["issue", "comment"])?;
     let action = match action {
         "created" => CommentAction::Created,
         "edited" => CommentAction::Edited,

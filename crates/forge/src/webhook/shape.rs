@@ -5,38 +5,11 @@ use serde_json::Value;
 
 use super::value::ParseError;
 
-/// Subjects of GitHub events that share a field with an event we parse.
-const GITHUB_SUBJECTS: [&str; 12] = [
-    "alert",
-    "commit",
-    "comment",
-    "discussion",
-    "hook",
-    "issue",
-    "pull_request",
-    "ref",
-    "release",
-    "review",
-    "thread",
-    "zen",
-];
-
-/// Subjects of Bitbucket events. `changes` is included because two events differ in no other field.
-const BITBUCKET_SUBJECTS: [&str; 9] =
-    ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
-
 const ENVELOPE: [&str; 7] = ["action", "changes", "repository", "sender", "organization", "installation", "enterprise"];
 
-/// Requires exactly these subjects. Other fields are ignored, because forges add some.
-pub(crate) fn check_github_subjects(body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
-    check_subjects(&GITHUB_SUBJECTS, body, event, subjects)
-}
-
-pub(crate) fn check_bitbucket_subjects(body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
-    check_subjects(&BITBUCKET_SUBJECTS, body, event, subjects)
-}
-
-fn check_subjects(all: &[&str], body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
+/// Requires exactly these subjects, of all that the forge's events may have. Other fields are ignored, because forges add
+/// some.
+pub(crate) fn check_subjects(all: &[&str], body: &Value, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
     for subject in subjects {
         body.get(subject).ok_or_else(|| ParseError::missing(format!("/{subject}")))?;
     }

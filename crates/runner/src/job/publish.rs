@@ -76,6 +76,7 @@ async fn push_until_decided(
             repository: &workspace.repository(),
             target,
             job: &attempt.assignment.job,
+            kind: repository.forge,
             forge: &forge,
             name: &repository.name,
         };

@@ -11,6 +11,7 @@ use crate::git::rebase::Rebase;
 use crate::git::target::{self, Target};
 use crate::git::{self, Git, GitCall, GitError};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{JobId, RepositoryName};
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) struct Push<'a> {
     pub(crate) repository: &'a Path,
     pub(crate) target: &'a Target,
     pub(crate) job: &'a JobId,
+    pub(crate) kind: ForgeKind,
     pub(crate) forge: &'a str,
     pub(crate) name: &'a RepositoryName,
 }
@@ -138,7 +140,7 @@ impl Push<'_> {
                     Err(away(format!("the branch has moved, and {}", error.reason())))
                 }
             },
-            Ok(_) => match parse_refusal(self.forge, (self.name, &self.target.branch), &error) {
+            Ok(_) => match parse_refusal((self.kind, self.forge), (self.name, &self.target.branch), &error) {
                 Some(refusal) => Err(refusal.into()),
                 None => Err(away(error.reason())),
             },
@@ -245,7 +247,15 @@ mod tests {
             [run_git(&["commit-tree", &tree, "-m", "a"]).await, run_git(&["commit-tree", &tree, "-m", "b"]).await];
         let (target, job) = (target(), JobId::new(format!("job_{}", "a".repeat(26))).unwrap());
         let (name, repository) = (RepositoryName::new("acme/app").unwrap(), forge.as_path());
-        let push = Push { git: &git, repository, target: &target, job: &job, forge: "GitHub", name: &name };
+        let push = Push {
+            git: &git,
+            repository,
+            target: &target,
+            job: &job,
+            kind: ForgeKind::GitHub,
+            forge: "GitHub",
+            name: &name,
+        };
         run_git(&["update-ref", "refs/heads/before/refs/heads/x", &theirs]).await;
         assert!(matches!(push.remote_head().await, Err(GitError::NoRefs)), "an answer without the base branch");
         run_git(&["update-ref", "refs/heads/main", &theirs]).await;

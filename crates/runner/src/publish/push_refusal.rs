@@ -1,32 +1,17 @@
-//! Recognizes why a forge refused a push, by its messages.
+//! Recognizes whether a forge refused a push, by git's output. The crate `forge` recognizes why.
 //! Only a refusal that the forge states is final: `[remote rejected]` with a reason, or its words beside 401 or 403.
 //! `[remote failure]`, a lost connection, a web page and a server error decide nothing, so the push is repeated.
 
 use crate::git::{GitError, is_bad_login, is_worded_denial, remote_lines};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::Quoted;
-
-/// Reasons of `[remote rejected]` and messages beside it that decide nothing: the ref was locked or has moved during
-/// the push, or the forge itself failed.
-const UNDECIDED: [&str; 7] = [
-    "cannot lock ref",
-    "failed to update ref",
-    "unable to lock",
-    "internal server error",
-    "fatal error in commit_refs",
-    "unable to migrate objects to permanent storage",
-    "transaction failed",
-];
-/// GitHub's reason if it failed itself. It states another one for each refusal.
-const INTERNAL: &str = "failure";
-/// With this reason the forge did not store the objects. Only its check of their content is a refusal.
-const NOT_STORED: &str = "unpacker error";
-const CONTENT_REFUSALS: [&str; 3] = ["fsck", "exceeds", "too large"];
+use pullyard_forge::{PushOutput, PushRefusal, parse_push_refusal};
 
 /// Parses the refusal of a push to a branch; `None` if the push failed otherwise and is repeated.
 pub(super) fn parse_refusal(
-    forge: &str,
+    (kind, forge): (ForgeKind, &str),
     (repository, branch): (&RepositoryName, &str),
     error: &GitError,
 ) -> Option<Failure> {
@@ -37,45 +22,22 @@ pub(super) fn parse_refusal(
     if reason.is_none() && !is_bad_login(stderr) && !is_worded_denial(stderr) {
         return None;
     }
-    let words = format!("{}\n{}", remote_lines(stderr).collect::<Vec<_>>().join("\n"), reason.unwrap_or_default());
-    if let Some(branch) = parse_blocking_branch(&words, branch) {
+    let messages: Vec<&str> = remote_lines(stderr).collect();
+    let mut words = messages.iter().copied().chain(reason);
+    if let Some(branch) = words.find_map(|line| parse_blocking_branch(line, branch)) {
         return Some(Failure::BranchTaken { branch: branch.to_owned() });
     }
-    let output = words.to_lowercase();
-    let mentions = |phrases: &[&str]| phrases.iter().any(|phrase| output.contains(phrase));
-    if output.contains("workflow") && mentions(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
-        return Some(Failure::WorkflowPermission {});
-    }
-    let is_unstored = reason.is_some_and(|reason| reason.contains(NOT_STORED)) && !mentions(&CONTENT_REFUSALS);
-    if mentions(&UNDECIDED) || reason == Some(INTERNAL) || is_unstored || mentions(&["rate limit"]) {
-        return None;
-    }
-    let rejected = |reason: &str| Failure::PushRejected { forge: forge.into(), reason: reason.into() };
-    if mentions(&["push cannot contain secrets", "secret detected", "push protection"]) {
-        return Some(rejected(&describe_secret(stderr)));
-    }
-    let protected = [
-        "protected branch",
-        "protected ref",
-        "gh006",
-        "gh013",
-        "rule violations",
-        "permission denied to update branch",
-    ];
-    if mentions(&protected) {
-        let (branch, reason) = (branch.into(), Quoted(parse_broken_rule(stderr).map(str::to_owned)));
-        return Some(Failure::BranchProtected { branch, reason });
-    }
-    // GitHub sends the first for a user's token and the second for an App's. Bitbucket sends the third.
-    if output.contains("permission to ") && output.contains(" denied to ")
-        || mentions(&["write access to repository not granted", "lack one or more required privilege scopes"])
-    {
-        let (forge, repo) = (forge.into(), repository.clone());
-        return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
-    }
-    // The forge's own messages are more specific than its reason, such as "pre-receive hook declined".
-    let quoted = quote_forge(stderr).or_else(|| reason.map(str::to_owned));
-    Some(rejected(&quoted.unwrap_or_else(|| error.reason())))
+    let rejected = |reason: String| Failure::PushRejected { forge: forge.into(), reason: reason.into() };
+    Some(match parse_push_refusal(kind, &PushOutput { reason, messages: &messages })? {
+        PushRefusal::WorkflowPermission => Failure::WorkflowPermission {},
+        PushRefusal::Secret(reason) => rejected(reason),
+        PushRefusal::BranchProtected(rule) => Failure::BranchProtected { branch: branch.into(), reason: Quoted(rule) },
+        PushRefusal::PermissionMissing => {
+            let (forge, repo) = (forge.into(), repository.clone());
+            Failure::PermissionMissing { forge, repo, what: "push".into() }
+        }
+        PushRefusal::Other(reason) => rejected(reason.unwrap_or_else(|| error.reason())),
+    })
 }
 
 /// The reason in `! <from>:<to> [remote rejected] (reason)`, which git prints for the branch.
@@ -94,74 +56,18 @@ fn parse_blocking_branch<'a>(words: &'a str, branch: &str) -> Option<&'a str> {
     (is_above(other, branch) || is_above(branch, other)).then_some(other)
 }
 
-/// The forge's messages as one line, beginning with the messages that name a file, then the errors.
-fn quote_forge(stderr: &str) -> Option<String> {
-    let mut lines: Vec<&str> = remote_lines(stderr).filter(|line| !is_noise(line)).collect();
-    lines.sort_by_key(|line| (!names_file(line), !line.starts_with("error: ")));
-    let mut quoted = String::new();
-    for line in lines {
-        let line = line.trim_start_matches("error: ").trim_start_matches("- ").trim();
-        let separator = if quoted.is_empty() {
-            ""
-        } else if quoted.ends_with(['.', '!', '?', ':']) {
-            " "
-        } else {
-            "; "
-        };
-        quoted.push_str(separator);
-        quoted.push_str(line);
-    }
-    (!quoted.is_empty()).then_some(quoted)
-}
-
-/// Progress, separators, and ids for the forge's support.
-fn is_noise(line: &str) -> bool {
-    let progress = ["Resolving deltas", "Counting objects", "Compressing objects", "error: Trace:"];
-    progress.iter().any(|start| line.starts_with(start)) || !line.chars().any(char::is_alphanumeric)
-}
-
-/// Whether a word looks like a path. Web addresses do not count.
-fn names_file(line: &str) -> bool {
-    let is_path = |word: &str| {
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/');
-        let has_extension = word.rsplit_once('.').is_some_and(|(name, extension)| {
-            name.contains(char::is_alphabetic) && matches!(extension.len(), 1..=8) && !extension.contains('/')
-        });
-        (has_extension || word.contains('/')) && !word.contains("://") && !word.starts_with("refs/")
-    };
-    line.split_whitespace().any(is_path)
-}
-
-/// The rule that a push broke, in the forge's own text. GitHub lists rules below a heading or sends each as an error.
-/// Unrelated messages may precede them, such as a new name of the repository. Bitbucket sends one line.
-fn parse_broken_rule(output: &str) -> Option<&str> {
-    let is_heading =
-        |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
-    let rules: Vec<&str> = remote_lines(output).filter(|line| !is_heading(line)).collect();
-    let find_rule = |with: &str| rules.iter().find_map(|line| line.strip_prefix(with));
-    find_rule("- ").or_else(|| find_rule("error: ")).or(rules.first().copied()).map(str::trim)
-}
-
-/// The path of the secret that the forge found, or the forge's message.
-fn describe_secret(output: &str) -> String {
-    if let Some(path) = remote_lines(output).find_map(|line| line.strip_prefix("path: ")) {
-        return format!("it found a secret in {path}");
-    }
-    let message = remote_lines(output).find(|line| line.to_lowercase().contains("secret"));
-    match message.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
-        Some(line) => format!("it found a secret: {line}"),
-        None => "it found a secret in the change".into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refusal(stdout: &str, stderr: &str) -> Option<Failure> {
+    fn refusal_of(kind: ForgeKind, stdout: &str, stderr: &str) -> Option<Failure> {
         let repository = RepositoryName::new("acme/app").unwrap();
         let error = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: stderr.into() };
-        parse_refusal("GitHub", (&repository, "x"), &error)
+        parse_refusal((kind, kind.label()), (&repository, "x"), &error)
+    }
+
+    fn refusal(stdout: &str, stderr: &str) -> Option<Failure> {
+        refusal_of(ForgeKind::GitHub, stdout, stderr)
     }
 
     #[track_caller]
@@ -187,12 +93,17 @@ mod tests {
         check(&workflow("a Personal Access Token"), "", Some("workflow_permission"));
         check(&rejected("a GitHub App needs the `workflows` permission"), "", Some("workflow_permission"));
         check(&rejected("pre-receive hook declined"), "", Some("push_rejected"));
-        for words in [
-            "Permission to acme/app.git denied to bot.",
-            "Write access to repository not granted.",
-            "Your credentials lack one or more required privilege scopes.",
+        for (kind, words) in [
+            (ForgeKind::GitHub, "Permission to acme/app.git denied to bot."),
+            (ForgeKind::GitHub, "Write access to repository not granted."),
+            (ForgeKind::Bitbucket, "Your credentials lack one or more required privilege scopes."),
         ] {
-            check("", &format!("remote: {words}\n{FORBIDDEN}"), Some("permission_missing"));
+            let stderr = format!("remote: {words}\n{FORBIDDEN}");
+            let codes = ForgeKind::ALL.map(|kind| (kind, refusal_of(kind, "", &stderr).map(|failure| failure.code())));
+            for (other, code) in codes {
+                let expected = if other == kind { "permission_missing" } else { "push_rejected" };
+                assert_eq!(code, Some(expected), "{other:?} {words}");
+            }
         }
     }
 
@@ -239,7 +150,7 @@ mod tests {
         };
         let refusal = |stdout: &str, stderr: &str| {
             let error = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: stderr.into() };
-            parse_refusal("GitHub", (&RepositoryName::new("acme/app").unwrap(), "a/b"), &error)
+            parse_refusal((ForgeKind::GitHub, "GitHub"), (&RepositoryName::new("acme/app").unwrap(), "a/b"), &error)
         };
         for other in ["a", "a/b/c"] {
             let taken = Some(Failure::BranchTaken { branch: other.into() });
@@ -294,11 +205,10 @@ mod tests {
              remote: error: Changes must be made through a pull request.",
             "`x` is protected against this account: \"Changes must be made through a pull request\".",
         );
-        check_reason(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
-            "remote: Permission denied to update branch x.",
-            "`x` is protected against this account: \"Permission denied to update branch x\".",
-        );
+        let update = "remote: Permission denied to update branch x.";
+        let refusal = refusal_of(ForgeKind::Bitbucket, &rejected("pre-receive hook declined"), update).unwrap();
+        let sentence = "`x` is protected against this account: \"Permission denied to update branch x\".";
+        assert_eq!(refusal.sentence(), sentence);
         check_reason(
             "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
             "remote: This repository moved. Please use the new location:\nremote:   https://github.com/acme/new.git\n\
@@ -348,7 +258,15 @@ mod tests {
             check("", message, Some("push_rejected"));
         }
         // A server error is no refusal, even with other output.
-        for error in UNDECIDED {
+        for error in [
+            "cannot lock ref",
+            "failed to update ref",
+            "unable to lock",
+            "internal server error",
+            "fatal error in commit_refs",
+            "unable to migrate objects to permanent storage",
+            "transaction failed to start",
+        ] {
             check(&rejected(error), "", None);
             check(&rejected("no"), &format!("remote: {error}"), None);
         }

@@ -1,7 +1,8 @@
 //! Selects the permissions of an App and of tokens.
 
-use super::{Feature, FeatureNeed, FeatureRow, GITHUB_FEATURES, Grant, Level};
-use crate::Permissions;
+use super::Permissions;
+use super::features::FEATURES;
+use crate::features::{Feature, FeatureNeed, FeatureRow, Grant, Level, WorkflowPolicy};
 use std::collections::BTreeMap;
 
 /// Events that an App subscribes to. `installation` and `installation_repositories` arrive without a subscription.
@@ -15,15 +16,8 @@ pub const APP_EVENTS: [&str; 7] = [
     "repository",
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkflowPolicy {
-    Allow,
-    /// The forge refuses pushes that change workflows.
-    Forbid,
-}
-
 pub fn app_permissions(workflows: WorkflowPolicy) -> Permissions {
-    collect(GITHUB_FEATURES.iter().filter(|row| match row.need {
+    collect(FEATURES.iter().filter(|row| match row.need {
         FeatureNeed::Always | FeatureNeed::Optional => true,
         FeatureNeed::ByRepository => workflows == WorkflowPolicy::Allow,
         FeatureNeed::TokensOnly => false,
@@ -32,14 +26,14 @@ pub fn app_permissions(workflows: WorkflowPolicy) -> Permissions {
 
 /// Minimum for an App: the permissions of every job, and reading comments.
 pub fn minimum_app_permissions() -> Permissions {
-    let mut permissions = collect(GITHUB_FEATURES.iter().filter(|row| row.need == FeatureNeed::Always));
+    let mut permissions = collect(FEATURES.iter().filter(|row| row.need == FeatureNeed::Always));
     permissions.insert("issues".into(), Level::Read.code().into());
     permissions
 }
 
 /// Permissions of an attempt's token: only those of its runner.
 pub fn attempt_permissions(workflows: WorkflowPolicy) -> Permissions {
-    collect(GITHUB_FEATURES.iter().filter(|row| match row.feature {
+    collect(FEATURES.iter().filter(|row| match row.feature {
         Feature::Push | Feature::PullRequests => true,
         Feature::Workflows => workflows == WorkflowPolicy::Allow,
         _ => false,

@@ -1,14 +1,15 @@
 //! Which features work with the permissions of an App or a token.
 
+use super::super::app_permissions::*;
 use super::*;
-use crate::{Permissions, TokenAccess, TokenPermission};
+use crate::TokenPermission;
 
 fn permissions(pairs: &[(&str, &str)]) -> Permissions {
     pairs.iter().map(|(name, level)| ((*name).to_owned(), (*level).to_owned())).collect()
 }
 
 fn row(feature: Feature) -> &'static FeatureRow {
-    GITHUB_FEATURES.iter().find(|row| row.feature == feature).unwrap()
+    FEATURES.iter().find(|row| row.feature == feature).unwrap()
 }
 
 fn token(role: &str) -> TokenAccess {
@@ -22,25 +23,14 @@ fn token(role: &str) -> TokenAccess {
 }
 
 #[track_caller]
-fn check(feature: Feature, seen: &GitHubAccess, expected: &str) {
-    let text = match check_github(row(feature), seen, WorkflowPolicy::Allow) {
+fn check(feature: Feature, seen: &AccessTest, expected: &str) {
+    let text = match super::check(row(feature), seen, WorkflowPolicy::Allow) {
         FeatureStatus::Works => "works".to_owned(),
         FeatureStatus::Missing(message) => format!("missing: {message}"),
         FeatureStatus::Unknown(message) => format!("untold: {message}"),
         FeatureStatus::NotNeeded(reason) => format!("needless: {reason}"),
     };
     assert_eq!(text, expected, "{feature:?}");
-}
-
-#[test]
-fn bitbucket_reports_missing_reads_but_no_write_rights() {
-    let statuses = |pulls| BITBUCKET_FEATURES.each_ref().map(|row| check_bitbucket(row, pulls));
-    let pulls = "read:pullrequest and write:pullrequest";
-    let push = FeatureStatus::Unknown("it needs read:repository and write:repository".into());
-    let untold = FeatureStatus::Unknown(format!("it needs {pulls}"));
-    assert_eq!(statuses(BitbucketPulls::Readable), [FeatureStatus::Works, push.clone(), untold]);
-    let missing = FeatureStatus::Missing(format!("give the token {pulls}"));
-    assert_eq!(statuses(BitbucketPulls::Hidden), [FeatureStatus::Works, push, missing]);
 }
 
 #[test]
@@ -66,9 +56,9 @@ fn control_token_cannot_push_and_stays_within_the_grant() {
 
 #[test]
 fn app_with_manifest_permissions_has_every_feature() {
-    let seen = GitHubAccess::App(app_permissions(WorkflowPolicy::Allow));
-    for row in &GITHUB_FEATURES {
-        let verdict = check_github(row, &seen, WorkflowPolicy::Allow);
+    let seen = AccessTest::App(app_permissions(WorkflowPolicy::Allow));
+    for row in &FEATURES {
+        let verdict = super::check(row, &seen, WorkflowPolicy::Allow);
         assert!(matches!(verdict, FeatureStatus::Works | FeatureStatus::NotNeeded(_)), "{row:?} {verdict:?}");
     }
 }
@@ -84,8 +74,7 @@ fn app_requests_workflows_on_demand_and_never_hooks() {
 
 #[test]
 fn missing_app_permission_is_named() {
-    let seen =
-        GitHubAccess::App(permissions(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
+    let seen = AccessTest::App(permissions(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
     check(Feature::ReadRepository, &seen, "works");
     check(Feature::PullRequests, &seen, "works");
     check(Feature::Threads, &seen, "missing: grant the App contents: write, and accept it where it is installed");
@@ -96,7 +85,7 @@ fn missing_app_permission_is_named() {
 fn classic_token_is_judged_by_scopes_and_account_role() {
     let seen = |scopes: &[&str], private, account: &str| {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        GitHubAccess::Token(TokenAccess { scopes: Some(scopes), private, ..token(account) })
+        AccessTest::Token(TokenAccess { scopes: Some(scopes), private, ..token(account) })
     };
     check(Feature::Push, &seen(&["repo"], true, "writer"), "works");
     check(Feature::Push, &seen(&["public_repo"], false, "writer"), "works");
@@ -111,7 +100,7 @@ fn classic_token_is_judged_by_scopes_and_account_role() {
 
 #[test]
 fn fine_grained_token_is_judged_by_refused_reads() {
-    let seen = GitHubAccess::Token(TokenAccess { missing: vec![TokenPermission::Issues], ..token("admin") });
+    let seen = AccessTest::Token(TokenAccess { missing: vec![TokenPermission::Issues], ..token("admin") });
     check(Feature::ReadRepository, &seen, "works");
     check(Feature::Comments, &seen, "missing: give the token issues: write");
     check(Feature::Push, &seen, "untold: it needs contents: write");
@@ -119,15 +108,15 @@ fn fine_grained_token_is_judged_by_refused_reads() {
 
 #[test]
 fn workflows_are_needless_without_the_repository_setting() {
-    let seen = GitHubAccess::App(Permissions::new());
-    let verdict = check_github(row(Feature::Workflows), &seen, WorkflowPolicy::Forbid);
+    let seen = AccessTest::App(Permissions::new());
+    let verdict = super::check(row(Feature::Workflows), &seen, WorkflowPolicy::Forbid);
     assert_eq!(verdict, FeatureStatus::NotNeeded("jobs may not change workflows in this repository"));
 }
 
 #[test]
 fn documented_feature_table_matches_the_code() {
-    let page = include_str!("../../../../docs/forges.md");
-    let rows = GITHUB_FEATURES.iter().map(|row| {
+    let page = include_str!("../../../../../docs/forges.md");
+    let rows = FEATURES.iter().map(|row| {
         let permissions = row.permissions.iter().map(|(name, level)| format!("`{name}: {}`", level.code()));
         let need = match row.need {
             FeatureNeed::Always => "always",
