@@ -43,6 +43,8 @@ use tokio::time::timeout;
 
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(600);
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// For calls that read objects of an agent, which may name a folder with a pipe.
+const AGENT_OBJECTS_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time for git to remove its lock files when it is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 const MAX_STDERR_BYTES: u64 = 64 * 1024;
@@ -204,7 +206,11 @@ impl Git {
 
     pub(crate) async fn run(&self, call: GitCall<'_>) -> Result<Vec<u8>, GitError> {
         let name = call.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let limit = if call.reaches_forge { NETWORK_TIMEOUT } else { LOCAL_TIMEOUT };
+        let limit = match call.objects {
+            _ if call.reaches_forge => NETWORK_TIMEOUT,
+            Some(_) => AGENT_OBJECTS_TIMEOUT,
+            None => LOCAL_TIMEOUT,
+        };
         let key = match (&self.signing_key, call.repository) {
             (Some(key), Some(repository)) if call.is_published => Some(KeyFile::create(repository, key)?),
             _ => None,

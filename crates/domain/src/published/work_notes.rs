@@ -59,6 +59,8 @@ pub enum WorkWarning {
     ConflictMarkers {
         paths: Vec<String>,
     },
+    /// Further warnings may be missing.
+    Incomplete,
 }
 
 impl WorkWarning {
@@ -73,6 +75,9 @@ impl WorkWarning {
             }
             Self::Unmerged { paths } => format!("The agent left a merge unfinished in {}.", render_paths(paths)),
             Self::ConflictMarkers { paths } => format!("Conflict markers were added to {}.", render_paths(paths)),
+            Self::Incomplete => {
+                "The check for undone commits, unfinished merges and conflict markers did not end.".to_owned()
+            }
         }
     }
 }

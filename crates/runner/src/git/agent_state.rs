@@ -4,7 +4,7 @@
 
 use crate::git::nested::read_regular_file;
 use crate::git::workspace::disk::{run_blocking, write_private_file};
-use crate::git::workspace::{Workspace, is_folder, remove_entry};
+use crate::git::workspace::{Workspace, is_folder, remove_entry, remove_special_files};
 use crate::git::{Git, GitCall, GitError};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -36,10 +36,17 @@ pub(crate) struct AgentEntry {
 
 impl AgentState {
     /// Errors: none. A repository that cannot be read has no state.
+    /// Writes: removes pipes and links from the agent's objects, because git would block on them.
     pub(crate) async fn load(git: &Git, workspace: &Workspace) -> Self {
         let git_dir = workspace.tree().join(".git");
         let head = git_dir.clone();
-        let head = run_blocking(move || Ok(read_head(&head))).await.unwrap_or_default();
+        let read = run_blocking(move || {
+            if is_folder(&head) {
+                remove_special_files(&head.join("objects"))?;
+            }
+            Ok(read_head(&head))
+        });
+        let head = read.await.unwrap_or_default();
         let repository = workspace.repository();
         let list = async |index: &Path| {
             let call = GitCall::new(["ls-files", "-v", "--stage", "-z"]).repository(&repository).index(index);

@@ -39,6 +39,7 @@ impl Exclusions {
             }
             WorkWarning::Unmerged { paths } => WorkWarning::Unmerged { paths: clean_all(paths) },
             WorkWarning::ConflictMarkers { paths } => WorkWarning::ConflictMarkers { paths: clean_all(paths) },
+            WorkWarning::Incomplete => WorkWarning::Incomplete,
         });
         WorkNotes { repositories: repositories.collect(), left_out: left_out.collect(), warnings: warnings.collect() }
     }

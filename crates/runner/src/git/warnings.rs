@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Time limit. Without a result the change has no warning: a repository can make git work for very long.
+/// Time limit, because a repository can make git work for very long.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Limit for reading a file with conflict markers. Units: bytes.
 const MAX_READ_BYTES: u64 = 16 * 1024 * 1024;
@@ -22,40 +22,44 @@ const MARKER_MESSAGE: &str = ": leftover conflict marker";
 const NO_WHITE_SPACE_CHECKS: &str =
     "core.whitespace=-blank-at-eol,-blank-at-eof,-space-before-tab,-indent-with-non-tab,-tab-in-indent,cr-at-eol";
 
-/// Errors: none, because the change is usable without its warnings.
+/// Errors: none, because the change is usable without its warnings. `Incomplete` stands for those that were not found.
 pub(crate) async fn find_warnings(
     git: &Git,
     workspace: &Workspace,
     state: &AgentState,
+    change: (&str, &str),
+) -> Vec<WorkWarning> {
+    find_warnings_within(LIMIT, git, (workspace, state), change).await
+}
+
+pub(super) async fn find_warnings_within(
+    limit: Duration,
+    git: &Git,
+    (workspace, state): (&Workspace, &AgentState),
     (start, tree): (&str, &str),
 ) -> Vec<WorkWarning> {
-    let repository = workspace.repository();
+    let (repository, mut warnings) = (workspace.repository(), Vec::new());
     let find = async {
         let changes = list_changes(git, &repository, start, tree).await?;
         let changed: BTreeSet<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
         let unmerged = state.entries().filter(|entry| entry.is_unmerged && changed.contains(entry.path.as_slice()));
         let unmerged: BTreeSet<String> = unmerged.map(|entry| to_text(&entry.path)).collect();
-        let markers = find_conflict_markers(git, &repository, start, tree).await?;
-        let undone = find_undone_commits(git, workspace, state, start, &changes).await?;
         let paths = |paths: BTreeSet<String>| Some(paths.into_iter().collect::<Vec<_>>()).filter(|all| !all.is_empty());
-        let warnings = [
-            undone,
-            paths(unmerged).map(|paths| WorkWarning::Unmerged { paths }),
-            paths(markers).map(|paths| WorkWarning::ConflictMarkers { paths }),
-        ];
-        Ok::<_, GitError>(warnings.into_iter().flatten().collect())
+        warnings.extend(paths(unmerged).map(|paths| WorkWarning::Unmerged { paths }));
+        let markers = find_conflict_markers(git, &repository, start, tree).await?;
+        warnings.extend(paths(markers).map(|paths| WorkWarning::ConflictMarkers { paths }));
+        // Last, because it reads the agent's objects.
+        warnings.extend(find_undone_commits(git, workspace, state, start, &changes).await?);
+        Ok::<_, GitError>(())
     };
-    match timeout(LIMIT, find).await {
-        Ok(Ok(warnings)) => warnings,
-        Ok(Err(error)) => {
-            tracing::warn!(error = %error, "cannot check the change for warnings: {error}");
-            Vec::new()
-        }
-        Err(_) => {
-            tracing::warn!("no time to check the change for warnings");
-            Vec::new()
-        }
-    }
+    let reason = match timeout(limit, find).await {
+        Ok(Ok(())) => return warnings,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "there was no time".to_owned(),
+    };
+    tracing::warn!("cannot check the change for all warnings: {reason}");
+    warnings.push(WorkWarning::Incomplete);
+    warnings
 }
 
 /// A path's entries in two trees, as mode and object.

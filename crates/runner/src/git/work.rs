@@ -111,9 +111,11 @@ fn is_unreadable(file: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::git::test_world::{TestRepository, TestWork};
+    use crate::git::warnings::find_warnings_within;
     use pullyard_domain::failure::Failure;
     use pullyard_domain::prompt::QUESTION_FILE;
     use pullyard_domain::published::work_notes::WorkWarning;
+    use std::time::Duration;
 
     async fn check_out(commits: &[&[(&str, &str)]]) -> TestWork {
         let repository = TestRepository::create().await;
@@ -202,6 +204,24 @@ mod tests {
         work.write("x y", conflict);
         work.write_tree().await.unwrap();
         assert_eq!(warnings(&work), [WorkWarning::ConflictMarkers { paths: paths(&["x y"]) }]);
+    }
+
+    #[tokio::test]
+    async fn pipe_in_the_agents_objects_hides_no_warning() {
+        let work = check_out(HISTORY).await;
+        let id = format!("ab{}", "c".repeat(38));
+        let folder = work.path(".git/objects/ab");
+        std::fs::create_dir_all(&folder).unwrap();
+        nix::unistd::mkfifo(&folder.join(&id[2..]), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        work.write(".git/HEAD", &id);
+        work.write("a", "<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n");
+        let tree = work.write_tree().await.unwrap();
+        let markers = WorkWarning::ConflictMarkers { paths: paths(&["a"]) };
+        assert_eq!(warnings(&work), [markers]);
+        let state = AgentState::load(work.git(), &work.workspace).await;
+        let change = (work.target.start_commit.as_str(), tree.as_str());
+        let found = find_warnings_within(Duration::ZERO, work.git(), (&work.workspace, &state), change).await;
+        assert_eq!(found, [WorkWarning::Incomplete]);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ mod settings;
 mod snapshot;
 
 pub(crate) use mirror::Mirror;
-pub(crate) use remove::{is_folder, remove_entry};
+pub(crate) use remove::{is_folder, remove_entry, remove_special_files};
 
 use crate::git::exclusion_report::Exclusions;
 use crate::git::nested;

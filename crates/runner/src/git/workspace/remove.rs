@@ -37,7 +37,7 @@ pub(crate) fn remove_entry(path: &Path) -> io::Result<()> {
 /// one. Also removes `dir` itself if it is no folder, and folders with longer paths than git needs: a path that is too
 /// long cannot be opened.
 /// Idempotent: a repeated call continues.
-pub(super) fn remove_special_files(dir: &Path) -> io::Result<()> {
+pub(crate) fn remove_special_files(dir: &Path) -> io::Result<()> {
     if !is_folder(dir) {
         return remove_entry(dir);
     }
