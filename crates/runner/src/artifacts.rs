@@ -27,7 +27,7 @@ const RESERVED_PLACES: usize = 8;
 const MAX_NUMEROUS_BYTES: u64 = 64 << 20;
 const MAX_REASON_CHARS: usize = 200;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PendingArtifact {
     kind: ArtifactKind,
     name: ArtifactName,
@@ -86,6 +86,8 @@ struct Shared {
     queued_count: AtomicUsize,
     finished_count: watch::Sender<usize>,
     pending_checkpoints: AtomicUsize,
+    /// The last checkpoint, if its upload failed.
+    lost_checkpoint: Mutex<Option<PendingArtifact>>,
 }
 
 /// Whether users or the next attempt look for this kind. A check's result itself shows whether its output is stored.
@@ -115,6 +117,7 @@ impl Artifacts {
             queued_count: AtomicUsize::new(0),
             finished_count: watch::Sender::new(0),
             pending_checkpoints: AtomicUsize::new(0),
+            lost_checkpoint: Mutex::default(),
         };
         (Self(Arc::new(shared)), entries)
     }
@@ -187,6 +190,12 @@ impl Artifacts {
         if is_reported_kind(kind) {
             self.push(QueueEntry::Message(not_stored_message(name, cause)));
         }
+    }
+
+    /// Queues the last checkpoint again if its upload failed.
+    pub(crate) fn repeat_lost_checkpoint(&self) {
+        let lost = self.0.lost_checkpoint.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lost.map(|pending| self.push(QueueEntry::Upload(pending)));
     }
 
     fn push(&self, entry: QueueEntry) -> bool {

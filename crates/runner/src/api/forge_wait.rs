@@ -68,7 +68,8 @@ pub(crate) struct ForgeWait<'a> {
     phase: Phase,
     schedule: Schedule,
     logged_at: Instant,
-    was_long: bool,
+    /// When the finished work was last stored, or its storage was last tried.
+    kept_at: Option<Instant>,
     /// The reported reason of the wait.
     reason: Option<String>,
     push_deadline: Instant,
@@ -118,7 +119,7 @@ impl<'a> ForgeWait<'a> {
             phase,
             schedule: Schedule::new(limit),
             logged_at: now,
-            was_long: false,
+            kept_at: None,
             reason: None,
             push_deadline: now,
         }
@@ -205,10 +206,14 @@ impl<'a> ForgeWait<'a> {
         Ok(self.push_deadline)
     }
 
-    /// Whether the wait has become long. True once.
-    pub(crate) fn becomes_long(&mut self) -> bool {
+    /// Whether a long wait must store the finished work. Again after a while, because the bucket may be away too.
+    pub(crate) fn must_keep_work(&mut self) -> bool {
         let is_long = self.schedule.current.is_some_and(|wait| wait.since.elapsed() >= LONG_WAIT);
-        is_long && !std::mem::replace(&mut self.was_long, true)
+        let is_due = is_long && self.kept_at.is_none_or(|kept_at| kept_at.elapsed() >= LOG_INTERVAL);
+        if is_due {
+            self.kept_at = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Ends the wait, if there is one. A cancel comes too late here, because the call has succeeded.

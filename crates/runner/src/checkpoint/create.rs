@@ -69,6 +69,7 @@ pub(crate) async fn create_checkpoint_at_shutdown(attempt: &Attempt<'_>, workspa
 async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
     // A second checkpoint of the same work could only replace an uploaded one.
     if attempt.checkpoint_state.has_checkpoint() {
+        attempt.artifacts.repeat_lost_checkpoint();
         return;
     }
     let result = timeout(limit, write_archive(attempt, workspace)).await;

@@ -103,9 +103,9 @@ pub(super) fn forge_unavailable(attempt: &Attempt<'_>, reason: String) -> Failur
     Failure::ForgeUnavailable { forge, limit, reason: reason.into() }
 }
 
-/// Stores the finished work once during a long wait, because this machine may not survive it.
+/// Stores the finished work during a long wait, because this machine may not survive it.
 pub(super) async fn keep_work(attempt: &Attempt<'_>, preparation: &Preparation<'_>, forge_wait: &mut ForgeWait<'_>) {
-    if forge_wait.becomes_long() {
+    if forge_wait.must_keep_work() {
         checkpoint::create_checkpoint(attempt, preparation.workspace, checkpoint::FAILURE_TIMEOUT).await;
     }
 }
