@@ -87,6 +87,7 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     };
     let mut workspace = None;
     let mut result = run_phases(&attempt, options, &mut workspace).await;
+    result = result.map_err(|stop| publish::preserve_finished_work(&attempt, stop));
     if let Err(Stop::Order(Order::Pause)) = result {
         let yield_result = conversation::yield_for_pause(&attempt, workspace.as_ref()).await;
         result = Err(yield_result.err().unwrap_or(Stop::Yielded));

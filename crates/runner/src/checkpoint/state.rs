@@ -69,6 +69,11 @@ impl CheckpointState {
         });
     }
 
+    /// Whether a checkpoint has all that a retry needs to publish the work without an agent.
+    pub(crate) fn has_finished_work(&self) -> bool {
+        self.update(|facts| facts.finished.is_some() || facts.carried.is_some()).unwrap_or(false)
+    }
+
     pub(super) fn carry(&self, carried: CarriedCheckpoint) {
         self.update(|facts| facts.carried = Some(carried));
     }

@@ -103,6 +103,16 @@ pub(super) fn forge_unavailable(attempt: &Attempt<'_>, reason: String) -> Failur
     Failure::ForgeUnavailable { forge, limit, reason: reason.into() }
 }
 
+/// Replaces `WorkspaceFailed` once the work is finished, because a retry does not resume after it.
+pub(super) fn preserve_finished_work(attempt: &Attempt<'_>, stop: Stop) -> Stop {
+    match stop {
+        Stop::Failure(Failure::WorkspaceFailed { reason }) if attempt.checkpoint_state.has_finished_work() => {
+            Failure::PublishingFailed { reason }.into()
+        }
+        stop => stop,
+    }
+}
+
 /// Stores the finished work during a long wait, because this machine may not survive it.
 pub(super) async fn keep_work(attempt: &Attempt<'_>, preparation: &Preparation<'_>, forge_wait: &mut ForgeWait<'_>) {
     if forge_wait.must_keep_work() {

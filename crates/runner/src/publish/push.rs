@@ -10,6 +10,7 @@ use crate::deadline::instant_after;
 use crate::git::rebase::Rebase;
 use crate::git::target::{self, Target};
 use crate::git::{self, Git, GitCall, GitError};
+use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{JobId, RepositoryName};
@@ -110,7 +111,8 @@ impl Push<'_> {
         }
         tracing::info!(job.id = %self.job, "the branch has moved; rebasing the work");
         let rebase = Rebase { git: self.git, repository: self.repository, branch: &self.target.branch };
-        let Some(commit) = rebase.replay(&self.target.start_commit, &change.commit, &head).await? else {
+        let replayed = rebase.replay(&self.target.start_commit, &change.commit, &head).await;
+        let Some(commit) = replayed.map_err(wait_for_machine)? else {
             // The other user's commits contain the same change.
             return Ok(PublishResult { commit: head.clone(), head, pushed_by: PushedBy::OtherUser });
         };
@@ -205,6 +207,14 @@ impl Push<'_> {
 
     fn push_rejected(&self, reason: &str) -> Failure {
         Failure::PushRejected { forge: self.forge.into(), reason: reason.into() }
+    }
+}
+
+/// A full disk or a killed process may pass, and a checkpoint needs the disk too.
+fn wait_for_machine(stop: Stop) -> ForgeFault {
+    match stop {
+        Stop::Failure(Failure::WorkspaceFailed { reason }) => ForgeFault::Away(Outage::from(reason)),
+        stop => stop.into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests revise jobs: one more commit on the pull request's branch, despite changes by others.
 
+use crate::git_points::path_with_git_script;
 use crate::prelude::*;
 use crate::review_api::{ReviewApi, ReviewState};
 use crate::world::World;
@@ -100,6 +101,27 @@ async fn revision_is_rebased_onto_a_concurrent_push() {
     // The record names the pushed commit and the agent's base.
     let work = world.api.only_finish().work.unwrap();
     assert_eq!((work.commit, work.base_commit), (Some(head), Some(seen)));
+}
+
+#[tokio::test]
+async fn killed_rebase_is_repeated() {
+    let (world, _) = world_under_review(WAITING_AGENT).await;
+    let once = world.outside_path("once").display().to_string();
+    let path = path_with_git_script(&world, |git| {
+        format!(
+            "if [ \"$1\" = merge-tree ] && [ ! -e '{once}' ]; then touch '{once}'; exit 137; fi\nexec '{git}' \"$@\""
+        )
+    });
+    let runner = world.spawn(|command| {
+        command.env("PATH", path);
+    });
+    world.api.wait_for_text("waiting").await;
+    let theirs = commit_file(&world, BRANCH, "theirs.txt", "theirs\n");
+    std::fs::write(world.outside_path("go"), "").unwrap();
+    let ran = wait_for_exit(runner).await;
+    assert!(std::fs::exists(once).unwrap(), "{}", ran.log);
+    let head = world.api.only_finish().result.unwrap_or_else(|| panic!("{}", ran.log)).head;
+    assert_eq!(parent(&world, &head), theirs);
 }
 
 #[tokio::test]
