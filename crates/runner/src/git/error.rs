@@ -31,6 +31,8 @@ const DAMAGE_PHRASES: &[&str] = &[
     "unexpected line in",
 ];
 
+const FULL_DISK_PHRASES: &[&str] = &["no space left", "read-only file system", "disk quota"];
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GitError {
     #[error("start git")]
@@ -91,21 +93,23 @@ impl GitError {
     /// count. A wrong guess costs one complete fetch.
     pub(crate) fn is_damage(&self) -> bool {
         let Self::Failed { stderr, .. } = self else { return false };
-        let is_damage = |line: &str| {
-            let line = line.to_lowercase();
-            !line.starts_with("remote:") && DAMAGE_PHRASES.iter().any(|phrase| line.contains(phrase))
-        };
-        stderr.lines().any(is_damage)
+        mentions_locally(stderr, DAMAGE_PHRASES)
+    }
+
+    /// Whether this machine has no space, and not the forge.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Process(error) | Self::Disk(error) => error.kind() == ErrorKind::StorageFull,
+            Self::Failed { stderr, .. } => mentions_locally(stderr, FULL_DISK_PHRASES),
+            Self::TimedOut { .. } | Self::NoRefs => false,
+        }
     }
 
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Process(_) | Self::Disk(_) | Self::TimedOut { .. } => true,
             Self::NoRefs => false,
-            Self::Failed { stderr, .. } => {
-                let stderr = stderr.to_lowercase();
-                ["no space left", "read-only file system", "disk quota"].iter().any(|phrase| stderr.contains(phrase))
-            }
+            Self::Failed { stderr, .. } => mentions_locally(stderr, FULL_DISK_PHRASES),
         }
     }
 
@@ -123,6 +127,14 @@ impl From<GitError> for Stop {
     fn from(error: GitError) -> Self {
         error.to_workspace_failure().into()
     }
+}
+
+/// Whether a line of this machine's git has one of the phrases. Git marks the messages of the forge.
+fn mentions_locally(stderr: &str, phrases: &[&str]) -> bool {
+    let lines = stderr.lines().map(str::to_lowercase);
+    let mut local =
+        lines.filter(|line| !line.starts_with("remote:") && !line.starts_with("error: remote unpack failed"));
+    local.any(|line| phrases.iter().any(|phrase| line.contains(phrase)))
 }
 
 /// Whether the forge did not accept the credentials (401).
@@ -179,6 +191,8 @@ mod tests {
         };
         assert!(failed("error: unable to write file 'a': No space left on device"));
         assert!(GitError::Disk(std::io::Error::other("gone")).is_local());
+        let forge = "remote: fatal: No space left on device\nerror: remote unpack failed: No space left on device";
+        assert!(!failed(forge));
         assert!(!failed("error: patch failed: README.md:1\nerror: README.md: patch does not apply"));
     }
 

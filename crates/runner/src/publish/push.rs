@@ -144,6 +144,9 @@ impl Push<'_> {
             },
             Ok(_) => match parse_refusal((self.kind, self.forge), (self.name, &self.target.branch), &error) {
                 Some(refusal) => Err(refusal.into()),
+                None if error.is_damage() => Err(error.into()),
+                // Waits, because the disk may get space and a checkpoint needs it too.
+                None if error.is_full_disk() => Err(away(format!("the runner's machine failed: {}", error.reason()))),
                 None => Err(away(error.reason())),
             },
             Err(error) => Err(away(error.reason())),

@@ -1,6 +1,7 @@
 //! Tests outages of the forge: they are waited out before and after the agent, and finished work is never repeated.
 
 use crate::api::broken;
+use crate::git_points::path_with_git_script;
 use crate::prelude::*;
 use crate::world::World;
 use axum::body::{Body, Bytes};
@@ -234,6 +235,40 @@ async fn long_outage_fails_and_a_retry_publishes_without_an_agent() {
         let texts = world.api.event_texts();
         assert!(texts.contains("Publishing the finished work of attempt 1 without an agent."), "{call}: {texts}");
     }
+}
+
+#[tokio::test]
+async fn work_in_a_damaged_repository_is_published_by_a_retry() {
+    let world = World::with_agent(AGENT).await;
+    let path = path_with_git_script(&world, |git| {
+        format!("[ \"$1\" != push ] || {{ echo 'fatal: bad object HEAD' >&2; exit 128; }}\nexec '{git}' \"$@\"")
+    });
+    let ran = world.run_under("PATH", path).await;
+    let failure = world.api.only_finish().failure.unwrap_or_else(|| panic!("{}", ran.log));
+    assert_eq!(failure, Failure::PublishingFailed { reason: "bad object HEAD".into() });
+    begin_retry(&world, "b");
+    world.completes().await;
+    assert_eq!(agent_runs(&world), 1);
+    assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+}
+
+#[tokio::test]
+async fn full_disk_during_a_push_names_the_machine() {
+    let world = World::with_agent(AGENT).await;
+    let path = path_with_git_script(&world, |git| {
+        format!(
+            "[ \"$1\" != push ] || {{ echo 'fatal: write error: No space left on device' >&2; exit 128; }}\nexec '{git}' \"$@\""
+        )
+    });
+    let ran = world
+        .run_with(|command| {
+            command.env("PATH", path).env("PULLYARD_FORGE_AWAY_SECS", "1");
+        })
+        .await;
+    let failure = world.api.only_finish().failure.unwrap_or_else(|| panic!("{}", ran.log));
+    let sentence = failure.sentence();
+    assert!(sentence.ends_with("the runner's machine failed: write error: No space left on device."), "{sentence}");
+    assert!(world.api.bucket_object("checkpoint.tar.zst").is_some());
 }
 
 #[tokio::test]
