@@ -4,16 +4,17 @@ use super::prepare::Preparation;
 use super::publish::{forge_unavailable, keep_work, renew_old_access};
 use crate::Isolation;
 use crate::api::attempt::Attempt;
-use crate::api::forge_wait::{ForgeFault, ForgeWait};
+use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
 use crate::git::commit;
 use crate::job::work::WorkResult;
 use crate::publish::description_update::DescriptionUpdate;
 use crate::publish::pull_request::{self, Opening};
 use crate::publish::push::{PublishResult, PushedBy};
-use crate::publish::replies;
+use crate::publish::replies::{OpenReview, ReviewReplies};
 use crate::secrets::access::ForgeAccess;
 use crate::stop::Stop;
 use pullyard_domain::published::{self, CheckResults as Checks};
+use pullyard_forge::Forge;
 use pullyard_protocol::attempt::FinishResult;
 use tokio::time::Instant;
 
@@ -32,7 +33,7 @@ pub(super) async fn report(
     }
     let pushed_at = Instant::now();
     let target = preparation.target.clone();
-    let Preparation { access: ForgeAccess { git, forge, .. }, workspace, .. } = &*preparation;
+    let Preparation { access: ForgeAccess { git, .. }, workspace, .. } = &*preparation;
     let (head, repository) = (published.head, workspace.repository());
     let is_ours = target.adopted_commit.is_none()
         && (published.pushed_by == PushedBy::ThisAttempt || published.commit == work_result.commit);
@@ -71,20 +72,21 @@ pub(super) async fn report(
         // Update the description before requesting another review. A user's commit gets no update.
         let (commit, text) =
             (published.commit.as_str(), pull_request::render_newest_part(assignment.repository.forge, &facts));
-        let update = DescriptionUpdate { forge, number: pull.number, commit, text: &text };
-        let apply = async {
-            update.apply(attempt).await;
-            Ok(())
-        };
-        attempt.unless_aborted(apply).await?;
+        let update = DescriptionUpdate { number: pull.number, commit, text: &text };
+        let call = async |forge: &Forge| update.try_once(attempt, forge).await;
+        if let Some(outage) = repeat_until_decided(attempt, preparation, forge_wait, call).await? {
+            DescriptionUpdate::log_unchanged(attempt, &outage.reason);
+        }
     }
     let replies = match &assignment.revises {
         // After the push, a failed reply does not fail the job.
         Some(revises) => {
             let (commit, agent_replies) = (published.commit.as_str(), &work_result.replies);
-            let is_first_try = is_ours && revises.retries.is_empty();
-            let answers = replies::ReviewReplies { forge, revises, commit, agent_replies, agent, is_first_try };
-            attempt.unless_aborted(async { Ok(answers.post_all(attempt).await) }).await?
+            let mut open = OpenReview::new(revises, is_ours && revises.retries.is_empty());
+            let answers = ReviewReplies { revises, commit, agent_replies, agent };
+            let call = async |forge: &Forge| answers.try_once(attempt, forge, &mut open).await;
+            let outage = repeat_until_decided(attempt, preparation, forge_wait, call).await?;
+            open.report(attempt, outage.as_ref())
         }
         None => None,
     };
@@ -115,4 +117,31 @@ pub(super) async fn report(
         deletions: size.deletions,
         replies,
     })
+}
+
+/// Repeats a call after the push while the forge is away. The work is published, so the end of the wait fails no job:
+/// it returns the outage.
+/// Errors: orders.
+async fn repeat_until_decided(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    forge_wait: &mut ForgeWait<'_>,
+    mut call: impl AsyncFnMut(&Forge) -> Result<(), Outage>,
+) -> Result<Option<Outage>, Stop> {
+    loop {
+        let result = call(&preparation.access.forge);
+        let Err(outage) = attempt.unless_aborted(async { Ok(result.await) }).await? else {
+            forge_wait.end().await;
+            return Ok(None);
+        };
+        let wait = async {
+            forge_wait.pause(&outage, |reason| forge_unavailable(attempt, reason)).await?;
+            renew_old_access(attempt, preparation).await
+        };
+        match wait.await {
+            Ok(()) => {}
+            Err(Stop::Failure(_)) => return Ok(Some(outage)),
+            Err(stop) => return Err(stop),
+        }
+    }
 }

@@ -6,7 +6,8 @@ mod agent_replies;
 pub(crate) use agent_replies::{AgentReplies, load_agent_replies, read_replies_file, restore_replies_file};
 
 use crate::api::attempt::Attempt;
-use crate::api::retry::{BackOff, retry_pause, retry_with_pause};
+use crate::api::forge_wait::Outage;
+use crate::api::retry::retry_pause;
 use crate::secrets::redact::Redactor;
 use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::JobId;
@@ -16,68 +17,79 @@ use pullyard_domain::published;
 use pullyard_forge::{Error, Forge, Listing, ReviewComment, Thread};
 use pullyard_protocol::attempt::RevisedPullRequest;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
-
-const TIME_LIMIT: Duration = Duration::from_secs(180);
-const TRIES: u32 = 4;
 
 pub(crate) struct ReviewReplies<'a> {
-    pub(crate) forge: &'a Forge,
     pub(crate) revises: &'a RevisedPullRequest,
     pub(crate) commit: &'a str,
     pub(crate) agent_replies: &'a AgentReplies,
     pub(crate) agent: Option<&'a str>,
+}
+
+/// What is left to do in a review.
+pub(crate) struct OpenReview {
+    /// The threads without a reply, each with the reason.
+    threads: BTreeMap<u64, String>,
+    reviewers: BTreeSet<String>,
+    thread_count: usize,
     /// No attempt of this job, or of the job that it retries, can have replied before.
-    pub(crate) is_first_try: bool,
+    is_first_try: bool,
+}
+
+impl OpenReview {
+    pub(crate) fn new(revises: &RevisedPullRequest, is_first_try: bool) -> Self {
+        let threads: BTreeMap<_, _> = revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
+        let reviewers = revises.reviews.iter().map(|review| review.author.clone()).collect();
+        Self { thread_count: threads.len(), threads, reviewers, is_first_try }
+    }
+
+    /// Logs what was not done. `outage`: why the forge could not do it. `None` without threads.
+    pub(crate) fn report(self, attempt: &Attempt<'_>, outage: Option<&Outage>) -> Option<Replies> {
+        for (thread, reason) in &self.threads {
+            log_event(attempt, &format!("The thread of comment {thread} was not answered: {reason}."));
+        }
+        if let Some(Outage { reason, .. }) = outage {
+            self.reviewers.iter().for_each(|reviewer| log_unasked(attempt, reviewer, reason));
+        }
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let failed = self.threads.len();
+        let answered = count(self.thread_count - failed);
+        (self.thread_count > 0).then(|| Replies { answered, failed: count(failed) })
+    }
 }
 
 impl ReviewReplies<'_> {
-    /// Replies in each thread, then requests reviews again. `None` without threads.
+    /// Replies in each open thread, then requests reviews again.
     /// Idempotent: by the job's marker in the thread. A repeated request for review changes nothing.
-    pub(crate) async fn post_all(&self, attempt: &Attempt<'_>) -> Option<Replies> {
-        let until = attempt.deadline.get().min(Instant::now() + TIME_LIMIT);
-        let mut open: BTreeMap<u64, String> =
-            self.revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
-        let total = open.len();
-        let mut back_off = BackOff::new();
-        let mut is_first_try = self.is_first_try;
-        for try_number in 1..=TRIES {
-            let Some(retry_after) = self.post_replies(attempt, &mut open, is_first_try).await else {
-                break;
-            };
-            is_first_try = false;
-            let pause = back_off.next().max(retry_after);
-            if try_number == TRIES || Instant::now() + pause >= until {
-                break;
-            }
-            sleep(pause).await;
-        }
-        for (thread, reason) in &open {
-            let reason = if reason.is_empty() { "there was no time" } else { reason };
-            log_event(attempt, &format!("The thread of comment {thread} was not answered: {reason}."));
-        }
-        self.request_reviews(attempt, until).await;
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (total > 0).then(|| Replies { answered: count(total - open.len()), failed: count(open.len()) })
+    /// Errors: the forge is away.
+    pub(crate) async fn try_once(
+        &self,
+        attempt: &Attempt<'_>,
+        forge: &Forge,
+        open: &mut OpenReview,
+    ) -> Result<(), Outage> {
+        let is_first_try = std::mem::replace(&mut open.is_first_try, false);
+        self.post_replies(attempt, forge, &mut open.threads, is_first_try).await?;
+        self.request_reviews(attempt, forge, &mut open.reviewers).await
     }
 
-    /// Replies in the `open` threads; failed ones stay in it, with the reason. Returns a pause if another try may help.
+    /// Replies in the `open` threads; failed ones stay in it, with the reason.
+    /// Errors: another try may help.
     async fn post_replies(
         &self,
         attempt: &Attempt<'_>,
+        forge: &Forge,
         open: &mut BTreeMap<u64, String>,
         is_first_try: bool,
-    ) -> Option<Duration> {
+    ) -> Result<(), Outage> {
         if open.is_empty() {
-            return None;
+            return Ok(());
         }
         // Read each time: perhaps only the answer to an earlier try was lost.
-        let (comments, threads) = match self.load_threads(attempt).await {
+        let (comments, threads) = match self.load_threads(attempt, forge).await {
             Ok(listings) => listings,
             Err(error) => {
                 open.values_mut().for_each(|reason| *reason = format!("failed to {error}"));
-                return retry_pause(&error);
+                return to_outage(&error).map_or(Ok(()), Err);
             }
         };
         let (job, kind) = (&attempt.assignment.job, attempt.assignment.repository.forge);
@@ -88,21 +100,21 @@ impl ReviewReplies<'_> {
         if comments.truncated && !is_first_try {
             let unseen = "there are too many comments to see whether it has an answer";
             open.values_mut().for_each(|reason| *reason = unseen.into());
-            return None;
+            return Ok(());
         }
-        let mut retry_after = None;
+        let mut outage: Option<Outage> = None;
         for thread in open.keys().copied().collect::<Vec<_>>() {
             let result = match threads.items.iter().find(|listed| listed.comments.contains(&thread)) {
                 Some(thread_of_comment) => {
                     let text = self.render_reply(thread, &attempt.redactor);
-                    self.forge.reply(&thread_of_comment.id, &Marker::Job(job.clone()).append_to(kind, &text)).await
+                    forge.reply(&thread_of_comment.id, &Marker::Job(job.clone()).append_to(kind, &text)).await
                 }
                 None => Err(Error::NotFound { resource: "the thread".into(), message: "it is gone".into() }),
             };
             match result {
                 Ok(()) => drop(open.remove(&thread)),
                 Err(error) => {
-                    retry_after = retry_after.max(retry_pause(&error));
+                    outage = to_outage(&error).or(outage);
                     let is_rate_limited = matches!(error, Error::RateLimited { .. });
                     open.insert(thread, format!("failed to {error}"));
                     if is_rate_limited {
@@ -111,13 +123,17 @@ impl ReviewReplies<'_> {
                 }
             }
         }
-        retry_after
+        outage.map_or(Ok(()), Err)
     }
 
-    async fn load_threads(&self, attempt: &Attempt<'_>) -> Result<(Listing<ReviewComment>, Listing<Thread>), Error> {
+    async fn load_threads(
+        &self,
+        attempt: &Attempt<'_>,
+        forge: &Forge,
+    ) -> Result<(Listing<ReviewComment>, Listing<Thread>), Error> {
         let name = attempt.assignment.repository.name.as_str();
-        let comments = self.forge.comments(name, self.revises.number).await?;
-        let threads = self.forge.threads(name, self.revises.number).await?;
+        let comments = forge.comments(name, self.revises.number).await?;
+        let threads = forge.threads(name, self.revises.number).await?;
         Ok((comments, threads))
     }
 
@@ -135,18 +151,34 @@ impl ReviewReplies<'_> {
         }
     }
 
-    async fn request_reviews(&self, attempt: &Attempt<'_>, until: Instant) {
+    async fn request_reviews(
+        &self,
+        attempt: &Attempt<'_>,
+        forge: &Forge,
+        open: &mut BTreeSet<String>,
+    ) -> Result<(), Outage> {
         let name = attempt.assignment.repository.name.as_str();
-        let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
-        for reviewer in reviewers {
+        while let Some(reviewer) = open.first() {
             // Request each review separately: GitHub refuses all reviewers if one is not allowed.
-            let limit = until.saturating_duration_since(Instant::now());
-            let request = async || self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await;
-            if let Err(error) = retry_with_pause(limit, retry_pause, request).await {
-                log_event(attempt, &format!("{reviewer} was not asked to review again: failed to {error}."));
+            if let Err(error) = forge.request_reviewers(name, self.revises.number, &[reviewer]).await {
+                if let Some(outage) = to_outage(&error) {
+                    return Err(outage);
+                }
+                log_unasked(attempt, reviewer, &format!("failed to {error}"));
             }
+            open.pop_first();
         }
+        Ok(())
     }
+}
+
+/// `None` if another try cannot help.
+fn to_outage(error: &Error) -> Option<Outage> {
+    Some(Outage { retry_after: retry_pause(error)?, reason: format!("failed to {error}") })
+}
+
+fn log_unasked(attempt: &Attempt<'_>, reviewer: &str, reason: &str) {
+    log_event(attempt, &format!("{reviewer} was not asked to review again: {reason}."));
 }
 
 fn threads_with_reply(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64> {

@@ -158,6 +158,24 @@ async fn refused_replies_and_requests_do_not_fail_the_job() {
 }
 
 #[tokio::test]
+async fn replies_and_requests_wait_for_an_unavailable_forge() {
+    let (world, desk) = world_under_review(GREETING_AGENT).await;
+    desk.state().broken_replies = 9;
+    assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
+    check_answered_once(&world, &desk, &[11, 12]);
+    assert_eq!(desk.state().requested_reviewers, ["ann"]);
+
+    let (world, desk) = world_under_review(GREETING_AGENT).await;
+    desk.state().broken_replies = u32::MAX;
+    let ran = world.run_under("PULLYARD_FORGE_AWAY_SECS", "1").await;
+    let result = world.api.only_finish().result.unwrap_or_else(|| panic!("{}", ran.log));
+    assert_eq!(result.replies, Some(Replies { answered: 0, failed: 2 }));
+    let texts = world.api.event_texts();
+    assert!(texts.contains("The thread of comment 11 was not answered: failed to "), "{texts}");
+    assert!(texts.contains("ann was not asked to review again: failed to "), "{texts}");
+}
+
+#[tokio::test]
 async fn incomplete_comment_list_causes_no_duplicate_reply() {
     let (world, desk) = world_under_review(GREETING_AGENT).await;
     desk.state().has_next_page = true;

@@ -22,6 +22,8 @@ pub(crate) struct ReviewState {
     /// How many replies are stored although their answers are lost.
     pub(crate) lost_answers: u32,
     pub(crate) faults: Vec<Value>,
+    /// How many further replies get an error of the server.
+    pub(crate) broken_replies: u32,
     pub(crate) has_next_page: bool,
 }
 
@@ -45,6 +47,7 @@ impl ReviewApi {
             refused_reviewers: Vec::new(),
             lost_answers: 0,
             faults: Vec::new(),
+            broken_replies: 0,
             has_next_page: false,
         }));
         let routes = Router::new()
@@ -136,6 +139,10 @@ async fn graphql(State(desk): SharedState, Json(body): Json<Value>) -> Response 
         let threads = json!({ "pageInfo": page, "nodes": threads.collect::<Vec<_>>() });
         let data = json!({ "repository": { "pullRequest": { "reviewThreads": threads } } });
         return Json(json!({ "data": data })).into_response();
+    }
+    if desk.broken_replies > 0 {
+        desk.broken_replies -= 1;
+        return StatusCode::BAD_GATEWAY.into_response();
     }
     if !desk.faults.is_empty() {
         let fault = desk.faults.remove(0);
