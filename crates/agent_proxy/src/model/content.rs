@@ -14,6 +14,8 @@ const CACHE_LIFETIMES: [&str; 2] = ["5m", "30m"];
 
 /// Bytes of code or prose for each token.
 const BYTES_PER_TOKEN: u64 = 4;
+/// A text whose greatest size is this many times its likely one has mostly digits, signs or other scripts.
+const DENSE_FACTOR: u64 = 3;
 /// The greatest size of an image. Anthropic states 4,784 tokens. Units: tokens.
 const IMAGE_TOKENS: u64 = 5_000;
 /// A PDF of 100 pages, each as text and as an image. Its pages may share one short stream. Units: tokens.
@@ -69,11 +71,14 @@ impl Content {
     pub(super) fn input_tokens(&self, body: &[u8]) -> (u64, u64) {
         let text = Size::of(body).saturating_sub(self.image_data);
         let images = self.images.saturating_mul(IMAGE_TOKENS);
-        let likely = (text.bytes / BYTES_PER_TOKEN).saturating_add(images);
-        let most = (text.half_tokens / 2)
+        let (likely_text, most_text) = (text.bytes / BYTES_PER_TOKEN, text.half_tokens / 2);
+        let most = most_text
             .saturating_add(images)
             .saturating_add(self.documents.saturating_mul(DOCUMENT_TOKENS))
             .saturating_add(ADDED_TOKENS);
+        // A short document may have many pages, and the last request of a limit is checked by its likely input.
+        let is_uncertain = self.documents > 0 || most_text > likely_text.saturating_mul(DENSE_FACTOR);
+        let likely = if is_uncertain { most } else { likely_text.saturating_add(images) };
         (likely, most)
     }
 
@@ -264,7 +269,7 @@ mod tests {
         for dense in ["0", "!", "é"] {
             let text = format!("\"{}\"", dense.repeat(1_000));
             let bytes = u64::try_from(text.len()).unwrap();
-            assert_eq!(input_tokens(&text), (bytes / 4, 1_000 + bytes), "{dense}");
+            assert_eq!(input_tokens(&text), (1_000 + bytes, 1_000 + bytes), "{dense}");
         }
     }
 
@@ -280,8 +285,10 @@ mod tests {
         let ambiguous = source("image/png").replace("\"type\"", "\"media_type\":\"text/plain\",\"type\"");
         assert!(input_tokens(&ambiguous).1 > 50_000);
         for document in [source("application/pdf"), format!(r#"{{"file_data":"{data}"}}"#)] {
-            assert!(input_tokens(&document).1 > 500_000);
+            assert!(input_tokens(&document).0 > 500_000);
         }
+        let code = source("text/plain").replace(&data, &"let a = b + 10;\\n".repeat(999));
+        assert!(input_tokens(&code).0 < input_tokens(&code).1 / 2);
     }
 
     #[test]
