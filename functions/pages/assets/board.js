@@ -147,7 +147,7 @@
   const sayHidden = (card, to) => {
     if (byId(card.id) || !to?.isConnected) return;
     const head = to.querySelector("header");
-    head.dataset.says = `${card.dataset.key} is not shown`;
+    head.dataset.says = `${card.dataset.key} hidden`;
     announce(`${card.dataset.key} is in ${nameOf(to)}, among the cards that are not shown.`);
     setTimeout(() => delete head.dataset.says, 6000);
   };
