@@ -26,6 +26,7 @@ fn check(looks: &[(String, String)], verdict: &str, expected: &str) {
 async fn doctor_reports_a_project_without_runners() {
     let (story, user) = Story::with_user().await;
     assert_eq!(doctor_findings(&user, "runners").await, [], "runners are checked on Fargate");
+    check(&doctor_findings(&user, "hook").await, "good", "No repository needs a webhook.");
     story.update_settings(|settings| settings.compute = Compute::Runners).await;
     let start = format!("pullyard runner start --api-url {}", story.local.api_url());
     check(&doctor_findings(&user, "runners").await, "wrong", &start);

@@ -121,6 +121,10 @@ async fn run_checks(session: &Session) -> Vec<Finding> {
         return findings;
     }
     let Some(all) = check_token(session, &mut findings).await else { return findings };
+    // No forge can call a machine without a public address, so `pullyard up` polls.
+    if session.data.is_none() {
+        findings.push(stack::check_hooks(session, &all).await);
+    }
     check_projects(session, &all, &mut findings).await;
     findings
 }
