@@ -273,7 +273,7 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     world.story.clock.advance(Duration::from_secs(61));
     let tested = world.user.run(&["integrations", "test", "bb"]).await;
     let tested = tested.assert_exit(1, "the value of pullyard/user/bitbucket contains a space");
-    assert!(tested.err.contains("`pullyard secrets set`"), "{tested:?}");
+    assert!(tested.err.contains("`pullyard secrets set bitbucket`"), "{tested:?}");
     let repository = world.user.run(&["repos", "test", SHOP]).await;
     let repository = repository.assert_exit(1, "the value of pullyard/user/bitbucket contains a space");
     for output in [set, refused, lines, tested, repository] {
