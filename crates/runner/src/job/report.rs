@@ -95,7 +95,10 @@ pub(super) async fn report(
         let open = opening.try_once(&preparation.access.forge);
         match attempt.unless_aborted(async { Ok(open.await) }).await? {
             Ok(pull_request) => {
-                forge_wait.end().await;
+                // For an existing pull request there was no call, so a wait may go on.
+                if target.pull_request.is_none() {
+                    forge_wait.end().await;
+                }
                 break pull_request;
             }
             Err(ForgeFault::Final(stop)) => return Err(stop),

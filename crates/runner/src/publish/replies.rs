@@ -45,6 +45,7 @@ impl OpenReview {
     /// Logs what was not done. `outage`: why the forge could not do it. `None` without threads.
     pub(crate) fn report(self, attempt: &Attempt<'_>, outage: Option<&Outage>) -> Option<Replies> {
         for (thread, reason) in &self.threads {
+            let reason = if reason.is_empty() { "there was no time" } else { reason };
             log_event(attempt, &format!("The thread of comment {thread} was not answered: {reason}."));
         }
         if let Some(Outage { reason, .. }) = outage {

@@ -173,6 +173,7 @@ async fn replies_and_requests_wait_for_an_unavailable_forge() {
     let texts = world.api.event_texts();
     assert!(texts.contains("The thread of comment 11 was not answered: failed to "), "{texts}");
     assert!(texts.contains("ann was not asked to review again: failed to "), "{texts}");
+    assert!(!texts.contains("works again"), "{texts}");
 }
 
 #[tokio::test]
