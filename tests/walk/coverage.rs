@@ -105,6 +105,7 @@ const READ_ONLY: &[&str] = &[
     "admin/rotate_secret::previous_valid_until",
     "runner/view::load_runner",
     "runner/view::list_runners",
+    "admin/projects::load_readable_projects",
     "admin/secrets::list_secret_users",
     "admin/secrets::list_secrets",
     "admin/sign_in::load_valid_token",
