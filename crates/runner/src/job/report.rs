@@ -6,6 +6,7 @@ use crate::Isolation;
 use crate::api::attempt::Attempt;
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
 use crate::git::commit;
+use crate::inputs::orders::Order;
 use crate::job::work::WorkResult;
 use crate::publish::description_update::DescriptionUpdate;
 use crate::publish::pull_request::{self, Opening};
@@ -15,8 +16,12 @@ use crate::secrets::access::ForgeAccess;
 use crate::stop::Stop;
 use pullyard_domain::published::{self, CheckResults as Checks};
 use pullyard_forge::Forge;
-use pullyard_protocol::attempt::FinishResult;
+use pullyard_protocol::attempt::{FinishResult, Phase};
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// Longest wait for the forge with the description and the answers to reviews, without which the work is published.
+const MAX_WAIT_FOR_REPLIES: Duration = Duration::from_secs(600);
 
 /// An adopted commit, or a user's commit, is described by its own content: how it was made and checked is unknown.
 pub(super) async fn report(
@@ -68,13 +73,14 @@ pub(super) async fn report(
         notes: is_ours.then_some(&work_result.notes),
         redactor: &attempt.redactor,
     };
+    let mut short_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away.min(MAX_WAIT_FOR_REPLIES));
     if let Some(pull) = target.pull_request.as_ref().filter(|_| published.pushed_by != PushedBy::OtherUser) {
         // Update the description before requesting another review. A user's commit gets no update.
         let (commit, text) =
             (published.commit.as_str(), pull_request::render_newest_part(assignment.repository.forge, &facts));
         let update = DescriptionUpdate { number: pull.number, commit, text: &text };
         let call = async |forge: &Forge| update.try_once(attempt, forge).await;
-        if let Some(outage) = repeat_until_decided(attempt, preparation, forge_wait, call).await? {
+        if let Some(outage) = repeat_until_decided(attempt, preparation, &mut short_wait, call).await? {
             DescriptionUpdate::log_unchanged(attempt, &outage.reason);
         }
     }
@@ -85,7 +91,7 @@ pub(super) async fn report(
             let mut open = OpenReview::new(revises, is_ours && revises.retries.is_empty());
             let answers = ReviewReplies { revises, commit, agent_replies, agent };
             let call = async |forge: &Forge| answers.try_once(attempt, forge, &mut open).await;
-            let outage = repeat_until_decided(attempt, preparation, forge_wait, call).await?;
+            let outage = repeat_until_decided(attempt, preparation, &mut short_wait, call).await?;
             open.report(attempt, outage.as_ref())
         }
         None => None,
@@ -95,10 +101,7 @@ pub(super) async fn report(
         let open = opening.try_once(&preparation.access.forge);
         match attempt.unless_aborted(async { Ok(open.await) }).await? {
             Ok(pull_request) => {
-                // For an existing pull request there was no call, so a wait may go on.
-                if target.pull_request.is_none() {
-                    forge_wait.end().await;
-                }
+                forge_wait.end().await;
                 break pull_request;
             }
             Err(ForgeFault::Final(stop)) => return Err(stop),
@@ -122,9 +125,9 @@ pub(super) async fn report(
     })
 }
 
-/// Repeats a call after the push while the forge is away. The work is published, so the end of the wait fails no job:
-/// it returns the outage.
-/// Errors: orders.
+/// Repeats a call after the push while the forge is away. The work is published, so neither the end of the wait nor a
+/// cancel fails the job: they return the outage.
+/// Errors: other orders.
 async fn repeat_until_decided(
     attempt: &Attempt<'_>,
     preparation: &mut Preparation<'_>,
@@ -143,7 +146,8 @@ async fn repeat_until_decided(
         };
         match wait.await {
             Ok(()) => {}
-            Err(Stop::Failure(_)) => return Ok(Some(outage)),
+            // A cancel comes too late for published work.
+            Err(Stop::Failure(_) | Stop::Order(Order::Cancel | Order::Pause)) => return Ok(Some(outage)),
             Err(stop) => return Err(stop),
         }
     }

@@ -59,7 +59,7 @@ impl OpenReview {
 }
 
 impl ReviewReplies<'_> {
-    /// Replies in each open thread, then requests reviews again.
+    /// Replies in each open thread, and requests reviews again.
     /// Idempotent: by the job's marker in the thread. A repeated request for review changes nothing.
     /// Errors: the forge is away.
     pub(crate) async fn try_once(
@@ -69,8 +69,10 @@ impl ReviewReplies<'_> {
         open: &mut OpenReview,
     ) -> Result<(), Outage> {
         let is_first_try = std::mem::replace(&mut open.is_first_try, false);
-        self.post_replies(attempt, forge, &mut open.threads, is_first_try).await?;
-        self.request_reviews(attempt, forge, &mut open.reviewers).await
+        let replied = self.post_replies(attempt, forge, &mut open.threads, is_first_try).await;
+        // A fault of one thread must not keep the reviewers from being asked.
+        let requested = self.request_reviews(attempt, forge, &mut open.reviewers).await;
+        replied.and(requested)
     }
 
     /// Replies in the `open` threads; failed ones stay in it, with the reason.

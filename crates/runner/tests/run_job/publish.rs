@@ -204,7 +204,8 @@ async fn refused_push_opens_no_pull_request() {
 }
 
 pub(crate) async fn replace_pulls_api(world: &World, pulls: MethodRouter) {
-    let forge = Router::new().route("/repos/acme/app/pulls", pulls);
+    let missing = async || (StatusCode::NOT_FOUND, Json(json!({ "message": "Not Found" })));
+    let forge = Router::new().route("/repos/acme/app/pulls", pulls).fallback(missing);
     let url = serve(forge).await;
     world.api.change_assignment(|job| job.repository.api_url = url);
 }

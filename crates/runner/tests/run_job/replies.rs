@@ -172,8 +172,19 @@ async fn replies_and_requests_wait_for_an_unavailable_forge() {
     assert_eq!(result.replies, Some(Replies { answered: 0, failed: 2 }));
     let texts = world.api.event_texts();
     assert!(texts.contains("The thread of comment 11 was not answered: failed to "), "{texts}");
-    assert!(texts.contains("ann was not asked to review again: failed to "), "{texts}");
+    assert_eq!(desk.state().requested_reviewers, ["ann"], "{texts}");
     assert!(!texts.contains("works again"), "{texts}");
+}
+
+#[tokio::test]
+async fn cancel_while_replies_wait_keeps_the_published_result() {
+    let (world, desk) = world_under_review(GREETING_AGENT).await;
+    desk.state().broken_replies = u32::MAX;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for(|calls| calls.iter().any(|call| call.body["waits_for"].is_string())).await;
+    world.api.change_script(|script| script.cancel = true);
+    let ran = wait_for_exit(runner).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
 }
 
 #[tokio::test]
