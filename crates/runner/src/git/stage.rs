@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Time for the search of refused paths: each takes several calls of git. The rest of their batch is left out with them.
-const SEARCH_LIMIT: Duration = Duration::from_secs(60);
+/// Time of failing calls in the search of refused paths: each takes several. Afterwards a failing batch is left out.
+const SEARCH_LIMIT: Duration = Duration::from_secs(300);
 
 /// Adds the changes to the index. Returns the paths that git cannot read or convert, which are not added.
 pub(crate) async fn stage_changes(
@@ -29,7 +29,7 @@ async fn stage_within(
     changes: &[ChangedPath],
     limit: Duration,
 ) -> Result<Vec<PathBuf>, GitError> {
-    let (tree, repository, start) = (workspace.tree(), workspace.repository(), Instant::now());
+    let (tree, repository, mut searched) = (workspace.tree(), workspace.repository(), Duration::ZERO);
     let (mut entries, mut content) = (Vec::new(), Vec::new());
     for ChangedPath { path, kind } in changes {
         match kind {
@@ -45,13 +45,15 @@ async fn stage_within(
         // The paths may not fit into arguments, because the agent decides how many there are.
         let input: Vec<u8> = batch.iter().flat_map(|path| [path, &b"\0"[..]].concat()).collect();
         let update = GitCall::new(["update-index", "--add", "--remove", "--replace", "-z", "--stdin"]).input(&input);
+        let start = Instant::now();
         match git.run(update.repository(&repository).tree(&tree)).await {
             Ok(_) => {}
-            Err(error @ GitError::Failed { .. }) if !error.is_local() && start.elapsed() >= limit => {
+            Err(error @ GitError::Failed { .. }) if !error.is_local() && searched >= limit => {
                 tracing::warn!(error = %error, count = batch.len(), "changed paths are left out: {error}");
                 refused.extend(batch.iter().map(|path| PathBuf::from(OsStr::from_bytes(path))));
             }
             Err(error @ GitError::Failed { .. }) if !error.is_local() => {
+                searched += start.elapsed();
                 // Git adds all paths or none.
                 let rest = batch.split_off(batch.len() / 2);
                 match rest.as_slice() {

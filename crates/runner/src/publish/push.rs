@@ -216,7 +216,9 @@ impl Push<'_> {
 /// A full disk or a killed process may pass, and a checkpoint needs the disk too.
 fn wait_for_machine(stop: Stop) -> ForgeFault {
     match stop {
-        Stop::Failure(Failure::WorkspaceFailed { reason }) => ForgeFault::Away(Outage::from(reason)),
+        Stop::Failure(Failure::WorkspaceFailed { reason }) => {
+            ForgeFault::Away(Outage::from(format!("the runner's machine failed: {reason}")))
+        }
         stop => stop.into(),
     }
 }
