@@ -47,10 +47,13 @@ impl RequestCount {
         self.end = RequestEnd::NotBilled;
     }
 
-    /// The provider sent no answer. It may still bill one if it got the request.
+    /// The provider sent no answer, which an agent cannot cause. After a timeout, it may still bill one.
     pub(super) fn note_unanswered(&mut self, error: &reqwest::Error) {
         if error.is_connect() {
             self.end = RequestEnd::NotBilled;
+        } else if !error.is_timeout() {
+            self.end = RequestEnd::Complete;
+            self.finish(&self.reader.estimate(self.likely_input));
         }
     }
 }
