@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +14,9 @@ use super::tasks::{Task, TaskRegistry, TokenUse};
 use super::{DiskCheck, TaskDefinition, disk, lifecycle};
 use crate::timestamp::{Timestamp, random_hex};
 use crate::{ACCOUNT, REGION};
+
+/// Time limit for the check of the disk.
+const DISK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A scripted outcome of RunTask, for tests of a caller's handling of failed starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,8 +256,12 @@ async fn start_task(
 /// A started task would end at once for want of space, and the next one after it.
 async fn check_disk(tasks: &TaskRegistry) -> Result<(), ApiError> {
     let Some(DiskCheck { folder, find_low_space }) = tasks.options.disk_check.clone() else { return Ok(()) };
-    // A disk on the network may be slow.
-    let lack = tokio::task::spawn_blocking(move || find_low_space(&folder)).await.ok().flatten();
+    // A disk on the network may never answer.
+    let check = tokio::task::spawn_blocking(move || find_low_space(&folder));
+    let lack = match tokio::time::timeout(DISK_TIMEOUT, check).await {
+        Ok(lack) => lack.ok().flatten(),
+        Err(_) => Some("it does not answer".to_owned()),
+    };
     let was_low = tasks.is_disk_low.swap(lack.is_some(), Ordering::Relaxed);
     let Some(lack) = lack else {
         if was_low {
