@@ -7,17 +7,17 @@ use crate::delivery::Source;
 
 #[derive(Clone, Copy, Debug)]
 pub struct TrackerSpec {
-    /// What users call the tool.
+    /// The name that users see.
     pub label: &'static str,
     /// Begins the line of an event in the list of decisions; the ticket's key follows.
     pub ledger_phrase: &'static str,
-    /// Another program has the ticket: its clock may differ, it repeats Pullyard's own writes as events, and it may have
+    /// Another program has the ticket: its clock may differ, it sends Pullyard's own writes as events, and it may have
     /// statuses that the project has not.
     pub is_external: bool,
 }
 
 impl Source {
-    /// What users call the source.
+    /// The name that users see.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Board => board::SPEC.label,

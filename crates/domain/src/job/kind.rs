@@ -21,7 +21,7 @@ pub enum JobKind {
 
 #[derive(Clone, Copy, Debug)]
 pub struct KindSpec {
-    /// What users call a job of this kind.
+    /// The name that users see.
     pub label: &'static str,
     /// Begins the subject of the commit.
     pub title_prefix: &'static str,
