@@ -275,7 +275,7 @@ async fn first_step_changes_its_project() {
     assert!(!project.settings.auto_create && !project.settings.revise_on_review);
     // The form was opened before the columns were renamed, and would rename them back.
     let late = browser.post("/setup/start/project", &form("Go")).await;
-    assert!(late.status == 409 && late.contains("Another user changed this project"), "{}", late.body);
+    assert!(late.status == 409 && late.contains("This project changed after the form was opened."), "{}", late.body);
     let revision = format!(r#"name="revision" value="{}""#, project.revision);
     late.assert_contains(&[r#"value="Now""#, &revision, "Save project"]);
     assert_eq!(story.api.project(&shop()).await.unwrap(), project);

@@ -76,8 +76,8 @@ impl ProjectForm {
     fn is_interrupted(&self, statuses: &Statuses) -> bool {
         let (present, typed) = (roles_of(statuses), self.roles());
         self.shown_roles().is_some_and(|shown| {
-            let mut all = present.iter().zip(&shown).zip(&typed);
-            present != shown && all.all(|((present, shown), typed)| present == shown || present == typed)
+            let mut all = present.iter().zip(&shown);
+            present != shown && all.all(|(present, shown)| present == shown || typed.contains(present))
         })
     }
 
@@ -117,7 +117,7 @@ pub(super) async fn create(
     let id = existing.as_ref().map(|project| project.id.clone());
     if existing.as_ref().is_some_and(|project| is_outdated(&form, project)) {
         // The form would undo the other change, so the page shows the present values instead.
-        let fault = Fault::conflict("Another user changed this project after the form was opened.")
+        let fault = Fault::conflict("This project changed after the form was opened.")
             .help("Nothing was saved. The form now shows the present values: change them, then save again.");
         return render_failure(&visit, machine, id, Drafts::default(), (1, fault)).await;
     }
@@ -135,7 +135,8 @@ pub(super) async fn create(
 }
 
 fn is_outdated(form: &ProjectForm, project: &Project) -> bool {
-    form.revision != project.rev && !form.is_interrupted(&project.settings.statuses)
+    let is_repeat = form.apply(project.settings.clone()) == project.settings;
+    form.revision != project.rev && !is_repeat && !form.is_interrupted(&project.settings.statuses)
 }
 
 /// In the order of [`ProjectForm::roles`].
