@@ -40,7 +40,7 @@ async fn comment_outside_the_diff_is_rejected() {
 }
 
 #[tokio::test]
-async fn review_of_an_older_commit_is_refused_and_a_repeat_is_not() {
+async fn only_a_new_review_of_an_older_commit_is_refused() {
     let world = World::new().await;
     let head = world.get(RON, "pulls/1").await.body["head"]["sha"].clone();
     let review = json!({ "event": "APPROVE", "commit_id": head });

@@ -155,7 +155,7 @@ async fn service_failure_is_not_cached_as_a_missing_secret() {
 }
 
 #[tokio::test]
-async fn secret_without_a_value_can_be_deleted_and_a_dying_one_counts_as_missing() {
+async fn secret_without_a_value_exists_until_it_is_deleted() {
     let wire = Wire::default();
     let secrets = secrets(&wire);
     let refused = |kind: &str| Fault::Refused(400, json!({ "__type": kind, "Message": "none" }));

@@ -113,7 +113,7 @@ fn answer_is_cut_when_it_passes_its_reservation_and_the_limit() {
 }
 
 #[test]
-fn input_counts_at_its_greatest_beside_others_and_at_its_likely_cost_alone() {
+fn lone_request_is_checked_by_its_likely_input() {
     let meter = meter(None, Some(10 * DOLLAR));
     let demand = Demand { model: "input".into(), likely_input: 3_000, most_input: 6_000, ..Demand::default() };
     assert_eq!(meter.reserve(1, &demand), start(0));
