@@ -112,6 +112,7 @@ pub(crate) struct GitCall<'a> {
     sets_identity: bool,
     is_published: bool,
     reaches_forge: bool,
+    has_slow_answer: bool,
     rejects_errors: bool,
 }
 
@@ -171,6 +172,12 @@ impl<'a> GitCall<'a> {
 
     pub(crate) fn with_forge_access(mut self) -> Self {
         self.reaches_forge = true;
+        self
+    }
+
+    /// Waits longer for the forge, which checks a push before it answers.
+    pub(crate) fn slow_answer(mut self) -> Self {
+        self.has_slow_answer = true;
         self
     }
 }
@@ -263,6 +270,7 @@ impl Git {
     fn command(&self, call: &GitCall<'_>, key: Option<&KeyFile>) -> Command {
         let mut command = Command::new(system_program("git"));
         let mut settings = self.settings(call.reaches_forge);
+        settings.extend(call.has_slow_answer.then(|| ("http.lowSpeedTime".into(), "300".into())));
         settings.extend(key.into_iter().flat_map(KeyFile::settings));
         let (name, args) = call.args.split_at_checked(1).unwrap_or_default();
         command

@@ -198,7 +198,7 @@ impl<'a> ForgeWait<'a> {
         }
     }
 
-    /// Renews the push window before another push. Returns when git must be done.
+    /// Renews the push window before or during a push. Returns when git must be done.
     /// Errors: orders.
     pub(crate) async fn renew_push(&mut self) -> Result<Instant, Stop> {
         let reason = self.reason.clone();

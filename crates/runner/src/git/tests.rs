@@ -143,6 +143,14 @@ async fn runner_settings_override_the_repository_config() {
 }
 
 #[tokio::test]
+async fn push_waits_longer_for_the_answer_of_the_forge() {
+    let git = Git::local("https://forge.test/a/b.git");
+    let show = || GitCall::new(["config", "--get", "http.lowSpeedTime"]);
+    assert_eq!(git.run_for_line(show().slow_answer()).await.unwrap(), "300");
+    assert_eq!(git.run_for_line(show()).await.unwrap(), "60");
+}
+
+#[tokio::test]
 async fn git_inherits_only_the_path() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::local("https://forge.test/a/b.git");

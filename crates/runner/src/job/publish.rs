@@ -59,7 +59,8 @@ pub(super) async fn publish(
 }
 
 /// Repeats the push until the forge decides, each time under a renewed grant.
-/// Errors: the forge's refusal; `ForgeUnavailable`; a cancel between two pushes.
+/// Errors: the forge's refusal; `ForgeUnavailable`; a cancel between two pushes. A cancel during a push ends the
+/// renewals of its window.
 async fn push_until_decided(
     attempt: &Attempt<'_>,
     preparation: &mut Preparation<'_>,
@@ -80,7 +81,7 @@ async fn push_until_decided(
             forge: &forge,
             name: &repository.name,
         };
-        let push = push.publish(&mut change, deadline);
+        let push = push.publish(&mut change, deadline, async || forge_wait.renew_push().await.ok());
         match attempt.unless_aborted(async { Ok(push.await) }).await? {
             Ok(published) => {
                 forge_wait.end().await;

@@ -1,7 +1,8 @@
 //! Pushes the commit, and finds its result even if another attempt has replaced this one.
-//! Git is killed well before another attempt may start. All attempts push with the same expected old head, so the forge
-//! accepts only one. An attempt whose push is refused adopts the commit of its own job on the branch. A push without an
-//! answer is repeated under a renewed grant: if the forge accepted the first one, the branch shows it then.
+//! The push window is renewed while git runs. Otherwise git is killed well before the window ends, because another
+//! attempt may start then. All attempts push with the same expected old head, so the forge accepts only one. An attempt
+//! whose push is refused adopts the commit of its own job on the branch. A push without an answer is repeated under a
+//! renewed grant: if the forge accepted the first one, the branch shows it then.
 //! If a user pushed to the pull request, the commit is replayed once on top (`rebase`). Users' commits stay.
 
 use super::push_refusal::parse_refusal;
@@ -16,13 +17,16 @@ use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{JobId, RepositoryName};
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// Git is killed this long before the grant ends, because its last packet may still be in transit.
 const MARGIN: Duration = Duration::from_secs(30);
 /// The grant if the control plane names none.
 const DEFAULT_GRANT: Duration = Duration::from_secs(120);
+/// How often a running push renews its window.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(45);
 const FOREIGN_HEAD_REF: &str = "refs/pullyard/found";
+
 /// The time when git must be done. `requested_at` is an instant before the status `syncing` was first sent.
 pub(crate) fn deadline(requested_at: Instant, push_for_secs: Option<u64>) -> Instant {
     let grant = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
@@ -85,18 +89,20 @@ enum PushOutcome {
 impl Push<'_> {
     /// Pushes once, and returns the state of the branch: the work of this attempt or of an earlier one. If another user
     /// pushed to the pull request, the commit is replayed on top, once.
+    /// The time limit of each call of git, 30 minutes, also bounds a push whose window is renewed.
+    /// `renew` returns the window's new end.
     /// Errors: `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge; `Away` if
     /// the result is unknown.
-    pub(crate) async fn publish(&self, change: &mut Change, until: Instant) -> Result<PublishResult, ForgeFault> {
-        if until <= Instant::now() {
-            // The control plane did not renew the window yet.
-            return Err(ForgeFault::Away(Outage::from("no time was left for the push".to_owned())));
-        }
+    pub(crate) async fn publish(
+        &self,
+        change: &mut Change,
+        until: Instant,
+        renew: impl AsyncFnMut() -> Option<Instant>,
+    ) -> Result<PublishResult, ForgeFault> {
         // Dropping the future kills git, but the forge may have accepted the push before.
-        match timeout_at(until, self.push_or_rebase(change)).await {
-            Ok(published) => published,
-            Err(_) => Err(ForgeFault::Away(Outage::from("it gave no answer in time".to_owned()))),
-        }
+        let published = run_in_window((until, RENEWAL_INTERVAL), self.push_or_rebase(change), renew).await;
+        let not_renewed = || "the control plane did not extend the time for the push".to_owned();
+        published.unwrap_or_else(|| Err(ForgeFault::Away(Outage::from(not_renewed()))))
     }
 
     async fn push_or_rebase(&self, change: &mut Change) -> Result<PublishResult, ForgeFault> {
@@ -160,7 +166,8 @@ impl Push<'_> {
         let refspec = format!("{}:{reference}", change.commit);
         let options = "push --porcelain --no-verify --no-follow-tags --recurse-submodules=no".split(' ');
         let args = options.chain([&lease, "--", self.git.url(), &refspec]);
-        self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await.map(drop)
+        let call = GitCall::new(args).repository(self.repository).with_forge_access().slow_answer();
+        self.git.run(call).await.map(drop)
     }
 
     /// The branch's head; `None` if the branch does not exist.
@@ -213,6 +220,32 @@ impl Push<'_> {
     }
 }
 
+/// Runs a push within its window, and renews the window meanwhile. `None` if the window ended before the push.
+async fn run_in_window<T>(
+    (mut until, interval): (Instant, Duration),
+    push: impl Future<Output = T>,
+    mut renew: impl AsyncFnMut() -> Option<Instant>,
+) -> Option<T> {
+    tokio::pin!(push);
+    while Instant::now() < until {
+        let pause = interval.min((until - Instant::now()) / 2);
+        let renewal = async {
+            sleep(pause).await;
+            renew().await
+        };
+        tokio::select! {
+            biased;
+            result = &mut push => return Some(result),
+            () = sleep_until(until) => return None,
+            renewed = renewal => match renewed.filter(|renewed| *renewed > until) {
+                Some(renewed) => until = renewed,
+                None => return timeout_at(until, push).await.ok(),
+            },
+        }
+    }
+    None
+}
+
 /// A full disk or a killed process may pass, and a checkpoint needs the disk too.
 fn wait_for_machine(stop: Stop) -> ForgeFault {
     match stop {
@@ -226,6 +259,7 @@ fn wait_for_machine(stop: Stop) -> ForgeFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::pending;
 
     fn target() -> Target {
         Target {
@@ -246,6 +280,34 @@ mod tests {
         assert_eq!(deadline(requested_at, Some(120)), requested_at + Duration::from_secs(90));
         assert_eq!(deadline(requested_at, None), requested_at + Duration::from_secs(90));
         assert_eq!(deadline(requested_at, Some(20)), requested_at);
+    }
+
+    #[tokio::test]
+    async fn renewed_push_outlives_its_first_window() {
+        let first_end = Instant::now() + Duration::from_secs(2);
+        let push = sleep_until(first_end + Duration::from_millis(1));
+        let renew = async || Some(deadline(Instant::now(), None));
+        assert_eq!(run_in_window((first_end, Duration::from_millis(1)), push, renew).await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn push_without_a_renewal_ends_with_its_window() {
+        let until = || Instant::now() + Duration::from_millis(20);
+        assert_eq!(run_in_window((until(), Duration::ZERO), pending::<()>(), async || None).await, None);
+        assert_eq!(run_in_window((until(), Duration::ZERO), pending::<()>(), pending).await, None);
+        let late = async { panic!("git was started after the window") };
+        assert_eq!(run_in_window::<()>((Instant::now(), Duration::ZERO), late, async || None).await, None);
+    }
+
+    #[tokio::test]
+    async fn refused_renewal_leaves_the_rest_of_the_window() {
+        let is_refused = tokio::sync::Notify::new();
+        let refuse = async || {
+            is_refused.notify_one();
+            None
+        };
+        let window = (deadline(Instant::now(), None), Duration::ZERO);
+        assert_eq!(run_in_window(window, is_refused.notified(), refuse).await, Some(()));
     }
 
     #[tokio::test]

@@ -46,6 +46,8 @@ pub(crate) struct Script {
     /// Added just before the runner requests permission to push.
     pub(crate) inputs_before_push: Vec<Input>,
     pub(crate) push_for_secs: Option<u64>,
+    /// The push windows of the first answers, before `push_for_secs`.
+    pub(crate) first_push_secs: VecDeque<u64>,
     /// Tokens that expire, one per call; after them comes the permanent one.
     pub(crate) expiring_tokens: VecDeque<String>,
     pub(crate) signing_key: Option<String>,
@@ -308,7 +310,8 @@ async fn handle_post(
                 && want == "run"
                 && body["inputs"].as_u64().is_some_and(|last_read| u64::from(last_input) > last_read);
             let (want, granted) = script.push_order.filter(|_| syncing).unwrap_or((want, syncing && !goes_on));
-            let push_for_secs = granted.then(|| script.push_for_secs.unwrap_or(120));
+            let mut next_window = || script.first_push_secs.pop_front().or(script.push_for_secs).unwrap_or(120);
+            let push_for_secs = granted.then(&mut next_window);
             json!({ "want": want, "push_for_secs": push_for_secs, "goes_on": goes_on })
         }
         "events" => {

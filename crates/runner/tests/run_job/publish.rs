@@ -1,11 +1,13 @@
 //! Tests the way from a ticket to a pull request, with every state of the forge.
 
 use crate::agents::{hostile_name, with_model};
-use crate::api::LEASE;
+use crate::api::{Call, LEASE};
+use crate::git_points::path_with_git_script;
 use crate::prelude::*;
 use crate::world::World;
 use axum::routing::{MethodRouter, get};
 use pullyard_demo_forge::{AccountKind, Role, User};
+use std::path::PathBuf;
 
 const GREETING_AGENT: &str = "echo hello > greeting.txt; echo done";
 
@@ -175,23 +177,61 @@ pub(crate) fn install_hook(world: &World, name: &str, script: &str) {
     pullyard_test_script::write_script(world.repository.git_dir.join("hooks").join(name), script);
 }
 
+/// Makes the forge answer pushes only once the second file exists; it creates the first file before.
+fn delay_push(world: &World) -> [PathBuf; 2] {
+    let files = ["begun", "go"].map(|name| world.outside_path(name));
+    let [begun, go] = files.each_ref().map(|path| path.display());
+    install_hook(world, "pre-receive", &format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done"));
+    files
+}
+
 #[tokio::test]
-async fn slow_push_is_killed() {
+async fn running_push_renews_its_window() {
     let world = World::with_agent(GREETING_AGENT).await;
-    let (begun, go) = (world.outside_path("begun"), world.outside_path("go"));
-    let script = format!("touch {}; while [ ! -e {} ]; do sleep 0.05; done; exit 1", begun.display(), go.display());
-    install_hook(&world, "pre-receive", &script);
-    // 31 s minus the margin of 30 s.
-    world.api.change_script(|script| script.push_for_secs = Some(31));
-    let ran = world.run_under("PULLYARD_FORGE_AWAY_SECS", "1").await;
+    let [begun, go] = delay_push(&world);
+    // 44 s minus the margin of 30 s.
+    world.api.change_script(|script| script.push_for_secs = Some(44));
+    let runner = world.spawn(|_| ());
+    wait_for_file(&begun).await;
+    let is_push = |call: &&Call| call.body["status"] == "syncing";
+    world.api.wait_for(|calls| calls.iter().filter(is_push).count() >= 2).await;
     std::fs::write(go, "").unwrap();
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let failure = world.api.only_finish().failure.unwrap();
-    assert_eq!(
-        failure.sentence(),
-        "The local forge did not accept the finished work for 1 s: it gave no answer in time."
-    );
-    assert_eq!(world.branch_head(BRANCH), None);
+    let ran = wait_for_exit(runner).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+    let waits = world.api.calls("status").into_iter().filter(|call| call.body["waits_for"].is_string()).count();
+    assert_eq!(waits, 0, "the push was repeated: {}", ran.log);
+}
+
+#[tokio::test]
+async fn push_ends_if_its_window_is_not_renewed() {
+    let world = World::with_agent(GREETING_AGENT).await;
+    let [_, go] = delay_push(&world);
+    world.api.change_script(|script| (script.first_push_secs, script.push_for_secs) = ([40].into(), Some(0)));
+    let sentence = world.failure().await.sentence();
+    let branch = world.branch_head(BRANCH);
+    std::fs::write(go, "").unwrap();
+    assert!(sentence.ends_with(": the control plane did not extend the time for the push."), "{sentence}");
+    assert_eq!(branch, None);
+}
+
+#[tokio::test]
+async fn refused_renewal_ends_git_at_once() {
+    let world = World::with_agent(GREETING_AGENT).await;
+    let [begun, go] = ["begun", "go"].map(|name| world.outside_path(name));
+    let path = path_with_git_script(&world, |git| {
+        let [begun, go] = [&begun, &go].map(|path| path.display());
+        let wait = format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done");
+        format!("[ \"$1\" != push ] || {{ {wait}; }}\nexec '{git}' \"$@\"")
+    });
+    world.api.change_script(|script| script.push_for_secs = Some(32));
+    let runner = world.spawn(|command| {
+        command.env("PATH", path);
+    });
+    wait_for_file(&begun).await;
+    world.api.change_script(|script| script.refuse("status", 409, "lease_lost"));
+    let ran = wait_for_exit(runner).await;
+    assert_eq!(world.leftover_processes(), [""; 0], "{}", ran.log);
+    assert!(world.api.finishes().is_empty() && world.branch_head(BRANCH).is_none(), "{}", ran.log);
 }
 
 #[tokio::test]

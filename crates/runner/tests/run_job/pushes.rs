@@ -169,10 +169,11 @@ async fn failed_fetch_does_not_end_the_search_for_a_push() {
     let over = world.outside_path("over");
     let script = format!("{}\nwhile [ ! -e {} ]; do sleep 0.05; done", push_on_top_script(), over.display());
     install_hook(&world, "post-receive", &script);
-    world.api.change_script(|script| script.push_for_secs = Some(40));
+    // The first window is not renewed.
+    world.api.change_script(|script| script.first_push_secs = [40, 0].into());
     let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
     std::fs::write(over, "").unwrap();
-    assert!(ran.log.contains("waiting for the forge: it gave no answer in time"), "{}", ran.log);
+    assert!(ran.log.contains("waiting for the forge: the control plane did not extend the time"), "{}", ran.log);
     let finish = check_push_was_found(&world, &ran);
     assert_eq!(finish.result.map(|result| result.head), world.branch_head(BRANCH));
 }
