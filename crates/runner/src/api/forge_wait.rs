@@ -32,6 +32,17 @@ pub(crate) enum ForgeFault {
     Away(Outage),
 }
 
+impl ForgeFault {
+    /// A fault of git on this machine. Damage and a missing program stay, so they are final. A full disk and a killed
+    /// process may pass, and a checkpoint needs the disk too.
+    pub(crate) fn of_machine(error: &GitError) -> Self {
+        if error.is_damage() || error.is_missing_program() {
+            return error.to_workspace_failure().into();
+        }
+        Self::Away(Outage::from(format!("the runner's machine failed: {}", error.reason())))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outage {
     pub(crate) reason: String,

@@ -33,6 +33,11 @@ const DAMAGE_PHRASES: &[&str] = &[
 
 const FULL_DISK_PHRASES: &[&str] = &["no space left", "read-only file system", "disk quota"];
 
+const MISSING_PROGRAM_PHRASES: &[&str] = &["is not a git command", "unable to find remote helper"];
+
+/// Of git without the memory that it needs.
+const KILL_PHRASES: &[&str] = &["died of signal", "out of memory", "cannot allocate memory", "cannot fork"];
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GitError {
     #[error("start git")]
@@ -101,6 +106,26 @@ impl GitError {
         match self {
             Self::Process(error) | Self::Disk(error) => error.kind() == ErrorKind::StorageFull,
             Self::Failed { stderr, .. } => mentions_locally(stderr, FULL_DISK_PHRASES),
+            Self::TimedOut { .. } | Self::NoRefs => false,
+        }
+    }
+
+    pub(crate) fn is_missing_program(&self) -> bool {
+        match self {
+            Self::Process(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied),
+            Self::Failed { stderr, .. } => mentions_locally(stderr, MISSING_PROGRAM_PHRASES),
+            Self::Disk(_) | Self::TimedOut { .. } | Self::NoRefs => false,
+        }
+    }
+
+    /// Whether this machine has no space or killed git, and not the forge.
+    pub(crate) fn is_machine_fault(&self) -> bool {
+        match self {
+            Self::Process(_) | Self::Disk(_) => true,
+            // A killed git prints nothing.
+            Self::Failed { stderr, .. } => {
+                self.is_full_disk() || mentions_locally(stderr, KILL_PHRASES) || stderr.trim().is_empty()
+            }
             Self::TimedOut { .. } | Self::NoRefs => false,
         }
     }
@@ -217,6 +242,25 @@ mod tests {
             "fatal: write error: No space left on device",
         ] {
             assert!(!failed(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn killed_git_differs_from_a_missing_program() {
+        let failed = |stderr: &str| GitError::Failed { command: "x".into(), stdout: "x".into(), stderr: stderr.into() };
+        let check = |error: &GitError, is_missing: bool, is_machine: bool| {
+            assert_eq!((error.is_missing_program(), error.is_machine_fault()), (is_missing, is_machine), "{error:?}");
+        };
+        check(&GitError::Process(ErrorKind::NotFound.into()), true, true);
+        check(&GitError::Process(ErrorKind::WouldBlock.into()), false, true);
+        check(&GitError::Disk(ErrorKind::StorageFull.into()), false, true);
+        check(&failed("git: 'remote-https' is not a git command. See 'git --help'.\n"), true, false);
+        check(&failed("fatal: unable to find remote helper for 'https'\n"), true, false);
+        for killed in ["", "\n", "error: pack-objects died of signal 9\n", "fatal: Out of memory, malloc failed"] {
+            check(&failed(killed), false, true);
+        }
+        for forge in ["remote: fatal: Out of memory, malloc failed", "fatal: early EOF", "fatal: bad object HEAD"] {
+            check(&failed(forge), false, false);
         }
     }
 

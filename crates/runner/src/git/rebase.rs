@@ -1,8 +1,8 @@
 //! Replays the runner's commit on top of commits that another user pushed.
 //! It works on objects only, without a worktree or hooks, so no rebase can stop half way.
 
+use crate::api::forge_wait::ForgeFault;
 use crate::git::{Git, GitCall, GitError};
-use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,37 +15,41 @@ pub(crate) struct Rebase<'a> {
 
 impl Rebase<'_> {
     /// Applies the changes from `start` to `commit` to `head`, as a new commit; `None` if `head` has them already.
-    /// Errors: `Conflict`.
-    pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, Stop> {
+    /// Errors: `Conflict`, `SigningFailed`, faults of this machine.
+    pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, ForgeFault> {
         // Merge two changes of one tree. The histories do not matter, because a user may have rewritten a branch.
         // Passing the base to git instead requires git 2.40.
         let base = self.create_side_commit(start, &[]).await?;
         let theirs = self.create_side_commit(head, &["-p", &base]).await?;
         let ours = self.create_side_commit(commit, &["-p", &base]).await?;
-        let tree = match merge_trees(self.git, self.repository, &theirs, &ours).await? {
+        let merge = merge_trees(self.git, self.repository, &theirs, &ours).await;
+        let tree = match merge.map_err(|error| ForgeFault::of_machine(&error))? {
             Merge::Tree(tree) => tree,
             Merge::Conflicts(files) => {
                 return Err(Failure::Conflict { base: self.branch.to_owned(), n: files.len() as u64 }.into());
             }
         };
-        if tree == self.line(["rev-parse", "--verify", &format!("{head}^{{tree}}")]).await? {
+        if tree == self.line(GitCall::new(["rev-parse", "--verify", &format!("{head}^{{tree}}")])).await? {
             return Ok(None);
         }
-        let message = self.line(["log", "-1", "--format=%B", commit]).await?;
+        let message = self.line(GitCall::new(["log", "-1", "--format=%B", commit])).await?;
         let call = GitCall::new(["commit-tree", &tree, "-p", head, "-F", "-"]);
         let call = call.input(message.as_bytes()).repository(self.repository).published_commit();
-        self.git.run_for_line(call).await.map(Some).map_err(|error| self.git.commit_failure(&error).into())
+        self.git.run_for_line(call).await.map(Some).map_err(|error| match self.git.commit_failure(&error) {
+            Failure::WorkspaceFailed { .. } => ForgeFault::of_machine(&error),
+            failure => failure.into(),
+        })
     }
 
-    async fn create_side_commit(&self, commit: &str, parents: &[&str]) -> Result<String, GitError> {
+    async fn create_side_commit(&self, commit: &str, parents: &[&str]) -> Result<String, ForgeFault> {
         let tree = format!("{commit}^{{tree}}");
         let args = ["commit-tree", &tree].into_iter().chain(parents.iter().copied());
-        let call = GitCall::new(args).input(b"A side of a merge\n").repository(self.repository).with_identity();
-        self.git.run_for_line(call).await
+        self.line(GitCall::new(args).input(b"A side of a merge\n").with_identity()).await
     }
 
-    async fn line<const N: usize>(&self, args: [&str; N]) -> Result<String, GitError> {
-        self.git.run_for_line(GitCall::new(args).repository(self.repository)).await
+    async fn line(&self, call: GitCall<'_>) -> Result<String, ForgeFault> {
+        let line = self.git.run_for_line(call.repository(self.repository)).await;
+        line.map_err(|error| ForgeFault::of_machine(&error))
     }
 }
 

@@ -11,7 +11,6 @@ use crate::deadline::instant_after;
 use crate::git::rebase::Rebase;
 use crate::git::target::{self, Target};
 use crate::git::{self, Git, GitCall, GitError};
-use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{JobId, RepositoryName};
@@ -118,7 +117,7 @@ impl Push<'_> {
         tracing::info!(job.id = %self.job, "the branch has moved; rebasing the work");
         let rebase = Rebase { git: self.git, repository: self.repository, branch: &self.target.branch };
         let replayed = rebase.replay(&self.target.start_commit, &change.commit, &head).await;
-        let Some(commit) = replayed.map_err(wait_for_machine)? else {
+        let Some(commit) = replayed? else {
             // The other user's commits contain the same change.
             return Ok(PublishResult { commit: head.clone(), head, pushed_by: PushedBy::OtherUser });
         };
@@ -135,7 +134,6 @@ impl Push<'_> {
             return Ok(published_by_us());
         };
         tracing::warn!(error = %error, "push rejected: {error}");
-        let away = |reason: String| ForgeFault::Away(Outage::from(reason));
         // Perhaps only the answer was lost, so read the branch.
         match self.remote_head().await {
             Ok(Some(head)) if head == change.commit => Ok(published_by_us()),
@@ -145,17 +143,15 @@ impl Push<'_> {
                 Ok(outcome) => outcome.ok_or_else(|| self.branch_deleted().into()),
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot read the branch: {error}");
-                    Err(away(format!("the branch has moved, and {}", error.reason())))
+                    Err(to_fault(&error))
                 }
             },
             Ok(_) => match parse_refusal((self.kind, self.forge), (self.name, &self.target.branch), &error) {
                 Some(refusal) => Err(refusal.into()),
-                None if error.is_damage() => Err(error.into()),
-                // Waits, because the disk may get space and a checkpoint needs it too.
-                None if error.is_full_disk() => Err(away(format!("the runner's machine failed: {}", error.reason()))),
-                None => Err(away(error.reason())),
+                None if error.is_damage() => Err(ForgeFault::of_machine(&error)),
+                None => Err(to_fault(&error)),
             },
-            Err(error) => Err(away(error.reason())),
+            Err(error) => Err(to_fault(&error)),
         }
     }
 
@@ -246,14 +242,12 @@ async fn run_in_window<T>(
     None
 }
 
-/// A full disk or a killed process may pass, and a checkpoint needs the disk too.
-fn wait_for_machine(stop: Stop) -> ForgeFault {
-    match stop {
-        Stop::Failure(Failure::WorkspaceFailed { reason }) => {
-            ForgeFault::Away(Outage::from(format!("the runner's machine failed: {reason}")))
-        }
-        stop => stop.into(),
+/// The fault of a call that reached neither a decision of the forge nor a result.
+fn to_fault(error: &GitError) -> ForgeFault {
+    if error.is_missing_program() || error.is_machine_fault() {
+        return ForgeFault::of_machine(error);
     }
+    ForgeFault::Away(Outage::from(error.reason()))
 }
 
 #[cfg(test)]
