@@ -24,8 +24,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{Error, timestamp};
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the head of a request, and for an idle connection. Longer than the period of any client of ours.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Binds the preferred loopback port, or a free one if it is in use.
@@ -78,10 +76,16 @@ impl Server {
         })
     }
 
-    /// Like `serve_router`, with limits for clients that are not ours: connections at once, and the time of a head.
-    pub(crate) fn serve_limited(listener: TcpListener, router: Router, max_connections: usize) -> Self {
+    /// Like `serve_router`, with limits for clients that are not ours: connections at once, and the time of a head,
+    /// which is also that of an idle connection.
+    pub(crate) fn serve_limited(
+        listener: TcpListener,
+        router: Router,
+        max_connections: usize,
+        head_timeout: Duration,
+    ) -> Self {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        http.timer(TokioTimer::new()).header_read_timeout(head_timeout);
         let slots = Arc::new(Semaphore::new(max_connections));
         Self::spawn(|stop| async move {
             let connections = GracefulShutdown::new();

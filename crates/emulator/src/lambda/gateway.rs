@@ -33,7 +33,8 @@ const OTHER_HOST_HELP: &str = "Behind a TLS proxy, start it with `pullyard up --
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Time limit of an HTTP API for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Time limit for the body of a request, after its head.
+/// Longer than the period of any client of ours.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_RUNNING: usize = 64;
 const MAX_WAITING: usize = 512;
@@ -74,6 +75,10 @@ pub struct Options {
     pub max_waiting: usize,
     /// Further connections wait in the listener's queue.
     pub max_connections: usize,
+    /// For the head of a request, and for an idle connection.
+    pub head_timeout: Duration,
+    /// For the body of a request, after its head.
+    pub body_timeout: Duration,
 }
 
 impl Options {
@@ -93,19 +98,23 @@ impl Default for Options {
             max_running: MAX_RUNNING,
             max_waiting: MAX_WAITING,
             max_connections: 8 * MAX_WAITING,
+            head_timeout: HEAD_TIMEOUT,
+            body_timeout: BODY_TIMEOUT,
         }
     }
 }
 
 #[must_use]
 pub fn serve(listener: TcpListener, routes: Vec<Route>, options: Options) -> Gateway {
-    let Options { further_hosts, timeout, max_running, max_waiting, max_connections } = options;
+    let Options { further_hosts, timeout, max_running, max_waiting, max_connections, head_timeout, body_timeout } =
+        options;
     let port = listener.local_addr().map_or(0, |address| address.port());
     let queue = Queue::new(max_running, max_waiting);
-    let inner = Arc::new(Inner { routes: routes.into_iter().map(Target::new).collect(), queue, timeout, port });
+    let routes = routes.into_iter().map(Target::new).collect();
+    let inner = Arc::new(Inner { routes, queue, timeout, body_timeout, port });
     let router = Router::new().fallback(handle).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     let router = require_own_host(router.with_state(Arc::clone(&inner)), &further_hosts, OTHER_HOST_HELP);
-    Gateway { server: Server::serve_limited(listener, router, max_connections), inner }
+    Gateway { server: Server::serve_limited(listener, router, max_connections, head_timeout), inner }
 }
 
 impl Gateway {
@@ -127,6 +136,7 @@ struct Inner {
     routes: Vec<Target>,
     queue: Queue,
     timeout: Duration,
+    body_timeout: Duration,
     port: u16,
 }
 
@@ -172,7 +182,7 @@ async fn handle(
 ) -> Response {
     let (head, body) = request.into_parts();
     let body = Request::from_parts(head.clone(), body);
-    let body = match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(body, &())).await {
+    let body = match tokio::time::timeout(inner.body_timeout, Bytes::from_request(body, &())).await {
         Ok(Ok(body)) => body,
         Ok(Err(refused)) => return refused.into_response(),
         Err(_) => return gateway_response(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use pullyard_emulator::lambda::Function;
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{client, function};
 
@@ -17,9 +18,13 @@ fn prefix_route(prefix: &str, function: Function) -> Route {
 }
 
 async fn serve(routes: Vec<Route>) -> (Gateway, String) {
+    serve_with(gateway::Options::default(), routes).await
+}
+
+async fn serve_with(options: gateway::Options, routes: Vec<Route>) -> (Gateway, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    (gateway::serve(listener, routes, gateway::Options::default()), url)
+    (gateway::serve(listener, routes, options), url)
 }
 
 fn recording_function(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
@@ -180,10 +185,8 @@ async fn slow_function_returns_503_and_keeps_running() {
             Ok(Value::Null)
         }
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let options = gateway::Options { timeout: Duration::from_millis(50), ..gateway::Options::default() };
-    let gateway = gateway::serve(listener, vec![prefix_route("/", slow)], options);
+    let (gateway, url) = serve_with(options, vec![prefix_route("/", slow)]).await;
     let response = client().get(&url).send().await.unwrap();
     check_busy(response).await;
     assert!(!*ended.lock().unwrap());
@@ -213,10 +216,8 @@ async fn request_beyond_the_limit_is_refused_at_once() {
             Ok(json!({ "statusCode": 200, "body": "done", "cookies": [] }))
         }
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let options = gateway::Options { max_running: 1, max_waiting: 0, ..gateway::Options::default() };
-    let gateway = gateway::serve(listener, vec![prefix_route("/", slow)], options);
+    let (gateway, url) = serve_with(options, vec![prefix_route("/", slow)]).await;
     let first = tokio::spawn(client().get(&url).send());
     starts.recv().await.unwrap();
     check_busy(client().get(&url).send().await.unwrap()).await;
@@ -224,4 +225,54 @@ async fn request_beyond_the_limit_is_refused_at_once() {
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
     assert_eq!(client().get(&url).send().await.unwrap().status(), 200, "the place is free again");
     gateway.shutdown().await;
+}
+
+/// A connection that has sent a part of a request.
+async fn connect(url: &str, part: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+    stream.write_all(part.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn connection_beyond_the_limit_waits_for_another_to_end() {
+    let (function, events) = recording_function("ok");
+    let options = gateway::Options { max_connections: 1, ..gateway::Options::default() };
+    let (gateway, url) = serve_with(options, vec![prefix_route("/", function)]).await;
+    let mut first = connect(&url, "GET /first HTTP/1.1\r\nHost: localhost\r\n").await;
+    let second = connect(&url, "GET /second HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    let second = tokio::spawn(read_to_end(second));
+    first.write_all(b"Connection: close\r\n\r\n").await.unwrap();
+    for answer in [read_to_end(first).await, second.await.unwrap()] {
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let paths: Vec<Value> = events.lock().unwrap().iter().map(|event| event["rawPath"].clone()).collect();
+    assert_eq!(paths, ["/first", "/second"]);
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn slow_heads_and_bodies_end_their_connections() {
+    let limit = Duration::from_millis(50);
+    let slow_head = gateway::Options { head_timeout: limit, ..gateway::Options::default() };
+    let slow_body = gateway::Options { body_timeout: limit, ..gateway::Options::default() };
+    let body = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf";
+    for (options, part, status) in [
+        (slow_head.clone(), "", ""),
+        (slow_head, "GET / HTTP/1.1\r\nHost: local", ""),
+        (slow_body, body, "HTTP/1.1 408 Request Timeout"),
+    ] {
+        let (function, events) = recording_function("ok");
+        let (gateway, url) = serve_with(options, vec![prefix_route("/", function)]).await;
+        let answer = read_to_end(connect(&url, part).await).await;
+        assert_eq!(answer.lines().next().unwrap_or_default(), status, "{part}");
+        assert!(events.lock().unwrap().is_empty());
+        gateway.shutdown().await;
+    }
 }
