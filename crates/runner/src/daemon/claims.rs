@@ -30,7 +30,7 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
         tokio::select! {
             biased;
             () = daemon.state().wait_until_leaving() => break,
-            () = async { sleep(pause).await; wait_until_ready(daemon).await } => {}
+            ready = async { sleep(pause).await; wait_until_ready(daemon).await } => ready?,
         }
         // Do not interrupt this call, because an ignored answer may contain a job.
         match post_claim(daemon, &id).await {
@@ -95,12 +95,19 @@ async fn repeat_unanswered_claim(daemon: &DaemonContext, id: &ClaimId) -> Result
     Ok(())
 }
 
-async fn wait_until_ready(daemon: &DaemonContext) {
+/// Errors: with `--once`, if the disk has no space for a job.
+async fn wait_until_ready(daemon: &DaemonContext) -> Result<(), FatalExit> {
     wait_for_slot(daemon).await;
     let work_dir = &daemon.jobs.starter.work_dir;
-    disk_limit::wait_for_reserve(|| disk_limit::load_low_space(work_dir.clone()), CLAIM_PAUSE).await;
+    let pause = (!daemon.once).then_some(CLAIM_PAUSE);
+    let reserve = disk_limit::wait_for_reserve(|| disk_limit::load_low_space(work_dir.clone()), pause).await;
+    reserve.map_err(|reason| FatalExit {
+        code: 1,
+        message: format!("No job was claimed, because the work folder's disk is full: {reason}. Free some space."),
+    })?;
     // The runner may be draining by now.
     wait_for_slot(daemon).await;
+    Ok(())
 }
 
 async fn wait_for_slot(daemon: &DaemonContext) {
