@@ -215,6 +215,21 @@ async fn push_ends_if_its_window_is_not_renewed() {
 }
 
 #[tokio::test]
+async fn cancel_during_a_push_ends_its_renewals() {
+    let world = World::with_agent(GREETING_AGENT).await;
+    let [begun, go] = delay_push(&world);
+    world.api.change_script(|script| script.push_for_secs = Some(38));
+    let runner = world.spawn(|_| ());
+    wait_for_file(&begun).await;
+    world.api.change_script(|script| script.cancel = true);
+    let ran = wait_for_exit(runner).await;
+    let branch = world.branch_head(BRANCH);
+    std::fs::write(go, "").unwrap();
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Cancelled, "{}", ran.log);
+    assert_eq!(branch, None);
+}
+
+#[tokio::test]
 async fn refused_renewal_ends_git_at_once() {
     let world = World::with_agent(GREETING_AGENT).await;
     let [begun, go] = ["begun", "go"].map(|name| world.outside_path(name));
