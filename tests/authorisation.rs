@@ -109,7 +109,7 @@ impl World {
     }
 
     async fn store_token(&self, text: &str, change: impl FnOnce(&mut Token)) -> String {
-        let mut token = pullyard_entry::auth::to_stored_token(text, "a test's", [Scope::Admin].into(), None);
+        let mut token = pullyard_store::to_stored_token(text, "a test's", [Scope::Admin].into(), None);
         change(&mut token);
         assert_eq!(self.story.store().await.put_token(&token).await.unwrap(), Write::Applied);
         format!("Bearer {text}")

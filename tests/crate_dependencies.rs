@@ -44,7 +44,7 @@ const CRATES: [(&str, &str); 32] = [
         "cloud demo-forge domain emulator entry function-api function-dispatcher function-effects function-pages \
          function-sweeper function-tasks function-tickets function-webhook store",
     ),
-    ("admin", "domain entry store"),
+    ("admin", "cloud domain store"),
     ("cli", "admin domain forge functions local protocol runner sandbox version"),
 ];
 

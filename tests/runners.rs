@@ -71,7 +71,7 @@ impl Story {
     pub(crate) async fn runner_token(&self, name: &str, projects: Option<&[&str]>, only: Option<&str>) -> String {
         let token = format!("rnt_{name}");
         let projects = projects.map(|all| all.iter().map(|project| ProjectId::new(*project).unwrap()).collect());
-        let mut stored = pullyard_entry::auth::to_stored_token(&token, name, BTreeSet::new(), projects);
+        let mut stored = pullyard_store::to_stored_token(&token, name, BTreeSet::new(), projects);
         stored.kind = TokenKind::Runner;
         stored.runner = only.map(str::to_owned);
         assert_eq!(self.store().await.put_token(&stored).await.unwrap(), Write::Applied);
@@ -119,7 +119,7 @@ impl Story {
     }
 
     pub(crate) async fn revoke_token(&self, token: &str) {
-        let pk = format!("TOKEN#{}", pullyard_entry::auth::hash_token(token));
+        let pk = format!("TOKEN#{}", pullyard_store::hash_token(token));
         let revoke = json!({
             "TableName": "pullyard", "Key": { "pk": { "S": pk }, "sk": { "S": "TOKEN" } },
             "UpdateExpression": "SET revoked = :yes", "ConditionExpression": "attribute_exists(pk)",

@@ -292,7 +292,7 @@ impl Story {
             format!("pat_{scopes:?}_{projects:?}").replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-");
         let projects = projects.map(|all| all.iter().map(|project| ProjectId::new(*project).unwrap()).collect());
         let scopes = scopes.iter().copied().collect();
-        let stored = pullyard_entry::auth::to_stored_token(&token, "a test's", scopes, projects);
+        let stored = pullyard_store::to_stored_token(&token, "a test's", scopes, projects);
         self.store().await.put_token(&stored).await.unwrap();
         token
     }

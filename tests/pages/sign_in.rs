@@ -3,8 +3,7 @@
 use super::{Browser, code_of};
 use crate::prelude::*;
 use futures::future::join_all;
-use pullyard_entry::auth::{hash_token, to_stored_token};
-use pullyard_store::Token;
+use pullyard_store::{Token, hash_token, to_stored_token};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 

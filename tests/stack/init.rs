@@ -9,7 +9,7 @@ const DOCUMENTS: [&str; 2] = [include_str!("../../README.md"), include_str!("../
 async fn stack_without_token() -> (Story, Account) {
     let story = Story::start_with(Setup::default()).await;
     let account = Account::healthy(&story).await;
-    let hash = pullyard_entry::auth::hash_token(story.local.admin_token());
+    let hash = pullyard_store::hash_token(story.local.admin_token());
     story.store().await.revoke_token(&hash).await.unwrap();
     (story, account)
 }

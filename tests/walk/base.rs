@@ -46,7 +46,7 @@ async fn add_repository(world: &World, integration: &str) {
 /// Stores an API or runner token. `last_used` is in the far future, so that no request updates it in the background.
 pub(super) async fn store_token(world: &World, text: &str, kind: TokenKind) {
     let scopes = if kind == TokenKind::Api { [Scope::Admin].into() } else { BTreeSet::new() };
-    let mut stored = pullyard_entry::auth::to_stored_token(text, "walk", scopes, None);
+    let mut stored = pullyard_store::to_stored_token(text, "walk", scopes, None);
     stored.kind = kind;
     stored.last_used = Some(Timestamp::from_millis(4_102_444_800_000));
     (world.clients.store)(&world.aws.endpoints().dynamodb).put_token(&stored).await.unwrap();

@@ -4,8 +4,7 @@
 use crate::{Aws, Error, Stack};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::{Scope, TokenKind};
-use pullyard_entry::auth::to_stored_token;
-use pullyard_store::{Store, Token, Write};
+use pullyard_store::{Store, Token, Write, to_stored_token};
 use std::time::{Duration, SystemTime};
 
 /// Tries while other processes write concurrently.

@@ -9,6 +9,7 @@ mod objects;
 mod secret;
 mod task;
 mod task_stop;
+mod timeouts;
 pub mod trace;
 mod wakeup;
 
@@ -19,4 +20,5 @@ pub use objects::{Objects, Upload};
 pub use secret::{SecretSummary, Secrets, Version, Versions};
 pub use task::{RUNNER_CONTAINER, StartOutcome, TaskDefinitions, TaskNetwork, TaskStart, Tasks};
 pub use task_stop::{TaskStateChange, Undelivered};
+pub use timeouts::{CONNECT_TIMEOUT, with_timeouts};
 pub use wakeup::Wakeups;

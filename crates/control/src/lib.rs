@@ -78,7 +78,7 @@ pub use admin::test_repository::{
     Feature, FeatureNeed, FeatureRow, FeatureStatus, LOCAL_FORGE, RepositoryTestResult, test_repository,
 };
 pub use admin::test_summary::TestSummary;
-pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token, token_hash};
+pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token};
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
 pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};

@@ -4,7 +4,7 @@ mod lookup;
 
 pub use lookup::load_valid_token;
 pub(crate) use lookup::record_token_use;
-pub use pullyard_control::token_hash as hash_token;
+pub use pullyard_store::hash_token;
 
 use crate::Problem;
 use axum::extract::{FromRef, FromRequestParts, Path};
@@ -104,28 +104,6 @@ where
         let is_runner = text.starts_with(TokenKind::Runner.prefix());
         let kind = if is_runner { TokenKind::Runner } else { TokenKind::Api };
         Ok(Self(load_valid_token(&Context::from_ref(state), text, kind).await?))
-    }
-}
-
-pub fn to_stored_token(
-    token: &str,
-    name: &str,
-    scopes: BTreeSet<Scope>,
-    projects: Option<BTreeSet<ProjectId>>,
-) -> Token {
-    Token {
-        hash: hash_token(token),
-        name: name.to_owned(),
-        prefix: token.chars().take(8).collect(),
-        scopes,
-        projects,
-        expires_at: None,
-        revoked: false,
-        kind: TokenKind::Api,
-        runner: None,
-        created: None,
-        created_by: None,
-        last_used: None,
     }
 }
 

@@ -2,13 +2,11 @@
 
 mod https;
 
-use aws_config::retry::RetryConfig;
-use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder;
-use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups};
+use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups, with_timeouts};
 pub use pullyard_cloud::{RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
 use pullyard_control::{Clock, Connections, Context, ContextParts, Disk, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
@@ -158,23 +156,8 @@ impl Config {
     }
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const LOCAL_TRY_TIMEOUT: Duration = Duration::from_secs(15);
 const LOCAL_CALL_TIMEOUT: Duration = Duration::from_secs(18);
-
-/// Limits each call to AWS, per try and in total, with the SDK's jittered back-off. A try includes the whole response.
-/// The SDK's stalled-stream protection is off: with the same five seconds, chance would decide which error occurs.
-pub fn with_timeouts(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
-    let limits = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(Duration::from_secs(5))
-        .operation_timeout(Duration::from_secs(15))
-        .build();
-    loader
-        .retry_config(RetryConfig::standard().with_max_attempts(4))
-        .timeout_config(limits)
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-}
 
 /// SDK configuration for services in this process, which a proxy could not reach.
 /// Such a service is slow only while the machine is busy, and a repeated call would make it slower. The limits are below

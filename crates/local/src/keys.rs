@@ -2,7 +2,7 @@
 //! The embedded Secrets Manager loses them with the process, which would invalidate all tokens.
 
 use crate::{Error, folder};
-use pullyard_entry::auth::hash_token;
+use pullyard_store::hash_token;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

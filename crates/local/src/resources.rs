@@ -6,9 +6,8 @@ use pullyard_cloud::{QueuePair, Secrets, TaskDefinitions};
 use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET};
 use pullyard_emulator::sqs::Sqs;
 use pullyard_emulator::{ACCOUNT, Aws, Endpoints, REGION};
-use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT, Config};
-use pullyard_store::{Scope, Store};
+use pullyard_store::{Scope, Store, to_stored_token};
 use serde_json::{Value, json};
 use std::time::Duration;
 

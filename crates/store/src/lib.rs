@@ -68,7 +68,7 @@ mod write {
 pub use error::Error;
 pub use item::hook::{HookStats, Rotation};
 pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
-pub use item::token::{Scope, Token, TokenKind};
+pub use item::token::{Scope, Token, TokenKind, hash_token, to_stored_token};
 pub use read::{DuePage, ReadyPage, StoredBatch, StoredText, WorkKey};
 pub use write::{
     CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, RepositoryRemoval, Request,

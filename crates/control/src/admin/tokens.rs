@@ -6,8 +6,7 @@ use data_encoding::HEXLOWER;
 use pullyard_domain::id::{EventId, TokenId};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::{NewToken, VISIBLE_CHARS};
-use pullyard_store::{Request, Token, Write};
-use sha2::{Digest, Sha256};
+use pullyard_store::{Request, Token, Write, hash_token};
 
 pub struct CreatedToken {
     /// The token itself: never log it.
@@ -19,10 +18,6 @@ impl std::fmt::Debug for CreatedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CreatedToken").field("record", &self.record).finish_non_exhaustive()
     }
-}
-
-pub fn token_hash(text: &str) -> String {
-    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
 /// Idempotent: by caller and key, for 24 hours; a token is shown only once, so a repeat is `TokenAlreadyShown`.
@@ -61,7 +56,7 @@ fn generate_token(new: &NewToken, caller: &Requester, now: Timestamp) -> Created
     // The thread's generator is cryptographic and seeded by the operating system.
     let text = format!("{}{}", new.kind.prefix(), HEXLOWER.encode(&rand::random::<[u8; 32]>()));
     let record = Token {
-        hash: token_hash(&text),
+        hash: hash_token(&text),
         kind: new.kind,
         name: new.name.clone(),
         prefix: text.chars().take(VISIBLE_CHARS).collect(),

@@ -2,10 +2,10 @@
 
 use crate::Problem;
 use crate::invocation::record_id;
-use pullyard_control::{Context, token_hash};
+use pullyard_control::Context;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::should_record_use;
-use pullyard_store::{Token, TokenKind};
+use pullyard_store::{Token, TokenKind, hash_token};
 use std::time::Duration;
 
 const RECORD_TIMEOUT: Duration = Duration::from_secs(3);
@@ -17,7 +17,7 @@ pub async fn load_valid_token(ctx: &Context, text: &str, kind: TokenKind) -> Res
         return Err(Problem::not_signed_in());
     }
     let now = ctx.clock.now();
-    let stored = ctx.store.load_token(&token_hash(text)).await?;
+    let stored = ctx.store.load_token(&hash_token(text)).await?;
     let token = stored.filter(|token| token.kind == kind && token.is_valid(now)).ok_or_else(Problem::not_signed_in)?;
     record_token_use(ctx, &token, now);
     Ok(token)

@@ -7,11 +7,12 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use pullyard_cloud::CONNECT_TIMEOUT;
 
 pub(super) fn client() -> SharedHttpClient {
     let tls = || Provider::Rustls(CryptoMode::AwsLc);
     // Built during initialization, because Lambda assigns more CPU then than during an event.
-    let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_TIMEOUT).build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let connector = Connector::builder().connector_settings(settings).tls_provider(tls()).build();
     SharedHttpClient::new(SharedConnectorClient {
         connector: SharedHttpConnector::new(connector),
@@ -30,7 +31,7 @@ struct SharedConnectorClient {
 impl HttpClient for SharedConnectorClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let has_shared_limits =
-            settings.connect_timeout() == Some(super::CONNECT_TIMEOUT) && settings.read_timeout().is_none();
+            settings.connect_timeout() == Some(CONNECT_TIMEOUT) && settings.read_timeout().is_none();
         if has_shared_limits { self.connector.clone() } else { self.fallback.http_connector(settings, components) }
     }
 
@@ -42,7 +43,7 @@ impl HttpClient for SharedConnectorClient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, with_timeouts};
+    use crate::config::Config;
     use aws_config::timeout::TimeoutConfig;
     use aws_config::{BehaviorVersion, Region};
     use aws_credential_types::Credentials;
@@ -52,6 +53,7 @@ mod tests {
     use aws_smithy_runtime_api::client::result::ConnectorError;
     use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
     use aws_smithy_types::config_bag::ConfigBag;
+    use pullyard_cloud::with_timeouts;
     use pullyard_control::Clock;
     use pullyard_domain::id::ProjectId;
     use std::sync::Arc;

@@ -12,8 +12,7 @@ use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Poll, Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Project, Repository, Settings, Statuses};
-use pullyard_entry::auth::to_stored_token;
-use pullyard_store::{Scope, Store, Token, TokenKind, Write};
+use pullyard_store::{Scope, Store, Token, TokenKind, Write, to_stored_token};
 
 pub(crate) const ADMIN: &str = "pat_simulated";
 

@@ -3,11 +3,13 @@
 
 use super::Item;
 use crate::key::{self, Key};
+use data_encoding::HEXLOWER;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::is_valid;
 pub use pullyard_domain::token::{Scope, TokenKind};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,32 @@ impl Token {
 
     pub fn is_valid(&self, now: Timestamp) -> bool {
         is_valid(self.revoked, self.expires_at, now)
+    }
+}
+
+pub fn hash_token(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
+}
+
+pub fn to_stored_token(
+    token: &str,
+    name: &str,
+    scopes: BTreeSet<Scope>,
+    projects: Option<BTreeSet<ProjectId>>,
+) -> Token {
+    Token {
+        hash: hash_token(token),
+        name: name.to_owned(),
+        prefix: token.chars().take(8).collect(),
+        scopes,
+        projects,
+        expires_at: None,
+        revoked: false,
+        kind: TokenKind::Api,
+        runner: None,
+        created: None,
+        created_by: None,
+        last_used: None,
     }
 }
 
