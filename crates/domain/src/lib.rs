@@ -2,6 +2,7 @@
 //! Contains ids, times, guards, decisions, the job's state machine, matching, failures, the outcome of a job for its
 //! ticket, and the time when each item is due next. No IO: no clock (`now` is an argument), random numbers or async.
 
+pub mod access;
 pub mod agent;
 pub mod agent_check;
 pub mod artifact;

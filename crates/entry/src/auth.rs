@@ -11,6 +11,7 @@ use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::header;
 use axum::http::request::Parts;
 use pullyard_control::{Bootstrap, Context, Requester};
+use pullyard_domain::access::{MissingAccess, Object, check_access, has_scope};
 use pullyard_domain::comment::Editor;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
@@ -63,17 +64,19 @@ pub struct Caller<S> {
 }
 
 impl<S> Caller<S> {
+    pub fn authorize(&self, object: Object<'_>) -> Result<(), Problem> {
+        check_access(self.projects.as_ref(), object).map_err(|missing| match missing {
+            MissingAccess::Project(project) => Problem::not_allowed(&format!("access the project {project}")),
+            MissingAccess::AllProjects => Problem::not_allowed("access settings of all projects"),
+        })
+    }
+
     pub fn authorize_project(&self, project: &ProjectId) -> Result<(), Problem> {
-        match &self.projects {
-            Some(projects) if !projects.contains(project) => {
-                Err(Problem::not_allowed(&format!("access the project {project}")))
-            }
-            _ => Ok(()),
-        }
+        self.authorize(Object::Project(project))
     }
 
     pub fn authorize_all_projects(&self) -> Result<(), Problem> {
-        if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("access settings of all projects")) }
+        self.authorize(Object::Deployment)
     }
 
     /// The projects that the token may access; `None` means all.
@@ -128,7 +131,7 @@ where
         let ctx = Context::from_ref(state);
         let token = load_valid_token(&ctx, bearer_token(parts)?, TokenKind::Api).await?;
         let is_admin = token.scopes.contains(&Scope::Admin);
-        if !is_admin && !token.scopes.contains(&S::SCOPE) {
+        if !has_scope(&token.scopes, S::SCOPE) {
             return Err(Problem::not_allowed(S::DESCRIPTION));
         }
         let id = token.id().to_string();

@@ -4,6 +4,7 @@ use crate::auth::record_token_use;
 use crate::{Context, Problem};
 use axum::http::{HeaderMap, header};
 use pullyard_control::{Error, SessionCookie, load_valid_token};
+use pullyard_domain::access::{Object, check_access, has_scope};
 use pullyard_domain::comment::Editor;
 use pullyard_domain::id::ProjectId;
 use pullyard_store::Scope;
@@ -49,19 +50,23 @@ impl Visitor {
     }
 
     pub fn may_access_all_projects(&self) -> bool {
-        self.projects.is_none()
+        self.may_access_object(Object::Deployment)
     }
 
     pub fn may_operate(&self) -> bool {
-        self.may_administer() && self.projects.is_none()
+        self.may_administer() && self.may_access_all_projects()
     }
 
     fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        has_scope(&self.scopes, scope)
     }
 
     pub fn may_access(&self, project: &ProjectId) -> bool {
-        self.projects.as_ref().is_none_or(|projects| projects.contains(project))
+        self.may_access_object(Object::Project(project))
+    }
+
+    pub fn may_access_object(&self, object: Object<'_>) -> bool {
+        check_access(self.projects.as_ref(), object).is_ok()
     }
 
     pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {

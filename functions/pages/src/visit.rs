@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{Context, Error, Requester};
+use pullyard_domain::access::Object;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Job;
@@ -92,10 +93,7 @@ fn find_project(parts: &Parts) -> Option<ProjectId> {
 
 impl PageContext {
     pub(crate) fn may_manage_hook(&self, hook: &Webhook) -> bool {
-        match hook.is_shared() {
-            true => self.visitor.may_access_all_projects(),
-            false => self.visitor.may_access(&hook.home),
-        }
+        self.visitor.may_access_object(Object::Webhook(hook))
     }
 
     pub(crate) fn frame(&self, title: &str, at: &'static str, project: Option<&ProjectId>) -> Frame {

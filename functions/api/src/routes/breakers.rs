@@ -1,21 +1,14 @@
-//! Lists and closes breakers of model accounts. A project's breaker requires access to the project. A runner's requires
-//! access to all projects, because the runner's token decides which it serves.
+//! Lists and closes breakers of model accounts.
 
 use crate::routes::prelude::*;
-use pullyard_domain::breaker::{Account, BreakerId};
+use pullyard_domain::access::Object;
+use pullyard_domain::breaker::BreakerId;
 use pullyard_protocol::breaker::{Breaker, Breakers, CloseBreaker, ClosedBreaker};
-
-fn check_access<S>(caller: &Caller<S>, account: &Account) -> Result<(), Problem> {
-    match account {
-        Account::Project(project) => caller.authorize_project(project),
-        Account::Runner(_) => caller.authorize_all_projects(),
-    }
-}
 
 pub(crate) async fn list(caller: Caller<scope::Read>) -> Result<Json<Breakers>, Problem> {
     let now = caller.ctx.clock.now();
     let all = control::list_open_breakers(&caller.ctx).await?;
-    let visible = all.into_iter().filter(|breaker| check_access(&caller, &breaker.id.account).is_ok());
+    let visible = all.into_iter().filter(|breaker| caller.authorize(Object::Breaker(&breaker.id.account)).is_ok());
     let entries = visible.map(|breaker| {
         let until = breaker.blocked_until(now);
         let wait = breaker.wait_reason(until);
@@ -37,7 +30,7 @@ pub(crate) async fn close(
 ) -> Result<Json<ClosedBreaker>, Problem> {
     let id: BreakerId =
         account.parse().map_err(|fault: pullyard_domain::id::InvalidId| Problem::unreadable("/account", fault.0))?;
-    check_access(&caller, &id.account)?;
+    caller.authorize(Object::Breaker(&id.account))?;
     let closed = control::close_breaker(&caller.ctx, &id).await?;
     Ok(Json(ClosedBreaker { account: id.to_string(), closed }))
 }

@@ -2,6 +2,7 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
+use pullyard_domain::access::Object;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
 use pullyard_entry::openapi::CreatedResponse;
@@ -49,8 +50,7 @@ async fn load_visible(caller: &Caller<scope::Admin>, name: &HookName) -> Result<
 }
 
 fn may_access(caller: &Caller<scope::Admin>, hook: &Webhook) -> bool {
-    let access = if hook.is_shared() { caller.authorize_all_projects() } else { caller.authorize_project(&hook.home) };
-    access.is_ok()
+    caller.authorize(Object::Webhook(hook)).is_ok()
 }
 
 pub(crate) async fn list(

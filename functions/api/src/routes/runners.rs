@@ -2,6 +2,7 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::runner as control;
+use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER};
@@ -96,13 +97,9 @@ async fn load_visible<S>(caller: &Caller<S>, id: &str) -> Result<(Member, Runner
     runner.map(|runner| (member, runner)).ok_or_else(|| Problem::not_found(format!("There is no runner {id}.")))
 }
 
-/// Requires access to all projects of the runner.
 async fn load_commandable(caller: &Caller<scope::Admin>, id: &str) -> Result<RunnerId, Problem> {
     let (member, _) = load_visible(caller, id).await?;
-    match &member.profile.projects {
-        Some(projects) => projects.iter().try_for_each(|project| caller.authorize_project(project))?,
-        None => caller.authorize_all_projects()?,
-    }
+    caller.authorize(Object::Runner(&member.profile))?;
     Ok(member.runner.id)
 }
 

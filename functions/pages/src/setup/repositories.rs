@@ -201,7 +201,7 @@ fn connection_title(integration: &Integration) -> String {
 
 async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
-    let may_connect = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
+    let may_connect = visit.visitor.may_operate();
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let hooks = list_hooks(&visit, &project.id).await?;
     let mut cards = Vec::with_capacity(repositories.len());

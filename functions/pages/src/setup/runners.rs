@@ -7,6 +7,7 @@ use crate::prelude::*;
 use axum::Router;
 use axum::routing::{get, post};
 use pullyard_control::{job_view, runner as control};
+use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
 use pullyard_entry::runner_view::view_runner;
@@ -72,13 +73,8 @@ fn may_add(visit: &PageContext) -> bool {
     super::tokens::check_may_manage(visit).is_ok()
 }
 
-/// As the API, requires access to all projects that the runner serves.
 fn may_command(visit: &PageContext, member: &Member) -> bool {
-    visit.visitor.may_administer()
-        && match &member.profile.projects {
-            Some(served) => served.iter().all(|project| visit.visitor.may_access(project)),
-            None => visit.visitor.projects().is_none(),
-        }
+    visit.visitor.may_administer() && visit.visitor.may_access_object(Object::Runner(&member.profile))
 }
 
 impl Row {

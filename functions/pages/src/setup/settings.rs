@@ -174,7 +174,7 @@ async fn render(
 ) -> Result<Response, Fault> {
     let (project, today) = control::load_budget(&visit.ctx, id).await?;
     let stored = to_json(&project.settings);
-    let may_see_secrets = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
+    let may_see_secrets = visit.visitor.may_operate();
     // Suggestions only: the page also works while the secret store is unreachable.
     let secrets = match may_see_secrets {
         true => control::list_secrets(&visit.ctx, None).await.unwrap_or_default().0,

@@ -192,7 +192,7 @@ async fn render(
     let current = done.iter().position(|done| !done).map_or(done.len() + 1, |at| at + 1);
     let open = open_step(failure.as_ref(), facts.as_ref(), &query, current);
     let visitor = &visit.visitor;
-    let (admin, owner) = (visitor.may_administer(), visitor.may_administer() && visitor.may_access_all_projects());
+    let (admin, owner) = (visitor.may_administer(), visitor.may_operate());
     drafts.project.prefill(facts.as_ref());
     let repository = match &facts {
         Some(facts) if open == 2 && admin => {

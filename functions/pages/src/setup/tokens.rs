@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<Context> {
     Router::new().route("/setup/tokens", get(list).post(create)).route("/setup/tokens/{token}/revoke", post(revoke))
 }
 
-/// As the API, requires all projects, because a limited token could otherwise create an unlimited one.
+/// Requires all projects, because a limited token could otherwise create an unlimited one.
 pub(super) fn check_may_manage(visit: &PageContext) -> Result<(), Fault> {
     visit.check_operator("manage tokens, which needs the scope “admin” for all projects")
 }
