@@ -28,9 +28,8 @@ const PROJECT: &str = "try";
 
 /// Run one job in a GitHub repository from this machine, and get a pull request.
 ///
-/// Needs no setup; only the branch and the pull request remain. Needs git, and Claude Code
-/// or Codex with their keys in the environment (ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN, OPENAI_API_KEY).
-/// The forge's token is GH_TOKEN or GITHUB_TOKEN, else the token of `gh`, after confirmation.
+/// Needs no setup; only the branch and the pull request remain. Needs git, and an installed agent
+/// with its key in the environment; docs/agents.md lists agents and variables. The forge's token is GH_TOKEN or GITHUB_TOKEN, else the token of `gh`, after confirmation.
 /// On a terminal, lines that you type are sent to the agent, also as answers to its questions.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -45,7 +44,7 @@ pub(crate) struct Try {
     /// Task.
     #[arg(value_name = "PROMPT")]
     prompt: String,
-    /// Agent: claude_code, codex, auto (the installed one) or command.
+    /// Agent; auto is the first that is installed.
     #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job))]
     agent: Option<String>,
     /// Model name that the agent accepts.

@@ -82,9 +82,8 @@ const MAX_MODEL_BYTES: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// The capability that a runner needs: `claude_code`, `codex`, `command`, or `auto` for the first of Claude Code
-    /// and Codex that is installed where the job runs. A repository may use `project` for its project's agent, by
-    /// default `auto`.
+    /// The capability that a runner needs: the code of an agent, or `auto` for the first that is installed where the
+    /// job runs. A repository may use `project` for its project's agent, by default `auto`.
     pub capability: String,
     /// Program and arguments of `command`. A relative program is looked up in the repository. Empty for other agents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

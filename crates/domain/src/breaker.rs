@@ -45,7 +45,7 @@ pub enum Account {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BreakerId {
     pub account: Account,
-    /// `claude_code`, `codex`, `auto` or `command`.
+    /// The code of an agent, or `auto`.
     pub capability: String,
 }
 

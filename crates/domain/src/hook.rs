@@ -65,7 +65,7 @@ pub enum WebhookScope {
         /// The forge's id of the repository.
         id: u64,
     },
-    /// All repositories of an organization, or of a workspace on Bitbucket.
+    /// All repositories of an organization or workspace.
     Organisation {
         /// Its name at the forge.
         login: String,

@@ -60,8 +60,8 @@ pub struct Settings {
     pub task_capacity: TaskCapacity,
     /// The repository for tickets that name none.
     pub default_repository: Option<RepositoryName>,
-    /// The agent of repositories that name none: `claude_code`, `codex` or `auto`. None means `auto`: the first of the
-    /// two that is installed where a job runs.
+    /// The agent of repositories that name none: its code or `auto`. None means `auto`: the first that is installed
+    /// where a job runs.
     pub agent: Option<String>,
     /// The model of that agent, in the agent's spelling. None means the agent's default.
     pub model: Option<String>,
@@ -226,9 +226,9 @@ pub struct Repository {
     pub project: ProjectId,
     /// The forge of the repository.
     pub integration: IntegrationId,
-    /// The forge's id, which survives renames; may exceed 2^53. Derived from the UUID on Bitbucket.
+    /// The forge's id, which survives renames; may exceed 2^53. Derived from the UUID if the forge has no numbers.
     pub id: u64,
-    /// `owner/name` in the forge's spelling; on Bitbucket `workspace/slug`.
+    /// `owner/name`, or `workspace/slug`, in the forge's spelling.
     pub name: RepositoryName,
     /// The base of new work and of its pull requests.
     pub default_branch: String,

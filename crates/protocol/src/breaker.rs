@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// An open breaker of a model account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Breaker {
-    /// Account and capability: `project/acme/claude_code`, `runner/rnr_…/codex`.
+    /// Account and agent: `project/PROJECT/AGENT` or `runner/RUNNER/AGENT`.
     pub account: String,
     /// Cause: `limit_reached` or `provider_unavailable`.
     pub code: String,

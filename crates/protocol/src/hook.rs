@@ -19,10 +19,10 @@ pub struct InstallHook {
     /// Scope: this repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
-    /// Scope: all repositories of this organization, or of this Bitbucket workspace.
+    /// Scope: all repositories of this organization or workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
-    /// Scope: the integration's App; GitHub only.
+    /// Scope: the integration's App, for a forge with Apps.
     #[serde(default)]
     pub app: bool,
     /// Base URL of this server, as the forge reaches it.
@@ -90,8 +90,8 @@ pub struct HookCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Drift {
     /// Stable code: `missing`, `url`, `disabled`, `events`, `no_secret`, `secret`, `content_type`, `insecure_ssl`,
-    /// `failing`, `deliveries`, `unreadable`; for an App's webhook also `permissions` and `silent`. Bitbucket has
-    /// neither `failing` nor `deliveries`.
+    /// `failing`, `deliveries`, `unreadable`; for an App's webhook also `permissions` and `silent`. A forge
+    /// without a list of deliveries has neither `failing` nor `deliveries`.
     pub code: String,
     /// Description for users.
     pub sentence: String,

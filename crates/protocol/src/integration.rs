@@ -13,9 +13,9 @@ pub struct CreateIntegration {
     pub id: IntegrationId,
     /// Kind of forge.
     pub kind: ForgeKind,
-    /// REST base: `https://api.github.com`, `https://HOST/api/v3` or `https://api.bitbucket.org/2.0`.
+    /// REST base, such as `https://api.github.com`; docs/forges.md lists that of each forge.
     pub api_url: String,
-    /// Name of the token's secret, never the token. At Bitbucket its value is an access token or `E-MAIL:API-TOKEN`.
+    /// Name of the token's secret, never the token. docs/forges.md states the form of its value.
     pub token_secret: String,
 }
 

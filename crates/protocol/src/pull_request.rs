@@ -129,7 +129,7 @@ pub struct PullRequestName {
 pub const PULL_REQUEST_NAME_HELP: &str = "write its address, OWNER/NAME#7, or #7";
 
 impl PullRequestName {
-    /// Parses `https://HOST/o/r/pull/7` and Bitbucket's `…/pull-requests/7`, with any suffix, `o/r#7`, `#7` or `7`.
+    /// Parses the URL of a pull request, such as `https://HOST/o/r/pull/7`, with any suffix, `o/r#7`, `#7` or `7`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(address) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) {

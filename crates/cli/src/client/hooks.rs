@@ -25,7 +25,7 @@ enum Command {
     Install(install::Install),
     /// Compare hooks with their expected settings; exits with 3 if one differs.
     ///
-    /// Bitbucket has no list of deliveries: there, this checks the hook's settings and the signatures of received events.
+    /// If the forge has no list of deliveries, this checks the hook's settings and the signatures of received events.
     #[command(after_help = "Examples:\n  pullyard hooks verify\n  pullyard hooks verify acme-app --json")]
     Verify {
         /// Hooks (default: all).

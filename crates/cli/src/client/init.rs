@@ -37,7 +37,7 @@ pub(crate) struct Init {
     /// Revoke the first admin token and create another, if it was lost.
     #[arg(long)]
     new_admin_token: bool,
-    /// URL of GitHub, a GitHub Enterprise Server, or https://bitbucket.org.
+    /// URL of the forge, public or on your own server.
     #[arg(long, value_name = "URL", default_value = site_urls(ForgeKind::DEFAULT)[0])]
     forge: String,
     /// Integration id.
@@ -54,8 +54,7 @@ pub(crate) struct Init {
     /// Also connect this repository.
     #[arg(long, value_name = "OWNER/NAME")]
     repo: Option<RepositoryName>,
-    /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent,
-    /// auto at first).
+    /// Agent; auto is the first that is installed where a job runs, project the project's agent (auto at first).
     #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = agent_choices(ChoiceLevel::Repository))]
     agent: String,
     /// Program of the agent `command` with its arguments, to the end of the line.

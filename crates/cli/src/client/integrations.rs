@@ -26,9 +26,9 @@ pub(crate) struct Integrations {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Connect GitHub, a GitHub Enterprise Server or Bitbucket Cloud; checks the token first.
+    /// Connect a forge; checks the token first.
     ///
-    /// For Bitbucket the secret holds an access token of a repository, project or workspace, or E-MAIL:API-TOKEN of a user.
+    /// docs/forges.md lists the tokens of each forge and their permissions.
     #[command(after_help = "Examples:
   pullyard integrations add gh1 --token-secret pullyard/user/github
   pullyard integrations add ghe --api-url https://git.acme.example/api/v3 --token-secret pullyard/user/ghe
@@ -38,10 +38,10 @@ enum Command {
     Add {
         /// Integration id.
         id: IntegrationId,
-        /// Kind of forge; bitbucket is Bitbucket Cloud.
+        /// Kind of forge.
         #[arg(long, value_name = "KIND", default_value = ForgeKind::DEFAULT.as_str(), ignore_case = true, value_parser = choices(ForgeKind::ALL.map(|kind| (kind.as_str(), kind))))]
         kind: ForgeKind,
-        /// REST URL (default: https://api.github.com or https://api.bitbucket.org/2.0).
+        /// REST URL (default: that of the forge's public site).
         #[arg(long, value_name = "URL")]
         api_url: Option<String>,
         /// Secret with the token, as printed by `pullyard secrets set`; never the token itself.

@@ -72,8 +72,8 @@ enum Command {
     Answer(answer::Message),
     /// Send a message to a job's agent, even while it works.
     ///
-    /// Claude Code reads it before its next model request, Codex by the end of its turn. A `command` agent gets it when
-    /// it starts again or after its next question.
+    /// The agent reads it before its next model request or at the end of its turn. A `command` agent gets it when it
+    /// starts again or after its next question.
     #[command(after_help = "Examples:
   pullyard jobs send 7F2K 'leave the database alone'
   pullyard jobs send @last 'and keep the old name as an alias'

@@ -50,8 +50,7 @@ enum Command {
         /// Let jobs change .github/workflows, whose files run with the repository's secrets.
         #[arg(long)]
         workflows: bool,
-        /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent;
-        /// the default).
+        /// Agent; auto is the first that is installed where a job runs, project the project's agent (the default).
         #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Repository))]
         agent: Option<String>,
         /// Model name that the agent accepts (default: the agent's own).
@@ -66,7 +65,7 @@ enum Command {
     Set(commands::Set),
     /// Show or choose how Pullyard receives repository events: webhook, poll or both.
     ///
-    /// Polling queries GitHub every minute and Bitbucket every five minutes.
+    /// Polling queries the forge every one to five minutes, as its limits allow.
     #[command(after_help = "Examples:\n  pullyard repos ingress acme/app\n  pullyard repos ingress acme/app poll")]
     Ingress {
         /// Repository.

@@ -6,8 +6,6 @@ use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_protocol::hook::{Hook, InstallHook};
 
 /// Create or repair webhooks of repositories or of an organization, here and at the forge.
-///
-/// On Bitbucket an organization is a workspace, and there are no Apps.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app
