@@ -28,6 +28,7 @@ pub mod event;
 pub mod hook;
 pub mod integration;
 pub mod job;
+pub mod json;
 pub mod limits;
 pub mod problem;
 pub mod project;
