@@ -25,6 +25,7 @@ async fn claim_expecting(story: &Story, job: &JobId, claim: &str, expected: (&st
 
 fn create_request(story: &Story, agent: Option<&str>, model: Option<&str>) -> CreateJob {
     CreateJob {
+        kind: JobKind::Implement,
         project: story.project.clone(),
         ticket: None,
         prompt: Some("Do it.".into()),

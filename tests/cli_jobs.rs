@@ -7,6 +7,7 @@ use pullyard_protocol::job::JobQuery;
 async fn create_prompt_job(story: &Story, prompt: &str) -> JobId {
     let project = story.project.clone();
     let request = CreateJob {
+        kind: JobKind::Implement,
         project,
         ticket: None,
         prompt: Some(prompt.into()),

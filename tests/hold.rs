@@ -54,6 +54,7 @@ async fn held_entry_starts_one_job_after_the_release() {
     let refused = story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await;
     assert_eq!((refused.code.as_str(), refused.job), ("project_held", None));
     let person = CreateJob {
+        kind: JobKind::Implement,
         project: story.project.clone(),
         ticket: Some("APP-1".parse().unwrap()),
         prompt: None,

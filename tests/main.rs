@@ -47,6 +47,7 @@ mod pages;
 mod prelude;
 mod processes;
 mod pulls;
+mod questions;
 mod quick_start;
 mod repositories;
 mod requested_jobs;

@@ -18,6 +18,7 @@ async fn without_default() -> Story {
 
 fn create_request(story: &Story, ticket: Option<&str>, prompt: Option<&str>) -> CreateJob {
     CreateJob {
+        kind: JobKind::Implement,
         project: story.project.clone(),
         ticket: ticket.map(|key| TicketKey::new(key).unwrap()),
         prompt: prompt.map(str::to_owned),

@@ -34,7 +34,8 @@ async fn store_checkpoint(client: &AttemptClient) {
 
 async fn finish_attempt(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> JobStatus {
     let finish_id = FinishId::new("f1").unwrap();
-    let finish = FinishRequest { finish_id, outcome, failure, result: None, spent_usd_micros: None, work: None };
+    let finish =
+        FinishRequest { finish_id, outcome, failure, result: None, output: None, spent_usd_micros: None, work: None };
     client.finish(&finish).await.unwrap().status
 }
 
@@ -86,6 +87,7 @@ async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
     let story = Story::start_with_waiting_tasks().await;
     story.git(&["branch", "next", "main"]).await;
     let request = CreateJob {
+        kind: JobKind::Implement,
         project: story.project.clone(),
         ticket: None,
         prompt: Some("Paint it black.".into()),

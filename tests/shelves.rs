@@ -138,10 +138,7 @@ const SHELVES: [Shelf; 5] = [
         name: "kind",
         words: &["jobkind::implement", "jobkind::revise"],
         homes: &["crates/domain/src/job/kind"],
-        exceptions: &[
-            ("the story of a revision", &[("crates/cli/src/demo/review.rs", 2)]),
-            ("creates a job of its kind", &[("crates/control/src/jobs/new_job.rs", 1)]),
-        ],
+        exceptions: &[("the story of a revision", &[("crates/cli/src/demo/review.rs", 2)])],
     },
     Shelf {
         name: "tool",

@@ -228,7 +228,15 @@ async fn finish_job(world: &World, client: &AttemptClient, end: JobEnd) {
     };
     let finish_id = FinishId::new("f1").unwrap();
     client
-        .finish(&FinishRequest { finish_id, outcome, failure, result, spent_usd_micros: None, work: None })
+        .finish(&FinishRequest {
+            finish_id,
+            outcome,
+            failure,
+            result,
+            output: None,
+            spent_usd_micros: None,
+            work: None,
+        })
         .await
         .unwrap();
 }

@@ -51,7 +51,7 @@ async fn invalid_result_is_refused_and_the_attempt_continues() {
         request
     };
     for (request, status) in [
-        (FinishRequest { result: None, ..completed_finish("f1", 7) }, 400),
+        (FinishRequest { result: None, ..completed_finish("f1", 7) }, 422),
         (FinishRequest { failure: Some(no_changes()), ..completed_finish("f1", 7) }, 400),
         (FinishRequest { failure: None, ..failed_finish("f1") }, 400),
         (

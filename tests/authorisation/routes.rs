@@ -133,6 +133,7 @@ impl World {
             route(&get, "/v1/jobs/{job}/artifacts/{artifact}", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/attempts", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/context", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/output", Object(Scope::Read), none()),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/artifacts", Lease, keep),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", Lease, json!({})),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/start", Bootstrap, start),

@@ -61,6 +61,7 @@ fn routes(job: &JobId, artifact: &str, repository: u64) -> Vec<Route> {
         route(&get, "/jobs/{job}", Object, "", &[]),
         route(&get, "/jobs/{job}/log", Object, "", &[]),
         route(&get, "/jobs/{job}/changes", Object, "", &[]),
+        route(&get, "/jobs/{job}/output", Object, "", &[]),
         route(&get, "/jobs/{job}/attempts", Object, "", &[]),
         route(&get, "/jobs/{job}/artifacts", Object, "", &[]),
         route(&get, "/jobs/{job}/artifacts/{artifact}", Object, "", &[]),

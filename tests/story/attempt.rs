@@ -12,6 +12,7 @@ pub(crate) async fn enter_phases(client: &AttemptClient, last: Phase) {
 
 pub(crate) fn finish_request(id: &str, outcome: FinishOutcome) -> FinishRequest {
     FinishRequest {
+        output: None,
         finish_id: FinishId::new(id).unwrap(),
         outcome,
         failure: None,

@@ -122,6 +122,14 @@ pub(super) fn finish_completed() -> Step {
     })
 }
 
+pub(super) fn finish_with_answer() -> Step {
+    post_to_attempt(
+        "it answers",
+        "finish",
+        |_| json!({ "finish_id": "finish-1", "outcome": "completed", "output": { "kind": "read", "text": "Twice." } }),
+    )
+}
+
 /// The same after the job was lost: refused with 409, and the result is stored.
 pub(super) fn finish_late() -> Step {
     finish_completed().always_refused("409")

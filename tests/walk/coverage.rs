@@ -120,6 +120,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/views::job_view",
     "jobs/views::list_attempts",
     "jobs/views::load_context",
+    "jobs/views::load_output",
     "jobs/views::load_pull_request_state",
     "jobs/views::load_pull_request_states",
     "tickets/order::load_column",

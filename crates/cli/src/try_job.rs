@@ -9,6 +9,7 @@ use pullyard_domain::agent::{AUTO, Agent, COMMAND, ChoiceLevel};
 use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::{Compute, Limits, Settings};
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::LocalSystem;
@@ -133,6 +134,7 @@ impl Try {
         let repository = api.add_repository(&project, &add).await?;
         screen.note(&format!("works on {} as {}", repository.name, connected.account.login));
         let request = CreateJob {
+            kind: JobKind::default(),
             project: project.clone(),
             ticket: None,
             prompt: Some(self.prompt),

@@ -101,7 +101,7 @@ pub use jobs::retry_job::retry_job;
 pub use jobs::search_events::{EventSearch, search_events};
 pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
 pub use jobs::views::{
-    JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_pull_request_state,
+    JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_output, load_pull_request_state,
     load_pull_request_states,
 };
 pub use poll::{poll_repository, set_ingress};

@@ -87,6 +87,7 @@ fn status_phrase(status: JobStatus) -> String {
 fn end_phrase(job: &Job) -> String {
     match (job.status, &job.result) {
         (JobStatus::Completed, Some(result)) => format!("completed with pull request #{}", result.number),
+        (JobStatus::Completed, None) => "completed".to_owned(),
         (JobStatus::Failed, ..) => "failed".to_owned(),
         _ => "been cancelled".to_owned(),
     }
@@ -100,7 +101,7 @@ mod tests {
 
     #[test]
     fn denial_names_the_end_of_the_job() {
-        let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
+        let done = finish(&active(JobStatus::Syncing), End::Completed(Some(result())));
         let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
         assert_eq!(of(Denial::already_ended(&done)), "Job 7F2K has already completed with pull request #231.");
         let failed = finish(&active(JobStatus::Executing), End::Failed(crash_failure(), None));
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn pause_and_continue_denials_name_the_obstacle() {
-        let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
+        let done = finish(&active(JobStatus::Syncing), End::Completed(Some(result())));
         let cancelled = finish(&active(JobStatus::Syncing), End::Cancelled);
         let (asks, waits) = (crate::fixtures::awaiting_input_job(), crate::fixtures::pending());
         let refused = |job: &Job| TransitionRefusal::WrongStatus(job.status);

@@ -115,6 +115,9 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             let files = format_count(result.files, "file");
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
+        (JobStatus::Completed, None) => {
+            ("The job completed with an answer.".into(), "Read it with `pullyard jobs output`.".into())
+        }
         (JobStatus::Cancelled, _) => {
             let cancelled = job.cancel.as_ref().map_or_else(|| "The job was cancelled.".into(), Cancel::sentence);
             match unresolved_push_note(job) {

@@ -23,7 +23,10 @@ pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::{DispatchFault, FailedStarts};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
 pub(crate) use heartbeat::SILENT_AFTER;
-pub use kind::{JobKind, KindSpec, RevisionPlan, plan_for_ticket, plan_revision, plan_without_ticket};
+pub use kind::{
+    AgentWrites, JobKind, KindSpec, Publishes, RevisionPlan, plan_for_ticket, plan_reading, plan_revision,
+    plan_without_ticket,
+};
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, branch_name};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord};

@@ -35,6 +35,7 @@ pub mod key_of;
 pub mod listing;
 pub mod nearest;
 pub mod outcome;
+pub mod output;
 pub mod project;
 pub mod prompt;
 pub mod published;

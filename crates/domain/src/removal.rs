@@ -208,7 +208,7 @@ mod tests {
                 assert_eq!(deny_for_active_job(&other, &unfinished), None, "{other:?}");
             }
         }
-        for end in [End::Completed(result()), End::Cancelled] {
+        for end in [End::Completed(Some(result())), End::Cancelled] {
             assert_eq!(deny_for_active_job(&repository(), &finish(&active(JobStatus::Syncing), end)), None);
         }
     }

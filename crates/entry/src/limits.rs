@@ -86,6 +86,7 @@ pub fn parse_job_request(new: CreateJob) -> Result<JobRequest, FieldError> {
     new.prompt.as_ref().map_or(Ok(()), |prompt| check_text("/prompt", prompt, PROMPT))?;
     Ok(JobRequest {
         project: new.project,
+        kind: new.kind,
         ticket: new.ticket,
         instructions: new.prompt,
         repository: new.repository,

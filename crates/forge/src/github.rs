@@ -37,7 +37,8 @@ pub use app::{
     revoke_installation_token,
 };
 pub use app_permissions::{
-    APP_EVENTS, app_permissions, attempt_permissions, control_permissions, minimum_app_permissions, missing_permissions,
+    APP_EVENTS, app_permissions, attempt_permissions, control_permissions, minimum_app_permissions,
+    missing_permissions, reading_permissions,
 };
 use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;

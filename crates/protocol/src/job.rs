@@ -4,6 +4,7 @@ use crate::limits;
 use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement};
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct CreateJob {
     /// Project.
     pub project: ProjectId,
+    /// Kind of work: `implement` (the default), or `read`, which answers the prompt and has no ticket.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kind: JobKind,
     /// Ticket of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketKey>,
@@ -33,6 +37,10 @@ pub struct CreateJob {
     /// Model of the agent; absent: the one configured with that agent, or the agent's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+}
+
+fn is_default(kind: &JobKind) -> bool {
+    *kind == JobKind::default()
 }
 
 /// Body of `POST /v1/jobs/{id}/cancel`.
@@ -153,7 +161,7 @@ pub struct Job {
     pub task: Option<Task>,
     /// Number of claimed attempts.
     pub attempt: u32,
-    /// Branch that the job creates.
+    /// Branch that the job creates; for the kind `read`, the branch that it reads.
     pub branch: String,
     /// Creation time.
     #[serde(with = "rfc3339")]
@@ -235,6 +243,16 @@ pub struct JobPage {
     #[serde(default, rename = "looked_back_to", with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub searched_to: Option<Timestamp>,
+}
+
+/// Answer to `GET /v1/jobs/{id}/output`: what the job reports besides changes. It is hostile text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "JobOutput")]
+pub struct OutputAnswer {
+    /// Job id.
+    pub job: JobId,
+    /// Output, by the job's kind; null if there is none, or none yet. Outputs are deleted after 90 days.
+    pub output: Option<JobOutput>,
 }
 
 /// Answer to `GET /v1/jobs/{id}/why`.

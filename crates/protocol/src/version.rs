@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const HEADER: &str = "pullyard-version";
 
 /// Current protocol version. Raise it when the server can no longer serve older runners.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Version and clock of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

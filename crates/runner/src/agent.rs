@@ -59,6 +59,7 @@ use cost_meter::{CostMeter, Remaining};
 use limits::Limits;
 use model_route::create_proxy;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::AgentWrites;
 use pullyard_domain::text::Quoted;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
@@ -198,6 +199,7 @@ impl Agent<'_> {
             prompt: &prompt_with_messages(prompt, &inputs),
             instructions,
             session,
+            writes: run.assignment.kind.spec().writes,
             model: run.assignment.agent.model.as_deref(),
             remaining_turns: limits.remaining_turns(usage),
             remaining_cost,
@@ -235,7 +237,8 @@ impl Agent<'_> {
         let record = &end.record;
         let denied = record.denied_tool.as_deref();
         // After a stop, skip the check for changes: the files may be gone or the disk full.
-        let has_changes = if denied.is_some() && end.stop.is_none() {
+        let may_change = run.assignment.kind.spec().writes == AgentWrites::Tree;
+        let has_changes = if denied.is_some() && end.stop.is_none() && may_change {
             work::is_changed(run.git, run.workspace, &run.target.start_commit, run.assignment.kind).await?
         } else {
             true

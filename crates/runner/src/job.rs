@@ -6,6 +6,7 @@ mod phases;
 pub(crate) mod prepare;
 pub(crate) mod project_command;
 mod publish;
+mod read;
 mod report;
 pub(crate) mod setup;
 pub(crate) mod work;

@@ -22,6 +22,7 @@ mod hash;
 mod inputs;
 mod job;
 mod options;
+mod output;
 mod process;
 mod publish;
 mod secrets;

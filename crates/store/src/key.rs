@@ -108,6 +108,10 @@ pub(crate) const ATTEMPTS: &str = "ATTEMPT#";
 
 pub(crate) const ARTIFACTS: &str = "ARTIFACTS#";
 
+pub(crate) fn output(job: &JobId) -> Key {
+    Key::new(format!("JOB#{job}"), "OUTPUT")
+}
+
 pub(crate) fn input(job: &JobId, seq: u32) -> Key {
     Key::new(format!("JOB#{job}"), format!("INPUT#{seq:010}"))
 }

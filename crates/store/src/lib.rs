@@ -42,6 +42,7 @@ mod write {
     mod hook;
     mod job;
     mod ledger;
+    mod output;
     mod project;
     mod register;
     mod review;

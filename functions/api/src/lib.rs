@@ -98,6 +98,7 @@ macro_rules! routes {
             .$route("/v1/jobs/{job}/retry", post(job_commands::retry))
             .$route("/v1/jobs/{job}/why", get(jobs::explain_job))
             .$route("/v1/jobs/{job}/events", get(jobs::events))
+            .$route("/v1/jobs/{job}/output", get(jobs::output))
             .$route("/v1/jobs/{job}/artifacts", get(artifacts::list))
             .$route("/v1/jobs/{job}/artifacts/{artifact}", get(artifacts::show))
             .$route("/v1/jobs/{job}/attempts", get(artifacts::attempts))

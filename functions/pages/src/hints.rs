@@ -57,6 +57,7 @@ fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
         ("jobs", Some("answer")) => (job_control("“Answer”"), "with"),
         ("jobs", Some("continue")) => (job_control("“Continue”"), "with"),
         ("jobs", Some("cancel")) => (job_control("“Cancel”"), "with"),
+        ("jobs", Some("output")) => (job_control("“Output”"), "under"),
         ("jobs", Some("logs")) => (job_control("the log"), "in"),
         ("jobs", Some("artifacts")) => (job_control("“Artifacts”"), "under"),
         ("jobs", Some("checks")) => (job_control("“Attempts”"), "under"),

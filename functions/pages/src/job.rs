@@ -8,6 +8,7 @@ pub(crate) mod head;
 mod live;
 mod log_search;
 pub(crate) mod log_tab;
+pub(crate) mod output;
 mod runner_link;
 pub(crate) mod tabs;
 

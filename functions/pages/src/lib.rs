@@ -56,6 +56,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs/{job}", get(job::log_tab::show_job))
         .route("/jobs/{job}/log", get(job::log_tab::show))
         .route("/jobs/{job}/changes", get(job::changes::show))
+        .route("/jobs/{job}/output", get(job::output::show))
         .route("/jobs/{job}/attempts", get(job::attempts::show))
         .route("/jobs/{job}/artifacts", get(artifacts::show))
         .route("/jobs", get(jobs::list).post(jobs::create::create))

@@ -1,4 +1,4 @@
-//! A flow of a job that a user requests, retries and cancels.
+//! Flows of jobs that a user requests: one is retried and cancelled, one answers a question.
 
 use super::{flow, tickets};
 use crate::prelude::*;
@@ -41,4 +41,25 @@ pub(in crate::walk) fn request_retry_and_cancel() -> Flow {
         Step::messages(),
     ];
     flow("a job is asked for, fails, is retried and cancelled", &["failed", "cancelled"], steps)
+}
+
+fn ask() -> Step {
+    let wish = json!({ "project": "acme", "kind": "read", "prompt": "How often?" });
+    Step::request("somebody asks a question", with_key(post("/v1/jobs", wish), "key-1"))
+        .without_repeat(WithoutRepeat::AllOrNothing)
+}
+
+pub(in crate::walk) fn ask_and_answer() -> Flow {
+    let steps = vec![
+        ask(),
+        Step::messages(),
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::report_preparing(),
+        attempt::get_credentials(),
+        attempt::report_executing(),
+        attempt::finish_with_answer(),
+        Step::messages(),
+    ];
+    flow("a question is answered", &["completed"], steps)
 }

@@ -65,9 +65,12 @@ pub(super) fn verdict_cell(screen: &Screen, verdict: Verdict) -> Cell {
 /// Inserts the job's id into the commands of a help text from `domain`, which names them without an id.
 pub(super) fn with_job_id(help: &str, job: &JobId) -> String {
     // The closing backtick in the pattern skips commands with arguments.
-    ["retry", "logs", "answer", "continue", "checks", "artifacts"].iter().fold(help.to_owned(), |help, command| {
-        help.replace(&format!("`pullyard jobs {command}`"), &format!("`pullyard jobs {command} {}`", job.short()))
-    })
+    ["retry", "logs", "output", "answer", "continue", "checks", "artifacts"].iter().fold(
+        help.to_owned(),
+        |help, command| {
+            help.replace(&format!("`pullyard jobs {command}`"), &format!("`pullyard jobs {command} {}`", job.short()))
+        },
+    )
 }
 
 pub(super) fn bytes_cell(size: u64) -> Cell {
@@ -137,7 +140,7 @@ mod tests {
     fn job_id_is_inserted_into_commands_without_one() {
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let short = job.short();
-        for command in ["retry", "logs", "answer", "continue", "checks", "artifacts"] {
+        for command in ["retry", "logs", "output", "answer", "continue", "checks", "artifacts"] {
             let help = format!("Try `pullyard jobs {command}`, or `pullyard jobs list`.");
             let expected = format!("Try `pullyard jobs {command} {short}`, or `pullyard jobs list`.");
             assert_eq!(with_job_id(&help, &job), expected);

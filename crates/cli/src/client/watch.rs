@@ -1,10 +1,11 @@
 //! `pullyard jobs watch`: prints a job's events as they arrive, until the job ends.
 
 use super::conversation::Conversation;
+use super::jobs::print_output;
 use super::table::truncate;
 use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::{JobStatus, Publishes};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{EventKind, EventRecord};
 use pullyard_protocol::job::Job;
@@ -48,7 +49,7 @@ async fn follow(session: &Session, id: &JobId, mut conversation: Option<Conversa
         let has_news = !page.events.is_empty();
         cursor = Some(page.cursor);
         if page.end {
-            return print_end(screen, &session.api.job(id).await?);
+            return print_end(session, &session.api.job(id).await?).await;
         }
         match &mut conversation {
             Some(conversation) => {
@@ -94,7 +95,8 @@ fn describe_state(job: &Job) -> String {
     }
 }
 
-fn print_end(screen: &Screen, job: &Job) -> Result<(), CliError> {
+async fn print_end(session: &Session, job: &Job) -> Result<(), CliError> {
+    let screen = &session.screen;
     if screen.is_json() {
         screen.json(job)?;
     }
@@ -102,16 +104,23 @@ fn print_end(screen: &Screen, job: &Job) -> Result<(), CliError> {
     if let Some(result) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
         screen.print_line(&sanitize(&result.url))?;
     }
+    let reports = job.kind.spec().publishes == Publishes::Nothing;
+    if reports && job.status == JobStatus::Completed && !screen.is_json() {
+        print_output(session, &job.id).await?;
+    }
     outcome
 }
 
 pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> {
     let took = format::format_duration(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == JobStatus::Completed {
-        if let Some(result) = &job.result {
-            let files = format::format_count(result.files, "file");
-            screen.note(&format!("Completed in {took}: pull request #{}, {files}", result.number));
-        }
+        screen.note(&match &job.result {
+            Some(result) => {
+                let files = format::format_count(result.files, "file");
+                format!("Completed in {took}: pull request #{}, {files}", result.number)
+            }
+            None => format!("Completed in {took}: an answer"),
+        });
         return Ok(());
     }
     let label = format::status_name(job.status).to_lowercase();

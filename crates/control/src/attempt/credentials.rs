@@ -5,10 +5,12 @@ use crate::forge::{endpoint, mint_installation_token};
 use crate::{Context, Error};
 use pullyard_domain::agent::ModelKey;
 use pullyard_domain::forge::{Auth, Integration};
-use pullyard_domain::job::{Fence, Job};
+use pullyard_domain::job::{Fence, Job, Publishes};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_forge::features::WorkflowPolicy;
-use pullyard_forge::{InstallationToken, RepositorySelector, attempt_permissions, revoke_installation_token};
+use pullyard_forge::{
+    InstallationToken, RepositorySelector, attempt_permissions, reading_permissions, revoke_installation_token,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,9 +89,13 @@ async fn mint_forge_token(
     let Repository { name, workflows, .. } = repository
         .ok_or_else(|| Error::Inconsistent(format!("the repository of {} does not exist any more", job.id)))?;
     let workflows = if workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
+    let permissions = match job.publishes() {
+        Publishes::Change => attempt_permissions(workflows),
+        Publishes::Nothing => reading_permissions(),
+    };
     let selector = RepositorySelector::Id(job.repository);
     let InstallationToken { token, expires_in } =
-        mint_installation_token(ctx, integration, &name, selector, |_| attempt_permissions(workflows)).await?;
+        mint_installation_token(ctx, integration, &name, selector, |_| permissions).await?;
     // If the attempt lost its job during the mint, its runner must not receive the token.
     if let Err(lost) = load_trusted_job(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {

@@ -8,8 +8,11 @@ use crate::{Context, Error};
 use pullyard_domain::breaker::AccountFault;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{AgentReport, AttemptEnd, End, Fence, Job, JobStatus, ModelFaultReport, TransitionRefusal};
+use pullyard_domain::job::{
+    AgentReport, AttemptEnd, End, Fence, Job, JobStatus, ModelFaultReport, Publishes, TransitionRefusal,
+};
 use pullyard_domain::outcome::pull_request_link;
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 
@@ -20,17 +23,20 @@ pub struct Finish {
     /// Known or estimated cost. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
     pub work: Option<AgentReport>,
+    /// Only of a completed attempt whose kind reports.
+    pub output: Option<JobOutput>,
 }
 
 impl Finish {
     fn write_parts(&self) -> WriteParts<'_> {
-        WriteParts { work: self.work.as_ref(), spent_usd_micros: self.spent_usd_micros, ..WriteParts::default() }
+        let (work, output) = (self.work.as_ref(), self.output.as_ref());
+        WriteParts { work, output, spent_usd_micros: self.spent_usd_micros, ..WriteParts::default() }
     }
 }
 
 /// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (see `breaker.rs`).
 /// Idempotent: by the finish's id.
-/// Errors: `LeaseLost` if the attempt no longer holds the job. A late result is still stored (`recorded`) and its pull
+/// Errors: `Invalid` for a result or an output that the job's kind has not; `LeaseLost` if the attempt no longer holds the job. A late result is still stored (`recorded`) and its pull
 /// request linked; without the link, every later review would be refused.
 pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<JobStatus, Error> {
     let mut rounds = ctx.retries(&fence.job);
@@ -55,10 +61,28 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
             }
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
+        check_result(&job, finish)?;
         if write_end(ctx, &job, &ended, finish.write_parts(), now).await? == Write::Applied {
             return Ok(ended.status);
         }
         rounds.backoff().await?;
+    }
+}
+
+/// A result and an output belong to certain kinds of job.
+fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
+    let wrong = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
+    let (result, output) = match &finish.end {
+        End::Completed(result) => (result, &finish.output),
+        _ if finish.output.is_some() => return wrong("/output", "only a completed attempt has an output"),
+        End::Failed(..) | End::Cancelled => return Ok(()),
+    };
+    match (job.publishes(), result, output) {
+        (Publishes::Change, Some(_), None) | (Publishes::Nothing, None, Some(_)) => Ok(()),
+        (Publishes::Change, None, _) => wrong("/result", "a completed attempt has a result"),
+        (Publishes::Nothing, Some(_), _) => wrong("/result", "a job of this kind has no result"),
+        (Publishes::Change, Some(_), Some(_)) => wrong("/output", "a job of this kind has no output"),
+        (Publishes::Nothing, None, None) => wrong("/output", "a completed attempt of this kind has an output"),
     }
 }
 
@@ -98,7 +122,7 @@ async fn wait_for_model(
 }
 
 async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {
-    let (End::Completed(result) | End::Failed(_, Some(result))) = end else {
+    let (End::Completed(Some(result)) | End::Failed(_, Some(result))) = end else {
         return Ok(false);
     };
     let is_recorded = ctx.store.update_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;

@@ -11,7 +11,7 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::Job;
+use pullyard_domain::job::{Job, JobKind, KindSpec, Publishes};
 use pullyard_domain::project::Project;
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
@@ -19,6 +19,8 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, Serialize)]
 pub struct JobRequest {
     pub project: ProjectId,
+    #[serde(skip_serializing_if = "is_default")]
+    pub kind: JobKind,
     pub ticket: Option<TicketKey>,
     /// The prompt, in addition to the ticket's text or instead.
     pub instructions: Option<String>,
@@ -30,6 +32,11 @@ pub struct JobRequest {
     pub model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_job_id")]
     pub retry_of: Option<Job>,
+}
+
+/// Skips the usual kind, so that the hash of a request is the one of older versions.
+fn is_default(kind: &JobKind) -> bool {
+    *kind == JobKind::default()
 }
 
 /// Serializes only the id, so that changes of the stored job do not change the hash of the request.
@@ -47,6 +54,7 @@ pub async fn create_job(
 ) -> Result<Answer, Error> {
     let key = new_request(caller.id.clone(), key, request, ctx.clock.now());
     check_base_branch(request)?;
+    check_kind(request)?;
     let id = new_job_id(&ctx.clock);
     let mut rounds = ctx.retries(&id);
     loop {
@@ -79,6 +87,18 @@ fn check_base_branch(request: &JobRequest) -> Result<(), Error> {
     } else {
         Err(Error::Invalid { pointer: "/base", fault: "use a branch name of at most 200 bytes".into() })
     }
+}
+
+fn check_kind(request: &JobRequest) -> Result<(), Error> {
+    let KindSpec { answers_reviews, publishes, .. } = request.kind.spec();
+    let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
+    if *answers_reviews {
+        return invalid("/kind", "use `pullyard revise` to request a revision");
+    }
+    if *publishes == Publishes::Nothing && request.ticket.is_some() {
+        return invalid("/ticket", "a job of kind read has no ticket: write the question as the prompt");
+    }
+    Ok(())
 }
 
 fn agent_pointer(field: &str) -> &'static str {
@@ -130,6 +150,7 @@ async fn decide_request_once(
                 .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
             let new = NewJob {
                 id: id.clone(),
+                kind: request.kind,
                 project: &project,
                 repository: &repository,
                 ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),

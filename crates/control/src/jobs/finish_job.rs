@@ -6,6 +6,7 @@ use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus};
 use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_close, ticket_after_job};
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -18,6 +19,8 @@ pub(crate) struct WriteParts<'a> {
     /// The runner's report on its work, for the attempt's record.
     pub(crate) work: Option<&'a AgentReport>,
     pub(crate) spent_usd_micros: Option<u64>,
+    /// The output of a job that completes.
+    pub(crate) output: Option<&'a JobOutput>,
     pub(crate) input: Option<&'a Input>,
     /// The closed pull request whose event ends the job, and the project's settings.
     pub(crate) closed: Option<(&'a PullRequest, &'a Settings)>,
@@ -64,6 +67,7 @@ pub(crate) async fn write_end(
             before,
             job: ended,
             attempt: attempt.as_ref(),
+            output: parts.output,
             ticket: ticket.as_ref(),
             pull_request: pull_request.as_ref(),
             refund: refund.as_ref(),

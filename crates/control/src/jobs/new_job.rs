@@ -8,8 +8,8 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
-    Job, JobKind, JobPlan, JobStatus, Placement, RevisionPlan, plan_for_ticket, plan_revision, plan_without_ticket,
-    to_retry,
+    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, RevisionPlan, plan_for_ticket, plan_reading,
+    plan_revision, plan_without_ticket, to_retry,
 };
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 
 pub(crate) struct NewJob<'a> {
     pub(crate) id: JobId,
+    pub(crate) kind: JobKind,
     pub(crate) project: &'a Project,
     pub(crate) repository: &'a Repository,
     pub(crate) ticket: Option<(&'a Ticket, &'a TicketText)>,
@@ -121,15 +122,17 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         Some((ticket, _)) => list_comments_of(ctx, ticket, None).await?.comments,
         None => Vec::new(),
     };
+    let writes_tree = new.kind.spec().writes == AgentWrites::Tree;
+    let base = new.base.unwrap_or_else(|| new.repository.default_branch.clone());
     let context = prompt::Context {
-        kind: JobKind::Implement,
+        kind: new.kind,
         ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
         comments: freeze_comments(&comments),
         instructions: new.instructions,
         repository: new.repository.clone(),
-        base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
+        base: base.clone(),
         review: None,
-        commands: JobCommands::from_settings(plan.settings, new.repository),
+        commands: JobCommands::from_settings(plan.settings, new.repository).filter(|_| writes_tree),
         egress: plan.settings.egress.clone(),
         author: Author::from_settings(plan.settings),
     };
@@ -139,7 +142,8 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
             let (job, ticket) = plan_for_ticket(&plan, ticket);
             (job, Some(ticket))
         }
-        None => (plan_without_ticket(&plan), None),
+        None if writes_tree => (plan_without_ticket(&plan), None),
+        None => (plan_reading(&plan, &base), None),
     };
     if review::has_unanswered_reviews(ctx, &job).await? {
         job = job.await_reviews(plan.now);

@@ -6,7 +6,7 @@ use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};
-use pullyard_domain::job::{Job, check_retryable};
+use pullyard_domain::job::{Job, JobKind, check_retryable};
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.
 /// Idempotent: with a key, like `create_job`.
@@ -16,9 +16,12 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }
+    // A revision whose pull request is no longer open is retried as new work.
+    let kind = if job.answers_reviews() { JobKind::default() } else { job.kind };
     let request = match ctx.store.load_context(&job.id, &job.context).await? {
         Some(context) => JobRequest {
             project: job.project.clone(),
+            kind,
             ticket: job.ticket.clone(),
             instructions: context.instructions,
             repository: Some(context.repository.name.clone()),
@@ -30,6 +33,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
         },
         None => JobRequest {
             project: job.project.clone(),
+            kind,
             ticket: job.ticket.clone(),
             instructions: None,
             repository: Some(repository_name(ctx, &job).await?),

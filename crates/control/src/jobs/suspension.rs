@@ -31,6 +31,7 @@ pub(crate) async fn write_suspension(
         .write_job(&JobWrite {
             before,
             job,
+            output: None,
             attempt: attempt.as_ref(),
             ticket: ticket.as_ref(),
             pull_request: None,

@@ -5,6 +5,7 @@ use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
 use pullyard_domain::job::{AttemptRecord, Job};
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::prompt;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState, pull_request_label};
 use pullyard_domain::time::Timestamp;
@@ -135,6 +136,11 @@ async fn load_revised_pull_request(
 
 pub async fn list_attempts(ctx: &Context, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
     Ok(ctx.store.list_attempts(job).await?)
+}
+
+/// `None` if the job has no output, or none any more.
+pub async fn load_output(ctx: &Context, job: &JobId) -> Result<Option<JobOutput>, Error> {
+    Ok(ctx.store.load_output(job).await?)
 }
 
 pub async fn load_context(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {

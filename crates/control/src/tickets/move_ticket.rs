@@ -9,6 +9,7 @@ use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, RepositoryFact};
 use pullyard_domain::guard::{self, Decision, FollowUp};
 use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::job::JobKind;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 
@@ -134,6 +135,7 @@ pub(crate) fn plan_new_job<'a>(
         return Err(Error::Inconsistent("event accepted without project or repository".into()));
     };
     Ok(NewJob {
+        kind: JobKind::default(),
         id: id.clone(),
         project,
         repository,

@@ -29,7 +29,7 @@ async fn advance_to(world: &World, job: &JobId, runner: Option<&Runner>, last: J
 }
 
 fn finish_with(id: &str, end: End) -> Finish {
-    Finish { id: FinishId::new(id).unwrap(), end, spent_usd_micros: None, work: None }
+    Finish { id: FinishId::new(id).unwrap(), end, spent_usd_micros: None, work: None, output: None }
 }
 
 fn quota_failure(ends: Timestamp) -> Failure {

@@ -30,7 +30,8 @@ async fn syncing(world: &World) -> (Job, Fence) {
 
 async fn completes(world: &World, job: &Job, fence: &Fence) {
     let id = FinishId::new("f1").unwrap();
-    let finish = Finish { id, end: End::Completed(job_result(job)), spent_usd_micros: None, work: None };
+    let finish =
+        Finish { id, end: End::Completed(Some(job_result(job))), spent_usd_micros: None, work: None, output: None };
     assert_eq!(finish_attempt(&world.ctx, fence, &finish).await.unwrap(), JobStatus::Completed);
 }
 

@@ -121,7 +121,11 @@ impl Board {
         let pull_request = result.pull_request(&job.integration, job.repository);
         let fence = Fence { job: job.id, attempt: 1, claim: ClaimId::new("c1").unwrap() };
         self.wire.restart(None);
-        (fence, Finish { id, end: End::Completed(result), spent_usd_micros: None, work: None }, pull_request)
+        (
+            fence,
+            Finish { id, end: End::Completed(Some(result)), spent_usd_micros: None, work: None, output: None },
+            pull_request,
+        )
     }
 }
 

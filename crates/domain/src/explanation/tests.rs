@@ -100,7 +100,7 @@ fn help_names_the_branch_and_the_continued_pull_request() {
 #[test]
 fn merged_or_closed_pull_request_needs_no_review() {
     use PullRequestState::{Closed, Merged, Open};
-    let completed = finish(&active(JobStatus::Syncing), End::Completed(result()));
+    let completed = finish(&active(JobStatus::Syncing), End::Completed(Some(result())));
     let is = "The job completed with pull request #231: 2 files changed.";
     for (state, sentence, help) in [
         (None, is.to_owned(), "Review it."),
@@ -140,13 +140,13 @@ fn running_or_ended_job_names_its_state() {
     check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
     let syncing = active(JobStatus::Syncing);
     check(
-        &finish(&syncing, End::Completed(result())),
+        &finish(&syncing, End::Completed(Some(result()))),
         "The job completed with pull request #231: 2 files changed.",
         "Review it.",
     );
     let small = JobResult { files: 1, ..result() };
     check(
-        &finish(&syncing, End::Completed(small)),
+        &finish(&syncing, End::Completed(Some(small))),
         "The job completed with pull request #231: 1 file changed.",
         "Review it.",
     );

@@ -1,22 +1,45 @@
 //! The kinds of job: one row states what a kind does.
 
 mod implement;
+mod read;
 mod revise;
 
 use super::Job;
 use crate::prompt;
 pub use implement::{plan_for_ticket, plan_without_ticket};
+pub use read::plan_reading;
 pub use revise::{RevisionPlan, plan_revision};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "Kind")]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
     /// Do the work of the ticket or prompt, as a pull request.
+    #[default]
     Implement,
     /// Change an open pull request according to its reviews.
     Revise,
+    /// Answer a question about the repository, and change nothing.
+    Read,
+}
+
+/// What an agent may write. Nothing else of its worktree is read afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentWrites {
+    /// Any file; the change is the work.
+    Tree,
+    /// The folder `.pullyard`; its output file is the work. It has no setup and no checks.
+    OutputFile,
+}
+
+/// What a job leaves at the forge, in the status Syncing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publishes {
+    /// A commit and its pull request.
+    Change,
+    /// Nothing: the job completes from Executing, and its token only reads.
+    Nothing,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +54,8 @@ pub struct KindSpec {
     pub moves_ticket_unstarted: bool,
     /// Files for Pullyard that the agent leaves in the worktree; never committed.
     pub side_files: &'static [&'static str],
+    pub writes: AgentWrites,
+    pub publishes: Publishes,
     /// Begins the prompt.
     pub introduction: fn(&prompt::Context) -> String,
 }
@@ -40,11 +65,16 @@ impl JobKind {
         match self {
             Self::Implement => &implement::SPEC,
             Self::Revise => &revise::SPEC,
+            Self::Read => &read::SPEC,
         }
     }
 }
 
 impl Job {
+    pub fn publishes(&self) -> Publishes {
+        self.kind.spec().publishes
+    }
+
     /// Whether the job exists because of reviews; other jobs only take them into account.
     pub fn answers_reviews(&self) -> bool {
         self.kind.spec().answers_reviews

@@ -19,6 +19,7 @@ pub fn is_resumable(failure: &Failure) -> bool {
         failure,
         Failure::SessionLost {}
             | Failure::NoChanges { .. }
+            | Failure::OutputInvalid { .. }
             | Failure::AgentRefused {}
             | Failure::ContextTooLong {}
             | Failure::PermissionDenied { .. }

@@ -30,7 +30,7 @@ const TRANSITIONS: [(&str, Transition); 20] = [
     ("preparing", |job, now| progress_to(job, JobStatus::Preparing, now)),
     ("executing", |job, now| progress_to(job, JobStatus::Executing, now)),
     ("syncing", |job, now| progress_to(job, JobStatus::Syncing, now)),
-    ("completed", |job, now| finish_by_runner(job, End::Completed(result()), now)),
+    ("completed", |job, now| finish_by_runner(job, End::Completed(Some(result())), now)),
     ("failed", |job, now| finish_by_runner(job, End::Failed(no_changes_failure(), None), now)),
     ("cancelled", |job, now| finish_by_runner(job, End::Cancelled, now)),
     ("given_up", |job, now| job.fail(crash_failure(), now)),
@@ -55,6 +55,10 @@ fn job_with_start() -> Job {
     ready_job().begin_dispatch(time_at(10)).unwrap()
 }
 
+fn reading() -> Job {
+    Job { kind: JobKind::Read, ..active(JobStatus::Executing) }
+}
+
 fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
     let syncing = || active(JobStatus::Syncing);
     vec![
@@ -64,11 +68,12 @@ fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
         ("Claimed", active(JobStatus::Claimed), time_at(900)),
         ("Preparing", active(JobStatus::Preparing), time_at(900)),
         ("Executing", active(JobStatus::Executing), time_at(900)),
+        ("Executing, reading", reading(), time_at(900)),
         ("Syncing, pushing", syncing(), time_at(210)),
         ("Syncing, overdue", syncing(), time_at(900)),
         ("AwaitingInput", awaiting_input_job(), time_at(900)),
         ("Paused", paused_job(), time_at(900)),
-        ("Completed", finish(&syncing(), End::Completed(result())), time_at(900)),
+        ("Completed", finish(&syncing(), End::Completed(Some(result()))), time_at(900)),
         ("Failed", finish(&syncing(), End::Failed(no_changes_failure(), None)), time_at(900)),
         ("Cancelled", finish(&syncing(), End::Cancelled), time_at(900)),
     ]
@@ -178,7 +183,7 @@ fn cancelled_job_cannot_be_claimed_or_begin_a_push() {
     assert_eq!(progress_to(&executing, JobStatus::Syncing, time_at(210)), Err(TransitionRefusal::StopRequested));
     // A push that began before the cancel still completes the job.
     let pushed =
-        finish_by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), time_at(210)).unwrap();
+        finish_by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(Some(result())), time_at(210)).unwrap();
     assert_eq!(pushed.status, JobStatus::Completed);
 }
 
@@ -196,7 +201,7 @@ fn repeats_are_distinguished_from_new_calls() {
     check(|job| progress_to(job, JobStatus::Executing, time_at(200)), &active(JobStatus::Preparing), AlreadyDone);
     check(|job| progress_to(job, JobStatus::Syncing, time_at(200)), &active(JobStatus::Executing), AlreadyDone);
     check(
-        |job| finish_by_runner(job, End::Completed(result()), time_at(210)),
+        |job| finish_by_runner(job, End::Completed(Some(result())), time_at(210)),
         &active(JobStatus::Syncing),
         AlreadyDone,
     );
@@ -224,7 +229,7 @@ fn claim_is_a_repeat_while_it_holds_the_job() {
 
 #[test]
 fn repeated_finish_is_known_by_its_id_and_attempt() {
-    let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
+    let done = finish(&active(JobStatus::Syncing), End::Completed(Some(result())));
     let again =
         |attempt, finish| done.finish(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, time_at(400));
     assert_eq!(again(1, "f1"), Err(TransitionRefusal::AlreadyDone));
@@ -245,7 +250,7 @@ fn only_its_runner_ends_a_job_before_push_until() {
     }
     assert_eq!(pushing.fail(crash_failure(), until).unwrap().status, JobStatus::Failed);
     assert_eq!(pushing.requeue(until).unwrap().status, JobStatus::Ready);
-    for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
+    for end in [End::Completed(Some(result())), End::Failed(no_changes_failure(), None), End::Cancelled] {
         let ended = finish_by_runner(&pushing, end, time_at(200)).unwrap();
         assert!(ended.status.is_terminal() && ended.push_until.is_none());
     }
@@ -328,7 +333,7 @@ fn end_records_attempt_time_and_outcome() {
     assert_eq!(pushed.ended_by, Some(LastReport { attempt: 1, finish }));
     assert_eq!(pushed.attempt_end(), AttemptEnd::Failed { failure: no_changes_failure() });
 
-    let done = finish_by_runner(&active(JobStatus::Syncing), End::Completed(result()), time_at(210)).unwrap();
+    let done = finish_by_runner(&active(JobStatus::Syncing), End::Completed(Some(result())), time_at(210)).unwrap();
     assert_eq!((done.failure.clone(), done.result.clone()), (None, Some(result())));
     assert_eq!(done.attempt_end(), AttemptEnd::Completed {});
 
@@ -420,4 +425,14 @@ fn reviews_come_from_the_revised_or_continued_pull_request() {
     assert_eq!((ready_job().pull_request(), ready_job().reviewed_pull_request()), (None, None));
     assert_eq!((going_on(ready_job()).pull_request(), going_on(ready_job()).reviewed_pull_request()), (None, of(7)));
     assert_eq!((going_on(pending()).pull_request(), going_on(pending()).reviewed_pull_request()), (of(231), of(231)));
+}
+
+#[test]
+fn reading_job_completes_without_a_push() {
+    let done = finish_by_runner(&reading(), End::Completed(None), time_at(210)).unwrap();
+    assert_eq!((done.status, done.result), (JobStatus::Completed, None));
+    let pushing = progress_to(&reading(), JobStatus::Syncing, time_at(210));
+    assert_eq!(pushing, Err(TransitionRefusal::WrongStatus(JobStatus::Executing)));
+    let sooner = Job { kind: JobKind::Read, ..active(JobStatus::Preparing) };
+    assert!(finish_by_runner(&sooner, End::Completed(None), time_at(210)).is_err());
 }

@@ -5,7 +5,9 @@
 //! pause, every requeue pauses it.
 
 use super::fault::{DispatchFault, FailedStarts};
-use super::{ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement};
+use super::{
+    ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement, Publishes,
+};
 use crate::failure::Failure;
 use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
 use crate::time::Timestamp;
@@ -54,7 +56,8 @@ pub struct Claim {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    Completed(JobResult),
+    /// With the result if its kind publishes one.
+    Completed(Option<JobResult>),
     /// A failure, with the result if work was pushed.
     Failed(Failure, Option<JobResult>),
     Cancelled,
@@ -197,7 +200,7 @@ impl Job {
         let from = match to {
             JobStatus::Preparing => JobStatus::Claimed,
             JobStatus::Executing => JobStatus::Preparing,
-            JobStatus::Syncing => JobStatus::Executing,
+            JobStatus::Syncing if self.publishes() != Publishes::Nothing => JobStatus::Executing,
             _ => return Err(TransitionRefusal::WrongStatus(self.status)),
         };
         if self.status != from {
@@ -226,7 +229,11 @@ impl Job {
     ) -> Result<Self, TransitionRefusal> {
         self.check_new_report(fence, finish)?;
         self.check_fence(fence)?;
-        if matches!(end, End::Completed(_)) && self.status != JobStatus::Syncing {
+        let last_phase = match self.publishes() {
+            Publishes::Change => JobStatus::Syncing,
+            Publishes::Nothing => JobStatus::Executing,
+        };
+        if matches!(end, End::Completed(_)) && self.status != last_phase {
             return Err(TransitionRefusal::WrongStatus(self.status));
         }
         Ok(self.end(end, Some(finish.clone()), now))
@@ -369,7 +376,7 @@ impl Job {
         let is_unreported = finish.is_none();
         let mut job = self.clone();
         (job.status, job.failure, job.result) = match end {
-            End::Completed(result) => (JobStatus::Completed, None, Some(result)),
+            End::Completed(result) => (JobStatus::Completed, None, result),
             End::Failed(failure, result) => (JobStatus::Failed, Some(failure.clipped()), result),
             End::Cancelled => (JobStatus::Cancelled, None, None),
         };

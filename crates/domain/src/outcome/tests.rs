@@ -10,7 +10,7 @@ use crate::ticket::DesiredState;
 use crate::time::Timestamp;
 
 fn completed_job() -> Job {
-    finish(&active(JobStatus::Syncing), End::Completed(result()))
+    finish(&active(JobStatus::Syncing), End::Completed(Some(result())))
 }
 
 fn failed_job(in_status: JobStatus) -> Job {
@@ -232,7 +232,7 @@ fn revision_start(pull_request: &PullRequest) -> Option<Timestamp> {
 
 #[test]
 fn revision_that_worked_keeps_the_hour() {
-    for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
+    for end in [End::Completed(Some(result())), End::Failed(no_changes_failure(), None), End::Cancelled] {
         let (job, ticket, pull_request) = end_revision(|job| finish(&advance_revision(job, JobStatus::Syncing), end));
         assert_eq!(revision_start(&pull_request), Some(time_at(0)));
         assert_eq!(ticket.last_job.unwrap().id, job.id);
@@ -276,7 +276,7 @@ fn deferred_reviews_are_due_when_the_job_does_not_complete() {
         assert_eq!(waiting(&ended, ticket.clone()), (time_at(300), time_at(300)), "{:?}", ended.status);
     }
     assert_eq!(
-        waiting(&worked(End::Completed(result())), ticket),
+        waiting(&worked(End::Completed(Some(result()))), ticket),
         (time_at(3_600), time_at(9_000)),
         "its hour remains"
     );

@@ -214,7 +214,7 @@ fn review_returns_from_a_job_that_did_not_complete() {
     assert_eq!(review_ids(&unanswered_reviews(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
     assert_eq!(started_review("a", 1, "other").refuse_after(&failed, time_at(9)), None);
     assert_eq!(has.refuse_after(&syncing, time_at(9)), None);
-    assert_eq!(has.refuse_after(&finish(&syncing, End::Completed(result())), time_at(9)), None);
+    assert_eq!(has.refuse_after(&finish(&syncing, End::Completed(Some(result()))), time_at(9)), None);
     let cancelled = has.refuse_after(&finish(&syncing, End::Cancelled), time_at(9)).unwrap();
     let ReviewState::Refused { reason, .. } = &cancelled.state else { panic!("{cancelled:?}") };
     assert!(reason.sentence().contains("cancelled"), "{}", reason.sentence());

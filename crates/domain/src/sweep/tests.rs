@@ -40,7 +40,7 @@ fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
             assert_ne!(step_at(&job, now), JobStep::Skip, "due without a step: {job:#?}");
         }
     }
-    for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
+    for end in [End::Completed(Some(result())), End::Failed(no_changes_failure(), None), End::Cancelled] {
         let ended = finish(&syncing, end);
         assert_eq!((due::job(&ended), step_at(&ended, time_at(1_000_000))), (None, JobStep::Skip));
     }

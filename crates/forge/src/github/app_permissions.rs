@@ -40,6 +40,11 @@ pub fn attempt_permissions(workflows: WorkflowPolicy) -> Permissions {
     }))
 }
 
+/// Permissions of the token of an attempt that only reads the repository.
+pub fn reading_permissions() -> Permissions {
+    [("contents".to_owned(), Level::Read.code().to_owned())].into()
+}
+
 /// Granted permissions for the control plane's own token; never includes pushing.
 pub fn control_permissions(granted: &Permissions) -> Permissions {
     let candidates = [

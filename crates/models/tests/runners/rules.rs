@@ -251,7 +251,7 @@ impl Rules {
             Change::Finish { runner, claim, attempt, completed } => {
                 let fence = fence(job, runner, claim, attempt);
                 let end = match completed {
-                    true => End::Completed(result()),
+                    true => End::Completed(Some(result())),
                     false => End::Cancelled,
                 };
                 let id = finish_id(&format!("{}-{claim}", runner_name(runner)));

@@ -64,9 +64,13 @@ pub struct FinishRequest {
     /// Required with `failed`, refused otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Required with `completed`. Allowed with `failed` if the attempt pushed before it failed.
+    /// Required with `completed` if the job's kind publishes a change. Allowed with `failed` if the attempt pushed before
+    /// it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<FinishResult>,
+    /// Required with `completed` if the job's kind reports, refused otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<pullyard_domain::output::JobOutput>,
     /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
@@ -79,7 +83,7 @@ pub struct FinishRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishOutcome {
-    /// The work is pushed and the pull request exists.
+    /// The work is pushed and the pull request exists, or the output is complete.
     Completed,
     /// The attempt failed; see `failure`.
     Failed,

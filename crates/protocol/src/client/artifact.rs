@@ -3,6 +3,7 @@
 use super::{ApiClient, Error, Http, client_builder, gateway_problem, root_cause};
 use crate::Problem;
 use crate::artifact::{Artifacts, Attempts, JobContext};
+use crate::job::OutputAnswer;
 use pullyard_domain::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
 use std::time::Duration;
@@ -33,6 +34,10 @@ impl ApiClient {
 
     pub async fn attempts(&self, job: &JobId) -> Result<Attempts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/attempts")).await
+    }
+
+    pub async fn job_output(&self, job: &JobId) -> Result<OutputAnswer, Error> {
+        self.http.get(&format!("/v1/jobs/{job}/output")).await
     }
 
     pub async fn job_context(&self, job: &JobId) -> Result<JobContext, Error> {

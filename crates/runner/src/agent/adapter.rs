@@ -2,6 +2,7 @@
 
 use super::agent_event::{AgentEvent, Tokens};
 use pullyard_agent_proxy::model::Upstream;
+use pullyard_domain::job::AgentWrites;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub(super) struct StartInput<'a> {
     pub(super) prompt: &'a str,
     pub(super) instructions: &'a str,
     pub(super) session: Option<&'a str>,
+    pub(super) writes: AgentWrites,
     pub(super) model: Option<&'a str>,
     pub(super) remaining_turns: Option<u32>,
     /// The rest of the budget. Units: millionths of a US dollar.

@@ -22,6 +22,8 @@ use crate::stop::Stop;
 use input::Input;
 use listen::{apply_events, read_stderr, read_stdout};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::AgentWrites;
+use pullyard_domain::output::PULLYARD_FOLDER;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
 use std::process::Stdio;
@@ -66,7 +68,12 @@ pub(super) async fn run(
     };
     let (program, env) = (&launch.program, env.into_iter().chain(launch.env).collect());
     let home = workspace.home();
-    let inside = Inside { program, args: launch.args, env, home: &home, network, tree: TreeAccess::Write };
+    let output_folder = [workspace.tree().join(PULLYARD_FOLDER)];
+    let tree = match run.assignment.kind.spec().writes {
+        AgentWrites::Tree => TreeAccess::Write,
+        AgentWrites::OutputFile => TreeAccess::ReadExcept(&output_folder),
+    };
+    let inside = Inside { program, args: launch.args, env, home: &home, network, tree };
     let enclosure = (run.sandbox, run.options.process_namespace);
     let process = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
     let mut running = process.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;

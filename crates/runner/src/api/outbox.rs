@@ -147,6 +147,7 @@ mod tests {
             attempt: 2,
             lease: "secret".into(),
             finish: FinishRequest {
+                output: None,
                 finish_id: crate::api::ids::new_finish_id().unwrap(),
                 outcome: FinishOutcome::Cancelled,
                 failure: None,

@@ -129,6 +129,23 @@ fn to_source_fault(error: &pullyard_forge::Error, repository: &AssignedRepositor
     }
 }
 
+/// The target of a job that only reads: its base branch.
+pub(crate) async fn base_target(git: &Git, mirror: &Mirror, assignment: &Assignment) -> Result<Target, Stop> {
+    let Assignment { base, repository, .. } = assignment;
+    let missing = || Failure::BaseBranchMissing { repo: repository.name.clone(), branch: base.clone() };
+    let commit = mirror.branch(git, base).await?.ok_or_else(missing)?;
+    Ok(Target {
+        branch: base.clone(),
+        start_commit: commit.clone(),
+        base_branch: base.clone(),
+        base_commit: commit,
+        expected_head: None,
+        pull_request: None,
+        adopted_commit: None,
+        adopted_job: None,
+    })
+}
+
 /// Chooses the target from fetched data. Adopts a commit that an earlier attempt pushed.
 pub(crate) async fn choose_target(
     git: &Git,

@@ -5,10 +5,11 @@ use crate::api::finish::deliver_finish;
 use crate::api::ids;
 use crate::api::outbox::{Outbox, PendingFinish};
 use crate::inputs::orders::Order;
+use crate::job::phases::Delivered;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
 use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use std::time::Duration;
 
 /// Limit for the last artifacts. A cancelled job must stop and finish within a minute.
@@ -28,14 +29,14 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// A shutdown sends no finish: the next attempt continues.
     /// Errors: the finish could not be delivered; it stays in the outbox.
-    pub(super) async fn report(&self, result: Result<FinishResult, Stop>) -> Result<Exit, Error> {
+    pub(super) async fn report(&self, result: Result<Delivered, Stop>) -> Result<Exit, Error> {
         match result {
-            Ok(result) => self.finish(FinishOutcome::Completed, None, Some(result)).await,
+            Ok(delivery) => self.finish(FinishOutcome::Completed, None, delivery).await,
             Err(Stop::Failure(failure)) => {
                 let failure = self.attempt.redactor.redact_failure(failure).clipped();
-                self.finish(FinishOutcome::Failed, Some(failure), None).await
+                self.finish(FinishOutcome::Failed, Some(failure), Delivered::default()).await
             }
-            Err(Stop::Order(Order::Cancel)) => self.finish(FinishOutcome::Cancelled, None, None).await,
+            Err(Stop::Order(Order::Cancel)) => self.finish(FinishOutcome::Cancelled, None, Delivered::default()).await,
             Err(Stop::Yielded | Stop::Question(_)) => {
                 let Assignment { job, attempt, .. } = self.attempt.assignment;
                 tracing::info!(job.id = %job, attempt, "attempt returned its job");
@@ -53,7 +54,7 @@ impl Ending<'_> {
         &self,
         outcome: FinishOutcome,
         failure: Option<Failure>,
-        result: Option<FinishResult>,
+        Delivered { result, output }: Delivered,
     ) -> Result<Exit, Error> {
         let Assignment { job, attempt, lease, .. } = self.attempt.assignment;
         let (report, spent_usd_micros) = self.attempt.work_report();
@@ -66,7 +67,7 @@ impl Ending<'_> {
             attempt: *attempt,
             lease: lease.clone(),
             trace: self.options.trace(),
-            finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work: report },
+            finish: FinishRequest { finish_id, outcome, failure, result, output, spent_usd_micros, work: report },
         };
         self.flush().await;
         deliver_finish(self.outbox, pending, self.attempt.orders).await

@@ -10,6 +10,7 @@ use crate::git::conflicts;
 use crate::git::workspace::Workspace;
 use crate::inputs::conversation::Conversation;
 use crate::job::project_command::CommandRunner;
+use crate::job::read::read;
 use crate::job::setup;
 use crate::job::work::{self, WorkResult};
 use crate::process::sandbox::JobSandbox;
@@ -17,28 +18,55 @@ use crate::publish::push::PublishResult;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Publishes;
+use pullyard_domain::output::JobOutput;
 use pullyard_protocol::attempt::{FinishResult, Phase};
 use tokio::time::timeout;
+
+/// What a completed attempt delivers, by the kind of its job.
+#[derive(Default)]
+pub(super) struct Delivered {
+    pub(super) result: Option<FinishResult>,
+    pub(super) output: Option<JobOutput>,
+}
 
 pub(super) async fn run_phases(
     attempt: &Attempt<'_>,
     options: &RunJob,
     workspace: &mut Option<Workspace>,
-) -> Result<FinishResult, Stop> {
+) -> Result<Delivered, Stop> {
     let Some(isolation) = options.isolation else {
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
     };
     let preparation = attempt.unless_ordered(prepare(attempt, options, workspace)).await;
     let mut preparation = preparation.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
+    match attempt.assignment.kind.spec().publishes {
+        Publishes::Change => {
+            let result = deliver_change(attempt, options, isolation, &mut preparation).await?;
+            Ok(Delivered { result: Some(result), output: None })
+        }
+        Publishes::Nothing => {
+            let output = read(attempt, options, isolation, &preparation).await?;
+            Ok(Delivered { result: None, output: Some(output) })
+        }
+    }
+}
+
+async fn deliver_change(
+    attempt: &Attempt<'_>,
+    options: &RunJob,
+    isolation: Isolation,
+    preparation: &mut Preparation<'_>,
+) -> Result<FinishResult, Stop> {
     let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
     let (work_result, published) = match preparation.target.adopted_commit.clone() {
-        Some(commit) => adopt(attempt, &mut preparation, &commit, &mut forge_wait).await?,
-        None => match publish_finished(attempt, &mut preparation, &mut forge_wait).await? {
+        Some(commit) => adopt(attempt, preparation, &commit, &mut forge_wait).await?,
+        None => match publish_finished(attempt, preparation, &mut forge_wait).await? {
             Some(published) => published,
-            None => run_agent_and_publish(attempt, options, isolation, (&mut preparation, &mut forge_wait)).await?,
+            None => run_agent_and_publish(attempt, options, isolation, (preparation, &mut forge_wait)).await?,
         },
     };
-    report(attempt, isolation, (&mut preparation, &mut forge_wait), &work_result, published).await
+    report(attempt, isolation, (preparation, &mut forge_wait), &work_result, published).await
 }
 
 /// Continues from the commit that an earlier attempt pushed, without an agent and without checks.

@@ -19,6 +19,7 @@ use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Publishes;
 use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, Phase};
 use std::io;
@@ -39,7 +40,7 @@ pub(super) async fn prepare<'a>(
     options: &RunJob,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Preparation<'a>, Stop> {
-    let Assignment { job, attempt: number, repository, commands, agent, checkpoint, .. } = attempt.assignment;
+    let Assignment { job, attempt: number, kind, repository, commands, agent, checkpoint, .. } = attempt.assignment;
     attempt.report_phase(Phase::Preparing).await?;
     // Before any cost.
     disk_limit::check_reserve(create_work_dir(options)?).await?;
@@ -78,7 +79,10 @@ pub(super) async fn prepare<'a>(
         Ok(mirror)
     };
     let mirror = forge_wait.retry(to_failure, fetch).await?;
-    let mut target = target::choose_target(git, &mirror, attempt.assignment, open).await?;
+    let mut target = match kind.spec().publishes {
+        Publishes::Change => target::choose_target(git, &mirror, attempt.assignment, open).await?,
+        Publishes::Nothing => target::base_target(git, &mirror, attempt.assignment).await?,
+    };
     let workspace: &Workspace = match workspace {
         Some(existing) => existing,
         None => workspace.insert(Workspace::create(&work_dir, job, *number).await?),
@@ -115,10 +119,12 @@ fn to_fetch_fault(attempt: &Attempt<'_>, error: &GitError) -> ForgeFault {
     }
 }
 
-/// Verifies that the forge accepts changes, and loads the open pull request that the job changes.
+/// Verifies that the forge accepts the changes of a job that makes some, and loads the open pull request that the job changes.
 async fn get_open_pull_request(attempt: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, ForgeFault> {
-    let Assignment { repository, revises, continues, .. } = attempt.assignment;
-    target::check_writable(forge, repository).await?;
+    let Assignment { kind, repository, revises, continues, .. } = attempt.assignment;
+    if kind.spec().publishes == Publishes::Change {
+        target::check_writable(forge, repository).await?;
+    }
     match (revises, continues) {
         (Some(revises), _) => target::get_revised_pull_request(forge, repository, revises).await.map(Some),
         (None, Some(continues)) => target::get_open_pull_request(forge, repository, continues).await,

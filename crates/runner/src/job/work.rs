@@ -210,7 +210,11 @@ impl WorkContext<'_> {
         Ok(commit)
     }
 
-    async fn run_agent(&self, conversation: &mut Conversation, further_prompt: Option<&str>) -> Result<(), Stop> {
+    pub(super) async fn run_agent(
+        &self,
+        conversation: &mut Conversation,
+        further_prompt: Option<&str>,
+    ) -> Result<(), Stop> {
         let Self { attempt, options, isolation, sandbox, preparation, restored_work, .. } = *self;
         let Preparation { access, agent: choice, model_keys, target, workspace, .. } = preparation;
         let read = |name: &str| attempt.agent_variable(model_keys, name);

@@ -5,6 +5,7 @@
 
 mod agent;
 mod agents;
+mod answers;
 mod api;
 mod api_crash_points;
 mod artifacts;

@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use axum::body::Body;
+use pullyard_domain::output::{Answer, JobOutput};
 use std::fs::Permissions;
 use tokio::net::TcpListener;
 
@@ -55,6 +56,27 @@ async fn hostile_agent_in_a_sandbox_reaches_nothing() {
         assert_eq!(content, format!("started\n{can}can git\nended\n"), "{isolation}");
         assert!(!world.outside_path("pwned").exists(), "{isolation}");
         assert_eq!(world.leftover_processes(), [""; 0], "{isolation}");
+    }
+}
+
+#[tokio::test]
+async fn agent_that_reports_may_write_its_output_only() {
+    if lacks_programs() {
+        return;
+    }
+    let script = r#"
+        writes() { if sh -c "echo x > $1" 2> /dev/null; then echo "$1"; fi; }
+        found=$(writes README.md; writes new.txt; writes .git/config; writes .pullyard/notes; writes $TMPDIR/note)
+        printf '{"v":1,"text":"%s."}' "$(echo $found | sed "s|$TMPDIR|temp|")" > .pullyard/output.json"#;
+    for isolation in ["bubblewrap", "landlock"] {
+        let world = World::with_agent(script).await;
+        open_folder(world.dir.path());
+        world.api.change_assignment(|assignment| assignment.kind = JobKind::Read);
+        let ran = world.run_under("PULLYARD_ISOLATION", isolation).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let finish = world.api.only_finish();
+        let expected = JobOutput::Read(Answer { text: ".pullyard/notes temp/note.".into() });
+        assert_eq!(finish.output, Some(expected), "{isolation}: {finish:?}");
     }
 }
 

@@ -1,12 +1,13 @@
 //! Reads jobs with their attempts, artifacts and inputs, lists of jobs, and pull request links.
 
-use crate::item::Item;
+use crate::item::{Item, blob};
 use crate::read::list::{Page, cursor_of};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -15,6 +16,12 @@ use std::time::Duration;
 impl Store {
     pub async fn load_job(&self, job: &JobId) -> Result<Option<Job>, Error> {
         self.load(&key::job(job)).await
+    }
+
+    /// The output of a job that has ended. `None` if it has none, or none any more.
+    pub async fn load_output(&self, job: &JobId) -> Result<Option<JobOutput>, Error> {
+        let key = key::output(job);
+        self.load_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
     }
 
     pub async fn load_pull_request(&self, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {

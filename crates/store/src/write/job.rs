@@ -8,6 +8,7 @@ use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::budget::Refund;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptRecord, Input, Job, JobResult};
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -19,6 +20,8 @@ pub struct JobWrite<'a> {
     pub job: &'a Job,
     /// The attempt, if it ended.
     pub attempt: Option<&'a AttemptRecord>,
+    /// What the job reports, if it ended with an output.
+    pub output: Option<&'a JobOutput>,
     /// The ticket, if its state or display changes.
     pub ticket: Option<&'a Ticket>,
     pub pull_request: Option<&'a PullRequest>,
@@ -38,8 +41,8 @@ impl Store {
         Transaction::new("change a job").revise(job)?.commit(self).await
     }
 
-    /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT and INPUT if absent (their numbers are never used
-    /// again); BUDGET if it exists; RUNNER one slot less, if the job has no runner any more and the proof holds.
+    /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT, OUTPUT and INPUT if absent (a job has one output,
+    /// and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has no runner any more and the proof holds.
     /// All or nothing: an ended job locks no ticket, its reservation returns once, and no answer is stored for a job
     /// that still waits for it.
     /// Idempotent: by the id of a finish or yield and by the key of an input, through the domain and the use case. A
@@ -48,6 +51,7 @@ impl Store {
         let transaction = Transaction::new("end, requeue, suspend or resume a job")
             .revise(write.job)?
             .create_some(write.attempt)?
+            .create_output(write.job, write.output)?
             .revise_some(write.ticket)?
             .revise_some(write.pull_request)?
             .refund(write.refund)

@@ -29,6 +29,7 @@ TEXT | TICKET#{project}#{key} | TEXT | The ticket's text, zstd.
 COMMENT | TICKET#{project}#{key} | COMMENT#{number:010} | A user's comment on the ticket.
 JOB | JOB#{job} | JOB | The job.
 CONTEXT | JOB#{job} | CONTEXT#{hash} | The job's frozen prompt context, zstd.
+OUTPUT | JOB#{job} | OUTPUT | What the job reports besides changes, zstd.
 ATTEMPT | JOB#{job} | ATTEMPT#{n:04} | A finished attempt: its run and its end.
 ARTIFACTS | JOB#{job} | ARTIFACTS#{n:04} | The artifacts of one attempt: kinds, names, sizes, hashes, and whether the bucket has the object.
 INPUT | JOB#{job} | INPUT#{seq:010} | A user's message to the job's agent.

@@ -10,6 +10,7 @@ async fn prepare_give_up(world: &World, job: &Job) -> EndingJob {
     let before = world.job(job).await;
     let ended = before.fail(before.context_failure(1), at(300)).unwrap();
     EndingJob {
+        output: None,
         attempt: None,
         ticket: Some(ticket_after_job(&ended, &world.ticket("APP-1").await)),
         pull_request: Some(pull_request_after_revision(&ended, &world.pull_request().await)),

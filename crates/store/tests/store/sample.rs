@@ -11,6 +11,7 @@ use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{DeliveryId, EventId, FinishId, RunnerId, TicketKey};
 use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
@@ -306,4 +307,8 @@ pub(crate) fn poll(rev: u64) -> Poll {
         not_before: None,
         rev,
     }
+}
+
+pub(crate) fn answer() -> JobOutput {
+    JobOutput::Read(Answer { text: "`retry()` is called in `src/client.rs`.".into() })
 }

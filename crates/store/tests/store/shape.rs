@@ -227,7 +227,7 @@ async fn create_attempts(world: &World, runner: &Runner, job: Job) {
     world.expect_applied(world.store.update_late_result(&job.id, 1, &sample::result(7))).await;
     let job = world.claim_job(&world.job(&job).await, &sample::claim_by(runner, &world.job(&job).await, "c2")).await;
     let job = world.advance_job(&job, JobStatus::Syncing).await;
-    let ending = world.prepare_completion(&job).await;
+    let ending = EndingJob { output: Some(sample::answer()), ..world.prepare_completion(&job).await };
     world.expect_applied(world.store.write_job(&ending.request())).await;
 }
 

@@ -34,6 +34,7 @@ impl SuspensionCase {
             before,
             job,
             attempt: attempt.as_ref(),
+            output: None,
             ticket: ticket.as_ref(),
             pull_request: None,
             refund: None,

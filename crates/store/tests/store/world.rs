@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::config::HttpClient;
 use pullyard_domain::budget::Refund;
 use pullyard_domain::job::{AttemptRecord, Claim, End, Fence, Suspension};
 use pullyard_domain::outcome::{pull_request_link, ticket_after_job};
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::runner::Profile;
 use pullyard_emulator::{ACCESS_KEY_ID, Access, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Error, StoredText, TextEdit};
@@ -334,6 +335,7 @@ impl World {
         EndingJob {
             before: before.clone(),
             attempt: sample::ended_attempt(before, job.attempt_end(), now),
+            output: None,
             ticket: ticket.map(|ticket| ticket_after_job(&job, &ticket)),
             returned_budget: job.refund(),
             job,
@@ -343,7 +345,7 @@ impl World {
 
     /// A finish with a pushed result, within the push window.
     pub(crate) async fn prepare_completion(&self, before: &Job) -> EndingJob {
-        self.prepare_end(before, End::Completed(sample::result(7)), sample::at(180)).await
+        self.prepare_end(before, End::Completed(Some(sample::result(7))), sample::at(180)).await
     }
 
     pub(crate) async fn questioning_job(&self, ticket: &str) -> Job {
@@ -365,6 +367,7 @@ pub(crate) struct EndingJob {
     pub(crate) before: Job,
     pub(crate) job: Job,
     pub(crate) attempt: Option<AttemptRecord>,
+    pub(crate) output: Option<JobOutput>,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) pull_request: Option<PullRequest>,
     pub(crate) returned_budget: Option<Refund>,
@@ -376,6 +379,7 @@ impl EndingJob {
             before: &self.before,
             job: &self.job,
             attempt: self.attempt.as_ref(),
+            output: self.output.as_ref(),
             ticket: self.ticket.as_ref(),
             pull_request: self.pull_request.as_ref(),
             refund: self.returned_budget.as_ref(),
@@ -399,7 +403,7 @@ pub(crate) fn requeue_write<'a>(
     runner: RunnerCondition,
 ) -> JobWrite<'a> {
     let attempt = Some(attempt);
-    JobWrite { before, job, attempt, ticket: None, pull_request: None, refund: None, input: None, runner }
+    JobWrite { before, job, attempt, output: None, ticket: None, pull_request: None, refund: None, input: None, runner }
 }
 
 pub(crate) fn fence(job: &Job) -> Fence {

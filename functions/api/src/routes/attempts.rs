@@ -243,8 +243,12 @@ pub(crate) async fn finish(
     StrictJson(request): StrictJson<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = parse_end(&request)?;
-    let work = request.work.map(AgentReport::truncate_texts);
-    let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros, work };
+    let FinishRequest { finish_id: id, spent_usd_micros, work, output, .. } = request;
+    if let Some(fault) = output.as_ref().and_then(|output| output.check().err()) {
+        return Err(Problem::unreadable(format!("/output{}", fault.pointer), &fault.fault));
+    }
+    let work = work.map(AgentReport::truncate_texts);
+    let finish = control::Finish { id, end, spent_usd_micros, work, output };
     let status = control::finish_attempt(&ctx, &fence, &finish).await?;
     Ok(Json(FinishAnswer { status }))
 }
@@ -253,8 +257,7 @@ fn parse_end(request: &FinishRequest) -> Result<End, Problem> {
     let result = request.result.as_ref().map(parse_result).transpose()?;
     let failure = request.failure.clone().map(Failure::clipped);
     match (request.outcome, result, failure) {
-        (FinishOutcome::Completed, Some(result), None) => Ok(End::Completed(result)),
-        (FinishOutcome::Completed, None, _) => Err(Problem::unreadable("/result", "a completed attempt has a result")),
+        (FinishOutcome::Completed, result, None) => Ok(End::Completed(result)),
         (FinishOutcome::Failed, result, Some(failure)) => Ok(End::Failed(failure, result)),
         (FinishOutcome::Failed, _, None) => Err(Problem::unreadable("/failure", "a failed attempt has a failure")),
         (FinishOutcome::Cancelled, None, None) => Ok(End::Cancelled),

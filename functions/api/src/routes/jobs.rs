@@ -13,7 +13,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::event::{Event, EventPage, EventRecord};
-use pullyard_protocol::job::{CreateJob, Job, JobExplanation, JobPage};
+use pullyard_protocol::job::{CreateJob, Job, JobExplanation, JobPage, OutputAnswer};
 use std::time::Duration;
 
 /// A page of a project's jobs. Statuses are separated by commas; times are RFC 3339.
@@ -109,6 +109,12 @@ pub(crate) async fn explain_job(
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
     Ok(Json(JobExplanation { status: job.status, sentence, help, code }))
+}
+
+pub(crate) async fn output(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<OutputAnswer>, Problem> {
+    load_visible(&caller, &job).await?;
+    let output = control::load_output(&caller.ctx, &job).await?;
+    Ok(Json(OutputAnswer { job, output }))
 }
 
 /// Oldest first. The cursor is `ATTEMPT.NUMBER` of the last event seen.

@@ -2,13 +2,13 @@
 
 use super::live::{self, Cursor, LogQuery};
 use super::tabs::Tabs;
-use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search};
+use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search, output};
 use crate::job::head::JobHead;
 use crate::log::{self, Arrived, Entry, LogPart, position};
 use crate::prelude::*;
 use crate::revise_request;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Input, JobStatus};
+use pullyard_domain::job::{Input, JobStatus, Publishes};
 use pullyard_protocol::event::Event;
 
 const MAX_SEARCH_CHARS: usize = 200;
@@ -41,7 +41,7 @@ fn time((_, arrived, event): &Arrived) -> Timestamp {
     log::happened(*arrived, event)
 }
 
-/// A completed job opens with its changes, any other job with its log. A short id redirects.
+/// A completed job opens with its changes or its output, any other job with its log. A short id redirects.
 pub(crate) async fn show_job(
     visit: PageContext,
     Path(id): Path<String>,
@@ -56,7 +56,10 @@ pub(crate) async fn show_job(
     let subject = load_subject(&visit, id).await?;
     let is_plain = query.after.is_none() && query.before.is_none() && query.at.is_none();
     if is_plain && subject.view.job.status == JobStatus::Completed {
-        return changes::render(&visit, &subject, None).await;
+        return match subject.view.job.publishes() {
+            Publishes::Change => changes::render(&visit, &subject, None).await,
+            Publishes::Nothing => output::render(&visit, &subject).await,
+        };
     }
     show_page(&visit, &subject, &query).await
 }

@@ -4,7 +4,7 @@ use crate::labels;
 use crate::log::{Arrived, happened};
 use pullyard_control::JobView;
 use pullyard_domain::artifact::{Artifact, ArtifactKind};
-use pullyard_domain::job::{AttemptRecord, JobStatus};
+use pullyard_domain::job::{AttemptRecord, Job, JobStatus, Publishes};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 
@@ -12,6 +12,8 @@ pub(crate) struct Tabs {
     pub(crate) at: &'static str,
     pub(crate) address: String,
     pub(crate) steps: Vec<Step>,
+    /// Whether it reports an output instead of changes.
+    pub(crate) reports: bool,
     pub(crate) files: Option<u32>,
     pub(crate) artifacts: usize,
     pub(crate) attempts: u32,
@@ -53,12 +55,17 @@ impl Tabs {
             at,
             address: format!("/jobs/{}", job.id),
             steps: steps(view, records),
+            reports: reports(job),
             files: job.result.as_ref().map(|result| result.files),
             artifacts: records.artifacts.len(),
             attempts: job.attempt,
             failed_checks: checks.filter(|check| Some(check.round) == last_round && !check.is_success()).count(),
         }
     }
+}
+
+fn reports(job: &Job) -> bool {
+    job.publishes() == Publishes::Nothing
 }
 
 const NAMES: [&str; 5] = ["Waiting", "Claimed", "Preparing", "Executing", "Pushing"];
@@ -109,5 +116,6 @@ fn steps(view: &JobView, records: &Records) -> Vec<Step> {
         let time = if not_reached { "not reached".into() } else { time.filter(|_| at <= reached).unwrap_or_default() };
         Step { name, class, time, running_secs }
     };
-    NAMES.into_iter().enumerate().map(step).collect()
+    let count = if reports(job) { NAMES.len() - 1 } else { NAMES.len() };
+    NAMES.into_iter().enumerate().take(count).map(step).collect()
 }

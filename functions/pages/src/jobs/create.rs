@@ -6,6 +6,7 @@ use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::Answer;
 use pullyard_domain::id::JobId;
+use pullyard_domain::job::JobKind;
 use pullyard_protocol::job::CreateJob;
 
 #[derive(Template)]
@@ -23,6 +24,8 @@ struct JobFormPage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobForm {
     project: String,
+    #[serde(default)]
+    kind: JobKind,
     #[serde(default)]
     ticket: String,
     #[serde(default)]
@@ -82,6 +85,7 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Res
 async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<Answer, Fault> {
     let new = CreateJob {
         project: project.clone(),
+        kind: form.kind,
         ticket: parse_optional_id("ticket", &form.ticket)?,
         prompt: non_empty(&form.prompt.replace("\r\n", "\n")),
         repository: parse_optional_id("repository", &form.repository)?,

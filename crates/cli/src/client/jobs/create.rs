@@ -6,6 +6,7 @@ use crate::client::watch;
 use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
+use pullyard_domain::job::JobKind;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::CreateJob;
 
@@ -14,14 +15,18 @@ use pullyard_protocol::job::CreateJob;
 #[command(after_help = "Examples:
   pullyard jobs create --ticket DEMO-1 --wait
   pullyard jobs create --ticket DEMO-1 --agent codex --model gpt-5.2-codex
-  pullyard jobs create --prompt 'In `README.md` replace `A` with `B`' --idempotency-key k1")]
+  pullyard jobs create --prompt 'In `README.md` replace `A` with `B`' --idempotency-key k1
+  pullyard jobs create --kind read -p 'Who calls retry()?' --wait")]
 #[command(group = clap::ArgGroup::new("work").required(true).multiple(true).args(["ticket", "prompt"]))]
 pub(super) struct Create {
+    /// Kind of work: `implement` opens a pull request; `read` answers the prompt and changes nothing.
+    #[arg(long, value_name = "KIND", value_parser = ["implement", "read"], default_value = "implement")]
+    kind: String,
     /// Ticket.
     #[arg(long, value_name = "KEY")]
     ticket: Option<TicketKey>,
     /// Task; added to the ticket's text, if there is a ticket.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, short, value_name = "TEXT")]
     prompt: Option<String>,
     /// Repository (default: the ticket's, else the project's).
     #[arg(long, value_name = "OWNER/NAME")]
@@ -45,8 +50,10 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let Self { ticket, prompt, repository, base, agent, model, idempotency_key, wait } = self;
-        let request = CreateJob { project: session.project().await?, ticket, prompt, repository, base, agent, model };
+        let Self { kind, ticket, prompt, repository, base, agent, model, idempotency_key, wait } = self;
+        let kind = if kind == "read" { JobKind::Read } else { JobKind::default() };
+        let request =
+            CreateJob { project: session.project().await?, kind, ticket, prompt, repository, base, agent, model };
         let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
         print_decision(session, &decision, wait).await
     }

@@ -53,6 +53,9 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
             ("Changed", Cell::text(changed)),
         ]);
     }
+    if job.result.is_none() && job.status == JobStatus::Completed {
+        lines.push(("Output", Cell::text(format!("`pullyard jobs output {}`", job.id.short()))));
+    }
     if job.attempt > 0 {
         let attempts = session.api.attempts(id).await?.attempts;
         let last = attempts.iter().rev().find_map(|attempt| attempt.work.as_ref());

@@ -145,7 +145,7 @@ fn finish_after_a_cancel_keeps_the_runners_result() {
         let failed = finish(&cancel(&active(status)), End::Failed(no_changes_failure(), None));
         assert_eq!((failed.status, failed.cancel), (JobStatus::Failed, None));
     }
-    let done = finish(&cancel(&active(JobStatus::Syncing)), End::Completed(result()));
+    let done = finish(&cancel(&active(JobStatus::Syncing)), End::Completed(Some(result())));
     assert_eq!((done.status, done.cancel.clone()), (JobStatus::Completed, None));
     assert_eq!(
         done.cancel(cancel_by_ann(310), time_at(310)),

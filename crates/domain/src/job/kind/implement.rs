@@ -1,7 +1,7 @@
 //! Does the work of a ticket or a prompt, as a pull request.
 
 use super::super::plan::{branch_name, new_job};
-use super::{JobKind, KindSpec};
+use super::{AgentWrites, JobKind, KindSpec, Publishes};
 use crate::job::{ContinuedPullRequest, Job, JobPlan};
 use crate::prompt::{self, DONE_FOR_YOU, QUESTION_FILE};
 use crate::ticket::Ticket;
@@ -12,6 +12,8 @@ pub(super) const SPEC: KindSpec = KindSpec {
     answers_reviews: false,
     moves_ticket_unstarted: true,
     side_files: &[QUESTION_FILE],
+    writes: AgentWrites::Tree,
+    publishes: Publishes::Change,
     introduction,
 };
 

@@ -1,7 +1,7 @@
 //! Changes an open pull request according to its reviews.
 
 use super::super::plan::new_job;
-use super::{JobKind, KindSpec};
+use super::{AgentWrites, JobKind, KindSpec, Publishes};
 use crate::id::ReviewId;
 use crate::job::{ContextWait, Job, JobPlan, JobStatus, RevisedPullRequest};
 use crate::prompt::{self, DONE_FOR_YOU, QUESTION_FILE, REPLIES_FILE};
@@ -14,6 +14,8 @@ pub(super) const SPEC: KindSpec = KindSpec {
     answers_reviews: true,
     moves_ticket_unstarted: false,
     side_files: &[QUESTION_FILE, REPLIES_FILE],
+    writes: AgentWrites::Tree,
+    publishes: Publishes::Change,
     introduction,
 };
 

@@ -45,7 +45,7 @@ fn only_failed_or_cancelled_jobs_may_be_retried() {
     for status in [JobStatus::Claimed, JobStatus::Executing, JobStatus::Syncing] {
         assert_eq!(check_retryable(&active(status)), Err(status));
     }
-    assert_eq!(check_retryable(&finish(&syncing, End::Completed(result()))), Err(JobStatus::Completed));
+    assert_eq!(check_retryable(&finish(&syncing, End::Completed(Some(result())))), Err(JobStatus::Completed));
     assert_eq!(check_retryable(&finish(&syncing, End::Failed(no_changes_failure(), None))), Ok(()));
     assert_eq!(check_retryable(&finish(&syncing, End::Cancelled)), Ok(()));
 }
@@ -55,7 +55,7 @@ fn failed_job_leaves_reviews_and_a_revision_only_as_last() {
     let syncing = active(JobStatus::Syncing);
     let failed = finish(&syncing, End::Failed(no_changes_failure(), None));
     assert!(has_reviews_to_pass_on(&failed, None));
-    assert!(!has_reviews_to_pass_on(&finish(&syncing, End::Completed(result())), None));
+    assert!(!has_reviews_to_pass_on(&finish(&syncing, End::Completed(Some(result()))), None));
     assert!(!has_reviews_to_pass_on(&syncing, None));
     let revision = Job { kind: JobKind::Revise, ..failed };
     assert!(has_reviews_to_pass_on(&revision, Some(&revision.id)));
@@ -66,7 +66,7 @@ fn failed_job_leaves_reviews_and_a_revision_only_as_last() {
 #[test]
 fn only_a_completed_job_answers_its_reviews() {
     let syncing = active(JobStatus::Syncing);
-    assert!(has_handled_reviews(&finish(&syncing, End::Completed(result()))));
+    assert!(has_handled_reviews(&finish(&syncing, End::Completed(Some(result())))));
     let ended = [End::Failed(no_changes_failure(), None), End::Cancelled].map(|end| finish(&syncing, end));
     for undone in [pending(), syncing].into_iter().chain(ended) {
         assert!(!has_handled_reviews(&undone), "{undone:?}");
@@ -86,7 +86,7 @@ fn retry_moves_the_ticket_and_clears_its_badge() {
     assert_eq!(write_back(&locked).shown.badge, None);
 
     // The same if the retry ends before the badge was removed.
-    let done = finish(&advance_to(&again, JobStatus::Syncing), End::Completed(result()));
+    let done = finish(&advance_to(&again, JobStatus::Syncing), End::Completed(Some(result())));
     assert_eq!(write_back(&ticket_after_job(&done, &locked)).status, REVIEW);
 }
 
@@ -153,6 +153,7 @@ fn failures_that_discard_work_are_the_published_ones() {
         "context_too_long",
         "permission_denied",
         "no_changes",
+        "output_invalid",
         "secret_in_change",
         "protected_content",
         "agent_refused",

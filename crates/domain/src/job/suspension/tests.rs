@@ -31,7 +31,7 @@ fn suspend_first_attempt(job: &Job, rest: Suspension, inputs: u32) -> Result<Job
 
 fn ended_jobs() -> Vec<Job> {
     let syncing = active(JobStatus::Syncing);
-    [End::Completed(result()), End::Failed(crash_failure(), None), End::Cancelled]
+    [End::Completed(Some(result())), End::Failed(crash_failure(), None), End::Cancelled]
         .map(|end| finish(&syncing, end))
         .into()
 }
@@ -149,7 +149,8 @@ fn cancel_beats_a_pause_and_a_question() {
 #[test]
 fn finish_beats_a_pending_pause() {
     let job = request_pause(&active(JobStatus::Syncing));
-    let done = job.finish(&fence(&job, 1, "c1"), &finish_id("f1"), End::Completed(result()), time_at(260)).unwrap();
+    let done =
+        job.finish(&fence(&job, 1, "c1"), &finish_id("f1"), End::Completed(Some(result())), time_at(260)).unwrap();
     assert_eq!((done.status, done.pause, done.want), (JobStatus::Completed, None, DesiredState::Run));
 }
 

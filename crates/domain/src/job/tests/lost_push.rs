@@ -59,7 +59,7 @@ fn reported_failure_excludes_the_push_after_a_search() {
     // It may have found the push without a link to it.
     let pushing = second_attempt(JobStatus::Syncing);
     assert!(finish_second_attempt(&pushing, failed(None)).lost_a_push);
-    for end in [failed(Some(result())), End::Completed(result())] {
+    for end in [failed(Some(result())), End::Completed(Some(result()))] {
         assert!(!finish_second_attempt(&pushing, end.clone()).lost_a_push, "{end:?}");
     }
     assert!(!finish(&active(JobStatus::Syncing), failed(None)).lost_a_push, "its runner reported it");

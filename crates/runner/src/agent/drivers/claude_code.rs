@@ -16,6 +16,7 @@ use lines::StreamJsonParser;
 use pullyard_agent_proxy::model::{Key, Upstream};
 use pullyard_domain::agent::{ModelKey, Provider, claude_code};
 use pullyard_domain::budget::format_usd_exact;
+use pullyard_domain::job::AgentWrites;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
@@ -42,6 +43,9 @@ const ANTHROPIC_URL: &str = Provider::Anthropic.spec().url_variable;
 
 /// Tools for files and commands. None calls out, waits for a clock, or moves the work to another folder.
 const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
+
+/// Tools for reading files and writing the output. Without a sandbox, a command could change anything.
+const READING_TOOLS: &str = "Glob,Grep,Read,TodoWrite,Write";
 
 /// Settings that allow calls to the model only, no memory, and no background work that outlives the run.
 const PINNED_ENVIRONMENT: &[(&str, &str)] = &[
@@ -77,13 +81,14 @@ const INTERRUPT: &str = r#"{"type":"control_request","request_id":"stop","reques
 struct ClaudeCode {
     program: PathBuf,
     env: Vec<(&'static str, OsString)>,
+    isolation: Isolation,
 }
 
 impl ClaudeCode {
     fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
         let mut env = environment.network(isolation);
         env.extend(environment.select(&[ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_TOKEN]));
-        Self { program, env }
+        Self { program, env, isolation }
     }
 }
 
@@ -104,6 +109,10 @@ impl Adapter for ClaudeCode {
         let config = start.home.join("claude");
         // Replaces a file or a link that an earlier agent put here. Claude Code then reports the lost session.
         create_private_dir(&config)?;
+        let tools = match (start.writes, self.isolation) {
+            (AgentWrites::OutputFile, Isolation::None) => READING_TOOLS,
+            (AgentWrites::OutputFile | AgentWrites::Tree, _) => TOOLS,
+        };
         let mut args: Vec<OsString> = [
             "-p",
             "--input-format",
@@ -121,9 +130,9 @@ impl Adapter for ClaudeCode {
             "--permission-mode",
             "acceptEdits",
             "--tools",
-            TOOLS,
+            tools,
             "--allowedTools",
-            TOOLS,
+            tools,
         ]
         .map(OsString::from)
         .to_vec();
@@ -209,6 +218,7 @@ mod tests {
         };
         let mut claude = ClaudeCode::new("/bin/claude".into(), &Environment::from_fn(&read), Isolation::None);
         let mut start = StartInput {
+            writes: AgentWrites::Tree,
             prompt: "Fix \"it\".\nNow.",
             instructions: "",
             session: None,
@@ -246,6 +256,23 @@ mod tests {
         }
         assert!(names.contains(&"ANTHROPIC_API_KEY") && names.contains(&"HTTPS_PROXY"));
         assert!(!names.contains(&"AWS_SECRET_ACCESS_KEY") && !names.contains(&"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"));
+    }
+
+    #[test]
+    fn agent_that_reports_runs_commands_only_in_a_sandbox() {
+        let tools = |isolation, writes| {
+            let home = tempfile::tempdir().unwrap();
+            let mut agent = ClaudeCode { program: "claude".into(), env: Vec::new(), isolation };
+            let mut launch = None;
+            launch_in(home.path(), |start| {
+                start.writes = writes;
+                launch = agent.prepare(start).ok();
+            });
+            value(&launch.unwrap(), "--allowedTools").unwrap()
+        };
+        assert_eq!(tools(Isolation::None, AgentWrites::OutputFile), READING_TOOLS);
+        assert_eq!(tools(Isolation::Bubblewrap, AgentWrites::OutputFile), TOOLS);
+        assert_eq!(tools(Isolation::None, AgentWrites::Tree), TOOLS);
     }
 
     #[test]

@@ -42,6 +42,20 @@ async fn job_end_is_refused_by_each_changed_item() {
 }
 
 #[tokio::test]
+async fn job_end_is_refused_by_another_output() {
+    let prepare = async || {
+        let world = World::new().await;
+        let job = world.running_job("APP-1", JobStatus::Syncing).await;
+        let ending = EndingJob { output: Some(sample::answer()), ..world.prepare_completion(&job).await };
+        (world, ending)
+    };
+    let write = async |world: &World, ending: &EndingJob| {
+        world.store.write_job(&end_in_form(ending, [false, false, false])).await
+    };
+    check(prepare, write, (3, &[])).await;
+}
+
+#[tokio::test]
 async fn end_of_an_unclaimed_job_is_refused_by_each_changed_item() {
     for [with_ticket, charged] in forms() {
         let prepare = async || {

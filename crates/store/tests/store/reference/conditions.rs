@@ -249,13 +249,14 @@ async fn job_forms(store: &Store) -> Result<(), Error> {
     for (before, proof) in lost_jobs() {
         let job = before.fail(sample::failure(), at(1_000)).unwrap();
         let attempt = sample::ended_attempt(&before, job.attempt_end(), at(1_000));
-        let (ticket, returned) = (ticket(1), job.refund());
+        let (ticket, returned, output) = (ticket(1), job.refund(), sample::answer());
         // A first pull request of the job, and an existing one.
         for pull_request in [pull_request(0), pull_request(1)] {
             let ended = JobWrite {
                 before: &before,
                 job: &job,
                 attempt: attempt.as_ref(),
+                output: Some(&output),
                 ticket: Some(&ticket),
                 pull_request: Some(&pull_request),
                 refund: returned.as_ref(),

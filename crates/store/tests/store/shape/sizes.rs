@@ -59,7 +59,7 @@ async fn usual_sizes(world: &World) -> BTreeMap<String, (usize, usize)> {
     let cancel = pullyard_domain::job::Cancel::new("ana", Some("the wrong ticket"), at(100));
     let job = write_and_measure(world, &mut sizes, "to be cancelled", job.cancel(cancel, at(100)).unwrap()).await;
     let finish = sample::finish("01k5zq0000000000000000000f");
-    let done = job.finish(&fence(&job), &finish, End::Completed(sample::result(231)), at(900)).unwrap();
+    let done = job.finish(&fence(&job), &finish, End::Completed(Some(sample::result(231))), at(900)).unwrap();
     let ending = world.prepare_end_of(&job, done, at(900)).await;
     world.expect_applied(world.store.write_job(&ending.request())).await;
     measure(world, &mut sizes, "completed").await;

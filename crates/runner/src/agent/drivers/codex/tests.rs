@@ -1,6 +1,7 @@
 //! Tests Codex's arguments, environment and files at its start.
 
 use super::*;
+use pullyard_domain::job::AgentWrites;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn codex(set: &[(&str, &str)]) -> Codex {
@@ -14,6 +15,7 @@ fn isolated_codex(set: &[(&str, &str)], isolation: Isolation) -> Codex {
 
 fn start(home: &Path) -> StartInput<'_> {
     StartInput {
+        writes: AgentWrites::Tree,
         prompt: "Fix it.",
         instructions: "Use tabs.",
         session: None,

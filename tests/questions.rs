@@ -1,0 +1,119 @@
+//! Tests jobs of kind `read`: they answer a question about a repository and change nothing.
+
+use crate::cli::User;
+use crate::pages::Browser;
+use crate::prelude::*;
+use crate::story::finish_request;
+use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_protocol::client::Error;
+
+const ANSWERING_AGENT: &str = r#"#!/bin/sh
+echo "reading"
+printf '{"v":1,"text":"**Twice**, in `README.md`."}' > .pullyard/output.json
+echo changed > README.md
+"#;
+
+async fn begin() -> (Story, User) {
+    let story = Story::start_with(Setup { agent: ANSWERING_AGENT, ..Setup::default() }).await;
+    let user = User::of(&story);
+    (story, user)
+}
+
+fn answer(text: &str) -> Option<JobOutput> {
+    Some(JobOutput::Read(Answer { text: text.into() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn question_is_answered_and_nothing_is_pushed() {
+    let (story, user) = begin().await;
+    let ran = user.run(&["jobs", "create", "--kind", "read", "-p", "How often?", "--wait"]).await;
+    assert!(ran.out.ends_with("**Twice**, in `README.md`.\n"), "{}", ran.out);
+    assert!(ran.err.contains("an answer"), "{}", ran.err);
+    let job = story.jobs().await.remove(0);
+    assert_eq!((job.kind, job.status, job.branch.as_str()), (JobKind::Read, JobStatus::Completed, "main"));
+    assert_eq!((job.ticket, job.result), (None, None));
+    let id = short(&job.id);
+    assert_eq!(user.ok(&["jobs", "output", &id]).await, "**Twice**, in `README.md`.\n");
+    let output = json!({ "kind": "read", "text": "**Twice**, in `README.md`." });
+    assert_eq!(user.json(&["jobs", "output", &id]).await["output"], output);
+    let shown = user.ok(&["jobs", "show", &id]).await;
+    assert!(shown.contains(&format!("pullyard jobs output {id}")), "{shown}");
+    let why = user.run(&["why", job.id.as_str()]).await;
+    assert!(why.out.contains("completed with an answer"), "{}", why.out);
+    assert_eq!(story.branches().await, [""; 0]);
+
+    let browser = Browser::admin(&story).await;
+    let page = browser.get(&format!("/jobs/{}", job.id)).await;
+    page.assert_contains(&["<strong>Twice</strong>", ">Output</a>"]);
+    assert!(!page.contains(">Changes</a>") && !page.contains("<b>Pushing</b>"), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn question_needs_a_prompt_and_no_ticket() {
+    let (story, user) = Story::with_user().await;
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    let ran = user.run(&["jobs", "create", "--kind", "read", "--ticket", "APP-1", "-p", "Why?"]).await;
+    ran.assert_exit(2, "a job of kind read has no ticket");
+    user.run(&["jobs", "create", "--kind", "revise", "-p", "Why?"]).await.assert_exit(2, "implement, read");
+    let request = CreateJob {
+        project: story.project.clone(),
+        kind: JobKind::Revise,
+        ticket: None,
+        prompt: Some("Why?".into()),
+        repository: None,
+        base: None,
+        agent: None,
+        model: None,
+    };
+    let refused = story.api.create_job(&request, None).await;
+    assert!(matches!(refused, Err(Error::Problem(problem)) if problem.pointer.as_deref() == Some("/kind")));
+    assert!(story.jobs().await.is_empty());
+
+    let browser = Browser::admin(&story).await;
+    let form = [("project", "acme"), ("kind", "read"), ("prompt", "Why?")];
+    let created = browser.post("/jobs", &form).await;
+    let (_, address) = created.redirect();
+    browser.get(&format!("{address}/output")).await.assert_contains(&["appears here once the agent"]);
+    let job = story.jobs().await.remove(0);
+    user.run(&["jobs", "output", job.id.as_str()]).await.assert_exit(5, "no output yet");
+    user.ok(&["jobs", "cancel", job.id.as_str(), "--yes"]).await;
+    user.run(&["jobs", "output", job.id.as_str()]).await.assert_exit(5, "has no output");
+    // A retry asks the same question again.
+    user.ok(&["jobs", "retry", job.id.as_str()]).await;
+    assert!(story.jobs().await.iter().all(|job| job.kind == JobKind::Read));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finish_of_a_question_has_an_output_and_no_result() {
+    let story = Story::start_with_waiting_tasks().await;
+    let request = json!({ "project": "acme", "kind": "read", "prompt": "Why?" });
+    let request: CreateJob = serde_json::from_value(request).unwrap();
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    let (assignment, client) = story.claim(&job, "c1").await.unwrap();
+    assert_eq!((assignment.kind, assignment.branch.as_str()), (JobKind::Read, "main"));
+    enter_phases(&client, Phase::Executing).await;
+    let code = |error: Error| match error {
+        Error::Problem(problem) => (problem.status, problem.code, problem.pointer),
+        error => panic!("{error}"),
+    };
+    let push = client.status(&serde_json::from_value(json!({ "status": "syncing" })).unwrap()).await;
+    assert_eq!(code(push.unwrap_err()), (409, "wrong_status".into(), None));
+    let completed = || finish_request("f1", FinishOutcome::Completed);
+    let long = answer(&"x".repeat(32_001));
+    for (finish, pointer) in [
+        (completed(), "/output"),
+        (completed_finish("f1", 7), "/result"),
+        (FinishRequest { output: answer(" "), ..completed() }, "/output/text"),
+        (FinishRequest { output: long, ..completed() }, "/output/text"),
+        (FinishRequest { output: answer("Yes."), ..failed_finish("f1") }, "/output"),
+    ] {
+        let (status, _, found) = code(client.finish(&finish).await.unwrap_err());
+        assert!(matches!(status, 400 | 422), "{status}");
+        assert_eq!(found.as_deref(), Some(pointer));
+    }
+    let finish = FinishRequest { output: answer("Because."), ..completed() };
+    for _ in 0..2 {
+        assert_eq!(client.finish(&finish).await.unwrap().status, JobStatus::Completed);
+    }
+    assert_eq!(story.api.job_output(&job).await.unwrap().output, answer("Because."));
+}
