@@ -1,6 +1,6 @@
 //! Calls to the control plane.
 
-pub(crate) mod attempt;
+pub(crate) mod calls;
 pub(crate) mod ecs;
 pub(crate) mod event_draft;
 pub(crate) mod finish;

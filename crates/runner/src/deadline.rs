@@ -4,6 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
+/// Git is killed this long before the grant of a push ends, because its last packet may still be in transit.
+const PUSH_MARGIN: Duration = Duration::from_secs(30);
+/// The grant if the control plane names none.
+const DEFAULT_GRANT: Duration = Duration::from_secs(120);
+
 /// A deadline that pauses of the attempt move.
 #[derive(Debug)]
 pub(crate) struct Deadline(Mutex<Instant>);
@@ -40,6 +45,12 @@ pub(crate) fn instant_after(at: Instant, length: Duration) -> Instant {
     at + length.min(DECADE)
 }
 
+/// The time when a push must be done. `requested_at` is an instant before the status `syncing` was first sent.
+pub(crate) fn push_deadline(requested_at: Instant, push_for_secs: Option<u64>) -> Instant {
+    let grant = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
+    instant_after(requested_at, grant.saturating_sub(PUSH_MARGIN))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +71,13 @@ mod tests {
         let now = Instant::now();
         assert!(instant_after(now, Duration::from_secs(u64::MAX)) > now);
         assert_eq!(instant_after(now, Duration::from_secs(5)), now + Duration::from_secs(5));
+    }
+
+    #[test]
+    fn push_deadline_is_30_s_before_the_granted_time() {
+        let requested_at = Instant::now();
+        assert_eq!(push_deadline(requested_at, Some(120)), requested_at + Duration::from_secs(90));
+        assert_eq!(push_deadline(requested_at, None), requested_at + Duration::from_secs(90));
+        assert_eq!(push_deadline(requested_at, Some(20)), requested_at);
     }
 }

@@ -1,18 +1,17 @@
 //! Runs one attempt of a job, from its claim to its finish. `phases` has the phases in between.
 
+pub(crate) mod attempt;
 pub(crate) mod checks;
+mod deliver;
 mod ending;
 mod phases;
 pub(crate) mod prepare;
 pub(crate) mod project_command;
-mod publish;
-mod read;
-mod report;
 pub(crate) mod setup;
 pub(crate) mod work;
 
 use crate::agent::attempt_usage::AttemptUsage;
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::api::outbox::Outbox;
 use crate::api::reporter::{AnswerHandlers, Reporter};
 use crate::api::start::claim;
@@ -28,6 +27,8 @@ use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
+use attempt::Attempt;
+use deliver::change::preserve_finished_work;
 use ending::Ending;
 use phases::run_phases;
 use pullyard_protocol::attempt::Assignment;
@@ -72,23 +73,26 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     let handlers = AnswerHandlers { orders: orders.clone(), input_counts: input_counts.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, handlers, redactor.clone());
     let uploader = Uploader::start(client.clone(), reporter.events().clone(), options.bucket_away);
-    let attempt = Attempt {
-        artifacts: uploader.artifacts(),
+    let calls = Calls {
         assignment: &assignment,
         client: &client,
         events: reporter.events(),
         orders: &orders,
-        input_counts: &input_counts,
         deadline: Deadline::new(instant_after(claim_started, Duration::from_secs(assignment.limits.wall_secs))),
-        forge_away: options.forge_away,
         minted_tokens: ForgeTokens::default(),
         redactor,
+    };
+    let attempt = Attempt {
+        calls,
+        input_counts: &input_counts,
+        forge_away: options.forge_away,
+        artifacts: uploader.artifacts(),
         usage: AttemptUsage::default(),
         checkpoint_state: CheckpointState::default(),
     };
     let mut workspace = None;
     let mut result = run_phases(&attempt, options, &mut workspace).await;
-    result = result.map_err(|stop| publish::preserve_finished_work(&attempt, stop));
+    result = result.map_err(|stop| preserve_finished_work(&attempt, stop));
     if let Err(Stop::Order(Order::Pause)) = result {
         let yield_result = conversation::yield_for_pause(&attempt, workspace.as_ref()).await;
         result = Err(yield_result.err().unwrap_or(Stop::Yielded));

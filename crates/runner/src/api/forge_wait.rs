@@ -1,11 +1,11 @@
 //! Waits for a forge that is unavailable, for up to an hour or until a limit of calls ends, and shows the wait.
 //! The attempt keeps its slot. In the phase `syncing` it also renews its push window, so that no other process ends it.
 
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::api::retry::BackOff;
+use crate::deadline::push_deadline;
 use crate::git::GitError;
 use crate::inputs::orders::Order;
-use crate::publish::push;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{DesiredState, MAX_FORGE_WAIT};
@@ -75,7 +75,7 @@ impl From<GitError> for ForgeFault {
 }
 
 pub(crate) struct ForgeWait<'a> {
-    attempt: &'a Attempt<'a>,
+    attempt: &'a Calls<'a>,
     phase: Phase,
     schedule: Schedule,
     logged_at: Instant,
@@ -123,7 +123,7 @@ impl Schedule {
 }
 
 impl<'a> ForgeWait<'a> {
-    pub(crate) fn new(attempt: &'a Attempt<'a>, phase: Phase, limit: Duration) -> Self {
+    pub(crate) fn new(attempt: &'a Calls<'a>, phase: Phase, limit: Duration) -> Self {
         let now = Instant::now();
         Self {
             attempt,
@@ -271,7 +271,7 @@ impl<'a> ForgeWait<'a> {
         if self.phase != Phase::Syncing {
             return Ok(true);
         }
-        let deadline = push::deadline(requested_at, answer.push_for_secs);
+        let deadline = push_deadline(requested_at, answer.push_for_secs);
         self.push_deadline = deadline;
         Ok(deadline > Instant::now())
     }

@@ -8,7 +8,6 @@ use super::{
     transcript,
 };
 use crate::agent::session::AgentSession;
-use crate::api::attempt::Attempt;
 use crate::artifacts::checkpoint_lost_message;
 use crate::git::commit;
 use crate::git::exclusion_report;
@@ -18,6 +17,7 @@ use crate::git::workspace::disk::{create_private_dirs, write_private_file};
 use crate::git::{Git, GitError};
 use crate::hash::sha256_hex;
 use crate::inputs::orders::Order;
+use crate::job::attempt::Attempt;
 use crate::publish::replies;
 use crate::publish::secret_scan;
 use crate::secrets::redact::Redactor;

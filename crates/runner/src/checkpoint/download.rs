@@ -1,7 +1,7 @@
 //! Downloads the newest checkpoint of an earlier attempt, and verifies its hash.
 
 use super::loss::SessionLoss;
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::api::retry::retry_while_unreachable;
 use crate::artifacts::bucket;
 use crate::hash::to_hex;
@@ -37,7 +37,7 @@ impl From<io::Error> for DownloadError {
 /// Downloads the newest checkpoint and returns its attempt, or `None`. `limit` bounds the retries of a failing bucket.
 /// Errors: a stop of the attempt; inside, why there is no checkpoint.
 pub(super) async fn download_checkpoint(
-    attempt: &Attempt<'_>,
+    attempt: &Calls<'_>,
     to: &Path,
     limit: Duration,
 ) -> Result<Result<Option<u32>, SessionLoss>, Stop> {
@@ -56,7 +56,7 @@ pub(super) async fn download_checkpoint(
     }
 }
 
-async fn download_once(attempt: &Attempt<'_>, to: &Path) -> Result<Option<u32>, DownloadError> {
+async fn download_once(attempt: &Calls<'_>, to: &Path) -> Result<Option<u32>, DownloadError> {
     // Request the checkpoint in each try, because its address expires.
     let answer = match attempt.get_checkpoint().await {
         Ok(answer) => answer,

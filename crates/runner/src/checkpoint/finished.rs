@@ -4,7 +4,6 @@
 
 use super::restore::AvailableCheckpoint;
 use super::{CheckpointMetadata, PATCH_FILE, REPLIES_FILE};
-use crate::api::attempt::Attempt;
 use crate::git::patch::Lines;
 use crate::git::protected;
 use crate::git::target::{Target, find_job_commit};
@@ -12,6 +11,7 @@ use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall, GitError, commit};
 use crate::hash::sha256_hex;
+use crate::job::attempt::Attempt;
 use crate::job::checks::CheckResults;
 use crate::job::work::WorkResult;
 use crate::publish::replies::{self, AgentReplies};

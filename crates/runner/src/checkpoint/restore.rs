@@ -13,13 +13,13 @@ use super::{
 use crate::agent::AgentChoice;
 use crate::agent::agent_event::Tokens;
 use crate::agent::session::AgentSession;
-use crate::api::attempt::Attempt;
 use crate::git::target::{Target, find_job_commit};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{self, Git, GitCall, GitError};
 use crate::hash::sha256_hex;
+use crate::job::attempt::Attempt;
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;

@@ -1,7 +1,7 @@
 //! Finds files where the start of the work conflicts with the base branch, or with a pull request's branch that moved.
 //! The agent receives their names in its prompt. The push and the reviewers find conflicts that remain at the end.
 
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::git::commit;
 use crate::git::rebase::{Merge, merge_trees};
 use crate::git::target::Target;
@@ -17,7 +17,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// Returns the prompt about conflicts, and adds an event for each branch. Git errors are only logged.
 /// Writes: objects, and the index of the runner's own repository if there is earlier work.
 pub(crate) async fn find_conflicts(
-    attempt: &Attempt<'_>,
+    attempt: &Calls<'_>,
     (git, mirror, workspace): (&Git, &Mirror, &Workspace),
     target: &Target,
     has_work: bool,
@@ -62,7 +62,7 @@ async fn list_other_branches(git: &Git, mirror: &Mirror, target: &Target) -> Res
 
 /// An unpublished commit with the work of an earlier attempt; `None` if it changed nothing, or on an error.
 async fn commit_earlier_work(
-    attempt: &Attempt<'_>,
+    attempt: &Calls<'_>,
     (git, workspace): (&Git, &Workspace),
     target: &Target,
 ) -> Option<String> {

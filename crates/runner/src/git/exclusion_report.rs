@@ -1,6 +1,6 @@
 //! Reports which work is excluded from the commit, and doubts about the rest.
 
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::git::nested::ExcludedRepository;
 use crate::git::workspace::Workspace;
 use crate::stop::Stop;
@@ -46,7 +46,7 @@ impl Exclusions {
 }
 
 /// Returns the exclusions. If they changed since the last call and are not empty, also adds events.
-pub(crate) fn report_exclusions(attempt: &Attempt<'_>, workspace: &Workspace) -> WorkNotes {
+pub(crate) fn report_exclusions(attempt: &Calls<'_>, workspace: &Workspace) -> WorkNotes {
     // Redact whole paths, before they are cut.
     let notes = workspace.exclusions().to_notes(|text| attempt.redactor.redact_text(text).into_owned());
     if workspace.take_exclusion_change() {

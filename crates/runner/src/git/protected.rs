@@ -2,7 +2,7 @@
 //! The runner runs no filter of a repository, because a filter is a program that the repository names. An agent thus
 //! sees the pointer or the cipher text, and its replacement would stay in git's history.
 
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
@@ -54,7 +54,7 @@ enum Protection {
 /// Checks the changes between the start commit and a tree, which is in the repository's index and in the worktree.
 /// Errors: `ProtectedContent` with the first file that would be plain content.
 pub(crate) async fn check_protected_files(
-    attempt: &Attempt<'_>,
+    attempt: &Calls<'_>,
     git: &Git,
     workspace: &Workspace,
     range: (&str, &str),

@@ -2,13 +2,13 @@
 //! A resumed session gets only new messages. A new session gets the whole conversation in its prompt.
 
 use crate::agent::SessionResume;
-use crate::api::attempt::Attempt;
 use crate::api::ids;
 use crate::checkpoint;
 use crate::checkpoint::restore::{RestoredSession, RestoredWork};
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::quote;
 use crate::inputs::orders::Order;
+use crate::job::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::is_resumable;

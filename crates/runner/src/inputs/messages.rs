@@ -4,8 +4,8 @@
 
 pub(crate) mod input_counts;
 
-use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
+use crate::job::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_protocol::attempt::Input;
 use pullyard_protocol::event::EventKind;

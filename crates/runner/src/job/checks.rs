@@ -1,9 +1,9 @@
 //! Checks the agent's work before it is published: runs the project's checks and decides about failures.
 
 use crate::agent;
-use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::git::commit::Verdict;
+use crate::job::attempt::Attempt;
 use crate::job::project_command::{CommandLine, CommandResult, CommandRunner};
 use crate::process::pid_namespace::Exit;
 use crate::process::sandbox::TreeAccess;

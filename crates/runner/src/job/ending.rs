@@ -1,10 +1,10 @@
 //! Ends an attempt: sends its last events and artifacts, then its finish.
 
-use crate::api::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
 use crate::api::finish::deliver_finish;
 use crate::api::ids;
 use crate::api::outbox::{Outbox, PendingFinish};
 use crate::inputs::orders::Order;
+use crate::job::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
 use crate::job::phases::Delivered;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
@@ -85,7 +85,7 @@ impl Ending<'_> {
     }
 
     async fn send_last(&self, events_timeout: Duration, artifacts_timeout: Duration) {
-        let Attempt { events, artifacts, .. } = self.attempt;
+        let (events, artifacts) = (self.attempt.events, self.attempt.artifacts);
         let ((), losses) = tokio::join!(events.flush(events_timeout), artifacts.flush(artifacts_timeout));
         losses.into_iter().for_each(|text| events.log(text));
         events.flush(LAST_EVENT_TIMEOUT).await;

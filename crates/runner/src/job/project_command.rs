@@ -4,11 +4,12 @@ mod output;
 
 use crate::Isolation;
 use crate::agent::environment::Environment;
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::api::event_draft::EventDraft;
 use crate::disk_limit;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
+use crate::job::attempt::Attempt;
 use crate::options::RunJob;
 use crate::process::enclosed::Enclosed;
 use crate::process::pid_namespace::Exit;
@@ -142,7 +143,7 @@ impl CommandRunner<'_> {
     }
 
     async fn supervise(&self, running: &mut Enclosed, limit: Duration) -> Result<Option<Exit>, Stop> {
-        let Attempt { assignment, orders, deadline, .. } = self.attempt;
+        let Calls { assignment, orders, deadline, .. } = &self.attempt.calls;
         let disk_failure = disk_limit::wait_until_exceeded(self.workspace.root(), self.options.disk_limit);
         tokio::select! {
             biased;

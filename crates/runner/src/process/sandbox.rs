@@ -3,13 +3,13 @@
 //! Paths are the same inside, because an agent finds its session by its folder. The agent's own repository in
 //! the worktree is writable, because the runner commits from another one.
 
-use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::git::nested::scan::find_too_long_path;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::is_folder;
+use crate::job::attempt::Attempt;
 use crate::options::RunJob;
 use crate::process::proxy_variables::proxy_variables;
 use crate::process::refused_hosts::RefusedHosts;

@@ -2,7 +2,7 @@
 //! Text of users is not changed (`published::newest`). The work is done, so an error does not fail the job.
 
 use super::replies::log_event;
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::api::forge_wait::Outage;
 use pullyard_domain::published::commit_part::{self, ReplaceRefusal};
 use pullyard_forge::{Error, Forge};
@@ -21,7 +21,7 @@ impl DescriptionUpdate<'_> {
     /// Replaces the text about an earlier commit, if Pullyard wrote it and no user has changed it.
     /// Idempotent: by the commit that the text names.
     /// Errors: the forge is away. Other reasons are logged.
-    pub(crate) async fn try_once(&self, attempt: &Attempt<'_>, forge: &Forge) -> Result<(), Outage> {
+    pub(crate) async fn try_once(&self, attempt: &Calls<'_>, forge: &Forge) -> Result<(), Outage> {
         let name = attempt.assignment.repository.name.as_str();
         let reason = match timeout(TIME_LIMIT, self.update(forge, name)).await {
             // The part is up to date, or a user removed it, or the pull request never had it.
@@ -41,7 +41,7 @@ impl DescriptionUpdate<'_> {
         Ok(())
     }
 
-    pub(crate) fn log_unchanged(attempt: &Attempt<'_>, reason: &str) {
+    pub(crate) fn log_unchanged(attempt: &Calls<'_>, reason: &str) {
         let message = format!("The pull request's text does not say what came of this job, because {reason}.");
         log_event(attempt, &message);
     }

@@ -7,7 +7,6 @@
 
 use super::push_refusal::parse_refusal;
 use crate::api::forge_wait::{ForgeFault, Outage};
-use crate::deadline::instant_after;
 use crate::git::rebase::Rebase;
 use crate::git::target::{self, Target};
 use crate::git::{self, Git, GitCall, GitError};
@@ -18,19 +17,9 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-/// Git is killed this long before the grant ends, because its last packet may still be in transit.
-const MARGIN: Duration = Duration::from_secs(30);
-/// The grant if the control plane names none.
-const DEFAULT_GRANT: Duration = Duration::from_secs(120);
 /// How often a running push renews its window.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(45);
 const FOREIGN_HEAD_REF: &str = "refs/pullyard/found";
-
-/// The time when git must be done. `requested_at` is an instant before the status `syncing` was first sent.
-pub(crate) fn deadline(requested_at: Instant, push_for_secs: Option<u64>) -> Instant {
-    let grant = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
-    instant_after(requested_at, grant.saturating_sub(MARGIN))
-}
 
 pub(crate) struct Push<'a> {
     pub(crate) git: &'a Git,
@@ -253,6 +242,7 @@ fn to_fault(error: &GitError) -> ForgeFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadline::push_deadline;
     use std::future::pending;
 
     fn target() -> Target {
@@ -268,19 +258,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn push_deadline_is_30_s_before_the_granted_time() {
-        let requested_at = Instant::now();
-        assert_eq!(deadline(requested_at, Some(120)), requested_at + Duration::from_secs(90));
-        assert_eq!(deadline(requested_at, None), requested_at + Duration::from_secs(90));
-        assert_eq!(deadline(requested_at, Some(20)), requested_at);
-    }
-
     #[tokio::test]
     async fn renewed_push_outlives_its_first_window() {
         let first_end = Instant::now() + Duration::from_secs(2);
         let push = sleep_until(first_end + Duration::from_millis(1));
-        let renew = async || Some(deadline(Instant::now(), None));
+        let renew = async || Some(push_deadline(Instant::now(), None));
         assert_eq!(run_in_window((first_end, Duration::from_millis(1)), push, renew).await, Some(()));
     }
 
@@ -300,7 +282,7 @@ mod tests {
             is_refused.notify_one();
             None
         };
-        let window = (deadline(Instant::now(), None), Duration::ZERO);
+        let window = (push_deadline(Instant::now(), None), Duration::ZERO);
         assert_eq!(run_in_window(window, is_refused.notified(), refuse).await, Some(()));
     }
 

@@ -5,7 +5,7 @@ mod agent_replies;
 
 pub(crate) use agent_replies::{AgentReplies, load_agent_replies, read_replies_file, restore_replies_file};
 
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::api::forge_wait::Outage;
 use crate::api::retry::retry_pause;
 use crate::secrets::redact::Redactor;
@@ -43,7 +43,7 @@ impl OpenReview {
     }
 
     /// Logs what was not done. `outage`: why the forge could not do it. `None` without threads.
-    pub(crate) fn report(self, attempt: &Attempt<'_>, outage: Option<&Outage>) -> Option<Replies> {
+    pub(crate) fn report(self, attempt: &Calls<'_>, outage: Option<&Outage>) -> Option<Replies> {
         for (thread, reason) in &self.threads {
             let reason = if reason.is_empty() { "there was no time" } else { reason };
             log_event(attempt, &format!("The thread of comment {thread} was not answered: {reason}."));
@@ -64,7 +64,7 @@ impl ReviewReplies<'_> {
     /// Errors: the forge is away.
     pub(crate) async fn try_once(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &Calls<'_>,
         forge: &Forge,
         open: &mut OpenReview,
     ) -> Result<(), Outage> {
@@ -79,7 +79,7 @@ impl ReviewReplies<'_> {
     /// Errors: another try may help.
     async fn post_replies(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &Calls<'_>,
         forge: &Forge,
         open: &mut BTreeMap<u64, String>,
         is_first_try: bool,
@@ -131,7 +131,7 @@ impl ReviewReplies<'_> {
 
     async fn load_threads(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &Calls<'_>,
         forge: &Forge,
     ) -> Result<(Listing<ReviewComment>, Listing<Thread>), Error> {
         let name = attempt.assignment.repository.name.as_str();
@@ -156,7 +156,7 @@ impl ReviewReplies<'_> {
 
     async fn request_reviews(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &Calls<'_>,
         forge: &Forge,
         open: &mut BTreeSet<String>,
     ) -> Result<(), Outage> {
@@ -180,7 +180,7 @@ fn to_outage(error: &Error) -> Option<Outage> {
     Some(Outage { retry_after: retry_pause(error)?, reason: format!("failed to {error}") })
 }
 
-fn log_unasked(attempt: &Attempt<'_>, reviewer: &str, reason: &str) {
+fn log_unasked(attempt: &Calls<'_>, reviewer: &str, reason: &str) {
     log_event(attempt, &format!("{reviewer} was not asked to review again: {reason}."));
 }
 
@@ -190,7 +190,7 @@ fn threads_with_reply(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BT
     own_replies.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
 }
 
-pub(super) fn log_event(attempt: &Attempt<'_>, message: &str) {
+pub(super) fn log_event(attempt: &Calls<'_>, message: &str) {
     // Redact for the local log too, because the message quotes the forge.
     let message = attempt.redactor.redact_text(message).into_owned();
     tracing::warn!(job.id = %attempt.assignment.job, "{message}");

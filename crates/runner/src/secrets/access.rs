@@ -1,6 +1,6 @@
 //! Requests an attempt's credentials, and configures git and the forge client with them.
 
-use crate::api::attempt::Attempt;
+use crate::api::calls::Calls;
 use crate::git::Git;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
@@ -17,7 +17,7 @@ pub(crate) struct ForgeAccess {
     pub(crate) model_credentials: Vec<ModelCredential>,
 }
 
-pub(crate) async fn request_access(attempt: &Attempt<'_>) -> Result<ForgeAccess, Stop> {
+pub(crate) async fn request_access(attempt: &Calls<'_>) -> Result<ForgeAccess, Stop> {
     let requested_at = Instant::now();
     let credentials = attempt.get_credentials().await?;
     let repository = &attempt.assignment.repository;

@@ -1,12 +1,12 @@
 //! Opens or updates the pull request after the push, answers the review, and returns the result.
 
-use super::prepare::Preparation;
 use super::publish::{forge_unavailable, keep_work, renew_old_access};
 use crate::Isolation;
-use crate::api::attempt::Attempt;
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
 use crate::git::commit;
 use crate::inputs::orders::Order;
+use crate::job::attempt::Attempt;
+use crate::job::prepare::Preparation;
 use crate::job::work::WorkResult;
 use crate::publish::description_update::DescriptionUpdate;
 use crate::publish::pull_request::{self, Opening};

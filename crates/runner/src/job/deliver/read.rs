@@ -1,10 +1,10 @@
 //! Runs the agent of a job that publishes nothing, and returns what it reports.
 
-use super::prepare::Preparation;
-use super::work::WorkContext;
-use crate::api::attempt::Attempt;
 use crate::checkpoint::restore::RestoredWork;
 use crate::inputs::conversation::Conversation;
+use crate::job::attempt::Attempt;
+use crate::job::prepare::Preparation;
+use crate::job::work::WorkContext;
 use crate::output::{self, WrittenOutput};
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
@@ -18,7 +18,7 @@ use pullyard_domain::text::truncate;
 const MAX_REPAIRS: u32 = 2;
 
 /// Neither commits nor pushes: of everything that the agent leaves, only its output file is read.
-pub(super) async fn read(
+pub(in crate::job) async fn read(
     attempt: &Attempt<'_>,
     options: &RunJob,
     isolation: Isolation,

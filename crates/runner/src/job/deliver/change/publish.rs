@@ -1,11 +1,12 @@
 //! Pushes a commit, once the control plane grants it, and waits for an unavailable forge.
 
-use super::prepare::Preparation;
-use crate::api::attempt::Attempt;
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::checkpoint;
+use crate::deadline::push_deadline;
 use crate::inputs::orders::Order;
-use crate::publish::push::{self, Change, PublishResult, Push, PushedBy};
+use crate::job::attempt::Attempt;
+use crate::job::prepare::Preparation;
+use crate::publish::push::{Change, PublishResult, Push, PushedBy};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
@@ -31,7 +32,7 @@ pub(super) async fn publish(
     // A pause must not interrupt the request, because its outcome would be unknown.
     let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
     // Without an answer there is no right to push.
-    let answer = match timeout_at(push::deadline(requested_at, None), request).await {
+    let answer = match timeout_at(push_deadline(requested_at, None), request).await {
         Ok(answer) => answer?,
         Err(_) => {
             let last_words = "the control plane did not answer in time before the push".into();
@@ -47,7 +48,7 @@ pub(super) async fn publish(
     if answer.has_unread_inputs {
         return Ok(None);
     }
-    let deadline = push::deadline(requested_at, answer.push_for_secs);
+    let deadline = push_deadline(requested_at, answer.push_for_secs);
     match preparation.target.adopted_commit {
         Some(_) => {
             let (commit, head) = (commit.to_owned(), preparation.target.expected_head.clone());
@@ -105,7 +106,7 @@ pub(super) fn forge_unavailable(attempt: &Attempt<'_>, reason: String) -> Failur
 }
 
 /// Replaces `WorkspaceFailed` once the work is finished, because a retry does not resume after it.
-pub(super) fn preserve_finished_work(attempt: &Attempt<'_>, stop: Stop) -> Stop {
+pub(in crate::job) fn preserve_finished_work(attempt: &Attempt<'_>, stop: Stop) -> Stop {
     match stop {
         Stop::Failure(Failure::WorkspaceFailed { reason }) if attempt.checkpoint_state.has_finished_work() => {
             Failure::PublishingFailed { reason }.into()

@@ -1,0 +1,140 @@
+//! Delivers a change: runs the agent, or continues from finished work, pushes one commit and opens its pull request.
+
+mod publish;
+mod report;
+
+pub(in crate::job) use publish::preserve_finished_work;
+
+use crate::api::forge_wait::ForgeWait;
+use crate::checkpoint::finished;
+use crate::git::conflicts;
+use crate::inputs::conversation::Conversation;
+use crate::job::attempt::Attempt;
+use crate::job::prepare::Preparation;
+use crate::job::project_command::CommandRunner;
+use crate::job::setup;
+use crate::job::work::{self, WorkResult};
+use crate::process::sandbox::JobSandbox;
+use crate::publish::push::PublishResult;
+use crate::stop::Stop;
+use crate::{Isolation, RunJob};
+use publish::{publish, renew_access};
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::attempt::{FinishResult, Phase};
+use report::report;
+use tokio::time::timeout;
+pub(in crate::job) async fn deliver_change(
+    attempt: &Attempt<'_>,
+    options: &RunJob,
+    isolation: Isolation,
+    preparation: &mut Preparation<'_>,
+) -> Result<FinishResult, Stop> {
+    let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
+    let (work_result, published) = match preparation.target.adopted_commit.clone() {
+        Some(commit) => adopt(attempt, preparation, &commit, &mut forge_wait).await?,
+        None => match publish_finished(attempt, preparation, &mut forge_wait).await? {
+            Some(published) => published,
+            None => run_agent_and_publish(attempt, options, isolation, (preparation, &mut forge_wait)).await?,
+        },
+    };
+    report(attempt, isolation, (preparation, &mut forge_wait), &work_result, published).await
+}
+
+/// Continues from the commit that an earlier attempt pushed, without an agent and without checks.
+async fn adopt(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    commit: &str,
+    forge_wait: &mut ForgeWait<'_>,
+) -> Result<(WorkResult, PublishResult), Stop> {
+    attempt.unless_ordered(attempt.report_executing(None)).await?;
+    attempt.checkpoint_state.begin(&preparation.target, None);
+    if let Some((available, _)) = preparation.checkpoint.finished() {
+        available.carry(attempt, &preparation.target);
+    }
+    let published = publish_without_inputs(attempt, preparation, commit, forge_wait).await?;
+    Ok((WorkResult::from_adopted_commit(commit), published))
+}
+
+/// Publishes finished work of an earlier attempt, or of a retried job, without an agent. `None` if there is none.
+async fn publish_finished(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    forge_wait: &mut ForgeWait<'_>,
+) -> Result<Option<(WorkResult, PublishResult)>, Stop> {
+    let Preparation { access, target, workspace, .. } = &*preparation;
+    let Some((available, work)) = preparation.checkpoint.finished() else { return Ok(None) };
+    let recreate = finished::recreate_commit(attempt, (&access.git, workspace, target), (available, work));
+    let Some(work_result) = attempt.unless_ordered(recreate).await? else { return Ok(None) };
+    attempt.unless_ordered(attempt.report_executing(None)).await?;
+    attempt.checkpoint_state.begin(target, None);
+    available.carry(attempt, target);
+    let published = publish_without_inputs(attempt, preparation, &work_result.commit, forge_wait).await?;
+    Ok(Some((work_result, published)))
+}
+
+async fn publish_without_inputs(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    commit: &str,
+    forge_wait: &mut ForgeWait<'_>,
+) -> Result<PublishResult, Stop> {
+    renew_access(attempt, preparation).await?;
+    match publish(attempt, preparation, commit, None, forge_wait).await? {
+        Some(published) => Ok(published),
+        None => {
+            let last_words = "the control plane requests a continuation of finished work".into();
+            Err(Failure::Unknown { last_words }.into())
+        }
+    }
+}
+
+async fn run_agent_and_publish(
+    attempt: &Attempt<'_>,
+    options: &RunJob,
+    isolation: Isolation,
+    (preparation, forge_wait): (&mut Preparation<'_>, &mut ForgeWait<'_>),
+) -> Result<(WorkResult, PublishResult), Stop> {
+    let Preparation { access, mirror, target, workspace, .. } = &*preparation;
+    let (git, workspace) = (&access.git, *workspace);
+    let commands = attempt.assignment.commands.as_ref();
+    let sandbox = JobSandbox::create(options, isolation, attempt, (workspace, mirror.dir())).await?;
+    let sandbox = sandbox.as_ref();
+    let command_runner =
+        commands.map(|commands| CommandRunner { attempt, options, workspace, sandbox, policy: commands.policy });
+    if let (Some(command_runner), Some(commands)) = (&command_runner, commands) {
+        setup::run(command_runner, &commands.setup, git, &target.start_commit).await?;
+    }
+
+    // Before the phase `executing`, because an attempt without its session starts no agent.
+    let restored_work = attempt.unless_ordered(preparation.checkpoint.restore(attempt, git, workspace)).await?;
+    attempt.unless_ordered(attempt.report_executing(Some(preparation.agent.describe(isolation)))).await?;
+    let search = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored_work.has_work);
+    let conflicts =
+        attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, search).await.unwrap_or_default()) }).await?;
+    let mut conversation = Conversation::new(attempt.assignment, &restored_work, conflicts);
+    attempt.checkpoint_state.begin(target, restored_work.session.clone());
+    preparation.model_keys.write_auth_file()?;
+    let mut work_result = None;
+    loop {
+        let context = work::WorkContext {
+            attempt,
+            options,
+            isolation,
+            sandbox,
+            preparation,
+            command_runner: command_runner.as_ref(),
+            restored_work: &restored_work,
+        };
+        let result = match work_result.take() {
+            None => context.run(&mut conversation).await?,
+            Some(earlier) => context.rework_with_inputs(&mut conversation, earlier).await?,
+        };
+        renew_access(attempt, preparation).await?;
+        let input_count = result.accepts_new_inputs(&preparation.agent).then(|| conversation.read_inputs());
+        if let Some(published) = publish(attempt, preparation, &result.commit, input_count, forge_wait).await? {
+            return Ok((result, published));
+        }
+        work_result = Some(result);
+    }
+}
