@@ -3,7 +3,7 @@
 use crate::cli::User;
 use crate::pages::Browser;
 use crate::prelude::*;
-use crate::story::finish_request;
+use crate::story::{finish_request, task_variable};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_protocol::client::Error;
 
@@ -55,6 +55,8 @@ async fn question_needs_a_prompt_and_no_ticket() {
     let ran = user.run(&["jobs", "create", "--kind", "read", "--ticket", "APP-1", "-p", "Why?"]).await;
     ran.assert_exit(2, "a job of kind read has no ticket");
     user.run(&["jobs", "create", "--kind", "revise", "-p", "Why?"]).await.assert_exit(2, "implement, read");
+    user.run(&["jobs", "create", "--kind", "read"]).await.assert_exit(2, "--prompt");
+    user.run(&["jobs", "create", "--kind", "read", "-p", " "]).await.assert_exit(2, "give a ticket or a prompt");
     let request = CreateJob {
         project: story.project.clone(),
         kind: JobKind::Revise,
@@ -79,8 +81,10 @@ async fn question_needs_a_prompt_and_no_ticket() {
     user.ok(&["jobs", "cancel", job.id.as_str(), "--yes"]).await;
     user.run(&["jobs", "output", job.id.as_str()]).await.assert_exit(5, "has no output");
     // A retry asks the same question again.
-    user.ok(&["jobs", "retry", job.id.as_str()]).await;
-    assert!(story.jobs().await.iter().all(|job| job.kind == JobKind::Read));
+    let retry = user.json(&["jobs", "retry", job.id.as_str()]).await["job"].as_str().unwrap().to_owned();
+    let retry = story.api.job(&retry.parse().unwrap()).await.unwrap();
+    assert_eq!((retry.kind, retry.title.as_str(), retry.branch.as_str()), (JobKind::Read, "Why?", "main"));
+    assert_eq!(retry.retry_of, Some(job.id));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,13 +95,11 @@ async fn finish_of_a_question_has_an_output_and_no_result() {
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!((assignment.kind, assignment.branch.as_str()), (JobKind::Read, "main"));
-    enter_phases(&client, Phase::Executing).await;
+    enter_phases(&client, Phase::Syncing).await;
     let code = |error: Error| match error {
         Error::Problem(problem) => (problem.status, problem.code, problem.pointer),
         error => panic!("{error}"),
     };
-    let push = client.status(&serde_json::from_value(json!({ "status": "syncing" })).unwrap()).await;
-    assert_eq!(code(push.unwrap_err()), (409, "wrong_status".into(), None));
     let completed = || finish_request("f1", FinishOutcome::Completed);
     let long = answer(&"x".repeat(32_001));
     for (finish, pointer) in [
@@ -106,6 +108,7 @@ async fn finish_of_a_question_has_an_output_and_no_result() {
         (FinishRequest { output: answer(" "), ..completed() }, "/output/text"),
         (FinishRequest { output: long, ..completed() }, "/output/text"),
         (FinishRequest { output: answer("Yes."), ..failed_finish("f1") }, "/output"),
+        (FinishRequest { result: completed_finish("f1", 7).result, ..failed_finish("f1") }, "/result"),
     ] {
         let (status, _, found) = code(client.finish(&finish).await.unwrap_err());
         assert!(matches!(status, 400 | 422), "{status}");
@@ -116,4 +119,40 @@ async fn finish_of_a_question_has_an_output_and_no_result() {
         assert_eq!(client.finish(&finish).await.unwrap().status, JobStatus::Completed);
     }
     assert_eq!(story.api.job_output(&job).await.unwrap().output, answer("Because."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn message_before_the_answer_keeps_the_job_open() {
+    let story = Story::start_with_waiting_tasks().await;
+    let request = json!({ "project": "acme", "kind": "read", "prompt": "Why?" });
+    let request: CreateJob = serde_json::from_value(request).unwrap();
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    enter_phases(&client, Phase::Executing).await;
+    User::of(&story).ok(&["jobs", "send", job.as_str(), "and where?"]).await;
+    let hand_over = |inputs: u32| serde_json::from_value(json!({ "status": "syncing", "inputs": inputs })).unwrap();
+    assert!(client.status(&hand_over(0)).await.unwrap().has_unread_inputs);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
+    assert!(!client.status(&hand_over(1)).await.unwrap().has_unread_inputs);
+    let finish = FinishRequest { output: answer("Here."), ..finish_request("f1", FinishOutcome::Completed) };
+    assert_eq!(client.finish(&finish).await.unwrap().status, JobStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runner_that_knows_no_output_gets_other_jobs_only() {
+    let story = Story::start_with_waiting_tasks().await;
+    for (kind, expected) in [("read", 426), ("implement", 200)] {
+        let request = json!({ "project": "acme", "kind": kind, "prompt": "Why?" });
+        let request: CreateJob = serde_json::from_value(request).unwrap();
+        let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+        let task =
+            wait_until("the task is asked for", async || story.list_tasks(&job).await.pop().ok_or("none".to_owned()))
+                .await;
+        let authorization = format!("Bearer {}", task_variable(&task, "PULLYARD_BOOTSTRAP"));
+        let headers = [("pullyard-version", "1"), ("authorization", authorization.as_str())];
+        let body = json!({ "claim_id": format!("claim-{kind}"), "instance": "one" }).to_string().into();
+        let path = format!("/v1/jobs/{job}/attempts/1/start");
+        let (status, _, answer) = story.request_with_headers(Method::POST, &path, &headers, body).await;
+        assert_eq!(status, expected, "{answer}");
+    }
 }

@@ -120,6 +120,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/views::job_view",
     "jobs/views::list_attempts",
     "jobs/views::load_context",
+    "attempt/start::load_publishes",
     "jobs/views::load_output",
     "jobs/views::load_pull_request_state",
     "jobs/views::load_pull_request_states",

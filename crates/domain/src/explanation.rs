@@ -2,7 +2,8 @@
 
 use crate::fleet::Fleet;
 use crate::job::{
-    ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, SILENT_AFTER,
+    ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, Publishes,
+    SILENT_AFTER,
 };
 use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span, format_count};
@@ -137,6 +138,7 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             let activity = match status {
                 JobStatus::Claimed => "A runner has claimed the job",
                 JobStatus::Preparing => "The runner is preparing the workspace",
+                JobStatus::Syncing if job.publishes() == Publishes::Nothing => "The runner is handing over the answer",
                 JobStatus::Syncing => "The runner is pushing the work",
                 JobStatus::Executing => "The agent is working",
                 _ => status.label(),

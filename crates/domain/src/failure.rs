@@ -79,7 +79,7 @@ vocabulary! {
         PermissionDenied { tool: String } [Agent] "permission_denied", "The agent was not allowed to use `{tool}` and could not finish.", "Allow the tool, or change the role.";
         PathsTooLong { path: String } [Agent] "paths_too_long", "The agent left a path that is too long for git: `{path}`.", "State in the ticket that folders must not be nested so deeply; then `pullyard jobs retry`.";
         NoChanges { #[serde(default, skip_serializing_if = "Quoted::is_none")] left_out: Quoted } [Agent] "no_changes", "The agent finished without changing a file{left_out}.", "Read its last message with `pullyard jobs logs`; make the ticket, or the review, more specific.";
-        OutputInvalid { pointer: String, fault: String } [Agent] "output_invalid", "The agent's output is wrong at `{pointer}`: {fault}.", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
+        OutputInvalid { fault: String } [Agent] "output_invalid", "The agent's output is wrong: {fault}.", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
         SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; state in the ticket that keys don't belong in files, then `pullyard jobs retry`.";
         ProtectedContent { path: String, by: String } [Repo] "protected_content", "`{path}` is protected by {by}, and the work would store its plain content in git; nothing was pushed.", "State in the ticket that such files must not change, or change them yourself; then `pullyard jobs retry`.";
         AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last message with `pullyard jobs logs`.";

@@ -67,7 +67,7 @@ coded_enum! {
         /// The runner fetches and sets up the source.
         Preparing = "preparing", "Preparing";
         Executing = "executing", "Executing";
-        /// The runner pushes the work and opens the pull request.
+        /// The runner pushes the work and opens the pull request, or hands over the answer.
         Syncing = "syncing", "Syncing";
         /// Waits for the answer to the agent's question.
         AwaitingInput = "awaiting_input", "Needs answer";

@@ -43,6 +43,15 @@ pub struct OutputFault {
     pub fault: String,
 }
 
+impl std::fmt::Display for OutputFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.fault),
+            pointer => write!(f, "{} at `{pointer}`", self.fault),
+        }
+    }
+}
+
 impl JobOutput {
     /// Checks the limits that the types cannot express.
     pub fn check(&self) -> Result<(), OutputFault> {

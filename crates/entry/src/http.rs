@@ -12,6 +12,7 @@ use lambda_http::lambda_runtime;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Body, Context as LambdaContext, LambdaEvent, RequestExt};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use pullyard_protocol::version::{HEADER, OLDEST_PROTOCOL};
 use serde_json::Value;
 use std::time::Instant;
 use tower::ServiceExt;
@@ -74,18 +75,13 @@ async fn handle_request(router: Router, request: lambda_http::Request) -> Result
 }
 
 async fn reject_old_runners(request: Request, next: Next) -> Response {
-    let header =
-        request.headers().get(pullyard_protocol::version::HEADER).map(|value| value.to_str().unwrap_or_default());
+    let header = request.headers().get(HEADER).map(|value| value.to_str().unwrap_or_default());
     match header.map(str::parse::<u32>) {
         None => next.run(request).await,
-        Some(Ok(version)) if version >= pullyard_protocol::version::PROTOCOL => next.run(request).await,
-        Some(_) => Problem::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "runner_too_old",
-            "This runner's protocol version is too old for the control plane.",
-        )
-        .with_help("Update the runner to the control plane's version.")
-        .into_response(),
+        Some(Ok(version)) if version >= OLDEST_PROTOCOL => next.run(request).await,
+        Some(_) => {
+            Problem::runner_too_old("This runner's protocol version is too old for the control plane.").into_response()
+        }
     }
 }
 

@@ -36,6 +36,11 @@ impl Problem {
         &self.body
     }
 
+    pub fn runner_too_old(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, "runner_too_old", detail)
+            .with_help("Update the runner to the control plane's version.")
+    }
+
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }

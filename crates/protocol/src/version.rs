@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 /// Request header with the runner's protocol version.
 pub const HEADER: &str = "pullyard-version";
 
-/// Current protocol version. Raise it when the server can no longer serve older runners.
+/// Current protocol version. Version 2 has jobs that report an output.
 pub const PROTOCOL: u32 = 2;
+
+/// Oldest version that the server serves. A job that an older runner does not know is refused at its start.
+pub const OLDEST_PROTOCOL: u32 = 1;
 
 /// Version and clock of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -24,6 +24,7 @@ const METADATA_FILE: &str = "about.json";
 const FINISHED_FILE: &str = "finished.json";
 const PATCH_FILE: &str = "work.patch";
 const REPLIES_FILE: &str = "replies.json";
+const OUTPUT_COPY: &str = "output.json";
 const SESSION_FOLDER: &str = "session";
 const ARTIFACT_NAME: &str = "checkpoint";
 const MAX_METADATA_BYTES: u64 = 64 * 1024;

@@ -1,21 +1,16 @@
 //! Reads the output file of an agent. The file is hostile.
 
 use crate::agent_files;
-use crate::git::Git;
-use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::run_blocking;
+use crate::git::workspace::{Workspace, remove_entry};
 use pullyard_domain::output::{Answer, MAX_OUTPUT_BYTES, OUTPUT_FILE, OutputFault, PULLYARD_FOLDER};
 use pullyard_protocol::json;
 use serde::Deserialize;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
 
 const VERSION: u8 = 1;
-
-pub(crate) enum WrittenOutput {
-    File(Answer),
-    Missing,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,26 +19,32 @@ struct AnswerFile {
     text: String,
 }
 
-/// Creates the folder of the file, the only one that the agent may write in its worktree. A repository that has another
-/// entry of that name keeps it, and its agent writes no file.
+/// Creates the folder of the file, the only one that the agent may write in its worktree. It replaces what the
+/// repository has there, because nothing of this worktree is published.
 pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
-    match fs::create_dir(workspace.tree().join(PULLYARD_FOLDER)) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+    let folder = workspace.tree().join(PULLYARD_FOLDER);
+    remove_entry(&folder)?;
+    fs::create_dir(&folder)?;
+    Ok(())
+}
+
+/// `None` if there is no file.
+pub(crate) async fn load(workspace: &Workspace) -> Result<Option<Answer>, OutputFault> {
+    let tree = workspace.tree();
+    match run_blocking(move || read_file(&tree)).await {
+        Ok(text) => parse(&text).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OutputFault { pointer: String::new(), fault: error.to_string() }),
     }
 }
 
-/// A file that the repository tracks counts as missing.
-pub(crate) async fn load(git: &Git, workspace: &Workspace) -> Result<WrittenOutput, OutputFault> {
-    if !agent_files::is_untracked(git, workspace, OUTPUT_FILE).await {
-        return Ok(WrittenOutput::Missing);
-    }
-    let tree = workspace.tree();
-    match run_blocking(move || agent_files::read(&tree, OUTPUT_FILE, MAX_OUTPUT_BYTES)).await {
-        Ok(text) => parse(&text).map(WrittenOutput::File),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(WrittenOutput::Missing),
-        Err(error) => Err(OutputFault { pointer: String::new(), fault: error.to_string() }),
-    }
+pub(crate) fn read_file(tree: &Path) -> io::Result<String> {
+    agent_files::read(tree, OUTPUT_FILE, MAX_OUTPUT_BYTES)
+}
+
+/// Restores the file of an earlier attempt into the new folder, before an agent runs.
+pub(crate) fn restore_file(tree: &Path, text: &str) -> io::Result<()> {
+    File::create_new(tree.join(OUTPUT_FILE))?.write_all(text.as_bytes())
 }
 
 fn parse(text: &str) -> Result<Answer, OutputFault> {
@@ -55,9 +56,9 @@ fn parse(text: &str) -> Result<Answer, OutputFault> {
     }
 }
 
-pub(crate) fn repair_prompt(OutputFault { pointer, fault }: &OutputFault) -> String {
+pub(crate) fn repair_prompt(fault: &OutputFault) -> String {
     format!(
-        "The file `{OUTPUT_FILE}` is wrong at `{pointer}`: {fault}.\nWrite the whole file again, in the form that was described at the beginning."
+        "The file `{OUTPUT_FILE}` is wrong: {fault}.\nWrite the whole file, in the form that was described at the beginning."
     )
 }
 

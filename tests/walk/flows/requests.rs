@@ -58,6 +58,7 @@ pub(in crate::walk) fn ask_and_answer() -> Flow {
         attempt::report_preparing(),
         attempt::get_credentials(),
         attempt::report_executing(),
+        attempt::report_syncing(),
         attempt::finish_with_answer(),
         Step::messages(),
     ];

@@ -43,6 +43,7 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
     loop {
         let now = ctx.clock.now();
         let job = load_job_of(ctx, fence).await?;
+        check_result(&job, finish)?;
         let holds_job = job.check_fence(fence).is_ok();
         if let Some((failure, fault)) = model_fault(&finish.end).filter(|_| holds_job) {
             match wait_for_model(ctx, &job, fence, finish, (failure, &fault)).await? {
@@ -61,7 +62,6 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
             }
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
-        check_result(&job, finish)?;
         if write_end(ctx, &job, &ended, finish.write_parts(), now).await? == Write::Applied {
             return Ok(ended.status);
         }
@@ -71,19 +71,21 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
 
 /// A result and an output belong to certain kinds of job.
 fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
-    let wrong = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
-    let (result, output) = match &finish.end {
-        End::Completed(result) => (result, &finish.output),
-        _ if finish.output.is_some() => return wrong("/output", "only a completed attempt has an output"),
-        End::Failed(..) | End::Cancelled => return Ok(()),
+    let (result, is_completed) = match &finish.end {
+        End::Completed(result) => (result.as_ref(), true),
+        End::Failed(_, result) => (result.as_ref(), false),
+        End::Cancelled => (None, false),
     };
-    match (job.publishes(), result, output) {
-        (Publishes::Change, Some(_), None) | (Publishes::Nothing, None, Some(_)) => Ok(()),
-        (Publishes::Change, None, _) => wrong("/result", "a completed attempt has a result"),
-        (Publishes::Nothing, Some(_), _) => wrong("/result", "a job of this kind has no result"),
-        (Publishes::Change, Some(_), Some(_)) => wrong("/output", "a job of this kind has no output"),
-        (Publishes::Nothing, None, None) => wrong("/output", "a completed attempt of this kind has an output"),
-    }
+    let reports = job.publishes() == Publishes::Nothing;
+    let fault = match (reports, result, &finish.output) {
+        (true, Some(_), _) => ("/result", "a job of this kind has no result"),
+        (false, _, Some(_)) => ("/output", "a job of this kind has no output"),
+        (_, _, Some(_)) if !is_completed => ("/output", "only a completed attempt has an output"),
+        (true, _, None) if is_completed => ("/output", "a completed attempt of this kind has an output"),
+        (false, None, _) if is_completed => ("/result", "a completed attempt has a result"),
+        _ => return Ok(()),
+    };
+    Err(Error::Invalid { pointer: fault.0, fault: fault.1.into() })
 }
 
 fn model_fault(end: &End) -> Option<(&Failure, AccountFault)> {

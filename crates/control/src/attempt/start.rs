@@ -6,7 +6,7 @@ use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::job::{Claim, Fence, Input, Job, TransitionRefusal};
+use pullyard_domain::job::{Claim, Fence, Input, Job, Publishes, TransitionRefusal};
 use pullyard_domain::prompt;
 use pullyard_store::Write;
 
@@ -83,6 +83,11 @@ pub async fn start_attempt(
         lease: ctx.load_signing_key().await?.sign_lease(&fence)?,
         job,
     })
+}
+
+/// What the attempt's job publishes, before its claim. Errors: `NotFound`.
+pub async fn load_publishes(ctx: &Context, bootstrap: &Bootstrap) -> Result<Publishes, Error> {
+    Ok(ctx.load_job(&bootstrap.job).await?.publishes())
 }
 
 async fn list_retried_jobs(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {

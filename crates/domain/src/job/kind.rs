@@ -38,7 +38,7 @@ pub enum AgentWrites {
 pub enum Publishes {
     /// A commit and its pull request.
     Change,
-    /// Nothing: the job completes from Executing, and its token only reads.
+    /// Nothing: the finish hands over the output. A token of an App only reads.
     Nothing,
 }
 

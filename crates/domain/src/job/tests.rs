@@ -55,10 +55,6 @@ fn job_with_start() -> Job {
     ready_job().begin_dispatch(time_at(10)).unwrap()
 }
 
-fn reading() -> Job {
-    Job { kind: JobKind::Read, ..active(JobStatus::Executing) }
-}
-
 fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
     let syncing = || active(JobStatus::Syncing);
     vec![
@@ -68,7 +64,6 @@ fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
         ("Claimed", active(JobStatus::Claimed), time_at(900)),
         ("Preparing", active(JobStatus::Preparing), time_at(900)),
         ("Executing", active(JobStatus::Executing), time_at(900)),
-        ("Executing, reading", reading(), time_at(900)),
         ("Syncing, pushing", syncing(), time_at(210)),
         ("Syncing, overdue", syncing(), time_at(900)),
         ("AwaitingInput", awaiting_input_job(), time_at(900)),
@@ -428,11 +423,10 @@ fn reviews_come_from_the_revised_or_continued_pull_request() {
 }
 
 #[test]
-fn reading_job_completes_without_a_push() {
-    let done = finish_by_runner(&reading(), End::Completed(None), time_at(210)).unwrap();
+fn reading_job_completes_without_a_result_and_loses_no_push() {
+    let reading = Job { kind: JobKind::Read, ..active(JobStatus::Syncing) };
+    let done = finish_by_runner(&reading, End::Completed(None), time_at(210)).unwrap();
     assert_eq!((done.status, done.result), (JobStatus::Completed, None));
-    let pushing = progress_to(&reading(), JobStatus::Syncing, time_at(210));
-    assert_eq!(pushing, Err(TransitionRefusal::WrongStatus(JobStatus::Executing)));
-    let sooner = Job { kind: JobKind::Read, ..active(JobStatus::Preparing) };
-    assert!(finish_by_runner(&sooner, End::Completed(None), time_at(210)).is_err());
+    assert!(!reading.requeue(time_at(900)).unwrap().lost_a_push);
+    assert!(!reading.fail(crash_failure(), time_at(900)).unwrap().lost_a_push);
 }

@@ -56,7 +56,7 @@ pub struct Claim {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With the result if its kind publishes one.
+    /// With the result if its kind publishes a change.
     Completed(Option<JobResult>),
     /// A failure, with the result if work was pushed.
     Failed(Failure, Option<JobResult>),
@@ -200,7 +200,7 @@ impl Job {
         let from = match to {
             JobStatus::Preparing => JobStatus::Claimed,
             JobStatus::Executing => JobStatus::Preparing,
-            JobStatus::Syncing if self.publishes() != Publishes::Nothing => JobStatus::Executing,
+            JobStatus::Syncing => JobStatus::Executing,
             _ => return Err(TransitionRefusal::WrongStatus(self.status)),
         };
         if self.status != from {
@@ -229,11 +229,7 @@ impl Job {
     ) -> Result<Self, TransitionRefusal> {
         self.check_new_report(fence, finish)?;
         self.check_fence(fence)?;
-        let last_phase = match self.publishes() {
-            Publishes::Change => JobStatus::Syncing,
-            Publishes::Nothing => JobStatus::Executing,
-        };
-        if matches!(end, End::Completed(_)) && self.status != last_phase {
+        if matches!(end, End::Completed(_)) && self.status != JobStatus::Syncing {
             return Err(TransitionRefusal::WrongStatus(self.status));
         }
         Ok(self.end(end, Some(finish.clone()), now))
@@ -258,7 +254,7 @@ impl Job {
         }
         let mut job = self.clone();
         job.requeues += 1;
-        job.lost_a_push |= self.status == JobStatus::Syncing;
+        job.lost_a_push |= self.status == JobStatus::Syncing && self.publishes() == Publishes::Change;
         job.dispatch.orphan = self.running_task().map(str::to_owned);
         job.release(now);
         Ok(job)
@@ -311,6 +307,7 @@ impl Job {
     /// Whether an end without a result leaves a possible push. Every attempt searches for it before its agent starts.
     fn has_unreported_push(&self, by_its_runner: bool) -> bool {
         match self.status {
+            _ if self.publishes() == Publishes::Nothing => false,
             JobStatus::Syncing => !by_its_runner || self.lost_a_push,
             // An attempt that found a push also passes through Executing, and only its runner knows it.
             JobStatus::Executing => !by_its_runner && self.lost_a_push,

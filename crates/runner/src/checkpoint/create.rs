@@ -4,8 +4,8 @@ use super::archive::{self, MAX_UNPACKED_BYTES};
 use super::finished::FinishedWork;
 use super::state::{CarriedCheckpoint, CheckpointFacts};
 use super::{
-    ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER,
-    transcript,
+    ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, METADATA_FILE, OUTPUT_COPY, PATCH_FILE, REPLIES_FILE,
+    SESSION_FOLDER, transcript,
 };
 use crate::agent::session::AgentSession;
 use crate::artifacts::checkpoint_lost_message;
@@ -18,13 +18,14 @@ use crate::git::{Git, GitError};
 use crate::hash::sha256_hex;
 use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
+use crate::output;
 use crate::publish::replies;
 use crate::publish::secret_scan;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::AgentReport;
+use pullyard_domain::job::{AgentReport, AgentWrites};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -106,7 +107,11 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
     let Some(work) = attempt.work_report().0 else { return Err(NoCheckpoint::NoWork) };
     let folder = workspace.root().join(format!("{ARTIFACT_NAME}{number}"));
     create_private_dirs(&folder)?;
-    write_patch(attempt, workspace, &facts, &folder).await?;
+    let writes = attempt.assignment.kind.spec().writes;
+    // Changes beside the output file have no effect.
+    if writes == AgentWrites::Tree {
+        write_patch(attempt, workspace, &facts, &folder).await?;
+    }
     let metadata = create_metadata(attempt, workspace, &facts, &work);
     if let Some(finished) = &facts.finished {
         let summary = attempt.artifacts.last_message().await;
@@ -135,6 +140,11 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
         }
         if is_revision && let Ok(text) = replies::read_replies_file(&tree) {
             write_private_file(&folder.join(REPLIES_FILE), redactor.redact_text(&text).as_bytes())?;
+        }
+        if writes == AgentWrites::OutputFile
+            && let Ok(text) = output::read_file(&tree)
+        {
+            write_private_file(&folder.join(OUTPUT_COPY), redactor.redact_text(&text).as_bytes())?;
         }
         write_private_file(&folder.join(METADATA_FILE), &serde_json::to_vec(&metadata).map_err(io::Error::from)?)?;
         let pack_result = archive::pack(&folder, &file, MAX_SIZE_BYTES);

@@ -7,8 +7,8 @@ use super::finished::{self, FinishedWork};
 use super::loss::SessionLoss;
 use super::state::CarriedCheckpoint;
 use super::{
-    CheckpointMetadata, FINISHED_FILE, FORMAT, MAX_FINISHED_BYTES, MAX_METADATA_BYTES, METADATA_FILE, PATCH_FILE,
-    REPLIES_FILE, SESSION_FOLDER,
+    CheckpointMetadata, FINISHED_FILE, FORMAT, MAX_FINISHED_BYTES, MAX_METADATA_BYTES, METADATA_FILE, OUTPUT_COPY,
+    PATCH_FILE, REPLIES_FILE, SESSION_FOLDER,
 };
 use crate::agent::AgentChoice;
 use crate::agent::agent_event::Tokens;
@@ -20,9 +20,11 @@ use crate::git::workspace::mirror::Mirror;
 use crate::git::{self, Git, GitCall, GitError};
 use crate::hash::sha256_hex;
 use crate::job::attempt::Attempt;
+use crate::output;
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
+use pullyard_domain::job::AgentWrites;
 use pullyard_domain::text::truncate;
 use serde_json::error::Category;
 use std::fs::{self, File};
@@ -361,6 +363,12 @@ async fn restore_work(
         && let Err(error) = replies::restore_replies_file(&tree, &text)
     {
         tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
+    }
+    if attempt.assignment.kind.spec().writes == AgentWrites::OutputFile
+        && let Ok(text) = fs::read_to_string(folder.join(OUTPUT_COPY))
+        && let Err(error) = output::restore_file(&tree, &text)
+    {
+        tracing::warn!(error = %error, "cannot restore the agent's output: {error}");
     }
     let Some(id) = metadata.session.clone().filter(|_| loss.is_none()) else {
         return Ok(RestoredWork { session: None, has_work });

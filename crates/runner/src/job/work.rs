@@ -92,6 +92,19 @@ impl WorkContext<'_> {
         earlier: WorkResult,
     ) -> Result<WorkResult, Stop> {
         let Self { attempt, preparation, .. } = *self;
+        if !self.take_newer_inputs(conversation).await? {
+            return Ok(earlier);
+        }
+        if let Some(tree) = &earlier.tree {
+            attempt.unless_ordered(commit::restore_tree(&preparation.access.git, preparation.workspace, tree)).await?;
+        }
+        self.run_rounds(conversation, Some(agent::READ_INPUTS_PROMPT.to_owned()), (earlier.rounds, earlier.round + 1))
+            .await
+    }
+
+    /// Prepares another round for messages that the agent has not read. `false` if limits leave it no turn.
+    pub(super) async fn take_newer_inputs(&self, conversation: &mut Conversation) -> Result<bool, Stop> {
+        let attempt = self.attempt;
         let newer = attempt.get_inputs(conversation.read_inputs()).await?;
         if newer.is_empty() {
             // Fail: another request would get the same answer, forever.
@@ -100,16 +113,12 @@ impl WorkContext<'_> {
         }
         if agent::log_exhausted_limit(attempt) {
             conversation.add_inputs(newer);
-            return Ok(earlier);
+            return Ok(false);
         }
         attempt.input_counts.record_reported(newest_number(&newer));
         attempt.events.resume_recording();
         attempt.events.log("Users sent messages before the work was published.");
-        if let Some(tree) = &earlier.tree {
-            attempt.unless_ordered(commit::restore_tree(&preparation.access.git, preparation.workspace, tree)).await?;
-        }
-        self.run_rounds(conversation, Some(agent::READ_INPUTS_PROMPT.to_owned()), (earlier.rounds, earlier.round + 1))
-            .await
+        Ok(true)
     }
 
     async fn run_rounds(

@@ -7,19 +7,21 @@ use pullyard_domain::output::{Answer, JobOutput};
 /// A world whose job asks a question.
 async fn world(script: &str) -> World {
     let world = World::with_agent(script).await;
-    world.api.change_assignment(|assignment| {
-        assignment.kind = JobKind::Read;
-        assignment.branch = "main".into();
-        assignment.ticket = None;
-    });
+    world.api.change_assignment(ask);
     world
+}
+
+fn ask(assignment: &mut Assignment) {
+    assignment.kind = JobKind::Read;
+    assignment.branch = "main".into();
+    assignment.ticket = None;
 }
 
 async fn answer(world: &World) -> String {
     let finish = world.completes().await;
     assert_eq!(finish.result, None);
     let phases: Vec<_> = world.api.calls("status").iter().map(|call| call.body["status"].clone()).collect();
-    assert_eq!(phases, ["preparing", "executing"]);
+    assert_eq!(phases, ["preparing", "executing", "syncing"]);
     match finish.output {
         Some(JobOutput::Read(Answer { text })) => text,
         None => panic!("no output"),
@@ -40,8 +42,27 @@ async fn output_file_is_the_answer_and_changes_are_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn last_message_is_the_answer_without_a_file() {
-    assert_eq!(answer(&world("echo Twice.").await).await, "Twice.");
+async fn last_message_of_an_agent_is_the_answer_without_a_file() {
+    let said = "Twice:\n\n- in `a.rs`\n- in `b.rs`, with for\u{200b}ge-secret-5e0c";
+    let result = json!({
+        "type": "result", "subtype": "success", "is_error": false, "result": said, "session_id": "s", "num_turns": 1,
+        "total_cost_usd": 0.01, "permission_denials": [], "terminal_reason": "completed", "modelUsage": {},
+    });
+    let machine = AgentMachine::with_agent(CLAUDE, "cat @DIR@/said.jsonl; cat > /dev/null").await;
+    std::fs::write(machine.world.outside_path("said.jsonl"), format!("{result}\n")).unwrap();
+    machine.world.api.change_assignment(ask);
+    let finish = machine.completes().await;
+    let Some(JobOutput::Read(Answer { text })) = finish.output else { panic!("{finish:?}") };
+    assert!(text.starts_with("Twice:\n\n- in `a.rs`\n- in `b.rs`, with "), "{text}");
+    assert!(!text.contains(TOKEN), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_without_a_file_starts_again_and_fails() {
+    let world = world("echo run >> @DIR@/runs; echo Twice.").await;
+    let expected = Failure::OutputInvalid { fault: "the file does not exist".into() };
+    assert_eq!(world.failure().await, expected);
+    assert_eq!(std::fs::read_to_string(world.outside_path("runs")).unwrap().lines().count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,27 +86,53 @@ async fn wrong_output_returns_to_the_agent_with_its_fault() {
     .await;
     assert_eq!(answer(&world).await, "Right.");
     let prompt = std::fs::read_to_string(world.outside_path("prompt")).unwrap();
-    assert!(prompt.contains("is wrong at `/answer`: unknown field"), "{prompt}");
+    assert!(prompt.contains("is wrong: unknown field"), "{prompt}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_that_stays_wrong_fails_the_job() {
     let world = world(r#"echo run >> @DIR@/runs; echo '{"v":2,"text":"Wrong."}' > .pullyard/output.json"#).await;
     let failure = world.failure().await;
-    let expected = Failure::OutputInvalid { pointer: "/v".into(), fault: "the version is 1, not 2".into() };
-    assert_eq!(failure, expected);
+    assert_eq!(failure, Failure::OutputInvalid { fault: "the version is 1, not 2 at `/v`".into() });
     assert_eq!(std::fs::read_to_string(world.outside_path("runs")).unwrap().lines().count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tracked_or_linked_output_file_is_not_read() {
+async fn own_files_of_the_repository_are_replaced() {
+    let output = r#"echo '{"v":1,"text":"Mine."}' > .pullyard/output.json"#;
+    for path in [".pullyard", ".pullyard/output.json"] {
+        let world = world(output).await;
+        world.forge.commit("acme/app", "main", "pullyard-bot", &[(path, "theirs", false)]).await.unwrap();
+        assert_eq!(answer(&world).await, "Mine.", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn linked_folder_is_not_followed() {
+    let world =
+        world("rm -rf .pullyard; ln -s @DIR@ .pullyard; echo '{\"v\":1,\"text\":\"Other.\"}' > @DIR@/output.json")
+            .await;
+    assert_eq!(world.fails().await, "output_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn next_attempt_has_the_output_and_no_changes() {
     let world = world(
-        "rm -rf .pullyard; ln -s @DIR@ .pullyard; echo '{\"v\":1,\"text\":\"Other.\"}' > @DIR@/output.json; echo Mine.",
+        r#"if [ -e @DIR@/asked ]; then
+             grep -q changed README.md && echo changed > .pullyard/seen; ls .pullyard >> @DIR@/seen
+           else
+             echo changed > README.md; touch @DIR@/asked
+             echo '{"v":1,"text":"First."}' > .pullyard/output.json
+             echo 'Which one?' > .pullyard/question.md
+           fi"#,
     )
     .await;
-    let text = match world.run().await.code {
-        Some(0) => world.api.only_finish(),
-        code => panic!("{code:?}"),
-    };
-    assert!(!format!("{:?}", text.output).contains("Other"), "{text:?}");
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.calls("yield").len(), 1);
+    world.api.next_attempt(|job| set_resume(job, Policy::Prefer, &[input(1, Some("Which one?"), "Both.")]));
+    let ran = run_on_another_machine(&world).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.only_finish();
+    assert!(matches!(&finish.output, Some(JobOutput::Read(Answer { text })) if text == "First."), "{finish:?}");
+    assert_eq!(std::fs::read_to_string(world.outside_path("seen")).unwrap(), "output.json\n");
 }

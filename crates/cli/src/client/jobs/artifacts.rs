@@ -4,6 +4,7 @@ use super::{JobArg, describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::JobId;
+use pullyard_domain::job::Publishes;
 use pullyard_protocol::artifact::{Artifact, Artifacts};
 use pullyard_protocol::client::Download;
 use std::fs::File;
@@ -88,6 +89,10 @@ async fn no_patch_fault(session: &Session, id: &JobId, attempt: Option<u32>) -> 
     let job = session.api.job(id).await?;
     let short = id.short();
     let error = match attempt {
+        _ if job.kind.spec().publishes == Publishes::Nothing => {
+            let fault = CliError::not_found(format!("job {short} changes no files"));
+            return Ok(fault.with_help(format!("`pullyard jobs output {short}` prints its answer")));
+        }
         Some(_) => format!("{} has no patch", describe_subject(id, attempt)),
         None if job.ended.is_none() => format!("no diff yet: job {short} is still running"),
         None => format!("job {short} has no patch: no attempt changed a file, or the upload failed"),

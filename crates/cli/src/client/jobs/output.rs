@@ -3,6 +3,7 @@
 use super::logs::sanitize_line;
 use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
+use pullyard_domain::job::{JobStatus, Publishes};
 use pullyard_domain::output::{Answer, JobOutput};
 
 pub(in crate::client) async fn print_output(session: &Session, id: &JobId) -> Result<(), CliError> {
@@ -18,11 +19,16 @@ pub(in crate::client) async fn print_output(session: &Session, id: &JobId) -> Re
 
 async fn missing_output(session: &Session, id: &JobId) -> Result<CliError, CliError> {
     let (job, short) = (session.api.job(id).await?, id.short());
-    Ok(if job.ended.is_none() {
-        CliError::not_found(format!("no output yet: job {short} has not ended"))
-            .with_help(format!("wait for it with `pullyard jobs watch {short}`"))
-    } else {
-        CliError::not_found(format!("job {short} has no output"))
-            .with_help(format!("`pullyard jobs show {short}` shows its result"))
+    let reports = job.kind.spec().publishes == Publishes::Nothing;
+    Ok(match job.status {
+        JobStatus::Completed if reports => {
+            CliError::not_found(format!("the output of job {short} was deleted after 90 days"))
+        }
+        status if reports && !status.is_terminal() => {
+            CliError::not_found(format!("no output yet: job {short} has not ended"))
+                .with_help(format!("wait for it with `pullyard jobs watch {short}`"))
+        }
+        _ => CliError::not_found(format!("job {short} has no output"))
+            .with_help(format!("`pullyard jobs show {short}` shows its result")),
     })
 }

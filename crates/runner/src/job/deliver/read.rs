@@ -1,18 +1,20 @@
 //! Runs the agent of a job that publishes nothing, and returns what it reports.
 
+use crate::agent;
 use crate::checkpoint::restore::RestoredWork;
 use crate::inputs::conversation::Conversation;
 use crate::job::attempt::Attempt;
+use crate::job::deliver::request_window;
 use crate::job::prepare::Preparation;
 use crate::job::work::WorkContext;
-use crate::output::{self, WrittenOutput};
+use crate::output;
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OutputFault};
 use pullyard_domain::prompt::untrusted;
-use pullyard_domain::text::truncate;
+use pullyard_domain::text::truncate_lines;
 
 /// How often a wrong output goes back to the agent.
 const MAX_REPAIRS: u32 = 2;
@@ -26,6 +28,7 @@ pub(in crate::job) async fn read(
 ) -> Result<JobOutput, Stop> {
     let Preparation { access, mirror, target, workspace, .. } = preparation;
     let sandbox = JobSandbox::create(options, isolation, attempt, (workspace, mirror.dir())).await?;
+    output::create_folder(workspace)?;
     // Before the phase `executing`, because an attempt without its session starts no agent.
     let restored_work: RestoredWork =
         attempt.unless_ordered(preparation.checkpoint.restore(attempt, &access.git, workspace)).await?;
@@ -33,41 +36,49 @@ pub(in crate::job) async fn read(
     let mut conversation = Conversation::new(attempt.assignment, &restored_work, String::new());
     attempt.checkpoint_state.begin(target, restored_work.session.clone());
     preparation.model_keys.write_auth_file()?;
-    output::create_folder(workspace)?;
     let sandbox = sandbox.as_ref();
     let restored_work = &restored_work;
     let context =
         WorkContext { attempt, options, isolation, sandbox, preparation, command_runner: None, restored_work };
-    let mut repair = None;
-    for tries_left in (0..=MAX_REPAIRS).rev() {
-        context.run_agent(&mut conversation, repair.as_deref()).await?;
+    let (mut next_prompt, mut repairs_left) = (None, MAX_REPAIRS);
+    loop {
+        context.run_agent(&mut conversation, next_prompt.as_deref()).await?;
         attempt.events.end_record();
         match load_output(attempt, preparation).await {
-            Ok(output) => return Ok(output),
-            Err(OutputFault { pointer, fault }) if tries_left == 0 => {
-                return Err(Failure::OutputInvalid { pointer, fault }.into());
+            Ok(output) => {
+                let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
+                if request_window(attempt, input_count).await?.is_some() {
+                    return Ok(output);
+                }
+                if !context.take_newer_inputs(&mut conversation).await? {
+                    request_window(attempt, None).await?;
+                    return Ok(output);
+                }
+                next_prompt = Some(agent::READ_INPUTS_PROMPT.to_owned());
             }
+            Err(fault) if repairs_left == 0 => return Err(Failure::OutputInvalid { fault: fault.to_string() }.into()),
             Err(fault) => {
+                repairs_left -= 1;
                 attempt.events.resume_recording();
-                attempt.events.log(format!("The output is wrong at `{}`: {}.", fault.pointer, fault.fault));
-                repair = Some(output::repair_prompt(&fault));
+                attempt.events.log(format!("The output is wrong: {fault}."));
+                next_prompt = Some(output::repair_prompt(&fault));
             }
         }
     }
-    unreachable!("the last try returns")
 }
 
-/// The output without secrets and invisible characters. Without a file, the agent's last message is the answer.
+/// The output without secrets and invisible characters. Without a file, the last message of an agent with sessions is
+/// the answer; a command's last line is none.
 async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<JobOutput, OutputFault> {
     let clean = |text: &str| attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
-    let output = match output::load(&preparation.access.git, preparation.workspace).await? {
-        WrittenOutput::File(answer) => JobOutput::Read(answer),
-        WrittenOutput::Missing => {
-            let text = attempt.artifacts.last_message().await.unwrap_or_default();
-            JobOutput::Read(Answer { text: truncate(&text, MAX_ANSWER_CHARS - 1) })
+    let output = match output::load(preparation.workspace).await? {
+        Some(answer) => JobOutput::Read(answer).map_texts(clean),
+        None if preparation.agent.has_sessions() => {
+            let message = clean(&attempt.artifacts.last_message().await.unwrap_or_default());
+            JobOutput::Read(Answer { text: truncate_lines(&message, MAX_ANSWER_CHARS) })
         }
+        None => return Err(OutputFault { pointer: String::new(), fault: "the file does not exist".into() }),
     };
-    let output = output.map_texts(clean);
     output.check()?;
     Ok(output)
 }

@@ -2,18 +2,16 @@
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::checkpoint;
-use crate::deadline::push_deadline;
-use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
+use crate::job::deliver::request_window;
 use crate::job::prepare::Preparation;
 use crate::publish::push::{Change, PublishResult, Push, PushedBy};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::DesiredState;
 use pullyard_domain::text::Span;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 /// Time limit for a new token of the forge.
 const ACCESS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,27 +26,7 @@ pub(super) async fn publish(
     input_count: Option<u32>,
     forge_wait: &mut ForgeWait<'_>,
 ) -> Result<Option<PublishResult>, Stop> {
-    let requested_at = Instant::now();
-    // A pause must not interrupt the request, because its outcome would be unknown.
-    let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
-    // Without an answer there is no right to push.
-    let answer = match timeout_at(push_deadline(requested_at, None), request).await {
-        Ok(answer) => answer?,
-        Err(_) => {
-            let last_words = "the control plane did not answer in time before the push".into();
-            return Err(Failure::Unknown { last_words }.into());
-        }
-    };
-    match answer.want {
-        DesiredState::Cancel => return Err(Stop::Order(Order::Cancel)),
-        DesiredState::Pause if answer.push_for_secs.is_none() => return Err(Stop::Order(Order::Pause)),
-        // A granted push takes precedence over a pause.
-        DesiredState::Run | DesiredState::Pause => {}
-    }
-    if answer.has_unread_inputs {
-        return Ok(None);
-    }
-    let deadline = push_deadline(requested_at, answer.push_for_secs);
+    let Some(deadline) = request_window(attempt, input_count).await? else { return Ok(None) };
     match preparation.target.adopted_commit {
         Some(_) => {
             let (commit, head) = (commit.to_owned(), preparation.target.expected_head.clone());
