@@ -4,6 +4,12 @@
 demo:
     cargo run -- demo
 
+# After each edit of a crate: formatting, lints and the crate's tests. Arguments select tests: `just quick runner --lib`.
+quick crate *arguments:
+    cargo fmt --all --check
+    cargo clippy -p pullyard-{{crate}} --all-targets --locked -- -D warnings
+    cargo test -p pullyard-{{crate}} --locked {{arguments}}
+
 # Every check of a change.
 check:
     .ci/run
