@@ -94,6 +94,13 @@ async fn reviewer_revises_and_merges_on_the_page() {
     let request = browser.get(&format!("/jobs/{}/log", revision.id)).await;
     request.assert_contains(&[&format!("href=\"{address}#discussion_r")]);
 
+    // The script loads the page again, because only its heading and its facts refresh.
+    let version =
+        |page: &Answer| page.body.split_once("data-version=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    let revised = browser.get(&address).await;
+    assert_ne!(version(&page), version(&revised));
+    assert_eq!(version(&revised), version(&browser.get(&address).await));
+
     let old = browser.post(&format!("{address}/state"), &[("state", "merged"), ("head", field(&page, "head"))]).await;
     assert_eq!(old.status, 409);
     old.assert_contains(&["A branch has new commits: look at the changes again, then merge."]);

@@ -229,8 +229,7 @@
   };
 
   // Elements with `data-refresh` (milliseconds) and an id refresh from a new copy of the page, but not during a hover,
-  // focus, selection or open details, nor with a changed field that is not sent. A hidden tab does not refresh. The board's own
-  // script shows its copy.
+  // focus, selection or open details, nor with a changed field. The board's script shows its own copy.
   const fresheners = [...document.querySelectorAll("[data-refresh][id]")];
   let refreshTimer = 0;
   // The pressed element: after a drag, `:active` would stay until the pointer moves.
@@ -254,6 +253,7 @@
   const hasDraft = (element) => [...element.querySelectorAll("input, select, textarea")].some(isDraft);
   const isRead = (element) => element.matches(":hover") || element.querySelector("details[open]") || hasDraft(element) || inUse(element);
   const waits = (element) => !element.dataset.live && isRead(element);
+  const version = (page) => page.querySelector("[data-version]")?.dataset.version;
   const refresh = async () => {
     clearTimeout(refreshTimer);
     try {
@@ -261,6 +261,7 @@
         const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
         if (!answer.ok) throw new Error(String(answer.status));
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (version(page) !== version(document) && !hasDraft(byId("main"))) return location.reload();
         for (const here of fresheners) {
           const there = page.getElementById(here.id);
           if (!there || waits(here)) continue;

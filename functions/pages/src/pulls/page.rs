@@ -94,6 +94,8 @@ struct PullPage {
     description: SafeHtml,
     pill: Pill,
     state: State,
+    /// The script loads the page again when it changes.
+    version: String,
     head: String,
     branches: [SafeText; 2],
     repository: SafeText,
@@ -190,7 +192,9 @@ pub(super) async fn render(
         jobs.push(control::job_view(&visit.ctx, job).await?);
     }
     let refresh = labels::refresh_ms(jobs.iter().any(|view| !view.job.status.is_terminal()));
+    let entries: usize = conversation.threads.iter().map(|thread| thread.entries.len()).sum();
     let LocalPullRequest { pull_request, details, .. } = pull;
+    let version = format!("{} {:?} {entries} {}", pull_request.head_sha, pull_request.state, details.text.len());
     let title = format!("{} #{}", pull_request.title, id.number);
     let page = PullPage {
         frame: visit.frame(&title, "board", Some(project)),
@@ -200,6 +204,7 @@ pub(super) async fn render(
         description: markdown::render(&details.text, Below::Title),
         pill: to_pill(&pull_request),
         state: pull_request.state,
+        version,
         branches: [line(&pull_request.head_branch), line(&pull_request.base_branch)],
         head: pull_request.head_sha,
         repository: line(name.as_str()),
