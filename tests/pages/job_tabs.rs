@@ -120,7 +120,7 @@ async fn messages_of_users_have_their_place_in_the_log() {
     let form = [("text", "Use an <b>empty</b> list."), ("form_key", "form-1")];
     assert_eq!(browser.post(&format!("{address}/answer"), &form).await.status, 303);
     let fragment = browser.fragment(&format!("{address}?after=1.1")).await;
-    assert!(fragment.contains("id=\"m1\"") && fragment.contains("not read yet"), "{}", fragment.body);
+    fragment.assert_contains(&["id=\"m1\"", "not read yet", "data-read=\"0\""]);
     assert_eq!(fragment.header("pullyard-cursor"), "1.1.1");
     story.advance_and_sweep(Duration::from_secs(1)).await;
     agent
@@ -134,6 +134,7 @@ async fn messages_of_users_have_their_place_in_the_log() {
 
     let question = yield_request(Some("Which <b>list</b>?"), 1);
     agent.client.yield_job(&question).await.unwrap();
+    browser.fragment(&format!("{address}?after=1.1.1")).await.assert_contains(&["data-read=\"1\""]);
     browser.get(&address).await.assert_contains(&["The work so far is discarded; the branch is not pushed."]);
     story.advance_and_sweep(Duration::from_secs(1)).await;
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", "The second one.")]).await.status, 303);

@@ -253,6 +253,8 @@
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       failed = 0;
       replace("head", fresh);
+      const read = Number(fresh.getElementById("head").dataset.read);
+      for (const mark of log.querySelectorAll("[id^=m] > .meta")) if (mark.parentNode.id.slice(1) <= read) mark.remove();
       replace("actions", fresh);
       speak(fresh);
       replace("facts", fresh);

@@ -41,6 +41,8 @@ pub(crate) struct JobHead {
     pub(crate) refused_hosts: Vec<SafeText>,
     pub(crate) runner: Option<RunnerLink>,
     pub(crate) attempt: u32,
+    /// For the script: messages up to this number lose their mark.
+    pub(crate) read_inputs: u32,
     pub(crate) took: String,
     pub(crate) cost: String,
     pub(crate) turn_limit: Option<u32>,
@@ -125,6 +127,7 @@ impl JobHead {
             refused_hosts: Vec::new(),
             runner: runner.clone(),
             attempt: job.attempt,
+            read_inputs: job.read_inputs,
             took: labels::job_duration(job, *now),
             cost: describe_cost(job),
             turn_limit: job.policy.turns,
