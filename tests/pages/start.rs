@@ -60,6 +60,8 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     assert!(browser.get("/setup/start?new=project").await.contains(r#"value="AI Processing""#));
     create_shop(&browser).await;
     browser.get(SHOP).await.assert_contains(&["Shop (shop). A ticket that enters Go starts a job."]);
+    let columns = story.api.project(&shop()).await.unwrap().settings.statuses.columns;
+    assert_eq!(columns, ["Todo", "Go", "Review", "Done", "Closed"]);
 
     let folder = create_folder(&story);
     let form = [("project", "shop"), ("by", "folder"), ("folder", folder.as_str())];

@@ -83,7 +83,7 @@ impl Statuses {
     /// Adds each status with a meaning that is no column, at the end.
     pub fn with_missing_columns(mut self) -> Self {
         let roles = [&self.todo, &self.trigger, &self.completion].into_iter().chain(&self.merged).chain(&self.unmerged);
-        for status in roles.chain(&self.closed) {
+        for status in roles.chain(self.closed.get(DEFAULT_MERGED)).chain(&self.closed) {
             if !self.columns.contains(status) {
                 self.columns.push(status.clone());
             }
