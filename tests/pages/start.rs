@@ -250,9 +250,9 @@ async fn first_step_changes_its_project() {
     create_shop(&browser).await;
     browser.get(SHOP).await.assert_contains(&["/setup/start?project=shop&amp;step=1"]);
     browser.get(&format!("{SHOP}&step=1")).await.assert_contains(&[r#"value="Shop""#, r#"value="Go""#, "Save project"]);
-    let opened = story.api.project(&shop()).await.unwrap().revision.to_string();
+    let opened = "Todo\r\nGo\r\nReview\r\non\r\n\r\nShop";
     let form = |trigger| {
-        let columns = [("trigger", trigger), ("completion", "Review"), ("todo", "Todo"), ("revision", opened.as_str())];
+        let columns = [("trigger", trigger), ("completion", "Review"), ("todo", "Todo"), ("shown", opened)];
         [("project", "shop"), ("name", "Web shop")].into_iter().chain(columns).collect::<Vec<_>>()
     };
     let equal = browser.post("/setup/start/project", &form("Todo")).await;
@@ -275,12 +275,17 @@ async fn first_step_changes_its_project() {
     let project = story.api.project(&shop()).await.unwrap();
     assert_eq!((project.name.as_str(), project.settings.statuses.trigger.as_str()), ("Web shop", "Now"));
     assert!(!project.settings.auto_create && !project.settings.revise_on_review);
-    // The form was opened before the columns were renamed, and would rename them back.
-    let late = browser.post("/setup/start/project", &form("Go")).await;
-    assert!(late.status == 409 && late.contains("This project changed after the form was opened."), "{}", late.body);
-    let revision = format!(r#"name="revision" value="{}""#, project.revision);
-    late.assert_contains(&[r#"value="Now""#, &revision, "Save project"]);
+    // The form was opened before the columns were renamed, and does not rename them back.
+    assert_eq!(browser.post("/setup/start/project", &form("Go")).await.redirect(), (303, SHOP));
     assert_eq!(story.api.project(&shop()).await.unwrap(), project);
+    let mut late = form("Start");
+    let refused = browser.post("/setup/start/project", &late).await;
+    refused.assert_contains(&["After this form was opened, Go became Now.", r#"value="Start""#, "Save project"]);
+    assert_eq!((refused.status, story.api.project(&shop()).await.unwrap()), (409, project));
+    let shown = refused.body.split_once("name=\"shown\" value=\"").unwrap().1.split('"').next().unwrap();
+    late[5].1 = shown;
+    assert_eq!(browser.post("/setup/start/project", &late).await.redirect(), (303, SHOP));
+    assert_eq!(story.api.project(&shop()).await.unwrap().settings.statuses.trigger, "Start");
     let mut other = form("Now");
     other[0].1 = "none";
     assert_eq!(browser.post("/setup/start/project", &other).await.status, 404);
@@ -299,7 +304,7 @@ async fn interrupted_rename_of_columns_is_finished_by_a_repeat() {
     }
     let page = browser.get(&format!("{SHOP}&step=1")).await;
     let shown = page.body.split_once("name=\"shown\" value=\"").unwrap().1.split('"').next().unwrap();
-    assert_eq!(shown, "Todo\nGo\nReview");
+    assert_eq!(shown, "Todo\nGo\nReview\non\n\nShop");
     // As after a crash between the first write of the first rename and its tickets.
     let ctx = story.function_context("dispatch", "effects.fifo").await;
     let store = &ctx.store;

@@ -7,22 +7,28 @@ use axum::Extension;
 use pullyard_domain::project::{Settings, Statuses};
 use pullyard_protocol::project::CreateProject;
 
+/// The columns of [`ProjectForm::roles`], both switches, and the name, which is never empty.
+type Values = [String; 6];
+
+fn values_of(Project { name, settings, .. }: &Project) -> Values {
+    let Statuses { todo, trigger, completion, .. } = &settings.statuses;
+    let [auto_create, revise] = [settings.auto_create, settings.revise_on_review].map(|on| if on { "on" } else { "" });
+    [todo, trigger, completion, auto_create, revise, name].map(str::to_owned)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProjectForm {
     /// The project to change; empty for a new one.
     #[serde(default)]
     project: String,
-    /// Of the project that the form shows.
-    #[serde(default)]
-    pub(super) revision: u64,
     pub(super) name: String,
     #[serde(default)]
     pub(super) id: String,
     pub(super) trigger: String,
     pub(super) completion: String,
     pub(super) todo: String,
-    /// The columns that the page showed, one in each line. A repeat finishes an interrupted rename with them.
+    /// The values that the page showed, one in each line. A repeat finishes an interrupted rename with them.
     #[serde(default)]
     pub(super) shown: String,
     pub(super) auto_create: Option<String>,
@@ -33,61 +39,72 @@ impl Default for ProjectForm {
     fn default() -> Self {
         let Statuses { todo, trigger, completion, .. } = Statuses::default();
         let [auto_create, revise] = [(); 2].map(|()| Some("on".to_owned()));
-        let (project, revision, name, id, shown) = Default::default();
-        Self { project, revision, name, id, trigger, completion, todo, shown, auto_create, revise }
+        let (project, name, id, shown) = Default::default();
+        Self { project, name, id, trigger, completion, todo, shown, auto_create, revise }
     }
 }
 
 impl ProjectForm {
     /// Shows a project's present values, unless the form was refused.
     pub(super) fn prefill(&mut self, facts: Option<&Facts>) {
-        let Some(Facts { project: Project { name, settings, rev, .. }, .. }) =
-            facts.filter(|_| self.project.is_empty())
-        else {
-            return;
-        };
-        let Statuses { todo, trigger, completion, .. } = settings.statuses.clone();
-        let [auto_create, revise] =
-            [settings.auto_create, settings.revise_on_review].map(|on| on.then(|| "on".to_owned()));
-        let shown = [todo.as_str(), &trigger, &completion].join("\n");
-        *self = Self {
-            revision: *rev,
-            name: name.clone(),
-            trigger,
-            completion,
-            todo,
-            shown,
-            auto_create,
-            revise,
-            ..Self::default()
-        };
+        if let Some(facts) = facts.filter(|_| self.project.is_empty()) {
+            let values = values_of(&facts.project);
+            self.shown = values.join("\n");
+            self.set_values(values);
+        }
+    }
+
+    fn values(&self) -> Values {
+        let [auto_create, revise] = [&self.auto_create, &self.revise].map(|field| field.as_deref().unwrap_or_default());
+        [&self.todo, &self.trigger, &self.completion, auto_create, revise, &self.name]
+            .map(|text| text.trim().to_owned())
+    }
+
+    fn set_values(&mut self, [todo, trigger, completion, auto_create, revise, name]: Values) {
+        [self.todo, self.trigger, self.completion, self.name] = [todo, trigger, completion, name];
+        [self.auto_create, self.revise] = [auto_create, revise].map(|value| non_empty(&value));
+    }
+
+    /// The values that the page showed; the present ones if the form does not have them.
+    fn shown_values(&self, project: &Project) -> Values {
+        let shown: Vec<_> = self.shown.lines().map(str::to_owned).collect();
+        shown.try_into().unwrap_or_else(|_| values_of(project))
+    }
+
+    /// Fields that the visitor did not change get the project's present values.
+    /// Errors: 409 if a field that the visitor changed was changed meanwhile; a repeat of the form replaces it.
+    fn merge_changes(&mut self, project: &Project) -> Result<(), Fault> {
+        let (mut typed, mut shown) = (self.values(), self.shown_values(project));
+        let mut changes = Vec::new();
+        for ((typed, shown), present) in typed.iter_mut().zip(&mut shown).zip(values_of(project)) {
+            if typed == shown {
+                typed.clone_from(&present);
+            } else if *shown == present || *typed == present {
+                continue;
+            } else {
+                changes.push(format!("{shown} became {present}"));
+            }
+            *shown = present;
+        }
+        self.set_values(typed);
+        self.shown = shown.join("\n");
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let sentence = format!("After this form was opened, {}.", changes.join(" and "));
+        Err(Fault::conflict(&sentence).help("Nothing was saved. Save again to use your values instead."))
     }
 
     fn roles(&self) -> [String; 3] {
         [&self.todo, &self.trigger, &self.completion].map(|column| column.trim().to_owned())
     }
 
-    /// The columns that the page showed; `None` if the form does not have them.
-    fn shown_roles(&self) -> Option<[String; 3]> {
-        self.shown.lines().map(str::to_owned).collect::<Vec<_>>().try_into().ok()
-    }
-
-    /// Whether an earlier try of this form began to rename columns and did not end.
-    fn is_interrupted(&self, statuses: &Statuses) -> bool {
-        let (present, typed) = (roles_of(statuses), self.roles());
-        self.shown_roles().is_some_and(|shown| {
-            let mut all = present.iter().zip(&shown);
-            present != shown && all.all(|(present, shown)| present == shown || typed.contains(present))
-        })
-    }
-
     /// A column that no longer has a typed name gets the new name, so that its place and its tickets stay.
-    fn list_renames(&self, statuses: &Statuses) -> Vec<(String, String)> {
-        let roles = self.roles();
-        let shown = self.shown_roles().unwrap_or_else(|| roles_of(statuses));
+    fn list_renames(&self, project: &Project) -> Vec<(String, String)> {
+        let (roles, statuses) = (self.roles(), &project.settings.statuses);
         let mut renames: Vec<(String, String)> = Vec::new();
         let is_other_column = |from: &String, to: &String| statuses.has_column(from) && statuses.has_column(to);
-        let pairs = shown.into_iter().zip(roles.clone());
+        let pairs = self.shown_values(project).into_iter().zip(roles.clone());
         for (from, to) in pairs.filter(|(from, to)| !roles.contains(from) && !is_other_column(from, to)) {
             if !renames.iter().any(|(other, new)| *other == from || *new == to) {
                 renames.push((from, to));
@@ -107,7 +124,7 @@ impl ProjectForm {
 pub(super) async fn create(
     visit: PageContext,
     Extension(machine): Extension<Machine>,
-    Form(form): Form<ProjectForm>,
+    Form(mut form): Form<ProjectForm>,
 ) -> Result<Response, Fault> {
     super::check_admin(&visit)?;
     let existing = match form.project.as_str() {
@@ -115,14 +132,8 @@ pub(super) async fn create(
         id => Some(visit.load_named_project(id).await?),
     };
     let id = existing.as_ref().map(|project| project.id.clone());
-    if existing.as_ref().is_some_and(|project| is_outdated(&form, project)) {
-        // The form would undo the other change, so the page shows the present values instead.
-        let fault = Fault::conflict("This project changed after the form was opened.")
-            .help("Nothing was saved. The form now shows the present values: change them, then save again.");
-        return render_failure(&visit, machine, id, Drafts::default(), (1, fault)).await;
-    }
     let result = match existing {
-        Some(project) => change_project(&visit, project, &form).await,
+        Some(project) => change_project(&visit, project, &mut form).await,
         None => create_project(&visit, &form).await,
     };
     match result {
@@ -134,19 +145,10 @@ pub(super) async fn create(
     }
 }
 
-fn is_outdated(form: &ProjectForm, project: &Project) -> bool {
-    let is_repeat = form.apply(project.settings.clone()) == project.settings;
-    form.revision != project.rev && !is_repeat && !form.is_interrupted(&project.settings.statuses)
-}
-
-/// In the order of [`ProjectForm::roles`].
-fn roles_of(Statuses { todo, trigger, completion, .. }: &Statuses) -> [String; 3] {
-    [todo, trigger, completion].map(String::clone)
-}
-
 /// Checks the values before the first write.
-async fn change_project(visit: &PageContext, mut project: Project, form: &ProjectForm) -> Result<ProjectId, Fault> {
-    let renames = form.list_renames(&project.settings.statuses);
+async fn change_project(visit: &PageContext, mut project: Project, form: &mut ProjectForm) -> Result<ProjectId, Fault> {
+    form.merge_changes(&project)?;
+    let renames = form.list_renames(&project);
     let mut settings = project.settings.clone();
     for (from, to) in &renames {
         settings.statuses = settings.statuses.rename_column(from, to).map_err(Error::from)?;
