@@ -130,12 +130,14 @@ impl Browser {
     }
 
     /// The bytes that a first view of the page transfers, uncompressed: its HTML, style, script and icon.
+    /// The bytes that a page transfers: its HTML, and its assets as a browser requests them.
     async fn weigh(&self, path: &str) -> usize {
         let page = self.get(path).await;
         assert_eq!(page.status, 200, "{path}");
         let mut bytes = page.body.len();
         for asset in page.body.split('"').filter(|part| part.starts_with("/assets/")) {
-            bytes += self.get(asset).await.body.len();
+            let request = self.client.get(format!("{}{asset}", self.url)).header("accept-encoding", "gzip, br");
+            bytes += request.send().await.unwrap().bytes().await.unwrap().len();
         }
         bytes
     }

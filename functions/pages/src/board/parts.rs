@@ -1,9 +1,9 @@
-//! Chooses the cards of a column that a page shows, so that a large board needs less than 100 KB.
+//! Chooses the cards of a column that a page shows, so that a large board transfers less than 100 KB.
 
 use std::ops::Range;
 
-pub(super) const MAX_CARDS: usize = 32;
-pub(super) const MAX_OPEN: usize = 26;
+pub(super) const MAX_CARDS: usize = 72;
+pub(super) const MAX_OPEN: usize = 60;
 
 pub(super) struct Hidden {
     pub(super) range: Range<usize>,
