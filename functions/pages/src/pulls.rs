@@ -46,7 +46,8 @@ pub(crate) async fn load_reviews(
         label: line(&label),
         address,
         sentence: line(&view.sentence),
-        help: (help != "Nothing to do.").then(|| text::help(&help)),
+        // The button for it is below.
+        help: (help != "Nothing to do." && view.deferred_until.is_none()).then(|| text::help(&help)),
         job: view.job.map(|job| format!("/jobs/{job}")),
         may_revise: pull.state == PullRequestState::Open,
         waits: view.deferred_until.is_some(),
