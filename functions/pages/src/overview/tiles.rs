@@ -38,11 +38,12 @@ fn running(project: &Project, view: &Overview, members: &[Member]) -> Tile {
     let slots: u64 = online().map(|member| u64::from(member.runner.max)).sum();
     let busy: u64 = online().map(|member| member.runner.slots.len() as u64).sum();
     let longest = waiting.iter().map(|job| view.now.since(job.ready_since)).max();
+    let noun = if active == 1 { "job" } else { "jobs" };
     Tile {
         label: "Running",
         address: format!("/jobs?project={}&status=active", project.id),
         value: active.to_string(),
-        of: if slots > 0 { format!("{busy} of {slots} runner slots busy") } else { "jobs".into() },
+        of: if slots > 0 { format!("{busy} of {slots} runner slots busy") } else { noun.into() },
         fill: "f-run",
         share: if slots > 0 { percent(busy, slots) } else { percent(active, active + waiting.len() as u64) },
         note: match longest {
