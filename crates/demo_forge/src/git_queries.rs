@@ -88,13 +88,12 @@ impl Git {
     /// Updates the files of a checked-out branch, as `receive.denyCurrentBranch=updateInstead` does for a push. Returns
     /// false and changes no file if one of them has changes, or if a file without a commit would be replaced.
     /// The mode of a file does not count: `git add --chmod=+x` commits a mode that the file in the folder does not have.
+    /// Returns true if the files are those of `new` already, as after a crash before the branch was moved.
     pub async fn update_checkout(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
-        let commands = [
-            &["update-index", "-q", "--refresh"][..],
-            &["diff-index", "--quiet", old, "--"],
-            &["read-tree", "-m", "-u", old, new],
-        ];
-        self.run_in_checkout(dir, &commands).await
+        let refresh = &["update-index", "-q", "--refresh"][..];
+        let update = [refresh, &["diff-index", "--quiet", old, "--"], &["read-tree", "-m", "-u", old, new]];
+        Ok(self.run_in_checkout(dir, &update).await?
+            || self.run_in_checkout(dir, &[refresh, &["diff-index", "--quiet", new, "--"]]).await?)
     }
 
     /// Reverts [`Self::update_checkout`] from `new` to `old`; a commit that came meanwhile keeps its files. Returns

@@ -139,6 +139,14 @@ async fn merge_updates_a_linked_folder_without_changes() {
     let sha = world.post(BOT, "/repos/local/own/pulls", new).await.body["head"]["sha"].clone();
     git(&["merge", "--quiet", "next"]);
     assert_eq!(merge(2, &sha).await.status, 200);
+
+    // An earlier merge crashed between the files and the branch.
+    world.forge.commit("local/own", "last", BOT, &[("c.txt", "c\n", false)]).await.unwrap();
+    let new = json!({ "title": "Add c", "head": "last", "base": "main" });
+    let sha = world.post(BOT, "/repos/local/own/pulls", new).await.body["head"]["sha"].clone();
+    git(&["read-tree", "-m", "-u", "main", "last"]);
+    assert_eq!(merge(3, &sha).await.status, 200);
+    git(&["-c", "core.fileMode=false", "diff", "--quiet", "HEAD"]);
 }
 
 #[tokio::test]
