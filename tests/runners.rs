@@ -176,6 +176,10 @@ async fn job_goes_to_a_runner_with_its_agent_and_labels() {
     event.ticket.labels = BTreeSet::from(["runner:gpu".into(), "docs".into()]);
     let job = story.api.send_ticket_event(&event).await.unwrap().job.unwrap();
     story.assert_waits(&job, "no_runner").await;
+    // The sweeper moves the job within a minute.
+    story.update_settings(|settings| settings.compute = Compute::Fargate).await;
+    story.assert_waits(&job, "starting_now").await;
+    story.update_settings(|settings| settings.compute = Compute::Runners).await;
     let codex = RegisterRequest { capabilities: BTreeSet::from(["codex".into()]), ..register_request("gull", "i1") };
     let gull = story.try_register(&token, &codex).await.unwrap();
     story.assert_waits(&job, "no_capability").await;

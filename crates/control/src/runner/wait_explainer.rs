@@ -7,6 +7,7 @@ use pullyard_domain::explanation;
 use pullyard_domain::fleet::{Fleet, Member};
 use pullyard_domain::id::{ClassId, JobId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
+use pullyard_domain::project::Compute;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
@@ -22,6 +23,7 @@ pub(crate) struct WaitExplainer {
 }
 
 struct ClassQueue {
+    /// `None` also if the project uses no runners any more: the sweeper moves its jobs.
     requirements: Option<ClassRequirements>,
     ready_jobs: Vec<JobId>,
 }
@@ -35,7 +37,11 @@ impl WaitExplainer {
             self.fleet = Some((list_runners(ctx).await?, ctx.store.list_breakers().await?));
         }
         if !self.classes.contains_key(&job.class) {
-            let requirements = ctx.store.load_class(&job.project, &job.class).await?;
+            let project = ctx.store.load_project(&job.project).await?;
+            let requirements = match project.is_some_and(|project| project.settings.compute != Compute::Runners) {
+                true => None,
+                false => ctx.store.load_class(&job.project, &job.class).await?,
+            };
             let rows = ctx.store.list_ready_jobs(&job.class, MAX_AHEAD).await?;
             let ready_jobs = rows.into_iter().map(|row| row.job).collect();
             self.classes.insert(job.class.clone(), ClassQueue { requirements, ready_jobs });
