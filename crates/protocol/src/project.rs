@@ -241,7 +241,7 @@ pub struct RepositoryTest {
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
     /// Find the repository, and read a reviewer's permission.
-    Look,
+    Repository,
     /// Fetch and push branches.
     Push,
     /// Push changes of files under `.github/workflows`.
@@ -249,7 +249,7 @@ pub enum Feature {
     /// Open pull requests, read reviews, answer comments, request another review.
     PullRequests,
     /// Resolve a conversation of a review.
-    Threads,
+    Conversations,
     /// Read commands in comments and labels, and write the comment with the decision.
     Comments,
     /// Set the status of a commit.

@@ -39,11 +39,11 @@ fn to_wire_feature_test((row, verdict): (&FeatureRow, FeatureStatus)) -> Feature
 
 fn to_wire_feature(feature: Feature) -> project::Feature {
     match feature {
-        Feature::ReadRepository => project::Feature::Look,
+        Feature::ReadRepository => project::Feature::Repository,
         Feature::Push => project::Feature::Push,
         Feature::Workflows => project::Feature::Workflows,
         Feature::PullRequests => project::Feature::PullRequests,
-        Feature::Threads => project::Feature::Threads,
+        Feature::Threads => project::Feature::Conversations,
         Feature::Comments => project::Feature::Comments,
         Feature::Statuses => project::Feature::Statuses,
         Feature::Hooks => project::Feature::Hooks,

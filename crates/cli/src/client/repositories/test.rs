@@ -35,7 +35,7 @@ fn show(session: &Session, features: &[FeatureTest]) -> Result<(), CliError> {
         let cell = Cell::new(text, format::to_code(&feature.verdict));
         let cells = [
             colour.into_iter().fold(cell, Cell::with_colour),
-            Cell::text(format::to_code(&feature.feature)),
+            Cell::new(format::to_code(&feature.feature).replace('_', " "), format::to_code(&feature.feature)),
             Cell::text(feature.permissions.join(", ")),
             Cell::text(&feature.description),
         ];
