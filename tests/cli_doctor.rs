@@ -39,6 +39,17 @@ async fn doctor_reports_a_project_without_runners() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn doctor_warns_of_a_budget_that_is_used_up() {
+    let (story, user) = Story::with_user().await;
+    story.update_settings(|settings| settings.budget.jobs_per_day = Some(1)).await;
+    assert_eq!(doctor_findings(&user, "budget").await, []);
+    story.create_job("e1", "APP-1", 1).await;
+    check(&doctor_findings(&user, "budget").await, "warning", "acme has used 1 of 1 job for today.");
+    let operations = crate::pages::Browser::admin(&story).await.get("/setup/operations").await;
+    operations.assert_contains(&["acme has used 1 of 1 job for today."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn doctor_warns_of_a_token_that_expires_soon() {
     let (story, user) = Story::with_user().await;
     check(&doctor_findings(&user, "token").await, "good", "does not expire");

@@ -2,6 +2,7 @@
 
 use crate::agent::{AUTO, COMMAND, join_programs};
 use crate::agent_check::LocalAgent;
+use crate::budget::{Budget, DailyUsage};
 use crate::egress::warn_if_open;
 use crate::id::{JobId, ProjectId};
 use crate::project::{Compute, Settings};
@@ -171,12 +172,16 @@ pub fn check_agents(
     place: AgentPlace<'_>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let (place, remedy) = match place {
+    let (place, remedy, source) = match place {
         AgentPlace::Runners(all) => {
             let online: Vec<_> = all.iter().filter(|runner| runner.presence == RunnerPresence::Claims).collect();
             // A missing runner is a finding of `check_runners`.
             agents.retain(|agent| !online.is_empty() && !online.iter().any(|one| one.capabilities.contains(agent)));
-            ("no online runner offers", "Install it and its key on a runner’s machine, and start the runner again")
+            (
+                "no online runner offers",
+                "Install it and its key on a runner’s machine, and start the runner again",
+                "OWNER/NAME --integration ID",
+            )
         }
         AgentPlace::Machine(installed) => {
             let has_key = |local: &LocalAgent| {
@@ -192,7 +197,7 @@ pub fn check_agents(
                 }
             }
             agents.retain(|agent| is_agent_missing(agent, installed));
-            ("is not installed on this machine", "Install it")
+            ("is not installed on this machine", "Install it", "--path DIR")
         }
     };
     let finding = |agent: String| {
@@ -200,7 +205,7 @@ pub fn check_agents(
         let sentence = format!("Jobs of {id} need {name}, which {place}.");
         let help = format!(
             "{remedy}, or choose another: `pullyard settings set agent=AGENT --project {id}`, or a script: \
-             `pullyard repos add --agent-command ./agent.sh`."
+             `pullyard repos add {source} --agent-command ./agent.sh --project {id}`."
         );
         Finding::wrong("agent", sentence, help)
     };
@@ -224,6 +229,12 @@ fn no_key(id: &ProjectId, agent: &str) -> Finding {
 pub fn failed_job(id: &ProjectId, job: &JobId, failure: &str, help: String) -> Finding {
     let sentence = format!("Job {}, the newest ended one of {id}, failed: {failure}", job.short());
     Finding::warning("job", sentence, help)
+}
+
+/// Warns while a project's daily budget lets no further job start.
+pub fn check_budget(id: &ProjectId, budget: &Budget, today: &DailyUsage) -> Option<Finding> {
+    let reason = budget.refusal(id, today)?;
+    Some(Finding::warning("budget", reason.sentence(), reason.help()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
 use pullyard_domain::diagnosis::{check_disk, check_isolation};
 use pullyard_domain::project::Compute;
-use pullyard_domain::text::{capitalize, format_count};
+use pullyard_domain::text::{Span, capitalize, format_count};
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
 use pullyard_protocol::version::{PROTOCOL, Version};
@@ -121,10 +121,7 @@ async fn run_checks(session: &Session) -> Vec<Finding> {
         return findings;
     }
     let Some(all) = check_token(session, &mut findings).await else { return findings };
-    // No forge can call a machine without a public address, so `pullyard up` polls.
-    if session.data.is_none() {
-        findings.push(stack::check_hooks(session, &all).await);
-    }
+    findings.push(stack::check_hooks(session, &all).await);
     check_projects(session, &all, &mut findings).await;
     findings
 }
@@ -144,6 +141,7 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
     };
     for project in projects {
         findings.push(project::check_repositories(session, project).await);
+        findings.extend(project::check_budget(session, project).await);
         findings.extend(project::check_polls(session, project).await);
         findings.extend(project::check_runners(&session.url, project, &runners));
         findings.extend(project::check_agents(session, project, &runners).await);
@@ -193,7 +191,7 @@ fn check_clock(server: &Version) -> Option<Finding> {
     let (time, now) = (server.time?, format::now());
     let skew = time.since(now).max(now.since(time));
     Some(if skew > MAX_CLOCK_SKEW {
-        let sentence = format!("The clocks of the server and this machine differ by {} s.", skew.as_secs());
+        let sentence = format!("The clocks of the server and this machine differ by {}.", Span::from(skew));
         Finding::warning("clock", sentence, "Synchronise both with a time service: signatures expire.")
     } else {
         Finding::good("clock", "The clocks of the server and this machine agree.")
@@ -225,11 +223,7 @@ fn check_token_expiry(token: &Token) -> Finding {
     let Some(remaining) = token.expires_at.map(|at| at.since(format::now())) else {
         return Finding::good("token", format!("The token {name} is valid and does not expire."));
     };
-    let duration = match remaining.as_secs() {
-        secs if secs < 3_600 => format!("{} min", secs / 60 + 1),
-        secs if secs < 48 * 3_600 => format!("{} h", secs / 3_600),
-        secs => format!("{} days", secs / 86_400),
-    };
+    let duration = Span::from(remaining);
     if remaining < EXPIRY_WARNING {
         let help = "An admin creates the next one with `pullyard tokens create`; then run `pullyard login`.";
         return Finding::warning("token", format!("The token {name} is valid, but expires in {duration}."), help);

@@ -62,7 +62,7 @@ pub(super) async fn record_refused(ctx: &Context, hook: &Webhook, reason: &Reaso
     let total = ctx.store.load_hook_stats(hook).await?.refused;
     let id = DeliveryId::for_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
     // Refused deliveries have no trusted id, so show the count instead.
-    let event = EventId::new(format!("{total} not let in so far"))?;
+    let event = EventId::new(format!("refused, {total} so far"))?;
     let delivery = new_delivery(ctx, hook, id, event, reason.clone()).await?;
     ctx.store.record_delivery(&delivery).await?;
     tracing::warn!(hook = %hook.name, refused = total, decision.reason = reason.code(), "webhook deliveries rejected");

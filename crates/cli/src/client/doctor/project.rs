@@ -4,14 +4,16 @@ use crate::client::prelude::*;
 use pullyard_admin::doctor::Finding;
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent_check::LocalAgent;
+use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::diagnosis::{self, AgentPlace, RunnerFacts};
 use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Compute;
+use pullyard_domain::time::Timestamp;
 use pullyard_local::{LocalSystem, check_linked_repository};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::JobQuery;
-use pullyard_protocol::project::{Project, Repository};
+use pullyard_protocol::project::{BudgetUse, Project, Repository};
 use pullyard_protocol::runner_admin::Runner;
 use pullyard_protocol::secret::TestSecret;
 use std::collections::BTreeSet;
@@ -31,6 +33,14 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
     }
     let fault = repositories.into_iter().find_map(|repository| check_folder(session, project, repository));
     fault.unwrap_or_else(|| diagnosis::check_settings(id, settings))
+}
+
+pub(super) async fn check_budget(session: &Session, project: &Project) -> Option<Finding> {
+    let BudgetUse { budget, until, jobs, reserved_usd_micros, spent_usd_micros, .. } =
+        session.api.budget(&project.id).await.ok()?;
+    let day = Day::containing(Timestamp::from_millis(until.millis() - 1));
+    let taken_usd_micros = spent_usd_micros.saturating_add(reserved_usd_micros);
+    diagnosis::check_budget(&project.id, &budget, &DailyUsage { day, jobs, taken_usd_micros, spent_usd_micros })
 }
 
 /// What polls have seen of the project's repositories: archived ones, and renamed ones.

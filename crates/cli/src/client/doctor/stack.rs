@@ -202,7 +202,7 @@ async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Findin
                         WebhookScope::App {} => true,
                     }
             };
-            let Some(hook) = hooks.iter().find(covers) else {
+            if !hooks.iter().any(|hook| covers(&hook)) {
                 let sentence =
                     format!("No webhook sends reviews of {} to the project {}.", repository.name, project.id);
                 let help = format!(
@@ -215,12 +215,13 @@ async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Findin
                     true => Finding::wrong("hook", sentence, help),
                     false => Finding::warning("hook", sentence, help),
                 });
-            };
-            if let Some(drift) = session.api.verify_hook(&hook.name).await?.drifts.first() {
-                let sentence =
-                    format!("The webhook {} differs from its expected settings: {}", hook.name, drift.sentence);
-                return Ok(Finding::wrong("hook", sentence, format!("`pullyard hooks repair {}`.", hook.name)));
             }
+        }
+    }
+    for Hook { name, .. } in &hooks {
+        if let Some(drift) = session.api.verify_hook(name).await?.drifts.first() {
+            let sentence = format!("The webhook {name} differs from its expected settings: {}", drift.sentence);
+            return Ok(Finding::wrong("hook", sentence, format!("`pullyard hooks repair {name}`.")));
         }
     }
     Ok(Finding::good(

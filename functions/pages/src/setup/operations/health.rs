@@ -100,13 +100,17 @@ async fn check_project(
     runners: &[Runner],
     installed: Option<&[LocalAgent]>,
 ) -> Result<Vec<Problem>, Error> {
-    let Some(Project { settings, .. }) = ctx.store.load_project(id).await? else { return Ok(Vec::new()) };
+    let (Project { settings, .. }, today) = match control::load_budget(ctx, id).await {
+        Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+        loaded => loaded?,
+    };
     let repositories = ctx.store.list_repositories(id).await?;
     let mut findings = vec![match repositories.is_empty() {
         true if installed.is_some() => diagnosis::no_repository(id, "--path DIR"),
         true => diagnosis::no_repository(id, "OWNER/NAME --integration ID"),
         false => diagnosis::check_settings(id, &settings),
     }];
+    findings.extend(diagnosis::check_budget(id, &settings.budget, &today));
     let serving: Vec<RunnerFacts<'_>> =
         runners.iter().filter(|runner| runner.serves(id)).map(RunnerFacts::from).collect();
     findings.extend(diagnosis::check_runners(ctx.pages_url(), id, &settings, &serving));
