@@ -10,7 +10,7 @@ mod secrets;
 use crate::prelude::*;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use pullyard_local::User;
-use pullyard_protocol::hook::Hook;
+use pullyard_protocol::hook::{Hook, HookCheck};
 
 pub(crate) const ANN: u64 = 9_007_199_254_740_997;
 pub(crate) const ANNS_TOKEN: &str = "ghp_ann";
@@ -240,6 +240,18 @@ async fn deliveries_are_checked_in_the_published_order() {
     assert_eq!(refused.len(), 1, "at most one write a minute: {refused:?}");
     let hook = world.story.api.hook(&hook_name("acme")).await.unwrap();
     assert!(hook.verified_at.is_some() && hook.refused_at.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repair_ends_the_report_of_a_wrong_secret() {
+    let world = World::with_hook().await;
+    let body = world.review(80, "submitted", "changes_requested").to_string().into_bytes();
+    let sent = world.send_as("acme", "pull_request_review", "g", &signature("other", &body), body).await;
+    assert_eq!(sent.0, 401, "{}", sent.1);
+    let (api, name) = (&world.story.api, hook_name("acme"));
+    let codes = |check: HookCheck| check.drifts.into_iter().map(|drift| drift.code).collect::<Vec<_>>();
+    assert!(codes(api.verify_hook(&name).await.unwrap()).contains(&"secret".to_owned()));
+    assert_eq!(codes(api.repair_hook(&name).await.unwrap()), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

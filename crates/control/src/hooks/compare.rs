@@ -16,6 +16,9 @@ use pullyard_forge::Delivery;
 use pullyard_store::{HookStats, Write};
 use std::collections::BTreeSet;
 
+/// Code of a drift that only deliveries show, because no forge returns a secret.
+const WRONG_SECRET: &str = "secret";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookView {
     pub hook: Webhook,
@@ -64,7 +67,10 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let hook = Webhook { forge: integration.kind, ..hook };
         let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
         if ctx.store.put_hook(&Webhook { forge_id, ..hook }).await? == Write::Applied {
-            return verify_hook(ctx, name).await;
+            let (view, mut drifts) = verify_hook(ctx, name).await?;
+            // The forge has the present secret now. The next delivery ends the report of the old one.
+            drifts.retain(|drift| drift.code != WRONG_SECRET);
+            return Ok((view, drifts));
         }
         rounds.backoff().await?;
     }
@@ -162,7 +168,7 @@ fn failing_deliveries_drift(newest: &[Delivery]) -> Option<Drift> {
     };
     Some(drift(
         "failing",
-        format!("Its last {failed} deliveries failed; the newest got {code} ({}).", last.status),
+        format!("The newest delivery got {code} ({}); failed ones since the last success: {failed}.", last.status),
         false,
     ))
 }
@@ -170,7 +176,8 @@ fn failing_deliveries_drift(newest: &[Delivery]) -> Option<Drift> {
 pub(super) fn signature_drift(stats: &HookStats) -> Option<Drift> {
     let wrong = stats.refused_at.is_some_and(|at| stats.verified_at.is_none_or(|good| at > good));
     wrong.then(|| {
-        let sentence = "The newest signatures were wrong: the forge has another secret.";
-        drift("secret", sentence, true)
+        let sentence =
+            "The newest signatures were wrong: the forge has another secret, or sent nothing since a repair.";
+        drift(WRONG_SECRET, sentence, true)
     })
 }
