@@ -19,7 +19,7 @@ pub use pullyard_domain::diagnosis::{Finding, Verdict};
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
-use pullyard_domain::text::{capitalize, format_error_chain};
+use pullyard_domain::text::{format_error_chain, to_sentence};
 
 /// Runs all checks through AWS. `secrets` are the full names of secrets that integrations and webhooks use.
 pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
@@ -48,10 +48,6 @@ async fn run_check(check: &'static str, future: impl Future<Output = Result<Vec<
 fn failed_check(check: &'static str, error: &Error) -> Finding {
     let sentence = format!("This check failed: failed to {}.", format_error_chain(error));
     Finding::wrong(check, sentence, to_sentence(error.help()))
-}
-
-fn to_sentence(help: &str) -> String {
-    format!("{}.", capitalize(help))
 }
 
 fn check_status(stack: &Stack) -> Finding {

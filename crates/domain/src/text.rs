@@ -104,6 +104,11 @@ pub fn capitalize(text: &str) -> String {
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
+/// `cannot connect` becomes `Cannot connect.`
+pub fn to_sentence(text: &str) -> String {
+    format!("{}.", capitalize(text.trim_end_matches('.')))
+}
+
 /// Encodes everything except letters, digits, `-`, `.`, `_` and `~`, for a part of a URL or of a key.
 pub fn percent_encode(text: &str) -> String {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -61,6 +61,10 @@ pub fn output(text: &str) -> SafeText {
     SafeText(truncate(&sanitize(&strip_escapes(text))))
 }
 
+pub(crate) fn short_commit(id: &str) -> SafeText {
+    line(&id.chars().take(12).collect::<String>())
+}
+
 /// Returns `None` unless the scheme is http or https, so that no link runs a script.
 pub fn http_url(url: &str) -> Option<String> {
     let is_web = url.starts_with("https://") || url.starts_with("http://");

@@ -1,10 +1,10 @@
 //! Reads the labels of the image that tasks run from ECR.
 
+use super::Finding;
 use super::image::image_request;
-use super::{Finding, to_sentence};
 use crate::aws::{Service, unreadable_response};
 use crate::{Aws, Error, Stack};
-use pullyard_domain::text::format_error_chain;
+use pullyard_domain::text::{format_error_chain, to_sentence};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

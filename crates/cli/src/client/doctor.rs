@@ -11,7 +11,7 @@ use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
 use pullyard_domain::diagnosis::{check_disk, check_isolation};
 use pullyard_domain::project::Compute;
-use pullyard_domain::text::{Span, capitalize, format_count};
+use pullyard_domain::text::{Span, format_count, to_sentence};
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
 use pullyard_protocol::version::{PROTOCOL, Version};
@@ -233,10 +233,6 @@ fn check_token_expiry(token: &Token) -> Finding {
 
 fn error_sentence(fault: &CliError) -> String {
     to_sentence(&fault.message())
-}
-
-fn to_sentence(text: &str) -> String {
-    format!("{}.", capitalize(text))
 }
 
 async fn check_forges(session: &Session, findings: &mut Vec<Finding>) {

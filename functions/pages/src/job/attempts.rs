@@ -98,7 +98,7 @@ fn describe_agent(work: &AgentReport) -> String {
 }
 
 fn describe_commits(work: &AgentReport) -> Option<String> {
-    let short = |commit: &String| commit.chars().take(12).collect::<String>();
+    let short = |commit: &String| text::short_commit(commit);
     let (commit, base) = (work.commit.as_ref().map(short), work.base_commit.as_ref().map(short));
     match (commit, base) {
         (Some(commit), Some(base)) => Some(format!("commit {commit} on {base}")),

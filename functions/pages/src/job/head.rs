@@ -172,7 +172,7 @@ fn to_result(ctx: &Context, job: &Job, pull_request_state: Option<PullRequestSta
     let files = labels::format_count(result.files, "file");
     Some(JobResult {
         pull_request: PullRequestView::of_result(ctx, job, pull_request_state.unwrap_or(PullRequestState::Open)),
-        commit: line(&result.head.chars().take(12).collect::<String>()),
+        commit: text::short_commit(&result.head),
         changed: format!("{files} +{} \u{2212}{}", result.insertions, result.deletions),
         html: None,
     })

@@ -5,6 +5,7 @@ use crate::prelude::*;
 use pullyard_control::{ActionOutcome, LocalAction, NewLineComment, NewReview, NewState, ReviewVerdict};
 use pullyard_domain::id::ReviewId;
 use pullyard_domain::project::Repository;
+use pullyard_domain::text::to_sentence;
 
 /// Each comment costs the forge a call of git.
 const MAX_COMMENTS: usize = 50;
@@ -69,8 +70,7 @@ impl ReviewForm {
     /// Marks the comments as written for another commit than the page shows: their lines may have moved.
     pub(super) fn mark_old_drafts(&mut self, head: &str) {
         if self.head != head {
-            let commit: String = self.head.chars().take(12).collect();
-            self.drafts.iter_mut().for_each(|draft| draft.old_commit = line(&commit));
+            self.drafts.iter_mut().for_each(|draft| draft.old_commit = text::short_commit(&self.head));
         }
     }
 
@@ -180,17 +180,9 @@ async fn act(
     match control::act_on_local_pull_request(&visit.ctx, repository, subject.id.number, action).await? {
         ActionOutcome::Done => Ok(redirect(&format!("{}{to}", subject.address()))),
         ActionOutcome::Refused(reason) => {
-            let fault = Fault::conflict(&to_sentence(&reason));
+            let fault = Fault::conflict(&to_sentence(reason.trim_start_matches("state cannot be changed. ")));
             let fault = if is_comment { fault } else { fault.help("Nothing was changed.") };
             render(visit, subject, None, form, Some(fault)).await
         }
     }
-}
-
-/// The forge's reasons begin in lower case and have no end.
-fn to_sentence(reason: &str) -> String {
-    let reason = reason.trim_start_matches("state cannot be changed. ").trim_end_matches('.');
-    let mut rest = reason.chars();
-    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", rest.as_str())
 }

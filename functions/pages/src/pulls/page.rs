@@ -213,7 +213,7 @@ pub(super) async fn render(
         commits: details.commits,
         merged: (pull_request.state == State::Merged).then(|| {
             let commit = details.merge_commit.as_deref().unwrap_or_default();
-            (line(login(details.merged_by.as_ref())), short_commit(commit))
+            (line(login(details.merged_by.as_ref())), text::short_commit(commit))
         }),
         is_draft: pull_request.draft,
         form_key: new_form_key(),
@@ -233,12 +233,8 @@ pub(super) async fn render(
     Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &page))
 }
 
-fn short_commit(id: &str) -> SafeText {
-    line(&id.chars().take(12).collect::<String>())
-}
-
 fn commit_of(job: &Job) -> Option<SafeText> {
-    job.result.as_ref().map(|result| short_commit(&result.head))
+    job.result.as_ref().map(|result| text::short_commit(&result.head))
 }
 
 fn find_new_draft(diff: &Diff, at: &str) -> Option<Draft> {

@@ -21,7 +21,7 @@ use hooks::HookRow;
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::id::{IntegrationId, InvalidId, RepositoryName};
 use pullyard_domain::project::Repository;
-use pullyard_domain::text::capitalize;
+use pullyard_domain::text::to_sentence;
 use std::str::FromStr;
 
 pub(super) fn routes() -> Router<Context> {
@@ -114,7 +114,7 @@ struct FormFault {
 
 impl FormFault {
     fn at(field: &'static str, sentence: &str) -> Self {
-        let sentence = format!("{}.", capitalize(sentence.trim_end_matches('.')));
+        let sentence = to_sentence(sentence);
         let sentence = name_buttons(&sentence, Page::Other);
         Self { field, fault: Fault::invalid(&sentence) }
     }

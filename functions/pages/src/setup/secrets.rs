@@ -2,7 +2,6 @@
 
 use super::machine::{LocalMachine, model_urls};
 use super::repositories::RemovalPage;
-use super::settings::sentence;
 use crate::labels::format_time;
 use crate::prelude::*;
 use axum::routing::{get, post};
@@ -10,6 +9,7 @@ use axum::{Extension, Router};
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, SecretUser};
+use pullyard_domain::text::to_sentence;
 use std::time::Duration;
 
 pub(super) fn routes() -> Router<Context> {
@@ -210,7 +210,7 @@ fn check_admin(visit: &PageContext) -> Result<(), Fault> {
 
 fn explain(error: Error) -> Fault {
     match error {
-        Error::Invalid { fault, .. } => Fault::invalid(&sentence(&fault)),
+        Error::Invalid { fault, .. } => Fault::invalid(&to_sentence(&fault)),
         error => error.into(),
     }
 }

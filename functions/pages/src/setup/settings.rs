@@ -12,7 +12,7 @@ use pullyard_domain::budget::{Budget, DailyUsage, format_usd};
 use pullyard_domain::egress;
 use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
-use pullyard_domain::text::capitalize;
+use pullyard_domain::text::to_sentence;
 use pullyard_protocol::setting::{Kind, Section, Setting};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -249,7 +249,7 @@ fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> 
         choices,
         changed,
         reset: changed.then(|| line(&reset)),
-        fault: fault.map(|(_, fault)| text::help(&sentence(fault))),
+        fault: fault.map(|(_, fault)| text::help(&to_sentence(fault))),
         warning: egress::warn_if_open(text.lines()).filter(|_| setting.path == "egress"),
         stored: (is_conflict && differs).then(|| match current.is_empty() {
             true => line("no value"),
@@ -267,10 +267,6 @@ fn label_of(setting: &Setting, value: &str) -> String {
         _ => None,
     };
     choice.unwrap_or(value).replace('\n', ", ")
-}
-
-pub(super) fn sentence(fault: &str) -> String {
-    format!("{}.", capitalize(fault))
 }
 
 fn usage(budget: &Budget, today: &DailyUsage) -> Usage {

@@ -1,6 +1,6 @@
 //! `pullyard doctor --stack`: checks a stack, from the AWS account to the webhooks.
 
-use super::{Account, check_clock, check_projects, check_token, error_sentence, show_all, to_sentence};
+use super::{Account, check_clock, check_projects, check_token, error_sentence, show_all};
 use crate::client::prelude::*;
 use crate::client::{Global, hooks, integrations};
 use pullyard_admin::doctor::{self, Finding, ImageLabels, ModelRequirement, Verdict};
@@ -8,6 +8,7 @@ use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{Ingress, WebhookScope};
 use pullyard_domain::project::Compute;
+use pullyard_domain::text::{format_error_chain, to_sentence};
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::hook::Hook;
 use pullyard_protocol::project::Project;
@@ -69,7 +70,7 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
 }
 
 fn stack_unavailable(error: &Error) -> Finding {
-    let chain = pullyard_domain::text::format_error_chain(error);
+    let chain = format_error_chain(error);
     Finding::wrong("stack", format!("Failed to check the stack: failed to {chain}."), to_sentence(error.help()))
 }
 

@@ -3,6 +3,7 @@
 use super::{Refusal, Saved, SectionForm, bad_form, render};
 use crate::prelude::*;
 use pullyard_domain::project::{ColumnChange, Settings, Statuses};
+use pullyard_domain::text::to_sentence;
 use pullyard_protocol::project::RenameColumn;
 use pullyard_protocol::setting::Section;
 use std::collections::BTreeMap;
@@ -82,7 +83,7 @@ pub(super) fn new_column(refusal: Option<&Refusal>) -> NewColumn {
 }
 
 fn fault_of(refusal: &Refusal) -> Option<Help> {
-    refusal.faults.first().map(|(_, fault)| text::help(&super::sentence(fault)))
+    refusal.faults.first().map(|(_, fault)| text::help(&to_sentence(fault)))
 }
 
 pub(super) async fn change(visit: PageContext, Form(form): Form<ColumnForm>) -> Result<Response, Fault> {
