@@ -74,6 +74,19 @@ fn board_script_matches_the_markup_of_the_board() {
 }
 
 #[test]
+fn scripts_match_the_markup_of_logs_and_pull_requests() {
+    for (script, part, template, markup) in [
+        (LOG_SCRIPT, ":scope > div > .out > pre", "/log_rows.html", r#"<div class="out"><pre "#),
+        (LOG_SCRIPT, "[id^=m] > .meta", "/log_rows.html", r#"<span class="meta"#),
+        (LOG_SCRIPT, r#"getElementById("head").dataset.read"#, "/job_fragment.html", r#"id="head" data-read=""#),
+        (SCRIPT, r#"querySelector("[data-version]")"#, "/pull_request.html", r#" data-version="{{ version }}""#),
+    ] {
+        let (_, source) = templates().into_iter().find(|(path, _)| path.ends_with(template)).unwrap();
+        assert!(script.contains(part) && source.contains(markup), "{part} {markup}");
+    }
+}
+
+#[test]
 fn every_field_has_a_label_and_every_page_one_h1() {
     for (path, source) in templates() {
         for field in ["<input ", "<select ", "<textarea "] {

@@ -142,13 +142,19 @@
     return true;
   };
 
-  // Adds a row at the end. The third of neighbouring calls of one kind folds them, as on a new page. Rows in use stay.
+  // Adds a row at the end. As on a new page, output continues its block, and the third of neighbouring calls of one kind
+  // folds them. Rows in use stay.
   const kindOf = (item) => (item?.matches(".fold") ? item.querySelector(".row") : item)?.dataset.kind;
   const before = (item) => item.previousElementSibling ?? item.parentNode.previousElementSibling?.lastElementChild;
   const add = (row, segment) => {
     segment.append(row);
     const { kind } = row.dataset;
     const one = before(row);
+    const [begun, more] = [one, row].map((item) => item?.querySelector(":scope > div > .out > pre"));
+    if (more && begun?.textContent.length < 9999) {
+      begun.append(`\n${more.textContent}`);
+      return row.remove();
+    }
     if (!kind || kindOf(one) !== kind) return;
     let fold = one;
     if (!one.matches(".fold")) {

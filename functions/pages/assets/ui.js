@@ -13,7 +13,7 @@
     history.replaceState(null, "", address);
   }
 
-  // One menu is open at a time, and in view. A click outside or Escape closes it, and Escape returns the focus.
+  // One menu is open, and in view. A click outside or Escape closes it, and Escape returns the focus.
   const menus = () => document.querySelectorAll("details.menu[open]");
   document.addEventListener("toggle", (event) => {
     if (!event.target.matches("details.menu[open]")) return;
@@ -184,7 +184,7 @@
     });
   }
 
-  // Ctrl-Enter sends the form of a text. In the box for the agent Enter does too, but not on a touch screen, which has no Shift-Enter.
+  // Ctrl-Enter sends a form. In the agent's box Enter does too, but not on a touch screen, which has no Shift-Enter.
   document.addEventListener("keydown", (event) => {
     const { target, key, ctrlKey, metaKey } = event;
     if (key !== "Enter" || event.shiftKey || event.isComposing || !target.matches("textarea")) return;
