@@ -141,7 +141,7 @@ class Api:
         if status not in responses:
             return [f"the status {status} is not described"]
         content = self.resolve(responses[status]).get("content", {}).get("application/json")
-        # The demo forge omits fields that nothing reads.
+        # The local forge omits fields that nothing reads.
         wrong = self.check(content["schema"], exchange["answer"], whole=False) if content else []
         return [fault for fault in wrong if fault not in UNDESCRIBED]
 
@@ -163,7 +163,7 @@ def claimed():
 
 
 def exchanges(packages, file):
-    """Checks requests of the forge crate's tests and responses of the demo forge against GitHub's descriptions."""
+    """Checks requests of the forge crate's tests and responses of the local forge against GitHub's descriptions."""
     from graphql import build_schema, parse, validate
 
     api = Api(load(packages, "openapi/generated/api.github.com.json"))
@@ -210,10 +210,10 @@ def exchanges(packages, file):
     plain = {re.sub(r"\{[^}]+\}", "{}", name) for name in covered}
     missing = [name for name in sorted(claimed()) if re.sub(r"\{[^}]+\}", "{}", name) not in plain]
     for name in sorted(covered):
-        print(f"{covered[name]:5} {answered[name]:5} by the demo forge  {name}")
+        print(f"{covered[name]:5} {answered[name]:5} by the local forge  {name}")
     for name in sorted(delivered):
-        print(f"{delivered[name]:5} deliveries of the demo forge  {name}")
-    print(f"{len(covered)} operations, {sum(covered.values())} requests, {sum(answered.values())} answers of the demo forge")
+        print(f"{delivered[name]:5} deliveries of the local forge  {name}")
+    print(f"{len(covered)} operations, {sum(covered.values())} requests, {sum(answered.values())} answers of the local forge")
     return [f"{fault} ({times} times)" for fault, times in sorted(wrong.items())] + [
         f"{name}: a `Source:` comment names this operation, but no test calls it" for name in missing
     ]

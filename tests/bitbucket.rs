@@ -1,4 +1,4 @@
-//! Tests a repository on the demo forge's Bitbucket Cloud API, with the real runner and real git.
+//! Tests a repository on the local forge's Bitbucket Cloud API, with the real runner and real git.
 
 mod reviews;
 
@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::job::JobResult;
 
 const SHOP: &str = "acme/shop";
-/// The account's e-mail address. The demo forge checks only the token, like Bitbucket's git.
+/// The account's e-mail address. The local forge checks only the token, like Bitbucket's git.
 const BOT_EMAIL: &str = "bot@acme.example";
 
 enum TokenAccount {

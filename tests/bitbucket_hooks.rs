@@ -1,4 +1,4 @@
-//! Tests Bitbucket Cloud webhook deliveries through the gateway, with the demo forge as Bitbucket.
+//! Tests Bitbucket Cloud webhook deliveries through the gateway, with the local forge as Bitbucket.
 
 use crate::prelude::*;
 use crate::webhooks::{SECRET, signature};
@@ -317,7 +317,7 @@ async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     }
     let forge = world.story.local.forge();
     let files = [("README.md", "# Another\n", false)];
-    // The demo forge may reuse the number of the last repository; another one prevents that.
+    // The local forge may reuse the number of the last repository; another one prevents that.
     forge.create_repository("acme/other", "main", &files).await.unwrap();
     let ours = forge.repository(SHOP).await.unwrap().id;
     forge.delete_repository(SHOP).await.unwrap();

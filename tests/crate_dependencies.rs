@@ -32,8 +32,8 @@ const CRATES: [(&str, &str); 32] = [
     ("loopback", ""),
     ("agent-proxy", "domain loopback"),
     ("emulator", "loopback"),
-    ("demo-forge", "loopback"),
-    ("fake-forge", "demo-forge"),
+    ("local-forge", "loopback"),
+    ("fake-forge", "local-forge"),
     ("demo-model", ""),
     ("testkit", "emulator"),
     ("test-script", ""),
@@ -41,8 +41,8 @@ const CRATES: [(&str, &str); 32] = [
     ("simulation", ""),
     (
         "local",
-        "cloud demo-forge domain emulator entry function-api function-dispatcher function-effects function-pages \
-         function-sweeper function-tasks function-tickets function-webhook store",
+        "cloud domain emulator entry function-api function-dispatcher function-effects function-pages function-sweeper \
+         function-tasks function-tickets function-webhook local-forge store",
     ),
     ("admin", "cloud domain store"),
     ("cli", "admin domain forge functions local protocol runner sandbox version"),
@@ -62,12 +62,12 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("askama", "function-pages"),
     (
         "axum",
-        "agent-proxy entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge loopback testkit",
+        "agent-proxy entry function-api function-pages function-tickets function-webhook emulator local-forge demo-model fake-forge loopback testkit",
     ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),
-    ("reqwest", "protocol forge runner agent-proxy demo-forge fake-forge admin cloud"),
+    ("reqwest", "protocol forge runner agent-proxy local-forge fake-forge admin cloud"),
     ("clap", "cli runner"),
 ];
 

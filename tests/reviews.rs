@@ -1,4 +1,4 @@
-//! Tests revisions end to end: signed webhooks of the demo forge, the functions, and the runner as a task.
+//! Tests revisions end to end: signed webhooks of the local forge, the functions, and the runner as a task.
 
 mod agents;
 mod deliveries;

@@ -27,7 +27,7 @@ const SHELVES: [Shelf; 5] = [
             "crates/forge/src/bitbucket",
             "crates/forge/src/forge.rs",
             "crates/forge/src/lib.rs",
-            "crates/demo_forge/",
+            "crates/local_forge/",
         ],
         exceptions: &[
             (

@@ -1,4 +1,4 @@
-//! A proxy before the demo forge that knows expiring tokens.
+//! A proxy before the local forge that knows expiring tokens.
 //! It admits registered tokens, revokes them at `DELETE /installation/token`, and uses one account behind it.
 
 use axum::Router;
@@ -32,7 +32,7 @@ pub(crate) fn long_token(number: usize) -> String {
 }
 
 impl Gate {
-    /// `behind` is the demo forge's URL, `token` our token there. Routes of `more` precede the gate.
+    /// `behind` is the local forge's URL, `token` our token there. Routes of `more` precede the gate.
     pub(crate) async fn start(behind: &str, token: &str, more: impl FnOnce(&Self) -> Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let inner = GateState {

@@ -4,7 +4,7 @@ pub(crate) mod terminal;
 
 use crate::demo::{processes_of, wait_until_gone};
 use crate::prelude::*;
-use pullyard_demo_forge::{DemoForge, NoExtension, Options, Repository, User};
+use pullyard_local_forge::{LocalForge, NoExtension, Options, Repository, User};
 use std::process::Output;
 use terminal::Terminal;
 
@@ -13,7 +13,7 @@ const TOKEN: &str = "a-token-of-ana-0123";
 /// A forge outside Pullyard, with a repository and a user.
 struct ForeignForge {
     dir: TempDir,
-    forge: DemoForge,
+    forge: LocalForge,
     repository: Repository,
 }
 
@@ -29,7 +29,7 @@ impl ForeignForge {
             pages: None,
             extension: std::sync::Arc::new(NoExtension),
         };
-        let forge = DemoForge::start(options).await.unwrap();
+        let forge = LocalForge::start(options).await.unwrap();
         let files = [("agent.sh", agent, true), ("README.md", "# App\n", false)];
         let repository = forge.create_repository("acme/app", "main", &files).await.unwrap();
         Self { dir, forge, repository }

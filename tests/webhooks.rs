@@ -1,4 +1,4 @@
-//! Tests of webhooks from outside: signed bodies, hooks at the demo forge, rotating secrets, and polling.
+//! Tests of webhooks from outside: signed bodies, hooks at the local forge, rotating secrets, and polling.
 
 mod comparison;
 mod install;

@@ -1,4 +1,4 @@
-//! A fake GitHub with one App: verifies an App's requests like GitHub, in front of the demo forge.
+//! A fake GitHub with one App: verifies an App's requests like GitHub, in front of the local forge.
 
 use crate::prelude::*;
 use crate::token_gate::{Gate, long_token};

@@ -1,4 +1,4 @@
-//! Tests the webhook of a GitHub App at the demo forge: its registration, missed events, drifts and repair.
+//! Tests the webhook of a GitHub App at the local forge: its registration, missed events, drifts and repair.
 
 use super::create_app;
 use crate::pages::Browser;

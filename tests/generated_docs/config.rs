@@ -71,7 +71,7 @@ const END_OF_PAGE: &str = "
 | `PULLYARD_CODEX_AUTH` | runner, for Codex | file | off: Codex has no subscription | `auth.json` of a Codex with a subscription; ignored if there is a key. |
 | `PULLYARD_CODEX_PRICES` | runner, for Codex | MODEL=INPUT/CACHED/OUTPUT,… | our table | Prices of models that the table lacks or has differently; three more amounts are for requests with over 272,000 input tokens. Units: US dollars for a million tokens. |
 | `NODE_EXTRA_CA_CERTS` | runner, for agents | file | off: the agent's built-in authorities | Additional authorities for agents on Node.js. |
-| `PATH` | runner, demo forge | folders | the usual ones | Folders with git and the agents. |
+| `PATH` | runner, local forge | folders | the usual ones | Folders with git and the agents. |
 
 ## Variables of the agent
 

@@ -320,7 +320,7 @@ async fn repositories_forms_need_admin_of_their_projects() {
         assert_eq!(reader.post(&path, form).await.status, 403, "{path} as reader");
         assert_eq!(other.post(&path, form).await.status, theirs, "{path} as admin of another project");
         let answer = own.post(&path, form).await;
-        // The demo forge refuses or accepts the repair; either way the admin may send it.
+        // The local forge refuses or accepts the repair; either way the admin may send it.
         assert!(answer.status == ours || (ours == 200 && answer.status != 403), "{path}: {}", answer.body);
     }
     for path in

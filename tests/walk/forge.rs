@@ -3,8 +3,8 @@
 use super::step::From;
 use super::world::{WEBHOOK, World};
 use crate::prelude::*;
-use pullyard_demo_forge::{DemoForge, Options, User};
 use pullyard_fake_forge::FakeForge;
+use pullyard_local_forge::{LocalForge, Options, User};
 
 pub(super) const TOKEN: &str = "ghp_bot";
 pub(super) const FORGE_PLACEHOLDER: &str = "http://forge.test";
@@ -13,10 +13,10 @@ fn users() -> Vec<User> {
     vec![User { login: "pullyard-bot".into(), id: 41, token: TOKEN.into() }]
 }
 
-pub(super) async fn start(from: &Path, dir: &Path) -> DemoForge {
+pub(super) async fn start(from: &Path, dir: &Path) -> LocalForge {
     copy(from, dir).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    DemoForge::start(Options {
+    LocalForge::start(Options {
         dir: dir.to_owned(),
         listener,
         users: users(),

@@ -6,11 +6,11 @@ use super::raw::Raw;
 use super::step::{Call, From};
 use crate::functions;
 use crate::prelude::*;
-use pullyard_demo_forge::DemoForge;
 use pullyard_emulator::{Access, Aws, ecs};
 use pullyard_entry::config::{self, Config, Endpoints, RUNNER_CONTAINER, TaskDefinitions};
 use pullyard_entry::{Clock, http};
 use pullyard_forge::Connections;
+use pullyard_local_forge::LocalForge;
 use pullyard_store::Store;
 use pullyard_testkit::{Proxy, Wire};
 
@@ -86,7 +86,7 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) raw: Raw,
     pub(super) aws: Aws,
-    pub(super) forge: Option<DemoForge>,
+    pub(super) forge: Option<LocalForge>,
     pub(super) inbox: Inbox,
     proxy: Option<Proxy>,
     /// Numbers the calls of the bucket, which bypass the SDK.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use pullyard_demo_forge::Error;
-use pullyard_demo_forge::access::{AccessDecision, Actor, AppPermissions, Authority, Level, Requirement};
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::state::State;
-use pullyard_demo_forge::users::{Account, AccountKind};
+use pullyard_local_forge::Error;
+use pullyard_local_forge::access::{AccessDecision, Actor, AppPermissions, Authority, Level, Requirement};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::state::State;
+use pullyard_local_forge::users::{Account, AccountKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

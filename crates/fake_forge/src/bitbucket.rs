@@ -32,7 +32,7 @@ use axum::routing::{get, post, put};
 
 pub(crate) use events::{publish, send_deleted, send_rename};
 pub(crate) use hooks::delivery_headers;
-use pullyard_demo_forge::forge_state::Shared;
+use pullyard_local_forge::forge_state::Shared;
 use refusal::Refusal;
 pub(crate) use refusal::error;
 

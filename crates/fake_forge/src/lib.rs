@@ -1,4 +1,4 @@
-//! Test extension of the demo forge: Bitbucket Cloud's REST API, GitHub Apps, calls of reviewers, renamed repositories,
+//! Test extension of the local forge: Bitbucket Cloud's REST API, GitHub Apps, calls of reviewers, renamed repositories,
 //! and injected faults. Only tests link it.
 
 mod apps;
@@ -13,18 +13,18 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::{Router, middleware};
 use futures::future::{BoxFuture, FutureExt as _};
-use pullyard_demo_forge::access::Actor;
-use pullyard_demo_forge::deliveries::{DeliveryHeaders, NewDelivery};
-use pullyard_demo_forge::forge_state::{ForgeEvent, Shared};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::reviews::Rejection;
-use pullyard_demo_forge::state::{HookRecord, State};
-use pullyard_demo_forge::users::Account;
-use pullyard_demo_forge::{DemoForge, Error, Extension, pulls};
+use pullyard_local_forge::access::Actor;
+use pullyard_local_forge::deliveries::{DeliveryHeaders, NewDelivery};
+use pullyard_local_forge::forge_state::{ForgeEvent, Shared};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::reviews::Rejection;
+use pullyard_local_forge::state::{HookRecord, State};
+use pullyard_local_forge::users::Account;
+use pullyard_local_forge::{Error, Extension, LocalForge, pulls};
 use tokio::{net::TcpListener, sync::OnceCell};
 
 pub use faults::{CallFilter, Fault};
-pub use pullyard_demo_forge::deliveries::DeliveryFault;
+pub use pullyard_local_forge::deliveries::DeliveryFault;
 
 use apps::AppsRecord;
 use faults::{ConnectionHandle, CuttableListener, Faults};
@@ -148,7 +148,7 @@ pub trait TestForge {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-fn actor(forge: &DemoForge, login: &str) -> Result<Actor, Error> {
+fn actor(forge: &LocalForge, login: &str) -> Result<Actor, Error> {
     let member = forge.state().users.by_login(login);
     member.map(|member| Actor::from_member(&member)).ok_or_else(|| Error::UserMissing { login: login.to_owned() })
 }
@@ -160,7 +160,7 @@ fn to_error(objection: Rejection) -> Error {
     }
 }
 
-impl TestForge for DemoForge {
+impl TestForge for LocalForge {
     fn bitbucket_api_url(&self) -> String {
         format!("{}{}", self.url(), bitbucket::API_PATH)
     }
@@ -219,7 +219,7 @@ impl TestForge for DemoForge {
     }
 }
 
-fn faults_of(forge: &DemoForge) -> &Faults {
+fn faults_of(forge: &LocalForge) -> &Faults {
     static NONE: OnceLock<Faults> = OnceLock::new();
     forge.state().extension::<FakeForge>().map_or_else(|| NONE.get_or_init(Faults::default), |fake| &fake.faults)
 }

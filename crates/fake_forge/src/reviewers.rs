@@ -6,16 +6,16 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use pullyard_demo_forge::access::{Actor, Requirement};
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::record::{Pull, ReviewRecord, ReviewState};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::rest::body::{self, TextBody};
-use pullyard_demo_forge::rest::caller::Caller;
-use pullyard_demo_forge::rest::refusal::ApiError;
-use pullyard_demo_forge::reviews::Rejection;
-use pullyard_demo_forge::role::Role;
-use pullyard_demo_forge::{events, pulls, render};
+use pullyard_local_forge::access::{Actor, Requirement};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::record::{Pull, ReviewRecord, ReviewState};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::rest::body::{self, TextBody};
+use pullyard_local_forge::rest::caller::Caller;
+use pullyard_local_forge::rest::refusal::ApiError;
+use pullyard_local_forge::reviews::Rejection;
+use pullyard_local_forge::role::Role;
+use pullyard_local_forge::{events, pulls, render};
 use serde_json::{Value, json};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {

@@ -8,8 +8,8 @@ pub enum Error {
     Aws(#[from] pullyard_emulator::Error),
     #[error(transparent)]
     Queue(#[from] pullyard_emulator::sqs::CallError),
-    #[error("start the demo forge: {0}")]
-    Forge(#[from] pullyard_demo_forge::Error),
+    #[error("start the local forge: {0}")]
+    Forge(#[from] pullyard_local_forge::Error),
     #[error(transparent)]
     Store(#[from] pullyard_store::Error),
     #[error(transparent)]

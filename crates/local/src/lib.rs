@@ -1,4 +1,4 @@
-//! Runs the whole system in one process: embedded AWS, functions, demo forge.
+//! Runs the whole system in one process: embedded AWS, functions, local forge.
 //! The functions receive API Gateway and AWS events. Runners are child processes of the embedded ECS.
 
 mod error;
@@ -13,9 +13,9 @@ mod system;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
 pub use options::{AwsProxies, FunctionOverrides, HintDelivery, Options};
-pub use pullyard_demo_forge::{
-    AccountKind, DemoForge, Error as ForgeError, LineComment, RepositoryFault, Role, User, check_linked_repository,
+pub use pullyard_entry::{Clock, Disk, LOCAL_FORGE, telemetry};
+pub use pullyard_local_forge::{
+    AccountKind, Error as ForgeError, LineComment, LocalForge, RepositoryFault, Role, User, check_linked_repository,
     check_repository, link,
 };
-pub use pullyard_entry::{Clock, Disk, LOCAL_FORGE, telemetry};
 pub use system::{Invocations, LocalSystem};

@@ -1,9 +1,9 @@
 //! Lets the pages list, link and check folders of this machine, as `pullyard repos add --path` does.
 
 use crate::Options;
-use pullyard_demo_forge::{check_linked_repository, link};
 use pullyard_entry::ModelUrls;
 use pullyard_function_pages::{LocalMachine, RepositoryProblem};
+use pullyard_local_forge::{check_linked_repository, link};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

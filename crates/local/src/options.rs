@@ -1,10 +1,10 @@
 //! The options of the local system.
 
-use pullyard_demo_forge::{Extension, NoExtension};
 use pullyard_emulator::lambda::Function;
 use pullyard_emulator::{Credentials, Endpoints};
 use pullyard_entry::{Clock, Config, Disk};
 use pullyard_function_pages::ListRepositories;
+use pullyard_local_forge::{Extension, NoExtension};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,11 +7,11 @@ use crate::machine::machine;
 use crate::resources::{self, TASK_FAMILIES};
 use crate::{Error, Options};
 use pullyard_cloud::{QueuePair, RUNNER_CONTAINER};
-use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway};
 use pullyard_emulator::lambda::{Function, Trigger, event_source, events, schedule};
 use pullyard_emulator::{Access, Aws, Credentials, Endpoints, ecs};
 use pullyard_entry::LOCAL_FORGE;
+use pullyard_local_forge::{LocalForge, User};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ const CREDENTIALS: &str = "aws.json";
 pub struct LocalSystem {
     api_url: String,
     admin_token: String,
-    forge: DemoForge,
+    forge: LocalForge,
     gateway: Gateway,
     dispatcher: Trigger,
     effects: Trigger,
@@ -101,7 +101,7 @@ impl LocalSystem {
         &self.admin_token
     }
 
-    pub fn forge(&self) -> &DemoForge {
+    pub fn forge(&self) -> &LocalForge {
         &self.forge
     }
 
@@ -201,19 +201,19 @@ async fn start_forge(
     listener: TcpListener,
     keys: &LocalKeys,
     api_url: &str,
-) -> Result<DemoForge, Error> {
+) -> Result<LocalForge, Error> {
     let bot = User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() };
     // The person at our pages: the bot cannot review its own pull requests.
     let person = User { login: "local-user".into(), id: (1 << 53) + 9, token: keys.person_token.clone() };
     let pages = options.public_url.clone().unwrap_or_else(|| api_url.to_owned());
-    let forge = pullyard_demo_forge::Options {
+    let forge = pullyard_local_forge::Options {
         dir: create_folder(&options.data, FORGE_FOLDER)?,
         listener,
         users: vec![bot, person],
         pages: Some(format!("{}/pulls/{LOCAL_FORGE}", pages.trim_end_matches('/'))),
         extension: options.forge_extension.clone(),
     };
-    Ok(DemoForge::start(forge).await?)
+    Ok(LocalForge::start(forge).await?)
 }
 
 fn create_folder(data: &Path, name: &str) -> Result<PathBuf, Error> {

@@ -8,7 +8,7 @@ use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 
-/// The ping fails at once, because the demo forge calls only this machine.
+/// The ping fails at once, because the local forge calls only this machine.
 fn hook_request() -> Value {
     json!({
         "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,

@@ -8,13 +8,13 @@ use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
-use pullyard_demo_forge::access::Level;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::hooks;
-use pullyard_demo_forge::hooks::{Settings, Target};
-use pullyard_demo_forge::state::{ApiKind, TargetKind};
-use pullyard_demo_forge::users::{AccountKind, Member, MemberScope, User};
-use pullyard_demo_forge::{Error, clock, render};
+use pullyard_local_forge::access::Level;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::hooks;
+use pullyard_local_forge::hooks::{Settings, Target};
+use pullyard_local_forge::state::{ApiKind, TargetKind};
+use pullyard_local_forge::users::{AccountKind, Member, MemberScope, User};
+use pullyard_local_forge::{Error, clock, render};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Form, Router, extract::State, http::StatusCode, response::Redirect, routing::post};
-use pullyard_demo_forge::forge_state::Shared;
+use pullyard_local_forge::forge_state::Shared;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -13,10 +13,10 @@ use super::paging::Paging;
 use super::refusal::Refusal;
 use super::repositories::ItemPath;
 use super::{comments, pull_answers, pull_request_filter, pull_requests};
-use pullyard_demo_forge::access::Requirement;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::record::{Pull, ReviewState};
-use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::access::Requirement;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::record::{Pull, ReviewState};
+use pullyard_local_forge::repositories::RepositoryEntry;
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,

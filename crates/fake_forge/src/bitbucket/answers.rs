@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::uuid;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::users::{Account, AccountKind};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::users::{Account, AccountKind};
 
 /// Characters of a commit's hash in a pull request.
 const SHORT_HASH: usize = 12;
@@ -64,7 +64,7 @@ pub(super) fn repository(shared: &Shared, entry: &RepositoryEntry, asked_by: &Ac
     response["mainbranch"] = json!({ "type": "branch", "name": entry.default_branch });
     response["links"] = json!({
         "html": link(format!("{}/{full_name}", shared.url)),
-        // Bitbucket puts the caller into the HTTPS URL. The demo forge does not serve SSH.
+        // Bitbucket puts the caller into the HTTPS URL. The local forge does not serve SSH.
         "clone": [
             { "name": "https", "href": format!("http://{user}@{host}/{full_name}.git") },
             { "name": "ssh", "href": format!("git@{host}:{full_name}.git") },

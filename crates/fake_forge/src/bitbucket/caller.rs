@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{refusal::Refusal, uuid};
-use pullyard_demo_forge::access::{AccessDecision, Actor, Requirement};
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::users::{Credentials, basic_password};
+use pullyard_local_forge::access::{AccessDecision, Actor, Requirement};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::users::{Credentials, basic_password};
 
 pub(crate) struct Caller(Option<Actor>);
 

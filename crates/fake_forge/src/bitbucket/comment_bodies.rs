@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::body;
 use super::body::Content;
 use super::refusal::Refusal;
-use pullyard_demo_forge::reviews::NewComment;
+use pullyard_local_forge::reviews::NewComment;
 
 #[derive(Deserialize)]
 struct CommentBody {
@@ -39,7 +39,7 @@ pub(super) fn parse_new_comment(body: &[u8]) -> Result<CommentRequest, Refusal> 
         (None, Some(inline)) => Ok(CommentRequest::OnLine(parse_inline(inline, text)?)),
         (Some(Parent { id: Some(parent) }), None) => Ok(CommentRequest::Reply { parent, words: text }),
         (Some(Parent { id: None }), None) => Err(Refusal::missing("parent")),
-        (Some(_), Some(_)) => Err(Refusal::field("inline", "the demo forge leaves an answer where its parent is")),
+        (Some(_), Some(_)) => Err(Refusal::field("inline", "the local forge leaves an answer where its parent is")),
     }
 }
 
@@ -55,6 +55,6 @@ fn parse_text(content: Option<Content>) -> Result<String, Refusal> {
 fn parse_inline(inline: Inline, body: String) -> Result<NewComment, Refusal> {
     match (inline.path, inline.to) {
         (Some(path), Some(line)) => Ok(NewComment { path, line, body }),
-        _ => Err(Refusal::field("inline", "the demo forge takes a comment on a line of the new file only")),
+        _ => Err(Refusal::field("inline", "the local forge takes a comment on a line of the new file only")),
     }
 }

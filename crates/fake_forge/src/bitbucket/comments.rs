@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use super::answers::{account, content, link, time};
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::record::{LineCommentRecord, PullRecord};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::users::Account;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::record::{LineCommentRecord, PullRecord};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::users::Account;
 
 pub(super) struct Comment<'a> {
     pub(super) id: u64,

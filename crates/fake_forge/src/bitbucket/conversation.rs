@@ -17,13 +17,13 @@ use super::paging::Paging;
 use super::refusal::Refusal;
 use super::repositories::ItemPath;
 use super::{comments, pull_requests, replies};
-use pullyard_demo_forge::access::Requirement;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::issue_comments::{self, NewNote};
-use pullyard_demo_forge::record::PullRecord;
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::reviews;
-use pullyard_demo_forge::reviews::{NewReview, Rejection, Verdict};
+use pullyard_local_forge::access::Requirement;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::issue_comments::{self, NewNote};
+use pullyard_local_forge::record::PullRecord;
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::reviews;
+use pullyard_local_forge::reviews::{NewReview, Rejection, Verdict};
 
 pub(super) type CommentPath = Path<(String, String, String, String)>;
 

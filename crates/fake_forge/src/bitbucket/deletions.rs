@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use pullyard_demo_forge::access::Actor;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::record::{DeletedRecord, LineCommentRecord};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::reviews::Rejection;
-use pullyard_demo_forge::{events, pulls};
+use pullyard_local_forge::access::Actor;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::record::{DeletedRecord, LineCommentRecord};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::reviews::Rejection;
+use pullyard_local_forge::{events, pulls};
 
 pub(crate) async fn delete(
     shared: &Arc<Shared>,

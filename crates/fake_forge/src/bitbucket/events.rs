@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::answers::{account, short_repository, time};
 use super::{comments, pull_answers};
-use pullyard_demo_forge::forge_state::{ForgeEvent, Shared};
-use pullyard_demo_forge::hooks;
-use pullyard_demo_forge::hooks::Event;
-use pullyard_demo_forge::record::{Pull, ReviewRecord, ReviewState};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::state::ApiKind;
-use pullyard_demo_forge::users::Account;
+use pullyard_local_forge::forge_state::{ForgeEvent, Shared};
+use pullyard_local_forge::hooks;
+use pullyard_local_forge::hooks::Event;
+use pullyard_local_forge::record::{Pull, ReviewRecord, ReviewState};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::state::ApiKind;
+use pullyard_local_forge::users::Account;
 
 pub(crate) async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, occurrence: ForgeEvent<'_>) {
     match occurrence {

@@ -12,14 +12,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{body, caller::Caller, paging::Paging, refusal::Refusal, uuid};
-use pullyard_demo_forge::access::{AccessDecision, Requirement};
-use pullyard_demo_forge::deliveries::{DeliveryHeaders, NewDelivery};
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::hooks;
-use pullyard_demo_forge::hooks::{Settings, Target};
-use pullyard_demo_forge::render::owner;
-use pullyard_demo_forge::state::{ApiKind, HookRecord, TargetKind};
-use pullyard_demo_forge::users::Account;
+use pullyard_local_forge::access::{AccessDecision, Requirement};
+use pullyard_local_forge::deliveries::{DeliveryHeaders, NewDelivery};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::hooks;
+use pullyard_local_forge::hooks::{Settings, Target};
+use pullyard_local_forge::render::owner;
+use pullyard_local_forge::state::{ApiKind, HookRecord, TargetKind};
+use pullyard_local_forge::users::Account;
 
 /// The events that the forge accepts. It sends no `repo:push`: a push appears as a pull request update.
 const EVENTS: &[&str] = &[

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use pullyard_demo_forge::forge_state::Shared;
+use pullyard_local_forge::forge_state::Shared;
 
 const DEFAULT_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 100;

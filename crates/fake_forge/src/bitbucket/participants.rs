@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::answers::{account, time};
 use super::comments;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::record::{PullRecord, ReviewRecord, ReviewState};
-use pullyard_demo_forge::users::Account;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::record::{PullRecord, ReviewRecord, ReviewState};
+use pullyard_local_forge::users::Account;
 
 /// The last approval or change request, unless dismissed.
 pub(super) fn current_verdict(pull: &PullRecord, account: u64) -> Option<&ReviewRecord> {

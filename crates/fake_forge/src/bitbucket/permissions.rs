@@ -13,10 +13,10 @@ use super::paging::Paging;
 use super::refusal::Refusal;
 use super::repositories::RepositoryPath;
 use super::uuid;
-use pullyard_demo_forge::access;
-use pullyard_demo_forge::access::{AccessDecision, Requirement};
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::role::Role;
+use pullyard_local_forge::access;
+use pullyard_local_forge::access::{AccessDecision, Requirement};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::role::Role;
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::answers::{account, content, link, short_hash, short_repository, time};
 use super::{comments, participants, pull_request_filter, uuid};
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::record::{Pull, PullRecord};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::users::{Account, AccountKind};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::record::{Pull, PullRecord};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::users::{Account, AccountKind};
 
 fn author(pull: &PullRecord) -> Account {
     Account { id: pull.author_id, login: pull.author.clone(), kind: AccountKind::User }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::refusal::Refusal;
-use pullyard_demo_forge::record::{Pull, PullRecord, PullState};
+use pullyard_local_forge::record::{Pull, PullRecord, PullState};
 
 pub(super) fn state(pull: &PullRecord) -> &'static str {
     match pull.state {

@@ -18,7 +18,7 @@ use super::pull_request_filter::PullRequestFilter;
 use super::refusal::Refusal;
 use super::repositories::{ItemPath, RepositoryPath};
 use super::{pull_answers, uuid};
-use pullyard_demo_forge::{
+use pullyard_local_forge::{
     access::{Actor, Requirement},
     forge_state::Shared,
     merge::{self, MergeOutcome},

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use pullyard_demo_forge::access::{Level, Requirement};
-use pullyard_demo_forge::{Error, hooks, reviews};
+use pullyard_local_forge::access::{Level, Requirement};
+use pullyard_local_forge::{Error, hooks, reviews};
 
 pub(crate) fn error(message: &str) -> Value {
     json!({ "type": "error", "error": { "message": message } })
@@ -125,7 +125,7 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        tracing::warn!(error = %error, "the demo forge could not answer: failed to {error}");
+        tracing::warn!(error = %error, "the local forge could not answer: failed to {error}");
         Self::plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong")
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use pullyard_demo_forge::access::Actor;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::issue_comments::{self, NewNote};
-use pullyard_demo_forge::record::{LineCommentRecord, Pull, ReviewRecord};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::reviews::Rejection;
-use pullyard_demo_forge::{pulls, replies};
+use pullyard_local_forge::access::Actor;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::issue_comments::{self, NewNote};
+use pullyard_local_forge::record::{LineCommentRecord, Pull, ReviewRecord};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::reviews::Rejection;
+use pullyard_local_forge::{pulls, replies};
 
 pub(crate) async fn create_reply(
     shared: &Arc<Shared>,

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::{answers, caller::Caller, refusal::Refusal};
-use pullyard_demo_forge::{
+use pullyard_local_forge::{
     access::Requirement, branches::read_branches, forge_state::Shared, repositories::RepositoryEntry,
     users::AccountKind,
 };

@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::paging::Paging;
 use super::refusal::Refusal;
 use super::repositories::{ItemPath, load_commit};
-use pullyard_demo_forge::{
+use pullyard_local_forge::{
     access::Requirement, forge_state::Shared, record::StatusRecord, repositories::RepositoryEntry,
 };
 

@@ -9,7 +9,7 @@ use super::caller::Caller;
 use super::conversation::{CommentPath, parse_comment_id};
 use super::refusal::Refusal;
 use super::{deletions, pull_requests};
-use pullyard_demo_forge::{access::Requirement, forge_state::Shared, reviews::Rejection};
+use pullyard_local_forge::{access::Requirement, forge_state::Shared, reviews::Rejection};
 
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,

@@ -9,13 +9,13 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{caller::Caller, participants, pull_requests, refusal::Refusal, repositories::ItemPath};
-use pullyard_demo_forge::access::{Actor, Requirement};
-use pullyard_demo_forge::events;
-use pullyard_demo_forge::forge_state::Shared;
-use pullyard_demo_forge::pulls;
-use pullyard_demo_forge::record::{Pull, PullRecord, PullState, ReviewRecord};
-use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::reviews::{Verdict, publish};
+use pullyard_local_forge::access::{Actor, Requirement};
+use pullyard_local_forge::events;
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::pulls;
+use pullyard_local_forge::record::{Pull, PullRecord, PullState, ReviewRecord};
+use pullyard_local_forge::repositories::RepositoryEntry;
+use pullyard_local_forge::reviews::{Verdict, publish};
 
 type PullRequestPath = (String, String, String);
 
@@ -93,7 +93,7 @@ async fn give_verdict(
     let changed = pulls::update_record(shared, &entry, record.number, |pull| {
         check_open(pull)?;
         if pull.author_id == actor.account.id {
-            return Err(Refusal::bad_request("the demo forge accepts no verdict from the pull request's author"));
+            return Err(Refusal::bad_request("the local forge accepts no verdict from the pull request's author"));
         }
         if has_verdict(pull, &actor, verdict) {
             return Err(Refusal::conflict(&format!("You already {} this pull request.", verdict_phrase(verdict))));

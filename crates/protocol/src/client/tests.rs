@@ -4,6 +4,7 @@ use crate::job::CreateJob;
 use crate::pull_request::PullRequestQuery;
 use crate::ticket::MoveTicket;
 use pullyard_domain::id::{ArtifactId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::JobKind;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -84,7 +85,16 @@ fn job_id() -> JobId {
 fn new_job() -> CreateJob {
     let project = ProjectId::new("acme").unwrap();
     let prompt = Some("Do it.".to_owned());
-    CreateJob { project, ticket: None, prompt, repository: None, base: None, agent: None, model: None }
+    CreateJob {
+        project,
+        kind: JobKind::default(),
+        ticket: None,
+        prompt,
+        repository: None,
+        base: None,
+        agent: None,
+        model: None,
+    }
 }
 
 #[tokio::test]

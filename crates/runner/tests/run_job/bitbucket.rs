@@ -1,4 +1,4 @@
-//! Tests jobs on Bitbucket Cloud, with both kinds of token and with lost answers. The demo forge plays Bitbucket.
+//! Tests jobs on Bitbucket Cloud, with both kinds of token and with lost answers. The local forge plays Bitbucket.
 
 use crate::forge_points::add_review;
 use crate::prelude::*;

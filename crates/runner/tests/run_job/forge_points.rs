@@ -7,10 +7,10 @@ use crate::crash_walk::{Published, assert_same_ends};
 use crate::gate::{Break, Fault, Gate, Point};
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_demo_forge::{AccountKind, LineComment, Role, User};
 use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::job::Replies;
 use pullyard_forge::Forge;
+use pullyard_local_forge::{AccountKind, LineComment, Role, User};
 use pullyard_protocol::attempt::{RevisedComment, RevisedPullRequest, RevisedReview};
 
 const REPOSITORY: &str = "acme/app";

@@ -6,7 +6,7 @@ use crate::git_points::path_with_git_script;
 use crate::prelude::*;
 use crate::world::World;
 use axum::routing::{MethodRouter, get};
-use pullyard_demo_forge::{AccountKind, Role, User};
+use pullyard_local_forge::{AccountKind, Role, User};
 use std::path::PathBuf;
 
 const GREETING_AGENT: &str = "echo hello > greeting.txt; echo done";

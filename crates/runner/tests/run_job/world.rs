@@ -2,13 +2,13 @@
 
 use crate::api::{Api, BOOTSTRAP};
 use axum::Router;
-use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobKind;
 use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, PullRequest, Token};
+use pullyard_local_forge::{LocalForge, Options, Repository, User};
 use pullyard_protocol::attempt::{
     Agent, AssignedRepository, AssignedTicket, Assignment, FinishOutcome, FinishRequest, Limits, PullRequestText,
 };
@@ -30,7 +30,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) struct World {
     pub(crate) dir: TempDir,
-    pub(crate) forge: DemoForge,
+    pub(crate) forge: LocalForge,
     pub(crate) repository: Repository,
     pub(crate) api: Api,
 }
@@ -54,7 +54,7 @@ impl World {
             pages: None,
             extension: FakeForge::extension(),
         };
-        let forge = DemoForge::start(options).await.unwrap();
+        let forge = LocalForge::start(options).await.unwrap();
         let outside = dir.path().join("outside");
         let script = format!("#!/bin/sh\n{}\n", script.replace("@DIR@", outside.to_str().unwrap()));
         let files = [("agent.sh", script.as_str(), true), ("README.md", "# App\n", false)];

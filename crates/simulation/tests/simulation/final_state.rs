@@ -94,7 +94,7 @@ fn check_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &T
         Some((JobStatus::Completed, _)) => [statuses.completion.as_str()].into(),
         // A revision without a working agent leaves the ticket where the previous job put it.
         Some((_, JobKind::Revise)) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
-        Some((_, JobKind::Implement)) => [statuses.todo.as_str()].into(),
+        Some(_) => [statuses.todo.as_str()].into(),
         None => BTreeSet::new(),
     };
     let tool_status = last.as_ref().map(|change| change.status.as_str());

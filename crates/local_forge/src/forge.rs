@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 #[derive(Debug)]
-pub struct DemoForge {
+pub struct LocalForge {
     pub(crate) shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
 }
@@ -54,7 +54,7 @@ struct Running {
     shutdown: watch::Sender<()>,
 }
 
-impl DemoForge {
+impl LocalForge {
     /// Errors: the listener is not on a loopback address, git is missing, or the folder is unusable.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let Options { dir, listener, users, pages: pages_url, extension } = options;
@@ -99,7 +99,7 @@ impl DemoForge {
                 let _ = stopped.await;
             };
             if let Err(error) = extension.serve(shared_by_server, listener, routes, Box::pin(stopped)).await {
-                tracing::error!(error = %error, "the demo forge stopped serving: {error}");
+                tracing::error!(error = %error, "the local forge stopped serving: {error}");
             }
         });
         Ok(Self { shared, running: Mutex::new(Some(Running { stop, server, shutdown: shutdown_sender })) })

@@ -1,4 +1,4 @@
-//! A review from its submission to the reply, with webhooks and API of the demo forge.
+//! A review from its submission to the reply, with webhooks and API of the local forge.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,13 +7,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_forge::{
     BaseRepository, CommitState, CommitStatus, Error, ErrorKind, Forge, HookScope, HookSettings, Lines, NewLineComment,
     NewReview, NewState, PullRequest, PullRequestState, ReviewState, Side, Verdict,
     webhook::{self, Event, PullRequestAction, RepositoryChange, ReviewAction, Secret},
 };
+use pullyard_local_forge::{AccountKind, Role, User};
 
 use crate::exchanges;
 use crate::world::{World, actor, call_api, new_pull_request};
@@ -149,7 +149,7 @@ async fn diff_that_is_too_large_is_refused() {
 
 /// `.ci/octokit` compares the answers with GitHub's descriptions.
 #[tokio::test]
-async fn demo_forge_answers_the_calls_around_a_review() {
+async fn local_forge_answers_the_calls_around_a_review() {
     let (world, forge, pull) = with_pull_request().await;
     let created = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
     let changed = forge.edit_comment(REPOSITORY, pull.number, created.id, "Done.").await.unwrap();

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    AccountKind, DemoForge, Error, Role, User,
+    AccountKind, Error, LocalForge, Role, User,
     access::Actor,
     branches::read_branches,
     merge::{self, MergeOutcome},
@@ -33,7 +33,7 @@ pub struct PullSnapshot {
     pub statuses: Vec<(String, String, String)>,
 }
 
-impl DemoForge {
+impl LocalForge {
     /// Adds a user without a role, or replaces the user with the same id.
     pub async fn add_user(&self, user: User, kind: AccountKind) -> Result<(), Error> {
         self.shared.put_member(Member { user, kind, reach: MemberScope::ByRole }).await

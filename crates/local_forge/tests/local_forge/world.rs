@@ -1,6 +1,6 @@
 //! A forge with one repository, one pull request and four accounts, and an HTTP client for each account.
 
-use pullyard_demo_forge::{AccountKind, DemoForge, LineComment, NoExtension, Options, Role, User};
+use pullyard_local_forge::{AccountKind, LineComment, LocalForge, NoExtension, Options, Role, User};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) const EVE: &str = "eve";
 const IDS: [(&str, u64); 4] = [(BOT, 9_007_199_254_740_995), (ANN, 11), (RON, 12), (EVE, 13)];
 
 pub(crate) struct World {
-    pub(crate) forge: DemoForge,
+    pub(crate) forge: LocalForge,
     pub(crate) dir: TempDir,
 }
 
@@ -144,9 +144,9 @@ impl World {
     }
 }
 
-async fn start(dir: &TempDir) -> DemoForge {
+async fn start(dir: &TempDir) -> LocalForge {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    DemoForge::start(Options {
+    LocalForge::start(Options {
         dir: dir.path().join("forge"),
         listener,
         users: vec![user(BOT)],

@@ -66,7 +66,7 @@ pub(crate) async fn handle(
         ("repository", threads(&shared, &actor, &variables).await)
     } else {
         let names = "reviewThreads and addPullRequestReviewThreadReply";
-        return Err(ApiError::unsupported(format!("The demo forge knows the GraphQL fields {names} only")));
+        return Err(ApiError::unsupported(format!("The local forge knows the GraphQL fields {names} only")));
     };
     Ok(Json(match outcome {
         Ok(data) => json!({ "data": { field: data } }),

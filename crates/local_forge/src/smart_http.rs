@@ -82,7 +82,7 @@ async fn serve(
         Credentials::Missing => None,
     };
     let Some(actor) = actor else {
-        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Demo forge\"")];
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Local forge\"")];
         return (StatusCode::UNAUTHORIZED, challenge, "Authentication failed.\n").into_response();
     };
     let not_found = || (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();

@@ -137,7 +137,7 @@ impl ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        tracing::warn!(error = %error, "the demo forge could not answer: failed to {error}");
+        tracing::warn!(error = %error, "the local forge could not answer: failed to {error}");
         Self::plain(StatusCode::INTERNAL_SERVER_ERROR, "Server Error")
     }
 }

@@ -1,12 +1,12 @@
-//! Bitbucket's client against the demo forge's Bitbucket API.
+//! Bitbucket's client against the local forge's Bitbucket API.
 
 use crate::prelude::*;
 use crate::pull_requests::check_concurrent_calls_open_one;
 use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_forge::{Bitbucket, Error, ErrorKind, GitLogin, PullRequestState, git_login};
+use pullyard_local_forge::{AccountKind, Role, User};
 
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
 

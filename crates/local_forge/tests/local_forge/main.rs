@@ -1,5 +1,5 @@
-//! The demo forge over HTTP: responses, refusals and events.
-//! `crates/forge/tests/against_demo_forge` tests it with git and the forge crate.
+//! The local forge over HTTP: responses, refusals and events.
+//! `crates/forge/tests/against_local_forge` tests it with git and the forge crate.
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 

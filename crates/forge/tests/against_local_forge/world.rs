@@ -1,4 +1,4 @@
-//! A demo forge for each test, and git as a runner calls it.
+//! A local forge for each test, and git as a runner calls it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::prelude::*;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Actor, NewPullRequest};
+use pullyard_local_forge::{LocalForge, Options, Repository, User};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
 
@@ -24,7 +24,7 @@ use crate::exchanges;
 const GIT_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
-    pub(crate) demo: DemoForge,
+    pub(crate) demo: LocalForge,
     api_url: String,
     pub(crate) repository: Repository,
     pub(crate) dir: TempDir,
@@ -71,12 +71,12 @@ impl World {
     }
 }
 
-pub(crate) async fn start(dir: &Path) -> DemoForge {
+pub(crate) async fn start(dir: &Path) -> LocalForge {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let user = User { login: "pullyard-bot".to_owned(), id: USER_ID, token: TOKEN.to_owned() };
     let options =
         Options { dir: dir.to_owned(), listener, users: vec![user], pages: None, extension: FakeForge::extension() };
-    DemoForge::start(options).await.unwrap()
+    LocalForge::start(options).await.unwrap()
 }
 
 pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {

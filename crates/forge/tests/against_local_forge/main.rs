@@ -1,4 +1,4 @@
-//! The forge crate against the demo forge, and against scripted responses for faults.
+//! The forge crate against the local forge, and against scripted responses for faults.
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 

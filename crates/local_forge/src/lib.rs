@@ -44,7 +44,7 @@ pub mod users;
 
 pub use error::Error;
 pub use existing::GitFault;
-pub use forge::{DemoForge, Options};
+pub use forge::{LocalForge, Options};
 pub use forge_state::{Extension, NoExtension, Repository};
 pub use host::{LineComment, PullSnapshot};
 pub use link::link;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pullyard_demo_forge::link;
+use pullyard_local_forge::link;
 use serde_json::{Value, json};
 
 use crate::listener::{Listener, ReceivedDelivery};

@@ -1,4 +1,4 @@
-//! Errors of the demo forge; `rest::refusal` has those of the REST API.
+//! Errors of the local forge; `rest::refusal` has those of the REST API.
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 #[non_exhaustive]
 pub enum Error {
     /// The listener must be on a loopback address, because the forge speaks plain HTTP.
-    #[error("serve {address}: the demo forge serves loopback addresses only")]
+    #[error("serve {address}: the local forge serves loopback addresses only")]
     NotLoopback { address: SocketAddr },
     #[error("start git: check that it is installed")]
     GitMissing { source: io::Error },

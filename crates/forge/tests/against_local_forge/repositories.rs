@@ -1,7 +1,7 @@
 //! Accounts and repositories, and refusals of wrong tokens and names.
 
-use pullyard_demo_forge::Error as DemoError;
 use pullyard_forge::{Account, Error};
+use pullyard_local_forge::Error as DemoError;
 
 use crate::prelude::*;
 use crate::world::{self, USER_ID, World};
