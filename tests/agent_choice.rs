@@ -85,7 +85,7 @@ async fn cli_sets_and_resets_agents_of_project_and_repository() {
     assert!(output.contains("agent\tclaude_code\nmodel\topus\n"), "{output}");
 
     let set = async |changes: &[&str]| user.run(&[&["settings", "set"][..], changes].concat()).await;
-    set(&["agent=command"]).await.assert_exit(2, "agent must be claude_code, codex or auto");
+    set(&["agent=command"]).await.assert_exit(2, "or auto, not \"command\"");
     set(&["model=opus"]).await.assert_exit(2, "a model needs an agent");
     set(&["agent=claude_code", "model=opus"]).await.assert_success();
     set(&["agent=codex"]).await.assert_exit(2, "opus was named for claude_code");

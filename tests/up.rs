@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 use nix::sys::signal::{kill, killpg};
+use pullyard_domain::agent::join_programs;
 use std::fs;
 use std::process::Output;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -470,11 +471,13 @@ async fn doctor_and_repos_add_report_a_missing_agent() {
     machine.stdout(&["projects", "create", "shop"]).await;
     let (code, added) = run(&["repos", "add", "--path", "shop"]).await;
     assert_eq!(code, Some(0), "{added}");
-    assert!(added.contains("Neither claude_code nor codex is installed on this machine, so jobs fail"), "{added}");
+    let agents = join_programs(|agent| agent.code, " nor ");
+    assert!(added.contains(&format!("Neither {agents} is installed on this machine, so jobs fail")), "{added}");
     let (code, report) = run(&["doctor"]).await;
     assert_eq!(code, Some(1), "{report}");
+    let agents = join_programs(|agent| agent.code, " or ");
     assert!(
-        report.contains("Jobs of shop need claude_code or codex, which is not installed on this machine."),
+        report.contains(&format!("Jobs of shop need {agents}, which is not installed on this machine.")),
         "{report}"
     );
     assert!(report.contains("1 thing is wrong; 1 warning."), "{report}");

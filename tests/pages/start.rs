@@ -3,6 +3,7 @@
 use super::Browser;
 use crate::prelude::*;
 use crate::up::Machine;
+use pullyard_domain::agent::join_programs;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::project::AddRepository;
@@ -85,7 +86,8 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
 
     let page = browser.get(SHOP).await;
     assert!(page.contains("local/own, connected by local, branch main."), "{}", page.body);
-    assert!(page.contains("Neither Claude Code nor Codex is installed on this machine"), "{}", page.body);
+    let agents = join_programs(|agent| agent.name, " nor ");
+    assert!(page.contains(&format!("Neither {agents} is installed on this machine")), "{}", page.body);
     let absent = [("project", "shop"), ("agent", "command"), ("command", "./absent.sh")];
     assert_eq!(browser.post("/setup/start/agent", &absent).await.redirect(), (303, SHOP));
     let page = browser.get(SHOP).await;

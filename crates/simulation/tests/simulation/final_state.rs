@@ -92,9 +92,9 @@ fn check_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &T
     let newest = ticket_jobs.max_by_key(|job| (job.ended_at, job.created));
     let expected: BTreeSet<&str> = match newest.map(|job| (job.status, job.kind)) {
         Some((JobStatus::Completed, _)) => [statuses.completion.as_str()].into(),
-        // A revision without a working agent leaves the ticket where the previous job put it.
-        Some((_, JobKind::Revise)) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
-        Some(_) => [statuses.todo.as_str()].into(),
+        Some((_, kind)) if kind.spec().moves_ticket_unstarted => [statuses.todo.as_str()].into(),
+        // Without a working agent, it leaves the ticket where the previous job put it.
+        Some(_) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
         None => BTreeSet::new(),
     };
     let tool_status = last.as_ref().map(|change| change.status.as_str());
