@@ -156,3 +156,16 @@ async fn runner_that_knows_no_output_gets_other_jobs_only() {
         assert_eq!(status, expected, "{answer}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn question_in_its_last_phase_is_shown_as_executing() {
+    let story = Story::start_with_waiting_tasks().await;
+    let request = json!({ "project": "acme", "kind": "read", "prompt": "Why?" });
+    let request: CreateJob = serde_json::from_value(request).unwrap();
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    enter_phases(&client, Phase::Syncing).await;
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
+    page.assert_contains(&[r#"<li class="at" aria-current="step">"#, "<b>Executing</b>", "handing over the answer"]);
+    assert!(!page.contains("Pushing"), "{}", page.body);
+}

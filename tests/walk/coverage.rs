@@ -120,7 +120,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/views::job_view",
     "jobs/views::list_attempts",
     "jobs/views::load_context",
-    "attempt/start::load_publishes",
+    "attempt/start::is_kind_known",
     "jobs/views::load_output",
     "jobs/views::load_pull_request_state",
     "jobs/views::load_pull_request_states",

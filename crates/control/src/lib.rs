@@ -22,7 +22,7 @@ pub mod attempt {
     pub use inputs::list_inputs;
     pub(crate) use load_leased_job::{load_job_of, load_leased_job, load_trusted_job};
     pub use set_phase::{PhaseAnswer, set_phase};
-    pub use start::{Assignment, load_publishes, start_attempt};
+    pub use start::{Assignment, is_kind_known, start_attempt};
     pub use yield_job::{YieldOutcome, YieldReport, yield_job};
 }
 mod admin;

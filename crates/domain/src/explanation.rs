@@ -106,6 +106,9 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
     };
     if let Some((request, it)) = stop.filter(|_| job.status.is_active()) {
         let state = match job.status {
+            JobStatus::Syncing if job.publishes() == Publishes::Nothing => {
+                "it completes if its answer arrives".to_owned()
+            }
             JobStatus::Syncing => "it completes if its push succeeds".to_owned(),
             _ => format!("its runner is stopping{it}"),
         };

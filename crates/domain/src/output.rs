@@ -43,6 +43,12 @@ pub struct OutputFault {
     pub fault: String,
 }
 
+impl OutputFault {
+    pub fn missing() -> Self {
+        Self { pointer: String::new(), fault: "the file does not exist".into() }
+    }
+}
+
 impl std::fmt::Display for OutputFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.pointer.as_str() {

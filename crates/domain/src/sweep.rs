@@ -1,7 +1,7 @@
 //! Decides the next step for a due job, as a function of the job and the time.
 
 use crate::failure::{Failure, FailureClass};
-use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, Placement};
+use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, Placement, Publishes};
 use crate::project::{Compute, OfflinePolicy};
 use crate::runner::{OFFLINE_AFTER, Runner};
 use crate::text::Span;
@@ -165,7 +165,8 @@ pub enum WaitingStep {
 /// price. So does a possible push, because the next attempt adopts it.
 fn requeue_or_fail(job: &Job, failure: Failure) -> JobStep {
     let may_requeue = match job.status {
-        JobStatus::Claimed | JobStatus::Preparing | JobStatus::Syncing => true,
+        JobStatus::Claimed | JobStatus::Preparing => true,
+        JobStatus::Syncing if job.publishes() == Publishes::Change => true,
         _ if matches!(failure, Failure::SpotInterrupted {}) => true,
         _ => job.policy.offline == OfflinePolicy::Requeue,
     };

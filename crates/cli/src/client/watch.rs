@@ -106,7 +106,8 @@ async fn print_end(session: &Session, job: &Job) -> Result<(), CliError> {
     }
     let reports = job.kind.spec().publishes == Publishes::Nothing;
     if reports && job.status == JobStatus::Completed && !screen.is_json() {
-        print_output(session, &job.id).await?;
+        // It may be deleted by now, which is no fault of the job.
+        let _ = print_output(session, &job.id).await;
     }
     outcome
 }

@@ -36,8 +36,9 @@ impl Finish {
 
 /// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (see `breaker.rs`).
 /// Idempotent: by the finish's id.
-/// Errors: `Invalid` for a result or an output that the job's kind has not; `LeaseLost` if the attempt no longer holds the job. A late result is still stored (`recorded`) and its pull
-/// request linked; without the link, every later review would be refused.
+/// Errors: `Invalid` for a result or an output that the job's kind does not have; `LeaseLost` if the attempt no longer
+/// holds the job. A late result is still stored (`recorded`) and its pull request linked; without the link, every later
+/// review would be refused.
 pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<JobStatus, Error> {
     let mut rounds = ctx.retries(&fence.job);
     loop {

@@ -6,7 +6,7 @@ use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::job::{Claim, Fence, Input, Job, Publishes, TransitionRefusal};
+use pullyard_domain::job::{Claim, Fence, Input, Job, TransitionRefusal};
 use pullyard_domain::prompt;
 use pullyard_store::Write;
 
@@ -85,9 +85,9 @@ pub async fn start_attempt(
     })
 }
 
-/// What the attempt's job publishes, before its claim. Errors: `NotFound`.
-pub async fn load_publishes(ctx: &Context, bootstrap: &Bootstrap) -> Result<Publishes, Error> {
-    Ok(ctx.load_job(&bootstrap.job).await?.publishes())
+/// Whether runners of this protocol version know the kind of the job, before its claim. Errors: `NotFound`.
+pub async fn is_kind_known(ctx: &Context, bootstrap: &Bootstrap, protocol: u32) -> Result<bool, Error> {
+    Ok(ctx.load_job(&bootstrap.job).await?.is_known_by(protocol))
 }
 
 async fn list_retried_jobs(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {

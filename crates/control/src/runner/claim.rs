@@ -34,15 +34,15 @@ pub enum ClaimAnswer {
     ClaimUsed,
 }
 
-/// Claims a Ready job for a runner: the oldest; after a lost race, a random old one.
+/// Claims a Ready job of a kind that the runner's protocol version knows: the oldest; after a lost race, a random old one.
 /// Idempotent: by `claim`; a repeat returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` if another process has replaced this one, or the runner is being removed.
 pub async fn claim_job(
     ctx: &Context,
     token: &RunnerToken,
     id: &RunnerId,
-    instance: &InstanceId,
-    claim: &ClaimId,
+    (instance, claim): (&InstanceId, &ClaimId),
+    protocol: u32,
 ) -> Result<ClaimAnswer, Error> {
     let mut search = None;
     loop {
@@ -61,6 +61,9 @@ pub async fn claim_job(
             }
         };
         let Some(job) = search.next().await? else { return Ok(ClaimAnswer::NoJob) };
+        if !job.is_known_by(protocol) {
+            continue;
+        }
         let new_claim = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),

@@ -64,7 +64,7 @@ async fn claim_all(
     let (mut claims, mut nothing) = (Vec::new(), 0);
     while claims.len() < JOBS / RUNNERS && remaining.load(Relaxed) > 0 {
         let id = ClaimId::new(format!("claim-{}-{nothing}-{}", claims.len(), runner.id)).unwrap();
-        match claim_job(ctx, token, &runner.id, &runner.instance, &id).await.unwrap() {
+        match claim_job(ctx, token, &runner.id, (&runner.instance, &id), 2).await.unwrap() {
             ClaimAnswer::Job(claimed) => {
                 claims.push(claimed.job.id);
                 remaining.fetch_sub(1, Relaxed);

@@ -243,7 +243,7 @@ impl World {
 
     pub(crate) async fn takes(&self, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
         let id = ClaimId::new(id).unwrap();
-        match claim_job(&self.ctx, &self.token, &runner.id, &runner.instance, &id).await? {
+        match claim_job(&self.ctx, &self.token, &runner.id, (&runner.instance, &id), 2).await? {
             ClaimAnswer::Job(claimed) => Ok(Some(claimed.job.id)),
             ClaimAnswer::NoJob | ClaimAnswer::ClaimUsed => Ok(None),
         }

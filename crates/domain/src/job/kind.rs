@@ -71,6 +71,11 @@ impl JobKind {
 }
 
 impl Job {
+    /// Whether runners of this protocol version know the kind. Version 2 added jobs that report an output.
+    pub fn is_known_by(&self, protocol: u32) -> bool {
+        protocol >= 2 || self.publishes() == Publishes::Change
+    }
+
     pub fn publishes(&self) -> Publishes {
         self.kind.spec().publishes
     }

@@ -66,6 +66,7 @@ fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
         ("Executing", active(JobStatus::Executing), time_at(900)),
         ("Syncing, pushing", syncing(), time_at(210)),
         ("Syncing, overdue", syncing(), time_at(900)),
+        ("Syncing, question", Job { kind: JobKind::Read, ..syncing() }, time_at(900)),
         ("AwaitingInput", awaiting_input_job(), time_at(900)),
         ("Paused", paused_job(), time_at(900)),
         ("Completed", finish(&syncing(), End::Completed(Some(result()))), time_at(900)),

@@ -4,6 +4,7 @@ use crate::fixtures::{
     active, awaiting_input_job, claim, crash_failure, finish, heartbeat_at, just_before, no_changes_failure,
     paused_job, pending, ready_job, result, runner, step_at, time_at,
 };
+use crate::job::JobKind;
 use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, START_TIMEOUT};
 use crate::runner::Presence;
 
@@ -329,6 +330,10 @@ fn lost_runner_follows_the_policy_only_during_agent_work() {
     assert_eq!(judged(&active(JobStatus::Executing)), JobStep::Fail(offline()));
     assert_eq!(judged(&requeue(active(JobStatus::Executing))), JobStep::Requeue(offline()));
     assert_eq!(judged(&active(JobStatus::Syncing)), JobStep::Requeue(offline()));
+    // A question has pushed nothing that another attempt could adopt.
+    let question = Job { kind: JobKind::Read, ..active(JobStatus::Syncing) };
+    assert_eq!(judged(&question), JobStep::Fail(offline()));
+    assert_eq!(judged(&requeue(question)), JobStep::Requeue(offline()));
     let worn_out = Job { requeues: 2, ..active(JobStatus::Claimed) };
     assert_eq!(judged(&worn_out), JobStep::Fail(offline()));
     assert_eq!(

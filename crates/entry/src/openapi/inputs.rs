@@ -129,7 +129,8 @@ macro_rules! runner_credentials {
         impl OperationInput for $Credential {
             fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
                 require_credential(operation, $scheme, None);
-                let schema = json_schema!({ "type": "string", "enum": [version::PROTOCOL.to_string()] });
+                let served = version::OLDEST_PROTOCOL..=version::PROTOCOL;
+                let schema = json_schema!({ "type": "string", "enum": served.map(|version| version.to_string()).collect::<Vec<_>>() });
                 let description = "The runner's protocol version.";
                 add_parameters(ctx, operation, [header("Pullyard-Version", description, false, schema)]);
             }

@@ -125,7 +125,7 @@ impl Calls<'_> {
         self.retry_until_answered(async || self.client.checkpoint().await).await
     }
 
-    pub(crate) async fn yield_job(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
+    pub(crate) async fn post_yield(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         let request = self.retry_until_answered(async || self.client.yield_job(request).await);
         self.unless(Order::LeaseLost, request).await
     }

@@ -364,7 +364,9 @@ async fn restore_work(
     {
         tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
     }
-    if attempt.assignment.kind.spec().writes == AgentWrites::OutputFile
+    // With another session, an older answer could outlive the new agent's.
+    let continues = loss.is_none() && attempt.assignment.kind.spec().writes == AgentWrites::OutputFile;
+    if continues
         && let Ok(text) = fs::read_to_string(folder.join(OUTPUT_COPY))
         && let Err(error) = output::restore_file(&tree, &text)
     {

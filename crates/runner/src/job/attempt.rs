@@ -111,6 +111,6 @@ impl Attempt<'_> {
             _ = self.orders.wait_abort() => {}
             () = self.events.flush(LAST_EVENTS_TIMEOUT) => {}
         }
-        self.calls.yield_job(request).await
+        self.calls.post_yield(request).await
     }
 }

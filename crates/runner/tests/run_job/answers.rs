@@ -136,3 +136,56 @@ async fn next_attempt_has_the_output_and_no_changes() {
     assert!(matches!(&finish.output, Some(JobOutput::Read(Answer { text })) if text == "First."), "{finish:?}");
     assert_eq!(std::fs::read_to_string(world.outside_path("seen")).unwrap(), "output.json\n");
 }
+
+/// Answers `First.`, and on its next start of the turn what the test left in `next`.
+const ANSWERING_AGENT: &str = r#"
+    while read -r line; do
+        printf '%s\n' "$line" >> @DIR@/prompts
+        if [ -e @DIR@/answered ]; then text=Second.; else text=First.; touch @DIR@/answered; fi
+        mkdir -p .pullyard; echo "{\"v\":1,\"text\":\"$text\"}" > .pullyard/output.json
+        cat @DIR@/said.jsonl
+        break
+    done
+    cat > /dev/null"#;
+
+async fn answering_machine() -> AgentMachine {
+    let machine = AgentMachine::with_agent(CLAUDE, ANSWERING_AGENT).await;
+    let result = json!({
+        "type": "result", "subtype": "success", "is_error": false, "result": "Written.", "session_id": "s",
+        "num_turns": 1, "total_cost_usd": 0.01, "permission_denials": [], "terminal_reason": "completed",
+        "modelUsage": {},
+    });
+    std::fs::write(machine.world.outside_path("said.jsonl"), format!("{result}\n")).unwrap();
+    machine.world.api.change_assignment(ask);
+    machine
+}
+
+fn text_of(finish: &FinishRequest) -> &str {
+    match &finish.output {
+        Some(JobOutput::Read(Answer { text })) => text,
+        None => panic!("{finish:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn message_before_the_answer_leads_to_a_new_answer() {
+    let machine = answering_machine().await;
+    let late = vec![input(1, None, "And in the tests?")];
+    machine.world.api.change_script(|script| script.inputs_before_push = late);
+    let finish = machine.completes().await;
+    assert_eq!(text_of(&finish), "Second.");
+    let prompts = std::fs::read_to_string(machine.world.outside_path("prompts")).unwrap();
+    assert!(prompts.contains("And in the tests?") && prompts.contains("write the whole answer again"), "{prompts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_or_pause_before_the_answer_wins() {
+    for (order, route) in [("cancel", "finish"), ("pause", "yield")] {
+        let machine = answering_machine().await;
+        machine.world.api.change_script(|script| script.push_order = Some((order, false)));
+        let ran = machine.world.run_with(|command| machine.set_env(command)).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let [call] = machine.world.api.calls(route).try_into().unwrap();
+        assert_eq!(call.body["output"], Value::Null, "{order}");
+    }
+}

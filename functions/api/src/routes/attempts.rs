@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use pullyard_control::attempt as control;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus, Publishes};
+use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::LinkOptions;
 use pullyard_domain::prompt::review::ReviewContext;
@@ -16,11 +16,9 @@ use pullyard_protocol::attempt::{
     ModelCredential, Phase, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
     StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
 };
-use pullyard_protocol::version::HEADER;
+use pullyard_protocol::version::PROTOCOL;
 
 const HEARTBEAT_SECS: u64 = 10;
-/// The first protocol version whose runners know jobs that report an output.
-const REPORTING_PROTOCOL: u32 = 2;
 const MAX_EVENTS: usize = 1_000;
 /// The table sorts numbers of at most ten digits.
 const MAX_SEQ: u64 = 1_000_000_000;
@@ -32,9 +30,8 @@ pub(crate) async fn start(
     StrictJson(request): StrictJson<StartRequest>,
 ) -> Result<Json<Assignment>, Problem> {
     limits::check_start(&request)?;
-    let version = headers.get(HEADER).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
-    let is_old = version.is_some_and(|version| version < REPORTING_PROTOCOL);
-    if is_old && control::load_publishes(&ctx, &bootstrap).await? == Publishes::Nothing {
+    let version = protocol_version(&headers);
+    if version < PROTOCOL && !control::is_kind_known(&ctx, &bootstrap, version).await? {
         return Err(Problem::runner_too_old("This runner's protocol version is too old for a job of this kind."));
     }
     let start = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;

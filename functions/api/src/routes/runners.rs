@@ -1,6 +1,7 @@
 //! Serves the calls of self-hosted runners between jobs, and their administration.
 
 use crate::routes::prelude::*;
+use axum::http::HeaderMap;
 use pullyard_control::runner as control;
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
@@ -70,9 +71,11 @@ pub(crate) async fn claim(
     State(ctx): State<Context>,
     caller: RunnerCaller,
     Path(runner): Path<RunnerId>,
+    headers: HeaderMap,
     StrictJson(request): StrictJson<ClaimRequest>,
 ) -> Result<Json<ClaimAnswer>, Problem> {
-    let answer = control::claim_job(&ctx, &caller.token, &runner, &request.instance, &request.claim_id).await?;
+    let claim = (&request.instance, &request.claim_id);
+    let answer = control::claim_job(&ctx, &caller.token, &runner, claim, protocol_version(&headers)).await?;
     let (job, spent) = match answer {
         control::ClaimAnswer::Job(claimed) => {
             let control::ClaimResult { job, bootstrap } = *claimed;

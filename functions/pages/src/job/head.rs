@@ -12,7 +12,7 @@ use pullyard_control::JobView;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
+use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement, Publishes};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl JobHead {
             status: job.status,
             address: format!("/jobs/{}", job.id),
             title: line(title),
-            pill: labels::pill(job.status),
+            pill: labels::pill(shown_status(job)),
             sentence: line(&sentence),
             // The form for the answer is on the page.
             help: (help != "Nothing to do." && !may_answer).then(|| text::help(&name_buttons(&help, Page::Job))),
@@ -196,6 +196,14 @@ fn find_cause(failure: &Failure, entries: &[Entry]) -> Option<String> {
         _ => None,
     };
     cause.map(|entry| entry.id.clone())
+}
+
+/// A question that hands over its answer is not pushing.
+fn shown_status(job: &Job) -> JobStatus {
+    match job.status {
+        JobStatus::Syncing if job.publishes() == Publishes::Nothing => JobStatus::Executing,
+        status => status,
+    }
 }
 
 /// The job waits for a runner or is being worked on, without a pending request.

@@ -96,12 +96,15 @@ fn steps(view: &JobView, records: &Records) -> Vec<Step> {
         JobStatus::Syncing | JobStatus::Completed => 4,
         _ => recorded,
     };
+    // A question hands over its answer at the end of the last phase.
+    let count = if reports(job) { NAMES.len() - 1 } else { NAMES.len() };
+    let reached = reached.min(count - 1);
     let suspended = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
     let ended = job.ended_at.or_else(|| record.filter(|_| suspended).map(|record| record.ended_at));
     let end = ended.unwrap_or(view.now);
     let step = |(at, name): (usize, &'static str)| {
         let begin = begins.get(at).copied().flatten();
-        let next = begins.iter().skip(at + 1).copied().flatten().next().unwrap_or(end);
+        let next = begins.iter().take(count).skip(at + 1).copied().flatten().next().unwrap_or(end);
         let class = match job.status {
             JobStatus::Completed => "passed",
             _ if at < reached => "past",
@@ -116,6 +119,5 @@ fn steps(view: &JobView, records: &Records) -> Vec<Step> {
         let time = if not_reached { "not reached".into() } else { time.filter(|_| at <= reached).unwrap_or_default() };
         Step { name, class, time, running_secs }
     };
-    let count = if reports(job) { NAMES.len() - 1 } else { NAMES.len() };
     NAMES.into_iter().enumerate().take(count).map(step).collect()
 }

@@ -23,6 +23,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{FinishResult, Phase};
 use report::report;
 use tokio::time::timeout;
+
 pub(in crate::job) async fn deliver_change(
     attempt: &Attempt<'_>,
     options: &RunJob,

@@ -3,8 +3,9 @@
 use crate::agent;
 use crate::checkpoint::restore::RestoredWork;
 use crate::inputs::conversation::Conversation;
+use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
-use crate::job::deliver::request_window;
+use crate::job::deliver::check_grant;
 use crate::job::prepare::Preparation;
 use crate::job::work::WorkContext;
 use crate::output;
@@ -47,14 +48,16 @@ pub(in crate::job) async fn read(
         match load_output(attempt, preparation).await {
             Ok(output) => {
                 let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
-                if request_window(attempt, input_count).await?.is_some() {
+                // Nothing is pushed, so an unavailable control plane may take until the time limit.
+                let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
+                if check_grant(&request.await?)? {
                     return Ok(output);
                 }
                 if !context.take_newer_inputs(&mut conversation).await? {
-                    request_window(attempt, None).await?;
+                    check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
                     return Ok(output);
                 }
-                next_prompt = Some(agent::READ_INPUTS_PROMPT.to_owned());
+                next_prompt = Some(format!("{} Then write the whole answer again.", agent::READ_INPUTS_PROMPT));
             }
             Err(fault) if repairs_left == 0 => return Err(Failure::OutputInvalid { fault: fault.to_string() }.into()),
             Err(fault) => {
@@ -75,9 +78,13 @@ async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Re
         Some(answer) => JobOutput::Read(answer).map_texts(clean),
         None if preparation.agent.has_sessions() => {
             let message = clean(&attempt.artifacts.last_message().await.unwrap_or_default());
-            JobOutput::Read(Answer { text: truncate_lines(&message, MAX_ANSWER_CHARS) })
+            let text = truncate_lines(&message, MAX_ANSWER_CHARS);
+            if text.is_empty() {
+                return Err(OutputFault::missing());
+            }
+            JobOutput::Read(Answer { text })
         }
-        None => return Err(OutputFault { pointer: String::new(), fault: "the file does not exist".into() }),
+        None => return Err(OutputFault::missing()),
     };
     output.check()?;
     Ok(output)

@@ -6,7 +6,7 @@ use pullyard_control::{JobView, TicketView};
 use pullyard_domain::agent::{AUTO, Agent, AgentSpec, COMMAND, join_programs};
 use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
 use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::job::{JobStatus, Publishes};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobSearch;
 use pullyard_domain::project::Repository;
 
@@ -47,9 +47,7 @@ pub(super) async fn load(
         }
         None => None,
     };
-    let mut jobs = control::search_jobs(ctx, &project.id, &JobSearch::default(), None, MAX_JOBS).await?.jobs;
-    // Only a pull request is the end of the setup.
-    jobs.retain(|found| found.view.job.publishes() == Publishes::Change);
+    let jobs = control::search_jobs(ctx, &project.id, &JobSearch::default(), None, MAX_JOBS).await?.jobs;
     let best = jobs.iter().position(|found| found.view.job.result.is_some()).unwrap_or_default();
     let job = jobs.into_iter().nth(best).map(|found| found.view);
     let (keys, _) = ctx.store.list_ticket_keys(&project.id, None, 1).await?;
@@ -145,6 +143,9 @@ impl Facts {
             (Some(result), _) => format!("Pullyard opened pull request #{}. Review it, then merge it.", result.number),
             (None, Some(sentence)) => sentence.to_string(),
             (None, None) if view.job.status == JobStatus::Cancelled => "The job was cancelled.".into(),
+            (None, None) if view.job.status == JobStatus::Completed => {
+                "The job answered a question. A job that changes files opens a pull request.".into()
+            }
             (None, None) => "The job runs. Its page shows the agent’s work.".into(),
         }
     }

@@ -2,8 +2,10 @@
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::checkpoint;
+use crate::deadline::push_deadline;
+use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
-use crate::job::deliver::request_window;
+use crate::job::deliver::check_grant;
 use crate::job::prepare::Preparation;
 use crate::publish::push::{Change, PublishResult, Push, PushedBy};
 use crate::secrets::access::{self, ForgeAccess};
@@ -11,7 +13,7 @@ use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Time limit for a new token of the forge.
 const ACCESS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,7 +28,21 @@ pub(super) async fn publish(
     input_count: Option<u32>,
     forge_wait: &mut ForgeWait<'_>,
 ) -> Result<Option<PublishResult>, Stop> {
-    let Some(deadline) = request_window(attempt, input_count).await? else { return Ok(None) };
+    let requested_at = Instant::now();
+    // A pause must not interrupt the request, because its outcome would be unknown.
+    let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
+    // Without an answer there is no right to push.
+    let answer = match timeout_at(push_deadline(requested_at, None), request).await {
+        Ok(answer) => answer?,
+        Err(_) => {
+            let last_words = "the control plane did not answer in time before the push".into();
+            return Err(Failure::Unknown { last_words }.into());
+        }
+    };
+    if !check_grant(&answer)? {
+        return Ok(None);
+    }
+    let deadline = push_deadline(requested_at, answer.push_for_secs);
     match preparation.target.adopted_commit {
         Some(_) => {
             let (commit, head) = (commit.to_owned(), preparation.target.expected_head.clone());
