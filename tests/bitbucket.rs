@@ -243,7 +243,7 @@ async fn bitbucket_refusals_name_the_missing_or_denied_thing() {
     assert!(missing.err.contains("acme/none"), "{missing:?}");
     let table = world.user.ok(&["repos", "test", SHOP]).await;
     assert!(
-        table.contains("works\tlook\t") && table.contains("it needs read:repository and write:repository"),
+        table.contains("works\trepository\t") && table.contains("it needs read:repository and write:repository"),
         "{table}"
     );
 }

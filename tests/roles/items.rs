@@ -189,6 +189,7 @@ fn every_item_kind_of_the_store_is_listed() {
         "REPONAME#",
         "CLASS#",
         "CONTEXT#",
+        "OUTPUT",
         "ATTEMPT#",
         "ARTIFACTS#",
         "INPUT#",
