@@ -16,6 +16,13 @@ pub(crate) struct FatalExit {
     pub(crate) message: String,
 }
 
+impl FatalExit {
+    /// Whether the control plane rejected this process, which therefore sends no last heartbeat.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.code, REFUSED_EXIT | TOKEN_REFUSED_EXIT | RUNNER_DELETED_EXIT)
+    }
+}
+
 impl From<RunnerError> for FatalExit {
     fn from(error: RunnerError) -> Self {
         let code = if matches!(error, RunnerError::AlreadyRuns { .. }) { REFUSED_EXIT } else { 1 };

@@ -30,7 +30,10 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
         tokio::select! {
             biased;
             () = daemon.state().wait_until_leaving() => break,
-            ready = async { sleep(pause).await; wait_until_ready(daemon).await } => ready?,
+            ready = async { sleep(pause).await; wait_until_ready(daemon).await } => if let Err(fatal) = ready {
+                daemon.state().leave_with_error(fatal);
+                break;
+            },
         }
         // Do not interrupt this call, because an ignored answer may contain a job.
         match post_claim(daemon, &id).await {
@@ -98,13 +101,15 @@ async fn repeat_unanswered_claim(daemon: &DaemonContext, id: &ClaimId) -> Result
 /// Errors: with `--once`, if the disk has no space for a job.
 async fn wait_until_ready(daemon: &DaemonContext) -> Result<(), FatalExit> {
     wait_for_slot(daemon).await;
-    let work_dir = &daemon.jobs.starter.work_dir;
-    let pause = (!daemon.once).then_some(CLAIM_PAUSE);
-    let reserve = disk_limit::wait_for_reserve(|| disk_limit::load_low_space(work_dir.clone()), pause).await;
-    reserve.map_err(|reason| FatalExit {
-        code: 1,
-        message: format!("No job was claimed, because the work folder's disk is full: {reason}. Free some space."),
-    })?;
+    let load_low_space = || disk_limit::load_low_space(daemon.jobs.starter.work_dir.clone());
+    if daemon.once {
+        let Some(reason) = load_low_space().await else { return Ok(()) };
+        let message = format!(
+            "No job was claimed, because the work folder's disk has too little space: {reason}. Free some space."
+        );
+        return Err(FatalExit { code: 1, message });
+    }
+    disk_limit::wait_for_reserve(load_low_space, CLAIM_PAUSE).await;
     // The runner may be draining by now.
     wait_for_slot(daemon).await;
     Ok(())

@@ -232,17 +232,16 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
     // No other heartbeat may follow the last one.
     heartbeats.abort();
     let _ = heartbeats.await;
-    if let Some(fatal) = daemon.state().read(|state| state.fatal_exit.clone()) {
-        if fatal.code != TOKEN_REFUSED_EXIT {
-            // The next process does not continue this one.
-            daemon.state_folder.clear_instance();
-        }
-        return Err(fatal);
-    }
-    if timeout(LAST_HEARTBEAT_TIMEOUT, heartbeat::send_last(daemon)).await == Ok(true) {
+    let fatal = daemon.state().read(|state| state.fatal_exit.clone());
+    let has_left = match &fatal {
+        // The next process continues a rejected one only if its token was the reason.
+        Some(fatal) if fatal.is_refusal() => fatal.code != TOKEN_REFUSED_EXIT,
+        _ => timeout(LAST_HEARTBEAT_TIMEOUT, heartbeat::send_last(daemon)).await == Ok(true),
+    };
+    if has_left {
         daemon.state_folder.clear_instance();
     }
-    Ok(code)
+    fatal.map_or(Ok(code), Err)
 }
 
 async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {

@@ -2,6 +2,8 @@
 
 use crate::prelude::*;
 use crate::runner_api::TOKEN;
+#[cfg(target_os = "linux")]
+use crate::stops::can_run;
 
 #[tokio::test]
 async fn refused_registration_prints_a_reason_and_exit_code() {
@@ -31,6 +33,42 @@ async fn second_daemon_with_the_same_name_is_refused() {
     assert_eq!(other.wait_for_exit().await.0, Some(0));
     first.signal(Signal::SIGTERM);
     assert_eq!(first.wait_for_exit().await.0, Some(0));
+}
+
+/// Mounts a work folder with little space, starts the daemon, frees the space, and starts the daemon again.
+#[cfg(target_os = "linux")]
+const LOW_SPACE_SCRIPT: &str = "
+    mount -t tmpfs -o size=1m,mode=700 tmpfs $PULLYARD_WORK_DIR || exit 99
+    head -c 1000k /dev/zero > $PULLYARD_WORK_DIR/big
+    \"$@\"; echo \"first exit: $?\"; rm $PULLYARD_WORK_DIR/big; exec \"$@\"";
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn once_without_space_signs_off_and_can_be_repeated() {
+    let namespace = ["--user", "--map-root-user", "--mount"];
+    if !can_run("unshare", &[&namespace]) {
+        return;
+    }
+    let machine = DaemonMachine::with_job_script("exit 0").await;
+    std::fs::create_dir_all(machine.work_dir()).unwrap();
+    let (code, output) = run_command(&machine, &["start", "--once"], |command| {
+        command.env("RUNNER_NAME", "kite");
+        let runner = std::mem::replace(command, Command::new("unshare"));
+        let (program, args) = (runner.as_std().get_program(), runner.as_std().get_args());
+        let environment = runner.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.args(namespace).args(["sh", "-c", LOW_SPACE_SCRIPT, "sh"]).arg(program).args(args);
+        command.env_clear().envs(environment);
+    })
+    .await;
+    assert!(output.contains("first exit: 1\n") && output.contains("disk has too little space: "), "{output}");
+    assert_eq!((code, machine.runner_api.calls("claim").len()), (Some(0), 1), "{output}");
+    // The second process is a new instance, because the first one has left.
+    let instances = |route, is_last| -> BTreeSet<String> {
+        let calls = machine.runner_api.calls(route).into_iter();
+        calls.filter(|call| call.has_flag("last") == is_last).map(|call| call.body["instance"].to_string()).collect()
+    };
+    let registered = instances("register", false);
+    assert_eq!((registered.len(), instances("heartbeat", true)), (2, registered), "{output}");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ impl Call {
         self.body["active"].as_array().unwrap().iter().map(|job| job.as_str().unwrap().to_owned()).collect()
     }
 
-    fn has_flag(&self, field: &str) -> bool {
+    pub(crate) fn has_flag(&self, field: &str) -> bool {
         self.body[field] == json!(true)
     }
 }

@@ -60,7 +60,7 @@ async fn wait_until_no_process(world: &World) {
 
 /// Whether this machine can run one of these command variants.
 #[cfg(target_os = "linux")]
-fn can_run(program: &str, ways: &[&[&str]]) -> bool {
+pub(crate) fn can_run(program: &str, ways: &[&[&str]]) -> bool {
     let works = ways.iter().any(|args| {
         let tried = std::process::Command::new(program).args(*args).arg("true").output();
         tried.is_ok_and(|tried| tried.status.success())
