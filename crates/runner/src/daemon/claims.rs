@@ -117,7 +117,8 @@ async fn wait_until_ready(daemon: &DaemonContext) -> Result<(), FatalExit> {
 
 async fn wait_for_slot(daemon: &DaemonContext) {
     let slots = usize::try_from(daemon.settings.slots).unwrap_or(usize::MAX);
-    daemon.state().wait_until(|state| state.running.len() < slots && !state.is_draining).await;
+    // With `--once`, a draining runner claims too, and the answer has no job.
+    daemon.state().wait_until(|state| state.running.len() < slots && (daemon.once || !state.is_draining)).await;
 }
 
 async fn post_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<ClaimAnswer, client::Error> {

@@ -153,6 +153,19 @@ async fn drain_by_the_control_plane_ends_when_it_is_withdrawn() {
 }
 
 #[tokio::test]
+async fn draining_daemon_exits_after_one_claim_with_once() {
+    let machine = DaemonMachine::with_job_script("exit 0").await;
+    machine.runner_api.script(|script| script.drain = true);
+    // The first heartbeat is answered before the claim.
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--once").env("RUNNER_POLL_INTERVAL_MS", "500");
+    });
+    let (code, log) = daemon.wait_for_exit().await;
+    assert_eq!((code, machine.runner_api.calls("claim").len()), (Some(0), 1), "{log}");
+    assert!(machine.runner_api.has_signed_off());
+}
+
+#[tokio::test]
 async fn rejected_daemon_waits_for_its_jobs_and_prints_the_reason() {
     for (route, status, code, exit, message) in
         [("claim", 409, "runner_replaced", 3, "replaced this one"), ("heartbeat", 404, "not_found", 5, "was deleted")]
