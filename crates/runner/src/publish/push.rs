@@ -128,16 +128,14 @@ impl Push<'_> {
             Ok(Some(head)) if head == change.commit => Ok(published_by_us()),
             Ok(None) if change.expected_head.is_some() => Err(self.branch_deleted().into()),
             // The head may be this commit, below other users' commits.
-            Ok(head) if head != change.expected_head => match self.resolve_remote_head(change).await {
-                Ok(outcome) => outcome.ok_or_else(|| self.branch_deleted().into()),
-                Err(error) => {
-                    tracing::warn!(error = %error, "cannot read the branch: {error}");
-                    Err(to_fault(&error))
-                }
-            },
+            Ok(head) if head != change.expected_head => {
+                self.fetch_remote_head().await?;
+                let outcome = self.resolve_remote_head(change).await;
+                let outcome = outcome.map_err(|error| ForgeFault::of_machine(&error))?;
+                outcome.ok_or_else(|| self.branch_deleted().into())
+            }
             Ok(_) => match parse_refusal((self.kind, self.forge), (self.name, &self.target.branch), &error) {
                 Some(refusal) => Err(refusal.into()),
-                None if error.is_damage() => Err(ForgeFault::of_machine(&error)),
                 None => Err(to_fault(&error)),
             },
             Err(error) => Err(to_fault(&error)),
@@ -172,12 +170,20 @@ impl Push<'_> {
         }
     }
 
-    /// Fetches the branch's head, and determines which attempt or user pushed it. `None` if the branch is gone.
-    async fn resolve_remote_head(&self, change: &Change) -> Result<Option<PushOutcome>, GitError> {
+    /// Errors: `Away` for an incomplete transfer too, although git reports it as damage.
+    async fn fetch_remote_head(&self) -> Result<(), ForgeFault> {
         let refspec = format!("+{}:{FOREIGN_HEAD_REF}", git::branch_ref(&self.target.branch));
         let options = "fetch --quiet --no-tags --no-write-fetch-head --no-recurse-submodules --".split(' ');
         let args = options.chain([self.git.url(), &refspec]);
-        self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await?;
+        let result = self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await;
+        result.map(drop).map_err(|error| {
+            tracing::warn!(error = %error, "cannot read the branch: {error}");
+            if error.is_damage() { ForgeFault::Away(Outage::from(error.reason())) } else { to_fault(&error) }
+        })
+    }
+
+    /// Determines which attempt or user pushed the fetched head. `None` if the branch is gone.
+    async fn resolve_remote_head(&self, change: &Change) -> Result<Option<PushOutcome>, GitError> {
         // The branch may have moved again; the fetched head counts.
         let Some(head) = git::resolve_commit(self.git, self.repository, FOREIGN_HEAD_REF).await? else {
             return Ok(None);
@@ -233,7 +239,7 @@ async fn run_in_window<T>(
 
 /// The fault of a call that reached neither a decision of the forge nor a result.
 fn to_fault(error: &GitError) -> ForgeFault {
-    if error.is_missing_program() || error.is_machine_fault() {
+    if error.is_damage() || error.is_missing_program() || error.is_machine_fault() {
         return ForgeFault::of_machine(error);
     }
     ForgeFault::Away(Outage::from(error.reason()))

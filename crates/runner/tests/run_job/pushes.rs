@@ -116,15 +116,17 @@ async fn changed_base_of_a_pull_request_is_used() {
     assert_eq!(refs, format!("refs/remotes/origin/release {release}\n"));
 }
 
-/// Runs a job whose branch moves meanwhile. The script runs before the merge of the rebase.
-async fn run_with_merge_script(script: impl FnOnce(&World) -> String) -> (World, RunResult) {
+const MERGE: &str = "merge-tree*";
+
+/// Runs a job whose branch moves meanwhile. The script runs before the calls of git that match the pattern.
+async fn run_with_script_before(pattern: &str, script: impl FnOnce(&World) -> String) -> (World, RunResult) {
     let world = World::with_agent(WAITING_AGENT).await;
     world.commit_on("feature", "Earlier work");
     continue_pull_request(&world, "feature").await;
     let (go, script) = (world.outside_path("go"), script(&world));
     // Git also merges before the agent starts.
-    let is_rebase = format!("[ \"$1\" = merge-tree ] && [ -e '{}' ]", go.display());
-    let path = path_with_git_script(&world, |git| format!("if {is_rebase}; then {script}; fi\nexec '{git}' \"$@\""));
+    let script = format!("[ ! -e '{}' ] || case \"$*\" in {pattern}) {script};; esac", go.display());
+    let path = path_with_git_script(&world, |git| format!("{script}\nexec '{git}' \"$@\""));
     let runner = world.spawn(|command| {
         command.env("PATH", path);
     });
@@ -142,11 +144,24 @@ fn reported_waits(world: &World) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn damage_during_a_rebase_ends_the_job_with_its_work() {
-    let (world, ran) = run_with_merge_script(|_| "echo 'fatal: bad object HEAD' >&2; exit 128".into()).await;
-    let failure = world.api.only_finish().failure.unwrap_or_else(|| panic!("{}", ran.log));
-    assert_eq!(failure, Failure::PublishingFailed { reason: "bad object HEAD".into() });
-    assert_eq!(reported_waits(&world), BTreeSet::new());
-    assert!(world.api.bucket_object("checkpoint.tar.zst").is_some(), "{}", ran.log);
+    for call in ["ls-remote*", "rev-parse*refs/pullyard/found*", MERGE] {
+        let (world, ran) = run_with_script_before(call, |_| "echo 'fatal: bad object HEAD' >&2; exit 128".into()).await;
+        let failure = world.api.only_finish().failure.unwrap_or_else(|| panic!("{call}: {}", ran.log));
+        assert_eq!(failure, Failure::PublishingFailed { reason: "bad object HEAD".into() }, "{call}");
+        assert_eq!(reported_waits(&world), BTreeSet::new(), "{call}");
+        assert!(world.api.bucket_object("checkpoint.tar.zst").is_some(), "{call}: {}", ran.log);
+    }
+}
+
+#[tokio::test]
+async fn incomplete_fetch_of_a_moved_branch_is_repeated() {
+    let fail_once = |world: &World| {
+        let once = world.outside_path("once").display().to_string();
+        format!("[ -e '{once}' ] || {{ touch '{once}'; echo 'fatal: packfile is truncated' >&2; exit 128; }}")
+    };
+    let (world, ran) = run_with_script_before("fetch*refs/pullyard/found", fail_once).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+    assert_eq!(reported_waits(&world), BTreeSet::from(["packfile is truncated".to_owned()]));
 }
 
 #[tokio::test]
@@ -155,7 +170,7 @@ async fn killed_rebase_is_repeated() {
         let once = world.outside_path("once").display().to_string();
         format!("[ -e '{once}' ] || {{ touch '{once}'; kill -KILL $$; }}")
     };
-    let (world, ran) = run_with_merge_script(kill_once).await;
+    let (world, ran) = run_with_script_before(MERGE, kill_once).await;
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
     let reason = "the runner's machine failed: git merge-tree failed without a word";
     assert_eq!(reported_waits(&world), BTreeSet::from([reason.to_owned()]));
