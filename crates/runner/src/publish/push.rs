@@ -10,6 +10,7 @@ use crate::api::forge_wait::{ForgeFault, Outage};
 use crate::git::rebase::Rebase;
 use crate::git::target::{self, Target};
 use crate::git::{self, Git, GitCall, GitError};
+use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{JobId, RepositoryName};
@@ -78,19 +79,24 @@ impl Push<'_> {
     /// Pushes once, and returns the state of the branch: the work of this attempt or of an earlier one. If another user
     /// pushed to the pull request, the commit is replayed on top, once.
     /// The time limit of each call of git, 30 minutes, also bounds a push whose window is renewed.
-    /// `renew` returns the window's new end.
-    /// Errors: `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge; `Away` if
+    /// `renew` returns the window's new end, or why this is the last window.
+    /// Errors: that of `renew`, once the window ends; `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge; `Away` if
     /// the result is unknown.
     pub(crate) async fn publish(
         &self,
         change: &mut Change,
         until: Instant,
-        renew: impl AsyncFnMut() -> Option<Instant>,
+        renew: impl AsyncFnMut() -> Result<Instant, Stop>,
     ) -> Result<PublishResult, ForgeFault> {
         // Dropping the future kills git, but the forge may have accepted the push before.
-        let published = run_in_window((until, RENEWAL_INTERVAL), self.push_or_rebase(change), renew).await;
-        let not_renewed = || "the control plane did not extend the time for the push".to_owned();
-        published.unwrap_or_else(|| Err(ForgeFault::Away(Outage::from(not_renewed()))))
+        match run_in_window(until, RENEWAL_INTERVAL, self.push_or_rebase(change), renew).await {
+            Ok(published) => published,
+            Err(Some(stop)) => Err(stop.into()),
+            Err(None) => {
+                let reason = "the control plane did not extend the time for the push";
+                Err(ForgeFault::Away(Outage::from(reason.to_owned())))
+            }
+        }
     }
 
     async fn push_or_rebase(&self, change: &mut Change) -> Result<PublishResult, ForgeFault> {
@@ -211,12 +217,14 @@ impl Push<'_> {
     }
 }
 
-/// Runs a push within its window, and renews the window meanwhile. `None` if the window ended before the push.
-async fn run_in_window<T>(
-    (mut until, interval): (Instant, Duration),
+/// Runs a push within its window, and renews the window meanwhile.
+/// Errors: if the window ended before the push; that of the renewal, if it had one.
+async fn run_in_window<T, E>(
+    mut until: Instant,
+    interval: Duration,
     push: impl Future<Output = T>,
-    mut renew: impl AsyncFnMut() -> Option<Instant>,
-) -> Option<T> {
+    mut renew: impl AsyncFnMut() -> Result<Instant, E>,
+) -> Result<T, Option<E>> {
     tokio::pin!(push);
     while Instant::now() < until {
         let pause = interval.min((until - Instant::now()) / 2);
@@ -226,15 +234,15 @@ async fn run_in_window<T>(
         };
         tokio::select! {
             biased;
-            result = &mut push => return Some(result),
-            () = sleep_until(until) => return None,
-            renewed = renewal => match renewed.filter(|renewed| *renewed > until) {
-                Some(renewed) => until = renewed,
-                None => return timeout_at(until, push).await.ok(),
+            result = &mut push => return Ok(result),
+            () = sleep_until(until) => return Err(None),
+            renewed = renewal => match renewed {
+                Ok(renewed) if renewed > until => until = renewed,
+                refused => return timeout_at(until, push).await.map_err(|_| refused.err()),
             },
         }
     }
-    None
+    Err(None)
 }
 
 /// The fault of a call that reached neither a decision of the forge nor a result.
@@ -268,28 +276,32 @@ mod tests {
     async fn renewed_push_outlives_its_first_window() {
         let first_end = Instant::now() + Duration::from_secs(2);
         let push = sleep_until(first_end + Duration::from_millis(1));
-        let renew = async || Some(push_deadline(Instant::now(), None));
-        assert_eq!(run_in_window((first_end, Duration::from_millis(1)), push, renew).await, Some(()));
+        let renew = async || Ok::<_, ()>(push_deadline(Instant::now(), None));
+        assert_eq!(run_in_window(first_end, Duration::from_millis(1), push, renew).await, Ok(()));
     }
 
     #[tokio::test]
     async fn push_without_a_renewal_ends_with_its_window() {
         let until = || Instant::now() + Duration::from_millis(20);
-        assert_eq!(run_in_window((until(), Duration::ZERO), pending::<()>(), async || None).await, None);
-        assert_eq!(run_in_window((until(), Duration::ZERO), pending::<()>(), pending).await, None);
+        let push = pending::<()>;
+        assert_eq!(run_in_window(until(), Duration::ZERO, push(), async || Err("no")).await, Err(Some("no")));
+        let same_end = until();
+        assert_eq!(run_in_window(same_end, Duration::ZERO, push(), async || Ok::<_, ()>(same_end)).await, Err(None));
+        assert_eq!(run_in_window(until(), Duration::ZERO, push(), pending::<Result<_, ()>>).await, Err(None));
         let late = async { panic!("git was started after the window") };
-        assert_eq!(run_in_window::<()>((Instant::now(), Duration::ZERO), late, async || None).await, None);
+        let renewed = run_in_window::<(), _>(Instant::now(), Duration::ZERO, late, async || Err("no")).await;
+        assert_eq!(renewed, Err(None));
     }
 
     #[tokio::test]
     async fn refused_renewal_leaves_the_rest_of_the_window() {
-        let is_refused = tokio::sync::Notify::new();
+        let refusal = tokio::sync::Notify::new();
         let refuse = async || {
-            is_refused.notify_one();
-            None
+            refusal.notify_one();
+            Err(())
         };
-        let window = (push_deadline(Instant::now(), None), Duration::ZERO);
-        assert_eq!(run_in_window(window, is_refused.notified(), refuse).await, Some(()));
+        let until = push_deadline(Instant::now(), None);
+        assert_eq!(run_in_window(until, Duration::ZERO, refusal.notified(), refuse).await, Ok(()));
     }
 
     #[tokio::test]

@@ -185,6 +185,11 @@ fn delay_push(world: &World) -> [PathBuf; 2] {
     files
 }
 
+async fn wait_for_renewal(world: &World) {
+    let is_push = |call: &&Call| call.body["status"] == "syncing";
+    world.api.wait_for(|calls| calls.iter().filter(is_push).count() >= 2).await;
+}
+
 #[tokio::test]
 async fn running_push_renews_its_window() {
     let world = World::with_agent(GREETING_AGENT).await;
@@ -193,8 +198,7 @@ async fn running_push_renews_its_window() {
     world.api.change_script(|script| script.push_for_secs = Some(44));
     let runner = world.spawn(|_| ());
     wait_for_file(&begun).await;
-    let is_push = |call: &&Call| call.body["status"] == "syncing";
-    world.api.wait_for(|calls| calls.iter().filter(is_push).count() >= 2).await;
+    wait_for_renewal(&world).await;
     std::fs::write(go, "").unwrap();
     let ran = wait_for_exit(runner).await;
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
@@ -226,6 +230,8 @@ async fn cancel_during_a_push_ends_its_renewals() {
     let branch = world.branch_head(BRANCH);
     std::fs::write(go, "").unwrap();
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Cancelled, "{}", ran.log);
+    let texts = world.api.event_texts();
+    assert!(!texts.contains("Waiting for "), "{texts}");
     assert_eq!(branch, None);
 }
 
@@ -235,15 +241,18 @@ async fn refused_renewal_ends_git_at_once() {
     let [begun, go] = ["begun", "go"].map(|name| world.outside_path(name));
     let path = path_with_git_script(&world, |git| {
         let [begun, go] = [&begun, &go].map(|path| path.display());
-        let wait = format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done");
+        let wait = format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done; sleep 2");
         format!("[ \"$1\" != push ] || {{ {wait}; }}\nexec '{git}' \"$@\"")
     });
-    world.api.change_script(|script| script.push_for_secs = Some(32));
+    // A window of 14 s, whose first renewal is refused after 7 s. A git that survives it pushes after 9 s.
+    world.api.change_script(|script| script.push_for_secs = Some(44));
     let runner = world.spawn(|command| {
         command.env("PATH", path);
     });
     wait_for_file(&begun).await;
     world.api.change_script(|script| script.refuse("status", 409, "lease_lost"));
+    wait_for_renewal(&world).await;
+    std::fs::write(go, "").unwrap();
     let ran = wait_for_exit(runner).await;
     assert_eq!(world.leftover_processes(), [""; 0], "{}", ran.log);
     assert!(world.api.finishes().is_empty() && world.branch_head(BRANCH).is_none(), "{}", ran.log);

@@ -76,7 +76,7 @@ async fn push_until_decided(
             forge: &forge,
             name: &repository.name,
         };
-        let push = push.publish(&mut change, deadline, async || forge_wait.renew_push().await.ok());
+        let push = push.publish(&mut change, deadline, async || forge_wait.renew_push().await);
         match attempt.unless_aborted(async { Ok(push.await) }).await? {
             Ok(published) => {
                 forge_wait.end().await;
