@@ -217,10 +217,13 @@ impl<'a> ForgeWait<'a> {
         Ok(self.push_deadline)
     }
 
-    /// Whether a long wait must store the finished work. Again after a while, because the bucket may be away too.
+    pub(crate) fn is_long(&self) -> bool {
+        self.schedule.current.is_some_and(|wait| wait.since.elapsed() >= LONG_WAIT)
+    }
+
+    /// Whether the finished work must be stored. Again after a while, because the bucket may be away too.
     pub(crate) fn must_keep_work(&mut self) -> bool {
-        let is_long = self.schedule.current.is_some_and(|wait| wait.since.elapsed() >= LONG_WAIT);
-        let is_due = is_long && self.kept_at.is_none_or(|kept_at| kept_at.elapsed() >= LOG_INTERVAL);
+        let is_due = self.kept_at.is_none_or(|kept_at| kept_at.elapsed() >= LOG_INTERVAL);
         if is_due {
             self.kept_at = Some(Instant::now());
         }

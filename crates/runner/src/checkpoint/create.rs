@@ -190,6 +190,8 @@ async fn write_patch(
     let (repository, start) = (workspace.repository(), facts.target.start_commit.as_str());
     let no_checkpoint = |reason: &str| NoCheckpoint::Reason(reason.to_owned());
     let result = match &facts.tree {
+        // Nothing has run since the commit, and a push may be reading the repository's settings.
+        Some(tree) if facts.finished.is_some() => Ok(tree.clone()),
         // Checks have run since, and may have changed the repository's settings.
         Some(tree) => workspace.reset_repository().await.map(|()| tree.clone()).map_err(Stop::from),
         None => {

@@ -199,6 +199,8 @@ async fn running_push_renews_its_window() {
     let runner = world.spawn(|_| ());
     wait_for_file(&begun).await;
     wait_for_renewal(&world).await;
+    let is_checkpoint = |call: &Call| call.route == "artifacts" && call.body["kind"] == "checkpoint";
+    world.api.wait_for(|calls| calls.iter().any(is_checkpoint)).await;
     std::fs::write(go, "").unwrap();
     let ran = wait_for_exit(runner).await;
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);

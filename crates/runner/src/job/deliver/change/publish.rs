@@ -76,7 +76,13 @@ async fn push_until_decided(
             forge: &forge,
             name: &repository.name,
         };
-        let push = push.publish(&mut change, deadline, async || forge_wait.renew_push().await);
+        let renew = async || {
+            let deadline = forge_wait.renew_push().await?;
+            // A push that needs a renewal may take half an hour.
+            store_work(attempt, preparation, forge_wait).await;
+            Ok(deadline)
+        };
+        let push = push.publish(&mut change, deadline, renew);
         match attempt.unless_aborted(async { Ok(push.await) }).await? {
             Ok(published) => {
                 forge_wait.end().await;
@@ -109,8 +115,15 @@ pub(in crate::job) fn preserve_finished_work(attempt: &Attempt<'_>, stop: Stop) 
     }
 }
 
-/// Stores the finished work during a long wait, because this machine may not survive it.
+/// Stores the finished work during a long wait.
 pub(super) async fn keep_work(attempt: &Attempt<'_>, preparation: &Preparation<'_>, forge_wait: &mut ForgeWait<'_>) {
+    if forge_wait.is_long() {
+        store_work(attempt, preparation, forge_wait).await;
+    }
+}
+
+/// Stores the finished work, because this machine may not survive the wait or the push.
+async fn store_work(attempt: &Attempt<'_>, preparation: &Preparation<'_>, forge_wait: &mut ForgeWait<'_>) {
     if forge_wait.must_keep_work() {
         checkpoint::create_checkpoint(attempt, preparation.workspace, checkpoint::FAILURE_TIMEOUT).await;
     }
