@@ -35,7 +35,7 @@ const FULL_DISK_PHRASES: &[&str] = &["no space left", "read-only file system", "
 
 const MISSING_PROGRAM_PHRASES: &[&str] = &["is not a git command", "unable to find remote helper"];
 
-/// Of git without the memory that it needs.
+/// Messages of git after it or a helper was killed, or had too little memory.
 const KILL_PHRASES: &[&str] = &["died of signal", "out of memory", "cannot allocate memory", "cannot fork"];
 
 #[derive(Debug, thiserror::Error)]
