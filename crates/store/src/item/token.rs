@@ -6,8 +6,8 @@ use crate::key::{self, Key};
 use data_encoding::HEXLOWER;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::is_valid;
 pub use pullyard_domain::token::{Scope, TokenKind};
+use pullyard_domain::token::{VISIBLE_CHARS, is_valid};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -56,7 +56,7 @@ pub fn to_stored_token(
     Token {
         hash: hash_token(token),
         name: name.to_owned(),
-        prefix: token.chars().take(8).collect(),
+        prefix: token.chars().take(VISIBLE_CHARS).collect(),
         scopes,
         projects,
         expires_at: None,
