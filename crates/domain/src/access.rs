@@ -1,5 +1,5 @@
 //! The rights of a token: its scopes, and the objects that it may access if it is limited to some projects. The API and
-//! the pages ask the same table.
+//! the pages use the same table.
 
 use crate::breaker::Account;
 use crate::hook::Webhook;
@@ -14,7 +14,7 @@ pub enum Object<'a> {
     /// Belongs to all projects: connections, secrets, tokens.
     Deployment,
     Webhook(&'a Webhook),
-    /// A runner and the orders to it.
+    /// The commands for a runner. A limited token sees more runners than it may command.
     Runner(&'a Profile),
     Breaker(&'a Account),
 }
