@@ -13,7 +13,7 @@ pub struct CreateIntegration {
     pub id: IntegrationId,
     /// Kind of forge.
     pub kind: ForgeKind,
-    /// REST base, such as `https://api.github.com`; docs/forges.md lists that of each forge.
+    /// REST base, such as `https://api.github.com`; docs/forges.md lists the forms.
     pub api_url: String,
     /// Name of the token's secret, never the token. docs/forges.md states the form of its value.
     pub token_secret: String,

@@ -26,6 +26,17 @@ fn unknown_account_matches_any_account() {
 }
 
 #[test]
+fn forges_page_lists_each_rest_base() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/forges.md")).unwrap();
+    for kind in ForgeKind::ALL {
+        let own_servers = kind.spec().own_servers.iter().map(|server| (server.name, server.api_url));
+        for (name, api_url) in own_servers.chain([(kind.label(), kind.spec().api_url)]) {
+            assert!(page.contains(&format!("\n| {name} | `{api_url}` |\n")), "{name} {api_url}");
+        }
+    }
+}
+
+#[test]
 fn forge_is_named_by_its_host() {
     let check =
         |api_url: &str, expected: &str| assert_eq!(ForgeKind::GitHub.display_name_at(api_url), expected, "{api_url}");
