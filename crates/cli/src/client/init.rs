@@ -37,8 +37,7 @@ pub(crate) struct Init {
     /// Revoke the first admin token and create another, if it was lost.
     #[arg(long)]
     new_admin_token: bool,
-    /// URL of the forge, public or on your own server.
-    #[arg(long, value_name = "URL", default_value = site_urls(ForgeKind::DEFAULT)[0])]
+    #[arg(long, value_name = "URL", help = forge_help(), default_value = site_urls(ForgeKind::DEFAULT)[0])]
     forge: String,
     /// Integration id.
     #[arg(
@@ -164,6 +163,12 @@ impl Step {
 fn site_urls(kind: ForgeKind) -> [&'static str; 2] {
     let url = kind.spec().site_url;
     [url.trim_end_matches('/'), url]
+}
+
+fn forge_help() -> String {
+    let sites = ForgeKind::ALL.map(|kind| site_urls(kind)[0]).join(", ");
+    let own_servers = ForgeKind::ALL.into_iter().flat_map(|kind| kind.spec().own_servers).map(|server| server.name);
+    format!("URL of the forge: {sites}, or of your {}", own_servers.collect::<Vec<_>>().join(" or "))
 }
 
 fn parse_forge(url: &str) -> Result<(ForgeKind, String), CliError> {
