@@ -5,7 +5,7 @@ use crate::client::{self, CliError, Exit, Global, Screen};
 use crate::logs;
 use crate::signals::{EndSignal, EndSignals};
 use crate::temporary::Folder;
-use pullyard_domain::agent::{AUTO, Agent, COMMAND, ChoiceLevel};
+use pullyard_domain::agent::{AGENTS, AUTO, Agent, COMMAND, ChoiceLevel};
 use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
@@ -28,12 +28,8 @@ const GH_TIMEOUT: Duration = Duration::from_secs(10);
 const PROJECT: &str = "try";
 
 /// Run one job in a GitHub repository from this machine, and get a pull request.
-///
-/// Needs no setup; only the branch and the pull request remain. Needs git, and an installed agent
-/// with its key in the environment; docs/agents.md lists agents and variables. The forge's token is GH_TOKEN or GITHUB_TOKEN, else the token of `gh`, after confirmation.
-/// On a terminal, lines that you type are sent to the agent, also as answers to its questions.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(long_about = long_about(), after_help = "Examples:
   pullyard try acme/app 'Fix the typo in the first line of README.md'
   pullyard try acme/app 'Add a test for parse_date' --agent codex --yes
   pullyard try acme/app 'Port the tests to pytest' --max-usd 2.50 --max-minutes 20
@@ -72,6 +68,17 @@ pub(crate) struct Try {
     /// Program of the agent `command` with its arguments, to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
     agent_command: Vec<String>,
+}
+
+fn long_about() -> String {
+    let keys = AGENTS.into_iter().flat_map(|agent| agent.keys).map(|key| key.spec().variable);
+    format!(
+        "Run one job in a GitHub repository from this machine, and get a pull request.\n\n\
+         Needs no setup; only the branch and the pull request remain. Needs git, and an installed agent with its key in \
+         the environment ({}). The forge's token is GH_TOKEN or GITHUB_TOKEN, else the token of `gh`, after \
+         confirmation. On a terminal, lines that you type are sent to the agent, also as answers to its questions.",
+        keys.collect::<Vec<_>>().join(", ")
+    )
 }
 
 impl Try {
