@@ -45,8 +45,8 @@ pub(crate) struct Demo {
     /// Keep running until Ctrl-C, print a link that signs your browser in, and save the context `demo` meanwhile.
     #[arg(long)]
     stay: bool,
-    /// Agent: command is the script, auto the first that is installed. All but the script use keys from your
-    /// environment, cost a few cents and skip the failing ticket.
+    /// Agent: command is the script, auto the first that is installed and has a key. All but the script use keys
+    /// from your environment, cost a few cents and skip the failing ticket.
     #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED_AGENT, value_parser = agent_choices(ChoiceLevel::Job))]
     agent: String,
     /// Model name that the agent accepts.

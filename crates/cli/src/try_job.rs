@@ -41,7 +41,7 @@ pub(crate) struct Try {
     /// Task.
     #[arg(value_name = "PROMPT")]
     prompt: String,
-    /// Agent; auto is the first that is installed.
+    /// Agent; auto is the first that is installed and has a key.
     #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job))]
     agent: Option<String>,
     /// Model name that the agent accepts.

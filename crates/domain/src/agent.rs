@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub const CLAUDE_CODE: &str = claude_code::AGENT.code;
 pub const CODEX: &str = codex::AGENT.code;
 pub const COMMAND: &str = command::AGENT.code;
-/// The first agent with a program that is installed where the job runs.
+/// The first agent that is installed where the job runs and has a key.
 pub const AUTO: &str = "auto";
 /// In the settings of a repository: use the project's agent. Replaced before a job is created.
 pub const PROJECT: &str = "project";
@@ -82,8 +82,9 @@ const MAX_MODEL_BYTES: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// The capability that a runner needs: the code of an agent, or `auto` for the first that is installed where the
-    /// job runs. A repository may use `project` for its project's agent, by default `auto`.
+    /// The capability that a runner needs: the code of an agent (docs/agents.md lists them), or `auto` for the first
+    /// that is installed where the job runs and has a key. A repository may use `project` for its project's agent, by
+    /// default `auto`.
     pub capability: String,
     /// Program and arguments of `command`. A relative program is looked up in the repository. Empty for other agents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -60,8 +60,8 @@ pub struct Settings {
     pub task_capacity: TaskCapacity,
     /// The repository for tickets that name none.
     pub default_repository: Option<RepositoryName>,
-    /// The agent of repositories that name none: its code or `auto`. None means `auto`: the first that is installed
-    /// where a job runs.
+    /// The agent of repositories that name none: its code (docs/agents.md lists them) or `auto`. None means
+    /// `auto`: the first that is installed where a job runs and has a key.
     pub agent: Option<String>,
     /// The model of that agent, in the agent's spelling. None means the agent's default.
     pub model: Option<String>,

@@ -31,7 +31,7 @@ pub struct CreateJob {
     /// Branch to start from; absent: the repository's default branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Agent: a choice of the setting `agent`, or `command`; absent: the repository's, or the project's.
+    /// Agent: a capability that docs/agents.md lists; absent: the repository's, or the project's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// Model of the agent; absent: the one configured with that agent, or the agent's own default.

@@ -53,7 +53,8 @@ pub(crate) struct Init {
     /// Also connect this repository.
     #[arg(long, value_name = "OWNER/NAME")]
     repo: Option<RepositoryName>,
-    /// Agent; auto is the first that is installed where a job runs, project the project's agent (auto at first).
+    /// Agent; auto is the first that is installed where a job runs and has a key, project the project's agent (auto at
+    /// first).
     #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = agent_choices(ChoiceLevel::Repository))]
     agent: String,
     /// Program of the agent `command` with its arguments, to the end of the line.

@@ -57,7 +57,7 @@ enum Command {
         /// Default repository of its tickets.
         #[arg(long, value_name = "OWNER/NAME")]
         default_repository: Option<RepositoryName>,
-        /// Default agent of its repositories (default: auto, the first that is installed where a job runs).
+        /// Default agent of its repositories (default: auto, the first that is installed where a job runs and has a key).
         /// Change it with `pullyard settings set agent=…`.
         #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Project))]
         agent: Option<String>,

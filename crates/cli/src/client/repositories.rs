@@ -50,7 +50,8 @@ enum Command {
         /// Let jobs change .github/workflows, whose files run with the repository's secrets.
         #[arg(long)]
         workflows: bool,
-        /// Agent; auto is the first that is installed where a job runs, project the project's agent (the default).
+        /// Agent; auto is the first that is installed where a job runs and has a key, project the project's agent (the
+        /// default).
         #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Repository))]
         agent: Option<String>,
         /// Model name that the agent accepts (default: the agent's own).

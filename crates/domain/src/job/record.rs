@@ -43,7 +43,7 @@ pub enum AttemptEnd {
 #[schemars(rename = "Work")]
 #[serde(deny_unknown_fields)]
 pub struct AgentReport {
-    /// The code of the agent.
+    /// The code of the agent; docs/agents.md lists them.
     pub agent: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,

@@ -183,7 +183,7 @@ pub struct RevisedComment {
 /// The agent of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Agent {
-    /// The code of an agent, or `auto`: the first that is installed.
+    /// The code of an agent, or `auto`: the first that is installed and has a key.
     pub capability: String,
     /// Program and arguments of the `command` agent; a relative program is found in the worktree.
     pub command: Vec<String>,

@@ -42,7 +42,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Flow, "default_repository", Repository, ("Default repository", "The repository of tickets that name none, as owner/name.")),
     setting(Flow, "tool_account", Text, ("Pullyard’s account in the ticket tool", "Pullyard ignores the events of this account, because they repeat its own changes.")),
 
-    setting(Agent, "agent", Choice(&AGENT_CHOICES), ("Agent", "A repository or a job can override it. Without a value, the first agent that is installed works on the job.")),
+    setting(Agent, "agent", Choice(&AGENT_CHOICES), ("Agent", "A repository or a job can override it. Without a value, the first agent that is installed and has a key works on the job.")),
     setting(Agent, "model", Text, ("Model", "The agent’s own name for the model. Without a value, the agent uses its default.")),
     setting(Agent, "resume", Choice(&[("prefer", "Start a new session"), ("require", "Fail the job")]), ("After a lost session", "Applies when the agent cannot continue its session. A new session receives the questions and answers so far.")),
 

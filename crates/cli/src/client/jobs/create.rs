@@ -34,7 +34,8 @@ pub(super) struct Create {
     /// Branch to start from (default: the repository's).
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
-    /// Agent; auto is the first that is installed where the job runs (default: the repository's, else the project's).
+    /// Agent; auto is the first that is installed where the job runs and has a key (default: the repository's, else
+    /// the project's).
     #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job))]
     agent: Option<String>,
     /// Model name that the agent accepts (default: the model configured with that agent, else the agent's own).

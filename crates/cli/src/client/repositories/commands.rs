@@ -38,7 +38,7 @@ pub(super) struct Set {
     /// Repository.
     #[arg(value_name = "OWNER/NAME")]
     name: RepositoryName,
-    /// Agent; auto is the first that is installed where a job runs, project the project's agent.
+    /// Agent; auto is the first that is installed where a job runs and has a key, project the project's agent.
     /// Changing the agent clears the model.
     #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Repository))]
     agent: Option<String>,
