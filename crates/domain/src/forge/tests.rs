@@ -27,7 +27,7 @@ fn unknown_account_matches_any_account() {
 
 #[test]
 fn forges_page_lists_each_rest_base() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/forges.md")).unwrap();
+    let page = include_str!("../../../../docs/forges.md");
     for kind in ForgeKind::ALL {
         let own_servers = kind.spec().own_servers.iter().map(|server| (server.name, server.api_url));
         for (name, api_url) in own_servers.chain([(kind.label(), kind.spec().api_url)]) {

@@ -4,6 +4,7 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_domain::checks::{Checks, Setup};
 use pullyard_domain::commands::CommandPolicy;
+use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_protocol::event::Event;
 
 const INPUT_TEXT: &str = "Use tabs.";
@@ -267,6 +268,25 @@ async fn input_before_the_push_is_read_before_it() {
     assert!(object_text("changes-2.patch").contains("+salve") && object_text("changes.patch").contains("+hello"));
     let phases = api.events().into_iter().filter(|event| event.kind == EventKind::Phase).filter_map(|event| event.name);
     assert_eq!(phases.filter(|name| name == "syncing").count(), 1, "a refused push is no phase");
+}
+
+#[tokio::test]
+async fn input_before_an_answer_leads_to_a_new_answer() {
+    let does = r#"begins; text=First; resumed && text=Second
+        echo "{\"v\":1,\"text\":\"$text\"}" > .pullyard/output.json; ends; cat > /dev/null"#;
+    for (turns, expected, inputs) in [(None, "Second", [Some(0), Some(1)]), (Some(1), "First", [Some(0), None])] {
+        let machine = run_with_input_before_push(does, |job| {
+            crate::answers::ask(job);
+            job.limits.turns = turns;
+        })
+        .await;
+        let api = &machine.world.api;
+        assert_eq!(api.statuses(), ["preparing", "executing", "syncing", "syncing"], "{turns:?}");
+        let reported: Vec<_> = api.calls("status").iter().map(|call| call.body["inputs"].as_u64()).collect();
+        assert_eq!(reported[2..], inputs, "{turns:?}");
+        let expected = JobOutput::Read(Answer { text: expected.into() });
+        assert_eq!(api.only_finish().output, Some(expected), "{turns:?}");
+    }
 }
 
 #[tokio::test]
