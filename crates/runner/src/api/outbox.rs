@@ -137,6 +137,7 @@ async fn deliver(pending: &PendingFinish) -> Result<DeliveryResult, Error> {
 mod tests {
     use super::*;
     use pullyard_protocol::attempt::FinishOutcome;
+    use serde_json::json;
     use std::os::unix::fs::PermissionsExt;
 
     /// A finish for a control plane that is unreachable.
@@ -174,6 +175,30 @@ mod tests {
         assert!(read == pending);
         durable_file::remove(&path);
         assert!(outbox.list_files().is_empty());
+    }
+
+    #[test]
+    fn finish_of_commit_b367564f_stays_readable() {
+        let stored = json!({
+            "api_url": "http://127.0.0.1:1", "job": format!("job_{}", "a".repeat(26)), "attempt": 2, "lease": "secret",
+            "trace": "0af7651916cd43dd8448eb211c80319c",
+            "finish": {
+                "finish_id": "9t4m", "outcome": "failed", "failure": { "code": "no_changes" },
+                "result": {
+                    "branch": "b", "head": "a".repeat(40), "pull_request": { "number": 7, "url": "https://f.test/7" },
+                    "files": 1, "insertions": 2, "deletions": 3, "replies": { "answered": 1, "failed": 0 },
+                },
+                "spent_usd_micros": 5,
+                "work": {
+                    "agent": "codex", "version": "1", "model": "m", "session": "s", "isolation": "bubblewrap",
+                    "isolation_check": "16 of 16", "refused_hosts": ["evil.test"], "starts": 1, "turns": 2,
+                    "input_tokens": 3, "cached_input_tokens": 4, "output_tokens": 5, "about_usd_micros": 6,
+                    "prompt_sha256": "b".repeat(64), "base_commit": "c", "commit": "d",
+                },
+            },
+        });
+        let read: PendingFinish = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), stored);
     }
 
     #[tokio::test]
