@@ -48,6 +48,7 @@ pub(super) struct CandidateSearch<'a> {
     ctx: &'a Context,
     claim: &'a ClaimId,
     runner: &'a RunnerId,
+    protocol: u32,
     classes: Vec<Class>,
     widths: std::slice::Iter<'static, usize>,
     candidates: Vec<Candidate>,
@@ -56,11 +57,17 @@ pub(super) struct CandidateSearch<'a> {
 }
 
 impl<'a> CandidateSearch<'a> {
-    pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
+    pub(super) fn new(
+        ctx: &'a Context,
+        claim: &'a ClaimId,
+        (runner, protocol): (&'a RunnerId, u32),
+        classes: Vec<Class>,
+    ) -> Self {
         Self {
             ctx,
             claim,
             runner,
+            protocol,
             classes,
             widths: READ_LIMITS.iter(),
             candidates: Vec::new(),
@@ -81,7 +88,8 @@ impl<'a> CandidateSearch<'a> {
             self.attempts += 1;
             let job = self.ctx.store.load_job(&row.job).await?;
             let now = self.ctx.clock.now();
-            if let Some(job) = job.filter(|job| is_claimable(job, &row.class, self.runner, now)) {
+            let may_run = |job: &Job| job.is_known_by(self.protocol) && is_claimable(job, &row.class, self.runner, now);
+            if let Some(job) = job.filter(may_run) {
                 return Ok(Some(job));
             }
             self.candidates.remove(index);

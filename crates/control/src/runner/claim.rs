@@ -57,13 +57,11 @@ pub async fn claim_job(
         let search = match &mut search {
             Some(search) => search,
             None => {
-                search.insert(CandidateSearch::new(ctx, claim, id, list_matching_classes(ctx, token, &profile).await?))
+                let classes = list_matching_classes(ctx, token, &profile).await?;
+                search.insert(CandidateSearch::new(ctx, claim, (id, protocol), classes))
             }
         };
         let Some(job) = search.next().await? else { return Ok(ClaimAnswer::NoJob) };
-        if !job.is_known_by(protocol) {
-            continue;
-        }
         let new_claim = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),

@@ -4,7 +4,7 @@ use crate::prelude::*;
 use crate::world::World;
 use futures::future::join_all;
 use pullyard_domain::breaker::Account;
-use pullyard_domain::job::Claim;
+use pullyard_domain::job::{Claim, JobKind};
 use pullyard_testkit::Lag;
 
 #[tokio::test]
@@ -115,4 +115,25 @@ async fn job_of_a_failed_claim_is_claimed_next() {
     let failed = world.takes(&runner, "k3").await;
     assert!(failed.is_err(), "{failed:?}");
     assert_eq!(world.takes(&runner, "k4").await.unwrap(), Some(next));
+}
+
+#[tokio::test]
+async fn runner_of_protocol_1_gets_the_job_behind_questions() {
+    let world = World::begin().await;
+    let [runner] = &world.runners(1, 1, 3).await[..] else { panic!("one runner") };
+    world.jobs("class", 0, 1).await;
+    let mut questions = BTreeSet::new();
+    // The first read of a search is of 16 jobs.
+    for number in 0..17 {
+        let question = Job { kind: JobKind::Read, ..world.plan("question", number, 1) };
+        questions.insert(world.store_job(&question).await.id);
+    }
+    let [change] = &world.jobs("change", 1, 1).await[..] else { panic!("one job") };
+    assert_eq!(world.takes_with(runner, "k1", 1).await.unwrap().as_ref(), Some(&change.id));
+    assert_eq!(world.takes_with(runner, "k2", 1).await.unwrap(), None);
+    for id in &questions {
+        assert_eq!(world.load_job(id).await.attempt, 0, "{id}");
+    }
+    let claimed = world.takes_with(runner, "k3", 2).await.unwrap().expect("a question");
+    assert!(questions.contains(&claimed), "{claimed}");
 }

@@ -221,7 +221,7 @@ impl World {
         self.store_job(&job).await
     }
 
-    async fn store_job(&self, job: &Job) -> Job {
+    pub(crate) async fn store_job(&self, job: &Job) -> Job {
         let new = JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
         assert_applied(self.ctx.store.create_job(&new).await);
         self.load_job(&job.id).await
@@ -242,8 +242,12 @@ impl World {
     }
 
     pub(crate) async fn takes(&self, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
+        self.takes_with(runner, id, 2).await
+    }
+
+    pub(crate) async fn takes_with(&self, runner: &Runner, id: &str, protocol: u32) -> Result<Option<JobId>, Error> {
         let id = ClaimId::new(id).unwrap();
-        match claim_job(&self.ctx, &self.token, &runner.id, (&runner.instance, &id), 2).await? {
+        match claim_job(&self.ctx, &self.token, &runner.id, (&runner.instance, &id), protocol).await? {
             ClaimAnswer::Job(claimed) => Ok(Some(claimed.job.id)),
             ClaimAnswer::NoJob | ClaimAnswer::ClaimUsed => Ok(None),
         }
@@ -293,7 +297,7 @@ impl World {
         }
     }
 
-    fn plan(&self, name: &str, number: usize, kinds: usize) -> Job {
+    pub(crate) fn plan(&self, name: &str, number: usize, kinds: usize) -> Job {
         let repository = self.repository();
         plan_without_ticket(&JobPlan {
             id: JobId::for_request(&self.project, name, &number.to_string()),
