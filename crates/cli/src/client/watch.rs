@@ -106,8 +106,11 @@ async fn print_end(session: &Session, job: &Job) -> Result<(), CliError> {
     }
     let reports = job.kind.spec().publishes == Publishes::Nothing;
     if reports && job.status == JobStatus::Completed && !screen.is_json() {
-        // It may be deleted by now, which is no fault of the job.
-        let _ = print_output(session, &job.id).await;
+        match print_output(session, &job.id).await {
+            // It was deleted, which is no fault of the job.
+            Err(error) if error.is_not_found() => screen.note(&error.message()),
+            printed => printed?,
+        }
     }
     outcome
 }
