@@ -339,6 +339,16 @@ async fn set_target_start(
     Ok(true)
 }
 
+/// Restores the answer that the agent wrote. Beside another session, it could outlive the new agent's answer.
+fn restore_output(attempt: &Attempt<'_>, folder: &Path, tree: &Path) {
+    if attempt.assignment.kind.spec().writes == AgentWrites::OutputFile
+        && let Ok(text) = fs::read_to_string(folder.join(OUTPUT_COPY))
+        && let Err(error) = output::restore_file(tree, &text)
+    {
+        tracing::warn!(error = %error, "cannot restore the agent's output: {error}");
+    }
+}
+
 async fn restore_work(
     attempt: &Attempt<'_>,
     git: &Git,
@@ -364,15 +374,10 @@ async fn restore_work(
     {
         tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
     }
-    // With another session, an older answer could outlive the new agent's.
-    let continues = loss.is_none() && attempt.assignment.kind.spec().writes == AgentWrites::OutputFile;
-    if continues
-        && let Ok(text) = fs::read_to_string(folder.join(OUTPUT_COPY))
-        && let Err(error) = output::restore_file(&tree, &text)
-    {
-        tracing::warn!(error = %error, "cannot restore the agent's output: {error}");
-    }
     let Some(id) = metadata.session.clone().filter(|_| loss.is_none()) else {
+        if loss.is_none() {
+            restore_output(attempt, folder, &tree);
+        }
         return Ok(RestoredWork { session: None, has_work });
     };
     let (home, agent, from, session) =
@@ -384,6 +389,7 @@ async fn restore_work(
         restore_session(&session, &from, "").map_err(SessionLoss::from)
     });
     restore.await.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten()?;
+    restore_output(attempt, folder, &tree);
     let session = RestoredSession {
         id,
         read_inputs: metadata.read,

@@ -43,7 +43,7 @@ impl Ending<'_> {
                 Ok(Exit::Finished)
             }
             Err(Stop::Order(Order::Shutdown)) => {
-                self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT).await;
+                self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT, true).await;
                 Ok(Exit::Stopped)
             }
             Err(Stop::Order(_)) => Ok(Exit::LeaseLost),
@@ -69,25 +69,27 @@ impl Ending<'_> {
             trace: self.options.trace(),
             finish: FinishRequest { finish_id, outcome, failure, result, output, spent_usd_micros, work: report },
         };
-        self.flush().await;
+        self.flush(outcome).await;
         deliver_finish(self.outbox, pending, self.attempt.orders).await
     }
 
     /// Sends the last events and artifacts. The control plane accepts none after the finish.
-    async fn flush(&self) {
+    async fn flush(&self, outcome: FinishOutcome) {
+        // Completed work needs no checkpoint.
+        let logs_loss = outcome != FinishOutcome::Completed;
         tokio::select! {
-            () = self.send_last(LAST_EVENTS_TIMEOUT, LAST_ARTIFACTS_TIMEOUT) => {}
+            () = self.send_last(LAST_EVENTS_TIMEOUT, LAST_ARTIFACTS_TIMEOUT, logs_loss) => {}
             () = async {
                 self.attempt.orders.wait_at_least(Order::Shutdown).await;
-                self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_EVENTS_TIMEOUT).await
+                self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_EVENTS_TIMEOUT, logs_loss).await
             } => {}
         }
     }
 
-    async fn send_last(&self, events_timeout: Duration, artifacts_timeout: Duration) {
+    async fn send_last(&self, events_timeout: Duration, artifacts_timeout: Duration, logs_loss: bool) {
         let (events, artifacts) = (self.attempt.events, self.attempt.artifacts);
-        let ((), losses) = tokio::join!(events.flush(events_timeout), artifacts.flush(artifacts_timeout));
-        losses.into_iter().for_each(|text| events.log(text));
+        let ((), loss) = tokio::join!(events.flush(events_timeout), artifacts.flush(artifacts_timeout));
+        loss.filter(|_| logs_loss).into_iter().for_each(|text| events.log(text));
         events.flush(LAST_EVENT_TIMEOUT).await;
     }
 }

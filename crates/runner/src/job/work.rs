@@ -117,7 +117,7 @@ impl WorkContext<'_> {
         }
         attempt.input_counts.record_reported(newest_number(&newer));
         attempt.events.resume_recording();
-        attempt.events.log("Users sent messages before the work was published.");
+        attempt.events.log("Users sent messages after the agent ended its work.");
         Ok(true)
     }
 

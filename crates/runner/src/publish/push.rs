@@ -80,8 +80,8 @@ impl Push<'_> {
     /// pushed to the pull request, the commit is replayed on top, once.
     /// The time limit of each call of git, 30 minutes, also bounds a push whose window is renewed.
     /// `renew` returns the window's new end, or why this is the last window.
-    /// Errors: that of `renew`, once the window ends; `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge; `Away` if
-    /// the result is unknown.
+    /// Errors: the stop of `renew`, once the window ends; `HeadMoved` if the branch moves again, `Conflict`,
+    /// `BranchDeleted`, and refusals of the forge; `Away` if the result is unknown.
     pub(crate) async fn publish(
         &self,
         change: &mut Change,

@@ -159,12 +159,13 @@ async fn answering_machine() -> AgentMachine {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_or_pause_before_the_answer_wins() {
-    for (order, route) in [("cancel", "finish"), ("pause", "yield")] {
+    for (order, route, outcome) in [("cancel", "finish", "cancelled"), ("pause", "yield", "paused")] {
         let machine = answering_machine().await;
         machine.world.api.change_script(|script| script.push_order = Some((order, false)));
         let ran = machine.world.run_with(|command| machine.set_env(command)).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert_eq!(machine.world.api.statuses().last().map(String::as_str), Some("syncing"), "{order}");
         let [call] = machine.world.api.calls(route).try_into().unwrap();
-        assert_eq!(call.body["output"], Value::Null, "{order}");
+        assert_eq!(call.body["outcome"], outcome, "{order}");
     }
 }

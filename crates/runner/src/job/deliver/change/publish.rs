@@ -15,6 +15,8 @@ use pullyard_domain::text::Span;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
+/// Storing the work ends this long before the window of the push.
+const STORE_MARGIN: Duration = Duration::from_secs(2);
 /// Time limit for a new token of the forge.
 const ACCESS_TIMEOUT: Duration = Duration::from_secs(60);
 /// Forges' tokens that expire are valid for an hour.
@@ -76,11 +78,13 @@ async fn push_until_decided(
             forge: &forge,
             name: &repository.name,
         };
+        let mut window_end = deadline;
         let renew = async || {
-            let deadline = forge_wait.renew_push().await?;
-            // A push that needs a renewal may take half an hour.
-            store_work(attempt, preparation, forge_wait).await;
-            Ok(deadline)
+            let next_end = forge_wait.renew_push().await?;
+            // A push that needs a renewal may take half an hour. Until this returns, the old end still counts.
+            let _ = timeout_at(window_end - STORE_MARGIN, store_work(attempt, preparation, forge_wait)).await;
+            window_end = next_end;
+            Ok(next_end)
         };
         let push = push.publish(&mut change, deadline, renew);
         match attempt.unless_aborted(async { Ok(push.await) }).await? {
