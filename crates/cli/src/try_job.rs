@@ -27,9 +27,11 @@ const GITHUB: &str = "https://api.github.com";
 const GH_TIMEOUT: Duration = Duration::from_secs(10);
 const PROJECT: &str = "try";
 
-/// Run one job in a GitHub repository from this machine, and get a pull request.
+const ABOUT: &str = "Run one job in a GitHub repository from this machine, and get a pull request";
+
+/// The command `pullyard try`.
 #[derive(clap::Args)]
-#[command(long_about = long_about(), after_help = "Examples:
+#[command(about = ABOUT, long_about = long_about(), after_help = "Examples:
   pullyard try acme/app 'Fix the typo in the first line of README.md'
   pullyard try acme/app 'Add a test for parse_date' --agent codex --yes
   pullyard try acme/app 'Port the tests to pytest' --max-usd 2.50 --max-minutes 20
@@ -73,7 +75,7 @@ pub(crate) struct Try {
 fn long_about() -> String {
     let keys = AGENTS.into_iter().flat_map(|agent| agent.keys).map(|key| key.spec().variable);
     format!(
-        "Run one job in a GitHub repository from this machine, and get a pull request.\n\n\
+        "{ABOUT}.\n\n\
          Needs no setup; only the branch and the pull request remain. Needs git, and an installed agent with its key in \
          the environment ({}). The forge's token is GH_TOKEN or GITHUB_TOKEN, else the token of `gh`, after \
          confirmation. On a terminal, lines that you type are sent to the agent, also as answers to its questions.",
