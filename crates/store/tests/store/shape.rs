@@ -307,9 +307,20 @@ async fn only_temporary_items_expire() {
     let ends = kinds(items, |item| item.contains_key("expires"));
     assert_eq!(
         ends,
-        ["ARTIFACTS", "ATTEMPT", "BREAKER", "BUDGET", "DELIVERY", "EVENTS", "IDEMPOTENCY", "ROTATION", "SIGNIN"]
-            .map(str::to_owned)
-            .into()
+        [
+            "ARTIFACTS",
+            "ATTEMPT",
+            "BREAKER",
+            "BUDGET",
+            "DELIVERY",
+            "EVENTS",
+            "IDEMPOTENCY",
+            "OUTPUT",
+            "ROTATION",
+            "SIGNIN"
+        ]
+        .map(str::to_owned)
+        .into()
     );
     for ((pk, sk), item) in items {
         let Some(end) = number_attribute(item, "expires") else { continue };
