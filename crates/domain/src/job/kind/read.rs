@@ -20,7 +20,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
 fn introduction(context: &prompt::Context) -> String {
     let (repository, base) = (&context.repository.name, &context.base);
     format!(
-        "You read a checkout of {repository}, branch `{base}`, and answer what is asked below. Change no file: only the folder `.pullyard` is writable, and no change is kept.\nWrite your answer, in Markdown, to `{OUTPUT_FILE}`: one JSON object such as {{\"v\":1,\"text\":\"`retry()` is called in `src/client.rs:41`.\"}}, with at most {MAX_ANSWER_CHARS} characters of text. Without that file, your last message is the answer. If users send messages, write the whole answer again: only its last state counts.\n",
+        "You read a checkout of {repository}, branch `{base}`, and answer what is asked below. Change no file: only the folder `.pullyard` is writable, and no change is kept.\nWrite your answer, in Markdown, to `{OUTPUT_FILE}`: one JSON object such as {{\"v\":1,\"text\":\"`retry()` is called in `src/client.rs:41`.\"}}, with at most {MAX_ANSWER_CHARS} characters of text. Without that file, your last message is the answer. If users send messages, write the whole answer again, to the same place.\n",
     )
 }
 
