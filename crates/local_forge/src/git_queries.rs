@@ -10,6 +10,15 @@ pub fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckoutUpdate {
+    Updated,
+    /// The files are those of the new commit already: a merge crashed before it moved the branch, or the user merged.
+    Unchanged,
+    /// A file has changes, or a file without a commit would be replaced. No file was changed.
+    Refused,
+}
+
 fn literal_pathspec(path: &str) -> String {
     format!(":(top,literal){path}")
 }
@@ -85,15 +94,18 @@ impl Git {
         Ok(bare.trim() == "false" && head.trim() == branch)
     }
 
-    /// Updates the files of a checked-out branch, as `receive.denyCurrentBranch=updateInstead` does for a push. Returns
-    /// false and changes no file if one of them has changes, or if a file without a commit would be replaced.
+    /// Updates the files of a checked-out branch, as `receive.denyCurrentBranch=updateInstead` does for a push.
     /// The mode of a file does not count: `git add --chmod=+x` commits a mode that the file in the folder does not have.
-    /// Returns true if the files are those of `new` already, as after a crash before the branch was moved.
-    pub async fn update_checkout(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
+    pub async fn update_checkout(&self, dir: &Path, old: &str, new: &str) -> Result<CheckoutUpdate, Error> {
         let refresh = &["update-index", "-q", "--refresh"][..];
         let update = [refresh, &["diff-index", "--quiet", old, "--"], &["read-tree", "-m", "-u", old, new]];
-        Ok(self.run_in_checkout(dir, &update).await?
-            || self.run_in_checkout(dir, &[refresh, &["diff-index", "--quiet", new, "--"]]).await?)
+        if self.run_in_checkout(dir, &update).await? {
+            return Ok(CheckoutUpdate::Updated);
+        }
+        Ok(match self.run_in_checkout(dir, &[refresh, &["diff-index", "--quiet", new, "--"]]).await? {
+            true => CheckoutUpdate::Unchanged,
+            false => CheckoutUpdate::Refused,
+        })
     }
 
     /// Reverts [`Self::update_checkout`] from `new` to `old`; a commit that came meanwhile keeps its files. Returns

@@ -10,6 +10,7 @@ use crate::{
     branches::read_branches,
     events,
     forge_state::Shared,
+    git_queries::CheckoutUpdate,
     pulls, pushes,
     record::{MergeRecord, Pull, PullRecord, PullState},
     repositories::RepositoryEntry,
@@ -84,13 +85,18 @@ pub async fn merge(
     let Some(sha) = create_merge_commit(shared, git_dir, actor, &pull, &entry.owner).await? else {
         return Ok(MergeOutcome::NotMergeable(Obstacle::Conflict));
     };
-    if checked_out && !shared.git.update_checkout(git_dir, &pull.base_sha, &sha).await? {
+    let update = match checked_out {
+        true => shared.git.update_checkout(git_dir, &pull.base_sha, &sha).await?,
+        false => CheckoutUpdate::Unchanged,
+    };
+    if update == CheckoutUpdate::Refused {
         return Ok(MergeOutcome::NotMergeable(Obstacle::CheckedOut));
     }
     let moved = shared.git.move_branch(git_dir, &stored.base, &sha, &pull.base_sha).await;
     if !matches!(moved, Ok(true)) {
-        // Otherwise the merge's files would remain as changes in no commit.
-        if checked_out && !shared.git.restore_checkout(git_dir, &sha, &pull.base_sha).await? {
+        // Otherwise the merge's files would remain as changes in no commit. Files that were not changed here can be
+        // those of the user's own merge.
+        if update == CheckoutUpdate::Updated && !shared.git.restore_checkout(git_dir, &sha, &pull.base_sha).await? {
             tracing::warn!(number, "the merge failed, and its files remain in the folder");
         }
         return moved.map(|_| MergeOutcome::Moved);

@@ -145,6 +145,12 @@ async fn merge_updates_a_linked_folder_without_changes() {
     let new = json!({ "title": "Add c", "head": "last", "base": "main" });
     let sha = world.post(BOT, "/repos/local/own/pulls", new).await.body["head"]["sha"].clone();
     git(&["read-tree", "-m", "-u", "main", "last"]);
+    // These files can also be the user's own merge, so a branch that cannot be moved does not change them.
+    let lock = own.join(".git/refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    check_refusal(&merge(3, &sha).await, 409, "A branch has new commits");
+    assert_eq!(std::fs::read_to_string(own.join("c.txt")).unwrap(), "c\n");
+    std::fs::remove_file(lock).unwrap();
     assert_eq!(merge(3, &sha).await.status, 200);
     git(&["-c", "core.fileMode=false", "diff", "--quiet", "HEAD"]);
 }
