@@ -4,6 +4,7 @@
 (() => {
   const { byId, inUse, isKey, lost, reached, say } = pullyard;
   const log = byId("log");
+  const make = (name, facts) => Object.assign(document.createElement(name), facts);
 
   // Keys act on the row with the focus, otherwise on the first one in view.
   const stop = (row) => row.querySelector("a.at") ?? row;
@@ -70,6 +71,7 @@
   const last = {};
   const MAX_ROWS = 2000;
 
+  const marks = () => log.querySelectorAll("[id^=m] > .meta");
   const atBottom = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
 
   // Replaces an element that is in use later. Stores its new content, because no later answer may have it.
@@ -111,11 +113,11 @@
     const [here, there] = [byId("speak"), fresh.getElementById("speak")];
     if (!here || !there || here.dataset.kind === there.dataset.kind || inUse(here)) return;
     const [old, text] = [here, there].map((one) => one.querySelector("textarea"));
-    if (old && old.value && !text) return;
+    if (old?.value && !text) return;
     if (old && text) {
       text.value = old.value;
       const [was, fold] = [old, text].map((one) => one.closest("details"));
-      if (fold) fold.open = Boolean(old.value) || Boolean(was && was.open);
+      if (fold) fold.open = Boolean(old.value || was?.open);
     }
     here.dataset.kind = there.dataset.kind;
     here.replaceChildren(...there.childNodes);
@@ -125,15 +127,14 @@
   const adopt = (row) => {
     const answer = row.querySelector("details.answer > pre");
     if (!answer || !row.dataset.call) return false;
-    const begun = [...log.querySelectorAll(".row[data-call]")].reverse().find((other) => other.dataset.call === row.dataset.call);
-    const step = begun && begun.querySelector(".step");
+    const begun = [...log.querySelectorAll(".row[data-call]")].findLast((other) => other.dataset.call === row.dataset.call);
+    const step = begun?.querySelector(".step");
     if (!step) return false;
     if (step.matches("details")) {
       const block = step.querySelector("pre");
       block.textContent += `\n${answer.textContent}`;
     } else {
-      const details = document.createElement("details");
-      details.className = "step";
+      const details = make("details", { className: "step" });
       const summary = document.createElement("summary");
       summary.append(...step.childNodes);
       details.append(summary, answer);
@@ -150,7 +151,7 @@
     segment.append(row);
     const { kind } = row.dataset;
     const one = before(row);
-    const [begun, more] = [one, row].map((item) => item?.querySelector(":scope > div > .out > pre"));
+    const [begun, more] = [one, row].map((item) => item?.querySelector(":scope > div:not(:has(> .second)) > .out > pre"));
     if (more && begun?.textContent.length < 9999) {
       begun.append(`\n${more.textContent}`);
       return row.remove();
@@ -161,9 +162,9 @@
       const two = before(one);
       if (kindOf(two) !== kind || two.matches(".fold")) return;
       if ([one, two].some((item) => inUse(item) || item.querySelector("details[open]"))) return;
-      fold = Object.assign(document.createElement("details"), { className: "fold" });
-      const head = Object.assign(document.createElement("summary"), { className: "ev" });
-      const at = Object.assign(document.createElement("span"), { className: "at", textContent: two.querySelector(".at").textContent });
+      fold = make("details", { className: "fold" });
+      const head = make("summary", { className: "ev" });
+      const at = make("span", { className: "at", textContent: two.querySelector(".at").textContent });
       head.append(at, two.querySelector(".ic").cloneNode(true), document.createElement("div"));
       const left = one.parentNode;
       two.before(fold);
@@ -176,7 +177,7 @@
       const text = item.querySelector(".step > summary, div.step").textContent.trim();
       return (text.startsWith(`${kind} `) ? text.slice(kind.length + 1) : text).slice(0, 80);
     };
-    const named = Object.assign(document.createElement("span"), { className: "arg" });
+    const named = make("span", { className: "arg" });
     named.textContent = `${rows.slice(0, 2).map(subject).join(", ")} and ${rows.length - 2} more`;
     fold.querySelector("summary > div").replaceChildren(`${kind} ${rows.length} ${kind === "Read" ? "files" : "times"} `, named);
   };
@@ -187,8 +188,8 @@
     while (log.querySelectorAll(".row").length > MAX_ROWS && log.childElementCount > 1) log.firstElementChild.remove();
     const first = log.querySelector(".row[id^=e]");
     if (begin === log.firstElementChild || !first) return;
-    const line = byId("earlier") ?? Object.assign(document.createElement("p"), { className: "log-more", id: "earlier" });
-    const link = line.querySelector("a") ?? Object.assign(document.createElement("a"), { textContent: "Show earlier rows" });
+    const line = byId("earlier") ?? make("p", { className: "log-more", id: "earlier" });
+    const link = line.querySelector("a") ?? make("a", { textContent: "Show earlier rows" });
     link.href = `${log.dataset.address}/log?before=${first.id.slice(1)}`;
     line.prepend(link);
     log.before(line);
@@ -198,8 +199,7 @@
     const rows = [...fresh.querySelectorAll("body > .rows > :not(.fold), body > .rows > .fold > .row")];
     if (rows.length === 0) return;
     const follow = atBottom() && getSelection().isCollapsed;
-    const segment = document.createElement("div");
-    segment.className = "rows fresh";
+    const segment = make("div", { className: "rows fresh" });
     log.append(segment);
     const added = rows.filter((row) => !adopt(row));
     for (const row of added) add(row, segment);
@@ -250,7 +250,7 @@
         redirect: "error",
         signal: AbortSignal.any([request.signal, AbortSignal.timeout(20000)]),
       });
-      if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
+      if ([401, 403, 404].includes(answer.status)) {
         end();
         say("Out of date: sign in again", "stale");
         return;
@@ -260,7 +260,7 @@
       failed = 0;
       replace("head", fresh);
       const read = Number(fresh.getElementById("head").dataset.read);
-      for (const mark of log.querySelectorAll("[id^=m] > .meta")) if (mark.parentNode.id.slice(1) <= read) mark.remove();
+      for (const mark of marks()) if (mark.parentNode.id.slice(1) <= read) mark.remove();
       replace("actions", fresh);
       speak(fresh);
       replace("facts", fresh);
@@ -269,19 +269,17 @@
       replace("used", fresh);
       tick();
       append(fresh);
-      const rest = byId("rest");
-      if (rest) rest.remove();
-      const pill = fresh.querySelector("#head .pill");
-      if (pill && word !== pill.textContent) {
-        if (word) byId("announce").textContent = pill.textContent;
-        word = pill.textContent;
-      }
+      byId("rest")?.remove();
+      const state = fresh.querySelector("#head .pill")?.textContent ?? word;
+      if (word && word !== state) byId("announce").textContent = state;
+      word = state;
       cursor = answer.headers.get("pullyard-cursor") || cursor;
       wait = Number(answer.headers.get("pullyard-next"));
       if (wait > 0) {
         reached();
         later(wait);
       } else {
+        for (const mark of marks()) mark.textContent = "not read";
         end();
       }
     } catch {
