@@ -76,10 +76,18 @@ fn board_script_matches_the_markup_of_the_board() {
 #[test]
 fn scripts_match_the_markup_of_logs_and_pull_requests() {
     for (script, part, template, markup) in [
-        (LOG_SCRIPT, ":scope > div > .out > pre", "/log_rows.html", r#"<div class="out"><pre "#),
+        (LOG_SCRIPT, ":scope > div:not(:has(> .second)) > .out > pre", "/log_rows.html", r#"<div class="out"><pre "#),
+        (LOG_SCRIPT, ":not(:has(> .second))", "/log_rows.html", r#"{% if entry.cut %}<p class="second">"#),
         (LOG_SCRIPT, "[id^=m] > .meta", "/log_rows.html", r#"<span class="meta"#),
         (LOG_SCRIPT, r#"getElementById("head").dataset.read"#, "/job_fragment.html", r#"id="head" data-read=""#),
         (SCRIPT, r#"querySelector("[data-version]")"#, "/pull_request.html", r#" data-version="{{ version }}""#),
+        (
+            SCRIPT,
+            "details.menu[open], dialog[open], [data-sent]",
+            "/base.html",
+            r#"<dialog class="palette" id="palette""#,
+        ),
+        (SCRIPT, r#"matches("input, select, textarea")"#, "/pull_request.html", "<textarea "),
     ] {
         let (_, source) = templates().into_iter().find(|(path, _)| path.ends_with(template)).unwrap();
         assert!(script.contains(part) && source.contains(markup), "{part} {markup}");

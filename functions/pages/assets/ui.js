@@ -49,7 +49,7 @@
 
   // The theme changes at once; the server stores it in a cookie for the next pages.
   const theme = byId("theme");
-  if (theme) theme.addEventListener("submit", (event) => {
+  theme?.addEventListener("submit", (event) => {
     const { value } = event.submitter;
     event.preventDefault();
     document.documentElement.dataset.theme = value;
@@ -221,7 +221,7 @@
     say("Live");
   };
   const lost = () => {
-    lostAt = lostAt || Date.now();
+    lostAt ||= Date.now();
     const since = Date.now() - lostAt;
     const at = new Date(lostAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     if (since >= 60000) say(`Out of date since ${at}`, "stale");
@@ -236,11 +236,11 @@
   let pressed = null;
   document.addEventListener("pointerdown", (event) => { pressed = event.target; });
   for (const end of ["pointerup", "pointercancel", "dragend"]) document.addEventListener(end, () => { pressed = null; });
-  const isPressed = (element) => Boolean(pressed) && element.contains(pressed);
+  const isPressed = (element) => element.contains(pressed);
   const inUse = (element) => {
     if (element.querySelector("details.menu[open], [name=job]:checked") || isPressed(element)) return true;
     const selected = getSelection();
-    const reads = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
+    const reads = !selected.isCollapsed && element.contains(selected.anchorNode);
     return reads || (document.activeElement !== document.body && element.contains(document.activeElement));
   };
   const isDraft = (field) => {
@@ -261,7 +261,11 @@
         const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
         if (!answer.ok) throw new Error(String(answer.status));
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        if (version(page) !== version(document) && !hasDraft(byId("main"))) return location.reload();
+        // Do not lose text, a selection, or the answer to a form.
+        const busy = pressed || !getSelection().isCollapsed || hasDraft(byId("main"))
+          || document.activeElement.matches("input, select, textarea")
+          || document.querySelector("details.menu[open], dialog[open], [data-sent]");
+        if (version(page) !== version(document) && !busy) return location.reload();
         for (const here of fresheners) {
           const there = page.getElementById(here.id);
           if (!there || waits(here)) continue;
@@ -323,8 +327,7 @@
   globalThis.pullyard = { byId, inUse, isKey, isPressed, lost, reached, say };
 })();
 
-// A chosen filter applies at once. The page works without it.
-
+// A chosen filter applies at once.
 document.addEventListener("change", (event) => {
   if (event.target.matches(".filters[role=search] select")) event.target.form.requestSubmit();
 });
