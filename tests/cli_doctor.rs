@@ -1,7 +1,7 @@
 //! Tests CLI diagnostics: doctor findings, help in errors, integration tests of tokens.
 
 use crate::prelude::*;
-use crate::webhooks::{ANN, ANNS_TOKEN};
+use crate::webhooks::{ANN, ANNS_TOKEN, World};
 
 async fn doctor_findings(user: &User, check: &str) -> Vec<(String, String)> {
     let ran = user.run(&["doctor", "--json"]).await;
@@ -36,6 +36,16 @@ async fn doctor_reports_a_project_without_runners() {
     check(&doctor_findings(&user, "isolation").await, "warning", "Agents on the runner kite-2 have all rights");
     user.ok(&["runners", "drain", "kite-2"]).await;
     check(&doctor_findings(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_warns_of_a_wrong_webhook_that_no_job_needs() {
+    let world = World::with_hook().await;
+    let user = User::of(&world.story);
+    user.ok(&["repos", "ingress", REPOSITORY, "poll"]).await;
+    check(&doctor_findings(&user, "hook").await, "warning", "`pullyard hooks delete acme`");
+    user.ok(&["repos", "ingress", REPOSITORY, "webhook"]).await;
+    check(&doctor_findings(&user, "hook").await, "wrong", "`pullyard hooks repair acme`");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use pullyard_protocol::hook::Hook;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::version::{PROTOCOL, Version};
 use pullyard_version::{COMMIT, UNKNOWN, VERSION, short_commit};
+use std::collections::BTreeSet;
 
 pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<(), CliError> {
     let name = account.stack.unwrap_or_default();
@@ -182,6 +183,7 @@ pub(super) async fn check_hooks(session: &Session, projects: &[Project]) -> Find
 async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Finding, CliError> {
     let hooks = hooks::list_all(session).await?;
     let mut webhook_repositories = 0;
+    let mut needed = BTreeSet::new();
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;
         let ingresses = session.api.ingresses(&project.id).await?.repositories;
@@ -203,7 +205,8 @@ async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Findin
                         WebhookScope::App {} => true,
                     }
             };
-            if !hooks.iter().any(|hook| covers(&hook)) {
+            let mut covering = hooks.iter().filter(covers).map(|hook| &hook.name).peekable();
+            if covering.peek().is_none() {
                 let sentence =
                     format!("No webhook sends reviews of {} to the project {}.", repository.name, project.id);
                 let help = format!(
@@ -217,13 +220,26 @@ async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Findin
                     false => Finding::warning("hook", sentence, help),
                 });
             }
+            needed.extend(covering);
         }
     }
+    let mut unneeded = None;
     for Hook { name, .. } in &hooks {
         if let Some(drift) = session.api.verify_hook(name).await?.drifts.first() {
             let sentence = format!("The webhook {name} differs from its expected settings: {}", drift.sentence);
-            return Ok(Finding::wrong("hook", sentence, format!("`pullyard hooks repair {name}`.")));
+            if needed.contains(name) {
+                let help = match drift.repairable {
+                    true => format!("`pullyard hooks repair {name}`."),
+                    false => format!("Fix the cause at the forge; then `pullyard hooks verify {name}`."),
+                };
+                return Ok(Finding::wrong("hook", sentence, help));
+            }
+            let help = format!("No repository needs it: `pullyard hooks delete {name}`.");
+            unneeded.get_or_insert(Finding::warning("hook", sentence, help));
         }
+    }
+    if let Some(finding) = unneeded {
+        return Ok(finding);
     }
     Ok(Finding::good(
         "hook",
