@@ -100,6 +100,13 @@ async fn reviewer_revises_and_merges_on_the_page() {
     let revised = browser.get(&address).await;
     assert_ne!(version(&page), version(&revised));
     assert_eq!(version(&revised), version(&browser.get(&address).await));
+    let describe = async |text: &str| {
+        let url = format!("{}/repos/{OWN}/pulls/{}", story.local.forge().api_url(), result.number);
+        let call = http.patch(url).bearer_auth(story.forge_token()).body(json!({ "body": text }).to_string());
+        assert_eq!(call.send().await.unwrap().status(), 200);
+        version(&browser.get(&address).await)
+    };
+    assert_ne!(describe("One.").await, describe("Two.").await, "the version has the length of the text only");
 
     let old = browser.post(&format!("{address}/state"), &[("state", "merged"), ("head", field(&page, "head"))]).await;
     assert_eq!(old.status, 409);

@@ -64,7 +64,7 @@ fn minify_script(script: &str) -> String {
 }
 
 /// FNV-1a, whose result is the same in every build.
-fn hash(content: &str) -> u64 {
+pub(crate) fn hash(content: &str) -> u64 {
     content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -3,6 +3,7 @@
 use super::conversation::{Conversation, LineThread, Thread, login};
 use super::form::{Draft, ReviewForm};
 use super::{Reviews, load_reviews};
+use crate::assets;
 use crate::board::ticket_url;
 use crate::diff::{self, Diff};
 use crate::jobs::Row;
@@ -192,9 +193,11 @@ pub(super) async fn render(
         jobs.push(control::job_view(&visit.ctx, job).await?);
     }
     let refresh = labels::refresh_ms(jobs.iter().any(|view| !view.job.status.is_terminal()));
-    let entries: usize = conversation.threads.iter().map(|thread| thread.entries.len()).sum();
+    let entries = conversation.threads.iter().flat_map(|thread| &thread.entries);
+    let entries: String = entries.map(|entry| format!("{} {} {}\n", entry.anchor, entry.action, entry.html)).collect();
     let LocalPullRequest { pull_request, details, .. } = pull;
-    let version = format!("{} {:?} {entries} {}", pull_request.head_sha, pull_request.state, details.text.len());
+    let content = format!("{} {:?} {}\n{entries}", pull_request.head_sha, pull_request.state, details.text);
+    let version = format!("{:016x}", assets::hash(&content));
     let title = format!("{} #{}", pull_request.title, id.number);
     let page = PullPage {
         frame: visit.frame(&title, "board", Some(project)),
