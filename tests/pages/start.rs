@@ -282,12 +282,14 @@ async fn first_step_changes_its_project() {
     assert_eq!(story.api.project(&shop()).await.unwrap(), project);
     let mut late = form("Start");
     let refused = browser.post("/setup/start/project", &late).await;
-    refused.assert_contains(&["After this form was opened, Go became Now.", r#"value="Start""#, "Save project"]);
+    refused.assert_contains(&["After this form was opened, Go became Now.", "Save project"]);
+    refused.assert_contains(&[r#"value="Start""#, r#"value="QA""#]);
     assert_eq!((refused.status, story.api.project(&shop()).await.unwrap()), (409, project));
     let shown = refused.body.split_once("name=\"shown\" value=\"").unwrap().1.split('"').next().unwrap();
-    late[5].1 = shown;
+    (late[3].1, late[5].1) = ("QA", shown);
     assert_eq!(browser.post("/setup/start/project", &late).await.redirect(), (303, SHOP));
-    assert_eq!(story.api.project(&shop()).await.unwrap().settings.statuses.trigger, "Start");
+    let statuses = story.api.project(&shop()).await.unwrap().settings.statuses;
+    assert_eq!((statuses.trigger.as_str(), statuses.completion.as_str()), ("Start", "QA"));
     let mut other = form("Now");
     other[0].1 = "none";
     assert_eq!(browser.post("/setup/start/project", &other).await.status, 404);
