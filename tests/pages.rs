@@ -129,7 +129,6 @@ impl Browser {
         answer
     }
 
-    /// The bytes that a first view of the page transfers, uncompressed: its HTML, style, script and icon.
     /// The bytes that a page transfers: its HTML, and its assets as a browser requests them.
     async fn weigh(&self, path: &str) -> usize {
         let page = self.get(path).await;
@@ -137,7 +136,13 @@ impl Browser {
         let mut bytes = page.body.len();
         for asset in page.body.split('"').filter(|part| part.starts_with("/assets/")) {
             let request = self.client.get(format!("{}{asset}", self.url)).header("accept-encoding", "gzip, br");
-            bytes += request.send().await.unwrap().bytes().await.unwrap().len();
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{asset}");
+            let is_gzip = answer.headers().get("content-encoding").is_some_and(|encoding| encoding == "gzip");
+            assert!(is_gzip || asset.ends_with(".svg"), "{asset} is not compressed");
+            let content = answer.bytes().await.unwrap();
+            assert_eq!(content.starts_with(&[0x1f, 0x8b]), is_gzip, "{asset}");
+            bytes += content.len();
         }
         bytes
     }

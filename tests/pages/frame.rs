@@ -2,6 +2,8 @@
 
 use super::Browser;
 use crate::prelude::*;
+use pullyard_domain::pull_request::PullRequestLink;
+use pullyard_domain::ticket::Badge;
 use pullyard_local::Disk;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,6 +66,34 @@ async fn theme_is_stored_in_a_cookie_and_rendered() {
     }
 }
 
+/// Creates 180 tickets with the heaviest usual cards: all have a pull request, half a waiting job, half a badge.
+async fn fill_board(story: &Story) {
+    // Without a runner, each job waits.
+    story.update_settings(|settings| settings.compute = Compute::Runners).await;
+    let store = story.store().await;
+    for number in 1..=180 {
+        let title = format!("Describe in the guide how an export of order {number} begins");
+        let status = [TRIGGER, "Done"][number as usize % 2];
+        let key = TicketKey::new(&format!("ACME-{number}")).unwrap();
+        let ticket =
+            json!({ "project": "acme", "key": key, "title": title, "status": status, "labels": ["docs", "api"] });
+        story.api.create_ticket(&serde_json::from_value(ticket).unwrap(), None).await.unwrap();
+        let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 123_456_789, number };
+        let url = format!("https://github.com/acme/app/pull/{number}");
+        let link = PullRequestLink { id, url, branch: "pullyard/acme/app-17-1".into() };
+        // The job's functions may write in between.
+        loop {
+            let mut ticket = store.load_ticket(&story.project, &key).await.unwrap().unwrap();
+            ticket.pull_request = Some(link.clone());
+            ticket.shown.pull_request = Some(link.clone());
+            ticket.shown.badge = (status == "Done").then_some(Badge::AiFailed);
+            if store.update_ticket(&ticket).await.unwrap() == Write::Applied {
+                break;
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_transfers_100_kb() {
     let story = Story::start_with_waiting_tasks().await;
@@ -73,17 +103,13 @@ async fn no_page_transfers_100_kb() {
         let bytes = browser.weigh(path).await;
         assert!(bytes < 100_000, "{path} needs {bytes} bytes");
     }
-    for number in 1..=180 {
-        let title = format!("Describe in the guide how an export of order {number} begins");
-        let form =
-            [("project", "acme"), ("status", ["Todo", "Done"][number % 2]), ("title", &title), ("labels", "docs")];
-        assert_eq!(browser.post("/tickets", &form).await.status, 303);
-    }
+    fill_board(&story).await;
     for (path, cards, hidden) in [
-        ("/board", 71, [55, 55]),
-        ("/board?project=acme&column=Done&from=0", 72, [30, 79]),
-        ("/board?project=acme&column=Done&from=60", 42, [60, 79]),
+        ("/board", 60, [61, 60]),
+        ("/board?project=acme&column=Done&from=0", 60, [42, 79]),
+        ("/board?project=acme&column=Done&from=48", 54, [48, 79]),
         ("/board?project=acme&q=order+9", 27, [0, 0]),
+        ("/board?project=acme&column=AI+Processing&from=0", 60, [43, 78]),
     ] {
         let (board, bytes) = (browser.get(path).await.body, browser.weigh(path).await);
         assert_eq!(board.matches("<article").count(), cards, "{path}");
@@ -91,19 +117,12 @@ async fn no_page_transfers_100_kb() {
             assert!(board.contains(&format!("Show {count} more")), "{path}: {board}");
         }
         assert!(bytes < 100_000, "{path} needs {bytes} bytes");
-        if path.contains("from=60") {
+        if path.contains("from=48") {
             // The other column shows few cards; a card that is dropped at its end must stay visible.
             let todo = board.split_once("id=\"hidden-79-").unwrap().1.split("</section>").next().unwrap();
             assert_eq!(todo.matches("<article").count(), 4, "{todo}");
         }
     }
-    let page = browser.get("/board").await.body;
-    let (_, rest) = page.split_once("href=\"/assets/ui.").unwrap();
-    let style = format!("/assets/ui.{}", rest.split('"').next().unwrap());
-    let request = browser.client.get(format!("{}{style}", browser.url)).header("accept-encoding", "gzip, br");
-    let answer = request.send().await.unwrap();
-    assert_eq!(answer.headers()["content-encoding"], "gzip");
-    assert!(answer.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,7 @@ async fn board_of_many_tickets_says_that_it_shows_a_part() {
         story.api.create_ticket(&serde_json::from_value(ticket).unwrap(), None).await.unwrap();
     }
     let page = browser.get("/board?project=acme").await;
-    page.assert_contains(&[note, "Show 128 more"]);
+    page.assert_contains(&[note, "Show 140 more"]);
     let next = page.body.split_once("class=\"link\" href=\"/board?").unwrap().1.split('"').next().unwrap();
     let next = browser.get(&format!("/board?{}", next.replace("&amp;", "&").replace("&#38;", "&"))).await;
     next.assert_contains(&[note, "id=\"card-ACME-201\""]);

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-pub(super) const MAX_CARDS: usize = 72;
-pub(super) const MAX_OPEN: usize = 60;
+pub(super) const MAX_CARDS: usize = 60;
+pub(super) const MAX_OPEN: usize = 48;
 
 pub(super) struct Hidden {
     pub(super) range: Range<usize>,
