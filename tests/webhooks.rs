@@ -252,6 +252,7 @@ async fn repair_ends_the_report_of_a_wrong_secret() {
     let codes = |check: HookCheck| check.drifts.into_iter().map(|drift| drift.code).collect::<Vec<_>>();
     assert!(codes(api.verify_hook(&name).await.unwrap()).contains(&"secret".to_owned()));
     assert_eq!(codes(api.repair_hook(&name).await.unwrap()), [""; 0]);
+    assert_eq!(codes(api.verify_hook(&name).await.unwrap()), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,9 +16,6 @@ use pullyard_forge::Delivery;
 use pullyard_store::{HookStats, Write};
 use std::collections::BTreeSet;
 
-/// Code of a drift that only deliveries show, because no forge returns a secret.
-const WRONG_SECRET: &str = "secret";
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookView {
     pub hook: Webhook,
@@ -66,11 +63,10 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let integration = ctx.load_integration(&hook.integration).await?;
         let hook = Webhook { forge: integration.kind, ..hook };
         let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
-        if ctx.store.put_hook(&Webhook { forge_id, ..hook }).await? == Write::Applied {
-            let (view, mut drifts) = verify_hook(ctx, name).await?;
-            // The forge has the present secret now. The next delivery ends the report of the old one.
-            drifts.retain(|drift| drift.code != WRONG_SECRET);
-            return Ok((view, drifts));
+        if ctx.store.put_hook(&Webhook { forge_id, ..hook.clone() }).await? == Write::Applied {
+            // The forge has the present secret now, which ends the report of another one.
+            ctx.store.update_hook_repaired_at(&hook, ctx.clock.now()).await?;
+            return verify_hook(ctx, name).await;
         }
         rounds.backoff().await?;
     }
@@ -174,10 +170,6 @@ fn failing_deliveries_drift(newest: &[Delivery]) -> Option<Drift> {
 }
 
 pub(super) fn signature_drift(stats: &HookStats) -> Option<Drift> {
-    let wrong = stats.refused_at.is_some_and(|at| stats.verified_at.is_none_or(|good| at > good));
-    wrong.then(|| {
-        let sentence =
-            "The newest signatures were wrong: the forge has another secret, or sent nothing since a repair.";
-        drift(WRONG_SECRET, sentence, true)
-    })
+    let wrong = stats.refused_at > stats.verified_at.max(stats.repaired_at);
+    wrong.then(|| drift("secret", "The newest signatures were wrong: the forge has another secret.", true))
 }

@@ -32,6 +32,8 @@ impl Item for Poll {
 pub struct HookStats {
     pub verified_at: Option<Timestamp>,
     pub refused_at: Option<Timestamp>,
+    /// When the forge last got the present secret by a repair.
+    pub repaired_at: Option<Timestamp>,
     pub refused: u64,
 }
 

@@ -53,6 +53,15 @@ impl Store {
             .await
     }
 
+    /// Writes: `repaired_at` of the note. Idempotent: a repeat writes its own time.
+    pub async fn update_hook_repaired_at(&self, hook: &Webhook, at: Timestamp) -> Result<Write, Error> {
+        let condition = Condition::new(ANY).value(":at", number_value(at.millis()));
+        Transaction::new("note that a webhook was repaired")
+            .update(hook_stats_key(&hook.name), "repaired_at = :at", "", condition)
+            .commit(self)
+            .await
+    }
+
     /// Stores how a repository is polled.
     /// Writes: POLL if `rev` is the one seen (absent if new). If the repository was removed and connected again, a late
     /// writer may replace the new item. Its progress or ingress is then wrong until the next poll or setting.

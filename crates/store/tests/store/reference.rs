@@ -41,7 +41,7 @@ RUNNERS | RUNNERS#{shard} | {runner} | A self-hosted runner's slots, its reporte
 PROFILE | RUNNER#{runner} | PROFILE | A runner's capabilities and labels.
 NAME | NAME#runner#{name} | NAME | The runner that owns a name.
 HOOK | HOOK#{name} | HOOK | A webhook: forge, projects, name of its secret.
-HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused delivery and number of refused deliveries.
+HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused delivery, last repair and number of refused deliveries.
 POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingress and polling state.
 BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused model account: the cause and the end of the pause.
 ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.

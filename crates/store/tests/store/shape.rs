@@ -138,6 +138,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.put_hook(&hook)).await;
     world.expect_applied(store.update_hook_verified_at(&hook, at(1))).await;
     store.update_hook_refusal(&hook, 3, at(2)).await.unwrap();
+    world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
@@ -284,7 +285,7 @@ async fn no_attribute_is_null() {
 #[tokio::test]
 async fn every_time_is_a_number() {
     let times = "at created ready_since started due push_until ended_at seen_at last_heartbeat last_used \
-        verified_at refused_at opened expires expires_at ws decided_at occurred_at";
+        verified_at refused_at repaired_at opened expires expires_at ws decided_at occurred_at";
     let times: BTreeSet<String> = times.split(' ').map(str::to_owned).collect();
     let mut met = BTreeSet::new();
     for ((pk, sk), item) in every_item().await {

@@ -74,6 +74,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     update_hook_refusal {
         store.update_hook_refusal(&hook("acme"), 1, at(9)).await?;
     }
+    update_hook_repaired_at { store.update_hook_repaired_at(&hook("acme"), at(9)).await?; }
     update_hook_verified_at {
         store.update_hook_verified_at(&hook("acme"), at(9)).await?;
     }
