@@ -74,7 +74,7 @@ async fn fill_board(story: &Story) {
     for number in 1..=180 {
         let title = format!("Describe in the guide how an export of order {number} begins");
         let status = [TRIGGER, "Done"][number as usize % 2];
-        let key = TicketKey::new(&format!("ACME-{number}")).unwrap();
+        let key = TicketKey::new(format!("ACME-{number}")).unwrap();
         let ticket =
             json!({ "project": "acme", "key": key, "title": title, "status": status, "labels": ["docs", "api"] });
         story.api.create_ticket(&serde_json::from_value(ticket).unwrap(), None).await.unwrap();
