@@ -3,7 +3,7 @@
 use super::RunnerToken;
 use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId, breaker_ids, longest_delay};
-use pullyard_domain::id::{ClaimId, ClassId, ProjectId, RunnerId};
+use pullyard_domain::id::{ClaimId, ClassId, JobId, ProjectId, RunnerId};
 use pullyard_domain::job::Job;
 use pullyard_domain::runner::Profile;
 use pullyard_domain::select::{
@@ -52,6 +52,8 @@ pub(super) struct CandidateSearch<'a> {
     classes: Vec<Class>,
     widths: std::slice::Iter<'static, usize>,
     candidates: Vec<Candidate>,
+    /// Jobs of a kind that the runner's protocol does not have.
+    unknown: BTreeSet<JobId>,
     has_more: bool,
     attempts: usize,
 }
@@ -71,6 +73,7 @@ impl<'a> CandidateSearch<'a> {
             classes,
             widths: READ_LIMITS.iter(),
             candidates: Vec::new(),
+            unknown: BTreeSet::new(),
             has_more: true,
             attempts: 0,
         }
@@ -85,11 +88,15 @@ impl<'a> CandidateSearch<'a> {
                 self.load_candidates(*width).await?;
                 continue;
             };
-            self.attempts += 1;
             let job = self.ctx.store.load_job(&row.job).await?;
+            if let Some(job) = job.as_ref().filter(|job| !job.is_known_by(self.protocol)) {
+                self.unknown.insert(job.id.clone());
+                self.candidates.remove(index);
+                continue;
+            }
+            self.attempts += 1;
             let now = self.ctx.clock.now();
-            let may_run = |job: &Job| job.is_known_by(self.protocol) && is_claimable(job, &row.class, self.runner, now);
-            if let Some(job) = job.filter(may_run) {
+            if let Some(job) = job.filter(|job| is_claimable(job, &row.class, self.runner, now)) {
                 return Ok(Some(job));
             }
             self.candidates.remove(index);
@@ -119,6 +126,7 @@ impl<'a> CandidateSearch<'a> {
             candidates.extend(page.rows.into_iter().filter(may_start));
         }
         self.has_more = more || candidates.len() > width;
+        candidates.retain(|row: &Candidate| !self.unknown.contains(&row.job));
         self.candidates = sort_candidates(candidates, width);
         Ok(())
     }

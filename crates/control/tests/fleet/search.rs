@@ -123,8 +123,8 @@ async fn runner_of_protocol_1_gets_the_job_behind_questions() {
     let [runner] = &world.runners(1, 1, 3).await[..] else { panic!("one runner") };
     world.jobs("class", 0, 1).await;
     let mut questions = BTreeSet::new();
-    // The first read of a search is of 16 jobs.
-    for number in 0..17 {
+    // More than a search tries, and more than its second read has.
+    for number in 0..80 {
         let question = Job { kind: JobKind::Read, ..world.plan("question", number, 1) };
         questions.insert(world.store_job(&question).await.id);
     }
