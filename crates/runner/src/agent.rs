@@ -49,6 +49,7 @@ use crate::git::work;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
 use crate::job::attempt::Attempt;
+use crate::output;
 use crate::process::program::find_program_at;
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
@@ -167,6 +168,10 @@ pub(crate) async fn run(run: &Run<'_>, choice: &AgentChoice, environment: &Envir
                 };
                 run.attempt.usage.forget_session(&lost_session);
                 run.attempt.checkpoint_state.forget_session(&lost_session);
+                if run.assignment.kind.spec().writes == AgentWrites::OutputFile {
+                    // The lost session's answer could outlive the new one's.
+                    output::create_folder(run.workspace)?;
+                }
                 let message = format!("The earlier session of {} is lost; it starts a new one.", choice.name());
                 run.attempt.events.log(message);
             }

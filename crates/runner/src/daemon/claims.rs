@@ -105,7 +105,7 @@ async fn wait_until_ready(daemon: &DaemonContext) -> Result<(), FatalExit> {
     if daemon.once {
         let Some(reason) = load_low_space().await else { return Ok(()) };
         let message = format!(
-            "Claimed no further job, because the work folder's disk has too little space: {reason}. Free some space."
+            "Claimed no job now, because the work folder's disk has too little space: {reason}. Free some space."
         );
         return Err(FatalExit { code: 1, message });
     }

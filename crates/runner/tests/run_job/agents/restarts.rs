@@ -1,8 +1,10 @@
 //! Tests which agents are restarted: in their session, from the beginning, or not at all.
 
 use super::{AgentMachine, CLAUDE, CODEX, run_to_failure};
+use crate::answers::ask;
 use crate::prelude::*;
 use crate::world::World;
+use pullyard_domain::output::{Answer, JobOutput};
 
 #[tokio::test]
 async fn overload_is_retried_in_the_same_session() {
@@ -37,6 +39,7 @@ async fn agent_with_lost_session() -> AgentMachine {
          elif [ -e @DIR@/again ]; then
            echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
          else
+           [ ! -d .pullyard ] || echo '{\"v\":1,\"text\":\"First.\"}' > .pullyard/output.json
            touch @DIR@/again; cat @CLAUDE@/reset.jsonl; exit 1
          fi",
     )
@@ -59,6 +62,16 @@ async fn lost_session_restarts_with_the_whole_task() {
     assert_eq!(finish.work.unwrap().starts, 3);
     let prompt = std::fs::read_to_string(machine.world.outside_path("prompt")).unwrap();
     assert!(prompt.contains("Write a greeting.") && prompt.contains("earlier session"), "{prompt}");
+}
+
+#[tokio::test]
+async fn answer_of_a_lost_session_is_dropped() {
+    let machine = agent_with_lost_session().await;
+    machine.world.api.change_assignment(ask);
+    let finish = machine.completes().await;
+    assert_eq!(finish.work.unwrap().starts, 3);
+    let Some(JobOutput::Read(Answer { text })) = finish.output else { panic!("no output") };
+    assert_ne!(text, "First.");
 }
 
 #[tokio::test]

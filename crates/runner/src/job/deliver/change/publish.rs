@@ -15,7 +15,7 @@ use pullyard_domain::text::Span;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Storing the work ends this long before the window of the push.
+/// Storing the work ends at least this long before the window of the push.
 const STORE_MARGIN: Duration = Duration::from_secs(2);
 /// Time limit for a new token of the forge.
 const ACCESS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -82,7 +82,9 @@ async fn push_until_decided(
         let renew = async || {
             let next_end = forge_wait.renew_push().await?;
             // A push that needs a renewal may take half an hour. Until this returns, the old end still counts.
-            let _ = timeout_at(window_end - STORE_MARGIN, store_work(attempt, preparation, forge_wait)).await;
+            if window_end.saturating_duration_since(Instant::now()) >= checkpoint::FAILURE_TIMEOUT + STORE_MARGIN {
+                store_work(attempt, preparation, forge_wait).await;
+            }
             window_end = next_end;
             Ok(next_end)
         };
