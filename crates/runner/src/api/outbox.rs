@@ -181,7 +181,7 @@ mod tests {
     fn finish_of_commit_b367564f_stays_readable() {
         let stored = json!({
             "api_url": "http://127.0.0.1:1", "job": format!("job_{}", "a".repeat(26)), "attempt": 2, "lease": "secret",
-            "trace": "0af7651916cd43dd8448eb211c80319c",
+            "trace": "1-67891233-abcdef012345678912345678",
             "finish": {
                 "finish_id": "9t4m", "outcome": "failed", "failure": { "code": "no_changes" },
                 "result": {
