@@ -82,9 +82,8 @@ async fn push_until_decided(
         let renew = async || {
             let next_end = forge_wait.renew_push().await?;
             // A push that needs a renewal may take half an hour. Until this returns, the old end still counts.
-            if window_end.saturating_duration_since(Instant::now()) >= checkpoint::FAILURE_TIMEOUT + STORE_MARGIN {
-                store_work(attempt, preparation, forge_wait).await;
-            }
+            let left = (window_end - STORE_MARGIN).saturating_duration_since(Instant::now());
+            store_work(attempt, preparation, forge_wait, left.min(checkpoint::FAILURE_TIMEOUT)).await;
             window_end = next_end;
             Ok(next_end)
         };
@@ -124,14 +123,19 @@ pub(in crate::job) fn preserve_finished_work(attempt: &Attempt<'_>, stop: Stop) 
 /// Stores the finished work during a long wait.
 pub(super) async fn keep_work(attempt: &Attempt<'_>, preparation: &Preparation<'_>, forge_wait: &mut ForgeWait<'_>) {
     if forge_wait.is_long() {
-        store_work(attempt, preparation, forge_wait).await;
+        store_work(attempt, preparation, forge_wait, checkpoint::FAILURE_TIMEOUT).await;
     }
 }
 
 /// Stores the finished work, because this machine may not survive the wait or the push.
-async fn store_work(attempt: &Attempt<'_>, preparation: &Preparation<'_>, forge_wait: &mut ForgeWait<'_>) {
+async fn store_work(
+    attempt: &Attempt<'_>,
+    preparation: &Preparation<'_>,
+    forge_wait: &mut ForgeWait<'_>,
+    limit: Duration,
+) {
     if forge_wait.must_keep_work() {
-        checkpoint::create_checkpoint(attempt, preparation.workspace, checkpoint::FAILURE_TIMEOUT).await;
+        checkpoint::create_checkpoint(attempt, preparation.workspace, limit).await;
     }
 }
 
