@@ -200,7 +200,14 @@ async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
     world.story.clock.advance(Duration::from_secs(120));
     world.write_comment(number).await;
     assert_eq!(world.drifts("acme-shop").await, ["secret"]);
+    world.install(&["--repo", SHOP]).await.assert_success();
+    assert!(world.drifts("acme-shop").await.is_empty());
+    world.change_hook(SHOP_HOOKS_PATH, json!({ "secret": "another one" })).await;
+    world.story.clock.advance(Duration::from_secs(120));
+    world.write_comment(number).await;
+    assert_eq!(world.drifts("acme-shop").await, ["secret"]);
     world.user.run(&["hooks", "repair", "acme-shop"]).await;
+    assert!(world.drifts("acme-shop").await.is_empty());
     world.story.clock.advance(Duration::from_secs(120));
     world.request_changes(number).await;
     world.story.wait_for_revision(1).await;

@@ -70,6 +70,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
         // Write even if unchanged: a concurrent install is then stale and updates the forge again.
         if ctx.store.put_hook(&hook).await? == Write::Applied {
             tracing::info!(hook = %hook.name, of = hook.kind.label(), "hook installed");
+            // The forge has the present secret now, which ends the report of another one.
             if existing.is_some() {
                 ctx.store.update_hook_repaired_at(&hook, ctx.clock.now()).await?;
             }
