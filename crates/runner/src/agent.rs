@@ -169,7 +169,8 @@ pub(crate) async fn run(run: &Run<'_>, choice: &AgentChoice, environment: &Envir
                 run.attempt.usage.forget_session(&lost_session);
                 run.attempt.checkpoint_state.forget_session(&lost_session);
                 if run.assignment.kind.spec().writes == AgentWrites::OutputFile {
-                    // The lost session's answer could outlive the new one's.
+                    // Otherwise the lost session's answer would win over the last message of a new session that
+                    // writes no file.
                     output::create_folder(run.workspace)?;
                 }
                 let message = format!("The earlier session of {} is lost; it starts a new one.", choice.name());
@@ -280,7 +281,8 @@ async fn load_question(run: &Run<'_>) -> Option<String> {
 }
 
 fn new_session_prompt(run: &Run<'_>, choice: &AgentChoice) -> String {
-    let note = if choice.has_sessions() { SESSION_LOST_NOTE } else { "" };
+    let may_have_work = choice.has_sessions() && run.assignment.kind.spec().writes == AgentWrites::Tree;
+    let note = if may_have_work { SESSION_LOST_NOTE } else { "" };
     format!("{}{note}", run.assignment.prompt)
 }
 

@@ -83,7 +83,9 @@ async fn push_until_decided(
             let next_end = forge_wait.renew_push().await?;
             // A push that needs a renewal may take half an hour. Until this returns, the old end still counts.
             let left = (window_end - STORE_MARGIN).saturating_duration_since(Instant::now());
-            store_work(attempt, preparation, forge_wait, left.min(checkpoint::FAILURE_TIMEOUT)).await;
+            if !left.is_zero() {
+                store_work(attempt, preparation, forge_wait, left.min(checkpoint::FAILURE_TIMEOUT)).await;
+            }
             window_end = next_end;
             Ok(next_end)
         };
