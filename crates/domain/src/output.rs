@@ -1,4 +1,4 @@
-//! What a job reports besides changes: the content of the file that its agent leaves.
+//! The output of a job that publishes nothing: its agent's answer, from the output file or the last message.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -6,15 +6,16 @@ use std::time::Duration;
 /// Folder of the files that an agent leaves for Pullyard, relative to the worktree.
 pub const PULLYARD_FOLDER: &str = ".pullyard";
 
-/// File of an agent that reports, relative to the worktree; never committed.
+/// File in which the agent of a `read` job writes its answer, relative to the worktree. Never committed.
 pub const OUTPUT_FILE: &str = ".pullyard/output.json";
 
 /// A larger file is refused. Units: bytes.
 pub const MAX_OUTPUT_BYTES: u64 = 128 * 1024;
 
+/// Units: characters.
 pub const MAX_ANSWER_CHARS: usize = 32_000;
 
-/// How long the output of a job is kept.
+/// The output is deleted this long after the end of its job.
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 /// The validated and redacted output of a job, by its kind.
@@ -35,7 +36,7 @@ pub struct Answer {
     pub text: String,
 }
 
-/// What is wrong with an output.
+/// Why an output is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputFault {
     /// JSON pointer into the file; empty for the whole file.

@@ -43,7 +43,7 @@ pub fn sort_candidates(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Cand
 }
 
 /// How many of the oldest jobs a claim reads, first and after each list is exhausted. A wider read costs more, so it is
-/// only used when concurrent claims took the first jobs, or the runner knows none of them.
+/// only used when concurrent claims took the first jobs, or the runner's protocol lacks their kinds.
 pub const READ_LIMITS: [usize; 3] = [16, 64, 256];
 
 pub const MAX_TRIES: usize = 64;

@@ -4,7 +4,7 @@ use pullyard_domain::text::truncate;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-/// Limit for text of the document in an error. Units: characters.
+/// Limit for the pointer and the message of an error, because both may quote the document. Units: characters.
 const MAX_FAULT_CHARS: usize = 300;
 
 /// What is wrong with a document.

@@ -24,21 +24,21 @@ pub enum JobKind {
     Read,
 }
 
-/// What an agent may write. Nothing else of its worktree is read afterwards.
+/// The files that an agent may write. The runner reads no others after the agent's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentWrites {
     /// Any file; the change is the work.
     Tree,
-    /// The folder `.pullyard`; its output file is the work. It has no setup and no checks.
+    /// Only the folder `.pullyard`; its output file is the work. Such jobs run no setup and no checks.
     OutputFile,
 }
 
-/// What a job leaves at the forge, in the status Syncing.
+/// What a job publishes at the forge, in the status Syncing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publishes {
     /// A commit and its pull request.
     Change,
-    /// Nothing: the finish hands over the output. A token of an App only reads.
+    /// Nothing: the finish request contains the output. With an App, the job's forge token is read-only.
     Nothing,
 }
 
@@ -48,7 +48,7 @@ pub struct KindSpec {
     pub label: &'static str,
     /// Begins the subject of the commit.
     pub title_prefix: &'static str,
-    /// Waits for the texts of reviews, and owns these reviews through its retries.
+    /// Whether the job exists because of reviews: it waits for their texts, and its retries answer the same reviews.
     pub answers_reviews: bool,
     /// Whether its failure moves the ticket, even if no agent has worked.
     pub moves_ticket_unstarted: bool,

@@ -23,7 +23,7 @@ use pullyard_domain::published::work_notes::WorkNotes;
 use serde::{Deserialize, Serialize};
 use std::fs;
 
-/// What a commit's publication needs besides its content.
+/// The data that the publication of a commit needs besides its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FinishedWork {
     /// Tree of the commit.
@@ -39,15 +39,16 @@ pub(crate) struct FinishedWork {
     pub(crate) notes: WorkNotes,
 }
 
-/// Whether the work answers the task as it is now: neither the task has changed, nor has a user sent a message since.
+/// Whether the work is current: the prompt is unchanged, and the agent had read the newest message.
 pub(super) fn is_current(attempt: &Attempt<'_>, metadata: &CheckpointMetadata, work: &FinishedWork) -> bool {
     let inputs = attempt.assignment.resume.as_ref().map(|resume| resume.inputs.as_slice()).unwrap_or_default();
     let newest = inputs.iter().map(|input| input.seq).max().unwrap_or(0);
     metadata.task == sha256_hex(&attempt.assignment.prompt) && newest <= work.read
 }
 
-/// Sets the target to the branch of the finished work, and adopts its commit if the forge has it. The checkpoint's
-/// branch counts only beside the job's own one, because a bucket's content is not trusted.
+/// Sets the target to the branch of the finished work, and adopts its commit if the forge has it. Without
+/// a pull request, the checkpoint's branch must be in the same folder as the job's own (`pullyard/PROJECT/`), because
+/// the bucket's content is not trusted.
 pub(super) async fn set_target(
     attempt: &Attempt<'_>,
     (git, mirror): (&Git, &Mirror),
@@ -82,7 +83,7 @@ pub(super) async fn set_target(
     Ok(())
 }
 
-/// Creates the commit anew. `None` if the work does not apply; the log has the reason.
+/// Creates the commit again. `None` if the patch does not apply or gives another tree; an event states the reason.
 /// Errors: as for the work of an agent, because the checkpoint's content is not trusted.
 pub(crate) async fn recreate_commit(
     attempt: &Attempt<'_>,
@@ -93,9 +94,10 @@ pub(crate) async fn recreate_commit(
     let tree = match apply_to_index(git, workspace, available).await {
         Ok(tree) if tree == work.tree => tree,
         result => {
-            let reason = result.map_or_else(|error| error.reason(), |_| "its content differs".into());
+            let reason =
+                result.map_or_else(|error| error.reason(), |_| "the stored patch gives a different result".into());
             attempt.events.log(format!("The finished work cannot be published: {reason}. The agent continues."));
-            // The index still has the work.
+            // The failed try may have left the work in the index.
             workspace.reset_repository().await?;
             return Ok(None);
         }

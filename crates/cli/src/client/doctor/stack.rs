@@ -234,7 +234,7 @@ async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Findin
                 };
                 return Ok(Finding::wrong("hook", sentence, help));
             }
-            let help = format!("No repository needs it; if none will: `pullyard hooks delete {name}`.");
+            let help = format!("No repository needs it now. To remove it for good: `pullyard hooks delete {name}`.");
             unneeded.get_or_insert(Finding::warning("hook", sentence, help));
         }
     }

@@ -1,4 +1,4 @@
-//! Runs the agent of a job that publishes nothing, and returns what it reports.
+//! Runs the agent of a job that publishes nothing, and returns its answer.
 
 use crate::agent;
 use crate::checkpoint::restore::RestoredWork;
@@ -17,10 +17,10 @@ use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OutputFault};
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::text::truncate_lines;
 
-/// How often a wrong output goes back to the agent.
+/// How many times the agent is prompted to correct a wrong output.
 const MAX_REPAIRS: u32 = 2;
 
-/// Neither commits nor pushes: of everything that the agent leaves, only its output file is read.
+/// Neither commits nor pushes. The output is the agent's output file, or else its last message.
 pub(in crate::job) async fn read(
     attempt: &Attempt<'_>,
     options: &RunJob,
@@ -30,7 +30,7 @@ pub(in crate::job) async fn read(
     let Preparation { access, mirror, target, workspace, .. } = preparation;
     let sandbox = JobSandbox::create(options, isolation, attempt, (workspace, mirror.dir())).await?;
     output::create_folder(workspace)?;
-    // Before the phase `executing`, because an attempt without its session starts no agent.
+    // Before `executing` is reported: a job whose required session is lost fails before its agent starts.
     let restored_work: RestoredWork =
         attempt.unless_ordered(preparation.checkpoint.restore(attempt, &access.git, workspace)).await?;
     attempt.unless_ordered(attempt.report_executing(Some(preparation.agent.describe(isolation)))).await?;
@@ -48,7 +48,7 @@ pub(in crate::job) async fn read(
         match load_output(attempt, preparation).await {
             Ok(output) => {
                 let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
-                // Nothing is pushed, so an unavailable control plane may take until the time limit.
+                // Nothing is pushed, so no push window ends: the request is repeated until the attempt's time limit.
                 let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
                 if check_grant(&request.await?)? {
                     return Ok(output);
@@ -70,8 +70,8 @@ pub(in crate::job) async fn read(
     }
 }
 
-/// The output without secrets and invisible characters. Without a file, the last message of an agent with sessions is
-/// the answer; a command's last line is none.
+/// Loads the output, without secrets and invisible characters. If the file is missing, the last message of an agent
+/// with sessions is the answer. A command's last line is never an answer.
 async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<JobOutput, OutputFault> {
     let clean = |text: &str| attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
     let output = match output::load(preparation.workspace).await? {

@@ -12,15 +12,15 @@ use pullyard_domain::text::Span;
 use pullyard_entry::runner_view::view_runner;
 use pullyard_protocol::runner_admin::Runner;
 
-/// Each costs a few reads.
+/// Limit of checked projects, because each costs a few reads.
 const MAX_PROJECTS: usize = 20;
-/// Newest jobs of a project among which the newest ended one is searched.
+/// The newest ended job is searched among this many newest jobs of a project.
 const MAX_JOBS: usize = 10;
 
 pub(super) struct Health {
     pub(super) facts: Vec<(&'static str, SafeText)>,
     pub(super) problems: Vec<Problem>,
-    /// What was checked, without a verb.
+    /// The checked projects, such as `3 projects`.
     pub(super) checked: String,
 }
 
@@ -70,7 +70,7 @@ fn report_unreadable(what: &str, error: &Error) -> Finding {
         "Reload the page."
     } else {
         tracing::error!(error = %error, "{what} not checked");
-        "Reload the page. After a rollback, upgrade again; otherwise the log of the pages names the item."
+        "Reload the page. After a rollback, upgrade again; otherwise read the log of the function `pages`, which names the item."
     };
     Finding::wrong("table", format!("{what} cannot be read."), help)
 }
@@ -133,7 +133,7 @@ async fn check_project(
     Ok(problems)
 }
 
-/// Only facts that are known here: no counts before the first sweep, no disk on AWS.
+/// Lists the known facts: without counts before the first sweep, and without the disk on AWS.
 fn list_facts(
     snapshot: Option<&control::Snapshot>,
     free: Option<u64>,
