@@ -4,7 +4,6 @@ use super::job_pages::{HOSTILE, assert_harmless};
 use super::{Answer, Browser};
 use crate::prelude::*;
 use crate::pulls::{link_new_ticket, open_pull};
-use pullyard_function_pages::diff::unquote;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::project::AddRepository;
 
@@ -300,18 +299,4 @@ async fn pull_request_of_a_hosted_forge_leads_there() {
     assert_eq!(refused.status, 409);
     refused.assert_contains(&["reviewed and merged on its forge"]);
     assert!(!refused.contains("id=\"review\""), "{}", refused.body);
-}
-
-#[test]
-fn quoted_path_is_read_as_the_forge_knows_it() {
-    for (quoted, path) in [
-        ("b/src/a.rs", "b/src/a.rs"),
-        ("b/a b.rs\t", "b/a b.rs"),
-        ("\"b/a\\\"b\"", "b/a\"b"),
-        ("\"b/a\\\\b\\tc\"", "b/a\\b\tc"),
-        ("\"b/\\303\\274\\001.rs\"", "b/ü\u{1}.rs"),
-        ("\"b/cut\\\"", "b/cut\\"),
-    ] {
-        assert_eq!(unquote(quoted), path, "{quoted}");
-    }
 }

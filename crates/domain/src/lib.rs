@@ -42,6 +42,7 @@ pub mod published;
 pub mod pull_request;
 pub mod pull_request_id;
 pub mod removal;
+pub mod report;
 pub mod review;
 pub mod runner;
 pub mod secret;

@@ -1,8 +1,9 @@
-//! Parses a git patch into files and numbered lines, as many as fit on a page.
+//! Converts a git patch into files and numbered lines for a page, as many as fit.
 
 use crate::pulls::conversation::Entry;
 use crate::pulls::form::Draft;
 use crate::text::{SafeText, line, output};
+use pullyard_domain::report::diff::{PatchLine, PatchPart, parse_patch, unquote};
 
 /// Limit of all lines together. Units: bytes of HTML.
 const PAGE_BYTES: usize = 48 * 1_024;
@@ -53,74 +54,45 @@ pub(crate) struct Line {
     pub(crate) draft: Option<Draft>,
 }
 
-/// The rest of a hunk.
-#[derive(Default)]
-struct Hunk {
-    old: Side,
-    new: Side,
-}
-
-/// One version of the file: the number of its next line, and how many lines the hunk still has.
-#[derive(Default)]
-struct Side {
-    next: u32,
-    left: u32,
-}
-
-impl Side {
-    fn take_number(&mut self) -> u32 {
-        let number = self.next;
-        (self.next, self.left) = (number.saturating_add(1), self.left.saturating_sub(1));
-        number
-    }
-}
-
 /// `only` is the number of the file whose lines the page shows; `None` shows all files.
 pub(crate) fn parse(patch: &str, only: Option<usize>) -> Diff {
     let mut diff = Diff::default();
-    let (mut hunk, mut size) = (Hunk::default(), 0);
-    for text in patch.lines() {
-        // Inside a hunk, a line that looks like a header is content.
-        let is_header = hunk.old.left == 0 && hunk.new.left == 0;
-        if is_header && let Some(paths) = text.strip_prefix("diff --git ") {
+    let mut size = 0;
+    for part in parse_patch(patch) {
+        if let PatchPart::File(path) = part {
             let number = diff.files.len() + 1;
             if number > MAX_FILES {
                 diff.more_files += 1;
             } else {
                 let is_hidden = only.is_some_and(|only| only != number);
                 let mut file = File { number, is_hidden, ..File::default() };
-                file.set_path(&new_path(paths));
+                file.set_path(&path);
                 diff.files.push(file);
             }
             continue;
         }
-        // `None` for a file beyond the limit, whose lines are only counted.
-        let file = diff.files.last_mut().filter(|_| diff.more_files == 0);
-        if is_header {
-            let next = parse_hunk(text);
-            match (file, next.is_some()) {
-                (Some(file), true) => file.push(Line { class: "hunk", ..Line::default() }, text, &mut size),
-                (Some(file), false) => file.read_header(text),
-                (None, _) => {}
-            }
-            hunk = next.unwrap_or_default();
-            continue;
-        }
-        let (class, sign) = match text.chars().next() {
-            Some('+') => ("add", "+"),
-            Some('-') => ("del", "\u{2212}"),
-            // "No newline at end of file".
-            Some('\\') => continue,
-            _ => ("", ""),
+        let (added, removed) = match &part {
+            PatchPart::Line(line) => (usize::from(line.old.is_none()), usize::from(line.new.is_none())),
+            _ => (0, 0),
         };
-        let old = (class != "add").then(|| hunk.old.take_number());
-        let new = (class != "del").then(|| hunk.new.take_number());
-        let (added, removed) = (usize::from(class == "add"), usize::from(class == "del"));
         (diff.added, diff.removed) = (diff.added + added, diff.removed + removed);
-        let Some(file) = file else { continue };
+        // A file beyond the limit is only counted.
+        let Some(file) = diff.files.last_mut().filter(|_| diff.more_files == 0) else { continue };
         (file.added, file.removed) = (file.added + added, file.removed + removed);
-        let line = Line { class, sign, old, new, ..Line::default() };
-        file.push(line, text.get(1..).unwrap_or_default(), &mut size);
+        match part {
+            PatchPart::File(_) => {}
+            PatchPart::Path(path) => file.set_path(&path),
+            PatchPart::Header(text) => file.read_header(text),
+            PatchPart::Hunk(text) => file.push(Line { class: "hunk", ..Line::default() }, text, &mut size),
+            PatchPart::Line(PatchLine { old, new, text }) => {
+                let (class, sign) = match (old, new) {
+                    (None, _) => ("add", "+"),
+                    (_, None) => ("del", "\u{2212}"),
+                    _ => ("", ""),
+                };
+                file.push(Line { class, sign, old, new, ..Line::default() }, text, &mut size);
+            }
+        }
     }
     diff
 }
@@ -139,10 +111,7 @@ impl File {
     }
 
     fn read_header(&mut self, text: &str) {
-        if let Some(path) = text.strip_prefix("+++ ").filter(|path| *path != "/dev/null") {
-            let path = unquote(path);
-            self.set_path(path.strip_prefix("b/").unwrap_or(&path));
-        } else if text.starts_with("new file mode") {
+        if text.starts_with("new file mode") {
             self.note = line("created");
         } else if text.starts_with("deleted file mode") {
             self.note = line("deleted");
@@ -169,54 +138,9 @@ impl File {
     }
 }
 
-/// `new.rs` of `a/old.rs b/new.rs`. The line `+++` replaces it, because a path may contain ` b/`.
-fn new_path(paths: &str) -> String {
-    match paths.rsplit_once(" \"b/") {
-        Some((_, path)) => unquote(&format!("\"{path}")),
-        None => paths.rsplit_once(" b/").map_or(paths, |(_, path)| path).to_owned(),
-    }
-}
-
 fn to_path(path: &str) -> SafeText {
     match path.char_indices().rev().nth(MAX_PATH_CHARS) {
         Some((at, _)) => line(&format!("…{}", path.get(at..).unwrap_or_default())),
         None => line(path),
     }
-}
-
-/// Git quotes a path with special characters as C does, and writes a tabulator after a path with spaces.
-pub fn unquote(path: &str) -> String {
-    let path = path.trim_end_matches('\t');
-    let Some(quoted) = path.strip_prefix('"').and_then(|path| path.strip_suffix('"')) else { return path.to_owned() };
-    let (mut out, mut bytes) = (Vec::new(), quoted.bytes());
-    while let Some(byte) = bytes.next() {
-        let escape = if byte == b'\\' { bytes.next() } else { None };
-        out.push(match escape {
-            None => byte,
-            Some(first @ b'0'..=b'3') => {
-                let digits = [first, bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
-                digits.iter().fold(0, |value: u8, digit| value.wrapping_mul(8).wrapping_add(digit.wrapping_sub(b'0')))
-            }
-            Some(b'a') => 7,
-            Some(b'b') => 8,
-            Some(b't') => b'\t',
-            Some(b'n') => b'\n',
-            Some(b'v') => 11,
-            Some(b'f') => 12,
-            Some(b'r') => b'\r',
-            Some(other) => other,
-        });
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// `@@ -12,3 +12,10 @@ context`. A range without a count has one line.
-fn parse_hunk(text: &str) -> Option<Hunk> {
-    let (ranges, _) = text.strip_prefix("@@ -")?.split_once(" @@")?;
-    let (old, new) = ranges.split_once(" +")?;
-    let side = |range: &str| {
-        let (next, left) = range.split_once(',').unwrap_or((range, "1"));
-        Some(Side { next: next.parse().ok()?, left: left.parse().ok()? })
-    };
-    Some(Hunk { old: side(old)?, new: side(new)? })
 }

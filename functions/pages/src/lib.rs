@@ -8,7 +8,7 @@ mod assets;
 mod board;
 pub mod charts;
 mod decisions;
-pub mod diff;
+mod diff;
 mod fault;
 mod form;
 mod frame;
