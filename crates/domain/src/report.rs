@@ -1,6 +1,7 @@
 //! What a job reports without changing a file: the output of its agent, and what of it is posted at the forge.
 
 pub mod diff;
+pub mod finding_marker;
 pub mod review_output;
 
 /// The first fault of an output.

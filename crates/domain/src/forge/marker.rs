@@ -5,6 +5,7 @@
 use crate::forge::ForgeKind;
 use crate::id::JobId;
 use crate::published::commit_part;
+use crate::report::finding_marker::FindingMarker;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkerSyntax {
@@ -24,6 +25,8 @@ const STATUS: &str = "status";
 pub enum Marker {
     Status,
     Job(JobId),
+    /// At the end of a comment about one finding of a review.
+    Finding(FindingMarker),
 }
 
 impl Marker {
@@ -37,6 +40,7 @@ impl Marker {
         match self {
             Self::Status => format!("{start}{STATUS}{end}"),
             Self::Job(job) => format!("{start}{job}{end}"),
+            Self::Finding(finding) => format!("{start}{finding}{end}"),
         }
     }
 
@@ -46,9 +50,14 @@ impl Marker {
         let find_name =
             |MarkerSyntax { start, end }: MarkerSyntax| text.strip_suffix(end.trim_start())?.rsplit_once(start);
         let (_, name) = MarkerSyntax::ALL.into_iter().find_map(find_name)?;
-        match name.trim() {
+        Self::parse_name(name.trim())
+    }
+
+    fn parse_name(name: &str) -> Option<Self> {
+        let job = || JobId::new(name).ok().map(Self::Job);
+        match name {
             STATUS => Some(Self::Status),
-            name => JobId::new(name).ok().map(Self::Job),
+            name => job().or_else(|| FindingMarker::parse(name).map(Self::Finding)),
         }
     }
 
@@ -61,7 +70,7 @@ impl Marker {
 pub fn is_marker_line(line: &str) -> bool {
     let MarkerSyntax { start, end } = HTML_COMMENT;
     let name = line.trim().strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-    name.is_some_and(|name| name == STATUS || JobId::new(name).is_ok() || commit_part::is_marker_name(name))
+    name.is_some_and(|name| Marker::parse_name(name).is_some() || commit_part::is_marker_name(name))
 }
 
 #[cfg(test)]
@@ -69,9 +78,13 @@ mod tests {
     use super::*;
     use crate::fixtures::job_id;
 
+    fn finding() -> Marker {
+        Marker::parse_name(&format!("{}/00112233aabbccdd/high", job_id("j"))).unwrap()
+    }
+
     #[test]
     fn marker_is_found_with_any_line_ending() {
-        for marker in [Marker::Status, Marker::Job(job_id("j"))] {
+        for marker in [Marker::Status, Marker::Job(job_id("j")), finding()] {
             for kind in ForgeKind::ALL {
                 let text = marker.append_to(kind, "Done.\n");
                 assert_eq!(Marker::parse(&text), Some(marker.clone()), "{text}");
@@ -92,7 +105,7 @@ mod tests {
     #[test]
     fn marker_line_has_no_room_for_a_message() {
         let part = commit_part::render_part(ForgeKind::GitHub, &"0a".repeat(20), "Done.");
-        let own = [Marker::Status, Marker::Job(job_id("j"))].map(|marker| marker.render(HTML_COMMENT));
+        let own = [Marker::Status, Marker::Job(job_id("j")), finding()].map(|marker| marker.render(HTML_COMMENT));
         for line in own.iter().map(String::as_str).chain(part.lines()).filter(|line| line.starts_with('<')) {
             assert!(is_marker_line(line), "{line}");
         }
@@ -116,6 +129,9 @@ mod tests {
             "-->",
             "<!-- pullyard: -->",
             "<!-- pullyard:job_short -->",
+            &finding().render(HTML_COMMENT).replace("high", "fatal"),
+            &finding().render(HTML_COMMENT).replace("aabb", "AABB"),
+            &finding().render(HTML_COMMENT).replace("aabb", "aab"),
             "<!-- pullyard:status",
             "<!-- other:status -->",
             "[//]: # (pullyard:)",
