@@ -42,6 +42,8 @@ pub struct ForgeSpec {
     pub permission_per_pull_request: bool,
     /// Whether Markdown may contain HTML. Otherwise HTML is displayed as text.
     pub renders_html: bool,
+    /// Whether a block `suggestion` in a comment on lines can be applied to them.
+    pub suggestion_blocks: bool,
     /// The marker that the forge does not display.
     pub marker: MarkerSyntax,
     pub hook: HookSpec,

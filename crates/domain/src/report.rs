@@ -2,6 +2,9 @@
 
 pub mod diff;
 pub mod finding_marker;
+mod markdown;
+pub mod place;
+pub mod render;
 pub mod review_output;
 
 /// The first fault of an output.

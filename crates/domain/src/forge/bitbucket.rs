@@ -14,6 +14,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     hides_accounts: true,
     permission_per_pull_request: true,
     renders_html: false,
+    suggestion_blocks: false,
     marker: LINK_DEFINITION,
     hook: HookSpec {
         events: &[

@@ -14,6 +14,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     hides_accounts: false,
     permission_per_pull_request: false,
     renders_html: true,
+    suggestion_blocks: true,
     marker: HTML_COMMENT,
     hook: HookSpec {
         events: &["issue_comment", "pull_request", "pull_request_review", "repository"],

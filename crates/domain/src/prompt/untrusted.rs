@@ -16,9 +16,14 @@ pub fn remove_hidden(text: &str) -> String {
 
 /// Encloses the text in a fence that is longer than any run of backticks in it, so that the text cannot close it.
 pub fn fence(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    fence_lines("text", &format!("{text}\n"))
+}
+
+/// Like [`fence`], with another language. `lines` is empty or ends with a line break.
+pub(crate) fn fence_lines(language: &str, lines: &str) -> String {
+    let longest = lines.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}text\n{text}\n{fence}\n")
+    format!("{fence}{language}\n{lines}{fence}\n")
 }
 
 /// At most `limit` characters of a text, followed by the number of omitted ones.

@@ -1,0 +1,123 @@
+//! Decides for each finding of a review where it is posted.
+
+use super::diff::{Diff, Hunk};
+use super::finding_marker::{FindingMarker, Fingerprint};
+use super::render::{self, SuggestionForm};
+use super::review_output::{Finding, Severity};
+use crate::forge::ForgeKind;
+use crate::forge::marker::Marker;
+use crate::id::JobId;
+use crate::prompt::review::Side;
+use crate::prompt::untrusted::{HIDDEN_PLACEHOLDER, remove_hidden};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// Further comments would bury the important ones.
+pub const MAX_INLINE_FINDINGS: usize = 20;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Inline(InlineComment),
+    /// In the text of the review.
+    InText,
+    /// Our account has already posted it.
+    Repeated,
+    Dropped(DropReason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// The path is malformed, or neither in the tree nor in the diff.
+    NoSuchFile,
+    BelowMinSeverity,
+}
+
+/// A comment on lines that the diff shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InlineComment {
+    pub path: String,
+    pub side: Side,
+    /// The first of several lines, in the hunk of `line`.
+    pub start_line: Option<u32>,
+    pub line: u32,
+    /// Markdown that ends with the marker.
+    pub body: String,
+    pub fingerprint: Fingerprint,
+}
+
+pub struct PlaceRules<'a> {
+    pub forge: ForgeKind,
+    pub job: &'a JobId,
+    pub min_severity: Severity,
+    /// Fingerprints in comments by our account, in open and in resolved threads.
+    pub posted: &'a BTreeSet<Fingerprint>,
+    /// Whether the reviewed commit has a file with this path.
+    pub is_in_tree: &'a dyn Fn(&str) -> bool,
+}
+
+/// Returns one place for each finding, in the order of the findings. `diff` is that of the whole pull request.
+pub fn place(findings: &[Finding], diff: &Diff<'_>, rules: &PlaceRules<'_>) -> Vec<Place> {
+    let mut places: Vec<Place> = findings.iter().map(|finding| place_alone(finding, diff, rules)).collect();
+    let mut by_severity: Vec<_> = findings.iter().zip(&mut places).collect();
+    by_severity.sort_by_key(|(finding, _)| Reverse(finding.severity));
+    let mut fingerprints = BTreeSet::new();
+    for (_, place) in by_severity {
+        let Place::Inline(comment) = &*place else { continue };
+        // Equal lines have one fingerprint. After a lost answer of the forge, a second comment would look posted.
+        if fingerprints.len() == MAX_INLINE_FINDINGS || !fingerprints.insert(comment.fingerprint.clone()) {
+            *place = Place::InText;
+        }
+    }
+    places
+}
+
+fn place_alone(finding: &Finding, diff: &Diff<'_>, rules: &PlaceRules<'_>) -> Place {
+    let path = finding.path.as_str();
+    if !is_plain_path(path) || !(diff.contains_file(path) || (rules.is_in_tree)(path)) {
+        return Place::Dropped(DropReason::NoSuchFile);
+    }
+    if finding.severity < rules.min_severity {
+        return Place::Dropped(DropReason::BelowMinSeverity);
+    }
+    let shown = finding.line.and_then(|line| Some((line, diff.find_hunk(path, finding.side, line)?)));
+    let Some((line, hunk)) = shown else { return Place::InText };
+    let lines = hunk.lines(finding.side);
+    let fingerprint = Fingerprint::new(finding, lines.get(&line).copied().unwrap_or_default());
+    if rules.posted.contains(&fingerprint) {
+        return Place::Repeated;
+    }
+    let is_whole_range_shown = finding.start_line.is_none_or(|start| lines.contains_key(&start));
+    let suggestion = match is_whole_range_shown && can_apply(finding, hunk, line, rules.forge) {
+        true => SuggestionForm::Block,
+        false => SuggestionForm::Code,
+    };
+    let (job, severity) = (rules.job.clone(), finding.severity);
+    let marker = Marker::Finding(FindingMarker { job, fingerprint: fingerprint.clone(), severity });
+    Place::Inline(InlineComment {
+        path: path.to_owned(),
+        side: finding.side,
+        start_line: finding.start_line.filter(|_| is_whole_range_shown),
+        line,
+        body: marker.append_to(rules.forge, &render::render_finding(finding, None, suggestion)),
+        fingerprint,
+    })
+}
+
+fn is_plain_path(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.chars().any(char::is_control)
+}
+
+/// Whether the forge can replace the lines of the finding, all of which are in the hunk, by its suggestion.
+fn can_apply(finding: &Finding, hunk: &Hunk<'_>, line: u32, forge: ForgeKind) -> bool {
+    let Some(suggestion) = &finding.suggestion else { return false };
+    let replaced = hunk.lines(Side::Right).range(finding.start_line.unwrap_or(line)..=line);
+    // A suggestion that lost a part would damage the file.
+    let is_complete = !suggestion.contains(HIDDEN_PLACEHOLDER) && remove_hidden(suggestion) == *suggestion;
+    forge.spec().suggestion_blocks
+        && finding.side == Side::Right
+        && is_complete
+        && !suggestion.lines().eq(replaced.map(|(_, text)| *text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Renders a review: its text, the comment of a finding, and the replies in threads.
+
+use super::markdown::{defuse, defuse_line};
+use super::place::{DropReason, Place};
+use super::review_output::{Finding, MAX_TITLE_CHARS, ReviewOutput, Severity, ThreadState};
+use crate::forge::ForgeKind;
+use crate::forge::marker::Marker;
+use crate::id::JobId;
+use crate::prompt::untrusted::{fence, fence_lines, remove_hidden, to_code_span};
+use crate::published::short_commit;
+use crate::text::format_count;
+use std::cmp::Reverse;
+use std::fmt::Write;
+
+/// GitHub accepts 65,536.
+pub const MAX_TEXT_CHARS: usize = 60_000;
+/// Reserved for the sentences about omitted findings, and the marker. Units: characters.
+const END_RESERVE: usize = 600;
+const MAX_PATH_CHARS: usize = 300;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SuggestionForm {
+    /// A block that the forge can apply.
+    Block,
+    Code,
+}
+
+/// An earlier finding of ours, with the verdict of this review.
+#[derive(Clone, Copy, Debug)]
+pub struct EarlierFinding<'a> {
+    pub path: &'a str,
+    pub line: Option<u64>,
+    pub severity: Severity,
+    /// The comment's page at the forge.
+    pub url: &'a str,
+    pub verdict: ThreadState,
+    /// The agent's reason; empty without one.
+    pub text: &'a str,
+}
+
+/// The text of a review, above its comments on lines.
+#[derive(Clone, Copy, Debug)]
+pub struct ReviewText<'a> {
+    pub forge: ForgeKind,
+    pub job: &'a JobId,
+    /// A sentence of ours about the reviewed commits, in Markdown.
+    pub scope: &'a str,
+    pub output: &'a ReviewOutput,
+    /// One place for each finding.
+    pub places: &'a [Place],
+    pub earlier: &'a [EarlierFinding<'a>],
+}
+
+impl ReviewText<'_> {
+    /// Markdown of at most [`MAX_TEXT_CHARS`] characters that ends with the job's marker. Earlier findings that are not
+    /// fixed come before new ones, so that an agent cannot push them out.
+    pub fn render(&self) -> String {
+        let mut text = format!("{}\n\n{}\n", self.scope, defuse(&self.output.summary));
+        let unfixed = self.earlier.iter().filter(|finding| finding.verdict != ThreadState::Fixed);
+        let mut omitted = push_section(&mut text, "Earlier findings", unfixed.map(render_earlier));
+        let findings = self.output.findings.iter().zip(self.places);
+        let mut in_text: Vec<&Finding> =
+            findings.filter(|(_, place)| **place == Place::InText).map(|(finding, _)| finding).collect();
+        in_text.sort_by_key(|finding| Reverse(finding.severity));
+        let sections = in_text.into_iter().map(|finding| {
+            let location = render_location(&finding.path, finding.line.map(u64::from));
+            render_finding(finding, Some(&location), SuggestionForm::Code)
+        });
+        omitted += push_section(&mut text, "Findings without a comment at their line", sections);
+        let count = |wanted: &Place| self.places.iter().filter(|place| *place == wanted).count();
+        for (count, predicate) in [
+            (count(&Place::Repeated), "already posted"),
+            (count(&Place::Dropped(DropReason::BelowMinSeverity)), "below the configured severity"),
+            (count(&Place::Dropped(DropReason::NoSuchFile)), "about a file that does not exist"),
+            (omitted, "left out for lack of room"),
+        ] {
+            if count > 0 {
+                let count = format_count(u64::try_from(count).unwrap_or(u64::MAX), "finding");
+                let _ = write!(text, "\nNot shown: {count} {predicate}.\n");
+            }
+        }
+        Marker::Job(self.job.clone()).append_to(self.forge, &text)
+    }
+}
+
+/// The reply in the thread of an earlier finding. `None` for an open one, which gets no reply.
+pub fn render_thread_reply(verdict: ThreadState, commit: &str, text: &str) -> Option<String> {
+    let lead = match verdict {
+        ThreadState::Open => return None,
+        ThreadState::Fixed => format!("Fixed in `{}`.", short_commit(commit)),
+        ThreadState::Withdrawn => "Withdrawn:".to_owned(),
+    };
+    Some(format!("{lead}\n\n{}", defuse(text)).trim_end().to_owned())
+}
+
+/// `location` is Markdown; `None` in a comment at the finding's line.
+pub(super) fn render_finding(finding: &Finding, location: Option<&str>, form: SuggestionForm) -> String {
+    let (severity, category) = (finding.severity.as_str(), finding.category.as_str());
+    let location = location.map(|location| format!(" {location}")).unwrap_or_default();
+    let title = defuse_line(&finding.title, MAX_TITLE_CHARS);
+    let mut text = format!("**{severity}, {category}:**{location} {title}\n\n{}\n", defuse(&finding.body));
+    match (&finding.suggestion, form) {
+        (None, _) => {}
+        (Some(code), SuggestionForm::Block) => {
+            // An empty block deletes the lines; an empty line would replace them.
+            let lines = if code.is_empty() || code.ends_with('\n') { code.clone() } else { format!("{code}\n") };
+            let _ = write!(text, "\n{}", fence_lines("suggestion", &lines));
+        }
+        (Some(code), SuggestionForm::Code) if code.trim().is_empty() => {
+            text.push_str("\nSuggested: delete the lines.\n")
+        }
+        (Some(code), SuggestionForm::Code) => {
+            let _ = write!(text, "\nSuggested instead:\n\n{}", fence(remove_hidden(code).trim_matches('\n')));
+        }
+    }
+    text
+}
+
+fn render_earlier(finding: &EarlierFinding<'_>) -> String {
+    let EarlierFinding { path, line, severity, url, verdict, text } = finding;
+    let (location, severity) = (render_location(path, *line), severity.as_str());
+    let line = format!("**{}, {severity}:** [{location}]({url}) {}", verdict.as_str(), defuse_line(text, usize::MAX));
+    format!("{}\n", line.trim_end())
+}
+
+fn render_location(path: &str, line: Option<u64>) -> String {
+    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+    to_code_span(&format!("{path}{line}"), MAX_PATH_CHARS)
+}
+
+/// Appends the blocks that fit, and returns the number of the others.
+fn push_section(text: &mut String, title: &str, blocks: impl Iterator<Item = String>) -> usize {
+    let mut omitted = 0;
+    let mut title = Some(title);
+    for block in blocks {
+        let section = match title {
+            Some(title) => format!("\n### {title}\n\n{block}"),
+            None => format!("\n{block}"),
+        };
+        if text.chars().count() + section.chars().count() + END_RESERVE > MAX_TEXT_CHARS {
+            omitted += 1;
+        } else {
+            text.push_str(&section);
+            title = None;
+        }
+    }
+    omitted
+}
+
+#[cfg(test)]
+mod tests;
