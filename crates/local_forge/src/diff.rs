@@ -1,8 +1,16 @@
 //! Finds lines in a pull request's diff, and their numbers after a later push.
 
-/// Whether the diff of a file shows this line of the new file.
-pub(crate) fn contains_line(diff: &str, line: u64) -> bool {
-    diff.lines().filter_map(parse_hunk_header).any(|(_, (start, count))| (start..start + count).contains(&line))
+use std::ops::Range;
+
+use crate::record::Side;
+
+/// The lines of the hunk that shows this line of a file, on its side of the file's diff.
+pub(crate) fn find_hunk(diff: &str, side: Side, line: u64) -> Option<Range<u64>> {
+    let mut hunks = diff.lines().filter_map(parse_hunk_header).map(|(old, new)| match side {
+        Side::Left => old.0..old.0 + old.1,
+        Side::Right => new.0..new.0 + new.1,
+    });
+    hunks.find(|lines| lines.contains(&line))
 }
 
 /// Returns the new number of a line in a diff without context, or `None` if the line changed.
@@ -22,9 +30,10 @@ pub(crate) fn map_line(change: &str, line: u64) -> Option<u64> {
     u64::try_from(new_line).ok()
 }
 
-type Range = (u64, u64);
+/// The first line and the number of lines.
+type Lines = (u64, u64);
 
-fn parse_hunk_header(line: &str) -> Option<(Range, Range)> {
+fn parse_hunk_header(line: &str) -> Option<(Lines, Lines)> {
     let mut parts = line.strip_prefix("@@ -")?.split(' ');
     let (old, new) = (parts.next()?, parts.next()?.strip_prefix('+')?);
     if parts.next()? != "@@" {
@@ -45,8 +54,10 @@ mod tests {
     fn diff_contains_the_lines_of_its_hunks() {
         let diff =
             "--- a/f\n+++ b/f\n@@ -1,3 +1,4 @@ x\n a\n-b\n+B\n+C\n d\n@@ -10 +11 @@\n-k\n+K\n@@ -20,2 +20,0 @@\n";
-        let found: Vec<_> = (0..=21).filter(|line| contains_line(diff, *line)).collect();
-        assert_eq!(found, [1, 2, 3, 4, 11]);
+        let found = |side| (0..=22).filter(|line| find_hunk(diff, side, *line).is_some()).collect::<Vec<_>>();
+        assert_eq!(found(Side::Right), [1, 2, 3, 4, 11]);
+        assert_eq!(found(Side::Left), [1, 2, 3, 10, 20, 21]);
+        assert_eq!(find_hunk(diff, Side::Right, 2), Some(1..5));
     }
 
     #[test]

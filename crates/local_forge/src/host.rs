@@ -94,11 +94,9 @@ impl LocalForge {
     ) -> Result<u64, Error> {
         let entry = self.entry(full_name).await?;
         let actor = Actor::from_member(&self.member(login)?);
-        let comments = remarks.iter().map(|remark| NewComment {
-            path: remark.path.to_owned(),
-            line: remark.line,
-            body: remark.body.to_owned(),
-        });
+        let comments = remarks
+            .iter()
+            .map(|remark| NewComment::on_line(remark.path.to_owned(), remark.line, remark.body.to_owned()));
         let new = NewReview {
             verdict: Verdict::RequestChanges,
             body: text.to_owned(),

@@ -11,7 +11,7 @@ use crate::{
     diff, events,
     forge_state::Shared,
     pulls,
-    record::{MergeRecord, PullRecord, PullState},
+    record::{LineCommentRecord, MergeRecord, PullRecord, PullState, Side},
     repositories::RepositoryEntry,
 };
 
@@ -79,7 +79,9 @@ async fn update_comments(
 ) -> Result<(), Error> {
     let git_dir = &entry.git_dir;
     let mut diffs = BTreeMap::new();
-    for comment in pull.comments.iter_mut().filter(|comment| comment.line.is_some()) {
+    // A push does not change the left side.
+    let is_moved = |comment: &&mut LineCommentRecord| comment.side == Side::Right && comment.line.is_some();
+    for comment in pull.comments.iter_mut().filter(is_moved) {
         let key = (comment.commit.clone(), comment.path.clone());
         if !diffs.contains_key(&key) {
             let change = shared.git.zero_context_diff(git_dir, &comment.commit, head, &comment.path).await?;
@@ -87,6 +89,7 @@ async fn update_comments(
         }
         if let Some(change) = diffs.get(&key) {
             comment.line = comment.line.and_then(|line| diff::map_line(change, line));
+            comment.start_line = comment.start_line.and_then(|line| diff::map_line(change, line));
             if comment.line.is_some() {
                 head.clone_into(&mut comment.commit);
             }

@@ -169,6 +169,15 @@ impl ReviewState {
     }
 }
 
+/// A version of a commented file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Side {
+    Left,
+    #[default]
+    Right,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LineCommentRecord {
     pub id: u64,
@@ -177,8 +186,13 @@ pub struct LineCommentRecord {
     pub author: Account,
     pub body: String,
     pub path: String,
-    /// In the new file; `None` after a push changed the line.
+    #[serde(default)]
+    pub side: Side,
+    /// `None` after a push changed the line.
     pub line: Option<u64>,
+    /// The first of several lines.
+    #[serde(default)]
+    pub start_line: Option<u64>,
     pub original_line: u64,
     /// The newest commit that contains the line.
     pub commit: String,

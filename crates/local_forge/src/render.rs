@@ -205,7 +205,7 @@ pub fn line_comment(shared: &Shared, entry: &RepositoryEntry, number: u64, comme
         "path": comment.path,
         "commit_id": comment.commit,
         "original_commit_id": comment.original_commit,
-        "side": "RIGHT",
+        "side": comment.side,
         "line": comment.line,
         "original_line": comment.original_line,
         "subject_type": "line",
@@ -214,6 +214,10 @@ pub fn line_comment(shared: &Shared, entry: &RepositoryEntry, number: u64, comme
     });
     if let Some(first) = comment.in_reply_to {
         body["in_reply_to_id"] = json!(first);
+    }
+    if let Some(start) = comment.start_line {
+        body["start_line"] = json!(start);
+        body["start_side"] = json!(comment.side);
     }
     body
 }

@@ -11,7 +11,7 @@ use crate::{
     diff, events,
     forge_state::Shared,
     pulls,
-    record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
+    record::{LineCommentRecord, Pull, ReviewRecord, ReviewState, Side},
     repositories::RepositoryEntry,
 };
 
@@ -60,8 +60,17 @@ const MOVED: &str = "The branch has new commits: look at the changes again, then
 #[derive(Clone, Deserialize)]
 pub struct NewComment {
     pub path: String,
+    #[serde(default)]
+    pub side: Side,
+    pub start_line: Option<u64>,
     pub line: u64,
     pub body: String,
+}
+
+impl NewComment {
+    pub fn on_line(path: String, line: u64, body: String) -> Self {
+        Self { path, side: Side::Right, start_line: None, line, body }
+    }
 }
 
 #[derive(Debug)]
@@ -178,8 +187,9 @@ async fn new_line_comment(
     if file_diff.is_empty() {
         return unresolved("Path", &new);
     }
-    if !diff::contains_line(&file_diff, new.line) {
-        return unresolved("Line", &new);
+    let Some(hunk) = diff::find_hunk(&file_diff, new.side, new.line) else { return unresolved("Line", &new) };
+    if new.start_line.is_some_and(|start| !(hunk.start..new.line).contains(&start)) {
+        return unresolved("Start line", &new);
     }
     let now = review.updated_at.clone();
     Ok(LineCommentRecord {
@@ -189,7 +199,9 @@ async fn new_line_comment(
         author: review.author.clone(),
         body: new.body,
         path: new.path,
+        side: new.side,
         line: Some(new.line),
+        start_line: new.start_line,
         original_line: new.line,
         commit: review.commit.clone(),
         original_commit: review.commit.clone(),

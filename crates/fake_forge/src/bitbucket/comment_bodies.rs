@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::body;
 use super::body::Content;
 use super::refusal::Refusal;
-use pullyard_local_forge::reviews::NewComment;
+use pullyard_local_forge::{record::Side, reviews::NewComment};
 
 #[derive(Deserialize)]
 struct CommentBody {
@@ -22,7 +22,10 @@ struct Parent {
 #[derive(Deserialize)]
 struct Inline {
     path: Option<String>,
+    from: Option<u64>,
     to: Option<u64>,
+    start_from: Option<u64>,
+    start_to: Option<u64>,
 }
 
 pub(super) enum CommentRequest {
@@ -53,8 +56,10 @@ fn parse_text(content: Option<Content>) -> Result<String, Refusal> {
 }
 
 fn parse_inline(inline: Inline, body: String) -> Result<NewComment, Refusal> {
-    match (inline.path, inline.to) {
-        (Some(path), Some(line)) => Ok(NewComment { path, line, body }),
-        _ => Err(Refusal::field("inline", "the local forge takes a comment on a line of the new file only")),
+    let Inline { path, from, to, start_from, start_to } = inline;
+    match (path, from, to) {
+        (Some(path), _, Some(line)) => Ok(NewComment { start_line: start_to, ..NewComment::on_line(path, line, body) }),
+        (Some(path), Some(line), None) => Ok(NewComment { path, side: Side::Left, start_line: start_from, line, body }),
+        _ => Err(Refusal::field("inline", "the local forge takes a comment on a line only")),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::answers::{account, content, link, time};
 use pullyard_local_forge::forge_state::Shared;
-use pullyard_local_forge::record::{LineCommentRecord, PullRecord};
+use pullyard_local_forge::record::{LineCommentRecord, PullRecord, Side};
 use pullyard_local_forge::repositories::RepositoryEntry;
 use pullyard_local_forge::users::Account;
 
@@ -108,14 +108,16 @@ pub(super) fn comment_json(
     response
 }
 
-/// `to` is a line of the new file. The forge has no comments on the old one.
+/// `to` is a line of the new file, `from` of the old one.
 fn inline(comment: &LineCommentRecord) -> Value {
+    let line = comment.line.unwrap_or(comment.original_line);
+    let of_side = |side| comment.side == side;
     json!({
         "path": comment.path,
-        "to": comment.line.unwrap_or(comment.original_line),
-        "from": null,
-        "start_to": null,
-        "start_from": null,
+        "to": of_side(Side::Right).then_some(line),
+        "from": of_side(Side::Left).then_some(line),
+        "start_to": comment.start_line.filter(|_| of_side(Side::Right)),
+        "start_from": comment.start_line.filter(|_| of_side(Side::Left)),
         "outdated": comment.line.is_none(),
     })
 }
