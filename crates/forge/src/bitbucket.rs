@@ -6,6 +6,7 @@ mod error_body;
 mod features;
 mod hooks;
 mod id;
+mod new_review;
 mod pages;
 mod participants;
 mod permission;

@@ -25,7 +25,10 @@ macro_rules! dispatch {
 }
 
 mod hooks;
+mod own_reviews;
 mod reviews;
+
+pub use own_reviews::OwnReviews;
 
 #[derive(Clone, Debug)]
 pub enum Forge {

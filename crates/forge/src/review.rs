@@ -1,5 +1,6 @@
 //! Reviews of pull requests: verdicts, comments, and threads.
 
+use pullyard_domain::{prompt::review::Side as DomainSide, report::place::InlineComment};
 use serde::{Deserialize, Serialize};
 
 use crate::{Actor, Time};
@@ -104,7 +105,9 @@ pub enum Lines {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// GitHub's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Side {
     Left,
     Right,
@@ -121,12 +124,34 @@ pub struct NewReview {
     pub key: String,
 }
 
-/// A comment on a line of the newest commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A comment on lines that the pull request's diff shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLineComment {
     pub path: String,
+    /// `Right` counts lines of the newest commit.
+    pub side: Side,
+    /// The first of several lines, in the hunk of `line`.
+    pub start_line: Option<u64>,
     pub line: u64,
     pub body: String,
+}
+
+impl NewLineComment {
+    /// A comment on one line of the newest commit.
+    pub fn on_line(path: String, line: u64, body: String) -> Self {
+        Self { path, side: Side::Right, start_line: None, line, body }
+    }
+}
+
+impl From<InlineComment> for NewLineComment {
+    fn from(comment: InlineComment) -> Self {
+        let InlineComment { path, side, start_line, line, body, fingerprint: _ } = comment;
+        let side = match side {
+            DomainSide::Left => Side::Left,
+            DomainSide::Right => Side::Right,
+        };
+        Self { path, side, start_line: start_line.map(u64::from), line: line.into(), body }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

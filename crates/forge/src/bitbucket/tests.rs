@@ -1,6 +1,7 @@
 //! Requests to Bitbucket and the meaning of its responses.
 
 mod hooks;
+mod new_review;
 mod reviews;
 mod threads;
 
@@ -32,6 +33,11 @@ impl ScriptedForge {
         let exchanges = self.exchanges.lock().unwrap();
         let below = |exchange: &Exchange| exchange.url.strip_prefix(API).unwrap().to_owned();
         exchanges.iter().map(|exchange| format!("{} {}", exchange.method, below(exchange))).collect()
+    }
+
+    fn bodies(&self) -> Vec<Value> {
+        let exchanges = self.exchanges.lock().unwrap();
+        exchanges.iter().map(|exchange| serde_json::from_slice(&exchange.body).unwrap()).collect()
     }
 
     fn last_body(&self) -> Value {

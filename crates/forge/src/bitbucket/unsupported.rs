@@ -1,9 +1,9 @@
 //! Calls without an equivalent at Bitbucket.
 
 use super::Bitbucket;
-use crate::{Delivery, Error, HookScope, NewReview, NewState, PullRequestDetails};
+use crate::{Delivery, Error, HookScope, NewState, PullRequestDetails};
 
-fn unsupported<T>(operation: &str) -> Result<T, Error> {
+pub(super) fn unsupported<T>(operation: &str) -> Result<T, Error> {
     Err(Error::Unsupported { operation: operation.to_owned() })
 }
 
@@ -19,10 +19,6 @@ impl Bitbucket {
 
     pub async fn diff(&self, _full_name: &str, _number: u64) -> Result<String, Error> {
         unsupported("read a diff")
-    }
-
-    pub async fn create_review(&self, _full_name: &str, _number: u64, _new: &NewReview) -> Result<(), Error> {
-        unsupported("create a review")
     }
 
     pub async fn merge(&self, _full_name: &str, _number: u64, _head: &str) -> Result<(), Error> {

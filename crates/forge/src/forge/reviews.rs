@@ -33,7 +33,11 @@ impl Forge {
         dispatch!(self, diff(full_name, number))
     }
 
-    /// Idempotent at the local forge: by the key. Errors: `Refused` with the forge's reason, also for an older head.
+    /// Idempotent at the local forge: by the key. Elsewhere a review, or on Bitbucket a part of it, may exist after any
+    /// error: read `own_reviews` before a repeat.
+    /// Errors: `Refused` with the forge's reason, also for an older head. GitHub refuses the whole review for one comment
+    /// on a line that the diff does not show, and does not name it: repeat without comments. Bitbucket posts the comments
+    /// before the refused one.
     pub async fn create_review(&self, full_name: &str, number: u64, new: &NewReview) -> Result<(), Error> {
         dispatch!(self, create_review(full_name, number, new))
     }

@@ -1,14 +1,24 @@
 //! Creates and reads reviews with their comments on lines.
 
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     GitHub,
     client::RetryPolicy,
     responses::{ReviewCommentResponse, ReviewResponse},
 };
-use crate::{Error, Listing, NewReview, Review, ReviewComment};
+use crate::{Actor, Error, Listing, NewLineComment, NewReview, Review, ReviewComment};
+
+fn line_comment_body(comment: &NewLineComment) -> Value {
+    let NewLineComment { path, side, start_line, line, body } = comment;
+    let mut request = json!({ "path": path, "body": body, "line": line, "side": side });
+    if let Some(start) = start_line {
+        request["start_line"] = json!(start);
+        request["start_side"] = json!(side);
+    }
+    request
+}
 
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
@@ -24,9 +34,19 @@ impl GitHub {
         let address = self.url(full_name, &["pulls", &number.to_string(), "reviews"])?;
         let subject = format!("pull request {number} of {full_name}");
         let NewReview { head, verdict, body, comments, key } = new;
+        let comments: Vec<Value> = comments.iter().map(line_comment_body).collect();
         let body = json!({ "commit_id": head, "event": verdict, "body": body, "comments": comments });
         self.client.with_key(key)?.post::<IgnoredAny>(address, &subject, &body).await?;
         Ok(())
+    }
+
+    /// The text of each review.
+    pub(crate) async fn review_texts(
+        &self,
+        full_name: &str,
+        number: u64,
+    ) -> Result<Listing<(Option<Actor>, String)>, Error> {
+        Ok(self.reviews(full_name, number).await?.filter_map(|review| Some((review.author, review.body))))
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}`.

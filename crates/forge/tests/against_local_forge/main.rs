@@ -12,6 +12,7 @@ mod fetch_and_push;
 mod model_keys;
 mod prelude;
 mod pull_requests;
+mod report;
 mod repositories;
 mod review_loop;
 mod reviews;

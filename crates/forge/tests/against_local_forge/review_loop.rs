@@ -90,7 +90,7 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
 async fn reviewer_comments_on_a_line_and_merges() {
     let (world, forge, pull) = with_pull_request().await;
     let (ann, number) = (world.forge_with(ANNS_TOKEN), pull.number);
-    let comment = |line| NewLineComment { path: "change.txt".to_owned(), line, body: "Rename it.".to_owned() };
+    let comment = |line| NewLineComment::on_line("change.txt".to_owned(), line, "Rename it.".to_owned());
     let review = |line, key: &str| NewReview {
         head: pull.head_sha.clone(),
         verdict: Verdict::RequestChanges,

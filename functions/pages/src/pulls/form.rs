@@ -83,7 +83,7 @@ impl ReviewForm {
         }
         let comment = |draft: &Draft| {
             let Draft { path, line, text, .. } = draft.clone();
-            NewLineComment { path, line, body: text }
+            NewLineComment::on_line(path, line, text)
         };
         let comments = self.drafts.iter().map(comment).collect();
         let (head, body) = (self.head.clone(), self.summary.clone());

@@ -1,0 +1,224 @@
+//! Reviews that Pullyard posts: findings of an agent, placed by the forge's diff, sent, and found again.
+
+use std::collections::BTreeSet;
+
+use crate::prelude::*;
+use pullyard_local_forge::{AccountKind, Role, User};
+use pullyard_domain::{
+    forge::{Account, ForgeKind, marker::Marker},
+    id::JobId,
+    prompt::review::Side as FindingSide,
+    report::{
+        diff::Diff,
+        finding_marker::Fingerprint,
+        place::{DropReason, Place, PlaceRules, place},
+        review_output::{Category, Finding, Severity},
+    },
+};
+use pullyard_forge::{Bitbucket, Error, Lines, NewLineComment, NewReview, OwnReviews, ReviewState, Side, Verdict};
+
+use crate::world::{TOKEN, World, new_pull_request};
+
+const ANNS_TOKEN: &str = "ghp_ann";
+const BRANCH: &str = "feature/a";
+
+struct ReviewWorld {
+    world: World,
+    number: u64,
+    head: String,
+    /// The client of the account that reviews.
+    forge: Forge,
+    account: Account,
+    kind: ForgeKind,
+    job: JobId,
+}
+
+fn numbered(changed: &[usize]) -> String {
+    (1..=60).map(|n| if changed.contains(&n) { format!("new {n}\n") } else { format!("old {n}\n") }).collect()
+}
+
+impl ReviewWorld {
+    /// A pull request of another account that changes lines 10 and 40 of a file and deletes another file.
+    async fn new(kind: ForgeKind) -> Self {
+        let world = World::new().await;
+        let ann = User { login: "ann".to_owned(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.to_owned() };
+        world.demo.add_user(ann, AccountKind::User).await.unwrap();
+        world.demo.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
+        let files = [("long.rs", &*numbered(&[]), false), ("gone.rs", "x\n", false)];
+        world.demo.commit(REPOSITORY, "main", "ann", &files).await.unwrap();
+        let worktree = world.clone("worktree").await;
+        std::fs::remove_file(worktree.path.join("gone.rs")).unwrap();
+        worktree.commit(BRANCH, "long.rs", numbered(&[10, 40]).as_bytes()).await;
+        assert_success(&worktree.git(&["push", "-q", "origin", BRANCH]).await);
+        let anns = world.forge_with(ANNS_TOKEN);
+        let pull = anns.create_pull_request(REPOSITORY, &new_pull_request(BRANCH)).await.unwrap();
+        let forge = match kind {
+            ForgeKind::GitHub => world.forge(),
+            ForgeKind::Bitbucket => bitbucket(&world, TOKEN),
+        };
+        let pullyard_forge::Account { id, login } = forge.account().await.unwrap();
+        let job = JobId::new("job_aaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
+        Self { number: pull.number, head: pull.head_sha, forge, account: Account { id, login }, kind, job, world }
+    }
+
+    async fn place(&self, findings: &[Finding]) -> Vec<Place> {
+        let patch = self.world.forge().diff(REPOSITORY, self.number).await.unwrap();
+        let posted: BTreeSet<Fingerprint> =
+            self.own_reviews().await.findings.into_iter().map(|(_, marker)| marker.fingerprint).collect();
+        let rules = PlaceRules {
+            forge: self.kind,
+            job: &self.job,
+            min_severity: Severity::Low,
+            posted: &posted,
+            is_in_tree: &|path| path == "long.rs" || path == "README.md",
+        };
+        place(findings, &Diff::parse(&patch), &rules)
+    }
+
+    async fn own_reviews(&self) -> OwnReviews {
+        self.forge.own_reviews(REPOSITORY, self.number, &self.account).await.unwrap()
+    }
+
+    fn new_review(&self, comments: Vec<NewLineComment>) -> NewReview {
+        NewReview {
+            head: self.head.clone(),
+            verdict: Verdict::Comment,
+            body: Marker::Job(self.job.clone()).append_to(self.kind, "Two problems."),
+            comments,
+            key: "one".to_owned(),
+        }
+    }
+
+    async fn post(&self, forge: &Forge, comments: Vec<NewLineComment>) -> Result<(), Error> {
+        forge.create_review(REPOSITORY, self.number, &self.new_review(comments)).await
+    }
+}
+
+fn bitbucket(world: &World, token: &str) -> Forge {
+    Forge::Bitbucket(Bitbucket::new(Endpoint::new(world.demo.bitbucket_api_url()), Token::new(token)).unwrap())
+}
+
+fn finding(path: &str, side: FindingSide, start_line: Option<u32>, line: u32) -> Finding {
+    Finding {
+        path: path.to_owned(),
+        line: Some(line),
+        start_line,
+        side,
+        severity: Severity::High,
+        category: Category::Bug,
+        title: "Wrong".to_owned(),
+        body: "It is wrong.".to_owned(),
+        suggestion: None,
+    }
+}
+
+fn comments_of(places: &[Place]) -> Vec<NewLineComment> {
+    let comment = |place: &Place| if let Place::Inline(comment) = place { Some(comment.clone().into()) } else { None };
+    places.iter().filter_map(comment).collect()
+}
+
+#[tokio::test]
+async fn placed_findings_are_accepted_and_recognized_by_both_forges() {
+    for kind in ForgeKind::ALL {
+        let world = ReviewWorld::new(kind).await;
+        let findings = [
+            finding("long.rs", FindingSide::Right, None, 10),
+            finding("long.rs", FindingSide::Right, Some(38), 42),
+            finding("long.rs", FindingSide::Right, Some(12), 39),
+            finding("long.rs", FindingSide::Left, None, 40),
+            finding("long.rs", FindingSide::Left, Some(7), 13),
+            finding("gone.rs", FindingSide::Left, None, 1),
+            finding("gone.rs", FindingSide::Right, None, 1),
+            finding("long.rs", FindingSide::Right, None, 14),
+            finding("README.md", FindingSide::Right, None, 1),
+            finding("none.rs", FindingSide::Right, None, 1),
+        ];
+        let places = world.place(&findings).await;
+        let comments = comments_of(&places);
+        assert_eq!(comments.len(), 6, "{places:?}");
+        assert_eq!(places[6..9], [Place::InText, Place::InText, Place::InText]);
+        assert_eq!(places[9], Place::Dropped(DropReason::NoSuchFile));
+        world.post(&world.forge, comments).await.unwrap();
+        let own = world.own_reviews().await;
+        let posted: Vec<_> =
+            own.findings.iter().map(|(comment, _)| (comment.path.as_str(), comment.side, comment.lines)).collect();
+        let lines = |start, end| Lines::Current { start, end };
+        assert_eq!(
+            posted,
+            [
+                ("long.rs", Side::Right, lines(None, 10)),
+                ("long.rs", Side::Right, lines(Some(38), 42)),
+                ("long.rs", Side::Right, lines(None, 39)),
+                ("long.rs", Side::Left, lines(None, 40)),
+                ("long.rs", Side::Left, lines(Some(7), 13)),
+                ("gone.rs", Side::Left, lines(None, 1)),
+            ]
+        );
+        assert!(own.findings.iter().all(|(_, marker)| (&marker.job, marker.severity) == (&world.job, Severity::High)));
+        assert_eq!((own.jobs, own.truncated), (BTreeSet::from([world.job.clone()]), false));
+
+        // Line numbers are no part of a fingerprint.
+        let text = format!("first\n{}", numbered(&[10, 40]));
+        world.world.demo.commit(REPOSITORY, BRANCH, "ann", &[("long.rs", &text, false)]).await.unwrap();
+        let moved =
+            [finding("long.rs", FindingSide::Right, None, 11), finding("long.rs", FindingSide::Right, None, 41)];
+        let places = world.place(&moved).await;
+        assert!(matches!(places[..], [Place::Repeated, Place::Inline(_)]), "{places:?}");
+        let lines: Vec<_> = world.own_reviews().await.findings.iter().map(|(comment, _)| comment.lines).collect();
+        let range = |start, end| Lines::Current { start, end };
+        assert_eq!(lines[1..5], [range(Some(39), 43), range(None, 40), range(None, 40), range(Some(7), 13)]);
+    }
+}
+
+#[tokio::test]
+async fn one_wrong_line_refuses_the_review_at_github() {
+    let world = ReviewWorld::new(ForgeKind::GitHub).await;
+    let good = || NewLineComment::on_line("long.rs".to_owned(), 10, "Wrong.".to_owned());
+    for wrong in [
+        NewLineComment { line: 14, ..good() },
+        NewLineComment { side: Side::Left, line: 36, ..good() },
+        NewLineComment { path: "README.md".to_owned(), ..good() },
+        NewLineComment { path: "gone.rs".to_owned(), line: 1, ..good() },
+        NewLineComment { start_line: Some(10), ..good() },
+        NewLineComment { start_line: Some(10), line: 40, ..good() },
+    ] {
+        let error = world.post(&world.forge, vec![good(), wrong.clone()]).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{wrong:?}: {error:?}");
+    }
+    let own = world.own_reviews().await;
+    assert_eq!((own.findings.len(), own.jobs.len()), (0, 0));
+    world.post(&world.forge, Vec::new()).await.unwrap();
+    assert_eq!(world.own_reviews().await.jobs.len(), 1);
+}
+
+#[tokio::test]
+async fn copied_marker_of_another_account_is_ignored() {
+    for kind in ForgeKind::ALL {
+        let world = ReviewWorld::new(kind).await;
+        let comments = comments_of(&world.place(&[finding("long.rs", FindingSide::Right, None, 10)]).await);
+        let ann = match kind {
+            ForgeKind::GitHub => world.world.forge_with(ANNS_TOKEN),
+            ForgeKind::Bitbucket => bitbucket(&world.world, ANNS_TOKEN),
+        };
+        world.post(&ann, comments.clone()).await.unwrap();
+        let own = world.own_reviews().await;
+        assert_eq!((own.findings.len(), own.jobs.len()), (0, 0));
+        let unknown = world.forge.own_reviews(REPOSITORY, world.number, &Account::unknown()).await.unwrap();
+        assert_eq!((unknown.findings.len(), unknown.jobs.len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn bitbucket_review_requests_changes_once() {
+    let world = ReviewWorld::new(ForgeKind::Bitbucket).await;
+    let review = NewReview { verdict: Verdict::RequestChanges, ..world.new_review(Vec::new()) };
+    for posted in 1..=2 {
+        world.forge.create_review(REPOSITORY, world.number, &review).await.unwrap();
+        let verdicts: Vec<_> = world.forge.reviews(REPOSITORY, world.number).await.unwrap().items;
+        assert_eq!(verdicts.iter().map(|review| review.state).collect::<Vec<_>>(), [ReviewState::ChangesRequested]);
+        assert_eq!(world.forge.issue_comments(REPOSITORY, world.number).await.unwrap().items.len(), posted);
+    }
+    let approval = NewReview { verdict: Verdict::Approve, ..review };
+    let error = world.forge.create_review(REPOSITORY, world.number, &approval).await.unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+}
