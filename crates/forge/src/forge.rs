@@ -25,10 +25,10 @@ macro_rules! dispatch {
 }
 
 mod hooks;
-mod own_reviews;
+mod review_posts;
 mod reviews;
 
-pub use own_reviews::OwnReviews;
+pub use review_posts::ReviewPosts;
 
 #[derive(Clone, Debug)]
 pub enum Forge {

@@ -30,7 +30,7 @@ pub use accounts::{Access, Account, Actor, Permission};
 pub use bitbucket::Bitbucket;
 pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, ErrorKind};
-pub use forge::{Forge, GitLogin, OwnReviews, git_login};
+pub use forge::{Forge, GitLogin, ReviewPosts, git_login};
 pub use github::{
     APP_EVENTS, App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken,
     Permissions, RepositorySelector, TokenAccess, TokenPermission, app_permissions, attempt_permissions,

@@ -1,6 +1,5 @@
 //! Reviews of pull requests: verdicts, comments, and threads.
 
-use pullyard_domain::{prompt::review::Side as DomainSide, report::place::InlineComment};
 use serde::{Deserialize, Serialize};
 
 use crate::{Actor, Time};
@@ -140,17 +139,6 @@ impl NewLineComment {
     /// A comment on one line of the newest commit.
     pub fn on_line(path: String, line: u64, body: String) -> Self {
         Self { path, side: Side::Right, start_line: None, line, body }
-    }
-}
-
-impl From<InlineComment> for NewLineComment {
-    fn from(comment: InlineComment) -> Self {
-        let InlineComment { path, side, start_line, line, body, fingerprint: _ } = comment;
-        let side = match side {
-            DomainSide::Left => Side::Left,
-            DomainSide::Right => Side::Right,
-        };
-        Self { path, side, start_line: start_line.map(u64::from), line: line.into(), body }
     }
 }
 

@@ -34,7 +34,7 @@ impl Forge {
     }
 
     /// Idempotent at the local forge: by the key. Elsewhere a review, or on Bitbucket a part of it, may exist after any
-    /// error: read `own_reviews` before a repeat.
+    /// error: read `review_posts` before a repeat.
     /// Errors: `Refused` with the forge's reason, also for an older head. GitHub refuses the whole review for one comment
     /// on a line that the diff does not show, and does not name it: repeat without comments. Bitbucket posts the comments
     /// before the refused one.

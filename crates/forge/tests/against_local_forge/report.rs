@@ -5,17 +5,19 @@ use std::collections::BTreeSet;
 use crate::prelude::*;
 use pullyard_local_forge::{AccountKind, Role, User};
 use pullyard_domain::{
-    forge::{Account, ForgeKind, marker::Marker},
+    forge::{ForgeKind, marker::Marker},
     id::JobId,
     prompt::review::Side as FindingSide,
     report::{
         diff::Diff,
-        finding_marker::Fingerprint,
-        place::{DropReason, Place, PlaceRules, place},
+        finding_marker::{FindingMarker, Fingerprint},
+        place::{DropReason, InlineComment, Place, PlaceRules, place},
         review_output::{Category, Finding, Severity},
     },
 };
-use pullyard_forge::{Bitbucket, Error, Lines, NewLineComment, NewReview, OwnReviews, ReviewState, Side, Verdict};
+use pullyard_forge::{
+    Bitbucket, Error, Lines, NewLineComment, NewReview, ReviewComment, ReviewPosts, ReviewState, Side, Verdict,
+};
 
 use crate::world::{TOKEN, World, new_pull_request};
 
@@ -28,7 +30,7 @@ struct ReviewWorld {
     head: String,
     /// The client of the account that reviews.
     forge: Forge,
-    account: Account,
+    account: u64,
     kind: ForgeKind,
     job: JobId,
 }
@@ -56,15 +58,15 @@ impl ReviewWorld {
             ForgeKind::GitHub => world.forge(),
             ForgeKind::Bitbucket => bitbucket(&world, TOKEN),
         };
-        let pullyard_forge::Account { id, login } = forge.account().await.unwrap();
+        let account = forge.account().await.unwrap().id;
         let job = JobId::new("job_aaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
-        Self { number: pull.number, head: pull.head_sha, forge, account: Account { id, login }, kind, job, world }
+        Self { number: pull.number, head: pull.head_sha, forge, account, kind, job, world }
     }
 
     async fn place(&self, findings: &[Finding]) -> Vec<Place> {
         let patch = self.world.forge().diff(REPOSITORY, self.number).await.unwrap();
         let posted: BTreeSet<Fingerprint> =
-            self.own_reviews().await.findings.into_iter().map(|(_, marker)| marker.fingerprint).collect();
+            findings_of(&self.posts().await).into_iter().map(|(_, marker)| marker.fingerprint).collect();
         let rules = PlaceRules {
             forge: self.kind,
             job: &self.job,
@@ -75,8 +77,12 @@ impl ReviewWorld {
         place(findings, &Diff::parse(&patch), &rules)
     }
 
-    async fn own_reviews(&self) -> OwnReviews {
-        self.forge.own_reviews(REPOSITORY, self.number, &self.account).await.unwrap()
+    async fn posts(&self) -> ReviewPosts {
+        self.forge.review_posts(REPOSITORY, self.number, Some(self.account)).await.unwrap()
+    }
+
+    fn is_complete(&self, posts: &ReviewPosts) -> bool {
+        posts.texts.iter().any(|text| Marker::parse(text) == Some(Marker::Job(self.job.clone())))
     }
 
     fn new_review(&self, comments: Vec<NewLineComment>) -> NewReview {
@@ -113,8 +119,25 @@ fn finding(path: &str, side: FindingSide, start_line: Option<u32>, line: u32) ->
 }
 
 fn comments_of(places: &[Place]) -> Vec<NewLineComment> {
-    let comment = |place: &Place| if let Place::Inline(comment) = place { Some(comment.clone().into()) } else { None };
-    places.iter().filter_map(comment).collect()
+    let to_comment = |place: &Place| {
+        let Place::Inline(InlineComment { path, side, start_line, line, body, .. }) = place.clone() else {
+            return None;
+        };
+        let side = match side {
+            FindingSide::Left => Side::Left,
+            FindingSide::Right => Side::Right,
+        };
+        Some(NewLineComment { path, side, start_line: start_line.map(u64::from), line: line.into(), body })
+    };
+    places.iter().filter_map(to_comment).collect()
+}
+
+fn findings_of(posts: &ReviewPosts) -> Vec<(&ReviewComment, FindingMarker)> {
+    let marker = |comment: &ReviewComment| match Marker::parse(&comment.body)? {
+        Marker::Finding(marker) => Some(marker),
+        _ => None,
+    };
+    posts.comments.iter().filter_map(|comment| Some((comment, marker(comment)?))).collect()
 }
 
 #[tokio::test]
@@ -139,9 +162,10 @@ async fn placed_findings_are_accepted_and_recognized_by_both_forges() {
         assert_eq!(places[6..9], [Place::InText, Place::InText, Place::InText]);
         assert_eq!(places[9], Place::Dropped(DropReason::NoSuchFile));
         world.post(&world.forge, comments).await.unwrap();
-        let own = world.own_reviews().await;
+        let posts = world.posts().await;
+        let own = findings_of(&posts);
         let posted: Vec<_> =
-            own.findings.iter().map(|(comment, _)| (comment.path.as_str(), comment.side, comment.lines)).collect();
+            own.iter().map(|(comment, _)| (comment.path.as_str(), comment.side, comment.lines)).collect();
         let lines = |start, end| Lines::Current { start, end };
         assert_eq!(
             posted,
@@ -154,8 +178,8 @@ async fn placed_findings_are_accepted_and_recognized_by_both_forges() {
                 ("gone.rs", Side::Left, lines(None, 1)),
             ]
         );
-        assert!(own.findings.iter().all(|(_, marker)| (&marker.job, marker.severity) == (&world.job, Severity::High)));
-        assert_eq!((own.jobs, own.truncated), (BTreeSet::from([world.job.clone()]), false));
+        assert!(own.iter().all(|(_, marker)| (&marker.job, marker.severity) == (&world.job, Severity::High)));
+        assert!(world.is_complete(&posts) && !posts.truncated);
 
         // Line numbers are no part of a fingerprint.
         let text = format!("first\n{}", numbered(&[10, 40]));
@@ -164,7 +188,7 @@ async fn placed_findings_are_accepted_and_recognized_by_both_forges() {
             [finding("long.rs", FindingSide::Right, None, 11), finding("long.rs", FindingSide::Right, None, 41)];
         let places = world.place(&moved).await;
         assert!(matches!(places[..], [Place::Repeated, Place::Inline(_)]), "{places:?}");
-        let lines: Vec<_> = world.own_reviews().await.findings.iter().map(|(comment, _)| comment.lines).collect();
+        let lines: Vec<_> = world.posts().await.comments.iter().map(|comment| comment.lines).collect();
         let range = |start, end| Lines::Current { start, end };
         assert_eq!(lines[1..5], [range(Some(39), 43), range(None, 40), range(None, 40), range(Some(7), 13)]);
     }
@@ -185,10 +209,10 @@ async fn one_wrong_line_refuses_the_review_at_github() {
         let error = world.post(&world.forge, vec![good(), wrong.clone()]).await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }), "{wrong:?}: {error:?}");
     }
-    let own = world.own_reviews().await;
-    assert_eq!((own.findings.len(), own.jobs.len()), (0, 0));
+    let nothing = ReviewPosts { comments: Vec::new(), texts: Vec::new(), truncated: false };
+    assert_eq!(world.posts().await, nothing);
     world.post(&world.forge, Vec::new()).await.unwrap();
-    assert_eq!(world.own_reviews().await.jobs.len(), 1);
+    assert!(world.is_complete(&world.posts().await));
 }
 
 #[tokio::test]
@@ -201,10 +225,10 @@ async fn copied_marker_of_another_account_is_ignored() {
             ForgeKind::Bitbucket => bitbucket(&world.world, ANNS_TOKEN),
         };
         world.post(&ann, comments.clone()).await.unwrap();
-        let own = world.own_reviews().await;
-        assert_eq!((own.findings.len(), own.jobs.len()), (0, 0));
-        let unknown = world.forge.own_reviews(REPOSITORY, world.number, &Account::unknown()).await.unwrap();
-        assert_eq!((unknown.findings.len(), unknown.jobs.len()), (1, 1));
+        let own = world.posts().await;
+        assert_eq!((findings_of(&own).len(), world.is_complete(&own)), (0, false));
+        let all = world.forge.review_posts(REPOSITORY, world.number, None).await.unwrap();
+        assert_eq!((findings_of(&all).len(), world.is_complete(&all)), (1, true));
     }
 }
 
