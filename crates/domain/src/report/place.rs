@@ -49,7 +49,8 @@ pub struct PlaceRules<'a> {
     pub forge: ForgeKind,
     pub job: &'a JobId,
     pub min_severity: Severity,
-    /// Fingerprints in comments by our account, in open and in resolved threads.
+    /// Fingerprints in comments by our account for earlier jobs, in open and in resolved threads. A comment of this job is
+    /// no repeat: after a lost answer of the forge, the caller omits it from the next request.
     pub posted: &'a BTreeSet<Fingerprint>,
     /// Whether the reviewed commit has a file with this path.
     pub is_in_tree: &'a dyn Fn(&str) -> bool,

@@ -230,7 +230,7 @@ fn findings() -> impl Strategy<Value = Vec<Finding>> {
 
 proptest! {
     #[test]
-    fn each_finding_has_one_place_and_inline_ones_are_in_a_hunk(
+    fn each_finding_has_one_place_and_comments_lie_in_hunks(
         (patch, shown) in patches(),
         findings in findings(),
         is_posted in any::<bool>(),
