@@ -7,6 +7,7 @@ use crate::git::workspace::disk::{run_blocking, write_private_file};
 use crate::git::workspace::{Workspace, is_folder, remove_entry, remove_special_files};
 use crate::git::{Git, GitCall, GitError};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -80,9 +81,15 @@ pub(crate) async fn with_index_copy<T>(
 ) -> Result<Option<T>, GitError> {
     let (index, copy) = (git_dir.join("index"), workspace.repository().join("index-of-agent"));
     let (is_repository, to) = (is_folder(git_dir), copy.clone());
-    let copied = run_blocking(move || match read_regular_file(&index, MAX_INDEX_BYTES).filter(|_| is_repository) {
-        Some(content) => write_private_file(&to, &content).map(|()| true),
-        None => Ok(false),
+    let copied = run_blocking(move || {
+        let modified = index.symlink_metadata().and_then(|metadata| metadata.modified());
+        let Some(content) = read_regular_file(&index, MAX_INDEX_BYTES).filter(|_| is_repository) else {
+            return Ok(false);
+        };
+        write_private_file(&to, &content)?;
+        // Git reads a file that is as new as the index, because its size and time may hide a change.
+        File::options().write(true).open(&to)?.set_modified(modified?)?;
+        Ok(true)
     });
     if !copied.await? {
         return Ok(None);
