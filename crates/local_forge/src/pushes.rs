@@ -11,7 +11,7 @@ use crate::{
     diff, events,
     forge_state::Shared,
     pulls,
-    record::{LineCommentRecord, MergeRecord, PullRecord, PullState, Side},
+    record::{LineCommentRecord, MergeRecord, PullState, Side},
     repositories::RepositoryEntry,
 };
 
@@ -39,7 +39,7 @@ pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by
         pull.updated_at = shared.clock.now();
         let before = std::mem::replace(&mut pull.head_sha, head.clone());
         if before != head {
-            update_comments(shared, entry, pull, &head).await?;
+            update_comments(shared, entry, &mut pull.comments, &head).await?;
         }
         if base_moved && shared.git.is_ancestor(git_dir, &head, &base).await? {
             let at = pull.updated_at.clone();
@@ -71,17 +71,17 @@ pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by
 }
 
 /// Maps commented lines to the new head; comments on changed lines become outdated.
-async fn update_comments(
+pub(crate) async fn update_comments(
     shared: &Shared,
     entry: &RepositoryEntry,
-    pull: &mut PullRecord,
+    comments: &mut [LineCommentRecord],
     head: &str,
 ) -> Result<(), Error> {
     let git_dir = &entry.git_dir;
     let mut diffs = BTreeMap::new();
     // A push does not change the left side.
     let is_moved = |comment: &&mut LineCommentRecord| comment.side == Side::Right && comment.line.is_some();
-    for comment in pull.comments.iter_mut().filter(is_moved) {
+    for comment in comments.iter_mut().filter(is_moved) {
         let key = (comment.commit.clone(), comment.path.clone());
         if !diffs.contains_key(&key) {
             let change = shared.git.zero_context_diff(git_dir, &comment.commit, head, &comment.path).await?;

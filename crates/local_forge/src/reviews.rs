@@ -10,7 +10,7 @@ use crate::{
     access::Actor,
     diff, events,
     forge_state::Shared,
-    pulls,
+    pulls, pushes,
     record::{LineCommentRecord, Pull, ReviewRecord, ReviewState, Side},
     repositories::RepositoryEntry,
 };
@@ -91,7 +91,7 @@ fn unprocessable<T>(message: &str) -> Result<T, Rejection> {
     Err(Rejection::Unprocessable(message.to_owned()))
 }
 
-/// Reviews the newest commit, unless the reviewer saw another one. Idempotent: by the key, if there is one.
+/// Reviews the newest commit, or an earlier one without a verdict. Idempotent: by the key, if there is one.
 pub async fn create_review(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
@@ -105,7 +105,9 @@ pub async fn create_review(
         return Ok((first, Box::new(pull)));
     }
     check_verdict(pull.record.author_id, actor, &new)?;
-    if new.head.as_ref().is_some_and(|head| *head != pull.head_sha) {
+    let commit = new.head.clone().unwrap_or_else(|| pull.head_sha.clone());
+    let has_moved = commit != pull.head_sha;
+    if has_moved && !(new.verdict == Verdict::Comment && is_earlier_commit(shared, entry, &pull, &commit).await?) {
         return unprocessable(MOVED);
     }
     let now = shared.clock.now_unique();
@@ -114,7 +116,7 @@ pub async fn create_review(
         author: actor.account.clone(),
         body: new.body.clone(),
         state: new.verdict.state(),
-        commit: pull.head_sha.clone(),
+        commit,
         submitted_at: now.clone(),
         updated_at: now,
         dismissed: None,
@@ -123,6 +125,9 @@ pub async fn create_review(
     let mut comments = Vec::new();
     for comment in &new.comments {
         comments.push(new_line_comment(shared, entry, &pull, &review, comment.clone()).await?);
+    }
+    if has_moved {
+        pushes::update_comments(shared, entry, &mut comments, &pull.head_sha).await?;
     }
     let stored = review.clone();
     let changed = pulls::update_record(shared, entry, number, |pull| {
@@ -140,6 +145,13 @@ pub async fn create_review(
     }
     publish(shared, entry, actor, &pull, &review).await;
     Ok((review, pull))
+}
+
+/// Whether the pull request still contains a commit that was its newest. A verdict about it would be outdated; comments
+/// are as useful as before.
+async fn is_earlier_commit(shared: &Shared, entry: &RepositoryEntry, pull: &Pull, commit: &str) -> Result<bool, Error> {
+    let (git, dir) = (&shared.git, &entry.git_dir);
+    Ok(git.is_commit(dir, commit).await? && git.is_ancestor(dir, commit, &pull.head_sha).await?)
 }
 
 fn check_verdict(author: u64, actor: &Actor, new: &NewReview) -> Result<(), Rejection> {

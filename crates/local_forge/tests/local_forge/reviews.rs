@@ -65,6 +65,25 @@ async fn only_a_new_review_of_an_older_commit_is_refused() {
 }
 
 #[tokio::test]
+async fn comment_for_an_older_commit_moves_with_its_line() {
+    let world = World::new().await;
+    let head = world.get(RON, "pulls/1").await.body["head"]["sha"].clone();
+    world.push(&[(1, "first"), (10, "again")]).await;
+    let comment = |line: u64| json!({ "path": "change.txt", "line": line, "body": "Well" });
+    let review = json!({ "event": "COMMENT", "commit_id": head, "comments": [comment(10), comment(11)] });
+    let sent = world.post(RON, "pulls/1/reviews", review.clone()).await;
+    assert_eq!((sent.status, &sent.body["commit_id"]), (200, &head), "{}", sent.body);
+    let comments = world.get(RON, "pulls/1/comments").await.body;
+    assert_eq!((&comments[0]["line"], &comments[1]["line"]), (&json!(null), &json!(11)), "{comments}");
+    for wrong in ["a".repeat(40), "--all".to_owned()] {
+        let mut review = review.clone();
+        review["commit_id"] = json!(wrong);
+        let sent = world.post(RON, "pulls/1/reviews", review).await;
+        assert_eq!(sent.status, 422, "{wrong}: {}", sent.body);
+    }
+}
+
+#[tokio::test]
 async fn comment_at_another_line_is_no_repeat() {
     let world = World::new().await;
     let mut ids = Vec::new();
