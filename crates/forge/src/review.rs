@@ -153,6 +153,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
     pub id: String,
+    pub resolved: bool,
     /// Oldest first; the first id identifies the thread in REST.
     pub comments: Vec<u64>,
 }

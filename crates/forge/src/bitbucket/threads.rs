@@ -64,10 +64,11 @@ fn threads(all: &[CommentResponse], thread_id: impl Fn(u64) -> String) -> Vec<Th
     let starts = thread_starts(all);
     let mut threads: BTreeMap<u64, Thread> = BTreeMap::new();
     for comment in all.iter().filter(|comment| comment.is_visible()) {
-        let Some(ThreadStart { id, inline: Some(_), .. }) = starts.get(&comment.id) else { continue };
+        let Some(ThreadStart { id, inline: Some(_), resolved }) = starts.get(&comment.id) else { continue };
         let thread = threads.entry(*id).or_insert_with(|| Thread {
             // Reply to the first existing comment: Bitbucket does not document replies to a deleted one.
             id: thread_id(comment.id),
+            resolved: *resolved,
             // The first comment identifies the thread in `ReviewComment::in_reply_to`, even if it was deleted.
             comments: vec![*id],
         });

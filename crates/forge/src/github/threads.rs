@@ -9,7 +9,7 @@ use crate::{Error, Listing, Thread, names::RepositoryName, page::MAX_PAGES};
 const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) { \
     repository(owner: $owner, name: $name) { pullRequest(number: $number) { \
     reviewThreads(first: 100, after: $after) { pageInfo { hasNextPage endCursor } \
-    nodes { id comments(first: 100) { nodes { fullDatabaseId } } } } } } }";
+    nodes { id isResolved comments(first: 100) { nodes { fullDatabaseId } } } } } } }";
 
 const REPLY: &str = "mutation($thread: ID!, $body: String!) { \
     addPullRequestReviewThreadReply(input: { pullRequestReviewThreadId: $thread, body: $body }) { \
@@ -30,8 +30,10 @@ struct PageInfo {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ThreadPart {
     id: String,
+    is_resolved: bool,
     comments: CommentNodes,
 }
 
@@ -58,6 +60,7 @@ impl From<ThreadPart> for Thread {
     fn from(part: ThreadPart) -> Self {
         Self {
             id: part.id,
+            resolved: part.is_resolved,
             comments: part.comments.nodes.into_iter().flatten().map(|comment| comment.full_database_id).collect(),
         }
     }

@@ -124,7 +124,7 @@ async fn missing_comment_lines_come_from_the_pull_request_list() {
 fn threads(more: bool, ids: [&str; 2]) -> ScriptLine {
     let info = |more: bool| json!({"hasNextPage": more, "endCursor": if more { json!("c1") } else { json!(null) }});
     ok(json!({"data": {"repository": {"pullRequest": {"reviewThreads": {"pageInfo": info(more), "nodes": [{
-        "id": "PRRT_1",
+        "id": "PRRT_1", "isResolved": true,
         "comments": {"nodes": [{"fullDatabaseId": ids[0]}, {"fullDatabaseId": ids[1]}]},
     }]}}}}}))
 }
@@ -134,7 +134,7 @@ async fn all_thread_pages_are_read_with_64_bit_ids() {
     let (forge, scripted) = script_forge([threads(true, ["9007199254740993", "2"]), threads(false, ["3", "4"])]).await;
     let threads = forge.threads(REPOSITORY, 7).await.unwrap();
     assert!(!threads.truncated);
-    assert_eq!(threads.items[0].comments, [BIG, 2]);
+    assert_eq!((&threads.items[0].comments[..], threads.items[0].resolved), (&[BIG, 2][..], true));
     assert_eq!(scripted.requests(), ["POST /graphql"; 2]);
     assert_eq!(scripted.bodies()[1]["variables"], json!({"owner": "acme", "name": "app", "number": 7, "after": "c1"}));
 }

@@ -120,7 +120,10 @@ fn comment_node(comment: &LineCommentRecord) -> Value {
 
 fn thread_node(pull: &PullRecord, first: &LineCommentRecord) -> Value {
     let comments = pull.comments.iter().filter(|comment| comment.thread() == first.id);
-    json!({ "id": format!("PRRT_{}", first.id), "comments": page(comments.map(comment_node).collect(), "") })
+    json!({
+        "id": format!("PRRT_{}", first.id), "isResolved": false,
+        "comments": page(comments.map(comment_node).collect(), ""),
+    })
 }
 
 async fn find_thread(
