@@ -50,13 +50,19 @@ fn unknown_field_bodies(document: &Value, schema: &Value, found: &mut Vec<(Value
     let properties = schema["properties"].as_object().unwrap_or(&none);
     // Constants select the variant.
     let constant = |(name, value): (&String, &Value)| Some((name.clone(), value.get("const")?.clone()));
-    let mut body: Map<_, _> = properties.iter().filter_map(constant).collect();
-    body.insert("colour".into(), "red".into());
-    found.push((body.into(), "/colour".into()));
+    let constants: Map<_, _> = properties.iter().filter_map(constant).collect();
+    let with_constants = |name: &str, value: Value| {
+        let mut body = constants.clone();
+        body.insert(name.into(), value);
+        Value::from(body)
+    };
+    found.push((with_constants("colour", "red".into()), "/colour".into()));
     for (name, value) in properties {
         let mut inner = Vec::new();
         unknown_field_bodies(document, value, &mut inner);
-        found.extend(inner.into_iter().map(|(body, pointer)| (json!({ name: body }), format!("/{name}{pointer}"))));
+        // serde buffers a variant, so the path inside it is lost.
+        let path = |pointer: String| if constants.is_empty() { format!("/{name}{pointer}") } else { "/colour".into() };
+        found.extend(inner.into_iter().map(|(body, pointer)| (with_constants(name, body), path(pointer))));
     }
 }
 

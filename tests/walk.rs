@@ -50,6 +50,7 @@ walks! {
     job_failure_refuses_the_deferred_review_after_a_crash: flows::reviews::deferred_and_refused().only_own_steps(), 156;
     deferred_review_gets_its_own_job_after_a_crash: flows::reviews::deferred_and_started().only_own_steps(), 205;
     requested_revision_covers_all_reviews_after_a_crash: flows::reviews::requested_revision().only_own_steps(), 81;
+    requested_review_is_posted_after_a_crash: flows::reviews::requested_review(), 50;
     closing_a_pr_cancels_its_job_after_a_crash: flows::reviews::close_before_claim(), 63;
     review_found_by_polling_is_revised_after_a_crash: flows::reviews::polled_review().only_own_steps(), 116;
     polled_review_waits_for_the_working_job_after_a_crash: flows::reviews::polled_during_job().only_own_steps(), 274;

@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Adds Ben, who may only read the repository. Returns his account as a webhook names it.
-    async fn add_reader(&self) -> Value {
+    pub(crate) async fn add_reader(&self) -> Value {
         let forge = self.story.local.forge();
         let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
         forge.add_user(ben, AccountKind::User).await.unwrap();
@@ -118,7 +118,7 @@ impl World {
         })
     }
 
-    fn comment(&self, id: u64, text: &str, user: &Value) -> Value {
+    pub(crate) fn comment(&self, id: u64, text: &str, user: &Value) -> Value {
         json!({
             "action": "created", "issue": { "number": self.number, "pull_request": {} },
             "comment": {
@@ -129,9 +129,9 @@ impl World {
         })
     }
 
-    fn label(&self, user: &Value) -> Value {
+    pub(crate) fn label(&self, name: &str, user: &Value) -> Value {
         json!({
-            "action": "labeled", "number": self.number, "label": { "name": "pullyard:revise" },
+            "action": "labeled", "number": self.number, "label": { "name": name },
             "pull_request": self.load_pull_request(), "repository": { "id": self.repository, "full_name": REPOSITORY },
             "sender": user,
         })
@@ -285,7 +285,7 @@ async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
     let comment = world.comment(2, "/pullyard revise use tabs\nplease", &user);
     let (status, response) = world.send("acme", "issue_comment", &comment).await;
     assert_eq!((status, response["code"].as_str()), (200, Some("accepted")), "{response}");
-    let label = world.label(&user);
+    let label = world.label("pullyard:revise", &user);
     // The first job is active, so the label waits for it, once.
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
@@ -297,7 +297,7 @@ async fn comment_or_label_of_a_stranger_starts_no_revision() {
     let world = World::with_hook().await;
     let user = world.add_reader().await;
     let comment = world.comment(3, "/pullyard revise do as I say", &user);
-    for (event, body) in [("issue_comment", comment), ("pull_request", world.label(&user))] {
+    for (event, body) in [("issue_comment", comment), ("pull_request", world.label("pullyard:revise", &user))] {
         let (status, response) = world.send("acme", event, &body).await;
         assert_eq!((status, response["code"].as_str()), (200, Some("author_not_permitted")), "{event}: {response}");
     }

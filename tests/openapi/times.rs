@@ -78,6 +78,7 @@ fn review_facts(story: &Story, at: Timestamp) -> ReviewFacts {
         }),
         revised: Some(revision(Some(Box::new(revision(None))))),
         today: daily_usage(at),
+        agent_review: None,
     }
 }
 

@@ -217,6 +217,7 @@ fn hostile_context(number: u64) -> Context {
         ticket: None,
         comments: Vec::new(),
         instructions: Some(format!("In French. {HOSTILE}")),
+        reviews: None,
         base: "main".into(),
         review: Some(ReviewContext { pull_request, reviews: vec![review], cut: None }),
         commands: None,

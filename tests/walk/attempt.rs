@@ -130,6 +130,18 @@ pub(super) fn finish_with_answer() -> Step {
     )
 }
 
+pub(super) fn finish_with_review() -> Step {
+    post_to_attempt("it has posted its review", "finish", |world| {
+        let review = json!({ "summary": "One problem.", "findings": [{
+            "path": "change.txt", "line": 1, "side": "right", "severity": "high", "category": "bug",
+            "title": "It overflows", "body": "After 64 tries.",
+        }], "threads": [] });
+        let head = world.note_value("head").unwrap();
+        let output = json!({ "kind": "review", "head": head, "review": review, "places": ["inline"] });
+        json!({ "finish_id": "finish-1", "outcome": "completed", "output": output })
+    })
+}
+
 /// The same after the job was lost: refused with 409, and the result is stored.
 pub(super) fn finish_late() -> Step {
     finish_completed().always_refused("409")

@@ -55,6 +55,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("review/decide::decide_or_queue", "review_is_revised_after_a_crash"),
     ("review/decide::decide_review", "review_is_revised_after_a_crash"),
     ("review/request::link_pull_request", "pull_request_is_linked_after_a_crash"),
+    ("review/request::request_review", "requested_review_is_posted_after_a_crash"),
     ("review/request::request_revision", "requested_revision_covers_all_reviews_after_a_crash"),
     ("review/request::unlink_pull_request", "pull_request_is_unlinked_after_a_crash"),
     ("review/post_status::post_status", "job_failure_refuses_the_deferred_review_after_a_crash"),

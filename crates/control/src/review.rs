@@ -2,6 +2,7 @@
 //! [`decide_review`] decides an event, [`settle_reviews`] decides stored reviews once their ticket is free,
 //! [`freeze_reviews`] reads their texts before a job starts, and [`post_status`] shows the result.
 
+mod create_agent_review;
 mod create_review_job;
 mod decide;
 mod defer_review;
@@ -33,6 +34,8 @@ pub use permission::PermissionCache;
 pub use post_status::post_status;
 pub use pull_request_changed::{PullRequestChange, record_pull_request_change};
 pub(crate) use repository::{clear_gone, record_repository_change, update_repository, update_repository_name};
-pub use request::{PullRequestRef, link_pull_request, load_repository, request_revision, unlink_pull_request};
+pub use request::{
+    PullRequestRef, link_pull_request, load_repository, request_review, request_revision, unlink_pull_request,
+};
 pub(crate) use reviews_for_job::has_unanswered_reviews;
 pub(crate) use settle::settle_reviews;

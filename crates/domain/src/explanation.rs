@@ -106,10 +106,11 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
     };
     if let Some((request, it)) = stop.filter(|_| job.status.is_active()) {
         let state = match job.status {
-            JobStatus::Syncing if job.publishes() == Publishes::Nothing => {
-                "it completes if its answer arrives".to_owned()
-            }
-            JobStatus::Syncing => "it completes if its push succeeds".to_owned(),
+            JobStatus::Syncing => match job.publishes() {
+                Publishes::Change => "it completes if its push succeeds".to_owned(),
+                Publishes::Review => "it completes if its review is posted".to_owned(),
+                Publishes::Nothing => "it completes if its answer arrives".to_owned(),
+            },
             _ => format!("its runner is stopping{it}"),
         };
         return (format!("{request}, in attempt {}; {state}.", job.attempt), nothing());
@@ -120,7 +121,8 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (JobStatus::Completed, None) => {
-            ("The job completed with an answer.".into(), "Read it with `pullyard jobs output`.".into())
+            let what = if job.publishes() == Publishes::Review { "a review" } else { "an answer" };
+            (format!("The job completed with {what}."), "Read it with `pullyard jobs output`.".into())
         }
         (JobStatus::Cancelled, _) => {
             let cancelled = job.cancel.as_ref().map_or_else(|| "The job was cancelled.".into(), Cancel::sentence);
@@ -141,8 +143,11 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             let activity = match status {
                 JobStatus::Claimed => "A runner has claimed the job",
                 JobStatus::Preparing => "The runner is preparing the workspace",
-                JobStatus::Syncing if job.publishes() == Publishes::Nothing => "The runner is handing over the answer",
-                JobStatus::Syncing => "The runner is pushing the work",
+                JobStatus::Syncing => match job.publishes() {
+                    Publishes::Change => "The runner is pushing the work",
+                    Publishes::Review => "The runner is posting the review",
+                    Publishes::Nothing => "The runner is handing over the answer",
+                },
                 JobStatus::Executing => "The agent is working",
                 _ => status.label(),
             };

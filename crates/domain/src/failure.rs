@@ -96,6 +96,8 @@ vocabulary! {
         SigningFailed { reason: String } [Repo] "signing_failed", "The commit could not be signed: {reason}.", "Test the key of `commits.signing_secret`; runners need ssh-keygen (OpenSSH 8.2); then `pullyard jobs retry`.";
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted during the job.", "`pullyard jobs retry` creates a new one.";
         PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} before the work started.", "If it was closed, reopen it and request the change again. If it was merged, create a new job: `pullyard jobs create`.";
+        ReviewRefused { forge: String, reason: Cause } [Repo] "review_refused", "{forge} refused the review: {reason}.", "`pullyard repos test` shows what to grant; then `pullyard jobs retry`.";
+        ReviewNotPosted { forge: String, limit: Span, reason: Cause } [Infra] "review_not_posted", "{forge} did not accept the review for {limit}: {reason}.", "When the forge works again, `pullyard jobs retry` reviews again.";
         PullRequestRefused { forge: String, reason: Cause } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "Open it by hand from the branch, or use `pullyard jobs retry`, which opens it without an agent.";
         DraftRefused { forge: String, reason: Cause } [Repo] "draft_refused", "Checks failed, and {forge} refused a draft pull request: {reason}.", "Drafts in private repositories need a paid plan; else set `checks.failed=fail`. Open it by hand from the branch, or `pullyard jobs retry`.";
         Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` starts from the new head.";

@@ -5,7 +5,8 @@ use crate::decision::Reason;
 use crate::delivery::Delivery;
 use crate::facts::RecordedFacts;
 use crate::guard::TICKET_GUARDS;
-use crate::review::guard::{REVIEW_GUARDS, ReviewFacts};
+use crate::published::short_commit;
+use crate::review::guard::{ReviewFacts, review_guards};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardStep {
@@ -27,7 +28,8 @@ pub fn guard_steps(delivery: &Delivery) -> Vec<GuardStep> {
     let review = delivery.review.as_ref().and_then(|subject| subject.facts.as_deref());
     match (review, &delivery.facts) {
         (Some(facts), _) => {
-            to_steps(REVIEW_GUARDS.iter().map(|(name, _)| *name), &delivery.reason, |name| review_fact(name, facts))
+            let names = review_guards(&facts.asks).iter().map(|(name, _)| *name);
+            to_steps(names, &delivery.reason, |name| review_fact(name, facts))
         }
         (None, Some(facts)) if delivery.review.is_none() => {
             to_steps(TICKET_GUARDS.iter().map(|(name, _)| *name), &delivery.reason, |name| ticket_fact(name, facts))
@@ -98,6 +100,9 @@ fn title(guard: &str) -> &'static str {
         "ticket_inactive" => "The ticket is open",
         "previous_job_not_completed" => "The previous job completed",
         "rate_limited" => "At most one revision per hour",
+        "fork_not_supported" => "The pull request is not from a fork",
+        "review_running" => "No other job reviews it",
+        "already_reviewed" => "The newest commit was not reviewed yet",
         _ => "Another condition",
     }
 }
@@ -132,6 +137,11 @@ fn review_fact(guard: &str, facts: &ReviewFacts) -> Option<String> {
             Some(last) => format!("The last revision started at {}.", last.at),
             None => "There was no revision before.".into(),
         },
+        "review_running" => format_active_job(facts.agent_review.as_ref()?.active_job.as_ref()),
+        "already_reviewed" => match &facts.agent_review.as_ref()?.last {
+            Some((job, head)) => format!("Job {} reviewed {}.", job.short(), short_commit(head)),
+            None => "There was no review before.".into(),
+        },
         "budget_exhausted" => format_usage(&facts.today),
         _ => return None,
     })
@@ -152,6 +162,7 @@ mod tests {
     use crate::fixtures::{TRIGGER, event, facts, job_id, key, project_id, time_at};
     use crate::guard::{decide, record_facts};
     use crate::id::DeliveryId;
+    use crate::review::guard::{AGENT_REVIEW_GUARDS, REVIEW_GUARDS};
 
     fn delivery(reason: Reason) -> Delivery {
         let event = event("e1", TRIGGER, 0);
@@ -165,7 +176,8 @@ mod tests {
 
     #[test]
     fn every_guard_has_a_title() {
-        let names = TICKET_GUARDS.iter().map(|(name, _)| *name).chain(REVIEW_GUARDS.iter().map(|(name, _)| *name));
+        let reviews = REVIEW_GUARDS.iter().chain(&AGENT_REVIEW_GUARDS).map(|(name, _)| *name);
+        let names = TICKET_GUARDS.iter().map(|(name, _)| *name).chain(reviews);
         for name in names {
             assert_ne!(title(name), "Another condition", "{name}");
         }

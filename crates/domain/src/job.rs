@@ -24,8 +24,8 @@ pub use fault::{DispatchFault, FailedStarts};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
 pub(crate) use heartbeat::SILENT_AFTER;
 pub use kind::{
-    AgentWrites, JobKind, KindSpec, Publishes, RevisionPlan, plan_for_ticket, plan_reading, plan_revision,
-    plan_without_ticket,
+    AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview, RevisionPlan, plan_for_ticket, plan_reading,
+    plan_review, plan_revision, plan_without_ticket,
 };
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, branch_name};
@@ -138,6 +138,7 @@ pub struct Job {
     pub branch: String,
     /// The ticket's earlier pull request, to continue if it is still open.
     pub continues: Option<ContinuedPullRequest>,
+    /// The pull request that it revises or reviews.
     pub revises: Option<RevisedPullRequest>,
     /// In Pending: the progress of reading its review.
     pub waits: Option<ContextWait>,
@@ -322,7 +323,8 @@ impl Job {
 
     /// The pull request that it revises or continues, whose reviews concern the job.
     pub fn reviewed_pull_request(&self) -> Option<PullRequestId> {
-        self.pull_request().or_else(|| self.continues.as_ref().map(|continues| self.pull_request_id(continues.number)))
+        let revised = self.pull_request().filter(|_| self.answers_reviews());
+        revised.or_else(|| self.continues.as_ref().map(|continues| self.pull_request_id(continues.number)))
     }
 
     pub fn pull_request_id(&self, number: u64) -> PullRequestId {

@@ -63,3 +63,8 @@ pub mod wakeup;
 
 #[cfg(test)]
 mod fixtures;
+
+#[cfg(test)]
+#[path = "../../../tests/generated_docs/generated.rs"]
+#[expect(clippy::disallowed_methods, reason = "the tests that verify the pages also write them")]
+mod generated;

@@ -13,9 +13,11 @@
 //! | not completed; the ticket entered the trigger status again | a new job follows, else as above | none | as above |
 
 use crate::job::{Job, JobStatus};
+use crate::output::PostedReview;
 use crate::project::Statuses;
 use crate::pull_request::{Note, PullRequest, PullRequestLink, PullRequestState};
 use crate::ticket::{Badge, LastJob, LastOutcome, StatusMove, Target, Ticket};
+use crate::time::Timestamp;
 
 pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     let mut ticket = ticket.clone();
@@ -108,6 +110,19 @@ pub fn pull_request_after_revision(ended: &Job, pull_request: &PullRequest) -> P
         pull_request.revised = uncounted.earlier.map(|earlier| *earlier);
     }
     pull_request.set_note(Note::job_ended(ended.id.clone()));
+    pull_request
+}
+
+/// The pull request after a job that reviews it `ended`. `posted` is the output of a completed one.
+pub fn pull_request_after_review(
+    ended: &Job,
+    posted: Option<&PostedReview>,
+    pull_request: &PullRequest,
+    now: Timestamp,
+) -> PullRequest {
+    let mut pull_request = pull_request.clone();
+    pull_request.reviews.end(ended, posted, now);
+    pull_request.set_review_note(Note::job_ended(ended.id.clone()));
     pull_request
 }
 

@@ -1,12 +1,19 @@
-//! The output of a job that publishes nothing: its agent's answer, from the output file or the last message.
+//! What a job reports instead of changes: its agent's answer, or the review that it posted.
 
+use crate::code::coded_enum;
+use crate::published::short_commit;
+use crate::report::review_output::{MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
+use crate::text::format_count;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Folder of the files that an agent leaves for Pullyard, relative to the worktree.
 pub const PULLYARD_FOLDER: &str = ".pullyard";
 
-/// File in which the agent of a `read` job writes its answer, relative to the worktree. Never committed.
+/// Folder of the files that an agent receives, relative to the worktree.
+pub const INPUT_FOLDER: &str = ".pullyard/input";
+
+/// File in which the agent of a job that reports writes its output, relative to the worktree. Never committed.
 pub const OUTPUT_FILE: &str = ".pullyard/output.json";
 
 /// A larger file is refused. Units: bytes.
@@ -14,6 +21,9 @@ pub const MAX_OUTPUT_BYTES: u64 = 128 * 1024;
 
 /// Units: characters.
 pub const MAX_ANSWER_CHARS: usize = 32_000;
+
+/// More open findings of earlier reviews are not given to the agent.
+pub const MAX_EARLIER_FINDINGS: usize = 50;
 
 /// The output is deleted this long after the end of its job.
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
@@ -25,6 +35,8 @@ pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 pub enum JobOutput {
     /// The answer of a job of kind `read`.
     Read(Answer),
+    /// The posted review of a job of kind `review`.
+    Review(PostedReview),
 }
 
 /// An agent's answer. It is hostile text.
@@ -36,11 +48,167 @@ pub struct Answer {
     pub text: String,
 }
 
+/// A review as it was posted. Its texts are hostile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostedReview {
+    /// The reviewed commit.
+    pub head: String,
+    /// The commit after which the review begins; absent for one of the whole change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The branch that the pull request targets.
+    #[serde(default)]
+    pub base: String,
+    /// An earlier attempt posted the review, and only the forge has its findings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+    /// What the agent reported, without the verdicts on earlier findings.
+    pub review: ReviewOutput,
+    /// The place of each finding, in the same order.
+    pub places: Vec<FindingPlace>,
+    /// The findings of earlier reviews that were open before this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_EARLIER_FINDINGS))]
+    pub earlier: Vec<EarlierFinding>,
+}
+
+/// A finding of an earlier review, with the verdict of this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlierFinding {
+    /// The comment's page at the forge.
+    pub url: String,
+    /// Path in the repository.
+    pub path: String,
+    /// Its line in the newest commit, if it is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// As it was reported.
+    pub severity: Severity,
+    /// Whether it still applies.
+    pub verdict: ThreadState,
+    /// The agent's reason; empty without one.
+    #[schemars(length(max = MAX_VERDICT_CHARS))]
+    pub text: String,
+}
+
+coded_enum! {
+    /// Where a finding of a review is.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum FindingPlace {
+        /// In a comment at its line.
+        Inline = "inline", "inline";
+        /// In the text of the review.
+        InText = "in_text", "in the text";
+        /// An earlier review of ours has posted it.
+        Repeated = "repeated", "posted before";
+        /// Its file does not exist, or its severity is too low.
+        Dropped = "dropped", "left out";
+    }
+}
+
+/// What became of the findings of a review.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewCounts {
+    /// An earlier attempt posted the review; what it posted is unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+    pub inline: u32,
+    pub in_text: u32,
+    /// Found again; an earlier review has posted them.
+    pub repeated: u32,
+    /// Earlier findings that are fixed or were wrong.
+    #[serde(default)]
+    pub done: u32,
+    /// Earlier findings that still apply.
+    #[serde(default)]
+    pub open: u32,
+    /// The most severe finding that applies, new or earlier.
+    pub worst: Option<Severity>,
+}
+
+impl ReviewCounts {
+    /// `Posted 2 findings inline and 1 in the text. 1 of 2 earlier findings is done. Worst: high.`
+    pub fn sentence(&self) -> String {
+        if self.adopted {
+            return "An earlier attempt posted the review.".to_owned();
+        }
+        let worst = self.worst.map(|worst| format!(" Worst: {}.", worst.as_str())).unwrap_or_default();
+        let posted = match (self.inline, self.in_text) {
+            (0, 0) => "Posted no finding".to_owned(),
+            (inline, 0) => format!("Posted {} inline", format_count(inline, "finding")),
+            (0, in_text) => format!("Posted {} in the text", format_count(in_text, "finding")),
+            (inline, in_text) => format!("Posted {} inline and {in_text} in the text", format_count(inline, "finding")),
+        };
+        let repeated = match self.repeated {
+            0 => String::new(),
+            count => format!(" Found {} again.", format_count(count, "earlier finding")),
+        };
+        let verb = if self.done == 1 { "is" } else { "are" };
+        let earlier = match self.done + self.open {
+            0 => String::new(),
+            all => format!(" {} of {} {verb} done.", self.done, format_count(all, "earlier finding")),
+        };
+        format!("{posted}.{repeated}{earlier}{worst}")
+    }
+}
+
+impl PostedReview {
+    /// `Reviewed c04d11a, the changes since 9f3c2e1.`
+    pub fn scope(&self) -> String {
+        let head = short_commit(&self.head);
+        match &self.since {
+            Some(since) => format!("Reviewed {head}, the changes since {}.", short_commit(since)),
+            None => format!("Reviewed {head}, the whole change."),
+        }
+    }
+
+    pub fn counts(&self) -> ReviewCounts {
+        let count = |place: FindingPlace| {
+            u32::try_from(self.places.iter().filter(|found| **found == place).count()).unwrap_or(u32::MAX)
+        };
+        let is_posted = |place: &FindingPlace| matches!(place, FindingPlace::Inline | FindingPlace::InText);
+        let posted = self.review.findings.iter().zip(&self.places).filter(|(_, place)| is_posted(place));
+        let open = || self.earlier.iter().filter(|earlier| earlier.verdict == ThreadState::Open);
+        let earlier = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let open_severities = open().map(|earlier| earlier.severity);
+        ReviewCounts {
+            adopted: self.adopted,
+            inline: count(FindingPlace::Inline),
+            in_text: count(FindingPlace::InText),
+            repeated: count(FindingPlace::Repeated),
+            done: earlier(self.earlier.len() - open().count()),
+            open: earlier(open().count()),
+            worst: posted.map(|(finding, _)| finding.severity).chain(open_severities).max(),
+        }
+    }
+
+    fn check(&self) -> Result<(), OutputFault> {
+        let fault = |pointer: &str, fault: &str| Err(OutputFault { pointer: pointer.into(), fault: fault.into() });
+        if !matches!(self.head.len(), 40 | 64) || !self.head.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return fault("/head", "use 40 or 64 hex digits");
+        }
+        if self.places.len() != self.review.findings.len() {
+            return fault("/places", "it has one place for each finding");
+        }
+        if self.earlier.len() > MAX_EARLIER_FINDINGS {
+            return fault("/earlier", "it has too many findings");
+        }
+        if self.earlier.iter().any(|finding| finding.text.chars().count() > MAX_VERDICT_CHARS) {
+            return fault("/earlier", "a text is too long");
+        }
+        let at = |fault: OutputFault| OutputFault { pointer: format!("/review{}", fault.pointer), ..fault };
+        self.review.check().map_err(at)
+    }
+}
+
 /// Why an output is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputFault {
-    /// JSON pointer into the file; empty for the whole file.
+    /// JSON pointer; empty for the whole output.
     pub pointer: String,
+    /// One sentence without its end, for the agent: `it has 130 characters; at most 120 are allowed`.
     pub fault: String,
 }
 
@@ -62,21 +230,27 @@ impl std::fmt::Display for OutputFault {
 impl JobOutput {
     /// Checks the limits that the types cannot express.
     pub fn check(&self) -> Result<(), OutputFault> {
-        let Self::Read(Answer { text }) = self;
-        let fault = match text.chars().count() {
-            _ if text.trim().is_empty() => "it is empty".to_owned(),
+        match self {
+            Self::Read(answer) => answer.check(),
+            Self::Review(posted) => posted.check(),
+        }
+    }
+}
+
+impl Answer {
+    /// Checks the limits that the type cannot express.
+    pub fn check(&self) -> Result<(), OutputFault> {
+        let fault = match self.text.chars().count() {
+            _ if self.text.trim().is_empty() => "it is empty".to_owned(),
             count if count > MAX_ANSWER_CHARS => format!("it has {count} characters; {MAX_ANSWER_CHARS} are allowed"),
             _ => return Ok(()),
         };
         Err(OutputFault { pointer: "/text".into(), fault })
     }
-
-    #[must_use]
-    pub fn map_texts(self, mut change: impl FnMut(&str) -> String) -> Self {
-        let Self::Read(Answer { text }) = self;
-        Self::Read(Answer { text: change(&text) })
-    }
 }
+
+#[cfg(test)]
+mod schema_files;
 
 #[cfg(test)]
 mod tests {

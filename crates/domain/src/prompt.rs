@@ -10,7 +10,7 @@ use crate::checks::JobCommands;
 use crate::commits::Author;
 use crate::event::TicketText;
 use crate::id::{JobId, RepositoryName, TicketKey};
-use crate::job::JobKind;
+use crate::job::{JobKind, PullRequestUnderReview};
 use crate::published::title::defuse_title;
 use comments::{FrozenComment, format_comments};
 use review::ReviewContext;
@@ -26,6 +26,9 @@ pub struct Context {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<FrozenComment>,
     pub instructions: Option<String>,
+    /// The pull request that the job reviews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviews: Option<PullRequestUnderReview>,
     pub repository: crate::project::Repository,
     pub base: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,12 +66,13 @@ impl Context {
     }
 
     pub fn title(&self) -> String {
-        let title = match (&self.ticket, &self.instructions) {
-            (Some((_, text)), _) => text.title.as_str(),
-            (None, Some(instructions)) => {
+        let title = match (&self.ticket, &self.reviews, &self.instructions) {
+            (Some((_, text)), ..) => text.title.as_str(),
+            (None, Some(pull_request), _) => pull_request.title.as_str(),
+            (None, None, Some(instructions)) => {
                 instructions.lines().find(|line| !line.trim().is_empty()).unwrap_or("Untitled")
             }
-            (None, None) => "Untitled",
+            (None, None, None) => "Untitled",
         };
         crate::text::truncate(title, 120)
     }

@@ -1,6 +1,9 @@
 //! Pull requests and their links to tickets.
 
+mod agent_reviews;
+
 pub use crate::pull_request_id::PullRequestId;
+pub use agent_reviews::{AgentReviews, EndedReview, ReviewedCommit};
 
 use crate::decision::Reason;
 use crate::id::{JobId, ProjectId, RepositoryName, TicketKey};
@@ -45,7 +48,7 @@ pub struct PullRequestLink {
 pub struct PullRequest {
     pub id: PullRequestId,
     pub project: ProjectId,
-    /// `None` for a job without a ticket.
+    /// `None` for a job without a ticket, and if only a review stored it.
     pub ticket: Option<TicketKey>,
     /// The job that last pushed to it; `None` if a user linked it.
     pub job: Option<JobId>,
@@ -58,6 +61,8 @@ pub struct PullRequest {
     /// The forge's time of its last change. Older reports are ignored.
     pub updated_at: Option<Timestamp>,
     pub revised: Option<LastRevision>,
+    #[serde(default, skip_serializing_if = "AgentReviews::is_empty")]
+    pub reviews: AgentReviews,
     pub note: Option<Note>,
     /// Raised with every change of `note`.
     pub note_version: u32,
@@ -91,6 +96,10 @@ impl LastRevision {
 pub enum Note {
     /// The decision about the newest review.
     Decision {
+        reason: Reason,
+    },
+    /// The refusal of the newest request for a review by an agent.
+    ReviewRefusal {
         reason: Reason,
     },
     Job {
@@ -130,6 +139,7 @@ impl PullRequest {
             state: PullRequestState::Open,
             updated_at: None,
             revised: None,
+            reviews: AgentReviews::default(),
             note: None,
             note_version: 0,
             noted_version: 0,
@@ -137,6 +147,19 @@ impl PullRequest {
             tries: 0,
             not_before: None,
             rev: 0,
+        }
+    }
+
+    /// Whether only a request for a review has stored it: it belongs to no work of the project.
+    pub fn is_only_reviewed(&self) -> bool {
+        self.ticket.is_none() && self.job.is_none()
+    }
+
+    /// Shows the state of a review by an agent, unless that of a revision was not shown yet, which matters more.
+    pub fn set_review_note(&mut self, note: Note) {
+        let is_of_revision = matches!(&self.note, Some(Note::Job { job, .. }) if !self.reviews.names(job));
+        if !(is_of_revision && self.is_note_outdated()) {
+            self.set_note(note);
         }
     }
 

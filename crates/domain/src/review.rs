@@ -48,8 +48,30 @@ pub enum RequestedAction {
     Revision {
         message: Option<String>,
     },
+    /// A user requests a review by an agent.
+    Review(ReviewRequest),
     /// A comment that is almost a command. It only gets an answer.
     Misspelled {},
+}
+
+impl RequestedAction {
+    pub fn is_agent_review(&self) -> bool {
+        matches!(self, Self::Review(_))
+    }
+}
+
+/// How an agent is to review a pull request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewRequest {
+    /// Also if the newest commit was reviewed.
+    pub full: bool,
+    /// Further instructions. With them, the newest commit is reviewed again.
+    pub message: Option<String>,
+    /// Otherwise the repository's agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +91,14 @@ pub struct PullRequestSnapshot {
     pub branch: String,
     pub url: String,
     pub updated_at: Timestamp,
+    #[serde(default)]
+    pub title: String,
+    /// The branch that it targets.
+    #[serde(default)]
+    pub base: String,
+    /// Whether its commits are in another repository.
+    #[serde(default)]
+    pub from_fork: bool,
 }
 
 impl PullRequestSnapshot {

@@ -162,11 +162,11 @@ pub enum WaitingStep {
 
 /// A platform fault before the agent worked requeues the job, up to the limit. Afterwards the project's policy decides,
 /// because unfinished work costs money. Spot interruptions always requeue it, because Spot users accept them for the
-/// price. So does a possible push, because the next attempt adopts it.
+/// price. So does a possible push or review, because the next attempt adopts it.
 fn requeue_or_fail(job: &Job, failure: Failure) -> JobStep {
     let may_requeue = match job.status {
         JobStatus::Claimed | JobStatus::Preparing => true,
-        JobStatus::Syncing if job.publishes() == Publishes::Change => true,
+        JobStatus::Syncing if job.publishes() != Publishes::Nothing => true,
         _ if matches!(failure, Failure::SpotInterrupted {}) => true,
         _ => job.policy.offline == OfflinePolicy::Requeue,
     };

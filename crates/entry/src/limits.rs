@@ -15,7 +15,7 @@ use pullyard_protocol::limits::{
     ACTIVE_JOBS, COMMENT, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL,
 };
 use pullyard_protocol::project::{CreateProject, HoldProject, RenameColumn, RenameProject};
-use pullyard_protocol::pull_request::{LinkPullRequest, RevisePullRequest};
+use pullyard_protocol::pull_request::{LinkPullRequest, ReviewPullRequest, RevisePullRequest};
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent, WriteComment};
 use std::collections::BTreeSet;
@@ -99,7 +99,16 @@ pub fn parse_job_request(new: CreateJob) -> Result<JobRequest, FieldError> {
 
 pub fn check_revise(request: &RevisePullRequest) -> Result<(), FieldError> {
     check_pull_request(request.number)?;
-    let Some(message) = &request.message else { return Ok(()) };
+    check_message(request.message.as_deref())
+}
+
+pub fn check_review(request: &ReviewPullRequest) -> Result<(), FieldError> {
+    check_pull_request(request.number)?;
+    check_message(request.message.as_deref())
+}
+
+fn check_message(message: Option<&str>) -> Result<(), FieldError> {
+    let Some(message) = message else { return Ok(()) };
     let is_valid =
         !message.trim().is_empty() && message.chars().count() <= MAX_MESSAGE_CHARS && !message.contains('\0');
     if is_valid {

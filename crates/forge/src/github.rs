@@ -38,7 +38,7 @@ pub use app::{
 };
 pub use app_permissions::{
     APP_EVENTS, app_permissions, attempt_permissions, control_permissions, minimum_app_permissions,
-    missing_permissions, reading_permissions,
+    missing_permissions, reading_permissions, reviewing_permissions,
 };
 use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;

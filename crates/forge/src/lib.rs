@@ -35,7 +35,7 @@ pub use github::{
     APP_EVENTS, App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken,
     Permissions, RepositorySelector, TokenAccess, TokenPermission, app_permissions, attempt_permissions,
     control_permissions, convert_manifest, is_account_name, minimum_app_permissions, missing_permissions,
-    reading_permissions, revoke_installation_token,
+    reading_permissions, reviewing_permissions, revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use model_key::check_model_key;

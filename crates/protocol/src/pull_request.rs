@@ -3,6 +3,7 @@
 use crate::limits;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,35 @@ pub struct RevisePullRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = pullyard_domain::review::MAX_MESSAGE_CHARS), regex(pattern = limits::NON_BLANK))]
     pub message: Option<String>,
+}
+
+/// Body of `POST /v1/pulls/review`: requests a review of a pull request by an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewPullRequest {
+    /// Project.
+    pub project: ProjectId,
+    /// Connected repository.
+    pub repository: RepositoryName,
+    /// Number.
+    #[schemars(range(min = 1, max = limits::PULL_REQUEST))]
+    pub number: u64,
+    /// Forge; required only if several have a repository of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<IntegrationId>,
+    /// What to look at, in addition to the usual instructions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = pullyard_domain::review::MAX_MESSAGE_CHARS), regex(pattern = limits::NON_BLANK))]
+    pub message: Option<String>,
+    /// Review the newest commit again, although it was reviewed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+    /// Agent; absent: the repository's, or the project's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Model of the agent; absent: the one configured with that agent, or the agent's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// Body of `PUT /v1/pulls/link`. Reviews of the pull request then start jobs of the ticket.
@@ -92,13 +122,47 @@ pub struct PullRequest {
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub held_until: Option<Timestamp>,
+    /// Reviews by agents.
+    pub reviews: AgentReviews,
     /// State of the reviews as a sentence.
     pub sentence: String,
     /// Advice.
     pub help: String,
 }
 
-/// Answer to `GET /v1/pulls?project=P&after=CURSOR`: open pull requests that are linked to a ticket.
+/// The reviews of a pull request by agents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AgentReviews {
+    /// Job that reviews it now.
+    pub active_job: Option<JobId>,
+    /// Number of ended reviews.
+    pub count: u32,
+    /// Cost of all ended reviews. Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+    /// The newest ended reviews first, at most 10.
+    pub ended: Vec<AgentReview>,
+}
+
+/// A review of a pull request by an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AgentReview {
+    /// Its job.
+    pub job: JobId,
+    /// When the job ended.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub at: Timestamp,
+    /// Its end.
+    pub status: JobStatus,
+    /// Its cost. Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+    /// Reviewed commit; absent if the job did not complete.
+    pub head: Option<String>,
+    /// What it posted, as a sentence; absent if the job did not complete.
+    pub posted: Option<String>,
+}
+
+/// Answer to `GET /v1/pulls?project=P&after=CURSOR`: open pull requests with a ticket or a review by an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PullRequestPage {
     /// At most 50.

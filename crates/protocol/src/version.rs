@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Request header with the runner's protocol version.
 pub const HEADER: &str = "pullyard-version";
 
-/// Current protocol version. Version 2 has jobs that report an output.
-pub const PROTOCOL: u32 = 2;
+/// Current protocol version. Version 2 has jobs that report an output, version 3 reviews by agents.
+pub const PROTOCOL: u32 = 3;
 
 /// Oldest version that the server serves. A job that an older runner does not know is refused at its start.
 pub const OLDEST_PROTOCOL: u32 = 1;

@@ -1,35 +1,58 @@
-//! Reads the output file of an agent. The file is hostile.
+//! The folder `.pullyard` of a job that reports: the files that its agent receives, and the output file that it leaves.
+//! The agent may write all of it, so the output is hostile, and the input is only a copy.
 
 use crate::agent_files;
 use crate::git::workspace::disk::run_blocking;
 use crate::git::workspace::{Workspace, remove_entry};
-use pullyard_domain::output::{Answer, MAX_OUTPUT_BYTES, OUTPUT_FILE, OutputFault, PULLYARD_FOLDER};
+use pullyard_domain::output::{INPUT_FOLDER, MAX_OUTPUT_BYTES, OUTPUT_FILE, OutputFault, PULLYARD_FOLDER};
 use pullyard_protocol::json;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const VERSION: u8 = 1;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AnswerFile {
+struct Versioned {
     v: u8,
-    text: String,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Creates the folder of the file, the only one that the agent may write in its worktree. It replaces what the
+/// Keeps a file for the agent's input folder, outside the worktree.
+pub(crate) fn add_input(workspace: &Workspace, name: &str, content: &[u8]) -> io::Result<()> {
+    let folder = kept_inputs(workspace);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), content)
+}
+
+fn kept_inputs(workspace: &Workspace) -> PathBuf {
+    workspace.root().join("input")
+}
+
+/// Creates the folder, the only one that the agent may write in its worktree, with the input files. It replaces what the
 /// repository has there, because nothing of this worktree is published.
 pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
     let folder = workspace.tree().join(PULLYARD_FOLDER);
     remove_entry(&folder)?;
     fs::create_dir(&folder)?;
+    let kept = kept_inputs(workspace);
+    if !kept.is_dir() {
+        return Ok(());
+    }
+    let input = workspace.tree().join(INPUT_FOLDER);
+    fs::create_dir(&input)?;
+    for file in fs::read_dir(&kept)? {
+        let file = file?;
+        fs::copy(file.path(), input.join(file.file_name()))?;
+    }
     Ok(())
 }
 
 /// `None` if there is no file.
-pub(crate) async fn load(workspace: &Workspace) -> Result<Option<Answer>, OutputFault> {
+pub(crate) async fn load<T: DeserializeOwned>(workspace: &Workspace) -> Result<Option<T>, OutputFault> {
     let tree = workspace.tree();
     match run_blocking(move || read_file(&tree)).await {
         Ok(text) => parse(&text).map(Some),
@@ -47,13 +70,14 @@ pub(crate) fn restore_file(tree: &Path, text: &str) -> io::Result<()> {
     File::create_new(tree.join(OUTPUT_FILE))?.write_all(text.as_bytes())
 }
 
-fn parse(text: &str) -> Result<Answer, OutputFault> {
-    let AnswerFile { v, text } = json::parse(text.as_bytes())
-        .map_err(|json::FieldError { pointer, message: fault }| OutputFault { pointer, fault })?;
-    match v {
-        VERSION => Ok(Answer { text }),
-        v => Err(OutputFault { pointer: "/v".into(), fault: format!("the version is {VERSION}, not {v}") }),
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, OutputFault> {
+    let to_fault = |json::FieldError { pointer, message: fault }| OutputFault { pointer, fault };
+    let Versioned { v, rest } = json::parse(text.as_bytes()).map_err(to_fault)?;
+    if v != VERSION {
+        return Err(OutputFault { pointer: "/v".into(), fault: format!("the version is {VERSION}, not {v}") });
     }
+    let rest = serde_json::Value::Object(rest).to_string();
+    json::parse(rest.as_bytes()).map_err(to_fault)
 }
 
 pub(crate) fn repair_prompt(fault: &OutputFault) -> String {
@@ -65,10 +89,11 @@ pub(crate) fn repair_prompt(fault: &OutputFault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pullyard_domain::output::Answer;
 
     #[test]
     fn faults_of_the_file_have_a_pointer() {
-        let parse = |text: &str| parse(text).map_err(|fault| (fault.pointer, fault.fault));
+        let parse = |text: &str| parse::<Answer>(text).map_err(|fault| (fault.pointer, fault.fault));
         assert_eq!(parse(r#"{"v":1,"text":"Yes."}"#), Ok(Answer { text: "Yes.".into() }));
         let fault = |text: &str| parse(text).unwrap_err();
         assert_eq!(fault(r#"{"v":2,"text":"Yes."}"#), ("/v".into(), "the version is 1, not 2".into()));

@@ -117,6 +117,7 @@ macro_rules! routes {
             .$route("/v1/pulls/why", get(pulls::explain_pull_request))
             .$route("/v1/pulls/link", put(pulls::link).delete(pulls::unlink))
             .$route("/v1/pulls/revise", post(pulls::revise))
+            .$route("/v1/pulls/review", post(pulls::review))
             .$route("/v1/runners", get(runners::list).post(runners::register))
             .$route("/v1/runners/{runner}", get(runners::show).delete(runners::remove))
             .$route("/v1/runners/{runner}/commands", post(runners::command))

@@ -7,13 +7,14 @@ use pullyard_domain::due;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, AttemptEnd, Placement};
+use pullyard_domain::pull_request;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
 use pullyard_protocol::job::{self, Cancel, Explanation, Job, Pause, Question};
-use pullyard_protocol::pull_request::PullRequest;
+use pullyard_protocol::pull_request::{AgentReview, AgentReviews, PullRequest};
 use pullyard_protocol::ticket::{Comment, Ticket};
 use serde::Serialize;
 use serde_json::Value;
@@ -181,9 +182,23 @@ pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {
         job,
         revised: pull_request.revised.map(|revised| revised.at),
         held_until: deferred_until,
+        reviews: agent_reviews(pull_request.reviews),
         sentence,
         help,
     }
+}
+
+fn agent_reviews(reviews: pull_request::AgentReviews) -> AgentReviews {
+    let pull_request::AgentReviews { active_job, ended, count, spent_usd_micros } = reviews;
+    let ended = ended.into_iter().map(|review| AgentReview {
+        job: review.job,
+        at: review.at,
+        status: review.status,
+        spent_usd_micros: review.spent_usd_micros,
+        posted: review.posted.as_ref().map(|commit| commit.counts.sentence()),
+        head: review.posted.map(|commit| commit.head),
+    });
+    AgentReviews { active_job, count, spent_usd_micros, ended: ended.collect() }
 }
 
 pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {

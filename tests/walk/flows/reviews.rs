@@ -249,6 +249,23 @@ pub(in crate::walk) fn requested_revision() -> Flow {
     )
 }
 
+fn request_review() -> Step {
+    let make = |world: &World| {
+        let number = note_number(world, "number");
+        let wish = json!({ "project": "acme", "repository": REPOSITORY, "number": number });
+        Some(post("/v1/pulls/review", wish).header("idempotency-key", "key-1").into())
+    };
+    Step::call("a person asks an agent for a review", make)
+}
+
+/// The pull request has no ticket, so the request stores it.
+pub(in crate::walk) fn requested_review() -> Flow {
+    let mut steps = vec![request_review(), Step::messages()];
+    steps.extend(broken_elsewhere(start_attempt()));
+    steps.extend([attempt::report_syncing(), attempt::finish_with_review(), Step::messages()]);
+    flow_after("an agent reviews a pull request", &["completed"], |world| open_pull_request(world).boxed(), steps)
+}
+
 pub(in crate::walk) fn close_before_claim() -> Flow {
     let mut steps = vec![deliver_review("a review is delivered", "review 1"), Step::messages()];
     steps.extend([attempt::start_task(), deliver_close(), Step::messages()]);

@@ -9,7 +9,8 @@ use pullyard_domain::job::{Fence, Job, Publishes};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_forge::features::WorkflowPolicy;
 use pullyard_forge::{
-    InstallationToken, RepositorySelector, attempt_permissions, reading_permissions, revoke_installation_token,
+    InstallationToken, RepositorySelector, attempt_permissions, reading_permissions, reviewing_permissions,
+    revoke_installation_token,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +92,7 @@ async fn mint_forge_token(
     let workflows = if workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
     let permissions = match job.publishes() {
         Publishes::Change => attempt_permissions(workflows),
+        Publishes::Review => reviewing_permissions(),
         Publishes::Nothing => reading_permissions(),
     };
     let selector = RepositorySelector::Id(job.repository);

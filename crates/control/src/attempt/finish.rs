@@ -77,11 +77,16 @@ fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
         End::Failed(_, result) => (result.as_ref(), false),
         End::Cancelled => (None, false),
     };
-    let reports = job.publishes() == Publishes::Nothing;
+    let publishes = job.publishes();
+    let reports = publishes != Publishes::Change;
+    let is_review = |output: &JobOutput| matches!(output, JobOutput::Review(_));
     let fault = match (reports, result, &finish.output) {
         (true, Some(_), _) => ("/result", "a job of this kind has no result"),
         (false, _, Some(_)) => ("/output", "a job of this kind has no output"),
         (_, _, Some(_)) if !is_completed => ("/output", "only a completed attempt has an output"),
+        (_, _, Some(output)) if is_review(output) != (publishes == Publishes::Review) => {
+            ("/output", "a job of this kind has another output")
+        }
         (true, _, None) if is_completed => ("/output", "a completed attempt of this kind has an output"),
         (false, None, _) if is_completed => ("/result", "a completed attempt has a result"),
         _ => return Ok(()),
@@ -138,11 +143,14 @@ async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -
 async fn link_late_pull_request(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut rounds = ctx.retries(&job.id);
     while let Some(pull_request) = load_linked_pull_request(ctx, job).await? {
-        let (is_linked, ticket) = (pull_request.rev > 0, ticket_with_link(ctx, job).await?);
+        let stored = ctx.store.load_pull_request(&pull_request.id).await?;
+        let is_linked = stored.is_some_and(|stored| !stored.is_only_reviewed());
+        let ticket = ticket_with_link(ctx, job).await?;
         let write = match &ticket {
             Some(ticket) if is_linked => ctx.store.update_ticket(ticket).await?,
             Some(ticket) => ctx.store.link_pull_request(&pull_request, ticket).await?,
             None if is_linked => break,
+            None if pull_request.rev > 0 => ctx.store.update_pull_request(&pull_request).await?,
             None => ctx.store.link_if_absent(&pull_request).await?,
         };
         if write == Write::Applied {

@@ -95,6 +95,9 @@ fn check_kind(request: &JobRequest) -> Result<(), Error> {
     if *answers_reviews {
         return invalid("/kind", "use `pullyard revise` to request a revision");
     }
+    if *publishes == Publishes::Review {
+        return invalid("/kind", "use `pullyard review` to request a review");
+    }
     if *publishes == Publishes::Nothing && request.ticket.is_some() {
         return invalid("/ticket", "a job of kind read has no ticket: write the question as the prompt");
     }
@@ -155,6 +158,7 @@ async fn decide_request_once(
                 repository: &repository,
                 ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),
                 instructions: request.instructions.clone(),
+                reviews: None,
                 base: request.base.clone(),
                 retry_of: request.retry_of.as_ref(),
                 now,

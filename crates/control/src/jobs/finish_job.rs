@@ -4,8 +4,10 @@ use crate::review::set_job_of_unread_reviews;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus};
-use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_close, ticket_after_job};
+use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus, Publishes};
+use pullyard_domain::outcome::{
+    pull_request_after_review, pull_request_after_revision, ticket_after_close, ticket_after_job,
+};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequest;
@@ -46,16 +48,7 @@ pub(crate) async fn write_end(
         Some(moved.unwrap_or(ticket))
     };
     let ticket = load_changed_ticket(ctx, ended, change_ticket).await?;
-    let pull_request = match (ended.pull_request(), parts.closed) {
-        (Some(_), Some((current, _))) => Some(pull_request_after_revision(ended, current)),
-        // The pull request is older than the job, so it exists even if the job has no result.
-        (Some(id), None) => {
-            let stored = load_linked_pull_request(ctx, ended).await?;
-            let stored = if stored.is_some() { stored } else { ctx.store.load_pull_request(&id).await? };
-            stored.map(|stored| pull_request_after_revision(ended, &stored))
-        }
-        (None, _) => load_linked_pull_request(ctx, ended).await?,
-    };
+    let pull_request = load_changed_pull_request(ctx, ended, parts, now).await?;
     let refund = match ended.refund() {
         // The budget of a past day may be deleted already; it is not read again.
         Some(refund) if ctx.store.load_budget(&refund.project, refund.day).await?.is_some() => Some(refund),
@@ -152,11 +145,39 @@ pub(crate) fn ended_attempt(
     })
 }
 
+async fn load_changed_pull_request(
+    ctx: &Context,
+    ended: &Job,
+    parts: WriteParts<'_>,
+    now: Timestamp,
+) -> Result<Option<PullRequest>, Error> {
+    let Some(id) = ended.pull_request() else { return load_linked_pull_request(ctx, ended).await };
+    if ended.publishes() == Publishes::Review {
+        let posted = match parts.output {
+            Some(JobOutput::Review(posted)) => Some(posted),
+            Some(JobOutput::Read(_)) | None => None,
+        };
+        let stored = ctx.store.load_pull_request(&id).await?;
+        return Ok(stored.map(|stored| pull_request_after_review(ended, posted, &stored, now)));
+    }
+    if let Some((current, _)) = parts.closed {
+        return Ok(Some(pull_request_after_revision(ended, current)));
+    }
+    let linked = load_linked_pull_request(ctx, ended).await?;
+    // The pull request is older than the job, so it exists even if the job has no result.
+    let stored = if linked.is_some() { linked } else { ctx.store.load_pull_request(&id).await? };
+    Ok(stored.map(|stored| pull_request_after_revision(ended, &stored)))
+}
+
 /// Returns the link of a job's pull request. Another ticket's link does not change and does not block the job's end.
 pub(crate) async fn load_linked_pull_request(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let id = result.pull_request(&job.integration, job.repository);
-    let is_foreign = |stored: &PullRequest| stored.project != job.project || stored.ticket != job.ticket;
+    let is_foreign = |stored: &PullRequest| {
+        // A review may have stored the pull request before the job that opened it ended.
+        let is_new = stored.is_only_reviewed() && job.revises.is_none() && job.continues.is_none();
+        stored.project != job.project || !is_new && stored.ticket != job.ticket
+    };
     let stored = ctx.store.load_pull_request(&id).await?;
     if stored.as_ref().is_some_and(is_foreign) {
         tracing::warn!(job.id = %job.id, number = id.number, "pull request already linked to another ticket");
@@ -164,6 +185,7 @@ pub(crate) async fn load_linked_pull_request(ctx: &Context, job: &Job) -> Result
     }
     let mut pull_request =
         stored.unwrap_or_else(|| PullRequest::new(id, job.project.clone(), job.ticket.clone(), None));
+    pull_request.ticket.clone_from(&job.ticket);
     pull_request.job = Some(job.id.clone());
     if pull_request.repository_name.is_none() {
         // A link without a name could not be listed.

@@ -8,8 +8,8 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
-    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, RevisionPlan, plan_for_ticket, plan_reading,
-    plan_revision, plan_without_ticket, to_retry,
+    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, PullRequestUnderReview, RevisionPlan, plan_for_ticket,
+    plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
 };
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
@@ -28,9 +28,17 @@ pub(crate) struct NewJob<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) ticket: Option<(&'a Ticket, &'a TicketText)>,
     pub(crate) instructions: Option<String>,
+    pub(crate) reviews: Option<NewReview>,
     pub(crate) base: Option<String>,
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
+}
+
+/// What a job of kind `review` reviews.
+pub(crate) struct NewReview {
+    pub(crate) pull_request: PullRequestUnderReview,
+    /// Its item, which names the job.
+    pub(crate) item: PullRequest,
 }
 
 struct PlannedJob {
@@ -123,12 +131,14 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         None => Vec::new(),
     };
     let writes_tree = new.kind.spec().writes == AgentWrites::Tree;
+    let (reviews, pull_request) = new.reviews.map(|review| (review.pull_request, review.item)).unzip();
     let base = new.base.unwrap_or_else(|| new.repository.default_branch.clone());
     let context = prompt::Context {
         kind: new.kind,
         ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
         comments: freeze_comments(&comments),
         instructions: new.instructions,
+        reviews,
         repository: new.repository.clone(),
         base: base.clone(),
         review: None,
@@ -143,12 +153,15 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
             (job, Some(ticket))
         }
         None if writes_tree => (plan_without_ticket(&plan), None),
-        None => (plan_reading(&plan, &base), None),
+        None => match &context.reviews {
+            Some(pull_request) => (plan_review(&plan, pull_request), None),
+            None => (plan_reading(&plan, &base), None),
+        },
     };
     if review::has_unanswered_reviews(ctx, &job).await? {
         job = job.await_reviews(plan.now);
     }
-    Ok(PlannedJob { job, ticket, pull_request: None })
+    Ok(PlannedJob { job, ticket, pull_request })
 }
 
 /// Stores the class of a job that waits for a runner.

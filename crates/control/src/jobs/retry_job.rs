@@ -2,11 +2,13 @@
 
 use crate::jobs::create_job::{JobRequest, create_job};
 use crate::requester::Requester;
+use crate::review::{PullRequestRef, request_review};
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};
-use pullyard_domain::job::{Job, JobKind, check_retryable};
+use pullyard_domain::job::{Job, JobKind, Publishes, check_retryable};
+use pullyard_domain::review::ReviewRequest;
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.
 /// Idempotent: with a key, like `create_job`.
@@ -15,6 +17,9 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     let job = ctx.load_job(of).await?;
     if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
+    }
+    if job.publishes() == Publishes::Review {
+        return retry_review(ctx, &job, caller, key).await;
     }
     // A revision whose pull request is no longer open is retried as new work.
     let kind = if job.answers_reviews() { JobKind::default() } else { job.kind };
@@ -44,6 +49,28 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
         },
     };
     create_job(ctx, &request, caller, key).await
+}
+
+/// Reviews the pull request at its newest commit, and the whole change only if the retried job did.
+async fn retry_review(ctx: &Context, job: &Job, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
+    let context = ctx.store.load_context(&job.id, &job.context).await?;
+    let (Some(pull_request), Some(context)) = (job.pull_request(), context) else {
+        return Err(Error::Inconsistent(format!("the review {} has no pull request", job.id)));
+    };
+    let reference = PullRequestRef {
+        project: job.project.clone(),
+        repository: repository_name(ctx, job).await?,
+        number: pull_request.number,
+        integration: Some(pull_request.integration),
+    };
+    let agent = context.repository.agent;
+    let request = ReviewRequest {
+        full: context.reviews.as_ref().is_some_and(|pull_request| pull_request.since.is_none()),
+        message: context.instructions,
+        agent: Some(agent.capability),
+        model: agent.model,
+    };
+    request_review(ctx, &reference, request, caller, key.as_ref()).await
 }
 
 /// Finds the repository's name for a job without a context, if necessary through its pull request.

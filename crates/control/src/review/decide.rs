@@ -1,5 +1,6 @@
 //! Decides a review: creates its job, stores it to wait, or records the refusal.
 
+use super::create_agent_review::create_agent_review;
 use super::create_review_job::{NewReviewJob, create_review_job, send_revision_hints};
 use super::defer_review::{WaitCondition, store_waiting_review};
 use super::facts::{LoadedFacts, ProjectScope, answered_job, load_facts, load_project_id};
@@ -13,7 +14,7 @@ use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFacts, ReviewFollowUp, decide};
-use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewState};
+use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewRequest, ReviewState};
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_store::Write;
 
@@ -107,6 +108,9 @@ async fn apply(
 ) -> Result<Option<Answer>, Error> {
     let delivery = delivery_of(event, loaded, &decision.reason);
     let write = match decision.follow {
+        ReviewFollowUp::Trigger if event.asks.is_agent_review() => {
+            return trigger_agent_review(ctx, event, loaded, decision, &delivery).await;
+        }
         ReviewFollowUp::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
         ReviewFollowUp::Defer { opens_at, held } => {
             store_waiting_review(ctx, event, loaded, &delivery, WaitCondition { opens_at, is_project_held: held })
@@ -125,7 +129,7 @@ async fn apply(
     let is_shown = is_shown_to_users(&decision.reason);
     if !is_waiting {
         // Show the refusal first: once it is in the ledger, no later round returns to it.
-        if is_shown && post_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
+        if is_shown && post_refusal(ctx, event, loaded, &decision.reason).await? == Write::Stale {
             return Ok(None);
         }
         // Stale: another process decided the review finally. A waiting review already has its entry.
@@ -138,6 +142,20 @@ async fn apply(
         post_note(ctx, loaded, &decision.reason).await;
     }
     Ok(Some(Answer { delivery: delivery.id, job: named_job(&decision.reason), reason: decision.reason }))
+}
+
+async fn trigger_agent_review(
+    ctx: &Context,
+    event: &ReviewEvent,
+    loaded: &LoadedFacts,
+    decision: Decision,
+    delivery: &Delivery,
+) -> Result<Option<Answer>, Error> {
+    if create_agent_review(ctx, event, loaded, &decision.reason, delivery).await? == Write::Stale {
+        return Ok(None);
+    }
+    log_decision(event, loaded, &decision.reason);
+    Ok(Some(Answer { delivery: delivery.id.clone(), job: named_job(&decision.reason), reason: decision.reason }))
 }
 
 async fn trigger(
@@ -155,10 +173,7 @@ async fn trigger(
     else {
         return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
     };
-    let snapshot = &event.pull_request;
-    let merged = pull_request.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at);
-    let mut linked = merged.unwrap_or_else(|| pull_request.clone());
-    set_display_fields(&mut linked, event);
+    let linked = with_event(pull_request, event);
     let now = loaded.facts.now;
     let state = ReviewState::Started { job: id.clone() };
     let review = Review::from_event(event, &project.id, &ticket.key, state, now).next_version(loaded.review.as_ref());
@@ -172,14 +187,19 @@ async fn trigger(
     Ok(Some(Answer { delivery: delivery.id.clone(), job: named_job(&decision.reason), reason: decision.reason }))
 }
 
-fn set_display_fields(linked: &mut PullRequest, event: &ReviewEvent) {
-    linked.repository_name = Some(event.pull_request.repository.clone());
+/// The pull request with the event's newer state, and with its name and page.
+pub(super) fn with_event(stored: &PullRequest, event: &ReviewEvent) -> PullRequest {
+    let snapshot = &event.pull_request;
+    let merged = stored.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at);
+    let mut linked = merged.unwrap_or_else(|| stored.clone());
+    linked.repository_name = Some(snapshot.repository.clone());
     if linked.url.is_empty() {
-        linked.url.clone_from(&event.pull_request.url);
+        linked.url.clone_from(&snapshot.url);
     }
     if linked.branch.is_empty() {
-        linked.branch.clone_from(&event.pull_request.branch);
+        linked.branch.clone_from(&snapshot.branch);
     }
+    linked
 }
 
 fn log_decision(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) {
@@ -198,16 +218,21 @@ fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> De
         // Omitted, because the message may be long and does not affect the decision.
         asks: match &event.asks {
             RequestedAction::Revision { .. } => RequestedAction::Revision { message: None },
+            RequestedAction::Review(request) => {
+                RequestedAction::Review(ReviewRequest { full: request.full, ..ReviewRequest::default() })
+            }
             asks => asks.clone(),
         },
         ..loaded.facts.clone()
     };
+    // A review by an agent is no work on the ticket, so it explains nothing about it.
+    let ticket = loaded.ticket.as_ref().filter(|_| !event.asks.is_agent_review());
     Delivery {
         id: event.ledger_id(&loaded.facts.project),
         project: loaded.facts.project.clone(),
         source: event.source,
         event: event.delivery.clone().unwrap_or_else(|| event_id(event)),
-        ticket: loaded.ticket.as_ref().map(|ticket| ticket.key.clone()),
+        ticket: ticket.map(|ticket| ticket.key.clone()),
         at: loaded.first_delivery.as_ref().map_or(loaded.facts.now, |first| first.at),
         reason: reason.clone().clipped(),
         job: reason.created_job().cloned(),

@@ -9,7 +9,8 @@ use pullyard_domain::explanation::explain_job;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::published::short_commit;
+use pullyard_domain::pull_request::{EndedReview, Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::guard::{Decision, DecisionStep, decide};
 use pullyard_domain::review::{Author, Permission, PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_domain::text::Span;
@@ -61,8 +62,8 @@ pub async fn list_pull_request_views(
     let mut views = Vec::with_capacity(ids.len());
     for (id, _) in ids {
         let linked = ctx.store.load_pull_request(&id).await?;
-        // The index also contains pull requests without a ticket.
-        if let Some(linked) = linked.filter(|linked| linked.ticket.is_some()) {
+        // The index also contains pull requests of jobs without a ticket.
+        if let Some(linked) = linked.filter(|linked| linked.ticket.is_some() || !linked.reviews.is_empty()) {
             views.push(load_view(ctx, linked).await?);
         }
     }
@@ -78,14 +79,24 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
     let deferred_until = ticket.as_ref().and_then(|ticket| ticket.deferred.get(&linked.id.to_string()).copied());
     let active_job = ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
     let noted_job = match &linked.note {
-        Some(Note::Job { job, .. }) => Some(job.clone()),
+        Some(Note::Job { job, .. }) if !linked.reviews.names(job) => Some(job.clone()),
         _ => None,
     };
     let job = match active_job.or(noted_job.filter(|_| deferred_until.is_none())) {
         Some(job) => ctx.store.load_job(&job).await?,
         None => None,
     };
-    let (sentence, help) = if linked.state != PullRequestState::Open || linked.ticket.is_none() {
+    let reviewing = match &linked.reviews.active_job {
+        Some(job) => ctx.store.load_job(job).await?,
+        None => None,
+    };
+    let (sentence, help) = if let Some(job) = reviewing.filter(|job| !job.status.is_terminal()) {
+        let wait = WaitExplainer::default().explain(ctx, &job, now).await?;
+        let (sentence, help) = explain_job(&job, wait.as_ref(), None, now);
+        (format!("Job {} reviews {}: {}", job.id.short(), linked.label(), lowercase_first(&sentence)), help)
+    } else if linked.ticket.is_none() && !(linked.reviews.ended.is_empty() && linked.note.is_none()) {
+        explain_reviews(ctx, &linked).await?
+    } else if linked.state != PullRequestState::Open || linked.ticket.is_none() {
         explain_next_review(ctx, &linked, None).await?
     } else if let Some(job) = job.as_ref().filter(|job| !job.status.is_terminal()) {
         let wait = WaitExplainer::default().explain(ctx, job, now).await?;
@@ -124,6 +135,38 @@ fn depends_on_state(reason: &Reason) -> bool {
     )
 }
 
+/// Explains the last review of a pull request without a ticket.
+async fn explain_reviews(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
+    let label = linked.label();
+    let again = match linked.state {
+        PullRequestState::Open => format!("Review it again after a push: `pullyard review {label}`."),
+        PullRequestState::Closed | PullRequestState::Merged => "Nothing to do.".to_owned(),
+    };
+    match linked.reviews.ended.first() {
+        Some(EndedReview { posted: Some(commit), .. }) => {
+            let head = short_commit(&commit.head);
+            Ok((format!("An agent reviewed {label} at {head}. {}", commit.counts.sentence()), again))
+        }
+        Some(EndedReview { job, .. }) => match ctx.store.load_job(job).await? {
+            Some(job) => {
+                let (sentence, help) = explain_job(&job, None, None, ctx.clock.now());
+                Ok((
+                    format!("The last review of {label}, by job {}: {}", job.id.short(), lowercase_first(&sentence)),
+                    help,
+                ))
+            }
+            None => Ok((format!("The last review of {label} did not complete."), again)),
+        },
+        None => Ok(match &linked.note {
+            Some(Note::ReviewRefusal { reason } | Note::Decision { reason }) => (
+                format!("No agent has reviewed {label}. The last request was refused: {}", reason.sentence()),
+                reason.help(),
+            ),
+            _ => (format!("No agent has reviewed {label} yet."), format!("`pullyard review {label}`.")),
+        }),
+    }
+}
+
 /// Explains how a request for changes would be decided now. `refused` is why the newest review started no job.
 async fn explain_next_review(
     ctx: &Context,
@@ -151,6 +194,9 @@ async fn explain_next_review(
             branch: linked.branch.clone(),
             url: linked.url.clone(),
             updated_at: linked.updated_at.unwrap_or_else(|| Timestamp::from_millis(0)),
+            title: String::new(),
+            base: String::new(),
+            from_fork: false,
         },
     };
     let loaded =

@@ -6,8 +6,8 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{HookName, JobId, ProjectId};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::review::guard::{ReviewFacts, StoredResult, TicketFacts};
+use pullyard_domain::pull_request::{AgentReviews, PullRequest};
+use pullyard_domain::review::guard::{AgentReviewFacts, ReviewFacts, StoredResult, TicketFacts};
 use pullyard_domain::review::{Permission, PullRequestSnapshot, Review, ReviewEvent, ReviewState, resolve_absorbed};
 use pullyard_domain::ticket::Ticket;
 
@@ -64,14 +64,34 @@ pub(super) async fn load_facts(
         ctx.store.load_integration(&id.integration),
     )?;
     let integration = integration.ok_or_else(|| Error::not_found("integration", &id.integration))?;
-    let pull_request = pull_request.filter(|linked| scope.includes(&linked.project));
-    let (location, ticket, first) = match &pull_request {
+    let (mut pull_request, foreign) = match pull_request {
+        Some(linked) if !scope.includes(&linked.project) => (None, Some(linked)),
+        linked => (linked, None),
+    };
+    let (mut location, ticket, first) = match &pull_request {
         Some(linked) => load_linked_pull_request(ctx, linked, event).await?,
         None => (find_location(ctx, scope, &event.pull_request).await?, None, None),
     };
+    let is_agent_review = event.asks.is_agent_review();
+    // The repository moved to another project since its pull request was reviewed.
+    let left =
+        pull_request.take_if(|stored| is_agent_review && stored.is_only_reviewed() && location.repository.is_none());
+    if left.is_some() {
+        location = find_location(ctx, scope, &event.pull_request).await?;
+    }
+    let is_owned_elsewhere = is_agent_review && foreign.as_ref().is_some_and(|foreign| !may_take_over(foreign));
+    let mut is_taken_over = false;
+    if let (Some(project), Some(stored)) = (&location.project, left.or(foreign))
+        && is_agent_review
+        && may_take_over(&stored)
+    {
+        is_taken_over = true;
+        let rev = stored.rev;
+        pull_request = Some(PullRequest { rev, ..PullRequest::new(stored.id, project.id.clone(), None, None) });
+    }
     let ledger_project = location.project.as_ref().map_or(&scope.main_project, |project| &project.id).clone();
     let first = match &pull_request {
-        Some(linked) if linked.project == ledger_project => first,
+        Some(linked) if linked.project == ledger_project && !is_taken_over => first,
         _ => ctx.store.load_delivery(&event.ledger_id(&ledger_project)).await?,
     };
     let stored_result = match &stored {
@@ -79,6 +99,15 @@ pub(super) async fn load_facts(
         // The review's project is outside the hook's scope: do not reveal or overwrite its result.
         Some(review) if pull_request.is_some() => {
             load_review_result(ctx, review).await?.is_some().then_some(StoredResult::Elsewhere {})
+        }
+        // The request's ledger entry may have expired before its job.
+        None if is_owned_elsewhere => Some(StoredResult::Elsewhere {}),
+        None if is_agent_review => {
+            let job = ctx.store.load_job(&JobId::for_review(id, &event.review)).await?;
+            job.map(|job| match scope.includes(&job.project) {
+                true => StoredResult::Started { job: job.id },
+                false => StoredResult::Elsewhere {},
+            })
         }
         _ => None,
     };
@@ -113,6 +142,7 @@ pub(super) async fn load_facts(
         ticket: ticket_facts(location.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
         revised: pull_request.as_ref().and_then(|linked| linked.revised.clone()),
         today,
+        agent_review: agent_review_facts(event, pull_request.as_ref()),
     };
     Ok(LoadedFacts {
         facts,
@@ -123,6 +153,25 @@ pub(super) async fn load_facts(
         pull_request,
         ticket,
         review: stored,
+    })
+}
+
+/// Whether a review may store the pull request for its own project. A job or a ticket of the other project owns it.
+fn may_take_over(stored: &PullRequest) -> bool {
+    stored.is_only_reviewed() && stored.reviews.active_job.is_none()
+}
+
+fn agent_review_facts(event: &ReviewEvent, pull_request: Option<&PullRequest>) -> Option<AgentReviewFacts> {
+    if !event.asks.is_agent_review() {
+        return None;
+    }
+    let reviews = pull_request.map(|stored| &stored.reviews);
+    let last = reviews.and_then(AgentReviews::last_posted);
+    Some(AgentReviewFacts {
+        from_fork: event.pull_request.from_fork,
+        head: event.pull_request.head.clone(),
+        active_job: reviews.and_then(|reviews| reviews.active_job.clone()),
+        last: last.map(|(job, commit)| (job.clone(), commit.head.clone())),
     })
 }
 

@@ -11,13 +11,16 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::project::Repository;
 use pullyard_domain::published;
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
+use pullyard_domain::published::short_commit;
+use pullyard_domain::pull_request::{EndedReview, Note, PullRequest, PullRequestId, Stage};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{CommitState, CommitStatus, ErrorKind, Forge};
 use pullyard_store::{WorkKey, Write};
 
 const STATUS_NAME: &str = "pullyard";
+/// Of reviews by agents, so that they do not replace the status of the work.
+const REVIEW_STATUS_NAME: &str = "pullyard/review";
 
 /// Idempotent: a status replaces the one with its name; our comment is found by its marker.
 /// Errors: after any error but `Contended`, the pull request is put off, longer each time.
@@ -56,6 +59,7 @@ async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Erro
 }
 
 struct StatusText {
+    context: &'static str,
     state: CommitState,
     sentence: String,
     help: Option<String>,
@@ -66,6 +70,14 @@ async fn load_status_text(ctx: &Context, linked: &PullRequest) -> Result<Option<
     Ok(match &linked.note {
         None => None,
         Some(Note::Decision { reason }) => Some(decision_text(reason)),
+        Some(Note::ReviewRefusal { reason }) => {
+            Some(StatusText { context: REVIEW_STATUS_NAME, ..decision_text(reason) })
+        }
+        // The job's end replaces this note, so the job is still running.
+        Some(Note::Job { job, .. }) if linked.reviews.names(job) => {
+            let ended = linked.reviews.ended.iter().find(|review| review.job == *job);
+            Some(with_job_url(ctx, job, load_review_text(ctx, job, ended).await?))
+        }
         // The job's end replaces this note, so the job is still running.
         Some(Note::Job { job, stage: Stage::Begun }) => Some(with_job_url(ctx, job, running_text(job))),
         Some(Note::Job { job, stage: Stage::Ended }) => {
@@ -85,12 +97,32 @@ fn decision_text(reason: &Reason) -> StatusText {
         // Neither pending nor failed, because a refusal must not block the merge.
         _ => CommitState::Success,
     };
-    StatusText { state, sentence: reason.sentence(), help: Some(reason.help()), url: None }
+    StatusText { context: STATUS_NAME, state, sentence: reason.sentence(), help: Some(reason.help()), url: None }
 }
 
 fn running_text(job: &JobId) -> StatusText {
     let sentence = format!("Job {} works on the requested changes.", job.short());
-    StatusText { state: CommitState::Pending, sentence, help: None, url: None }
+    StatusText { context: STATUS_NAME, state: CommitState::Pending, sentence, help: None, url: None }
+}
+
+/// Never pending or failed, because a review must not block the merge.
+async fn load_review_text(ctx: &Context, job: &JobId, ended: Option<&EndedReview>) -> Result<StatusText, Error> {
+    let short = job.short();
+    let (sentence, help) = match ended.map(|review| &review.posted) {
+        None => (format!("Job {short} reviews the pull request."), None),
+        Some(Some(commit)) => {
+            let head = short_commit(&commit.head);
+            (format!("Job {short} reviewed {head}. {}", commit.counts.sentence()), None)
+        }
+        Some(None) => match ctx.store.load_job(job).await? {
+            Some(job) => {
+                let (sentence, help) = explain_job(&job, None, None, ctx.clock.now());
+                (sentence, Some(help))
+            }
+            None => (format!("The review by job {short} did not complete."), None),
+        },
+    };
+    Ok(StatusText { context: REVIEW_STATUS_NAME, state: CommitState::Success, sentence, help, url: None })
 }
 
 fn job_text(job: &Job, now: Timestamp) -> StatusText {
@@ -109,7 +141,7 @@ fn job_text(job: &Job, now: Timestamp) -> StatusText {
         }
         _ => return running_text(&job.id),
     };
-    StatusText { state, sentence, help, url: None }
+    StatusText { context: STATUS_NAME, state, sentence, help, url: None }
 }
 
 struct StatusTarget<'a> {
@@ -123,7 +155,7 @@ impl StatusTarget<'_> {
         let forge = forge_client(ctx, self.integration, self.repository).await?;
         let status = CommitStatus {
             state: note.state,
-            context: STATUS_NAME.into(),
+            context: note.context.into(),
             description: note.sentence.clone(),
             target_url: note.url.clone(),
             branch: Some(self.pull_request.branch.clone()).filter(|branch| !branch.is_empty()),
@@ -205,7 +237,7 @@ mod tests {
         let reason = "@acme/all <img src=x> [see](https://z.test)".into();
         let sentence = Failure::PushRejected { forge: "GitHub".into(), reason }.sentence();
         let (help, page) = (Some("See there.".into()), Some("https://p.test/jobs/x".into()));
-        let status_text = StatusText { state: CommitState::Failure, sentence, help, url: page };
+        let status_text = StatusText { context: STATUS_NAME, state: CommitState::Failure, sentence, help, url: page };
         assert_eq!(
             comment_body(ForgeKind::GitHub, &status_text),
             "GitHub rejected the push: @\u{2060}acme/all <\u{2060}img src=x> [see]\u{2060}(https://z.test).\n\n\

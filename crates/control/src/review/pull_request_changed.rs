@@ -2,6 +2,7 @@
 
 use super::facts::ProjectScope;
 use super::freeze_reviews::{cancel_for_closed_pull_request, is_revising};
+use crate::jobs::cancel_job::cancel_job;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{Job, TransitionRefusal};
@@ -45,6 +46,11 @@ pub async fn record_pull_request_change(
         rounds.backoff().await?;
     };
     if linked.state != PullRequestState::Open {
+        if let Some(job) = &linked.reviews.active_job {
+            // If this is lost by a crash, the runner does not post the review.
+            let because = format!("Its pull request was {}.", linked.state.display_name());
+            cancel_job(ctx, job, "Pullyard", Some(&because)).await?;
+        }
         wake_waiting_reviews(ctx, &linked).await?;
     }
     Ok(changed)

@@ -64,12 +64,14 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
         return Ok(review_event(delivery.source, delivery_id, &review, snapshot, ctx.clock.now()));
     }
     let Some(comment) = review.comment() else {
-        return Err(not_replayable("the forge does not store such requests; use `pullyard revise`"));
+        return Err(not_replayable(
+            "the forge does not store such requests; send it again: `pullyard revise` or `pullyard review`",
+        ));
     };
     let all = forge.issue_comments(name.as_str(), id.number).await?.items;
     let comment =
         all.into_iter().find(|listed| listed.id == comment).ok_or_else(|| not_replayable("the comment was deleted"))?;
     let event =
-        comment_event(&comment, snapshot).ok_or_else(|| not_replayable("the comment no longer requests a revision"))?;
+        comment_event(&comment, snapshot).ok_or_else(|| not_replayable("the comment is no longer a request"))?;
     Ok(ReviewEvent { source: delivery.source, delivery: delivery_id, ..event })
 }

@@ -1,4 +1,4 @@
-//! Requests a revision by hand, and links pull requests to tickets.
+//! Requests a revision or a review by hand, and links pull requests to tickets.
 
 use super::decide::decide_review;
 use super::facts::ProjectScope;
@@ -11,7 +11,9 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
-use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent};
+use pullyard_domain::review::{
+    Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest,
+};
 use pullyard_domain::text::truncate;
 use pullyard_store::Write;
 
@@ -32,16 +34,45 @@ pub async fn request_revision(
     caller: &Requester,
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
+    let asks = RequestedAction::Revision { message: message.map(limit_message) };
+    request_action(ctx, reference, asks, caller, key).await
+}
+
+/// Requests a review by an agent.
+/// Idempotent: with a key, by caller and key.
+/// Errors: as `request_revision`, and `Invalid` for an unknown agent or model.
+pub async fn request_review(
+    ctx: &Context,
+    reference: &PullRequestRef,
+    request: ReviewRequest,
+    caller: &Requester,
+    key: Option<&EventId>,
+) -> Result<Answer, Error> {
+    let request = ReviewRequest { message: request.message.map(limit_message), ..request };
+    request_action(ctx, reference, RequestedAction::Review(request), caller, key).await
+}
+
+fn limit_message(message: String) -> String {
+    message.chars().take(MAX_MESSAGE_CHARS).collect()
+}
+
+async fn request_action(
+    ctx: &Context,
+    reference: &PullRequestRef,
+    asks: RequestedAction,
+    caller: &Requester,
+    key: Option<&EventId>,
+) -> Result<Answer, Error> {
     let LoadedPullRequest { pull_request: snapshot, .. } = load_pull_request(ctx, reference).await?;
     // Without a key, each call is a request of its own.
     let key = key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string());
+    // A script may use one key for both kinds of request.
+    let key = if asks.is_agent_review() { format!("review/{key}") } else { key };
     let event = ReviewEvent {
         source: Source::Person,
         delivery: None,
         review: ReviewId::for_request(&caller.id, &key),
-        asks: RequestedAction::Revision {
-            message: message.map(|message| message.chars().take(MAX_MESSAGE_CHARS).collect()),
-        },
+        asks,
         author: Author { id: 0, login: truncate(&caller.name, 48), bot: false },
         submitted_at: ctx.clock.now(),
         marked: false,
@@ -58,9 +89,8 @@ pub async fn link_pull_request(
     reference: &PullRequestRef,
     key: &TicketKey,
 ) -> Result<PullRequest, Error> {
-    let LoadedPullRequest { repository, pull_request: snapshot, from_fork, .. } =
-        load_pull_request(ctx, reference).await?;
-    if from_fork {
+    let LoadedPullRequest { repository, pull_request: snapshot } = load_pull_request(ctx, reference).await?;
+    if snapshot.from_fork {
         // Jobs cannot push to a fork, and its text is untrusted.
         let fault = format!("{} comes from a fork, and Pullyard can't push to forks", snapshot.label());
         return Err(Error::Invalid { pointer: "/number", fault });
@@ -93,7 +123,11 @@ pub async fn link_pull_request(
         let mut linked = stored.unwrap_or_else(|| {
             PullRequest::new(snapshot.id.clone(), reference.project.clone(), Some(key.clone()), None)
         });
-        linked.project = reference.project.clone();
+        if linked.project != reference.project {
+            // The other project's reviews stay its own.
+            let (id, rev) = (linked.id, linked.rev);
+            linked = PullRequest { rev, ..PullRequest::new(id, reference.project.clone(), None, None) };
+        }
         linked.ticket = Some(key.clone());
         linked.url.clone_from(&snapshot.url);
         linked.branch.clone_from(&snapshot.branch);
@@ -154,7 +188,6 @@ pub async fn load_repository(ctx: &Context, reference: &PullRequestRef) -> Resul
 struct LoadedPullRequest {
     repository: Repository,
     pull_request: PullRequestSnapshot,
-    from_fork: bool,
 }
 
 async fn load_pull_request(ctx: &Context, reference: &PullRequestRef) -> Result<LoadedPullRequest, Error> {
@@ -168,8 +201,7 @@ async fn load_pull_request(ctx: &Context, reference: &PullRequestRef) -> Result<
         }
         Err(error) => return Err(error.into()),
     };
-    let from_fork = pull.head_repository != Some(repository.id);
     let (integration, name) = (repository.integration.clone(), repository.name.clone());
     let snapshot = to_pull_request_snapshot(integration, repository.id, name, &pull);
-    Ok(LoadedPullRequest { repository, pull_request: snapshot, from_fork })
+    Ok(LoadedPullRequest { repository, pull_request: snapshot })
 }

@@ -158,5 +158,6 @@ async fn load_facts(
         ticket: ticket_facts(Some(project), Some(ticket), ours),
         revised: linked.and_then(|linked| linked.revised.clone()),
         today: load_usage_today(ctx, Some(project), now).await?,
+        agent_review: None,
     }))
 }

@@ -1,9 +1,11 @@
 //! Shows a decision about a review on its pull request. `post_status` sends it to the forge.
 
+use super::decide::with_event;
 use super::facts::LoadedFacts;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::pull_request::{Note, PullRequest};
+use pullyard_domain::review::{RequestedAction, ReviewEvent};
 use pullyard_store::Write;
 
 /// Strangers, our own comments and irrelevant events get no visible answer.
@@ -14,6 +16,9 @@ pub(super) fn is_shown_to_users(reason: &Reason) -> bool {
             | Reason::RetriggerDisabled { .. }
             | Reason::TicketInactive { .. }
             | Reason::JobActive { .. }
+            | Reason::ReviewRunning { .. }
+            | Reason::AlreadyReviewed { .. }
+            | Reason::ForkNotSupported { .. }
             | Reason::PreviousJobNotCompleted { .. }
             | Reason::RateLimited { .. }
             | Reason::HeldForJob { .. }
@@ -26,18 +31,39 @@ pub(super) fn is_shown_to_users(reason: &Reason) -> bool {
 
 /// Stores a refusal to be shown on the pull request. `Stale` means that the pull request changed, so decide again.
 /// Idempotent: the same refusal is not stored twice.
-pub(super) async fn post_refusal(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) -> Result<Write, Error> {
-    let Some(stored) = &loaded.pull_request else { return Ok(Write::Applied) };
+pub(super) async fn post_refusal(
+    ctx: &Context,
+    event: &ReviewEvent,
+    loaded: &LoadedFacts,
+    reason: &Reason,
+) -> Result<Write, Error> {
+    let stored = match (&loaded.pull_request, &loaded.project) {
+        (Some(stored), _) => stored.clone(),
+        // The request gets a visible answer, although no job has stored the pull request yet.
+        (None, Some(project)) if asks_by_command(&event.asks) => {
+            let new = PullRequest::new(event.pull_request.id.clone(), project.id.clone(), None, None);
+            with_event(&new, event)
+        }
+        (None, _) => return Ok(Write::Applied),
+    };
     let mut linked = stored.clone();
     linked.repository_name = Some(loaded.facts.repository.clone());
-    linked.set_note(Note::Decision { reason: reason.clone().clipped() });
-    if linked != *stored && ctx.store.update_pull_request(&linked).await? == Write::Stale {
+    let reason = reason.clone().clipped();
+    match event.asks.is_agent_review() {
+        true => linked.set_review_note(Note::ReviewRefusal { reason }),
+        false => linked.set_note(Note::Decision { reason }),
+    }
+    if linked != stored && ctx.store.update_pull_request(&linked).await? == Write::Stale {
         return Ok(Write::Stale);
     }
     if linked.is_note_outdated() {
         ctx.wake_pull_request(&linked.id).await;
     }
     Ok(Write::Applied)
+}
+
+fn asks_by_command(asks: &RequestedAction) -> bool {
+    matches!(asks, RequestedAction::Review(_) | RequestedAction::Misspelled {})
 }
 
 /// Best effort: the ledger has the answer, and the final one is shown later.

@@ -9,7 +9,10 @@ use pullyard_domain::id::{EventId, InvalidId, RepositoryName, ReviewId};
 use pullyard_domain::nearest::find_nearest;
 use pullyard_domain::prompt::untrusted::to_single_line;
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent};
+use pullyard_domain::review::{
+    Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest,
+};
+use pullyard_domain::text::truncate;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{
     CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryEvent, ReviewAction,
@@ -18,9 +21,16 @@ use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 
 /// The label that requests a revision, at forges with labels.
 const REVISE_LABEL: &str = "pullyard:revise";
+/// The label that requests a review by an agent.
+const REVIEW_LABEL: &str = "pullyard:review";
 
 const NAME: &str = "/pullyard";
 const REVISE: &str = "revise";
+const REVIEW: &str = "review";
+/// As the first word of a review's message: review everything again.
+const FULL: &str = "full";
+
+const MAX_TITLE_CHARS: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WebhookEvent {
@@ -204,6 +214,9 @@ pub(crate) fn to_pull_request_snapshot(
         branch: pull_request.head_branch.clone(),
         url: pull_request.url.clone(),
         updated_at: time_of(pull_request.updated_at),
+        title: truncate(&pull_request.title, MAX_TITLE_CHARS),
+        base: pull_request.base_branch.clone(),
+        from_fork: pull_request.head_repository != Some(repository),
     }
 }
 
@@ -223,13 +236,21 @@ fn translate_pull_request(
         PullRequestAction::Closed { merged: false } => change("closed", snapshot),
         PullRequestAction::Reopened => change("reopened", snapshot),
         PullRequestAction::Synchronize => change("synchronize", snapshot),
-        PullRequestAction::Labeled { label } if label == REVISE_LABEL => {
+        PullRequestAction::Labeled { label } if label == REVISE_LABEL || label == REVIEW_LABEL => {
             let author = to_author(event.sender.as_ref());
+            let review = ReviewId::for_label(&snapshot.id, author.id, snapshot.updated_at);
+            let (review, asks) = match label == REVIEW_LABEL {
+                // Both labels may be set in the same second.
+                true => {
+                    (ReviewId::for_request(&label, review.as_str()), RequestedAction::Review(ReviewRequest::default()))
+                }
+                false => (review, RequestedAction::Revision { message: None }),
+            };
             WebhookEvent::Review(Box::new(ReviewEvent {
                 source: Source::Webhook,
                 delivery,
-                review: ReviewId::for_label(&snapshot.id, author.id, snapshot.updated_at),
-                asks: RequestedAction::Revision { message: None },
+                review,
+                asks,
                 author,
                 submitted_at: snapshot.updated_at,
                 marked: false,
@@ -265,15 +286,21 @@ pub(crate) fn parse_command(body: &str) -> Option<RequestedAction> {
     let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
     let first = to_single_line(first, usize::MAX);
     let mut words = first.split_whitespace();
-    let is_command =
-        [NAME, REVISE].iter().all(|word| words.next().is_some_and(|typed| typed.eq_ignore_ascii_case(word)));
-    if !is_command || first.starts_with(char::is_whitespace) {
+    let is_named = words.next().is_some_and(|typed| typed.eq_ignore_ascii_case(NAME));
+    let verb = words.next().filter(|_| is_named && !first.starts_with(char::is_whitespace)).unwrap_or_default();
+    let (is_revision, is_review) = (verb.eq_ignore_ascii_case(REVISE), verb.eq_ignore_ascii_case(REVIEW));
+    if !is_revision && !is_review {
         return is_near_miss(body).then_some(RequestedAction::Misspelled {});
     }
+    let mut words = words.peekable();
+    let full = is_review && words.next_if(|word| word.eq_ignore_ascii_case(FULL)).is_some();
     let arguments: Vec<&str> = words.collect();
     let message = format!("{}\n{}", arguments.join(" "), rest.trim_end()).trim().to_owned();
     let message = (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect());
-    Some(RequestedAction::Revision { message })
+    Some(match is_review {
+        true => RequestedAction::Review(ReviewRequest { full, message, ..ReviewRequest::default() }),
+        false => RequestedAction::Revision { message },
+    })
 }
 
 /// Whether the first line with text looks as if its author wanted to give a command. Quotations and code are none.
@@ -293,7 +320,7 @@ fn is_near_miss(body: &str) -> bool {
         None => {
             let name = first.trim_start_matches(['@', '!']);
             let next = words.next().unwrap_or_default().trim_end_matches([':', ',', '.', '!']);
-            name == NAME.trim_start_matches('/') && next == REVISE
+            name == NAME.trim_start_matches('/') && (next == REVISE || next == REVIEW)
         }
     }
 }
@@ -324,7 +351,7 @@ fn describe_review(action: ReviewAction, state: ReviewState) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{RequestedAction, parse_command};
+    use super::{RequestedAction, ReviewRequest, parse_command};
 
     #[test]
     fn only_the_first_line_makes_a_comment_a_command() {
@@ -337,6 +364,22 @@ mod tests {
         check("/pullyard revise\n\nuse tabs", "use tabs");
         check("/Pullyard Revise use Tabs", "use Tabs");
         check("\u{feff}/pull\u{200b}yard\u{a0}revise\u{2060} now", "now");
+    }
+
+    #[test]
+    fn review_may_be_full_and_have_a_message() {
+        for (body, full, message) in [
+            ("/pullyard review", false, None),
+            ("/pullyard Review Full", true, None),
+            ("/pullyard review full the parser", true, Some("the parser")),
+            ("/pullyard review fully", false, Some("fully")),
+            ("/pullyard review\nLook at the locks.", false, Some("Look at the locks.")),
+        ] {
+            let message = message.map(str::to_owned);
+            let request = ReviewRequest { full, message, ..ReviewRequest::default() };
+            assert_eq!(parse_command(body), Some(RequestedAction::Review(request)), "{body:?}");
+        }
+        assert_eq!(parse_command("/pullyard reviewed"), Some(RequestedAction::Misspelled {}));
     }
 
     #[test]

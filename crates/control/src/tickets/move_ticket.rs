@@ -136,6 +136,7 @@ pub(crate) fn plan_new_job<'a>(
     };
     Ok(NewJob {
         kind: JobKind::default(),
+        reviews: None,
         id: id.clone(),
         project,
         repository,

@@ -5,6 +5,7 @@ use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::review::list_pull_request_views;
 use pullyard_control::{TicketMove, move_board_ticket};
+use pullyard_domain::failure::Failure;
 use pullyard_domain::job::End;
 use pullyard_store::RepositoryRemoval;
 
@@ -63,4 +64,36 @@ async fn pull_request_of_another_ticket_is_not_relinked() {
     let before = store.load_pull_request(&id).await.unwrap();
     completes(&world, &job, &fence).await;
     assert_eq!(store.load_pull_request(&id).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn pull_request_stored_by_a_review_is_linked_by_its_job() {
+    let world = World::begin().await;
+    let (job, fence) = syncing(&world).await;
+    let repository = world.repository();
+    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
+    let stored = PullRequest::new(id.clone(), world.project.clone(), None, None);
+    assert_applied(world.ctx.store.update_pull_request(&stored).await);
+    completes(&world, &job, &fence).await;
+    let linked = world.ctx.store.load_pull_request(&id).await.unwrap().unwrap();
+    assert_eq!((linked.ticket, linked.job), (job.ticket, Some(job.id)));
+}
+
+#[tokio::test]
+async fn pull_request_stored_by_a_review_is_linked_by_a_late_result() {
+    let world = World::begin().await;
+    let (job, fence) = syncing(&world).await;
+    let lost = job
+        .fail(Failure::Unknown { last_words: String::new() }, world.ctx.clock.now().plus(Duration::from_secs(600)))
+        .unwrap();
+    assert_applied(world.ctx.store.update_job(&lost).await);
+    let repository = world.repository();
+    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
+    let stored = PullRequest::new(id.clone(), world.project.clone(), None, None);
+    assert_applied(world.ctx.store.update_pull_request(&stored).await);
+    let end = End::Completed(Some(job_result(&job)));
+    let finish = Finish { id: FinishId::new("f1").unwrap(), end, spent_usd_micros: None, work: None, output: None };
+    finish_attempt(&world.ctx, &fence, &finish).await.unwrap_err();
+    let linked = world.ctx.store.load_pull_request(&id).await.unwrap().unwrap();
+    assert_eq!((linked.ticket, linked.job), (job.ticket, Some(job.id)));
 }

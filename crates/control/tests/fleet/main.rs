@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod agent_reviews;
 mod artifacts;
 mod board;
 mod claims;

@@ -69,6 +69,9 @@ impl ReviewWorld {
             branch: "pullyard/app-1".into(),
             url: "https://forge.example/acme/app/pull/7".into(),
             updated_at: Timestamp::from_millis(1_000_000).plus(Duration::from_secs(secs)),
+            title: "Retry calls".into(),
+            base: "main".into(),
+            from_fork: false,
         }
     }
 

@@ -200,6 +200,7 @@ impl World {
             ticket: text.map(|text| (TicketKey::new("APP-1").unwrap(), text)),
             comments: Vec::new(),
             instructions: Some("Do it.".into()),
+            reviews: None,
             repository: repository.clone(),
             base: "main".into(),
             review: None,

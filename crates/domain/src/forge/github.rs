@@ -15,6 +15,8 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     permission_per_pull_request: false,
     renders_html: true,
     suggestion_blocks: true,
+    // It accepts 65,536.
+    review_text_chars: 60_000,
     marker: HTML_COMMENT,
     hook: HookSpec {
         events: &["issue_comment", "pull_request", "pull_request_review", "repository"],

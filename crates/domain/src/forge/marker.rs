@@ -6,6 +6,7 @@ use crate::forge::ForgeKind;
 use crate::id::JobId;
 use crate::published::commit_part;
 use crate::report::finding_marker::FindingMarker;
+use crate::report::review_output::ThreadState;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkerSyntax {
@@ -27,6 +28,8 @@ pub enum Marker {
     Job(JobId),
     /// At the end of a comment about one finding of a review.
     Finding(FindingMarker),
+    /// At the end of the reply that ends the thread of a finding.
+    Verdict(JobId, ThreadState),
 }
 
 impl Marker {
@@ -41,6 +44,7 @@ impl Marker {
             Self::Status => format!("{start}{STATUS}{end}"),
             Self::Job(job) => format!("{start}{job}{end}"),
             Self::Finding(finding) => format!("{start}{finding}{end}"),
+            Self::Verdict(job, verdict) => format!("{start}{job}/{}{end}", verdict.as_str()),
         }
     }
 
@@ -57,8 +61,16 @@ impl Marker {
         let job = || JobId::new(name).ok().map(Self::Job);
         match name {
             STATUS => Some(Self::Status),
-            name => job().or_else(|| FindingMarker::parse(name).map(Self::Finding)),
+            name => {
+                job().or_else(|| FindingMarker::parse(name).map(Self::Finding)).or_else(|| Self::parse_verdict(name))
+            }
         }
+    }
+
+    fn parse_verdict(name: &str) -> Option<Self> {
+        let (job, verdict) = name.split_once('/')?;
+        let verdict = ThreadState::ALL.into_iter().find(|known| known.as_str() == verdict)?;
+        Some(Self::Verdict(JobId::new(job).ok()?, verdict))
     }
 
     pub fn is_present(text: &str) -> bool {
@@ -84,7 +96,8 @@ mod tests {
 
     #[test]
     fn marker_is_found_with_any_line_ending() {
-        for marker in [Marker::Status, Marker::Job(job_id("j")), finding()] {
+        let verdict = Marker::Verdict(job_id("j"), ThreadState::Fixed);
+        for marker in [Marker::Status, Marker::Job(job_id("j")), finding(), verdict] {
             for kind in ForgeKind::ALL {
                 let text = marker.append_to(kind, "Done.\n");
                 assert_eq!(Marker::parse(&text), Some(marker.clone()), "{text}");

@@ -2,12 +2,14 @@
 
 mod implement;
 mod read;
+mod review;
 mod revise;
 
 use super::Job;
 use crate::prompt;
 pub use implement::{plan_for_ticket, plan_without_ticket};
 pub use read::plan_reading;
+pub use review::{PullRequestUnderReview, plan_review};
 pub use revise::{RevisionPlan, plan_revision};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,8 @@ pub enum JobKind {
     Revise,
     /// Answer a question about the repository, and change nothing.
     Read,
+    /// Review a pull request, and change nothing.
+    Review,
 }
 
 /// The files that an agent may write. The runner reads no others after the agent's end.
@@ -38,6 +42,8 @@ pub enum AgentWrites {
 pub enum Publishes {
     /// A commit and its pull request.
     Change,
+    /// A review of a pull request. With an App, the job's forge token cannot push.
+    Review,
     /// Nothing: the finish request contains the output. With an App, the job's forge token is read-only.
     Nothing,
 }
@@ -66,14 +72,20 @@ impl JobKind {
             Self::Implement => &implement::SPEC,
             Self::Revise => &revise::SPEC,
             Self::Read => &read::SPEC,
+            Self::Review => &review::SPEC,
         }
     }
 }
 
 impl Job {
-    /// Whether runners of this protocol version know the kind. Version 2 added jobs that report an output.
+    /// Whether runners of this protocol version know the kind.
     pub fn is_known_by(&self, protocol: u32) -> bool {
-        protocol >= 2 || self.publishes() == Publishes::Change
+        let least = match self.publishes() {
+            Publishes::Change => 1,
+            Publishes::Nothing => 2,
+            Publishes::Review => 3,
+        };
+        protocol >= least
     }
 
     pub fn publishes(&self) -> Publishes {

@@ -424,10 +424,19 @@ fn reviews_come_from_the_revised_or_continued_pull_request() {
 }
 
 #[test]
-fn reading_job_completes_without_a_result_and_loses_no_push() {
-    let reading = Job { kind: JobKind::Read, ..active(JobStatus::Syncing) };
-    let done = finish_by_runner(&reading, End::Completed(None), time_at(210)).unwrap();
-    assert_eq!((done.status, done.result), (JobStatus::Completed, None));
-    assert!(!reading.requeue(time_at(900)).unwrap().lost_a_push);
-    assert!(!reading.fail(crash_failure(), time_at(900)).unwrap().lost_a_push);
+fn job_that_reports_completes_without_a_result_and_loses_no_push() {
+    for kind in [JobKind::Read, JobKind::Review] {
+        let reporting = Job { kind, ..active(JobStatus::Syncing) };
+        let done = finish_by_runner(&reporting, End::Completed(None), time_at(210)).unwrap();
+        assert_eq!((done.status, done.result), (JobStatus::Completed, None));
+        assert!(!reporting.requeue(time_at(900)).unwrap().lost_a_push);
+        assert!(!reporting.fail(crash_failure(), time_at(900)).unwrap().lost_a_push);
+    }
+}
+
+#[test]
+fn runners_get_only_kinds_that_their_protocol_knows() {
+    let least = |kind| (1..=4).find(|protocol| Job { kind, ..ready_job() }.is_known_by(*protocol));
+    let kinds = [JobKind::Implement, JobKind::Revise, JobKind::Read, JobKind::Review];
+    assert_eq!(kinds.map(least), [Some(1), Some(1), Some(2), Some(3)]);
 }

@@ -307,7 +307,7 @@ impl Job {
     /// Whether an end without a result leaves a possible push. Every attempt searches for it before its agent starts.
     fn has_unreported_push(&self, by_its_runner: bool) -> bool {
         match self.status {
-            _ if self.publishes() == Publishes::Nothing => false,
+            _ if self.publishes() != Publishes::Change => false,
             JobStatus::Syncing => !by_its_runner || self.lost_a_push,
             // An attempt that found a push also passes through Executing, and only its runner knows it.
             JobStatus::Executing => !by_its_runner && self.lost_a_push,

@@ -11,6 +11,7 @@ pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) ->
         ticket: ticket.map(|text| (key(), text)),
         comments: Vec::new(),
         instructions: instructions.map(str::to_owned),
+        reviews: None,
         repository: repository(),
         base: "main".into(),
         review: None,

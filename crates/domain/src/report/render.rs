@@ -12,8 +12,6 @@ use crate::text::format_count;
 use std::cmp::Reverse;
 use std::fmt::Write;
 
-/// GitHub accepts 65,536.
-pub const MAX_TEXT_CHARS: usize = 60_000;
 /// Reserved for the sentences about omitted findings, and the marker. Units: characters.
 const END_RESERVE: usize = 600;
 const MAX_PATH_CHARS: usize = 300;
@@ -52,12 +50,13 @@ pub struct ReviewText<'a> {
 }
 
 impl ReviewText<'_> {
-    /// Markdown of at most [`MAX_TEXT_CHARS`] characters that ends with the job's marker. Earlier findings that are not
+    /// Markdown of at most `ForgeSpec::review_text_chars` characters that ends with the job's marker. Earlier findings that are not
     /// fixed come before new ones, so that an agent cannot push them out.
     pub fn render(&self) -> String {
         let mut text = format!("{}\n\n{}\n", self.scope, defuse(&self.output.summary));
+        let max_chars = self.forge.spec().review_text_chars - END_RESERVE;
         let unfixed = self.earlier.iter().filter(|finding| finding.verdict != ThreadState::Fixed);
-        let mut omitted = push_section(&mut text, "Earlier findings", unfixed.map(render_earlier));
+        let mut omitted = push_section((&mut text, max_chars), "Earlier findings", unfixed.map(render_earlier));
         let findings = self.output.findings.iter().zip(self.places);
         let mut in_text: Vec<&Finding> =
             findings.filter(|(_, place)| **place == Place::InText).map(|(finding, _)| finding).collect();
@@ -66,11 +65,11 @@ impl ReviewText<'_> {
             let location = render_location(&finding.path, finding.line.map(u64::from));
             render_finding(finding, Some(&location), SuggestionForm::Code)
         });
-        omitted += push_section(&mut text, "Findings without a comment at their line", sections);
+        omitted += push_section((&mut text, max_chars), "Findings without a comment at their line", sections);
         let count = |wanted: &Place| self.places.iter().filter(|place| *place == wanted).count();
         for (count, predicate) in [
             (count(&Place::Repeated), "already posted"),
-            (count(&Place::Dropped(DropReason::BelowMinSeverity)), "below the configured severity"),
+            (count(&Place::Dropped(DropReason::BelowMinSeverity)), "of severity nit"),
             (count(&Place::Dropped(DropReason::NoSuchFile)), "about a file that does not exist"),
             (omitted, "left out for lack of room"),
         ] {
@@ -88,7 +87,7 @@ pub fn render_thread_reply(verdict: ThreadState, commit: &str, text: &str) -> Op
     let lead = match verdict {
         ThreadState::Open => return None,
         ThreadState::Fixed => format!("Fixed in `{}`.", short_commit(commit)),
-        ThreadState::Withdrawn => "Withdrawn:".to_owned(),
+        ThreadState::Withdrawn => "Withdrawn.".to_owned(),
     };
     Some(format!("{lead}\n\n{}", defuse(text)).trim_end().to_owned())
 }
@@ -129,7 +128,7 @@ fn render_location(path: &str, line: Option<u64>) -> String {
 }
 
 /// Appends the blocks that fit, and returns the number of the others.
-fn push_section(text: &mut String, title: &str, blocks: impl Iterator<Item = String>) -> usize {
+fn push_section((text, max_chars): (&mut String, usize), title: &str, blocks: impl Iterator<Item = String>) -> usize {
     let mut omitted = 0;
     let mut title = Some(title);
     for block in blocks {
@@ -137,7 +136,7 @@ fn push_section(text: &mut String, title: &str, blocks: impl Iterator<Item = Str
             Some(title) => format!("\n### {title}\n\n{block}"),
             None => format!("\n{block}"),
         };
-        if text.chars().count() + section.chars().count() + END_RESERVE > MAX_TEXT_CHARS {
+        if text.chars().count() + section.chars().count() > max_chars {
             omitted += 1;
         } else {
             text.push_str(&section);

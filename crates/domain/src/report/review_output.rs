@@ -1,12 +1,14 @@
 //! The output of an agent that reviewed a pull request. All its texts are hostile.
 
-use super::OutputFault;
 use crate::code::coded_enum;
+use crate::output::OutputFault;
 use crate::prompt::review::Side;
 use serde::{Deserialize, Serialize};
 
 pub const MAX_FINDINGS: usize = 50;
 pub const MAX_SUMMARY_CHARS: usize = 4_000;
+/// Longer paths are refused.
+pub const MAX_PATH_CHARS: usize = 1_000;
 pub const MAX_TITLE_CHARS: usize = 120;
 pub const MAX_BODY_CHARS: usize = 4_000;
 pub const MAX_SUGGESTION_CHARS: usize = 4_000;
@@ -30,6 +32,7 @@ pub struct ReviewOutput {
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// Path in the repository, with `/`.
+    #[schemars(length(min = 1, max = MAX_PATH_CHARS))]
     pub path: String,
     /// The last line. Absent: the finding is about the whole file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,14 +127,15 @@ impl ReviewOutput {
         Ok(())
     }
 
-    /// Changes every text, for example to redact it. Paths stay: they are compared with the repository's.
+    /// Changes every text, for example to redact it. A suggestion that would change is removed: it would damage the file.
     #[must_use]
     pub fn map_texts(mut self, mut change: impl FnMut(&str) -> String) -> Self {
         self.summary = change(&self.summary);
         for finding in &mut self.findings {
+            finding.path = change(&finding.path);
             finding.title = change(&finding.title);
             finding.body = change(&finding.body);
-            finding.suggestion = finding.suggestion.as_deref().map(&mut change);
+            finding.suggestion = finding.suggestion.take().filter(|code| change(code) == *code);
         }
         for thread in &mut self.threads {
             thread.text = change(&thread.text);
@@ -142,6 +146,7 @@ impl ReviewOutput {
 
 impl Finding {
     fn check(&self, at: &str) -> Result<(), OutputFault> {
+        check_text(&format!("{at}/path"), &self.path, 1, MAX_PATH_CHARS)?;
         check_text(&format!("{at}/title"), &self.title, 1, MAX_TITLE_CHARS)?;
         check_text(&format!("{at}/body"), &self.body, 1, MAX_BODY_CHARS)?;
         let suggestion = self.suggestion.as_deref().unwrap_or_default();
@@ -258,16 +263,17 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_mapped_and_no_path() {
+    fn every_text_is_mapped_and_a_changed_suggestion_is_removed() {
         let read: ReviewOutput = serde_json::from_value(output()).unwrap();
+        let same = read.clone().map_texts(str::to_owned);
+        assert_eq!(same, read);
         let mapped = serde_json::to_value(read.map_texts(|text| format!("<{text}>"))).unwrap();
         let mut expected = output();
-        for pointer in
-            ["/summary", "/findings/0/title", "/findings/0/body", "/findings/0/suggestion", "/threads/0/text"]
-        {
+        for pointer in ["/summary", "/findings/0/path", "/findings/0/title", "/findings/0/body", "/threads/0/text"] {
             let text = expected.pointer_mut(pointer).unwrap();
             *text = json!(format!("<{}>", text.as_str().unwrap()));
         }
+        expected["findings"][0].as_object_mut().unwrap().remove("suggestion");
         assert_eq!(mapped, expected);
     }
 }

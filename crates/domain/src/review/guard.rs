@@ -1,6 +1,8 @@
 //! The guards of a review, in the published order: the first refusal decides.
 //! Guards are pure functions of [`ReviewFacts`], which the ledger stores with the decision.
 
+mod agent_review;
+
 use super::{Permission, RequestedAction, ReviewEvent};
 use crate::budget::{Budget, DailyUsage};
 use crate::decision::Reason;
@@ -9,6 +11,7 @@ use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, pull_request_label};
 use crate::ticket::{LastOutcome, MAX_DEFERRED};
 use crate::time::Timestamp;
+pub use agent_review::{AGENT_REVIEW_GUARDS, AgentReviewFacts};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct ReviewFacts {
     pub ticket: Option<TicketFacts>,
     pub revised: Option<LastRevision>,
     pub today: DailyUsage,
+    /// For a request for a review by an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_review: Option<AgentReviewFacts>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +108,7 @@ pub enum DecisionStep {
     NeedsPermission,
 }
 
-type ReviewGuard = fn(&ReviewFacts) -> Option<Reason>;
+pub(crate) type ReviewGuard = fn(&ReviewFacts) -> Option<Reason>;
 
 pub const REVIEW_GUARDS: [(&str, ReviewGuard); 16] = [
     ("repeat", repeat),
@@ -123,10 +129,19 @@ pub const REVIEW_GUARDS: [(&str, ReviewGuard); 16] = [
     ("budget_exhausted", budget_exhausted),
 ];
 
+pub(crate) fn review_guards(asks: &RequestedAction) -> &'static [(&'static str, ReviewGuard)] {
+    match asks {
+        RequestedAction::Review(_) => &AGENT_REVIEW_GUARDS,
+        RequestedAction::Changes {} | RequestedAction::Revision { .. } | RequestedAction::Misspelled {} => {
+            &REVIEW_GUARDS
+        }
+    }
+}
+
 /// `job` is the id of the job that an accepted review creates.
 pub fn decide(facts: &ReviewFacts, job: JobId) -> DecisionStep {
-    for (name, guard) in REVIEW_GUARDS {
-        if name == "author_not_permitted" && facts.permission.is_none() {
+    for (name, guard) in review_guards(&facts.asks) {
+        if *name == "author_not_permitted" && facts.permission.is_none() {
             return DecisionStep::NeedsPermission;
         }
         if let Some(reason) = guard(facts) {
@@ -134,7 +149,8 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> DecisionStep {
         }
     }
     // One job covers the waiting reviews and this one.
-    if is_deferred(facts) || has_deferred_reviews(facts) {
+    let is_revision = !facts.asks.is_agent_review();
+    if is_revision && (is_deferred(facts) || has_deferred_reviews(facts)) {
         let reason = Reason::HeldWithOthers { pr: label_of(facts) };
         return DecisionStep::Decided(Decision {
             reason,
@@ -148,7 +164,8 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> DecisionStep {
 fn decide_refusal(facts: &ReviewFacts, reason: Reason) -> Decision {
     let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
     let has_room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MAX_DEFERRED);
-    let may_wait = coalesce && has_room;
+    let is_revision = !facts.asks.is_agent_review();
+    let may_wait = coalesce && has_room && is_revision;
     let until = |opens_at| ReviewFollowUp::Defer { opens_at, held: false };
     let (reason, follow) = match reason {
         // The review waits already. It may start sooner after a request, or if the last revision no longer counts.

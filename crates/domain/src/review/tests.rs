@@ -26,6 +26,9 @@ pub(in crate::review) fn event(asks: RequestedAction) -> ReviewEvent {
             branch: "b".into(),
             url: "https://forge.test/acme/app/pull/231".into(),
             updated_at: time_at(10),
+            title: "Retry calls".into(),
+            base: "main".into(),
+            from_fork: false,
         },
     }
 }

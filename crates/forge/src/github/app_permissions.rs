@@ -45,6 +45,13 @@ pub fn reading_permissions() -> Permissions {
     [("contents".to_owned(), Level::Read.code().to_owned())].into()
 }
 
+/// Permissions of the token of an attempt that reads the repository and posts a review.
+pub fn reviewing_permissions() -> Permissions {
+    [("contents", Level::Read), ("pull_requests", Level::Write)]
+        .map(|(name, level)| (name.to_owned(), level.code().to_owned()))
+        .into()
+}
+
 /// Granted permissions for the control plane's own token; never includes pushing.
 pub fn control_permissions(granted: &Permissions) -> Permissions {
     let candidates = [

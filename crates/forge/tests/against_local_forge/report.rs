@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::prelude::*;
-use pullyard_local_forge::{AccountKind, Role, User};
 use pullyard_domain::{
     forge::{ForgeKind, marker::Marker},
     id::JobId,
@@ -18,6 +17,7 @@ use pullyard_domain::{
 use pullyard_forge::{
     Bitbucket, Error, Lines, NewLineComment, NewReview, ReviewComment, ReviewPosts, ReviewState, Side, Verdict,
 };
+use pullyard_local_forge::{AccountKind, Role, User};
 
 use crate::world::{TOKEN, World, new_pull_request};
 

@@ -27,7 +27,7 @@ pub struct Assignment {
     pub branch: String,
     /// Earlier pull request of the same ticket. While it is open, the work continues there; otherwise it uses `branch`.
     pub continues: Option<ContinuedPullRequest>,
-    /// Pull request to which a revise job adds a commit; absent for other kinds.
+    /// Pull request to which a revise job adds a commit, or which a review job reviews; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<RevisedPullRequest>,
     /// Session of an earlier attempt and the inputs of users; absent if there are neither.
@@ -127,6 +127,9 @@ pub struct AssignedRepository {
     pub name: RepositoryName,
     /// URL for git over HTTPS.
     pub clone_url: String,
+    /// Id of the account that writes for Pullyard; absent if the forge hides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<u64>,
 }
 
 impl AssignedRepository {
@@ -148,6 +151,9 @@ pub struct RevisedPullRequest {
     pub branch: String,
     /// Head commit when the job was created. The work starts from the newest head instead.
     pub head: String,
+    /// For a review: the commit that the last review reached. Absent: the whole change is reviewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// Reviews that the job answers. It requests a new review from their authors.
     pub reviews: Vec<RevisedReview>,
     /// Comments that the prompt contains. Each thread gets one answer.

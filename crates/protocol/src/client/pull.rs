@@ -4,7 +4,8 @@ use super::{ApiClient, Error, RetryPolicy};
 use crate::decision::Decision;
 use crate::delivery::{DeliveryPage, DeliveryQuery};
 use crate::pull_request::{
-    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
+    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, ReviewPullRequest, RevisePullRequest,
+    UnlinkedPullRequest,
 };
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::text::percent_encode;
@@ -18,6 +19,16 @@ impl ApiClient {
         idempotency_key: Option<&str>,
     ) -> Result<Decision, Error> {
         let call = self.http.request(Method::POST, "/v1/pulls/revise").json(request);
+        self.http.send_keyed(call, idempotency_key).await
+    }
+
+    /// Requests a review of a pull request by an agent. Idempotent: by `idempotency_key`.
+    pub async fn review_pull_request(
+        &self,
+        request: &ReviewPullRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Decision, Error> {
+        let call = self.http.request(Method::POST, "/v1/pulls/review").json(request);
         self.http.send_keyed(call, idempotency_key).await
     }
 

@@ -24,7 +24,7 @@ use crate::output;
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
-use pullyard_domain::job::AgentWrites;
+use pullyard_domain::job::{AgentWrites, Publishes};
 use pullyard_domain::text::truncate;
 use serde_json::error::Category;
 use std::fs::{self, File};
@@ -162,15 +162,16 @@ impl CheckpointPlan {
         } else if !session && may_have_session {
             available.session_loss = Some(SessionLoss::NotStored("no session was stored".into()));
         }
-        if available.folder.join(PATCH_FILE).exists() {
-            if was_pushed(git, mirror, &available.metadata, target).await? {
-                // The agent already begins with the pushed work.
-                return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
-            }
-            if !set_target_start(git, mirror, &available.metadata, target).await? {
-                let reason = "the commit that it started from is no longer on the branch";
-                return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit(reason.into())), session);
-            }
+        let has_patch = available.folder.join(PATCH_FILE).exists();
+        if has_patch && was_pushed(git, mirror, &available.metadata, target).await? {
+            // The agent already begins with the pushed work.
+            return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
+        }
+        // The agent of a review read the commit from which its session began, so only that commit is reviewed.
+        let begins_there = has_patch || assignment.kind.spec().publishes == Publishes::Review;
+        if begins_there && !set_target_start(git, mirror, &available.metadata, target).await? {
+            let reason = "the commit that it started from is no longer on the branch";
+            return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit(reason.into())), session);
         }
         plan(EarlierCheckpoint::Available(available), session)
     }

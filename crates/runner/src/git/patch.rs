@@ -29,7 +29,18 @@ pub(crate) async fn write(
         Binaries::Full => &["--binary", "--full-index"],
         Binaries::Omitted => &["--full-index"],
     };
-    diff(git, repository, range, (options, None), file).await
+    diff(git, repository, range, (options, &[]), file).await
+}
+
+/// The text changes of these files, with renames as the forges show them. Without `names`, of all files.
+pub(crate) async fn write_text(
+    git: &Git,
+    repository: &Path,
+    range: (&str, &str),
+    names: &[&[u8]],
+    file: &Path,
+) -> Result<(), GitError> {
+    diff(git, repository, range, (&["--full-index", "--find-renames"], names), file).await
 }
 
 /// Whether a change contains a secret of the job, also in binary files. With `name`, searches only this file's change.
@@ -41,7 +52,7 @@ pub(crate) async fn contains_secret(
     search: SecretSearch,
 ) -> Result<bool, GitError> {
     let file = repository.join("searched.diff");
-    diff(git, repository, range, (&["--text"], name), &file).await?;
+    diff(git, repository, range, (&["--text"], name.as_slice()), &file).await?;
     // The patch may be large, so the search must not block time limits and orders.
     let contains = run_blocking(move || {
         let result = has_secret(&file, lines, search);
@@ -55,7 +66,7 @@ async fn diff(
     git: &Git,
     repository: &Path,
     (start, commit): (&str, &str),
-    (options, name): (&[&str], Option<&[u8]>),
+    (options, names): (&[&str], &[&[u8]]),
     file: &Path,
 ) -> Result<(), GitError> {
     // An existing entry could be a link to another place.
@@ -65,7 +76,7 @@ async fn diff(
     let base_options = ["diff", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"];
     let mut args: Vec<OsString> = base_options.iter().chain(options).map(OsString::from).collect();
     args.extend([output, "--end-of-options".into(), start.into(), commit.into(), "--".into()]);
-    args.extend(name.map(|name| {
+    args.extend(names.iter().map(|name| {
         let mut pathspec = OsString::from(":(literal)");
         pathspec.push(OsStr::from_bytes(name));
         pathspec

@@ -114,7 +114,7 @@ pub(crate) async fn get_revised_pull_request(
     Ok(pull)
 }
 
-fn to_source_fault(error: &pullyard_forge::Error, repository: &AssignedRepository) -> ForgeFault {
+pub(crate) fn to_source_fault(error: &pullyard_forge::Error, repository: &AssignedRepository) -> ForgeFault {
     use pullyard_forge::Error;
     let (forge, repo) = (repository.forge_name(), repository.name.clone());
     match error {
@@ -129,15 +129,34 @@ fn to_source_fault(error: &pullyard_forge::Error, repository: &AssignedRepositor
     }
 }
 
+/// The target of a job that reviews: the newest commit of the pull request, which `open` is.
+pub(crate) async fn reviewed_target(
+    git: &Git,
+    mirror: &Mirror,
+    assignment: &Assignment,
+    open: Option<PullRequest>,
+) -> Result<Target, Stop> {
+    let branch = open.as_ref().map_or(&assignment.branch, |pull| &pull.head_branch).clone();
+    let base = base_branch(assignment, open.as_ref());
+    let base_target = base_target(git, mirror, base, &assignment.repository).await?;
+    let missing = || Failure::BranchDeleted { branch: branch.clone() };
+    let start_commit = mirror.branch(git, &branch).await?.ok_or_else(missing)?;
+    Ok(Target { branch, start_commit, pull_request: open, ..base_target })
+}
+
 /// The target of a job that only reads: its base branch.
-pub(crate) async fn base_target(git: &Git, mirror: &Mirror, assignment: &Assignment) -> Result<Target, Stop> {
-    let Assignment { base, repository, .. } = assignment;
-    let missing = || Failure::BaseBranchMissing { repo: repository.name.clone(), branch: base.clone() };
+pub(crate) async fn base_target(
+    git: &Git,
+    mirror: &Mirror,
+    base: &str,
+    repository: &AssignedRepository,
+) -> Result<Target, Stop> {
+    let missing = || Failure::BaseBranchMissing { repo: repository.name.clone(), branch: base.to_owned() };
     let commit = mirror.branch(git, base).await?.ok_or_else(missing)?;
     Ok(Target {
-        branch: base.clone(),
+        branch: base.to_owned(),
         start_commit: commit.clone(),
-        base_branch: base.clone(),
+        base_branch: base.to_owned(),
         base_commit: commit,
         expected_head: None,
         pull_request: None,

@@ -1,7 +1,9 @@
 //! What an attempt delivers, by the kind of its job.
 
+mod agent_output;
 pub(super) mod change;
 pub(super) mod read;
+pub(super) mod review;
 
 use crate::inputs::orders::Order;
 use crate::stop::Stop;

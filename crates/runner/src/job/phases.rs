@@ -3,6 +3,7 @@
 use super::attempt::Attempt;
 use super::deliver::change::deliver_change;
 use super::deliver::read::read;
+use super::deliver::review::review;
 use super::prepare::{prepare, preserve_session_on_failure};
 use crate::RunJob;
 use crate::git::workspace::Workspace;
@@ -33,6 +34,10 @@ pub(super) async fn run_phases(
         Publishes::Change => {
             let result = deliver_change(attempt, options, isolation, &mut preparation).await?;
             Ok(Delivered { result: Some(result), output: None })
+        }
+        Publishes::Review => {
+            let output = review(attempt, options, isolation, &mut preparation).await?;
+            Ok(Delivered { result: None, output: Some(JobOutput::Review(output)) })
         }
         Publishes::Nothing => {
             let output = read(attempt, options, isolation, &preparation).await?;

@@ -81,7 +81,8 @@ pub(super) async fn prepare<'a>(
     let mirror = forge_wait.retry(to_failure, fetch).await?;
     let mut target = match kind.spec().publishes {
         Publishes::Change => target::choose_target(git, &mirror, attempt.assignment, open).await?,
-        Publishes::Nothing => target::base_target(git, &mirror, attempt.assignment).await?,
+        Publishes::Review => target::reviewed_target(git, &mirror, attempt.assignment, open).await?,
+        Publishes::Nothing => target::base_target(git, &mirror, &attempt.assignment.base, repository).await?,
     };
     let workspace: &Workspace = match workspace {
         Some(existing) => existing,

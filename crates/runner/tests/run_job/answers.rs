@@ -24,7 +24,7 @@ async fn answer(world: &World) -> String {
     assert_eq!(phases, ["preparing", "executing", "syncing"]);
     match finish.output {
         Some(JobOutput::Read(Answer { text })) => text,
-        None => panic!("no output"),
+        other => panic!("no answer: {other:?}"),
     }
 }
 

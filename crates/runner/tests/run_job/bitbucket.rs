@@ -13,7 +13,7 @@ use pullyard_protocol::attempt::FinishResult;
 const REPOSITORY: &str = "acme/app";
 const COUNTING_AGENT: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
 
-async fn bitbucket_world(agent: &str, secret: &str) -> World {
+pub(crate) async fn bitbucket_world(agent: &str, secret: &str) -> World {
     let mut world = World::with_agent(agent).await;
     let mut assignment = world.api.assignment();
     assignment.repository.forge = ForgeKind::Bitbucket;
@@ -22,7 +22,7 @@ async fn bitbucket_world(agent: &str, secret: &str) -> World {
     world
 }
 
-fn bitbucket_client(world: &World) -> Forge {
+pub(crate) fn bitbucket_client(world: &World) -> Forge {
     let endpoint = Endpoint::new(world.forge.bitbucket_api_url());
     Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(TOKEN)).unwrap())
 }

@@ -92,6 +92,7 @@ pub(crate) async fn add_review(world: &World, forge: &Forge, number: u64) -> Vec
             url: format!("https://x.test/acme/app/pull/{number}"),
             branch: BRANCH.into(),
             head,
+            since: None,
             reviews: vec![RevisedReview { id: review, author: "ann".into() }],
             comments,
             retries: Vec::new(),

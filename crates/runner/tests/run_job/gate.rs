@@ -24,7 +24,10 @@ pub(crate) enum Break {
     KilledAfter,
     /// The call takes effect; its answer breaks off.
     AfterCall,
+    /// The server is unavailable.
     Refused,
+    /// The server finds the request invalid.
+    Invalid,
 }
 
 pub(crate) struct Gate {
@@ -101,13 +104,18 @@ async fn handle(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
         Some(Break::Refused) => {
             return (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#).into_response();
         }
+        Some(Break::Invalid) => {
+            let is_bitbucket = uri.path().starts_with("/2.0/");
+            let status = if is_bitbucket { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+            return (status, r#"{"message":"Bad","error":{"message":"Bad"}}"#).into_response();
+        }
         Some(Break::KilledAfter | Break::AfterCall) | None => {}
     }
     let answer = gate.forward(method, &uri, headers, body).await;
     match breaks {
         Some(Break::KilledAfter) => gate.hold().await,
         Some(Break::AfterCall) => broken(),
-        Some(Break::KilledBefore | Break::Refused) | None => answer,
+        Some(Break::KilledBefore | Break::Refused | Break::Invalid) | None => answer,
     }
 }
 

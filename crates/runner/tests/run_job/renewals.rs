@@ -32,6 +32,7 @@ fn assign_revision(world: &World, number: u64, name: &str) {
             url: format!("https://x.test/acme/app/pull/{number}"),
             branch: BRANCH.into(),
             head,
+            since: None,
             reviews: Vec::new(),
             comments: Vec::new(),
             retries: Vec::new(),

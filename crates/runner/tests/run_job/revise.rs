@@ -30,6 +30,7 @@ pub(crate) async fn add_review(world: &World) -> ReviewApi {
             url: "https://x.test/acme/app/pull/3".into(),
             branch: BRANCH.into(),
             head: seen,
+            since: None,
             reviews: vec![RevisedReview { id: 80, author: "ann".into() }],
             comments: comments
                 .map(|(id, thread, _)| RevisedComment { id, thread, path: "a.rs".into(), line: None })

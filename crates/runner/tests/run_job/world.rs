@@ -70,6 +70,7 @@ impl World {
                 api_url: forge.api_url(),
                 name: RepositoryName::new("acme/app").unwrap(),
                 clone_url: repository.clone_url.clone(),
+                account: None,
             },
             base: "main".into(),
             branch: BRANCH.into(),

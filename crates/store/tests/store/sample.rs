@@ -267,6 +267,7 @@ pub(crate) fn context(words: &str) -> Context {
         ticket: None,
         comments: Vec::new(),
         instructions: Some(words.into()),
+        reviews: None,
         repository: repository(99, "acme/app"),
         base: "main".into(),
         review: None,

@@ -49,13 +49,16 @@ pub(crate) async fn start(
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
             forge: start.integration.kind,
+            account: Some(start.integration.account.id).filter(|id| *id != 0),
             api_url: start.integration.api_url,
             name: context.repository.name,
             clone_url: context.repository.clone_url,
         },
         base: context.base,
         branch: job.branch,
-        revises: job.revises.map(|revises| to_wire_revises(revises, context.review.as_ref(), start.retried_jobs)),
+        revises: job.revises.map(|revises| {
+            to_wire_revises(revises, (context.review.as_ref(), context.reviews.as_ref()), start.retried_jobs)
+        }),
         continues: job.continues,
         agent: to_wire_agent(context.repository.agent),
         pull_request: PullRequestText { title, body },
@@ -101,7 +104,7 @@ fn to_wire_agent(agent: pullyard_domain::agent::Agent) -> Agent {
 /// Contains only the comments of the prompt, so that the agent answers no other.
 fn to_wire_revises(
     revises: domain::RevisedPullRequest,
-    review: Option<&ReviewContext>,
+    (review, under_review): (Option<&ReviewContext>, Option<&domain::PullRequestUnderReview>),
     retries: Vec<JobId>,
 ) -> RevisedPullRequest {
     let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
@@ -112,9 +115,11 @@ fn to_wire_revises(
         path: comment.path.clone(),
         line: comment.line,
     });
+    let url = under_review.map(|pull_request| &pull_request.url).or(review.map(|context| &context.pull_request.url));
     RevisedPullRequest {
         number: revises.number,
-        url: review.map(|context| context.pull_request.url.clone()).unwrap_or_default(),
+        url: url.cloned().unwrap_or_default(),
+        since: under_review.and_then(|pull_request| pull_request.since.clone()),
         branch: revises.branch,
         head: revises.head,
         reviews: reviews.iter().map(|review| RevisedReview { id: review.id, author: review.author.clone() }).collect(),

@@ -5,11 +5,13 @@ use axum::http::StatusCode;
 use pullyard_control::Answer;
 use pullyard_control::review::{self, PullRequestRef};
 use pullyard_domain::decision::Verdict;
+use pullyard_domain::review::ReviewRequest;
 use pullyard_entry::openapi::RequestOutcome;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::limits::PULL_REQUEST;
 use pullyard_protocol::pull_request::{
-    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
+    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, ReviewPullRequest, RevisePullRequest,
+    UnlinkedPullRequest,
 };
 
 fn authorize_pull_request<S>(caller: &Caller<S>, query: PullRequestQuery) -> Result<PullRequestRef, Problem> {
@@ -32,6 +34,21 @@ pub(crate) async fn revise(
     let RevisePullRequest { project, repository, number, integration, message } = request;
     let pull = PullRequestRef { project, repository, number, integration };
     let answer = review::request_revision(&caller.ctx, &pull, message, &caller.requester(), key.as_ref()).await?;
+    to_response(answer)
+}
+
+/// `201` for a new job, `200` for a repeat, `409` with the code of the guard.
+pub(crate) async fn review(
+    caller: Caller<scope::Jobs>,
+    IdempotencyKey(key): IdempotencyKey,
+    StrictJson(request): StrictJson<ReviewPullRequest>,
+) -> Result<RequestOutcome<Decision>, Problem> {
+    caller.authorize_project(&request.project)?;
+    limits::check_review(&request)?;
+    let ReviewPullRequest { project, repository, number, integration, full, message, agent, model } = request;
+    let pull = PullRequestRef { project, repository, number, integration };
+    let review = ReviewRequest { full, message, agent, model };
+    let answer = review::request_review(&caller.ctx, &pull, review, &caller.requester(), key.as_ref()).await?;
     to_response(answer)
 }
 

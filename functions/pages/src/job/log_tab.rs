@@ -58,7 +58,7 @@ pub(crate) async fn show_job(
     if is_plain && subject.view.job.status == JobStatus::Completed {
         return match subject.view.job.publishes() {
             Publishes::Change => changes::render(&visit, &subject, None).await,
-            Publishes::Nothing => output::render(&visit, &subject).await,
+            Publishes::Review | Publishes::Nothing => output::render(&visit, &subject).await,
         };
     }
     show_page(&visit, &subject, &query).await

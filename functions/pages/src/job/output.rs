@@ -25,7 +25,10 @@ pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Re
 
 pub(super) async fn render(visit: &PageContext, subject: &Subject) -> Result<Response, Fault> {
     let output = control::load_output(&visit.ctx, &subject.view.job.id).await?;
-    let answer = output.map(|JobOutput::Read(Answer { text })| markdown::render(&text, Below::Title));
+    let answer = output.map(|output| match output {
+        JobOutput::Read(Answer { text }) => markdown::render(&text, Below::Title),
+        JobOutput::Review(posted) => markdown::render(&posted.review.summary, Below::Title),
+    });
     let (Shell { frame, head, tabs }, _) = subject.load_tab(visit, "output").await?;
     Ok(render_page(StatusCode::OK, &OutputPage { frame, head, tabs, answer }))
 }

@@ -65,7 +65,7 @@ impl Tabs {
 }
 
 fn reports(job: &Job) -> bool {
-    job.publishes() == Publishes::Nothing
+    job.publishes() != Publishes::Change
 }
 
 const NAMES: [&str; 5] = ["Waiting", "Claimed", "Preparing", "Executing", "Pushing"];

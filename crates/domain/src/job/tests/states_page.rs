@@ -3,14 +3,11 @@
 use super::{TRANSITIONS, Transition, jobs_in_every_status, outcome_cell};
 use crate::breaker::BreakerCause;
 use crate::fixtures::{fence, time_at};
+use crate::generated;
 use crate::job::model::tests::limit_report;
 use crate::job::{Cancel, JobStatus, Pause, Placement, TransitionRefusal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-
-#[path = "../../../../../tests/generated_docs/generated.rs"]
-#[expect(clippy::disallowed_methods, reason = "the test that verifies the page also writes it")]
-mod generated;
 
 const OTHER_TRANSITIONS: [(&str, Transition); 8] = [
     ("cancelled_by_user", |job, now| job.cancel(Cancel::new("ann", None, now), now)),

@@ -35,6 +35,7 @@ pub(in crate::review) fn accepted_facts() -> ReviewFacts {
         }),
         revised: None,
         today: DailyUsage::zero(Day::containing(time_at(10_000))),
+        agent_review: None,
     }
 }
 
@@ -358,5 +359,6 @@ fn reviews_page_and_tests_list_the_guards_in_order() {
     let page = include_str!("../../../../../docs/reviews.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let published: Vec<&str> = rows.collect();
-    assert_eq!(published, guards);
+    let agent_guards = AGENT_REVIEW_GUARDS.map(|(name, _)| name);
+    assert_eq!(published, [&guards[..], &agent_guards].concat());
 }

@@ -3,7 +3,7 @@
 mod publish;
 mod report;
 
-pub(in crate::job) use publish::preserve_finished_work;
+pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old_access};
 
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
@@ -18,7 +18,7 @@ use crate::process::sandbox::JobSandbox;
 use crate::publish::push::PublishResult;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
-use publish::{publish, renew_access};
+use publish::publish;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{FinishResult, Phase};
 use report::report;

@@ -143,7 +143,7 @@ async fn store_work(
 
 /// Renews access, because the token may have expired while the agent worked. An unavailable forge issues no token, so
 /// the old one is used then.
-pub(super) async fn renew_access(attempt: &Attempt<'_>, preparation: &mut Preparation<'_>) -> Result<(), Stop> {
+pub(in crate::job) async fn renew_access(attempt: &Attempt<'_>, preparation: &mut Preparation<'_>) -> Result<(), Stop> {
     if !preparation.access.expires {
         return Ok(());
     }
@@ -156,7 +156,10 @@ pub(super) async fn renew_access(attempt: &Attempt<'_>, preparation: &mut Prepar
 }
 
 /// Renews access during a long wait, before its token expires.
-pub(super) async fn renew_old_access(attempt: &Attempt<'_>, preparation: &mut Preparation<'_>) -> Result<(), Stop> {
+pub(in crate::job) async fn renew_old_access(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+) -> Result<(), Stop> {
     if preparation.access.requested_at.elapsed() < MAX_ACCESS_AGE {
         return Ok(());
     }

@@ -64,6 +64,7 @@ async fn revision_fixture(agent: Agent) -> Stage {
             url: pull.url,
             branch: "feature".into(),
             head,
+            since: None,
             reviews: Vec::new(),
             comments: Vec::new(),
             retries: Vec::new(),

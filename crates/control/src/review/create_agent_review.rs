@@ -1,0 +1,66 @@
+//! Creates the job of a requested review by an agent.
+
+use super::decide::with_event;
+use super::facts::LoadedFacts;
+use crate::jobs::new_job::{NewJob, NewReview, write_new_job};
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::job::{JobKind, PullRequestUnderReview};
+use pullyard_domain::pull_request::{Note, PullRequest};
+use pullyard_domain::review::{PullRequestSnapshot, RequestedAction, ReviewEvent};
+use pullyard_store::Write;
+
+/// Creates the job with its pull request's item, which names it, and the decision in one transaction.
+/// Writes: the job's context, which stays unused if the job is not created; then see `Store::create_job`.
+/// Idempotent: by the job's id.
+/// Errors: `Invalid` for an unknown agent or model.
+pub(super) async fn create_agent_review(
+    ctx: &Context,
+    event: &ReviewEvent,
+    loaded: &LoadedFacts,
+    reason: &Reason,
+    delivery: &Delivery,
+) -> Result<Write, Error> {
+    let (RequestedAction::Review(request), Reason::Accepted { job: id }, Some(project), Some(repository)) =
+        (&event.asks, reason, &loaded.project, &loaded.repository)
+    else {
+        return Err(Error::Inconsistent("a review was accepted without its repository".into()));
+    };
+    let snapshot = &event.pull_request;
+    let mut repository = repository.clone().resolve_agent(&project.settings);
+    repository.agent =
+        repository.agent.with_job_choice(request.agent.as_deref(), request.model.as_deref()).map_err(|bad| {
+            Error::Invalid { pointer: if bad.field == "model" { "/model" } else { "/agent" }, fault: bad.message }
+        })?;
+    let new = || PullRequest::new(snapshot.id.clone(), project.id.clone(), None, None);
+    let mut item = with_event(&loaded.pull_request.clone().unwrap_or_else(new), event);
+    item.reviews.active_job = Some(id.clone());
+    item.set_review_note(Note::job_created(id.clone()));
+    let pull_request = PullRequestUnderReview {
+        number: snapshot.id.number,
+        url: snapshot.url.clone(),
+        title: snapshot.title.clone(),
+        branch: snapshot.branch.clone(),
+        head: snapshot.head.clone(),
+        since: next_since(&item, snapshot).filter(|_| !request.full).map(str::to_owned),
+    };
+    let new = NewJob {
+        id: id.clone(),
+        kind: JobKind::Review,
+        project,
+        repository: &repository,
+        ticket: None,
+        instructions: request.message.clone(),
+        reviews: Some(NewReview { pull_request, item }),
+        base: Some(snapshot.base.clone()),
+        retry_of: None,
+        now: loaded.facts.now,
+    };
+    write_new_job(ctx, new, delivery, None).await
+}
+
+/// A message about a reviewed commit asks something about the whole change.
+fn next_since<'a>(item: &'a PullRequest, snapshot: &PullRequestSnapshot) -> Option<&'a str> {
+    item.reviews.next_since(&snapshot.base).filter(|since| !since.starts_with(&snapshot.head))
+}

@@ -1,0 +1,219 @@
+//! Reviews of pull requests by agents: their guards against the stored pull request, and their end.
+
+use crate::prelude::*;
+use crate::world::World;
+use pullyard_control::attempt::{Finish, finish_attempt};
+use pullyard_control::review::{ProjectScope, decide_review, list_pull_request_views, record_pull_request_change};
+use pullyard_control::{Answer, Error, cancel_job};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Source;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::ReviewId;
+use pullyard_domain::job::End;
+use pullyard_domain::output::{JobOutput, PostedReview};
+use pullyard_domain::pull_request::{Note, PullRequestState};
+use pullyard_domain::report::review_output::ReviewOutput;
+use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest};
+
+struct ReviewedWorld {
+    world: World,
+    id: PullRequestId,
+}
+
+impl ReviewedWorld {
+    async fn new() -> Self {
+        let world = World::begin().await;
+        world.connect().await;
+        world.set_settings(Settings { compute: Compute::Runners, ..Settings::default() }).await;
+        let repository = world.repository();
+        let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
+        Self { world, id }
+    }
+
+    async fn request(&self, name: &str, head: &str, full: bool) -> Answer {
+        let scope = ProjectScope::single(self.world.project.clone());
+        self.request_in(&scope, name, head, full).await
+    }
+
+    async fn request_in(&self, scope: &ProjectScope, name: &str, head: &str, full: bool) -> Answer {
+        let event = ReviewEvent {
+            source: Source::Person,
+            delivery: None,
+            review: ReviewId::new(name).unwrap(),
+            asks: RequestedAction::Review(ReviewRequest { full, ..ReviewRequest::default() }),
+            author: Author { id: 7, login: "ann".into(), bot: false },
+            submitted_at: self.world.ctx.clock.now(),
+            marked: false,
+            pull_request: self.snapshot(head),
+        };
+        decide_review(&self.world.ctx, scope, &event).await.unwrap()
+    }
+
+    fn snapshot(&self, head: &str) -> PullRequestSnapshot {
+        PullRequestSnapshot {
+            id: self.id.clone(),
+            repository: self.world.repository().name,
+            state: PullRequestState::Open,
+            head: head.repeat(40),
+            branch: "feature".into(),
+            url: "https://forge.example/acme/app/pull/7".into(),
+            updated_at: self.world.ctx.clock.now(),
+            title: "Greet".into(),
+            base: "main".into(),
+            from_fork: false,
+        }
+    }
+
+    async fn item(&self) -> PullRequest {
+        self.world.ctx.store.load_pull_request(&self.id).await.unwrap().unwrap()
+    }
+
+    async fn sentence(&self) -> String {
+        let (views, _) = list_pull_request_views(&self.world.ctx, &self.world.project, None, 10).await.unwrap();
+        views.into_iter().map(|view| view.sentence).collect()
+    }
+
+    async fn finish(&self, job: &JobId, end: End, head: Option<&str>) {
+        let fence = self.world.claim(job, None).await;
+        for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+            let next = self.world.load_job(job).await.advance(&fence, phase, self.world.ctx.clock.now()).unwrap();
+            assert_applied(self.world.ctx.store.update_job(&next).await);
+        }
+        let output = head.map(|head| {
+            let review = ReviewOutput { summary: "Good.".into(), findings: Vec::new(), threads: Vec::new() };
+            JobOutput::Review(PostedReview {
+                head: head.repeat(40),
+                since: None,
+                adopted: false,
+                base: "main".into(),
+                review,
+                places: Vec::new(),
+                earlier: Vec::new(),
+            })
+        });
+        let id = FinishId::new("f1").unwrap();
+        let finish = Finish { id, end, spent_usd_micros: Some(1_120_000), work: None, output };
+        finish_attempt(&self.world.ctx, &fence, &finish).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn pull_request_without_a_ticket_is_reviewed_once_per_commit() {
+    let desk = ReviewedWorld::new().await;
+    let job = desk.request("c1", "a", false).await.job.unwrap();
+    assert_eq!(desk.item().await.reviews.active_job, Some(job.clone()));
+    assert_eq!(desk.item().await.note, Some(Note::job_created(job.clone())));
+    assert!(desk.sentence().await.starts_with(&format!("Job {} reviews acme/app#7: ", job.short())));
+    let repeat = desk.request("c1", "a", false).await;
+    assert_eq!((repeat.reason, repeat.job), (Reason::Repeat { first: "accepted".into() }, Some(job.clone())));
+    let pr = || "acme/app#7".to_owned();
+    assert_eq!(desk.request("c2", "b", false).await.reason, Reason::ReviewRunning { pr: pr(), job: job.clone() });
+
+    desk.finish(&job, End::Completed(None), Some("a")).await;
+    let item = desk.item().await;
+    assert_eq!((&item.reviews.active_job, item.reviews.count, item.reviews.spent_usd_micros), (&None, 1, 1_120_000));
+    assert_eq!(item.note, Some(Note::job_ended(job.clone())));
+    assert_eq!(desk.sentence().await, "An agent reviewed acme/app#7 at aaaaaaaaaa. Posted no finding.");
+    let reviewed = Reason::AlreadyReviewed { pr: pr(), commit: "a".repeat(10), job };
+    assert_eq!(desk.request("c3", "a", false).await.reason, reviewed);
+    // A refused request is decided again if it is repeated.
+    assert!(desk.request("c2", "b", false).await.job.is_some());
+}
+
+#[tokio::test]
+async fn next_review_reads_what_is_new() {
+    let desk = ReviewedWorld::new().await;
+    let since = async |job: &JobId| {
+        let job = desk.world.load_job(job).await;
+        let context = desk.world.ctx.store.load_context(&job.id, &job.context).await.unwrap().unwrap();
+        context.reviews.unwrap().since
+    };
+    let first = desk.request("c1", "a", false).await.job.unwrap();
+    desk.finish(&first, End::Completed(None), Some("a")).await;
+    let second = desk.request("c2", "b", false).await.job.unwrap();
+    desk.finish(&second, End::Completed(None), Some("b")).await;
+    let third = desk.request("c3", "c", true).await.job.unwrap();
+    assert_eq!([since(&first).await, since(&second).await, since(&third).await], [None, Some("a".repeat(40)), None]);
+}
+
+#[tokio::test]
+async fn review_cancelled_before_its_claim_leaves_the_pull_request_free() {
+    let desk = ReviewedWorld::new().await;
+    let job = desk.request("c1", "a", false).await.job.unwrap();
+    cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();
+    assert_eq!(desk.item().await.reviews.active_job, None);
+    assert!(desk.request("c2", "a", false).await.job.is_some());
+}
+
+#[tokio::test]
+async fn closed_pull_request_ends_its_review() {
+    let desk = ReviewedWorld::new().await;
+    let job = desk.request("c1", "a", false).await.job.unwrap();
+    let scope = ProjectScope::single(desk.world.project.clone());
+    let closed = PullRequestSnapshot { state: PullRequestState::Merged, ..desk.snapshot("a") };
+    record_pull_request_change(&desk.world.ctx, &scope, &closed).await.unwrap();
+    assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
+    assert_eq!(desk.item().await.reviews.active_job, None);
+}
+
+/// The repository was removed from the project in which its pull request was reviewed, and connected to another.
+#[tokio::test]
+async fn project_takes_over_a_pull_request_that_another_only_reviewed() {
+    let desk = ReviewedWorld::new().await;
+    let other = ProjectId::new("other").unwrap();
+    let of_other = PullRequest::new(desk.id.clone(), other.clone(), None, None);
+    let store = &desk.world.ctx.store;
+    assert_applied(store.update_pull_request(&of_other).await);
+    let job = desk.request("c1", "a", false).await.job.unwrap();
+    assert_eq!(desk.item().await.project, desk.world.project);
+    desk.finish(&job, End::Completed(None), Some("a")).await;
+
+    let ticket = Some(TicketKey::new("X-1").unwrap());
+    let owned = PullRequest { project: other, ticket, ..desk.item().await };
+    assert_applied(store.update_pull_request(&owned).await);
+    let refused = desk.request("c2", "b", false).await;
+    assert!(matches!(refused.reason, Reason::EventIgnored { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn review_does_not_hide_the_unshown_state_of_a_revision() {
+    let desk = ReviewedWorld::new().await;
+    let revision = JobId::for_request(&desk.world.project, "ana", "revision");
+    let mut item = PullRequest::new(desk.id.clone(), desk.world.project.clone(), None, Some(revision.clone()));
+    item.set_note(Note::job_ended(revision.clone()));
+    assert_applied(desk.world.ctx.store.update_pull_request(&item).await);
+    desk.request("c1", "a", false).await.job.unwrap();
+    assert_eq!(desk.item().await.note, Some(Note::job_ended(revision)));
+}
+
+/// A refusal must not replace the status of the work either.
+#[tokio::test]
+async fn refused_review_is_no_state_of_the_work() {
+    let desk = ReviewedWorld::new().await;
+    desk.request("c1", "a", false).await.job.unwrap();
+    let refused = desk.request("c2", "a", false).await;
+    assert_eq!(desk.item().await.note, Some(Note::ReviewRefusal { reason: refused.reason }));
+}
+
+#[tokio::test]
+async fn failed_review_counts_as_cost_and_not_as_a_review() {
+    let desk = ReviewedWorld::new().await;
+    let first = desk.request("c1", "a", false).await.job.unwrap();
+    desk.finish(&first, End::Failed(Failure::OutputInvalid { fault: "it is empty".into() }, None), None).await;
+    let reviews = desk.item().await.reviews;
+    assert_eq!((reviews.spent_usd_micros, reviews.last_posted()), (1_120_000, None));
+    let second = desk.request("c2", "a", false).await;
+    assert!(second.job.is_some_and(|job| job != first), "the commit was not reviewed");
+}
+
+#[tokio::test]
+async fn output_of_another_kind_is_refused() {
+    let desk = ReviewedWorld::new().await;
+    let job = desk.request("c1", "a", false).await.job.unwrap();
+    let fence = desk.world.claim(&job, None).await;
+    let output = Some(JobOutput::Read(pullyard_domain::output::Answer { text: "Yes.".into() }));
+    let id = FinishId::new("f1").unwrap();
+    let finish = Finish { id, end: End::Completed(None), spent_usd_micros: None, work: None, output };
+    let error = finish_attempt(&desk.world.ctx, &fence, &finish).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid { pointer: "/output", .. }), "{error:?}");
+}

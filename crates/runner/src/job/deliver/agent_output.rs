@@ -1,0 +1,71 @@
+//! Runs an agent that reports until its output is right.
+
+use super::check_grant;
+use crate::agent;
+use crate::checkpoint::restore::RestoredWork;
+use crate::inputs::conversation::Conversation;
+use crate::inputs::orders::Order;
+use crate::job::attempt::Attempt;
+use crate::job::prepare::Preparation;
+use crate::job::work::WorkContext;
+use crate::output;
+use crate::process::sandbox::JobSandbox;
+use crate::stop::Stop;
+use crate::{Isolation, RunJob};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::output::OutputFault;
+
+/// How many times the agent is prompted to correct a wrong output.
+const MAX_REPAIRS: u32 = 2;
+
+/// Returns the output, and the attempt in the phase `syncing`. `load` reads, cleans and checks the output.
+/// Errors: `OutputInvalid`, and everything else that ends the attempt.
+pub(super) async fn produce_output<T>(
+    attempt: &Attempt<'_>,
+    options: &RunJob,
+    isolation: Isolation,
+    preparation: &Preparation<'_>,
+    load: impl AsyncFn() -> Result<T, OutputFault>,
+) -> Result<T, Stop> {
+    let Preparation { access, mirror, target, workspace, .. } = preparation;
+    let sandbox = JobSandbox::create(options, isolation, attempt, (workspace, mirror.dir())).await?;
+    output::create_folder(workspace)?;
+    // Before `executing` is reported: a job whose required session is lost fails before its agent starts.
+    let restored_work: RestoredWork =
+        attempt.unless_ordered(preparation.checkpoint.restore(attempt, &access.git, workspace)).await?;
+    attempt.unless_ordered(attempt.report_executing(Some(preparation.agent.describe(isolation)))).await?;
+    let mut conversation = Conversation::new(attempt.assignment, &restored_work, String::new());
+    attempt.checkpoint_state.begin(target, restored_work.session.clone());
+    preparation.model_keys.write_auth_file()?;
+    let sandbox = sandbox.as_ref();
+    let restored_work = &restored_work;
+    let context =
+        WorkContext { attempt, options, isolation, sandbox, preparation, command_runner: None, restored_work };
+    let (mut next_prompt, mut repairs_left) = (None, MAX_REPAIRS);
+    loop {
+        context.run_agent(&mut conversation, next_prompt.as_deref()).await?;
+        attempt.events.end_record();
+        match load().await {
+            Ok(output) => {
+                let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
+                // The request is repeated until the attempt's time limit: what is posted later renews its own window.
+                let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
+                if check_grant(&request.await?)? {
+                    return Ok(output);
+                }
+                if !context.take_newer_inputs(&mut conversation).await? {
+                    check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
+                    return Ok(output);
+                }
+                next_prompt = Some(format!("{} Then write the whole answer again.", agent::READ_INPUTS_PROMPT));
+            }
+            Err(fault) if repairs_left == 0 => return Err(Failure::OutputInvalid { fault: fault.to_string() }.into()),
+            Err(fault) => {
+                repairs_left -= 1;
+                attempt.events.resume_recording();
+                attempt.events.log(format!("The output is wrong: {fault}."));
+                next_prompt = Some(output::repair_prompt(&fault));
+            }
+        }
+    }
+}

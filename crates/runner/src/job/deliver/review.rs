@@ -1,0 +1,67 @@
+//! Delivers a review: the agent reads the changes of a pull request, and its findings are posted as one review.
+
+mod input;
+mod post;
+mod threads;
+
+use super::agent_output::produce_output;
+use super::change::renew_access;
+use super::check_grant;
+use crate::api::forge_wait::ForgeWait;
+use crate::inputs::orders::Order;
+use crate::job::attempt::Attempt;
+use crate::job::prepare::Preparation;
+use crate::output;
+use crate::stop::Stop;
+use crate::{Isolation, RunJob};
+use input::write_input;
+use post::{Posting, find_posted};
+use pullyard_domain::output::{OutputFault, PostedReview};
+use pullyard_domain::prompt::untrusted;
+use pullyard_domain::report::review_output::ReviewOutput;
+use pullyard_protocol::attempt::Phase;
+
+/// Neither commits nor pushes. A review that an earlier attempt posted is the result, without an agent.
+pub(in crate::job) async fn review(
+    attempt: &Attempt<'_>,
+    options: &RunJob,
+    isolation: Isolation,
+    preparation: &mut Preparation<'_>,
+) -> Result<PostedReview, Stop> {
+    if attempt.assignment.attempt > 1 {
+        let mut forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
+        if let Some(posted) = find_posted(attempt, preparation, &mut forge_wait).await? {
+            attempt.unless_ordered(attempt.report_executing(None)).await?;
+            check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
+            attempt.events.log("An earlier attempt posted the review.");
+            return Ok(posted);
+        }
+    }
+    let input = attempt.unless_ordered(write_input(attempt, preparation)).await?;
+    let load = async || load_output(attempt, preparation).await;
+    let output = produce_output(attempt, options, isolation, preparation, load).await?;
+    renew_access(attempt, preparation).await?;
+    let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
+    let earlier = threads::judge(&input.threads, &output);
+    let mut posting = Posting::new(attempt, preparation, (&input, &output, &earlier)).await?;
+    let places = posting.post(preparation, &mut forge_wait).await?;
+    let posted = PostedReview {
+        head: preparation.target.start_commit.clone(),
+        since: input.since,
+        base: preparation.target.base_branch.clone(),
+        adopted: false,
+        review: ReviewOutput { threads: Vec::new(), ..output },
+        places,
+        earlier,
+    };
+    attempt.events.log(posted.counts().sentence());
+    Ok(posted)
+}
+
+/// Loads the output, without secrets and invisible characters.
+async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<ReviewOutput, OutputFault> {
+    let output: ReviewOutput = output::load(preparation.workspace).await?.ok_or_else(OutputFault::missing)?;
+    let output = output.map_texts(|text| attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned());
+    output.check()?;
+    Ok(output)
+}
