@@ -104,6 +104,28 @@ async fn created_app_mints_one_token_per_attempt_and_repository() {
     .await;
 }
 
+/// Their agent leaves no output, so the jobs fail; their tokens were minted before.
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_that_push_nothing_get_narrower_tokens() {
+    let (story, user, github) = world(Task::Runner).await;
+    connect_app(&story, &github).await;
+    user.ok(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await;
+    user.ok(&["jobs", "create", "--repository", SHOP, "-p", "Do it.", "--wait"]).await;
+    let reading = ["jobs", "create", "--kind", "read", "--repository", SHOP, "-p", "How often?", "--wait"];
+    let reviewing = ["review", &format!("{SHOP}#1"), "--wait"];
+    for (args, expected) in [
+        (&reading[..], json!({ "contents": "read" })),
+        (&reviewing[..], json!({ "contents": "read", "pull_requests": "write" })),
+    ] {
+        let before = github.token_requests().len();
+        user.run(args).await.assert_exit(6, "output_invalid");
+        let minted = github.token_requests().split_off(before);
+        let attempts: Vec<&Value> = minted.iter().map(|token| &token["permissions"]).collect();
+        assert!(attempts.contains(&&expected), "{args:?}: {attempts:?}");
+        assert!(attempts.iter().all(|permissions| permissions["contents"] == "read"), "{args:?}: {attempts:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_app_permission_is_reported_and_credentials_refused() {
     let (story, user, github) = world(Task::Waiting).await;

@@ -1,5 +1,6 @@
 //! Tests a repository on the local forge's Bitbucket Cloud API, with the real runner and real git.
 
+mod agent_reviews;
 mod reviews;
 
 use crate::prelude::*;

@@ -7,6 +7,7 @@
 )]
 
 mod agent_choice;
+mod agent_reviews;
 mod agents;
 mod apps;
 mod artifacts;

@@ -162,6 +162,7 @@ pub(crate) enum Command {
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
     Revise(pulls::Revise),
+    Review(pulls::Review),
     Link(pulls::Link),
     Unlink(pulls::Unlink),
     #[command(visible_alias = "prs")]
@@ -218,6 +219,7 @@ impl Command {
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Revise(revise) => revise.run(&session).await,
+            Self::Review(review) => review.run(&session).await,
             Self::Link(link) => link.run(&session).await,
             Self::Unlink(unlink) => unlink.run(&session).await,
             Self::Pulls(pulls) => pulls.run(&session).await,

@@ -15,7 +15,7 @@ mod show;
 
 pub(super) use create::print_decision;
 pub(super) use list::parse_time;
-pub(super) use output::print_output;
+pub(super) use output::print_end;
 
 use super::{open, watch};
 use crate::client::prelude::*;
@@ -51,7 +51,7 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard jobs open 7F2K\n  pullyard jobs open @last")]
     Open(JobArg),
     Logs(logs::Logs),
-    /// Print what a job reports: the answer of a job of kind `read`.
+    /// Print what a job reports: its answer, or the findings of its review.
     #[command(after_help = "Examples:\n  pullyard jobs output 7F2K\n  pullyard jobs output @last --json")]
     Output(JobArg),
     Artifacts(artifacts::List),
@@ -113,7 +113,7 @@ impl Jobs {
             Command::Watch(job) => watch::watch(session, &job.resolve(session).await?).await,
             Command::Open(job) => open::open_job(session, &job.resolve(session).await?).await,
             Command::Logs(logs) => logs.run(session).await,
-            Command::Output(job) => print_output(session, &job.resolve(session).await?).await,
+            Command::Output(job) => output::print_output(session, &job.resolve(session).await?).await,
             Command::Artifacts(artifacts) => artifacts.run(session).await,
             Command::Diff(diff) => diff.run(session).await,
             Command::Checks(checks) => checks.run(session).await,

@@ -1,7 +1,10 @@
 //! `pullyard pulls`, `link` and `unlink`: lists pull requests, links them to tickets, and resolves their names.
 
+mod request;
+mod review;
 mod revise;
 
+pub(crate) use review::Review;
 pub(crate) use revise::Revise;
 
 use super::pages::hint_more;
@@ -9,7 +12,7 @@ use super::refresh::show_list;
 use crate::client::prelude::*;
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_protocol::pull_request::{
-    LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequestName, PullRequestPage, PullRequestQuery,
+    AgentReviews, LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequestName, PullRequestPage, PullRequestQuery,
 };
 
 /// List open pull requests and the state of their reviews.
@@ -29,7 +32,7 @@ enum Command {
     List(List),
 }
 
-/// List the open pull requests that are linked to the project's tickets.
+/// List the open pull requests that are linked to the project's tickets or that agents review.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard pulls list --watch
@@ -108,6 +111,8 @@ fn show(session: &Session, page: &PullRequestPage) -> Result<(), CliError> {
         Fixed("JOB"),
         Fixed("LAST REVISION"),
         Flexible("BRANCH"),
+        Fixed("REVIEWED"),
+        Right("COST"),
     ]);
     for pull in &page.pulls {
         let cells = [
@@ -116,14 +121,24 @@ fn show(session: &Session, page: &PullRequestPage) -> Result<(), CliError> {
             format::job_cell(pull.job.as_ref()),
             format::optional_time_cell(pull.revised),
             Cell::text(&pull.branch),
+            reviewed_cell(&pull.reviews),
+            format::dollars_cell((pull.reviews.count > 0).then_some(pull.reviews.spent_usd_micros), None),
         ];
         table.row_with(cells, &pull.sentence);
     }
-    let empty = "No open pull request is linked to a ticket. A job that completes links its own; link others with \
-                 `pullyard link PR KEY`.";
+    let empty = "No open pull request is linked to a ticket or has a review by an agent. A job that completes links \
+                 its own; link others with `pullyard link PR KEY`.";
     table.show(&session.screen, empty)?;
     hint_more(&session.screen, "pulls", page.next.as_ref());
     Ok(())
+}
+
+/// The job that reviews now, or the end of the last review.
+fn reviewed_cell(reviews: &AgentReviews) -> Cell {
+    match &reviews.active_job {
+        Some(job) => Cell::new("now", job),
+        None => format::optional_time_cell(reviews.ended.first().map(|review| review.at)),
+    }
 }
 
 impl Link {

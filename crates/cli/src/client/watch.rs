@@ -1,7 +1,7 @@
 //! `pullyard jobs watch`: prints a job's events as they arrive, until the job ends.
 
 use super::conversation::Conversation;
-use super::jobs::print_output;
+use super::jobs;
 use super::table::truncate;
 use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
@@ -104,9 +104,9 @@ async fn print_end(session: &Session, job: &Job) -> Result<(), CliError> {
     if let Some(result) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
         screen.print_line(&sanitize(&result.url))?;
     }
-    let reports = job.kind.spec().publishes == Publishes::Nothing;
+    let reports = job.kind.spec().publishes != Publishes::Change;
     if reports && job.status == JobStatus::Completed && !screen.is_json() {
-        match print_output(session, &job.id).await {
+        match jobs::print_end(session, &job.id).await {
             // It was deleted, which is no fault of the job.
             Err(error) if error.is_not_found() => screen.note(&error.message()),
             printed => printed?,
@@ -123,6 +123,7 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
                 let files = format::format_count(result.files, "file");
                 format!("Completed in {took}: pull request #{}, {files}", result.number)
             }
+            None if job.kind.spec().publishes == Publishes::Review => format!("Completed in {took}: a review"),
             None => format!("Completed in {took}: an answer"),
         });
         return Ok(());

@@ -89,9 +89,9 @@ async fn no_patch_fault(session: &Session, id: &JobId, attempt: Option<u32>) -> 
     let job = session.api.job(id).await?;
     let short = id.short();
     let error = match attempt {
-        _ if job.kind.spec().publishes == Publishes::Nothing => {
+        _ if job.kind.spec().publishes != Publishes::Change => {
             let fault = CliError::not_found(format!("job {short} changes no files"));
-            return Ok(fault.with_help(format!("`pullyard jobs output {short}` prints its answer")));
+            return Ok(fault.with_help(format!("`pullyard jobs output {short}` prints what it reports")));
         }
         Some(_) => format!("{} has no patch", describe_subject(id, attempt)),
         None if job.ended.is_none() => format!("no diff yet: job {short} is still running"),

@@ -98,7 +98,10 @@ impl List {
 
 fn title_cell(job: &Job) -> Cell {
     match &job.pull_request {
-        Some(pull) => Cell::new(format!("Revise #{}: {}", pull.number, job.title), &job.title),
+        Some(pull) => {
+            let prefix = job.kind.spec().title_prefix;
+            Cell::new(format!("{prefix}#{}: {}", pull.number, job.title), &job.title)
+        }
         None => Cell::text(&job.title),
     }
 }

@@ -2,24 +2,83 @@
 
 use super::logs::sanitize_line;
 use crate::client::prelude::*;
+use pullyard_domain::budget::format_usd;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, Publishes};
-use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::output::{Answer, EarlierFinding, FindingPlace, JobOutput, PostedReview};
+use pullyard_domain::prompt::review::Side;
+use pullyard_domain::report::review_output::Finding;
+use std::cmp::Reverse;
 
-pub(in crate::client) async fn print_output(session: &Session, id: &JobId) -> Result<(), CliError> {
+pub(super) async fn print_output(session: &Session, id: &JobId) -> Result<(), CliError> {
     let answer = session.api.job_output(id).await?;
-    let Some(JobOutput::Read(Answer { text })) = &answer.output else {
-        return Err(missing_output(session, id).await?);
+    let text = match &answer.output {
+        None => return Err(missing_output(session, id).await?),
+        Some(_) if session.screen.is_json() => return session.screen.json(&answer),
+        Some(JobOutput::Read(Answer { text })) => text.clone(),
+        Some(JobOutput::Review(posted)) => render_review(posted),
     };
-    if session.screen.is_json() {
-        return session.screen.json(&answer);
+    print_text(session, &text)
+}
+
+/// At the end of a watched job: its answer, or a sentence about its review with the cost.
+pub(in crate::client) async fn print_end(session: &Session, id: &JobId) -> Result<(), CliError> {
+    match session.api.job_output(id).await?.output {
+        None => Err(missing_output(session, id).await?),
+        Some(JobOutput::Read(Answer { text })) => print_text(session, &text),
+        Some(JobOutput::Review(posted)) => {
+            let attempts = session.api.attempts(id).await?.attempts;
+            let cost: Option<u64> = attempts.iter().map(|attempt| attempt.spent_usd_micros).sum();
+            let cost = cost.map(|cost| format!(" {}", format_usd(cost))).unwrap_or_default();
+            session.screen.print_line(&format!("{}{cost}", posted.counts().sentence()))?;
+            if !posted.review.findings.is_empty() {
+                session.screen.hint(&format!("`pullyard jobs output {}` prints the findings", id.short()));
+            }
+            Ok(())
+        }
     }
+}
+
+fn print_text(session: &Session, text: &str) -> Result<(), CliError> {
     text.lines().try_for_each(|line| session.screen.print_line(&sanitize_line(line)))
+}
+
+/// The worst finding is first.
+fn render_review(posted: &PostedReview) -> String {
+    let PostedReview { review, places, earlier, .. } = posted;
+    let mut findings: Vec<_> = review.findings.iter().zip(places).collect();
+    findings.sort_by_key(|(finding, _)| Reverse(finding.severity));
+    let sentence = format!("{} {}", posted.scope(), posted.counts().sentence());
+    let findings = findings.into_iter().map(|(finding, place)| render_finding(finding, *place));
+    let earlier = earlier.iter().map(render_earlier);
+    [sentence, review.summary.clone()].into_iter().chain(earlier).chain(findings).collect::<Vec<_>>().join("\n\n")
+}
+
+fn render_earlier(finding: &EarlierFinding) -> String {
+    let EarlierFinding { path, line, severity, verdict, text, .. } = finding;
+    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+    let (severity, verdict, path) = (severity.as_str(), verdict.as_str(), sanitize(path));
+    format!("Earlier, {severity}, {verdict}: {path}{line}\n{text}").trim_end().to_owned()
+}
+
+fn render_finding(finding: &Finding, place: FindingPlace) -> String {
+    let Finding { path, line, start_line, side, severity, category, title, body, suggestion } = finding;
+    let start = start_line.map(|start| format!("{start}-")).unwrap_or_default();
+    let line = line.map(|line| format!(":{start}{line}")).unwrap_or_default();
+    let side = if *side == Side::Left { " before the change" } else { "" };
+    let suggestion = match suggestion.as_deref() {
+        None => String::new(),
+        Some(code) if code.trim().is_empty() => "\nSuggested: delete the lines.".to_owned(),
+        Some(code) => format!("\nSuggested instead:\n{code}"),
+    };
+    let (severity, category, place) = (severity.as_str(), category.as_str(), place.label());
+    let (path, title) = (sanitize(path), sanitize(title));
+    format!("{severity}, {category}: {title}\n{path}{line}{side}, {place}\n{body}{suggestion}")
 }
 
 async fn missing_output(session: &Session, id: &JobId) -> Result<CliError, CliError> {
     let (job, short) = (session.api.job(id).await?, id.short());
-    let reports = job.kind.spec().publishes == Publishes::Nothing;
+    let reports = job.kind.spec().publishes != Publishes::Change;
     Ok(match job.status {
         JobStatus::Completed if reports => {
             CliError::not_found(format!("the output of job {short} was deleted after 90 days"))

@@ -3,7 +3,7 @@
 use super::provenance::isolation_lines;
 use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobStatus, Placement};
+use pullyard_domain::job::{JobStatus, Placement, Publishes};
 use pullyard_protocol::job::Job;
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         ("Title", Cell::text(&job.title)),
         ("Status", format::status_cell(screen, job.status)),
     ];
-    lines.extend(job.pull_request.as_ref().map(|pull| ("Revises", Cell::new(&pull.label, &pull.url))));
+    let works_on = if job.kind.spec().publishes == Publishes::Review { "Reviews" } else { "Revises" };
+    lines.extend(job.pull_request.as_ref().map(|pull| (works_on, Cell::new(&pull.label, &pull.url))));
     let explanation = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
     if let Some(explanation) = explanation {
         lines.push(("Why", Cell::text(&explanation.sentence)));

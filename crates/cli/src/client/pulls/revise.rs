@@ -1,16 +1,13 @@
 //! `pullyard revise`: requests a revision of a pull request.
 
-use super::PullRequestArgs;
+use super::request::RequestArgs;
 use crate::client::jobs::print_decision;
 use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId};
-use pullyard_domain::review::MAX_MESSAGE_CHARS;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::pull_request::{PullRequestQuery, RevisePullRequest};
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,36 +23,20 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
   echo 'Add a test.' | pullyard revise '#7' --message-file -")]
 pub(crate) struct Revise {
     #[command(flatten)]
-    pull_request: PullRequestArgs,
-    /// Instructions, in addition to the reviews.
-    #[arg(short, long, value_name = "TEXT", conflicts_with = "message_file")]
-    message: Option<String>,
-    /// Read the instructions from a file; - is stdin.
-    #[arg(long, value_name = "FILE")]
-    message_file: Option<PathBuf>,
-    /// Follow the job until it ends; exits with 6 if it failed or was cancelled.
-    #[arg(long, visible_alias = "watch")]
-    wait: bool,
-    /// Key of this request; repeating it returns the same job.
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
+    request: RequestArgs,
 }
 
 impl Revise {
     pub(in crate::client) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let message = match (self.message, &self.message_file) {
-            (Some(message), _) => Some(message),
-            (None, Some(file)) => Some(read_message(file)?),
-            (None, None) => None,
-        };
-        let PullRequestQuery { project, repository, number, integration } = self.pull_request.resolve(session).await?;
+        let RequestArgs { pull_request, wait, .. } = &self.request;
+        let (message, key) = (self.request.message()?, self.request.key());
+        let PullRequestQuery { project, repository, number, integration } = pull_request.resolve(session).await?;
         let request = RevisePullRequest { project, repository, number, integration, message };
-        let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
         let decision = session.api.revise_pull_request(&request, Some(&key)).await?;
         if decision.verdict == Verdict::Held {
-            return follow_held_request(session, &decision, self.wait).await;
+            return follow_held_request(session, &decision, *wait).await;
         }
-        print_decision(session, &decision, self.wait).await
+        print_decision(session, &decision, *wait).await
     }
 }
 
@@ -91,26 +72,4 @@ async fn wait_for_job(session: &Session, request: &DeliveryId) -> Result<JobId, 
             }
         }
     }
-}
-
-fn read_message(file: &Path) -> Result<String, CliError> {
-    let path = file.display();
-    let failed = |error: std::io::Error| CliError::failed(format!("can't read {path}: {error}"));
-    let mut bytes = Vec::new();
-    // At most four bytes per character, and one more to detect excess.
-    let limit = MAX_MESSAGE_CHARS as u64 * 4 + 1;
-    if file == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
-    } else {
-        std::fs::File::open(file).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
-    }
-    let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{path} is not UTF-8 text")))?;
-    let text = text.trim_end();
-    if text.trim().is_empty() {
-        return Err(CliError::usage(format!("{path} is empty")));
-    }
-    if text.chars().count() > MAX_MESSAGE_CHARS {
-        return Err(CliError::usage(format!("{path} has more than {MAX_MESSAGE_CHARS} characters")));
-    }
-    Ok(text.to_owned())
 }

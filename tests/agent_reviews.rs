@@ -1,0 +1,6 @@
+//! Tests reviews by agents end to end: requests, the runner, and what the forge stores.
+
+mod failures;
+mod posting;
+mod requests;
+mod world;
