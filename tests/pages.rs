@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod agent_reviews;
 mod artifacts;
 mod assets;
 mod charts;

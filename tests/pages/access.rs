@@ -70,6 +70,8 @@ fn routes(job: &JobId, artifact: &str, repository: u64) -> Vec<Route> {
         route(&post, "/jobs/{job}/answer", WorkOn, "", &[("text", "Yes.")]),
         route(&post, "/jobs/{job}/retry", WorkOn, "", &[("form_key", "two")]),
         route(&post, "/jobs/{job}/cancel", WorkOn, "", &[("x", "y")]),
+        route(&get, "/pulls", Project, acme, &[]),
+        route(&post, "/pulls/review", Work, "", &[("project", "acme"), ("pull_request", "acme/app#1")]),
         route(&post, "/pulls/revise", Work, "", &[("project", "acme"), ("ticket", "APP-1")]),
         route(&get, "/pulls/{integration}/{repository}/{number}", Object, "", &[]),
         route(
@@ -221,6 +223,7 @@ async fn cross_site_form_is_refused() {
             "/sign-in",
             "/jobs",
             "/tickets",
+            "/pulls/review",
             "/pulls/revise",
             "/pulls/gh1/1/1/state",
         ] {
@@ -243,7 +246,7 @@ async fn reader_sees_no_buttons_and_cannot_act() {
     let story = Story::start_with_waiting_tasks().await;
     story.send_ticket_event("e1", "APP-1", "Todo", 1).await;
     let browser = Browser::with(&story, &[Scope::Read], None).await;
-    for path in ["/board", "/jobs", "/tickets/APP-1?project=acme"] {
+    for path in ["/board", "/jobs", "/pulls", "/tickets/APP-1?project=acme"] {
         let page = browser.get(path).await;
         assert_eq!(page.status, 200);
         // Without the status of moves the script disables dragging.

@@ -233,6 +233,8 @@ fn advice_names_the_button_that_the_page_has() {
         (Page::Job, "Continue it with `pullyard jobs continue`.", "Continue it with “Continue”."),
         (Page::Other, "Cancel it: `pullyard jobs cancel job_1`.", "Cancel it: “Cancel” on the job’s page."),
         (Page::Ticket, "Start it now: `pullyard revise acme/app#7`.", "Start it now: “Revise”."),
+        (Page::Other, "`pullyard review a/b#7 --full`.", "“Full review” on the pull request’s page."),
+        (Page::Other, "`pullyard review a/b#7`.", "“Review” on the pull request’s page."),
         (Page::Other, "`pullyard release`.", "“Release” on the board."),
         (Page::Job, "Raise `a.b` with `pullyard settings set`.", "Raise `a.b` in Settings."),
         (Page::Job, "`pullyard settings set a=b`.", "`a=b` in Settings."),

@@ -135,7 +135,7 @@ async fn messages_of_users_have_their_place_in_the_log() {
     let question = yield_request(Some("Which <b>list</b>?"), 1);
     agent.client.yield_job(&question).await.unwrap();
     browser.fragment(&format!("{address}?after=1.1.1")).await.assert_contains(&["data-read=\"1\""]);
-    browser.get(&address).await.assert_contains(&["The work so far is discarded; the branch is not pushed."]);
+    browser.get(&address).await.assert_contains(&["The work so far is discarded; nothing is published."]);
     story.advance_and_sweep(Duration::from_secs(1)).await;
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", "The second one.")]).await.status, 303);
     let page = browser.get(&address).await;

@@ -284,14 +284,16 @@ async fn hostile_pull_request_is_escaped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pull_request_of_a_hosted_forge_leads_there() {
+async fn pull_request_of_a_hosted_forge_is_merged_there() {
     let (story, browser) = Story::with_browser().await;
     let number = open_pull(&story, "feature").await;
     link_new_ticket(&story, number, "APP-1").await;
     let repository = story.local.forge().repository(REPOSITORY).await.unwrap().id;
     let address = format!("/pulls/gh1/{repository}/{number}");
     let url = format!("{}/{REPOSITORY}/pull/{number}", story.local.forge().url());
-    assert_eq!(browser.get(&address).await.redirect(), (303, url.as_str()));
+    let page = browser.get(&address).await;
+    assert!(page.status == 200 && page.contains(&format!("href=\"{url}\"")), "{}", page.body);
+    assert!(!page.contains("name=\"state\"") && !page.contains("name=\"verdict\""), "{}", page.body);
     let refused = browser.post(&format!("{address}/state"), &[("state", "closed")]).await;
     assert_eq!(refused.status, 409);
     refused.assert_contains(&["reviewed and merged on its forge"]);

@@ -203,6 +203,9 @@ impl Row {
 
 fn describe_delivery(delivery: &Delivery) -> String {
     match (&delivery.review, delivery.source) {
+        (Some(review), _) if review.facts.as_ref().is_some_and(|facts| facts.agent_review.is_some()) => {
+            format!("{} requested a review of", review.author)
+        }
         (Some(review), Source::Person) => format!("{} requested a revision of", review.author),
         (Some(review), _) if review.review.is_some() => format!("{} reviewed", review.author),
         (Some(_), _) => "Update of".into(),

@@ -79,6 +79,10 @@ fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
         ("runners", None) => ("the Runners page".to_owned(), "on"),
         ("repos", None) => ("the Repositories page".to_owned(), "on"),
         ("release", _) => ("“Release” on the board".to_owned(), "with"),
+        ("review", Some(_)) if command.ends_with("--full") => {
+            ("“Full review” on the pull request’s page".to_owned(), "with")
+        }
+        ("review", Some(_)) => ("“Review” on the pull request’s page".to_owned(), "with"),
         ("revise", _) => (control(Page::Ticket, "“Revise”", "on the ticket’s page"), "with"),
         _ => return None,
     })

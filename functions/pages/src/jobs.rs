@@ -67,7 +67,7 @@ impl Row {
         Self {
             id: job.id.clone(),
             pick: false,
-            pill: labels::pill(job.status),
+            pill: labels::job_pill(job),
             kind: job.kind.spec().label,
             revises: revises.as_ref().map(|of| of.number),
             title: title_of(view),
@@ -87,10 +87,11 @@ impl Row {
 
 /// `Revise #7: Fix login`; `Job` and the short id for a job without a title.
 pub(crate) fn title_of(view: &JobView) -> SafeText {
-    let revises = view.revises.as_ref().map(|of| format!("Revise #{}: ", of.number)).unwrap_or_default();
+    let verb = view.job.kind.spec().title_prefix.trim();
+    let prefix = view.revises.as_ref().map(|of| format!("{verb} #{}: ", of.number)).unwrap_or_default();
     match line(&view.title) {
-        title if title.is_empty() => line(&format!("{revises}Job {}", view.job.id.short())),
-        title => line(&format!("{revises}{title}")),
+        title if title.is_empty() => line(&format!("{prefix}Job {}", view.job.id.short())),
+        title => line(&format!("{prefix}{title}")),
     }
 }
 

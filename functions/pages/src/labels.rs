@@ -5,7 +5,7 @@ use pullyard_control::{self as control, Context, JobView, StoredToken};
 use pullyard_domain::agent::{self, AgentSpec, ChoiceLevel};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::explanation;
-use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::job::{Job, JobStatus, Publishes};
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::text::format_age;
 pub(crate) use pullyard_domain::text::{format_bytes, format_count, format_duration};
@@ -54,6 +54,19 @@ pub(crate) fn pill(status: JobStatus) -> Pill {
     Pill { word, shape, path, tone }
 }
 
+pub(crate) fn job_pill(job: &Job) -> Pill {
+    match (job.status, job.publishes()) {
+        (JobStatus::Syncing, Publishes::Nothing) => pill(JobStatus::Executing),
+        (JobStatus::Syncing, Publishes::Review) => Pill { word: publishing(job), ..pill(JobStatus::Syncing) },
+        (status, _) => pill(status),
+    }
+}
+
+/// The name of the phase Syncing.
+pub(crate) fn publishing(job: &Job) -> &'static str {
+    if job.publishes() == Publishes::Review { "Posting" } else { "Pushing" }
+}
+
 pub(crate) fn verdict(verdict: Verdict) -> Pill {
     let (word, shape, path, tone) = match verdict {
         Verdict::Accepted => ("Accepted", "tick", TICK, "ok"),
@@ -67,6 +80,8 @@ pub(crate) fn verdict(verdict: Verdict) -> Pill {
 }
 
 pub(crate) struct PullRequestView {
+    /// Our page, with the reviews by agents.
+    pub(crate) page: String,
     pub(crate) address: String,
     pub(crate) number: u64,
     pub(crate) state: &'static str,
@@ -75,7 +90,7 @@ pub(crate) struct PullRequestView {
 impl PullRequestView {
     pub(crate) fn new(ctx: &Context, id: &PullRequestId, url: &str, state: PullRequestState) -> Option<Self> {
         let address = pull_request_address(ctx, id, url)?;
-        Some(Self { address, number: id.number, state: state.display_name() })
+        Some(Self { page: format!("/pulls/{id}"), address, number: id.number, state: state.display_name() })
     }
 
     pub(crate) fn of_result(ctx: &Context, job: &Job, state: PullRequestState) -> Option<Self> {

@@ -68,6 +68,8 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs/{job}/continue", post(job::commands::continue_job))
         .route("/jobs/{job}/answer", post(job::commands::answer))
         .route("/jobs/{job}/retry", post(job::commands::retry))
+        .route("/pulls", get(pulls::list::show))
+        .route("/pulls/review", post(pulls::request::request))
         .route("/pulls/revise", post(pulls::revise))
         .route("/pulls/{integration}/{repository}/{number}", get(pulls::page::show))
         .route("/pulls/{integration}/{repository}/{number}/review", post(pulls::form::review))

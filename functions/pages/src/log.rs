@@ -127,7 +127,7 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
             entries.push(row(id, RowContent::Note(line(&format!("The agent received the message of {by}.")))));
             continue;
         }
-        let (content, cut) = to_content(event, full);
+        let (content, cut) = to_content(part.job, event, full);
         let result = (event.kind == EventKind::ToolResult).then(|| CallResult::of(event));
         entries.push(Entry {
             cut,

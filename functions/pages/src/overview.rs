@@ -153,7 +153,7 @@ fn failure(view: &JobView) -> Need {
 fn need_of_job(view: &JobView) -> Need {
     let address = format!("/jobs/{}", view.job.id);
     Need {
-        pill: labels::pill(view.job.status),
+        pill: labels::job_pill(&view.job),
         title: title_of(view),
         about: view.job.ticket.as_ref().map(|key| line(key.as_str())).unwrap_or_default(),
         sentence: SafeText::default(),

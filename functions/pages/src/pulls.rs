@@ -1,8 +1,12 @@
-//! Pull requests: the state of a ticket's reviews, the form that requests a revision, and the page of the local forge.
+//! Pull requests: their list, the page of each, the state of a ticket's reviews, and the form that requests a revision.
 
+pub(crate) mod agent_reviews;
 pub(crate) mod conversation;
 pub(crate) mod form;
+mod hosted;
+pub(crate) mod list;
 pub(crate) mod page;
+pub(crate) mod request;
 
 use crate::board::ticket_url;
 use crate::hints::{Page, name_buttons};

@@ -49,7 +49,7 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<SearchQuery>) -
         Hit {
             address: format!("/jobs/{}", view.job.id),
             title: line(if view.title.trim().is_empty() { &name } else { &view.title }),
-            detail: line(&format!("{name} · {}", labels::pill(view.job.status).word)),
+            detail: line(&format!("{name} · {}", labels::job_pill(&view.job).word)),
             foreign: false,
         }
     });

@@ -96,7 +96,7 @@ fn job_line(view: &JobView) -> JobLine {
     };
     JobLine {
         address: format!("/jobs/{}", job.id),
-        pill: labels::pill(job.status),
+        pill: labels::job_pill(job),
         fact: line(&fact),
         took: labels::job_duration(job, *now),
     }

@@ -47,7 +47,7 @@ pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Re
     let run = job.run.as_ref().filter(|_| job.status.is_active());
     let running = run.map(|run| {
         let took = labels::format_duration(subject.view.now.since(run.started));
-        (job.attempt, labels::pill(job.status), took)
+        (job.attempt, labels::job_pill(job), took)
     });
     let ids = records.attempts.iter().filter_map(|attempt| attempt.run.runner.clone()).collect();
     let runners = RunnerLink::load_all(&visit.ctx, ids).await?;

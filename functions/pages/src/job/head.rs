@@ -32,7 +32,9 @@ pub(crate) struct JobHead {
     pub(crate) cause: Option<String>,
     pub(crate) next_steps: Vec<NextStep>,
     pub(crate) result: Option<JobResult>,
-    pub(crate) revises: Option<(Option<String>, SafeText)>,
+    /// `Review`, for a job of a pull request.
+    pub(crate) verb: &'static str,
+    pub(crate) pull_request: Option<(Option<String>, SafeText)>,
     pub(crate) ticket: Option<(String, SafeText)>,
     pub(crate) repository: Option<SafeText>,
     pub(crate) branch: SafeText,
@@ -96,7 +98,7 @@ impl JobHead {
             status: job.status,
             address: format!("/jobs/{}", job.id),
             title: line(title),
-            pill: labels::pill(shown_status(job)),
+            pill: labels::job_pill(job),
             sentence: line(&sentence),
             // The form for the answer is on the page.
             help: (help != "Nothing to do." && !may_answer).then(|| text::help(&name_buttons(&help, Page::Job))),
@@ -109,9 +111,14 @@ impl JobHead {
             cause: None,
             next_steps: if job.failure.is_some() { next_steps(&help, job.project.as_str()) } else { Vec::new() },
             result: to_result(&visit.ctx, job, pull_request_state),
-            revises: revises.as_ref().map(|of| {
+            verb: job.kind.spec().title_prefix.trim(),
+            pull_request: revises.as_ref().map(|of| {
                 let id = job.pull_request_id(of.number);
-                (labels::pull_request_address(&visit.ctx, &id, &of.url), line(&of.label))
+                let address = match job.publishes() {
+                    Publishes::Review => Some(format!("/pulls/{id}")),
+                    _ => labels::pull_request_address(&visit.ctx, &id, &of.url),
+                };
+                (address, line(&of.label))
             }),
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
@@ -196,14 +203,6 @@ fn find_cause(failure: &Failure, entries: &[Entry]) -> Option<String> {
         _ => None,
     };
     cause.map(|entry| entry.id.clone())
-}
-
-/// A question that hands over its answer is not pushing.
-fn shown_status(job: &Job) -> JobStatus {
-    match job.status {
-        JobStatus::Syncing if job.publishes() == Publishes::Nothing => JobStatus::Executing,
-        status => status,
-    }
 }
 
 /// The job waits for a runner or is being worked on, without a pending request.

@@ -4,7 +4,7 @@ use crate::labels;
 use crate::log::{Arrived, happened};
 use pullyard_control::JobView;
 use pullyard_domain::artifact::{Artifact, ArtifactKind};
-use pullyard_domain::job::{AttemptRecord, Job, JobStatus, Publishes};
+use pullyard_domain::job::{AttemptRecord, JobStatus, Publishes};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 
@@ -55,7 +55,7 @@ impl Tabs {
             at,
             address: format!("/jobs/{}", job.id),
             steps: steps(view, records),
-            reports: reports(job),
+            reports: job.publishes() != Publishes::Change,
             files: job.result.as_ref().map(|result| result.files),
             artifacts: records.artifacts.len(),
             attempts: job.attempt,
@@ -64,14 +64,9 @@ impl Tabs {
     }
 }
 
-fn reports(job: &Job) -> bool {
-    job.publishes() != Publishes::Change
-}
-
-const NAMES: [&str; 5] = ["Waiting", "Claimed", "Preparing", "Executing", "Pushing"];
-
 fn steps(view: &JobView, records: &Records) -> Vec<Step> {
     let job = &view.job;
+    let names = ["Waiting", "Claimed", "Preparing", "Executing", labels::publishing(job)];
     let record = records.attempts.iter().rev().find(|attempt| attempt.number == job.attempt);
     let waits_again = matches!(job.status, JobStatus::Pending | JobStatus::Ready);
     let phase = |name: &str| {
@@ -97,7 +92,7 @@ fn steps(view: &JobView, records: &Records) -> Vec<Step> {
         _ => recorded,
     };
     // A question hands over its answer at the end of the last phase.
-    let count = if reports(job) { NAMES.len() - 1 } else { NAMES.len() };
+    let count = if job.publishes() == Publishes::Nothing { names.len() - 1 } else { names.len() };
     let reached = reached.min(count - 1);
     let suspended = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
     let ended = job.ended_at.or_else(|| record.filter(|_| suspended).map(|record| record.ended_at));
@@ -119,5 +114,5 @@ fn steps(view: &JobView, records: &Records) -> Vec<Step> {
         let time = if not_reached { "not reached".into() } else { time.filter(|_| at <= reached).unwrap_or_default() };
         Step { name, class, time, running_secs }
     };
-    NAMES.into_iter().enumerate().take(count).map(step).collect()
+    names.into_iter().enumerate().take(count).map(step).collect()
 }

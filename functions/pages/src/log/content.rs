@@ -5,6 +5,7 @@ use super::size::{clip_output, clip_text};
 use crate::labels;
 use crate::markdown::{self, Below, SafeHtml};
 use crate::text::{SafeText, block, line, output};
+use pullyard_domain::job::Job;
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::Value;
 use std::time::Duration;
@@ -51,7 +52,7 @@ impl CallResult {
     }
 }
 
-pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
+pub(super) fn to_content(job: &Job, event: &Event, full: bool) -> (RowContent, bool) {
     let text = event.text.as_deref().unwrap_or_default();
     let under = |details: &str| {
         let (text, cut) = clip_output(details, full);
@@ -69,7 +70,7 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
     };
     match event.kind {
         EventKind::Phase => {
-            let name = phase_label(event.name.as_deref().unwrap_or_default());
+            let name = phase_label(job, event.name.as_deref().unwrap_or_default());
             let heading = event.text.as_ref().map(|detail| format!("{name}: {detail}"));
             (RowContent::Heading(line(heading.as_deref().unwrap_or(name))), false)
         }
@@ -162,14 +163,14 @@ fn join_parts(parts: &[Option<&str>]) -> String {
     parts.iter().flatten().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn phase_label(name: &str) -> &str {
+fn phase_label<'a>(job: &Job, name: &'a str) -> &'a str {
     match name {
         "preparing" => "Preparing",
         "setup" => "Setup",
         "checking" => "Checks",
         "repairing" => "Repair",
         "executing" => "Executing",
-        "syncing" => "Pushing",
+        "syncing" => labels::publishing(job),
         other => other,
     }
 }

@@ -1,8 +1,9 @@
-//! The page of a pull request of the local forge. A hosted forge has its own page, to which this address redirects.
+//! The page of a pull request of the local forge, with its diff and its conversation.
 
+use super::agent_reviews::{self, AgentReviewList, Reviewed};
 use super::conversation::{Conversation, LineThread, Thread, login};
 use super::form::{Draft, ReviewForm};
-use super::{Reviews, load_reviews};
+use super::{Reviews, hosted, load_reviews};
 use crate::assets;
 use crate::board::ticket_url;
 use crate::diff::{self, Diff};
@@ -10,11 +11,11 @@ use crate::jobs::Row;
 use crate::labels::{DASH, RING, TICK};
 use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
-use pullyard_control::{ForgePullRequest, ForgePullRequestState as State, LocalPullRequest};
+use pullyard_control::{ForgePullRequestState as State, LocalPullRequest};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Repository;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::pull_request::{AgentReviews, PullRequest, PullRequestId, PullRequestState};
 
 /// Integration, the forge's id of the repository, and number.
 pub(super) type PullPath = (IntegrationId, u64, u64);
@@ -111,6 +112,7 @@ struct PullPage {
     /// Each with its commit, if it pushed one.
     jobs: Vec<(Row, Option<SafeText>)>,
     reviews: Option<Reviews>,
+    agents: AgentReviewList,
     threads: Vec<Thread>,
     diff: Option<Diff>,
     no_diff: SafeText,
@@ -130,8 +132,8 @@ pub(crate) async fn show(
 ) -> Result<Response, Fault> {
     let subject = load_subject(&visit, path).await?;
     if !subject.is_local {
-        let url = subject.linked.as_ref().and_then(|linked| http_url(&linked.url));
-        return url.map(|url| redirect(&url)).ok_or_else(|| missing(&subject.id));
+        let linked = subject.linked.as_ref().ok_or_else(|| missing(&subject.id))?;
+        return hosted::render(&visit, &subject, linked).await;
     }
     render(&visit, &subject, Some(query), ReviewForm::default(), None).await
 }
@@ -192,6 +194,14 @@ pub(super) async fn render(
     } else if let Some(job) = linked.as_ref().and_then(|linked| linked.job.as_ref()) {
         jobs.push(control::job_view(&visit.ctx, job).await?);
     }
+    let state = match pull.pull_request.state {
+        State::Open => PullRequestState::Open,
+        State::Closed => PullRequestState::Closed,
+        State::Merged => PullRequestState::Merged,
+    };
+    let none = AgentReviews::default();
+    let of = Reviewed { project, repository: name, id, state };
+    let agents = agent_reviews::load(visit, &of, linked.as_ref().map_or(&none, |linked| &linked.reviews)).await?;
     let refresh = labels::refresh_ms(jobs.iter().any(|view| !view.job.status.is_terminal()));
     let entries = conversation.threads.iter().flat_map(|thread| &thread.entries);
     let entries: String = entries.map(|entry| format!("{} {} {}\n", entry.anchor, entry.action, entry.html)).collect();
@@ -200,12 +210,12 @@ pub(super) async fn render(
     let version = format!("{:016x}", assets::hash(&content));
     let title = format!("{} #{}", pull_request.title, id.number);
     let page = PullPage {
-        frame: visit.frame(&title, "board", Some(project)),
+        frame: visit.frame(&title, "pulls", Some(project)),
         address: subject.address(),
         number: id.number,
         title: line(&pull_request.title),
         description: markdown::render(&details.text, Below::Title),
-        pill: to_pill(&pull_request),
+        pill: if pull_request.draft && state == PullRequestState::Open { DRAFT } else { pill(state) },
         state: pull_request.state,
         version,
         branches: [line(&pull_request.head_branch), line(&pull_request.base_branch)],
@@ -223,6 +233,7 @@ pub(super) async fn render(
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
         jobs: jobs.iter().map(|view| (Row::new(view), commit_of(&view.job))).collect(),
         reviews,
+        agents,
         threads: conversation.threads,
         diff,
         no_diff,
@@ -247,12 +258,13 @@ fn find_new_draft(diff: &Diff, at: &str) -> Option<Draft> {
     Some(Draft { path: file.raw_path.clone(), line, has_focus: true, ..Draft::default() })
 }
 
-fn to_pill(pull: &ForgePullRequest) -> Pill {
-    let (word, shape, path, tone) = match pull.state {
-        State::Open if pull.draft => ("Draft", "dashed", RING, "wait"),
-        State::Open => ("Open", "ring", RING, "accent"),
-        State::Merged => ("Merged", "tick", TICK, "ok"),
-        State::Closed => ("Closed", "dash", DASH, "wait"),
+const DRAFT: Pill = Pill { word: "Draft", shape: "dashed", path: RING, tone: "wait" };
+
+pub(super) fn pill(state: PullRequestState) -> Pill {
+    let (word, shape, path, tone) = match state {
+        PullRequestState::Open => ("Open", "ring", RING, "accent"),
+        PullRequestState::Merged => ("Merged", "tick", TICK, "ok"),
+        PullRequestState::Closed => ("Closed", "dash", DASH, "wait"),
     };
     Pill { word, shape, path, tone }
 }

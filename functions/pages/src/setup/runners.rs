@@ -150,7 +150,7 @@ async fn show(visit: PageContext, Path(id): Path<String>, Query(query): Query<Ru
         let view = job_view(&visit.ctx, &entry.job).await?;
         jobs.push(CurrentJob {
             address: format!("/jobs/{}", entry.job),
-            pill: labels::pill(view.job.status),
+            pill: labels::job_pill(&view.job),
             title: line(&view.title),
             short: entry.job.short(),
             attempt: entry.attempt,

@@ -169,7 +169,7 @@ pub(super) async fn load_page_at(
         description: markdown::render(&text.description, Below::Title),
         status: line(&ticket.status),
         raw_status: ticket.status.clone(),
-        pill: active.map(|view| labels::pill(view.job.status)).or(badge),
+        pill: active.map(|view| labels::job_pill(&view.job)).or(badge),
         pull_request: pull_request(&visit.ctx, &view),
         comments: load_comments(visit, ticket, &address, before, open).await?,
         reviews: pulls::load_reviews(visit, &project.settings, ticket).await?,

@@ -1,0 +1,81 @@
+//! The reviews of one pull request by agents, and the form that requests another.
+
+use crate::labels::Pill;
+use crate::prelude::*;
+use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::pull_request::{AgentReviews, EndedReview, PullRequestId, PullRequestState};
+
+/// The content of `pull_agent_reviews.html`.
+pub(crate) struct AgentReviewList {
+    /// The fields of the form.
+    pub(crate) project: String,
+    pub(crate) name: String,
+    pub(crate) integration: String,
+    pub(crate) form_key: String,
+    pub(crate) total: String,
+    pub(crate) running: Option<(JobId, Pill)>,
+    pub(crate) ended: Vec<EndedRow>,
+    pub(crate) may_request: bool,
+    /// A full review differs from a plain one only after a completed review.
+    pub(crate) has_completed: bool,
+    pub(crate) refresh: u32,
+}
+
+pub(crate) struct EndedRow {
+    pub(crate) job: JobId,
+    pub(crate) pill: Pill,
+    /// The sentence of what it posted, and the commit.
+    pub(crate) posted: Option<(SafeText, SafeText)>,
+    pub(crate) when: TimeLabel,
+    pub(crate) cost: String,
+}
+
+/// The pull request to which the section belongs.
+pub(super) struct Reviewed<'a> {
+    pub(super) project: &'a ProjectId,
+    pub(super) repository: &'a RepositoryName,
+    pub(super) id: &'a PullRequestId,
+    pub(super) state: PullRequestState,
+}
+
+pub(super) async fn load(
+    visit: &PageContext,
+    of: &Reviewed<'_>,
+    reviews: &AgentReviews,
+) -> Result<AgentReviewList, Fault> {
+    let running = match &reviews.active_job {
+        Some(job) => visit.ctx.store.load_job(job).await?,
+        None => None,
+    };
+    let now = visit.ctx.clock.now();
+    Ok(AgentReviewList {
+        project: of.project.to_string(),
+        name: format!("{}#{}", of.repository, of.id.number),
+        integration: of.id.integration.to_string(),
+        form_key: new_form_key(),
+        total: describe_total(reviews),
+        may_request: visit.visitor.may_run_jobs() && of.state == PullRequestState::Open && running.is_none(),
+        has_completed: reviews.last_posted().is_some(),
+        refresh: labels::refresh_ms(running.is_some()),
+        running: running.map(|job| (job.id.clone(), labels::job_pill(&job))),
+        ended: reviews.ended.iter().map(|review| to_row(review, now)).collect(),
+    })
+}
+
+/// `12 jobs, $3.40`; empty without a job, and without a cost if none is known.
+pub(super) fn describe_total(reviews: &AgentReviews) -> String {
+    let cost = Some(reviews.spent_usd_micros).filter(|cost| *cost > 0).map(labels::format_usd);
+    let count = (reviews.count > 0).then(|| labels::format_count(reviews.count, "job"));
+    [count, cost].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn to_row(review: &EndedReview, now: Timestamp) -> EndedRow {
+    let posted = review.posted.as_ref();
+    EndedRow {
+        job: review.job.clone(),
+        pill: labels::pill(review.status),
+        posted: posted.map(|commit| (line(&commit.counts.sentence()), text::short_commit(&commit.head))),
+        when: labels::format_time(review.at, now),
+        cost: labels::format_cost(review.spent_usd_micros),
+    }
+}
