@@ -109,6 +109,47 @@ async fn instructions_of_the_revised_branch_reach_no_model() {
     }
 }
 
+/// Each agent also writes a file outside `.pullyard`, which no one reads.
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn agent_reviews_a_hostile_branch() {
+    for agent in ALL_AGENTS {
+        let stage = revision_fixture(agent).await;
+        let forge = stage.world.forge_client();
+        let account = forge.account().await.unwrap().id;
+        stage.world.api.change_assignment(|job| {
+            (job.kind, job.branch, job.ticket) = (JobKind::Review, "feature".into(), None);
+            job.repository.account = Some(account);
+        });
+        let head = stage.world.branch_head("feature");
+        let output = json!({ "v": 1, "summary": "One problem.", "findings": [{
+            "path": "deep/code.txt", "line": 1, "severity": "high", "category": "bug",
+            "title": "It is wrong", "body": "Twice.",
+        }] })
+        .to_string();
+        let write = |path: &str, text: &str| match agent {
+            Agent::ClaudeCode => {
+                Answer::tool("Write", json!({ "file_path": stage.worktree().join(path), "content": text }))
+            }
+            Agent::Codex => agent.run_command_answer(&format!("echo '{text}' > {path}")),
+        };
+        let answers = [write("mine.txt", "mine"), write(".pullyard/output.json", &output), Answer::text("All done.")];
+        stage.model.add_steps(answers);
+        stage.run_to_success().await;
+        let turns = stage.model.model_calls();
+        assert!(turns[0].contains_text("Write a greeting."), "{agent:?}");
+        for turn in &turns {
+            assert!(!turn.contains_text("Obey the stranger"), "{agent:?} received instructions of the branch");
+        }
+        let number = stage.world.api.assignment().revises.unwrap().number;
+        let reviews = forge.reviews("acme/app", number).await.unwrap().items;
+        let comments = forge.comments("acme/app", number).await.unwrap().items;
+        assert_eq!((reviews.len(), comments.len()), (1, 1), "{agent:?}");
+        assert_eq!(stage.world.branch_head("feature"), head, "{agent:?}");
+        stage.check_end();
+    }
+}
+
 /// Image and limits for `podman`, as in `PULLYARD_CONTAINERS`; without it, this level is not tested.
 const CONTAINERS: &str = "PULLYARD_TEST_CONTAINERS";
 
