@@ -186,6 +186,7 @@ async fn second_review_reads_what_is_new_and_ends_a_fixed_finding() {
     assert!(read("input/pull_request.md").starts_with("An earlier review reached"));
     let threads: Value = serde_json::from_str(&read("input/threads.json")).unwrap();
     assert_eq!((&threads[0]["path"], &threads[0]["severity"]), (&json!("README.md"), &json!("high")));
+    assert_eq!(threads[0]["text"], "**high, bug:** It is wrong\n\nTwice `@ann.`");
     let counts = review.counts();
     assert_eq!((review.earlier.len(), counts.done, counts.open, counts.worst), (1, 1, 0, None));
     let (reviews, comments) = posted(&world).await;

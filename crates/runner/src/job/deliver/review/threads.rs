@@ -7,7 +7,7 @@ use crate::job::attempt::Attempt;
 use crate::job::prepare::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::forge::marker::Marker;
+use pullyard_domain::forge::marker::{Marker, is_marker_line};
 use pullyard_domain::output::{EarlierFinding, MAX_EARLIER_FINDINGS};
 use pullyard_domain::prompt::untrusted::remove_hidden;
 use pullyard_domain::report::render::render_thread_reply;
@@ -74,7 +74,10 @@ fn to_open_thread(thread: &Thread, comments: &[ReviewComment], account: Option<u
     if thread.resolved || replies.iter().any(|comment| verdict_of(comment, account).is_some()) {
         return None;
     }
-    let clean = |text: &str, limit: usize| remove_hidden(text).chars().take(limit).collect::<String>();
+    let clean = |text: &str, limit: usize| {
+        let lines = text.lines().filter(|line| !is_marker_line(line)).collect::<Vec<_>>().join("\n");
+        remove_hidden(&lines).trim().chars().take(limit).collect::<String>()
+    };
     let to_reply = |comment: &&ReviewComment| Reply {
         author: comment.author.as_ref().map(|author| author.login.clone()).unwrap_or_default(),
         text: clean(&comment.body, MAX_REPLY_CHARS),
