@@ -63,7 +63,7 @@ async fn declined_prompt_changes_nothing_and_fails() {
     let (story, user) = Story::with_user().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     for (command, question) in [
-        (&["jobs", "cancel", job.as_str()][..], "its work is not pushed. [y/N]"),
+        (&["jobs", "cancel", job.as_str()][..], "its work is not published. [y/N]"),
         (&["repos", "delete", REPOSITORY], "from acme? [y/N]"),
     ] {
         let mut terminal = user.at_terminal(command);

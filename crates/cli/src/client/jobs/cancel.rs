@@ -93,8 +93,9 @@ fn print_state(screen: &Screen, job: &Job) {
         let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
         screen.note(&format!("Job {short} was cancelled{by}."));
     } else {
-        screen
-            .note(&format!("Stopping job {short} (up to a minute). If it is already pushing, it may still complete."));
+        screen.note(&format!(
+            "Stopping job {short} (up to a minute). If it is already publishing, it may still complete."
+        ));
     }
 }
 
@@ -102,11 +103,11 @@ async fn cancel_question(session: &Session, jobs: &[JobId]) -> Result<String, Cl
     Ok(match jobs {
         [id] => {
             let job = session.api.job(id).await?;
-            format!("Cancel job {} ({})? Its agent stops, and its work is not pushed.", id.short(), job.title)
+            format!("Cancel job {} ({})? Its agent stops, and its work is not published.", id.short(), job.title)
         }
         all => {
             let names = all.iter().map(JobId::short).collect::<Vec<_>>().join(", ");
-            format!("Cancel {} jobs ({names})? Their agents stop, and their work is not pushed.", all.len())
+            format!("Cancel {} jobs ({names})? Their agents stop, and their work is not published.", all.len())
         }
     })
 }

@@ -9,7 +9,7 @@ pub(super) async fn pause(session: &Session, job: &JobId) -> Result<(), CliError
     let (screen, short) = (&session.screen, job.id.short());
     match job.status {
         JobStatus::Paused => screen.note(&format!("Job {short} is paused.")),
-        _ => screen.note(&format!("Pausing job {short}. If it is already pushing, it may still complete.")),
+        _ => screen.note(&format!("Pausing job {short}. If it is already publishing, it may still complete.")),
     }
     screen.show(&job, |_| Ok(()))
 }
