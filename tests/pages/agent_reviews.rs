@@ -143,6 +143,8 @@ async fn reviewed_commit_is_reviewed_again_on_request() {
         "name=\"full\" value=\"1\">Review everything again</button>",
         &format!("name=\"pull_request\" value=\"{label}\""),
         &format!("href=\"{first}\">Open job"),
+        // A refused form cannot be fetched again.
+        "id=\"list\" data-refresh=\"0\"",
     ]);
     let full = request(&browser, &label, &[("full", "1")]).await;
     assert_ne!(full, first);

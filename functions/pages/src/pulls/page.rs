@@ -202,7 +202,9 @@ pub(super) async fn render(
     let none = AgentReviews::default();
     let of = Reviewed { project, repository: name, id, state };
     let agents = agent_reviews::load(visit, &of, linked.as_ref().map_or(&none, |linked| &linked.reviews)).await?;
-    let refresh = labels::refresh_ms(jobs.iter().any(|view| !view.job.status.is_terminal()));
+    let is_running = agents.running.is_some() || jobs.iter().any(|view| !view.job.status.is_terminal());
+    // The answer to a form cannot be fetched again.
+    let refresh = if fault.is_some() { 0 } else { labels::refresh_ms(is_running) };
     let entries = conversation.threads.iter().flat_map(|thread| &thread.entries);
     let entries: String = entries.map(|entry| format!("{} {} {}\n", entry.anchor, entry.action, entry.html)).collect();
     let LocalPullRequest { pull_request, details, .. } = pull;
@@ -233,13 +235,13 @@ pub(super) async fn render(
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
         jobs: jobs.iter().map(|view| (Row::new(view), commit_of(&view.job))).collect(),
         reviews,
-        agents,
+        agents: AgentReviewList { refresh, ..agents },
         threads: conversation.threads,
         diff,
         no_diff,
         only,
         may_work,
-        refresh: if fault.is_some() { 0 } else { refresh },
+        refresh,
         summary,
         drafts,
         fault,
