@@ -18,6 +18,8 @@ pub(crate) const EVENT_BATCH_READS: f64 = 3.0;
 pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 40.0, read: 26.0, requests: 14.0, messages: 8.0 };
 /// A revise job with a stored patch, from its delivery to the settled ticket.
 pub(crate) const REVISE: FlowCost = FlowCost { written: 49.0, read: 42.0, requests: 14.0, messages: 9.0 };
+/// A review without findings, from its request to its status on the commit.
+pub(crate) const REVIEW: FlowCost = FlowCost { written: 45.0, read: 32.0, requests: 9.0, messages: 7.0 };
 /// Every second heartbeat is stored, with its row in the index.
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
@@ -103,6 +105,45 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     meter.reset();
     story.local.sweep().await.unwrap();
     assert_within("an idle sweep", &meter, SWEEP, 0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn review_stays_within_its_bound() {
+    let meter = Meter::start().await;
+    let story = Story::start_with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
+    let agent = r#"cat > /dev/null; echo '{"v":1,"summary":"Good.","findings":[]}' > .pullyard/output.json"#;
+    story.set_agent_command(&["sh", "-c", agent]).await;
+    story.local.forge().commit(REPOSITORY, "feature", "pullyard-bot", &[("a.txt", "a\n", false)]).await.unwrap();
+    let pull = json!({ "title": "feature", "head": "feature", "base": "main", "body": "" });
+    let pull = story.call_forge(Method::POST, "/pulls", pull).await;
+    let (number, repository) = (pull["number"].as_u64().unwrap(), pull["base"]["repo"]["id"].clone());
+    // Warm up: the first call of a minute also records the use of the token.
+    story.api.pulls(&story.project, None).await.unwrap();
+    story.wait_for_empty_queues().await;
+    meter.reset();
+    let before = story.local.invocations();
+    let wish = json!({ "project": "acme", "repository": REPOSITORY, "number": number });
+    let job = story.api.review_pull_request(&serde_json::from_value(wish).unwrap(), None).await.unwrap().job.unwrap();
+    // Poll past the meter, because polling costs units as well.
+    let item = format!("PR#gh1#{repository}#{number}");
+    crate::story::wait_until("the commit shows the review", async || {
+        let item = story.load_item(&item, "PR").await;
+        let is_noted = item["note_version"] == 2 && item["noted_version"] == 2;
+        if is_noted { Ok(()) } else { Err(item.to_string()) }
+    })
+    .await;
+    story.wait_for_empty_queues().await;
+    let still = std::cell::Cell::new(0);
+    crate::story::wait_until("its task's end is heard", async || match story.local.count_running_tasks().await {
+        0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
+        running => Err(format!("{running} run")),
+    })
+    .await;
+    let after = story.local.invocations();
+    let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
+    let (requests, messages) = (after.http - before.http, messages(&after) - messages(&before));
+    assert_within("a review", &meter, REVIEW, requests, messages);
+    story.wait_for_job(&job, has_status(JobStatus::Completed)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,9 @@
 //! Computes the costs in docs/capacity.md from measured bounds and a price list, and checks the page's load figures.
 
 use super::generated;
-use crate::capacity::flows::{ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
+use crate::capacity::flows::{
+    ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, REVIEW, REVISE, SWEEP,
+};
 use crate::prelude::*;
 use crate::roles::template::parse;
 use pullyard_domain::task::TaskSize;
@@ -308,6 +310,7 @@ fn flows() -> String {
     for (name, flow) in [
         ("implement job, from the ticket's move to the settled ticket", IMPLEMENT),
         ("revise job, from its delivery to the settled ticket", REVISE),
+        ("review by an agent, from its request to its status", REVIEW),
         ("heartbeat of a silent job", ATTEMPT_HEARTBEAT),
         ("heartbeat of an idle runner", HEARTBEAT),
         ("claim without a job", EMPTY_CLAIM),
