@@ -19,7 +19,7 @@ pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 40.0, read: 26.0, req
 /// A revise job with a stored patch, from its delivery to the settled ticket.
 pub(crate) const REVISE: FlowCost = FlowCost { written: 49.0, read: 42.0, requests: 14.0, messages: 9.0 };
 /// A review without findings, from its request to its status on the commit.
-pub(crate) const REVIEW: FlowCost = FlowCost { written: 45.0, read: 32.0, requests: 9.0, messages: 7.0 };
+pub(crate) const REVIEW: FlowCost = FlowCost { written: 45.0, read: 32.0, requests: 12.0, messages: 7.0 };
 /// Every second heartbeat is stored, with its row in the index.
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
