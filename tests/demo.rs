@@ -131,7 +131,7 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
     let (stdout, last) = demo.read_until("No call of an AI was seen.").await;
     assert!(last.starts_with("Done in ") && last.ends_with(" No call of an AI was seen."), "{last}");
-    assert!(last.contains("3 tickets, 5 jobs, 3 pull requests, 1 revised"), "{last}");
+    assert!(last.contains("3 tickets, 6 jobs, 3 pull requests, 1 revised, 1 reviewed"), "{last}");
     assert!(!stdout.contains('\u{1b}'), "escape sequences in a pipe");
     for expected in [
         "DEMO-1",
@@ -139,6 +139,8 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
         "DEMO-3",
         "marked \"AI Failed\"",
         "Bonsoir, and welcome to the shop.",
+        "Posted 1 finding inline. Worst: low.",
+        "at its line, by pullyard-bot: **low, docs:** The town is missing",
         "are waiting; one job for all of them",
         "is merged",
     ] {
@@ -157,7 +159,7 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     let commands = demo.wait_for_line("pullyard --context demo open;").await;
     assert!(!commands.contains("pat_"), "{commands}");
     let jobs = pullyard(&["--context", "demo", "jobs"]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
-    assert_eq!(text(&jobs.stdout).lines().count(), 5, "{jobs:?}");
+    assert_eq!(text(&jobs.stdout).lines().count(), 6, "{jobs:?}");
     let (code, complaints) = demo.wait_after_signal("-INT").await;
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
     let contexts = std::fs::read_to_string(config.join("pullyard/config.toml")).unwrap();
@@ -181,7 +183,7 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
         assert_eq!(ticket["head"].as_str(), Some(head.as_str()));
     }
     let tasks = std::fs::read_dir(demo_folder.join("ecs/tasks")).unwrap().flatten().collect::<Vec<_>>();
-    assert_eq!(tasks.len(), 5, "expected one task per job");
+    assert_eq!(tasks.len(), 6, "expected one task per job");
     for task in tasks {
         assert!(task.path().join("stderr.log").metadata().unwrap().len() > 0, "{}", task.path().display());
     }

@@ -1,7 +1,9 @@
-//! `pullyard demo`: turns three tickets into pull requests and a review into a commit, with everything embedded.
+//! `pullyard demo`: turns three tickets into pull requests and a review into a commit, and reviews a pull request, with
+//! everything embedded.
 //! The demo uses the public API like any other client, and verifies the results with `git`.
 
 mod agent;
+mod agent_review;
 mod context;
 mod follow;
 mod review;
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 
 const INTERRUPTED: u8 = 130;
 
-/// Watch three tickets become pull requests and a review a revision, on this machine only.
+/// Watch three tickets become pull requests, a review a revision, and an agent review, on this machine only.
 ///
 /// Starts DynamoDB, SQS, ECS, Secrets Manager, a git forge and Pullyard's own functions in this process,
 /// on 127.0.0.1; needs git and sh, no account, no Docker, no network. The agent is a script: no AI is
@@ -46,7 +48,7 @@ pub(crate) struct Demo {
     #[arg(long)]
     stay: bool,
     /// Agent: command is the script, auto the first that is installed and has a key. All but the script use keys
-    /// from your environment, cost a few cents and skip the failing ticket.
+    /// from your environment, cost a few cents and skip the failing ticket and the review by an agent.
     #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED_AGENT, value_parser = agent_choices(ChoiceLevel::Job))]
     agent: String,
     /// Model name that the agent accepts.

@@ -57,12 +57,24 @@ const SCRIPT: &str = r#"#!/bin/sh
 # The agent of Pullyard's demo: a script, no AI. It reads the prompt from its standard input and
 # understands one kind of line, of which the last counts: what a reviewer says comes after the ticket.
 #   In `FILE` replace `OLD` with `NEW`
+# To review a pull request, it always finds the same.
 set -eu
 escaped() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g'; }
 event() { printf '{"kind":"%s","%s":"%s"}\n' "$1" "$2" "$(escaped "$3")"; }
 fail() { event text text "$1"; echo "$1" >&2; exit 3; }
 
 prompt=$(cat)
+if [ -f .pullyard/input/diff.patch ]; then
+  event text text "Reading the change."
+  sleep 1
+  cat > .pullyard/output.json << 'END'
+{"v":1,"summary":"The README names the shop. One remark.","findings":[{"path":"README.md","line":3,"severity":"low",
+ "category":"docs","title":"The town is missing","body":"Customers look for the town first.",
+ "suggestion":"The Acme shop in Lyon that greets its customers."}]}
+END
+  event result text "Done: one finding."
+  exit 0
+fi
 event text text "Reading the ticket $PULLYARD_TICKET."
 sleep 1
 line=$(printf '%s\n' "$prompt" | grep '^In `[^`]*` replace `[^`]*` with `[^`]*`' | tail -n 1) || true

@@ -3,6 +3,7 @@
 use super::scenario::{DemoRun, POLL_INTERVAL};
 use anyhow::ensure;
 use pullyard_domain::id::{JobId, TicketKey};
+use pullyard_domain::job::JobKind;
 use pullyard_domain::usage::Usage;
 use pullyard_protocol::event::{Event, EventKind, EventRecord};
 use pullyard_protocol::job::Job;
@@ -22,7 +23,7 @@ impl DemoRun<'_> {
                 self.screen.step("Claimed", &format!("attempt {attempt}, by a task of the embedded ECS"));
             }
             for record in &page.events {
-                self.show(record);
+                self.show(record, job.kind);
             }
             if job.status.is_terminal() && page.end {
                 return Ok(job);
@@ -43,7 +44,7 @@ impl DemoRun<'_> {
         }
     }
 
-    fn show(&mut self, record: &EventRecord) {
+    fn show(&mut self, record: &EventRecord, kind: JobKind) {
         let event = &record.event;
         if self.agent_choice.is_ai() && proves_a_model_call(event) {
             self.screen.ai_called = true;
@@ -52,6 +53,9 @@ impl DemoRun<'_> {
         let (label, detail) = match (event.kind, event.name.as_deref()) {
             (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, creating a worktree"),
             (EventKind::Phase, Some("executing")) => ("Executing", "the agent works in it"),
+            (EventKind::Phase, Some("syncing")) if kind == JobKind::Review => {
+                ("Posting", "one review with all findings")
+            }
             (EventKind::Phase, Some("syncing")) => ("Syncing", "commit, push, pull request"),
             (EventKind::Text, _) => ("says", text),
             (EventKind::ToolCall, _) => ("calls", text),
@@ -59,6 +63,8 @@ impl DemoRun<'_> {
             (EventKind::FileEdit, _) => ("edits", text),
             (EventKind::Result, _) => ("result", text),
             (EventKind::Steer, _) => ("receives", text),
+            // The demo says what was posted.
+            (EventKind::Log, _) if kind == JobKind::Review => return,
             (EventKind::Log, _) => ("stderr", text),
             _ => return,
         };

@@ -34,7 +34,7 @@ pub(super) struct DemoRun<'a> {
     pub(super) agent_choice: AgentChoice,
 }
 
-/// Plays the tickets and the review, verifies the branches with git, then merges the first pull request.
+/// Plays the tickets and the reviews, verifies the branches with git, then merges the first pull request.
 pub(super) async fn play(
     local: &LocalSystem,
     screen: &mut DemoScreen,
@@ -48,6 +48,9 @@ pub(super) async fn play(
     // An AI may find the right file despite the wrong name in the ticket.
     let second = if is_ai { None } else { Some(run.play_failure().await?) };
     let third = run.play_edit().await?;
+    if !is_ai {
+        run.play_agent_review(&third).await?;
+    }
     run.play_review(&mut first).await?;
     let results: Vec<_> = [Some(&first), second.as_ref(), Some(&third)].into_iter().flatten().collect();
     verify::check(local, run.screen, &results).await?;

@@ -116,6 +116,12 @@ impl DemoScreen {
         }
     }
 
+    pub(super) fn record_review(&mut self, key: &str, job: &str, posted: &str) {
+        for ticket in self.tickets.iter_mut().filter(|ticket| ticket["key"] == key) {
+            ticket["review"] = json!({ "job": job, "posted": posted });
+        }
+    }
+
     pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> Record {
         Record(json!({
             "ok": ok,
@@ -139,12 +145,12 @@ impl DemoScreen {
         let called = if self.ai_called { "An AI was called." } else { "No call of an AI was seen." };
         if record.is_ok() {
             let totals = if self.tickets.len() == 2 {
-                "2 tickets, 3 jobs, 2 pull requests"
+                "2 tickets, 3 jobs, 2 pull requests, 1 revised"
             } else {
-                "3 tickets, 5 jobs, 3 pull requests"
+                "3 tickets, 6 jobs, 3 pull requests, 1 revised, 1 reviewed"
             };
             self.line(&format!(
-                "Done in {seconds:.1} s: {totals}, 1 revised, all seen through the public API and by git. {called}"
+                "Done in {seconds:.1} s: {totals}, all seen through the public API and by git. {called}"
             ));
         } else {
             self.line(&format!("The demo failed after {seconds:.1} s. {called}"));
