@@ -113,7 +113,8 @@ async fn decide_event(
                 let forge = forge_client(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
             };
-            // The forge waits ten seconds for our answer. After a failure, polling finds the comment of a known pull request, and `hooks verify` the failed delivery.
+            // The forge waits ten seconds for our answer. After a failure, polling finds the comment of a known pull
+            // request, and `hooks verify` the failed delivery.
             let lookup = tokio::time::timeout(FORGE_TIMEOUT, lookup).await;
             let pull_request = lookup.unwrap_or_else(|_| Err(timeout_error(&integration, FORGE_TIMEOUT)))?;
             let ReviseComment { request, repository, repository_name, .. } = *command;

@@ -157,7 +157,8 @@ async fn load_changed_pull_request(
             Some(JobOutput::Review(posted)) => Some(posted),
             Some(JobOutput::Read(_)) | None => None,
         };
-        let stored = ctx.store.load_pull_request(&id).await?;
+        // Another project may have linked it meanwhile.
+        let stored = ctx.store.load_pull_request(&id).await?.filter(|stored| stored.project == ended.project);
         return Ok(stored.map(|stored| pull_request_after_review(ended, posted, &stored, now)));
     }
     if let Some((current, _)) = parts.closed {

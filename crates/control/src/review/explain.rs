@@ -94,7 +94,7 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
         let wait = WaitExplainer::default().explain(ctx, &job, now).await?;
         let (sentence, help) = explain_job(&job, wait.as_ref(), None, now);
         (format!("Job {} reviews {}: {}", job.id.short(), linked.label(), lowercase_first(&sentence)), help)
-    } else if linked.ticket.is_none() && !(linked.reviews.ended.is_empty() && linked.note.is_none()) {
+    } else if linked.ticket.is_none() && is_about_reviews(&linked) {
         explain_reviews(ctx, &linked).await?
     } else if linked.state != PullRequestState::Open || linked.ticket.is_none() {
         explain_next_review(ctx, &linked, None).await?
@@ -135,6 +135,10 @@ fn depends_on_state(reason: &Reason) -> bool {
     )
 }
 
+fn is_about_reviews(linked: &PullRequest) -> bool {
+    !linked.reviews.ended.is_empty() || matches!(linked.note, Some(Note::ReviewRefusal { .. }))
+}
+
 /// Explains the last review of a pull request without a ticket.
 async fn explain_reviews(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
     let label = linked.label();
@@ -158,7 +162,7 @@ async fn explain_reviews(ctx: &Context, linked: &PullRequest) -> Result<(String,
             None => Ok((format!("The last review of {label} did not complete."), again)),
         },
         None => Ok(match &linked.note {
-            Some(Note::ReviewRefusal { reason } | Note::Decision { reason }) => (
+            Some(Note::ReviewRefusal { reason }) => (
                 format!("No agent has reviewed {label}. The last request was refused: {}", reason.sentence()),
                 reason.help(),
             ),

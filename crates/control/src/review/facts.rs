@@ -49,6 +49,8 @@ pub(super) struct LoadedFacts {
     pub(super) pull_request: Option<PullRequest>,
     pub(super) ticket: Option<Ticket>,
     pub(super) review: Option<Review>,
+    /// Whether a refusal may be stored: the item is not, or was not, another project's.
+    pub(super) may_store_refusal: bool,
 }
 
 pub(super) async fn load_facts(
@@ -72,22 +74,27 @@ pub(super) async fn load_facts(
         Some(linked) => load_linked_pull_request(ctx, linked, event).await?,
         None => (find_location(ctx, scope, &event.pull_request).await?, None, None),
     };
-    let is_agent_review = event.asks.is_agent_review();
-    // The repository moved to another project since its pull request was reviewed.
-    let left =
-        pull_request.take_if(|stored| is_agent_review && stored.is_only_reviewed() && location.repository.is_none());
-    if left.is_some() {
-        location = find_location(ctx, scope, &event.pull_request).await?;
-    }
-    let is_owned_elsewhere = is_agent_review && foreign.as_ref().is_some_and(|foreign| !may_take_over(foreign));
+    let (is_agent_review, is_foreign) = (event.asks.is_agent_review(), foreign.is_some());
+    let mut is_owned_elsewhere = false;
     let mut is_taken_over = false;
-    if let (Some(project), Some(stored)) = (&location.project, left.or(foreign))
-        && is_agent_review
-        && may_take_over(&stored)
-    {
-        is_taken_over = true;
-        let rev = stored.rev;
-        pull_request = Some(PullRequest { rev, ..PullRequest::new(stored.id, project.id.clone(), None, None) });
+    // The item of another project, or of one that the repository left.
+    let is_left = |stored: &mut PullRequest| stored.is_only_reviewed() && location.repository.is_none();
+    let left = pull_request.take_if(|stored| is_agent_review && is_left(stored));
+    let other = left.as_ref().or(foreign.as_ref()).filter(|_| is_agent_review).cloned();
+    if let Some(other) = other {
+        if left.is_some() {
+            location = find_location(ctx, scope, &event.pull_request).await?;
+        }
+        let connected = ctx.store.load_repository(&other.project, &id.integration, id.repository).await?;
+        match &location.project {
+            Some(project) if location.repository.is_some() && connected.is_none() && may_take_over(&other) => {
+                let rev = other.rev;
+                pull_request = Some(PullRequest { rev, ..PullRequest::new(other.id, project.id.clone(), None, None) });
+                is_taken_over = true;
+            }
+            _ if location.repository.is_some() => is_owned_elsewhere = true,
+            _ => pull_request = left,
+        }
     }
     let ledger_project = location.project.as_ref().map_or(&scope.main_project, |project| &project.id).clone();
     let first = match &pull_request {
@@ -153,10 +160,12 @@ pub(super) async fn load_facts(
         pull_request,
         ticket,
         review: stored,
+        may_store_refusal: !is_taken_over && !is_foreign,
     })
 }
 
-/// Whether a review may store the pull request for its own project. A job or a ticket of the other project owns it.
+/// Whether a review may store the pull request for its own project, once the repository left the other one. A job or a
+/// ticket of the other project owns it.
 fn may_take_over(stored: &PullRequest) -> bool {
     stored.is_only_reviewed() && stored.reviews.active_job.is_none()
 }

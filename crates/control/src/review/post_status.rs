@@ -19,7 +19,7 @@ use pullyard_forge::{CommitState, CommitStatus, ErrorKind, Forge};
 use pullyard_store::{WorkKey, Write};
 
 const STATUS_NAME: &str = "pullyard";
-/// Of reviews by agents, so that they do not replace the status of the work.
+/// The status of reviews by agents, which must not replace that of the work.
 const REVIEW_STATUS_NAME: &str = "pullyard/review";
 
 /// Idempotent: a status replaces the one with its name; our comment is found by its marker.

@@ -46,14 +46,21 @@ pub async fn record_pull_request_change(
         rounds.backoff().await?;
     };
     if linked.state != PullRequestState::Open {
-        if let Some(job) = &linked.reviews.active_job {
-            // If this is lost by a crash, the runner does not post the review.
-            let because = format!("Its pull request was {}.", linked.state.display_name());
-            cancel_job(ctx, job, "Pullyard", Some(&because)).await?;
-        }
         wake_waiting_reviews(ctx, &linked).await?;
+        end_review(ctx, &linked).await?;
     }
     Ok(changed)
+}
+
+/// Cancels the running review of a closed pull request. If a crash prevents it, the runner does not post the review.
+async fn end_review(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
+    let Some(job) = &linked.reviews.active_job else { return Ok(()) };
+    let because = format!("Its pull request was {}.", linked.state.display_name());
+    match cancel_job(ctx, job, "Pullyard", Some(&because)).await {
+        // It has ended meanwhile.
+        Ok(_) | Err(Error::Denied(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Also writes the end of its job and the move of its ticket: a closed pull request leaves the index of open ones, and no

@@ -37,6 +37,9 @@ pub(super) async fn post_refusal(
     loaded: &LoadedFacts,
     reason: &Reason,
 ) -> Result<Write, Error> {
+    if !loaded.may_store_refusal {
+        return Ok(Write::Applied);
+    }
     let stored = match (&loaded.pull_request, &loaded.project) {
         (Some(stored), _) => stored.clone(),
         // The request gets a visible answer, although no job has stored the pull request yet.

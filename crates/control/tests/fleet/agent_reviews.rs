@@ -166,7 +166,11 @@ async fn project_takes_over_a_pull_request_that_another_only_reviewed() {
     assert_applied(store.update_pull_request(&of_other).await);
     let job = desk.request("c1", "a", false).await.job.unwrap();
     assert_eq!(desk.item().await.project, desk.world.project);
+    // The other project's end or link of the item does not take this review.
+    let linked = PullRequest { project: other.clone(), reviews: Default::default(), ..desk.item().await };
+    assert_applied(store.update_pull_request(&linked).await);
     desk.finish(&job, End::Completed(None), Some("a")).await;
+    assert!(desk.item().await.reviews.is_empty());
 
     let ticket = Some(TicketKey::new("X-1").unwrap());
     let owned = PullRequest { project: other, ticket, ..desk.item().await };

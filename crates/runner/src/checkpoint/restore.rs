@@ -167,7 +167,7 @@ impl CheckpointPlan {
             // The agent already begins with the pushed work.
             return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
         }
-        // The agent of a review read the commit from which its session began, so only that commit is reviewed.
+        // The stored session and output of a review are about the commit that it began with, so that one is reviewed.
         let begins_there = has_patch || assignment.kind.spec().publishes == Publishes::Review;
         if begins_there && !set_target_start(git, mirror, &available.metadata, target).await? {
             let reason = "the commit that it started from is no longer on the branch";

@@ -234,9 +234,9 @@ async fn fixed_finding_that_returns_is_posted_again() {
     assert_eq!(output(world.api.finishes().pop().unwrap()).places[0], FindingPlace::Inline);
 }
 
-/// The session read the earlier commit, so a commit that came later is not reviewed.
+/// What it stored is about that commit; one that came later is for the next review.
 #[tokio::test(flavor = "multi_thread")]
-async fn resumed_review_is_about_the_commit_that_its_session_read() {
+async fn resumed_review_is_about_the_commit_that_it_began_with() {
     let asking = "if [ ! -e @DIR@/asked ]; then touch @DIR@/asked; echo 'Which one?' > .pullyard/question.md; exit; fi";
     let world = world(&format!("{asking}\n{}", agent(FINDINGS))).await;
     assert_eq!(world.run().await.code, Some(0));

@@ -24,7 +24,7 @@ use pullyard_domain::text::Span;
 use pullyard_forge::{Error, Forge, NewLineComment, NewReview, ReviewComment, ReviewPosts, Side, Verdict};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 /// The pause after a try whose outcome is unknown: the forge may still accept it.
 const AFTER_UNKNOWN: Duration = Duration::from_secs(15);
@@ -70,6 +70,8 @@ pub(super) struct Posting<'a> {
     can_comment: bool,
     /// Whether an earlier try may have posted something.
     was_tried: bool,
+    /// Whether the forge may still accept the last try.
+    is_outcome_unknown: bool,
 }
 
 impl<'a> Posting<'a> {
@@ -84,7 +86,18 @@ impl<'a> Posting<'a> {
         let listed = preparation.access.git.run(list.repository(&repository)).await?;
         let paths = listed.split(|byte| *byte == 0).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         let (diff, was_tried) = (Diff::parse(&input.patch), attempt.assignment.attempt > 1);
-        Ok(Self { attempt, target, input, output, earlier, diff, paths, can_comment: true, was_tried })
+        Ok(Self {
+            attempt,
+            target,
+            input,
+            output,
+            earlier,
+            diff,
+            paths,
+            can_comment: true,
+            was_tried,
+            is_outcome_unknown: false,
+        })
     }
 
     /// Posts the review, unless it has nothing new, and returns the place of each finding.
@@ -109,8 +122,15 @@ impl<'a> Posting<'a> {
                 Ok(Ok(None)) => continue,
                 Ok(Err(ForgeFault::Final(stop))) => return Err(stop),
                 Ok(Err(ForgeFault::Away(outage))) => outage,
-                Err(_) => Outage { retry_after: AFTER_UNKNOWN, reason: "it did not answer in time".to_owned() },
+                Err(_) => Outage::from("it did not answer in time".to_owned()),
             };
+            if std::mem::take(&mut self.is_outcome_unknown) {
+                let pause = async {
+                    sleep(AFTER_UNKNOWN).await;
+                    Ok(())
+                };
+                attempt.unless_aborted(pause).await?;
+            }
             forge_wait.pause(&outage, |reason| not_posted(attempt, reason)).await?;
             renew_old_access(attempt, preparation).await?;
         }
@@ -131,7 +151,7 @@ impl<'a> Posting<'a> {
         threads::reply(attempt, forge, &self.target.start_commit, (&self.input.threads, self.earlier)).await?;
         // Read each time: perhaps only the answer to an earlier try was lost.
         let posts = load_posts(attempt, forge).await?;
-        let own = fingerprints(&posts, |of| *of == attempt.assignment.job);
+        let own = fingerprints(&posts, repository.account, |of| *of == attempt.assignment.job);
         let places = self.place(&posts, &own);
         let answer = places.iter().map(to_answer).collect();
         let is_new = places.iter().any(|place| matches!(place, Place::Inline(_) | Place::InText));
@@ -143,21 +163,16 @@ impl<'a> Posting<'a> {
             let reason = "the conversation is too long to see whether the review is there".into();
             return Err(not_posted(attempt, reason).into());
         }
-        self.was_tried = true;
+        let was_tried = std::mem::replace(&mut self.was_tried, true);
+        self.is_outcome_unknown = true;
         let new = NewReview { head, ..self.to_review(&places, &own) };
         match forge.create_review(repository.name.as_str(), self.number(), &new).await {
             Ok(()) => Ok(Some(answer)),
             Err(Error::Refused { .. }) if self.can_comment => {
-                self.can_comment = false;
+                (self.can_comment, self.was_tried, self.is_outcome_unknown) = (false, was_tried, false);
                 Ok(None)
             }
-            Err(error) => Err(match to_fault(attempt, &error) {
-                // It may still be accepted.
-                ForgeFault::Away(outage) => {
-                    ForgeFault::Away(Outage { retry_after: outage.retry_after.max(AFTER_UNKNOWN), ..outage })
-                }
-                fault @ ForgeFault::Final(_) => fault,
-            }),
+            Err(error) => Err(to_fault(attempt, &error)),
         }
     }
 
@@ -168,7 +183,7 @@ impl<'a> Posting<'a> {
     /// `own` are the comments of this job that exist.
     fn place(&self, posts: &ReviewPosts, own: &BTreeSet<Fingerprint>) -> Vec<Place> {
         let job = &self.attempt.assignment.job;
-        let posted = fingerprints(posts, |of| of != job);
+        let posted = fingerprints(posts, self.attempt.assignment.repository.account, |of| of != job);
         let rules = PlaceRules {
             forge: self.attempt.assignment.repository.forge,
             job,
@@ -226,9 +241,12 @@ impl<'a> Posting<'a> {
 }
 
 /// The findings in these comments whose jobs match. A finding that is fixed may be reported again.
-fn fingerprints(posts: &ReviewPosts, is_wanted: impl Fn(&JobId) -> bool) -> BTreeSet<Fingerprint> {
-    let is_fixed =
-        |comment: &&ReviewComment| matches!(Marker::parse(&comment.body), Some(Marker::Verdict(_, ThreadState::Fixed)));
+fn fingerprints(
+    posts: &ReviewPosts,
+    account: Option<u64>,
+    is_wanted: impl Fn(&JobId) -> bool,
+) -> BTreeSet<Fingerprint> {
+    let is_fixed = |comment: &&ReviewComment| threads::verdict_of(comment, account) == Some(ThreadState::Fixed);
     let fixed: BTreeSet<u64> = posts.comments.iter().filter(is_fixed).filter_map(|reply| reply.in_reply_to).collect();
     let finding = |comment: &ReviewComment| match Marker::parse(&comment.body) {
         Some(Marker::Finding(finding)) if is_wanted(&finding.job) => Some(finding.fingerprint),
