@@ -1,5 +1,5 @@
-//! The folder `.pullyard` of a job that reports: the files that its agent receives, and the output file that it leaves.
-//! The agent may write all of it, so the output is hostile, and the input is only a copy.
+//! The folder `.pullyard` of a job that reports: its agent's input files and output file.
+//! The agent may change every file there, so the output is hostile, and the input files are copies.
 
 use crate::agent_files;
 use crate::git::workspace::disk::run_blocking;
@@ -21,7 +21,7 @@ struct Versioned {
     rest: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Keeps a file for the agent's input folder, outside the worktree.
+/// Stores an input file outside the worktree; `create_folder` copies it.
 pub(crate) fn add_input(workspace: &Workspace, name: &str, content: &[u8]) -> io::Result<()> {
     let folder = kept_inputs(workspace);
     fs::create_dir_all(&folder)?;
@@ -32,8 +32,8 @@ fn kept_inputs(workspace: &Workspace) -> PathBuf {
     workspace.root().join("input")
 }
 
-/// Creates the folder, the only one that the agent may write in its worktree, with the input files. It replaces what the
-/// repository has there, because nothing of this worktree is published.
+/// Creates the folder with the input files. The agent may write only there. An existing one of the repository
+/// is replaced, because this worktree is never published.
 pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
     let folder = workspace.tree().join(PULLYARD_FOLDER);
     remove_entry(&folder)?;

@@ -80,7 +80,7 @@ async fn pull_request_stored_by_a_review_is_linked_by_its_job() {
 }
 
 #[tokio::test]
-async fn pull_request_stored_by_a_review_is_linked_by_a_late_result() {
+async fn late_result_links_a_pull_request_that_a_review_stored() {
     let world = World::begin().await;
     let (job, fence) = syncing(&world).await;
     let lost = job

@@ -1,4 +1,4 @@
-//! Tests jobs of kind `review`: the input of their agents, what is posted, and that it is posted once.
+//! Tests jobs of kind `review`: the input of their agents, and the posted review, of which there is one.
 
 use crate::bitbucket::{bitbucket_client, bitbucket_world};
 use crate::gate::{Break, Gate};
@@ -153,7 +153,7 @@ async fn review_without_news_is_not_posted() {
     assert_eq!(posted(&world).await.0.len(), 1);
 }
 
-/// The next review gets only what is new, and judges the earlier finding.
+/// The next review gets only the new changes, and judges the earlier finding.
 async fn review_again(world: &World, verdict: &str) -> PostedReview {
     let since = world.branch_head(FEATURE).unwrap();
     commit_file(world, FEATURE, "later.txt", "later\n");
@@ -212,7 +212,7 @@ async fn open_finding_counts_until_it_is_fixed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whole_change_is_reviewed_after_a_force_push_and_without_a_new_commit() {
+async fn force_push_or_unchanged_head_needs_a_whole_review() {
     for is_same in [false, true] {
         let world = world(&agent("[]")).await;
         let since = if is_same { world.branch_head(FEATURE).unwrap() } else { "0a".repeat(20) };
@@ -234,7 +234,7 @@ async fn fixed_finding_that_returns_is_posted_again() {
     assert_eq!(output(world.api.finishes().pop().unwrap()).places[0], FindingPlace::Inline);
 }
 
-/// What it stored is about that commit; one that came later is for the next review.
+/// Its checkpoint belongs to that commit; the next review reads later ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn resumed_review_is_about_the_commit_that_it_began_with() {
     let asking = "if [ ! -e @DIR@/asked ]; then touch @DIR@/asked; echo 'Which one?' > .pullyard/question.md; exit; fi";

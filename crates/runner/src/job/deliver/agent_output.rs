@@ -1,4 +1,4 @@
-//! Runs an agent that reports until its output is right.
+//! Runs the agent of a job that reports, and repairs its output.
 
 use super::check_grant;
 use crate::agent;
