@@ -1,5 +1,6 @@
 //! Tests reviews by agents end to end: requests, the runner, and what the forge stores.
 
+mod automatic;
 mod failures;
 mod posting;
 mod requests;

@@ -58,7 +58,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("review/request::request_review", "requested_review_is_posted_after_a_crash"),
     ("review/request::request_revision", "requested_revision_covers_all_reviews_after_a_crash"),
     ("review/request::unlink_pull_request", "pull_request_is_unlinked_after_a_crash"),
-    ("review/post_status::post_status", "job_failure_refuses_the_deferred_review_after_a_crash"),
+    ("review/post_status::post_status", "pushed_commit_is_reviewed_once_after_a_crash"),
     ("admin/rotate_secret::rotate_secret", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
     ("runner/claim::claim_job", "runner_completes_a_job_after_a_crash"),
     ("runner/command::command_runner", "runner_drains_and_resumes_after_a_crash"),

@@ -24,6 +24,7 @@ mod settle;
 mod show_decision;
 mod source;
 pub(crate) mod translate;
+mod wanted_review;
 
 pub use decide::{decide_or_queue, decide_review};
 pub use explain::{PullRequestView, list_pull_request_views, load_pull_request_of_ticket, pull_request_view};

@@ -71,6 +71,8 @@ pub enum Source {
     Webhook,
     /// Found by polling the forge.
     Poll,
+    /// A project's setting.
+    Automatic,
 }
 
 #[cfg(test)]

@@ -77,9 +77,11 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
     Some(Due::At(at))
 }
 
-/// When the state is written to the pull request. `None`: it is written already.
+/// When the state is written to the pull request, or its wanted review starts. `None`: neither is due.
 pub fn pull_request(pull_request: &PullRequest) -> Option<Due> {
-    pull_request.is_note_outdated().then(|| Due::At(pull_request.not_before.unwrap_or(Timestamp::from_millis(0))))
+    let note = pull_request.is_note_outdated().then(|| Timestamp::from_millis(0));
+    let at = note.into_iter().chain(pull_request.review_wanted_at()).min()?;
+    Some(Due::At(pull_request.not_before.map_or(at, |not_before| at.max(not_before))))
 }
 
 /// When a repository is polled. `None`: the forge reported that it is gone.

@@ -53,6 +53,8 @@ pub struct Settings {
     pub revise_on_review: bool,
     /// Whether reviews wait for the running job, and for an hour after a revision began. One job covers all of them.
     pub coalesce: bool,
+    /// Reviews of pull requests by agents.
+    pub review: AgentReviewSettings,
     pub compute: Compute,
     /// The size of new jobs' Fargate tasks.
     pub task_size: TaskSize,
@@ -98,6 +100,7 @@ impl Default for Settings {
             auto_create: false,
             revise_on_review: true,
             coalesce: true,
+            review: AgentReviewSettings::default(),
             compute: Compute::Fargate,
             task_size: TaskSize::Medium,
             task_capacity: TaskCapacity::Fargate,
@@ -159,6 +162,26 @@ impl Default for Statuses {
             allow_others: false,
         }
     }
+}
+
+/// Reviews of pull requests by agents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentReviewSettings {
+    pub when: ReviewWhen,
+}
+
+/// The events after which an agent reviews a pull request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReviewWhen {
+    /// A user's request.
+    #[default]
+    Asked,
+    /// The pull request was opened.
+    Opened,
+    /// A commit was pushed to it.
+    Pushed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

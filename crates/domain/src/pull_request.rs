@@ -3,10 +3,11 @@
 mod agent_reviews;
 
 pub use crate::pull_request_id::PullRequestId;
-pub use agent_reviews::{AgentReviews, EndedReview, ReviewedCommit};
+pub use agent_reviews::{AgentReviews, AutomaticReviews, CommitNews, EndedReview, ReviewedCommit};
 
 use crate::decision::Reason;
 use crate::id::{JobId, ProjectId, RepositoryName, TicketKey};
+use crate::text::Span;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -150,9 +151,33 @@ impl PullRequest {
         }
     }
 
-    /// Whether only a request for a review has stored it: it belongs to no work of the project.
+    /// When its wanted review may start. `None` while another one runs, and if it is closed.
+    pub fn review_wanted_at(&self) -> Option<Timestamp> {
+        let is_free = self.state == PullRequestState::Open && self.reviews.active_job.is_none();
+        self.reviews.automatic.wanted.filter(|_| is_free)
+    }
+
+    /// The sentence about its wanted review.
+    pub fn explain_wanted_review(&self, now: Timestamp) -> Option<String> {
+        let at = self.review_wanted_at()?.max(self.not_before.unwrap_or(now));
+        let delay = Some(at.since(now)).filter(|delay| !delay.is_zero());
+        let when = delay.map_or_else(|| "within a minute".to_owned(), |delay| format!("in {}", Span::from(delay)));
+        Some(match &self.note {
+            Some(Note::ReviewRefusal { reason }) if reason.is_project_block() => {
+                format!("{} The review of {} is tried again {when}.", reason.sentence(), self.label())
+            }
+            _ => format!("An agent reviews {} {when}.", self.label()),
+        })
+    }
+
+    /// Whether it was stored only because of reviews by agents: it belongs to no work of the project.
     pub fn is_only_reviewed(&self) -> bool {
         self.ticket.is_none() && self.job.is_none()
+    }
+
+    /// Whether it belongs to no work, and no review of it has started.
+    pub fn is_never_reviewed(&self) -> bool {
+        self.is_only_reviewed() && self.reviews.count == 0 && self.reviews.active_job.is_none()
     }
 
     /// Shows the state of a review by an agent, unless that of a revision was not shown yet, which matters more.

@@ -58,6 +58,10 @@ impl RequestedAction {
     pub fn is_agent_review(&self) -> bool {
         matches!(self, Self::Review(_))
     }
+
+    pub fn is_automatic_review(&self) -> bool {
+        matches!(self, Self::Review(request) if request.automatic)
+    }
 }
 
 /// How an agent is to review a pull request.
@@ -72,6 +76,9 @@ pub struct ReviewRequest {
     pub agent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// No user requests it; it starts by the project's setting. The event's author is that of the pull request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +106,10 @@ pub struct PullRequestSnapshot {
     /// Whether its commits are in another repository.
     #[serde(default)]
     pub from_fork: bool,
+    #[serde(default)]
+    pub draft: bool,
+    #[serde(default)]
+    pub opened_at: Option<Timestamp>,
 }
 
 impl PullRequestSnapshot {

@@ -25,6 +25,7 @@ impl Source {
             Self::Person => "Person",
             Self::Webhook => "Webhook",
             Self::Poll => "Poll",
+            Self::Automatic => "Setting",
         }
     }
 
@@ -33,7 +34,7 @@ impl Source {
         match self {
             Self::Board => Some(&board::SPEC),
             Self::TicketTool => Some(&http::SPEC),
-            Self::Person | Self::Webhook | Self::Poll => None,
+            Self::Person | Self::Webhook | Self::Poll | Self::Automatic => None,
         }
     }
 

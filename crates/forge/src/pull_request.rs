@@ -31,7 +31,10 @@ pub struct PullRequest {
     pub base_repository: Option<BaseRepository>,
     pub state: PullRequestState,
     pub draft: bool,
+    /// Absent for a deleted account.
+    pub author: Option<Actor>,
     pub title: String,
+    pub created_at: Option<Time>,
     pub updated_at: Time,
 }
 

@@ -135,6 +135,10 @@ pub struct PullRequest {
 pub struct AgentReviews {
     /// Job that reviews it now.
     pub active_job: Option<JobId>,
+    /// When the review starts that the project's setting wants; a further commit may delay it.
+    #[serde(default, with = "rfc3339::option")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub next_at: Option<Timestamp>,
     /// Number of ended reviews.
     pub count: u32,
     /// Cost of all ended reviews. Units: millionths of a US dollar.

@@ -169,6 +169,7 @@ pub(crate) fn comment(comment: comment::Comment) -> Comment {
 
 pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {
     let PullRequestView { pull_request, job, deferred_until, sentence, help } = view;
+    let next_at = pull_request.review_wanted_at();
     PullRequest {
         label: pull_request.label(),
         project: pull_request.project,
@@ -182,14 +183,14 @@ pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {
         job,
         revised: pull_request.revised.map(|revised| revised.at),
         held_until: deferred_until,
-        reviews: agent_reviews(pull_request.reviews),
+        reviews: agent_reviews(pull_request.reviews, next_at),
         sentence,
         help,
     }
 }
 
-fn agent_reviews(reviews: pull_request::AgentReviews) -> AgentReviews {
-    let pull_request::AgentReviews { active_job, ended, count, spent_usd_micros } = reviews;
+fn agent_reviews(reviews: pull_request::AgentReviews, next_at: Option<Timestamp>) -> AgentReviews {
+    let pull_request::AgentReviews { active_job, ended, count, spent_usd_micros, automatic: _ } = reviews;
     let ended = ended.into_iter().map(|review| AgentReview {
         job: review.job,
         at: review.at,
@@ -198,7 +199,7 @@ fn agent_reviews(reviews: pull_request::AgentReviews) -> AgentReviews {
         posted: review.posted.as_ref().map(|commit| commit.counts.sentence()),
         head: review.posted.map(|commit| commit.head),
     });
-    AgentReviews { active_job, count, spent_usd_micros, ended: ended.collect() }
+    AgentReviews { active_job, next_at, count, spent_usd_micros, ended: ended.collect() }
 }
 
 pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {

@@ -203,6 +203,7 @@ impl Row {
 
 fn describe_delivery(delivery: &Delivery) -> String {
     match (&delivery.review, delivery.source) {
+        (Some(_), Source::Automatic) => "Automatic review of".into(),
         (Some(review), _) if review.facts.as_ref().is_some_and(|facts| facts.agent_review.is_some()) => {
             format!("{} requested a review of", review.author)
         }

@@ -9,6 +9,7 @@ use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
 use crate::webhooks::{ANN, ANNS_TOKEN, SECRET, signature};
+use pullyard_domain::project::ReviewWhen;
 use pullyard_local::User;
 
 const BRANCH: &str = "feature";
@@ -264,6 +265,21 @@ pub(in crate::walk) fn requested_review() -> Flow {
     steps.extend(broken_elsewhere(start_attempt()));
     steps.extend([attempt::report_syncing(), attempt::finish_with_review(), Step::messages()]);
     flow_after("an agent reviews a pull request", &["completed"], |world| open_pull_request(world).boxed(), steps)
+}
+
+async fn with_automatic_reviews(world: &World) {
+    open_pull_request(world).await;
+    let polled = json!({ "repository": REPOSITORY, "ingress": "poll" });
+    base::call_ok(world, post("/v1/projects/acme/ingress", polled).put()).await;
+    base::change_settings(world, |settings| settings.review.when = ReviewWhen::Pushed).await;
+}
+
+/// No webhook arrives, and no ticket exists.
+pub(in crate::walk) fn automatic_review() -> Flow {
+    let mut steps: Vec<_> = poll().into_iter().chain(poll()).collect();
+    steps.extend(broken_elsewhere(start_attempt()));
+    steps.extend([attempt::report_syncing(), attempt::finish_with_review(), Step::messages()]);
+    flow_after("an agent reviews a pushed commit", &["completed"], |world| with_automatic_reviews(world).boxed(), steps)
 }
 
 pub(in crate::walk) fn close_before_claim() -> Flow {

@@ -179,7 +179,12 @@ pub(crate) async fn load_linked_pull_request(ctx: &Context, job: &Job) -> Result
         let is_new = stored.is_only_reviewed() && job.revises.is_none() && job.continues.is_none();
         stored.project != job.project || !is_new && stored.ticket != job.ticket
     };
-    let stored = ctx.store.load_pull_request(&id).await?;
+    let mut stored = ctx.store.load_pull_request(&id).await?;
+    // Another project that connects the repository only wanted to review it.
+    if let Some(other) = stored.as_mut().filter(|stored| stored.project != job.project && stored.is_never_reviewed()) {
+        let rev = other.rev;
+        *other = PullRequest { rev, ..PullRequest::new(id.clone(), job.project.clone(), None, None) };
+    }
     if stored.as_ref().is_some_and(is_foreign) {
         tracing::warn!(job.id = %job.id, number = id.number, "pull request already linked to another ticket");
         return Ok(None);

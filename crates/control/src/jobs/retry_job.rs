@@ -69,6 +69,7 @@ async fn retry_review(ctx: &Context, job: &Job, caller: &Requester, key: Option<
         message: context.instructions,
         agent: Some(agent.capability),
         model: agent.model,
+        automatic: false,
     };
     request_review(ctx, &reference, request, caller, key.as_ref()).await
 }

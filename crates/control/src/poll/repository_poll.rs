@@ -3,14 +3,15 @@
 use crate::corrupt::skip_corrupt;
 use crate::error::format_for_table;
 use crate::forge::{forge_client, timeout_error};
-use crate::review::{ProjectScope, update_repository, update_repository_name};
+use crate::review::translate::to_pull_request_snapshot;
+use crate::review::{ProjectScope, record_pull_request_change, update_repository, update_repository_name};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::hook::poll_progress::{MAX_CHANGED, PollProgress};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Error as ForgeError, PullRequest as ForgePullRequest, Repository as ForgeRepository};
 use pullyard_store::Error as StoreError;
@@ -153,11 +154,16 @@ impl RepositoryPoll<'_> {
                     return Ok(false);
                 }
                 let linked = self.ctx.store.load_pull_request(&self.id(pull_request.number)).await;
-                // An item that cannot be parsed is compared, so that the round reports it.
-                let is_linked =
-                    |linked: Option<PullRequest>| linked.is_some_and(|linked| self.scope.includes(&linked.project));
-                if skip_corrupt(self.ctx, linked)?.is_none_or(is_linked) {
-                    numbers.push(pull_request.number);
+                match skip_corrupt(self.ctx, linked)? {
+                    Some(Some(linked)) if !self.scope.includes(&linked.project) => {}
+                    // Its review may be wanted.
+                    Some(None) => {
+                        let (integration, name) = (self.integration.id.clone(), self.repository.name.clone());
+                        let snapshot = to_pull_request_snapshot(integration, self.repository.id, name, &pull_request);
+                        record_pull_request_change(self.ctx, &self.scope, &snapshot).await?;
+                    }
+                    // An item that cannot be parsed is compared, so that the round reports it.
+                    Some(Some(_)) | None => numbers.push(pull_request.number),
                 }
             }
             if listed.next.is_none() {

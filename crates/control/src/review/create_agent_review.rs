@@ -1,6 +1,6 @@
 //! Creates the job of a requested review by an agent.
 
-use super::decide::with_event;
+use super::decide::with_snapshot;
 use super::facts::LoadedFacts;
 use crate::jobs::new_job::{NewJob, NewReview, write_new_job};
 use crate::{Context, Error};
@@ -34,8 +34,8 @@ pub(super) async fn create_agent_review(
             Error::Invalid { pointer: if bad.field == "model" { "/model" } else { "/agent" }, fault: bad.message }
         })?;
     let new = || PullRequest::new(snapshot.id.clone(), project.id.clone(), None, None);
-    let mut item = with_event(&loaded.pull_request.clone().unwrap_or_else(new), event);
-    item.reviews.active_job = Some(id.clone());
+    let mut item = with_snapshot(&loaded.pull_request.clone().unwrap_or_else(new), snapshot);
+    item.reviews.start(id, request.automatic, loaded.facts.now);
     item.set_review_note(Note::job_created(id.clone()));
     let pull_request = PullRequestUnderReview {
         number: snapshot.id.number,

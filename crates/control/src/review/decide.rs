@@ -14,7 +14,9 @@ use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFacts, ReviewFollowUp, decide};
-use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewRequest, ReviewState};
+use pullyard_domain::review::{
+    Permission, PullRequestSnapshot, RequestedAction, Review, ReviewEvent, ReviewRequest, ReviewState,
+};
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_store::Write;
 
@@ -57,8 +59,16 @@ async fn decide_with_permission(
                 };
                 // The other facts are not reloaded, because the write is refused if they changed.
                 let number = event.pull_request.id.number;
-                let permission =
-                    get_permission_or_unknown(ctx, &loaded.integration, repository, number, &event.author).await;
+                // The account of an App has no permission of a user.
+                let account = loaded.integration.account.id;
+                let has_job = loaded.pull_request.as_ref().is_some_and(|stored| stored.job.is_some());
+                let is_ours = has_job || account != 0 && account == event.author.id;
+                let permission = match event.asks.is_automatic_review() && is_ours {
+                    true => Permission::Write,
+                    false => {
+                        get_permission_or_unknown(ctx, &loaded.integration, repository, number, &event.author).await
+                    }
+                };
                 loaded.facts.permission = Some(permission);
             }
         }
@@ -126,7 +136,9 @@ async fn apply(
         let id = loaded.first_delivery.as_ref().map_or(delivery.id, |first| first.id.clone());
         return Ok(Some(Answer { delivery: id, reason: decision.reason, job: answered_job(loaded) }));
     }
-    let is_shown = is_shown_to_users(&decision.reason);
+    // No user waits for an answer to an automatic review.
+    let is_awaited = !event.asks.is_automatic_review() || decision.reason.is_project_block();
+    let is_shown = is_awaited && is_shown_to_users(&decision.reason);
     if !is_waiting {
         // Show the refusal first: once it is in the ledger, no later round returns to it.
         if is_shown && post_refusal(ctx, event, loaded, &decision.reason).await? == Write::Stale {
@@ -173,7 +185,7 @@ async fn trigger(
     else {
         return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
     };
-    let linked = with_event(pull_request, event);
+    let linked = with_snapshot(pull_request, &event.pull_request);
     let now = loaded.facts.now;
     let state = ReviewState::Started { job: id.clone() };
     let review = Review::from_event(event, &project.id, &ticket.key, state, now).next_version(loaded.review.as_ref());
@@ -187,9 +199,8 @@ async fn trigger(
     Ok(Some(Answer { delivery: delivery.id.clone(), job: named_job(&decision.reason), reason: decision.reason }))
 }
 
-/// The pull request with the event's newer state, and with its name and page.
-pub(super) fn with_event(stored: &PullRequest, event: &ReviewEvent) -> PullRequest {
-    let snapshot = &event.pull_request;
+/// The pull request with the snapshot's newer state, and with its name and page.
+pub(super) fn with_snapshot(stored: &PullRequest, snapshot: &PullRequestSnapshot) -> PullRequest {
     let merged = stored.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at);
     let mut linked = merged.unwrap_or_else(|| stored.clone());
     linked.repository_name = Some(snapshot.repository.clone());
@@ -218,9 +229,11 @@ fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> De
         // Omitted, because the message may be long and does not affect the decision.
         asks: match &event.asks {
             RequestedAction::Revision { .. } => RequestedAction::Revision { message: None },
-            RequestedAction::Review(request) => {
-                RequestedAction::Review(ReviewRequest { full: request.full, ..ReviewRequest::default() })
-            }
+            RequestedAction::Review(request) => RequestedAction::Review(ReviewRequest {
+                full: request.full,
+                automatic: request.automatic,
+                ..ReviewRequest::default()
+            }),
             asks => asks.clone(),
         },
         ..loaded.facts.clone()

@@ -94,6 +94,8 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
         let wait = WaitExplainer::default().explain(ctx, &job, now).await?;
         let (sentence, help) = explain_job(&job, wait.as_ref(), None, now);
         (format!("Job {} reviews {}: {}", job.id.short(), linked.label(), lowercase_first(&sentence)), help)
+    } else if let Some(sentence) = linked.explain_wanted_review(now).filter(|_| linked.ticket.is_none()) {
+        (sentence, format!("To start it now: `pullyard review {}`.", linked.label()))
     } else if linked.ticket.is_none() && is_about_reviews(&linked) {
         explain_reviews(ctx, &linked).await?
     } else if linked.state != PullRequestState::Open || linked.ticket.is_none() {
@@ -201,6 +203,8 @@ async fn explain_next_review(
             title: String::new(),
             base: String::new(),
             from_fork: false,
+            draft: false,
+            opened_at: None,
         },
     };
     let loaded =

@@ -220,6 +220,16 @@ pub(super) fn ticket_facts(
     })
 }
 
+/// The project of the scope that connects the pull request's repository.
+pub(super) async fn find_project(
+    ctx: &Context,
+    scope: &ProjectScope,
+    snapshot: &PullRequestSnapshot,
+) -> Result<Option<Project>, Error> {
+    let location = find_location(ctx, scope, snapshot).await?;
+    Ok(location.project.filter(|_| location.repository.is_some()))
+}
+
 #[derive(Default)]
 struct RepositoryLocation {
     project: Option<Project>,

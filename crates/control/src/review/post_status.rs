@@ -1,5 +1,7 @@
 //! Shows a job's state on its pull request, as a commit status, or as one comment where statuses are not permitted.
+//! Then starts the wanted review of the pull request, if it is due.
 
+use super::wanted_review::start_wanted_review;
 use crate::forge::forge_client;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
@@ -22,19 +24,27 @@ const STATUS_NAME: &str = "pullyard";
 /// The status of reviews by agents, which must not replace that of the work.
 const REVIEW_STATUS_NAME: &str = "pullyard/review";
 
-/// Idempotent: a status replaces the one with its name; our comment is found by its marker.
+/// Idempotent: a status replaces the one with its name; our comment is found by its marker. For the review, see
+/// `start_wanted_review`.
 /// Errors: after any error but `Contended`, the pull request is put off, longer each time.
 pub async fn post_status(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
-    let result = post_pending_note(ctx, id).await;
+    let result = match post_pending_note(ctx, id).await {
+        Ok(Some(linked)) if linked.review_wanted_at().is_some_and(|at| at <= ctx.clock.now()) => {
+            Box::pin(start_wanted_review(ctx, linked)).await
+        }
+        result => result.map(drop),
+    };
     let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
     postpone_after(ctx, &WorkKey::PullRequest(id.clone()), result, is_lasting).await
 }
 
-async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
+/// Returns the pull request as it is afterwards, except for its `rev`.
+async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let Some(linked) = ctx.store.load_pull_request(id).await?.filter(PullRequest::is_note_outdated) else {
-            return Ok(());
+        let linked = match ctx.store.load_pull_request(id).await? {
+            Some(linked) if linked.is_note_outdated() => linked,
+            current => return Ok(current),
         };
         let mut updated = linked.clone();
         updated.noted_version = linked.note_version;
@@ -52,7 +62,7 @@ async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Erro
         }
         // Stale: a newer note exists, or the head moved. The next round writes it.
         if ctx.store.update_pull_request(&updated).await? == Write::Applied {
-            return Ok(());
+            return Ok(Some(updated));
         }
         rounds.backoff().await?;
     }

@@ -1,16 +1,21 @@
 //! Records that a pull request was closed, merged or reopened, or that its head moved.
 
-use super::facts::ProjectScope;
+use super::decide::with_snapshot;
+use super::facts::{ProjectScope, find_project};
 use super::freeze_reviews::{cancel_for_closed_pull_request, is_revising};
 use crate::jobs::cancel_job::cancel_job;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{Job, TransitionRefusal};
 use pullyard_domain::outcome::ticket_after_close;
-use pullyard_domain::pull_request::{PullRequest, PullRequestState};
+use pullyard_domain::pull_request::{CommitNews, PullRequest, PullRequestState};
 use pullyard_domain::review::PullRequestSnapshot;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
+use std::time::Duration;
+
+/// The age until which a pull request counts as newly opened.
+const RECENT: Duration = Duration::from_secs(86_400);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullRequestChange {
@@ -19,7 +24,7 @@ pub enum PullRequestChange {
     Recorded,
 }
 
-/// Records a pull request's state. If closed, it also ends the revise job in the same write and settles the reviews.
+/// Records a pull request's state, and the review of its newest commit that the project's setting wants. If closed, it also ends the revise job in the same write and settles the reviews.
 /// Idempotent: ordered by the forge's time. Each call for a closed pull request settles again. After a crash, the end of
 /// their hour settles waiting reviews.
 pub async fn record_pull_request_change(
@@ -29,16 +34,23 @@ pub async fn record_pull_request_change(
 ) -> Result<PullRequestChange, Error> {
     let mut rounds = ctx.retries(&snapshot.id);
     let (linked, changed) = loop {
-        let Some(linked) = ctx.store.load_pull_request(&snapshot.id).await? else {
-            return Ok(PullRequestChange::Unlinked);
-        };
-        if !scope.includes(&linked.project) {
+        let stored = ctx.store.load_pull_request(&snapshot.id).await?;
+        if stored.as_ref().is_some_and(|linked| !scope.includes(&linked.project)) {
             return Ok(PullRequestChange::Unlinked);
         }
-        let Some(mut updated) = linked.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at) else {
-            break (linked, PullRequestChange::Unchanged);
+        let merge =
+            |linked: &PullRequest| linked.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at);
+        let merged = stored.as_ref().and_then(merge);
+        let wanted = want_review(ctx, scope, stored.as_ref(), merged.as_ref(), snapshot).await?;
+        let mut updated = match (wanted.or(merged), stored) {
+            (Some(updated), _) => updated,
+            (None, Some(linked)) => break (linked, PullRequestChange::Unchanged),
+            (None, None) => return Ok(PullRequestChange::Unlinked),
         };
         updated.repository_name = Some(snapshot.repository.clone());
+        if updated.state != PullRequestState::Open {
+            updated.reviews.automatic.forget();
+        }
         if write_change(ctx, &updated).await? == Write::Applied {
             tracing::info!(pull_request = %snapshot.id, state = snapshot.state.display_name(), "pull request changed");
             break (updated, PullRequestChange::Recorded);
@@ -50,6 +62,38 @@ pub async fn record_pull_request_change(
         end_review(ctx, &linked).await?;
     }
     Ok(changed)
+}
+
+/// The pull request with a wanted review, if the project's setting asks for one. It may not be stored before.
+async fn want_review(
+    ctx: &Context,
+    scope: &ProjectScope,
+    stored: Option<&PullRequest>,
+    merged: Option<&PullRequest>,
+    snapshot: &PullRequestSnapshot,
+) -> Result<Option<PullRequest>, Error> {
+    let now = ctx.clock.now();
+    let is_outdated = stored.is_some_and(|stored| stored.updated_at > Some(snapshot.updated_at));
+    if snapshot.state != PullRequestState::Open || snapshot.draft || snapshot.from_fork || is_outdated {
+        return Ok(None);
+    }
+    // Without the other conditions, the new setting would start a review of each open pull request.
+    let is_pushed = stored.is_none_or(|stored| merged.is_some_and(|merged| merged.head != stored.head));
+    let news = match snapshot.opened_at {
+        Some(at) if now.since(at) < RECENT => CommitNews::Opened,
+        _ if is_pushed => CommitNews::Pushed,
+        _ => return Ok(None),
+    };
+    let project = match stored {
+        Some(stored) => ctx.store.load_project(&stored.project).await?,
+        None => find_project(ctx, scope, snapshot).await?,
+    };
+    let Some(project) = project else { return Ok(None) };
+    let new = || PullRequest::new(snapshot.id.clone(), project.id.clone(), None, None);
+    let before = merged.or(stored).cloned().unwrap_or_else(new);
+    let mut wanting = before.clone();
+    wanting.reviews.want(project.settings.review.when, news, &snapshot.head, now);
+    Ok((wanting != before).then(|| with_snapshot(&wanting, snapshot)))
 }
 
 /// Cancels the running review of a closed pull request. If a crash prevents it, the runner does not post the review.

@@ -1,6 +1,6 @@
 //! Shows a decision about a review on its pull request. `post_status` sends it to the forge.
 
-use super::decide::with_event;
+use super::decide::with_snapshot;
 use super::facts::LoadedFacts;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -45,7 +45,7 @@ pub(super) async fn post_refusal(
         // The request gets a visible answer, although no job has stored the pull request yet.
         (None, Some(project)) if asks_by_command(&event.asks) => {
             let new = PullRequest::new(event.pull_request.id.clone(), project.id.clone(), None, None);
-            with_event(&new, event)
+            with_snapshot(&new, &event.pull_request)
         }
         (None, _) => return Ok(Write::Applied),
     };

@@ -217,6 +217,8 @@ pub(crate) fn to_pull_request_snapshot(
         title: truncate(&pull_request.title, MAX_TITLE_CHARS),
         base: pull_request.base_branch.clone(),
         from_fork: pull_request.head_repository != Some(repository),
+        draft: pull_request.draft,
+        opened_at: pull_request.created_at.map(time_of),
     }
 }
 
@@ -234,6 +236,8 @@ fn translate_pull_request(
     Ok(match event.action {
         PullRequestAction::Closed { merged: true } => change("closed by a merge", snapshot),
         PullRequestAction::Closed { merged: false } => change("closed", snapshot),
+        PullRequestAction::Opened => change("opened", snapshot),
+        PullRequestAction::ReadyForReview => change("ready_for_review", snapshot),
         PullRequestAction::Reopened => change("reopened", snapshot),
         PullRequestAction::Synchronize => change("synchronize", snapshot),
         PullRequestAction::Labeled { label } if label == REVISE_LABEL || label == REVIEW_LABEL => {
@@ -325,7 +329,7 @@ fn is_near_miss(body: &str) -> bool {
     }
 }
 
-fn to_author(actor: Option<&Actor>) -> Author {
+pub(super) fn to_author(actor: Option<&Actor>) -> Author {
     // GitHub shows deleted accounts under this name, which no account can have.
     actor.map_or_else(
         || Author { id: 0, login: "ghost".into(), bot: false },

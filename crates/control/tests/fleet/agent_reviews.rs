@@ -3,7 +3,9 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::{Finish, finish_attempt};
-use pullyard_control::review::{ProjectScope, decide_review, list_pull_request_views, record_pull_request_change};
+use pullyard_control::review::{
+    ProjectScope, PullRequestChange, decide_review, list_pull_request_views, record_pull_request_change,
+};
 use pullyard_control::{Answer, Error, cancel_job};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -11,6 +13,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::ReviewId;
 use pullyard_domain::job::End;
 use pullyard_domain::output::{JobOutput, PostedReview};
+use pullyard_domain::project::{AgentReviewSettings, ReviewWhen};
 use pullyard_domain::pull_request::{Note, PullRequestState};
 use pullyard_domain::report::review_output::ReviewOutput;
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest};
@@ -61,6 +64,8 @@ impl ReviewedWorld {
             title: "Greet".into(),
             base: "main".into(),
             from_fork: false,
+            draft: false,
+            opened_at: None,
         }
     }
 
@@ -134,6 +139,61 @@ async fn next_review_reads_what_is_new() {
     desk.finish(&second, End::Completed(None), Some("b")).await;
     let third = desk.request("c3", "c", true).await.job.unwrap();
     assert_eq!([since(&first).await, since(&second).await, since(&third).await], [None, Some("a".repeat(40)), None]);
+}
+
+#[tokio::test]
+async fn draft_and_fork_get_no_automatic_review() {
+    let desk = ReviewedWorld::new().await;
+    let scope = ProjectScope::single(desk.world.project.clone());
+    let change = async |snapshot: PullRequestSnapshot| {
+        record_pull_request_change(&desk.world.ctx, &scope, &snapshot).await.unwrap()
+    };
+    assert_eq!(change(desk.snapshot("a")).await, PullRequestChange::Unlinked, "the setting is off");
+    let review = AgentReviewSettings { when: ReviewWhen::Opened };
+    desk.world.set_settings(Settings { review, compute: Compute::Runners, ..Settings::default() }).await;
+    let recent = |head| PullRequestSnapshot { opened_at: Some(desk.world.ctx.clock.now()), ..desk.snapshot(head) };
+    for other in [
+        PullRequestSnapshot { draft: true, ..recent("a") },
+        PullRequestSnapshot { from_fork: true, ..recent("a") },
+        PullRequestSnapshot { state: PullRequestState::Closed, ..recent("a") },
+        desk.snapshot("a"),
+    ] {
+        assert_eq!(change(other).await, PullRequestChange::Unlinked);
+    }
+    let opened = recent("a");
+    assert_eq!(change(opened.clone()).await, PullRequestChange::Recorded);
+    assert_eq!(change(opened).await, PullRequestChange::Unchanged);
+    let item = desk.item().await;
+    assert_eq!((item.head, item.branch.as_str()), ("a".repeat(40), "feature"));
+    assert!(desk.sentence().await.starts_with("An agent reviews acme/app#7 in "));
+
+    // A close ends it; a reopened one is reviewed.
+    change(PullRequestSnapshot { state: PullRequestState::Closed, ..desk.snapshot("a") }).await;
+    assert_eq!(desk.item().await.reviews.automatic.wanted, None);
+    change(recent("a")).await;
+    assert!(desk.item().await.review_wanted_at().is_some());
+
+    // A user's request takes its place.
+    desk.request("c1", "a", false).await.job.unwrap();
+    assert_eq!(desk.item().await.reviews.automatic.wanted, None);
+    change(recent("b")).await;
+    assert_eq!(desk.item().await.reviews.automatic.wanted, None, "once");
+}
+
+/// Otherwise the setting would start a review of each open pull request.
+#[tokio::test]
+async fn only_pushes_to_older_pull_requests_are_reviewed() {
+    let desk = ReviewedWorld::new().await;
+    let review = AgentReviewSettings { when: ReviewWhen::Pushed };
+    desk.world.set_settings(Settings { review, compute: Compute::Runners, ..Settings::default() }).await;
+    let mut stored = PullRequest::new(desk.id.clone(), desk.world.project.clone(), None, None);
+    stored.head = "a".repeat(40);
+    assert_applied(desk.world.ctx.store.update_pull_request(&stored).await);
+    let scope = ProjectScope::single(desk.world.project.clone());
+    for (head, is_wanted) in [("a", false), ("b", true)] {
+        record_pull_request_change(&desk.world.ctx, &scope, &desk.snapshot(head)).await.unwrap();
+        assert_eq!(desk.item().await.reviews.automatic.wanted.is_some(), is_wanted, "{head}");
+    }
 }
 
 #[tokio::test]

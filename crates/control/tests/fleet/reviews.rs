@@ -72,6 +72,8 @@ impl ReviewWorld {
             title: "Retry calls".into(),
             base: "main".into(),
             from_fork: false,
+            draft: false,
+            opened_at: None,
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
             "pullrequest:changes_request_created",
             "pullrequest:changes_request_removed",
             "pullrequest:comment_created",
+            "pullrequest:created",
             "pullrequest:fulfilled",
             "pullrequest:push",
             "pullrequest:rejected",

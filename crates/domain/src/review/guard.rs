@@ -310,7 +310,9 @@ pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
 impl ReviewFacts {
     /// Whether Pullyard wrote the event: always for an App's account, for a user's account only with our marker.
     pub fn is_own(event: &ReviewEvent, account: u64) -> bool {
-        event.author.id == account && (event.author.bot || event.marked)
+        let is_own = event.author.id == account && (event.author.bot || event.marked);
+        // Our own pull requests are reviewed, too.
+        is_own && !event.asks.is_automatic_review()
     }
 }
 

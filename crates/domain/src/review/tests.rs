@@ -29,6 +29,8 @@ pub(in crate::review) fn event(asks: RequestedAction) -> ReviewEvent {
             title: "Retry calls".into(),
             base: "main".into(),
             from_fork: false,
+            draft: false,
+            opened_at: None,
         },
     }
 }

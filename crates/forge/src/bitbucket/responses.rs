@@ -106,6 +106,8 @@ pub(crate) struct PullRequestResponse {
     state: StateResponse,
     #[serde(default)]
     draft: bool,
+    author: Option<AccountResponse>,
+    created_on: Option<Time>,
     updated_on: Time,
     source: RefResponse,
     destination: RefResponse,
@@ -165,7 +167,9 @@ impl From<PullRequestResponse> for PullRequest {
                 StateResponse::Declined | StateResponse::Superseded => PullRequestState::Closed,
             },
             draft: answer.draft,
+            author: answer.author.and_then(|author| author.actor()),
             title: answer.title,
+            created_at: answer.created_on,
             updated_at: answer.updated_on,
         }
     }

@@ -106,6 +106,7 @@ fn parse_pull_request_event(event: &str, body: &Value) -> Result<Event, ParseErr
         ("pullrequest:fulfilled" | "pullrequest:rejected", _) => {
             return Err(ParseError::new("/pullrequest/state", format!("it does not match the event {event}")));
         }
+        ("pullrequest:created", _) => PullRequestAction::Opened,
         ("pullrequest:push", _) => PullRequestAction::Synchronize,
         _ => PullRequestAction::Other(event.to_owned()),
     };

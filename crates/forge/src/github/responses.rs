@@ -28,6 +28,8 @@ pub(crate) struct PullRequestResponse {
     state: StateResponse,
     #[serde(default)]
     draft: bool,
+    user: Option<Actor>,
+    created_at: Option<Time>,
     updated_at: Time,
     merged_at: Option<String>,
     head: HeadResponse,
@@ -82,7 +84,9 @@ impl From<PullRequestResponse> for PullRequest {
                 (StateResponse::Closed, Some(_)) => PullRequestState::Merged,
             },
             draft: answer.draft,
+            author: answer.user,
             title: answer.title,
+            created_at: answer.created_at,
             updated_at: answer.updated_at,
         }
     }

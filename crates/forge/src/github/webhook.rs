@@ -85,6 +85,8 @@ fn parse_pull_request_event(action: &str, body: &Value) -> Result<Event, ParseEr
     let label: Option<Label> = optional_field(body, "label")?;
     let action = match (action, label) {
         ("closed", _) => PullRequestAction::Closed { merged: pull_request.state == PullRequestState::Merged },
+        ("opened", _) => PullRequestAction::Opened,
+        ("ready_for_review", _) => PullRequestAction::ReadyForReview,
         ("reopened", _) => PullRequestAction::Reopened,
         ("synchronize", _) => PullRequestAction::Synchronize,
         ("labeled", Some(Label { name })) => PullRequestAction::Labeled { label: name },

@@ -51,6 +51,8 @@ pub struct PullRequestEvent {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullRequestAction {
+    Opened,
+    ReadyForReview,
     Closed { merged: bool },
     Reopened,
     Synchronize,

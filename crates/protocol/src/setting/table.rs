@@ -75,6 +75,7 @@ pub const SETTINGS: &[Setting] = &[
 
     setting(Reviews, "revise_on_review", Flag, ("Revise pull requests", "When on, a review that requests changes starts a job that revises the pull request.")),
     setting(Reviews, "coalesce", Flag, ("Combine reviews", "When on, reviews wait while a job runs and for an hour after a revision began. One job then covers all of them.")),
+    setting(Reviews, "review.when", Choice(&[("asked", "When a user asks"), ("opened", "Once, when it was opened"), ("pushed", "After each push")]), ("Review pull requests", "An agent reviews pull requests of people who may push, and Pullyard’s own: two minutes after the last commit, at most every ten minutes and ten times a day. Drafts and forks get no such review.")),
 
     setting(Commits, "commits.name", Text, ("Author name", "Author and committer of commits. Without a value, Pullyard.")),
     setting(Commits, "commits.email", Text, ("Author email", "For a verified signature, the forge requires an address of the key’s account.")),

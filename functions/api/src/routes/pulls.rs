@@ -47,7 +47,7 @@ pub(crate) async fn review(
     limits::check_review(&request)?;
     let ReviewPullRequest { project, repository, number, integration, full, message, agent, model } = request;
     let pull = PullRequestRef { project, repository, number, integration };
-    let review = ReviewRequest { full, message, agent, model };
+    let review = ReviewRequest { full, message, agent, model, automatic: false };
     let answer = review::request_review(&caller.ctx, &pull, review, &caller.requester(), key.as_ref()).await?;
     to_response(answer)
 }

@@ -3,7 +3,7 @@
 use crate::labels::Pill;
 use crate::prelude::*;
 use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::pull_request::{AgentReviews, EndedReview, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{AgentReviews, EndedReview, PullRequest, PullRequestId, PullRequestState};
 
 /// The content of `pull_agent_reviews.html`.
 pub(crate) struct AgentReviewList {
@@ -14,6 +14,8 @@ pub(crate) struct AgentReviewList {
     pub(crate) form_key: String,
     pub(crate) total: String,
     pub(crate) running: Option<(JobId, Pill)>,
+    /// The sentence about a review that the project's setting wants.
+    pub(crate) wanted: Option<SafeText>,
     pub(crate) ended: Vec<EndedRow>,
     pub(crate) may_request: bool,
     /// A full review differs from a plain one only after a completed review.
@@ -41,20 +43,24 @@ pub(super) struct Reviewed<'a> {
 pub(super) async fn load(
     visit: &PageContext,
     of: &Reviewed<'_>,
-    reviews: &AgentReviews,
+    linked: Option<&PullRequest>,
 ) -> Result<AgentReviewList, Fault> {
+    let none = AgentReviews::default();
+    let reviews = linked.map_or(&none, |linked| &linked.reviews);
     let running = match &reviews.active_job {
         Some(job) => visit.ctx.store.load_job(job).await?,
         None => None,
     };
     let now = visit.ctx.clock.now();
+    let is_open = of.state == PullRequestState::Open;
     Ok(AgentReviewList {
         project: of.project.to_string(),
+        wanted: linked.and_then(|linked| linked.explain_wanted_review(now)).map(|sentence| line(&sentence)),
         name: format!("{}#{}", of.repository, of.id.number),
         integration: of.id.integration.to_string(),
         form_key: new_form_key(),
         total: describe_total(reviews),
-        may_request: visit.visitor.may_run_jobs() && of.state == PullRequestState::Open && running.is_none(),
+        may_request: visit.visitor.may_run_jobs() && is_open && running.is_none(),
         has_completed: reviews.last_posted().is_some(),
         refresh: labels::refresh_ms(running.is_some()),
         running: running.map(|job| (job.id.clone(), labels::job_pill(&job))),

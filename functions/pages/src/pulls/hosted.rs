@@ -34,7 +34,7 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &Pull
     let repository = &subject.repository()?.name;
     let project = visit.load_project(&linked.project).await?;
     let of = Reviewed { project: &project.id, repository, id: &linked.id, state: linked.state };
-    let agents = agent_reviews::load(visit, &of, &linked.reviews).await?;
+    let agents = agent_reviews::load(visit, &of, Some(linked)).await?;
     let ticket = match &linked.ticket {
         Some(key) => visit.ctx.store.load_ticket(&project.id, key).await?,
         None => None,

@@ -199,9 +199,8 @@ pub(super) async fn render(
         State::Closed => PullRequestState::Closed,
         State::Merged => PullRequestState::Merged,
     };
-    let none = AgentReviews::default();
     let of = Reviewed { project, repository: name, id, state };
-    let agents = agent_reviews::load(visit, &of, linked.as_ref().map_or(&none, |linked| &linked.reviews)).await?;
+    let agents = agent_reviews::load(visit, &of, linked.as_ref()).await?;
     let is_running = agents.running.is_some() || jobs.iter().any(|view| !view.job.status.is_terminal());
     // The answer to a form cannot be fetched again.
     let refresh = if fault.is_some() { 0 } else { labels::refresh_ms(is_running) };

@@ -66,7 +66,7 @@ async fn send(visit: &PageContext, project: &Project, form: &ReviewForm) -> Resu
     limits::check_review(&request)?;
     let ReviewPullRequest { project, repository, number, integration, message, full, agent, model } = request;
     let reference = PullRequestRef { project, repository, number, integration };
-    let request = ReviewRequest { full, message, agent, model };
+    let request = ReviewRequest { full, message, agent, model, automatic: false };
     let key = request_key(&form.form_key);
     Ok(review::request_review(&visit.ctx, &reference, request, &visit.requester(), key.as_ref()).await?)
 }
