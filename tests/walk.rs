@@ -52,6 +52,7 @@ walks! {
     requested_revision_covers_all_reviews_after_a_crash: flows::reviews::requested_revision().only_own_steps(), 81;
     requested_review_is_posted_after_a_crash: flows::reviews::requested_review(), 50;
     pushed_commit_is_reviewed_once_after_a_crash: flows::reviews::automatic_review().only_own_steps(), 161;
+    requested_resolve_is_reported_after_a_crash: flows::reviews::requested_resolve().only_own_steps(), 53;
     closing_a_pr_cancels_its_job_after_a_crash: flows::reviews::close_before_claim(), 63;
     review_found_by_polling_is_revised_after_a_crash: flows::reviews::polled_review().only_own_steps(), 116;
     polled_review_waits_for_the_working_job_after_a_crash: flows::reviews::polled_during_job().only_own_steps(), 274;

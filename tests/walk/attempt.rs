@@ -108,17 +108,20 @@ pub(super) fn get_credentials() -> Step {
 }
 
 pub(super) fn finish_completed() -> Step {
-    post_to_attempt("it completes", "finish", |world| {
-        let number: u64 = world.note_value("number").map_or(7, |number| number.parse().unwrap());
-        json!({
-            "finish_id": "finish-1", "outcome": "completed",
-            "result": {
-                "branch": world.note_value("branch").unwrap_or_else(|| "pullyard/acme/app-1-1".into()),
-                "head": world.note_value("head").unwrap_or_else(|| "a".repeat(40)),
-                "pull_request": { "number": number, "url": format!("https://forge.test/acme/app/pull/{number}") },
-                "files": 1, "insertions": 2, "deletions": 3,
-            },
-        })
+    post_to_attempt(
+        "it completes",
+        "finish",
+        |world| json!({ "finish_id": "finish-1", "outcome": "completed", "result": result_of(world) }),
+    )
+}
+
+fn result_of(world: &World) -> Value {
+    let number: u64 = world.note_value("number").map_or(7, |number| number.parse().unwrap());
+    json!({
+        "branch": world.note_value("branch").unwrap_or_else(|| "pullyard/acme/app-1-1".into()),
+        "head": world.note_value("head").unwrap_or_else(|| "a".repeat(40)),
+        "pull_request": { "number": number, "url": format!("https://forge.test/acme/app/pull/{number}") },
+        "files": 1, "insertions": 2, "deletions": 3,
     })
 }
 
@@ -131,15 +134,28 @@ pub(super) fn finish_with_answer() -> Step {
 }
 
 pub(super) fn finish_with_review() -> Step {
-    post_to_attempt("it has posted its review", "finish", |world| {
-        let review = json!({ "summary": "One problem.", "findings": [{
-            "path": "change.txt", "line": 1, "side": "right", "severity": "high", "category": "bug",
-            "title": "It overflows", "body": "After 64 tries.",
-        }], "threads": [] });
-        let head = world.note_value("head").unwrap();
-        let output = json!({ "kind": "review", "head": head, "review": review, "places": ["inline"] });
-        json!({ "finish_id": "finish-1", "outcome": "completed", "output": output })
+    post_to_attempt("it has posted its review", "finish", finish_of_review)
+}
+
+/// It has pushed, and reports.
+pub(super) fn finish_resolved() -> Step {
+    post_to_attempt("it has pushed and posted its review", "finish", |world| {
+        let mut finish = finish_of_review(world);
+        finish["result"] = result_of(world);
+        // The id of the pushed commit differs in each run, and the pull request's status shows this one.
+        finish["output"]["head"] = json!("a".repeat(40));
+        finish
     })
+}
+
+fn finish_of_review(world: &World) -> Value {
+    let review = json!({ "summary": "One problem.", "findings": [{
+        "path": "change.txt", "line": 1, "side": "right", "severity": "high", "category": "bug",
+        "title": "It overflows", "body": "After 64 tries.",
+    }], "threads": [] });
+    let head = world.note_value("head").unwrap();
+    let output = json!({ "kind": "review", "head": head, "review": review, "places": ["inline"] });
+    json!({ "finish_id": "finish-1", "outcome": "completed", "output": output })
 }
 
 /// The same after the job was lost: refused with 409, and the result is stored.

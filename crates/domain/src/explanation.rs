@@ -121,7 +121,7 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (JobStatus::Completed, None) => {
-            let what = if job.publishes() == Publishes::Review { "a review" } else { "an answer" };
+            let what = if job.kind.reviews() { "a review" } else { "an answer" };
             (format!("The job completed with {what}."), "Read it with `pullyard jobs output`.".into())
         }
         (JobStatus::Cancelled, _) => {

@@ -122,6 +122,9 @@ pub fn pull_request_after_review(
 ) -> PullRequest {
     let mut pull_request = pull_request.clone();
     pull_request.reviews.end(ended, posted, now);
+    if let Some(result) = &ended.result {
+        pull_request.head.clone_from(&result.head);
+    }
     pull_request.set_review_note(Note::job_ended(ended.id.clone()));
     pull_request
 }

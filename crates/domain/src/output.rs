@@ -35,7 +35,7 @@ pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 pub enum JobOutput {
     /// The answer of a job of kind `read`.
     Read(Answer),
-    /// The posted review of a job of kind `review`.
+    /// The posted review of a job of kind `review` or `resolve`.
     Review(PostedReview),
 }
 

@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod finding_marker;
+pub mod fix_output;
 mod markdown;
 pub mod place;
 pub mod render;

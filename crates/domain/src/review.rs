@@ -62,11 +62,18 @@ impl RequestedAction {
     pub fn is_automatic_review(&self) -> bool {
         matches!(self, Self::Review(request) if request.automatic)
     }
+
+    pub fn is_resolve(&self) -> bool {
+        matches!(self, Self::Review(ReviewRequest { resolve: true, .. }))
+    }
 }
 
 /// How an agent is to review a pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewRequest {
+    /// Also fix what it finds; always of the whole change.
+    #[serde(default)]
+    pub resolve: bool,
     /// Also if the newest commit was reviewed.
     pub full: bool,
     /// Further instructions. With them, the newest commit is reviewed again.

@@ -28,7 +28,7 @@ pub struct RevisePullRequest {
     pub message: Option<String>,
 }
 
-/// Body of `POST /v1/pulls/review`: requests a review of a pull request by an agent.
+/// Body of `POST /v1/pulls/review` and `/v1/pulls/resolve`: requests a review of a pull request by an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewPullRequest {
@@ -46,7 +46,7 @@ pub struct ReviewPullRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = pullyard_domain::review::MAX_MESSAGE_CHARS), regex(pattern = limits::NON_BLANK))]
     pub message: Option<String>,
-    /// Review the newest commit again, although it was reviewed.
+    /// Review the newest commit again, although it was reviewed. A resolve job always does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
     /// Agent; absent: the repository's, or the project's.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Request header with the runner's protocol version.
 pub const HEADER: &str = "pullyard-version";
 
-/// Current protocol version. Version 2 has jobs that report an output, version 3 reviews by agents.
-pub const PROTOCOL: u32 = 3;
+/// Current protocol version. Version 2 has jobs that report an output, version 3 reviews by agents, version 4 jobs that
+/// resolve.
+pub const PROTOCOL: u32 = 4;
 
 /// Oldest version that the server serves. A job that an older runner does not know is refused at its start.
 pub const OLDEST_PROTOCOL: u32 = 1;

@@ -2,8 +2,10 @@
 //! The agent may change every file there, so the output is hostile, and the input files are copies.
 
 use crate::agent_files;
-use crate::git::workspace::disk::run_blocking;
+use crate::git::Git;
+use crate::git::workspace::disk::{create_private_dirs, run_blocking};
 use crate::git::workspace::{Workspace, remove_entry};
+use crate::job::attempt::Attempt;
 use pullyard_domain::output::{INPUT_FOLDER, MAX_OUTPUT_BYTES, OUTPUT_FILE, OutputFault, PULLYARD_FOLDER};
 use pullyard_protocol::json;
 use serde::Deserialize;
@@ -51,10 +53,36 @@ pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
     Ok(())
 }
 
+/// Replaces everything of the agent before, also in its home, by this input file for the next one.
+pub(crate) fn replace_inputs(workspace: &Workspace, name: &str, content: &[u8]) -> io::Result<()> {
+    remove_entry(&workspace.home())?;
+    create_private_dirs(&workspace.home())?;
+    remove_entry(&kept_inputs(workspace))?;
+    add_input(workspace, name, content)
+}
+
+/// As `load`, of a worktree that is published: a file that the repository tracks is not the agent's. Logs a fault.
+pub(crate) async fn load_own<T: DeserializeOwned + Default>(
+    attempt: &Attempt<'_>,
+    (git, workspace): (&Git, &Workspace),
+    file: &'static str,
+) -> T {
+    if !agent_files::is_untracked(git, workspace, file).await {
+        return T::default();
+    }
+    let loaded = load(workspace, file).await.inspect_err(|fault| {
+        attempt.events.log(format!("The agent's file `{file}` is ignored: {fault}."));
+    });
+    loaded.ok().flatten().unwrap_or_default()
+}
+
 /// `None` if there is no file.
-pub(crate) async fn load<T: DeserializeOwned>(workspace: &Workspace) -> Result<Option<T>, OutputFault> {
+pub(crate) async fn load<T: DeserializeOwned>(
+    workspace: &Workspace,
+    file: &'static str,
+) -> Result<Option<T>, OutputFault> {
     let tree = workspace.tree();
-    match run_blocking(move || read_file(&tree)).await {
+    match run_blocking(move || agent_files::read(&tree, file, MAX_OUTPUT_BYTES)).await {
         Ok(text) => parse(&text).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(OutputFault { pointer: String::new(), fault: error.to_string() }),

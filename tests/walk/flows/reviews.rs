@@ -250,18 +250,26 @@ pub(in crate::walk) fn requested_revision() -> Flow {
     )
 }
 
-fn request_review() -> Step {
-    let make = |world: &World| {
+fn request_review(route: &'static str) -> Step {
+    let make = move |world: &World| {
         let number = note_number(world, "number");
         let wish = json!({ "project": "acme", "repository": REPOSITORY, "number": number });
-        Some(post("/v1/pulls/review", wish).header("idempotency-key", "key-1").into())
+        Some(post(route, wish).header("idempotency-key", "key-1").into())
     };
     Step::call("a person asks an agent for a review", make)
 }
 
+/// The pull request has a ticket, which the job holds.
+pub(in crate::walk) fn requested_resolve() -> Flow {
+    let mut steps = vec![request_review("/v1/pulls/resolve"), Step::messages()];
+    steps.extend(broken_elsewhere(start_attempt()));
+    steps.extend([attempt::report_syncing(), push_commit("one.txt"), attempt::finish_resolved(), Step::messages()]);
+    flow_after("an agent fixes what it finds", &["completed"], |world| link_pull_request(world).boxed(), steps)
+}
+
 /// The pull request has no ticket, so the request stores it.
 pub(in crate::walk) fn requested_review() -> Flow {
-    let mut steps = vec![request_review(), Step::messages()];
+    let mut steps = vec![request_review("/v1/pulls/review"), Step::messages()];
     steps.extend(broken_elsewhere(start_attempt()));
     steps.extend([attempt::report_syncing(), attempt::finish_with_review(), Step::messages()]);
     flow_after("an agent reviews a pull request", &["completed"], |world| open_pull_request(world).boxed(), steps)

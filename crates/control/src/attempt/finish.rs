@@ -77,18 +77,17 @@ fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
         End::Failed(_, result) => (result.as_ref(), false),
         End::Cancelled => (None, false),
     };
-    let publishes = job.publishes();
-    let reports = publishes != Publishes::Change;
+    let (changes, reviews) = (job.publishes() == Publishes::Change, job.kind.reviews());
+    let reports = job.kind.reports();
     let is_review = |output: &JobOutput| matches!(output, JobOutput::Review(_));
-    let fault = match (reports, result, &finish.output) {
-        (true, Some(_), _) => ("/result", "a job of this kind has no result"),
-        (false, _, Some(_)) => ("/output", "a job of this kind has no output"),
-        (_, _, Some(_)) if !is_completed => ("/output", "only a completed attempt has an output"),
-        (_, _, Some(output)) if is_review(output) != (publishes == Publishes::Review) => {
-            ("/output", "a job of this kind has another output")
-        }
-        (true, _, None) if is_completed => ("/output", "a completed attempt of this kind has an output"),
-        (false, None, _) if is_completed => ("/result", "a completed attempt has a result"),
+    let fault = match (result, &finish.output) {
+        (Some(_), _) if !changes => ("/result", "a job of this kind has no result"),
+        (_, Some(_)) if !reports => ("/output", "a job of this kind has no output"),
+        (_, Some(_)) if !is_completed => ("/output", "only a completed attempt has an output"),
+        (_, Some(output)) if is_review(output) != reviews => ("/output", "a job of this kind has another output"),
+        (_, None) if is_completed && reports => ("/output", "a completed attempt of this kind has an output"),
+        // A job that reports has none if it found nothing to fix.
+        (None, _) if is_completed && !reports => ("/result", "a completed attempt has a result"),
         _ => return Ok(()),
     };
     Err(Error::Invalid { pointer: fault.0, fault: fault.1.into() })

@@ -95,8 +95,8 @@ fn check_kind(request: &JobRequest) -> Result<(), Error> {
     if *answers_reviews {
         return invalid("/kind", "use `pullyard revise` to request a revision");
     }
-    if *publishes == Publishes::Review {
-        return invalid("/kind", "use `pullyard review` to request a review");
+    if request.kind.reviews() {
+        return invalid("/kind", "use `pullyard review` or `pullyard resolve` to request a review");
     }
     if *publishes == Publishes::Nothing && request.ticket.is_some() {
         return invalid("/ticket", "a job of kind read has no ticket: write the question as the prompt");

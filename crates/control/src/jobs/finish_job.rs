@@ -4,7 +4,7 @@ use crate::review::set_job_of_unread_reviews;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus, Publishes};
+use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus};
 use pullyard_domain::outcome::{
     pull_request_after_review, pull_request_after_revision, ticket_after_close, ticket_after_job,
 };
@@ -152,13 +152,16 @@ async fn load_changed_pull_request(
     now: Timestamp,
 ) -> Result<Option<PullRequest>, Error> {
     let Some(id) = ended.pull_request() else { return load_linked_pull_request(ctx, ended).await };
-    if ended.publishes() == Publishes::Review {
+    if ended.kind.reviews() {
         let posted = match parts.output {
             Some(JobOutput::Review(posted)) => Some(posted),
             Some(JobOutput::Read(_)) | None => None,
         };
-        // Another project may have linked it meanwhile.
-        let stored = ctx.store.load_pull_request(&id).await?.filter(|stored| stored.project == ended.project);
+        let stored = match parts.closed {
+            Some((current, _)) => Some(current.clone()),
+            // Another project may have linked it meanwhile.
+            None => ctx.store.load_pull_request(&id).await?.filter(|stored| stored.project == ended.project),
+        };
         return Ok(stored.map(|stored| pull_request_after_review(ended, posted, &stored, now)));
     }
     if let Some((current, _)) = parts.closed {

@@ -34,11 +34,13 @@ pub(crate) struct NewJob<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// What a job of kind `review` reviews.
+/// What a job of kind `review` or `resolve` reviews.
 pub(crate) struct NewReview {
     pub(crate) pull_request: PullRequestUnderReview,
     /// Its item, which names the job.
     pub(crate) item: PullRequest,
+    /// The ticket to lock, if the job changes its pull request.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 struct PlannedJob {
@@ -131,6 +133,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         None => Vec::new(),
     };
     let writes_tree = new.kind.spec().writes == AgentWrites::Tree;
+    let locked = new.reviews.as_ref().and_then(|review| review.ticket.clone());
     let (reviews, pull_request) = new.reviews.map(|review| (review.pull_request, review.item)).unzip();
     let base = new.base.unwrap_or_else(|| new.repository.default_branch.clone());
     let context = prompt::Context {
@@ -147,16 +150,14 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         author: Author::from_settings(plan.settings),
     };
     plan.context = ctx.store.create_context(&plan.id, &context).await?;
-    let (mut job, ticket) = match new.ticket {
-        Some((ticket, _)) => {
+    let (mut job, ticket) = match (new.ticket, &context.reviews) {
+        (Some((ticket, _)), _) => {
             let (job, ticket) = plan_for_ticket(&plan, ticket);
             (job, Some(ticket))
         }
-        None if writes_tree => (plan_without_ticket(&plan), None),
-        None => match &context.reviews {
-            Some(pull_request) => (plan_review(&plan, pull_request), None),
-            None => (plan_reading(&plan, &base), None),
-        },
+        (None, Some(pull_request)) => plan_review(&plan, new.kind, pull_request, locked.as_ref()),
+        (None, None) if writes_tree => (plan_without_ticket(&plan), None),
+        (None, None) => (plan_reading(&plan, &base), None),
     };
     if review::has_unanswered_reviews(ctx, &job).await? {
         job = job.await_reviews(plan.now);

@@ -7,7 +7,7 @@ use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};
-use pullyard_domain::job::{Job, JobKind, Publishes, check_retryable};
+use pullyard_domain::job::{Job, JobKind, check_retryable};
 use pullyard_domain::review::ReviewRequest;
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.
@@ -18,7 +18,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }
-    if job.publishes() == Publishes::Review {
+    if job.kind.reviews() {
         return retry_review(ctx, &job, caller, key).await;
     }
     // A revision whose pull request is no longer open is retried as new work.
@@ -65,6 +65,7 @@ async fn retry_review(ctx: &Context, job: &Job, caller: &Requester, key: Option<
     };
     let agent = context.repository.agent;
     let request = ReviewRequest {
+        resolve: job.kind == JobKind::Resolve,
         full: context.reviews.as_ref().is_some_and(|pull_request| pull_request.since.is_none()),
         message: context.instructions,
         agent: Some(agent.capability),

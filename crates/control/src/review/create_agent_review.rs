@@ -37,22 +37,23 @@ pub(super) async fn create_agent_review(
     let mut item = with_snapshot(&loaded.pull_request.clone().unwrap_or_else(new), snapshot);
     item.reviews.start(id, request.automatic, loaded.facts.now);
     item.set_review_note(Note::job_created(id.clone()));
+    let is_resolve = event.asks.is_resolve();
     let pull_request = PullRequestUnderReview {
         number: snapshot.id.number,
         url: snapshot.url.clone(),
         title: snapshot.title.clone(),
         branch: snapshot.branch.clone(),
         head: snapshot.head.clone(),
-        since: next_since(&item, snapshot).filter(|_| !request.full).map(str::to_owned),
+        since: next_since(&item, snapshot).filter(|_| !request.full && !is_resolve).map(str::to_owned),
     };
     let new = NewJob {
         id: id.clone(),
-        kind: JobKind::Review,
+        kind: if is_resolve { JobKind::Resolve } else { JobKind::Review },
         project,
         repository: &repository,
         ticket: None,
         instructions: request.message.clone(),
-        reviews: Some(NewReview { pull_request, item }),
+        reviews: Some(NewReview { pull_request, item, ticket: loaded.ticket.clone().filter(|_| is_resolve) }),
         base: Some(snapshot.base.clone()),
         retry_of: None,
         now: loaded.facts.now,

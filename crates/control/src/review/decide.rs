@@ -230,6 +230,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> De
         asks: match &event.asks {
             RequestedAction::Revision { .. } => RequestedAction::Revision { message: None },
             RequestedAction::Review(request) => RequestedAction::Review(ReviewRequest {
+                resolve: request.resolve,
                 full: request.full,
                 automatic: request.automatic,
                 ..ReviewRequest::default()

@@ -38,7 +38,7 @@ pub async fn request_revision(
     request_action(ctx, reference, asks, caller, key).await
 }
 
-/// Requests a review by an agent.
+/// Requests a review by an agent, which may also fix what it finds.
 /// Idempotent: with a key, by caller and key.
 /// Errors: as `request_revision`, and `Invalid` for an unknown agent or model.
 pub async fn request_review(
@@ -66,8 +66,9 @@ async fn request_action(
     let LoadedPullRequest { pull_request: snapshot, .. } = load_pull_request(ctx, reference).await?;
     // Without a key, each call is a request of its own.
     let key = key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string());
-    // A script may use one key for both kinds of request.
-    let key = if asks.is_agent_review() { format!("review/{key}") } else { key };
+    // A script may use one key for all kinds of request.
+    let prefix = if asks.is_resolve() { "resolve" } else { "review" };
+    let key = if asks.is_agent_review() { format!("{prefix}/{key}") } else { key };
     let event = ReviewEvent {
         source: Source::Person,
         delivery: None,

@@ -23,10 +23,13 @@ use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 const REVISE_LABEL: &str = "pullyard:revise";
 /// The label that requests a review by an agent.
 const REVIEW_LABEL: &str = "pullyard:review";
+/// The label that also requests to fix what it finds.
+const RESOLVE_LABEL: &str = "pullyard:resolve";
 
 const NAME: &str = "/pullyard";
 const REVISE: &str = "revise";
 const REVIEW: &str = "review";
+const RESOLVE: &str = "resolve";
 /// As the first word of a review's message: review everything again.
 const FULL: &str = "full";
 
@@ -240,15 +243,16 @@ fn translate_pull_request(
         PullRequestAction::ReadyForReview => change("ready_for_review", snapshot),
         PullRequestAction::Reopened => change("reopened", snapshot),
         PullRequestAction::Synchronize => change("synchronize", snapshot),
-        PullRequestAction::Labeled { label } if label == REVISE_LABEL || label == REVIEW_LABEL => {
+        PullRequestAction::Labeled { label } if [REVISE_LABEL, REVIEW_LABEL, RESOLVE_LABEL].contains(&&*label) => {
             let author = to_author(event.sender.as_ref());
             let review = ReviewId::for_label(&snapshot.id, author.id, snapshot.updated_at);
-            let (review, asks) = match label == REVIEW_LABEL {
-                // Both labels may be set in the same second.
-                true => {
-                    (ReviewId::for_request(&label, review.as_str()), RequestedAction::Review(ReviewRequest::default()))
+            let (review, asks) = match label == REVISE_LABEL {
+                true => (review, RequestedAction::Revision { message: None }),
+                // All labels may be set in the same second.
+                false => {
+                    let request = ReviewRequest { resolve: label == RESOLVE_LABEL, ..ReviewRequest::default() };
+                    (ReviewId::for_request(&label, review.as_str()), RequestedAction::Review(request))
                 }
-                false => (review, RequestedAction::Revision { message: None }),
             };
             WebhookEvent::Review(Box::new(ReviewEvent {
                 source: Source::Webhook,
@@ -292,18 +296,19 @@ pub(crate) fn parse_command(body: &str) -> Option<RequestedAction> {
     let mut words = first.split_whitespace();
     let is_named = words.next().is_some_and(|typed| typed.eq_ignore_ascii_case(NAME));
     let verb = words.next().filter(|_| is_named && !first.starts_with(char::is_whitespace)).unwrap_or_default();
-    let (is_revision, is_review) = (verb.eq_ignore_ascii_case(REVISE), verb.eq_ignore_ascii_case(REVIEW));
-    if !is_revision && !is_review {
+    let verb = verb.to_ascii_lowercase();
+    if ![REVISE, REVIEW, RESOLVE].contains(&&*verb) {
         return is_near_miss(body).then_some(RequestedAction::Misspelled {});
     }
     let mut words = words.peekable();
-    let full = is_review && words.next_if(|word| word.eq_ignore_ascii_case(FULL)).is_some();
+    let full = verb == REVIEW && words.next_if(|word| word.eq_ignore_ascii_case(FULL)).is_some();
     let arguments: Vec<&str> = words.collect();
     let message = format!("{}\n{}", arguments.join(" "), rest.trim_end()).trim().to_owned();
     let message = (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect());
-    Some(match is_review {
-        true => RequestedAction::Review(ReviewRequest { full, message, ..ReviewRequest::default() }),
-        false => RequestedAction::Revision { message },
+    let resolve = verb == RESOLVE;
+    Some(match verb == REVISE {
+        true => RequestedAction::Revision { message },
+        false => RequestedAction::Review(ReviewRequest { resolve, full, message, ..ReviewRequest::default() }),
     })
 }
 
@@ -324,7 +329,7 @@ fn is_near_miss(body: &str) -> bool {
         None => {
             let name = first.trim_start_matches(['@', '!']);
             let next = words.next().unwrap_or_default().trim_end_matches([':', ',', '.', '!']);
-            name == NAME.trim_start_matches('/') && (next == REVISE || next == REVIEW)
+            name == NAME.trim_start_matches('/') && [REVISE, REVIEW, RESOLVE].contains(&next)
         }
     }
 }
@@ -384,6 +389,11 @@ mod tests {
             assert_eq!(parse_command(body), Some(RequestedAction::Review(request)), "{body:?}");
         }
         assert_eq!(parse_command("/pullyard reviewed"), Some(RequestedAction::Misspelled {}));
+        for (body, message) in [("/pullyard Resolve", None), ("/pullyard resolve full\ntests", Some("full\ntests"))] {
+            let message = message.map(str::to_owned);
+            let request = ReviewRequest { resolve: true, message, ..ReviewRequest::default() };
+            assert_eq!(parse_command(body), Some(RequestedAction::Review(request)), "{body:?}");
+        }
     }
 
     #[test]
@@ -399,6 +409,7 @@ mod tests {
             "/pullyard: revise",
             "pullyard revise",
             "@pullyard revise: use tabs",
+            "pullyard resolve",
         ] {
             assert_eq!(parse_command(body), Some(RequestedAction::Misspelled {}), "{body:?}");
         }

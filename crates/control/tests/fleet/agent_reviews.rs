@@ -11,7 +11,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::ReviewId;
-use pullyard_domain::job::End;
+use pullyard_domain::job::{End, JobKind, JobResult};
 use pullyard_domain::output::{JobOutput, PostedReview};
 use pullyard_domain::project::{AgentReviewSettings, ReviewWhen};
 use pullyard_domain::pull_request::{Note, PullRequestState};
@@ -39,11 +39,38 @@ impl ReviewedWorld {
     }
 
     async fn request_in(&self, scope: &ProjectScope, name: &str, head: &str, full: bool) -> Answer {
+        let asks = RequestedAction::Review(ReviewRequest { full, ..ReviewRequest::default() });
+        self.request_action(scope, name, head, asks).await
+    }
+
+    async fn resolve(&self, name: &str) -> Answer {
+        let scope = ProjectScope::single(self.world.project.clone());
+        let asks = RequestedAction::Review(ReviewRequest { resolve: true, ..ReviewRequest::default() });
+        self.request_action(&scope, name, "a", asks).await
+    }
+
+    /// Links the pull request to a ticket.
+    async fn link(&self) {
+        let key = TicketKey::new("APP-1").unwrap();
+        self.world.create_ticket(&key).await;
+        let linked = PullRequest {
+            branch: "feature".into(),
+            ..PullRequest::new(self.id.clone(), self.world.project.clone(), Some(key), None)
+        };
+        assert_applied(self.world.ctx.store.update_pull_request(&linked).await);
+    }
+
+    async fn ticket(&self) -> Ticket {
+        let key = TicketKey::new("APP-1").unwrap();
+        self.world.ctx.store.load_ticket(&self.world.project, &key).await.unwrap().unwrap()
+    }
+
+    async fn request_action(&self, scope: &ProjectScope, name: &str, head: &str, asks: RequestedAction) -> Answer {
         let event = ReviewEvent {
             source: Source::Person,
             delivery: None,
             review: ReviewId::new(name).unwrap(),
-            asks: RequestedAction::Review(ReviewRequest { full, ..ReviewRequest::default() }),
+            asks,
             author: Author { id: 7, login: "ann".into(), bot: false },
             submitted_at: self.world.ctx.clock.now(),
             marked: false,
@@ -280,4 +307,69 @@ async fn output_of_another_kind_is_refused() {
     let finish = Finish { id, end: End::Completed(None), spent_usd_micros: None, work: None, output };
     let error = finish_attempt(&desk.world.ctx, &fence, &finish).await.unwrap_err();
     assert!(matches!(error, Error::Invalid { pointer: "/output", .. }), "{error:?}");
+}
+
+fn pushed(head: &str) -> End {
+    End::Completed(Some(JobResult {
+        number: 7,
+        url: "https://forge.example/acme/app/pull/7".into(),
+        branch: "feature".into(),
+        head: head.repeat(40),
+        files: 1,
+        insertions: 1,
+        deletions: 0,
+        replies: None,
+    }))
+}
+
+#[tokio::test]
+async fn resolve_locks_the_ticket_of_its_pull_request_until_its_end() {
+    let desk = ReviewedWorld::new().await;
+    desk.link().await;
+    let job = desk.resolve("c1").await.job.unwrap();
+    let stored = desk.world.load_job(&job).await;
+    assert_eq!(
+        (stored.kind, stored.ticket, stored.branch.as_str()),
+        (JobKind::Resolve, Some(desk.ticket().await.key), "feature")
+    );
+    assert_eq!(
+        (desk.ticket().await.active_job, desk.item().await.reviews.active_job),
+        (Some(job.clone()), Some(job.clone()))
+    );
+    assert_eq!(desk.resolve("c2").await.reason.code(), "review_running");
+    let scope = ProjectScope::single(desk.world.project.clone());
+    let revision = desk.request_action(&scope, "c3", "a", RequestedAction::Revision { message: None }).await;
+    assert_eq!(revision.reason, Reason::HeldForJob { job: job.clone() });
+
+    desk.finish(&job, pushed("b"), Some("b")).await;
+    let (ticket, item) = (desk.ticket().await, desk.item().await);
+    assert_eq!((ticket.active_job, ticket.last_job.map(|last| last.id)), (None, Some(job.clone())));
+    assert_eq!((item.reviews.active_job, item.reviews.count, item.head), (None, 1, "b".repeat(40)));
+    // A review of the ticket's pull request does not wait, but a change does.
+    let busy = Ticket { active_job: Some(job.clone()), ..desk.ticket().await };
+    assert_applied(desk.world.ctx.store.update_ticket(&busy).await);
+    assert_eq!(desk.resolve("c4").await.reason.code(), "job_active");
+    assert!(desk.request("c5", "c", false).await.job.is_some());
+}
+
+#[tokio::test]
+async fn resolve_without_a_change_completes_with_its_output_alone() {
+    let desk = ReviewedWorld::new().await;
+    let job = desk.resolve("c1").await.job.unwrap();
+    desk.finish(&job, End::Completed(None), Some("a")).await;
+    assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Completed);
+    assert_eq!(desk.item().await.reviews.count, 1);
+}
+
+#[tokio::test]
+async fn closing_a_linked_pull_request_ends_its_resolve() {
+    let desk = ReviewedWorld::new().await;
+    desk.link().await;
+    let job = desk.resolve("c1").await.job.unwrap();
+    let closed = PullRequestSnapshot { state: PullRequestState::Closed, ..desk.snapshot("a") };
+    let scope = ProjectScope::single(desk.world.project.clone());
+    record_pull_request_change(&desk.world.ctx, &scope, &closed).await.unwrap();
+    assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
+    let (ticket, item) = (desk.ticket().await, desk.item().await);
+    assert_eq!((ticket.active_job, item.state, item.reviews.active_job), (None, PullRequestState::Closed, None));
 }

@@ -2,6 +2,7 @@
 
 mod implement;
 mod read;
+mod resolve;
 mod review;
 mod revise;
 
@@ -9,7 +10,7 @@ use super::Job;
 use crate::prompt;
 pub use implement::{plan_for_ticket, plan_without_ticket};
 pub use read::plan_reading;
-pub use review::{PullRequestUnderReview, plan_review};
+pub use review::{PullRequestUnderReview, plan_review, review_prompt};
 pub use revise::{RevisionPlan, plan_revision};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,8 @@ pub enum JobKind {
     Read,
     /// Review a pull request, and change nothing.
     Review,
+    /// Review a pull request, fix what is wrong, and report it.
+    Resolve,
 }
 
 /// The files that an agent may write. The runner reads no others after the agent's end.
@@ -73,17 +76,29 @@ impl JobKind {
             Self::Revise => &revise::SPEC,
             Self::Read => &read::SPEC,
             Self::Review => &review::SPEC,
+            Self::Resolve => &resolve::SPEC,
         }
+    }
+
+    /// Whether the job reviews a pull request, and ends with a posted review.
+    pub fn reviews(self) -> bool {
+        matches!(self, Self::Review | Self::Resolve)
+    }
+
+    /// Whether a completed job has an output.
+    pub fn reports(self) -> bool {
+        self.reviews() || self.spec().publishes != Publishes::Change
     }
 }
 
 impl Job {
     /// Whether runners of this protocol version know the kind.
     pub fn is_known_by(&self, protocol: u32) -> bool {
-        let least = match self.publishes() {
-            Publishes::Change => 1,
-            Publishes::Nothing => 2,
-            Publishes::Review => 3,
+        let least = match self.kind {
+            JobKind::Implement | JobKind::Revise => 1,
+            JobKind::Read => 2,
+            JobKind::Review => 3,
+            JobKind::Resolve => 4,
         };
         protocol >= least
     }

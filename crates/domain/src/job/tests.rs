@@ -436,7 +436,7 @@ fn job_that_reports_completes_without_a_result_and_loses_no_push() {
 
 #[test]
 fn runners_get_only_kinds_that_their_protocol_knows() {
-    let least = |kind| (1..=4).find(|protocol| Job { kind, ..ready_job() }.is_known_by(*protocol));
-    let kinds = [JobKind::Implement, JobKind::Revise, JobKind::Read, JobKind::Review];
-    assert_eq!(kinds.map(least), [Some(1), Some(1), Some(2), Some(3)]);
+    let least = |kind| (1..=5).find(|protocol| Job { kind, ..ready_job() }.is_known_by(*protocol));
+    let kinds = [JobKind::Implement, JobKind::Revise, JobKind::Read, JobKind::Review, JobKind::Resolve];
+    assert_eq!(kinds.map(least), [Some(1), Some(1), Some(2), Some(3), Some(4)]);
 }

@@ -2,6 +2,7 @@
 
 use super::{Answer, OUTPUT_FILE};
 use crate::generated;
+use crate::report::fix_output::FixOutput;
 use crate::report::review_output::ReviewOutput;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -18,7 +19,9 @@ fn schema<T: JsonSchema>(kind: &str) -> Value {
 
 #[test]
 fn schemas_of_the_output_file_equal_its_types() {
-    for (kind, schema) in [("read", schema::<Answer>("read")), ("review", schema::<ReviewOutput>("review"))] {
+    let read = ("read", schema::<Answer>("read"));
+    let review = ("review", schema::<ReviewOutput>("review"));
+    for (kind, schema) in [read, review, ("resolve", schema::<FixOutput>("resolve"))] {
         assert_eq!(schema["additionalProperties"], json!(false), "{kind}");
         let file = format!("docs/reference/output/{kind}.json");
         generated::compare_or_write(&file, &format!("{}\n", serde_json::to_string_pretty(&schema).unwrap()));

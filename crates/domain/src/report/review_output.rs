@@ -14,7 +14,7 @@ pub const MAX_BODY_CHARS: usize = 4_000;
 pub const MAX_SUGGESTION_CHARS: usize = 4_000;
 pub const MAX_VERDICT_CHARS: usize = 600;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewOutput {
     /// The review in a few sentences. Markdown.

@@ -27,7 +27,7 @@ pub struct Assignment {
     pub branch: String,
     /// Earlier pull request of the same ticket. While it is open, the work continues there; otherwise it uses `branch`.
     pub continues: Option<ContinuedPullRequest>,
-    /// Pull request to which a revise job adds a commit, or which a review job reviews; absent for other kinds.
+    /// Pull request to which a revise or resolve job adds commits, or which a review job reviews; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<RevisedPullRequest>,
     /// Session of an earlier attempt and the inputs of users; absent if there are neither.
@@ -39,8 +39,11 @@ pub struct Assignment {
     /// An earlier attempt, or the retried job, may have left a checkpoint: `GET …/checkpoint`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checkpoint: bool,
-    /// Complete prompt for the agent.
+    /// Complete prompt for the agent; of a resolve job, for the one that fixes.
     pub prompt: String,
+    /// The prompt has instructions of a user: a resolve job without findings starts its agent nevertheless.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_instructions: bool,
     /// Agent and how to start it.
     pub agent: Agent,
     /// Title and body of a new pull request.

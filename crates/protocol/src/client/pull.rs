@@ -32,6 +32,11 @@ impl ApiClient {
         self.http.send_keyed(call, idempotency_key).await
     }
 
+    /// Requests a review whose findings are fixed. Idempotent: by `key`.
+    pub async fn resolve_pull_request(&self, body: &ReviewPullRequest, key: Option<&str>) -> Result<Decision, Error> {
+        self.http.send_keyed(self.http.request(Method::POST, "/v1/pulls/resolve").json(body), key).await
+    }
+
     /// Links a pull request to a ticket. Idempotent.
     pub async fn link_pull_request(&self, request: &LinkPullRequest) -> Result<PullRequest, Error> {
         self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), RetryPolicy::Idempotent).await

@@ -107,8 +107,8 @@ pub(crate) async fn recreate_commit(
     let agent = AgentSpec::find(&available.metadata.agent).map(|agent| agent.code);
     let results = CheckResults::from_earlier(work.checks.clone());
     let (assignment, redactor) = (attempt.assignment, &attempt.redactor);
-    let parts = commit::CommitMessageParts { assignment, agent, checks: results.verdict(), redactor };
-    let commit = commit::create_commit(git, workspace, &tree, target, &parts).await?;
+    let parts = commit::CommitMessageParts { assignment, subject: None, agent, checks: results.verdict(), redactor };
+    let commit = commit::create_commit(git, workspace, &tree, &target.start_commit, &parts).await?;
     let change = (target.start_commit.as_str(), commit.as_str());
     secret_scan::scan_change(git, &repository, change, Lines::Added, redactor).await?;
     let replies = load_replies(attempt, git, workspace, available).await;

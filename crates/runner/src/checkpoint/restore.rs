@@ -24,7 +24,7 @@ use crate::output;
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
-use pullyard_domain::job::{AgentWrites, Publishes};
+use pullyard_domain::job::{AgentWrites, JobKind, Publishes};
 use pullyard_domain::text::truncate;
 use serde_json::error::Category;
 use std::fs::{self, File};
@@ -81,7 +81,8 @@ impl EarlierCheckpoint {
         bucket_away: Duration,
     ) -> Result<Self, Stop> {
         let is_expected = is_expected(attempt);
-        if !(attempt.assignment.checkpoint || is_expected) {
+        let is_usable = attempt.assignment.kind != JobKind::Resolve;
+        if !is_usable || !(attempt.assignment.checkpoint || is_expected) {
             return Ok(Self::NotExpected);
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(UNPACK_FOLDER));

@@ -1,4 +1,4 @@
-//! Creates one commit from the files that the agent wrote.
+//! Creates one commit from the files that the agent wrote, or the commits that it planned.
 //! Drops commits of the agent: the agent was instructed to create none, and its commits could have any author, message
 //! and trailers. Their content is in the runner's commit. Ignored files are excluded, even if the agent committed them.
 
@@ -10,18 +10,26 @@ use crate::git::warnings::find_warnings;
 use crate::git::work::{Work, list_work};
 use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall};
+use crate::job::attempt::Attempt;
+use crate::output;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::agent::AgentSpec;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
+use pullyard_domain::output::{INPUT_FOLDER, OUTPUT_FILE};
 use pullyard_domain::prompt::REPLIES_FILE;
+use pullyard_domain::published::title::defuse_title;
 use pullyard_domain::published::work_notes::LeftOutReason;
-use pullyard_domain::text::Quoted;
+use pullyard_domain::report::fix_output::{COMMITS_FILE, MAX_COMMITS};
+use pullyard_domain::text::{Quoted, truncate};
 use pullyard_protocol::attempt::Assignment;
+use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::Path;
 
+/// Of a subject that the agent planned.
+const MAX_SUBJECT_CHARS: usize = 120;
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
 const AGENT_TRAILER: &str = "Pullyard-Agent";
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
@@ -43,6 +51,8 @@ impl Verdict {
 
 pub(crate) struct CommitMessageParts<'a> {
     pub(crate) assignment: &'a Assignment,
+    /// Instead of the title.
+    pub(crate) subject: Option<&'a str>,
     /// The agent's fixed name. Text from the agent could contain keywords that close issues.
     pub(crate) agent: Option<&'a str>,
     pub(crate) checks: Option<Verdict>,
@@ -86,13 +96,88 @@ pub(crate) async fn create_commit(
     git: &Git,
     workspace: &Workspace,
     tree: &str,
-    target: &Target,
+    parent: &str,
     parts: &CommitMessageParts<'_>,
 ) -> Result<String, Stop> {
     let (message, repository) = (format_message(parts), workspace.repository());
-    let call = GitCall::new(["commit-tree", tree, "-p", &target.start_commit, "-F", "-"]);
+    let call = GitCall::new(["commit-tree", tree, "-p", parent, "-F", "-"]);
     let call = call.input(message.as_bytes()).repository(&repository).published_commit();
     git.run_for_line(call).await.map_err(|error| git.commit_failure(&error).into())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommitPlan {
+    commits: Vec<PlannedCommit>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlannedCommit {
+    /// Its first line becomes the subject.
+    message: String,
+    /// Files or folders.
+    paths: Vec<String>,
+}
+
+/// Empty without a right plan.
+pub(crate) async fn load_plan(attempt: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Vec<PlannedCommit> {
+    let CommitPlan { mut commits } = output::load_own(attempt, (git, workspace), COMMITS_FILE).await;
+    commits.truncate(MAX_COMMITS);
+    for commit in &mut commits {
+        let subject = attempt.redactor.redact_text(commit.message.lines().next().unwrap_or_default());
+        commit.message = defuse_title(&truncate(&subject, MAX_SUBJECT_CHARS));
+    }
+    commits
+}
+
+/// Returns the last commit, whose tree is `tree`. A change belongs to the first commit that names it, the rest to the
+/// last. A commit without a change is skipped.
+pub(crate) async fn create_commits(
+    git: &Git,
+    workspace: &Workspace,
+    (tree, target): (&str, &Target),
+    parts: &CommitMessageParts<'_>,
+    plan: &[PlannedCommit],
+) -> Result<String, Stop> {
+    let (repository, index) = (workspace.repository(), workspace.root().join("planned-index"));
+    let run = async |args: &[&str], input: &str| {
+        let call = GitCall::new(args).repository(&repository).index(&index).input(input.as_bytes());
+        git.run_for_line(call).await
+    };
+    let mut parent = target.start_commit.clone();
+    let Some((mut last, earlier)) = plan.split_last() else {
+        return create_commit(git, workspace, tree, &parent, parts).await;
+    };
+    let list = run(&["diff-tree", "-r", "-z", "--no-renames", &parent, tree], "").await?;
+    let fields: Vec<&str> = list.split('\0').collect();
+    // Each change is `:100644 100755 OLD NEW M` and a path.
+    let mut changes: Vec<&[&str]> = fields.chunks_exact(2).collect();
+    run(&["read-tree", &parent], "").await?;
+    for commit in earlier {
+        let is_named = |path: &str| commit.paths.iter().any(|named| Path::new(path).starts_with(named));
+        let (own, rest): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| change.last().is_some_and(|path| is_named(path)));
+        if rest.is_empty() {
+            last = commit;
+            break;
+        }
+        changes = rest;
+        if own.is_empty() {
+            continue;
+        }
+        // The form `100755 NEW`, a tab and a path; mode 0 removes the file.
+        let entries = own.iter().flat_map(|change| change.split_first()).filter_map(|(change, path)| {
+            let mut words = change.split(' ').skip(1);
+            Some(format!("{} {}\t{}\0", words.next()?, words.nth(1)?, path.concat()))
+        });
+        run(&["update-index", "-z", "--index-info"], &entries.collect::<String>()).await?;
+        let tree = run(&["write-tree"], "").await?;
+        // The checks ran on the last tree only.
+        let parts = CommitMessageParts { subject: Some(&commit.message), checks: None, ..*parts };
+        parent = create_commit(git, workspace, &tree, &parent, &parts).await?;
+    }
+    create_commit(git, workspace, tree, &parent, &CommitMessageParts { subject: Some(&last.message), ..*parts }).await
 }
 
 pub(crate) async fn has_failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
@@ -126,8 +211,10 @@ pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -
     // `reset_repository` also ensures that no file elsewhere is removed.
     workspace.reset_repository().await?;
     prepare_tree(workspace).await?;
-    let clean = ["clean", "-ffd", "--quiet", &format!("--exclude=/{REPLIES_FILE}")].map(OsString::from);
-    let clean = clean.into_iter().chain(workspace.clean_exceptions()).collect();
+    let files_of_agent = [REPLIES_FILE, OUTPUT_FILE, COMMITS_FILE, INPUT_FOLDER];
+    let files_of_agent = files_of_agent.map(|file| OsString::from(format!("--exclude=/{file}")));
+    let clean = ["clean", "-ffd", "--quiet"].map(OsString::from).into_iter().chain(files_of_agent);
+    let clean = clean.chain(workspace.clean_exceptions()).collect();
     for args in [["read-tree", "--reset", "-u", tree].map(OsString::from).to_vec(), clean] {
         git.run(GitCall::new(args).repository(&repository).tree(&files)).await?;
     }
@@ -136,19 +223,15 @@ pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -
 }
 
 fn format_message(parts: &CommitMessageParts<'_>) -> String {
-    let CommitMessageParts { assignment, agent, checks, redactor } = *parts;
-    let title = redactor.redact_text(&assignment.pull_request.title);
+    let CommitMessageParts { assignment, subject, agent, checks, redactor } = *parts;
+    let prefix = if subject.is_some() { "" } else { assignment.kind.spec().title_prefix };
+    let title = redactor.redact_text(subject.unwrap_or(&assignment.pull_request.title));
     // Join all lines: text after an empty line could look like a trailer of the runner.
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
     // Joined lines may form a whole secret, so redact again.
     let title = redactor.redact_text(&title).into_owned();
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
-    let mut message = format!(
-        "{}{title}\n\n{JOB_TRAILER}: {}/{}\n",
-        assignment.kind.spec().title_prefix,
-        assignment.job,
-        assignment.attempt
-    );
+    let mut message = format!("{prefix}{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.redact_text(ticket.key.as_str())));
     }
@@ -168,12 +251,11 @@ pub(crate) struct DiffSize {
     pub(crate) deletions: u32,
 }
 
-/// Counts the changes of the job's commit, without earlier commits of the pull request. An error is only logged,
+/// Counts the changes from `parent` to the job's commit, without earlier commits of the pull request. An error is only logged,
 /// because the job is already pushed.
-pub(crate) async fn measure_commit(git: &Git, repository: &Path, commit: &str) -> DiffSize {
-    let parent = format!("{commit}^");
+pub(crate) async fn measure_commit(git: &Git, repository: &Path, (parent, commit): (&str, &str)) -> DiffSize {
     let options = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options"];
-    let args = options.into_iter().chain([parent.as_str(), commit, "--"]);
+    let args = options.into_iter().chain([parent, commit, "--"]);
     match git.run(GitCall::new(args).repository(repository)).await {
         Ok(output) => parse_numstat(&output),
         Err(error) => {
@@ -221,10 +303,18 @@ mod tests {
         }))
         .unwrap();
         let redactor = Redactor::new(["correct horse battery", "planted-4711"].map(String::from));
-        let parts = CommitMessageParts { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
+        let parts = CommitMessageParts {
+            assignment: &assignment,
+            subject: None,
+            agent: None,
+            checks: None,
+            redactor: &redactor,
+        };
         let message = format_message(&parts);
         let base_message = format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n");
         assert_eq!(message, base_message);
+        let planned = format_message(&CommitMessageParts { subject: Some("One\n\nPullyard-Job: x/1"), ..parts });
+        assert_eq!(planned, format!("One Pullyard-Job: x/1\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n"));
         let message =
             format_message(&CommitMessageParts { agent: Some("codex"), checks: Some(Verdict::Passed), ..parts });
         assert_eq!(message, format!("{base_message}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));

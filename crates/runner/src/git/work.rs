@@ -45,7 +45,7 @@ pub(crate) async fn list_work(
     let folders: HashSet<PathBuf> =
         repositories.iter().map(|repository| repository.folder.clone()).chain(submodules).collect();
     let is_own = |path: &Path| {
-        let is_side_file = kind.spec().side_files.iter().any(|file| path == Path::new(file));
+        let is_side_file = kind.spec().side_files.iter().any(|file| path.starts_with(file));
         // Exclude submodules: the agent controls their repositories, and git would run in them.
         !is_side_file && !path.ancestors().any(|folder| folders.contains(folder))
     };

@@ -11,12 +11,13 @@ use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::is_resumable;
+use pullyard_domain::job::{JobKind, is_resumable};
 use pullyard_protocol::attempt::{Assignment, Input, YieldReason, YieldRequest};
 use std::fmt::Write;
 
 #[derive(Debug)]
 pub(crate) struct Conversation {
+    kind: JobKind,
     prompt: String,
     inputs: Vec<Input>,
     session: Option<RestoredSession>,
@@ -31,7 +32,8 @@ pub(crate) enum QuestionResult {
 impl Conversation {
     pub(crate) fn new(assignment: &Assignment, restored: &RestoredWork, conflicts: String) -> Self {
         let inputs = assignment.resume.as_ref().map(|resume| resume.inputs.clone()).unwrap_or_default();
-        Self { prompt: assignment.prompt.clone(), inputs, session: restored.session.clone(), conflicts }
+        let (kind, prompt) = (assignment.kind, assignment.prompt.clone());
+        Self { kind, prompt, inputs, session: restored.session.clone(), conflicts }
     }
 
     pub(crate) fn assignment_with_conversation(&self, assignment: &Assignment) -> Assignment {
@@ -50,7 +52,7 @@ impl Conversation {
             }
             let _ = write!(prompt, "\n{by} said:\n{}\n", quote(text));
         }
-        Assignment { prompt, ..assignment.clone() }
+        Assignment { kind: self.kind, prompt, ..assignment.clone() }
     }
 
     pub(crate) fn resume_prompt(&self, workspace: &Workspace) -> Option<SessionResume> {

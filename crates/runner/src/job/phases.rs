@@ -32,8 +32,8 @@ pub(super) async fn run_phases(
     let mut preparation = preparation.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
     match attempt.assignment.kind.spec().publishes {
         Publishes::Change => {
-            let result = deliver_change(attempt, options, isolation, &mut preparation).await?;
-            Ok(Delivered { result: Some(result), output: None })
+            let (result, posted) = deliver_change(attempt, options, isolation, &mut preparation).await?;
+            Ok(Delivered { result, output: posted.map(JobOutput::Review) })
         }
         Publishes::Review => {
             let output = review(attempt, options, isolation, &mut preparation).await?;

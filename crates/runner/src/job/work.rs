@@ -30,6 +30,7 @@ use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::published::work_notes::WorkNotes;
 
 #[derive(Default)]
@@ -197,7 +198,7 @@ impl WorkContext<'_> {
         Ok(decision)
     }
 
-    /// Commits the tree, and stores the change as an artifact.
+    /// Commits the tree, perhaps in several commits, and stores the change as an artifact.
     /// Errors: also if the change contains a secret.
     async fn create_commit(&self, tree: &str, checks: Option<Verdict>, number: u32) -> Result<String, Stop> {
         let Self { attempt, preparation: Preparation { access, target, workspace, .. }, .. } = *self;
@@ -205,8 +206,13 @@ impl WorkContext<'_> {
         let (report, _) = attempt.work_report();
         let agent = report.as_ref().map(|report| report.agent.as_str());
         let (assignment, redactor) = (attempt.assignment, &attempt.redactor);
-        let parts = commit::CommitMessageParts { assignment, agent, checks, redactor };
-        let commit = attempt.unless_ordered(commit::create_commit(git, workspace, tree, target, &parts)).await?;
+        let parts = commit::CommitMessageParts { assignment, subject: None, agent, checks, redactor };
+        let plan = match assignment.kind {
+            JobKind::Resolve => commit::load_plan(attempt, git, workspace).await,
+            _ => Vec::new(),
+        };
+        let create = commit::create_commits(git, workspace, (tree, target), &parts, &plan);
+        let commit = attempt.unless_ordered(create).await?;
         attempt.usage.set_commit(&commit);
         let repository = workspace.repository();
         let change = (target.start_commit.as_str(), commit.as_str());

@@ -12,8 +12,8 @@ use pullyard_forge::{NewPullRequest, NewState, Review, ReviewComment, ReviewStat
 use pullyard_local_forge::{AccountKind, Role, User};
 use pullyard_protocol::attempt::RevisedPullRequest;
 
-const REPOSITORY: &str = "acme/app";
-const FEATURE: &str = "feature";
+pub(crate) const REPOSITORY: &str = "acme/app";
+pub(crate) const FEATURE: &str = "feature";
 /// Findings on a changed line, on a line that the diff does not show, and in a file that does not exist.
 const FINDINGS: &str = r##"[
     {"path":"README.md","line":3,"severity":"high","category":"bug","title":"It is wrong","body":"Twice @ann."},
@@ -35,7 +35,7 @@ async fn world(script: &str) -> World {
     add_pull_request(World::with_agent(script).await).await
 }
 
-async fn add_pull_request(world: World) -> World {
+pub(crate) async fn add_pull_request(world: World) -> World {
     let ann = User { login: "ann".into(), id: 8, token: "token-of-ann".into() };
     world.forge.add_user(ann, AccountKind::User).await.unwrap();
     world.forge.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
@@ -65,11 +65,11 @@ async fn add_pull_request(world: World) -> World {
     world
 }
 
-fn number(world: &World) -> u64 {
+pub(crate) fn number(world: &World) -> u64 {
     world.api.assignment().revises.unwrap().number
 }
 
-async fn posted(world: &World) -> (Vec<Review>, Vec<ReviewComment>) {
+pub(crate) async fn posted(world: &World) -> (Vec<Review>, Vec<ReviewComment>) {
     let forge = world.forge_client();
     let reviews = forge.reviews(REPOSITORY, number(world)).await.unwrap().items;
     (reviews, forge.comments(REPOSITORY, number(world)).await.unwrap().items)

@@ -42,6 +42,7 @@ mod real_agents;
 mod renewals;
 mod replies;
 mod required_sessions;
+mod resolve;
 mod resumes;
 mod review_api;
 mod revise;

@@ -8,13 +8,13 @@ use std::fs::Permissions;
 use tokio::net::TcpListener;
 
 /// Whether the programs of these tests are missing, which `.ci/run` installs.
-fn lacks_programs() -> bool {
+pub(crate) fn lacks_programs() -> bool {
     let missing = ["/usr/bin/bwrap", "/usr/bin/curl"].into_iter().find(|program| !Path::new(program).exists());
     missing.inspect(|program| eprintln!("skipped: {program} is not installed")).is_some()
 }
 
 /// Lets the agents' account enter the folder, if this process is root.
-fn open_folder(folder: &Path) {
+pub(crate) fn open_folder(folder: &Path) {
     std::fs::set_permissions(folder, Permissions::from_mode(0o711)).unwrap();
 }
 

@@ -88,6 +88,7 @@ impl World {
             resume: None,
             commands: None,
             egress: Vec::new(),
+            has_instructions: false,
             requires_session: false,
             checkpoint: false,
             author: None,

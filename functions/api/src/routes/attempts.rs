@@ -46,6 +46,7 @@ pub(crate) async fn start(
         requires_session: job.policy.resume == Policy::Require,
         checkpoint: job.attempt > 1 || job.retry_of.is_some(),
         prompt: context.prompt(),
+        has_instructions: context.instructions.is_some(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
             forge: start.integration.kind,

@@ -38,7 +38,7 @@ pub(crate) async fn revise(
 }
 
 /// `201` for a new job, `200` for a repeat, `409` with the code of the guard.
-pub(crate) async fn review(
+pub(crate) async fn review<const RESOLVE: bool>(
     caller: Caller<scope::Jobs>,
     IdempotencyKey(key): IdempotencyKey,
     StrictJson(request): StrictJson<ReviewPullRequest>,
@@ -47,7 +47,7 @@ pub(crate) async fn review(
     limits::check_review(&request)?;
     let ReviewPullRequest { project, repository, number, integration, full, message, agent, model } = request;
     let pull = PullRequestRef { project, repository, number, integration };
-    let review = ReviewRequest { full, message, agent, model, automatic: false };
+    let review = ReviewRequest { resolve: RESOLVE, full, message, agent, model, automatic: false };
     let answer = review::request_review(&caller.ctx, &pull, review, &caller.requester(), key.as_ref()).await?;
     to_response(answer)
 }

@@ -65,11 +65,17 @@ pub fn plan_revision(
     });
     pull_request.revised = Some(LastRevision::start(&job.id, plan.now, pull_request.revised.take()));
     pull_request.set_note(Note::job_created(job.id.clone()));
+    let ticket = lock_ticket(ticket, &job);
+    (job, ticket, pull_request)
+}
+
+/// The ticket while a job changes its pull request.
+pub(super) fn lock_ticket(ticket: &Ticket, job: &Job) -> Ticket {
     let mut ticket = ticket.clone();
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());
     ticket.held = false;
     ticket.tries = 0;
     ticket.not_before = None;
-    (job, ticket, pull_request)
+    ticket
 }

@@ -1,8 +1,8 @@
 //! The guards of a request for a review by an agent, in the published order. Nothing that they refuse waits.
 
 use super::{
-    ReviewFacts, ReviewGuard, author_not_permitted, budget_exhausted, duplicate_review, label_of, own_review,
-    project_held, pull_request_closed, repeat, repository_not_integrated, unknown_project,
+    ReviewFacts, ReviewGuard, author_not_permitted, budget_exhausted, duplicate_review, job_active, label_of,
+    own_review, project_held, pull_request_closed, repeat, repository_not_integrated, ticket_inactive, unknown_project,
 };
 use crate::decision::Reason;
 use crate::id::JobId;
@@ -20,7 +20,7 @@ pub struct AgentReviewFacts {
     pub last: Option<(JobId, String)>,
 }
 
-pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 12] = [
+pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 14] = [
     ("repeat", repeat),
     ("duplicate_review", duplicate_review),
     ("unknown_project", unknown_project),
@@ -31,6 +31,8 @@ pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 12] = [
     ("fork_not_supported", fork_not_supported),
     ("review_running", review_running),
     ("already_reviewed", already_reviewed),
+    ("ticket_inactive", |facts| ticket_inactive(facts).filter(|_| facts.asks.is_resolve())),
+    ("job_active", |facts| job_active(facts).filter(|_| facts.asks.is_resolve())),
     ("project_held", project_held),
     ("budget_exhausted", budget_exhausted),
 ];
@@ -51,7 +53,7 @@ fn already_reviewed(facts: &ReviewFacts) -> Option<Reason> {
     let (job, reviewed) = last.as_ref()?;
     // Bitbucket sends only a prefix of the commit id.
     let is_same = !head.is_empty() && reviewed.starts_with(head.as_str());
-    let is_repeated = is_same && !request.full && request.message.is_none();
+    let is_repeated = is_same && !request.full && request.message.is_none() && !facts.asks.is_resolve();
     is_repeated.then(|| Reason::AlreadyReviewed {
         pr: label_of(facts),
         commit: short_commit(head).to_owned(),
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
     use crate::fixtures::job_id;
     use crate::pull_request::PullRequestState;
-    use crate::review::guard::{Decision, DecisionStep, ReviewFollowUp, StoredResult, decide};
+    use crate::review::guard::{Decision, DecisionStep, ReviewFollowUp, StoredResult, TicketFacts, decide};
     use crate::review::{Permission, ReviewRequest};
 
     fn requested(request: ReviewRequest) -> ReviewFacts {
@@ -102,12 +104,23 @@ mod tests {
     }
 
     #[test]
+    fn ticket_matters_only_to_a_request_to_resolve() {
+        let busy = |resolve: bool| {
+            let facts = requested(ReviewRequest { resolve, ..ReviewRequest::default() });
+            let ticket = accepted_facts().ticket.unwrap();
+            let ticket = TicketFacts { active_job: Some(job_id("j4")), closed: false, ..ticket };
+            code(&ReviewFacts { ticket: Some(ticket), ..facts })
+        };
+        assert_eq!([false, true].map(busy), ["accepted", "job_active"]);
+    }
+
+    #[test]
     fn first_guard_that_applies_decides() {
         type Change = fn(&mut ReviewFacts);
         fn known(facts: &mut ReviewFacts) -> &mut AgentReviewFacts {
             facts.agent_review.as_mut().unwrap()
         }
-        let changes: [(&str, Change); 12] = [
+        let changes: [(&str, Change); 14] = [
             ("repeat", |facts| facts.first = Some(("accepted".into(), None))),
             ("duplicate_review", |facts| facts.stored = Some(StoredResult::Started { job: job_id("j1") })),
             ("unknown_project", |facts| facts.settings = None),
@@ -118,12 +131,21 @@ mod tests {
             ("fork_not_supported", |facts| known(facts).from_fork = true),
             ("review_running", |facts| known(facts).active_job = Some(job_id("j2"))),
             ("already_reviewed", |facts| known(facts).last = Some((job_id("j3"), "a".repeat(40)))),
+            ("ticket_inactive", |facts| {
+                facts.ticket.get_or_insert_with(|| accepted_facts().ticket.unwrap()).closed = true
+            }),
+            ("job_active", |facts| {
+                let ticket = facts.ticket.get_or_insert_with(|| accepted_facts().ticket.unwrap());
+                ticket.active_job = Some(job_id("j4"));
+            }),
             ("project_held", |facts| facts.settings.as_mut().unwrap().held_by = Some("bo".into())),
             ("budget_exhausted", |facts| exhaust_budget(facts)),
         ];
         assert_eq!(AGENT_REVIEW_GUARDS.map(|(name, _)| name), changes.map(|(name, _)| name));
+        // From here on, only for a request that changes the pull request.
+        let resolves = changes.iter().position(|(name, _)| *name == "ticket_inactive").unwrap();
         for (n, (name, _)) in changes.iter().enumerate() {
-            let mut facts = requested(ReviewRequest::default());
+            let mut facts = requested(ReviewRequest { resolve: n >= resolves, ..ReviewRequest::default() });
             for (_, change) in changes.iter().skip(n).filter(|(name, _)| *name != "unknown_project" || n == 2) {
                 if facts.settings.is_some() {
                     change(&mut facts);
@@ -147,6 +169,7 @@ mod tests {
             reviewed(ReviewRequest { message: Some("x".into()), ..ReviewRequest::default() }, &head),
             "accepted"
         );
+        assert_eq!(reviewed(ReviewRequest { resolve: true, ..ReviewRequest::default() }, &head), "accepted");
         assert_eq!(reviewed(ReviewRequest::default(), &"b".repeat(40)), "accepted");
         let mut facts = requested(ReviewRequest::default());
         let known = facts.agent_review.as_mut().unwrap();

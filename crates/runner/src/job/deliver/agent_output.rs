@@ -41,24 +41,37 @@ pub(super) async fn produce_output<T>(
     let restored_work = &restored_work;
     let context =
         WorkContext { attempt, options, isolation, sandbox, preparation, command_runner: None, restored_work };
-    let (mut next_prompt, mut repairs_left) = (None, MAX_REPAIRS);
+    let mut next_prompt = None;
     loop {
-        context.run_agent(&mut conversation, next_prompt.as_deref()).await?;
+        let output = run_until_valid(&context, &mut conversation, next_prompt, &load).await?;
+        let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
+        // The request is repeated until the attempt's time limit: what is posted later renews its own window.
+        let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
+        if check_grant(&request.await?)? {
+            return Ok(output);
+        }
+        if !context.take_newer_inputs(&mut conversation).await? {
+            check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
+            return Ok(output);
+        }
+        next_prompt = Some(format!("{} Then write the whole answer again.", agent::READ_INPUTS_PROMPT));
+    }
+}
+
+/// Runs the agent, and again while its output is wrong.
+/// Errors: `OutputInvalid`, and everything else that ends the attempt.
+pub(super) async fn run_until_valid<T>(
+    context: &WorkContext<'_>,
+    conversation: &mut Conversation,
+    mut next_prompt: Option<String>,
+    load: &impl AsyncFn() -> Result<T, OutputFault>,
+) -> Result<T, Stop> {
+    let (attempt, mut repairs_left) = (context.attempt, MAX_REPAIRS);
+    loop {
+        context.run_agent(conversation, next_prompt.as_deref()).await?;
         attempt.events.end_record();
         match load().await {
-            Ok(output) => {
-                let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
-                // The request is repeated until the attempt's time limit: what is posted later renews its own window.
-                let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
-                if check_grant(&request.await?)? {
-                    return Ok(output);
-                }
-                if !context.take_newer_inputs(&mut conversation).await? {
-                    check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
-                    return Ok(output);
-                }
-                next_prompt = Some(format!("{} Then write the whole answer again.", agent::READ_INPUTS_PROMPT));
-            }
+            Ok(output) => return Ok(output),
             Err(fault) if repairs_left == 0 => return Err(Failure::OutputInvalid { fault: fault.to_string() }.into()),
             Err(fault) => {
                 repairs_left -= 1;

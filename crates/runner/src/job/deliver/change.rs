@@ -5,6 +5,7 @@ mod report;
 
 pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old_access};
 
+use super::review::Report;
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
 use crate::git::conflicts;
@@ -20,6 +21,7 @@ use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use publish::publish;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::output::PostedReview;
 use pullyard_protocol::attempt::{FinishResult, Phase};
 use report::report;
 use tokio::time::timeout;
@@ -29,16 +31,28 @@ pub(in crate::job) async fn deliver_change(
     options: &RunJob,
     isolation: Isolation,
     preparation: &mut Preparation<'_>,
-) -> Result<FinishResult, Stop> {
+) -> Result<(Option<FinishResult>, Option<PostedReview>), Stop> {
     let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
-    let (work_result, published) = match preparation.target.adopted_commit.clone() {
-        Some(commit) => adopt(attempt, preparation, &commit, &mut forge_wait).await?,
+    let mut resolution = Report::begin(attempt, preparation).await?;
+    let published = match preparation.target.adopted_commit.clone() {
+        Some(commit) => Some(adopt(attempt, preparation, &commit, &mut forge_wait).await?),
         None => match publish_finished(attempt, preparation, &mut forge_wait).await? {
-            Some(published) => published,
-            None => run_agent_and_publish(attempt, options, isolation, (preparation, &mut forge_wait)).await?,
+            Some(published) => Some(published),
+            None => {
+                run_agent_and_publish(attempt, options, isolation, (preparation, &mut forge_wait), &mut resolution)
+                    .await?
+            }
         },
     };
-    report(attempt, isolation, (preparation, &mut forge_wait), &work_result, published).await
+    let result = match &published {
+        Some(published) => Some(report(attempt, isolation, (preparation, &mut forge_wait), published).await?),
+        None => None,
+    };
+    let posted = match resolution {
+        Some(resolution) => Some(resolution.post(attempt, preparation, published.as_ref()).await?),
+        None => None,
+    };
+    Ok((result, posted))
 }
 
 /// Continues from the commit that an earlier attempt pushed, without an agent and without checks.
@@ -90,12 +104,14 @@ async fn publish_without_inputs(
     }
 }
 
+/// `None`: a job that resolves has nothing to push.
 async fn run_agent_and_publish(
     attempt: &Attempt<'_>,
     options: &RunJob,
     isolation: Isolation,
     (preparation, forge_wait): (&mut Preparation<'_>, &mut ForgeWait<'_>),
-) -> Result<(WorkResult, PublishResult), Stop> {
+    resolution: &mut Option<Report>,
+) -> Result<Option<(WorkResult, PublishResult)>, Stop> {
     let Preparation { access, mirror, target, workspace, .. } = &*preparation;
     let (git, workspace) = (&access.git, *workspace);
     let commands = attempt.assignment.commands.as_ref();
@@ -127,14 +143,25 @@ async fn run_agent_and_publish(
             command_runner: command_runner.as_ref(),
             restored_work: &restored_work,
         };
+        if work_result.is_none()
+            && let Some(resolution) = resolution
+            && !resolution.review(&context).await?
+        {
+            return Ok(None);
+        }
         let result = match work_result.take() {
-            None => context.run(&mut conversation).await?,
-            Some(earlier) => context.rework_with_inputs(&mut conversation, earlier).await?,
+            None => context.run(&mut conversation).await,
+            Some(earlier) => context.rework_with_inputs(&mut conversation, earlier).await,
+        };
+        let result = match result {
+            // Its agent declined every finding.
+            Err(Stop::Failure(Failure::NoChanges { .. })) if resolution.is_some() => return Ok(None),
+            result => result?,
         };
         renew_access(attempt, preparation).await?;
         let input_count = result.accepts_new_inputs(&preparation.agent).then(|| conversation.read_inputs());
         if let Some(published) = publish(attempt, preparation, &result.commit, input_count, forge_wait).await? {
-            return Ok((result, published));
+            return Ok(Some((result, published)));
         }
         work_result = Some(result);
     }

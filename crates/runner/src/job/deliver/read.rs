@@ -6,7 +6,7 @@ use crate::job::prepare::Preparation;
 use crate::output;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
-use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OutputFault};
+use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OUTPUT_FILE, OutputFault};
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::text::truncate_lines;
 
@@ -25,7 +25,7 @@ pub(in crate::job) async fn read(
 /// with sessions is the answer. A command's last line is never an answer.
 async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<JobOutput, OutputFault> {
     let clean = |text: &str| attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
-    let output = match output::load::<Answer>(preparation.workspace).await? {
+    let output = match output::load::<Answer>(preparation.workspace, OUTPUT_FILE).await? {
         Some(Answer { text }) => JobOutput::Read(Answer { text: clean(&text) }),
         None if preparation.agent.has_sessions() => {
             let message = clean(&attempt.artifacts.last_message().await.unwrap_or_default());

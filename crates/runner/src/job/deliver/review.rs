@@ -2,6 +2,7 @@
 
 mod input;
 mod post;
+mod resolve;
 mod threads;
 
 use super::agent_output::produce_output;
@@ -14,9 +15,9 @@ use crate::job::prepare::Preparation;
 use crate::output;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
-use input::write_input;
+use input::{ReviewInput, write_input};
 use post::{Posting, find_posted};
-use pullyard_domain::output::{OutputFault, PostedReview};
+use pullyard_domain::output::{EarlierFinding, OUTPUT_FILE, OutputFault, PostedReview};
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::report::review_output::ReviewOutput;
 use pullyard_protocol::attempt::Phase;
@@ -40,19 +41,39 @@ pub(in crate::job) async fn review(
     let input = attempt.unless_ordered(write_input(attempt, preparation)).await?;
     let load = async || load_output(attempt, preparation).await;
     let output = produce_output(attempt, options, isolation, preparation, load).await?;
+    let (earlier, head) = (threads::judge(&input.threads, &output), preparation.target.start_commit.clone());
+    post_report(attempt, preparation, Report { input, output, earlier, head, ..Report::default() }).await
+}
+
+/// What is posted.
+#[derive(Default)]
+pub(super) struct Report {
+    input: ReviewInput,
+    output: ReviewOutput,
+    earlier: Vec<EarlierFinding>,
+    /// The commit up to which the change counts as reviewed.
+    head: String,
+    /// The commit with the fixes of a job that resolves.
+    pushed: Option<String>,
+}
+
+/// Posts the review, in the phase `syncing`.
+async fn post_report(
+    attempt: &Attempt<'_>,
+    preparation: &mut Preparation<'_>,
+    report: Report,
+) -> Result<PostedReview, Stop> {
     renew_access(attempt, preparation).await?;
     let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
-    let earlier = threads::judge(&input.threads, &output);
-    let mut posting = Posting::new(attempt, preparation, (&input, &output, &earlier)).await?;
-    let places = posting.post(preparation, &mut forge_wait).await?;
+    let places = Posting::new(attempt, preparation, &report).await?.post(preparation, &mut forge_wait).await?;
     let posted = PostedReview {
-        head: preparation.target.start_commit.clone(),
-        since: input.since,
+        head: report.head,
+        since: report.input.since,
         base: preparation.target.base_branch.clone(),
         adopted: false,
-        review: ReviewOutput { threads: Vec::new(), ..output },
+        review: ReviewOutput { threads: Vec::new(), ..report.output },
         places,
-        earlier,
+        earlier: report.earlier,
     };
     attempt.events.log(posted.counts().sentence());
     Ok(posted)
@@ -60,7 +81,8 @@ pub(in crate::job) async fn review(
 
 /// Loads the output, without secrets and invisible characters.
 async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<ReviewOutput, OutputFault> {
-    let output: ReviewOutput = output::load(preparation.workspace).await?.ok_or_else(OutputFault::missing)?;
+    let output: ReviewOutput =
+        output::load(preparation.workspace, OUTPUT_FILE).await?.ok_or_else(OutputFault::missing)?;
     let output = output.map_texts(|text| attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned());
     output.check()?;
     Ok(output)

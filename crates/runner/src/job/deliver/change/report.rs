@@ -28,8 +28,7 @@ pub(super) async fn report(
     attempt: &Attempt<'_>,
     isolation: Isolation,
     (preparation, forge_wait): (&mut Preparation<'_>, &mut ForgeWait<'_>),
-    work_result: &WorkResult,
-    published: PublishResult,
+    (work_result, published): &(WorkResult, PublishResult),
 ) -> Result<FinishResult, Stop> {
     let assignment = attempt.assignment;
     if published.pushed_by == PushedBy::ThisAttempt {
@@ -39,7 +38,7 @@ pub(super) async fn report(
     let pushed_at = Instant::now();
     let target = preparation.target.clone();
     let Preparation { access: ForgeAccess { git, .. }, workspace, .. } = &*preparation;
-    let (head, repository) = (published.head, workspace.repository());
+    let (head, repository) = (published.head.clone(), workspace.repository());
     let is_ours = target.adopted_commit.is_none()
         && (published.pushed_by == PushedBy::ThisAttempt || published.commit == work_result.commit);
     let agent = match attempt.work_report().0.filter(|_| is_ours) {
@@ -113,7 +112,9 @@ pub(super) async fn report(
         }
     };
     let git = &preparation.access.git;
-    let size = commit::measure_commit(git, &repository, &published.commit).await;
+    let is_whole = is_ours && !facts.is_rebased;
+    let parent = if is_whole { target.start_commit.clone() } else { format!("{}^", published.commit) };
+    let size = commit::measure_commit(git, &repository, (&parent, &published.commit)).await;
     Ok(FinishResult {
         branch: target.branch.clone(),
         head,

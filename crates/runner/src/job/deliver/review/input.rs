@@ -25,6 +25,7 @@ const MAX_LIST_BYTES: usize = 256 * 1024;
 const MAX_TITLE_CHARS: usize = 500;
 const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
 
+#[derive(Default)]
 pub(super) struct ReviewInput {
     /// The whole change of the pull request, in which findings are placed; empty if it is too large.
     pub(super) patch: String,

@@ -1,7 +1,6 @@
 //! Places the findings of a review, and posts it once.
 
-use super::input::ReviewInput;
-use super::threads;
+use super::{Report, threads};
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
 use crate::git::target::{Target, get_revised_pull_request, to_source_fault};
 use crate::git::{GitCall, GitError};
@@ -60,9 +59,7 @@ pub(super) async fn find_posted(
 pub(super) struct Posting<'a> {
     attempt: &'a Attempt<'a>,
     target: Target,
-    input: &'a ReviewInput,
-    output: &'a ReviewOutput,
-    earlier: &'a [EarlierFinding],
+    report: &'a Report,
     diff: Diff<'a>,
     /// The paths in the reviewed commit.
     paths: BTreeSet<String>,
@@ -78,26 +75,15 @@ impl<'a> Posting<'a> {
     pub(super) async fn new(
         attempt: &'a Attempt<'a>,
         preparation: &Preparation<'_>,
-        (input, output, earlier): (&'a ReviewInput, &'a ReviewOutput, &'a [EarlierFinding]),
+        report: &'a Report,
     ) -> Result<Self, GitError> {
         let target = preparation.target.clone();
         let repository = preparation.workspace.repository();
         let list = GitCall::new(["ls-tree", "-r", "-z", "--name-only", &target.start_commit]);
         let listed = preparation.access.git.run(list.repository(&repository)).await?;
         let paths = listed.split(|byte| *byte == 0).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
-        let (diff, was_tried) = (Diff::parse(&input.patch), attempt.assignment.attempt > 1);
-        Ok(Self {
-            attempt,
-            target,
-            input,
-            output,
-            earlier,
-            diff,
-            paths,
-            can_comment: true,
-            was_tried,
-            is_outcome_unknown: false,
-        })
+        let (diff, was_tried) = (Diff::parse(&report.input.patch), attempt.assignment.attempt > 1);
+        Ok(Self { attempt, target, report, diff, paths, can_comment: true, was_tried, is_outcome_unknown: false })
     }
 
     /// Posts the review, unless it has nothing new, and returns the place of each finding.
@@ -148,13 +134,15 @@ impl<'a> Posting<'a> {
             }
         }
         // Before the review, whose marker ends the job's work.
-        threads::reply(attempt, forge, &self.target.start_commit, (&self.input.threads, self.earlier)).await?;
+        let Report { input, earlier, pushed, .. } = self.report;
+        let head_of_fixes = pushed.as_ref().unwrap_or(&self.target.start_commit);
+        threads::reply(attempt, forge, head_of_fixes, (&input.threads, earlier)).await?;
         // Read each time: perhaps only the answer to an earlier try was lost.
         let posts = load_posts(attempt, forge).await?;
         let own = fingerprints(&posts, repository.account, |of| *of == attempt.assignment.job);
         let places = self.place(&posts, &own);
         let answer = places.iter().map(to_answer).collect();
-        let is_new = places.iter().any(|place| matches!(place, Place::Inline(_) | Place::InText));
+        let is_new = pushed.is_some() || places.iter().any(|place| matches!(place, Place::Inline(_) | Place::InText));
         let has_review = posts.texts.iter().any(|text| matches!(Marker::parse(text), Some(Marker::Job(_))));
         if is_posted(attempt, &posts) || has_review && !is_new {
             return Ok(Some(answer));
@@ -191,7 +179,7 @@ impl<'a> Posting<'a> {
             posted: &posted,
             is_in_tree: &|path| self.paths.contains(path),
         };
-        let mut places = place(&self.output.findings, &self.diff, &rules);
+        let mut places = place(&self.report.output.findings, &self.diff, &rules);
         if !self.can_comment {
             for place in &mut places {
                 if matches!(&*place, Place::Inline(comment) if !own.contains(&comment.fingerprint)) {
@@ -205,9 +193,12 @@ impl<'a> Posting<'a> {
     /// `posted` are the comments of this job that exist: on Bitbucket, an earlier try may have posted a part.
     fn to_review(&self, places: &[Place], posted: &BTreeSet<Fingerprint>) -> NewReview {
         let (job, head) = (&self.attempt.assignment.job, &self.target.start_commit);
-        let scope = match &self.input.since {
-            Some(since) => format!("Reviewed `{}`, the changes since `{}`.", short_commit(head), short_commit(since)),
-            None => format!("Reviewed `{}`, the whole change.", short_commit(head)),
+        let scope = match (&self.report.pushed, &self.report.input.since) {
+            (Some(pushed), _) => format!("Pushed `{}` after a review of the whole change.", short_commit(pushed)),
+            (None, Some(since)) => {
+                format!("Reviewed `{}`, the changes since `{}`.", short_commit(head), short_commit(since))
+            }
+            (None, None) => format!("Reviewed `{}`, the whole change.", short_commit(head)),
         };
         let to_render = |finding: &'a EarlierFinding| render::EarlierFinding {
             path: &finding.path,
@@ -217,12 +208,12 @@ impl<'a> Posting<'a> {
             verdict: finding.verdict,
             text: &finding.text,
         };
-        let earlier: Vec<_> = self.earlier.iter().map(to_render).collect();
+        let earlier: Vec<_> = self.report.earlier.iter().map(to_render).collect();
         let text = ReviewText {
             forge: self.attempt.assignment.repository.forge,
             job,
             scope: &scope,
-            output: self.output,
+            output: &self.report.output,
             places,
             earlier: &earlier,
         };

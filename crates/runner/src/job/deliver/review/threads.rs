@@ -28,7 +28,7 @@ pub(super) struct OpenThread {
     pub(super) path: String,
     pub(super) line: Option<u64>,
     pub(super) severity: Severity,
-    text: String,
+    pub(super) text: String,
     replies: Vec<Reply>,
     #[serde(skip)]
     pub(super) url: String,

@@ -150,6 +150,53 @@ async fn agent_reviews_a_hostile_branch() {
     }
 }
 
+/// The agent that fixes begins a session of its own.
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn agent_fixes_what_its_review_finds() {
+    for agent in ALL_AGENTS {
+        let stage = revision_fixture(agent).await;
+        let forge = stage.world.forge_client();
+        let account = forge.account().await.unwrap().id;
+        stage.world.api.change_assignment(|job| {
+            (job.kind, job.branch, job.ticket) = (JobKind::Resolve, "feature".into(), None);
+            job.repository.account = Some(account);
+        });
+        let before = stage.world.branch_head("feature").unwrap();
+        let output = json!({ "v": 1, "summary": "One problem.", "findings": [{
+            "path": "deep/code.txt", "line": 1, "severity": "high", "category": "bug",
+            "title": "It is wrong", "body": "Twice.",
+        }] })
+        .to_string();
+        let review = match agent {
+            Agent::ClaudeCode => {
+                let file = stage.worktree().join(".pullyard/output.json");
+                Answer::tool("Write", json!({ "file_path": file, "content": output }))
+            }
+            Agent::Codex => agent.run_command_answer(&format!("echo '{output}' > .pullyard/output.json")),
+        };
+        let verdict = r#"{"v":1,"findings":[{"index":0,"verdict":"fixed","text":"Once."}]}"#;
+        let fix = format!(
+            "cat .pullyard/input/findings.json; echo 'Right.' > deep/code.txt; echo '{verdict}' > .pullyard/output.json"
+        );
+        let done = || Answer::text("All done.");
+        stage.model.add_steps([review, done(), agent.run_command_answer(&fix), done()]);
+        stage.run_to_success().await;
+        let turns = stage.model.model_calls();
+        assert_eq!(turns.len(), 4, "{agent:?}");
+        let contain = |text: &str| turns.iter().map(|turn| turn.contains_text(text)).collect::<Vec<_>>();
+        assert_eq!(contain("You review the pull request"), [true, true, false, false], "{agent:?}");
+        assert_eq!(contain("Write a greeting."), [false, false, true, true], "{agent:?}");
+        assert!(turns[3].contains_text("It is wrong") && !turns[2].contains_text("It is wrong"), "{agent:?}");
+        assert_eq!(contain("Obey the stranger"), [false; 4], "{agent:?} received instructions of the branch");
+        assert_eq!(stage.world.git_line(&["diff", "--name-only", &before, "feature"]), "deep/code.txt", "{agent:?}");
+        let number = stage.world.api.assignment().revises.unwrap().number;
+        let reviews = forge.reviews("acme/app", number).await.unwrap().items;
+        assert!(reviews.len() == 1 && reviews[0].body.contains("It is wrong Once."), "{agent:?}: {reviews:?}");
+        stage.check_end();
+    }
+}
+
 /// Image and limits for `podman`, as in `PULLYARD_CONTAINERS`; without it, this level is not tested.
 const CONTAINERS: &str = "PULLYARD_TEST_CONTAINERS";
 

@@ -1,0 +1,109 @@
+//! Reviews a pull request before an agent fixes it, and reports what became of the findings.
+//! Each attempt starts with a new review, because a checkpoint has no findings.
+
+use super::threads::{self, OpenThread};
+use super::{Report, load_output, post_report, write_input};
+use crate::checkpoint::restore::RestoredWork;
+use crate::git::commit;
+use crate::inputs::conversation::Conversation;
+use crate::inputs::orders::Order;
+use crate::job::attempt::Attempt;
+use crate::job::deliver::agent_output::run_until_valid;
+use crate::job::deliver::check_grant;
+use crate::job::prepare::Preparation;
+use crate::job::work::{WorkContext, WorkResult};
+use crate::output;
+use crate::publish::push::{PublishResult, PushedBy};
+use crate::stop::Stop;
+use pullyard_domain::job::{JobKind, review_prompt};
+use pullyard_domain::output::{OUTPUT_FILE, PostedReview};
+use pullyard_domain::prompt::untrusted::remove_hidden;
+use pullyard_domain::report::fix_output::{FINDINGS_FILE, FixOutput, MIN_FIXED_SEVERITY};
+use pullyard_domain::report::review_output::{Severity, ThreadState};
+use pullyard_protocol::attempt::Assignment;
+use serde_json::{Value, json};
+
+impl Report {
+    /// `None` for a job that does not review.
+    pub(in crate::job::deliver) async fn begin(
+        attempt: &Attempt<'_>,
+        preparation: &Preparation<'_>,
+    ) -> Result<Option<Self>, Stop> {
+        let Assignment { kind, revises, .. } = attempt.assignment;
+        let Some(revises) = revises.as_ref().filter(|_| kind.reviews()) else { return Ok(None) };
+        let mut report = Self { head: revises.head.clone(), ..Self::default() };
+        // The review replaces it, unless an earlier attempt pushed.
+        report.output.summary = "An earlier attempt pushed the fixes. Only its own review has its findings.".into();
+        if preparation.target.adopted_commit.is_none() {
+            report.input = attempt.unless_ordered(write_input(attempt, preparation)).await?;
+        }
+        Ok(Some(report))
+    }
+
+    /// Reviews the change, and prepares the worktree for the agent that fixes it. `false`: there is nothing to fix.
+    pub(in crate::job::deliver) async fn review(&mut self, context: &WorkContext<'_>) -> Result<bool, Stop> {
+        let WorkContext { attempt, preparation, .. } = *context;
+        let Preparation { access, target, workspace, .. } = preparation;
+        let assignment = attempt.assignment;
+        let number = assignment.revises.as_ref().map(|revises| revises.number);
+        let prompt = review_prompt(&assignment.repository.name, &target.base_branch, number);
+        let reviewing = Assignment { kind: JobKind::Review, prompt, ..assignment.clone() };
+        let mut reviewing = Conversation::new(&reviewing, &RestoredWork::default(), String::new());
+        output::create_folder(workspace)?;
+        let load = async || load_output(attempt, preparation).await;
+        self.output = run_until_valid(context, &mut reviewing, None, &load).await?;
+        self.head.clone_from(&target.start_commit);
+        self.earlier = threads::judge(&self.input.threads, &self.output);
+        let findings = self.list_findings();
+        // The agent that changes files gets no text of strangers, and nothing that the other left in its home.
+        let json = serde_json::to_vec(&findings).map_err(std::io::Error::from)?;
+        output::replace_inputs(workspace, FINDINGS_FILE, &json)?;
+        attempt.unless_ordered(commit::restore_tree(&access.git, workspace, &target.start_commit)).await?;
+        output::create_folder(workspace)?;
+        attempt.events.log(format!("The review is done. Findings to fix: {}.", findings.len()));
+        let has_work = !findings.is_empty() || assignment.has_instructions || reviewing.read_inputs() > 0;
+        if has_work {
+            attempt.events.resume_recording();
+        }
+        Ok(has_work)
+    }
+
+    /// Posts the report. `change` is what was pushed, with the result of its work.
+    pub(in crate::job::deliver) async fn post(
+        mut self,
+        attempt: &Attempt<'_>,
+        preparation: &mut Preparation<'_>,
+        change: Option<&(WorkResult, PublishResult)>,
+    ) -> Result<PostedReview, Stop> {
+        match change {
+            None => drop(check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?),
+            Some((work, published)) => {
+                self.pushed = Some(published.commit.clone());
+                // After a rebase, the commits of others below it are not reviewed.
+                if published.pushed_by == PushedBy::ThisAttempt && published.commit == work.commit {
+                    self.head.clone_from(&published.commit);
+                }
+            }
+        }
+        let own = (&preparation.access.git, preparation.workspace);
+        let mut fixes: FixOutput = output::load_own(attempt, own, OUTPUT_FILE).await;
+        for fix in &mut fixes.findings {
+            fix.text = attempt.redactor.redact_text(&remove_hidden(&fix.text)).into_owned();
+        }
+        fixes.apply(self.pushed.as_deref(), (&mut self.output, &mut self.earlier));
+        post_report(attempt, preparation, self).await
+    }
+
+    /// The findings that are worth a fix: those of the review, then the earlier ones.
+    fn list_findings(&self) -> Vec<Value> {
+        let new = self.output.findings.iter().map(|finding| (finding.severity, json!(finding)));
+        let earlier = self.input.threads.iter().zip(&self.earlier).map(|(thread, judged)| {
+            // Without the replies of strangers.
+            let OpenThread { path, line, text, .. } = thread;
+            let severity = if judged.verdict == ThreadState::Open { judged.severity } else { Severity::Nit };
+            (severity, json!({ "path": path, "line": line, "severity": severity, "body": text }))
+        });
+        let all = new.chain(earlier).enumerate().filter(|(_, (severity, _))| *severity >= MIN_FIXED_SEVERITY);
+        all.map(|(index, (_, finding))| json!({ "index": index, "finding": finding })).collect()
+    }
+}
