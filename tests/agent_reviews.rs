@@ -4,4 +4,5 @@ mod automatic;
 mod failures;
 mod posting;
 mod requests;
+mod resolve;
 mod world;

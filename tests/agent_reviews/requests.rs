@@ -46,6 +46,28 @@ async fn label_starts_one_review() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn comment_or_label_requests_to_resolve() {
+    let user = json!({ "id": ANN, "login": "ann", "type": "User" });
+    for by_comment in [true, false] {
+        let world = World::with_hook().await;
+        let (comment, label) =
+            (world.comment(2, "/pullyard resolve add tests", &user), world.label("pullyard:resolve", &user));
+        let (event, body) = if by_comment { ("issue_comment", comment) } else { ("pull_request", label) };
+        world.assert_decided(event, &body, "accepted").await;
+        world.assert_decided(event, &body, "repeat").await;
+        let jobs = world.story.jobs().await;
+        assert_eq!((jobs.len(), jobs[0].kind), (1, JobKind::Resolve));
+        let prompt = world.story.api.job_context(&jobs[0].id).await.unwrap().prompt;
+        assert_eq!(prompt.contains("add tests"), by_comment, "{prompt}");
+    }
+    let world = World::with_hook().await;
+    let reader = world.add_reader().await;
+    world
+        .assert_decided("issue_comment", &world.comment(3, "/pullyard resolve", &reader), "author_not_permitted")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_stranger_starts_no_review() {
     let world = World::with_hook().await;
     let user = world.add_reader().await;

@@ -34,7 +34,8 @@ impl World {
              echo '{{\"kind\":\"usage\",\"turns\":3,\"cost_usd_micros\":1120000}}'
              for file in output.json output-$n.json; do
                [ ! -e $file ] || cp $file $tree/.pullyard/output.json
-             done",
+             done
+             [ ! -e fix-$n.sh ] || (fix=$PWD/fix-$n.sh; cd $tree; sh $fix)",
             dir.path().display()
         );
         story.set_agent_command(&["sh", "-c", &script]).await;
@@ -66,6 +67,11 @@ impl World {
     /// For the agent's start of this number, instead of the findings.
     pub(super) fn set_output_of_start(&self, number: usize, output: &str) {
         self.write(&format!("output-{number}.json"), output);
+    }
+
+    /// A script for the worktree at the agent's start of this number.
+    pub(super) fn set_fix_of_start(&self, number: usize, script: &str) {
+        self.write(&format!("fix-{number}.sh"), script);
     }
 
     fn write(&self, file: &str, text: &str) {

@@ -163,6 +163,7 @@ pub(crate) enum Command {
     Jobs(jobs::Jobs),
     Revise(pulls::Revise),
     Review(pulls::Review),
+    Resolve(pulls::Resolve),
     Link(pulls::Link),
     Unlink(pulls::Unlink),
     #[command(visible_alias = "prs")]
@@ -220,6 +221,7 @@ impl Command {
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Revise(revise) => revise.run(&session).await,
             Self::Review(review) => review.run(&session).await,
+            Self::Resolve(resolve) => resolve.run(&session).await,
             Self::Link(link) => link.run(&session).await,
             Self::Unlink(unlink) => unlink.run(&session).await,
             Self::Pulls(pulls) => pulls.run(&session).await,

@@ -4,7 +4,7 @@ mod request;
 mod review;
 mod revise;
 
-pub(crate) use review::Review;
+pub(crate) use review::{Resolve, Review};
 pub(crate) use revise::Revise;
 
 use super::pages::hint_more;

@@ -5,7 +5,7 @@ use super::jobs;
 use super::table::truncate;
 use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobStatus, Publishes};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{EventKind, EventRecord};
 use pullyard_protocol::job::Job;
@@ -104,8 +104,7 @@ async fn print_end(session: &Session, job: &Job) -> Result<(), CliError> {
     if let Some(result) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
         screen.print_line(&sanitize(&result.url))?;
     }
-    let reports = job.kind.spec().publishes != Publishes::Change;
-    if reports && job.status == JobStatus::Completed && !screen.is_json() {
+    if job.kind.reports() && job.status == JobStatus::Completed && !screen.is_json() {
         match jobs::print_end(session, &job.id).await {
             // It was deleted, which is no fault of the job.
             Err(error) if error.is_not_found() => screen.note(&error.message()),
@@ -123,7 +122,7 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
                 let files = format::format_count(result.files, "file");
                 format!("Completed in {took}: pull request #{}, {files}", result.number)
             }
-            None if job.kind.spec().publishes == Publishes::Review => format!("Completed in {took}: a review"),
+            None if job.kind.reviews() => format!("Completed in {took}: a review"),
             None => format!("Completed in {took}: an answer"),
         });
         return Ok(());

@@ -4,7 +4,7 @@ use super::logs::sanitize_line;
 use crate::client::prelude::*;
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobStatus, Publishes};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::output::{Answer, EarlierFinding, FindingPlace, JobOutput, PostedReview};
 use pullyard_domain::prompt::review::Side;
 use pullyard_domain::report::review_output::Finding;
@@ -78,7 +78,7 @@ fn render_finding(finding: &Finding, place: FindingPlace) -> String {
 
 async fn missing_output(session: &Session, id: &JobId) -> Result<CliError, CliError> {
     let (job, short) = (session.api.job(id).await?, id.short());
-    let reports = job.kind.spec().publishes != Publishes::Change;
+    let reports = job.kind.reports();
     Ok(match job.status {
         JobStatus::Completed if reports => {
             CliError::not_found(format!("the output of job {short} was deleted after 90 days"))

@@ -1,4 +1,4 @@
-//! `pullyard review`: requests a review of a pull request by an agent.
+//! `pullyard review` and `resolve`: request a review of a pull request by an agent.
 
 use super::request::RequestArgs;
 use crate::client::choices::agent_choices;
@@ -18,10 +18,29 @@ use pullyard_protocol::pull_request::{PullRequestQuery, ReviewPullRequest};
   pullyard review '#7' --full --message-file focus.md")]
 pub(crate) struct Review {
     #[command(flatten)]
-    request: RequestArgs,
+    request: AgentRequest,
     /// Review the whole change, also if it was reviewed.
     #[arg(long)]
     full: bool,
+}
+
+/// Request a review of an open pull request by an agent, and the fix of what it finds; prints the job's id.
+///
+/// The agent reviews the whole change; a second session fixes the findings that matter, and follows the instructions.
+/// The project's checks run, the commits are pushed to the branch of the pull request, and one review reports the rest.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard resolve acme/app#7 --watch
+  pullyard resolve '#7' -m 'Also add a test for the empty list.'")]
+pub(crate) struct Resolve {
+    #[command(flatten)]
+    request: AgentRequest,
+}
+
+#[derive(clap::Args)]
+struct AgentRequest {
+    #[command(flatten)]
+    request: RequestArgs,
     /// Agent (default: the repository's, else the project's).
     #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job))]
     agent: Option<String>,
@@ -32,12 +51,29 @@ pub(crate) struct Review {
 
 impl Review {
     pub(in crate::client) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let Self { request, full, agent, model } = self;
+        self.request.send(session, Some(self.full)).await
+    }
+}
+
+impl Resolve {
+    pub(in crate::client) async fn run(self, session: &Session) -> Result<(), CliError> {
+        self.request.send(session, None).await
+    }
+}
+
+impl AgentRequest {
+    /// Sends a review, which may be `full`, or the request to resolve.
+    async fn send(self, session: &Session, full: Option<bool>) -> Result<(), CliError> {
+        let Self { request, agent, model } = self;
         let (message, key) = (request.message()?, request.key());
         let PullRequestQuery { project, repository, number, integration } =
             request.pull_request.resolve(session).await?;
-        let review = ReviewPullRequest { project, repository, number, integration, message, full, agent, model };
-        let decision = session.api.review_pull_request(&review, Some(&key)).await?;
+        let (is_review, full) = (full.is_some(), full.unwrap_or_default());
+        let body = ReviewPullRequest { project, repository, number, integration, message, full, agent, model };
+        let decision = match is_review {
+            true => session.api.review_pull_request(&body, Some(&key)).await?,
+            false => session.api.resolve_pull_request(&body, Some(&key)).await?,
+        };
         print_decision(session, &decision, request.wait).await
     }
 }
