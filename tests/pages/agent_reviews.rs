@@ -56,6 +56,16 @@ async fn finish(story: &Story, browser: &Browser, address: &str, head: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn resolve_is_requested_and_has_output_and_changes() {
+    let (story, browser, number, page) = with_pull().await;
+    let job = request(&browser, &format!("#{number}"), &[("resolve", "1"), ("message", "Add tests.")]).await;
+    assert_eq!(story.api.job(&id_of(&job)).await.unwrap().kind, JobKind::Resolve);
+    browser.get(&page).await.assert_contains(&["reviews it now"]);
+    let log = browser.get(&format!("{job}/log")).await;
+    log.assert_contains(&[&format!("href=\"{job}/output\""), &format!("href=\"{job}/changes\""), &page]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requested_review_is_shown_on_every_page() {
     let (story, browser, number, page) = with_pull().await;
     let label = format!("{REPOSITORY}#{number}");
@@ -92,6 +102,7 @@ async fn requested_review_is_shown_on_every_page() {
         ">Open</span>",
         &format!("href=\"{url}\""),
         "name=\"full\" value=\"1\">Full review</button>",
+        "name=\"resolve\" value=\"1\">Resolve</button>",
     ]);
     browser.get("/pulls?project=acme").await.assert_contains(&[sentence, "1 job, $1.12"]);
     let jobs = browser.get("/jobs?project=acme").await;

@@ -12,7 +12,7 @@ use pullyard_control::JobView;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement, Publishes};
+use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
@@ -114,9 +114,9 @@ impl JobHead {
             verb: job.kind.spec().title_prefix.trim(),
             pull_request: revises.as_ref().map(|of| {
                 let id = job.pull_request_id(of.number);
-                let address = match job.publishes() {
-                    Publishes::Review => Some(format!("/pulls/{id}")),
-                    _ => labels::pull_request_address(&visit.ctx, &id, &of.url),
+                let address = match job.kind.reviews() {
+                    true => Some(format!("/pulls/{id}")),
+                    false => labels::pull_request_address(&visit.ctx, &id, &of.url),
                 };
                 (address, line(&of.label))
             }),

@@ -57,8 +57,8 @@ pub(crate) async fn show_job(
     let is_plain = query.after.is_none() && query.before.is_none() && query.at.is_none();
     if is_plain && subject.view.job.status == JobStatus::Completed {
         return match subject.view.job.publishes() {
-            Publishes::Change => changes::render(&visit, &subject, None).await,
-            Publishes::Review | Publishes::Nothing => output::render(&visit, &subject).await,
+            Publishes::Change if !subject.view.job.kind.reviews() => changes::render(&visit, &subject, None).await,
+            Publishes::Change | Publishes::Review | Publishes::Nothing => output::render(&visit, &subject).await,
         };
     }
     show_page(&visit, &subject, &query).await

@@ -24,6 +24,8 @@ pub(crate) struct ReviewForm {
     pub(crate) message: String,
     /// Sent by the button that reviews everything again.
     full: Option<String>,
+    /// Sent by the button that also fixes what the review finds.
+    resolve: Option<String>,
     #[serde(default)]
     form_key: String,
 }
@@ -66,7 +68,8 @@ async fn send(visit: &PageContext, project: &Project, form: &ReviewForm) -> Resu
     limits::check_review(&request)?;
     let ReviewPullRequest { project, repository, number, integration, message, full, agent, model } = request;
     let reference = PullRequestRef { project, repository, number, integration };
-    let request = ReviewRequest { full, message, agent, model, automatic: false };
+    let resolve = form.resolve.is_some();
+    let request = ReviewRequest { resolve, full, message, agent, model, automatic: false };
     let key = request_key(&form.form_key);
     Ok(review::request_review(&visit.ctx, &reference, request, &visit.requester(), key.as_ref()).await?)
 }
