@@ -15,7 +15,7 @@ use pullyard_control::{ForgePullRequestState as State, LocalPullRequest};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Repository;
-use pullyard_domain::pull_request::{AgentReviews, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 
 /// Integration, the forge's id of the repository, and number.
 pub(super) type PullPath = (IntegrationId, u64, u64);
