@@ -113,16 +113,19 @@ async fn kinds_that_push_nothing_get_narrower_tokens() {
     user.ok(&["jobs", "create", "--repository", SHOP, "-p", "Do it.", "--wait"]).await;
     let reading = ["jobs", "create", "--kind", "read", "--repository", SHOP, "-p", "How often?", "--wait"];
     let reviewing = ["review", &format!("{SHOP}#1"), "--wait"];
-    for (args, expected) in [
-        (&reading[..], json!({ "contents": "read" })),
-        (&reviewing[..], json!({ "contents": "read", "pull_requests": "write" })),
+    // An analysis has no checkout, so no program of the repository.
+    let analysing = ["analyses", "run", "--repo", SHOP, "--watch"];
+    for (args, code, expected) in [
+        (&reading[..], "output_invalid", json!({ "contents": "read" })),
+        (&reviewing[..], "output_invalid", json!({ "contents": "read", "pull_requests": "write" })),
+        (&analysing[..], "agent_script_missing", json!({ "issues": "read", "pull_requests": "read" })),
     ] {
         let before = github.token_requests().len();
-        user.run(args).await.assert_exit(6, "output_invalid");
+        user.run(args).await.assert_exit(6, code);
         let minted = github.token_requests().split_off(before);
         let attempts: Vec<&Value> = minted.iter().map(|token| &token["permissions"]).collect();
         assert!(attempts.contains(&&expected), "{args:?}: {attempts:?}");
-        assert!(attempts.iter().all(|permissions| permissions["contents"] == "read"), "{args:?}: {attempts:?}");
+        assert!(attempts.iter().all(|permissions| permissions["contents"] != "write"), "{args:?}: {attempts:?}");
     }
 }
 

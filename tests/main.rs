@@ -9,6 +9,7 @@
 mod agent_choice;
 mod agent_reviews;
 mod agents;
+mod analyses;
 mod apps;
 mod artifacts;
 mod attempts;

@@ -45,6 +45,10 @@ fn unknown_field_bodies(document: &Value, schema: &Value, found: &mut Vec<(Value
     if !object {
         return;
     }
+    // The names of a map are its keys.
+    if schema["additionalProperties"].is_object() {
+        return;
+    }
     assert_eq!(schema["additionalProperties"], json!(false), "unknown fields are accepted: {schema}");
     let none = Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&none);
@@ -177,6 +181,8 @@ fn runner_responses_contain_durations_and_no_instants() {
             }
             let mut found = Vec::new();
             instants(&document, schema, "", &mut found);
+            // The times of the forge in a report are compared only with each other.
+            found.retain(|path| !path.starts_with("/properties/analysis/"));
             assert!(found.is_empty(), "{name} contains instants: {found:?}");
             answers += 1;
             let text = resolve_schema(&document, schema).to_string();

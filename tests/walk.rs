@@ -42,6 +42,7 @@ walks! {
     task_starts_once_capacity_returns_after_a_crash: flows::tickets::capacity_returns(), 83;
     requested_job_is_retried_and_cancelled_after_a_crash: flows::requests::request_retry_and_cancel(), 43;
     question_is_answered_after_a_crash: flows::requests::ask_and_answer(), 30;
+    repository_is_analysed_after_a_crash: flows::requests::analyse(), 35;
     job_is_answered_paused_and_resumed_after_a_crash: flows::suspensions::question_pause_and_resume().only_own_steps(), 86;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
     runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 43;

@@ -25,6 +25,7 @@ impl World {
         let ticket = json!({ "project": of.project, "key": "B-1", "title": "t" });
         let job = json!({ "project": of.project, "prompt": "Do it." });
         let revise = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number });
+        let analyse = json!({ "project": of.project, "repository": REPOSITORY });
         let link = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number, "ticket": of.key });
         let start = json!({ "claim_id": "c1", "instance": "instance-c1" });
         let keep = json!({ "kind": "patch", "name": "other.patch", "size_bytes": 1, "sha256": "a".repeat(64) });
@@ -57,13 +58,15 @@ impl World {
                 ("{message}", &self.dead_letter),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
-            let lists =
-                ["/v1/deliveries", "/v1/jobs", "/v1/pulls", "/v1/tickets"].contains(&route) && *method == Method::GET;
+            let lists = ["/v1/analyses", "/v1/deliveries", "/v1/jobs", "/v1/pulls", "/v1/tickets"].contains(&route)
+                && *method == Method::GET;
             let has_query = route.starts_with("/v1/tickets/{key}") || lists;
             let path = if has_query { format!("{path}?project={}", of.project) } else { path };
             let which = format!("?project={}&repository={REPOSITORY}&number={}", of.project, self.number);
             let is_one = route == "/v1/pulls/why" || (route == "/v1/pulls/link" && *method == Method::DELETE);
             let path = if is_one { format!("{path}{which}") } else { path };
+            let items = route == "/v1/analyses/items";
+            let path = if items { format!("{path}?project={}&repository={REPOSITORY}", of.project) } else { path };
             Route { method: method.clone(), route, needs, path, body }
         };
         vec![
@@ -140,6 +143,9 @@ impl World {
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/status", Lease, json!({ "status": "preparing" })),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/events", Lease, json!({ "first_seq": 1, "events": [] })),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/credentials", Lease, json!({})),
+            route(&get, "/v1/analyses", Project(Scope::Read), none()),
+            route(&post, "/v1/analyses", Project(Scope::Jobs), analyse),
+            route(&get, "/v1/analyses/items", Project(Scope::Read), none()),
             route(&get, "/v1/pulls", Project(Scope::Read), none()),
             route(&get, "/v1/pulls/why", Project(Scope::Read), none()),
             route(&post, "/v1/pulls/revise", Project(Scope::Jobs), revise.clone()),

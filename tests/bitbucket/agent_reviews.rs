@@ -30,6 +30,9 @@ async fn review_is_complete_once_after_a_lost_answer() {
     let ended = world.story.wait_for_end(&job).await;
     assert_eq!(ended.status, JobStatus::Completed, "{ended:?}");
 
+    let refused = world.user.run(&["analyses", "run", "--repo", super::SHOP, "--issues"]).await;
+    refused.assert_exit(2, "Bitbucket has no issues");
+
     let all = world.get(&format!("/pullrequests/{}/comments?pagelen=100", pull.number)).await;
     let text = |comment: &Value| comment["content"]["raw"].as_str().unwrap().to_owned();
     let texts: Vec<_> = all["values"].as_array().unwrap().iter().map(text).collect();

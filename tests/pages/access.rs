@@ -82,6 +82,9 @@ fn routes(job: &JobId, artifact: &str, repository: u64) -> Vec<Route> {
             &[("verdict", "comment"), ("summary", "Hi.")],
         ),
         route(&post, "/pulls/{integration}/{repository}/{number}/state", WorkOn, "", &[("state", "closed")]),
+        route(&get, "/analyses", Project, acme, &[]),
+        route(&post, "/analyses", Work, "", &[("project", "acme"), ("repository", REPOSITORY)]),
+        route(&get, "/analyses/items", Project, "?project=acme&repository=acme/app", &[]),
         route(&get, "/decisions", Project, acme, &[]),
         route(&get, "/decisions/{delivery}", Object, "", &[]),
         route(&get, "/search", Project, "?project=acme&q=app-1", &[]),
@@ -225,6 +228,7 @@ async fn cross_site_form_is_refused() {
             "/tickets",
             "/pulls/review",
             "/pulls/revise",
+            "/analyses",
             "/pulls/gh1/1/1/state",
         ] {
             let answer = browser.ask(Method::POST, path, headers, &form).await;

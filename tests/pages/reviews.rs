@@ -218,6 +218,7 @@ fn hostile_context(number: u64) -> Context {
         comments: Vec::new(),
         instructions: Some(format!("In French. {HOSTILE}")),
         reviews: None,
+        analysis: None,
         base: "main".into(),
         review: Some(ReviewContext { pull_request, reviews: vec![review], cut: None }),
         commands: None,

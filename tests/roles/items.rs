@@ -28,6 +28,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("TICKET#", "tickets, their texts and comments", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("PR#", "links to pull requests, and their reviews", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects"]),
+    ("ANALYSIS#", "the last analyses of repositories", &["api", "pages", "sweeper"]),
     ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("PROJECT#", "projects, their repositories and repository names", &["webhook", "api", "pages", "effects"]),
     ("INTEGRATION#", "connected forges", &["api"]),
@@ -48,7 +49,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
 
 /// Functions that delete items, with the partition key prefixes.
 const DELETERS: &[(&str, &[&str])] = &[
-    ("api", &["TICKET#", "PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
+    ("api", &["TICKET#", "ANALYSIS#", "PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];
 
@@ -68,7 +69,17 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
     (
         "sweeper",
         &[
-            "JOB#", "TICKET#", "PR#", "BUDGET#", "PROJECT#", "POLL#", "POOL#", "RUNNERS#", "RUNNER#", "TOKEN#",
+            "JOB#",
+            "TICKET#",
+            "PR#",
+            "ANALYSIS#",
+            "BUDGET#",
+            "PROJECT#",
+            "POLL#",
+            "POOL#",
+            "RUNNERS#",
+            "RUNNER#",
+            "TOKEN#",
             "SWEEPER",
         ],
     ),
@@ -82,6 +93,7 @@ const UNTESTED_WRITES: &[(&str, &str, &str)] = &[
     ("api", "PROJECT#", "a reconnected repository has a new name, and its old alias is deleted"),
     ("api", "POOL#", "a user requests the first job of a class"),
     ("tickets", "PR#", "a ticket event continues a pull request with deferred reviews"),
+    ("sweeper", "ANALYSIS#", "it ends an analysis whose attempt is lost"),
     ("sweeper", "BUDGET#", "it ends a job and releases its reservation"),
     ("webhook", "POOL#", "a review starts the first job of a class"),
     ("effects", "POOL#", "a deferred entry or review starts the first job of a class"),

@@ -133,6 +133,14 @@ pub(super) fn finish_with_answer() -> Step {
     )
 }
 
+pub(super) fn finish_with_report() -> Step {
+    post_to_attempt("it has analysed the repository", "finish", |_| {
+        let lists = json!({ "pulls": { "as_of": "2026-11-20T12:00:00.000Z", "open": 0 } });
+        let output = json!({ "kind": "analysis", "lists": lists, "items": [] });
+        json!({ "finish_id": "finish-1", "outcome": "completed", "output": output })
+    })
+}
+
 pub(super) fn finish_with_review() -> Step {
     post_to_attempt("it has posted its review", "finish", finish_of_review)
 }

@@ -28,6 +28,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("admin/columns::rename_column", "column_is_renamed_after_a_crash"),
     ("attempt/close_breaker::close_breaker", "job_waits_until_its_breaker_closes_after_a_crash"),
     ("jobs/pause_job::continue_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("jobs/start_analysis::start_analysis", "repository_is_analysed_after_a_crash"),
     ("jobs/create_job::create_job", "requested_job_is_retried_and_cancelled_after_a_crash"),
     ("admin/dead_letters::move_dead_letters", "dead_letters_are_redriven_or_dropped_after_a_crash"),
     ("jobs/dispatch::dispatch", "ticket_job_completes_after_a_crash"),
@@ -78,6 +79,9 @@ const WITH_WALK: &[(&str, &str)] = &[
 /// Use cases that only read, so that a crash leaves nothing behind.
 const READ_ONLY: &[&str] = &[
     "admin/check_agent::check_agent",
+    "analyses::list_analyses",
+    "analyses::load_analysis",
+    "analyses::load_report",
     "jobs/artifacts::list_artifacts",
     "tickets/board_view::load_board",
     "tickets/comments::list_comments",

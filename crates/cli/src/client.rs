@@ -1,6 +1,7 @@
 //! Runs the commands that call a server through the public API, and maps refusals to exit codes.
 
 mod about;
+mod analyses;
 mod breakers;
 mod budgets;
 pub(crate) mod choices;
@@ -168,6 +169,7 @@ pub(crate) enum Command {
     Unlink(pulls::Unlink),
     #[command(visible_alias = "prs")]
     Pulls(pulls::Pulls),
+    Analyses(analyses::Analyses),
     Why(why::Why),
     Hold(hold::Hold),
     Release(hold::Release),
@@ -225,6 +227,7 @@ impl Command {
             Self::Link(link) => link.run(&session).await,
             Self::Unlink(unlink) => unlink.run(&session).await,
             Self::Pulls(pulls) => pulls.run(&session).await,
+            Self::Analyses(analyses) => analyses.run(&session).await,
             Self::Why(why) => why.run(&session).await,
             Self::Hold(hold) => hold.run(&session).await,
             Self::Release(release) => release.run(&session).await,

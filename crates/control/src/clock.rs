@@ -65,7 +65,7 @@ impl Clock {
     }
 
     /// Returns a unique lower-case id. A simulated clock counts up.
-    pub(crate) fn ulid(&self) -> String {
+    pub fn ulid(&self) -> String {
         let ulid = match &self.simulation {
             Some(simulated) => ulid::Ulid::from(u128::from(simulated.ids_created.fetch_add(1, Ordering::SeqCst))),
             None => ulid::Ulid::generate(),

@@ -14,5 +14,6 @@ pub(crate) mod record_task_stop;
 pub(crate) mod retry_job;
 pub(crate) mod search_events;
 pub(crate) mod search_jobs;
+pub(crate) mod start_analysis;
 pub(crate) mod suspension;
 pub(crate) mod views;

@@ -26,6 +26,7 @@ pub mod attempt {
     pub use yield_job::{YieldOutcome, YieldReport, yield_job};
 }
 mod admin;
+mod analyses;
 mod clock;
 mod context;
 mod corrupt;
@@ -79,6 +80,7 @@ pub use admin::test_repository::{
 };
 pub use admin::test_summary::TestSummary;
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token};
+pub use analyses::{list_analyses, load_analysis, load_report};
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
 pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};
@@ -100,6 +102,7 @@ pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
 pub use jobs::search_events::{EventSearch, search_events};
 pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
+pub use jobs::start_analysis::{AnalysisStart, StartAnalysis, start_analysis};
 pub use jobs::views::{
     JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_output, load_pull_request_state,
     load_pull_request_states,

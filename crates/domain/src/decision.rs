@@ -56,6 +56,7 @@ vocabulary! {
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         ReviewRunning { pr: String, job: JobId } [Refused] "review_running", "Job {job} reviews {pr}.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         ForkNotSupported { pr: String } [Refused] "fork_not_supported", "{pr} comes from a fork, and agents review only branches of the repository.", "Push its commits to a branch of the repository, open a pull request from it, and review that one.";
+        AnalysisRunning { job: JobId } [Duplicate] "analysis_running", "Job {job} analyses this repository.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         AlreadyReviewed { pr: String, commit: String, job: JobId } [Refused] "already_reviewed", "{pr} was reviewed at its head {commit} by job {job}.", "Review everything again: `pullyard review {pr} --full`.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "If it was closed and the forge allows it, reopen it; otherwise create a new job: `pullyard jobs create`.";
         EventIgnored { event: String } [Ignored] "event_ignored", "Pullyard does not act on {event}.", "Nothing to do.";

@@ -24,8 +24,8 @@ pub use fault::{DispatchFault, FailedStarts};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
 pub(crate) use heartbeat::SILENT_AFTER;
 pub use kind::{
-    AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview, RevisionPlan, plan_for_ticket, plan_reading,
-    plan_review, plan_revision, plan_without_ticket, review_prompt,
+    AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview, RevisionPlan, plan_analysis, plan_for_ticket,
+    plan_reading, plan_review, plan_revision, plan_without_ticket, review_prompt,
 };
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, branch_name};

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod agent;
 pub mod agent_check;
+pub mod analysis;
 pub mod artifact;
 pub mod breaker;
 pub mod budget;

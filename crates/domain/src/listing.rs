@@ -3,13 +3,14 @@
 use crate::decision::Verdict;
 use crate::delivery::{Delivery, ReviewSubject};
 use crate::id::{IntegrationId, JobId, RepositoryName, TicketKey};
-use crate::job::{Job, JobStatus};
+use crate::job::{Job, JobKind, JobStatus};
 use crate::pull_request::pull_request_label;
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
+    pub kind: Option<JobKind>,
     pub statuses: BTreeSet<JobStatus>,
     pub ticket: Option<TicketKey>,
     pub since: Option<Timestamp>,
@@ -19,6 +20,7 @@ pub struct JobFilter {
 impl JobFilter {
     pub fn matches(&self, job: &Job) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&job.status))
+            && self.kind.is_none_or(|kind| kind == job.kind)
             && self.ticket.as_ref().is_none_or(|ticket| job.ticket.as_ref() == Some(ticket))
             && self.since.is_none_or(|since| since <= job.created)
             && self.until.is_none_or(|until| job.created < until)

@@ -1,5 +1,6 @@
 //! What a job reports instead of changes: its agent's answer, or the review that it posted.
 
+use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
 use crate::published::short_commit;
 use crate::report::review_output::{MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
@@ -37,6 +38,8 @@ pub enum JobOutput {
     Read(Answer),
     /// The posted review of a job of kind `review` or `resolve`.
     Review(PostedReview),
+    /// The items that a job of kind `analysis` read.
+    Analysis(AnalysisReport),
 }
 
 /// An agent's answer. It is hostile text.
@@ -233,6 +236,7 @@ impl JobOutput {
         match self {
             Self::Read(answer) => answer.check(),
             Self::Review(posted) => posted.check(),
+            Self::Analysis(report) => report.check(),
         }
     }
 }

@@ -69,6 +69,7 @@ pub struct Settings {
     pub model: Option<String>,
     /// Limits of a job.
     pub limits: Limits,
+    pub analysis: AnalysisSettings,
     pub offline: OfflinePolicy,
     pub resume: Resume,
     /// The user who holds the project. A held project starts no jobs.
@@ -108,6 +109,7 @@ impl Default for Settings {
             agent: None,
             model: None,
             limits: Limits::default(),
+            analysis: AnalysisSettings::default(),
             offline: OfflinePolicy::Fail,
             resume: Resume::Prefer,
             held_by: None,
@@ -224,6 +226,20 @@ impl Default for Limits {
     }
 }
 
+/// Analyses of pull requests and issues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnalysisSettings {
+    /// An analysis starts no agent that would exceed it. Units: millionths of a US dollar.
+    pub cost_usd_micros: u64,
+}
+
+impl Default for AnalysisSettings {
+    fn default() -> Self {
+        Self { cost_usd_micros: 1_000_000 }
+    }
+}
+
 /// The effect of a runner's death while the agent works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -303,6 +319,7 @@ impl Settings {
             ("/limits/stall_secs", Some(limits.stall_secs), 10..=86_400, "use 10 to 86400 seconds (24 hours)"),
             ("/limits/requeues", requeues, 0..=10, "use 0 to 10"),
             ("/limits/cost_usd_micros", limits.cost_usd_micros, 10_000..=1_000_000_000, cost_rule),
+            ("/analysis/cost_usd_micros", Some(self.analysis.cost_usd_micros), 10_000..=1_000_000_000, cost_rule),
             ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
         ] {

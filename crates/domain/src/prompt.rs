@@ -6,6 +6,7 @@ pub mod repair;
 pub mod review;
 pub mod untrusted;
 
+use crate::analysis::AnalysisPlan;
 use crate::checks::JobCommands;
 use crate::commits::Author;
 use crate::event::TicketText;
@@ -29,6 +30,9 @@ pub struct Context {
     /// The pull request that the job reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviews: Option<PullRequestUnderReview>,
+    /// The analysis that the job makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisPlan>,
     pub repository: crate::project::Repository,
     pub base: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +76,7 @@ impl Context {
             (None, None, Some(instructions)) => {
                 instructions.lines().find(|line| !line.trim().is_empty()).unwrap_or("Untitled")
             }
+            (None, None, None) if self.analysis.is_some() => &format!("Open work in {}", self.repository.name),
             (None, None, None) => "Untitled",
         };
         crate::text::truncate(title, 120)

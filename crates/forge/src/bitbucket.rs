@@ -7,6 +7,7 @@ mod features;
 mod hooks;
 mod id;
 mod new_review;
+mod open_items;
 mod pages;
 mod participants;
 mod permission;

@@ -12,6 +12,7 @@ mod features;
 mod graphql;
 mod hooks;
 mod manifest;
+mod open_items;
 mod pages;
 mod pull_requests;
 mod push_refusal;
@@ -37,8 +38,8 @@ pub use app::{
     revoke_installation_token,
 };
 pub use app_permissions::{
-    APP_EVENTS, app_permissions, attempt_permissions, control_permissions, minimum_app_permissions,
-    missing_permissions, reading_permissions, reviewing_permissions,
+    APP_EVENTS, analysing_permissions, app_permissions, attempt_permissions, control_permissions,
+    minimum_app_permissions, missing_permissions, reading_permissions, reviewing_permissions,
 };
 use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;

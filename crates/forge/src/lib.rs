@@ -14,6 +14,7 @@ mod http_client;
 mod message;
 mod model_key;
 mod names;
+mod open_item;
 mod page;
 mod pull_request;
 mod push_refusal;
@@ -33,12 +34,13 @@ pub use error::{Error, ErrorKind};
 pub use forge::{Forge, GitLogin, ReviewPosts, git_login};
 pub use github::{
     APP_EVENTS, App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken,
-    Permissions, RepositorySelector, TokenAccess, TokenPermission, app_permissions, attempt_permissions,
-    control_permissions, convert_manifest, is_account_name, minimum_app_permissions, missing_permissions,
-    reading_permissions, reviewing_permissions, revoke_installation_token,
+    Permissions, RepositorySelector, TokenAccess, TokenPermission, analysing_permissions, app_permissions,
+    attempt_permissions, control_permissions, convert_manifest, is_account_name, minimum_app_permissions,
+    missing_permissions, reading_permissions, reviewing_permissions, revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use model_key::check_model_key;
+pub use open_item::OpenItem;
 pub use page::{Listing, Page};
 pub use pull_request::{
     BaseRepository, NewPullRequest, NewState, PullRequest, PullRequestDetails, PullRequestState, Repository,

@@ -12,6 +12,8 @@ pub struct Comment {
     pub body: String,
     pub author: Option<Actor>,
     pub created_at: Time,
+    /// Zero on Bitbucket, which has none.
+    pub reactions: u32,
 }
 
 /// A verdict with a summary; comments on lines need a separate call.

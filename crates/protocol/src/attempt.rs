@@ -7,8 +7,8 @@ mod assignment;
 mod finish;
 
 pub use assignment::{
-    Agent, AssignedRepository, AssignedTicket, Assignment, ContinuedPullRequest, Input, Limits, PullRequestText,
-    ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
+    Agent, AssignedAnalysis, AssignedRepository, AssignedTicket, Assignment, ContinuedPullRequest, Input, Limits,
+    PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
 };
 pub use finish::{
     FinishAnswer, FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, YieldAnswer, YieldReason, YieldRequest,

@@ -120,6 +120,8 @@ pub struct Cancel {
 /// Filters for a list of jobs; `None` or empty does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobQuery {
+    /// Kind of work.
+    pub kind: Option<JobKind>,
     /// One of these statuses.
     pub statuses: Vec<JobStatus>,
     /// Ticket.

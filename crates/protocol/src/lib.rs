@@ -15,6 +15,7 @@ macro_rules! debug_only {
     };
 }
 
+pub mod analysis;
 pub mod artifact;
 pub mod attempt;
 pub mod breaker;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const HEADER: &str = "pullyard-version";
 
 /// Current protocol version. Version 2 has jobs that report an output, version 3 reviews by agents, version 4 jobs that
-/// resolve.
+/// resolve or analyse.
 pub const PROTOCOL: u32 = 4;
 
 /// Oldest version that the server serves. A job that an older runner does not know is refused at its start.

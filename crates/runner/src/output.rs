@@ -16,6 +16,11 @@ use std::path::{Path, PathBuf};
 
 const VERSION: u8 = 1;
 
+pub(crate) struct InputFile {
+    pub(crate) name: String,
+    pub(crate) content: String,
+}
+
 #[derive(Deserialize)]
 struct Versioned {
     v: u8,
@@ -28,6 +33,12 @@ pub(crate) fn add_input(workspace: &Workspace, name: &str, content: &[u8]) -> io
     let folder = kept_inputs(workspace);
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(name), content)
+}
+
+/// Replaces all input files.
+pub(crate) fn replace_inputs(workspace: &Workspace, files: &[InputFile]) -> io::Result<()> {
+    remove_entry(&kept_inputs(workspace))?;
+    files.iter().try_for_each(|file| add_input(workspace, &file.name, file.content.as_bytes()))
 }
 
 fn kept_inputs(workspace: &Workspace) -> PathBuf {
@@ -54,7 +65,7 @@ pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
 }
 
 /// Replaces everything of the agent before, also in its home, by this input file for the next one.
-pub(crate) fn replace_inputs(workspace: &Workspace, name: &str, content: &[u8]) -> io::Result<()> {
+pub(crate) fn reset_agent_folders(workspace: &Workspace, name: &str, content: &[u8]) -> io::Result<()> {
     remove_entry(&workspace.home())?;
     create_private_dirs(&workspace.home())?;
     remove_entry(&kept_inputs(workspace))?;

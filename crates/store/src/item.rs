@@ -12,6 +12,7 @@ use crate::key::{self, Key};
 use crate::schema::EXPIRES;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::artifact::{Artifacts, RETENTION};
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::comment::Comment;
@@ -219,6 +220,12 @@ impl Item for Project {
     }
     fn list_row(&self) -> Option<(String, String)> {
         Some((key::PROJECT_LIST.into(), self.id.to_string()))
+    }
+}
+
+impl Item for Analysis {
+    fn key(&self) -> Key {
+        key::analysis(&self.project, &self.integration, self.repository)
     }
 }
 

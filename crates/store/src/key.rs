@@ -186,6 +186,14 @@ pub(crate) fn breaker(id: &BreakerId) -> Key {
     Key::new(format!("{BREAKERS}{}", id.to_string().replace('/', "#")), "BREAKER")
 }
 
+pub(crate) fn analyses(project: &ProjectId) -> String {
+    format!("ANALYSIS#{project}")
+}
+
+pub(crate) fn analysis(project: &ProjectId, integration: &IntegrationId, repository: u64) -> Key {
+    Key::new(analyses(project), format!("{integration}#{repository}"))
+}
+
 pub(crate) const HOOKS: &str = "HOOK#";
 
 pub(crate) fn hook(name: &HookName) -> Key {

@@ -1,6 +1,7 @@
 //! `/v1/…`: all API routes except ticket events.
 
 mod routes {
+    pub(crate) mod analyses;
     pub(crate) mod artifacts;
     pub(crate) mod attempts;
     pub(crate) mod breakers;
@@ -39,8 +40,9 @@ use openapi_document::DocumentCache;
 use pullyard_control::{Context, ModelUrls};
 use pullyard_entry::http;
 use routes::{
-    artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations,
-    job_commands, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
+    analyses, artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress,
+    integrations, job_commands, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in,
+    tickets, tokens,
 };
 
 /// The git commit for `/v1/version`. The program passes it in, so that a new commit does not rebuild this crate.
@@ -113,6 +115,8 @@ macro_rules! routes {
             .$route("/v1/jobs/{job}/attempts/{attempt}/checkpoint", get(attempts::checkpoint))
             .$route("/v1/jobs/{job}/attempts/{attempt}/yield", post(attempts::yield_job))
             .$route("/v1/jobs/{job}/attempts/{attempt}/finish", post(attempts::finish))
+            .$route("/v1/analyses", get(analyses::list).post(analyses::request))
+            .$route("/v1/analyses/items", get(analyses::items))
             .$route("/v1/pulls", get(pulls::list))
             .$route("/v1/pulls/why", get(pulls::explain_pull_request))
             .$route("/v1/pulls/link", put(pulls::link).delete(pulls::unlink))

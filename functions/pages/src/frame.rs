@@ -79,7 +79,7 @@ impl Frame {
     pub(crate) fn section(&self) -> String {
         match self.at {
             "overview" => "/".to_owned(),
-            "jobs" | "pulls" | "decisions" => format!("/{}", self.at),
+            "jobs" | "pulls" | "decisions" | "analyses" => format!("/{}", self.at),
             "repositories" | "runners" | "tokens" | "settings" | "operations" => format!("/setup/{}", self.at),
             _ => "/board".to_owned(),
         }

@@ -3,6 +3,7 @@
 //! Templates display foreign text only as [`text::SafeText`] or [`markdown::SafeHtml`]; raw values are only in form
 //! fields.
 
+mod analyses;
 mod artifacts;
 mod assets;
 mod board;
@@ -74,6 +75,8 @@ pub fn router(ctx: Context) -> Router {
         .route("/pulls/{integration}/{repository}/{number}", get(pulls::page::show))
         .route("/pulls/{integration}/{repository}/{number}/review", post(pulls::form::review))
         .route("/pulls/{integration}/{repository}/{number}/state", post(pulls::form::set_state))
+        .route("/analyses", get(analyses::list).post(analyses::start))
+        .route("/analyses/items", get(analyses::show))
         .route("/decisions", get(decisions::list))
         .route("/decisions/{delivery}", get(decisions::detail::show))
         .route("/search", get(search::show))

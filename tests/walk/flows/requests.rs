@@ -64,3 +64,25 @@ pub(in crate::walk) fn ask_and_answer() -> Flow {
     ];
     flow("a question is answered", &["completed"], steps)
 }
+
+fn request_analysis() -> Step {
+    let wish = json!({ "project": "acme", "repository": REPOSITORY });
+    Step::request("somebody requests an analysis", with_key(post("/v1/analyses", wish), "key-1"))
+        .without_repeat(WithoutRepeat::AllOrNothing)
+}
+
+pub(in crate::walk) fn analyse() -> Flow {
+    let steps = vec![
+        request_analysis(),
+        Step::messages(),
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::report_preparing(),
+        attempt::get_credentials(),
+        attempt::report_executing(),
+        attempt::report_syncing(),
+        attempt::finish_with_report(),
+        Step::messages(),
+    ];
+    flow("a repository is analysed", &["completed"], steps)
+}

@@ -9,8 +9,8 @@ use pullyard_domain::job::{Fence, Job, Publishes};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_forge::features::WorkflowPolicy;
 use pullyard_forge::{
-    InstallationToken, RepositorySelector, attempt_permissions, reading_permissions, reviewing_permissions,
-    revoke_installation_token,
+    InstallationToken, RepositorySelector, analysing_permissions, attempt_permissions, reading_permissions,
+    reviewing_permissions, revoke_installation_token,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,8 @@ async fn mint_forge_token(
     let permissions = match job.publishes() {
         Publishes::Change => attempt_permissions(workflows),
         Publishes::Review => reviewing_permissions(),
-        Publishes::Nothing => reading_permissions(),
+        Publishes::Nothing if job.kind.spec().checkout => reading_permissions(),
+        Publishes::Nothing => analysing_permissions(),
     };
     let selector = RepositorySelector::Id(job.repository);
     let InstallationToken { token, expires_in } =

@@ -9,7 +9,7 @@ use pullyard_domain::breaker::AccountFault;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
 use pullyard_domain::job::{
-    AgentReport, AttemptEnd, End, Fence, Job, JobStatus, ModelFaultReport, Publishes, TransitionRefusal,
+    AgentReport, AttemptEnd, End, Fence, Job, JobKind, JobStatus, ModelFaultReport, Publishes, TransitionRefusal,
 };
 use pullyard_domain::outcome::pull_request_link;
 use pullyard_domain::output::JobOutput;
@@ -77,14 +77,17 @@ fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
         End::Failed(_, result) => (result.as_ref(), false),
         End::Cancelled => (None, false),
     };
-    let (changes, reviews) = (job.publishes() == Publishes::Change, job.kind.reviews());
-    let reports = job.kind.reports();
-    let is_review = |output: &JobOutput| matches!(output, JobOutput::Review(_));
+    let (changes, reports) = (job.publishes() == Publishes::Change, job.kind.reports());
+    let is_own = |output: &JobOutput| match output {
+        JobOutput::Read(_) => job.kind == JobKind::Read,
+        JobOutput::Review(_) => job.kind.reviews(),
+        JobOutput::Analysis(_) => job.kind == JobKind::Analysis,
+    };
     let fault = match (result, &finish.output) {
         (Some(_), _) if !changes => ("/result", "a job of this kind has no result"),
         (_, Some(_)) if !reports => ("/output", "a job of this kind has no output"),
         (_, Some(_)) if !is_completed => ("/output", "only a completed attempt has an output"),
-        (_, Some(output)) if is_review(output) != reviews => ("/output", "a job of this kind has another output"),
+        (_, Some(output)) if !is_own(output) => ("/output", "a job of this kind has another output"),
         (_, None) if is_completed && reports => ("/output", "a completed attempt of this kind has an output"),
         // A job that reports has none if it found nothing to fix.
         (None, _) if is_completed && !reports => ("/result", "a completed attempt has a result"),

@@ -4,9 +4,11 @@ use crate::admin::signed_tokens::Bootstrap;
 use crate::jobs::cancel_job::cancel_job;
 use crate::runner::check_runner_trust;
 use crate::{Context, Error};
+use pullyard_domain::analysis::AnalysisReport;
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Fence, Input, Job, TransitionRefusal};
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::prompt;
 use pullyard_store::Write;
 
@@ -21,6 +23,8 @@ pub struct Assignment {
     pub inputs: Vec<Input>,
     /// Earlier jobs that may have answered the review comments of this retry.
     pub retried_jobs: Vec<JobId>,
+    /// The report of the analysis before this one.
+    pub previous_report: Option<AnalysisReport>,
     pub lease: String,
 }
 
@@ -73,8 +77,17 @@ pub async fn start_attempt(
     let inputs = if job.inputs > 0 { ctx.store.list_inputs(&job.id, 0).await? } else { Vec::new() };
     let retried_jobs = list_retried_jobs(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
+    let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
+    let previous = match context.analysis.as_ref().and_then(|plan| plan.previous.as_ref()) {
+        Some(previous) => ctx.store.load_output(previous).await?,
+        None => None,
+    };
     Ok(Assignment {
-        context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
+        previous_report: match previous {
+            Some(JobOutput::Analysis(report)) => Some(report),
+            _ => None,
+        },
+        context,
         integration: integration
             .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?,
         revises_on_review: project.settings.revise_on_review,

@@ -90,13 +90,16 @@ fn check_base_branch(request: &JobRequest) -> Result<(), Error> {
 }
 
 fn check_kind(request: &JobRequest) -> Result<(), Error> {
-    let KindSpec { answers_reviews, publishes, .. } = request.kind.spec();
+    let KindSpec { answers_reviews, publishes, checkout, .. } = request.kind.spec();
     let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
     if *answers_reviews {
         return invalid("/kind", "use `pullyard revise` to request a revision");
     }
     if request.kind.reviews() {
         return invalid("/kind", "use `pullyard review` or `pullyard resolve` to request a review");
+    }
+    if !checkout {
+        return invalid("/kind", "use `pullyard analyses run` to request an analysis");
     }
     if *publishes == Publishes::Nothing && request.ticket.is_some() {
         return invalid("/ticket", "a job of kind read has no ticket: write the question as the prompt");
@@ -159,6 +162,7 @@ async fn decide_request_once(
                 ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),
                 instructions: request.instructions.clone(),
                 reviews: None,
+                analysis: None,
                 base: request.base.clone(),
                 retry_of: request.retry_of.as_ref(),
                 now,

@@ -2,9 +2,10 @@
 
 use crate::review::set_job_of_unread_reviews;
 use crate::{Context, Error};
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus};
+use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobKind, JobStatus};
 use pullyard_domain::outcome::{
     pull_request_after_review, pull_request_after_revision, ticket_after_close, ticket_after_job,
 };
@@ -49,6 +50,7 @@ pub(crate) async fn write_end(
     };
     let ticket = load_changed_ticket(ctx, ended, change_ticket).await?;
     let pull_request = load_changed_pull_request(ctx, ended, parts, now).await?;
+    let analysis = load_changed_analysis(ctx, ended, parts, now).await?;
     let refund = match ended.refund() {
         // The budget of a past day may be deleted already; it is not read again.
         Some(refund) if ctx.store.load_budget(&refund.project, refund.day).await?.is_some() => Some(refund),
@@ -63,6 +65,7 @@ pub(crate) async fn write_end(
             output: parts.output,
             ticket: ticket.as_ref(),
             pull_request: pull_request.as_ref(),
+            analysis: analysis.as_ref(),
             refund: refund.as_ref(),
             input: None,
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),
@@ -155,7 +158,7 @@ async fn load_changed_pull_request(
     if ended.kind.reviews() {
         let posted = match parts.output {
             Some(JobOutput::Review(posted)) => Some(posted),
-            Some(JobOutput::Read(_)) | None => None,
+            Some(JobOutput::Read(_) | JobOutput::Analysis(_)) | None => None,
         };
         let stored = match parts.closed {
             Some((current, _)) => Some(current.clone()),
@@ -171,6 +174,25 @@ async fn load_changed_pull_request(
     // The pull request is older than the job, so it exists even if the job has no result.
     let stored = if linked.is_some() { linked } else { ctx.store.load_pull_request(&id).await? };
     Ok(stored.map(|stored| pull_request_after_revision(ended, &stored)))
+}
+
+/// Loads the analyses of the repository that the job analyses. A removed repository has none.
+async fn load_changed_analysis(
+    ctx: &Context,
+    ended: &Job,
+    parts: WriteParts<'_>,
+    now: Timestamp,
+) -> Result<Option<Analysis>, Error> {
+    if ended.kind != JobKind::Analysis {
+        return Ok(None);
+    }
+    let report = match parts.output {
+        Some(JobOutput::Analysis(report)) => Some(report),
+        Some(JobOutput::Read(_) | JobOutput::Review(_)) | None => None,
+    };
+    let stored = ctx.store.load_analysis(&ended.project, &ended.integration, ended.repository).await?;
+    let active = stored.filter(|stored| stored.active_job.as_ref() == Some(&ended.id));
+    Ok(active.map(|stored| stored.end(ended, report, now)))
 }
 
 /// Returns the link of a job's pull request. Another ticket's link does not change and does not block the job's end.

@@ -2,14 +2,15 @@
 
 use crate::tickets::comments::list_comments_of;
 use crate::{Context, Error, review};
+use pullyard_domain::analysis::{Analysis, AnalysisPlan};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits::Author;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
-    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, PullRequestUnderReview, RevisionPlan, plan_for_ticket,
-    plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
+    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, PullRequestUnderReview, RevisionPlan, plan_analysis,
+    plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
 };
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
@@ -29,6 +30,7 @@ pub(crate) struct NewJob<'a> {
     pub(crate) ticket: Option<(&'a Ticket, &'a TicketText)>,
     pub(crate) instructions: Option<String>,
     pub(crate) reviews: Option<NewReview>,
+    pub(crate) analysis: Option<NewAnalysis>,
     pub(crate) base: Option<String>,
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
@@ -43,10 +45,18 @@ pub(crate) struct NewReview {
     pub(crate) ticket: Option<Ticket>,
 }
 
+/// What a job of kind `analysis` does.
+pub(crate) struct NewAnalysis {
+    pub(crate) plan: AnalysisPlan,
+    /// The analyses of the repository, which name the job.
+    pub(crate) item: Analysis,
+}
+
 struct PlannedJob {
     job: Job,
     ticket: Option<Ticket>,
     pull_request: Option<PullRequest>,
+    analysis: Option<Analysis>,
 }
 
 /// Creates a job with its ticket's lock and its ledger entry in one transaction.
@@ -65,6 +75,7 @@ pub(crate) async fn write_new_job(
         job: &plan.job,
         ticket: plan.ticket.as_ref(),
         pull_request: plan.pull_request.as_ref(),
+        analysis: plan.analysis.as_ref(),
         delivery: Some(entry),
         charge: charge.as_ref(),
         request,
@@ -135,6 +146,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
     let writes_tree = new.kind.spec().writes == AgentWrites::Tree;
     let locked = new.reviews.as_ref().and_then(|review| review.ticket.clone());
     let (reviews, pull_request) = new.reviews.map(|review| (review.pull_request, review.item)).unzip();
+    let (analysis, analysis_item) = new.analysis.map(|analysis| (analysis.plan, analysis.item)).unzip();
     let base = new.base.unwrap_or_else(|| new.repository.default_branch.clone());
     let context = prompt::Context {
         kind: new.kind,
@@ -142,6 +154,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         comments: freeze_comments(&comments),
         instructions: new.instructions,
         reviews,
+        analysis,
         repository: new.repository.clone(),
         base: base.clone(),
         review: None,
@@ -157,12 +170,13 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         }
         (None, Some(pull_request)) => plan_review(&plan, new.kind, pull_request, locked.as_ref()),
         (None, None) if writes_tree => (plan_without_ticket(&plan), None),
+        (None, None) if context.analysis.is_some() => (plan_analysis(&plan, &base), None),
         (None, None) => (plan_reading(&plan, &base), None),
     };
     if review::has_unanswered_reviews(ctx, &job).await? {
         job = job.await_reviews(plan.now);
     }
-    Ok(PlannedJob { job, ticket, pull_request })
+    Ok(PlannedJob { job, ticket, pull_request, analysis: analysis_item })
 }
 
 /// Stores the class of a job that waits for a runner.
@@ -209,7 +223,7 @@ async fn plan_revision_retry(
         job = job.admit(frozen, &linked.head, plan.now).map_err(|refusal| Error::from_refusal(refusal, plan.now))?;
     }
     ticket.request_state(None, None, None);
-    Ok(Some(PlannedJob { job, ticket: Some(ticket), pull_request: Some(pull_request) }))
+    Ok(Some(PlannedJob { job, ticket: Some(ticket), pull_request: Some(pull_request), analysis: None }))
 }
 
 /// Sends the hints of a new job. A lost hint delays it by a minute.

@@ -1,10 +1,12 @@
 //! Retries an ended job.
 
 use crate::jobs::create_job::{JobRequest, create_job};
+use crate::jobs::start_analysis::{StartAnalysis, start_analysis};
 use crate::requester::Requester;
 use crate::review::{PullRequestRef, request_review};
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
+use pullyard_domain::delivery::Source;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};
 use pullyard_domain::job::{Job, JobKind, check_retryable};
@@ -20,6 +22,9 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     }
     if job.kind.reviews() {
         return retry_review(ctx, &job, caller, key).await;
+    }
+    if job.kind == JobKind::Analysis {
+        return retry_analysis(ctx, &job).await;
     }
     // A revision whose pull request is no longer open is retried as new work.
     let kind = if job.answers_reviews() { JobKind::default() } else { job.kind };
@@ -73,6 +78,20 @@ async fn retry_review(ctx: &Context, job: &Job, caller: &Requester, key: Option<
         automatic: false,
     };
     request_review(ctx, &reference, request, caller, key.as_ref()).await
+}
+
+/// Reads the same kinds of item. Idempotent: by the retried job, which has one retry.
+async fn retry_analysis(ctx: &Context, job: &Job) -> Result<Answer, Error> {
+    let context = ctx.store.load_context(&job.id, &job.context).await?;
+    let start = StartAnalysis {
+        project: job.project.clone(),
+        integration: job.integration.clone(),
+        repository: job.repository,
+        what: context.and_then(|context| context.analysis).map(|plan| plan.what),
+        request: format!("retry {}", job.id),
+        source: Source::Person,
+    };
+    Ok(start_analysis(ctx, &start).await?.into_answer())
 }
 
 /// Finds the repository's name for a job without a context, if necessary through its pull request.

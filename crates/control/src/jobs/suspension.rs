@@ -35,6 +35,7 @@ pub(crate) async fn write_suspension(
             attempt: attempt.as_ref(),
             ticket: ticket.as_ref(),
             pull_request: None,
+            analysis: None,
             refund: None,
             input: parts.input,
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),

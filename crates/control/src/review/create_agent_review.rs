@@ -54,6 +54,7 @@ pub(super) async fn create_agent_review(
         ticket: None,
         instructions: request.message.clone(),
         reviews: Some(NewReview { pull_request, item, ticket: loaded.ticket.clone().filter(|_| is_resolve) }),
+        analysis: None,
         base: Some(snapshot.base.clone()),
         retry_of: None,
         now: loaded.facts.now,

@@ -202,6 +202,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
             comments: freeze_comments(&comments),
             instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
             reviews: None,
+            analysis: None,
             base: review.pull_request.base.clone(),
             review: Some(review),
             commands: project.as_ref().and_then(|project| JobCommands::from_settings(&project.settings, &repository)),

@@ -137,6 +137,7 @@ pub(crate) fn plan_new_job<'a>(
     Ok(NewJob {
         kind: JobKind::default(),
         reviews: None,
+        analysis: None,
         id: id.clone(),
         project,
         repository,

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod agent_reviews;
+mod analyses;
 mod artifacts;
 mod board;
 mod claims;

@@ -201,6 +201,7 @@ impl World {
             comments: Vec::new(),
             instructions: Some("Do it.".into()),
             reviews: None,
+            analysis: None,
             repository: repository.clone(),
             base: "main".into(),
             review: None,
@@ -223,7 +224,15 @@ impl World {
     }
 
     pub(crate) async fn store_job(&self, job: &Job) -> Job {
-        let new = JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
+        let new = JobCreation {
+            job,
+            ticket: None,
+            delivery: None,
+            pull_request: None,
+            analysis: None,
+            charge: None,
+            request: None,
+        };
         assert_applied(self.ctx.store.create_job(&new).await);
         self.load_job(&job.id).await
     }

@@ -15,6 +15,8 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     permission_per_pull_request: true,
     renders_html: false,
     suggestion_blocks: false,
+    // Bitbucket closed its issue tracker in August 2026.
+    has_issues: false,
     // Bitbucket does not document a limit for comments; its server product accepts 32,768.
     review_text_chars: 30_000,
     marker: LINK_DEFINITION,

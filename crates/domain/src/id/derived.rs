@@ -1,7 +1,7 @@
 //! Ids derived from a hash of their trigger. The same trigger gives the same id, so a repeat finds the first job.
 
-use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EventId, HookName, JobId, ProjectId, ReviewId, RunnerId};
-use super::{TicketKey, TokenId};
+use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EventId, HookName, IntegrationId, JobId, ProjectId};
+use super::{ReviewId, RunnerId, TicketKey, TokenId};
 use crate::artifact::ArtifactKind;
 use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
@@ -44,6 +44,13 @@ impl JobId {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str(), had.as_str()];
         Self(hash_id("job_", "review-after", &parts))
+    }
+
+    /// The job of an analysis: the same request never starts a second one.
+    pub fn for_analysis(project: &ProjectId, integration: &IntegrationId, repository: u64, request: &str) -> Self {
+        let repository = repository.to_string();
+        let parts = [project.as_str(), integration.as_str(), &repository, request];
+        Self(hash_id("job_", "analysis", &parts))
     }
 
     /// The last four characters in capitals, for display: `7F2K`.

@@ -1,5 +1,6 @@
 //! The kinds of job: one row states what a kind does.
 
+mod analysis;
 mod implement;
 mod read;
 mod resolve;
@@ -7,28 +8,33 @@ mod review;
 mod revise;
 
 use super::Job;
+use crate::code::coded_enum;
 use crate::prompt;
+pub use analysis::plan_analysis;
 pub use implement::{plan_for_ticket, plan_without_ticket};
 pub use read::plan_reading;
 pub use review::{PullRequestUnderReview, plan_review, review_prompt};
 pub use revise::{RevisionPlan, plan_revision};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Kind")]
-#[serde(rename_all = "snake_case")]
-pub enum JobKind {
-    /// Do the work of the ticket or prompt, as a pull request.
-    #[default]
-    Implement,
-    /// Change an open pull request according to its reviews.
-    Revise,
-    /// Answer a question about the repository, and change nothing.
-    Read,
-    /// Review a pull request, and change nothing.
-    Review,
-    /// Review a pull request, fix what is wrong, and report it.
-    Resolve,
+coded_enum! {
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    #[schemars(rename = "Kind")]
+    pub enum JobKind {
+        /// Do the work of the ticket or prompt, as a pull request.
+        #[default]
+        Implement = "implement";
+        /// Change an open pull request according to its reviews.
+        Revise = "revise";
+        /// Answer a question about the repository, and change nothing.
+        Read = "read";
+        /// Review a pull request, and change nothing.
+        Review = "review";
+        /// Review a pull request, fix what is wrong, and report it.
+        Resolve = "resolve";
+        /// Summarise the open pull requests and issues of a repository, and change nothing.
+        Analysis = "analysis";
+    }
 }
 
 /// The files that an agent may write. The runner reads no others after the agent's end.
@@ -65,6 +71,9 @@ pub struct KindSpec {
     pub side_files: &'static [&'static str],
     pub writes: AgentWrites,
     pub publishes: Publishes,
+    /// Whether the agent works in a checkout of the repository. Otherwise the worktree is empty, and with an App, the
+    /// job's forge token reads no code.
+    pub checkout: bool,
     /// Begins the prompt.
     pub introduction: fn(&prompt::Context) -> String,
 }
@@ -77,6 +86,7 @@ impl JobKind {
             Self::Read => &read::SPEC,
             Self::Review => &review::SPEC,
             Self::Resolve => &resolve::SPEC,
+            Self::Analysis => &analysis::SPEC,
         }
     }
 
@@ -99,6 +109,7 @@ impl Job {
             JobKind::Read => 2,
             JobKind::Review => 3,
             JobKind::Resolve => 4,
+            JobKind::Analysis => 4,
         };
         protocol >= least
     }

@@ -425,7 +425,7 @@ fn reviews_come_from_the_revised_or_continued_pull_request() {
 
 #[test]
 fn job_that_reports_completes_without_a_result_and_loses_no_push() {
-    for kind in [JobKind::Read, JobKind::Review] {
+    for kind in [JobKind::Read, JobKind::Review, JobKind::Analysis] {
         let reporting = Job { kind, ..active(JobStatus::Syncing) };
         let done = finish_by_runner(&reporting, End::Completed(None), time_at(210)).unwrap();
         assert_eq!((done.status, done.result), (JobStatus::Completed, None));
@@ -437,6 +437,7 @@ fn job_that_reports_completes_without_a_result_and_loses_no_push() {
 #[test]
 fn runners_get_only_kinds_that_their_protocol_knows() {
     let least = |kind| (1..=5).find(|protocol| Job { kind, ..ready_job() }.is_known_by(*protocol));
-    let kinds = [JobKind::Implement, JobKind::Revise, JobKind::Read, JobKind::Review, JobKind::Resolve];
-    assert_eq!(kinds.map(least), [Some(1), Some(1), Some(2), Some(3), Some(4)]);
+    let new = [JobKind::Read, JobKind::Review, JobKind::Resolve, JobKind::Analysis];
+    assert_eq!([JobKind::Implement, JobKind::Revise].map(least), [Some(1), Some(1)]);
+    assert_eq!(new.map(least), [Some(2), Some(3), Some(4), Some(4)]);
 }

@@ -1,6 +1,7 @@
 //! Compares docs/reference/output with the types of `output.json`. `PULLYARD_WRITE_DOCS=1` writes the files.
 
 use super::{Answer, OUTPUT_FILE};
+use crate::analysis::SummaryOutput;
 use crate::generated;
 use crate::report::fix_output::FixOutput;
 use crate::report::review_output::ReviewOutput;
@@ -19,9 +20,12 @@ fn schema<T: JsonSchema>(kind: &str) -> Value {
 
 #[test]
 fn schemas_of_the_output_file_equal_its_types() {
-    let read = ("read", schema::<Answer>("read"));
-    let review = ("review", schema::<ReviewOutput>("review"));
-    for (kind, schema) in [read, review, ("resolve", schema::<FixOutput>("resolve"))] {
+    for (kind, schema) in [
+        ("read", schema::<Answer>("read")),
+        ("review", schema::<ReviewOutput>("review")),
+        ("resolve", schema::<FixOutput>("resolve")),
+        ("analysis", schema::<SummaryOutput>("analysis")),
+    ] {
         assert_eq!(schema["additionalProperties"], json!(false), "{kind}");
         let file = format!("docs/reference/output/{kind}.json");
         generated::compare_or_write(&file, &format!("{}\n", serde_json::to_string_pretty(&schema).unwrap()));

@@ -12,6 +12,7 @@ pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) ->
         comments: Vec::new(),
         instructions: instructions.map(str::to_owned),
         reviews: None,
+        analysis: None,
         repository: repository(),
         base: "main".into(),
         review: None,

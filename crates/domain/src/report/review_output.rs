@@ -163,7 +163,7 @@ impl Finding {
     }
 }
 
-fn check_text(pointer: &str, text: &str, min: usize, max: usize) -> Result<(), OutputFault> {
+pub(crate) fn check_text(pointer: &str, text: &str, min: usize, max: usize) -> Result<(), OutputFault> {
     match text.chars().count() {
         _ if min > 0 && text.trim().is_empty() => fault(pointer, "it is empty"),
         count if count > max => fault(pointer, format!("it has {count} characters; at most {max} are allowed")),

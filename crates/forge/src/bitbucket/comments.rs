@@ -75,6 +75,7 @@ impl From<CommentResponse> for Comment {
             body: response.text().to_owned(),
             author: response.user.as_ref().and_then(AccountResponse::actor),
             created_at: response.created_on,
+            reactions: 0,
         }
     }
 }

@@ -512,3 +512,23 @@ fn invalid_settings_are_rejected() {
         Bitbucket::new(Endpoint::new("https://api.bitbucket.org/2.0"), Token::new("ann@acme.example:ATATT3x")).unwrap();
     assert!(!format!("{client:?}").contains("ATATT3x"));
 }
+
+#[tokio::test]
+async fn open_pull_requests_are_listed_and_issues_are_not() {
+    let pull = json!({
+        "id": 7, "title": "Greet", "description": "Please.", "draft": true, "created_on": TIME, "updated_on": TIME,
+        "author": { "uuid": ANN, "nickname": "ann", "type": "user" },
+        "source": { "branch": { "name": "feature" }, "commit": { "hash": "0123456789ab" } },
+        "links": { "html": { "href": "https://bitbucket.org/acme/app/pull-requests/7" } },
+    });
+    let scripted = scripted_client([Some((200, json!({ "values": [pull] })))]);
+    let listed = scripted.forge.open_pulls(REPOSITORY).await.unwrap();
+    let item = &listed.items[0];
+    assert_eq!((item.number, item.text.as_str(), item.draft, item.reactions), (7, "Please.", true, 0));
+    assert_eq!((item.head.as_deref(), item.url.ends_with("/7")), (Some("0123456789ab"), true));
+    assert!(item.author.is_some());
+    let path = "GET /repositories/acme/app/pullrequests?state=OPEN&sort=-updated_on&pagelen=50";
+    assert_eq!(scripted.requests(), [path]);
+    let issues = scripted.forge.open_issues(REPOSITORY).await.unwrap_err();
+    assert!(matches!(issues, Error::Unsupported { .. }), "{issues:?}");
+}

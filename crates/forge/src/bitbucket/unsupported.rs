@@ -1,7 +1,7 @@
 //! Calls without an equivalent at Bitbucket.
 
 use super::Bitbucket;
-use crate::{Delivery, Error, HookScope, NewState, PullRequestDetails};
+use crate::{Delivery, Error, HookScope, Listing, NewState, OpenItem, PullRequestDetails};
 
 pub(super) fn unsupported<T>(operation: &str) -> Result<T, Error> {
     Err(Error::Unsupported { operation: operation.to_owned() })
@@ -15,6 +15,10 @@ impl Bitbucket {
 
     pub async fn pull_request_details(&self, _full_name: &str, _number: u64) -> Result<PullRequestDetails, Error> {
         unsupported("read the details of a pull request")
+    }
+
+    pub(crate) async fn open_issues(&self, _full_name: &str) -> Result<Listing<OpenItem>, Error> {
+        unsupported("list issues")
     }
 
     pub async fn diff(&self, _full_name: &str, _number: u64) -> Result<String, Error> {

@@ -1,8 +1,8 @@
 //! Calls for pull requests, reviews, comments and commit statuses.
 
 use crate::{
-    Access, Actor, Comment, CommitStatus, Error, Listing, NewReview, NewState, Page, PullRequest, PullRequestDetails,
-    Review, ReviewComment, Thread,
+    Access, Actor, Comment, CommitStatus, Error, Listing, NewReview, NewState, OpenItem, Page, PullRequest,
+    PullRequestDetails, Review, ReviewComment, Thread,
 };
 
 use super::Forge;
@@ -56,6 +56,16 @@ impl Forge {
     /// A pull request updated between two calls may be on both pages or on none.
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         dispatch!(self, pull_requests(full_name, page))
+    }
+
+    /// Lists open pull requests, most recently updated first, at most ten pages.
+    pub async fn open_pulls(&self, full_name: &str) -> Result<Listing<OpenItem>, Error> {
+        dispatch!(self, open_pulls(full_name))
+    }
+
+    /// Like `open_pulls`, for issues. Errors: `Unsupported` on Bitbucket.
+    pub async fn open_issues(&self, full_name: &str) -> Result<Listing<OpenItem>, Error> {
+        dispatch!(self, open_issues(full_name))
     }
 
     /// Requests reviews, also from accounts that already reviewed. Does nothing on Bitbucket.

@@ -52,6 +52,11 @@ pub fn reviewing_permissions() -> Permissions {
         .into()
 }
 
+/// Permissions of the token of an attempt that reads pull requests and issues, but no code.
+pub fn analysing_permissions() -> Permissions {
+    ["pull_requests", "issues"].map(|name| (name.to_owned(), Level::Read.code().to_owned())).into()
+}
+
 /// Granted permissions for the control plane's own token; never includes pushing.
 pub fn control_permissions(granted: &Permissions) -> Permissions {
     let candidates = [

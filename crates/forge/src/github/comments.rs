@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
-use super::{GitHub, client::RetryPolicy};
+use super::{GitHub, client::RetryPolicy, open_items::ReactionsResponse};
 use crate::{Actor, Comment, Error, Listing, Time};
 
 #[derive(Deserialize)]
@@ -13,6 +13,8 @@ pub(crate) struct CommentResponse {
     body: Option<String>,
     user: Option<Actor>,
     created_at: Time,
+    #[serde(default)]
+    reactions: ReactionsResponse,
 }
 
 impl From<CommentResponse> for Comment {
@@ -22,6 +24,7 @@ impl From<CommentResponse> for Comment {
             body: answer.body.unwrap_or_default(),
             author: answer.user,
             created_at: answer.created_at,
+            reactions: answer.reactions.total_count,
         }
     }
 }

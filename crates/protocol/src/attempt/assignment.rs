@@ -1,10 +1,12 @@
 //! Answer to `start`: everything that a runner needs for a job.
 
+use pullyard_domain::analysis::{AnalysisReport, ItemKind};
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 pub use pullyard_domain::job::ContinuedPullRequest;
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Resume as Policy;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Everything that a runner needs for the job.
 #[derive(Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,6 +32,9 @@ pub struct Assignment {
     /// Pull request to which a revise or resolve job adds commits, or which a review job reviews; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<RevisedPullRequest>,
+    /// What an analysis reads; absent for other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AssignedAnalysis>,
     /// Session of an earlier attempt and the inputs of users; absent if there are neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<ResumeState>,
@@ -187,6 +192,18 @@ pub struct RevisedComment {
     /// Line; absent for the whole file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
+}
+
+/// An analysis of open pull requests and issues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AssignedAnalysis {
+    /// Kinds of item to list.
+    pub what: BTreeSet<ItemKind>,
+    /// No further agent starts that would exceed it. Units: millionths of a US dollar.
+    pub cost_usd_micros: u64,
+    /// Report of the last completed analysis, if it is still stored. Items without a change keep its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<AnalysisReport>,
 }
 
 /// The agent of a job.

@@ -182,6 +182,7 @@ impl ApiClient {
             let statuses = query.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();
             path.push_str(&format!("&status={}", statuses.join(",")));
         }
+        path.extend(query.kind.map(|kind| format!("&kind={}", kind.as_str())));
         if let Some(ticket) = &query.ticket {
             path.push_str(&format!("&ticket={}", percent_encode(ticket.as_str())));
         }

@@ -1,6 +1,7 @@
-//! Calls for pull requests and filtered ledger entries.
+//! Calls for pull requests, analyses and filtered ledger entries.
 
 use super::{ApiClient, Error, RetryPolicy};
+use crate::analysis::{AnalysisItems, AnalysisList, AnalysisQuery, RequestAnalysis};
 use crate::decision::Decision;
 use crate::delivery::{DeliveryPage, DeliveryQuery};
 use crate::pull_request::{
@@ -52,6 +53,24 @@ impl ApiClient {
 
     pub async fn pulls(&self, project: &ProjectId, after: Option<&str>) -> Result<PullRequestPage, Error> {
         self.http.get_page(&format!("/v1/pulls?project={project}"), after).await
+    }
+
+    /// Requests an analysis of a repository. Idempotent: by `idempotency_key`.
+    pub async fn request_analysis(
+        &self,
+        request: &RequestAnalysis,
+        idempotency_key: Option<&str>,
+    ) -> Result<Decision, Error> {
+        let call = self.http.request(Method::POST, "/v1/analyses").json(request);
+        self.http.send_keyed(call, idempotency_key).await
+    }
+
+    pub async fn analyses(&self, project: &ProjectId) -> Result<AnalysisList, Error> {
+        self.http.get(&format!("/v1/analyses?project={project}")).await
+    }
+
+    pub async fn analysis_items(&self, query: &AnalysisQuery) -> Result<AnalysisItems, Error> {
+        self.http.send(self.http.request(Method::GET, "/v1/analyses/items").query(query), RetryPolicy::Idempotent).await
     }
 
     /// Filtered ledger entries of a project, newest first.

@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Limits, "limits.wall_secs", Seconds, ("Time limit", "Time from the claim to the end. At the limit, the agent stops and the job fails.")),
     setting(Limits, "limits.stall_secs", Seconds, ("Inactivity limit", "The job fails after this time without a sign of life from the agent.")),
     setting(Limits, "limits.cost_usd_micros", Usd, ("Cost limit", "Cost of one attempt: counted by the sandbox’s proxy, or without a sandbox as the agent reports it. Without a value, there is no limit.")),
+    setting(Limits, "analysis.cost_usd_micros", Usd, ("Cost of an analysis", "An analysis of pull requests and issues starts no agent that would exceed it. Its other items keep their summaries.")),
     setting(Limits, "limits.turns", Number("turns"), ("Turn limit", "Requests to the model in one attempt. Without a value, there is no limit.")),
     setting(Limits, "limits.input_secs", Seconds, ("Answer limit", "Time that a job may wait for an answer or stay paused.")),
     setting(Limits, "limits.requeues", Number("times"), ("Requeues", "How often a job is queued again after faults of the platform, such as a lost runner.")),

@@ -1,6 +1,7 @@
 //! What an attempt delivers, by the kind of its job.
 
 mod agent_output;
+pub(super) mod analysis;
 pub(super) mod change;
 pub(super) mod read;
 pub(super) mod review;

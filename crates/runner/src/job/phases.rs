@@ -1,6 +1,7 @@
 //! Runs the phases between claim and finish, in their order.
 
 use super::attempt::Attempt;
+use super::deliver::analysis::analyse;
 use super::deliver::change::deliver_change;
 use super::deliver::read::read;
 use super::deliver::review::review;
@@ -30,7 +31,8 @@ pub(super) async fn run_phases(
     };
     let preparation = attempt.unless_ordered(prepare(attempt, options, workspace)).await;
     let mut preparation = preparation.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
-    match attempt.assignment.kind.spec().publishes {
+    let spec = attempt.assignment.kind.spec();
+    match spec.publishes {
         Publishes::Change => {
             let (result, posted) = deliver_change(attempt, options, isolation, &mut preparation).await?;
             Ok(Delivered { result, output: posted.map(JobOutput::Review) })
@@ -38,6 +40,10 @@ pub(super) async fn run_phases(
         Publishes::Review => {
             let output = review(attempt, options, isolation, &mut preparation).await?;
             Ok(Delivered { result: None, output: Some(JobOutput::Review(output)) })
+        }
+        Publishes::Nothing if !spec.checkout => {
+            let report = analyse(attempt, options, isolation, &preparation).await?;
+            Ok(Delivered { result: None, output: Some(JobOutput::Analysis(report)) })
         }
         Publishes::Nothing => {
             let output = read(attempt, options, isolation, &preparation).await?;

@@ -56,7 +56,8 @@ pub(super) async fn prepare<'a>(
     let auth = Workspace::root_path(&options.work_dir, job, *number).join("auth.json");
     let model_keys = ModelKeys::new(std::mem::take(&mut access.model_credentials), auth);
     let mut earlier = None;
-    if agent.capability == AUTO && *checkpoint {
+    let has_checkout = kind.spec().checkout;
+    if agent.capability == AUTO && *checkpoint && has_checkout {
         // With agent `auto`, only the checkpoint shows which agent worked.
         let existing = workspace.insert(Workspace::create(&create_work_dir(options)?, job, *number).await?);
         earlier = Some(EarlierCheckpoint::download(attempt, existing, options.bucket_away).await?);
@@ -78,7 +79,13 @@ pub(super) async fn prepare<'a>(
         target::check_base_branch((git, &mirror), forge, repository, base).await?;
         Ok(mirror)
     };
-    let mirror = forge_wait.retry(to_failure, fetch).await?;
+    let mirror = match has_checkout {
+        true => forge_wait.retry(to_failure, fetch).await?,
+        false => {
+            let new = workspace.insert(Workspace::create(&work_dir, job, *number).await?);
+            Mirror::create_empty(git, new.root(), base).await?
+        }
+    };
     let mut target = match kind.spec().publishes {
         Publishes::Change => target::choose_target(git, &mirror, attempt.assignment, open).await?,
         Publishes::Review => target::reviewed_target(git, &mirror, attempt.assignment, open).await?,
@@ -92,6 +99,8 @@ pub(super) async fn prepare<'a>(
         Some(earlier) => earlier,
         // Pushed work needs no checkpoint.
         None if target.adopted_commit.is_some() => EarlierCheckpoint::NotExpected,
+        // An analysis reads the forge again, so an earlier session does not fit.
+        None if !has_checkout => EarlierCheckpoint::NotExpected,
         None => EarlierCheckpoint::download(attempt, workspace, options.bucket_away).await?,
     };
     let checkpoint_plan = CheckpointPlan::prepare(attempt, (git, &mirror), earlier, &agent_choice, &mut target).await?;

@@ -6,6 +6,7 @@
 mod agent;
 mod agent_reviews;
 mod agents;
+mod analyses;
 mod answers;
 mod api;
 mod api_crash_points;

@@ -75,6 +75,7 @@ impl World {
             base: "main".into(),
             branch: BRANCH.into(),
             continues: None,
+            analysis: None,
             revises: None,
             prompt: "Write a greeting.".into(),
             agent: Agent {

@@ -4,6 +4,7 @@ use crate::item::{Attributes, decode_part};
 use crate::read::list::{Order, Page};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
@@ -59,6 +60,19 @@ impl Store {
 
     pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
         self.list_with_prefix(&key::project(project).pk, "REPO#", "read a project's repositories").await
+    }
+
+    pub async fn load_analysis(
+        &self,
+        project: &ProjectId,
+        integration: &IntegrationId,
+        repository: u64,
+    ) -> Result<Option<Analysis>, Error> {
+        self.load(&key::analysis(project, integration, repository)).await
+    }
+
+    pub async fn list_analyses(&self, project: &ProjectId) -> Result<Vec<Analysis>, Error> {
+        self.list_with_prefix(&key::analyses(project), "", "read a project's analyses").await
     }
 
     /// The ids of all connected forges in order, and the cursor of the next page.

@@ -4,6 +4,7 @@ use super::claim::RunnerCondition;
 use crate::item::encode_part;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, WorkKey, Write, key};
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::budget::Refund;
 use pullyard_domain::id::JobId;
@@ -25,6 +26,7 @@ pub struct JobWrite<'a> {
     /// The ticket, if its state or display changes.
     pub ticket: Option<&'a Ticket>,
     pub pull_request: Option<&'a PullRequest>,
+    pub analysis: Option<&'a Analysis>,
     /// The refund to its project's budget, if that day's item still exists.
     pub refund: Option<&'a Refund>,
     /// The user's message to the agent, if that is the cause.
@@ -41,7 +43,7 @@ impl Store {
         Transaction::new("change a job").revise(job)?.commit(self).await
     }
 
-    /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT, OUTPUT and INPUT if absent (a job has one output,
+    /// Writes: JOB, TICKET, PR and ANALYSIS if `rev` is the one seen; ATTEMPT, OUTPUT and INPUT if absent (a job has one output,
     /// and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has no runner any more and the proof holds.
     /// All or nothing: an ended job locks no ticket, its reservation returns once, and no answer is stored for a job
     /// that still waits for it.
@@ -54,6 +56,7 @@ impl Store {
             .create_output(write.job, write.output)?
             .revise_some(write.ticket)?
             .revise_some(write.pull_request)?
+            .revise_some(write.analysis)?
             .refund(write.refund)
             .create_some(write.input)?;
         match write.job.status.is_active() {

@@ -115,7 +115,7 @@ impl Store {
 
     /// Writes: REPO deleted if its name is the one seen or it is gone; each alias deleted if it is its own or gone;
     /// POLL deleted if `rev` is the one seen or it is gone (must be absent if it was never seen); PROJECT if `rev` is
-    /// the one seen. `Stale` if the name or the polling changed since.
+    /// the one seen; ANALYSIS deleted unless it has an active job. `Stale` if the name or the polling changed since.
     /// Idempotent: missing items are no error.
     pub async fn remove_repository(&self, removal: &RepositoryRemoval<'_>) -> Result<Write, Error> {
         let repository = removal.repository;
@@ -129,8 +129,11 @@ impl Store {
             None => Condition::absent(),
         };
         let poll = key::poll(&repository.project, &repository.integration, repository.id);
-        let mut transaction =
-            Transaction::new("remove a repository").delete(repository.key(), same_name).delete(poll, poll_unchanged);
+        let analysis = key::analysis(&repository.project, &repository.integration, repository.id);
+        let mut transaction = Transaction::new("remove a repository")
+            .delete(repository.key(), same_name)
+            .delete(poll, poll_unchanged)
+            .delete(analysis, Condition::new("attribute_not_exists(active_job)"));
         for name in removal.names {
             let alias = key::repository_name(&repository.project, name);
             transaction = transaction.delete(alias, absent_or_own_alias(repository));

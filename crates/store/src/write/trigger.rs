@@ -5,6 +5,7 @@ use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{ClassId, EventId, ProjectId};
@@ -23,6 +24,8 @@ pub struct JobCreation<'a> {
     pub ticket: Option<&'a Ticket>,
     /// The pull request that the job revises, at the revision that was read.
     pub pull_request: Option<&'a PullRequest>,
+    /// The analyses of the repository that name the job now, at the revision that was read.
+    pub analysis: Option<&'a Analysis>,
     /// The decision, if it is not recorded yet.
     pub delivery: Option<&'a Delivery>,
     pub charge: Option<&'a Charge>,
@@ -43,7 +46,7 @@ pub struct Request {
 const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 impl Store {
-    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if new); DELIVERY if absent or not final;
+    /// Writes: JOB if absent; TICKET, PR and ANALYSIS if `rev` is the one seen (absent if new); DELIVERY if absent or not final;
     /// BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves the facts of the decision.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn create_job(&self, creation: &JobCreation<'_>) -> Result<Write, Error> {
@@ -51,6 +54,7 @@ impl Store {
             .revise(creation.job)?
             .revise_some(creation.ticket)?
             .revise_some(creation.pull_request)?
+            .revise_some(creation.analysis)?
             .record_some(creation.delivery)?
             .charge(creation.charge)
             .put_request(creation.request, creation.job.id.as_str())

@@ -124,7 +124,9 @@ impl FullTrigger {
     }
 
     async fn write(&self, world: &World) -> Result<Write, Error> {
+        let analysis = sample::analysis(0);
         let trigger = JobCreation {
+            analysis: Some(&analysis),
             job: &self.job,
             ticket: Some(&self.ticket),
             delivery: Some(&self.delivery),

@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 use pullyard_domain::agent::Agent;
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
@@ -74,6 +75,11 @@ pub(crate) fn forge(id: &str) -> Integration {
         auth: Auth::Token { secret: format!("pullyard/{id}") },
         account: Account { id: u64::MAX, login: "pullyard[bot]".into() },
     }
+}
+
+/// The analyses of a repository at this revision.
+pub(crate) fn analysis(rev: u64) -> Analysis {
+    Analysis { rev, ..Analysis::new(&repository(99, "acme/app")) }
 }
 
 /// A ticket in the trigger status that is not stored yet.
@@ -268,6 +274,7 @@ pub(crate) fn context(words: &str) -> Context {
         comments: Vec::new(),
         instructions: Some(words.into()),
         reviews: None,
+        analysis: None,
         repository: repository(99, "acme/app"),
         base: "main".into(),
         review: None,

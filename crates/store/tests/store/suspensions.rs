@@ -31,6 +31,7 @@ impl SuspensionCase {
     pub(crate) fn request(&self) -> JobWrite<'_> {
         let Self { before, job, attempt, ticket, input } = self;
         JobWrite {
+            analysis: None,
             before,
             job,
             attempt: attempt.as_ref(),

@@ -376,6 +376,7 @@ pub(crate) struct EndingJob {
 impl EndingJob {
     pub(crate) fn request(&self) -> JobWrite<'_> {
         JobWrite {
+            analysis: None,
             before: &self.before,
             job: &self.job,
             attempt: self.attempt.as_ref(),
@@ -403,7 +404,18 @@ pub(crate) fn requeue_write<'a>(
     runner: RunnerCondition,
 ) -> JobWrite<'a> {
     let attempt = Some(attempt);
-    JobWrite { before, job, attempt, output: None, ticket: None, pull_request: None, refund: None, input: None, runner }
+    JobWrite {
+        before,
+        job,
+        attempt,
+        output: None,
+        ticket: None,
+        pull_request: None,
+        analysis: None,
+        refund: None,
+        input: None,
+        runner,
+    }
 }
 
 pub(crate) fn fence(job: &Job) -> Fence {
@@ -416,7 +428,7 @@ pub(crate) fn failed_end() -> End {
 }
 
 pub(crate) fn job_trigger(job: &Job) -> JobCreation<'_> {
-    JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None }
+    JobCreation { job, ticket: None, delivery: None, pull_request: None, analysis: None, charge: None, request: None }
 }
 
 pub(crate) fn ticket_job_trigger<'a>(job: &'a Job, ticket: &'a Ticket) -> JobCreation<'a> {

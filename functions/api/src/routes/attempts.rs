@@ -60,6 +60,11 @@ pub(crate) async fn start(
         revises: job.revises.map(|revises| {
             to_wire_revises(revises, (context.review.as_ref(), context.reviews.as_ref()), start.retried_jobs)
         }),
+        analysis: context.analysis.map(|plan| wire::AssignedAnalysis {
+            what: plan.what,
+            cost_usd_micros: plan.cost_usd_micros,
+            previous: start.previous_report,
+        }),
         continues: job.continues,
         agent: to_wire_agent(context.repository.agent),
         pull_request: PullRequestText { title, body },

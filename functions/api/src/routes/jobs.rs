@@ -7,7 +7,7 @@ use pullyard_control::{Answer, JobView};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::explanation;
 use pullyard_domain::id::{JobId, TicketKey};
-use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::listing::{JobFilter, JobSearch};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::openapi::CreatedOrExisting;
@@ -23,6 +23,8 @@ use std::time::Duration;
 pub(crate) struct JobQuery {
     /// The project.
     project: ProjectId,
+    /// Only jobs of this kind.
+    kind: Option<JobKind>,
     /// Only jobs with one of these statuses.
     status: Option<String>,
     /// Only jobs of this ticket.
@@ -47,6 +49,7 @@ impl JobQuery {
             status.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
         };
         Ok(JobFilter {
+            kind: self.kind,
             statuses: split_list(self.status.as_ref()).map(status).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
             since: parse_time("since", self.since.as_ref())?,

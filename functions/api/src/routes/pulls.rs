@@ -52,7 +52,7 @@ pub(crate) async fn review<const RESOLVE: bool>(
     to_response(answer)
 }
 
-fn to_response(answer: Answer) -> Result<RequestOutcome<Decision>, Problem> {
+pub(crate) fn to_response(answer: Answer) -> Result<RequestOutcome<Decision>, Problem> {
     match answer.reason.verdict() {
         Verdict::Accepted => Ok(RequestOutcome::Created(wire::decision(answer))),
         Verdict::Duplicate => Ok(RequestOutcome::Existing(wire::decision(answer))),

@@ -2,11 +2,12 @@
 
 use super::tabs::Tabs;
 use super::{Shell, Subject, load_subject};
+use crate::analyses::items_url;
 use crate::job::head::JobHead;
 use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::output::{Answer, EarlierFinding, FindingPlace, JobOutput, PostedReview};
 use pullyard_domain::prompt::review::Side;
 use pullyard_domain::report::review_output::{Finding, Severity};
@@ -21,6 +22,8 @@ struct OutputPage {
     /// The answer, or the summary of a review.
     html: Option<SafeHtml>,
     review: Option<ReviewView>,
+    /// The page with the items of an analysis.
+    analysis: Option<String>,
 }
 
 struct ReviewView {
@@ -61,11 +64,14 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject) -> Result<Res
     let (text, review) = match output {
         Some(JobOutput::Read(Answer { text })) => (Some(text), None),
         Some(JobOutput::Review(posted)) => (Some(posted.review.summary.clone()), Some(to_review(&posted))),
+        Some(JobOutput::Analysis(report)) => (Some(report.sentence()), None),
         None => (None, None),
     };
+    let repository = subject.view.repository.as_ref().filter(|_| subject.view.job.kind == JobKind::Analysis);
+    let analysis = repository.map(|repository| items_url(&subject.view.job.project, repository));
     let html = text.map(|text| markdown::render(&text, Below::Title));
     let (Shell { frame, head, tabs }, _) = subject.load_tab(visit, "output").await?;
-    Ok(render_page(StatusCode::OK, &OutputPage { frame, head, tabs, html, review }))
+    Ok(render_page(StatusCode::OK, &OutputPage { frame, head, tabs, html, review, analysis }))
 }
 
 fn to_review(posted: &PostedReview) -> ReviewView {

@@ -91,6 +91,7 @@ impl JobsQuery {
         let statuses = non_empty(&self.status).map(statuses).transpose()?.unwrap_or_default();
         Ok(JobSearch {
             filter: JobFilter {
+                kind: None,
                 statuses: statuses.iter().copied().collect(),
                 ticket: parse_optional_id("ticket", &self.ticket)?,
                 since: non_empty(&self.since).map(since).transpose()?,

@@ -6,7 +6,7 @@ use crate::client::pages::{Page, PageArgs, empty_message, hint_next_page};
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
 use pullyard_domain::id::TicketKey;
-use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::{Job, JobPage, JobQuery};
 use std::time::Duration;
@@ -17,6 +17,9 @@ use std::time::Duration;
   pullyard jobs list --status failed,cancelled --since 2d
   pullyard jobs list --ticket DEMO-1 --json")]
 pub(super) struct List {
+    /// Only this kind.
+    #[arg(long, value_name = "KIND", value_parser = choices(JobKind::ALL.map(|kind| (kind.as_str(), kind))))]
+    kind: Option<JobKind>,
     /// Only these statuses; separated by commas.
     #[arg(long, value_name = "STATUS", value_delimiter = ',', ignore_case = true, value_parser = choices(JobStatus::ALL.map(|status| (status.as_str(), status))))]
     status: Vec<JobStatus>,
@@ -39,7 +42,11 @@ impl List {
     }
 
     fn is_filtered(&self) -> bool {
-        !self.status.is_empty() || self.ticket.is_some() || self.since.is_some() || self.until.is_some()
+        self.kind.is_some()
+            || !self.status.is_empty()
+            || self.ticket.is_some()
+            || self.since.is_some()
+            || self.until.is_some()
     }
 
     async fn page(&self, session: &Session) -> Result<JobPage, CliError> {
@@ -48,6 +55,7 @@ impl List {
             .pages
             .load(async |limit, after| {
                 let query = JobQuery {
+                    kind: self.kind,
                     statuses: self.status.clone(),
                     ticket: self.ticket.clone(),
                     since: self.since,

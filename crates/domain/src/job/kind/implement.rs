@@ -14,6 +14,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
     side_files: &[QUESTION_FILE],
     writes: AgentWrites::Tree,
     publishes: Publishes::Change,
+    checkout: true,
     introduction,
 };
 

@@ -14,6 +14,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
     side_files: &[QUESTION_FILE, OUTPUT_FILE],
     writes: AgentWrites::OutputFile,
     publishes: Publishes::Nothing,
+    checkout: true,
     introduction,
 };
 

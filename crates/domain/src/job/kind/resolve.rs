@@ -15,6 +15,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
     side_files: &[PULLYARD_FOLDER],
     writes: AgentWrites::Tree,
     publishes: Publishes::Change,
+    checkout: true,
     introduction,
 };
 

@@ -21,6 +21,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
     side_files: &[QUESTION_FILE, OUTPUT_FILE],
     writes: AgentWrites::OutputFile,
     publishes: Publishes::Review,
+    checkout: true,
     introduction,
 };
 

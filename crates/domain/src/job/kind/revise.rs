@@ -16,6 +16,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
     side_files: &[QUESTION_FILE, REPLIES_FILE],
     writes: AgentWrites::Tree,
     publishes: Publishes::Change,
+    checkout: true,
     introduction,
 };
 

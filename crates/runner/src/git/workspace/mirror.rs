@@ -69,6 +69,16 @@ impl Mirror {
         Ok(Self { dir: run_blocking(replace).await? })
     }
 
+    /// A mirror for a job without a checkout: its only branch has one commit without files.
+    pub(crate) async fn create_empty(git: &Git, root: &Path, branch: &str) -> Result<Self, GitError> {
+        let dir = git::init_bare(git, root.join("empty.git")).await?;
+        let run = async |call: GitCall<'_>| git.run_for_line(call.repository(&dir).with_identity()).await;
+        let tree = run(GitCall::new(["mktree"]).input(b"")).await?;
+        let commit = run(GitCall::new(["commit-tree", "-m", "No files", &tree])).await?;
+        run(GitCall::new(["update-ref", &git::branch_ref(branch), &commit])).await?;
+        Ok(Self { dir })
+    }
+
     async fn update(git: &Git, dir: PathBuf) -> Result<Self, GitError> {
         // An agent that found the mirror may have replaced files that git reads by pipes, even its settings.
         let dir_to_clean = dir.clone();

@@ -8,7 +8,7 @@ use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
 use crate::job::prepare::Preparation;
 use crate::job::work::WorkContext;
-use crate::output;
+use crate::output::{self, InputFile};
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
@@ -18,6 +18,13 @@ use pullyard_domain::output::OutputFault;
 /// How many times the agent is prompted to correct a wrong output.
 const MAX_REPAIRS: u32 = 2;
 
+/// A correct output of the agent.
+pub(super) enum Loaded<T> {
+    Complete(T),
+    /// The agent starts again, in a new session, with these input files.
+    Next(Vec<InputFile>),
+}
+
 /// Returns the output, and the attempt in the phase `syncing`. `load` reads, cleans and checks the output.
 /// Errors: `OutputInvalid`, and everything else that ends the attempt.
 pub(super) async fn produce_output<T>(
@@ -25,7 +32,7 @@ pub(super) async fn produce_output<T>(
     options: &RunJob,
     isolation: Isolation,
     preparation: &Preparation<'_>,
-    load: impl AsyncFn() -> Result<T, OutputFault>,
+    mut load: impl AsyncFnMut() -> Result<Loaded<T>, OutputFault>,
 ) -> Result<T, Stop> {
     let Preparation { access, mirror, target, workspace, .. } = preparation;
     let sandbox = JobSandbox::create(options, isolation, attempt, (workspace, mirror.dir())).await?;
@@ -43,7 +50,16 @@ pub(super) async fn produce_output<T>(
         WorkContext { attempt, options, isolation, sandbox, preparation, command_runner: None, restored_work };
     let mut next_prompt = None;
     loop {
-        let output = run_until_valid(&context, &mut conversation, next_prompt, &load).await?;
+        let output = match run_until_valid(&context, &mut conversation, next_prompt, &mut load).await? {
+            Loaded::Complete(output) => output,
+            Loaded::Next(files) => {
+                attempt.events.resume_recording();
+                output::replace_inputs(workspace, &files)?;
+                output::create_folder(workspace)?;
+                next_prompt = None;
+                continue;
+            }
+        };
         let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
         // The request is repeated until the attempt's time limit: what is posted later renews its own window.
         let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
@@ -64,7 +80,7 @@ pub(super) async fn run_until_valid<T>(
     context: &WorkContext<'_>,
     conversation: &mut Conversation,
     mut next_prompt: Option<String>,
-    load: &impl AsyncFn() -> Result<T, OutputFault>,
+    load: &mut impl AsyncFnMut() -> Result<T, OutputFault>,
 ) -> Result<T, Stop> {
     let (attempt, mut repairs_left) = (context.attempt, MAX_REPAIRS);
     loop {

@@ -1,6 +1,6 @@
 //! Delivers an answer: runs the agent of a job that publishes nothing.
 
-use super::agent_output::produce_output;
+use super::agent_output::{Loaded, produce_output};
 use crate::job::attempt::Attempt;
 use crate::job::prepare::Preparation;
 use crate::output;
@@ -17,7 +17,7 @@ pub(in crate::job) async fn read(
     isolation: Isolation,
     preparation: &Preparation<'_>,
 ) -> Result<JobOutput, Stop> {
-    let load = async || load_output(attempt, preparation).await;
+    let load = async || load_output(attempt, preparation).await.map(Loaded::Complete);
     produce_output(attempt, options, isolation, preparation, load).await
 }
 

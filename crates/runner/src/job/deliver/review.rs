@@ -5,7 +5,7 @@ mod post;
 mod resolve;
 mod threads;
 
-use super::agent_output::produce_output;
+use super::agent_output::{Loaded, produce_output};
 use super::change::renew_access;
 use super::check_grant;
 use crate::api::forge_wait::ForgeWait;
@@ -39,7 +39,7 @@ pub(in crate::job) async fn review(
         }
     }
     let input = attempt.unless_ordered(write_input(attempt, preparation)).await?;
-    let load = async || load_output(attempt, preparation).await;
+    let load = async || load_output(attempt, preparation).await.map(Loaded::Complete);
     let output = produce_output(attempt, options, isolation, preparation, load).await?;
     let (earlier, head) = (threads::judge(&input.threads, &output), preparation.target.start_commit.clone());
     post_report(attempt, preparation, Report { input, output, earlier, head, ..Report::default() }).await

@@ -34,6 +34,7 @@ async fn create_job(
 ) -> Result<Write, Error> {
     let charge = budget.charge(&full_trigger.job);
     let trigger = JobCreation {
+        analysis: None,
         job: &full_trigger.job,
         ticket: with_ticket.then_some(&full_trigger.ticket),
         delivery: with_entry.then_some(&full_trigger.delivery),

@@ -250,10 +250,11 @@ async fn job_forms(store: &Store) -> Result<(), Error> {
     for (before, proof) in lost_jobs() {
         let job = before.fail(sample::failure(), at(1_000)).unwrap();
         let attempt = sample::ended_attempt(&before, job.attempt_end(), at(1_000));
-        let (ticket, returned, output) = (ticket(1), job.refund(), sample::answer());
+        let (ticket, returned, output, analysis) = (ticket(1), job.refund(), sample::answer(), sample::analysis(1));
         // A first pull request of the job, and an existing one.
         for pull_request in [pull_request(0), pull_request(1)] {
             let ended = JobWrite {
+                analysis: Some(&analysis),
                 before: &before,
                 job: &job,
                 attempt: attempt.as_ref(),
@@ -338,7 +339,9 @@ async fn trigger_forms(store: &Store) -> Result<(), Error> {
         let job = Job { reserved: budget.reserve(at(0)), ..job };
         let (pull_request, delivery, charge) = (pull_request(1), sample::accepted_decision(&job), budget.charge(&job));
         let request = sample::request("one", at(0));
+        let analysis = sample::analysis(rev);
         let trigger = JobCreation {
+            analysis: Some(&analysis),
             job: &job,
             ticket: Some(&ticket),
             pull_request: Some(&pull_request),

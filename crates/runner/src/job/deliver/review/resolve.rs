@@ -50,14 +50,14 @@ impl Report {
         let reviewing = Assignment { kind: JobKind::Review, prompt, ..assignment.clone() };
         let mut reviewing = Conversation::new(&reviewing, &RestoredWork::default(), String::new());
         output::create_folder(workspace)?;
-        let load = async || load_output(attempt, preparation).await;
-        self.output = run_until_valid(context, &mut reviewing, None, &load).await?;
+        let mut load = async || load_output(attempt, preparation).await;
+        self.output = run_until_valid(context, &mut reviewing, None, &mut load).await?;
         self.head.clone_from(&target.start_commit);
         self.earlier = threads::judge(&self.input.threads, &self.output);
         let findings = self.list_findings();
         // The agent that changes files gets no text of strangers, and nothing that the other left in its home.
         let json = serde_json::to_vec(&findings).map_err(std::io::Error::from)?;
-        output::replace_inputs(workspace, FINDINGS_FILE, &json)?;
+        output::reset_agent_folders(workspace, FINDINGS_FILE, &json)?;
         attempt.unless_ordered(commit::restore_tree(&access.git, workspace, &target.start_commit)).await?;
         output::create_folder(workspace)?;
         attempt.events.log(format!("The review is done. Findings to fix: {}.", findings.len()));

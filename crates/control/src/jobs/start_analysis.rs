@@ -1,0 +1,142 @@
+//! Starts an analysis of a repository's pull requests and issues.
+
+use crate::facts::load_usage_today;
+use crate::jobs::new_job::{NewAnalysis, NewJob, write_new_job};
+use crate::tickets::move_ticket::Answer;
+use crate::{Context, Error};
+use pullyard_domain::analysis::{Analysis, AnalysisPlan, ItemKind};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::guard::project_block;
+use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, JobId, ProjectId};
+use pullyard_domain::job::JobKind;
+use pullyard_store::Write;
+use std::collections::BTreeSet;
+
+#[derive(Clone, Debug)]
+pub struct StartAnalysis {
+    pub project: ProjectId,
+    pub integration: IntegrationId,
+    pub repository: u64,
+    /// `None`: everything that the forge has.
+    pub what: Option<BTreeSet<ItemKind>>,
+    /// Identifies the request within the repository, so that a repeat starts no second job.
+    pub request: String,
+    pub source: Source,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnalysisStart {
+    Created(JobId),
+    /// An earlier call with this request created the job, which may have ended.
+    Repeated(JobId),
+    /// Another request's job analyses the repository now.
+    Running(JobId),
+    /// The project may start no job.
+    Refused {
+        delivery: DeliveryId,
+        reason: Reason,
+    },
+}
+
+/// Creates the job of an analysis, unless one is running.
+/// Writes: JOB, ANALYSIS, DELIVERY and BUDGET in one transaction, and before them the context and the class.
+/// Idempotent: by the request.
+/// Errors: `NotFound` (project, repository, integration); `Invalid` for issues at a forge without them; `Contended`.
+pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<AnalysisStart, Error> {
+    let id = JobId::for_analysis(&start.project, &start.integration, start.repository, &start.request);
+    let mut rounds = ctx.retries(&id);
+    loop {
+        if ctx.store.load_job(&id).await?.is_some() {
+            return Ok(AnalysisStart::Repeated(id));
+        }
+        match start_once(ctx, start, &id).await? {
+            Some(result) => return Ok(result),
+            None => rounds.backoff().await?,
+        }
+    }
+}
+
+/// `None` if the facts changed meanwhile.
+async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<Option<AnalysisStart>, Error> {
+    let StartAnalysis { project, integration, repository, what, source, .. } = start;
+    let now = ctx.clock.now();
+    let (project, repository, integration, analysis) = tokio::try_join!(
+        ctx.load_project(project),
+        async { Ok(ctx.store.load_repository(project, integration, *repository).await?) },
+        async { Ok(ctx.store.load_integration(integration).await?) },
+        async { Ok(ctx.store.load_analysis(project, integration, *repository).await?) },
+    )?;
+    let repository = repository.ok_or_else(|| Error::not_found("repository", start.repository))?;
+    let integration = integration.ok_or_else(|| Error::not_found("integration", &start.integration))?;
+    let what = choose_items(what.as_ref(), integration.kind)?;
+    let mut item = analysis.unwrap_or_else(|| Analysis::new(&repository));
+    if let Some(active) = item.active_job {
+        return Ok(Some(AnalysisStart::Running(active)));
+    }
+    let today = load_usage_today(ctx, Some(&project), now).await?;
+    let reason = project_block(&project, &today).unwrap_or_else(|| Reason::Accepted { job: id.clone() });
+    let (delivery, event) = (DeliveryId::for_request(id), EventId::new(id.as_str())?);
+    let delivery = Delivery {
+        job: reason.created_job().cloned(),
+        ..Delivery::new(delivery, project.id.clone(), *source, event, now, reason.clone())
+    };
+    if delivery.job.is_none() {
+        let write = ctx.store.record_delivery(&delivery).await?;
+        ctx.counters().count_decision(&reason);
+        return Ok((write == Write::Applied).then_some(AnalysisStart::Refused { delivery: delivery.id, reason }));
+    }
+    item.active_job = Some(id.clone());
+    let plan = AnalysisPlan {
+        what,
+        cost_usd_micros: project.settings.analysis.cost_usd_micros,
+        previous: item.last.as_ref().map(|last| last.job.clone()),
+    };
+    let new = NewJob {
+        id: id.clone(),
+        kind: JobKind::Analysis,
+        project: &project,
+        repository: &repository.resolve_agent(&project.settings),
+        ticket: None,
+        instructions: None,
+        reviews: None,
+        analysis: Some(NewAnalysis { plan, item }),
+        base: None,
+        retry_of: None,
+        now,
+    };
+    let write = write_new_job(ctx, new, &delivery, None).await?;
+    if write == Write::Applied {
+        ctx.counters().count_decision(&reason);
+    }
+    Ok((write == Write::Applied).then(|| AnalysisStart::Created(id.clone())))
+}
+
+fn choose_items(what: Option<&BTreeSet<ItemKind>>, forge: ForgeKind) -> Result<BTreeSet<ItemKind>, Error> {
+    let has_issues = forge.spec().has_issues;
+    match what {
+        Some(what) if what.is_empty() => {
+            Err(Error::Invalid { pointer: "/what", fault: "name pulls, issues or both".into() })
+        }
+        Some(what) if what.contains(&ItemKind::Issues) && !has_issues => {
+            let fault = format!("{} has no issues: leave them out", forge.label());
+            Err(Error::Invalid { pointer: "/what", fault })
+        }
+        Some(what) => Ok(what.clone()),
+        None => Ok(ItemKind::ALL.into_iter().filter(|kind| has_issues || *kind == ItemKind::Pulls).collect()),
+    }
+}
+
+impl AnalysisStart {
+    /// The decision as users see it.
+    pub fn into_answer(self) -> Answer {
+        let (reason, job) = match self {
+            Self::Created(job) => (Reason::Accepted { job: job.clone() }, job),
+            Self::Repeated(job) => (Reason::Repeat { first: "accepted".into() }, job),
+            Self::Running(job) => (Reason::AnalysisRunning { job: job.clone() }, job),
+            Self::Refused { delivery, reason } => return Answer { delivery, reason, job: None },
+        };
+        Answer { delivery: DeliveryId::for_request(&job), reason, job: Some(job) }
+    }
+}

@@ -1,0 +1,135 @@
+//! An analysis of a repository: signals and summaries of its open pull requests and issues.
+
+mod report;
+mod signals;
+
+pub use report::{
+    AnalysedItem, AnalysisReport, ItemFilter, ItemList, ItemSort, ItemSummary, MAX_ITEMS, MAX_NEXT_STEP_CHARS,
+    MAX_REPORT_BYTES, MAX_SUMMARY_CHARS, NewSummary, Risk, SummaryOutput, content_hash,
+};
+pub use signals::{Activity, ActivityKind, Approval, Opened, Signals, Staleness, WaitingOn};
+
+use crate::code::coded_enum;
+use crate::id::{IntegrationId, JobId, ProjectId};
+use crate::job::{Job, JobStatus};
+use crate::project::Repository;
+use crate::text::format_count;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+coded_enum! {
+    /// What an analysis reads.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum ItemKind {
+        Pulls = "pulls", "pull requests";
+        Issues = "issues", "issues";
+    }
+}
+
+/// What the job of an analysis does, frozen at its creation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnalysisPlan {
+    pub what: BTreeSet<ItemKind>,
+    /// No further agent starts that would exceed it. Units: millionths of a US dollar.
+    pub cost_usd_micros: u64,
+    /// The last completed analysis. Its report spares calls to the forge and summaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<JobId>,
+}
+
+/// The analyses of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analysis {
+    pub project: ProjectId,
+    pub integration: IntegrationId,
+    pub repository: u64,
+    /// The running job. There is one at a time.
+    pub active_job: Option<JobId>,
+    pub last: Option<CompletedAnalysis>,
+    /// The failure of the newest job, if it did not complete.
+    pub failed: Option<FailedAnalysis>,
+    pub rev: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletedAnalysis {
+    /// Its output has the items.
+    pub job: JobId,
+    /// Its end.
+    pub at: Timestamp,
+    pub spent_usd_micros: u64,
+    pub counts: AnalysisCounts,
+}
+
+/// At the end of an analysis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AnalysisCounts {
+    /// Open pull requests.
+    pub pulls: u32,
+    /// Open issues.
+    pub issues: u32,
+    /// Items without a user's activity for 7 days.
+    pub stale: u32,
+    /// Items without a user's activity for 30 days.
+    pub abandoned: u32,
+    /// Open items beyond the most that an analysis lists.
+    pub not_listed: u32,
+    /// Items without a current summary.
+    pub not_summarised: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FailedAnalysis {
+    /// Its job.
+    pub job: JobId,
+    /// The reason as a sentence.
+    pub sentence: String,
+}
+
+impl AnalysisCounts {
+    /// `4 pull requests and 12 issues open: 3 stale, 1 abandoned. 2 items without a current summary.`
+    pub fn sentence(&self) -> String {
+        let (pulls, issues) = (format_count(self.pulls, "pull request"), format_count(self.issues, "issue"));
+        let mut text = format!("{pulls} and {issues} open: {} stale, {} abandoned.", self.stale, self.abandoned);
+        for (count, what) in [(self.not_listed, "not listed"), (self.not_summarised, "without a current summary")] {
+            if count > 0 {
+                text.push_str(&format!(" {} {what}.", format_count(count, "item")));
+            }
+        }
+        text
+    }
+}
+
+impl Analysis {
+    pub fn new(repository: &Repository) -> Self {
+        Self {
+            project: repository.project.clone(),
+            integration: repository.integration.clone(),
+            repository: repository.id,
+            active_job: None,
+            last: None,
+            failed: None,
+            rev: 0,
+        }
+    }
+
+    /// After the end of its active job. `report` is the output of a completed one.
+    #[must_use]
+    pub fn end(mut self, ended: &Job, report: Option<&AnalysisReport>, at: Timestamp) -> Self {
+        self.active_job = None;
+        match (ended.status, report, &ended.failure) {
+            (JobStatus::Completed, Some(report), _) => {
+                let counts = report.counts(at);
+                let spent_usd_micros = ended.spent_usd_micros;
+                self.last = Some(CompletedAnalysis { job: ended.id.clone(), at, spent_usd_micros, counts });
+                self.failed = None;
+            }
+            (_, _, Some(failure)) => {
+                self.failed = Some(FailedAnalysis { job: ended.id.clone(), sentence: failure.sentence() });
+            }
+            _ => {}
+        }
+        self
+    }
+}

@@ -1,0 +1,286 @@
+//! The output of an analysis, and the file that its agent writes. All their texts are hostile.
+
+use super::{AnalysisCounts, ItemKind, Signals, Staleness, WaitingOn};
+use crate::code::coded_enum;
+use crate::output::OutputFault;
+use crate::report::review_output::check_text;
+use crate::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Further open items are only counted.
+pub const MAX_ITEMS: usize = 300;
+/// A longer report loses the summaries at its end. Units: bytes of JSON.
+pub const MAX_REPORT_BYTES: usize = 200 * 1024;
+pub const MAX_SUMMARY_CHARS: usize = 300;
+pub const MAX_NEXT_STEP_CHARS: usize = 120;
+
+/// The open pull requests and issues of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnalysisReport {
+    /// What was read, and when. An analysis of pull requests alone keeps the issues of the one before.
+    pub lists: BTreeMap<ItemKind, ItemList>,
+    /// Newest first.
+    #[schemars(length(max = MAX_ITEMS))]
+    pub items: Vec<AnalysedItem>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemList {
+    /// When it was read.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub as_of: Timestamp,
+    /// Number of open items, counted up to 1,000.
+    pub open: u32,
+}
+
+/// An open pull request or issue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnalysedItem {
+    pub kind: ItemKind,
+    /// Number at the forge.
+    pub number: u64,
+    /// One line.
+    pub title: String,
+    /// Page at the forge.
+    pub url: String,
+    /// Login of the author, if the account exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Last change, according to the forge.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub updated: Timestamp,
+    /// When its comments and reviews were read.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub read: Timestamp,
+    pub signals: Signals,
+    /// Hash of the text that a summary is about.
+    pub hash: String,
+    /// Absent until an agent wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<ItemSummary>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemSummary {
+    /// In a sentence or two.
+    pub text: String,
+    /// The next thing to do.
+    pub next_step: String,
+    pub risk: Risk,
+    /// When it was written.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub at: Timestamp,
+    /// `hash` of the item at that time. Another one now: the summary is outdated.
+    pub of: String,
+}
+
+coded_enum! {
+    /// What could go wrong without attention.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum Risk {
+        Low = "low";
+        Medium = "medium";
+        High = "high";
+    }
+}
+
+coded_enum! {
+    /// The order of items.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum ItemSort {
+        /// The highest score first.
+        #[default]
+        Score = "score";
+        /// The longest time without a user's activity first.
+        Age = "age";
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ItemFilter {
+    pub what: Option<ItemKind>,
+    pub staleness: Option<Staleness>,
+    pub waiting_on: Option<WaitingOn>,
+    pub sort: Option<ItemSort>,
+}
+
+/// `output.json` of an agent that summarises items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SummaryOutput {
+    /// One entry for each input file. Unknown numbers are dropped.
+    pub items: Vec<NewSummary>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSummary {
+    /// Number of the pull request or issue.
+    pub number: u64,
+    /// In a sentence or two. One paragraph without Markdown.
+    #[schemars(length(min = 1, max = MAX_SUMMARY_CHARS))]
+    pub summary: String,
+    /// The next thing to do, and for whom.
+    #[schemars(length(min = 1, max = MAX_NEXT_STEP_CHARS))]
+    pub next_step: String,
+    pub risk: Risk,
+}
+
+impl SummaryOutput {
+    /// Checks the limits that the types cannot express. Errors: the first fault.
+    pub fn check(&self) -> Result<(), OutputFault> {
+        for (n, item) in self.items.iter().enumerate() {
+            check_text(&format!("/items/{n}/summary"), &item.summary, 1, MAX_SUMMARY_CHARS)?;
+            check_text(&format!("/items/{n}/next_step"), &item.next_step, 1, MAX_NEXT_STEP_CHARS)?;
+        }
+        Ok(())
+    }
+}
+
+impl SummaryOutput {
+    /// Changes every text, for example to redact it.
+    #[must_use]
+    pub fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
+        for item in &mut self.items {
+            item.summary = change(&item.summary);
+            item.next_step = change(&item.next_step);
+        }
+        self
+    }
+}
+
+impl AnalysedItem {
+    pub fn has_current_summary(&self) -> bool {
+        self.summary.as_ref().is_some_and(|summary| summary.of == self.hash)
+    }
+}
+
+impl AnalysisReport {
+    /// Checks the limits that the types cannot express.
+    pub fn check(&self) -> Result<(), OutputFault> {
+        if self.items.len() > MAX_ITEMS {
+            let fault = format!("it has {} items; at most {MAX_ITEMS} are allowed", self.items.len());
+            return Err(OutputFault { pointer: "/items".into(), fault });
+        }
+        Ok(())
+    }
+
+    /// Sorts the items, and keeps the newest.
+    #[must_use]
+    pub fn keep_newest(mut self) -> Self {
+        self.items.sort_by_key(|item| Reverse((item.updated, item.number)));
+        self.items.truncate(MAX_ITEMS);
+        self
+    }
+
+    /// Removes the last summaries until the report has its size. `size` is the one of its JSON, in bytes.
+    #[must_use]
+    pub fn fit(mut self, size: impl Fn(&Self) -> usize) -> Self {
+        for at in (0..self.items.len()).rev() {
+            if size(&self) <= MAX_REPORT_BYTES {
+                return self;
+            }
+            if let Some(item) = self.items.get_mut(at) {
+                item.summary = None;
+            }
+        }
+        while size(&self) > MAX_REPORT_BYTES && self.items.pop().is_some() {}
+        self
+    }
+
+    /// The items that match, the first in the order of `sort` first.
+    pub fn select(&self, filter: &ItemFilter, now: Timestamp) -> Vec<&AnalysedItem> {
+        let matches = |item: &&AnalysedItem| {
+            let AnalysedItem { kind, signals, .. } = item;
+            filter.what.is_none_or(|what| what == *kind)
+                && filter.staleness.is_none_or(|staleness| staleness == signals.staleness(now))
+                && filter.waiting_on.is_none_or(|waiting_on| waiting_on == signals.waiting_on())
+        };
+        let mut found: Vec<_> = self.items.iter().filter(matches).collect();
+        match filter.sort.unwrap_or_default() {
+            ItemSort::Score => found.sort_by_key(|item| Reverse(item.signals.score())),
+            ItemSort::Age => found.sort_by_key(|item| item.signals.last_at),
+        }
+        found
+    }
+
+    /// The counts at the time of the report, as a sentence.
+    pub fn sentence(&self) -> String {
+        let now = self.lists.values().map(|list| list.as_of).max().unwrap_or_default();
+        self.counts(now).sentence()
+    }
+
+    pub fn counts(&self, now: Timestamp) -> AnalysisCounts {
+        let open = |kind| self.lists.get(&kind).map_or(0, |list| list.open);
+        let count = |is: &dyn Fn(&AnalysedItem) -> bool| {
+            u32::try_from(self.items.iter().filter(|item| is(item)).count()).unwrap_or(u32::MAX)
+        };
+        let (pulls, issues) = (open(ItemKind::Pulls), open(ItemKind::Issues));
+        AnalysisCounts {
+            pulls,
+            issues,
+            stale: count(&|item| item.signals.staleness(now) == Staleness::Stale),
+            abandoned: count(&|item| item.signals.staleness(now) == Staleness::Abandoned),
+            not_listed: pulls.saturating_add(issues).saturating_sub(count(&|_| true)),
+            not_summarised: count(&|item| !item.has_current_summary()),
+        }
+    }
+}
+
+/// Hash of the texts that a summary is about.
+pub fn content_hash(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    data_encoding::HEXLOWER.encode(hash.finalize().get(..8).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::Opened;
+
+    fn item(number: u64, text: &str) -> AnalysedItem {
+        let at = Timestamp::from_millis(i64::try_from(number).unwrap());
+        let summary = ItemSummary { text: text.into(), next_step: "x".into(), risk: Risk::Low, at, of: "h".into() };
+        AnalysedItem {
+            kind: ItemKind::Issues,
+            number,
+            title: "t".into(),
+            url: "u".into(),
+            author: None,
+            updated: at,
+            read: at,
+            signals: Signals::compute(&Opened { author: None, at, draft: false, reactions: 0 }, &[]),
+            hash: "h".into(),
+            summary: Some(summary),
+        }
+    }
+
+    #[test]
+    fn report_keeps_the_newest_items_and_their_summaries() {
+        let items = (1..=400).map(|number| item(number, &"s".repeat(700))).collect();
+        let report = AnalysisReport { items, ..AnalysisReport::default() };
+        assert!(report.check().is_err());
+        let size = |report: &AnalysisReport| serde_json::to_vec(report).unwrap().len();
+        let report = report.keep_newest().fit(size);
+        assert_eq!((report.check(), report.items.len(), report.items[0].number), (Ok(()), MAX_ITEMS, 400));
+        assert!(size(&report) <= MAX_REPORT_BYTES);
+        let summarised = report.items.iter().take_while(|item| item.summary.is_some()).count();
+        assert!((100..MAX_ITEMS).contains(&summarised), "{summarised}");
+        assert!(report.items.iter().skip(summarised).all(|item| item.summary.is_none()));
+    }
+}
