@@ -69,6 +69,11 @@ impl Objects {
         let runner_name = format!("kite-{project}");
         let runner = story.register_runner(&runner_token, &runner_name, "i1").await.id.to_string();
         let hook = format!("hook-{project}");
+        let name = REPOSITORY.split('/').nth(1).unwrap();
+        let schedule = json!({ "project": project, "name": name });
+        let spec = json!({ "analyse": true, "every": "6h" });
+        let (schedule, spec) = (serde_json::from_value(schedule).unwrap(), serde_json::from_value(spec).unwrap());
+        story.api.put_schedule(&schedule, &spec).await.unwrap();
         let install = serde_json::from_value(manual_hook(story, project)).unwrap();
         story.api.install_hook(&install).await.unwrap();
         Self { project, key, job, delivery, bootstrap, lease, artifact, runner_token, runner_name, runner, hook }

@@ -5,9 +5,10 @@ use pullyard_domain::code::Row;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::wait::Wait;
 
-const DOCUMENTS: [(&str, &str); 13] = [
+const DOCUMENTS: [(&str, &str); 14] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
+    ("docs/analyses.md", include_str!("../docs/analyses.md")),
     ("docs/agents.md", include_str!("../docs/agents.md")),
     ("docs/checks.md", include_str!("../docs/checks.md")),
     ("docs/forges.md", include_str!("../docs/forges.md")),

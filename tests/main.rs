@@ -57,6 +57,7 @@ mod retry;
 mod reviews;
 mod roles;
 mod runners;
+mod schedules;
 mod shared_hooks;
 mod shelves;
 mod soak;

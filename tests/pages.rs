@@ -74,7 +74,7 @@ impl Browser {
         Self { client, url: url.to_owned(), cookie: None }
     }
 
-    async fn with(story: &Story, scopes: &[Scope], projects: Option<&[&str]>) -> Self {
+    pub(crate) async fn with(story: &Story, scopes: &[Scope], projects: Option<&[&str]>) -> Self {
         let mut browser = Self::new(story);
         browser.sign_in_with_token(&story.create_token(scopes, projects).await).await;
         assert!(browser.cookie.is_some());

@@ -38,6 +38,7 @@ impl World {
         let token = json!({ "name": "t", "kind": "api", "scopes": ["read"] });
         let ingress = json!({ "repository": REPOSITORY, "ingress": "webhook" });
         let close = json!({ "account": format!("project/{}/codex", of.project) });
+        let schedule = json!({ "analyse": true, "every": "6h" });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -56,6 +57,7 @@ impl World {
                 ("{token}", &self.token),
                 ("{secret}", if route.ends_with("/test") { "claude" } else { "github" }),
                 ("{message}", &self.dead_letter),
+                ("{command}", "pause"),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
             let lists = ["/v1/analyses", "/v1/deliveries", "/v1/jobs", "/v1/pulls", "/v1/tickets"].contains(&route)
@@ -153,6 +155,12 @@ impl World {
             route(&post, "/v1/pulls/resolve", Project(Scope::Jobs), revise),
             route(&Method::PUT, "/v1/pulls/link", Project(Scope::Jobs), link),
             route(&Method::DELETE, "/v1/pulls/link", Project(Scope::Jobs), none()),
+            route(&Method::PUT, "/v1/schedules/{project}/{name}", Project(Scope::Jobs), schedule),
+            route(&get, "/v1/schedules/{project}", Project(Scope::Read), none()),
+            route(&get, "/v1/schedules/{project}/{name}", Project(Scope::Read), none()),
+            route(&post, "/v1/schedules/{project}/{name}/{command}", Project(Scope::Jobs), json!({})),
+            route(&post, "/v1/schedules/run-due", OwnProjects(Scope::Jobs), json!({})),
+            route(&Method::DELETE, "/v1/schedules/{project}/{name}", Project(Scope::Jobs), none()),
             route(&get, "/v1/runners", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),
             route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),

@@ -2,7 +2,9 @@
 
 use super::resolve_schema;
 use crate::prelude::*;
-use pullyard_domain::id::{ArtifactId, ArtifactName, ClaimId, InstanceId, MessageId, RunnerId, Sha256Hex, TokenId};
+use pullyard_domain::id::{
+    ArtifactId, ArtifactName, ClaimId, InstanceId, MessageId, RunnerId, ScheduleName, Sha256Hex, TokenId,
+};
 
 pub(super) fn validate(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
     let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()).unwrap_or_default();
@@ -96,6 +98,7 @@ fn is_id(schema: &str, text: &str) -> bool {
         "RepositoryName" => RepositoryName::new(text).is_ok(),
         "ReviewId" => ReviewId::new(text).is_ok(),
         "RunnerId" => RunnerId::new(text).is_ok(),
+        "ScheduleName" => ScheduleName::new(text).is_ok(),
         "SecretName" => SecretName::new(text).is_ok(),
         "Sha256Hex" => Sha256Hex::new(text).is_ok(),
         "TicketKey" => TicketKey::new(text).is_ok(),

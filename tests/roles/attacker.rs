@@ -206,7 +206,7 @@ fn only_api_and_pages_read_sessions_requests_and_events() {
         let query = Request { action: "dynamodb:Query", resource: &list, context };
         assert_eq!(deployed.role("webhook").allows(&query), expected, "{partition}");
     }
-    let forges = ["webhook", "api", "pages", "effects"];
+    let forges = ["webhook", "api", "pages", "effects", "sweeper"];
     assert_eq!(functions_with_item_access(&deployed, &items::READ_ACTIONS, "INTEGRATION#gh1"), forges);
     assert_eq!(
         functions_with_item_access(&deployed, &items::READ_ACTIONS, "ROTATION#hook-acme"),

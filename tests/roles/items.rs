@@ -27,7 +27,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("EVENTS#", "events of agents", &["api"]),
     ("TICKET#", "tickets, their texts and comments", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("PR#", "links to pull requests, and their reviews", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects"]),
+    ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("ANALYSIS#", "the last analyses of repositories", &["api", "pages", "sweeper"]),
     ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("PROJECT#", "projects, their repositories and repository names", &["webhook", "api", "pages", "effects"]),
@@ -38,6 +38,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("RUNNERS#", "runners", &["api", "sweeper"]),
     ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
     ("NAME#", "names of runners", &["api", "sweeper"]),
+    ("SCHEDULE#", "schedules", &["api", "sweeper"]),
     ("BREAKER#", "paused model accounts", &["api"]),
     ("ROTATION#", "secrets that are being replaced", &["api"]),
     ("IDEMPOTENCY#", "idempotency keys of requests", &["api", "pages"]),
@@ -49,7 +50,21 @@ pub(super) const WRITERS: &[ItemWriters] = &[
 
 /// Functions that delete items, with the partition key prefixes.
 const DELETERS: &[(&str, &[&str])] = &[
-    ("api", &["TICKET#", "ANALYSIS#", "PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
+    (
+        "api",
+        &[
+            "TICKET#",
+            "ANALYSIS#",
+            "PROJECT#",
+            "POLL#",
+            "HOOK#",
+            "RUNNERS#",
+            "RUNNER#",
+            "NAME#",
+            "SCHEDULE#",
+            "BREAKER#",
+        ],
+    ),
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];
 
@@ -75,7 +90,9 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
             "ANALYSIS#",
             "BUDGET#",
             "PROJECT#",
+            "INTEGRATION#",
             "POLL#",
+            "SCHEDULE#",
             "POOL#",
             "RUNNERS#",
             "RUNNER#",

@@ -12,6 +12,7 @@ pub(super) mod replays;
 pub(super) mod requests;
 pub(super) mod reviews;
 pub(super) mod runners;
+pub(super) mod schedules;
 pub(super) mod setup;
 pub(super) mod suspensions;
 pub(super) mod tickets;

@@ -6,6 +6,7 @@ use crate::prelude::*;
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::Job;
+use pullyard_domain::schedule::Schedule;
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
 
@@ -131,6 +132,7 @@ fn check_index_row(item: &Value) {
         "TICKET" => due_of::<Ticket>(item, due::ticket),
         "PR" => due_of::<PullRequest>(item, due::pull_request),
         "POLL" => due_of::<Poll>(item, due::poll),
+        sk if sk.starts_with("SCHEDULE#") => due_of::<Schedule>(item, due::schedule),
         _ => return,
     };
     let row = due.map(|due| match due {

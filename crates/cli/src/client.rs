@@ -30,6 +30,7 @@ mod pulls;
 mod refresh;
 mod repositories;
 mod runners;
+mod schedules;
 mod screen;
 mod secrets;
 mod session;
@@ -177,6 +178,7 @@ pub(crate) enum Command {
     Breakers(breakers::Breakers),
     Deliveries(deliveries::Deliveries),
     Dlq(dead_letters::Dlq),
+    Schedules(schedules::Schedules),
     Tokens(tokens::Tokens),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
@@ -235,6 +237,7 @@ impl Command {
             Self::Breakers(breakers) => breakers.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
             Self::Dlq(dlq) => dlq.run(&session).await,
+            Self::Schedules(schedules) => schedules.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,
             Self::Login(_)

@@ -42,6 +42,7 @@ mod poll;
 mod requester;
 pub mod review;
 pub mod runner;
+mod schedules;
 mod search;
 mod sweep;
 mod tickets;
@@ -122,6 +123,7 @@ pub use review::local_forge::{
     ActionOutcome, LocalAction, LocalPullRequest, act_on_local_pull_request, is_local_forge, load_local_pull_request,
 };
 pub use review::replay::replay_delivery;
+pub use schedules::{command_schedule, delete_schedule, load_schedule, put_schedule, run_due_schedules};
 pub use search::{SearchResults, TicketHit, search_project};
 pub use sweep::{Report, SweepResult, sweep};
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};

@@ -11,6 +11,7 @@ mod runners;
 
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::jobs::suspension::write_suspension;
+use crate::schedules::run_if_due;
 use crate::{Context, Error};
 use deadlines::{DUE_UNTIL, READY_UNTIL, RoundTimer, rotated_shards};
 use gauges::ScheduledItems;
@@ -171,6 +172,9 @@ async fn repair_item(ctx: &Context, key: &WorkKey, silence: &SilenceGuard) -> Re
         WorkKey::Poll(poll, integration, repository) => {
             ctx.wakeups.wake_poll(&PollWakeup { poll, integration, repository }).await?;
             return Ok(Repair::Poll);
+        }
+        WorkKey::Schedule(id) => {
+            return Ok(run_if_due(ctx, &id).await?.map_or(Repair::Skip, |_| Repair::Write));
         }
     }
     Ok(Repair::Wakeup)

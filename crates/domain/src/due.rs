@@ -5,6 +5,7 @@ use crate::hook::Poll;
 use crate::id::{ClassId, ProjectId};
 use crate::job::{FINISH_GRACE, Job, JobStatus, Placement};
 use crate::pull_request::PullRequest;
+use crate::schedule::Schedule;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -88,6 +89,11 @@ pub fn pull_request(pull_request: &PullRequest) -> Option<Due> {
 pub fn poll(poll: &Poll) -> Option<Due> {
     let at = poll.not_before.map_or(poll.next, |not_before| poll.next.max(not_before));
     poll.gone_at.is_none().then_some(Due::At(at))
+}
+
+/// When a schedule starts its analyses. `None`: it is paused.
+pub fn schedule(schedule: &Schedule) -> Option<Due> {
+    schedule.next.map(Due::At)
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ ids! {
     /// A review's id at its forge, or the id of a user's request for a revision; 1 to 64 of `A-Za-z0-9._-`.
     ReviewId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
+    ScheduleName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}$";
     JobId checked by job_id, r"^job_[a-z0-9]{26}$";

@@ -46,6 +46,7 @@ pub mod removal;
 pub mod report;
 pub mod review;
 pub mod runner;
+pub mod schedule;
 pub mod secret;
 pub mod select;
 pub mod setting_fault;

@@ -124,6 +124,18 @@ pub fn format_duration(length: Duration) -> String {
     format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
 }
 
+/// Seconds of `30m`, `12h` or `7d`, whose unit is one of these.
+pub fn parse_seconds(text: &str, units: &str) -> Option<u64> {
+    let unit = text.chars().last().filter(|unit| units.contains(*unit))?;
+    let secs = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => 86_400,
+    };
+    text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(secs)
+}
+
 /// `4 min ago`, or the date after two days.
 pub fn format_age(at: Timestamp, now: Timestamp) -> String {
     match now.since(at).as_secs() {

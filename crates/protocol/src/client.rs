@@ -12,6 +12,7 @@ mod hook;
 mod operator;
 mod pull;
 mod runner;
+mod schedule;
 mod sign_in;
 mod ticket;
 

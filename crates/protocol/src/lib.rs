@@ -36,6 +36,7 @@ pub mod project;
 pub mod pull_request;
 pub mod runner;
 pub mod runner_admin;
+pub mod schedule;
 pub mod secret;
 #[expect(missing_docs, reason = "no wire type")]
 pub mod setting;

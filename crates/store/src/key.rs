@@ -10,6 +10,7 @@ use pullyard_domain::id::{
     TicketKey,
 };
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::schedule::ScheduleId;
 use pullyard_domain::text::percent_encode;
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
@@ -204,6 +205,12 @@ pub(crate) const POLLS: &str = "POLL#";
 
 pub(crate) fn poll(project: &ProjectId, integration: &IntegrationId, repository: u64) -> Key {
     Key::new(format!("{POLLS}{project}#{integration}#{repository}"), "POLL")
+}
+
+pub(crate) const SCHEDULES: &str = "SCHEDULE#";
+
+pub(crate) fn schedule(id: &ScheduleId) -> Key {
+    Key::new(format!("{SCHEDULES}{}", id.project), format!("{SCHEDULES}{}", id.name))
 }
 
 pub(crate) fn rotation(secret: &str) -> Key {

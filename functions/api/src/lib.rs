@@ -23,6 +23,7 @@ mod routes {
     pub(crate) mod pulls;
     pub(crate) mod repository_test;
     pub(crate) mod runners;
+    pub(crate) mod schedules;
     pub(crate) mod secrets;
     pub(crate) mod sign_in;
     pub(crate) mod tickets;
@@ -41,8 +42,8 @@ use pullyard_control::{Context, ModelUrls};
 use pullyard_entry::http;
 use routes::{
     analyses, artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress,
-    integrations, job_commands, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in,
-    tickets, tokens,
+    integrations, job_commands, jobs, meta, metrics, projects, pulls, repository_test, runners, schedules, secrets,
+    sign_in, tickets, tokens,
 };
 
 /// The git commit for `/v1/version`. The program passes it in, so that a new commit does not rebuild this crate.
@@ -131,6 +132,10 @@ macro_rules! routes {
             .$route("/v1/deliveries", get(deliveries::list))
             .$route("/v1/deliveries/{delivery}", get(deliveries::show))
             .$route("/v1/deliveries/{delivery}/replay", post(deliveries::replay))
+            .$route("/v1/schedules/run-due", post(schedules::run_due))
+            .$route("/v1/schedules/{project}", get(schedules::list))
+            .$route("/v1/schedules/{project}/{name}", get(schedules::show).put(schedules::put).delete(schedules::delete))
+            .$route("/v1/schedules/{project}/{name}/{command}", post(schedules::command))
             .$route("/v1/breakers", get(breakers::list))
             .$route("/v1/breakers/close", post(breakers::close))
             .$route("/v1/dlq", get(dead_letters::list))

@@ -4,6 +4,7 @@ mod machine;
 mod operations;
 mod repositories;
 mod runners;
+mod schedules;
 mod secrets;
 mod settings;
 mod start;
@@ -26,6 +27,7 @@ pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
         .merge(secrets::routes())
         .merge(settings::routes())
         .merge(runners::routes())
+        .merge(schedules::routes())
         .merge(tokens::routes())
         .merge(operations::routes())
         .route("/setup/decisions/{delivery}/replay", post(detail::replay))

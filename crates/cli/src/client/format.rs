@@ -6,7 +6,7 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::text::{capitalize, format_age, format_bytes};
-pub(super) use pullyard_domain::text::{format_count, format_duration};
+pub(super) use pullyard_domain::text::{format_count, format_duration, parse_seconds};
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
@@ -84,18 +84,6 @@ pub(super) fn dollars_cell(micros: Option<u64>, estimated_micros: Option<u64>) -
     let digits = if micros < 10_000 { 4 } else { 2 };
     let about = if estimated_micros.is_some() { "about " } else { "" };
     Cell::new(format!("{about}${:.digits$}", micros as f64 / 1e6), micros.to_string())
-}
-
-/// Seconds of `30m`, `12h` or `7d`, whose unit is one of these.
-pub(super) fn parse_seconds(text: &str, units: &str) -> Option<u64> {
-    let unit = text.chars().last().filter(|unit| units.contains(*unit))?;
-    let secs = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        _ => 86_400,
-    };
-    text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(secs)
 }
 
 pub(super) fn job_cell(job: Option<&JobId>) -> Cell {

@@ -27,6 +27,7 @@ mod requeues;
 mod reviews;
 mod rounds;
 mod runner_commands;
+mod schedules;
 mod search;
 mod settles;
 mod silence;

@@ -7,6 +7,7 @@ use crate::transaction::{number_value, string_value};
 use crate::{Error, Store, key};
 use pullyard_domain::id::{ClassId, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::schedule::ScheduleId;
 use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
 
@@ -16,6 +17,7 @@ pub enum WorkKey {
     Ticket(ProjectId, TicketKey),
     PullRequest(PullRequestId),
     Poll(ProjectId, IntegrationId, u64),
+    Schedule(ScheduleId),
 }
 
 /// A page of due items.
@@ -43,10 +45,11 @@ impl WorkKey {
             Self::Ticket(project, ticket) => key::ticket(project, ticket),
             Self::PullRequest(id) => key::pull_request(id),
             Self::Poll(project, integration, repository) => key::poll(project, integration, *repository),
+            Self::Schedule(id) => key::schedule(id),
         }
     }
 
-    fn parse(pk: &str) -> Option<Self> {
+    fn parse(pk: &str, sk: &str) -> Option<Self> {
         if let Some(job) = pk.strip_prefix("JOB#") {
             return JobId::new(job).ok().map(Self::Job);
         }
@@ -57,6 +60,10 @@ impl WorkKey {
             let [project, integration, repository] = poll.split('#').collect::<Vec<_>>()[..] else { return None };
             let (project, integration) = (project.parse().ok()?, integration.parse().ok()?);
             return Some(Self::Poll(project, integration, repository.parse().ok()?));
+        }
+        if let Some(project) = pk.strip_prefix(key::SCHEDULES) {
+            let (project, name) = (project.parse().ok()?, sk.strip_prefix(key::SCHEDULES)?.parse().ok()?);
+            return Some(Self::Schedule(ScheduleId { project, name }));
         }
         let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
         Some(Self::Ticket(project.parse().ok()?, TicketKey::new(key::percent_decode(ticket)?).ok()?))
@@ -104,7 +111,7 @@ impl Store {
         let page = self.query_work_rows(&key::ready_partition(class), after, limit).await?;
         let candidate = |(key, order)| match key {
             WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
-            WorkKey::Ticket(..) | WorkKey::PullRequest(_) | WorkKey::Poll(..) => None,
+            _ => None,
         };
         Ok(ReadyPage { rows: page.rows.into_iter().filter_map(candidate).collect(), is_full: page.is_full })
     }
@@ -131,8 +138,10 @@ impl Store {
             .set_exclusive_start_key(start)
             .limit(limit);
         let page = query.send().await.map_err(|error| Error::unavailable("read the due items", error))?;
-        let row =
-            |item: &Attributes| Some((WorkKey::parse(string_attribute(item, "pk")?)?, number_attribute(item, "ws")?));
+        let row = |item: &Attributes| {
+            let key = WorkKey::parse(string_attribute(item, "pk")?, string_attribute(item, "sk")?)?;
+            Some((key, number_attribute(item, "ws")?))
+        };
         let is_full = i32::try_from(page.items().len()).is_ok_and(|len| len >= limit);
         Ok(WorkPage { rows: page.items().iter().filter_map(row).collect(), is_full })
     }

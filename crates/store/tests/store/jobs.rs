@@ -157,6 +157,8 @@ async fn each_kind_of_item_is_postponed_alone() {
     world.expect_applied(world.store.link_if_absent(&link)).await;
     let poll = sample::poll(0);
     world.expect_applied(world.store.put_poll(&poll)).await;
+    let schedule = sample::schedule(0);
+    world.expect_applied(world.store.put_schedule(&schedule)).await;
     let until = at(9_000);
     let mut put_off = BTreeSet::new();
     for (key, kind) in [
@@ -164,6 +166,7 @@ async fn each_kind_of_item_is_postponed_alone() {
         (WorkKey::Ticket(sample::project(), ticket.key.clone()), "TICKET"),
         (WorkKey::PullRequest(link.id.clone()), "PR"),
         (WorkKey::Poll(sample::project(), sample::integration(), 99), "POLL"),
+        (WorkKey::Schedule(schedule.id), "SCHEDULE"),
     ] {
         world.expect_applied(world.store.postpone_row(&key, until)).await;
         put_off.insert(kind.to_owned());

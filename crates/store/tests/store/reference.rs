@@ -43,6 +43,7 @@ NAME | NAME#runner#{name} | NAME | The runner that owns a name.
 HOOK | HOOK#{name} | HOOK | A webhook: forge, projects, name of its secret.
 HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused delivery, last repair and number of refused deliveries.
 POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingress and polling state.
+SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and when, its next time and its last result.
 BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused model account: the cause and the end of the pause.
 ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.
 SWEEPER | SWEEPER | SWEEPER | The time of the last sweep, and its gauges.

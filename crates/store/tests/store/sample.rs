@@ -10,12 +10,13 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::{DeliveryId, EventId, FinishId, RunnerId, TicketKey};
+use pullyard_domain::id::{DeliveryId, EventId, FinishId, RunnerId, ScheduleName, TicketKey};
 use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
+use pullyard_domain::schedule::{Occurrence, Schedule, ScheduleId, ScheduleSpec};
 use pullyard_store::{Scope, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
@@ -41,6 +42,15 @@ pub(crate) fn event_id(id: &str) -> EventId {
 
 pub(crate) fn finish(id: &str) -> FinishId {
     FinishId::new(id).unwrap()
+}
+
+pub(crate) fn schedule(rev: u64) -> Schedule {
+    let id = ScheduleId { project: project(), name: ScheduleName::new("nightly").unwrap() };
+    let text = |text: &str| Some(text.to_owned());
+    let (every, cron, window) = (text("6h"), text("0 3 * * *"), text("02:00-02:59"));
+    let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown: text("20h"), zone: text("UTC") };
+    let last = Some(Occurrence { at: at(1), started: 1, skipped: 0, sentence: "Started 1.".into() });
+    Schedule { spec, paused: false, next: Some(at(9)), last, rev, ..Schedule::new(id, at(0)) }
 }
 
 pub(crate) fn repository(id: u64, name: &str) -> Repository {

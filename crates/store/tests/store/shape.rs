@@ -140,6 +140,7 @@ async fn create_items_without_job(world: &World) {
     store.update_hook_refusal(&hook, 3, at(2)).await.unwrap();
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
+    world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
@@ -337,7 +338,8 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = ["ARTIFACTS", "BREAKER", "COMMENT", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SETTINGS", "TICKET"];
+    let expected =
+        ["ARTIFACTS", "BREAKER", "COMMENT", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SCHEDULE", "SETTINGS", "TICKET"];
     assert_eq!(revised, expected.map(str::to_owned).into());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
@@ -347,7 +349,7 @@ async fn coordinating_items_have_a_rev() {
 async fn index_rows_exist_only_for_indexed_kinds() {
     let items = every_item().await;
     let work = kinds(items, |item| item.contains_key("wk"));
-    assert_eq!(work, ["JOB", "POLL", "TICKET"].map(str::to_owned).into());
+    assert_eq!(work, ["JOB", "POLL", "SCHEDULE", "TICKET"].map(str::to_owned).into());
     let lists = kinds(items, |item| item.contains_key("lk"));
     assert_eq!(
         lists,

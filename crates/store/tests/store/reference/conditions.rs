@@ -53,6 +53,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     delete_comments { store.delete_comments(&[Comment { rev: 1, ..sample::comment(1) }]).await?; }
     update_comment { store.update_comment(&Comment { rev: 1, ..sample::comment(1) }).await?; }
     delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
+    delete_schedule { store.delete_schedule(&sample::schedule(1)).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
     delete_hook { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
     create_context { store.create_context(&job_id("one"), &sample::context("Fix it.")).await?; }
@@ -110,10 +111,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         let (ticket, poll) = (ticket(1), sample::poll(1));
         let poll = WorkKey::Poll(poll.project, poll.integration, poll.repository);
         let ticket = WorkKey::Ticket(ticket.project, ticket.key);
-        for key in [WorkKey::Job(job_id("one")), ticket, WorkKey::PullRequest(pull_request_id()), poll] {
+        for key in [WorkKey::Job(job_id("one")), ticket, WorkKey::PullRequest(pull_request_id()), poll, WorkKey::Schedule(sample::schedule(1).id)] {
             store.postpone_row(&key, at(9)).await?;
         }
     }
+    put_schedule { store.put_schedule(&sample::schedule(0)).await?; store.put_schedule(&sample::schedule(1)).await?; }
     put_sweeper_state {
         let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, ready_cursors: ReadyCursors::new(), gauges: None };
         store.put_sweeper_state(&sweeps).await?;

@@ -1,0 +1,200 @@
+//! Schedules: occurrences after a downtime, by two sweepers and after a crash, and refused starts.
+
+use crate::prelude::*;
+use crate::world::World;
+use pullyard_control::{
+    Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, load_schedule, put_schedule,
+    release_project, remove_repository, run_due_schedules, sweep,
+};
+use pullyard_domain::id::{IntegrationId, RepositoryName, ScheduleName};
+use pullyard_domain::job::JobKind;
+use pullyard_domain::project::Repository;
+use pullyard_domain::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+struct Scheduled {
+    world: World,
+    id: ScheduleId,
+}
+
+impl Scheduled {
+    /// A project with two repositories, and an active schedule.
+    async fn every(interval: &str) -> Self {
+        Self::with_wire(interval, Wire::default()).await
+    }
+
+    async fn with_wire(interval: &str, wire: Wire) -> Self {
+        let world = World::with_client(wire).await;
+        world.connect().await;
+        let second = Repository { id: 98, name: RepositoryName::new("acme/web").unwrap(), ..world.repository() };
+        assert_applied(world.ctx.store.put_repository(&second, None).await);
+        let id = ScheduleId { project: world.project.clone(), name: ScheduleName::new("nightly").unwrap() };
+        let spec = ScheduleSpec { analyse: true, every: Some(interval.into()), ..ScheduleSpec::default() };
+        assert!(put_schedule(&world.ctx, &id, spec).await.unwrap().paused);
+        let it = Self { world, id };
+        it.command(ScheduleCommand::Resume).await;
+        it
+    }
+
+    async fn command(&self, command: ScheduleCommand) -> Schedule {
+        command_schedule(&self.world.ctx, &self.id, command).await.unwrap()
+    }
+
+    async fn load(&self) -> Schedule {
+        load_schedule(&self.world.ctx, &self.id).await.unwrap()
+    }
+
+    async fn sweep(&self) {
+        sweep(&self.world.ctx).await.into_result().unwrap();
+    }
+
+    async fn last(&self) -> String {
+        self.load().await.last.unwrap().sentence
+    }
+
+    async fn jobs(&self) -> Vec<Job> {
+        let (ids, _) = self.world.ctx.store.list_job_ids(&self.id.project, None, None, 50).await.unwrap();
+        let mut jobs = Vec::new();
+        for id in ids {
+            jobs.push(self.world.load_job(&id).await);
+        }
+        jobs
+    }
+
+    /// Ends the analysis of each repository.
+    async fn end_jobs(&self) {
+        for job in self.jobs().await.into_iter().filter(|job| !job.status.is_terminal()) {
+            cancel_job(&self.world.ctx, &job.id, "ann", None).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn due_schedule_starts_one_analysis_of_each_repository() {
+    let it = Scheduled::every("6h").await;
+    it.sweep().await;
+    assert_eq!(it.jobs().await.len(), 0, "it is not due yet");
+    it.world.ctx.clock.advance(6 * HOUR);
+    it.sweep().await;
+    it.sweep().await;
+    let jobs = it.jobs().await;
+    assert_eq!(jobs.len(), 2);
+    assert!(jobs.iter().all(|job| job.kind == JobKind::Analysis));
+    assert_eq!(it.last().await, "Analyses started: 2, still running: 0.");
+    // The next time comes while they run.
+    it.world.ctx.clock.advance(6 * HOUR);
+    let ran = run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project)).await.unwrap();
+    assert_eq!(ran.len(), 1);
+    assert_eq!(it.last().await, "Started nothing, because the last analyses still run.");
+    it.end_jobs().await;
+    it.world.ctx.clock.advance(6 * HOUR);
+    it.sweep().await;
+    assert_eq!(it.jobs().await.len(), 4);
+}
+
+#[tokio::test]
+async fn missed_times_start_at_most_once() {
+    for (down, started, sentence) in [
+        (7 * HOUR - HOUR / 60, 2, "Analyses started: 2, still running: 0."),
+        (20 * HOUR, 0, "Missed, because the server was down."),
+        (24 * HOUR + HOUR / 2, 2, "Analyses started: 2, still running: 0."),
+    ] {
+        let it = Scheduled::every("6h").await;
+        it.world.ctx.clock.advance(down);
+        it.sweep().await;
+        it.sweep().await;
+        assert_eq!((it.jobs().await.len(), it.last().await.as_str()), (started, sentence), "down for {down:?}");
+        assert!(it.load().await.next.unwrap() > it.world.ctx.clock.now());
+    }
+}
+
+#[tokio::test]
+async fn concurrent_sweepers_start_one_analysis_of_each_repository() {
+    let it = Scheduled::every("6h").await;
+    it.world.ctx.clock.advance(6 * HOUR);
+    let projects = std::slice::from_ref(&it.id.project);
+    let due = || run_due_schedules(&it.world.ctx, projects);
+    let (one, two, three) = tokio::join!(due(), due(), due());
+    let ran = [one, two, three].map(|ran| ran.unwrap().len());
+    assert_eq!(ran.iter().sum::<usize>(), 1, "{ran:?}");
+    assert_eq!(it.jobs().await.len(), 2);
+    assert_eq!(it.last().await, "Analyses started: 2, still running: 0.");
+}
+
+#[tokio::test]
+async fn crash_between_two_calls_starts_no_second_analysis() {
+    for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
+        let wire = Wire::default();
+        let it = Scheduled::with_wire("6h", wire.clone()).await;
+        it.world.ctx.clock.advance(6 * HOUR);
+        let due = it.load().await.next.unwrap();
+        wire.restart(Some((call, fault.clone())));
+        let projects = std::slice::from_ref(&it.id.project);
+        let ran = wire.run_until_stopped(run_due_schedules(&it.world.ctx, projects)).await;
+        wire.restart(None);
+        it.world.ctx.clock.advance(Duration::from_secs(120));
+        it.sweep().await;
+        it.sweep().await;
+        let (jobs, schedule) = (it.jobs().await, it.load().await);
+        assert_eq!(jobs.len(), 2, "call {call} {fault}");
+        assert_eq!((schedule.last.unwrap().at, schedule.next), (due, Some(due.plus(6 * HOUR))), "call {call} {fault}");
+        if ran.is_some() {
+            assert!(call > 10, "only {call} calls were broken");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn schedule_is_paused_after_five_refused_starts() {
+    let it = Scheduled::every("6h").await;
+    hold_project(&it.world.ctx, &it.id.project, "ann", "a freeze").await.unwrap();
+    for _ in 0..5 {
+        assert!(!it.load().await.paused);
+        it.world.ctx.clock.advance(6 * HOUR);
+        it.sweep().await;
+    }
+    assert!(it.load().await.paused);
+    let last = it.last().await;
+    assert!(last.starts_with("Paused after 5 failures in a row: ") && last.contains("on hold"), "{last}");
+    it.world.ctx.clock.advance(6 * HOUR);
+    it.sweep().await;
+    assert_eq!((it.jobs().await.len(), it.last().await), (0, last));
+    release_project(&it.world.ctx, &it.id.project).await.unwrap();
+    let now = it.command(ScheduleCommand::Run).await;
+    assert_eq!((now.paused, now.next, now.last.unwrap().started), (true, None, 2), "it starts on request");
+}
+
+#[tokio::test]
+async fn start_refused_in_one_repository_is_no_failure() {
+    let it = Scheduled::every("6h").await;
+    // The forge of one repository is gone.
+    let lost = Repository {
+        id: 97,
+        integration: IntegrationId::new("elsewhere").unwrap(),
+        name: RepositoryName::new("acme/gone").unwrap(),
+        ..it.world.repository()
+    };
+    assert_applied(it.world.ctx.store.put_repository(&lost, None).await);
+    let ran = it.command(ScheduleCommand::Run).await;
+    assert_eq!((ran.failures, ran.last.unwrap().started), (0, 2));
+}
+
+#[tokio::test]
+async fn project_is_deleted_with_its_schedules() {
+    let it = Scheduled::every("6h").await;
+    let ctx = &it.world.ctx;
+    for name in ["acme/app", "acme/web"] {
+        remove_repository(ctx, &it.id.project, &RepositoryName::new(name).unwrap()).await.unwrap();
+    }
+    let empty = it.command(ScheduleCommand::Run).await;
+    assert_eq!(empty.last.unwrap().sentence, "The project has no repository.");
+    delete_project(ctx, &it.id.project).await.unwrap();
+    assert!(matches!(load_schedule(ctx, &it.id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(delete_schedule(ctx, &it.id).await, Err(Error::NotFound { .. })));
+    let spec = it.world.ctx.store.load_schedule(&it.id).await.unwrap();
+    assert_eq!(spec, None);
+    let absent = put_schedule(ctx, &it.id, ScheduleSpec::default()).await;
+    assert!(matches!(absent, Err(Error::NotFound { resource: "project", .. })), "{absent:?}");
+}

@@ -1,0 +1,37 @@
+//! Calls for schedules.
+
+use super::{ApiClient, Error, RetryPolicy};
+use crate::schedule::{Schedule, Schedules};
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
+use reqwest::Method;
+use serde_json::json;
+
+impl ApiClient {
+    pub async fn schedules(&self, project: &ProjectId) -> Result<Schedules, Error> {
+        self.http.get(&format!("/v1/schedules/{project}")).await
+    }
+
+    pub async fn schedule(&self, id: &ScheduleId) -> Result<Schedule, Error> {
+        self.http.get(&format!("/v1/schedules/{id}")).await
+    }
+
+    pub async fn put_schedule(&self, id: &ScheduleId, spec: &ScheduleSpec) -> Result<Schedule, Error> {
+        let call = self.http.request(Method::PUT, &format!("/v1/schedules/{id}")).json(spec);
+        self.http.send(call, RetryPolicy::Idempotent).await
+    }
+
+    pub async fn delete_schedule(&self, id: &ScheduleId) -> Result<Schedule, Error> {
+        self.http.delete(&format!("/v1/schedules/{id}")).await
+    }
+
+    /// `command`: `resume`, `pause` or `run`. Idempotent, as a repository has one analysis at a time.
+    pub async fn command_schedule(&self, id: &ScheduleId, command: &str) -> Result<Schedule, Error> {
+        self.http.post_idempotent(&format!("/v1/schedules/{id}/{command}"), &json!({})).await
+    }
+
+    /// Starts the due schedules of all projects of the token. Idempotent.
+    pub async fn run_due_schedules(&self) -> Result<Schedules, Error> {
+        self.http.post_idempotent("/v1/schedules/run-due", &json!({})).await
+    }
+}

@@ -1,0 +1,44 @@
+//! Schedules: `/v1/schedules…`.
+
+use pullyard_domain::id::{ProjectId, ScheduleName};
+use pullyard_domain::schedule::{self as domain, ScheduleSpec, ScheduleTime};
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+
+/// A schedule of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Schedule {
+    /// The project.
+    pub project: ProjectId,
+    /// Its name in the project.
+    pub name: ScheduleName,
+    /// What it starts, and when.
+    pub spec: ScheduleSpec,
+    /// Whether it only starts on request.
+    pub paused: bool,
+    /// The next five times; those of a paused schedule if it were resumed now.
+    pub next: Vec<ScheduleTime>,
+    /// The last time.
+    #[serde(with = "rfc3339::option")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub last_at: Option<Timestamp>,
+    /// What happened at the last time.
+    pub last: Option<String>,
+}
+
+impl Schedule {
+    /// A stored schedule with its times after `now`.
+    pub fn new(schedule: domain::Schedule, now: Timestamp) -> Self {
+        let next = schedule.upcoming(now).unwrap_or_default();
+        let domain::Schedule { id: domain::ScheduleId { project, name }, spec, paused, last, .. } = schedule;
+        let (last_at, last) = last.map(|last| (last.at, last.sentence)).unzip();
+        Self { project, name, spec, paused, next, last_at, last }
+    }
+}
+
+/// Answer to `GET /v1/schedules/{project}` and `POST /v1/schedules/run-due`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Schedules {
+    /// By name; or those that were due.
+    pub schedules: Vec<Schedule>,
+}

@@ -1,0 +1,87 @@
+//! Setup page: schedules. The API function changes them, because only its role may delete them.
+
+use crate::prelude::*;
+use axum::Router;
+use axum::routing::get;
+use pullyard_domain::job::JobStatus;
+use pullyard_domain::schedule::{ScheduleCommand, ScheduleId, ScheduleSpec};
+use pullyard_protocol::schedule::Schedule;
+
+pub(super) fn routes() -> Router<Context> {
+    Router::new().route("/setup/schedules", get(show).post(change))
+}
+
+/// The form of a schedule, and the buttons of its row.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ScheduleForm {
+    project: String,
+    name: String,
+    every: String,
+    cron: String,
+    window: String,
+    cooldown: String,
+    zone: String,
+    command: Option<ScheduleCommand>,
+    delete: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "schedules.html")]
+struct SchedulesPage {
+    frame: Frame,
+    project: String,
+    may_work: bool,
+    rows: Vec<(Pill, Schedule)>,
+    form: ScheduleForm,
+    fault: Option<Fault>,
+}
+
+async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
+    render(&visit, project, ScheduleForm::default(), None).await
+}
+
+async fn change(visit: PageContext, Form(form): Form<ScheduleForm>) -> Result<Response, Fault> {
+    visit.check_may_work()?;
+    let project = visit.load_named_project(&form.project).await?;
+    match apply(&visit.ctx, &project.id, &form).await {
+        Ok(_) => Ok(redirect(&format!("/setup/schedules?project={}", project.id))),
+        Err(fault) => render(&visit, project, form, Some(fault.for_form()?)).await,
+    }
+}
+
+async fn apply(ctx: &Context, project: &ProjectId, form: &ScheduleForm) -> Result<(), Fault> {
+    let id = ScheduleId { project: project.clone(), name: parse_id("name", &form.name)? };
+    if form.delete.is_some() {
+        control::delete_schedule(ctx, &id).await?;
+    } else if let Some(command) = form.command {
+        control::command_schedule(ctx, &id, command).await?;
+    } else {
+        let [every, cron, window, cooldown, zone] =
+            [&form.every, &form.cron, &form.window, &form.cooldown, &form.zone].map(|field| non_empty(field));
+        let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown, zone };
+        control::put_schedule(ctx, &id, spec).await?;
+    }
+    Ok(())
+}
+
+async fn render(
+    visit: &PageContext,
+    project: Project,
+    form: ScheduleForm,
+    fault: Option<Fault>,
+) -> Result<Response, Fault> {
+    let (now, found) = (visit.ctx.clock.now(), visit.ctx.store.list_schedules(&project.id).await?);
+    let active = Pill { word: "Active", ..labels::pill(JobStatus::Completed) };
+    let pill = |paused| if paused { labels::pill(JobStatus::Paused) } else { active };
+    let page = SchedulesPage {
+        frame: visit.frame("Schedules", "schedules", Some(&project.id)),
+        project: project.id.to_string(),
+        may_work: visit.visitor.may_run_jobs(),
+        rows: found.into_iter().map(|found| (pill(found.paused), Schedule::new(found, now))).collect(),
+        form,
+        fault,
+    };
+    Ok(render_form(page.fault.as_ref(), &page))
+}
