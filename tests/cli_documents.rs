@@ -5,10 +5,12 @@ use pullyard_domain::code::Row;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::wait::Wait;
 
-const DOCUMENTS: [(&str, &str); 14] = [
+const DOCUMENTS: [(&str, &str); 16] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
     ("docs/analyses.md", include_str!("../docs/analyses.md")),
+    ("docs/coming-from/ai-review.md", include_str!("../docs/coming-from/ai-review.md")),
+    ("docs/coming-from/oversight.md", include_str!("../docs/coming-from/oversight.md")),
     ("docs/agents.md", include_str!("../docs/agents.md")),
     ("docs/checks.md", include_str!("../docs/checks.md")),
     ("docs/forges.md", include_str!("../docs/forges.md")),
@@ -59,7 +61,7 @@ fn is_name(word: &str) -> bool {
 }
 
 /// Every `pullyard …` between backticks, and every command line of a code block.
-fn commands(text: &str) -> Vec<String> {
+pub(crate) fn commands(text: &str) -> Vec<String> {
     let (mut found, mut in_block) = (Vec::new(), false);
     for line in text.lines() {
         if line.starts_with("```") {
@@ -67,7 +69,7 @@ fn commands(text: &str) -> Vec<String> {
         } else if in_block {
             let line = line.trim_start_matches(['$', ' ', '(']).replace("cargo run -- ", "pullyard ");
             let line = line.replace("pullyard-runner ", "pullyard runner ").replace("umask 077; ", "");
-            found.extend(line.starts_with("pullyard ").then(|| line.split('#').next().unwrap_or_default().to_owned()));
+            found.extend(line.starts_with("pullyard ").then(|| line.split(" #").next().unwrap_or_default().to_owned()));
         } else {
             found.extend(
                 line.split('`').skip(1).step_by(2).filter(|code| code.starts_with("pullyard ")).map(String::from),

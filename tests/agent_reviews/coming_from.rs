@@ -1,0 +1,35 @@
+//! Runs the commands of docs/coming-from.
+
+use super::world::World;
+use crate::cli_documents::commands;
+use crate::prelude::*;
+
+const PAGES: [&str; 2] =
+    [include_str!("../../docs/coming-from/oversight.md"), include_str!("../../docs/coming-from/ai-review.md")];
+
+/// The commands of the blocks, in order; those of a runner's machine are left out.
+fn runnable(page: &str) -> Vec<String> {
+    let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
+    let lines = blocks.into_iter().flat_map(|block| commands(&format!("```{block}```")));
+    lines.filter(|line| !line.starts_with("pullyard runner ")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_for_users_of_other_systems_work() {
+    let world = World::new().await;
+    world.set_findings(&[]);
+    for line in PAGES.map(runnable).concat() {
+        let line = line.replace("acme/app#7", &world.label());
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        // The review of the second page would find the commit reviewed.
+        if words.first() == Some(&"review") && !words.contains(&"--full") {
+            world.commit("src/other.rs", "fn other() {}\n").await;
+        }
+        world.user.ok(&words).await;
+        for job in world.story.jobs().await {
+            world.story.wait_for_end(&job.id).await;
+        }
+    }
+    let kinds: BTreeSet<_> = world.story.jobs().await.iter().map(|job| job.kind.as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["analysis", "resolve", "review"]));
+}
