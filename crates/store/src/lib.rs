@@ -24,6 +24,7 @@ mod read {
     mod project;
     mod review;
     mod runner;
+    mod schedule;
     mod ticket;
     mod token;
     mod work;
@@ -47,6 +48,7 @@ mod write {
     mod register;
     mod review;
     mod runner;
+    mod schedule;
     mod sign_in;
     mod snapshot;
     mod sweeps;

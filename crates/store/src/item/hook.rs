@@ -1,11 +1,10 @@
-//! Defines the items of webhooks, their notes, polled repositories, schedules and rotated secrets.
+//! Defines the items of webhooks, their notes, polled repositories and rotated secrets.
 
 use super::Item;
 use crate::key::{self, Key};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::hook::{Poll, Webhook};
 use pullyard_domain::id::HookName;
-use pullyard_domain::schedule::Schedule;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -24,15 +23,6 @@ impl Item for Poll {
     }
     fn work_row(&self) -> Option<Due> {
         due::poll(self)
-    }
-}
-
-impl Item for Schedule {
-    fn key(&self) -> Key {
-        key::schedule(&self.id)
-    }
-    fn work_row(&self) -> Option<Due> {
-        due::schedule(self)
     }
 }
 

@@ -1,11 +1,10 @@
-//! Reads webhooks, their notes, polled repositories, schedules and rotated secrets.
+//! Reads webhooks, their notes, polled repositories and rotated secrets.
 
 use crate::item::hook::{HookStats, Rotation, hook_stats_key};
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
 use pullyard_domain::hook::{Poll, Webhook};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
-use pullyard_domain::schedule::{Schedule, ScheduleId};
 
 fn parse_hook_name(pk: &str) -> Option<HookName> {
     HookName::new(pk.strip_prefix(key::HOOKS)?).ok()
@@ -43,15 +42,6 @@ impl Store {
         repository: u64,
     ) -> Result<Option<Poll>, Error> {
         self.load(&key::poll(project, integration, repository)).await
-    }
-
-    pub async fn load_schedule(&self, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
-        self.load(&key::schedule(id)).await
-    }
-
-    /// The schedules of a project by name.
-    pub async fn list_schedules(&self, project: &ProjectId) -> Result<Vec<Schedule>, Error> {
-        self.list_with_prefix(&format!("{0}{project}", key::SCHEDULES), key::SCHEDULES, "read the schedules").await
     }
 
     /// How long a secret's previous value stays valid, if the secret was rotated.

@@ -1,11 +1,9 @@
-//! Writes webhooks, their notes, polled repositories, schedules and rotated secrets.
+//! Writes webhooks, their notes, polled repositories and rotated secrets.
 
-use crate::item::Item;
 use crate::item::hook::{Rotation, hook_stats_key};
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write, key};
 use pullyard_domain::hook::{Poll, RECORD_INTERVAL, Webhook};
-use pullyard_domain::schedule::Schedule;
 use pullyard_domain::time::Timestamp;
 
 const ANY: &str = "attribute_not_exists(pk) OR attribute_exists(pk)";
@@ -69,19 +67,6 @@ impl Store {
     /// writer may replace the new item. Its progress or ingress is then wrong until the next poll or setting.
     pub async fn put_poll(&self, poll: &Poll) -> Result<Write, Error> {
         Transaction::new("store the polling of a repository").revise(poll)?.commit(self).await
-    }
-
-    /// Writes: SCHEDULE if `rev` and `created` are those seen (absent if new).
-    pub async fn put_schedule(&self, schedule: &Schedule) -> Result<Write, Error> {
-        let condition = Condition::at_rev_since(schedule.rev, "created", schedule.created);
-        Transaction::new("store a schedule").revise_over(schedule, condition)?.commit(self).await
-    }
-
-    /// Writes: SCHEDULE deleted if `rev` and `created` are those seen or it is gone.
-    /// Idempotent: a missing schedule is no error.
-    pub async fn delete_schedule(&self, schedule: &Schedule) -> Result<Write, Error> {
-        let condition = Condition::at_rev_or_absent(schedule.rev, "created", schedule.created);
-        Transaction::new("delete a schedule").delete(schedule.key(), condition).commit(self).await
     }
 
     /// Stores how long a secret's previous value stays valid.
