@@ -46,7 +46,7 @@ async fn schedule_is_created_resumed_run_and_deleted_by_command() {
     assert!(ran.contains("result\tAnalyses started: 1, still running: 0.\n"), "{ran}");
     assert_eq!(analyses(&story).await, 1);
     let busy = user.ok(&["schedules", "run", "nightly"]).await;
-    assert!(busy.contains("result\tStarted nothing, because the last analyses still run.\n"), "{busy}");
+    assert!(busy.contains("result\tAnalyses started: 0, still running: 1.\n"), "{busy}");
     assert!(user.ok(&["schedules", "pause", "nightly"]).await.contains("state\tPaused\n"));
     user.run(&["schedules", "delete", "nightly"]).await.assert_exit(2, "--yes");
     assert!(user.run(&["schedules", "delete", "nightly", "--yes"]).await.err.contains("Deleted nightly"));
@@ -70,7 +70,7 @@ async fn due_schedule_starts_within_the_next_sweep() {
     // Before the next sweep, a user may start what is due.
     story.clock.advance(Duration::from_secs(30 * 60));
     let ran = user.json(&["schedules", "run-due"]).await;
-    assert_eq!(ran["schedules"][0]["last"], "Started nothing, because the last analyses still run.");
+    assert_eq!(ran["schedules"][0]["last"], "Analyses started: 0, still running: 1.");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,12 @@ use crate::{AnalysisStart, Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::ProjectId;
-use pullyard_domain::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
+use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
+
+const MAX_SCHEDULES: usize = 50;
 
 const MAX_REPOSITORIES: usize = 100;
 
@@ -18,15 +20,19 @@ const CONCURRENT_STARTS: usize = 4;
 /// Creates a paused schedule, or changes when an existing one starts.
 /// Writes: SCHEDULE.
 /// Idempotent: a repeat stores the same.
-/// Errors: `NotFound` (project); `Invalid`; `Contended`.
+/// Errors: `NotFound` (project); `Invalid`, also for one schedule too many; `Contended`.
 pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) -> Result<Schedule, Error> {
     ctx.load_project(&id.project).await?;
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
         let found = ctx.store.load_schedule(id).await?.unwrap_or_else(|| Schedule::new(id.clone(), now));
+        if found.rev == 0 && ctx.store.list_schedules(&id.project).await?.len() >= MAX_SCHEDULES {
+            let fault = format!("delete another schedule: a project has at most {MAX_SCHEDULES}");
+            return Err(Error::Invalid { pointer: "/name", fault });
+        }
         let schedule = found.set_spec(spec.clone(), now)?;
-        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
+        if store(ctx, &schedule).await? == Write::Applied {
             return Ok(schedule);
         }
         rounds.backoff().await?;
@@ -41,7 +47,7 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
     let mut rounds = ctx.retries(id);
     loop {
         let schedule = load_schedule(ctx, id).await?.apply(command, ctx.clock.now())?;
-        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
+        if store(ctx, &schedule).await? == Write::Applied {
             return Ok(run_if_due(ctx, id).await?.unwrap_or(schedule));
         }
         rounds.backoff().await?;
@@ -55,9 +61,21 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
 pub async fn delete_schedule(ctx: &Context, id: &ScheduleId) -> Result<Schedule, Error> {
     let schedule = load_schedule(ctx, id).await?;
     match ctx.store.delete_schedule(&schedule).await? {
-        Write::Applied => Ok(schedule),
+        Write::Applied => {
+            tracing::info!(schedule = %id, "schedule deleted");
+            Ok(schedule)
+        }
         Write::Stale => Err(Error::Contended { subject: id.to_string() }),
     }
+}
+
+async fn store(ctx: &Context, schedule: &Schedule) -> Result<Write, Error> {
+    let write = ctx.store.put_schedule(schedule).await?;
+    if write == Write::Applied {
+        let (next, result) = (schedule.next, schedule.result());
+        tracing::info!(schedule = %schedule.id, paused = schedule.paused, ?next, result, "schedule stored");
+    }
+    Ok(write)
 }
 
 /// Errors: `NotFound`.
@@ -66,63 +84,89 @@ pub async fn load_schedule(ctx: &Context, id: &ScheduleId) -> Result<Schedule, E
 }
 
 /// Starts the due schedules of these projects, and returns them.
-/// Writes and errors: see `run_if_due`.
+/// Writes: see `run_if_due`.
 /// Idempotent: a schedule is due once.
+/// Errors: the last one, after all schedules were tried.
 pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<Vec<Schedule>, Error> {
-    let mut ran = Vec::new();
+    let (mut ran, mut failure) = (Vec::new(), None);
     for project in projects {
         for schedule in ctx.store.list_schedules(project).await? {
-            ran.extend(run_if_due(ctx, &schedule.id).await?);
+            match run_if_due(ctx, &schedule.id).await {
+                Ok(schedule) => ran.extend(schedule),
+                Err(error) => failure = Some(error),
+            }
         }
     }
-    Ok(ran)
+    failure.map_or(Ok(ran), Err)
 }
 
 /// Starts a schedule's analyses. `None` if it is not due.
-/// Writes: those of `start_analysis` for each repository, then SCHEDULE.
+/// Writes: SCHEDULE as begun, those of `start_analysis` for each repository, then SCHEDULE.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
-/// Errors: `Contended`; a transient one of a start.
+/// Errors: `Contended`; a transient one of a start, after all repositories were tried.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
         let Some(schedule) = ctx.store.load_schedule(id).await? else { return Ok(None) };
-        let Some(due) = schedule.next.filter(|due| *due <= now) else { return Ok(None) };
-        let (counts, refusal) = match schedule.is_in_time(due, now)? {
-            true => start_all(ctx, id, due).await?,
-            false => Default::default(),
+        let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
+        let is_in_time = schedule.is_in_time(now)?;
+        let schedule = if schedule.begun {
+            schedule.finish(Outcome::Ran(start_all(ctx, id, due).await?), now)?
+        } else if is_in_time {
+            Schedule { begun: true, ..schedule }
+        } else {
+            schedule.finish(Outcome::Missed, now)?
         };
-        let schedule = schedule.finish(counts, refusal, now)?;
-        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
+        if store(ctx, &schedule).await? == Write::Stale {
+            rounds.backoff().await?;
+        } else if !schedule.begun {
+            if schedule.is_failed() {
+                tracing::warn!(schedule = %id, "schedule paused after failures");
+            }
             return Ok(Some(schedule));
         }
-        rounds.backoff().await?;
     }
 }
 
-/// Returns how many analyses started and how many still ran, and the last refusal.
-async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<((u32, u32), Option<String>), Error> {
+async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Starts, Error> {
     let repositories = ctx.store.list_repositories(&id.project).await?;
-    let starts = repositories.iter().take(MAX_REPOSITORIES).map(|repository| StartAnalysis {
+    let mut starts = Starts { refusal: "The project has no repository.".into(), ..Starts::default() };
+    if let Some(refused) = repositories.len().checked_sub(MAX_REPOSITORIES).filter(|refused| *refused > 0) {
+        starts.refused = u32::try_from(refused).unwrap_or(u32::MAX);
+        starts.refusal = format!("A schedule analyses at most {MAX_REPOSITORIES} repositories.");
+    }
+    let requests = repositories.iter().take(MAX_REPOSITORIES).map(|repository| StartAnalysis {
         project: id.project.clone(),
         integration: repository.integration.clone(),
         repository: repository.id,
         what: None,
         request: format!("schedule/{}/{}", id.name, due.millis()),
-        source: Source::Person,
+        source: Source::Schedule,
     });
-    let (mut started, mut running) = (0, 0);
-    let mut refusal = "The project has no repository.".to_owned();
-    for part in starts.collect::<Vec<_>>().chunks(CONCURRENT_STARTS) {
-        for result in join_all(part.iter().map(|start| start_analysis(ctx, start))).await {
-            match result {
-                Ok(AnalysisStart::Created(_) | AnalysisStart::Repeated(_)) => started += 1,
-                Ok(AnalysisStart::Running(_)) => running += 1,
-                Ok(AnalysisStart::Refused { reason, .. }) => refusal = reason.sentence(),
-                Err(error) if error.is_transient() => return Err(error),
-                Err(error) => refusal = to_sentence(&format_for_table(&error)),
-            }
+    let mut failure = None;
+    for part in requests.collect::<Vec<_>>().chunks(CONCURRENT_STARTS) {
+        for (request, result) in part.iter().zip(join_all(part.iter().map(|part| start_analysis(ctx, part))).await) {
+            let refusal = match result {
+                Ok(AnalysisStart::Created(_) | AnalysisStart::Repeated(_)) => {
+                    starts.started += 1;
+                    continue;
+                }
+                Ok(AnalysisStart::Running(_)) => {
+                    starts.running += 1;
+                    continue;
+                }
+                Ok(AnalysisStart::Refused { reason, .. }) => reason.sentence(),
+                Err(error) => {
+                    tracing::warn!(schedule = %id, repository = request.repository, %error, "analysis not started");
+                    let refusal = to_sentence(&format_for_table(&error));
+                    failure = failure.or(error.is_transient().then_some(error));
+                    refusal
+                }
+            };
+            starts.refused += 1;
+            starts.refusal = refusal;
         }
     }
-    Ok(((started, running), Some(refusal)))
+    failure.map_or(Ok(starts), Err)
 }

@@ -73,6 +73,7 @@ pub enum Source {
     Poll,
     /// A project's setting.
     Automatic,
+    Schedule,
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 mod times;
 
 use crate::id::{ProjectId, ScheduleName};
-use crate::setting_fault::SettingFault;
+use crate::setting_fault::{SettingFault, fault};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use times::MIN_INTERVAL;
 pub use times::ScheduleTime;
 
 /// Failures in a row after which a schedule is paused.
 const MAX_FAILURES: u32 = 5;
+
+const MAX_FIELD_BYTES: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScheduleId {
@@ -18,7 +21,7 @@ pub struct ScheduleId {
     pub name: ScheduleName,
 }
 
-/// What a schedule starts, and when: one of `every`, `cron`, and `window` with `cooldown`.
+/// The action and the times of a schedule: one of `every`, `cron`, and `window` with `cooldown`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleSpec {
@@ -36,15 +39,30 @@ pub struct ScheduleSpec {
     pub zone: Option<String>,
 }
 
-/// What happened at a time of a schedule.
+/// A past time of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurrence {
-    /// When it was due.
+    /// The latest due time: earlier ones may have passed while the server was down.
     pub at: Timestamp,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Missed,
+    Ran(Starts),
+}
+
+/// Counts the repositories of a project by the answer to their start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starts {
     pub started: u32,
     /// Repositories whose last analysis still ran.
-    pub skipped: u32,
-    pub sentence: String,
+    pub running: u32,
+    pub refused: u32,
+    /// The last refusal.
+    pub refusal: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +72,10 @@ pub struct Schedule {
     pub paused: bool,
     /// When it is due. A paused schedule is only due if a user starts it.
     pub next: Option<Timestamp>,
+    /// Starts of the due time may exist, so it cannot be missed any more.
+    pub begun: bool,
     pub last: Option<Occurrence>,
-    /// Times in a row at which each start was refused.
+    /// Times in a row at which each start was refused; missed times do not count.
     pub failures: u32,
     pub created: Timestamp,
     pub rev: u64,
@@ -85,50 +105,100 @@ impl ScheduleSpec {
     }
 }
 
+impl Starts {
+    fn is_failure(&self) -> bool {
+        self.started + self.running == 0
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missed => write!(f, "Missed, because the server was down."),
+            Self::Ran(starts) if starts.is_failure() => write!(f, "{}", starts.refusal),
+            Self::Ran(Starts { started, running, refused: 0, .. }) => {
+                write!(f, "Analyses started: {started}, still running: {running}.")
+            }
+            Self::Ran(Starts { started, running, refused, refusal }) => {
+                write!(f, "Analyses started: {started}, still running: {running}, refused: {refused}. {refusal}")
+            }
+        }
+    }
+}
+
 impl Schedule {
     /// A new schedule is paused.
     pub fn new(id: ScheduleId, created: Timestamp) -> Self {
         let spec = ScheduleSpec::default();
-        Self { id, spec, paused: true, next: None, last: None, failures: 0, created, rev: 0 }
+        Self { id, spec, paused: true, next: None, begun: false, last: None, failures: 0, created, rev: 0 }
     }
 
+    /// An equal spec changes nothing, so that a repeat does not move the next time.
     pub fn set_spec(self, spec: ScheduleSpec, now: Timestamp) -> Result<Self, SettingFault> {
-        Self { spec, ..self }.reschedule(now)
+        if self.rev > 0 && self.spec == spec {
+            return Ok(self);
+        }
+        let ScheduleSpec { every, cron, window, cooldown, zone, .. } = &spec;
+        let fields =
+            [("/every", every), ("/cron", cron), ("/window", window), ("/cooldown", cooldown), ("/zone", zone)];
+        let is_long = |field: &&(_, &Option<String>)| field.1.as_ref().is_some_and(|text| text.len() > MAX_FIELD_BYTES);
+        if let Some((pointer, _)) = fields.iter().find(is_long) {
+            return fault(pointer, "use at most 100 bytes");
+        }
+        let schedule = Self { spec, ..self }.reschedule(now)?;
+        if schedule.upcoming(now)?.windows(2).any(|pair| pair[1].at.since(pair[0].at) < MIN_INTERVAL) {
+            return fault("/cron", "use times that are at least five minutes apart");
+        }
+        Ok(schedule)
     }
 
     pub fn apply(self, command: ScheduleCommand, now: Timestamp) -> Result<Self, SettingFault> {
         match command {
+            ScheduleCommand::Resume if !self.paused => Ok(self),
             ScheduleCommand::Resume => Self { paused: false, failures: 0, ..self }.reschedule(now),
-            ScheduleCommand::Pause => Ok(Self { paused: true, next: None, ..self }),
-            // A repeat continues the start that a crash stopped.
-            ScheduleCommand::Run => Ok(Self { next: self.next.filter(|due| *due <= now).or(Some(now)), ..self }),
+            ScheduleCommand::Pause => Ok(Self { paused: true, next: None, begun: false, ..self }),
+            ScheduleCommand::Run => {
+                // A repeat continues the start that a crash stopped.
+                let is_due = self.is_due(now) && self.is_in_time(now)?;
+                Ok(Self { next: if is_due { self.next } else { Some(now) }, begun: true, ..self })
+            }
         }
     }
 
-    /// Records what happened at the due time, and computes the next one. `refusal` is that of a start.
-    pub fn finish(
-        self,
-        (started, skipped): (u32, u32),
-        refusal: Option<String>,
-        now: Timestamp,
-    ) -> Result<Self, SettingFault> {
-        let failures = self.failures + 1;
-        let (failures, sentence) = match (started, skipped, refusal) {
-            (0, 0, None) => (0, "Missed, because the server was down.".into()),
-            (0, 0, Some(refusal)) if failures < MAX_FAILURES => (failures, refusal),
-            (0, 0, Some(refusal)) => (failures, format!("Paused after {failures} failures in a row: {refusal}")),
-            (0, ..) => (0, "Started nothing, because the last analyses still run.".into()),
-            _ => (0, format!("Analyses started: {started}, still running: {skipped}.")),
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.next.is_some_and(|due| due <= now)
+    }
+
+    /// Records the outcome of the due time, and computes the next one.
+    pub fn finish(self, outcome: Outcome, now: Timestamp) -> Result<Self, SettingFault> {
+        let failures = match &outcome {
+            Outcome::Missed => self.failures,
+            Outcome::Ran(starts) if starts.is_failure() => self.failures + 1,
+            Outcome::Ran(_) => 0,
         };
-        let last = self.next.map(|at| Occurrence { at, started, skipped, sentence });
+        let last = self.latest(now).map(|at| Occurrence { at, outcome });
         Self { last, failures, paused: self.paused || failures >= MAX_FAILURES, ..self }.reschedule(now)
+    }
+
+    /// Whether failures paused it.
+    pub fn is_failed(&self) -> bool {
+        self.paused && self.failures >= MAX_FAILURES
+    }
+
+    /// A sentence about the last time.
+    pub fn result(&self) -> Option<String> {
+        let outcome = &self.last.as_ref()?.outcome;
+        Some(match self.is_failed() {
+            true => format!("Paused after {} failures in a row: {outcome}", self.failures),
+            false => outcome.to_string(),
+        })
     }
 
     fn reschedule(self, now: Timestamp) -> Result<Self, SettingFault> {
         // A missed time started nothing, so the cooldown does not count from it.
-        let last = self.last.as_ref().filter(|last| last.started + last.skipped + self.failures > 0);
+        let last = self.last.as_ref().filter(|last| last.outcome != Outcome::Missed);
         let next = self.next_after(now, last.map(|last| last.at))?;
-        Ok(Self { next: (!self.paused).then_some(next), ..self })
+        Ok(Self { next: (!self.paused).then_some(next), begun: false, ..self })
     }
 }
 

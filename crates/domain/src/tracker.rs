@@ -26,6 +26,7 @@ impl Source {
             Self::Webhook => "Webhook",
             Self::Poll => "Poll",
             Self::Automatic => "Setting",
+            Self::Schedule => "Schedule",
         }
     }
 
@@ -34,7 +35,7 @@ impl Source {
         match self {
             Self::Board => Some(&board::SPEC),
             Self::TicketTool => Some(&http::SPEC),
-            Self::Person | Self::Webhook | Self::Poll | Self::Automatic => None,
+            Self::Person | Self::Webhook | Self::Poll | Self::Automatic | Self::Schedule => None,
         }
     }
 

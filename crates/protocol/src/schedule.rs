@@ -12,7 +12,7 @@ pub struct Schedule {
     pub project: ProjectId,
     /// Its name in the project.
     pub name: ScheduleName,
-    /// What it starts, and when.
+    /// Its action and its times.
     pub spec: ScheduleSpec,
     /// Whether it only starts on request.
     pub paused: bool,
@@ -22,7 +22,7 @@ pub struct Schedule {
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub last_at: Option<Timestamp>,
-    /// What happened at the last time.
+    /// A sentence about the last time.
     pub last: Option<String>,
 }
 
@@ -30,8 +30,8 @@ impl Schedule {
     /// A stored schedule with its times after `now`.
     pub fn new(schedule: domain::Schedule, now: Timestamp) -> Self {
         let next = schedule.upcoming(now).unwrap_or_default();
-        let domain::Schedule { id: domain::ScheduleId { project, name }, spec, paused, last, .. } = schedule;
-        let (last_at, last) = last.map(|last| (last.at, last.sentence)).unzip();
+        let (last, last_at) = (schedule.result(), schedule.last.as_ref().map(|last| last.at));
+        let domain::Schedule { id: domain::ScheduleId { project, name }, spec, paused, .. } = schedule;
         Self { project, name, spec, paused, next, last_at, last }
     }
 }

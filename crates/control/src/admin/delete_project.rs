@@ -40,10 +40,11 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         if deletion.has_more_tickets {
             return Ok(deletion);
         }
+        let mut is_stale = false;
         for schedule in ctx.store.list_schedules(id).await? {
-            ctx.store.delete_schedule(&schedule).await?;
+            is_stale |= ctx.store.delete_schedule(&schedule).await? == Write::Stale;
         }
-        if ctx.store.delete_project(&project).await? == Write::Applied {
+        if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
             tracing::info!(project = %id, "project deleted");
             return Ok(deletion);
         }

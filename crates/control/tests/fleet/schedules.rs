@@ -50,7 +50,7 @@ impl Scheduled {
     }
 
     async fn last(&self) -> String {
-        self.load().await.last.unwrap().sentence
+        self.load().await.result().unwrap()
     }
 
     async fn jobs(&self) -> Vec<Job> {
@@ -86,7 +86,7 @@ async fn due_schedule_starts_one_analysis_of_each_repository() {
     it.world.ctx.clock.advance(6 * HOUR);
     let ran = run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project)).await.unwrap();
     assert_eq!(ran.len(), 1);
-    assert_eq!(it.last().await, "Started nothing, because the last analyses still run.");
+    assert_eq!(it.last().await, "Analyses started: 0, still running: 2.");
     it.end_jobs().await;
     it.world.ctx.clock.advance(6 * HOUR);
     it.sweep().await;
@@ -147,6 +147,17 @@ async fn crash_between_two_calls_starts_no_second_analysis() {
 }
 
 #[tokio::test]
+async fn begun_starts_continue_after_a_long_downtime() {
+    let it = Scheduled::every("6h").await;
+    it.world.ctx.clock.advance(6 * HOUR);
+    assert_applied(it.world.ctx.store.put_schedule(&Schedule { begun: true, ..it.load().await }).await);
+    it.world.ctx.clock.advance(3 * HOUR);
+    it.sweep().await;
+    assert_eq!((it.jobs().await.len(), it.load().await.begun), (2, false));
+    assert_eq!(it.last().await, "Analyses started: 2, still running: 0.");
+}
+
+#[tokio::test]
 async fn schedule_is_paused_after_five_refused_starts() {
     let it = Scheduled::every("6h").await;
     hold_project(&it.world.ctx, &it.id.project, "ann", "a freeze").await.unwrap();
@@ -163,7 +174,8 @@ async fn schedule_is_paused_after_five_refused_starts() {
     assert_eq!((it.jobs().await.len(), it.last().await), (0, last));
     release_project(&it.world.ctx, &it.id.project).await.unwrap();
     let now = it.command(ScheduleCommand::Run).await;
-    assert_eq!((now.paused, now.next, now.last.unwrap().started), (true, None, 2), "it starts on request");
+    assert_eq!((now.paused, now.next), (true, None), "it starts on request");
+    assert_eq!(now.result().unwrap(), "Analyses started: 2, still running: 0.");
 }
 
 #[tokio::test]
@@ -178,7 +190,9 @@ async fn start_refused_in_one_repository_is_no_failure() {
     };
     assert_applied(it.world.ctx.store.put_repository(&lost, None).await);
     let ran = it.command(ScheduleCommand::Run).await;
-    assert_eq!((ran.failures, ran.last.unwrap().started), (0, 2));
+    let result = ran.result().unwrap();
+    assert_eq!(ran.failures, 0);
+    assert!(result.starts_with("Analyses started: 2, still running: 0, refused: 1. "), "{result}");
 }
 
 #[tokio::test]
@@ -189,7 +203,7 @@ async fn project_is_deleted_with_its_schedules() {
         remove_repository(ctx, &it.id.project, &RepositoryName::new(name).unwrap()).await.unwrap();
     }
     let empty = it.command(ScheduleCommand::Run).await;
-    assert_eq!(empty.last.unwrap().sentence, "The project has no repository.");
+    assert_eq!(empty.result().unwrap(), "The project has no repository.");
     delete_project(ctx, &it.id.project).await.unwrap();
     assert!(matches!(load_schedule(ctx, &it.id).await, Err(Error::NotFound { .. })));
     assert!(matches!(delete_schedule(ctx, &it.id).await, Err(Error::NotFound { .. })));
@@ -197,4 +211,20 @@ async fn project_is_deleted_with_its_schedules() {
     assert_eq!(spec, None);
     let absent = put_schedule(ctx, &it.id, ScheduleSpec::default()).await;
     assert!(matches!(absent, Err(Error::NotFound { resource: "project", .. })), "{absent:?}");
+}
+
+#[tokio::test]
+async fn schedule_beyond_the_limit_is_refused() {
+    let it = Scheduled::every("6h").await;
+    let spec = it.load().await.spec;
+    let put = async |n: usize, spec: &ScheduleSpec| {
+        let id = ScheduleId { name: ScheduleName::new(format!("n{n}")).unwrap(), ..it.id.clone() };
+        put_schedule(&it.world.ctx, &id, spec.clone()).await
+    };
+    for n in 1..50 {
+        put(n, &spec).await.unwrap();
+    }
+    let refused = put(50, &spec).await;
+    assert!(matches!(refused, Err(Error::Invalid { pointer: "/name", .. })), "{refused:?}");
+    put(49, &ScheduleSpec { every: Some("7h".into()), ..spec }).await.unwrap();
 }

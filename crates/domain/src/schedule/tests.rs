@@ -28,6 +28,10 @@ fn active(spec: ScheduleSpec, now: &str) -> Schedule {
     named("nightly", spec).apply(ScheduleCommand::Resume, at(now)).unwrap()
 }
 
+fn ran(started: u32, running: u32, refused: u32) -> Outcome {
+    Outcome::Ran(Starts { started, running, refused, refusal: "The project is held.".into() })
+}
+
 /// The minutes of the first times after `now`, in UTC.
 #[track_caller]
 fn check(spec: ScheduleSpec, now: &str, times: &[&str]) {
@@ -68,6 +72,7 @@ fn cron_matches_as_vixie_cron() {
     check(cron("0 3 * * 1-5", "UTC"), "2026-11-27T03:00", &["2026-11-30T03:00", "2026-12-01T03:00"]);
     check(cron("0 0 13 * 5", "UTC"), "2026-11-11T00:00", &["2026-11-13T00:00", "2026-11-20T00:00"]);
     check(cron("0 0 29 2 *", "UTC"), "2026-01-01T00:00", &["2028-02-29T00:00", "2032-02-29T00:00"]);
+    check(cron("0 0 1 jul wed", "UTC"), "2026-07-01T00:00", &["2026-07-08T00:00", "2026-07-15T00:00"]);
     check(cron("5,50 */12 * * sun", "UTC"), "2026-11-29T00:05", &["2026-11-29T00:50", "2026-11-29T12:05"]);
 }
 
@@ -75,7 +80,7 @@ fn cron_matches_as_vixie_cron() {
 fn interval_counts_elapsed_time() {
     check(every("6h"), "2026-03-29T00:10", &["2026-03-29T06:10", "2026-03-29T12:10"]);
     let schedule = active(every("6h"), "2026-11-29T00:00");
-    let schedule = schedule.finish((1, 0), None, at("2026-11-29T06:00:40Z")).unwrap();
+    let schedule = schedule.finish(ran(1, 0, 0), at("2026-11-29T06:00:40Z")).unwrap();
     assert_eq!(schedule.next, Some(at("2026-11-29T12:00")), "the time of a late start does not add up");
 }
 
@@ -93,7 +98,7 @@ fn window_keeps_to_local_time_over_both_clock_changes() {
     let nightly = |zone| window("02:00-02:59", "20h", zone);
     for (zone, now, opens, closes) in [
         ("UTC", "2026-11-29T03:00", "2026-11-30T02:00", "2026-11-30T03:00"),
-        ("UTC", "2026-11-29T02:58", "2026-11-29T02:58", "2026-11-29T03:00"),
+        ("UTC", "2026-11-29T02:58", "2026-11-29T02:58", "2026-11-29T02:59"),
         ("Europe/Berlin", "2026-11-29T03:00", "2026-11-30T01:00", "2026-11-30T02:00"),
         // The whole window is skipped, so it follows the gap.
         ("Europe/Berlin", "2026-03-28T12:00", "2026-03-29T01:00", "2026-03-29T02:00"),
@@ -124,7 +129,7 @@ fn names_spread_over_a_window() {
 fn cooldown_counts_from_the_last_start() {
     let schedule = active(window("02:00-02:59", "20h", "UTC"), "2026-11-29T12:00");
     let first = schedule.next.unwrap();
-    let schedule = schedule.finish((2, 0), None, first).unwrap();
+    let schedule = schedule.finish(ran(2, 0, 0), first).unwrap();
     assert_eq!(schedule.next, Some(first.plus(Duration::from_secs(86_400))));
     let slow = window("02:00-02:59", "7d", "UTC");
     let schedule = schedule.set_spec(slow, first).unwrap();
@@ -132,7 +137,7 @@ fn cooldown_counts_from_the_last_start() {
     assert!(schedule.next >= Some(day(7)) && schedule.next < Some(day(7).plus(Duration::from_secs(3_600))));
     // A missed time does not count.
     let schedule = Schedule { next: Some(day(7)), ..schedule };
-    let schedule = schedule.finish((0, 0), None, day(7).plus(Duration::from_secs(8 * 3_600))).unwrap();
+    let schedule = schedule.finish(Outcome::Missed, day(7).plus(Duration::from_secs(8 * 3_600))).unwrap();
     assert_eq!(schedule.next.unwrap().day(), day(8).day());
 }
 
@@ -147,11 +152,13 @@ fn late_start_is_possible_within_an_hour_or_the_window() {
         (cron("0 3 * * *", "UTC"), "2026-11-28T03:00", "2026-11-29T03:20", true),
         (cron("0 3 * * *", "UTC"), "2026-11-28T03:00", "2026-11-29T04:20", false),
         (window("02:00-02:59", "20h", "UTC"), "2026-11-29T02:05", "2026-11-29T02:59", true),
-        (window("02:00-02:59", "20h", "UTC"), "2026-11-29T02:50", "2026-11-29T03:00", false),
+        (window("02:00-02:59", "20h", "UTC"), "2026-11-29T02:50", "2026-11-29T03:01", true),
+        (window("02:00-02:59", "20h", "UTC"), "2026-11-29T02:50", "2026-11-29T03:02", false),
         (window("22:00-03:59", "20h", "UTC"), "2026-11-28T22:05", "2026-11-29T03:59", true),
     ] {
-        let found = named("nightly", spec.clone()).is_in_time(at(due), at(now));
-        assert_eq!(found, Ok(is_in_time), "{spec:?} due at {due}, now {now}");
+        let schedule = Schedule { next: Some(at(due)), ..named("nightly", spec.clone()) };
+        assert_eq!(schedule.is_in_time(at(now)), Ok(is_in_time), "{spec:?} due at {due}, now {now}");
+        assert_eq!(Schedule { begun: true, ..schedule }.is_in_time(at(now)), Ok(true), "begun starts continue");
     }
 }
 
@@ -169,30 +176,79 @@ fn paused_schedule_is_not_due_until_it_is_resumed() {
     assert_eq!(schedule.next, None);
     let schedule = schedule.apply(ScheduleCommand::Run, now).unwrap();
     assert_eq!((schedule.paused, schedule.next), (true, Some(now)), "a paused schedule starts on request");
-    let schedule = schedule.finish((1, 0), None, now).unwrap();
+    let schedule = schedule.finish(ran(1, 0, 0), now).unwrap();
     assert_eq!((schedule.paused, schedule.next), (true, None));
+}
+
+#[test]
+fn window_starts_each_night_though_the_sweeper_is_late() {
+    let minute = Duration::from_secs(60);
+    for (spec, name) in ["02:00-02:59", "02:00-02:01", "02:00-02:00", "23:30-00:29"]
+        .into_iter()
+        .flat_map(|spec| [spec].into_iter().cycle().zip(["a", "b", "nightly", "x-1", "weekly", "c", "d", "e"]))
+    {
+        let mut now = at("2026-11-29T12:00:41Z");
+        let schedule = named(name, window(spec, "24h", "UTC"));
+        let mut schedule = schedule.apply(ScheduleCommand::Resume, now).unwrap();
+        let mut times = Vec::new();
+        for _ in 0..10 * 24 * 60 {
+            now = now.plus(minute);
+            if schedule.is_due(now) {
+                assert_eq!(schedule.is_in_time(now), Ok(true), "{spec} {name} {now}");
+                schedule = schedule.finish(ran(1, 0, 0), now).unwrap();
+                times.push(schedule.last.clone().unwrap().at);
+            }
+        }
+        assert_eq!(times.len(), 10, "{spec} {name}");
+        let days: Vec<_> = (0..10).map(|day| times[0].plus(Duration::from_secs(day * 86_400))).collect();
+        assert_eq!(times, days, "{spec} {name}: no night is later than the one before");
+    }
+}
+
+#[test]
+fn repeated_put_and_resume_do_not_move_the_next_time() {
+    let schedule = Schedule { rev: 1, ..active(every("6h"), "2026-11-29T12:00") };
+    let later = at("2026-11-29T15:00");
+    assert_eq!(schedule.clone().set_spec(every("6h"), later), Ok(schedule.clone()));
+    assert_eq!(schedule.clone().apply(ScheduleCommand::Resume, later), Ok(schedule));
+}
+
+#[test]
+fn run_of_an_overdue_schedule_is_due_now() {
+    let schedule = active(every("6h"), "2026-11-29T12:00");
+    for (now, due) in [("2026-11-29T18:30", "2026-11-29T18:00"), ("2026-11-29T22:00", "2026-11-29T22:00")] {
+        let run = schedule.clone().apply(ScheduleCommand::Run, at(now)).unwrap();
+        assert_eq!((run.next, run.is_in_time(at(now))), (Some(at(due)), Ok(true)), "at {now}");
+    }
+}
+
+#[test]
+fn missed_time_is_the_latest_one() {
+    let schedule = active(every("6h"), "2026-11-29T00:00");
+    let missed = schedule.finish(Outcome::Missed, at("2026-11-30T05:00")).unwrap();
+    assert_eq!(missed.last.unwrap().at, at("2026-11-30T00:00"));
 }
 
 #[test]
 fn five_failures_in_a_row_pause_a_schedule() {
     let mut schedule = active(every("5m"), "2026-11-29T12:00");
-    let mut finish = |counts, refusal: Option<&str>, sentence: &str| {
+    let mut finish = |outcome, sentence: &str| {
         let due = schedule.next.unwrap();
-        schedule = schedule.clone().finish(counts, refusal.map(str::to_owned), due).unwrap();
-        assert_eq!(schedule.last.as_ref().unwrap().sentence, sentence);
+        schedule = schedule.clone().finish(outcome, due).unwrap();
+        assert_eq!(schedule.result().unwrap(), sentence);
         if schedule.paused {
             assert_eq!(schedule.next, None);
             schedule = schedule.clone().apply(ScheduleCommand::Resume, due).unwrap();
         }
     };
-    let held = Some("The project is held.");
-    (0..4).for_each(|_| finish((0, 0), held, "The project is held."));
-    finish((0, 2), held, "Started nothing, because the last analyses still run.");
-    (0..4).for_each(|_| finish((0, 0), held, "The project is held."));
-    finish((0, 0), held, "Paused after 5 failures in a row: The project is held.");
-    finish((0, 0), held, "The project is held.");
-    finish((3, 1), held, "Analyses started: 3, still running: 1.");
-    finish((0, 0), None, "Missed, because the server was down.");
+    (0..4).for_each(|_| finish(ran(0, 0, 2), "The project is held."));
+    finish(ran(0, 2, 0), "Analyses started: 0, still running: 2.");
+    (0..4).for_each(|_| finish(ran(0, 0, 2), "The project is held."));
+    // A missed time is neither a failure nor a success.
+    finish(Outcome::Missed, "Missed, because the server was down.");
+    finish(ran(0, 0, 2), "Paused after 5 failures in a row: The project is held.");
+    finish(ran(0, 0, 2), "The project is held.");
+    finish(ran(3, 1, 1), "Analyses started: 3, still running: 1, refused: 1. The project is held.");
 }
 
 #[test]
@@ -216,6 +272,12 @@ fn faulty_times_name_their_field() {
         (cron("0 3 * * 1 Asia/Tokyo", "UTC"), "/cron"),
         (cron("60 3 * * *", "UTC"), "/cron"),
         (cron("0 3 30 2 *", "UTC"), "/cron"),
+        (cron("0 0 L * *", "UTC"), "/cron"),
+        (cron("0 0 * * 5l", "UTC"), "/cron"),
+        (cron("0 0 15W * *", "UTC"), "/cron"),
+        (cron("0 0 * * 5#2", "UTC"), "/cron"),
+        (cron("*/4 * * * *", "UTC"), "/cron"),
+        (cron(&format!("0{} 3 * * *", ",0".repeat(50)), "UTC"), "/cron"),
         (window("2-3", "20h", "UTC"), "/window"),
         (window("02:00-24:00", "20h", "UTC"), "/window"),
         (window("02:00-02:59", "", "UTC"), "/cooldown"),

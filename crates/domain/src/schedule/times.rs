@@ -13,8 +13,16 @@ use sha2::{Digest, Sha256};
 use std::iter::successors;
 use std::time::Duration;
 
-/// How late a schedule may start after the server was down. One with a window only starts inside the window.
+pub(super) const MIN_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How late a schedule may start after the server was down.
 const MAX_DELAY: Duration = Duration::from_secs(3_600);
+
+/// How late a schedule may start after its window. The sweeper comes each minute, and two minutes after a failure.
+const MAX_WINDOW_DELAY: Duration = Duration::from_secs(120);
+
+/// The end of a window without computed times, because the sweeper needs time.
+const WINDOW_MARGIN_SECS: u64 = 180;
 
 /// A time of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -46,23 +54,31 @@ impl Schedule {
                 let cooldown = parse_interval("/cooldown", cooldown)?;
                 let from = last.map_or(after, |last| after.max(last.plus(cooldown)));
                 let (opens, closes) = find_window(&zone, window, from)?;
-                let first = opens.max(from);
                 // Spreads the schedules of all projects over the window.
                 let digest = Sha256::digest(self.id.to_string());
                 let hash = digest.iter().take(4).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-                Ok(first.plus(Duration::from_secs(hash % closes.since(first).as_secs().max(1))))
+                let spread = closes.since(opens).as_secs().saturating_sub(WINDOW_MARGIN_SECS).max(1);
+                Ok(opens.plus(Duration::from_secs(hash % spread)).max(from))
             }
             (None, None, Some(_), None) => fault("/cooldown", "set the least time between two starts: 20h"),
             _ => fault("/every", "set exactly one of every, cron, and window with cooldown"),
         }
     }
 
-    /// Whether the due time, or the last of those that followed, is recent enough to start. All others are dropped.
-    pub fn is_in_time(&self, due: Timestamp, now: Timestamp) -> Result<bool, SettingFault> {
-        match &self.spec.window {
-            Some(window) => Ok(now < find_window(&self.zone()?, window, due)?.1),
-            None => Ok(now.since(due) <= MAX_DELAY || self.next_after(now.minus(MAX_DELAY), Some(due))? <= now),
-        }
+    /// Whether the latest due time is recent enough to start. All earlier ones are dropped.
+    pub fn is_in_time(&self, now: Timestamp) -> Result<bool, SettingFault> {
+        let Some(at) = self.latest(now) else { return Ok(false) };
+        Ok(self.begun
+            || match &self.spec.window {
+                Some(window) => now < find_window(&self.zone()?, window, at)?.1.plus(MAX_WINDOW_DELAY),
+                None => now.since(at) <= MAX_DELAY,
+            })
+    }
+
+    /// The last time until `now`, or the next one.
+    pub(super) fn latest(&self, now: Timestamp) -> Option<Timestamp> {
+        let next = |at: &Timestamp| self.next_after(*at, Some(*at)).ok().filter(|next| *next <= now);
+        successors(self.next, next).last()
     }
 
     /// The next five times. For a paused schedule: as if it were resumed now.
@@ -96,6 +112,9 @@ fn next_of_cron(zone: &TimeZone, text: &str, after: Timestamp) -> Result<Timesta
     let Some(cron) = has_five.then(|| parse_crontab_with(text, options).ok()).flatten() else {
         return fault("/cron", "use five fields, such as 0 3 * * 1-5");
     };
+    if text.to_uppercase().replace("JUL", "").replace("WED", "").contains(['L', 'W', '#']) {
+        return fault("/cron", "use days without L, W and #");
+    }
     let next = |local: &DateTime| Some(cron.find_next(TimeZone::UTC.to_timestamp(*local).ok()?).ok()?.datetime());
     // In a repeated hour, the first instants are past.
     let mut times =

@@ -25,9 +25,10 @@ impl ApiClient {
         self.http.delete(&format!("/v1/schedules/{id}")).await
     }
 
-    /// `command`: `resume`, `pause` or `run`. Idempotent, as a repository has one analysis at a time.
+    /// `command`: `resume`, `pause` or `run`. Not repeated, because `run` may start analyses that have ended.
     pub async fn command_schedule(&self, id: &ScheduleId, command: &str) -> Result<Schedule, Error> {
-        self.http.post_idempotent(&format!("/v1/schedules/{id}/{command}"), &json!({})).await
+        let call = self.http.request(Method::POST, &format!("/v1/schedules/{id}/{command}")).json(&json!({}));
+        self.http.send(call, RetryPolicy::Never).await
     }
 
     /// Starts the due schedules of all projects of the token. Idempotent.

@@ -16,7 +16,7 @@ use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
-use pullyard_domain::schedule::{Occurrence, Schedule, ScheduleId, ScheduleSpec};
+use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
 use pullyard_store::{Scope, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
@@ -49,7 +49,7 @@ pub(crate) fn schedule(rev: u64) -> Schedule {
     let text = |text: &str| Some(text.to_owned());
     let (every, cron, window) = (text("6h"), text("0 3 * * *"), text("02:00-02:59"));
     let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown: text("20h"), zone: text("UTC") };
-    let last = Some(Occurrence { at: at(1), started: 1, skipped: 0, sentence: "Started 1.".into() });
+    let last = Some(Occurrence { at: at(1), outcome: Outcome::Ran(Starts { started: 1, ..Starts::default() }) });
     Schedule { spec, paused: false, next: Some(at(9)), last, rev, ..Schedule::new(id, at(0)) }
 }
 
