@@ -135,7 +135,7 @@ impl ReviewCounts {
     /// `Posted 2 findings inline and 1 in the text. 1 of 2 earlier findings is done. Worst: high.`
     pub fn sentence(&self) -> String {
         if self.adopted {
-            return "An earlier attempt posted the review.".to_owned();
+            return "An earlier attempt reviewed the change.".to_owned();
         }
         let worst = self.worst.map(|worst| format!(" Worst: {}.", worst.as_str())).unwrap_or_default();
         let posted = match (self.inline, self.in_text) {

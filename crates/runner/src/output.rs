@@ -64,10 +64,12 @@ pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces everything of the agent before, also in its home, by this input file for the next one.
+/// Replaces everything of the agent before, also in its home and temporary folder, by this input file for the next one.
 pub(crate) fn reset_agent_folders(workspace: &Workspace, name: &str, content: &[u8]) -> io::Result<()> {
-    remove_entry(&workspace.home())?;
-    create_private_dirs(&workspace.home())?;
+    for dir in [workspace.home(), workspace.temp_dir()] {
+        remove_entry(&dir)?;
+        create_private_dirs(&dir)?;
+    }
     remove_entry(&kept_inputs(workspace))?;
     add_input(workspace, name, content)
 }

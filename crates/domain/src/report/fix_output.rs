@@ -1,18 +1,21 @@
 //! The output of an agent that fixed what a review found. All its texts are hostile.
 
 use super::review_output::{
-    Finding, MAX_BODY_CHARS, MAX_SUMMARY_CHARS, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState,
+    Finding, MAX_BODY_CHARS, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState,
 };
 use crate::output::EarlierFinding;
 use crate::published::short_commit;
-use crate::text::truncate_lines;
+use crate::text::{truncate, truncate_lines};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The findings to fix, in the folder of input files.
 pub const FINDINGS_FILE: &str = "findings.json";
 /// The commits into which the agent divides its work, relative to the worktree. Never committed.
 pub const COMMITS_FILE: &str = ".pullyard/commits.json";
 pub const MAX_COMMITS: usize = 10;
+/// The longest reason of a fixed finding in the summary.
+const MAX_FIXED_CHARS: usize = 100;
 /// Less severe findings are only posted.
 pub const MIN_FIXED_SEVERITY: Severity = Severity::Medium;
 
@@ -46,16 +49,28 @@ pub enum FixState {
 impl FixOutput {
     /// Adds what became of the findings to their texts, and moves the fixed ones to the summary. The indexes of earlier
     /// findings come after those of the review. `commit` has the fixes; without it, nothing is fixed.
-    pub fn apply(&self, commit: Option<&str>, (review, earlier): (&mut ReviewOutput, &mut [EarlierFinding])) {
+    /// Returns the URLs of the earlier findings that are fixed.
+    pub fn apply(
+        &self,
+        commit: Option<&str>,
+        review: &mut ReviewOutput,
+        earlier: &mut [EarlierFinding],
+    ) -> BTreeSet<String> {
         let mut indexes = 0..;
-        let mut fixed = String::new();
+        let mut fixed = Vec::new();
+        let mut replied = BTreeSet::new();
         review.findings.retain_mut(|finding| {
             let (verdict, text) = self.verdict(indexes.next());
             let lead = match verdict {
                 _ if finding.severity < MIN_FIXED_SEVERITY => return true,
                 FixState::Fixed if commit.is_some() => {
                     let Finding { severity, path, title, .. } = finding;
-                    fixed.push_str(&format!("- {}, {path}: {title} {text}\n", severity.as_str()));
+                    let text = truncate(&text, MAX_FIXED_CHARS);
+                    fixed.push(format!(
+                        "- {}, {path}: {} {text}\n",
+                        severity.as_str(),
+                        truncate(title, MAX_TITLE_CHARS)
+                    ));
                     return false;
                 }
                 FixState::Declined => "Not changed.",
@@ -70,12 +85,24 @@ impl FixOutput {
             let is_open = finding.verdict == ThreadState::Open;
             if is_open && verdict == FixState::Fixed && commit.is_some() {
                 (finding.verdict, finding.text) = (ThreadState::Fixed, text);
+                replied.insert(finding.url.clone());
             }
         }
         if let Some(commit) = commit.filter(|_| !fixed.is_empty()) {
-            let summary = format!("Fixed in {}:\n\n{fixed}\n{}", short_commit(commit), review.summary);
+            let mut chars = 0;
+            let fits = |line: &&String| {
+                chars += line.chars().count();
+                chars <= MAX_SUMMARY_CHARS / 2
+            };
+            let shown = fixed.iter().take_while(fits).count();
+            let mut list: String = fixed.iter().take(shown).map(String::as_str).collect();
+            if shown < fixed.len() {
+                list.push_str(&format!("- and {} more\n", fixed.len() - shown));
+            }
+            let summary = format!("Fixed in {}:\n\n{list}\n{}", short_commit(commit), review.summary);
             review.summary = truncate_lines(&summary, MAX_SUMMARY_CHARS);
         }
+        replied
     }
 
     fn verdict(&self, index: Option<usize>) -> (FixState, String) {
@@ -89,6 +116,7 @@ impl FixOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::review_output::MAX_FINDINGS;
     use serde_json::json;
 
     #[test]
@@ -113,7 +141,7 @@ mod tests {
         let apply = |commit: Option<&str>| {
             let mut review: ReviewOutput = serde_json::from_value(review.clone()).unwrap();
             let mut earlier = [open(Severity::High), open(Severity::Low)];
-            fix.apply(commit, (&mut review, &mut earlier));
+            fix.apply(commit, &mut review, &mut earlier);
             review.check().unwrap();
             let bodies: Vec<String> = review.findings.iter().map(|finding| finding.body.clone()).collect();
             (review.summary, bodies, earlier.map(|finding| (finding.verdict, finding.text)))
@@ -126,5 +154,21 @@ mod tests {
         let (summary, bodies, earlier) = apply(None);
         assert_eq!((summary.as_str(), bodies[0].as_str()), ("S", "B\n\nNot fixed. Limited."));
         assert_eq!(earlier, [still_there(), still_there()], "without a commit");
+    }
+
+    #[test]
+    fn fixed_findings_are_listed_until_half_of_the_summary() {
+        let finding =
+            json!({ "path": "a.rs", "line": 3, "severity": "high", "category": "bug", "title": "T", "body": "B" });
+        let review = json!({ "summary": "S", "findings": vec![finding; MAX_FINDINGS] });
+        let mut review: ReviewOutput = serde_json::from_value(review).unwrap();
+        let verdict = |index| FixVerdict { index, verdict: FixState::Fixed, text: "It\nis. ".repeat(40) };
+        let fix = FixOutput { findings: (0..MAX_FINDINGS).map(verdict).collect() };
+        fix.apply(Some(&"c".repeat(40)), &mut review, &mut []);
+        let lines: Vec<&str> = review.summary.lines().collect();
+        let [.., last, "", "S"] = lines.as_slice() else { panic!("{lines:?}") };
+        let shown = lines.iter().filter(|line| line.starts_with("- high, a.rs: T It is. It is.")).count();
+        assert_eq!(*last, format!("- and {} more", MAX_FINDINGS - shown));
+        assert!((10..20).contains(&shown), "{shown}");
     }
 }

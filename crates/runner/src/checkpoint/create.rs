@@ -25,7 +25,7 @@ use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{AgentReport, AgentWrites};
+use pullyard_domain::job::{AgentReport, AgentWrites, JobKind};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,10 @@ pub(crate) async fn create_checkpoint_at_shutdown(attempt: &Attempt<'_>, workspa
 }
 
 async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+    // A checkpoint has no findings, so each attempt starts with a new review.
+    if attempt.assignment.kind == JobKind::Resolve {
+        return;
+    }
     // A second checkpoint of the same work could only replace an uploaded one.
     if attempt.checkpoint_state.has_checkpoint() {
         attempt.artifacts.repeat_lost_checkpoint();

@@ -149,13 +149,18 @@ pub(crate) async fn create_commits(
     let Some((mut last, earlier)) = plan.split_last() else {
         return create_commit(git, workspace, tree, &parent, parts).await;
     };
-    let list = run(&["diff-tree", "-r", "-z", "--no-renames", &parent, tree], "").await?;
+    let list = GitCall::new(["diff-tree", "-r", "-z", "--no-renames", &parent, tree]).repository(&repository);
+    // JSON can't name a path that is not UTF-8.
+    let Ok(list) = String::from_utf8(git.run(list).await?) else {
+        return create_commit(git, workspace, tree, &parent, parts).await;
+    };
     let fields: Vec<&str> = list.split('\0').collect();
     // Each change is `:100644 100755 OLD NEW M` and a path.
     let mut changes: Vec<&[&str]> = fields.chunks_exact(2).collect();
     run(&["read-tree", &parent], "").await?;
     for commit in earlier {
-        let is_named = |path: &str| commit.paths.iter().any(|named| Path::new(path).starts_with(named));
+        let is_named =
+            |path: &str| commit.paths.iter().any(|named| Path::new(path).starts_with(named.trim_start_matches("./")));
         let (own, rest): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| change.last().is_some_and(|path| is_named(path)));
         if rest.is_empty() {
@@ -251,8 +256,8 @@ pub(crate) struct DiffSize {
     pub(crate) deletions: u32,
 }
 
-/// Counts the changes from `parent` to the job's commit, without earlier commits of the pull request. An error is only logged,
-/// because the job is already pushed.
+/// Counts the changes from `parent` to the job's commit, without earlier commits of the pull request. An error is only
+/// logged, because the job is already pushed.
 pub(crate) async fn measure_commit(git: &Git, repository: &Path, (parent, commit): (&str, &str)) -> DiffSize {
     let options = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options"];
     let args = options.into_iter().chain([parent, commit, "--"]);

@@ -30,31 +30,32 @@ impl Ending<'_> {
     /// A shutdown sends no finish: the next attempt continues.
     /// Errors: the finish could not be delivered; it stays in the outbox.
     pub(super) async fn report(&self, result: Result<Delivered, Stop>) -> Result<Exit, Error> {
-        match result {
-            Ok(delivery) => self.finish(FinishOutcome::Completed, None, delivery).await,
-            Err(Stop::Failure(failure)) => {
-                let failure = self.attempt.redactor.redact_failure(failure).clipped();
-                self.finish(FinishOutcome::Failed, Some(failure), Delivered::default()).await
+        let delivery = match result {
+            Ok(delivery) => delivery,
+            Err(Stop::Failure(failure)) => Delivered { failure: Some(failure), ..Delivered::default() },
+            Err(Stop::Order(Order::Cancel)) => {
+                return self.finish(FinishOutcome::Cancelled, Delivered::default()).await;
             }
-            Err(Stop::Order(Order::Cancel)) => self.finish(FinishOutcome::Cancelled, None, Delivered::default()).await,
             Err(Stop::Yielded | Stop::Question(_)) => {
                 let Assignment { job, attempt, .. } = self.attempt.assignment;
                 tracing::info!(job.id = %job, attempt, "attempt returned its job");
-                Ok(Exit::Finished)
+                return Ok(Exit::Finished);
             }
             Err(Stop::Order(Order::Shutdown)) => {
                 self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT, true).await;
-                Ok(Exit::Stopped)
+                return Ok(Exit::Stopped);
             }
-            Err(Stop::Order(_)) => Ok(Exit::LeaseLost),
-        }
+            Err(Stop::Order(_)) => return Ok(Exit::LeaseLost),
+        };
+        let failure = delivery.failure.map(|failure| self.attempt.redactor.redact_failure(failure).clipped());
+        let outcome = if failure.is_some() { FinishOutcome::Failed } else { FinishOutcome::Completed };
+        self.finish(outcome, Delivered { failure, ..delivery }).await
     }
 
     async fn finish(
         &self,
         outcome: FinishOutcome,
-        failure: Option<Failure>,
-        Delivered { result, output }: Delivered,
+        Delivered { result, output, failure }: Delivered,
     ) -> Result<Exit, Error> {
         let Assignment { job, attempt, lease, .. } = self.attempt.assignment;
         let (report, spent_usd_micros) = self.attempt.work_report();

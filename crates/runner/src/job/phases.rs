@@ -14,11 +14,13 @@ use pullyard_domain::job::Publishes;
 use pullyard_domain::output::JobOutput;
 use pullyard_protocol::attempt::FinishResult;
 
-/// What a completed attempt delivers, by the kind of its job.
+/// What an attempt delivers, by the kind of its job.
 #[derive(Default)]
 pub(super) struct Delivered {
     pub(super) result: Option<FinishResult>,
     pub(super) output: Option<JobOutput>,
+    /// The failure of a later step.
+    pub(super) failure: Option<Failure>,
 }
 
 pub(super) async fn run_phases(
@@ -33,21 +35,18 @@ pub(super) async fn run_phases(
     let mut preparation = preparation.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
     let spec = attempt.assignment.kind.spec();
     match spec.publishes {
-        Publishes::Change => {
-            let (result, posted) = deliver_change(attempt, options, isolation, &mut preparation).await?;
-            Ok(Delivered { result, output: posted.map(JobOutput::Review) })
-        }
+        Publishes::Change => deliver_change(attempt, options, isolation, &mut preparation).await,
         Publishes::Review => {
             let output = review(attempt, options, isolation, &mut preparation).await?;
-            Ok(Delivered { result: None, output: Some(JobOutput::Review(output)) })
+            Ok(Delivered { output: Some(JobOutput::Review(output)), ..Delivered::default() })
         }
         Publishes::Nothing if !spec.checkout => {
             let report = analyse(attempt, options, isolation, &preparation).await?;
-            Ok(Delivered { result: None, output: Some(JobOutput::Analysis(report)) })
+            Ok(Delivered { output: Some(JobOutput::Analysis(report)), ..Delivered::default() })
         }
         Publishes::Nothing => {
             let output = read(attempt, options, isolation, &preparation).await?;
-            Ok(Delivered { result: None, output: Some(output) })
+            Ok(Delivered { output: Some(output), ..Delivered::default() })
         }
     }
 }

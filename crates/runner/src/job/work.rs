@@ -145,7 +145,9 @@ impl WorkContext<'_> {
         };
         attempt.events.end_record();
         let commit = self.create_commit(&tree, results.verdict(), number).await?;
-        attempt.checkpoint_state.set_finished(&tree, results.runs(), &notes);
+        if attempt.assignment.kind != JobKind::Resolve {
+            attempt.checkpoint_state.set_finished(&tree, results.runs(), &notes);
+        }
         let replies = match &attempt.assignment.revises {
             Some(_) => attempt.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
             None => AgentReplies::default(),

@@ -6,7 +6,7 @@ use crate::gate::{Break, Gate};
 use crate::prelude::*;
 use crate::revise::commit_file;
 use crate::sandbox::{lacks_programs, open_folder};
-use crate::world::World;
+use crate::world::{RunResult, World};
 use pullyard_domain::output::{FindingPlace, JobOutput, PostedReview};
 use pullyard_domain::report::review_output::ThreadState;
 use pullyard_forge::ReviewState;
@@ -124,10 +124,10 @@ async fn review_without_a_finding_to_fix_starts_no_second_agent() {
     assert_eq!((head, output.places.as_slice()), (None, [FindingPlace::Inline].as_slice()));
     assert_eq!((runs(&world).as_str(), world.branch_head(FEATURE)), ("review ", before));
     assert_eq!(posted(&world).await.0.len(), 1);
-    // A second attempt reviews again, and posts nothing more.
+    // A second attempt must not fix what the posted report calls open.
     world.api.next_attempt(|_| ());
-    let ran = world.run().await;
-    assert_eq!((runs(&world).as_str(), world.api.finishes().len()), ("review review ", 1), "{}", ran.log);
+    let (head, output) = completes(&world).await;
+    assert_eq!((runs(&world).as_str(), head, output.adopted), ("review ", None, true));
     assert_eq!(posted(&world).await.0.len(), 1);
 }
 
@@ -157,7 +157,7 @@ const THREE_FILES: &str = "mkdir src; echo 1 > src/a.rs; echo 2 > src/b.rs; echo
 #[tokio::test(flavor = "multi_thread")]
 async fn planned_commits_end_with_the_checked_tree() {
     let plan = r#"{"v":1,"commits":[
-        {"message":"Add sources\n\nPullyard-Job: job_x/1","paths":["src"]},{"message":"Empty","paths":["gone.rs"]},
+        {"message":"Add sources\n\nPullyard-Job: job_x/1","paths":["./src"]},{"message":"Empty","paths":["gone.rs"]},
         {"message":"Close #12","paths":["README.md"]},{"message":"The rest","paths":["src/a.rs"]}]}"#;
     let fix = format!("{THREE_FILES}\ncat > .pullyard/commits.json <<'END'\n{plan}\nEND\n");
     let world =
@@ -232,15 +232,8 @@ async fn fix_is_rebased_onto_a_concurrent_push_which_is_not_reviewed() {
 async fn earlier_finding_is_fixed_and_its_thread_gets_an_answer() {
     let world = world(&all_findings(), "true").await;
     completes(&world).await;
-    // The next review reports nothing new, and the second agent fixes what the first job posted as index 0.
-    let next = agent("", &format!("{FIX}\n")).replace("@DIR@", world.outside_path("").to_str().unwrap());
-    let next = next.split_once("fi\n").unwrap().1;
-    std::fs::write(world.outside_path("next.sh"), next).unwrap();
     let (_, comments) = posted(&world).await;
-    world.api.next_attempt(|job| {
-        (job.job, job.attempt) = (JobId::new(format!("job_{}", "b".repeat(26))).unwrap(), 1);
-    });
-    let ran = world.run().await;
+    let ran = run_second_job(&world, |_| ()).await;
     let finish = world.api.finishes().pop().unwrap();
     let output = output_of(&finish);
     let fixed: Vec<_> = output.earlier.iter().map(|finding| finding.verdict).collect();
@@ -255,6 +248,27 @@ async fn earlier_finding_is_fixed_and_its_thread_gets_an_answer() {
     let reply = all.iter().find(|comment| comment.in_reply_to == Some(comments[0].id)).unwrap();
     let head = finish.result.unwrap().head;
     assert!(reply.body.starts_with(&format!("Fixed in `{}`.\n\nPolite", &head[..10])), "{}", reply.body);
+}
+
+/// Its review reports nothing new, and its second agent fixes what the first job posted as index 0.
+async fn run_second_job(world: &World, change: impl Fn(&mut Assignment)) -> RunResult {
+    let next = agent("", &format!("{FIX}\n")).replace("@DIR@", world.outside_path("").to_str().unwrap());
+    let next = next.split_once("fi\n").unwrap().1;
+    std::fs::write(world.outside_path("next.sh"), next).unwrap();
+    world.api.next_attempt(|job| {
+        (job.job, job.attempt) = (JobId::new(format!("job_{}", "b".repeat(26))).unwrap(), 1);
+        change(job);
+    });
+    world.run().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn earlier_findings_are_not_fixed_if_our_account_is_hidden() {
+    let world = world(&all_findings(), "true").await;
+    completes(&world).await;
+    // A stranger may have copied a marker.
+    let ran = run_second_job(&world, |job| job.repository.account = None).await;
+    assert_eq!((ran.code, runs(&world).as_str()), (Some(0), "review fix review "), "{}", ran.log);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,12 +298,14 @@ async fn lost_attempt_is_adopted_and_reported_once() {
         world.api.next_attempt(|_| ());
         let ran = world.run().await;
         let finish = world.api.finishes().pop().unwrap_or_else(|| panic!("{}", ran.log));
-        assert_eq!(output_of(&finish).places, []);
+        let output = output_of(&finish);
+        assert_eq!((output.adopted, output.places.len()), (true, 0));
+        assert_eq!(output.review.summary.contains("Its findings are lost"), !reported);
         assert_eq!((finish.result.unwrap().head, world.branch_head(FEATURE)), (pushed.clone(), Some(pushed)));
         assert_eq!(runs(&world), "review fix ", "no agent works again");
         let (posted, _) = posted(&world).await;
         let [review] = posted.as_slice() else { panic!("{posted:?}") };
-        assert_eq!(review.body.contains("Only its own review has its findings."), !reported, "{}", review.body);
+        assert_eq!(review.body.contains("Its findings are lost"), !reported, "{}", review.body);
     }
 }
 
@@ -299,10 +315,10 @@ async fn sandboxed_agents_share_neither_home_nor_rights() {
         return;
     }
     let script = r#"if [ -e .pullyard/input/diff.patch ]; then
-            touch $HOME/planted; echo x > README.md; echo x > new.txt
+            touch $HOME/planted $TMPDIR/planted; echo x > README.md; echo x > new.txt
             echo '{"v":1,"summary":"One.","findings":[{"path":"README.md","line":3,"severity":"high","category":"bug","title":"T","body":"B."}]}' > .pullyard/output.json
         else
-            cat README.md > seen.txt; ls -A . $HOME > files.txt; echo fixed > README.md
+            cat README.md > seen.txt; ls -A . $HOME $TMPDIR > files.txt; echo fixed > README.md
         fi; exit 0"#;
     for isolation in ["bubblewrap", "landlock"] {
         let world = resolving(World::with_agent(script).await).await;

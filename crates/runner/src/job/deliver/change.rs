@@ -5,12 +5,13 @@ mod report;
 
 pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old_access};
 
-use super::review::Report;
+use super::review::{Report, adopt_posted};
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
 use crate::git::conflicts;
 use crate::inputs::conversation::Conversation;
 use crate::job::attempt::Attempt;
+use crate::job::phases::Delivered;
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::job::setup;
@@ -21,8 +22,8 @@ use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use publish::publish;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::output::PostedReview;
-use pullyard_protocol::attempt::{FinishResult, Phase};
+use pullyard_domain::output::JobOutput;
+use pullyard_protocol::attempt::Phase;
 use report::report;
 use tokio::time::timeout;
 
@@ -31,7 +32,13 @@ pub(in crate::job) async fn deliver_change(
     options: &RunJob,
     isolation: Isolation,
     preparation: &mut Preparation<'_>,
-) -> Result<(Option<FinishResult>, Option<PostedReview>), Stop> {
+) -> Result<Delivered, Stop> {
+    if attempt.assignment.kind.reviews()
+        && preparation.target.adopted_commit.is_none()
+        && let Some(posted) = adopt_posted(attempt, preparation).await?
+    {
+        return Ok(Delivered { output: Some(JobOutput::Review(posted)), ..Delivered::default() });
+    }
     let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
     let mut resolution = Report::begin(attempt, preparation).await?;
     let published = match preparation.target.adopted_commit.clone() {
@@ -48,11 +55,13 @@ pub(in crate::job) async fn deliver_change(
         Some(published) => Some(report(attempt, isolation, (preparation, &mut forge_wait), published).await?),
         None => None,
     };
-    let posted = match resolution {
-        Some(resolution) => Some(resolution.post(attempt, preparation, published.as_ref()).await?),
-        None => None,
-    };
-    Ok((result, posted))
+    let Some(resolution) = resolution else { return Ok(Delivered { result, ..Delivered::default() }) };
+    match resolution.post(attempt, preparation, published.as_ref()).await {
+        Ok(posted) => Ok(Delivered { result, output: Some(JobOutput::Review(posted)), failure: None }),
+        // The commits are pushed, although the report failed.
+        Err(Stop::Failure(failure)) => Ok(Delivered { result, output: None, failure: Some(failure) }),
+        Err(stop) => Err(stop),
+    }
 }
 
 /// Continues from the commit that an earlier attempt pushed, without an agent and without checks.

@@ -21,6 +21,7 @@ use pullyard_domain::output::{EarlierFinding, OUTPUT_FILE, OutputFault, PostedRe
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::report::review_output::ReviewOutput;
 use pullyard_protocol::attempt::Phase;
+use std::collections::BTreeSet;
 
 /// Neither commits nor pushes. A review that an earlier attempt posted is the result, without an agent.
 pub(in crate::job) async fn review(
@@ -29,20 +30,30 @@ pub(in crate::job) async fn review(
     isolation: Isolation,
     preparation: &mut Preparation<'_>,
 ) -> Result<PostedReview, Stop> {
-    if attempt.assignment.attempt > 1 {
-        let mut forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
-        if let Some(posted) = find_posted(attempt, preparation, &mut forge_wait).await? {
-            attempt.unless_ordered(attempt.report_executing(None)).await?;
-            check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
-            attempt.events.log("An earlier attempt posted the review.");
-            return Ok(posted);
-        }
+    if let Some(posted) = adopt_posted(attempt, preparation).await? {
+        return Ok(posted);
     }
     let input = attempt.unless_ordered(write_input(attempt, preparation)).await?;
     let load = async || load_output(attempt, preparation).await.map(Loaded::Complete);
     let output = produce_output(attempt, options, isolation, preparation, load).await?;
     let (earlier, head) = (threads::judge(&input.threads, &output), preparation.target.start_commit.clone());
     post_report(attempt, preparation, Report { input, output, earlier, head, ..Report::default() }).await
+}
+
+/// The review that an earlier attempt posted, in the phase `syncing`.
+pub(super) async fn adopt_posted(
+    attempt: &Attempt<'_>,
+    preparation: &Preparation<'_>,
+) -> Result<Option<PostedReview>, Stop> {
+    if attempt.assignment.attempt == 1 {
+        return Ok(None);
+    }
+    let mut forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
+    let Some(posted) = find_posted(attempt, preparation, &mut forge_wait).await? else { return Ok(None) };
+    attempt.unless_ordered(attempt.report_executing(None)).await?;
+    check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
+    attempt.events.log("An earlier attempt posted the review.");
+    Ok(Some(posted))
 }
 
 /// What is posted.
@@ -55,6 +66,10 @@ pub(super) struct Report {
     head: String,
     /// The commit with the fixes of a job that resolves.
     pushed: Option<String>,
+    /// The URLs of the earlier findings that this commit fixes.
+    fixed: BTreeSet<String>,
+    /// An earlier attempt pushed the fixes, and its findings are unknown.
+    adopted: bool,
 }
 
 /// Posts the review, in the phase `syncing`.
@@ -70,7 +85,7 @@ async fn post_report(
         head: report.head,
         since: report.input.since,
         base: preparation.target.base_branch.clone(),
-        adopted: false,
+        adopted: report.adopted,
         review: ReviewOutput { threads: Vec::new(), ..report.output },
         places,
         earlier: report.earlier,

@@ -9,6 +9,7 @@ use crate::job::deliver::change::renew_old_access;
 use crate::job::prepare::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::JobId;
 use pullyard_domain::output::{EarlierFinding, FindingPlace, PostedReview};
@@ -83,7 +84,9 @@ impl<'a> Posting<'a> {
         let listed = preparation.access.git.run(list.repository(&repository)).await?;
         let paths = listed.split(|byte| *byte == 0).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         let (diff, was_tried) = (Diff::parse(&report.input.patch), attempt.assignment.attempt > 1);
-        Ok(Self { attempt, target, report, diff, paths, can_comment: true, was_tried, is_outcome_unknown: false })
+        // Bitbucket places comments in the pushed commit, but the lines are those of the reviewed one.
+        let can_comment = report.pushed.is_none() || attempt.assignment.repository.forge != ForgeKind::Bitbucket;
+        Ok(Self { attempt, target, report, diff, paths, can_comment, was_tried, is_outcome_unknown: false })
     }
 
     /// Posts the review, unless it has nothing new, and returns the place of each finding.
@@ -134,9 +137,12 @@ impl<'a> Posting<'a> {
             }
         }
         // Before the review, whose marker ends the job's work.
-        let Report { input, earlier, pushed, .. } = self.report;
-        let head_of_fixes = pushed.as_ref().unwrap_or(&self.target.start_commit);
-        threads::reply(attempt, forge, head_of_fixes, (&input.threads, earlier)).await?;
+        let Report { input, earlier, pushed, fixed, .. } = self.report;
+        let head_of = |finding: &EarlierFinding| {
+            let pushed = pushed.as_ref().filter(|_| fixed.contains(&finding.url));
+            pushed.unwrap_or(&self.target.start_commit).clone()
+        };
+        threads::reply(attempt, forge, head_of, (&input.threads, earlier)).await?;
         // Read each time: perhaps only the answer to an earlier try was lost.
         let posts = load_posts(attempt, forge).await?;
         let own = fingerprints(&posts, repository.account, |of| *of == attempt.assignment.job);

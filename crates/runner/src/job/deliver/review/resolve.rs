@@ -2,7 +2,8 @@
 //! Each attempt starts with a new review, because a checkpoint has no findings.
 
 use super::threads::{self, OpenThread};
-use super::{Report, load_output, post_report, write_input};
+use super::{Report, find_posted, load_output, post_report, write_input};
+use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::restore::RestoredWork;
 use crate::git::commit;
 use crate::inputs::conversation::Conversation;
@@ -20,7 +21,7 @@ use pullyard_domain::output::{OUTPUT_FILE, PostedReview};
 use pullyard_domain::prompt::untrusted::remove_hidden;
 use pullyard_domain::report::fix_output::{FINDINGS_FILE, FixOutput, MIN_FIXED_SEVERITY};
 use pullyard_domain::report::review_output::{Severity, ThreadState};
-use pullyard_protocol::attempt::Assignment;
+use pullyard_protocol::attempt::{Assignment, Phase};
 use serde_json::{Value, json};
 
 impl Report {
@@ -31,13 +32,18 @@ impl Report {
     ) -> Result<Option<Self>, Stop> {
         let Assignment { kind, revises, .. } = attempt.assignment;
         let Some(revises) = revises.as_ref().filter(|_| kind.reviews()) else { return Ok(None) };
-        let mut report = Self { head: revises.head.clone(), ..Self::default() };
-        // The review replaces it, unless an earlier attempt pushed.
-        report.output.summary = "An earlier attempt pushed the fixes. Only its own review has its findings.".into();
-        if preparation.target.adopted_commit.is_none() {
-            report.input = attempt.unless_ordered(write_input(attempt, preparation)).await?;
+        let head = revises.head.clone();
+        if preparation.target.adopted_commit.is_some() {
+            return Ok(Some(Self::adopted(head)));
         }
-        Ok(Some(report))
+        let input = attempt.unless_ordered(write_input(attempt, preparation)).await?;
+        Ok(Some(Self { input, head, ..Self::default() }))
+    }
+
+    fn adopted(head: String) -> Self {
+        let mut report = Self { head, adopted: true, ..Self::default() };
+        report.output.summary = "An earlier attempt pushed these commits and ended before its report. Its findings are lost: run `pullyard review PR`.".into();
+        report
     }
 
     /// Reviews the change, and prepares the worktree for the agent that fixes it. `false`: there is nothing to fix.
@@ -54,7 +60,7 @@ impl Report {
         self.output = run_until_valid(context, &mut reviewing, None, &mut load).await?;
         self.head.clone_from(&target.start_commit);
         self.earlier = threads::judge(&self.input.threads, &self.output);
-        let findings = self.list_findings();
+        let findings = self.list_findings(assignment.repository.account.is_some());
         // The agent that changes files gets no text of strangers, and nothing that the other left in its home.
         let json = serde_json::to_vec(&findings).map_err(std::io::Error::from)?;
         output::reset_agent_folders(workspace, FINDINGS_FILE, &json)?;
@@ -77,30 +83,45 @@ impl Report {
     ) -> Result<PostedReview, Stop> {
         match change {
             None => drop(check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?),
-            Some((work, published)) => {
-                self.pushed = Some(published.commit.clone());
-                // After a rebase, the commits of others below it are not reviewed.
-                if published.pushed_by == PushedBy::ThisAttempt && published.commit == work.commit {
-                    self.head.clone_from(&published.commit);
+            Some((work, published)) => match published.pushed_by {
+                PushedBy::ThisAttempt => {
+                    self.pushed = Some(published.commit.clone());
+                    // After a rebase, the commits of others below it are not reviewed.
+                    if published.commit == work.commit {
+                        self.head.clone_from(&published.commit);
+                    }
                 }
-            }
+                PushedBy::EarlierAttempt => {
+                    self = Self { pushed: Some(published.commit.clone()), ..Self::adopted(self.head) };
+                    let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
+                    if let Some(posted) = find_posted(attempt, preparation, &mut forge_wait).await? {
+                        return Ok(posted);
+                    }
+                }
+                // The fixes are not in this commit.
+                PushedBy::OtherUser => return post_report(attempt, preparation, self).await,
+            },
         }
         let own = (&preparation.access.git, preparation.workspace);
         let mut fixes: FixOutput = output::load_own(attempt, own, OUTPUT_FILE).await;
         for fix in &mut fixes.findings {
             fix.text = attempt.redactor.redact_text(&remove_hidden(&fix.text)).into_owned();
         }
-        fixes.apply(self.pushed.as_deref(), (&mut self.output, &mut self.earlier));
+        if !self.adopted {
+            self.fixed = fixes.apply(self.pushed.as_deref(), &mut self.output, &mut self.earlier);
+        }
         post_report(attempt, preparation, self).await
     }
 
-    /// The findings that are worth a fix: those of the review, then the earlier ones.
-    fn list_findings(&self) -> Vec<Value> {
+    /// The findings that are worth a fix: those of the review, then the earlier ones. If our account is hidden, a stranger
+    /// may have written the earlier ones.
+    fn list_findings(&self, knows_account: bool) -> Vec<Value> {
         let new = self.output.findings.iter().map(|finding| (finding.severity, json!(finding)));
         let earlier = self.input.threads.iter().zip(&self.earlier).map(|(thread, judged)| {
             // Without the replies of strangers.
             let OpenThread { path, line, text, .. } = thread;
-            let severity = if judged.verdict == ThreadState::Open { judged.severity } else { Severity::Nit };
+            let is_ours = knows_account && judged.verdict == ThreadState::Open;
+            let severity = if is_ours { judged.severity } else { Severity::Nit };
             (severity, json!({ "path": path, "line": line, "severity": severity, "body": text }))
         });
         let all = new.chain(earlier).enumerate().filter(|(_, (severity, _))| *severity >= MIN_FIXED_SEVERITY);

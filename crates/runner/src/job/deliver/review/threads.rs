@@ -139,7 +139,7 @@ pub(super) fn judge(threads: &[OpenThread], output: &ReviewOutput) -> Vec<Earlie
 pub(super) async fn reply(
     attempt: &Attempt<'_>,
     forge: &Forge,
-    head: &str,
+    head_of: impl Fn(&EarlierFinding) -> String,
     (threads, verdicts): (&[OpenThread], &[EarlierFinding]),
 ) -> Result<(), ForgeFault> {
     let repository = &attempt.assignment.repository;
@@ -156,7 +156,7 @@ pub(super) async fn reply(
                 && is_ours(comment, repository.account)
                 && matches!(Marker::parse(&comment.body), Some(Marker::Verdict(..)))
         };
-        let text = render_thread_reply(finding.verdict, head, &finding.text);
+        let text = render_thread_reply(finding.verdict, &head_of(finding), &finding.text);
         let Some(text) = text.filter(|_| !comments.iter().any(is_answer)) else { continue };
         let marker = Marker::Verdict(attempt.assignment.job.clone(), finding.verdict);
         match forge.reply(&thread.thread, &marker.append_to(repository.forge, &text)).await {
