@@ -80,6 +80,20 @@ async fn resolve_holds_the_ticket_of_its_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pull_request_is_not_linked_while_a_job_resolves_it() {
+    let world = world().await;
+    let (user, label) = (&world.user, world.label());
+    world.block_agents();
+    let job: JobId = user.ok(&["resolve", &label]).await.trim_end().parse().unwrap();
+    world.wait_for_start(1).await;
+    world.story.send_ticket_event("told-APP-1", "APP-1", TODO, 1).await;
+    user.run(&["link", &label, "APP-1"]).await.assert_exit(3, "(job_in_repository)");
+    world.unblock_agents();
+    world.story.wait_for_end(&job).await;
+    user.ok(&["link", &label, "APP-1"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failed_resolve_is_retried_as_one() {
     let world = world().await;
     world.set_output_of_start(1, "{}");

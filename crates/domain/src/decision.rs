@@ -52,7 +52,7 @@ vocabulary! {
         OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
         AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write access to {repo}, according to the forge.", "Grant write access; on Bitbucket, add them as a reviewer or use an administrator's token. Then repeat the request.";
         PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} could not confirm that {author} may start jobs.", "When {forge} responds again, replay the delivery with `pullyard deliveries replay`.";
-        UnknownCommand { pr: String } [Refused] "unknown_command", "A comment on {pr} is almost a command, so it starts nothing.", "Write `/pullyard revise` or `/pullyard review` at the start of a new comment.";
+        UnknownCommand { pr: String } [Refused] "unknown_command", "A comment on {pr} is almost a command, so it starts nothing.", "Write `/pullyard revise`, `/pullyard review` or `/pullyard resolve` at the start of a new comment.";
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         ReviewRunning { pr: String, job: JobId } [Refused] "review_running", "Job {job} reviews {pr}.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         ForkNotSupported { pr: String } [Refused] "fork_not_supported", "{pr} comes from a fork, and agents review only branches of the repository.", "Push its commits to a branch of the repository, open a pull request from it, and review that one.";

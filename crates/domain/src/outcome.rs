@@ -8,11 +8,12 @@
 //! | cancelled by a user | todo | none | if an agent worked |
 //! | a revision failed before any agent worked | unchanged; the hourly limit ignores it | unchanged | no |
 //! | cancelled because its pull request was closed or merged, or its reviews dismissed | unchanged | unchanged | no |
+//! | any end of a job that resolves | unchanged | unchanged | no |
 //! | a retry with one of these two ends | todo | AI Failed if it failed | if an agent worked |
 //! | none: it waits for an answer, or is paused | unchanged | AI Waiting, until it resumes | no |
 //! | not completed; the ticket entered the trigger status again | a new job follows, else as above | none | as above |
 
-use crate::job::{Job, JobStatus};
+use crate::job::{Job, JobKind, JobStatus};
 use crate::output::PostedReview;
 use crate::project::Statuses;
 use crate::pull_request::{Note, PullRequest, PullRequestLink, PullRequestState};
@@ -39,7 +40,7 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
         ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
     }
     // A retry moved the ticket into the trigger status, and its end must move the ticket out again.
-    if (is_automatic || is_unstarted) && ended.retry_of.is_none() {
+    if ended.kind == JobKind::Resolve || (is_automatic || is_unstarted) && ended.retry_of.is_none() {
         // The ticket's own work was not attempted. A second entry that waits is settled as usual.
         return update_waiting_badge(ended, &ticket).unwrap_or(ticket);
     }

@@ -96,7 +96,7 @@ fn check_kind(request: &JobRequest) -> Result<(), Error> {
         return invalid("/kind", "use `pullyard revise` to request a revision");
     }
     if request.kind.reviews() {
-        return invalid("/kind", "use `pullyard review` or `pullyard resolve` to request a review");
+        return invalid("/kind", "use `pullyard review` or `pullyard resolve` for a pull request");
     }
     if !checkout {
         return invalid("/kind", "use `pullyard analyses run` to request an analysis");

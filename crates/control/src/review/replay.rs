@@ -65,7 +65,7 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
     }
     let Some(comment) = review.comment() else {
         return Err(not_replayable(
-            "the forge does not store such requests; send it again: `pullyard revise` or `pullyard review`",
+            "the forge does not store such requests; send it again: `pullyard revise`, `pullyard review` or `pullyard resolve`",
         ));
     };
     let all = forge.issue_comments(name.as_str(), id.number).await?.items;

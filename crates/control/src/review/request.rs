@@ -9,6 +9,7 @@ use crate::{Context, Error, Requester};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{
@@ -84,7 +85,7 @@ async fn request_action(
 
 /// Idempotent: an existing link stays.
 /// Errors: `NotFound` (project, repository, ticket, pull request); `Forge`; `Contended`; `Denied` if it is linked to
-/// another ticket; `Invalid` if it was closed, merged or comes from a fork.
+/// another ticket or a job resolves it; `Invalid` if it was closed, merged or comes from a fork.
 pub async fn link_pull_request(
     ctx: &Context,
     reference: &PullRequestRef,
@@ -121,6 +122,9 @@ pub async fn link_pull_request(
             let pr = format!("{}#{}", repository.name, reference.number);
             return Err(Error::Denied(Denial::LinkedElsewhere { pr, to }));
         }
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.project == reference.project) {
+            check_not_resolved(ctx, stored, &repository.name).await?;
+        }
         let mut linked = stored.unwrap_or_else(|| {
             PullRequest::new(snapshot.id.clone(), reference.project.clone(), Some(key.clone()), None)
         });
@@ -146,6 +150,17 @@ pub async fn link_pull_request(
             return Ok(linked);
         }
         rounds.backoff().await?;
+    }
+}
+
+/// A running job that changes the pull request does not lock its new ticket, so a revision could start beside it.
+async fn check_not_resolved(ctx: &Context, stored: &PullRequest, repository: &RepositoryName) -> Result<(), Error> {
+    let Some(id) = &stored.reviews.active_job else { return Ok(()) };
+    match ctx.store.load_job(id).await? {
+        Some(job) if job.kind == JobKind::Resolve && !job.status.is_terminal() => {
+            Err(Error::Denied(Denial::JobInRepository { job: job.id, repo: repository.clone() }))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@ use crate::fixtures::{
     REVIEW, TODO, TRIGGER, active, advance_to, awaiting_input_job, crash_failure, entry, finish, job_and_ticket,
     job_id, linked_pull_request, no_changes_failure, pull_request_id, ready_job, result, revision, ticket_in, time_at,
 };
-use crate::job::{Cancel, End, to_retry};
+use crate::job::{Cancel, End, JobKind, to_retry};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::ticket::DesiredState;
@@ -90,6 +90,15 @@ fn reentered_ticket_stays_unless_the_job_completed() {
     check(&unstarted_job(), &ticket, "stays; no badge; not the last job; no link; again; +0");
     check(&cancelled_job(JobStatus::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
     check(&cancelled_job(JobStatus::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");
+}
+
+#[test]
+fn resolve_only_unlocks_the_ticket() {
+    for ended in [completed_job(), failed_job(JobStatus::Executing), cancelled_job(JobStatus::Executing)] {
+        let ended = Job { kind: JobKind::Resolve, ..ended };
+        check(&ended, &locked_ticket(), "stays; no badge; not the last job; no link; once; +0");
+        check(&ended, &ticket_with_second_entry(), "stays; no badge; not the last job; no link; again; +0");
+    }
 }
 
 #[test]
