@@ -40,6 +40,9 @@ pub(crate) fn call(db: &Database, operation: &str, body: &[u8]) -> (u16, String)
         "DescribeTimeToLive" => handle(body, |request| db.describe_time_to_live(request)),
         "GetItem" => handle(body, |request| db.get_item(request)),
         "BatchGetItem" => handle(body, |request| db.batch_get_item(request)),
+        "Query" if has_empty_key(body) => {
+            Err(DynoxideError::ValidationException("a key value is an empty string".into()))
+        }
         "Query" => handle(body, |request| db.query(request)),
         "Scan" => handle(body, |request| db.scan(request)),
         "PutItem" => handle(body, |request| db.put_item(request)),
@@ -53,6 +56,14 @@ pub(crate) fn call(db: &Database, operation: &str, body: &[u8]) -> (u16, String)
         Ok(body) => (200, body),
         Err(error) => (error.status_code(), error.to_json()),
     }
+}
+
+/// DynamoDB refuses an empty string in a key condition.
+fn has_empty_key(body: &[u8]) -> bool {
+    let query: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let condition = query["KeyConditionExpression"].as_str().unwrap_or_default();
+    let values = query["ExpressionAttributeValues"].as_object();
+    values.into_iter().flatten().any(|(name, value)| value["S"] == "" && condition.contains(name.as_str()))
 }
 
 fn handle<Q: DeserializeOwned, A: Serialize>(

@@ -72,7 +72,8 @@ impl Store {
     }
 
     pub async fn list_analyses(&self, project: &ProjectId) -> Result<Vec<Analysis>, Error> {
-        self.list_with_prefix(&key::analyses(project), "", "read a project's analyses").await
+        let items = self.query_items(&key::analyses(project), SortKeys::All, None, "read a project's analyses").await?;
+        items.iter().map(|item| self.decode(item)).collect()
     }
 
     /// The ids of all connected forges in order, and the cursor of the next page.
