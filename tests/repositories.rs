@@ -185,7 +185,13 @@ async fn integration_removal_names_blocking_repository_hook_or_job() {
     let repository = store.load_repository_by_name(&story.project, &name()).await.unwrap().unwrap();
     let names = store.list_repository_names(&repository).await.unwrap();
     let poll = store.load_poll(&story.project, &gh1, repository.id).await.unwrap();
-    let removal = RepositoryRemoval { repository: &repository, names: &names, poll: poll.as_ref(), project: None };
+    let removal = RepositoryRemoval {
+        repository: &repository,
+        names: &names,
+        poll: poll.as_ref(),
+        analysis: None,
+        project: None,
+    };
     assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
 
     assert_eq!(refused().await, (409, "hook_of_integration".to_owned(), "The hook acme belongs to gh1.".to_owned()));

@@ -40,9 +40,10 @@ pub async fn remove_repository(
         check_unused(ctx, &repository).await?;
         // Load the project after the slow checks. The write verifies its `rev` only if its settings change, so it would
         // miss a default repository that was set during the checks.
-        let (names, poll, project_before) = tokio::try_join!(
+        let (names, poll, analysis, project_before) = tokio::try_join!(
             ctx.store.list_repository_names(&repository),
             ctx.store.load_poll(project, &repository.integration, repository.id),
+            ctx.store.load_analysis(project, &repository.integration, repository.id),
             ctx.store.load_project(project),
         )?;
         let project_after = project_before.and_then(|before| {
@@ -53,6 +54,7 @@ pub async fn remove_repository(
             repository: &repository,
             names: &names,
             poll: poll.as_ref(),
+            analysis: analysis.as_ref(),
             project: project_after.as_ref(),
         };
         if ctx.store.remove_repository(&removal).await? == Write::Applied {

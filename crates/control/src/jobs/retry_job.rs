@@ -24,7 +24,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
         return retry_review(ctx, &job, caller, key).await;
     }
     if job.kind == JobKind::Analysis {
-        return retry_analysis(ctx, &job).await;
+        return retry_analysis(ctx, &job, caller, key).await;
     }
     // A revision whose pull request is no longer open is retried as new work.
     let kind = if job.answers_reviews() { JobKind::default() } else { job.kind };
@@ -80,15 +80,16 @@ async fn retry_review(ctx: &Context, job: &Job, caller: &Requester, key: Option<
     request_review(ctx, &reference, request, caller, key.as_ref()).await
 }
 
-/// Reads the same kinds of item. Idempotent: by the retried job, which has one retry.
-async fn retry_analysis(ctx: &Context, job: &Job) -> Result<Answer, Error> {
+/// Reads the same kinds of item.
+async fn retry_analysis(ctx: &Context, job: &Job, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
+    let key = key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string());
     let context = ctx.store.load_context(&job.id, &job.context).await?;
     let start = StartAnalysis {
         project: job.project.clone(),
         integration: job.integration.clone(),
         repository: job.repository,
         what: context.and_then(|context| context.analysis).map(|plan| plan.what),
-        request: format!("retry {}", job.id),
+        request: format!("{} retry {} {key}", caller.id, job.id),
         source: Source::Person,
     };
     Ok(start_analysis(ctx, &start).await?.into_answer())

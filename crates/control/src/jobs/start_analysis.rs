@@ -43,14 +43,12 @@ pub enum AnalysisStart {
 /// Creates the job of an analysis, unless one is running.
 /// Writes: JOB, ANALYSIS, DELIVERY and BUDGET in one transaction, and before them the context and the class.
 /// Idempotent: by the request.
-/// Errors: `NotFound` (project, repository, integration); `Invalid` for issues at a forge without them; `Contended`.
+/// Errors: `NotFound` (project, repository, integration); `Invalid` for issues at a forge without them; `KeyReused` if the
+/// request had other kinds of item; `Contended`.
 pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<AnalysisStart, Error> {
     let id = JobId::for_analysis(&start.project, &start.integration, start.repository, &start.request);
     let mut rounds = ctx.retries(&id);
     loop {
-        if ctx.store.load_job(&id).await?.is_some() {
-            return Ok(AnalysisStart::Repeated(id));
-        }
         match start_once(ctx, start, &id).await? {
             Some(result) => return Ok(result),
             None => rounds.backoff().await?,
@@ -71,9 +69,20 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
     let repository = repository.ok_or_else(|| Error::not_found("repository", start.repository))?;
     let integration = integration.ok_or_else(|| Error::not_found("integration", &start.integration))?;
     let what = choose_items(what.as_ref(), integration.kind)?;
+    if let Some(first) = ctx.store.load_job(id).await? {
+        let context = ctx.store.load_context(id, &first.context).await?;
+        let plan = context.and_then(|context| context.analysis);
+        return match plan.is_none_or(|plan| plan.what == what) {
+            true => Ok(Some(AnalysisStart::Repeated(first.id))),
+            false => Err(Error::KeyReused),
+        };
+    }
     let mut item = analysis.unwrap_or_else(|| Analysis::new(&repository));
-    if let Some(active) = item.active_job {
-        return Ok(Some(AnalysisStart::Running(active)));
+    if let Some(active) = &item.active_job
+        && let Some(job) = ctx.store.load_job(active).await?
+        && !job.status.is_terminal()
+    {
+        return Ok(Some(AnalysisStart::Running(job.id)));
     }
     let today = load_usage_today(ctx, Some(&project), now).await?;
     let reason = project_block(&project, &today).unwrap_or_else(|| Reason::Accepted { job: id.clone() });

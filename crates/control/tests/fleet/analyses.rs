@@ -8,7 +8,7 @@ use pullyard_domain::analysis::{Analysis, AnalysisReport, ItemKind, ItemList};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{DeliveryId, IntegrationId};
+use pullyard_domain::id::{DeliveryId, EventId, IntegrationId};
 use pullyard_domain::job::{End, JobKind};
 use pullyard_domain::output::{Answer, JobOutput};
 
@@ -102,11 +102,16 @@ async fn failed_analysis_shows_its_failure_and_is_retried() {
     assert_eq!((failed.active_job, failed.last), (None, None));
     assert_eq!(failed.failed.map(|failed| failed.job), Some(job.clone()));
     let ann = Requester { id: "ann".into(), name: "ann".into() };
-    let retry = retry_job(&world.ctx, &job, &ann, None).await.unwrap();
-    let retried = retry.job.unwrap();
-    assert_eq!(world.load_job(&retried).await.kind, JobKind::Analysis);
-    let repeat = retry_job(&world.ctx, &job, &ann, None).await.unwrap();
-    assert_eq!((repeat.job.as_ref(), repeat.reason.code()), (Some(&retried), "repeat"));
+    let retry = async |key: &str| {
+        let retry = retry_job(&world.ctx, &job, &ann, Some(EventId::new(key).unwrap())).await.unwrap();
+        (retry.job.unwrap(), retry.reason.code())
+    };
+    let (first, _) = retry("k1").await;
+    assert_eq!(world.load_job(&first).await.kind, JobKind::Analysis);
+    assert_eq!(retry("k1").await, (first.clone(), "repeat"));
+    finish(&world, &first, End::Failed(Failure::SessionLost {}, None), None).await.unwrap();
+    let (retried, code) = retry("k2").await;
+    assert_eq!((retried != first, code), (true, "accepted"));
     finish(&world, &retried, End::Completed(None), Some(JobOutput::Analysis(report(&world)))).await.unwrap();
     assert_eq!(item(&world).await.failed, None);
 }
@@ -142,4 +147,26 @@ async fn items_of_an_analysis_must_exist_at_the_forge() {
     let unknown = IntegrationId::new("elsewhere").unwrap();
     let unknown = start(StartAnalysis { integration: unknown, ..request(&world, "1") }).await;
     assert!(matches!(unknown, Err(Error::NotFound { .. })), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn ended_job_blocks_no_further_analysis() {
+    let world = new_world().await;
+    let job = created(&world, "1").await;
+    // A write that ended the job without its analyses, or a deleted job.
+    let ended = Job { status: JobStatus::Cancelled, ..world.load_job(&job).await };
+    assert_applied(world.ctx.store.update_job(&ended).await);
+    assert_eq!(item(&world).await.active_job, Some(job));
+    let next = created(&world, "2").await;
+    assert_eq!(item(&world).await.active_job, Some(next));
+    assert_eq!(world.ctx.store.list_analyses(&world.project).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn request_with_other_items_is_no_repeat() {
+    let world = new_world().await;
+    created(&world, "1").await;
+    let pulls = Some([ItemKind::Pulls].into());
+    let other = start_analysis(&world.ctx, &StartAnalysis { what: pulls, ..request(&world, "1") }).await;
+    assert!(matches!(other, Err(Error::KeyReused)), "{other:?}");
 }

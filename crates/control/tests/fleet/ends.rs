@@ -42,7 +42,8 @@ async fn pull_request_of_a_removed_repository_is_listed_by_name() {
     let (job, fence) = syncing(&world).await;
     let repository = world.repository();
     let names = [repository.name.clone()];
-    let removal = RepositoryRemoval { repository: &repository, names: &names, poll: None, project: None };
+    let removal =
+        RepositoryRemoval { repository: &repository, names: &names, poll: None, analysis: None, project: None };
     assert_applied(world.ctx.store.remove_repository(&removal).await);
     completes(&world, &job, &fence).await;
     let (listed, _) = list_pull_request_views(&world.ctx, &world.project, None, 10).await.unwrap();

@@ -5,6 +5,7 @@ use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::RepositoryName;
@@ -16,6 +17,8 @@ pub struct RepositoryRemoval<'a> {
     pub names: &'a [RepositoryName],
     /// How it is polled, at the revision that was read; `None` if it never was.
     pub poll: Option<&'a Poll>,
+    /// Its analyses, at the revision that was read; `None` if there was none.
+    pub analysis: Option<&'a Analysis>,
     /// Its project with changed settings, at the revision that was read, if they named the repository.
     pub project: Option<&'a Project>,
 }
@@ -114,26 +117,24 @@ impl Store {
     }
 
     /// Writes: REPO deleted if its name is the one seen or it is gone; each alias deleted if it is its own or gone;
-    /// POLL deleted if `rev` is the one seen or it is gone (must be absent if it was never seen); PROJECT if `rev` is
-    /// the one seen; ANALYSIS deleted unless it has an active job. `Stale` if the name or the polling changed since.
+    /// POLL and ANALYSIS deleted if `rev` is the one seen or they are gone (must be absent if never seen); PROJECT if
+    /// `rev` is the one seen. `Stale` if the name, the polling or the analyses changed since.
     /// Idempotent: missing items are no error.
     pub async fn remove_repository(&self, removal: &RepositoryRemoval<'_>) -> Result<Write, Error> {
         let repository = removal.repository;
         let same_name = Condition::new("attribute_not_exists(pk) OR #name = :seen")
             .name("#name", "name")
             .value(":seen", string_value(repository.name.as_str()));
-        let poll_unchanged = match removal.poll {
-            Some(poll) => {
-                Condition::new("attribute_not_exists(pk) OR rev = :seen").value(":seen", number_value(poll.rev))
-            }
+        let unchanged = |seen: Option<u64>| match seen {
+            Some(rev) => Condition::new("attribute_not_exists(pk) OR rev = :seen").value(":seen", number_value(rev)),
             None => Condition::absent(),
         };
         let poll = key::poll(&repository.project, &repository.integration, repository.id);
         let analysis = key::analysis(&repository.project, &repository.integration, repository.id);
         let mut transaction = Transaction::new("remove a repository")
             .delete(repository.key(), same_name)
-            .delete(poll, poll_unchanged)
-            .delete(analysis, Condition::new("attribute_not_exists(active_job)"));
+            .delete(poll, unchanged(removal.poll.map(|poll| poll.rev)))
+            .delete(analysis, unchanged(removal.analysis.map(|analysis| analysis.rev)));
         for name in removal.names {
             let alias = key::repository_name(&repository.project, name);
             transaction = transaction.delete(alias, absent_or_own_alias(repository));

@@ -46,8 +46,9 @@ pub struct Request {
 const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 impl Store {
-    /// Writes: JOB if absent; TICKET, PR and ANALYSIS if `rev` is the one seen (absent if new); DELIVERY if absent or not final;
-    /// BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves the facts of the decision.
+    /// Writes: JOB if absent; TICKET, PR and ANALYSIS if `rev` is the one seen (absent if new); DELIVERY if absent or
+    /// not final; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves the facts of the
+    /// decision.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn create_job(&self, creation: &JobCreation<'_>) -> Result<Write, Error> {
         Transaction::new("create a job")

@@ -133,6 +133,7 @@ async fn repository_removal_survives_a_lost_answer() {
                 repository: &repository,
                 names: &names,
                 poll: Some(&poll),
+                analysis: None,
                 project: Some(&project),
             };
             store.remove_repository(&removal).await

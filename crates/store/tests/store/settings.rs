@@ -176,7 +176,8 @@ async fn removed_repository_leaves_no_items_under_any_name() {
     assert_eq!(names, [name("acme/app"), name("acme/old")]);
 
     let poll = sample::poll(1);
-    let removal = RepositoryRemoval { repository: &repository, names: &names, poll: Some(&poll), project: None };
+    let removal =
+        RepositoryRemoval { repository: &repository, names: &names, poll: Some(&poll), analysis: None, project: None };
     world.expect_applied(world.store.remove_repository(&removal)).await;
     for named in &names {
         assert_eq!(world.store.load_repository_by_name(&sample::project(), named).await.unwrap(), None, "{named}");
@@ -207,7 +208,7 @@ async fn repository_is_removed_only_as_read() {
     // For removals with one or two names, with and without a project.
     for (names, project) in [&names[..1], &names].into_iter().flat_map(|names| [(names, None), (names, Some(&project))])
     {
-        let removal = RepositoryRemoval { repository: &app, names, poll: Some(&poll), project };
+        let removal = RepositoryRemoval { repository: &app, names, poll: Some(&poll), analysis: None, project };
         world.expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &old, ..removal })).await;
         // The poll was missing when read, or has changed since.
         world.expect_refused(world.store.remove_repository(&RepositoryRemoval { poll: None, ..removal })).await;
@@ -226,7 +227,13 @@ async fn repository_is_removed_only_as_read() {
             .expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &elsewhere, ..removal }))
             .await;
     }
-    let removal = RepositoryRemoval { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
+    let removal = RepositoryRemoval {
+        repository: &app,
+        names: &names,
+        poll: Some(&poll),
+        analysis: None,
+        project: Some(&project),
+    };
     world
         .expect_refused(world.store.remove_repository(&RepositoryRemoval { project: Some(&changed), ..removal }))
         .await;
@@ -248,7 +255,13 @@ async fn repository_with_missing_items_is_removed() {
             }
             world.delete_item(pk, sk).await;
             let names = &names[..1 + usize::from(had_another_name)];
-            let removal = RepositoryRemoval { repository: &app, names, poll: Some(&poll), project: Some(&project) };
+            let removal = RepositoryRemoval {
+                repository: &app,
+                names,
+                poll: Some(&poll),
+                analysis: None,
+                project: Some(&project),
+            };
             world.expect_applied(world.store.remove_repository(&removal)).await;
             assert_eq!(world.items().await.len(), 1, "{sk}, {had_another_name}");
         }
@@ -262,7 +275,7 @@ async fn repository_without_a_poll_is_removed() {
     world.delete_item("POLL#", "POLL").await;
     world.delete_item("PROJECT#acme", "REPONAME#acme/old").await;
     let names = std::slice::from_ref(&app.name);
-    let removal = RepositoryRemoval { repository: &app, names, poll: None, project: Some(&project) };
+    let removal = RepositoryRemoval { repository: &app, names, poll: None, analysis: None, project: Some(&project) };
     world.expect_applied(world.store.remove_repository(&removal)).await;
     assert_eq!(world.items().await.len(), 1);
 }

@@ -294,10 +294,13 @@ async fn remove_integration_forms(store: &Store) -> Result<(), Error> {
 async fn remove_repository_forms(store: &Store) -> Result<(), Error> {
     let (repository, poll) = (repository(99, "acme/app"), sample::poll(1));
     let names = [repository.name.clone()];
-    let removal = RepositoryRemoval { repository: &repository, names: &names, poll: None, project: None };
+    let removal =
+        RepositoryRemoval { repository: &repository, names: &names, poll: None, analysis: None, project: None };
     store.remove_repository(&removal).await?;
     let project = Project { rev: 1, ..sample::project_with_id("acme") };
-    let full_removal = RepositoryRemoval { poll: Some(&poll), project: Some(&project), ..removal };
+    let analysis = sample::analysis(1);
+    let full_removal =
+        RepositoryRemoval { poll: Some(&poll), analysis: Some(&analysis), project: Some(&project), ..removal };
     store.remove_repository(&full_removal).await.map(drop)
 }
 
