@@ -5,7 +5,8 @@ mod signals;
 
 pub use report::{
     AnalysedItem, AnalysisReport, ItemFilter, ItemList, ItemSort, ItemSummary, MAX_ITEMS, MAX_NEXT_STEP_CHARS,
-    MAX_REPORT_BYTES, MAX_SUMMARY_CHARS, NewSummary, Risk, SummaryOutput, content_hash,
+    MAX_REPORT_BYTES, MAX_SUMMARY_BYTES, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_URL_BYTES, NewSummary, Risk,
+    SummaryOutput, content_hash,
 };
 pub use signals::{Activity, ActivityKind, Approval, Opened, Signals, Staleness, WaitingOn};
 
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 coded_enum! {
-    /// What an analysis reads.
+    /// Kinds of item that an analysis reads.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
     pub enum ItemKind {
         Pulls = "pulls", "pull requests";
@@ -27,7 +28,7 @@ coded_enum! {
     }
 }
 
-/// What the job of an analysis does, frozen at its creation.
+/// Input of an analysis job, frozen at its creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnalysisPlan {
     pub what: BTreeSet<ItemKind>,
@@ -128,7 +129,7 @@ impl Analysis {
             (_, _, Some(failure)) => {
                 self.failed = Some(FailedAnalysis { job: ended.id.clone(), sentence: failure.sentence() });
             }
-            _ => {}
+            _ => self.failed = None,
         }
         self
     }

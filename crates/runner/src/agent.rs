@@ -61,6 +61,7 @@ use limits::Limits;
 use model_route::create_proxy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::AgentWrites;
+use pullyard_domain::prompt::QUESTION_FILE;
 use pullyard_domain::text::Quoted;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
@@ -274,7 +275,11 @@ async fn can_read_more_inputs(run: &Run<'_>) -> Result<bool, Stop> {
     Ok(has_unread && !log_exhausted_limit(run.attempt))
 }
 
+/// `None` for a kind without questions.
 async fn load_question(run: &Run<'_>) -> Option<String> {
+    if !run.assignment.kind.spec().side_files.contains(&QUESTION_FILE) {
+        return None;
+    }
     let question = agent_files::take_question(run.git, run.workspace).await?;
     run.attempt.events.add(EventDraft::text(EventKind::Question, question.as_str()));
     Some(question)

@@ -12,14 +12,17 @@ use std::collections::BTreeMap;
 
 /// Further open items are only counted.
 pub const MAX_ITEMS: usize = 300;
-/// A longer report loses the summaries at its end. Units: bytes of JSON.
-pub const MAX_REPORT_BYTES: usize = 200 * 1024;
+/// Further summaries are not written. Units: bytes of JSON, which a table item of 400 KB must hold.
+pub const MAX_REPORT_BYTES: usize = 320 * 1024;
+pub const MAX_TITLE_CHARS: usize = 120;
+pub const MAX_URL_BYTES: usize = 500;
 pub const MAX_SUMMARY_CHARS: usize = 300;
 pub const MAX_NEXT_STEP_CHARS: usize = 120;
+/// In a report, of characters with up to 4 bytes.
+pub const MAX_SUMMARY_BYTES: usize = 4 * (MAX_SUMMARY_CHARS + MAX_NEXT_STEP_CHARS) + 150;
 
 /// The open pull requests and issues of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct AnalysisReport {
     /// What was read, and when. An analysis of pull requests alone keeps the issues of the one before.
     pub lists: BTreeMap<ItemKind, ItemList>,
@@ -29,19 +32,17 @@ pub struct AnalysisReport {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ItemList {
     /// When it was read.
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     pub as_of: Timestamp,
-    /// Number of open items, counted up to 1,000.
+    /// Number of open items, at least: at most ten pages are read.
     pub open: u32,
 }
 
 /// An open pull request or issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct AnalysedItem {
     pub kind: ItemKind,
     /// Number at the forge.
@@ -70,7 +71,6 @@ pub struct AnalysedItem {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ItemSummary {
     /// In a sentence or two.
     pub text: String,
@@ -146,9 +146,7 @@ impl SummaryOutput {
         }
         Ok(())
     }
-}
 
-impl SummaryOutput {
     /// Changes every text, for example to redact it.
     #[must_use]
     pub fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
@@ -173,28 +171,22 @@ impl AnalysisReport {
             let fault = format!("it has {} items; at most {MAX_ITEMS} are allowed", self.items.len());
             return Err(OutputFault { pointer: "/items".into(), fault });
         }
+        for (n, item) in self.items.iter().enumerate() {
+            check_text(&format!("/items/{n}/title"), &item.title, 0, MAX_TITLE_CHARS)?;
+            check_text(&format!("/items/{n}/url"), &item.url, 0, MAX_URL_BYTES)?;
+            if let Some(ItemSummary { text, next_step, .. }) = &item.summary {
+                check_text(&format!("/items/{n}/summary/text"), text, 0, MAX_SUMMARY_CHARS)?;
+                check_text(&format!("/items/{n}/summary/next_step"), next_step, 0, MAX_NEXT_STEP_CHARS)?;
+            }
+        }
         Ok(())
     }
 
-    /// Sorts the items, and keeps the newest.
+    /// Sorts the items, and keeps the newest that have room. `size` is that of the JSON, in bytes.
     #[must_use]
-    pub fn keep_newest(mut self) -> Self {
+    pub fn keep_newest(mut self, size: impl Fn(&Self) -> usize) -> Self {
         self.items.sort_by_key(|item| Reverse((item.updated, item.number)));
         self.items.truncate(MAX_ITEMS);
-        self
-    }
-
-    /// Removes the last summaries until the report has its size. `size` is the one of its JSON, in bytes.
-    #[must_use]
-    pub fn fit(mut self, size: impl Fn(&Self) -> usize) -> Self {
-        for at in (0..self.items.len()).rev() {
-            if size(&self) <= MAX_REPORT_BYTES {
-                return self;
-            }
-            if let Some(item) = self.items.get_mut(at) {
-                item.summary = None;
-            }
-        }
         while size(&self) > MAX_REPORT_BYTES && self.items.pop().is_some() {}
         self
     }
@@ -271,16 +263,24 @@ mod tests {
     }
 
     #[test]
-    fn report_keeps_the_newest_items_and_their_summaries() {
-        let items = (1..=400).map(|number| item(number, &"s".repeat(700))).collect();
-        let report = AnalysisReport { items, ..AnalysisReport::default() };
-        assert!(report.check().is_err());
+    fn report_keeps_the_newest_items_within_its_bounds() {
+        let report = |text: &str| {
+            let items = (1..=400).map(|number| item(number, text)).collect();
+            AnalysisReport { items, ..AnalysisReport::default() }
+        };
         let size = |report: &AnalysisReport| serde_json::to_vec(report).unwrap().len();
-        let report = report.keep_newest().fit(size);
-        assert_eq!((report.check(), report.items.len(), report.items[0].number), (Ok(()), MAX_ITEMS, 400));
-        assert!(size(&report) <= MAX_REPORT_BYTES);
-        let summarised = report.items.iter().take_while(|item| item.summary.is_some()).count();
-        assert!((100..MAX_ITEMS).contains(&summarised), "{summarised}");
-        assert!(report.items.iter().skip(summarised).all(|item| item.summary.is_none()));
+        let text = "s".repeat(MAX_SUMMARY_CHARS);
+        assert!(report(&text).check().is_err());
+        let kept = report(&text).keep_newest(size);
+        assert_eq!((kept.check(), kept.items.len(), kept.items[0].number), (Ok(()), MAX_ITEMS, 400));
+        let kept = report(&"\u{1f600}".repeat(MAX_SUMMARY_CHARS)).keep_newest(size);
+        assert!(size(&kept) <= MAX_REPORT_BYTES && (100..MAX_ITEMS).contains(&kept.items.len()));
+        let with_fault = |change: fn(&mut AnalysedItem)| {
+            let mut report = report("s").keep_newest(size);
+            change(&mut report.items[1]);
+            report.check().unwrap_err().pointer
+        };
+        assert_eq!(with_fault(|item| item.title = "t".repeat(121)), "/items/1/title");
+        assert_eq!(with_fault(|item| item.summary.as_mut().unwrap().text = "t".repeat(301)), "/items/1/summary/text");
     }
 }

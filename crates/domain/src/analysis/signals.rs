@@ -44,7 +44,6 @@ pub enum ActivityKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Signals {
     /// Users who opened, commented or reviewed.
     pub users: u32,
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn item_waits_for_whoever_did_not_act_last() {
+    fn item_waits_for_the_side_that_acted_earlier() {
         for (draft, activities, approval, waiting_on) in [
             (false, vec![], Approval::None, WaitingOn::Reviewer),
             (true, vec![], Approval::None, WaitingOn::Author),

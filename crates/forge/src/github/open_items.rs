@@ -30,7 +30,7 @@ struct OpenItemResponse {
     head: Option<HeadResponse>,
     /// Only of an issue that is a pull request.
     pull_request: Option<IgnoredAny>,
-    /// Only of issues.
+    /// Absent in the list of pull requests.
     #[serde(default)]
     reactions: ReactionsResponse,
 }

@@ -5,6 +5,7 @@ use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 pub use pullyard_domain::job::ContinuedPullRequest;
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Resume as Policy;
+use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -197,6 +198,10 @@ pub struct RevisedComment {
 /// An analysis of open pull requests and issues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssignedAnalysis {
+    /// Time of the server.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub now: Timestamp,
     /// Kinds of item to list.
     pub what: BTreeSet<ItemKind>,
     /// No further agent starts that would exceed it. Units: millionths of a US dollar.

@@ -41,7 +41,7 @@ pub(super) async fn run_phases(
             Ok(Delivered { output: Some(JobOutput::Review(output)), ..Delivered::default() })
         }
         Publishes::Nothing if !spec.checkout => {
-            let report = analyse(attempt, options, isolation, &preparation).await?;
+            let report = analyse(attempt, options, isolation, &mut preparation).await?;
             Ok(Delivered { output: Some(JobOutput::Analysis(report)), ..Delivered::default() })
         }
         Publishes::Nothing => {

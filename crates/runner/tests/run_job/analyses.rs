@@ -5,11 +5,13 @@ use crate::world::World;
 use axum::extract::{Path, Query};
 use axum::http::Uri;
 use axum::routing::get;
-use pullyard_domain::analysis::{AnalysedItem, AnalysisReport, Approval, ItemKind, WaitingOn};
+use pullyard_domain::analysis::{AnalysedItem, AnalysisReport, Approval, ItemKind, MAX_REPORT_BYTES, WaitingOn};
 use pullyard_domain::output::JobOutput;
+use pullyard_domain::prompt::QUESTION_FILE;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::AssignedAnalysis;
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 /// Writes a summary for each input file, and notes the files of each start.
 const AGENT: &str = r#"
@@ -121,7 +123,7 @@ fn analyse(assignment: &mut Assignment, api_url: String, cost_usd_micros: u64, p
     assignment.ticket = None;
     assignment.repository.api_url = api_url;
     let what = ItemKind::ALL.into();
-    assignment.analysis = Some(AssignedAnalysis { what, cost_usd_micros, previous });
+    assignment.analysis = Some(AssignedAnalysis { now: SystemTime::now().into(), what, cost_usd_micros, previous });
 }
 
 /// Runs an analysis, and returns its report and the input files of each start of the agent.
@@ -243,4 +245,35 @@ async fn cost_limit_keeps_the_old_summaries() {
     assert_eq!(starts.len(), 2);
     assert!(!starts[0].contains("60.md") && starts[1] == "60.md", "{starts:?}");
     assert!(next.items.iter().all(AnalysedItem::has_current_summary));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_output_skips_the_items_of_its_start() {
+    // All starts but the second have a correct output; a question stops none of them.
+    let wrong = "test ! -e .pullyard/input/40.md || echo '{}' > .pullyard/output.json";
+    let script = format!("echo Why? > @QUESTION@\n{AGENT}\n{wrong}").replace("@QUESTION@", QUESTION_FILE);
+    let forge = Forge::default();
+    forge.open(1..=60);
+    let (report, starts) = run_agent(&forge, &script, None).await;
+    assert_eq!(starts.len(), 1 + 3 + 1, "two repairs");
+    assert_eq!(report.counts(Timestamp::from_millis(0)).not_summarised, 20);
+    assert!(item(&report, 60).summary.is_some() && item(&report, 1).summary.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_report_starts_no_agent() {
+    let forge = Forge::default();
+    forge.open(1..=300);
+    let (mut full, _) = run(&forge, None).await;
+    for item in &mut full.items {
+        let summary = item.summary.as_mut().unwrap();
+        summary.text = "\u{1f600}".repeat(142);
+    }
+    let size = serde_json::to_vec(&full).unwrap().len();
+    assert!((MAX_REPORT_BYTES - 30_000..=MAX_REPORT_BYTES).contains(&size), "{size}");
+    forge.change(7, "title", json!("Another title"));
+    forge.change(7, "updated_at", json!("2026-10-02T00:00:00Z"));
+    let (next, starts) = run(&forge, Some(&full)).await;
+    assert_eq!((starts.len(), next.items.len()), (0, 300));
+    assert!(item(&next, 300).summary.is_some(), "no paid summary is dropped");
 }

@@ -61,8 +61,9 @@ pub(crate) async fn start(
             to_wire_revises(revises, (context.review.as_ref(), context.reviews.as_ref()), start.retried_jobs)
         }),
         analysis: context.analysis.map(|plan| wire::AssignedAnalysis {
+            now: ctx.clock.now(),
             what: plan.what,
-            cost_usd_micros: plan.cost_usd_micros,
+            cost_usd_micros: plan.cost_usd_micros.saturating_sub(job.spent_usd_micros),
             previous: start.previous_report,
         }),
         continues: job.continues,
@@ -258,7 +259,7 @@ fn question_error(fault: &str) -> Problem {
 pub(crate) async fn finish(
     State(ctx): State<Context>,
     LeaseCaller(fence): LeaseCaller,
-    StrictJson(request): StrictJson<FinishRequest>,
+    StrictJson(request): StrictJson<FinishRequest, { 2 * strict::MAX_BODY_BYTES }>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = parse_end(&request)?;
     let FinishRequest { finish_id: id, spent_usd_micros, work, output, .. } = request;

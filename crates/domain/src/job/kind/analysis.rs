@@ -5,14 +5,14 @@ use super::{AgentWrites, JobKind, KindSpec, Publishes};
 use crate::analysis::{MAX_NEXT_STEP_CHARS, MAX_SUMMARY_CHARS};
 use crate::job::{Job, JobPlan};
 use crate::output::{INPUT_FOLDER, OUTPUT_FILE};
-use crate::prompt::{self, QUESTION_FILE};
+use crate::prompt;
 
 pub(super) const SPEC: KindSpec = KindSpec {
     label: "Analysis",
     title_prefix: "",
     answers_reviews: false,
     moves_ticket_unstarted: true,
-    side_files: &[QUESTION_FILE, OUTPUT_FILE],
+    side_files: &[OUTPUT_FILE],
     writes: AgentWrites::OutputFile,
     publishes: Publishes::Nothing,
     checkout: false,

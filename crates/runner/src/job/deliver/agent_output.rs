@@ -16,7 +16,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::output::OutputFault;
 
 /// How many times the agent is prompted to correct a wrong output.
-const MAX_REPAIRS: u32 = 2;
+pub(super) const MAX_REPAIRS: u32 = 2;
 
 /// A correct output of the agent.
 pub(super) enum Loaded<T> {

@@ -12,32 +12,45 @@ use crate::stop::Stop;
 use crate::{Isolation, RunJob, output};
 use items::read_items;
 use pullyard_domain::analysis::AnalysisReport;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::failure::{Failure, FailureClass};
+use std::time::Duration;
 use summaries::Summaries;
+
+/// For the report of an agent that reached the time limit.
+const TIME_TO_FINISH: Duration = Duration::from_secs(60);
 
 /// Publishes nothing. Without an item to summarise, no agent starts.
 pub(in crate::job) async fn analyse(
     attempt: &Attempt<'_>,
     options: &RunJob,
     isolation: Isolation,
-    preparation: &Preparation<'_>,
+    preparation: &mut Preparation<'_>,
 ) -> Result<AnalysisReport, Stop> {
     let Some(plan) = &attempt.assignment.analysis else {
         return Err(Failure::Unknown { last_words: "the control plane sent no analysis".into() }.into());
     };
-    let read = attempt.unless_ordered(read_items(attempt, &preparation.access.forge, plan)).await?;
-    let mut summaries = Summaries::new(attempt, preparation.workspace, plan.cost_usd_micros, read);
+    let read = attempt.unless_ordered(read_items(attempt, preparation, plan)).await?;
+    let mut summaries = Summaries::new(attempt, preparation.workspace, plan, read);
     match summaries.next_files() {
         Some(files) => {
             output::replace_inputs(preparation.workspace, &files)?;
-            produce_output(attempt, options, isolation, preparation, async || summaries.load().await).await?;
+            let produce =
+                produce_output(attempt, options, isolation, preparation, async || summaries.load().await).await;
+            match produce {
+                // The summaries so far are paid.
+                Err(Stop::Failure(failure)) if summaries.completed > 0 && failure.class() == FailureClass::Limit => {
+                    attempt.events.log(format!("The other items have no new summary: {}", failure.sentence()));
+                    attempt.deadline.extend(TIME_TO_FINISH);
+                    check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
+                }
+                produced => produced?,
+            }
         }
         None => {
             attempt.unless_ordered(attempt.report_executing(None)).await?;
             check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
         }
     }
-    let report = summaries.report.fit(|report| serde_json::to_vec(report).map_or(usize::MAX, |json| json.len()));
-    attempt.events.log(report.sentence());
-    Ok(report)
+    attempt.events.log(summaries.report.sentence());
+    Ok(summaries.report)
 }

@@ -3,10 +3,13 @@
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::git::target::to_source_fault;
 use crate::job::attempt::Attempt;
+use crate::job::deliver::change::renew_old_access;
+use crate::job::prepare::Preparation;
 use crate::output::InputFile;
 use crate::stop::Stop;
 use pullyard_domain::analysis::{
-    Activity, ActivityKind, AnalysedItem, AnalysisReport, ItemKind, ItemList, MAX_ITEMS, Opened, Signals, content_hash,
+    Activity, ActivityKind, AnalysedItem, AnalysisReport, ItemKind, ItemList, MAX_ITEMS, MAX_TITLE_CHARS,
+    MAX_URL_BYTES, Opened, Signals, content_hash,
 };
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_single_line};
@@ -15,8 +18,8 @@ use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Actor, Error, Forge, OpenItem, ReviewState, Time};
 use pullyard_protocol::attempt::{AssignedAnalysis, Phase};
 use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// An item with activity within this time is read again even without a change at the forge, because a forge may not
@@ -24,7 +27,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const ACTIVE: Duration = HOUR.saturating_mul(14 * 24);
 /// But not more often.
 const READ_INTERVAL: Duration = HOUR.saturating_mul(20);
-const MAX_TITLE_CHARS: usize = 120;
 const MAX_TEXT_CHARS: usize = 2_000;
 const MAX_REMARKS: usize = 10;
 const MAX_FILE_CHARS: usize = 4_000;
@@ -42,27 +44,30 @@ struct Remark {
     text: String,
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'b> {
     attempt: &'a Attempt<'a>,
-    forge: &'a Forge,
+    preparation: &'a mut Preparation<'b>,
     forge_wait: ForgeWait<'a>,
     now: Timestamp,
 }
 
 pub(super) async fn read_items(
     attempt: &Attempt<'_>,
-    forge: &Forge,
+    preparation: &mut Preparation<'_>,
     plan: &AssignedAnalysis,
 ) -> Result<ReadItems, Stop> {
     let forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
-    let mut reader = Reader { attempt, forge, forge_wait, now: SystemTime::now().into() };
+    let mut reader = Reader { attempt, preparation, forge_wait, now: plan.now };
     let mut report = plan.previous.clone().unwrap_or_default();
     let (before, carried): (Vec<_>, Vec<_>) = report.items.into_iter().partition(|item| plan.what.contains(&item.kind));
     let mut before: HashMap<_, _> = before.into_iter().map(|item| ((item.kind, item.number), item)).collect();
     report.items = carried;
     let mut all_open = Vec::new();
     for kind in &plan.what {
-        let items = reader.list(*kind).await?;
+        let mut items = reader.list(*kind).await?;
+        // An item that changes between two pages is on both.
+        let mut numbers = HashSet::new();
+        items.retain(|item| numbers.insert(item.number));
         let open = u32::try_from(items.len()).unwrap_or(u32::MAX);
         report.lists.insert(*kind, ItemList { as_of: reader.now, open });
         all_open.extend(items.into_iter().map(|item| (*kind, item)));
@@ -87,10 +92,10 @@ pub(super) async fn read_items(
         report.items.push(item);
     }
     attempt.events.log(format!("Read the comments and reviews of {read_count} of {total} open items."));
-    Ok(ReadItems { report: report.keep_newest(), texts })
+    Ok(ReadItems { report: report.keep_newest(size_bytes), texts })
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn must_read(&self, before: &AnalysedItem, open: &OpenItem) -> bool {
         let is_active = self.now.since(before.signals.last_at) < ACTIVE;
         before.updated != to_timestamp(open.updated_at)
@@ -100,13 +105,17 @@ impl Reader<'_> {
 
     /// Repeats a call until the forge decides.
     async fn call<T>(&mut self, call: impl AsyncFn(&Forge, &str) -> Result<T, Error>) -> Result<T, Stop> {
-        let (forge, repository) = (self.forge, &self.attempt.assignment.repository);
+        let Self { attempt, preparation, forge_wait, .. } = self;
+        let repository = &attempt.assignment.repository;
         let to_failure =
             |reason: String| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() };
         let call = async || -> Result<T, ForgeFault> {
+            // A token may expire during a wait.
+            renew_old_access(attempt, preparation).await?;
+            let forge = &preparation.access.forge;
             call(forge, repository.name.as_str()).await.map_err(|error| to_source_fault(&error, repository))
         };
-        self.forge_wait.retry(to_failure, call).await
+        forge_wait.retry(to_failure, call).await
     }
 
     async fn list(&mut self, kind: ItemKind) -> Result<Vec<OpenItem>, Stop> {
@@ -114,7 +123,14 @@ impl Reader<'_> {
             ItemKind::Pulls => forge.open_pulls(name).await,
             ItemKind::Issues => forge.open_issues(name).await,
         };
-        Ok(self.call(list).await?.items)
+        let listed = self.call(list).await;
+        if let Err(Stop::Failure(Failure::SourceDenied { .. })) = &listed {
+            let list = kind.label();
+            self.attempt
+                .events
+                .log(format!("The forge refused to list {list}: the credentials need read access to {list}."));
+        }
+        Ok(listed?.items)
     }
 
     /// Oldest first. `None` if the item does not exist any more.
@@ -188,7 +204,7 @@ impl Reader<'_> {
             kind,
             number: open.number,
             title: clean(&open.title, MAX_TITLE_CHARS),
-            url: open.url.clone(),
+            url: Some(&open.url).filter(|url| url.len() <= MAX_URL_BYTES).cloned().unwrap_or_default(),
             author: open.author.as_ref().map(|author| clean(&author.login, MAX_TITLE_CHARS)),
             updated: to_timestamp(open.updated_at),
             read: self.now,
@@ -228,6 +244,10 @@ impl Reader<'_> {
         let content = self.attempt.redactor.redact_text(&content).into_owned();
         InputFile { name: format!("{}.md", item.number), content: truncate_lines(&content, MAX_FILE_CHARS) }
     }
+}
+
+pub(super) fn size_bytes(report: &AnalysisReport) -> usize {
+    serde_json::to_vec(report).map_or(usize::MAX, |json| json.len())
 }
 
 fn newest(remarks: &[Remark]) -> impl Iterator<Item = &Remark> {

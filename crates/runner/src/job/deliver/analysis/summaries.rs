@@ -1,15 +1,17 @@
 //! Lets the agent summarise items, some at each start, within the cost limit of the analysis.
 
-use super::items::ReadItems;
+use super::items::{ReadItems, size_bytes};
 use crate::git::workspace::Workspace;
 use crate::job::attempt::Attempt;
-use crate::job::deliver::agent_output::Loaded;
+use crate::job::deliver::agent_output::{Loaded, MAX_REPAIRS};
 use crate::output::{self, InputFile};
-use pullyard_domain::analysis::{AnalysisReport, ItemKind, ItemSummary, SummaryOutput};
+use pullyard_domain::analysis::{
+    AnalysisReport, ItemKind, ItemSummary, MAX_REPORT_BYTES, MAX_SUMMARY_BYTES, SummaryOutput,
+};
 use pullyard_domain::output::{OUTPUT_FILE, OutputFault};
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_single_line};
 use pullyard_domain::time::Timestamp;
-use std::time::SystemTime;
+use pullyard_protocol::attempt::AssignedAnalysis;
 
 const ITEMS_PER_START: usize = 20;
 
@@ -17,16 +19,29 @@ pub(super) struct Summaries<'a> {
     attempt: &'a Attempt<'a>,
     workspace: &'a Workspace,
     cost_limit: u64,
+    now: Timestamp,
     pub(super) report: AnalysisReport,
     /// The item with the oldest summary is last.
     pending: Vec<((ItemKind, u64), InputFile)>,
     /// The items of the current start.
     current: Vec<(ItemKind, u64)>,
     starts: u64,
+    /// Starts with a correct output.
+    pub(super) completed: u32,
+    /// Starts without one, despite repairs.
+    skipped: u32,
+    /// Wrong outputs of the current start.
+    faults: u32,
 }
 
 impl<'a> Summaries<'a> {
-    pub(super) fn new(attempt: &'a Attempt<'a>, workspace: &'a Workspace, cost_limit: u64, read: ReadItems) -> Self {
+    pub(super) fn new(
+        attempt: &'a Attempt<'a>,
+        workspace: &'a Workspace,
+        plan: &AssignedAnalysis,
+        read: ReadItems,
+    ) -> Self {
+        let job_limit = attempt.assignment.limits.cost_usd_micros.unwrap_or(u64::MAX);
         let ReadItems { report, mut texts } = read;
         let mut items: Vec<_> = report.items.iter().collect();
         // The newest items come first among those without a summary.
@@ -34,12 +49,37 @@ impl<'a> Summaries<'a> {
         let keys = items.into_iter().map(|item| (item.kind, item.number));
         let mut pending: Vec<_> = keys.filter_map(|key| Some((key, texts.remove(&key)?))).collect();
         pending.reverse();
-        Self { attempt, workspace, cost_limit, report, pending, current: Vec::new(), starts: 0 }
+        Self {
+            attempt,
+            workspace,
+            cost_limit: plan.cost_usd_micros.min(job_limit),
+            now: plan.now,
+            report,
+            pending,
+            current: Vec::new(),
+            starts: 0,
+            completed: 0,
+            skipped: 0,
+            faults: 0,
+        }
     }
 
-    /// The input files of the next start. `None` if all items have a summary, or the start would exceed the cost limit.
+    /// The input files of the next start. `None` if all items have a summary, or the start would exceed a limit.
     pub(super) fn next_files(&mut self) -> Option<Vec<InputFile>> {
-        if self.pending.is_empty() || self.would_exceed_limit() {
+        if self.pending.is_empty() {
+            return None;
+        }
+        let limit = match () {
+            () if self.would_exceed_cost() => "cost limit",
+            // A start whose summaries have no room would be paid again by each analysis.
+            () if size_bytes(&self.report) + ITEMS_PER_START * MAX_SUMMARY_BYTES > MAX_REPORT_BYTES => {
+                "size of the report"
+            }
+            () => "",
+        };
+        if !limit.is_empty() {
+            let count = self.pending.len();
+            self.attempt.events.log(format!("The {limit} leaves {count} items without a new summary."));
             return None;
         }
         let first = self.pending.len().saturating_sub(ITEMS_PER_START);
@@ -50,24 +90,42 @@ impl<'a> Summaries<'a> {
     }
 
     /// By the mean cost of the starts so far.
-    fn would_exceed_limit(&self) -> bool {
+    fn would_exceed_cost(&self) -> bool {
         let spent = self.attempt.work_report().1.unwrap_or_default();
-        let exceeds = self.starts > 0 && spent.saturating_add(spent / self.starts) > self.cost_limit;
-        if exceeds {
-            let count = self.pending.len();
-            self.attempt.events.log(format!("The cost limit leaves {count} items without a new summary."));
-        }
-        exceeds
+        self.cost_limit == 0 || spent.saturating_add(spent / self.starts.max(1)) > self.cost_limit
     }
 
+    /// Skips the items of one start whose output stays wrong. Errors: a fault to repair, or that ends the job because
+    /// no start had a correct output.
     pub(super) async fn load(&mut self) -> Result<Loaded<()>, OutputFault> {
+        let fault = self.add_summaries().await.err();
+        if let Some(fault) = &fault {
+            self.faults += 1;
+            if self.faults <= MAX_REPAIRS {
+                return Err(fault.clone());
+            }
+            self.skipped += 1;
+            self.attempt.events.log(format!("The items of this start have no new summary: {fault}."));
+        } else {
+            self.completed += 1;
+        }
+        self.faults = 0;
+        let next = if self.skipped > 1 { None } else { self.next_files() };
+        match (next, fault) {
+            (Some(files), _) => Ok(Loaded::Next(files)),
+            (None, Some(fault)) if self.completed == 0 => Err(fault),
+            (None, _) => Ok(Loaded::Complete(())),
+        }
+    }
+
+    async fn add_summaries(&mut self) -> Result<(), OutputFault> {
         let output: SummaryOutput = output::load(self.workspace, OUTPUT_FILE).await?.ok_or_else(OutputFault::missing)?;
         let clean = |text: &str| {
             to_single_line(&self.attempt.redactor.redact_text(&remove_hidden(text)), usize::MAX).trim().to_owned()
         };
         let output = output.map_texts(clean);
         output.check()?;
-        let at: Timestamp = SystemTime::now().into();
+        let at = self.now;
         for new in output.items {
             let is_current = |key: &(ItemKind, u64)| key.1 == new.number && self.current.contains(key);
             let item = self.report.items.iter_mut().find(|item| is_current(&(item.kind, item.number)));
@@ -76,6 +134,6 @@ impl<'a> Summaries<'a> {
                 item.summary = Some(ItemSummary { text, next_step, risk: new.risk, at, of });
             }
         }
-        Ok(self.next_files().map_or(Loaded::Complete(()), Loaded::Next))
+        Ok(())
     }
 }
