@@ -107,12 +107,24 @@ impl Run {
         let what: BTreeSet<_> = chosen.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind).collect();
         let what = (!what.is_empty()).then_some(what);
         let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
+        // A refusal of one repository stops no other; the first is the exit code.
+        let (mut decisions, mut refusal) = (Vec::new(), Ok(()));
         for repository in repositories {
             let request = RequestAnalysis { project: project.clone(), repository, what: what.clone() };
-            let decision = session.api.request_analysis(&request, Some(&key)).await?;
-            print_decision(session, &decision, self.watch).await?;
+            match session.api.request_analysis(&request, Some(&key)).await {
+                Ok(decision) => decisions.push(decision),
+                Err(error) => refusal = refusal.and(Err(CliError::from(error).printed(&session.screen))),
+            }
         }
-        Ok(())
+        if session.screen.is_json() && !self.watch {
+            session.screen.json(&decisions)?;
+            return refusal;
+        }
+        for decision in &decisions {
+            let printed = print_decision(session, decision, self.watch).await;
+            refusal = refusal.and(printed);
+        }
+        refusal
     }
 }
 
