@@ -22,7 +22,7 @@ impl RepositoryPoll<'_> {
         let pull_request = forge.pull_request(self.repository.name.as_str(), id.number).await?;
         let name = self.current_name(&pull_request).await?;
         let snapshot = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
-        record_pull_request_change(self.ctx, &self.scope, &snapshot).await?;
+        Box::pin(record_pull_request_change(self.ctx, &self.scope, &snapshot)).await?;
         if snapshot.state != PullRequestState::Open {
             return Ok(None);
         }

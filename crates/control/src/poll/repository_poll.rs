@@ -103,7 +103,7 @@ impl RepositoryPoll<'_> {
         let since = self.progress.listed.or(self.progress.since).unwrap_or(self.started).minus(CLOCK_SKEW);
         let mut numbers = Vec::new();
         let listed = match self.refresh_repository().await {
-            Ok(()) => with_timeout(self.integration, self.list_changed_since(since, &mut numbers)).await,
+            Ok(()) => with_timeout(self.integration, Box::pin(self.list_changed_since(since, &mut numbers))).await,
             Err(error) => Err(error),
         };
         // Use the numbers of a list that failed midway, too. The next round reads the whole list again.
@@ -160,7 +160,7 @@ impl RepositoryPoll<'_> {
                     Some(None) => {
                         let (integration, name) = (self.integration.id.clone(), self.repository.name.clone());
                         let snapshot = to_pull_request_snapshot(integration, self.repository.id, name, &pull_request);
-                        record_pull_request_change(self.ctx, &self.scope, &snapshot).await?;
+                        Box::pin(record_pull_request_change(self.ctx, &self.scope, &snapshot)).await?;
                     }
                     // An item that cannot be parsed is compared, so that the round reports it.
                     Some(Some(_)) | None => numbers.push(pull_request.number),

@@ -41,7 +41,7 @@ pub async fn record_pull_request_change(
         let merge =
             |linked: &PullRequest| linked.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at);
         let merged = stored.as_ref().and_then(merge);
-        let wanted = want_review(ctx, scope, stored.as_ref(), merged.as_ref(), snapshot).await?;
+        let wanted = Box::pin(want_review(ctx, scope, stored.as_ref(), merged.as_ref(), snapshot)).await?;
         let mut updated = match (wanted.or(merged), stored) {
             (Some(updated), _) => updated,
             (None, Some(linked)) => break (linked, PullRequestChange::Unchanged),
@@ -51,7 +51,7 @@ pub async fn record_pull_request_change(
         if updated.state != PullRequestState::Open {
             updated.reviews.automatic.forget();
         }
-        if write_change(ctx, &updated).await? == Write::Applied {
+        if Box::pin(write_change(ctx, &updated)).await? == Write::Applied {
             tracing::info!(pull_request = %snapshot.id, state = snapshot.state.display_name(), "pull request changed");
             break (updated, PullRequestChange::Recorded);
         }

@@ -120,7 +120,7 @@ fn each_pull_request_event_has_its_action() {
         assert_eq!(event.sender.unwrap().id, uuid_to_id(ANN));
     };
     let other = |event: &str| PullRequestAction::Other(event.to_owned());
-    check("pullrequest.created.plain", other("pullrequest:created"), PullRequestState::Open);
+    check("pullrequest.created.plain", PullRequestAction::Opened, PullRequestState::Open);
     check("pullrequest.updated.title", other("pullrequest:updated"), PullRequestState::Open);
     check("pullrequest.push.moved", PullRequestAction::Synchronize, PullRequestState::Open);
     check("pullrequest.fulfilled.merged", PullRequestAction::Closed { merged: true }, PullRequestState::Merged);

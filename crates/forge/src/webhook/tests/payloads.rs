@@ -58,13 +58,13 @@ fn review_action_and_state_are_separate() {
 
 #[test]
 fn each_pull_request_event_has_its_action() {
-    assert_eq!(action("pull_request.opened"), PullRequestAction::Other("opened".to_owned()));
+    assert_eq!(action("pull_request.opened"), PullRequestAction::Opened);
     assert_eq!(action("pull_request.reopened"), PullRequestAction::Reopened);
     assert_eq!(action("pull_request.merged"), PullRequestAction::Closed { merged: true });
     assert_eq!(action("pull_request.closed"), PullRequestAction::Closed { merged: false });
     assert_eq!(action("pull_request.synchronize"), PullRequestAction::Synchronize);
     assert_eq!(action("pull_request.labeled"), PullRequestAction::Labeled { label: "pullyard:revise".to_owned() });
-    assert_eq!(action("pull_request.ready_for_review"), PullRequestAction::Other("ready_for_review".to_owned()));
+    assert_eq!(action("pull_request.ready_for_review"), PullRequestAction::ReadyForReview);
 }
 
 #[test]
