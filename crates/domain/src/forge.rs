@@ -44,6 +44,8 @@ pub struct ForgeSpec {
     pub renders_html: bool,
     /// Whether a block `suggestion` in a comment on lines can be applied to them.
     pub suggestion_blocks: bool,
+    /// Whether a review names the commit of its lines. Otherwise they are lines of the newest commit.
+    pub review_names_commit: bool,
     /// Whether repositories have issues that analyses can read.
     pub has_issues: bool,
     /// Longest text of a review. Units: characters.

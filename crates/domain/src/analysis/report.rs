@@ -21,8 +21,10 @@ pub const MAX_NEXT_STEP_CHARS: usize = 120;
 /// In a report, of characters with up to 4 bytes.
 pub const MAX_SUMMARY_BYTES: usize = 4 * (MAX_SUMMARY_CHARS + MAX_NEXT_STEP_CHARS) + 150;
 
-/// The open pull requests and issues of a repository.
+/// The open pull requests and issues of a repository. Runners receive the last report and refuse unknown fields, so a
+/// further field needs a new protocol version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AnalysisReport {
     /// What was read, and when. An analysis of pull requests alone keeps the issues of the one before.
     pub lists: BTreeMap<ItemKind, ItemList>,
@@ -32,6 +34,7 @@ pub struct AnalysisReport {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ItemList {
     /// When it was read.
     #[serde(with = "rfc3339")]
@@ -43,6 +46,7 @@ pub struct ItemList {
 
 /// An open pull request or issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AnalysedItem {
     pub kind: ItemKind,
     /// Number at the forge.
@@ -71,6 +75,7 @@ pub struct AnalysedItem {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ItemSummary {
     /// In a sentence or two.
     pub text: String,

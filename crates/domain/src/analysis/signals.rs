@@ -44,6 +44,7 @@ pub enum ActivityKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Signals {
     /// Users who opened, commented or reviewed.
     pub users: u32,

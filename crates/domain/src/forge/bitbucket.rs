@@ -15,6 +15,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     permission_per_pull_request: true,
     renders_html: false,
     suggestion_blocks: false,
+    review_names_commit: false,
     // Bitbucket closed its issue tracker in August 2026.
     has_issues: false,
     // Bitbucket does not document a limit for comments; its server product accepts 32,768.

@@ -15,6 +15,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     permission_per_pull_request: false,
     renders_html: true,
     suggestion_blocks: true,
+    review_names_commit: true,
     has_issues: true,
     // It accepts 65,536.
     review_text_chars: 60_000,

@@ -119,7 +119,8 @@ impl<'a> Summaries<'a> {
     }
 
     async fn add_summaries(&mut self) -> Result<(), OutputFault> {
-        let output: SummaryOutput = output::load(self.workspace, OUTPUT_FILE).await?.ok_or_else(OutputFault::missing)?;
+        let output: SummaryOutput =
+            output::load(self.workspace, OUTPUT_FILE).await?.ok_or_else(OutputFault::missing)?;
         let clean = |text: &str| {
             to_single_line(&self.attempt.redactor.redact_text(&remove_hidden(text)), usize::MAX).trim().to_owned()
         };

@@ -9,7 +9,6 @@ use crate::job::deliver::change::renew_old_access;
 use crate::job::prepare::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::JobId;
 use pullyard_domain::output::{EarlierFinding, FindingPlace, PostedReview};
@@ -84,8 +83,8 @@ impl<'a> Posting<'a> {
         let listed = preparation.access.git.run(list.repository(&repository)).await?;
         let paths = listed.split(|byte| *byte == 0).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         let (diff, was_tried) = (Diff::parse(&report.input.patch), attempt.assignment.attempt > 1);
-        // Bitbucket places comments in the pushed commit, but the lines are those of the reviewed one.
-        let can_comment = report.pushed.is_none() || attempt.assignment.repository.forge != ForgeKind::Bitbucket;
+        // The findings have lines of the reviewed commit, not of the pushed one.
+        let can_comment = report.pushed.is_none() || attempt.assignment.repository.forge.spec().review_names_commit;
         Ok(Self { attempt, target, report, diff, paths, can_comment, was_tried, is_outcome_unknown: false })
     }
 
