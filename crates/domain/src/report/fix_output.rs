@@ -47,7 +47,7 @@ pub enum FixState {
 }
 
 impl FixOutput {
-    /// Adds what became of the findings to their texts, and moves the fixed ones to the summary. The indexes of earlier
+    /// Adds the verdicts to the texts of the findings, and moves the fixed ones to the summary. The indexes of earlier
     /// findings come after those of the review. `commit` has the fixes; without it, nothing is fixed.
     /// Returns the URLs of the earlier findings that are fixed.
     pub fn apply(

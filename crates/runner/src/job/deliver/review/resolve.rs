@@ -1,4 +1,4 @@
-//! Reviews a pull request before an agent fixes it, and reports what became of the findings.
+//! Reviews a pull request before an agent fixes it, and reports the result of each finding.
 //! Each attempt starts with a new review, because a checkpoint has no findings.
 
 use super::threads::{self, OpenThread};
