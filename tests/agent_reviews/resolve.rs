@@ -109,5 +109,6 @@ async fn failed_resolve_is_retried_as_one() {
     let retried: JobId = world.user.ok(&["jobs", "retry", job.as_str()]).await.trim_end().parse().unwrap();
     let retried = world.story.wait_for_end(&retried).await;
     assert_eq!((retried.kind, retried.status), (JobKind::Resolve, JobStatus::Completed), "{retried:?}");
+    assert_eq!(retried.retry_of, Some(job));
     assert!(retried.result.is_some());
 }

@@ -150,6 +150,7 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Sta
             let refusal = match result {
                 Ok(AnalysisStart::Created(_) | AnalysisStart::Repeated(_)) => {
                     starts.started += 1;
+        retry_of: None,
                     continue;
                 }
                 Ok(AnalysisStart::Running(_)) => {

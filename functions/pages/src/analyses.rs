@@ -148,6 +148,7 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<StartForm>) -> Re
     };
     let answer = control::start_analysis(&visit.ctx, &start).await?.into_answer();
     Ok(redirect(&format!("/jobs/{}", accepted_job(&answer)?)))
+        retry_of: None,
 }
 
 /// The page of a repository's items.

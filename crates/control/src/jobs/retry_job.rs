@@ -75,7 +75,8 @@ async fn retry_review(ctx: &Context, job: &Job, caller: &Requester, key: Option<
         message: context.instructions,
         agent: Some(agent.capability),
         model: agent.model,
-        automatic: false,
+        retry_of: Some(job.id.clone()),
+        ..ReviewRequest::default()
     };
     request_review(ctx, &reference, request, caller, key.as_ref()).await
 }
@@ -91,6 +92,7 @@ async fn retry_analysis(ctx: &Context, job: &Job, caller: &Requester, key: Optio
         what: context.and_then(|context| context.analysis).map(|plan| plan.what),
         request: format!("{} retry {} {key}", caller.id, job.id),
         source: Source::Person,
+        retry_of: Some(job.clone()),
     };
     Ok(start_analysis(ctx, &start).await?.into_answer())
 }

@@ -10,7 +10,7 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::guard::project_block;
 use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, JobId, ProjectId};
-use pullyard_domain::job::JobKind;
+use pullyard_domain::job::{Job, JobKind};
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 
@@ -24,6 +24,8 @@ pub struct StartAnalysis {
     /// Identifies the request within the repository, so that a repeat starts no second job.
     pub request: String,
     pub source: Source,
+    /// The failed or cancelled analysis that it repeats.
+    pub retry_of: Option<Job>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +114,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         reviews: None,
         analysis: Some(NewAnalysis { plan, item }),
         base: None,
-        retry_of: None,
+        retry_of: start.retry_of.as_ref(),
         now,
     };
     let write = write_new_job(ctx, new, &delivery, None).await?;

@@ -28,6 +28,7 @@ fn request(world: &World, name: &str) -> StartAnalysis {
         what: None,
         request: name.into(),
         source: Source::Person,
+        retry_of: None,
     }
 }
 
@@ -107,7 +108,8 @@ async fn failed_analysis_shows_its_failure_and_is_retried() {
         (retry.job.unwrap(), retry.reason.code())
     };
     let (first, _) = retry("k1").await;
-    assert_eq!(world.load_job(&first).await.kind, JobKind::Analysis);
+    let stored = world.load_job(&first).await;
+    assert_eq!((stored.kind, stored.retry_of), (JobKind::Analysis, Some(job.clone())));
     assert_eq!(retry("k1").await, (first.clone(), "repeat"));
     finish(&world, &first, End::Failed(Failure::SessionLost {}, None), None).await.unwrap();
     let (retried, code) = retry("k2").await;

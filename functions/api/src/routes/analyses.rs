@@ -36,6 +36,7 @@ pub(crate) async fn request(
         what,
         request: format!("{} {key}", caller.requester().id),
         source: Source::Person,
+        retry_of: None,
     };
     to_response(control::start_analysis(&caller.ctx, &start).await?.into_answer())
 }

@@ -69,7 +69,7 @@ async fn send(visit: &PageContext, project: &Project, form: &ReviewForm) -> Resu
     let ReviewPullRequest { project, repository, number, integration, message, full, agent, model } = request;
     let reference = PullRequestRef { project, repository, number, integration };
     let resolve = form.resolve.is_some();
-    let request = ReviewRequest { resolve, full, message, agent, model, automatic: false };
+    let request = ReviewRequest { resolve, full, message, agent, model, ..ReviewRequest::default() };
     let key = request_key(&form.form_key);
     Ok(review::request_review(&visit.ctx, &reference, request, &visit.requester(), key.as_ref()).await?)
 }
