@@ -44,6 +44,7 @@ pub(super) async fn find_posted(
         head,
         since: attempt.assignment.revises.as_ref().and_then(|revises| revises.since.clone()),
         adopted: true,
+        fixed: 0,
         base: preparation.target.base_branch.clone(),
         earlier: Vec::new(),
         review: ReviewOutput {
