@@ -2,8 +2,9 @@
 
 use crate::labels::Pill;
 use crate::prelude::*;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::pull_request::{AgentReviews, EndedReview, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{AgentReviews, EndedReview, Note, PullRequest, PullRequestId, PullRequestState};
 
 /// The content of `pull_agent_reviews.html`.
 pub(crate) struct AgentReviewList {
@@ -14,7 +15,7 @@ pub(crate) struct AgentReviewList {
     pub(crate) form_key: String,
     pub(crate) total: String,
     pub(crate) running: Option<(JobId, Pill)>,
-    /// The sentence about a review that the project's setting wants.
+    /// The sentence about a review that the project's setting wants, or why no agent reviews the pull request.
     pub(crate) wanted: Option<SafeText>,
     pub(crate) ended: Vec<EndedRow>,
     pub(crate) may_request: bool,
@@ -53,14 +54,20 @@ pub(super) async fn load(
     };
     let now = visit.ctx.clock.now();
     let is_open = of.state == PullRequestState::Open;
+    let refusal = match linked.and_then(|linked| linked.note.as_ref()) {
+        Some(Note::ReviewRefusal { reason: reason @ Reason::ForkNotSupported { .. } }) => Some(reason.sentence()),
+        _ => None,
+    };
     Ok(AgentReviewList {
         project: of.project.to_string(),
-        wanted: linked.and_then(|linked| linked.explain_wanted_review(now)).map(|sentence| line(&sentence)),
         name: format!("{}#{}", of.repository, of.id.number),
         integration: of.id.integration.to_string(),
         form_key: new_form_key(),
         total: describe_total(reviews),
-        may_request: visit.visitor.may_run_jobs() && is_open && running.is_none(),
+        may_request: visit.visitor.may_run_jobs() && is_open && running.is_none() && refusal.is_none(),
+        wanted: refusal
+            .or_else(|| linked.and_then(|linked| linked.explain_wanted_review(now)))
+            .map(|sentence| line(&sentence)),
         has_completed: reviews.last_posted().is_some(),
         refresh: labels::refresh_ms(running.is_some()),
         running: running.map(|job| (job.id.clone(), labels::job_pill(&job))),
