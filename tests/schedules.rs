@@ -106,6 +106,8 @@ async fn faulty_schedules_are_refused_with_their_field() {
     assert_eq!(send(Method::PUT, "/v1/schedules/acme/x", unknown).await, (400, json!("/zoen")));
     assert_eq!(send(Method::PUT, "/v1/schedules/acme/x", json!({ "every": "6h" })).await, (422, json!("/analyse")));
     assert_eq!(send(Method::POST, "/v1/schedules/acme/x/resume", json!({})).await.0, 404);
+    // A project may have any name.
+    assert_eq!(send(Method::GET, "/v1/schedules/run-due", json!({})).await.0, 404);
     assert_eq!(send(Method::POST, "/v1/schedules/acme/x/explode", json!({})).await.0, 404);
     assert_eq!(body(&story, "/v1/schedules/acme").await, json!({ "schedules": [] }));
 }
