@@ -103,7 +103,7 @@ pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<
 /// Starts a schedule's analyses. `None` if it is not due.
 /// Writes: SCHEDULE as begun, those of `start_analysis` for each repository, then SCHEDULE.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
-/// Errors: `Contended`; a transient one of a start, after all repositories were tried.
+/// Errors: `Contended`; a transient one of a start, after all repositories were tried, until the next due time.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
     let mut rounds = ctx.retries(id);
     loop {
@@ -112,7 +112,13 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
         let is_in_time = schedule.is_in_time(now)?;
         let schedule = if schedule.begun {
-            schedule.finish(Outcome::Ran(start_all(ctx, id, due).await?), now)?
+            let (starts, failure) = start_all(ctx, id, due).await?;
+            match failure {
+                Some(error) if !schedule.is_replaced(now) => return Err(error),
+                // The next due time is now.
+                Some(_) => schedule.finish(Outcome::Ran(starts), due)?,
+                None => schedule.finish(Outcome::Ran(starts), now)?,
+            }
         } else if is_in_time {
             Schedule { begun: true, ..schedule }
         } else {
@@ -129,7 +135,8 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
     }
 }
 
-async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Starts, Error> {
+/// Also returns a transient error of a start.
+async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<(Starts, Option<Error>), Error> {
     let repositories = ctx.store.list_repositories(&id.project).await?;
     let mut starts = Starts { refusal: "The project has no repository.".into(), ..Starts::default() };
     if let Some(refused) = repositories.len().checked_sub(MAX_REPOSITORIES).filter(|refused| *refused > 0) {
@@ -143,6 +150,7 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Sta
         what: None,
         request: format!("schedule/{}/{}", id.name, due.millis()),
         source: Source::Schedule,
+        retry_of: None,
     });
     let mut failure = None;
     for part in requests.collect::<Vec<_>>().chunks(CONCURRENT_STARTS) {
@@ -150,7 +158,6 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Sta
             let refusal = match result {
                 Ok(AnalysisStart::Created(_) | AnalysisStart::Repeated(_)) => {
                     starts.started += 1;
-        retry_of: None,
                     continue;
                 }
                 Ok(AnalysisStart::Running(_)) => {
@@ -169,5 +176,5 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Sta
             starts.refusal = refusal;
         }
     }
-    failure.map_or(Ok(starts), Err)
+    Ok((starts, failure))
 }

@@ -169,6 +169,11 @@ impl Schedule {
         self.next.is_some_and(|due| due <= now)
     }
 
+    /// Whether another time was due since the current one.
+    pub fn is_replaced(&self, now: Timestamp) -> bool {
+        self.latest(now) != self.next
+    }
+
     /// Records the outcome of the due time, and computes the next one.
     pub fn finish(self, outcome: Outcome, now: Timestamp) -> Result<Self, SettingFault> {
         let failures = match &outcome {
