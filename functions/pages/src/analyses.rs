@@ -4,7 +4,9 @@ use crate::frame::Tab;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::{AnalysedItem, Analysis, ItemFilter, ItemKind, ItemSort, Risk, Staleness, WaitingOn};
+use pullyard_domain::analysis::{
+    AnalysedItem, Analysis, ItemFilter, ItemKind, ItemSort, NOT_SUMMARISED, Risk, Staleness, WaitingOn,
+};
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::{JobId, RepositoryName};
@@ -60,6 +62,7 @@ struct ItemRow {
     title: SafeText,
     address: Option<String>,
     summary: Option<(SafeText, SafeText)>,
+    not_summarised: Option<&'static str>,
     risk: Option<(&'static str, &'static str)>,
     state: &'static str,
     tone: &'static str,
@@ -145,10 +148,10 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<StartForm>) -> Re
         what: None,
         request: format!("{} {key}", visit.visitor.id),
         source: Source::Person,
+        retry_of: None,
     };
     let answer = control::start_analysis(&visit.ctx, &start).await?.into_answer();
     Ok(redirect(&format!("/jobs/{}", accepted_job(&answer)?)))
-        retry_of: None,
 }
 
 /// The page of a repository's items.
@@ -178,6 +181,7 @@ fn to_row(item: &AnalysedItem, now: Timestamp) -> ItemRow {
         title: line(&item.title),
         address: http_url(&item.url),
         summary: item.summary.as_ref().map(|summary| (line(&summary.text), line(&summary.next_step))),
+        not_summarised: item.is_failed().then_some(NOT_SUMMARISED),
         risk: item.summary.as_ref().map(|summary| (summary.risk.as_str(), risk_tone(summary.risk))),
         state: staleness.label(),
         tone: if staleness == Staleness::Abandoned { "warn" } else { "" },

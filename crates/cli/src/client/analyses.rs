@@ -3,7 +3,7 @@
 use crate::client::choices::choices;
 use crate::client::jobs::print_decision;
 use crate::client::prelude::*;
-use pullyard_domain::analysis::{AnalysisCounts, ItemKind, ItemSort, Staleness, WaitingOn};
+use pullyard_domain::analysis::{AnalysisCounts, ItemKind, ItemSort, NOT_SUMMARISED, Staleness, WaitingOn};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::analysis::{AnalysisItems, AnalysisList, AnalysisQuery, ListedItem, RequestAnalysis};
 use std::collections::BTreeSet;
@@ -141,13 +141,13 @@ fn show_list(session: &Session, list: &AnalysisList) -> Result<(), CliError> {
     ]);
     for analysis in &list.analyses {
         let last = analysis.last.as_ref();
-        let count = |of: fn(&AnalysisCounts) -> u32| Cell::optional(last.map(|last| of(&last.counts)));
+        let count = |of: fn(&AnalysisCounts) -> Option<u32>| Cell::optional(last.and_then(|last| of(&last.counts)));
         let cells = [
             Cell::text(&analysis.repository),
             count(|counts| counts.pulls),
             count(|counts| counts.issues),
-            count(|counts| counts.stale),
-            count(|counts| counts.abandoned),
+            count(|counts| Some(counts.stale)),
+            count(|counts| Some(counts.abandoned)),
             format::optional_time_cell(last.map(|last| last.at)),
             format::job_cell(analysis.active_job.as_ref()),
             format::dollars_cell(last.map(|last| last.spent_usd_micros), None),
@@ -180,8 +180,12 @@ fn show_items(session: &Session, answer: &AnalysisItems) -> Result<(), CliError>
             format::time_cell(item.signals.last_at),
             Cell::optional(summary.map(|summary| summary.risk.as_str())),
         ];
-        let note = summary.map(|summary| format!("{} Next: {}", summary.text, summary.next_step));
-        table.row_with(cells, &note.unwrap_or_default());
+        let mut note =
+            summary.map(|summary| format!("{} Next: {}", summary.text, summary.next_step)).unwrap_or_default();
+        if item.is_failed() {
+            note = format!("{NOT_SUMMARISED} {note}").trim_end().to_owned();
+        }
+        table.row_with(cells, &note);
     }
     let repository = &answer.analysis.repository;
     let empty = match &answer.analysis.last {

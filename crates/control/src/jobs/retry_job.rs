@@ -89,7 +89,7 @@ async fn retry_analysis(ctx: &Context, job: &Job, caller: &Requester, key: Optio
         project: job.project.clone(),
         integration: job.integration.clone(),
         repository: job.repository,
-        what: context.and_then(|context| context.analysis).map(|plan| plan.what),
+        what: context.and_then(|context| context.analysis).filter(|plan| plan.named).map(|plan| plan.what),
         request: format!("{} retry {} {key}", caller.id, job.id),
         source: Source::Person,
         retry_of: Some(job.clone()),

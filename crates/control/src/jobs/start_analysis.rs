@@ -101,6 +101,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
     item.active_job = Some(id.clone());
     let plan = AnalysisPlan {
         what,
+        named: start.what.is_some(),
         cost_usd_micros: project.settings.analysis.cost_usd_micros,
         previous: item.last.as_ref().map(|last| last.job.clone()),
     };

@@ -61,7 +61,10 @@ async fn finish(world: &World, job: &JobId, end: End, output: Option<JobOutput>)
 
 fn report(world: &World) -> AnalysisReport {
     let list = |open| ItemList { as_of: world.ctx.clock.now(), open };
-    AnalysisReport { lists: [(ItemKind::Pulls, list(3)), (ItemKind::Issues, list(9))].into(), items: Vec::new() }
+    AnalysisReport {
+        lists: [(ItemKind::Pulls, list(3)), (ItemKind::Issues, list(9))].into(),
+        ..AnalysisReport::default()
+    }
 }
 
 #[tokio::test]
@@ -86,7 +89,7 @@ async fn repository_has_one_analysis_at_a_time() {
     let Analysis { active_job, last, failed, .. } = item(&world).await;
     let last = last.unwrap();
     assert_eq!((active_job, failed, &last.job, last.spent_usd_micros), (None, None, &job, 310_000));
-    assert_eq!((last.counts.pulls, last.counts.issues, last.counts.not_listed), (3, 9, 12));
+    assert_eq!((last.counts.pulls, last.counts.issues, last.counts.not_listed), (Some(3), Some(9), 12));
     // A repeat after the end starts nothing; another request reads the previous report.
     assert_eq!(start(&world, "nightly 1").await, AnalysisStart::Repeated(job.clone()));
     let next = world.load_job(&created(&world, "nightly 2").await).await;

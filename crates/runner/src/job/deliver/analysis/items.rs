@@ -48,6 +48,7 @@ struct Reader<'a, 'b> {
     attempt: &'a Attempt<'a>,
     preparation: &'a mut Preparation<'b>,
     forge_wait: ForgeWait<'a>,
+    plan: &'a AssignedAnalysis,
     now: Timestamp,
 }
 
@@ -57,14 +58,24 @@ pub(super) async fn read_items(
     plan: &AssignedAnalysis,
 ) -> Result<ReadItems, Stop> {
     let forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
-    let mut reader = Reader { attempt, preparation, forge_wait, now: plan.now };
+    let mut reader = Reader { attempt, preparation, forge_wait, plan, now: plan.now };
     let mut report = plan.previous.clone().unwrap_or_default();
     let (before, carried): (Vec<_>, Vec<_>) = report.items.into_iter().partition(|item| plan.what.contains(&item.kind));
     let mut before: HashMap<_, _> = before.into_iter().map(|item| ((item.kind, item.number), item)).collect();
     report.items = carried;
+    if plan.named {
+        before.values_mut().for_each(|item| item.failed = None);
+    }
+    if plan.what.contains(&ItemKind::Issues) {
+        report.issues_refused = false;
+    }
     let mut all_open = Vec::new();
     for kind in &plan.what {
-        let mut items = reader.list(*kind).await?;
+        let Some(mut items) = reader.list(*kind).await? else {
+            report.lists.remove(kind);
+            report.issues_refused = true;
+            continue;
+        };
         // An item that changes between two pages is on both.
         let mut numbers = HashSet::new();
         items.retain(|item| numbers.insert(item.number));
@@ -86,7 +97,7 @@ pub(super) async fn read_items(
         // It may have been deleted meanwhile.
         let Some(remarks) = reader.read_remarks(kind, open.number).await? else { continue };
         let item = reader.to_item(kind, &open, &remarks, before);
-        if !item.has_current_summary() {
+        if needs_summary(&item) {
             texts.insert(key, reader.to_file(&item, &open, &remarks));
         }
         report.items.push(item);
@@ -99,7 +110,7 @@ impl Reader<'_, '_> {
     fn must_read(&self, before: &AnalysedItem, open: &OpenItem) -> bool {
         let is_active = self.now.since(before.signals.last_at) < ACTIVE;
         before.updated != to_timestamp(open.updated_at)
-            || !before.has_current_summary()
+            || needs_summary(before)
             || (is_active && self.now.since(before.read) > READ_INTERVAL)
     }
 
@@ -118,19 +129,23 @@ impl Reader<'_, '_> {
         forge_wait.retry(to_failure, call).await
     }
 
-    async fn list(&mut self, kind: ItemKind) -> Result<Vec<OpenItem>, Stop> {
+    /// `None` if the forge refuses to list issues that no user named.
+    async fn list(&mut self, kind: ItemKind) -> Result<Option<Vec<OpenItem>>, Stop> {
         let list = async |forge: &Forge, name: &str| match kind {
             ItemKind::Pulls => forge.open_pulls(name).await,
             ItemKind::Issues => forge.open_issues(name).await,
         };
         let listed = self.call(list).await;
-        if let Err(Stop::Failure(Failure::SourceDenied { .. })) = &listed {
+        if let Err(Stop::Failure(Failure::SourceDenied { .. } | Failure::SourceNotFound { .. })) = &listed {
             let list = kind.label();
             self.attempt
                 .events
                 .log(format!("The forge refused to list {list}: the credentials need read access to {list}."));
+            if kind == ItemKind::Issues && !self.plan.named {
+                return Ok(None);
+            }
         }
-        Ok(listed?.items)
+        Ok(Some(listed?.items))
     }
 
     /// Oldest first. `None` if the item does not exist any more.
@@ -210,6 +225,7 @@ impl Reader<'_, '_> {
             read: self.now,
             signals: Signals::compute(&opened, &activities),
             hash: content_hash(&content.into_iter().chain(newest).collect::<Vec<_>>()),
+            failed: before.as_ref().and_then(|before| before.failed.clone()),
             summary: before.and_then(|before| before.summary),
         }
     }
@@ -244,6 +260,10 @@ impl Reader<'_, '_> {
         let content = self.attempt.redactor.redact_text(&content).into_owned();
         InputFile { name: format!("{}.md", item.number), content: truncate_lines(&content, MAX_FILE_CHARS) }
     }
+}
+
+fn needs_summary(item: &AnalysedItem) -> bool {
+    !item.has_current_summary() && !item.is_failed()
 }
 
 pub(super) fn size_bytes(report: &AnalysisReport) -> usize {
