@@ -4,6 +4,7 @@ use crate::cli::User;
 use crate::pages::Browser;
 use crate::prelude::*;
 use pullyard_domain::output::JobOutput;
+use pullyard_domain::project::Repository;
 use pullyard_protocol::analysis::{AnalysisQuery, RequestAnalysis};
 
 /// Summarises each file, one of them with an order to the browser.
@@ -102,6 +103,23 @@ async fn open_pull_requests_are_shown_with_their_summaries() {
     let Some(JobOutput::Analysis(report)) = story.api.job_output(&second).await.unwrap().output else { panic!("none") };
     assert!(report.items.iter().all(|item| item.has_current_summary()));
     browser.get("/analyses?project=acme").await.assert_contains(&[sentence, "$0.00", ">Refresh<"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watched_analyses_are_one_document_with_the_worst_exit_code() {
+    let (story, user) = with_pull_requests(&["Limit retries"]).await;
+    // It does not exist at the forge, so its job fails.
+    let store = story.store().await;
+    let connected = store.list_repositories(&story.project).await.unwrap().remove(0);
+    let lost = Repository { id: 4_711, name: "acme/gone".parse().unwrap(), ..connected };
+    assert_eq!(store.put_repository(&lost, None).await.unwrap(), Write::Applied);
+    let ran = user.run(&["analyses", "run", "--json", "--watch"]).await;
+    let jobs: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    let states: Vec<_> = jobs.iter().map(|job| job["status"].as_str().unwrap()).collect();
+    assert_eq!((states, ran.code), (vec!["completed", "failed"], 6), "{ran:?}");
+    story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
+    let refused = user.run(&["analyses", "run", "--json", "--watch"]).await;
+    assert_eq!((refused.code, refused.out.trim()), (3, "[]"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use crate::client::choices::choices;
 use crate::client::jobs::print_decision;
 use crate::client::prelude::*;
+use crate::client::watch;
 use pullyard_domain::analysis::{AnalysisCounts, ItemKind, ItemSort, NOT_SUMMARISED, Staleness, WaitingOn};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::analysis::{AnalysisItems, AnalysisList, AnalysisQuery, ListedItem, RequestAnalysis};
@@ -43,7 +44,7 @@ struct Run {
     /// Read issues, and pull requests only with --pulls.
     #[arg(long)]
     issues: bool,
-    /// Follow each job until it ends; exits with 6 if it failed or was cancelled.
+    /// Follow each job until it ends; exits with 6 if one failed or was cancelled.
     #[arg(long, visible_alias = "wait")]
     watch: bool,
     /// Key of this request; repeating it returns the same jobs.
@@ -107,24 +108,34 @@ impl Run {
         let what: BTreeSet<_> = chosen.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind).collect();
         let what = (!what.is_empty()).then_some(what);
         let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
-        // A refusal of one repository stops no other; the first is the exit code.
-        let (mut decisions, mut refusal) = (Vec::new(), Ok(()));
+        // A refusal of one repository stops no other.
+        let (mut decisions, mut documents, mut worst) = (Vec::new(), Vec::new(), None);
         for repository in repositories {
             let request = RequestAnalysis { project: project.clone(), repository, what: what.clone() };
             match session.api.request_analysis(&request, Some(&key)).await {
                 Ok(decision) => decisions.push(decision),
-                Err(error) => refusal = refusal.and(Err(CliError::from(error).printed(&session.screen))),
+                Err(error) => worst = worst.max(Some(CliError::from(error).printed(&session.screen).exit)),
             }
         }
-        if session.screen.is_json() && !self.watch {
-            session.screen.json(&decisions)?;
-            return refusal;
-        }
         for decision in &decisions {
-            let printed = print_decision(session, decision, self.watch).await;
-            refusal = refusal.and(printed);
+            let done = match &decision.job {
+                _ if !session.screen.is_json() => print_decision(session, decision, self.watch).await,
+                Some(job) if self.watch => {
+                    let ended = watch::until_end(session, job).await?;
+                    documents.push(serde_json::to_value(&ended).unwrap_or_default());
+                    watch::print_outcome(&session.screen, &ended)
+                }
+                _ => {
+                    documents.push(serde_json::to_value(decision).unwrap_or_default());
+                    Ok(())
+                }
+            };
+            worst = worst.max(done.err().map(|error| error.printed(&session.screen).exit));
         }
-        refusal
+        if session.screen.is_json() {
+            session.screen.json(&documents)?;
+        }
+        worst.map_or(Ok(()), |exit| Err(CliError::silent(exit)))
     }
 }
 
