@@ -3,9 +3,10 @@
 use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
 use crate::published::short_commit;
-use crate::report::review_output::{MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
+use crate::report::review_output::{Finding, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
 use crate::text::format_count;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::time::Duration;
 
 /// Folder of the files that an agent leaves for Pullyard, relative to the worktree.
@@ -99,6 +100,14 @@ pub struct EarlierFinding {
     pub text: String,
 }
 
+impl EarlierFinding {
+    /// `src/retry.rs:41`
+    pub fn location(&self) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{}{line}", self.path)
+    }
+}
+
 coded_enum! {
     /// Where a finding of a review is.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -171,6 +180,13 @@ impl PostedReview {
             Some(since) => format!("Reviewed {head}, the changes since {}.", short_commit(since)),
             None => format!("Reviewed {head}, the whole change."),
         }
+    }
+
+    /// With their places, the most severe first.
+    pub fn findings(&self) -> Vec<(&Finding, FindingPlace)> {
+        let mut findings: Vec<_> = self.review.findings.iter().zip(self.places.iter().copied()).collect();
+        findings.sort_by_key(|(finding, _)| Reverse(finding.severity));
+        findings
     }
 
     pub fn counts(&self) -> ReviewCounts {

@@ -70,7 +70,6 @@ impl ReviewWorld {
         let rules = PlaceRules {
             forge: self.kind,
             job: &self.job,
-            min_severity: Severity::Low,
             posted: &posted,
             is_in_tree: &|path| path == "long.rs" || path == "README.md",
         };

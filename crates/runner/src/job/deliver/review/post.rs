@@ -17,8 +17,8 @@ use pullyard_domain::published::short_commit;
 use pullyard_domain::report::diff::Diff;
 use pullyard_domain::report::finding_marker::Fingerprint;
 use pullyard_domain::report::place::{InlineComment, Place, PlaceRules, place};
-use pullyard_domain::report::render::{self, ReviewText};
-use pullyard_domain::report::review_output::{ReviewOutput, Severity, ThreadState};
+use pullyard_domain::report::render::ReviewText;
+use pullyard_domain::report::review_output::{ReviewOutput, ThreadState};
 use pullyard_domain::text::Span;
 use pullyard_forge::{Error, Forge, NewLineComment, NewReview, ReviewComment, ReviewPosts, Side, Verdict};
 use std::collections::BTreeSet;
@@ -181,7 +181,6 @@ impl<'a> Posting<'a> {
         let rules = PlaceRules {
             forge: self.attempt.assignment.repository.forge,
             job,
-            min_severity: Severity::Low,
             posted: &posted,
             is_in_tree: &|path| self.paths.contains(path),
         };
@@ -206,22 +205,13 @@ impl<'a> Posting<'a> {
             }
             (None, None) => format!("Reviewed `{}`, the whole change.", short_commit(head)),
         };
-        let to_render = |finding: &'a EarlierFinding| render::EarlierFinding {
-            path: &finding.path,
-            line: finding.line,
-            severity: finding.severity,
-            url: &finding.url,
-            verdict: finding.verdict,
-            text: &finding.text,
-        };
-        let earlier: Vec<_> = self.report.earlier.iter().map(to_render).collect();
         let text = ReviewText {
             forge: self.attempt.assignment.repository.forge,
             job,
             scope: &scope,
             output: &self.report.output,
             places,
-            earlier: &earlier,
+            earlier: &self.report.earlier,
         };
         let comments = places.iter().filter_map(|place| match place {
             Place::Inline(comment) if !posted.contains(&comment.fingerprint) => Some(to_line_comment(comment)),
