@@ -1,8 +1,6 @@
 //! The open pull requests of a project, with the form that requests a review of one by an agent.
 
-use super::agent_reviews::describe_total;
 use super::request::ReviewForm;
-use crate::board::ticket_url;
 use crate::prelude::*;
 use pullyard_control::review::{PullRequestView, list_pull_request_views};
 use pullyard_domain::id::JobId;
@@ -22,7 +20,7 @@ struct PullsPage {
     frame: Frame,
     project: String,
     may_work: bool,
-    pulls: Vec<Row>,
+    pulls: Vec<PullRequestView>,
     form: ReviewForm,
     form_key: String,
     fault: Option<Fault>,
@@ -31,18 +29,6 @@ struct PullsPage {
     has_newer: bool,
     next: Option<String>,
     refresh: u32,
-}
-
-struct Row {
-    address: String,
-    label: SafeText,
-    ticket: Option<(String, SafeText)>,
-    branch: SafeText,
-    sentence: SafeText,
-    running: Option<JobId>,
-    /// The sentence of the last completed review, unless it is the sentence of the row.
-    posted: Option<SafeText>,
-    total: String,
 }
 
 /// A request that started no job.
@@ -73,7 +59,7 @@ pub(super) async fn render(
         frame: visit.frame(&format!("Pull requests of {}", project.name), "pulls", Some(&project.id)),
         project: project.id.to_string(),
         may_work: visit.visitor.may_run_jobs(),
-        pulls: views.iter().map(to_row).collect(),
+        pulls: views,
         form,
         // The old key would return the refusal again.
         form_key: new_form_key(),
@@ -85,19 +71,4 @@ pub(super) async fn render(
         refresh: if is_refused { 0 } else { labels::refresh_ms(false) },
     };
     Ok(render_form(page.fault.as_ref(), &page))
-}
-
-fn to_row(view: &PullRequestView) -> Row {
-    let pull = &view.pull_request;
-    let posted = pull.reviews.last_posted().map(|(_, commit)| commit.counts.sentence());
-    Row {
-        address: format!("/pulls/{}", pull.id),
-        label: line(&pull.label()),
-        ticket: pull.ticket.as_ref().map(|key| (ticket_url(&pull.project, key), line(key.as_str()))),
-        branch: line(&pull.branch),
-        posted: posted.filter(|posted| !view.sentence.ends_with(posted)).map(|posted| line(&posted)),
-        sentence: line(&view.sentence),
-        running: pull.reviews.active_job.clone(),
-        total: describe_total(&pull.reviews),
-    }
 }
