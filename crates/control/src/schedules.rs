@@ -32,7 +32,7 @@ pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) ->
             return Err(Error::Invalid { pointer: "/name", fault });
         }
         let schedule = found.set_spec(spec.clone(), now)?;
-        if store(ctx, &schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
             return Ok(schedule);
         }
         rounds.backoff().await?;
@@ -47,7 +47,7 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
     let mut rounds = ctx.retries(id);
     loop {
         let schedule = load_schedule(ctx, id).await?.apply(command, ctx.clock.now())?;
-        if store(ctx, &schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
             return Ok(run_if_due(ctx, id).await?.unwrap_or(schedule));
         }
         rounds.backoff().await?;
@@ -61,21 +61,9 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
 pub async fn delete_schedule(ctx: &Context, id: &ScheduleId) -> Result<Schedule, Error> {
     let schedule = load_schedule(ctx, id).await?;
     match ctx.store.delete_schedule(&schedule).await? {
-        Write::Applied => {
-            tracing::info!(schedule = %id, "schedule deleted");
-            Ok(schedule)
-        }
+        Write::Applied => Ok(schedule),
         Write::Stale => Err(Error::Contended { subject: id.to_string() }),
     }
-}
-
-async fn store(ctx: &Context, schedule: &Schedule) -> Result<Write, Error> {
-    let write = ctx.store.put_schedule(schedule).await?;
-    if write == Write::Applied {
-        let (next, result) = (schedule.next, schedule.result());
-        tracing::info!(schedule = %schedule.id, paused = schedule.paused, ?next, result, "schedule stored");
-    }
-    Ok(write)
 }
 
 /// Errors: `NotFound`.
@@ -124,12 +112,10 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         } else {
             schedule.finish(Outcome::Missed, now)?
         };
-        if store(ctx, &schedule).await? == Write::Stale {
+        if ctx.store.put_schedule(&schedule).await? == Write::Stale {
             rounds.backoff().await?;
         } else if !schedule.begun {
-            if schedule.is_failed() {
-                tracing::warn!(schedule = %id, "schedule paused after failures");
-            }
+            tracing::info!(schedule = %id, next = ?schedule.next, result = schedule.result(), "schedule ran");
             return Ok(Some(schedule));
         }
     }
