@@ -1,7 +1,7 @@
 //! Reads the open items from the forge. Items that did not change keep the data of the previous report.
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
-use crate::git::target::to_source_fault;
+use crate::git::target::{to_source_fault, unreachable};
 use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
 use crate::job::prepare::Preparation;
@@ -118,15 +118,13 @@ impl Reader<'_, '_> {
     async fn call<T>(&mut self, call: impl AsyncFn(&Forge, &str) -> Result<T, Error>) -> Result<T, Stop> {
         let Self { attempt, preparation, forge_wait, .. } = self;
         let repository = &attempt.assignment.repository;
-        let to_failure =
-            |reason: String| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() };
         let call = async || -> Result<T, ForgeFault> {
             // A token may expire during a wait.
             renew_old_access(attempt, preparation).await?;
             let forge = &preparation.access.forge;
             call(forge, repository.name.as_str()).await.map_err(|error| to_source_fault(&error, repository))
         };
-        forge_wait.retry(to_failure, call).await
+        forge_wait.retry(unreachable(repository), call).await
     }
 
     /// `None` if the forge refuses to list issues that no user named.

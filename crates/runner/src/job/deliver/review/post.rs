@@ -2,7 +2,7 @@
 
 use super::{Report, threads};
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
-use crate::git::target::{Target, get_revised_pull_request, to_source_fault};
+use crate::git::target::{Target, get_revised_pull_request, to_source_fault, unreachable};
 use crate::git::{GitCall, GitError};
 use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
@@ -35,9 +35,7 @@ pub(super) async fn find_posted(
     forge_wait: &mut ForgeWait<'_>,
 ) -> Result<Option<PostedReview>, Stop> {
     let load = async || load_posts(attempt, &preparation.access.forge).await;
-    let repo = &attempt.assignment.repository.name;
-    let to_failure = |reason: String| Failure::SourceUnreachable { repo: repo.clone(), reason: reason.into() };
-    let posts = forge_wait.retry(to_failure, load).await?;
+    let posts = forge_wait.retry(unreachable(&attempt.assignment.repository), load).await?;
     // A commit may have been pushed since, so only the commit of the request is surely reviewed.
     let head = attempt.assignment.revises.as_ref().map(|revises| revises.head.clone());
     Ok(head.filter(|_| is_posted(attempt, &posts)).map(|head| PostedReview {
