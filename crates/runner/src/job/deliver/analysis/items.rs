@@ -49,7 +49,6 @@ struct Reader<'a, 'b> {
     preparation: &'a mut Preparation<'b>,
     forge_wait: ForgeWait<'a>,
     plan: &'a AssignedAnalysis,
-    now: Timestamp,
 }
 
 pub(super) async fn read_items(
@@ -58,7 +57,7 @@ pub(super) async fn read_items(
     plan: &AssignedAnalysis,
 ) -> Result<ReadItems, Stop> {
     let forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
-    let mut reader = Reader { attempt, preparation, forge_wait, plan, now: plan.now };
+    let mut reader = Reader { attempt, preparation, forge_wait, plan };
     let mut report = plan.previous.clone().unwrap_or_default();
     let (before, carried): (Vec<_>, Vec<_>) = report.items.into_iter().partition(|item| plan.what.contains(&item.kind));
     let mut before: HashMap<_, _> = before.into_iter().map(|item| ((item.kind, item.number), item)).collect();
@@ -80,7 +79,7 @@ pub(super) async fn read_items(
         let mut numbers = HashSet::new();
         items.retain(|item| numbers.insert(item.number));
         let open = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        report.lists.insert(*kind, ItemList { as_of: reader.now, open });
+        report.lists.insert(*kind, ItemList { as_of: plan.now, open });
         all_open.extend(items.into_iter().map(|item| (*kind, item)));
     }
     all_open.sort_by_key(|(_, item)| Reverse(item.updated_at));
@@ -108,10 +107,10 @@ pub(super) async fn read_items(
 
 impl Reader<'_, '_> {
     fn must_read(&self, before: &AnalysedItem, open: &OpenItem) -> bool {
-        let is_active = self.now.since(before.signals.last_at) < ACTIVE;
+        let is_active = self.plan.now.since(before.signals.last_at) < ACTIVE;
         before.updated != to_timestamp(open.updated_at)
             || needs_summary(before)
-            || (is_active && self.now.since(before.read) > READ_INTERVAL)
+            || (is_active && self.plan.now.since(before.read) > READ_INTERVAL)
     }
 
     /// Repeats a call until the forge decides.
@@ -220,7 +219,7 @@ impl Reader<'_, '_> {
             url: Some(&open.url).filter(|url| url.len() <= MAX_URL_BYTES).cloned().unwrap_or_default(),
             author: open.author.as_ref().map(|author| clean(&author.login, MAX_TITLE_CHARS)),
             updated: to_timestamp(open.updated_at),
-            read: self.now,
+            read: self.plan.now,
             signals: Signals::compute(&opened, &activities),
             hash: content_hash(&content.into_iter().chain(newest).collect::<Vec<_>>()),
             failed: before.as_ref().and_then(|before| before.failed.clone()),

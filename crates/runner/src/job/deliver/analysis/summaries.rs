@@ -25,9 +25,7 @@ pub(super) struct Summaries<'a> {
     pending: Vec<((ItemKind, u64), InputFile)>,
     /// The items of the current start.
     current: Vec<(ItemKind, u64)>,
-    starts: u64,
-    /// Starts with a correct output.
-    pub(super) completed: u32,
+    pub(super) starts: u64,
     /// Starts without one, despite repairs.
     skipped: u32,
     /// Wrong outputs of the current start.
@@ -58,7 +56,6 @@ impl<'a> Summaries<'a> {
             pending,
             current: Vec::new(),
             starts: 0,
-            completed: 0,
             skipped: 0,
             faults: 0,
         }
@@ -106,8 +103,6 @@ impl<'a> Summaries<'a> {
             }
             self.skipped += 1;
             self.attempt.events.log(format!("The items of this start have no new summary: {fault}."));
-        } else {
-            self.completed += 1;
         }
         self.faults = 0;
         for item in self.report.items.iter_mut().filter(|item| self.current.contains(&(item.kind, item.number))) {
