@@ -1,8 +1,9 @@
 //! Schedules: each of their times starts an analysis of each repository of the project.
 
 use crate::error::format_for_table;
-use crate::{AnalysisStart, Context, Error, StartAnalysis, start_analysis};
+use crate::{Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
@@ -141,16 +142,16 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<(St
     let mut failure = None;
     for part in requests.collect::<Vec<_>>().chunks(CONCURRENT_STARTS) {
         for (request, result) in part.iter().zip(join_all(part.iter().map(|part| start_analysis(ctx, part))).await) {
-            let refusal = match result {
-                Ok(AnalysisStart::Created(_) | AnalysisStart::Repeated(_)) => {
+            let refusal = match result.map(|answer| answer.reason) {
+                Ok(Reason::Accepted { .. } | Reason::Repeat { .. }) => {
                     starts.started += 1;
                     continue;
                 }
-                Ok(AnalysisStart::Running(_)) => {
+                Ok(Reason::AnalysisRunning { .. }) => {
                     starts.running += 1;
                     continue;
                 }
-                Ok(AnalysisStart::Refused { reason, .. }) => reason.sentence(),
+                Ok(reason) => reason.sentence(),
                 Err(error) => {
                     tracing::warn!(schedule = %id, repository = request.repository, %error, "analysis not started");
                     let refusal = to_sentence(&format_for_table(&error));

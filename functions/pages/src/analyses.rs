@@ -75,7 +75,9 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<ItemsQuery>) ->
         project: project.id.to_string(),
         may_work: visit.visitor.may_run_jobs(),
         form_key: new_form_key(),
-        report: control::load_report(&visit.ctx, &analysis).await?.unwrap_or_default(),
+        report: control::load_report(&visit.ctx, analysis.last.as_ref().map(|last| &last.job))
+            .await?
+            .unwrap_or_default(),
         staleness: query.staleness,
         now: visit.ctx.clock.now(),
         refresh: labels::refresh_ms(analysis.active_job.is_some()),
@@ -117,7 +119,7 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<StartForm>) -> Re
         source: Source::Person,
         retry_of: None,
     };
-    let answer = control::start_analysis(&visit.ctx, &start).await?.into_answer();
+    let answer = control::start_analysis(&visit.ctx, &start).await?;
     Ok(redirect(&format!("/jobs/{}", accepted_job(&answer)?)))
 }
 

@@ -94,7 +94,7 @@ async fn retry_analysis(ctx: &Context, job: &Job, caller: &Requester, key: Optio
         source: Source::Person,
         retry_of: Some(job.clone()),
     };
-    Ok(start_analysis(ctx, &start).await?.into_answer())
+    start_analysis(ctx, &start).await
 }
 
 /// Finds the repository's name for a job without a context, if necessary through its pull request.

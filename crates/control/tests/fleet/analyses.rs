@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::{Finish, finish_attempt};
-use pullyard_control::{AnalysisStart, Error, StartAnalysis, hold_project, retry_job, start_analysis};
+use pullyard_control::{Answer as Started, Error, StartAnalysis, hold_project, retry_job, start_analysis};
 use pullyard_domain::analysis::{Analysis, AnalysisReport, ItemKind, ItemList};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -32,15 +32,14 @@ fn request(world: &World, name: &str) -> StartAnalysis {
     }
 }
 
-async fn start(world: &World, name: &str) -> AnalysisStart {
+async fn start(world: &World, name: &str) -> Started {
     start_analysis(&world.ctx, &request(world, name)).await.unwrap()
 }
 
 async fn created(world: &World, name: &str) -> JobId {
-    match start(world, name).await {
-        AnalysisStart::Created(job) => job,
-        other => panic!("{other:?}"),
-    }
+    let answer = start(world, name).await;
+    assert_eq!(answer.reason.code(), "accepted");
+    answer.job.unwrap()
 }
 
 async fn item(world: &World) -> Analysis {
@@ -77,10 +76,9 @@ async fn repository_has_one_analysis_at_a_time() {
     assert_eq!(context.title(), "Open work in acme/app");
     let plan = context.analysis.unwrap();
     assert_eq!((plan.what.len(), plan.cost_usd_micros, plan.previous), (2, 1_000_000, None));
-    assert_eq!(start(&world, "nightly 1").await, AnalysisStart::Repeated(job.clone()));
-    let running = start(&world, "ann k1").await;
-    assert_eq!(running, AnalysisStart::Running(job.clone()));
-    let answer = running.into_answer();
+    let repeat = start(&world, "nightly 1").await;
+    assert_eq!((repeat.reason.code(), repeat.job), ("repeat", Some(job.clone())));
+    let answer = start(&world, "ann k1").await;
     assert_eq!((&answer.job, &answer.reason), (&Some(job.clone()), &Reason::AnalysisRunning { job: job.clone() }));
     assert!(world.ctx.store.load_delivery(&answer.delivery).await.unwrap().is_some());
     assert!(!stored.is_known_by(3) && stored.is_known_by(4));
@@ -91,7 +89,8 @@ async fn repository_has_one_analysis_at_a_time() {
     assert_eq!((active_job, failed, &last.job, last.spent_usd_micros), (None, None, &job, 310_000));
     assert_eq!((last.counts.pulls, last.counts.issues, last.counts.not_listed), (Some(3), Some(9), 12));
     // A repeat after the end starts nothing; another request reads the previous report.
-    assert_eq!(start(&world, "nightly 1").await, AnalysisStart::Repeated(job.clone()));
+    let repeat = start(&world, "nightly 1").await;
+    assert_eq!((repeat.reason.code(), repeat.job), ("repeat", Some(job.clone())));
     let next = world.load_job(&created(&world, "nightly 2").await).await;
     let context = world.ctx.store.load_context(&next.id, &next.context).await.unwrap().unwrap();
     assert_eq!(context.analysis.unwrap().previous, Some(job));
@@ -134,7 +133,7 @@ async fn analysis_ends_with_a_report_only() {
 async fn held_project_starts_no_analysis() {
     let world = new_world().await;
     hold_project(&world.ctx, &world.project, "ann", "a freeze").await.unwrap();
-    let AnalysisStart::Refused { delivery, reason } = start(&world, "1").await else { panic!("it started") };
+    let Started { delivery, reason, job: None } = start(&world, "1").await else { panic!("it started") };
     assert_eq!(reason.code(), "project_held");
     let stored = world.ctx.store.load_delivery(&delivery).await.unwrap().unwrap();
     assert_eq!((stored.reason, stored.job), (reason, None));

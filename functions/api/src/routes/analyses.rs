@@ -36,7 +36,7 @@ pub(crate) async fn request(
         source: Source::Person,
         retry_of: None,
     };
-    to_response(control::start_analysis(&caller.ctx, &start).await?.into_answer())
+    to_response(control::start_analysis(&caller.ctx, &start).await?)
 }
 
 pub(crate) async fn list(
@@ -55,7 +55,8 @@ pub(crate) async fn items(
     let AnalysisQuery { project, repository, what, staleness, waiting_on, sort } = query;
     caller.authorize_project(&project)?;
     let (repository, analysis) = control::load_analysis(&caller.ctx, &project, &repository).await?;
-    let report = control::load_report(&caller.ctx, &analysis).await?.unwrap_or_default();
+    let report =
+        control::load_report(&caller.ctx, analysis.last.as_ref().map(|last| &last.job)).await?.unwrap_or_default();
     let now = caller.ctx.clock.now();
     let items = report.select(&ItemFilter { what, staleness, waiting_on, sort }, now);
     let items = items.into_iter().map(|item| ListedItem {
