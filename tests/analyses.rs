@@ -29,14 +29,7 @@ async fn with_pull_requests(titles: &[&str]) -> (Story, User) {
 }
 
 fn query(story: &Story) -> AnalysisQuery {
-    AnalysisQuery {
-        project: story.project.clone(),
-        repository: REPOSITORY.parse().unwrap(),
-        what: None,
-        staleness: None,
-        waiting_on: None,
-        sort: None,
-    }
+    AnalysisQuery { project: story.project.clone(), repository: REPOSITORY.parse().unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,11 +128,12 @@ async fn running_analysis_answers_a_second_request() {
     user.ok(&["jobs", "cancel", first.trim(), "--yes"]).await;
     let retry = user.json(&["jobs", "retry", first.trim()]).await["job"].as_str().unwrap().to_owned();
     assert_eq!(story.api.job(&retry.parse().unwrap()).await.unwrap().kind, JobKind::Analysis);
-    let key = ["analyses", "run", "--idempotency-key", "k1"];
     user.ok(&["jobs", "cancel", &retry, "--yes"]).await;
-    let third = user.ok(&key).await;
-    user.ok(&["jobs", "cancel", third.trim(), "--yes"]).await;
-    assert_eq!(user.ok(&key).await, third);
+    let request =
+        RequestAnalysis { project: story.project.clone(), repository: REPOSITORY.parse().unwrap(), what: None };
+    let third = story.api.request_analysis(&request, Some("k1")).await.unwrap().job.unwrap();
+    user.ok(&["jobs", "cancel", third.as_str(), "--yes"]).await;
+    assert_eq!(story.api.request_analysis(&request, Some("k1")).await.unwrap().job, Some(third));
     assert_eq!(story.jobs().await.len(), 3);
 }
 

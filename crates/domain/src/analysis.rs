@@ -4,9 +4,9 @@ mod report;
 mod signals;
 
 pub use report::{
-    AnalysedItem, AnalysisReport, ItemFilter, ItemList, ItemSort, ItemSummary, MAX_ITEMS, MAX_NEXT_STEP_CHARS,
-    MAX_REPORT_BYTES, MAX_SUMMARY_BYTES, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_URL_BYTES, NOT_SUMMARISED, NewSummary,
-    Risk, SummaryOutput, content_hash,
+    AnalysedItem, AnalysisReport, ItemList, ItemSummary, MAX_ITEMS, MAX_NEXT_STEP_CHARS, MAX_REPORT_BYTES,
+    MAX_SUMMARY_BYTES, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_URL_BYTES, NOT_SUMMARISED, NewSummary, Risk,
+    SummaryOutput, content_hash,
 };
 pub use signals::{Activity, ActivityKind, Approval, Opened, Signals, Staleness, WaitingOn};
 

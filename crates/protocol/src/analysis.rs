@@ -1,8 +1,6 @@
 //! Analyses of open pull requests and issues: `/v1/analyses` and `/v1/analyses/items`.
 
-use pullyard_domain::analysis::{
-    AnalysedItem, CompletedAnalysis, FailedAnalysis, ItemKind, ItemSort, Staleness, WaitingOn,
-};
+use pullyard_domain::analysis::{AnalysedItem, CompletedAnalysis, FailedAnalysis, ItemKind, Staleness, WaitingOn};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -54,14 +52,6 @@ pub struct AnalysisQuery {
     pub project: ProjectId,
     /// Connected repository.
     pub repository: RepositoryName,
-    /// Only this kind of item.
-    pub what: Option<ItemKind>,
-    /// Only items of this age.
-    pub staleness: Option<Staleness>,
-    /// Only items that wait for this side.
-    pub waiting_on: Option<WaitingOn>,
-    /// Order; absent: by score.
-    pub sort: Option<ItemSort>,
 }
 
 /// Answer to `GET /v1/analyses/items`.
@@ -69,7 +59,7 @@ pub struct AnalysisQuery {
 pub struct AnalysisItems {
     /// The analyses of the repository.
     pub analysis: Analysis,
-    /// Items of the last one that match.
+    /// Items of the last one, the highest score first.
     pub items: Vec<ListedItem>,
 }
 

@@ -4,7 +4,7 @@ use crate::frame::Tab;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::{AnalysedItem, Analysis, AnalysisReport, ItemFilter, ItemKind, Staleness};
+use pullyard_domain::analysis::{AnalysedItem, Analysis, AnalysisReport, ItemKind, Staleness};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
@@ -100,8 +100,8 @@ impl ItemsPage {
     }
 
     fn items(&self, kind: &ItemKind) -> Vec<&AnalysedItem> {
-        let filter = ItemFilter { what: Some(*kind), staleness: self.staleness, ..ItemFilter::default() };
-        self.report.select(&filter, self.now)
+        let has_age = |item: &AnalysedItem| self.staleness.is_none_or(|it| it == item.signals.staleness(self.now));
+        self.report.by_score().into_iter().filter(|item| item.kind == *kind && has_age(item)).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::client::choices::choices;
 use crate::client::jobs::print_decision;
 use crate::client::prelude::*;
 use crate::client::watch;
-use pullyard_domain::analysis::{AnalysisCounts, ItemKind, ItemSort, NOT_SUMMARISED, Staleness, WaitingOn};
+use pullyard_domain::analysis::{AnalysisCounts, ItemKind, NOT_SUMMARISED, Staleness, WaitingOn};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::analysis::{AnalysisItems, AnalysisList, AnalysisQuery, ListedItem, RequestAnalysis};
 use std::collections::BTreeSet;
@@ -47,9 +47,6 @@ struct Run {
     /// Follow each job until it ends; exits with 6 if one failed or was cancelled.
     #[arg(long, visible_alias = "wait")]
     watch: bool,
-    /// Key of this request; repeating it returns the same jobs.
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
 }
 
 /// Show the pull requests and issues of a repository's last analysis.
@@ -71,8 +68,8 @@ struct Show {
     #[arg(long, value_name = "SIDE", value_parser = choices(WaitingOn::ALL.map(|it| (it.as_str(), it))))]
     waiting_on: Option<WaitingOn>,
     /// Order: score or age.
-    #[arg(long, value_name = "ORDER", value_parser = choices(ItemSort::ALL.map(|it| (it.as_str(), it))))]
-    sort: Option<ItemSort>,
+    #[arg(long, value_name = "ORDER", value_parser = choices([("score", false), ("age", true)]))]
+    sort: Option<bool>,
 }
 
 impl Analyses {
@@ -86,8 +83,15 @@ impl Analyses {
             }
             Some(Command::Run(run)) => run.run(session, project).await,
             Some(Command::Show(Show { repository, what, staleness, waiting_on, sort })) => {
-                let query = AnalysisQuery { project, repository, what, staleness, waiting_on, sort };
-                let items = session.api.analysis_items(&query).await?;
+                let mut items = session.api.analysis_items(&AnalysisQuery { project, repository }).await?;
+                items.items.retain(|listed| {
+                    what.is_none_or(|what| what == listed.item.kind)
+                        && staleness.is_none_or(|staleness| staleness == listed.staleness)
+                        && waiting_on.is_none_or(|waiting_on| waiting_on == listed.waiting_on)
+                });
+                if sort == Some(true) {
+                    items.items.sort_by_key(|listed| listed.item.signals.last_at);
+                }
                 session.screen.show(&items, |items| show_items(session, items))
             }
         }
@@ -107,7 +111,7 @@ impl Run {
         let chosen = [(self.pulls, ItemKind::Pulls), (self.issues, ItemKind::Issues)];
         let what: BTreeSet<_> = chosen.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind).collect();
         let what = (!what.is_empty()).then_some(what);
-        let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
+        let key = format::new_idempotency_key();
         // A refusal of one repository stops no other.
         let (mut decisions, mut documents, mut worst) = (Vec::new(), Vec::new(), None);
         for repository in repositories {

@@ -1,6 +1,6 @@
 //! The output of an analysis, and the file that its agent writes. All their texts are hostile.
 
-use super::{AnalysisCounts, ItemKind, Signals, Staleness, WaitingOn};
+use super::{AnalysisCounts, ItemKind, Signals, Staleness};
 use crate::code::coded_enum;
 use crate::output::OutputFault;
 use crate::report::review_output::check_text;
@@ -110,26 +110,6 @@ coded_enum! {
     }
 }
 
-coded_enum! {
-    /// The order of items.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-    pub enum ItemSort {
-        /// The highest score first.
-        #[default]
-        Score = "score";
-        /// The longest time without a user's activity first.
-        Age = "age";
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ItemFilter {
-    pub what: Option<ItemKind>,
-    pub staleness: Option<Staleness>,
-    pub waiting_on: Option<WaitingOn>,
-    pub sort: Option<ItemSort>,
-}
-
 /// `output.json` of an agent that summarises items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -215,20 +195,11 @@ impl AnalysisReport {
         self
     }
 
-    /// The items that match, the first in the order of `sort` first.
-    pub fn select(&self, filter: &ItemFilter, now: Timestamp) -> Vec<&AnalysedItem> {
-        let matches = |item: &&AnalysedItem| {
-            let AnalysedItem { kind, signals, .. } = item;
-            filter.what.is_none_or(|what| what == *kind)
-                && filter.staleness.is_none_or(|staleness| staleness == signals.staleness(now))
-                && filter.waiting_on.is_none_or(|waiting_on| waiting_on == signals.waiting_on())
-        };
-        let mut found: Vec<_> = self.items.iter().filter(matches).collect();
-        match filter.sort.unwrap_or_default() {
-            ItemSort::Score => found.sort_by_key(|item| Reverse(item.signals.score())),
-            ItemSort::Age => found.sort_by_key(|item| item.signals.last_at),
-        }
-        found
+    /// The highest score first.
+    pub fn by_score(&self) -> Vec<&AnalysedItem> {
+        let mut items: Vec<_> = self.items.iter().collect();
+        items.sort_by_key(|item| Reverse(item.signals.score()));
+        items
     }
 
     /// The counts at the time of the report, as a sentence.

@@ -3,7 +3,6 @@
 use crate::routes::prelude::*;
 use crate::routes::pulls::to_response;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::ItemFilter;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::project::Repository;
 use pullyard_entry::openapi::RequestOutcome;
@@ -52,14 +51,13 @@ pub(crate) async fn items(
     caller: Caller<scope::Read>,
     Query(query): Query<AnalysisQuery>,
 ) -> Result<Json<AnalysisItems>, Problem> {
-    let AnalysisQuery { project, repository, what, staleness, waiting_on, sort } = query;
+    let AnalysisQuery { project, repository } = query;
     caller.authorize_project(&project)?;
     let (repository, analysis) = control::load_analysis(&caller.ctx, &project, &repository).await?;
     let report =
         control::load_report(&caller.ctx, analysis.last.as_ref().map(|last| &last.job)).await?.unwrap_or_default();
     let now = caller.ctx.clock.now();
-    let items = report.select(&ItemFilter { what, staleness, waiting_on, sort }, now);
-    let items = items.into_iter().map(|item| ListedItem {
+    let items = report.by_score().into_iter().map(|item| ListedItem {
         score: item.signals.score(),
         staleness: item.signals.staleness(now),
         waiting_on: item.signals.waiting_on(),
