@@ -2,6 +2,7 @@
 
 mod automatic;
 mod coming_from;
+mod costs;
 mod failures;
 mod posting;
 mod requests;

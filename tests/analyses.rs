@@ -4,6 +4,7 @@ use crate::cli::User;
 use crate::pages::Browser;
 use crate::prelude::*;
 use pullyard_domain::output::JobOutput;
+use pullyard_domain::project::Repository;
 use pullyard_protocol::analysis::{AnalysisQuery, RequestAnalysis};
 
 /// Summarises each file, one of them with an order to the browser.
@@ -28,14 +29,7 @@ async fn with_pull_requests(titles: &[&str]) -> (Story, User) {
 }
 
 fn query(story: &Story) -> AnalysisQuery {
-    AnalysisQuery {
-        project: story.project.clone(),
-        repository: REPOSITORY.parse().unwrap(),
-        what: None,
-        staleness: None,
-        waiting_on: None,
-        sort: None,
-    }
+    AnalysisQuery { project: story.project.clone(), repository: REPOSITORY.parse().unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +99,23 @@ async fn open_pull_requests_are_shown_with_their_summaries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn watched_analyses_are_one_document_with_the_worst_exit_code() {
+    let (story, user) = with_pull_requests(&["Limit retries"]).await;
+    // It does not exist at the forge, so its job fails.
+    let store = story.store().await;
+    let connected = store.list_repositories(&story.project).await.unwrap().remove(0);
+    let lost = Repository { id: 4_711, name: "acme/gone".parse().unwrap(), ..connected };
+    assert_eq!(store.put_repository(&lost, None).await.unwrap(), Write::Applied);
+    let ran = user.run(&["analyses", "run", "--json", "--watch"]).await;
+    let jobs: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    let states: Vec<_> = jobs.iter().map(|job| job["status"].as_str().unwrap()).collect();
+    assert_eq!((states, ran.code), (vec!["completed", "failed"], 6), "{ran:?}");
+    story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
+    let refused = user.run(&["analyses", "run", "--json", "--watch"]).await;
+    assert_eq!((refused.code, refused.out.trim()), (3, "[]"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn running_analysis_answers_a_second_request() {
     let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
@@ -117,11 +128,12 @@ async fn running_analysis_answers_a_second_request() {
     user.ok(&["jobs", "cancel", first.trim(), "--yes"]).await;
     let retry = user.json(&["jobs", "retry", first.trim()]).await["job"].as_str().unwrap().to_owned();
     assert_eq!(story.api.job(&retry.parse().unwrap()).await.unwrap().kind, JobKind::Analysis);
-    let key = ["analyses", "run", "--idempotency-key", "k1"];
     user.ok(&["jobs", "cancel", &retry, "--yes"]).await;
-    let third = user.ok(&key).await;
-    user.ok(&["jobs", "cancel", third.trim(), "--yes"]).await;
-    assert_eq!(user.ok(&key).await, third);
+    let request =
+        RequestAnalysis { project: story.project.clone(), repository: REPOSITORY.parse().unwrap(), what: None };
+    let third = story.api.request_analysis(&request, Some("k1")).await.unwrap().job.unwrap();
+    user.ok(&["jobs", "cancel", third.as_str(), "--yes"]).await;
+    assert_eq!(story.api.request_analysis(&request, Some("k1")).await.unwrap().job, Some(third));
     assert_eq!(story.jobs().await.len(), 3);
 }
 

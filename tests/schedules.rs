@@ -106,6 +106,8 @@ async fn faulty_schedules_are_refused_with_their_field() {
     assert_eq!(send(Method::PUT, "/v1/schedules/acme/x", unknown).await, (400, json!("/zoen")));
     assert_eq!(send(Method::PUT, "/v1/schedules/acme/x", json!({ "every": "6h" })).await, (422, json!("/analyse")));
     assert_eq!(send(Method::POST, "/v1/schedules/acme/x/resume", json!({})).await.0, 404);
+    // A project may have any name.
+    assert_eq!(send(Method::GET, "/v1/schedules/run-due", json!({})).await.0, 404);
     assert_eq!(send(Method::POST, "/v1/schedules/acme/x/explode", json!({})).await.0, 404);
     assert_eq!(body(&story, "/v1/schedules/acme").await, json!({ "schedules": [] }));
 }
@@ -130,10 +132,15 @@ async fn schedule_is_created_resumed_run_and_deleted_on_its_page() {
     browser.get(PAGE).await.assert_contains(&["Analyses started: 1, still running: 0."]);
     assert_eq!(analyses(&story).await, 1);
     assert_eq!(post(&[("command", "pause")]).await.status, 303);
-    browser.get(PAGE).await.assert_contains(&["Paused", "Run now"]);
-    assert_eq!(post(&[("delete", "1")]).await.status, 303);
+    browser.get(PAGE).await.assert_contains(&["Paused", "Run now", "/setup/schedules?project=acme&name=nightly#new"]);
+    let filled = browser.get(&format!("{PAGE}&name=nightly")).await;
+    filled.assert_contains(&["value=\"nightly\"", "value=\"02:00-02:59\"", "value=\"20h\"", "value=\"Asia/Tokyo\""]);
+    let asked = post(&[("delete", "ask")]).await;
+    asked.assert_contains(&["Delete the schedule nightly?", "name=\"delete\" value=\"confirmed\""]);
+    browser.get(PAGE).await.assert_contains(&["nightly"]);
+    assert_eq!(post(&[("delete", "confirmed")]).await.status, 303);
     browser.get(PAGE).await.assert_contains(&["No schedule yet"]);
-    assert_eq!(post(&[("delete", "1")]).await.status, 404);
+    assert_eq!(post(&[("delete", "confirmed")]).await.status, 404);
 
     let reader = Browser::with(&story, &[Scope::Read], None).await;
     let page = reader.get(PAGE).await;

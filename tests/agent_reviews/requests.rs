@@ -1,5 +1,6 @@
 //! Tests requests for reviews: comments, labels, and refusals of the CLI.
 
+use crate::pages::Browser;
 use crate::prelude::*;
 use crate::pulls::{link_new_ticket, with_pull_request};
 use crate::webhooks::{ANN, World};
@@ -98,6 +99,10 @@ async fn refused_review_has_its_code_and_is_shown() {
     story.update_settings(|settings| settings.budget = Budget::default()).await;
     story.local.forge().set_head_fork(REPOSITORY, number, 4_711).await.unwrap();
     refused("fork_not_supported").await;
+    let repository = story.local.forge().repository(REPOSITORY).await.unwrap().id;
+    let page = Browser::admin(&story).await.get(&format!("/pulls/gh1/{repository}/{number}")).await;
+    page.assert_contains(&["comes from a fork"]);
+    assert!(!page.contains("Review by an agent"), "{}", page.body);
     story.call_forge(Method::PATCH, &format!("/pulls/{number}"), json!({ "state": "closed" })).await;
     refused("pull_request_closed").await;
 

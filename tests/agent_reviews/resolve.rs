@@ -24,7 +24,7 @@ async fn finding_is_fixed_pushed_and_reported() {
     let (user, label, before) = (&world.user, world.label(), world.head().await);
     let ran = user.run(&["resolve", &label, "-m", "Keep it short.", "--watch"]).await.assert_exit(0, "Completed");
     let job: JobId = ran.out.lines().next().unwrap().parse().unwrap();
-    assert!(ran.out.ends_with("Posted 1 finding inline. Worst: high. $2.24\n"), "{ran:?}");
+    assert!(ran.out.ends_with("Fixed 1 of 2 findings. Posted 1 finding inline. Worst: high. $2.24\n"), "{ran:?}");
     assert!(ran.err.contains(&format!("pull request #{}, 2 files", world.number)), "{ran:?}");
 
     let log = world.story.git(&["log", "--format=%s", &format!("{before}..{BRANCH}")]).await;
@@ -109,5 +109,6 @@ async fn failed_resolve_is_retried_as_one() {
     let retried: JobId = world.user.ok(&["jobs", "retry", job.as_str()]).await.trim_end().parse().unwrap();
     let retried = world.story.wait_for_end(&retried).await;
     assert_eq!((retried.kind, retried.status), (JobKind::Resolve, JobStatus::Completed), "{retried:?}");
+    assert_eq!(retried.retry_of, Some(job));
     assert!(retried.result.is_some());
 }

@@ -159,7 +159,7 @@ impl World {
             route(&get, "/v1/schedules/{project}", Project(Scope::Read), none()),
             route(&get, "/v1/schedules/{project}/{name}", Project(Scope::Read), none()),
             route(&post, "/v1/schedules/{project}/{name}/{command}", Project(Scope::Jobs), json!({})),
-            route(&post, "/v1/schedules/run-due", OwnProjects(Scope::Jobs), json!({})),
+            route(&post, "/v1/due-schedules/run", OwnProjects(Scope::Jobs), json!({})),
             route(&Method::DELETE, "/v1/schedules/{project}/{name}", Project(Scope::Jobs), none()),
             route(&get, "/v1/runners", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),

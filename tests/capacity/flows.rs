@@ -20,6 +20,12 @@ pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 40.0, read: 26.0, req
 pub(crate) const REVISE: FlowCost = FlowCost { written: 49.0, read: 42.0, requests: 14.0, messages: 9.0 };
 /// A review without findings, from its request to its status on the commit.
 pub(crate) const REVIEW: FlowCost = FlowCost { written: 45.0, read: 32.0, requests: 12.0, messages: 7.0 };
+/// A review with one finding, its fix, the push and the report.
+pub(crate) const RESOLVE: FlowCost = FlowCost { written: 49.0, read: 38.0, requests: 14.0, messages: 8.0 };
+/// A question about a repository, from its request to the answer.
+pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 18.0, requests: 10.0, messages: 6.0 };
+/// An analysis of one open pull request, from its request to the report.
+pub(crate) const ANALYSIS: FlowCost = FlowCost { written: 39.0, read: 28.0, requests: 12.0, messages: 6.0 };
 /// Every second heartbeat is stored, with its row in the index.
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
@@ -107,43 +113,91 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     assert_within("an idle sweep", &meter, SWEEP, 0, 0);
 }
 
+/// Reviews without a finding, but for a job that resolves: it finds one and fixes it.
+const REPORTING_AGENT: &str = r#"prompt=$(cat)
+case "$prompt" in
+  *"Another agent has reviewed"*) echo b > a.txt; out='{"v":1,"findings":[{"index":0,"verdict":"fixed"}]}' ;;
+  *"Look closely."*) out='{"v":1,"summary":"Bad.","findings":[{"path":"a.txt","line":1,"severity":"high","category":"bug","title":"T","body":"B"}]}' ;;
+  *"You review"*) out='{"v":1,"summary":"Good.","findings":[]}' ;;
+  *"You summarise"*) out='{"v":1,"items":[{"number":'$(basename .pullyard/input/*.md .md)',"summary":"S","next_step":"N","risk":"low"}]}' ;;
+  *) out='{"v":1,"text":"Yes."}' ;;
+esac
+printf '%s' "$out" > .pullyard/output.json"#;
+
+/// From the request to the end of the job, and for a review to its status on the commit.
 #[tokio::test(flavor = "multi_thread")]
-async fn review_stays_within_its_bound() {
-    let meter = Meter::start().await;
-    let story = Story::start_with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
-    let agent = r#"cat > /dev/null; echo '{"v":1,"summary":"Good.","findings":[]}' > .pullyard/output.json"#;
-    story.set_agent_command(&["sh", "-c", agent]).await;
-    story.local.forge().commit(REPOSITORY, "feature", "pullyard-bot", &[("a.txt", "a\n", false)]).await.unwrap();
-    let pull = json!({ "title": "feature", "head": "feature", "base": "main", "body": "" });
-    let pull = story.call_forge(Method::POST, "/pulls", pull).await;
-    let (number, repository) = (pull["number"].as_u64().unwrap(), pull["base"]["repo"]["id"].clone());
-    // Warm up: the first call of a minute also records the use of the token.
-    story.api.pulls(&story.project, None).await.unwrap();
-    story.wait_for_empty_queues().await;
-    meter.reset();
-    let before = story.local.invocations();
-    let wish = json!({ "project": "acme", "repository": REPOSITORY, "number": number });
-    let job = story.api.review_pull_request(&serde_json::from_value(wish).unwrap(), None).await.unwrap().job.unwrap();
-    // Poll past the meter, because polling costs units as well.
-    let item = format!("PR#gh1#{repository}#{number}");
-    crate::story::wait_until("the commit shows the review", async || {
-        let item = story.load_item(&item, "PR").await;
-        let is_noted = item["note_version"] == 2 && item["noted_version"] == 2;
-        if is_noted { Ok(()) } else { Err(item.to_string()) }
-    })
-    .await;
-    story.wait_for_empty_queues().await;
-    let still = std::cell::Cell::new(0);
-    crate::story::wait_until("its task's end is heard", async || match story.local.count_running_tasks().await {
-        0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
-        running => Err(format!("{running} run")),
-    })
-    .await;
-    let after = story.local.invocations();
-    let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
-    let (requests, messages) = (after.http - before.http, messages(&after) - messages(&before));
-    assert_within("a review", &meter, REVIEW, requests, messages);
-    story.wait_for_job(&job, has_status(JobStatus::Completed)).await;
+async fn reporting_jobs_stay_within_their_bounds() {
+    for (kind, bound) in
+        [(JobKind::Read, READ), (JobKind::Review, REVIEW), (JobKind::Resolve, RESOLVE), (JobKind::Analysis, ANALYSIS)]
+    {
+        let meter = Meter::start().await;
+        let story = Story::start_with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
+        story.set_agent_command(&["sh", "-c", REPORTING_AGENT]).await;
+        story.local.forge().commit(REPOSITORY, "feature", "pullyard-bot", &[("a.txt", "a\n", false)]).await.unwrap();
+        let pull = json!({ "title": "feature", "head": "feature", "base": "main", "body": "" });
+        let pull = story.call_forge(Method::POST, "/pulls", pull).await;
+        let (number, repository) = (pull["number"].as_u64().unwrap(), pull["base"]["repo"]["id"].clone());
+        // Warm up: the first call of a minute also records the use of the token.
+        story.api.pulls(&story.project, None).await.unwrap();
+        story.wait_for_empty_queues().await;
+        meter.reset();
+        let before = story.local.invocations();
+        let job = request(&story, kind, number).await;
+        // Poll past the meter, because polling costs units as well.
+        crate::story::wait_until("the job is done", async || {
+            let stored = story.load_job_item(&job).await;
+            if stored["status"] == "completed" { Ok(()) } else { Err(stored.to_string()) }
+        })
+        .await;
+        if kind.reviews() {
+            let item = format!("PR#gh1#{repository}#{number}");
+            crate::story::wait_until("the commit shows the review", async || {
+                let item = story.load_item(&item, "PR").await;
+                let is_noted = item["note_version"] == 2 && item["noted_version"] == 2;
+                if is_noted { Ok(()) } else { Err(item.to_string()) }
+            })
+            .await;
+        }
+        story.wait_for_empty_queues().await;
+        let still = std::cell::Cell::new(0);
+        crate::story::wait_until("its task's end is heard", async || match story.local.count_running_tasks().await {
+            0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
+            running => Err(format!("{running} run")),
+        })
+        .await;
+        let after = story.local.invocations();
+        let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
+        let (requests, messages) = (after.http - before.http, messages(&after) - messages(&before));
+        assert_within(&format!("{kind:?}"), &meter, bound, requests, messages);
+        let result = story.wait_for_job(&job, has_status(JobStatus::Completed)).await.result;
+        assert_eq!(result.is_some(), kind == JobKind::Resolve, "{kind:?}: {result:?}");
+    }
+}
+
+async fn request(story: &Story, kind: JobKind, number: u64) -> JobId {
+    let of = json!({ "project": "acme", "repository": REPOSITORY });
+    let with = |fields: Value| {
+        let mut all = of.clone();
+        all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        all
+    };
+    let api = &story.api;
+    let decision = match kind {
+        JobKind::Review => {
+            let wish = serde_json::from_value(with(json!({ "number": number }))).unwrap();
+            api.review_pull_request(&wish, None).await
+        }
+        JobKind::Resolve => {
+            let wish = serde_json::from_value(with(json!({ "number": number, "message": "Look closely." }))).unwrap();
+            api.resolve_pull_request(&wish, None).await
+        }
+        JobKind::Analysis => api.request_analysis(&serde_json::from_value(of.clone()).unwrap(), None).await,
+        _ => {
+            let wish = with(json!({ "kind": "read", "prompt": "Does it work?" }));
+            api.create_job(&serde_json::from_value(wish).unwrap(), None).await
+        }
+    };
+    decision.unwrap().job.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

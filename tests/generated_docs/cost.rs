@@ -2,7 +2,8 @@
 
 use super::generated;
 use crate::capacity::flows::{
-    ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, REVIEW, REVISE, SWEEP,
+    ANALYSIS, ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, READ, RESOLVE, REVIEW, REVISE,
+    SWEEP,
 };
 use crate::prelude::*;
 use crate::roles::template::parse;
@@ -311,6 +312,9 @@ fn flows() -> String {
         ("implement job, from the ticket's move to the settled ticket", IMPLEMENT),
         ("revise job, from its delivery to the settled ticket", REVISE),
         ("review by an agent, from its request to its status", REVIEW),
+        ("job that resolves: a review, a fix and its report", RESOLVE),
+        ("question about a repository (`read`)", READ),
+        ("analysis of one open pull request", ANALYSIS),
         ("heartbeat of a silent job", ATTEMPT_HEARTBEAT),
         ("heartbeat of an idle runner", HEARTBEAT),
         ("claim without a job", EMPTY_CLAIM),

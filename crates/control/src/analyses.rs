@@ -2,7 +2,7 @@
 
 use crate::{Context, Error};
 use pullyard_domain::analysis::{Analysis, AnalysisReport};
-use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::Repository;
 
@@ -35,10 +35,10 @@ pub async fn load_analysis(
     Ok((repository, analysis))
 }
 
-/// The last report. `None` without a completed analysis within 90 days.
-pub async fn load_report(ctx: &Context, analysis: &Analysis) -> Result<Option<AnalysisReport>, Error> {
-    let Some(last) = &analysis.last else { return Ok(None) };
-    Ok(match ctx.store.load_output(&last.job).await? {
+/// The report of an analysis that completed within 90 days.
+pub async fn load_report(ctx: &Context, job: Option<&JobId>) -> Result<Option<AnalysisReport>, Error> {
+    let Some(job) = job else { return Ok(None) };
+    Ok(match ctx.store.load_output(job).await? {
         Some(JobOutput::Analysis(report)) => Some(report),
         Some(JobOutput::Read(_) | JobOutput::Review(_)) | None => None,
     })

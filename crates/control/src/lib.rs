@@ -103,7 +103,7 @@ pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
 pub use jobs::search_events::{EventSearch, search_events};
 pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
-pub use jobs::start_analysis::{AnalysisStart, StartAnalysis, start_analysis};
+pub use jobs::start_analysis::{StartAnalysis, start_analysis};
 pub use jobs::views::{
     JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_output, load_pull_request_state,
     load_pull_request_states,

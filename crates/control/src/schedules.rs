@@ -1,8 +1,9 @@
 //! Schedules: each of their times starts an analysis of each repository of the project.
 
 use crate::error::format_for_table;
-use crate::{AnalysisStart, Context, Error, StartAnalysis, start_analysis};
+use crate::{Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
@@ -32,7 +33,7 @@ pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) ->
             return Err(Error::Invalid { pointer: "/name", fault });
         }
         let schedule = found.set_spec(spec.clone(), now)?;
-        if store(ctx, &schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
             return Ok(schedule);
         }
         rounds.backoff().await?;
@@ -47,7 +48,7 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
     let mut rounds = ctx.retries(id);
     loop {
         let schedule = load_schedule(ctx, id).await?.apply(command, ctx.clock.now())?;
-        if store(ctx, &schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
             return Ok(run_if_due(ctx, id).await?.unwrap_or(schedule));
         }
         rounds.backoff().await?;
@@ -61,21 +62,9 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
 pub async fn delete_schedule(ctx: &Context, id: &ScheduleId) -> Result<Schedule, Error> {
     let schedule = load_schedule(ctx, id).await?;
     match ctx.store.delete_schedule(&schedule).await? {
-        Write::Applied => {
-            tracing::info!(schedule = %id, "schedule deleted");
-            Ok(schedule)
-        }
+        Write::Applied => Ok(schedule),
         Write::Stale => Err(Error::Contended { subject: id.to_string() }),
     }
-}
-
-async fn store(ctx: &Context, schedule: &Schedule) -> Result<Write, Error> {
-    let write = ctx.store.put_schedule(schedule).await?;
-    if write == Write::Applied {
-        let (next, result) = (schedule.next, schedule.result());
-        tracing::info!(schedule = %schedule.id, paused = schedule.paused, ?next, result, "schedule stored");
-    }
-    Ok(write)
 }
 
 /// Errors: `NotFound`.
@@ -103,7 +92,7 @@ pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<
 /// Starts a schedule's analyses. `None` if it is not due.
 /// Writes: SCHEDULE as begun, those of `start_analysis` for each repository, then SCHEDULE.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
-/// Errors: `Contended`; a transient one of a start, after all repositories were tried.
+/// Errors: `Contended`; a transient one of a start, after all repositories were tried, until the next due time.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
     let mut rounds = ctx.retries(id);
     loop {
@@ -112,24 +101,29 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
         let is_in_time = schedule.is_in_time(now)?;
         let schedule = if schedule.begun {
-            schedule.finish(Outcome::Ran(start_all(ctx, id, due).await?), now)?
+            let (starts, failure) = start_all(ctx, id, due).await?;
+            match failure {
+                Some(error) if !schedule.is_replaced(now) => return Err(error),
+                // The next due time is now.
+                Some(_) => schedule.finish(Outcome::Ran(starts), due)?,
+                None => schedule.finish(Outcome::Ran(starts), now)?,
+            }
         } else if is_in_time {
             Schedule { begun: true, ..schedule }
         } else {
             schedule.finish(Outcome::Missed, now)?
         };
-        if store(ctx, &schedule).await? == Write::Stale {
+        if ctx.store.put_schedule(&schedule).await? == Write::Stale {
             rounds.backoff().await?;
         } else if !schedule.begun {
-            if schedule.is_failed() {
-                tracing::warn!(schedule = %id, "schedule paused after failures");
-            }
+            tracing::info!(schedule = %id, next = ?schedule.next, result = schedule.result(), "schedule ran");
             return Ok(Some(schedule));
         }
     }
 }
 
-async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Starts, Error> {
+/// Also returns a transient error of a start.
+async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<(Starts, Option<Error>), Error> {
     let repositories = ctx.store.list_repositories(&id.project).await?;
     let mut starts = Starts { refusal: "The project has no repository.".into(), ..Starts::default() };
     if let Some(refused) = repositories.len().checked_sub(MAX_REPOSITORIES).filter(|refused| *refused > 0) {
@@ -143,20 +137,21 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Sta
         what: None,
         request: format!("schedule/{}/{}", id.name, due.millis()),
         source: Source::Schedule,
+        retry_of: None,
     });
     let mut failure = None;
     for part in requests.collect::<Vec<_>>().chunks(CONCURRENT_STARTS) {
         for (request, result) in part.iter().zip(join_all(part.iter().map(|part| start_analysis(ctx, part))).await) {
-            let refusal = match result {
-                Ok(AnalysisStart::Created(_) | AnalysisStart::Repeated(_)) => {
+            let refusal = match result.map(|answer| answer.reason) {
+                Ok(Reason::Accepted { .. } | Reason::Repeat { .. }) => {
                     starts.started += 1;
                     continue;
                 }
-                Ok(AnalysisStart::Running(_)) => {
+                Ok(Reason::AnalysisRunning { .. }) => {
                     starts.running += 1;
                     continue;
                 }
-                Ok(AnalysisStart::Refused { reason, .. }) => reason.sentence(),
+                Ok(reason) => reason.sentence(),
                 Err(error) => {
                     tracing::warn!(schedule = %id, repository = request.repository, %error, "analysis not started");
                     let refusal = to_sentence(&format_for_table(&error));
@@ -168,5 +163,5 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Sta
             starts.refusal = refusal;
         }
     }
-    failure.map_or(Ok(starts), Err)
+    Ok((starts, failure))
 }

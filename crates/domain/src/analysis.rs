@@ -4,8 +4,8 @@ mod report;
 mod signals;
 
 pub use report::{
-    AnalysedItem, AnalysisReport, ItemFilter, ItemList, ItemSort, ItemSummary, MAX_ITEMS, MAX_NEXT_STEP_CHARS,
-    MAX_REPORT_BYTES, MAX_SUMMARY_BYTES, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_URL_BYTES, NewSummary, Risk,
+    AnalysedItem, AnalysisReport, ItemList, ItemSummary, MAX_ITEMS, MAX_NEXT_STEP_CHARS, MAX_REPORT_BYTES,
+    MAX_SUMMARY_BYTES, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_URL_BYTES, NOT_SUMMARISED, NewSummary, Risk,
     SummaryOutput, content_hash,
 };
 pub use signals::{Activity, ActivityKind, Approval, Opened, Signals, Staleness, WaitingOn};
@@ -15,7 +15,7 @@ use crate::id::{IntegrationId, JobId, ProjectId};
 use crate::job::{Job, JobStatus};
 use crate::project::Repository;
 use crate::text::format_count;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -32,6 +32,9 @@ coded_enum! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnalysisPlan {
     pub what: BTreeSet<ItemKind>,
+    /// Whether a user named the kinds of item.
+    #[serde(default)]
+    pub named: bool,
     /// No further agent starts that would exceed it. Units: millionths of a US dollar.
     pub cost_usd_micros: u64,
     /// The last completed analysis. Its report spares calls to the forge and summaries.
@@ -53,23 +56,30 @@ pub struct Analysis {
     pub rev: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CompletedAnalysis {
     /// Its output has the items.
     pub job: JobId,
-    /// Its end.
+    /// When it ended.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
+    /// Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
+    /// Numbers of items at that time.
     pub counts: AnalysisCounts,
 }
 
 /// At the end of an analysis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AnalysisCounts {
-    /// Open pull requests.
-    pub pulls: u32,
-    /// Open issues.
-    pub issues: u32,
+    /// Open pull requests; absent if they were not listed.
+    pub pulls: Option<u32>,
+    /// Open issues; absent if they were not listed.
+    pub issues: Option<u32>,
+    /// The forge refused to list the issues.
+    #[serde(default)]
+    pub issues_refused: bool,
     /// Items without a user's activity for 7 days.
     pub stale: u32,
     /// Items without a user's activity for 30 days.
@@ -91,8 +101,14 @@ pub struct FailedAnalysis {
 impl AnalysisCounts {
     /// `4 pull requests and 12 issues open: 3 stale, 1 abandoned. 2 items without a current summary.`
     pub fn sentence(&self) -> String {
-        let (pulls, issues) = (format_count(self.pulls, "pull request"), format_count(self.issues, "issue"));
-        let mut text = format!("{pulls} and {issues} open: {} stale, {} abandoned.", self.stale, self.abandoned);
+        let open = [(self.pulls, "pull request"), (self.issues, "issue")].into_iter();
+        let open: Vec<_> = open.filter_map(|(count, what)| Some(format_count(count?, what))).collect();
+        let mut text = format!("{} open: {} stale, {} abandoned.", open.join(" and "), self.stale, self.abandoned);
+        if self.issues_refused {
+            text.push_str(
+                " The forge refused to list issues: they are switched off, or the credentials cannot read them.",
+            );
+        }
         for (count, what) in [(self.not_listed, "not listed"), (self.not_summarised, "without a current summary")] {
             if count > 0 {
                 text.push_str(&format!(" {} {what}.", format_count(count, "item")));

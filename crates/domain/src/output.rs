@@ -3,9 +3,10 @@
 use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
 use crate::published::short_commit;
-use crate::report::review_output::{MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
+use crate::report::review_output::{Finding, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
 use crate::text::format_count;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::time::Duration;
 
 /// Folder of the files that an agent leaves for Pullyard, relative to the worktree.
@@ -66,6 +67,9 @@ pub struct PostedReview {
     /// An earlier attempt posted the review, and only the forge has its findings.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// Number of new findings that a job of kind `resolve` fixed, which are not in `review`.
+    #[serde(default)]
+    pub fixed: u32,
     /// What the agent reported, without the verdicts on earlier findings.
     pub review: ReviewOutput,
     /// The place of each finding, in the same order.
@@ -96,6 +100,14 @@ pub struct EarlierFinding {
     pub text: String,
 }
 
+impl EarlierFinding {
+    /// `src/retry.rs:41`
+    pub fn location(&self) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{}{line}", self.path)
+    }
+}
+
 coded_enum! {
     /// Where a finding of a review is.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -117,6 +129,9 @@ pub struct ReviewCounts {
     /// An earlier attempt posted the review; what it posted is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// New findings that the job fixed.
+    #[serde(default)]
+    pub fixed: u32,
     pub inline: u32,
     pub in_text: u32,
     /// Found again; an earlier review has posted them.
@@ -132,28 +147,28 @@ pub struct ReviewCounts {
 }
 
 impl ReviewCounts {
-    /// `Posted 2 findings inline and 1 in the text. 1 of 2 earlier findings is done. Worst: high.`
+    /// `Fixed 1 of 4 findings. Posted 2 findings inline and 1 in the text. 1 of 2 earlier findings is done. Worst: high.`
     pub fn sentence(&self) -> String {
         if self.adopted {
             return "An earlier attempt reviewed the change.".to_owned();
         }
-        let worst = self.worst.map(|worst| format!(" Worst: {}.", worst.as_str())).unwrap_or_default();
+        let all = format_count(self.fixed + self.inline + self.in_text, "finding");
+        let fixed = (self.fixed > 0).then(|| format!("Fixed {} of {all}.", self.fixed));
         let posted = match (self.inline, self.in_text) {
-            (0, 0) => "Posted no finding".to_owned(),
-            (inline, 0) => format!("Posted {} inline", format_count(inline, "finding")),
-            (0, in_text) => format!("Posted {} in the text", format_count(in_text, "finding")),
-            (inline, in_text) => format!("Posted {} inline and {in_text} in the text", format_count(inline, "finding")),
+            (0, 0) => fixed.is_none().then(|| "Posted no finding.".to_owned()),
+            (inline, 0) => Some(format!("Posted {} inline.", format_count(inline, "finding"))),
+            (0, in_text) => Some(format!("Posted {} in the text.", format_count(in_text, "finding"))),
+            (inline, text) => {
+                Some(format!("Posted {} inline and {text} in the text.", format_count(inline, "finding")))
+            }
         };
-        let repeated = match self.repeated {
-            0 => String::new(),
-            count => format!(" Found {} again.", format_count(count, "earlier finding")),
-        };
+        let again = || format!("Found {} again.", format_count(self.repeated, "earlier finding"));
         let verb = if self.done == 1 { "is" } else { "are" };
-        let earlier = match self.done + self.open {
-            0 => String::new(),
-            all => format!(" {} of {} {verb} done.", self.done, format_count(all, "earlier finding")),
-        };
-        format!("{posted}.{repeated}{earlier}{worst}")
+        let earlier = self.done + self.open;
+        let done = || format!("{} of {} {verb} done.", self.done, format_count(earlier, "earlier finding"));
+        let worst = self.worst.map(|worst| format!("Worst: {}.", worst.as_str()));
+        let parts = [fixed, posted, (self.repeated > 0).then(again), (earlier > 0).then(done), worst];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -167,6 +182,13 @@ impl PostedReview {
         }
     }
 
+    /// With their places, the most severe first.
+    pub fn findings(&self) -> Vec<(&Finding, FindingPlace)> {
+        let mut findings: Vec<_> = self.review.findings.iter().zip(self.places.iter().copied()).collect();
+        findings.sort_by_key(|(finding, _)| Reverse(finding.severity));
+        findings
+    }
+
     pub fn counts(&self) -> ReviewCounts {
         let count = |place: FindingPlace| {
             u32::try_from(self.places.iter().filter(|found| **found == place).count()).unwrap_or(u32::MAX)
@@ -178,6 +200,7 @@ impl PostedReview {
         let open_severities = open().map(|earlier| earlier.severity);
         ReviewCounts {
             adopted: self.adopted,
+            fixed: self.fixed,
             inline: count(FindingPlace::Inline),
             in_text: count(FindingPlace::InText),
             repeated: count(FindingPlace::Repeated),
@@ -259,6 +282,17 @@ mod schema_files;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentence_counts_what_a_job_fixed() {
+        let sentence = |fixed, inline, done| ReviewCounts { fixed, inline, done, ..ReviewCounts::default() }.sentence();
+        assert_eq!(sentence(0, 0, 0), "Posted no finding.");
+        assert_eq!(sentence(1, 0, 0), "Fixed 1 of 1 finding.");
+        assert_eq!(
+            sentence(1, 2, 1),
+            "Fixed 1 of 3 findings. Posted 2 findings inline. 1 of 1 earlier finding is done."
+        );
+    }
 
     #[test]
     fn answer_has_a_text_of_limited_length() {

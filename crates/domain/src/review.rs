@@ -86,6 +86,9 @@ pub struct ReviewRequest {
     /// No user requests it; it starts by the project's setting. The event's author is that of the pull request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub automatic: bool,
+    /// The failed or cancelled job that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

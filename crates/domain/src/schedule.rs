@@ -13,7 +13,7 @@ pub use times::ScheduleTime;
 /// Failures in a row after which a schedule is paused.
 const MAX_FAILURES: u32 = 5;
 
-const MAX_FIELD_BYTES: usize = 100;
+const MAX_LABEL_BYTES: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScheduleId {
@@ -138,12 +138,8 @@ impl Schedule {
         if self.rev > 0 && self.spec == spec {
             return Ok(self);
         }
-        let ScheduleSpec { every, cron, window, cooldown, zone, .. } = &spec;
-        let fields =
-            [("/every", every), ("/cron", cron), ("/window", window), ("/cooldown", cooldown), ("/zone", zone)];
-        let is_long = |field: &&(_, &Option<String>)| field.1.as_ref().is_some_and(|text| text.len() > MAX_FIELD_BYTES);
-        if let Some((pointer, _)) = fields.iter().find(is_long) {
-            return fault(pointer, "use at most 100 bytes");
+        if spec.label().len() > MAX_LABEL_BYTES {
+            return fault("", "use at most 200 bytes for the times");
         }
         let schedule = Self { spec, ..self }.reschedule(now)?;
         if schedule.upcoming(now)?.windows(2).any(|pair| pair[1].at.since(pair[0].at) < MIN_INTERVAL) {
@@ -167,6 +163,11 @@ impl Schedule {
 
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.next.is_some_and(|due| due <= now)
+    }
+
+    /// Whether another time was due since the current one.
+    pub fn is_replaced(&self, now: Timestamp) -> bool {
+        self.latest(now) != self.next
     }
 
     /// Records the outcome of the due time, and computes the next one.

@@ -1,10 +1,7 @@
 //! Analyses of open pull requests and issues: `/v1/analyses` and `/v1/analyses/items`.
 
-use pullyard_domain::analysis::{
-    AnalysedItem, AnalysisCounts, FailedAnalysis, ItemKind, ItemSort, Staleness, WaitingOn,
-};
+use pullyard_domain::analysis::{AnalysedItem, CompletedAnalysis, FailedAnalysis, ItemKind, Staleness, WaitingOn};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
-use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -33,25 +30,10 @@ pub struct Analysis {
     pub active_job: Option<JobId>,
     /// Last completed analysis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<LastAnalysis>,
+    pub last: Option<CompletedAnalysis>,
     /// Failure of the newest job, if it did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedAnalysis>,
-}
-
-/// A completed analysis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct LastAnalysis {
-    /// Its job.
-    pub job: JobId,
-    /// When it ended.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
-    pub at: Timestamp,
-    /// Units: millionths of a US dollar.
-    pub spent_usd_micros: u64,
-    /// Numbers of items at that time.
-    pub counts: AnalysisCounts,
 }
 
 /// Answer to `GET /v1/analyses`.
@@ -70,14 +52,6 @@ pub struct AnalysisQuery {
     pub project: ProjectId,
     /// Connected repository.
     pub repository: RepositoryName,
-    /// Only this kind of item.
-    pub what: Option<ItemKind>,
-    /// Only items of this age.
-    pub staleness: Option<Staleness>,
-    /// Only items that wait for this side.
-    pub waiting_on: Option<WaitingOn>,
-    /// Order; absent: by score.
-    pub sort: Option<ItemSort>,
 }
 
 /// Answer to `GET /v1/analyses/items`.
@@ -85,7 +59,7 @@ pub struct AnalysisQuery {
 pub struct AnalysisItems {
     /// The analyses of the repository.
     pub analysis: Analysis,
-    /// Items of the last one that match.
+    /// Items of the last one, the highest score first.
     pub items: Vec<ListedItem>,
 }
 

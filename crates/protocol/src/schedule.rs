@@ -36,7 +36,7 @@ impl Schedule {
     }
 }
 
-/// Answer to `GET /v1/schedules/{project}` and `POST /v1/schedules/run-due`.
+/// Answer to `GET /v1/schedules/{project}` and `POST /v1/due-schedules/run`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Schedules {
     /// By name; or those that were due.

@@ -132,7 +132,7 @@ macro_rules! routes {
             .$route("/v1/deliveries", get(deliveries::list))
             .$route("/v1/deliveries/{delivery}", get(deliveries::show))
             .$route("/v1/deliveries/{delivery}/replay", post(deliveries::replay))
-            .$route("/v1/schedules/run-due", post(schedules::run_due))
+            .$route("/v1/due-schedules/run", post(schedules::run_due))
             .$route("/v1/schedules/{project}", get(schedules::list))
             .$route("/v1/schedules/{project}/{name}", get(schedules::show).put(schedules::put).delete(schedules::delete))
             .$route("/v1/schedules/{project}/{name}/{command}", post(schedules::command))

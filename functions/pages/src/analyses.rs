@@ -4,10 +4,9 @@ use crate::frame::Tab;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::{AnalysedItem, Analysis, ItemFilter, ItemKind, ItemSort, Risk, Staleness, WaitingOn};
-use pullyard_domain::budget::format_usd;
+use pullyard_domain::analysis::{AnalysedItem, Analysis, AnalysisReport, ItemKind, Staleness};
 use pullyard_domain::delivery::Source;
-use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
 
 #[derive(Template)]
@@ -17,7 +16,8 @@ struct ListPage {
     project: String,
     may_work: bool,
     form_key: String,
-    rows: Vec<AnalysisView>,
+    rows: Vec<(Repository, Analysis)>,
+    now: Timestamp,
     refresh: u32,
 }
 
@@ -28,56 +28,19 @@ struct ItemsPage {
     project: String,
     may_work: bool,
     form_key: String,
-    row: AnalysisView,
-    filters: Vec<(&'static str, Vec<Tab>)>,
-    tables: Vec<ItemTable>,
+    repository: Repository,
+    analysis: Analysis,
+    report: AnalysisReport,
+    staleness: Option<Staleness>,
+    now: Timestamp,
     refresh: u32,
 }
 
-struct AnalysisView {
-    name: SafeText,
-    address: String,
-    active_job: Option<JobId>,
-    last: Option<LastView>,
-    failed: Option<(JobId, SafeText)>,
-}
-
-struct LastView {
-    job: JobId,
-    when: TimeLabel,
-    sentence: String,
-    cost: String,
-}
-
-struct ItemTable {
-    title: &'static str,
-    as_of: Option<TimeLabel>,
-    rows: Vec<ItemRow>,
-}
-
-struct ItemRow {
-    number: u64,
-    title: SafeText,
-    address: Option<String>,
-    summary: Option<(SafeText, SafeText)>,
-    risk: Option<(&'static str, &'static str)>,
-    state: &'static str,
-    tone: &'static str,
-    waiting_on: &'static str,
-    score: u32,
-    last_at: TimeLabel,
-}
-
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct ItemsQuery {
     project: ProjectId,
     repository: RepositoryName,
-    #[serde(default)]
-    staleness: String,
-    #[serde(default)]
-    waiting_on: String,
-    #[serde(default)]
-    sort: String,
+    staleness: Option<Staleness>,
 }
 
 #[derive(Deserialize)]
@@ -91,15 +54,15 @@ pub(crate) struct StartForm {
 
 pub(crate) async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
-    let now = visit.ctx.clock.now();
-    let analyses = control::list_analyses(&visit.ctx, &project.id).await?;
+    let rows = control::list_analyses(&visit.ctx, &project.id).await?;
     let page = ListPage {
         frame: visit.frame(&format!("Analyses of {}", project.name), "analyses", Some(&project.id)),
         project: project.id.to_string(),
         may_work: visit.visitor.may_run_jobs(),
         form_key: new_form_key(),
-        rows: analyses.iter().map(|(repository, analysis)| to_view(repository, analysis, now)).collect(),
-        refresh: labels::refresh_ms(analyses.iter().any(|(_, analysis)| analysis.active_job.is_some())),
+        refresh: labels::refresh_ms(rows.iter().any(|(_, analysis)| analysis.active_job.is_some())),
+        rows,
+        now: visit.ctx.clock.now(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }
@@ -107,30 +70,39 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) 
 pub(crate) async fn show(visit: PageContext, Query(query): Query<ItemsQuery>) -> Result<Response, Fault> {
     let project = visit.load_project(&query.project).await?;
     let (repository, analysis) = control::load_analysis(&visit.ctx, &project.id, &query.repository).await?;
-    let report = control::load_report(&visit.ctx, &analysis).await?.unwrap_or_default();
-    let now = visit.ctx.clock.now();
-    let filter = |what| ItemFilter {
-        what: Some(what),
-        staleness: Staleness::ALL.into_iter().find(|it| it.as_str() == query.staleness),
-        waiting_on: WaitingOn::ALL.into_iter().find(|it| it.as_str() == query.waiting_on),
-        sort: ItemSort::ALL.into_iter().find(|it| it.as_str() == query.sort),
-    };
-    let table = |kind: &ItemKind| ItemTable {
-        title: if *kind == ItemKind::Pulls { "Pull requests" } else { "Issues" },
-        as_of: report.lists.get(kind).map(|list| labels::format_time(list.as_of, now)),
-        rows: report.select(&filter(*kind), now).into_iter().map(|item| to_row(item, now)).collect(),
-    };
     let page = ItemsPage {
         frame: visit.frame(&format!("Open work in {}", repository.name), "analyses", Some(&project.id)),
         project: project.id.to_string(),
         may_work: visit.visitor.may_run_jobs(),
         form_key: new_form_key(),
-        filters: query.filters(),
-        tables: report.lists.keys().map(table).collect(),
+        report: control::load_report(&visit.ctx, analysis.last.as_ref().map(|last| &last.job))
+            .await?
+            .unwrap_or_default(),
+        staleness: query.staleness,
+        now: visit.ctx.clock.now(),
         refresh: labels::refresh_ms(analysis.active_job.is_some()),
-        row: to_view(&repository, &analysis, now),
+        repository,
+        analysis,
     };
     Ok(render_page(StatusCode::OK, &page))
+}
+
+impl ItemsPage {
+    fn tabs(&self) -> Vec<Tab> {
+        let url = items_url(&self.repository.project, &self.repository.name);
+        let all = Tab { name: "Any age", address: url.clone(), is_current: self.staleness.is_none() };
+        let tab = |it: Staleness| Tab {
+            name: it.label(),
+            address: format!("{url}&staleness={}", it.as_str()),
+            is_current: self.staleness == Some(it),
+        };
+        [all].into_iter().chain(Staleness::ALL.map(tab)).collect()
+    }
+
+    fn items(&self, kind: &ItemKind) -> Vec<&AnalysedItem> {
+        let has_age = |item: &AnalysedItem| self.staleness.is_none_or(|it| it == item.signals.staleness(self.now));
+        self.report.by_score().into_iter().filter(|item| item.kind == *kind && has_age(item)).collect()
+    }
 }
 
 pub(crate) async fn start(visit: PageContext, Form(form): Form<StartForm>) -> Result<Response, Fault> {
@@ -145,76 +117,13 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<StartForm>) -> Re
         what: None,
         request: format!("{} {key}", visit.visitor.id),
         source: Source::Person,
+        retry_of: None,
     };
-    let answer = control::start_analysis(&visit.ctx, &start).await?.into_answer();
+    let answer = control::start_analysis(&visit.ctx, &start).await?;
     Ok(redirect(&format!("/jobs/{}", accepted_job(&answer)?)))
 }
 
 /// The page of a repository's items.
 pub(crate) fn items_url(project: &ProjectId, repository: &RepositoryName) -> String {
     format!("/analyses/items?project={project}&repository={}", percent_encode(repository.as_str()))
-}
-
-fn to_view(repository: &Repository, analysis: &Analysis, now: Timestamp) -> AnalysisView {
-    AnalysisView {
-        name: line(repository.name.as_str()),
-        address: items_url(&repository.project, &repository.name),
-        active_job: analysis.active_job.clone(),
-        last: analysis.last.as_ref().map(|last| LastView {
-            job: last.job.clone(),
-            when: labels::format_time(last.at, now),
-            sentence: last.counts.sentence(),
-            cost: format_usd(last.spent_usd_micros),
-        }),
-        failed: analysis.failed.as_ref().map(|failed| (failed.job.clone(), line(&failed.sentence))),
-    }
-}
-
-fn to_row(item: &AnalysedItem, now: Timestamp) -> ItemRow {
-    let staleness = item.signals.staleness(now);
-    ItemRow {
-        number: item.number,
-        title: line(&item.title),
-        address: http_url(&item.url),
-        summary: item.summary.as_ref().map(|summary| (line(&summary.text), line(&summary.next_step))),
-        risk: item.summary.as_ref().map(|summary| (summary.risk.as_str(), risk_tone(summary.risk))),
-        state: staleness.label(),
-        tone: if staleness == Staleness::Abandoned { "warn" } else { "" },
-        waiting_on: item.signals.waiting_on().label(),
-        score: item.signals.score(),
-        last_at: labels::format_time(item.signals.last_at, now),
-    }
-}
-
-fn risk_tone(risk: Risk) -> &'static str {
-    match risk {
-        Risk::High => "bad",
-        Risk::Medium => "warn",
-        Risk::Low => "",
-    }
-}
-
-impl ItemsQuery {
-    fn filters(&self) -> Vec<(&'static str, Vec<Tab>)> {
-        let tab = |name, query: Self, is_current| Tab { name, address: query.to_url(), is_current };
-        let staleness = Staleness::ALL.map(|it| (it.label(), it.as_str()));
-        let waiting_on = WaitingOn::ALL.map(|it| (it.label(), it.as_str()));
-        let ages = [("Any age", "")]
-            .into_iter()
-            .chain(staleness)
-            .map(|(name, code)| tab(name, Self { staleness: code.into(), ..self.clone() }, self.staleness == code));
-        let sides = [("Waits for anyone", "")]
-            .into_iter()
-            .chain(waiting_on)
-            .map(|(name, code)| tab(name, Self { waiting_on: code.into(), ..self.clone() }, self.waiting_on == code));
-        let sorts = [("By score", ""), ("By age", ItemSort::Age.as_str())]
-            .into_iter()
-            .map(|(name, code)| tab(name, Self { sort: code.into(), ..self.clone() }, self.sort == code));
-        vec![("Age", ages.collect()), ("Waits for", sides.collect()), ("Order", sorts.collect())]
-    }
-
-    fn to_url(&self) -> String {
-        let fields = [("staleness", &self.staleness), ("waiting_on", &self.waiting_on), ("sort", &self.sort)];
-        format!("{}{}", items_url(&self.project, &self.repository), text::format_query(&fields))
-    }
 }

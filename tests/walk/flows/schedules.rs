@@ -22,7 +22,7 @@ pub(in crate::walk) fn run_when_due() -> Flow {
         Step::request("somebody creates it", create()),
         command("somebody resumes it", "resume"),
         Step::wait(HOUR),
-        Step::request("its analysis starts", post("/v1/schedules/run-due", json!({}))),
+        Step::request("its analysis starts", post("/v1/due-schedules/run", json!({}))),
         command("somebody pauses it", "pause"),
         Step::messages(),
         attempt::start_task(),

@@ -3,7 +3,8 @@
 use crate::client::choices::choices;
 use crate::client::jobs::print_decision;
 use crate::client::prelude::*;
-use pullyard_domain::analysis::{AnalysisCounts, ItemKind, ItemSort, Staleness, WaitingOn};
+use crate::client::watch;
+use pullyard_domain::analysis::{AnalysisCounts, ItemKind, NOT_SUMMARISED, Staleness, WaitingOn};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::analysis::{AnalysisItems, AnalysisList, AnalysisQuery, ListedItem, RequestAnalysis};
 use std::collections::BTreeSet;
@@ -43,12 +44,9 @@ struct Run {
     /// Read issues, and pull requests only with --pulls.
     #[arg(long)]
     issues: bool,
-    /// Follow each job until it ends; exits with 6 if it failed or was cancelled.
+    /// Follow each job until it ends; exits with 6 if one failed or was cancelled.
     #[arg(long, visible_alias = "wait")]
     watch: bool,
-    /// Key of this request; repeating it returns the same jobs.
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
 }
 
 /// Show the pull requests and issues of a repository's last analysis.
@@ -70,8 +68,8 @@ struct Show {
     #[arg(long, value_name = "SIDE", value_parser = choices(WaitingOn::ALL.map(|it| (it.as_str(), it))))]
     waiting_on: Option<WaitingOn>,
     /// Order: score or age.
-    #[arg(long, value_name = "ORDER", value_parser = choices(ItemSort::ALL.map(|it| (it.as_str(), it))))]
-    sort: Option<ItemSort>,
+    #[arg(long, value_name = "ORDER", value_parser = choices([("score", false), ("age", true)]))]
+    sort: Option<bool>,
 }
 
 impl Analyses {
@@ -85,8 +83,15 @@ impl Analyses {
             }
             Some(Command::Run(run)) => run.run(session, project).await,
             Some(Command::Show(Show { repository, what, staleness, waiting_on, sort })) => {
-                let query = AnalysisQuery { project, repository, what, staleness, waiting_on, sort };
-                let items = session.api.analysis_items(&query).await?;
+                let mut items = session.api.analysis_items(&AnalysisQuery { project, repository }).await?;
+                items.items.retain(|listed| {
+                    what.is_none_or(|what| what == listed.item.kind)
+                        && staleness.is_none_or(|staleness| staleness == listed.staleness)
+                        && waiting_on.is_none_or(|waiting_on| waiting_on == listed.waiting_on)
+                });
+                if sort == Some(true) {
+                    items.items.sort_by_key(|listed| listed.item.signals.last_at);
+                }
                 session.screen.show(&items, |items| show_items(session, items))
             }
         }
@@ -106,25 +111,35 @@ impl Run {
         let chosen = [(self.pulls, ItemKind::Pulls), (self.issues, ItemKind::Issues)];
         let what: BTreeSet<_> = chosen.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind).collect();
         let what = (!what.is_empty()).then_some(what);
-        let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
-        // A refusal of one repository stops no other; the first is the exit code.
-        let (mut decisions, mut refusal) = (Vec::new(), Ok(()));
+        let key = format::new_idempotency_key();
+        // A refusal of one repository stops no other.
+        let (mut decisions, mut documents, mut worst) = (Vec::new(), Vec::new(), None);
         for repository in repositories {
             let request = RequestAnalysis { project: project.clone(), repository, what: what.clone() };
             match session.api.request_analysis(&request, Some(&key)).await {
                 Ok(decision) => decisions.push(decision),
-                Err(error) => refusal = refusal.and(Err(CliError::from(error).printed(&session.screen))),
+                Err(error) => worst = worst.max(Some(CliError::from(error).printed(&session.screen).exit)),
             }
         }
-        if session.screen.is_json() && !self.watch {
-            session.screen.json(&decisions)?;
-            return refusal;
-        }
         for decision in &decisions {
-            let printed = print_decision(session, decision, self.watch).await;
-            refusal = refusal.and(printed);
+            let done = match &decision.job {
+                _ if !session.screen.is_json() => print_decision(session, decision, self.watch).await,
+                Some(job) if self.watch => {
+                    let ended = watch::until_end(session, job).await?;
+                    documents.push(serde_json::to_value(&ended).unwrap_or_default());
+                    watch::print_outcome(&session.screen, &ended)
+                }
+                _ => {
+                    documents.push(serde_json::to_value(decision).unwrap_or_default());
+                    Ok(())
+                }
+            };
+            worst = worst.max(done.err().map(|error| error.printed(&session.screen).exit));
         }
-        refusal
+        if session.screen.is_json() {
+            session.screen.json(&documents)?;
+        }
+        worst.map_or(Ok(()), |exit| Err(CliError::silent(exit)))
     }
 }
 
@@ -141,13 +156,13 @@ fn show_list(session: &Session, list: &AnalysisList) -> Result<(), CliError> {
     ]);
     for analysis in &list.analyses {
         let last = analysis.last.as_ref();
-        let count = |of: fn(&AnalysisCounts) -> u32| Cell::optional(last.map(|last| of(&last.counts)));
+        let count = |of: fn(&AnalysisCounts) -> Option<u32>| Cell::optional(last.and_then(|last| of(&last.counts)));
         let cells = [
             Cell::text(&analysis.repository),
             count(|counts| counts.pulls),
             count(|counts| counts.issues),
-            count(|counts| counts.stale),
-            count(|counts| counts.abandoned),
+            count(|counts| Some(counts.stale)),
+            count(|counts| Some(counts.abandoned)),
             format::optional_time_cell(last.map(|last| last.at)),
             format::job_cell(analysis.active_job.as_ref()),
             format::dollars_cell(last.map(|last| last.spent_usd_micros), None),
@@ -180,8 +195,12 @@ fn show_items(session: &Session, answer: &AnalysisItems) -> Result<(), CliError>
             format::time_cell(item.signals.last_at),
             Cell::optional(summary.map(|summary| summary.risk.as_str())),
         ];
-        let note = summary.map(|summary| format!("{} Next: {}", summary.text, summary.next_step));
-        table.row_with(cells, &note.unwrap_or_default());
+        let mut note =
+            summary.map(|summary| format!("{} Next: {}", summary.text, summary.next_step)).unwrap_or_default();
+        if item.is_failed() {
+            note = format!("{NOT_SUMMARISED} {note}").trim_end().to_owned();
+        }
+        table.row_with(cells, &note);
     }
     let repository = &answer.analysis.repository;
     let empty = match &answer.analysis.last {

@@ -5,7 +5,8 @@ use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Of several, the highest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// An error of the server or the network, an unexpected error, a failed test or check, or a declined confirmation.
     Failed = 1,
@@ -94,6 +95,9 @@ impl CliError {
     }
 
     pub(super) fn print(&self, screen: &Screen) {
+        if self.error.is_empty() {
+            return;
+        }
         screen.error(&self.error);
         if let Some(help) = &self.help {
             screen.help(help);

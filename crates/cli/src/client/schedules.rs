@@ -4,12 +4,9 @@ use crate::client::prelude::*;
 use pullyard_domain::id::ScheduleName;
 use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
 use pullyard_protocol::schedule::{Schedule, Schedules as ScheduleList};
-use std::time::Duration;
 
 const NO_SCHEDULE: &str = "No schedule. Create one with `pullyard schedules put`; its help has examples.";
 const NOT_DUE: &str = "No schedule is due.";
-
-const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Analyse the repositories of a project at recurring times.
 #[derive(clap::Args)]
@@ -46,12 +43,8 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard schedules run nightly")]
     Run(Name),
     /// Start all due schedules that the token can access; the server does so each minute.
-    #[command(after_help = "Examples:\n  pullyard schedules run-due\n  pullyard schedules run-due --poll")]
-    RunDue {
-        /// Repeat every 30 seconds until Ctrl-C.
-        #[arg(long)]
-        poll: bool,
-    },
+    #[command(after_help = "Examples:\n  pullyard schedules run-due")]
+    RunDue,
     /// Delete a schedule; running analyses continue.
     #[command(after_help = "Examples:\n  pullyard schedules delete nightly --yes")]
     Delete {
@@ -100,11 +93,7 @@ impl Schedules {
         let id = async |name: ScheduleName| Ok::<_, CliError>(ScheduleId { project: session.project().await?, name });
         let schedule = match self.command.unwrap_or(Command::List) {
             Command::List => return list(session, &api.schedules(&session.project().await?).await?, NO_SCHEDULE),
-            Command::RunDue { poll: false } => return list(session, &api.run_due_schedules().await?, NOT_DUE),
-            Command::RunDue { poll: true } => loop {
-                list(session, &api.run_due_schedules().await?, NOT_DUE)?;
-                tokio::time::sleep(POLL_INTERVAL).await;
-            },
+            Command::RunDue => return list(session, &api.run_due_schedules().await?, NOT_DUE),
             Command::Delete { schedule: Name { name }, yes } => {
                 confirm(&session.screen, yes, &format!("Delete the schedule {name}?"))?;
                 let deleted = api.delete_schedule(&id(name).await?).await?;

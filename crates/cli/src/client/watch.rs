@@ -19,8 +19,13 @@ pub(super) fn poll_interval(has_news: bool) -> Duration {
 const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) async fn watch(session: &Session, job: &JobId) -> Result<(), CliError> {
+    print_end(session, &until_end(session, job).await?).await
+}
+
+/// Prints the events, and returns the ended job.
+pub(super) async fn until_end(session: &Session, job: &JobId) -> Result<Job, CliError> {
     tokio::select! {
-        result = follow(session, job, None) => result,
+        ended = follow(session, job, None) => ended,
         _ = tokio::signal::ctrl_c() => Err(interrupted(session, job)),
     }
 }
@@ -30,10 +35,10 @@ pub(super) fn interrupted(session: &Session, job: &JobId) -> CliError {
 }
 
 pub(super) async fn watch_with_input(session: &Session, job: &JobId) -> Result<(), CliError> {
-    follow(session, job, Some(Conversation::start(&session.screen))).await
+    print_end(session, &follow(session, job, Some(Conversation::start(&session.screen))).await?).await
 }
 
-async fn follow(session: &Session, id: &JobId, mut conversation: Option<Conversation>) -> Result<(), CliError> {
+async fn follow(session: &Session, id: &JobId, mut conversation: Option<Conversation>) -> Result<Job, CliError> {
     let screen = &session.screen;
     let (mut cursor, mut printer) = (None, StatePrinter::default());
     loop {
@@ -49,7 +54,7 @@ async fn follow(session: &Session, id: &JobId, mut conversation: Option<Conversa
         let has_news = !page.events.is_empty();
         cursor = Some(page.cursor);
         if page.end {
-            return print_end(session, &session.api.job(id).await?).await;
+            return Ok(session.api.job(id).await?);
         }
         match &mut conversation {
             Some(conversation) => {

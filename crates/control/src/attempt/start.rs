@@ -1,6 +1,7 @@
 //! Claims an attempt for a task and returns its assignment.
 
 use crate::admin::signed_tokens::Bootstrap;
+use crate::analyses::load_report;
 use crate::jobs::cancel_job::cancel_job;
 use crate::runner::check_runner_trust;
 use crate::{Context, Error};
@@ -8,7 +9,6 @@ use pullyard_domain::analysis::AnalysisReport;
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Fence, Input, Job, TransitionRefusal};
-use pullyard_domain::output::JobOutput;
 use pullyard_domain::prompt;
 use pullyard_store::Write;
 
@@ -78,15 +78,9 @@ pub async fn start_attempt(
     let retried_jobs = list_retried_jobs(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
     let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
-    let previous = match context.analysis.as_ref().and_then(|plan| plan.previous.as_ref()) {
-        Some(previous) => ctx.store.load_output(previous).await?,
-        None => None,
-    };
+    let previous = context.analysis.as_ref().and_then(|plan| plan.previous.as_ref());
     Ok(Assignment {
-        previous_report: match previous {
-            Some(JobOutput::Analysis(report)) => Some(report),
-            _ => None,
-        },
+        previous_report: load_report(ctx, previous).await?,
         context,
         integration: integration
             .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?,

@@ -30,7 +30,8 @@ pub(crate) struct NewJob<'a> {
     pub(crate) ticket: Option<(&'a Ticket, &'a TicketText)>,
     pub(crate) instructions: Option<String>,
     pub(crate) reviews: Option<NewReview>,
-    pub(crate) analysis: Option<NewAnalysis>,
+    /// With the analyses of the repository, which name the job.
+    pub(crate) analysis: Option<(AnalysisPlan, Analysis)>,
     pub(crate) base: Option<String>,
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
@@ -43,13 +44,6 @@ pub(crate) struct NewReview {
     pub(crate) item: PullRequest,
     /// The ticket to lock, if the job changes its pull request.
     pub(crate) ticket: Option<Ticket>,
-}
-
-/// What a job of kind `analysis` does.
-pub(crate) struct NewAnalysis {
-    pub(crate) plan: AnalysisPlan,
-    /// The analyses of the repository, which name the job.
-    pub(crate) item: Analysis,
 }
 
 struct PlannedJob {
@@ -146,7 +140,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
     let writes_tree = new.kind.spec().writes == AgentWrites::Tree;
     let locked = new.reviews.as_ref().and_then(|review| review.ticket.clone());
     let (reviews, pull_request) = new.reviews.map(|review| (review.pull_request, review.item)).unzip();
-    let (analysis, analysis_item) = new.analysis.map(|analysis| (analysis.plan, analysis.item)).unzip();
+    let (analysis, analysis_item) = new.analysis.unzip();
     let base = new.base.unwrap_or_else(|| new.repository.default_branch.clone());
     let context = prompt::Context {
         kind: new.kind,

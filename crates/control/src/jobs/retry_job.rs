@@ -75,7 +75,8 @@ async fn retry_review(ctx: &Context, job: &Job, caller: &Requester, key: Option<
         message: context.instructions,
         agent: Some(agent.capability),
         model: agent.model,
-        automatic: false,
+        retry_of: Some(job.id.clone()),
+        ..ReviewRequest::default()
     };
     request_review(ctx, &reference, request, caller, key.as_ref()).await
 }
@@ -88,11 +89,12 @@ async fn retry_analysis(ctx: &Context, job: &Job, caller: &Requester, key: Optio
         project: job.project.clone(),
         integration: job.integration.clone(),
         repository: job.repository,
-        what: context.and_then(|context| context.analysis).map(|plan| plan.what),
+        what: context.and_then(|context| context.analysis).filter(|plan| plan.named).map(|plan| plan.what),
         request: format!("{} retry {} {key}", caller.id, job.id),
         source: Source::Person,
+        retry_of: Some(job.clone()),
     };
-    Ok(start_analysis(ctx, &start).await?.into_answer())
+    start_analysis(ctx, &start).await
 }
 
 /// Finds the repository's name for a job without a context, if necessary through its pull request.

@@ -1,7 +1,7 @@
 //! Starts an analysis of a repository's pull requests and issues.
 
 use crate::facts::load_usage_today;
-use crate::jobs::new_job::{NewAnalysis, NewJob, write_new_job};
+use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::analysis::{Analysis, AnalysisPlan, ItemKind};
@@ -10,7 +10,7 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::guard::project_block;
 use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, JobId, ProjectId};
-use pullyard_domain::job::JobKind;
+use pullyard_domain::job::{Job, JobKind};
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 
@@ -24,28 +24,16 @@ pub struct StartAnalysis {
     /// Identifies the request within the repository, so that a repeat starts no second job.
     pub request: String,
     pub source: Source,
+    /// The failed or cancelled analysis that it repeats.
+    pub retry_of: Option<Job>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AnalysisStart {
-    Created(JobId),
-    /// An earlier call with this request created the job, which may have ended.
-    Repeated(JobId),
-    /// Another request's job analyses the repository now.
-    Running(JobId),
-    /// The project may start no job.
-    Refused {
-        delivery: DeliveryId,
-        reason: Reason,
-    },
-}
-
-/// Creates the job of an analysis, unless one is running.
+/// Creates the job of an analysis. If one is running, the answer names that job.
 /// Writes: JOB, ANALYSIS, DELIVERY and BUDGET in one transaction, and before them the context and the class.
 /// Idempotent: by the request.
 /// Errors: `NotFound` (project, repository, integration); `Invalid` for issues at a forge without them; `KeyReused` if the
 /// request had other kinds of item; `Contended`.
-pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<AnalysisStart, Error> {
+pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<Answer, Error> {
     let id = JobId::for_analysis(&start.project, &start.integration, start.repository, &start.request);
     let mut rounds = ctx.retries(&id);
     loop {
@@ -57,7 +45,7 @@ pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<Anal
 }
 
 /// `None` if the facts changed meanwhile.
-async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<Option<AnalysisStart>, Error> {
+async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<Option<Answer>, Error> {
     let StartAnalysis { project, integration, repository, what, source, .. } = start;
     let now = ctx.clock.now();
     let (project, repository, integration, analysis) = tokio::try_join!(
@@ -73,7 +61,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         let context = ctx.store.load_context(id, &first.context).await?;
         let plan = context.and_then(|context| context.analysis);
         return match plan.is_none_or(|plan| plan.what == what) {
-            true => Ok(Some(AnalysisStart::Repeated(first.id))),
+            true => Ok(Some(answer(Reason::Repeat { first: "accepted".into() }, first.id))),
             false => Err(Error::KeyReused),
         };
     }
@@ -82,7 +70,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         && let Some(job) = ctx.store.load_job(active).await?
         && !job.status.is_terminal()
     {
-        return Ok(Some(AnalysisStart::Running(job.id)));
+        return Ok(Some(answer(Reason::AnalysisRunning { job: job.id.clone() }, job.id)));
     }
     let today = load_usage_today(ctx, Some(&project), now).await?;
     let reason = project_block(&project, &today).unwrap_or_else(|| Reason::Accepted { job: id.clone() });
@@ -94,11 +82,12 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
     if delivery.job.is_none() {
         let write = ctx.store.record_delivery(&delivery).await?;
         ctx.counters().count_decision(&reason);
-        return Ok((write == Write::Applied).then_some(AnalysisStart::Refused { delivery: delivery.id, reason }));
+        return Ok((write == Write::Applied).then_some(Answer { delivery: delivery.id, reason, job: None }));
     }
     item.active_job = Some(id.clone());
     let plan = AnalysisPlan {
         what,
+        named: start.what.is_some(),
         cost_usd_micros: project.settings.analysis.cost_usd_micros,
         previous: item.last.as_ref().map(|last| last.job.clone()),
     };
@@ -110,16 +99,20 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         ticket: None,
         instructions: None,
         reviews: None,
-        analysis: Some(NewAnalysis { plan, item }),
+        analysis: Some((plan, item)),
         base: None,
-        retry_of: None,
+        retry_of: start.retry_of.as_ref(),
         now,
     };
     let write = write_new_job(ctx, new, &delivery, None).await?;
     if write == Write::Applied {
         ctx.counters().count_decision(&reason);
     }
-    Ok((write == Write::Applied).then(|| AnalysisStart::Created(id.clone())))
+    Ok((write == Write::Applied).then(|| answer(reason, id.clone())))
+}
+
+fn answer(reason: Reason, job: JobId) -> Answer {
+    Answer { delivery: DeliveryId::for_request(&job), reason, job: Some(job) }
 }
 
 fn choose_items(what: Option<&BTreeSet<ItemKind>>, forge: ForgeKind) -> Result<BTreeSet<ItemKind>, Error> {
@@ -134,18 +127,5 @@ fn choose_items(what: Option<&BTreeSet<ItemKind>>, forge: ForgeKind) -> Result<B
         }
         Some(what) => Ok(what.clone()),
         None => Ok(ItemKind::ALL.into_iter().filter(|kind| has_issues || *kind == ItemKind::Pulls).collect()),
-    }
-}
-
-impl AnalysisStart {
-    /// The decision as users see it.
-    pub fn into_answer(self) -> Answer {
-        let (reason, job) = match self {
-            Self::Created(job) => (Reason::Accepted { job: job.clone() }, job),
-            Self::Repeated(job) => (Reason::Repeat { first: "accepted".into() }, job),
-            Self::Running(job) => (Reason::AnalysisRunning { job: job.clone() }, job),
-            Self::Refused { delivery, reason } => return Answer { delivery, reason, job: None },
-        };
-        Answer { delivery: DeliveryId::for_request(&job), reason, job: Some(job) }
     }
 }

@@ -46,6 +46,10 @@ pub(super) async fn create_agent_review(
         head: snapshot.head.clone(),
         since: next_since(&item, snapshot).filter(|_| !request.full && !is_resolve).map(str::to_owned),
     };
+    let retried = match &request.retry_of {
+        Some(retried) => Some(ctx.load_job(retried).await?),
+        None => None,
+    };
     let new = NewJob {
         id: id.clone(),
         kind: if is_resolve { JobKind::Resolve } else { JobKind::Review },
@@ -56,7 +60,7 @@ pub(super) async fn create_agent_review(
         reviews: Some(NewReview { pull_request, item, ticket: loaded.ticket.clone().filter(|_| is_resolve) }),
         analysis: None,
         base: Some(snapshot.base.clone()),
-        retry_of: None,
+        retry_of: retried.as_ref(),
         now: loaded.facts.now,
     };
     write_new_job(ctx, new, delivery, None).await

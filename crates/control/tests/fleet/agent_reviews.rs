@@ -114,6 +114,7 @@ impl ReviewedWorld {
         let output = head.map(|head| {
             let review = ReviewOutput { summary: "Good.".into(), findings: Vec::new(), threads: Vec::new() };
             JobOutput::Review(PostedReview {
+                fixed: 0,
                 head: head.repeat(40),
                 since: None,
                 adopted: false,

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::{Finish, finish_attempt};
-use pullyard_control::{AnalysisStart, Error, StartAnalysis, hold_project, retry_job, start_analysis};
+use pullyard_control::{Answer as Started, Error, StartAnalysis, hold_project, retry_job, start_analysis};
 use pullyard_domain::analysis::{Analysis, AnalysisReport, ItemKind, ItemList};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -28,18 +28,18 @@ fn request(world: &World, name: &str) -> StartAnalysis {
         what: None,
         request: name.into(),
         source: Source::Person,
+        retry_of: None,
     }
 }
 
-async fn start(world: &World, name: &str) -> AnalysisStart {
+async fn start(world: &World, name: &str) -> Started {
     start_analysis(&world.ctx, &request(world, name)).await.unwrap()
 }
 
 async fn created(world: &World, name: &str) -> JobId {
-    match start(world, name).await {
-        AnalysisStart::Created(job) => job,
-        other => panic!("{other:?}"),
-    }
+    let answer = start(world, name).await;
+    assert_eq!(answer.reason.code(), "accepted");
+    answer.job.unwrap()
 }
 
 async fn item(world: &World) -> Analysis {
@@ -60,7 +60,10 @@ async fn finish(world: &World, job: &JobId, end: End, output: Option<JobOutput>)
 
 fn report(world: &World) -> AnalysisReport {
     let list = |open| ItemList { as_of: world.ctx.clock.now(), open };
-    AnalysisReport { lists: [(ItemKind::Pulls, list(3)), (ItemKind::Issues, list(9))].into(), items: Vec::new() }
+    AnalysisReport {
+        lists: [(ItemKind::Pulls, list(3)), (ItemKind::Issues, list(9))].into(),
+        ..AnalysisReport::default()
+    }
 }
 
 #[tokio::test]
@@ -73,10 +76,9 @@ async fn repository_has_one_analysis_at_a_time() {
     assert_eq!(context.title(), "Open work in acme/app");
     let plan = context.analysis.unwrap();
     assert_eq!((plan.what.len(), plan.cost_usd_micros, plan.previous), (2, 1_000_000, None));
-    assert_eq!(start(&world, "nightly 1").await, AnalysisStart::Repeated(job.clone()));
-    let running = start(&world, "ann k1").await;
-    assert_eq!(running, AnalysisStart::Running(job.clone()));
-    let answer = running.into_answer();
+    let repeat = start(&world, "nightly 1").await;
+    assert_eq!((repeat.reason.code(), repeat.job), ("repeat", Some(job.clone())));
+    let answer = start(&world, "ann k1").await;
     assert_eq!((&answer.job, &answer.reason), (&Some(job.clone()), &Reason::AnalysisRunning { job: job.clone() }));
     assert!(world.ctx.store.load_delivery(&answer.delivery).await.unwrap().is_some());
     assert!(!stored.is_known_by(3) && stored.is_known_by(4));
@@ -85,9 +87,10 @@ async fn repository_has_one_analysis_at_a_time() {
     let Analysis { active_job, last, failed, .. } = item(&world).await;
     let last = last.unwrap();
     assert_eq!((active_job, failed, &last.job, last.spent_usd_micros), (None, None, &job, 310_000));
-    assert_eq!((last.counts.pulls, last.counts.issues, last.counts.not_listed), (3, 9, 12));
+    assert_eq!((last.counts.pulls, last.counts.issues, last.counts.not_listed), (Some(3), Some(9), 12));
     // A repeat after the end starts nothing; another request reads the previous report.
-    assert_eq!(start(&world, "nightly 1").await, AnalysisStart::Repeated(job.clone()));
+    let repeat = start(&world, "nightly 1").await;
+    assert_eq!((repeat.reason.code(), repeat.job), ("repeat", Some(job.clone())));
     let next = world.load_job(&created(&world, "nightly 2").await).await;
     let context = world.ctx.store.load_context(&next.id, &next.context).await.unwrap().unwrap();
     assert_eq!(context.analysis.unwrap().previous, Some(job));
@@ -107,7 +110,8 @@ async fn failed_analysis_shows_its_failure_and_is_retried() {
         (retry.job.unwrap(), retry.reason.code())
     };
     let (first, _) = retry("k1").await;
-    assert_eq!(world.load_job(&first).await.kind, JobKind::Analysis);
+    let stored = world.load_job(&first).await;
+    assert_eq!((stored.kind, stored.retry_of), (JobKind::Analysis, Some(job.clone())));
     assert_eq!(retry("k1").await, (first.clone(), "repeat"));
     finish(&world, &first, End::Failed(Failure::SessionLost {}, None), None).await.unwrap();
     let (retried, code) = retry("k2").await;
@@ -129,7 +133,7 @@ async fn analysis_ends_with_a_report_only() {
 async fn held_project_starts_no_analysis() {
     let world = new_world().await;
     hold_project(&world.ctx, &world.project, "ann", "a freeze").await.unwrap();
-    let AnalysisStart::Refused { delivery, reason } = start(&world, "1").await else { panic!("it started") };
+    let Started { delivery, reason, job: None } = start(&world, "1").await else { panic!("it started") };
     assert_eq!(reason.code(), "project_held");
     let stored = world.ctx.store.load_delivery(&delivery).await.unwrap().unwrap();
     assert_eq!((stored.reason, stored.job), (reason, None));

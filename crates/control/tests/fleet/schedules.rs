@@ -158,6 +158,25 @@ async fn begun_starts_continue_after_a_long_downtime() {
 }
 
 #[tokio::test]
+async fn start_that_fails_until_the_next_time_is_refused() {
+    let wire = Wire::default();
+    let it = Scheduled::with_wire("6h", wire.clone()).await;
+    it.world.ctx.clock.advance(6 * HOUR);
+    let due = it.load().await.next.unwrap();
+    wire.fail_always("TransactWriteItems", Fault::NeverSent);
+    assert_eq!(sweep(&it.world.ctx).await.into_result().unwrap().failed, 1);
+    let begun = it.load().await;
+    assert_eq!((begun.begun, begun.next, begun.last), (true, Some(due), None));
+    it.world.ctx.clock.advance(6 * HOUR);
+    it.sweep().await;
+    let replaced = it.load().await;
+    assert_eq!((replaced.begun, replaced.next, replaced.failures), (false, Some(due.plus(6 * HOUR)), 1));
+    assert_eq!(replaced.last.as_ref().map(|last| last.at), Some(due));
+    let refusal = replaced.result().unwrap();
+    assert!(refusal.contains("connection"), "{refusal}");
+}
+
+#[tokio::test]
 async fn schedule_is_paused_after_five_refused_starts() {
     let it = Scheduled::every("6h").await;
     hold_project(&it.world.ctx, &it.id.project, "ann", "a freeze").await.unwrap();

@@ -1,6 +1,6 @@
 //! The output of an analysis, and the file that its agent writes. All their texts are hostile.
 
-use super::{AnalysisCounts, ItemKind, Signals, Staleness, WaitingOn};
+use super::{AnalysisCounts, ItemKind, Signals, Staleness};
 use crate::code::coded_enum;
 use crate::output::OutputFault;
 use crate::report::review_output::check_text;
@@ -16,6 +16,9 @@ pub const MAX_ITEMS: usize = 300;
 pub const MAX_REPORT_BYTES: usize = 320 * 1024;
 pub const MAX_TITLE_CHARS: usize = 120;
 pub const MAX_URL_BYTES: usize = 500;
+const HASH_CHARS: usize = 16;
+/// Sentence about an item of which an agent wrote no correct summary.
+pub const NOT_SUMMARISED: &str = "Not summarised, because the agent wrote no correct summary of this text.";
 pub const MAX_SUMMARY_CHARS: usize = 300;
 pub const MAX_NEXT_STEP_CHARS: usize = 120;
 /// In a report, of characters with up to 4 bytes.
@@ -28,6 +31,9 @@ pub const MAX_SUMMARY_BYTES: usize = 4 * (MAX_SUMMARY_CHARS + MAX_NEXT_STEP_CHAR
 pub struct AnalysisReport {
     /// What was read, and when. An analysis of pull requests alone keeps the issues of the one before.
     pub lists: BTreeMap<ItemKind, ItemList>,
+    /// The forge refused to list the issues, which no user had named.
+    #[serde(default)]
+    pub issues_refused: bool,
     /// Newest first.
     #[schemars(length(max = MAX_ITEMS))]
     pub items: Vec<AnalysedItem>,
@@ -69,6 +75,10 @@ pub struct AnalysedItem {
     pub signals: Signals,
     /// Hash of the text that a summary is about.
     pub hash: String,
+    /// `hash` of the text of which an agent wrote no correct summary. No agent reads that text again, unless a user
+    /// names the kinds of item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
     /// Absent until an agent wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<ItemSummary>,
@@ -98,26 +108,6 @@ coded_enum! {
         Medium = "medium";
         High = "high";
     }
-}
-
-coded_enum! {
-    /// The order of items.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-    pub enum ItemSort {
-        /// The highest score first.
-        #[default]
-        Score = "score";
-        /// The longest time without a user's activity first.
-        Age = "age";
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ItemFilter {
-    pub what: Option<ItemKind>,
-    pub staleness: Option<Staleness>,
-    pub waiting_on: Option<WaitingOn>,
-    pub sort: Option<ItemSort>,
 }
 
 /// `output.json` of an agent that summarises items.
@@ -167,6 +157,11 @@ impl AnalysedItem {
     pub fn has_current_summary(&self) -> bool {
         self.summary.as_ref().is_some_and(|summary| summary.of == self.hash)
     }
+
+    /// Whether the last agent that read this text wrote no correct summary.
+    pub fn is_failed(&self) -> bool {
+        self.failed.as_ref() == Some(&self.hash)
+    }
 }
 
 impl AnalysisReport {
@@ -179,7 +174,11 @@ impl AnalysisReport {
         for (n, item) in self.items.iter().enumerate() {
             check_text(&format!("/items/{n}/title"), &item.title, 0, MAX_TITLE_CHARS)?;
             check_text(&format!("/items/{n}/url"), &item.url, 0, MAX_URL_BYTES)?;
-            if let Some(ItemSummary { text, next_step, .. }) = &item.summary {
+            check_text(&format!("/items/{n}/author"), item.author.as_deref().unwrap_or_default(), 0, MAX_TITLE_CHARS)?;
+            check_text(&format!("/items/{n}/hash"), &item.hash, 0, HASH_CHARS)?;
+            check_text(&format!("/items/{n}/failed"), item.failed.as_deref().unwrap_or_default(), 0, HASH_CHARS)?;
+            if let Some(ItemSummary { text, next_step, of, .. }) = &item.summary {
+                check_text(&format!("/items/{n}/summary/of"), of, 0, HASH_CHARS)?;
                 check_text(&format!("/items/{n}/summary/text"), text, 0, MAX_SUMMARY_CHARS)?;
                 check_text(&format!("/items/{n}/summary/next_step"), next_step, 0, MAX_NEXT_STEP_CHARS)?;
             }
@@ -196,20 +195,11 @@ impl AnalysisReport {
         self
     }
 
-    /// The items that match, the first in the order of `sort` first.
-    pub fn select(&self, filter: &ItemFilter, now: Timestamp) -> Vec<&AnalysedItem> {
-        let matches = |item: &&AnalysedItem| {
-            let AnalysedItem { kind, signals, .. } = item;
-            filter.what.is_none_or(|what| what == *kind)
-                && filter.staleness.is_none_or(|staleness| staleness == signals.staleness(now))
-                && filter.waiting_on.is_none_or(|waiting_on| waiting_on == signals.waiting_on())
-        };
-        let mut found: Vec<_> = self.items.iter().filter(matches).collect();
-        match filter.sort.unwrap_or_default() {
-            ItemSort::Score => found.sort_by_key(|item| Reverse(item.signals.score())),
-            ItemSort::Age => found.sort_by_key(|item| item.signals.last_at),
-        }
-        found
+    /// The highest score first.
+    pub fn by_score(&self) -> Vec<&AnalysedItem> {
+        let mut items: Vec<_> = self.items.iter().collect();
+        items.sort_by_key(|item| Reverse(item.signals.score()));
+        items
     }
 
     /// The counts at the time of the report, as a sentence.
@@ -219,7 +209,7 @@ impl AnalysisReport {
     }
 
     pub fn counts(&self, now: Timestamp) -> AnalysisCounts {
-        let open = |kind| self.lists.get(&kind).map_or(0, |list| list.open);
+        let open = |kind| self.lists.get(&kind).map(|list| list.open);
         let count = |is: &dyn Fn(&AnalysedItem) -> bool| {
             u32::try_from(self.items.iter().filter(|item| is(item)).count()).unwrap_or(u32::MAX)
         };
@@ -227,9 +217,10 @@ impl AnalysisReport {
         AnalysisCounts {
             pulls,
             issues,
+            issues_refused: self.issues_refused,
             stale: count(&|item| item.signals.staleness(now) == Staleness::Stale),
             abandoned: count(&|item| item.signals.staleness(now) == Staleness::Abandoned),
-            not_listed: pulls.saturating_add(issues).saturating_sub(count(&|_| true)),
+            not_listed: pulls.unwrap_or(0).saturating_add(issues.unwrap_or(0)).saturating_sub(count(&|_| true)),
             not_summarised: count(&|item| !item.has_current_summary()),
         }
     }
@@ -263,6 +254,7 @@ mod tests {
             read: at,
             signals: Signals::compute(&Opened { author: None, at, draft: false, reactions: 0 }, &[]),
             hash: "h".into(),
+            failed: None,
             summary: Some(summary),
         }
     }
@@ -286,6 +278,8 @@ mod tests {
             report.check().unwrap_err().pointer
         };
         assert_eq!(with_fault(|item| item.title = "t".repeat(121)), "/items/1/title");
+        assert_eq!(with_fault(|item| item.author = Some("a".repeat(121))), "/items/1/author");
+        assert_eq!(with_fault(|item| item.hash = "h".repeat(17)), "/items/1/hash");
         assert_eq!(with_fault(|item| item.summary.as_mut().unwrap().text = "t".repeat(301)), "/items/1/summary/text");
     }
 }

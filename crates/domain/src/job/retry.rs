@@ -1,6 +1,6 @@
 //! Retries: a new job that repeats the work of an ended one.
 
-use super::{ContinuedPullRequest, Job, JobStatus};
+use super::{ContinuedPullRequest, Job, JobKind, JobStatus};
 use crate::failure::Failure;
 use crate::id::JobId;
 use crate::project::Settings;
@@ -34,11 +34,15 @@ pub fn is_resumable(failure: &Failure) -> bool {
 }
 
 /// Whether a retry resumes the work of the other job, if that left any. A cancelled job is not resumed, because the
-/// user wanted other work. Work belongs to its repository.
+/// user wanted other work. Work belongs to its repository. A review or an analysis begins with the newest state.
 pub fn can_resume_work(retry: &Job, old: &Job) -> bool {
     let has_same_target =
         retry.integration == old.integration && retry.repository == old.repository && retry.kind == old.kind;
-    retry.retry_of.as_ref() == Some(&old.id) && has_same_target && old.failure.as_ref().is_some_and(is_resumable)
+    let reads_anew = retry.kind.reviews() || retry.kind == JobKind::Analysis;
+    retry.retry_of.as_ref() == Some(&old.id)
+        && has_same_target
+        && !reads_anew
+        && old.failure.as_ref().is_some_and(is_resumable)
 }
 
 /// Whether the unanswered reviews of an ended job pass to its ticket's next job.
@@ -65,7 +69,11 @@ pub fn has_handled_reviews(job: &Job) -> bool {
 /// is removed earlier. Without a ticket, the retry continues the pull request of the other job.
 pub fn to_retry(old: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {
     job.retry_of = Some(old.id.clone());
-    if ticket.is_none() && old.integration == job.integration && old.repository == job.repository {
+    if ticket.is_none()
+        && job.revises.is_none()
+        && old.integration == job.integration
+        && old.repository == job.repository
+    {
         let continuation =
             |result: &super::JobResult| ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
         job.continues = old.result.as_ref().map(continuation).or_else(|| old.continues.clone());

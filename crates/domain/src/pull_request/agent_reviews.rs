@@ -209,6 +209,7 @@ mod tests {
 
     fn posted(head: &str) -> PostedReview {
         PostedReview {
+            fixed: 0,
             head: head.into(),
             review: ReviewOutput { summary: "Good.".into(), findings: Vec::new(), threads: Vec::new() },
             places: Vec::new(),

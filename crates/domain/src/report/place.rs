@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 /// Further comments would bury the important ones.
 pub const MAX_INLINE_FINDINGS: usize = 20;
 
+const MIN_SEVERITY: Severity = Severity::Low;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     Inline(InlineComment),
@@ -48,7 +50,6 @@ pub struct InlineComment {
 pub struct PlaceRules<'a> {
     pub forge: ForgeKind,
     pub job: &'a JobId,
-    pub min_severity: Severity,
     /// Fingerprints in comments by our account for earlier jobs, in open and in resolved threads. A comment of this job is
     /// no repeat: after a lost answer of the forge, the caller omits it from the next request.
     pub posted: &'a BTreeSet<Fingerprint>,
@@ -77,7 +78,7 @@ fn place_alone(finding: &Finding, diff: &Diff<'_>, rules: &PlaceRules<'_>) -> Pl
     if !is_plain_path(path) || !(diff.contains_file(path) || (rules.is_in_tree)(path)) {
         return Place::Dropped(DropReason::NoSuchFile);
     }
-    if finding.severity < rules.min_severity {
+    if finding.severity < MIN_SEVERITY {
         return Place::Dropped(DropReason::BelowMinSeverity);
     }
     let shown = finding.line.and_then(|line| Some((line, diff.find_hunk(path, finding.side, line)?)));

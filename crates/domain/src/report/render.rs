@@ -2,10 +2,11 @@
 
 use super::markdown::{defuse, defuse_line};
 use super::place::{DropReason, Place};
-use super::review_output::{Finding, MAX_TITLE_CHARS, ReviewOutput, Severity, ThreadState};
+use super::review_output::{Finding, MAX_TITLE_CHARS, ReviewOutput, ThreadState};
 use crate::forge::ForgeKind;
 use crate::forge::marker::Marker;
 use crate::id::JobId;
+use crate::output::EarlierFinding;
 use crate::prompt::untrusted::{fence, fence_lines, remove_hidden, to_code_span};
 use crate::published::short_commit;
 use crate::text::format_count;
@@ -23,19 +24,6 @@ pub(super) enum SuggestionForm {
     Code,
 }
 
-/// An earlier finding of ours, with the verdict of this review.
-#[derive(Clone, Copy, Debug)]
-pub struct EarlierFinding<'a> {
-    pub path: &'a str,
-    pub line: Option<u64>,
-    pub severity: Severity,
-    /// The comment's page at the forge.
-    pub url: &'a str,
-    pub verdict: ThreadState,
-    /// The agent's reason; empty without one.
-    pub text: &'a str,
-}
-
 /// The text of a review, above its comments on lines.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewText<'a> {
@@ -46,7 +34,7 @@ pub struct ReviewText<'a> {
     pub output: &'a ReviewOutput,
     /// One place for each finding.
     pub places: &'a [Place],
-    pub earlier: &'a [EarlierFinding<'a>],
+    pub earlier: &'a [EarlierFinding],
 }
 
 impl ReviewText<'_> {
@@ -62,7 +50,7 @@ impl ReviewText<'_> {
             findings.filter(|(_, place)| **place == Place::InText).map(|(finding, _)| finding).collect();
         in_text.sort_by_key(|finding| Reverse(finding.severity));
         let sections = in_text.into_iter().map(|finding| {
-            let location = render_location(&finding.path, finding.line.map(u64::from));
+            let location = to_code_span(&finding.location(), MAX_PATH_CHARS);
             render_finding(finding, Some(&location), SuggestionForm::Code)
         });
         omitted += push_section((&mut text, max_chars), "Findings without a comment at their line", sections);
@@ -115,16 +103,11 @@ pub(super) fn render_finding(finding: &Finding, location: Option<&str>, form: Su
     text
 }
 
-fn render_earlier(finding: &EarlierFinding<'_>) -> String {
-    let EarlierFinding { path, line, severity, url, verdict, text } = finding;
-    let (location, severity) = (render_location(path, *line), severity.as_str());
+fn render_earlier(finding: &EarlierFinding) -> String {
+    let EarlierFinding { severity, url, verdict, text, .. } = finding;
+    let (location, severity) = (to_code_span(&finding.location(), MAX_PATH_CHARS), severity.as_str());
     let line = format!("**{}, {severity}:** [{location}]({url}) {}", verdict.as_str(), defuse_line(text, usize::MAX));
     format!("{}\n", line.trim_end())
-}
-
-fn render_location(path: &str, line: Option<u64>) -> String {
-    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-    to_code_span(&format!("{path}{line}"), MAX_PATH_CHARS)
 }
 
 /// Appends the blocks that fit, and returns the number of the others.

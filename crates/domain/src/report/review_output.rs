@@ -59,6 +59,21 @@ pub struct Finding {
     pub suggestion: Option<String>,
 }
 
+impl Finding {
+    /// `src/retry.rs:38-41`
+    pub fn location(&self) -> String {
+        let Self { path, line, start_line, side, .. } = self;
+        let start = start_line.map(|start| format!("{start}-")).unwrap_or_default();
+        let line = line.map(|line| format!(":{start}{line}")).unwrap_or_default();
+        let side = if *side == Side::Left { " before the change" } else { "" };
+        format!("{path}{line}{side}")
+    }
+
+    pub fn deletes_lines(&self) -> bool {
+        self.suggestion.as_ref().is_some_and(|code| code.trim().is_empty())
+    }
+}
+
 /// What became of an earlier finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

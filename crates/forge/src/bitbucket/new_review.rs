@@ -1,11 +1,10 @@
 //! Creates a review, which Bitbucket does not have, from comments and a verdict.
 
-use reqwest::Method;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::{Bitbucket, comments::comment_body, participants, unsupported::unsupported};
-use crate::{Actor, Error, Listing, NewLineComment, NewReview, Side, Verdict, http_client::RetryPolicy};
+use super::{Bitbucket, comments::comment_body, unsupported::unsupported};
+use crate::{Actor, Error, Listing, NewLineComment, NewReview, Side, Verdict};
 
 fn line_comment_body(comment: &NewLineComment) -> Value {
     let NewLineComment { path, side, start_line, line, body } = comment;
@@ -25,33 +24,18 @@ impl Bitbucket {
     /// Sends one request for each comment, and the text last, so that a visible text means that all comments exist.
     /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub async fn create_review(&self, full_name: &str, number: u64, new: &NewReview) -> Result<(), Error> {
-        if new.verdict == Verdict::Approve {
-            return unsupported("approve");
+        if new.verdict != Verdict::Comment {
+            return unsupported("give a verdict");
         }
         let address = self.comments_url(full_name, number)?;
         let subject = format!("pull request {number} of {full_name}");
         for comment in &new.comments {
             self.client.post::<IgnoredAny>(address.clone(), &subject, &line_comment_body(comment)).await?;
         }
-        if new.verdict == Verdict::RequestChanges {
-            self.request_changes(full_name, number, &subject).await?;
-        }
         if !new.body.trim().is_empty() {
             self.client.post::<IgnoredAny>(address, &subject, &comment_body(&new.body)).await?;
         }
         Ok(())
-    }
-
-    /// Idempotent: reads the verdict first, because Bitbucket refuses a second request by the same account.
-    /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/request-changes`.
-    async fn request_changes(&self, full_name: &str, number: u64, subject: &str) -> Result<(), Error> {
-        let account = self.account().await?.id;
-        let participants = self.get_participants(full_name, number, subject, RetryPolicy::Retry).await?;
-        if participants.verdict_of(account) == Some(participants::Verdict::ChangesRequested) {
-            return Ok(());
-        }
-        let address = self.url(full_name, &["pullrequests", &number.to_string(), "request-changes"])?;
-        self.client.send_ignoring_response(Method::POST, address, subject, RetryPolicy::Once).await
     }
 
     /// The comments on the whole pull request, which contain the text of each review.

@@ -2,31 +2,14 @@
 
 use serde::Deserialize;
 
-use super::{
-    Bitbucket,
-    pull_requests::PER_PAGE,
-    responses::{AccountResponse, CommitResponse, PageLinkResponse},
-};
-use crate::{Error, Listing, OpenItem, Time};
-
-#[derive(Deserialize)]
-struct SourceResponse {
-    commit: Option<CommitResponse>,
-}
+use super::{Bitbucket, pull_requests::PER_PAGE, responses::PullRequestResponse};
+use crate::{Error, Listing, OpenItem, PullRequest};
 
 #[derive(Deserialize)]
 struct OpenItemResponse {
-    id: u64,
-    title: String,
     description: Option<String>,
-    author: Option<AccountResponse>,
-    #[serde(default)]
-    draft: bool,
-    created_on: Time,
-    updated_on: Time,
-    source: SourceResponse,
-    #[serde(default)]
-    links: PageLinkResponse,
+    #[serde(flatten)]
+    pull: PullRequestResponse,
 }
 
 impl Bitbucket {
@@ -36,16 +19,17 @@ impl Bitbucket {
         address.query_pairs_mut().extend_pairs([("state", "OPEN"), ("sort", "-updated_on")]);
         let answers: Listing<OpenItemResponse> = self.client.list(address, full_name, PER_PAGE).await?;
         Ok(answers.filter_map(|answer| {
+            let pull = PullRequest::from(answer.pull);
             Some(OpenItem {
-                number: answer.id,
-                title: answer.title,
+                number: pull.number,
+                title: pull.title,
                 text: answer.description.unwrap_or_default(),
-                url: answer.links.url(),
-                author: answer.author.as_ref().and_then(AccountResponse::actor),
-                draft: answer.draft,
-                head: answer.source.commit.map(|commit| commit.hash),
-                created_at: answer.created_on,
-                updated_at: answer.updated_on,
+                url: pull.url,
+                author: pull.author,
+                draft: pull.draft,
+                head: Some(pull.head_sha),
+                created_at: pull.created_at.unwrap_or(pull.updated_at),
+                updated_at: pull.updated_at,
                 reactions: 0,
             })
         }))

@@ -204,6 +204,9 @@ pub struct AssignedAnalysis {
     pub now: Timestamp,
     /// Kinds of item to list.
     pub what: BTreeSet<ItemKind>,
+    /// Whether a user named them: then each must be listed, and items whose summary failed are summarised again.
+    #[serde(default)]
+    pub named: bool,
     /// No further agent starts that would exceed it. Units: millionths of a US dollar.
     pub cost_usd_micros: u64,
     /// Report of the last completed analysis, if it is still stored. Items without a change keep its data.

@@ -33,6 +33,6 @@ impl ApiClient {
 
     /// Starts the due schedules of all projects of the token. Idempotent.
     pub async fn run_due_schedules(&self) -> Result<Schedules, Error> {
-        self.http.post_idempotent("/v1/schedules/run-due", &json!({})).await
+        self.http.post_idempotent("/v1/due-schedules/run", &json!({})).await
     }
 }

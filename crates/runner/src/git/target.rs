@@ -129,6 +129,11 @@ pub(crate) fn to_source_fault(error: &pullyard_forge::Error, repository: &Assign
     }
 }
 
+/// The failure after too long a wait for the forge.
+pub(crate) fn unreachable(repository: &AssignedRepository) -> impl Fn(String) -> Failure + Copy {
+    |reason| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() }
+}
+
 /// The target of a job that reviews: the newest commit of the pull request, which `open` is.
 pub(crate) async fn reviewed_target(
     git: &Git,

@@ -49,8 +49,7 @@ pub(super) async fn prepare<'a>(
         return Err(Failure::CommandNotAllowed { command: command.to_owned() }.into());
     }
     let mut forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
-    let to_failure =
-        |reason: String| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() };
+    let to_failure = target::unreachable(repository);
     let request = access::request_access(attempt);
     let mut access = forge_wait.watch("there is no token of the forge yet", to_failure, request).await?;
     let auth = Workspace::root_path(&options.work_dir, job, *number).join("auth.json");

@@ -28,6 +28,8 @@ struct Forge {
     items: Arc<Mutex<Vec<Value>>>,
     comments: Arc<Mutex<HashMap<u64, Vec<Value>>>>,
     calls: Arc<Mutex<Vec<String>>>,
+    /// Refuses the list of issues.
+    issues: Arc<Mutex<Option<StatusCode>>>,
 }
 
 impl Forge {
@@ -84,6 +86,9 @@ async fn list(
 ) -> Response {
     forge.calls.lock().unwrap().push(uri.to_string());
     let mut items = forge.items.lock().unwrap().clone();
+    if let Some(status) = forge.issues.lock().unwrap().filter(|_| kind == "issues") {
+        return (status, Json(json!({ "message": "Issues are disabled for this repo" }))).into_response();
+    }
     // The list of issues contains the pull requests.
     match kind.as_str() {
         "pulls" => items.retain(|item| item.get("head").is_some()),
@@ -117,24 +122,38 @@ async fn reviews(State(forge): State<Forge>, uri: Uri, Path(number): Path<u64>) 
     Json(if number == 2 { vec![review] } else { Vec::new() }).into_response()
 }
 
-fn analyse(assignment: &mut Assignment, api_url: String, cost_usd_micros: u64, previous: Option<AnalysisReport>) {
+/// Of all kinds of item, which no user names.
+fn plan(previous: Option<&AnalysisReport>) -> AssignedAnalysis {
+    AssignedAnalysis {
+        now: SystemTime::now().into(),
+        what: ItemKind::ALL.into(),
+        named: false,
+        cost_usd_micros: 1_000_000,
+        previous: previous.cloned(),
+    }
+}
+
+fn named(previous: Option<&AnalysisReport>) -> AssignedAnalysis {
+    AssignedAnalysis { named: true, ..plan(previous) }
+}
+
+fn analyse(assignment: &mut Assignment, api_url: String, plan: AssignedAnalysis) {
     assignment.kind = JobKind::Analysis;
     assignment.branch = "main".into();
     assignment.ticket = None;
     assignment.repository.api_url = api_url;
-    let what = ItemKind::ALL.into();
-    assignment.analysis = Some(AssignedAnalysis { now: SystemTime::now().into(), what, cost_usd_micros, previous });
+    assignment.analysis = Some(plan);
 }
 
 /// Runs an analysis, and returns its report and the input files of each start of the agent.
-async fn run_agent(forge: &Forge, script: &str, previous: Option<&AnalysisReport>) -> (AnalysisReport, Vec<String>) {
+async fn run_agent(forge: &Forge, script: &str, plan: AssignedAnalysis) -> (AnalysisReport, Vec<String>) {
     let world = World::with_agent("exit 1").await;
     let program = world.outside_path("agent.sh");
     let outside = program.parent().unwrap().to_str().unwrap();
     std::fs::write(&program, script.replace("@DIR@", outside)).unwrap();
     let url = forge.start().await;
     world.api.change_assignment(|assignment| {
-        analyse(assignment, url, 1_000_000, previous.cloned());
+        analyse(assignment, url, plan);
         assignment.agent.command = vec!["sh".into(), program.to_str().unwrap().into()];
     });
     let finish = world.completes().await;
@@ -146,7 +165,7 @@ async fn run_agent(forge: &Forge, script: &str, previous: Option<&AnalysisReport
 }
 
 async fn run(forge: &Forge, previous: Option<&AnalysisReport>) -> (AnalysisReport, Vec<String>) {
-    run_agent(forge, AGENT, previous).await
+    run_agent(forge, AGENT, plan(previous)).await
 }
 
 fn item(report: &AnalysisReport, number: u64) -> &AnalysedItem {
@@ -202,7 +221,7 @@ async fn signals_come_from_users_and_summaries_from_known_items() {
     let outside = program.parent().unwrap().to_str().unwrap();
     std::fs::write(&program, script.replace("@DIR@", outside)).unwrap();
     world.api.change_assignment(|assignment| {
-        analyse(assignment, url, 1_000_000, None);
+        analyse(assignment, url, plan(None));
         assignment.agent.command = vec!["sh".into(), program.to_str().unwrap().into()];
     });
     let Some(JobOutput::Analysis(report)) = world.completes().await.output else { panic!("no report") };
@@ -215,7 +234,7 @@ async fn signals_come_from_users_and_summaries_from_known_items() {
     assert!(summary.text.starts_with("It crashes with ") && !summary.text.contains(TOKEN), "{}", summary.text);
     let pull = item(&report, 2);
     assert_eq!((pull.signals.reviews, pull.signals.approval), (1, Approval::ChangesRequested));
-    assert_eq!(pull.summary, None, "the agent left it out");
+    assert_eq!((&pull.summary, pull.is_failed()), (&None, true), "the agent left it out");
     let text = std::fs::read_to_string(world.outside_path("1.md")).unwrap();
     assert!(text.contains("Crash.") && text.contains("cat commented on 2026-10-01:\nAny news?"), "{text}");
     assert!(!text.contains("all is well"), "{text}");
@@ -233,7 +252,7 @@ async fn cost_limit_keeps_the_old_summaries() {
     let machine = AgentMachine::with_agent(CLAUDE, &script).await;
     std::fs::write(machine.world.outside_path("result.jsonl"), format!("{result}\n")).unwrap();
     let url = forge.start().await;
-    machine.world.api.change_assignment(|assignment| analyse(assignment, url, 1_000_000, None));
+    machine.world.api.change_assignment(|assignment| analyse(assignment, url, plan(None)));
     let finish = machine.completes().await;
     assert_eq!(finish.spent_usd_micros, Some(800_000));
     let Some(JobOutput::Analysis(report)) = finish.output else { panic!("no report") };
@@ -254,10 +273,51 @@ async fn wrong_output_skips_the_items_of_its_start() {
     let script = format!("echo Why? > @QUESTION@\n{AGENT}\n{wrong}").replace("@QUESTION@", QUESTION_FILE);
     let forge = Forge::default();
     forge.open(1..=60);
-    let (report, starts) = run_agent(&forge, &script, None).await;
+    let (report, starts) = run_agent(&forge, &script, plan(None)).await;
     assert_eq!(starts.len(), 1 + 3 + 1, "two repairs");
     assert_eq!(report.counts(Timestamp::from_millis(0)).not_summarised, 20);
     assert!(item(&report, 60).summary.is_some() && item(&report, 1).summary.is_some());
+    // They are paid again only after a change, or if a user names their kind.
+    forge.take_calls();
+    let (second, starts) = run_agent(&forge, &script, plan(Some(&report))).await;
+    assert_eq!((starts.len(), forge.take_calls().len()), (0, 2));
+    forge.comment(40, "cat", "Still wanted?");
+    let (third, starts) = run(&forge, Some(&second)).await;
+    assert_eq!((starts.as_slice(), item(&third, 40).has_current_summary()), (&["40.md".to_owned()][..], true));
+    let (last, starts) = run_agent(&forge, AGENT, named(Some(&third))).await;
+    assert_eq!(starts.len(), 1);
+    assert!(last.items.iter().all(AnalysedItem::has_current_summary));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_output_of_each_start_is_paid_once() {
+    let forge = Forge::default();
+    forge.open(1..=3);
+    let script = format!("{AGENT}\necho '{{}}' > .pullyard/output.json");
+    let (report, starts) = run_agent(&forge, &script, plan(None)).await;
+    assert_eq!((starts.len(), report.counts(Timestamp::from_millis(0)).not_summarised), (3, 3));
+    let (_, starts) = run_agent(&forge, &script, plan(Some(&report))).await;
+    assert_eq!(starts.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_list_of_issues_leaves_the_pull_requests() {
+    for status in [StatusCode::FORBIDDEN, StatusCode::GONE] {
+        let forge = Forge::default();
+        forge.open(1..=4);
+        let (both, _) = run(&forge, None).await;
+        *forge.issues.lock().unwrap() = Some(status);
+        let (report, _) = run(&forge, Some(&both)).await;
+        let sentence = "2 pull requests open: 0 stale, 2 abandoned. The forge refused to list issues: they are switched off, or the credentials cannot read them.";
+        assert_eq!((report.items.len(), report.sentence().as_str()), (2, sentence), "{status}");
+        let world = World::with_agent("exit 1").await;
+        let url = forge.start().await;
+        world.api.change_assignment(|assignment| analyse(assignment, url, named(None)));
+        assert_eq!(world.fails().await, if status == StatusCode::GONE { "source_not_found" } else { "source_denied" });
+        *forge.issues.lock().unwrap() = None;
+        let (again, _) = run(&forge, Some(&report)).await;
+        assert_eq!((again.items.len(), again.issues_refused), (4, false));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,6 +101,8 @@ async fn fixed_findings_are_pushed_and_the_others_are_posted() {
 
     use FindingPlace::{InText, Inline};
     assert_eq!((output.places.as_slice(), output.head.as_str()), ([Inline, InText, Inline].as_slice(), head.as_str()));
+    let sentence = "Fixed 1 of 4 findings. Posted 2 findings inline and 1 in the text. Worst: critical.";
+    assert_eq!((output.fixed, output.counts().sentence().as_str()), (1, sentence));
     let short = &head[..10];
     let fixed = format!("Fixed in {short}:\n\n- high, README.md: Rude Polite ");
     assert!(output.review.summary.starts_with(&fixed), "{}", output.review.summary);

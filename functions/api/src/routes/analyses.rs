@@ -3,13 +3,10 @@
 use crate::routes::prelude::*;
 use crate::routes::pulls::to_response;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::{CompletedAnalysis, ItemFilter};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::project::Repository;
 use pullyard_entry::openapi::RequestOutcome;
-use pullyard_protocol::analysis::{
-    Analysis, AnalysisItems, AnalysisList, AnalysisQuery, LastAnalysis, ListedItem, RequestAnalysis,
-};
+use pullyard_protocol::analysis::{Analysis, AnalysisItems, AnalysisList, AnalysisQuery, ListedItem, RequestAnalysis};
 use pullyard_protocol::decision::Decision;
 
 #[derive(Deserialize, JsonSchema)]
@@ -36,8 +33,9 @@ pub(crate) async fn request(
         what,
         request: format!("{} {key}", caller.requester().id),
         source: Source::Person,
+        retry_of: None,
     };
-    to_response(control::start_analysis(&caller.ctx, &start).await?.into_answer())
+    to_response(control::start_analysis(&caller.ctx, &start).await?)
 }
 
 pub(crate) async fn list(
@@ -53,13 +51,13 @@ pub(crate) async fn items(
     caller: Caller<scope::Read>,
     Query(query): Query<AnalysisQuery>,
 ) -> Result<Json<AnalysisItems>, Problem> {
-    let AnalysisQuery { project, repository, what, staleness, waiting_on, sort } = query;
+    let AnalysisQuery { project, repository } = query;
     caller.authorize_project(&project)?;
     let (repository, analysis) = control::load_analysis(&caller.ctx, &project, &repository).await?;
-    let report = control::load_report(&caller.ctx, &analysis).await?.unwrap_or_default();
+    let report =
+        control::load_report(&caller.ctx, analysis.last.as_ref().map(|last| &last.job)).await?.unwrap_or_default();
     let now = caller.ctx.clock.now();
-    let items = report.select(&ItemFilter { what, staleness, waiting_on, sort }, now);
-    let items = items.into_iter().map(|item| ListedItem {
+    let items = report.by_score().into_iter().map(|item| ListedItem {
         score: item.signals.score(),
         staleness: item.signals.staleness(now),
         waiting_on: item.signals.waiting_on(),
@@ -73,12 +71,7 @@ fn to_wire((repository, analysis): (Repository, pullyard_domain::analysis::Analy
         project: repository.project,
         repository: repository.name,
         active_job: analysis.active_job,
-        last: analysis.last.map(|CompletedAnalysis { job, at, spent_usd_micros, counts }| LastAnalysis {
-            job,
-            at,
-            spent_usd_micros,
-            counts,
-        }),
+        last: analysis.last,
         failed: analysis.failed,
     }
 }

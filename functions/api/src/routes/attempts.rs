@@ -61,6 +61,7 @@ pub(crate) async fn start(
             to_wire_revises(revises, (context.review.as_ref(), context.reviews.as_ref()), start.retried_jobs)
         }),
         analysis: context.analysis.map(|plan| wire::AssignedAnalysis {
+            named: plan.named,
             now: ctx.clock.now(),
             what: plan.what,
             cost_usd_micros: plan.cost_usd_micros.saturating_sub(job.spent_usd_micros),

@@ -47,7 +47,7 @@ pub(crate) async fn review<const RESOLVE: bool>(
     limits::check_review(&request)?;
     let ReviewPullRequest { project, repository, number, integration, full, message, agent, model } = request;
     let pull = PullRequestRef { project, repository, number, integration };
-    let review = ReviewRequest { resolve: RESOLVE, full, message, agent, model, automatic: false };
+    let review = ReviewRequest { resolve: RESOLVE, full, message, agent, model, ..ReviewRequest::default() };
     let answer = review::request_review(&caller.ctx, &pull, review, &caller.requester(), key.as_ref()).await?;
     to_response(answer)
 }

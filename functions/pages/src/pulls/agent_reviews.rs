@@ -2,8 +2,9 @@
 
 use crate::labels::Pill;
 use crate::prelude::*;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::pull_request::{AgentReviews, EndedReview, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{AgentReviews, EndedReview, Note, PullRequest, PullRequestId, PullRequestState};
 
 /// The content of `pull_agent_reviews.html`.
 pub(crate) struct AgentReviewList {
@@ -14,22 +15,14 @@ pub(crate) struct AgentReviewList {
     pub(crate) form_key: String,
     pub(crate) total: String,
     pub(crate) running: Option<(JobId, Pill)>,
-    /// The sentence about a review that the project's setting wants.
+    /// The sentence about a review that the project's setting wants, or why no agent reviews the pull request.
     pub(crate) wanted: Option<SafeText>,
-    pub(crate) ended: Vec<EndedRow>,
+    pub(crate) ended: Vec<EndedReview>,
+    pub(crate) now: Timestamp,
     pub(crate) may_request: bool,
     /// A full review differs from a plain one only after a completed review.
     pub(crate) has_completed: bool,
     pub(crate) refresh: u32,
-}
-
-pub(crate) struct EndedRow {
-    pub(crate) job: JobId,
-    pub(crate) pill: Pill,
-    /// The sentence of what it posted, and the commit.
-    pub(crate) posted: Option<(SafeText, SafeText)>,
-    pub(crate) when: TimeLabel,
-    pub(crate) cost: String,
 }
 
 /// The pull request to which the section belongs.
@@ -53,35 +46,31 @@ pub(super) async fn load(
     };
     let now = visit.ctx.clock.now();
     let is_open = of.state == PullRequestState::Open;
+    let refusal = match linked.and_then(|linked| linked.note.as_ref()) {
+        Some(Note::ReviewRefusal { reason: reason @ Reason::ForkNotSupported { .. } }) => Some(reason.sentence()),
+        _ => None,
+    };
     Ok(AgentReviewList {
         project: of.project.to_string(),
-        wanted: linked.and_then(|linked| linked.explain_wanted_review(now)).map(|sentence| line(&sentence)),
         name: format!("{}#{}", of.repository, of.id.number),
         integration: of.id.integration.to_string(),
         form_key: new_form_key(),
         total: describe_total(reviews),
-        may_request: visit.visitor.may_run_jobs() && is_open && running.is_none(),
+        may_request: visit.visitor.may_run_jobs() && is_open && running.is_none() && refusal.is_none(),
+        wanted: refusal
+            .or_else(|| linked.and_then(|linked| linked.explain_wanted_review(now)))
+            .map(|sentence| line(&sentence)),
         has_completed: reviews.last_posted().is_some(),
         refresh: labels::refresh_ms(running.is_some()),
         running: running.map(|job| (job.id.clone(), labels::job_pill(&job))),
-        ended: reviews.ended.iter().map(|review| to_row(review, now)).collect(),
+        ended: reviews.ended.clone(),
+        now,
     })
 }
 
 /// `12 jobs, $3.40`; empty without a job, and without a cost if none is known.
-pub(super) fn describe_total(reviews: &AgentReviews) -> String {
+pub(crate) fn describe_total(reviews: &AgentReviews) -> String {
     let cost = Some(reviews.spent_usd_micros).filter(|cost| *cost > 0).map(labels::format_usd);
     let count = (reviews.count > 0).then(|| labels::format_count(reviews.count, "job"));
     [count, cost].into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn to_row(review: &EndedReview, now: Timestamp) -> EndedRow {
-    let posted = review.posted.as_ref();
-    EndedRow {
-        job: review.job.clone(),
-        pill: labels::pill(review.status),
-        posted: posted.map(|commit| (line(&commit.counts.sentence()), text::short_commit(&commit.head))),
-        when: labels::format_time(review.at, now),
-        cost: labels::format_cost(review.spent_usd_micros),
-    }
 }

@@ -9,19 +9,15 @@ use pullyard_domain::pull_request::PullRequest;
 
 #[derive(Template)]
 #[template(path = "pull_hosted.html")]
-struct HostedPage {
+struct HostedPage<'a> {
     frame: Frame,
     label: SafeText,
     title: SafeText,
     pill: Pill,
-    /// The forge's page.
-    url: Option<String>,
-    number: u64,
+    linked: &'a PullRequest,
+    now: Timestamp,
     repository: SafeText,
-    branch: SafeText,
-    head: SafeText,
     ticket: Option<(String, SafeText)>,
-    updated: Option<TimeLabel>,
     agents: AgentReviewList,
     reviews: Option<Reviews>,
     /// The fields of the form of `reviews`.
@@ -49,14 +45,11 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &Pull
         label: line(&label),
         title: line(&load_title(visit, linked).await?.unwrap_or_default()),
         pill: pill(linked.state),
-        url: http_url(&linked.url),
-        number: linked.id.number,
+        linked,
+        now: visit.ctx.clock.now(),
         repository: line(repository.as_str()),
-        branch: line(&linked.branch),
-        head: text::short_commit(&linked.head),
         raw_key: ticket.as_ref().map(|ticket| ticket.key.to_string()).unwrap_or_default(),
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
-        updated: linked.updated_at.map(|at| labels::format_time(at, visit.ctx.clock.now())),
         agents,
         reviews,
         project: project.id.to_string(),

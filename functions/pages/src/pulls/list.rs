@@ -1,10 +1,9 @@
 //! The open pull requests of a project, with the form that requests a review of one by an agent.
 
-use super::agent_reviews::describe_total;
 use super::request::ReviewForm;
-use crate::board::ticket_url;
 use crate::prelude::*;
 use pullyard_control::review::{PullRequestView, list_pull_request_views};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::id::JobId;
 
 /// Each row costs several reads.
@@ -22,7 +21,7 @@ struct PullsPage {
     frame: Frame,
     project: String,
     may_work: bool,
-    pulls: Vec<Row>,
+    pulls: Vec<PullRequestView>,
     form: ReviewForm,
     form_key: String,
     fault: Option<Fault>,
@@ -33,71 +32,44 @@ struct PullsPage {
     refresh: u32,
 }
 
-struct Row {
-    address: String,
-    label: SafeText,
-    ticket: Option<(String, SafeText)>,
-    branch: SafeText,
-    sentence: SafeText,
-    running: Option<JobId>,
-    /// The sentence of the last completed review, unless it is the sentence of the row.
-    posted: Option<SafeText>,
-    total: String,
-}
-
-/// A request that started no job.
-pub(super) struct Refusal {
-    pub(super) fault: Fault,
-    /// A full review is possible.
-    pub(super) is_reviewed: bool,
-    pub(super) job: Option<JobId>,
-}
-
 pub(crate) async fn show(visit: PageContext, Query(query): Query<PullsQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     render(&visit, &project, query.after, ReviewForm::default(), None).await
 }
 
+/// `refusal`: of a request, with the reason if a guard refused it.
 pub(super) async fn render(
     visit: &PageContext,
     project: &Project,
     after: Option<String>,
     form: ReviewForm,
-    refusal: Option<Refusal>,
+    refusal: Option<(Fault, Option<Reason>)>,
 ) -> Result<Response, Fault> {
     let (views, next) = list_pull_request_views(&visit.ctx, &project.id, after.as_deref(), PAGE_SIZE).await?;
-    let (is_reviewed, refusing_job) =
-        refusal.as_ref().map(|refusal| (refusal.is_reviewed, refusal.job.clone())).unwrap_or_default();
-    let is_refused = refusal.is_some();
+    let (mut fault, reason) = refusal.unzip();
+    let (is_reviewed, refusing_job) = match reason.flatten() {
+        Some(Reason::AlreadyReviewed { job, .. }) => (true, Some(job)),
+        Some(Reason::ReviewRunning { job, .. }) => (false, Some(job)),
+        _ => (false, None),
+    };
+    if let Some(fault) = fault.as_mut().filter(|_| is_reviewed) {
+        // The page has a button for it.
+        fault.help = Help::default();
+    }
     let page = PullsPage {
         frame: visit.frame(&format!("Pull requests of {}", project.name), "pulls", Some(&project.id)),
         project: project.id.to_string(),
         may_work: visit.visitor.may_run_jobs(),
-        pulls: views.iter().map(to_row).collect(),
+        pulls: views,
         form,
         // The old key would return the refusal again.
         form_key: new_form_key(),
-        fault: refusal.map(|refusal| refusal.fault),
         is_reviewed,
         refusing_job,
         has_newer: after.is_some(),
         next: next.map(|next| format!("/pulls?project={}&after={}", project.id, percent_encode(&next))),
-        refresh: if is_refused { 0 } else { labels::refresh_ms(false) },
+        refresh: if fault.is_some() { 0 } else { labels::refresh_ms(false) },
+        fault,
     };
     Ok(render_form(page.fault.as_ref(), &page))
-}
-
-fn to_row(view: &PullRequestView) -> Row {
-    let pull = &view.pull_request;
-    let posted = pull.reviews.last_posted().map(|(_, commit)| commit.counts.sentence());
-    Row {
-        address: format!("/pulls/{}", pull.id),
-        label: line(&pull.label()),
-        ticket: pull.ticket.as_ref().map(|key| (ticket_url(&pull.project, key), line(key.as_str()))),
-        branch: line(&pull.branch),
-        posted: posted.filter(|posted| !view.sentence.ends_with(posted)).map(|posted| line(&posted)),
-        sentence: line(&view.sentence),
-        running: pull.reviews.active_job.clone(),
-        total: describe_total(&pull.reviews),
-    }
 }

@@ -5,7 +5,6 @@ use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::Answer;
 use pullyard_control::review::{self, PullRequestRef};
-use pullyard_domain::decision::Reason;
 use pullyard_domain::project::Repository;
 use pullyard_domain::review::ReviewRequest;
 use pullyard_domain::text::to_sentence;
@@ -33,23 +32,13 @@ pub(crate) struct ReviewForm {
 pub(crate) async fn request(visit: PageContext, Form(form): Form<ReviewForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
     let project = visit.load_named_project(&form.project).await?;
-    let (mut fault, reason) = match send(&visit, &project, &form).await {
+    let refusal = match send(&visit, &project, &form).await {
         Ok(answer) => match accepted_job(&answer) {
             Ok(job) => return Ok(redirect(&format!("/jobs/{job}"))),
-            Err(refusal) => (refusal, Some(answer.reason)),
+            Err(fault) => (fault, Some(answer.reason)),
         },
         Err(fault) => (fault.for_form().map_err(|fault| fault.with_form_text(&form.message))?, None),
     };
-    let (is_reviewed, job) = match reason {
-        Some(Reason::AlreadyReviewed { job, .. }) => (true, Some(job)),
-        Some(Reason::ReviewRunning { job, .. }) => (false, Some(job)),
-        _ => (false, None),
-    };
-    if is_reviewed {
-        // The page has a button for it.
-        fault.help = Help::default();
-    }
-    let refusal = list::Refusal { fault, is_reviewed, job };
     list::render(&visit, &project, None, form, Some(refusal)).await
 }
 
@@ -69,7 +58,7 @@ async fn send(visit: &PageContext, project: &Project, form: &ReviewForm) -> Resu
     let ReviewPullRequest { project, repository, number, integration, message, full, agent, model } = request;
     let reference = PullRequestRef { project, repository, number, integration };
     let resolve = form.resolve.is_some();
-    let request = ReviewRequest { resolve, full, message, agent, model, automatic: false };
+    let request = ReviewRequest { resolve, full, message, agent, model, ..ReviewRequest::default() };
     let key = request_key(&form.form_key);
     Ok(review::request_review(&visit.ctx, &reference, request, &visit.requester(), key.as_ref()).await?)
 }

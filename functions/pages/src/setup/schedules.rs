@@ -1,6 +1,7 @@
 //! Setup page: schedules. The API function changes them, because only its role may delete them.
 
 use crate::prelude::*;
+use crate::setup::repositories::RemovalPage;
 use axum::Router;
 use axum::routing::get;
 use pullyard_domain::job::JobStatus;
@@ -9,6 +10,14 @@ use pullyard_protocol::schedule::Schedule;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new().route("/setup/schedules", get(show).post(change))
+}
+
+/// Fills the form with a schedule to change.
+#[derive(Deserialize)]
+struct SchedulesQuery {
+    project: Option<ProjectId>,
+    #[serde(default)]
+    name: String,
 }
 
 /// The form of a schedule, and the buttons of its row.
@@ -23,7 +32,14 @@ struct ScheduleForm {
     cooldown: String,
     zone: String,
     command: Option<ScheduleCommand>,
-    delete: Option<String>,
+    delete: Option<Deletion>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Deletion {
+    Ask,
+    Confirmed,
 }
 
 #[derive(Template)]
@@ -37,14 +53,17 @@ struct SchedulesPage {
     fault: Option<Fault>,
 }
 
-async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
+async fn show(visit: PageContext, Query(query): Query<SchedulesQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
-    render(&visit, project, ScheduleForm::default(), None).await
+    render(&visit, project, ScheduleForm { name: query.name, ..ScheduleForm::default() }, None).await
 }
 
 async fn change(visit: PageContext, Form(form): Form<ScheduleForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
     let project = visit.load_named_project(&form.project).await?;
+    if let Some(Deletion::Ask) = form.delete {
+        return Ok(question(&visit, &project, form.name).render());
+    }
     match apply(&visit.ctx, &project.id, &form).await {
         Ok(_) => Ok(redirect(&format!("/setup/schedules?project={}", project.id))),
         Err(fault) => render(&visit, project, form, Some(fault.for_form()?)).await,
@@ -69,10 +88,16 @@ async fn apply(ctx: &Context, project: &ProjectId, form: &ScheduleForm) -> Resul
 async fn render(
     visit: &PageContext,
     project: Project,
-    form: ScheduleForm,
+    mut form: ScheduleForm,
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
     let (now, found) = (visit.ctx.clock.now(), visit.ctx.store.list_schedules(&project.id).await?);
+    let chosen = found.iter().find(|found| fault.is_none() && found.id.name.as_str() == form.name);
+    if let Some(ScheduleSpec { every, cron, window, cooldown, zone, .. }) = chosen.map(|found| found.spec.clone()) {
+        let [every, cron, window, cooldown, zone] =
+            [every, cron, window, cooldown, zone].map(Option::unwrap_or_default);
+        form = ScheduleForm { every, cron, window, cooldown, zone, ..form };
+    }
     let active = Pill { word: "Active", ..labels::pill(JobStatus::Completed) };
     let pill = |paused| if paused { labels::pill(JobStatus::Paused) } else { active };
     let page = SchedulesPage {
@@ -84,4 +109,18 @@ async fn render(
         fault,
     };
     Ok(render_form(page.fault.as_ref(), &page))
+}
+
+fn question(visit: &PageContext, project: &Project, name: String) -> RemovalPage {
+    RemovalPage {
+        frame: visit.frame("Delete a schedule", "schedules", Some(&project.id)),
+        question: line(&format!("Delete the schedule {name}?")),
+        effect: line("It starts no more analyses; running ones continue."),
+        verb: "Delete schedule",
+        action: "/setup/schedules".into(),
+        fields: vec![("project", project.id.to_string()), ("name", name), ("delete", "confirmed".into())],
+        option: None,
+        back: format!("/setup/schedules?project={}", project.id),
+        fault: None,
+    }
 }

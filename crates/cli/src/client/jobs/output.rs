@@ -5,10 +5,8 @@ use crate::client::prelude::*;
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::output::{Answer, EarlierFinding, FindingPlace, JobOutput, PostedReview};
-use pullyard_domain::prompt::review::Side;
+use pullyard_domain::output::{Answer, FindingPlace, JobOutput, PostedReview};
 use pullyard_domain::report::review_output::Finding;
-use std::cmp::Reverse;
 
 pub(super) async fn print_output(session: &Session, id: &JobId) -> Result<(), CliError> {
     let answer = session.api.job_output(id).await?;
@@ -47,35 +45,26 @@ fn print_text(session: &Session, text: &str) -> Result<(), CliError> {
 
 /// The worst finding is first.
 fn render_review(posted: &PostedReview) -> String {
-    let PostedReview { review, places, earlier, .. } = posted;
-    let mut findings: Vec<_> = review.findings.iter().zip(places).collect();
-    findings.sort_by_key(|(finding, _)| Reverse(finding.severity));
     let sentence = format!("{} {}", posted.scope(), posted.counts().sentence());
-    let findings = findings.into_iter().map(|(finding, place)| render_finding(finding, *place));
-    let earlier = earlier.iter().map(render_earlier);
-    [sentence, review.summary.clone()].into_iter().chain(earlier).chain(findings).collect::<Vec<_>>().join("\n\n")
-}
-
-fn render_earlier(finding: &EarlierFinding) -> String {
-    let EarlierFinding { path, line, severity, verdict, text, .. } = finding;
-    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-    let (severity, verdict, path) = (severity.as_str(), verdict.as_str(), sanitize(path));
-    format!("Earlier, {severity}, {verdict}: {path}{line}\n{text}").trim_end().to_owned()
+    let findings = posted.findings().into_iter().map(|(finding, place)| render_finding(finding, place));
+    let earlier = posted.earlier.iter().map(|finding| {
+        let (severity, verdict, location) = (finding.severity.as_str(), finding.verdict.as_str(), finding.location());
+        format!("Earlier, {severity}, {verdict}: {}\n{}", sanitize(&location), finding.text).trim_end().to_owned()
+    });
+    let texts = [sentence, posted.review.summary.clone()].into_iter().chain(earlier).chain(findings);
+    texts.collect::<Vec<_>>().join("\n\n")
 }
 
 fn render_finding(finding: &Finding, place: FindingPlace) -> String {
-    let Finding { path, line, start_line, side, severity, category, title, body, suggestion } = finding;
-    let start = start_line.map(|start| format!("{start}-")).unwrap_or_default();
-    let line = line.map(|line| format!(":{start}{line}")).unwrap_or_default();
-    let side = if *side == Side::Left { " before the change" } else { "" };
-    let suggestion = match suggestion.as_deref() {
+    let Finding { severity, category, title, body, suggestion, .. } = finding;
+    let suggestion = match suggestion {
         None => String::new(),
-        Some(code) if code.trim().is_empty() => "\nSuggested: delete the lines.".to_owned(),
+        Some(_) if finding.deletes_lines() => "\nSuggested: delete the lines.".to_owned(),
         Some(code) => format!("\nSuggested instead:\n{code}"),
     };
     let (severity, category, place) = (severity.as_str(), category.as_str(), place.label());
-    let (path, title) = (sanitize(path), sanitize(title));
-    format!("{severity}, {category}: {title}\n{path}{line}{side}, {place}\n{body}{suggestion}")
+    let (location, title) = (sanitize(&finding.location()), sanitize(title));
+    format!("{severity}, {category}: {title}\n{location}, {place}\n{body}{suggestion}")
 }
 
 async fn missing_output(session: &Session, id: &JobId) -> Result<CliError, CliError> {

@@ -139,9 +139,13 @@ fn retry_resumes_work_of_its_own_job_kind_and_repository() {
         Job { integration: IntegrationId::new("gh2").unwrap(), ..retry.clone() },
         Job { repository: of.repository + 1, ..retry.clone() },
         Job { retry_of: Some(job_id("other")), ..retry.clone() },
-        Job { retry_of: None, ..retry },
+        Job { retry_of: None, ..retry.clone() },
     ] {
         assert!(!can_resume_work(&other, &of), "{other:?}");
+    }
+    for kind in [JobKind::Review, JobKind::Resolve, JobKind::Analysis] {
+        let of_kind = |job: &Job| Job { kind, ..job.clone() };
+        assert!(!can_resume_work(&of_kind(&retry), &of_kind(&of)), "{kind:?} reads the newest state");
     }
 }
 

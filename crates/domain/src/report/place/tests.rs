@@ -23,13 +23,8 @@ fn finding(path: &str, line: Option<u32>) -> Finding {
 }
 
 fn place_all(findings: &[Finding], posted: &BTreeSet<Fingerprint>, forge: ForgeKind) -> Vec<Place> {
-    let rules = PlaceRules {
-        forge,
-        job: &job_id("j"),
-        min_severity: Severity::Low,
-        posted,
-        is_in_tree: &|path| path == "f.rs" || path == "other.rs",
-    };
+    let rules =
+        PlaceRules { forge, job: &job_id("j"), posted, is_in_tree: &|path| path == "f.rs" || path == "other.rs" };
     place(findings, &Diff::parse(PATCH), &rules)
 }
 
@@ -154,13 +149,8 @@ fn the_first_20_by_severity_are_inline() {
     let severity = |n: u32| if n > 25 { Severity::Critical } else { Severity::Low };
     let findings: Vec<Finding> =
         (1..=30).map(|n| Finding { severity: severity(n), ..finding("f.rs", Some(n)) }).collect();
-    let rules = PlaceRules {
-        forge: ForgeKind::GitHub,
-        job: &job_id("j"),
-        min_severity: Severity::Nit,
-        posted: &BTreeSet::new(),
-        is_in_tree: &|_| false,
-    };
+    let rules =
+        PlaceRules { forge: ForgeKind::GitHub, job: &job_id("j"), posted: &BTreeSet::new(), is_in_tree: &|_| false };
     let places = place(&findings, &Diff::parse(&patch), &rules);
     let inline: Vec<u32> = places
         .iter()
@@ -245,7 +235,6 @@ proptest! {
         let rules = PlaceRules {
             forge: ForgeKind::GitHub,
             job: &job_id("j"),
-            min_severity: Severity::Low,
             posted: &posted,
             is_in_tree: &|path| path == "tree.rs",
         };

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixtures::job_id;
 use crate::prompt::review::Side;
-use crate::report::review_output::{Category, MAX_BODY_CHARS, MAX_FINDINGS, MAX_SUMMARY_CHARS};
+use crate::report::review_output::{Category, MAX_BODY_CHARS, MAX_FINDINGS, MAX_SUMMARY_CHARS, Severity};
 
 fn finding(title: &str, body: &str, severity: Severity) -> Finding {
     Finding {
@@ -17,7 +17,7 @@ fn finding(title: &str, body: &str, severity: Severity) -> Finding {
     }
 }
 
-fn render(output: &ReviewOutput, places: &[Place], earlier: &[EarlierFinding<'_>]) -> String {
+fn render(output: &ReviewOutput, places: &[Place], earlier: &[EarlierFinding]) -> String {
     let (forge, scope) = (ForgeKind::GitHub, "Pullyard reviewed `9f3c2e1`, the whole change.");
     ReviewText { forge, job: &job_id("j"), scope, output, places, earlier }.render()
 }
@@ -30,13 +30,13 @@ fn output(summary: &str, findings: Vec<Finding>) -> ReviewOutput {
 fn review_lists_earlier_findings_then_those_in_the_text() {
     let whole = Finding { line: None, suggestion: Some("x".into()), ..finding("Late", "B.", Severity::Low) };
     let findings = vec![whole, finding("Early", "A.", Severity::High)];
-    let earlier = |verdict, text| EarlierFinding {
-        path: "src/b.rs",
+    let earlier = |verdict, text: &str| EarlierFinding {
+        path: "src/b.rs".into(),
         line: Some(7),
         severity: Severity::Medium,
-        url: "https://forge.test/1",
+        url: "https://forge.test/1".into(),
         verdict,
-        text,
+        text: text.into(),
     };
     let earlier = [
         earlier(ThreadState::Fixed, "Gone."),

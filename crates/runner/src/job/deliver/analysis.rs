@@ -37,8 +37,8 @@ pub(in crate::job) async fn analyse(
             let produce =
                 produce_output(attempt, options, isolation, preparation, async || summaries.load().await).await;
             match produce {
-                // The summaries so far are paid.
-                Err(Stop::Failure(failure)) if summaries.completed > 0 && failure.class() == FailureClass::Limit => {
+                // The earlier starts are paid.
+                Err(Stop::Failure(failure)) if summaries.starts > 1 && failure.class() == FailureClass::Limit => {
                     attempt.events.log(format!("The other items have no new summary: {}", failure.sentence()));
                     attempt.deadline.extend(TIME_TO_FINISH);
                     check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;

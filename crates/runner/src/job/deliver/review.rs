@@ -68,6 +68,8 @@ pub(super) struct Report {
     pushed: Option<String>,
     /// The URLs of the earlier findings that this commit fixes.
     fixed: BTreeSet<String>,
+    /// Number of new findings that it fixes.
+    fixed_new: usize,
     /// An earlier attempt pushed the fixes, and its findings are unknown.
     adopted: bool,
 }
@@ -86,6 +88,7 @@ async fn post_report(
         since: report.input.since,
         base: preparation.target.base_branch.clone(),
         adopted: report.adopted,
+        fixed: u32::try_from(report.fixed_new).unwrap_or(u32::MAX),
         review: ReviewOutput { threads: Vec::new(), ..report.output },
         places,
         earlier: report.earlier,

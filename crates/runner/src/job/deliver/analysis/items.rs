@@ -1,7 +1,7 @@
 //! Reads the open items from the forge. Items that did not change keep the data of the previous report.
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
-use crate::git::target::to_source_fault;
+use crate::git::target::{to_source_fault, unreachable};
 use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
 use crate::job::prepare::Preparation;
@@ -48,7 +48,7 @@ struct Reader<'a, 'b> {
     attempt: &'a Attempt<'a>,
     preparation: &'a mut Preparation<'b>,
     forge_wait: ForgeWait<'a>,
-    now: Timestamp,
+    plan: &'a AssignedAnalysis,
 }
 
 pub(super) async fn read_items(
@@ -57,19 +57,29 @@ pub(super) async fn read_items(
     plan: &AssignedAnalysis,
 ) -> Result<ReadItems, Stop> {
     let forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
-    let mut reader = Reader { attempt, preparation, forge_wait, now: plan.now };
+    let mut reader = Reader { attempt, preparation, forge_wait, plan };
     let mut report = plan.previous.clone().unwrap_or_default();
     let (before, carried): (Vec<_>, Vec<_>) = report.items.into_iter().partition(|item| plan.what.contains(&item.kind));
     let mut before: HashMap<_, _> = before.into_iter().map(|item| ((item.kind, item.number), item)).collect();
     report.items = carried;
+    if plan.named {
+        before.values_mut().for_each(|item| item.failed = None);
+    }
+    if plan.what.contains(&ItemKind::Issues) {
+        report.issues_refused = false;
+    }
     let mut all_open = Vec::new();
     for kind in &plan.what {
-        let mut items = reader.list(*kind).await?;
+        let Some(mut items) = reader.list(*kind).await? else {
+            report.lists.remove(kind);
+            report.issues_refused = true;
+            continue;
+        };
         // An item that changes between two pages is on both.
         let mut numbers = HashSet::new();
         items.retain(|item| numbers.insert(item.number));
         let open = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        report.lists.insert(*kind, ItemList { as_of: reader.now, open });
+        report.lists.insert(*kind, ItemList { as_of: plan.now, open });
         all_open.extend(items.into_iter().map(|item| (*kind, item)));
     }
     all_open.sort_by_key(|(_, item)| Reverse(item.updated_at));
@@ -86,7 +96,7 @@ pub(super) async fn read_items(
         // It may have been deleted meanwhile.
         let Some(remarks) = reader.read_remarks(kind, open.number).await? else { continue };
         let item = reader.to_item(kind, &open, &remarks, before);
-        if !item.has_current_summary() {
+        if needs_summary(&item) {
             texts.insert(key, reader.to_file(&item, &open, &remarks));
         }
         report.items.push(item);
@@ -97,40 +107,42 @@ pub(super) async fn read_items(
 
 impl Reader<'_, '_> {
     fn must_read(&self, before: &AnalysedItem, open: &OpenItem) -> bool {
-        let is_active = self.now.since(before.signals.last_at) < ACTIVE;
+        let is_active = self.plan.now.since(before.signals.last_at) < ACTIVE;
         before.updated != to_timestamp(open.updated_at)
-            || !before.has_current_summary()
-            || (is_active && self.now.since(before.read) > READ_INTERVAL)
+            || needs_summary(before)
+            || (is_active && self.plan.now.since(before.read) > READ_INTERVAL)
     }
 
     /// Repeats a call until the forge decides.
     async fn call<T>(&mut self, call: impl AsyncFn(&Forge, &str) -> Result<T, Error>) -> Result<T, Stop> {
         let Self { attempt, preparation, forge_wait, .. } = self;
         let repository = &attempt.assignment.repository;
-        let to_failure =
-            |reason: String| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() };
         let call = async || -> Result<T, ForgeFault> {
             // A token may expire during a wait.
             renew_old_access(attempt, preparation).await?;
             let forge = &preparation.access.forge;
             call(forge, repository.name.as_str()).await.map_err(|error| to_source_fault(&error, repository))
         };
-        forge_wait.retry(to_failure, call).await
+        forge_wait.retry(unreachable(repository), call).await
     }
 
-    async fn list(&mut self, kind: ItemKind) -> Result<Vec<OpenItem>, Stop> {
+    /// `None` if the forge refuses to list issues that no user named.
+    async fn list(&mut self, kind: ItemKind) -> Result<Option<Vec<OpenItem>>, Stop> {
         let list = async |forge: &Forge, name: &str| match kind {
             ItemKind::Pulls => forge.open_pulls(name).await,
             ItemKind::Issues => forge.open_issues(name).await,
         };
         let listed = self.call(list).await;
-        if let Err(Stop::Failure(Failure::SourceDenied { .. })) = &listed {
+        if let Err(Stop::Failure(Failure::SourceDenied { .. } | Failure::SourceNotFound { .. })) = &listed {
             let list = kind.label();
             self.attempt
                 .events
                 .log(format!("The forge refused to list {list}: the credentials need read access to {list}."));
+            if kind == ItemKind::Issues && !self.plan.named {
+                return Ok(None);
+            }
         }
-        Ok(listed?.items)
+        Ok(Some(listed?.items))
     }
 
     /// Oldest first. `None` if the item does not exist any more.
@@ -207,9 +219,10 @@ impl Reader<'_, '_> {
             url: Some(&open.url).filter(|url| url.len() <= MAX_URL_BYTES).cloned().unwrap_or_default(),
             author: open.author.as_ref().map(|author| clean(&author.login, MAX_TITLE_CHARS)),
             updated: to_timestamp(open.updated_at),
-            read: self.now,
+            read: self.plan.now,
             signals: Signals::compute(&opened, &activities),
             hash: content_hash(&content.into_iter().chain(newest).collect::<Vec<_>>()),
+            failed: before.as_ref().and_then(|before| before.failed.clone()),
             summary: before.and_then(|before| before.summary),
         }
     }
@@ -244,6 +257,10 @@ impl Reader<'_, '_> {
         let content = self.attempt.redactor.redact_text(&content).into_owned();
         InputFile { name: format!("{}.md", item.number), content: truncate_lines(&content, MAX_FILE_CHARS) }
     }
+}
+
+fn needs_summary(item: &AnalysedItem) -> bool {
+    !item.has_current_summary() && !item.is_failed()
 }
 
 pub(super) fn size_bytes(report: &AnalysisReport) -> usize {

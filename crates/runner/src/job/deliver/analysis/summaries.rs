@@ -25,9 +25,7 @@ pub(super) struct Summaries<'a> {
     pending: Vec<((ItemKind, u64), InputFile)>,
     /// The items of the current start.
     current: Vec<(ItemKind, u64)>,
-    starts: u64,
-    /// Starts with a correct output.
-    pub(super) completed: u32,
+    pub(super) starts: u64,
     /// Starts without one, despite repairs.
     skipped: u32,
     /// Wrong outputs of the current start.
@@ -58,7 +56,6 @@ impl<'a> Summaries<'a> {
             pending,
             current: Vec::new(),
             starts: 0,
-            completed: 0,
             skipped: 0,
             faults: 0,
         }
@@ -95,27 +92,24 @@ impl<'a> Summaries<'a> {
         self.cost_limit == 0 || spent.saturating_add(spent / self.starts.max(1)) > self.cost_limit
     }
 
-    /// Skips the items of one start whose output stays wrong. Errors: a fault to repair, or that ends the job because
-    /// no start had a correct output.
+    /// Marks the items without a correct summary as failed, so that only the first analysis pays for them. Errors: a
+    /// fault to repair.
     pub(super) async fn load(&mut self) -> Result<Loaded<()>, OutputFault> {
         let fault = self.add_summaries().await.err();
-        if let Some(fault) = &fault {
+        if let Some(fault) = fault {
             self.faults += 1;
             if self.faults <= MAX_REPAIRS {
-                return Err(fault.clone());
+                return Err(fault);
             }
             self.skipped += 1;
             self.attempt.events.log(format!("The items of this start have no new summary: {fault}."));
-        } else {
-            self.completed += 1;
         }
         self.faults = 0;
-        let next = if self.skipped > 1 { None } else { self.next_files() };
-        match (next, fault) {
-            (Some(files), _) => Ok(Loaded::Next(files)),
-            (None, Some(fault)) if self.completed == 0 => Err(fault),
-            (None, _) => Ok(Loaded::Complete(())),
+        for item in self.report.items.iter_mut().filter(|item| self.current.contains(&(item.kind, item.number))) {
+            item.failed = (!item.has_current_summary()).then(|| item.hash.clone());
         }
+        let next = if self.skipped > 1 { None } else { self.next_files() };
+        Ok(next.map_or(Loaded::Complete(()), Loaded::Next))
     }
 
     async fn add_summaries(&mut self) -> Result<(), OutputFault> {

@@ -3,13 +3,13 @@
 use super::threads::{self, OpenThread};
 use crate::api::forge_wait::ForgeWait;
 use crate::git::patch;
+use crate::git::target::{self, unreachable};
 use crate::git::workspace::disk::run_blocking;
-use crate::git::{Git, GitCall, GitError, target};
+use crate::git::{Git, GitCall, GitError};
 use crate::job::attempt::Attempt;
 use crate::job::prepare::Preparation;
 use crate::output;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_single_line};
 use pullyard_domain::published::short_commit;
 use pullyard_protocol::attempt::Phase;
@@ -118,14 +118,12 @@ async fn load_description(
 ) -> Result<String, Stop> {
     let repository = &attempt.assignment.repository;
     let Some(pull) = &preparation.target.pull_request else { return Ok(String::new()) };
-    let to_failure =
-        |reason: String| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() };
     let mut forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
     let load = async || {
         let text = preparation.access.forge.pull_request_text(repository.name.as_str(), pull.number).await;
         text.map_err(|error| target::to_source_fault(&error, repository))
     };
-    let text = remove_hidden(&forge_wait.retry(to_failure, load).await?);
+    let text = remove_hidden(&forge_wait.retry(unreachable(repository), load).await?);
     let text = text.get(..text.floor_char_boundary(MAX_DESCRIPTION_BYTES)).unwrap_or_default();
     let title = to_single_line(&pull.title, MAX_TITLE_CHARS);
     let scope = match since {

@@ -2,7 +2,7 @@
 
 use super::{Report, threads};
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
-use crate::git::target::{Target, get_revised_pull_request, to_source_fault};
+use crate::git::target::{Target, get_revised_pull_request, to_source_fault, unreachable};
 use crate::git::{GitCall, GitError};
 use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
@@ -17,8 +17,8 @@ use pullyard_domain::published::short_commit;
 use pullyard_domain::report::diff::Diff;
 use pullyard_domain::report::finding_marker::Fingerprint;
 use pullyard_domain::report::place::{InlineComment, Place, PlaceRules, place};
-use pullyard_domain::report::render::{self, ReviewText};
-use pullyard_domain::report::review_output::{ReviewOutput, Severity, ThreadState};
+use pullyard_domain::report::render::ReviewText;
+use pullyard_domain::report::review_output::{ReviewOutput, ThreadState};
 use pullyard_domain::text::Span;
 use pullyard_forge::{Error, Forge, NewLineComment, NewReview, ReviewComment, ReviewPosts, Side, Verdict};
 use std::collections::BTreeSet;
@@ -35,15 +35,14 @@ pub(super) async fn find_posted(
     forge_wait: &mut ForgeWait<'_>,
 ) -> Result<Option<PostedReview>, Stop> {
     let load = async || load_posts(attempt, &preparation.access.forge).await;
-    let repo = &attempt.assignment.repository.name;
-    let to_failure = |reason: String| Failure::SourceUnreachable { repo: repo.clone(), reason: reason.into() };
-    let posts = forge_wait.retry(to_failure, load).await?;
+    let posts = forge_wait.retry(unreachable(&attempt.assignment.repository), load).await?;
     // A commit may have been pushed since, so only the commit of the request is surely reviewed.
     let head = attempt.assignment.revises.as_ref().map(|revises| revises.head.clone());
     Ok(head.filter(|_| is_posted(attempt, &posts)).map(|head| PostedReview {
         head,
         since: attempt.assignment.revises.as_ref().and_then(|revises| revises.since.clone()),
         adopted: true,
+        fixed: 0,
         base: preparation.target.base_branch.clone(),
         earlier: Vec::new(),
         review: ReviewOutput {
@@ -180,7 +179,6 @@ impl<'a> Posting<'a> {
         let rules = PlaceRules {
             forge: self.attempt.assignment.repository.forge,
             job,
-            min_severity: Severity::Low,
             posted: &posted,
             is_in_tree: &|path| self.paths.contains(path),
         };
@@ -205,22 +203,13 @@ impl<'a> Posting<'a> {
             }
             (None, None) => format!("Reviewed `{}`, the whole change.", short_commit(head)),
         };
-        let to_render = |finding: &'a EarlierFinding| render::EarlierFinding {
-            path: &finding.path,
-            line: finding.line,
-            severity: finding.severity,
-            url: &finding.url,
-            verdict: finding.verdict,
-            text: &finding.text,
-        };
-        let earlier: Vec<_> = self.report.earlier.iter().map(to_render).collect();
         let text = ReviewText {
             forge: self.attempt.assignment.repository.forge,
             job,
             scope: &scope,
             output: &self.report.output,
             places,
-            earlier: &earlier,
+            earlier: &self.report.earlier,
         };
         let comments = places.iter().filter_map(|place| match place {
             Place::Inline(comment) if !posted.contains(&comment.fingerprint) => Some(to_line_comment(comment)),

@@ -108,7 +108,9 @@ impl Report {
             fix.text = attempt.redactor.redact_text(&remove_hidden(&fix.text)).into_owned();
         }
         if !self.adopted {
+            let found = self.output.findings.len();
             self.fixed = fixes.apply(self.pushed.as_deref(), &mut self.output, &mut self.earlier);
+            self.fixed_new = found - self.output.findings.len();
         }
         post_report(attempt, preparation, self).await
     }

@@ -2,11 +2,10 @@
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::api::retry::retry_pause;
-use crate::git::target::to_source_fault;
+use crate::git::target::{to_source_fault, unreachable};
 use crate::job::attempt::Attempt;
 use crate::job::prepare::Preparation;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::marker::{Marker, is_marker_line};
 use pullyard_domain::output::{EarlierFinding, MAX_EARLIER_FINDINGS};
 use pullyard_domain::prompt::untrusted::remove_hidden;
@@ -48,8 +47,6 @@ pub(super) async fn load(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -
     let repository = &attempt.assignment.repository;
     let Some(revises) = &attempt.assignment.revises else { return Ok(Vec::new()) };
     let (name, number, forge) = (repository.name.as_str(), revises.number, &preparation.access.forge);
-    let to_failure =
-        |reason: String| Failure::SourceUnreachable { repo: repository.name.clone(), reason: reason.into() };
     let mut forge_wait = ForgeWait::new(attempt, Phase::Preparing, attempt.forge_away);
     let load = async || {
         let to_fault = |error: Error| to_source_fault(&error, repository);
@@ -59,7 +56,7 @@ pub(super) async fn load(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -
         }
         Ok((comments, forge.threads(name, number).await.map_err(to_fault)?.items))
     };
-    let (comments, threads) = forge_wait.retry(to_failure, load).await?;
+    let (comments, threads) = forge_wait.retry(unreachable(repository), load).await?;
     let mut open: Vec<OpenThread> =
         threads.iter().filter_map(|thread| to_open_thread(thread, &comments, repository.account)).collect();
     open.truncate(MAX_EARLIER_FINDINGS);
