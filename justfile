@@ -14,8 +14,9 @@ quick crate *arguments:
 check:
     .ci/run
 
-# The further checks of a release, on Linux: the program that a person deploys, with link-time optimisation.
+# The further checks of a release, on Linux: its archives, and the program that a person deploys.
 release-check:
+    infra/release "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)"
     .ci/sam-build --release
     .ci/functions
     .ci/sam

@@ -1,0 +1,204 @@
+"""Runs install.sh of a small release against a server on 127.0.0.1, with the tools and systems that users have.
+
+    python3 infra/tests/install.py
+
+Needs python3.9, curl and wget where they are installed.
+"""
+
+import hashlib
+import http.server
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+TEMPORARY = pathlib.Path(tempfile.mkdtemp())
+TARGET = "x86_64-unknown-linux-gnu"
+TOOLS = ["sh", "cat", "cut", "rm", "mktemp", "mkdir", "cp", "chmod", "mv", "tar", "gzip", "head", "id", "sha256sum", "echo", "env"]
+passed, failures = [], []
+
+
+def check(name, actual, expected=True):
+    (passed if actual == expected else failures).append(name)
+    if actual != expected:
+        print(f"FAILED {name}\n  expected {expected}\n  actual   {actual}")
+
+
+def load(path):
+    loader = importlib.machinery.SourceFileLoader("release", str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("release", loader))
+    sys.dont_write_bytecode = True
+    loader.exec_module(module)
+    return module
+
+
+release = load(REPOSITORY / "infra/release")
+
+
+def publish(version, text="exit 0"):
+    """A release whose programs are shell scripts."""
+    folder = TEMPORARY / "releases" / version
+    folder.mkdir(parents=True)
+    hashes = {}
+    for name in release.PROGRAMS:
+        archive = folder / f"{name}-{TARGET}.tar.gz"
+        content = f"#!/bin/sh\n# {name} {version}\necho '{name} {version}'\n{text}\n".encode()
+        release.pack(archive, {name: content, "LICENSE": b"Apache-2.0\n"}, [name], 1_790_000_000)
+        hashes[archive.name] = hashlib.sha256(archive.read_bytes()).hexdigest()
+    (folder / "install.sh").write_bytes(release.installer(version, address, hashes))
+    return folder
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def program(folder, name, text):
+    path = folder / name
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+class Machine:
+    """A PATH with the usual tools, each of which a test may replace or remove, and a home."""
+
+    def __init__(self, name):
+        self.home, self.bin = TEMPORARY / name / "home", TEMPORARY / name / "bin"
+        self.home.mkdir(parents=True)
+        self.bin.mkdir()
+        for tool in [*TOOLS, "curl"]:
+            if shutil.which(tool):
+                (self.bin / tool).symlink_to(shutil.which(tool))
+        program(self.bin, "uname", 'case $1 in -m) echo x86_64;; *) echo Linux;; esac')
+        program(self.bin, "getconf", "echo glibc 2.36")
+        program(self.bin, "id", "echo 1000")
+
+    def without(self, *tools):
+        for tool in tools:
+            (self.bin / tool).unlink(missing_ok=True)
+        return self
+
+    def install(self, *arguments, script=None, **environment):
+        text = (script or TEMPORARY / "releases/0.2.0/install.sh").read_bytes()
+        variables = {"PATH": str(self.bin), "HOME": str(self.home), "TMPDIR": str(self.home), **environment}
+        done = subprocess.run([shutil.which("sh"), "-s", "--", *arguments], input=text, env=variables, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        left = [path for path in self.home.rglob("*") if path.name.startswith((".pullyard", "tmp."))]
+        check("no temporary file is left", left, [])
+        return done.returncode, done.stdout.decode()
+
+    def installed(self, name="pullyard", folder=".local/bin"):
+        path = self.home / folder / name
+        return subprocess.run([path], capture_output=True, text=True).stdout.strip() if path.exists() else None
+
+    def refuses(self, name, sentence, *arguments, **options):
+        code, output = self.install(*arguments, **options)
+        check(f"{name}: exit code", code, 1)
+        check(f"{name}: {output}", sentence in output and "Nothing was installed" in output)
+        check(f"{name}: nothing is installed", self.installed() is None)
+
+
+def installs():
+    machine = Machine("installs")
+    code, output = machine.install()
+    check("a first installation", (code, machine.installed()), (0, "pullyard 0.2.0"))
+    check("what it says", all(part in output for part in ("verified  sha256", "export PATH=", "Next: pullyard demo")))
+    check("the mode", stat.S_IMODE((machine.home / ".local/bin/pullyard").stat().st_mode), 0o755)
+    code, output = machine.install("--version", "0.1.9")
+    check("another version", (code, machine.installed()), (0, "pullyard 0.1.9"))
+    code, _ = machine.install(PULLYARD_VERSION="0.2.0")
+    check("back again", (code, machine.installed()), (0, "pullyard 0.2.0"))
+    machine.install("--runner", "--dir", str(machine.home / "a folder"))
+    check("the runner in another folder", machine.installed("pullyard-runner", "a folder"), "pullyard-runner 0.2.0")
+    code, output = machine.install(PATH=f"{machine.home}/first:{machine.bin}:{machine.home}/.local/bin")
+    check("a folder of PATH needs no hint", (code, "export PATH" in output), (0, False))
+    (machine.home / "first").mkdir()
+    program(machine.home / "first", "pullyard", "exit 1")
+    code, output = machine.install(PATH=f"{machine.home}/first:{machine.bin}:{machine.home}/.local/bin")
+    check("another program that PATH finds first", (code, "finds" in output and "first" in output), (0, True))
+    check("--help", machine.install("--help")[0], 0)
+    if shutil.which("wget"):
+        wget = Machine("wget").without("curl")
+        (wget.bin / "wget").symlink_to(shutil.which("wget"))
+        check("with wget only", (wget.install()[0], wget.installed()), (0, "pullyard 0.2.0"))
+
+
+def refuses():
+    machine = Machine("refuses")
+    machine.refuses("an unknown option", "unknown option --fast", "--fast")
+    machine.refuses("an option without its value", "--dir needs a value", "--dir")
+    machine.refuses("a version that does not exist", "cannot download", "--version", "9.9.9")
+    machine.refuses("a version that is none", "is no version", "--version", "../0.1.9")
+    machine.refuses("a server that is away", "cannot download", PULLYARD_RELEASES="http://127.0.0.1:9/x")
+    no_address = TEMPORARY / "no-address.sh"
+    no_address.write_bytes(release.installer("0.2.0", "", {}))
+    machine.refuses("no address", "set PULLYARD_RELEASES", script=no_address)
+    no_hash = TEMPORARY / "no-hash.sh"
+    no_hash.write_bytes(release.installer("0.2.0", address, {f"pullyard-runner-{TARGET}.tar.gz": "a" * 64}))
+    machine.refuses("no hash", f"has no program for {TARGET}", script=no_hash)
+    wrong_hash = TEMPORARY / "wrong-hash.sh"
+    wrong_hash.write_bytes(release.installer("0.2.0", address, {f"pullyard-{TARGET}.tar.gz": "a" * 64}))
+    machine.refuses("a damaged archive", f"damaged or was replaced: expected {'a' * 64}", script=wrong_hash)
+    truncated = TEMPORARY / "truncated.sh"
+    whole = (TEMPORARY / "releases/0.2.0/install.sh").read_bytes()
+    for length in range(0, len(whole) - len(b'main "$@"\n'), 97):
+        truncated.write_bytes(whole[:length])
+        machine.install(script=truncated)
+        check(f"a script that ends after {length} bytes installs nothing", machine.installed(), None)
+    machine.refuses("a program that does not start", "does not start here", script=broken / "install.sh")
+    for tools, sentence in [(["curl"], "curl or wget is needed"), (["sha256sum"], "sha256sum or shasum is needed")]:
+        Machine(f"without-{tools[0]}").without(*tools).refuses(f"without {tools[0]}", sentence)
+    for name, tool, text, sentence in [
+        ("an old glibc", "getconf", "echo glibc 2.27", "glibc 2.27 is older than 2.28"),
+        ("musl", "getconf", "exit 1", "has no glibc"),
+        ("another processor", "uname", "case $1 in -m) echo riscv64;; *) echo Linux;; esac", "no program for riscv64"),
+        ("another system", "uname", "case $1 in -m) echo amd64;; *) echo FreeBSD;; esac", "no program for FreeBSD"),
+        ("a Mac", "uname", "case $1 in -m) echo arm64;; *) echo Darwin;; esac", "no program for aarch64-apple-darwin"),
+        ("a full disk", "cp", "echo 'No space left on device' >&2; exit 1", "cannot write into"),
+    ]:
+        machine = Machine(name.replace(" ", "-"))
+        program(machine.bin, tool, text)
+        machine.refuses(name, sentence)
+    new = Machine("new-glibc")
+    program(new.bin, "getconf", "echo glibc 3.1")
+    check("a much newer glibc", new.install()[0], 0)
+    file = Machine("file")
+    (file.home / ".local").write_text("a file")
+    file.refuses("a folder that cannot be created", "cannot create")
+
+
+def owned():
+    machine = Machine("owned")
+    (machine.home / ".cargo/bin").mkdir(parents=True)
+    (machine.home / ".cargo/.crates.toml").write_text("")
+    program(machine.home / ".cargo/bin", "pullyard", "echo mine")
+    folder = str(machine.home / ".cargo/bin")
+    code, output = machine.install("--dir", folder)
+    check("cargo's program stays", (code, "--force" in output, machine.installed(folder=".cargo/bin")), (1, True, "mine"))
+    check("--force replaces it", (machine.install("--dir", folder, "--force")[0], machine.installed(folder=".cargo/bin")),
+          (0, "pullyard 0.2.0"))
+
+
+if __name__ == "__main__":
+    (TEMPORARY / "releases").mkdir()
+    handler = lambda *arguments: Quiet(*arguments, directory=str(TEMPORARY / "releases"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    publish("0.1.9"), publish("0.2.0")
+    broken = publish("0.3.0", "exit 1")
+    for scenario in (installs, refuses, owned):
+        scenario()
+    server.shutdown()
+    shutil.rmtree(TEMPORARY)
+    print(f"install: {len(passed)} checks passed, {len(failures)} failed")
+    sys.exit(1 if failures else 0)
