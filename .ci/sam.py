@@ -22,6 +22,20 @@ EVENTS = [
     "api.health", "dispatcher.empty", "effects.unknown_ticket", "pages.foreign_form", "sweeper.scheduled",
     "tasks.foreign_service", "tickets.not_signed_in", "webhook.unknown_hook_base64",
 ]
+# First deployments that leave no stack: its name, what the output says, and further arguments.
+VPC, SUBNETS = "VpcId=vpc-00000001", "Subnets=subnet-00000001"
+REFUSALS = [
+    ("without-roles", "Requires capabilities", "--capabilities", "CAPABILITY_AUTO_EXPAND"),
+    ("without-sam", "Requires capabilities", "--capabilities", "CAPABILITY_IAM"),
+    ("Capital", "Parameter 'Deployment'"),
+    ("two--hyphens", "Parameter 'Deployment'"),
+    *(("contradiction", sentence, "--parameter-overrides", values) for values, sentence in {
+        "KmsKeyArn=arn": "'KmsKeyArn' must match", "MonthlyBudgetUsd=5": "MonthlyBudgetUsd needs AlarmEmail",
+        "DomainName=a.example": "DomainName needs CertificateArn", VPC: "VpcId needs Subnets", SUBNETS: "Subnets needs VpcId",
+        f"{VPC} {SUBNETS} Zones=us-east-1a,us-east-1b": "remove Zones or Subnets",
+        "AssignPublicIp=false": "AssignPublicIp=false needs Subnets",
+    }.items()),
+]
 LOCAL = ("--config-file", "samconfig.local.toml")
 
 sam, pullyard, checkout = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
@@ -41,8 +55,9 @@ def run(*arguments, answers="", code=0):
     return done.stdout + done.stderr
 
 
-def set_setting(assignment):
-    subprocess.run([checkout / "infra/settings", assignment], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
+def preflight(*arguments):
+    """Runs the check that writes samconfig.local.toml, without a terminal."""
+    subprocess.run([checkout / "infra/preflight", *arguments, "--only", "config"], check=True, stdout=subprocess.DEVNULL)
 
 
 def parameters():
@@ -83,12 +98,11 @@ def check_stack(name, overrides, tags):
         function = client("lambda").get_function(FunctionName=f"{name}-{event.split('.')[0]}")
         archive = urllib.request.urlopen(function["Code"]["Location"]).read()
         check(f"the program of {event}", zipfile.ZipFile(io.BytesIO(archive)).read("bootstrap") == program, True)
-    chosen = dict(one.split("=", 1) for one in overrides.get("Settings", "").split(";") if one)
     pages = client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/pullyard/{name}/")
     days = {str(one.get("retentionInDays")) for page in pages for one in page["logGroups"]}
-    check("the retention of logs", days, {chosen.get("LogRetentionDays", "30")})
+    check("the retention of logs", days, {overrides.get("LogRetentionDays", "30")})
     protected = client("dynamodb").describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"]
-    check("the protection of the table", str(protected).lower(), chosen.get("DeletionProtection", "true"))
+    check("the protection of the table", str(protected).lower(), overrides.get("DeletionProtection", "true"))
     print(f"{name}: {resources} resources in {len(stacks)} stacks")
 
 
@@ -138,10 +152,8 @@ def image(name):
     return family["containerDefinitions"][0]["image"]
 
 
-def questions(output):
-    """The questions of `sam deploy --guided`: each has its default in brackets."""
-    output = re.sub(r"\x1b\[[0-9;]*m", "", output).replace("]: ", "]: \n")
-    return re.findall(r"(?m)^\t*([A-Z][^\n#]*?\??) \[[^\]\n]*\]: ", output)
+def plain(output):
+    return re.sub(r"\x1b\[[0-9;]*m", "", output)
 
 
 # `sam build` compiled one program and copied it for each function.
@@ -162,32 +174,37 @@ check("a refused change set", describe(prod[0])["StackStatus"], "REVIEW_IN_PROGR
 run("deploy", "--config-env", "prod", answers="y\n")
 check_stack(*prod)
 
-# A user who accepts all defaults types a name, then Enter. The answers go to samconfig.local.toml.
-set_setting("LogRetentionDays=90")
+# `sam deploy --guided` asks for every parameter. A user who accepts its defaults deploys what preflight and an editor wrote.
+preflight("--stack", "acme")
+local = checkout / "samconfig.local.toml"
+local.write_text(local.read_text().replace("Architecture=x86_64'", "Architecture=x86_64 LogRetentionDays=90'"))
 before = (checkout / "samconfig.toml").read_text()
-asked = questions(run("deploy", "--guided", *LOCAL, answers="acme\n" + "\n" * 10 + "y\n"))
-print(f"sam deploy --guided asks {len(asked)} questions: {', '.join(asked)}")
-check("at most twelve questions", len(asked) <= 12, True)
-check("the parameters without a question", [one for one in parameters() if f"Parameter {one}" not in " ".join(asked)], [])
+output = run("deploy", "--guided", *LOCAL, answers="\n" * (len(parameters()) + 8) + "y\n")
+check("the parameters without a question", [one for one in parameters() if f"Parameter {one} [" not in plain(output)], [])
 guided = configured(file="samconfig.local.toml")
-check("the stored answers", guided[:2], ("acme", parameters() | {"Settings": "LogRetentionDays=90"}))
+check("the stored answers", guided[:2], ("acme", parameters() | {"LogRetentionDays": "90"}))
 check_stack(*guided)
 check("the tracked file", (checkout / "samconfig.toml").read_text(), before)
 
-# An image by digest, and back to the newest one.
+# An image by digest, and back to the newest one. A parameter that the file loses has its previous value.
+preflight()
+local.write_text(local.read_text().replace(" LogRetentionDays=90 ", " "))
 digest = "sha256:" + "1" * 64
-for setting, ending in ((digest, f"@{digest}"), ("", ":latest")):
-    set_setting(f"ImageDigest={setting}")
+for value, ending in ((digest, f"@{digest}"), ("", ":latest")):
+    subprocess.run([checkout / "infra/preflight_checks/samconfig.py", "default", f"ImageDigest={value}"], check=True)
     run("deploy", *LOCAL, answers="y\n")
     check("the image of tasks", image("acme")[-len(ending):], ending)
+deployed = {one["ParameterKey"]: one["ParameterValue"] for one in describe("acme")["Parameters"]}
+check("the parameters of acme", deployed, parameters() | {"LogRetentionDays": "90"})
 
 # A failed first deployment leaves no stack; a name is checked before the first resource exists. The program is packaged
 # once for all of them.
 run("package", "--config-env", "dev", "--resolve-s3", "--output-template-file", "packaged.yaml")
-for name, more in [
-    ("without-roles", ["--capabilities", "CAPABILITY_AUTO_EXPAND"]), ("without-sam", ["--capabilities", "CAPABILITY_IAM"]),
-    ("Capital", []), ("two--hyphens", []), ("unknown-setting", ["--parameter-overrides", "Settings=KmsKeyARN=arn"]),
-]:
-    run("deploy", "--config-env", "dev", "--template-file", "packaged.yaml", "--stack-name", name, *more, code=1)
+# SAM accepts uploaded templates at AWS's address only; the emulator reads the path.
+template = checkout / "packaged.yaml"
+template.write_text(template.read_text().replace(os.environ["AWS_ENDPOINT_URL"], "https://s3.amazonaws.com"))
+for name, sentence, *more in REFUSALS:
+    output = run("deploy", "--config-env", "dev", "--template-file", template, "--stack-name", name, *more, code=1)
+    check(f"the reason why {name} is refused", sentence if sentence in plain(output) else output[-3000:], sentence)
     check(f"the stack {name}", (describe(name) or {}).get("StackStatus"), None)
-print("sam: three stacks, two updates, five refusals")
+print(f"sam: three stacks, two updates, {len(REFUSALS)} refusals")

@@ -13,9 +13,7 @@ PARTS = ["address", "network", "data", "queues", "tasks", "functions", "api", "w
 
 # Accepted findings of cfn-lint: (file, rule, a part of the message) -> reason.
 ACCEPTED = {
-    ("api", "W1030", "CertificateArn"): "an empty default means no domain and no certificate",
     ("template", "I3011", "Set explicit values"): "the nested templates set their own deletion policies",
-    ("network", "W1030", "VpcId"): "an empty default means that the stack creates its own VPC",
 }
 # Accepted findings of shellcheck: (script, code) -> reason.
 ACCEPTED_SHELL = {
@@ -148,21 +146,26 @@ def misfits(templates):
                     yield f"infra/{part}.yaml: {name} has no description"
     root = templates["template"]["Resources"]
     part_of = lambda stack: templates[root[stack]["Properties"]["TemplateURL"].removesuffix(".yaml")]
-    settings = set(re.search(r"\(\(([^)]+)\)=", templates["template"]["Parameters"]["Settings"]["AllowedPattern"])[1].split("|"))
-    used = set(re.findall(r"\$\{Settings\};(\w+)=", json.dumps(templates["template"])))
-    if settings != used:
-        yield f"infra/template.yaml: Settings allows {sorted(settings - used)} without use and lacks {sorted(used - settings)}"
-    explained = set(re.findall(r"^#   (\w+)=", pathlib.Path("samconfig.toml").read_text(), re.M))
-    for name in explained ^ (used | templates["template"]["Parameters"].keys()):
-        yield f"samconfig.toml: {name} is explained without being a setting, or the reverse"
+    parameters = templates["template"]["Parameters"]
+    grouped = [name for group in templates["template"]["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+               for name in group["Parameters"]]
+    if grouped != list(parameters):
+        yield "infra/template.yaml: Metadata groups other parameters, or in another order"
+    listed = dict(re.findall(r"(?m)^#   (\w+)=(\S*) ", pathlib.Path("samconfig.toml").read_text()))
+    for name, default in listed.items() ^ {(name, str(one["Default"])) for name, one in parameters.items()}:
+        yield f"samconfig.toml: the list of parameters and the template differ in {name}={default}"
     for stack in (name for name, one in root.items() if one["Type"] == "AWS::CloudFormation::Stack"):
         given, taken = root[stack]["Properties"]["Parameters"], part_of(stack)["Parameters"]
         if given.keys() != taken.keys():
             yield f"infra/template.yaml: {stack} and its template differ in {sorted(given.keys() ^ taken.keys())}"
         for name, value in given.items():
-            for setting, default in re.findall(r'\$\{Settings\};(\w+)=([^;"]*);', json.dumps(value)):
-                if (setting, default) != (name, str(taken[name].get("Default"))):
-                    yield f"infra/template.yaml: {stack} sets {name} from {setting} with the default {default}"
+            if name in parameters and value == {"Ref": name}:
+                # CloudFormation checks the value once, in the root template.
+                for key, one in taken[name].items():
+                    if key != "Description" and (key not in ("Type", "Default") or one != parameters[name][key]):
+                        yield f"infra/template.yaml: {stack} has {key} {one} for {name}"
+            elif "Ref" in value and name != "Deployment":
+                yield f"infra/template.yaml: {stack} sets {name} from {value['Ref']}"
             for source, output in re.findall(r'"Fn::GetAtt": \["(\w+)", "Outputs\.(\w+)"\]', json.dumps(value)):
                 if output not in part_of(source)["Outputs"]:
                     yield f"infra/template.yaml: {source} has no output {output}"

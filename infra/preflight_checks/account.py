@@ -6,7 +6,9 @@ from typing import Dict, Iterator, List
 from .command import AwsError
 from .context import Context
 from .report import FAIL, FIXED, OK, WARN, Finding
+from .samconfig import LOCAL
 
+FILE = LOCAL.name
 ROLE = "AWSServiceRoleForECS"
 # Zones with Fargate in regions where some zones have none, and zones without Fargate for arm64.
 # Source: Amazon ECS Developer Guide, "Supported Regions for Amazon ECS on AWS Fargate" and "64-bit ARM workloads".
@@ -66,25 +68,25 @@ def has_fargate(region: str, zone_id: str, architecture: str) -> bool:
 
 
 def check_zones(context: Context) -> Iterator[Finding]:
-    aws, settings = context.aws, context.settings
+    aws, parameters = context.aws, context.parameters
     # Any cheap call shows whether ECS can be reached in this region.
     aws.call("ecs", "list-clusters", "--max-items", "1")
-    if settings["Subnets"]:
+    if parameters["Subnets"]:
         yield from check_subnets(context)
         return
     answer = aws.call("ec2", "describe-availability-zones", "--filters", "Name=zone-type,Values=availability-zone",
                       "Name=state,Values=available")
     ids = {zone["ZoneName"]: zone["ZoneId"] for zone in answer["AvailabilityZones"]}
-    usable = [name for name in sorted(ids) if has_fargate(aws.region, ids[name], settings["Architecture"])]
-    chosen = settings["Zones"].split(",") if settings["Zones"] else first_zones(context, sorted(ids))
+    usable = [name for name in sorted(ids) if has_fargate(aws.region, ids[name], parameters["Architecture"])]
+    chosen = parameters["Zones"].split(",") if parameters["Zones"] else first_zones(context, sorted(ids))
     unknown = [name for name in chosen if name not in ids]
     bad = [f"{name} ({ids[name]})" for name in chosen if name in ids and name not in usable]
-    fix = f"infra/settings Zones={','.join(usable[:2])}, before the first deployment" if len(usable) > 1 else None
+    fix = f"set Zones={','.join(usable[:2])} in {FILE}, before the first deployment" if len(usable) > 1 else None
     if unknown or len(chosen) < 2:
         few = f"{aws.region} has fewer than two zones"
         yield Finding(FAIL, "zones", f"{', '.join(unknown)} is no zone of {aws.region}" if unknown else few, fix)
     elif bad:
-        yield Finding(WARN, "zones", f"no Fargate for {settings['Architecture']} in {' and '.join(bad)}", fix)
+        yield Finding(WARN, "zones", f"no Fargate for {parameters['Architecture']} in {' and '.join(bad)}", fix)
     else:
         yield Finding(OK, "zones", "tasks run in " + " and ".join(f"{name} ({ids[name]})" for name in chosen))
 
@@ -102,24 +104,24 @@ def first_zones(context: Context, zones: List[str]) -> List[str]:
 
 
 def check_subnets(context: Context) -> Iterator[Finding]:
-    aws, settings = context.aws, context.settings
-    wanted = settings["Subnets"].split(",")
+    aws, parameters = context.aws, context.parameters
+    wanted = parameters["Subnets"].split(",")
     # A filter returns those that exist; --subnet-ids would fail at the first one that does not.
     answer = aws.call("ec2", "describe-subnets", "--filters", "Name=subnet-id,Values=" + ",".join(wanted))
     subnets = {subnet["SubnetId"]: subnet for subnet in answer["Subnets"]}
     for name in wanted:
         subnet = subnets.get(name)
         if subnet is None:
-            yield Finding(FAIL, "zones", f"{name} does not exist in {aws.region}", "infra/settings Subnets=...")
-        elif subnet["VpcId"] != settings["VpcId"]:
-            yield Finding(FAIL, "zones", f"{name} is in {subnet['VpcId']}, not in VpcId={settings['VpcId']}",
-                          f"infra/settings VpcId={subnet['VpcId']}")
+            yield Finding(FAIL, "zones", f"{name} does not exist in {aws.region}", f"correct Subnets in {FILE}")
+        elif subnet["VpcId"] != parameters["VpcId"]:
+            yield Finding(FAIL, "zones", f"{name} is in {subnet['VpcId']}, not in VpcId={parameters['VpcId']}",
+                          f"set VpcId={subnet['VpcId']} in {FILE}")
         elif subnet["AvailableIpAddressCount"] < 1:
             yield Finding(WARN, "zones", f"{name} has no free address, and each task takes one",
-                          "infra/settings Subnets=... with a larger subnet")
-        elif not has_fargate(aws.region, subnet["AvailabilityZoneId"], settings["Architecture"]):
+                          f"name a larger subnet in {FILE}")
+        elif not has_fargate(aws.region, subnet["AvailabilityZoneId"], parameters["Architecture"]):
             yield Finding(WARN, "zones", f"{name} is in {subnet['AvailabilityZoneId']}, which has no Fargate for "
-                          f"{settings['Architecture']}", "infra/settings Subnets=... without it")
+                          f"{parameters['Architecture']}", f"remove it from Subnets in {FILE}")
         else:
             yield Finding(OK, "zones", f"{name} in {subnet['AvailabilityZone']} has "
                           f"{subnet['AvailableIpAddressCount']} free addresses")
@@ -142,10 +144,10 @@ def increase(context: Context, service: str, quota: str, value: int) -> str:
 def check_lambda(context: Context) -> Iterator[Finding]:
     limit = context.aws.call("lambda", "get-account-settings")["AccountLimit"]["ConcurrentExecutions"]
     fix = increase(context, "lambda", "L-B99A9384", 1000)
-    reserved = sum(int(context.settings[name]) for name in RESERVED)
+    reserved = sum(int(context.parameters[name]) for name in RESERVED)
     if reserved > max(0, limit - 100):
         yield Finding(FAIL, "quotas", f"{reserved} concurrent executions are reserved, Lambda has {limit} in all and "
-                      "leaves 100 unreserved", f"infra/settings {' '.join(name + '=' for name in RESERVED)}")
+                      "leaves 100 unreserved", f"lower {', '.join(RESERVED)} in {FILE}")
     elif limit < 100:
         yield Finding(WARN, "quotas", f"Lambda runs at most {limit} functions at once", fix)
     else:
@@ -176,7 +178,7 @@ def check_fargate(context: Context) -> Iterator[Finding]:
 
 def check_vpcs(context: Context) -> Iterator[Finding]:
     """Regions start with five VPCs, and the stack creates one unless it is given subnets."""
-    if context.settings["Subnets"]:
+    if context.parameters["Subnets"]:
         return
     vpcs = context.aws.call("ec2", "describe-vpcs")["Vpcs"]
     names = [tag["Value"] for vpc in vpcs for tag in vpc.get("Tags", []) if tag["Key"] == "Name"]

@@ -1,27 +1,13 @@
-"""The context of every check: the settings, the stack's name, and the AWS region and profile."""
+"""The context of every check: the parameters, the stack's name, and the AWS region and profile."""
 
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
 import re
 from typing import Any, Dict, NamedTuple, Optional
 
 from .command import Aws, run
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-
-
-def load_settings_command() -> Any:
-    """infra/settings as a module; its name has no suffix, so `import` does not find it."""
-    loader = importlib.machinery.SourceFileLoader("settings", str(ROOT / "infra/settings"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("settings", loader))
-    loader.exec_module(module)
-    return module
-
-
-settings_command = load_settings_command()
-Problem = settings_command.Problem
+from .parameters import PARAMETERS, reject, reject_together
+from .samconfig import LOCAL, ROOT, Problem, Samconfig
 
 
 class Context(NamedTuple):
@@ -29,14 +15,14 @@ class Context(NamedTuple):
     environment: str
     stack: str
     aws: Aws
-    settings: Dict[str, str]
+    parameters: Dict[str, str]
     fix: bool
     dry_run: bool
 
     @property
     def config_option(self) -> str:
         """The options with which `sam` reads the same answers."""
-        option = f" --config-file {settings_command.LOCAL.name}" if settings_command.LOCAL.exists() else ""
+        option = f" --config-file {LOCAL.name}" if LOCAL.exists() else ""
         return option + (f" --config-env {self.environment}" if self.environment != "default" else "")
 
 
@@ -48,14 +34,35 @@ def configured_region(profile: Optional[str]) -> Optional[str]:
     return result.output if result.ok and result.output else None
 
 
+def reject_stack(name: str) -> Optional[str]:
+    if re.fullmatch("[a-z](-?[a-z0-9])+", name) and 3 <= len(name) <= 25:
+        return None
+    return (f"the stack's name {name} must be 3 to 25 lower-case letters, digits and single hyphens, "
+            "with a letter first and no hyphen last")
+
+
+def load_config(environment: str) -> Samconfig:
+    """Errors: `Problem` for a file without this environment."""
+    config = Samconfig()
+    if not any(line.strip().startswith(f"[{environment}.") for line in config.lines):
+        raise Problem(f"{config.path.name} has no section [{environment}.global.parameters]")
+    return config
+
+
 def load_context(options: Any) -> Context:
     """Errors: `Problem` for a samconfig file or a name of a stack that cannot be used."""
-    answers = settings_command.Answers(options.env)
-    stack = options.stack or answers.parameter("stack_name") or "pullyard"
-    if not re.fullmatch("[a-z](-?[a-z0-9])+", stack) or not 3 <= len(stack) <= 25:
-        raise Problem(f"the stack's name {stack} must be 3 to 25 lower-case letters, digits and single hyphens, "
-                      "with a letter first and no hyphen last")
-    profile = options.profile or answers.parameter("profile")
-    region = options.region or answers.parameter("region") or configured_region(profile)
-    return Context(ROOT, options.env, stack, Aws(region, profile or os.environ.get("AWS_PROFILE")), answers.values(),
+    environment = options.env
+    config = load_config(environment)
+    overrides = config.overrides(environment)
+    parameters = {**{name: fields["Default"] for name, fields in PARAMETERS.items()}, **overrides}
+    stack = options.stack or config.get(environment, "stack_name") or "pullyard"
+    reasons = [reject(name, value) for name, value in overrides.items()]
+    reason = next(filter(None, reasons), None) or reject_together(parameters)
+    if reason:
+        raise Problem(f"{reason}: correct parameter_overrides in {config.path.name}")
+    if reject_stack(stack):
+        raise Problem(reject_stack(stack))
+    profile = options.profile or config.get(environment, "profile")
+    region = options.region or config.get(environment, "region") or configured_region(profile)
+    return Context(ROOT, environment, stack, Aws(region, profile or os.environ.get("AWS_PROFILE")), parameters,
                    options.fix, options.dry_run)

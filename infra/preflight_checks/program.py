@@ -4,8 +4,9 @@ import re
 from typing import Iterator
 
 from .command import run
-from .context import Context, settings_command
+from .context import Context
 from .report import FAIL, FIXED, OK, WARN, Finding
+from .samconfig import LOCAL, Samconfig
 
 # e_machine of an ELF header.
 MACHINES = {62: "x86_64", 183: "arm64"}
@@ -21,7 +22,7 @@ def machine(path) -> str:
 
 
 def check_program(context: Context) -> Iterator[Finding]:
-    architecture = context.settings["Architecture"]
+    architecture = context.parameters["Architecture"]
     build = "sam build" + context.config_option
     folder = context.root / ".aws-sam/build"
     programs = sorted([*folder.glob("*/bootstrap"), *folder.glob("Functions/*/bootstrap")])
@@ -38,21 +39,21 @@ def check_program(context: Context) -> Iterator[Finding]:
 
 
 def check_commit(context: Context) -> Iterator[Finding]:
-    """The commit is a setting so that an output of the stack says which templates were deployed."""
+    """The commit is a parameter so that an output of the stack says which templates were deployed."""
     head = run("git", "-C", str(context.root), "rev-parse", "HEAD").output
     if not re.fullmatch("[0-9a-f]{40}", head):
         yield Finding(WARN, "commit", "this folder is no git checkout: the stack will not say what was deployed")
         return
     changed = run("git", "-C", str(context.root), "status", "--porcelain", "--", *SOURCES).output.splitlines()
-    local = settings_command.LOCAL.name
-    if context.settings["Commit"] == head:
-        yield Finding(OK, "commit", f"{local} has Commit={head}")
+    if context.parameters["Commit"] == head:
+        yield Finding(OK, "commit", f"{LOCAL.name} has Commit={head}")
     elif context.dry_run:
-        yield Finding(WARN, "commit", f"{local} does not name the commit {head}", f"infra/settings Commit={head}")
+        yield Finding(WARN, "commit", f"{LOCAL.name} does not name the commit {head}", "infra/preflight")
     else:
-        created = "" if settings_command.LOCAL.exists() else ", a new copy of samconfig.toml"
-        settings_command.Answers(context.environment).update({"Commit": head})
-        yield Finding(FIXED, "commit", f"Commit={head} is written to {local}{created}")
+        config = Samconfig()
+        config.put_overrides(context.environment, {**config.overrides(context.environment), "Commit": head})
+        config.save()
+        yield Finding(FIXED, "commit", f"Commit={head} is written to {LOCAL.name}")
     if changed:
         yield Finding(WARN, "commit", f"{len(changed)} changes in {', '.join(SOURCES)} are not committed, first: "
                       f"{changed[0].strip()}", "git stash, or commit them")

@@ -30,11 +30,12 @@ class Report:
     def failed(self, check: str) -> bool:
         return any(finding.status == FAIL and finding.check == check for finding in self.findings)
 
-    def finish(self) -> int:
-        """Prints the result. Returns the exit code."""
+    def finish(self, commands: List[str]) -> int:
+        """Prints the result, and the next commands after a success. Returns the exit code."""
         failures = sum(finding.status == FAIL for finding in self.findings)
         warnings = sum(finding.status == WARN for finding in self.findings)
         if not self.as_json:
             verdict = "a deployment cannot succeed yet" if failures else "a deployment can succeed"
             print(f"\n{verdict}: {failures} failed, {warnings} warnings")
+            print("".join(f"  {command}\n" for command in commands if not failures), end="")
         return 1 if failures else 0

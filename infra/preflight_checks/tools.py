@@ -124,7 +124,7 @@ def check(context: Context) -> Iterator[Finding]:
     yield cargo_lambda
     if cargo_lambda.status == OK:
         yield check_zig()
-    yield check_target(context.settings["Architecture"])
+    yield check_target(context.parameters["Architecture"])
     yield check_compiler()
     yield version("git", ("git", "--version"), "2.0", package("git"))
-    yield from check_container(context.settings["Architecture"])
+    yield from check_container(context.parameters["Architecture"])

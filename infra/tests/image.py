@@ -18,8 +18,6 @@ import unittest
 sys.dont_write_bytecode = True
 IMAGE = pathlib.Path(__file__).resolve().parents[1] / "image"
 DOCKERFILE = (IMAGE / "Dockerfile").read_text()
-sys.path.insert(0, str(IMAGE))
-import stack_update  # noqa: E402, it is beside push
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme-runner"
 DIGEST, FORMER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -56,9 +54,8 @@ def recorded(log):
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def stacks(architecture="x86_64", settings=f"LogLevel=debug;ImageDigest={FORMER};VpcId="):
-    values = {"AlarmEmail": "****"} | ({} if settings is None else {"Settings": settings})
-    parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
+def stacks(architecture="x86_64", names=("AlarmEmail", "ImageDigest")):
+    parameters = [{"ParameterKey": name, "ParameterValue": "****"} for name in names]
     outputs = [{"OutputKey": "RepositoryUri", "OutputValue": REPOSITORY}, {"OutputKey": "Architecture", "OutputValue": architecture}]
     return {"Stacks": [{"StackName": "acme", "StackId": "arn:stack/acme", "Parameters": parameters,
                         "Capabilities": ["CAPABILITY_IAM"], "Outputs": outputs}]}
@@ -72,7 +69,10 @@ class Push(unittest.TestCase):
         cls.work = cls.root / "work"
         shutil.copytree(IMAGE, cls.work / "infra" / "image", ignore=shutil.ignore_patterns("__pycache__"))
         (cls.work / "Cargo.toml").write_text('[workspace.package]\nversion = "1.2.3"\n')
-        put_fakes(cls.work / "infra", "settings")
+        (cls.work / "infra/preflight_checks").mkdir()
+        shutil.copy(IMAGE.parent / "preflight_checks/samconfig.py", cls.work / "infra/preflight_checks")
+        (cls.work / "samconfig.toml").write_text(f"[prod.global.parameters]\nparameter_overrides = 'ImageDigest={FORMER}'\n")
+        cls.local = cls.work / "samconfig.local.toml"
         for command in ("init -q", "add .", "-c user.name=t -c user.email=t@example.com commit -qm test"):
             subprocess.run(["git", *command.split()], cwd=cls.work, check=True)
         cls.commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=cls.work, text=True).strip()
@@ -147,37 +147,50 @@ class Push(unittest.TestCase):
 
     def test_the_stack_runs_the_pushed_digest(self):
         self.push("--env", "prod", "--region", "eu-west-1", "--profile", "ops")
-        self.assertEqual(self.call("settings")["arguments"], ["--env", "prod", f"ImageDigest={DIGEST}"])
+        self.assertFalse(self.local.exists())
         self.assertTrue(self.call("update-stack")["line"].startswith("aws --region eu-west-1 --profile ops cloudformation"))
         self.assertEqual(self.call("update-stack")["input"], {
             "StackName": "arn:stack/acme", "UsePreviousTemplate": True, "Capabilities": ["CAPABILITY_IAM"],
             "Parameters": [{"ParameterKey": "AlarmEmail", "UsePreviousValue": True},
-                           {"ParameterKey": "Settings", "ParameterValue": f"LogLevel=debug;ImageDigest={DIGEST};VpcId="}]})
+                           {"ParameterKey": "ImageDigest", "ParameterValue": DIGEST}]})
         self.assertTrue(self.call("wait stack-update-complete"))
         lines, _ = self.push(fail="update-stack", message="ValidationError: No updates are to be performed.")
         self.assertIn("update-stack", lines[-1])
 
-    def test_a_stack_without_settings_needs_no_deploy(self):
-        lines, printed = self.push(stack=stacks(settings=None), code=1)
+    def test_an_earlier_digest_in_the_file_does_not_return(self):
+        before = f"[prod.global.parameters]\nparameter_overrides = 'Zones=\"\" ImageDigest={FORMER} LogLevel=info' # mine\n"
+        self.local.write_text(before)
+        self.addCleanup(self.local.unlink)
+        for arguments, failure in [((), ""), (("--no-deploy",), ""), (("--env", "prod"), "update-stack"), (("--env", "prod"), "wait ")]:
+            self.push(*arguments, fail=failure, code=1 if failure else 0)
+            self.assertEqual(self.local.read_text(), before)
+        self.push("--env", "prod")
+        expected = f"[prod.global.parameters]\nparameter_overrides = 'Zones=\"\" ImageDigest={DIGEST} LogLevel=info'\n"
+        self.assertEqual(self.local.read_text(), expected)
+        self.local.write_text("[prod.global.parameters]\nparameter_overrides = 1\n")
+        self.assertIn(f"write ImageDigest={DIGEST}", self.push("--env", "prod", code=1)[1])
+
+    def test_a_stack_of_an_older_release_needs_no_deploy(self):
+        old = stacks(names=("AlarmEmail", "Settings"))
+        lines, printed = self.push(stack=old, code=1)
         self.assertFalse([line for line in lines if " build " in line])
-        self.assertIn("has no parameter Settings", printed)
-        lines, printed = self.push("--no-deploy", stack=stacks(settings=None))
+        self.assertIn("has no parameter ImageDigest", printed)
+        lines, printed = self.push("--no-deploy", stack=old)
         self.assertIn("describe-images", lines[-1])
-        self.assertIn(f"infra/settings ImageDigest={DIGEST}\n  sam deploy --config-file samconfig.local.toml\n", printed)
+        self.assertIn(f"  ImageDigest={DIGEST}\nThen: sam deploy --config-file samconfig.local.toml\n", printed)
 
     def test_a_failed_step_leaves_nothing_half_done(self):
         for step, sentence in [
             ("describe-stacks", "cannot read the stack acme"), ("npm view", "cannot look up"), ("docker build", "exec format error"),
             ("get-login-password", "cannot log in"), ("docker login", "cannot log in"), (f"push {REPOSITORY}:one", "cannot push"),
             (f"push {REPOSITORY}:latest", "latest is not"), ("describe-images", "its digest cannot be read"),
-            (f"settings ImageDigest={DIGEST}", "cannot record"),
         ]:
             lines, printed = self.push(fail=step, code=1)
             self.assertIn(sentence, printed)
             self.assertIn(step, "\n".join(lines[-2:]))  # Both ends of the login's pipe record, in any order.
             self.assertFalse([line for line in lines if "update-stack" in line])
         for step in ("update-stack", "wait stack-update-complete"):
-            self.assertEqual(self.push(fail=step, code=1)[0][-1], f"settings ImageDigest={FORMER}")
+            self.assertIn(step, self.push(fail=step, code=1)[0][-1])
         self.assertIn("reports the digest 'None'", self.push(answers={"describe-images": "None"}, code=1)[1])
         self.assertIn("unknown option --wrong", self.push("--wrong", code=2)[1])
 
@@ -186,10 +199,6 @@ class Push(unittest.TestCase):
         subprocess.run([self.work / "infra/image/pin"], env=environment, check=True, capture_output=True)
         expected = re.sub(r"(?m)^(ARG \w+_IMAGE=.*@).*", rf"\g<1>{DIGEST}", DOCKERFILE)
         self.assertEqual((self.work / "infra/image/Dockerfile").read_text(), expected)
-
-    def test_one_value_is_changed_and_the_others_stay(self):
-        for before, value, after in [("", "x", "D=x"), ("A=1;D=y;B=a=b", "x", "A=1;D=x;B=a=b"), ("A=;D=y", "", "A="), ("D=y", "", "")]:
-            self.assertEqual(stack_update.edit(before, "D", value), after)
 
 
 class Scripts(unittest.TestCase):

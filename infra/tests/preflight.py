@@ -1,14 +1,13 @@
-"""Runs infra/preflight with the real AWS CLI against a fake AWS on 127.0.0.1, and infra/settings with SAM's own parser.
+"""Runs infra/preflight with the real AWS CLI against a fake AWS on 127.0.0.1; SAM's own parser reads what it writes.
 
     "$(.ci/venv sam)/bin/python" infra/tests/preflight.py "$(.ci/venv aws)/bin"
 
 The fake is in preflight_aws.py beside this file. Needs python3.11 and git.
 """
 
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
+import pty
 import re
 import shutil
 import subprocess
@@ -19,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from preflight_aws import Aws, Refused
 from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.config.samconfig import SamConfig
+from samcli.lib.providers.sam_function_provider import SamFunctionProvider
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.yamlhelper import yaml_parse
 
 AWS, TEMPORARY = pathlib.Path(sys.argv[1]), pathlib.Path(tempfile.mkdtemp())
@@ -61,6 +62,7 @@ class Machine:
 
     def __init__(self, name, answers, **environment):
         self.folder, self.aws = checkout(name), Aws({**EMPTY_ACCOUNT, **answers})
+        self.local = self.folder / "samconfig.local.toml"
         # Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS.
         program(self.folder, "aws", f'exec "{AWS}/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"')
         self.environment = {
@@ -74,6 +76,37 @@ class Machine:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         check(f"{command} prints no stack trace", "Traceback" in done.stdout, False)
         return done.returncode, done.stdout
+
+    def answer(self, *lines, arguments=("--only", "config")):
+        """Runs preflight in a terminal where a person types these lines, each after a question, and then ends the input.
+        Returns the exit code and what is on the screen."""
+        screen, terminal = pty.openpty()
+        process = subprocess.Popen([self.folder / "infra/preflight", *arguments], env=self.environment, stdin=terminal,
+                                   stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        output, typed = b"", iter(lines)
+        try:
+            while part := os.read(screen, 4096):
+                output += part
+                if output.endswith(b"]: "):
+                    line = next(typed, None)
+                    os.write(screen, b"\x04" if line is None else f"{line}\n".encode())
+        except OSError:
+            pass  # Linux ends a terminal without programs by an error.
+        os.close(screen)
+        check("a question prints no stack trace", b"Traceback" in output, False)
+        return process.wait(timeout=120), output.decode().replace("\r\n", "\n")
+
+    def deployed(self, section="deploy", environment="default"):
+        """The parameters that SAM reads for a command."""
+        values = SamConfig(str(self.folder), "samconfig.local.toml").get_all([section], "parameters", environment)
+        return CfnParameterOverridesType().convert((values.get("parameter_overrides", ""),), None, None)
+
+    def override(self, **values):
+        """Edits samconfig.local.toml as a person does."""
+        added = "".join(f' {name}="{value}"' for name, value in values.items())
+        change = lambda line: f"{line[1]}'{line[2]}{added}'"
+        self.local.write_text(re.sub("(?m)^(parameter_overrides = )['\"](.*)['\"]", change, self.local.read_text(), count=1))
 
     def preflight(self, name, code, lines, *arguments):
         """Runs the checks in `arguments`; each of `lines` must be part of one printed line."""
@@ -123,16 +156,18 @@ def fresh_account():
     role_missing_until_created(machine)
     machine.preflight("a dry run", 1, ["FAIL   role...aws iam create-service-linked-role", "warn   commit"],
                       "--dry-run", *only("role", "commit"))
-    check("a dry run writes nothing", (machine.folder / "samconfig.local.toml").exists(), False)
+    machine.preflight("a dry run without a file", 0, ["warn   config...missing"], "--dry-run", *only("config"))
+    check("a dry run writes nothing", machine.local.exists(), False)
     machine.preflight("a full region", 1, ["FAIL   quotas...all 6 VPCs of us-east-1...--quota-code L-F678F1CE"], *only("quotas"))
     machine.aws.answers["DescribeVpcs"] = {"vpcSet": []}
-    names = only("credentials", "role", "zones", "quotas", "leftovers", "program", "commit")
+    names = only("config", "credentials", "role", "zones", "quotas", "leftovers", "program", "commit")
     machine.preflight("a fresh account", 0, [
-        "ok     credentials...123456789012 in us-east-1", "fixed  role", "ok     zones...us-east-1a (use1-az6)",
+        "fixed  config...pullyard in us-east-1, Architecture=x86_64, no alarms", "ok     credentials...123456789012 in us-east-1", "fixed  role", "ok     zones...us-east-1a (use1-az6)",
         "warn   quotas...Lambda runs at most 10...--service-code lambda --quota-code L-B99A9384 --desired-value 1000",
         "warn   quotas...6 vCPU: 6 small, 3 medium or 1 large...--service-code fargate --quota-code L-3032A538",
-        "ok     leftovers", "ok     program...sam build", "fixed  commit", "a deployment can succeed"], *names)
-    machine.preflight("a second run", 0, ["ok     role", "ok     commit"], *only("role", "commit"))
+        "ok     leftovers", "ok     program...sam build", "fixed  commit", "a deployment can succeed",
+        "  sam build --config-file samconfig.local.toml", "  sam deploy --config-file samconfig.local.toml"], *names)
+    machine.preflight("a second run", 0, ["ok     config", "ok     role", "ok     commit"], *only("config", "role", "commit"))
     check("the role is created once", machine.aws.calls.count("CreateServiceLinkedRole"), 1)
     git = subprocess.run(["git", "-C", machine.folder, "status", "--porcelain", "infra"], capture_output=True)
     check("the work tree stays clean", git.stdout, b"")
@@ -155,7 +190,8 @@ def healthy_account():
     machine.preflight("a zone without Fargate", 0, ["warn   zones...us-west-1a (usw1-az2)...Zones=us-west-1b,us-west-1c"],
                       "--region", "us-west-1", *only("zones"))
     one, two = "subnet-0123456789abcdef0", "subnet-0123456789abcdef1"
-    machine.run("settings", "VpcId=vpc-00000001", f"Subnets={one},{two}", "ApiConcurrency=950")
+    machine.run("preflight", *only("config"))
+    machine.override(VpcId="vpc-00000001", Subnets=f"{one},{two}", ApiConcurrency="950")
     there = {"subnetId": one, "vpcId": "vpc-00000002", "availableIpAddressCount": 9, "availabilityZone": "us-east-1a",
              "availabilityZoneId": "use1-az1"}
     machine.aws.answers["DescribeSubnets"] = {"subnetSet": [there]}
@@ -221,7 +257,7 @@ def tools():
         "rustup": "echo x86_64-unknown-linux-gnu", "cc": ":", "docker": "exit 1", "podman": "exit 1",
     }.items():
         program(folder, name, text)
-    machine.run("settings", "Architecture=arm64")
+    machine.run("preflight", "--architecture", "arm64", *only("config"))
     built = folder / ".aws-sam/build/Functions/ApiFunction/bootstrap"
     built.parent.mkdir(parents=True)
     built.write_bytes(b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little"))
@@ -235,82 +271,132 @@ def tools():
     machine.preflight("uncommitted changes", 0, ['"status": "warn", "check": "commit"'], "--json", *only("commit"))
 
 
-# --- infra/settings
+# --- samconfig.local.toml
 
-def load(folder):
-    loader = importlib.machinery.SourceFileLoader("settings", str(folder / "infra/settings"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("settings", loader))
-    loader.exec_module(module)
-    return module
+def questions():
+    machine = Machine("questions", {})
+    code, screen = machine.answer("Acme", "acme", "eu", "eu-central-1", "nobody", "ops@example.com", "-1", "50", "riscv", "arm64")
+    asked = re.findall(r"(?m)^(.*) \[(.*)\]: ", screen)
+    check("the questions", (code, [question.split()[0] for question, _ in asked]),
+          (0, ["Name", "Name", "AWS", "AWS", "E-mail", "E-mail", "Budget", "Budget", "Architecture,", "Architecture,"]))
+    check("their defaults", [default for _, default in asked[::2]], ["pullyard", "us-east-1", "", "0", "x86_64"])
+    check("the reasons", re.findall(r"(?m)^  (.*)", screen)[:5], [
+        "the stack's name Acme must be 3 to 25 lower-case letters, digits and single hyphens, with a letter first and no hyphen last",
+        "'eu' must be a region such as eu-central-1", "AlarmEmail must be an e-mail address, or empty, and is 'nobody'",
+        "MonthlyBudgetUsd must be a whole number from 0 to 1000000, and is '-1'",
+        "Architecture must be one of arm64, x86_64, and is 'riscv'"])
+    expected = {"AlarmEmail": "ops@example.com", "MonthlyBudgetUsd": "50", "Architecture": "arm64"}
+    check("SAM builds and deploys them", (machine.deployed("build"), machine.deployed()), (expected, expected))
+    values = SamConfig(str(machine.folder), machine.local.name).get_all(["deploy"], "parameters")
+    check("SAM deploys this stack", (values["stack_name"], values["region"]), ("acme", "eu-central-1"))
+    kept = [line for line in (machine.folder / "samconfig.toml").read_text().splitlines() if not line.startswith("stack_name")]
+    check("the comments are copied", [line for line in kept if line not in machine.local.read_text()], [])
+    before = machine.local.read_bytes()
+    check("they are asked once", re.findall(r"\[.*\]: ", machine.answer()[1]), [])
+    machine.preflight("a flag for an existing file", 1, ["FAIL   config...exists: change Architecture there"],
+                      "--architecture", "arm64", *only("config"))
+    check("an existing file stays", machine.local.read_bytes(), before)
 
-
-def as_sam_reads(folder, section="deploy", environment="default"):
-    values = SamConfig(str(folder), "samconfig.local.toml").get_all([section], "parameters", environment)
-    return CfnParameterOverridesType().convert((values.get("parameter_overrides", ""),), None, None)
-
-
-def settings_command():
-    machine = Machine("settings", {})
-    folder, local = machine.folder, machine.folder / "samconfig.local.toml"
-    zones_value = "us-east-1a,us-east-1c"
-    code, output = machine.run("settings", f"Zones={zones_value}", "Architecture=arm64")
-    check("the file is created", (code, "created as a copy" in output), (0, True))
-    check("SAM deploys them", as_sam_reads(folder)["Settings"], f"Zones={zones_value};Architecture=arm64")
-    check("SAM builds for it", as_sam_reads(folder, "build"), {"Settings": "Architecture=arm64"})
-    # What `sam deploy --guided` leaves: the file rewritten by tomlkit, with the other parameters.
-    guided = SamConfig(str(folder), local.name)
-    guided.put(["deploy"], "parameters", "parameter_overrides", 'AlarmEmail="a@b" MonthlyBudgetUsd="0" Settings="LogLevel=warn"')
-    guided.flush()
-    before = local.read_text().splitlines()
-    check("settings change after --guided", machine.run("settings", "LogLevel=debug", "Commit=" + "a" * 40)[0], 0)
-    expected = {"AlarmEmail": "a@b", "MonthlyBudgetUsd": "0", "Settings": f"LogLevel=debug;Commit={'a' * 40}"}
-    check("the other parameters stay", as_sam_reads(folder), expected)
-    changed = [one for one, other in zip(before, local.read_text().splitlines()) if one != other]
-    check("one line changes each", [one.split(" = ")[0] for one in changed], ["parameter_overrides"] * 2)
-    machine.run("settings", "LogLevel=", "Commit=")
-    # CloudFormation uses the previous value of a parameter without an override.
-    check("an empty Settings is passed on", (as_sam_reads(folder)["Settings"], as_sam_reads(folder, "build")["Settings"]), ("", ""))
-    machine.run("settings", "--env", "prod", "TaskDiskGiB=50")
-    check("other environments", "TaskDiskGiB=50" in as_sam_reads(folder, environment="prod")["Settings"])
+    machine.local.unlink()
+    _, screen = machine.answer("", "", "", "")
+    check("no address, no budget", len(re.findall(r"\[.*\]: ", screen)), 4)
+    defaults = {"AlarmEmail": "", "MonthlyBudgetUsd": "0", "Architecture": "x86_64"}
+    check("the defaults are written", machine.deployed(), defaults)
+    machine.local.unlink()
+    _, screen = machine.answer("arm64", arguments=[
+        "--stack", "acme", "--region", "eu-west-1", "--alarm-email", "a@b", "--monthly-budget", "9", *only("config")])
+    check("a flag answers a question", re.findall(r"(?m)^(\S+).* \[.*\]: ", screen), ["Architecture,"])
+    for arguments in (["--yes"], ["--json"]):
+        machine.local.unlink()
+        check(f"{arguments[0]} asks nothing", "]: " in machine.answer(arguments=[*arguments, *only("config")])[1], False)
+    machine.local.unlink()
+    check("the end of input writes nothing", (machine.answer("acme")[0], machine.local.exists()), (130, False))
     for bad, sentence in {
-        "Nonsense=1": "there is no setting Nonsense", "AlarmEmail=a@b": "sam deploy --guided", "LogLevel": "is not NAME=VALUE",
-        "LogRetentionDays=8": "must be one of 1, 3", "TaskDiskGiB=20": "whole number from 21 to 200", "Zones=us-east-1a": "matches",
-        "VpcId=vpc-00000001": "VpcId needs Subnets", "SubnetBits=12": "no room", "CertificateArn=arn:aws:acm:a;b": "semicolon",
-        "AssignPublicIp=false": "needs VpcId", "DomainName=a.example": "CertificateArn", "Tracing=٣": "must be one of",
+        ("--stack", "a"): "3 to 25", ("--region", "x"): "a region such as", ("--architecture", ""): "one of arm64, x86_64",
+        ("--alarm-email", "a b@c"): "an e-mail address", ("--monthly-budget", "5"): "needs --alarm-email", ("--env", "x"): "[x.",
     }.items():
-        before = local.read_bytes()
-        code, output = machine.run("settings", "LogLevel=error", bad)
-        check(f"{bad} is rejected", (code, sentence in output, output.count("\n")), (1, True, 1))
-        check(f"{bad} writes nothing", local.read_bytes(), before)
-    local.write_text('version = 0.1\n[default.deploy.parameters]\nparameter_overrides = ["A=1"]\n')
-    check("a list is refused", "line 3" in machine.run("settings", "LogLevel=warn")[1])
-    local.write_text('# mine\nversion = 0.1\n[default.deploy.parameters] # here\n# parameter_overrides = "x"\n\n# end\n')
-    machine.run("settings", "Architecture=arm64")
-    check("a commented line stays", ("# parameter_overrides" in local.read_text(), as_sam_reads(folder)["Settings"]),
-          (True, "Architecture=arm64"))
-    check("the list", len(machine.run("settings")[1].splitlines()), len(load(folder).SETTINGS) + 1)
+        machine.preflight(f"{bad} is rejected", 1, [f"FAIL   config...{sentence}"], *bad, *only("config"))
+        check(f"{bad} writes nothing", machine.local.exists(), False)
+    machine.preflight("another environment", 0, ["--config-env prod"], "--env", "prod", "--alarm-email", "a@b", *only("config"))
+    prod = machine.deployed(environment="prod")
+    check("its other parameters stay", (prod["AlarmEmail"], prod["Tracing"], machine.deployed()), ("a@b", "Active", {}))
+
+
+def edits():
+    """Changes by hand, by `sam deploy --guided`, and files of older releases."""
+    machine = Machine("edits", {})
+    machine.run("preflight", *only("config"))
+    for values, sentence in [
+        ({"Nonsense": "1"}, "there is no parameter Nonsense"), ({"Settings": "LogLevel=warn"}, "no parameter Settings"),
+        ({"LogRetentionDays": "8"}, "must be one of 1, 3"), ({"TaskDiskGiB": "20"}, "a whole number from 21 to 200"),
+        ({"TaskDiskGiB": "٣٠"}, "whole number"), ({"Zones": "us-east-1a"}, "must match"), ({"SubnetBits": "12"}, "no room"),
+    ]:
+        before = machine.local.read_text()
+        machine.override(**values)
+        machine.preflight(f"{values} is rejected", 1, [f"FAIL   config...{sentence}...samconfig.local.toml"], *only("config"))
+        machine.local.write_text(before)
+    machine.override(VpcCidr="10.0.0.0/16", SubnetBits="15", Zones="us-east-1a,us-east-1c")
+    machine.preflight("a large network", 0, ["ok     config", "fixed  commit"], *only("config", "commit"))
+    check("the commit is added", (len(machine.deployed()["Commit"]), machine.deployed()["Zones"]), (40, "us-east-1a,us-east-1c"))
+
+    # tomlkit rewrites the file, with every parameter in the section of `sam deploy`.
+    guided = SamConfig(str(machine.folder), machine.local.name)
+    guided.put(["deploy"], "parameters", "parameter_overrides", 'AlarmEmail="a@b" Architecture="arm64" Zones=""')
+    guided.flush()
+    before = machine.local.read_text()
+    machine.preflight("a dry run after --guided", 0, ["warn   config"], "--dry-run", *only("config"))
+    check("a dry run stays dry", machine.local.read_text(), before)
+    machine.preflight("after --guided", 0, ['fixed  config...[default.global.parameters]: ...AlarmEmail=a@b'], *only("config"))
+    check("SAM builds for it", (machine.deployed("build")["Architecture"], machine.deployed()["Zones"]), ("arm64", ""))
+    check("one line for both", machine.deployed("build"), machine.deployed())
+
+    machine.local.write_text("""# mine
+version = 0.1
+[default.global.parameters] # here
+stack_name = "acme"
+# parameter_overrides = "x"
+
+[default.build.parameters]
+parameter_overrides = "Settings=\\"Architecture=arm64\\""
+[default.deploy.parameters]
+parameter_overrides = "AlarmEmail=\\"a@b\\" Settings=\\"LogLevel=warn;Architecture=arm64;VpcId=\\"" # theirs
+[prod.deploy.parameters]
+parameter_overrides = 'Settings="Alarms=true"'
+""")
+    machine.preflight("a file of an older release", 0, [
+        "fixed  config...AlarmEmail=a@b LogLevel=warn Architecture=arm64 VpcId=\"\"", "fixed  config...[prod.global...Alarms=true"],
+        *only("config"))
+    expected = {"AlarmEmail": "a@b", "Architecture": "arm64", "LogLevel": "warn", "VpcId": ""}
+    check("its settings are parameters", (machine.deployed(), machine.deployed("build")), (expected, expected))
+    check("of each environment", machine.deployed(environment="prod"), {"Alarms": "true"})
+    check("the other lines stay", machine.local.read_text().startswith(
+        '# mine\nversion = 0.1\n[default.global.parameters] # here\nstack_name = "acme"\nparameter_overrides = '))
+    for text, sentence in {
+        '[default.deploy.parameters]\nparameter_overrides = ["A=1"]\n': "line 2: parameter_overrides must be one quoted string",
+        '[default.global.parameters]\nparameter_overrides = "A=1 B"\n': "this part is not: B",
+        "[default]\nglobal = {}\n[default.deploy.parameters]\nparameter_overrides = 'LogLevel=warn'\n": "not valid TOML",
+    }.items():
+        machine.local.write_text(text)
+        machine.preflight(f"{sentence} is refused", 1, [f"FAIL   config...{sentence}"], *only("config"))
+        check(f"{sentence} writes nothing", machine.local.read_text(), text)
 
 
 def templates():
-    """The table of infra/settings and the names of leftovers, against the templates."""
+    """What preflight reads from the templates."""
     folder = checkout("templates")
-    settings = load(folder).SETTINGS
     parsed = {name: yaml_parse((folder / f"infra/{name}.yaml").read_text()) for name in [*TEMPLATES, "template"]}
-    nested = [one["Parameters"] for part, one in parsed.items() if part not in ("template", "functions")]
-    # functions.yaml receives the subnets of network.yaml, not the setting.
-    nested.append({name: one for name, one in parsed["functions"]["Parameters"].items() if name != "Subnets"})
-    for name, (default, rule, _) in settings.items():
-        if name == "Commit":
-            continue # an output of the root template
-        found = [parameters[name] for parameters in nested if name in parameters]
-        check(f"{name} is a parameter of a nested template", bool(found))
-        for parameter in found:
-            check(f"{name}: default", str(parameter["Default"]), default)
-            numbers = range(parameter["MinValue"], parameter["MaxValue"] + 1) if "MinValue" in parameter else None
-            allowed = [str(one) for one in parameter.get("AllowedValues", [])]
-            check(f"{name}: rule", rule, numbers or allowed or parameter.get("AllowedPattern"))
     sys.path.insert(0, str(folder / "infra"))
-    from preflight_checks import command, context, leftovers, tools as tool_checks
+    from preflight_checks import command, context, leftovers, parameters, tools as tool_checks
+    as_text = lambda value: [str(one) for one in value] if isinstance(value, list) else str(value)
+    check("the parameters", parameters.PARAMETERS, {
+        name: {key: as_text(value) for key, value in one.items()} for name, one in parsed["template"]["Parameters"].items()})
+    wrong = {name: parameters.reject(name, str(one["Default"])) for name, one in parsed["template"]["Parameters"].items()}
+    check("each default is allowed", {name: one for name, one in wrong.items() if one}, {})
+    # `sam local invoke` replaces a reference that it cannot resolve by its name.
+    stacks, _ = SamLocalStackProvider.get_stacks(str(folder / "infra/template.yaml"))
+    variables = [one.environment["Variables"] for one in SamFunctionProvider(stacks).get_all()]
+    check("functions", len(variables), 8)
+    check("each variable has a value", [one for one in variables if set(one.values()) & parsed["functions"]["Parameters"].keys()], [])
     stack_context = context.Context(folder, "default", "acme", command.Aws(None, None), {}, False, False)
     covered = {"acme/key"}.union(*(kind.names for kind in leftovers.kinds(stack_context)))
     named = {json_name for part in parsed.values() for one in part["Resources"].values()
@@ -335,7 +421,7 @@ def fixed_names(properties):
 
 
 if __name__ == "__main__":
-    scenarios = [fresh_account, leftovers, settings_command, no_credentials, healthy_account, tools, templates]
+    scenarios = [fresh_account, leftovers, questions, edits, no_credentials, healthy_account, tools, templates]
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()

@@ -210,13 +210,17 @@ fn table(heads: &[&str], columns: &[Vec<Line>]) -> String {
     table
 }
 
+/// The parameters of the stack, with their defaults.
+fn parameters() -> Value {
+    parse(include_str!("../../infra/template.yaml"))["Parameters"].clone()
+}
+
 #[test]
 fn idle_stack_costs_less_than_three_dollars() {
-    let functions = parse(include_str!("../../infra/functions.yaml"));
-    assert_eq!(functions["Parameters"]["Tracing"]["Default"], "PassThrough");
-    let watch = parse(include_str!("../../infra/watch.yaml"));
-    assert_eq!(watch["Parameters"]["Alarms"]["Default"], "false");
-    assert_eq!(watch["Parameters"]["Dashboard"]["Default"], "false");
+    let parameters = parameters();
+    assert_eq!(parameters["Tracing"]["Default"], "PassThrough");
+    assert_eq!(parameters["Alarms"]["Default"], "false");
+    assert_eq!(parameters["Dashboard"]["Default"], "false");
     assert!(total(&idle()) < 3.0, "{}", total(&idle()));
     let page = include_str!("../../infra/README.md");
     let sentence = format!(
@@ -273,15 +277,14 @@ fn capacity_page_uses_measured_bounds_and_template_limits() {
         format!("| messages | {messages} |"),
         format!("3,333 × {} + 333 × {} = ", EMPTY_CLAIM.read, HEARTBEAT.read),
     ];
-    let api = parse(include_str!("../../infra/api.yaml"));
-    let functions = parse(include_str!("../../infra/functions.yaml"));
-    for (template, parameter, unit) in [
-        (&api, "RequestsPerSecond", " for each route"),
-        (&api, "WebhooksPerSecond", ""),
-        (&functions, "DispatcherConcurrency", " batches of five"),
-        (&functions, "EffectsConcurrency", " messages"),
+    let parameters = parameters();
+    for (parameter, unit) in [
+        ("RequestsPerSecond", " for each route"),
+        ("WebhooksPerSecond", ""),
+        ("DispatcherConcurrency", " batches of five"),
+        ("EffectsConcurrency", " messages"),
     ] {
-        expected.push(format!("`{parameter}` ({}{unit})", template["Parameters"][parameter]["Default"]));
+        expected.push(format!("`{parameter}` ({}{unit})", parameters[parameter]["Default"]));
     }
     for cells in expected {
         assert!(PAGE.contains(&cells), "docs/capacity.md does not contain {cells}");
@@ -291,11 +294,10 @@ fn capacity_page_uses_measured_bounds_and_template_limits() {
 #[test]
 fn task_cost_uses_the_default_task_size() {
     assert_eq!(Settings::default().task_size, TASK.name);
-    let tasks = parse(include_str!("../../infra/tasks.yaml"));
-    assert_eq!(tasks["Parameters"]["TaskDiskGiB"]["Default"].as_f64(), Some(TASK_DISK_GB));
-    assert_eq!(tasks["Parameters"]["Architecture"]["Default"], "x86_64");
-    let network = parse(include_str!("../../infra/network.yaml"));
-    let has_address = network["Parameters"]["AssignPublicIp"]["Default"] == "true";
+    let (parameters, tasks) = (parameters(), parse(include_str!("../../infra/tasks.yaml")));
+    assert_eq!(parameters["TaskDiskGiB"]["Default"].as_f64(), Some(TASK_DISK_GB));
+    assert_eq!(parameters["Architecture"]["Default"], "x86_64");
+    let has_address = parameters["AssignPublicIp"]["Default"] == "true";
     assert_eq!(if has_address { 1.0 } else { 0.0 }, TASK_ADDRESSES);
     for (size, resource) in [(TASK, "MediumTask"), (SMALL, "SmallTask")] {
         let definition = &tasks["Resources"][resource]["Properties"];

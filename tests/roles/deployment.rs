@@ -29,7 +29,7 @@ impl Deployment {
     }
 
     pub(super) fn read_with_kms_key() -> Self {
-        Self::read_with_parameters(BTreeMap::from([("Settings".to_owned(), format!("KmsKeyArn={KMS_KEY_ARN}"))]))
+        Self::read_with_parameters(BTreeMap::from([("KmsKeyArn".to_owned(), KMS_KEY_ARN.to_owned())]))
     }
 
     fn read_with_parameters(parameters: BTreeMap<String, String>) -> Self {

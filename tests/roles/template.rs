@@ -113,16 +113,6 @@ impl References {
                     Ok(json!(self.get(&segments.join("."))?))
                 }
                 Some((name, Value::String(text))) if name == "Fn::Sub" => Ok(json!(self.substitute(text)?)),
-                Some((name, of)) if name == "Fn::Split" => {
-                    let of = self.resolve(of)?;
-                    let (by, text) = (of[0].as_str().unwrap_or_default(), of[1].as_str().unwrap_or_default());
-                    Ok(text.split(by).collect())
-                }
-                Some((name, of)) if name == "Fn::Select" => {
-                    let of = self.resolve(of)?;
-                    let index = of[0].as_u64().unwrap_or_default() as usize;
-                    of[1].get(index).cloned().ok_or_else(|| format!("{of} selects no item"))
-                }
                 Some((name, _)) if name.starts_with("Fn::") => Err(format!("{name} is not understood here")),
                 _ => {
                     let each = fields.iter().map(|(name, value)| Ok((name.clone(), self.resolve(value)?)));

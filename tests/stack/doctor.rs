@@ -319,7 +319,7 @@ async fn wrong_clock_is_the_advice_when_a_signature_is_expired() {
 async fn version_mismatch_is_reported() {
     let sick = DoctorWorld::healthy().await;
     sick.account.set_output("Version", "0.9.9");
-    sick.assert_finding("version", "wrong", &["is of version 0.9.9, but its functions run", "sam deploy"]).await;
+    sick.assert_finding("version", "wrong", &["is of version 0.9.9, but its functions run", "infra/preflight"]).await;
     sick.account.set_output("ApiUrl", "http://127.0.0.1:1");
     sick.assert_finding("version", "wrong", &["The API returns no version", "/pullyard/py/api"]).await;
 }

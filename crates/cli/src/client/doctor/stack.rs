@@ -95,11 +95,7 @@ fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::clien
             "The stack {} is of version {}, but its functions run {}.",
             stack.name, stack.version, server.version
         );
-        Finding::wrong(
-            "version",
-            sentence,
-            "Build and deploy it again: `sam build && sam deploy --config-file samconfig.local.toml`.",
-        )
+        Finding::wrong("version", sentence, "Build and deploy it again: `infra/preflight` prints both commands.")
     } else if server.protocol != PROTOCOL {
         let sentence = format!("The API speaks protocol {}, this program {PROTOCOL}.", server.protocol);
         Finding::wrong("version", sentence, "Update the older of the two.")
@@ -123,8 +119,8 @@ fn check_commits(stack: &str, parts: &[(&str, Option<&str>)]) -> Finding {
         return Finding::good("commit", format!("Every commit is the same: {list}."));
     }
     let help = format!(
-        "Deploy one clone: `cargo install --path crates/cli`, `infra/preflight`, `sam build && sam deploy \
-         --config-file samconfig.local.toml`, `infra/image/push --stack {stack}`."
+        "Deploy one clone: `cargo install --path crates/cli`, `infra/preflight` and the two commands that it prints, \
+         `infra/image/push --stack {stack}`."
     );
     Finding::warning("commit", format!("The commits differ or are unknown: {list}."), help)
 }

@@ -1,0 +1,86 @@
+"""samconfig.local.toml: written once from the answers to a few questions, and adapted to this release."""
+
+import re
+import sys
+from typing import Any, Callable, Iterator, Optional
+
+from .context import configured_region, load_config, reject_stack
+from .parameters import PARAMETERS, reject
+from .report import FIXED, OK, WARN, Finding
+from .samconfig import LOCAL, Problem
+
+# Flag and parameter of the answers that are parameters of the stack.
+FLAGS = {"alarm_email": "AlarmEmail", "monthly_budget": "MonthlyBudgetUsd", "architecture": "Architecture"}
+
+
+def reject_region(name: str) -> Optional[str]:
+    return None if re.fullmatch("[a-z]{2,3}(-[a-z]+)+-[0-9]+", name) else f"{name!r} must be a region such as eu-central-1"
+
+
+def ask(question: str, default: str, reject: Callable[[str], Optional[str]]) -> str:
+    while True:
+        value = input(f"{question} [{default}]: ").strip() or default
+        reason = reject(value)
+        if not reason:
+            return value
+        print(f"  {reason}")
+
+
+def create(options: Any) -> Finding:
+    """Writes: samconfig.local.toml. Errors: `Problem` for a flag, and nothing is written."""
+    environment = options.env
+    config = load_config(environment)
+    can_ask = sys.stdin.isatty() and sys.stdout.isatty() and not options.yes and not options.json
+
+    def answer(flag: str, default: str, question: str, reject: Callable[[str], Optional[str]]) -> str:
+        given = getattr(options, flag)
+        if given is None:
+            return ask(question, default, reject) if can_ask else default
+        if reject(given):
+            raise Problem(reject(given))
+        return given
+
+    def parameter(flag: str, question: str) -> str:
+        name = FLAGS[flag]
+        return answer(flag, PARAMETERS[name]["Default"], question, lambda value: reject(name, value))
+
+    stack = answer("stack", config.get(environment, "stack_name") or "pullyard", "Name of the stack", reject_stack)
+    profile = options.profile or config.get(environment, "profile")
+    region = answer("region", configured_region(profile) or "", "AWS region", reject_region)
+    email = parameter("alarm_email", "E-mail address that receives alarms, empty for no alarms")
+    if not email and options.monthly_budget not in (None, "0"):
+        raise Problem("--monthly-budget needs --alarm-email, the address that AWS writes to")
+    budget = parameter("monthly_budget", "Budget of the account in dollars a month, 0 for none") if email else "0"
+    architecture = parameter("architecture", "Architecture, x86_64, or arm64, which costs about 20 % less")
+    for key, value in [("stack_name", stack), ("region", region), ("profile", options.profile)]:
+        if value:
+            config.put(environment, key, value)
+    overrides = {"AlarmEmail": email, "MonthlyBudgetUsd": budget, "Architecture": architecture}
+    config.put_overrides(environment, {**config.overrides(environment), **overrides})
+    config.save()
+    return Finding(FIXED, "config", f"{LOCAL.name} is written, for the stack {stack} in {region or 'no region'}, "
+                   f"Architecture={architecture}, {'alarms to ' + email if email else 'no alarms'}")
+
+
+def check(options: Any) -> Iterator[Finding]:
+    """The other checks read the file, so this one comes first."""
+    if not LOCAL.exists():
+        if options.dry_run:
+            yield Finding(WARN, "config", f"{LOCAL.name} is missing, these are the defaults", "infra/preflight")
+        else:
+            yield create(options)
+        return
+    for flag, name in FLAGS.items():
+        if getattr(options, flag) is not None:
+            raise Problem(f"{LOCAL.name} exists: change {name} there")
+    config = load_config(options.env)
+    if not config.moved:
+        yield Finding(OK, "config", f"{LOCAL.name} exists")
+    for environment in config.moved:
+        line = f"{LOCAL.name} [{environment}.global.parameters]: {config.get(environment, 'parameter_overrides')}"
+        if options.dry_run:
+            yield Finding(WARN, "config", f"`sam build` and `sam deploy` have lines of their own, to be: {line}", "infra/preflight")
+        else:
+            yield Finding(FIXED, "config", line)
+    if config.moved and not options.dry_run:
+        config.save()
