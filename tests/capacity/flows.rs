@@ -21,11 +21,11 @@ pub(crate) const REVISE: FlowCost = FlowCost { written: 49.0, read: 42.0, reques
 /// A review without findings, from its request to its status on the commit.
 pub(crate) const REVIEW: FlowCost = FlowCost { written: 45.0, read: 32.0, requests: 12.0, messages: 7.0 };
 /// A review with one finding, its fix, the push and the report.
-pub(crate) const RESOLVE: FlowCost = FlowCost { written: 49.0, read: 38.0, requests: 14.0, messages: 8.0 };
+pub(crate) const RESOLVE: FlowCost = FlowCost { written: 49.0, read: 38.0, requests: 20.0, messages: 8.0 };
 /// A question about a repository, from its request to the answer.
-pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 18.0, requests: 10.0, messages: 6.0 };
+pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 18.0, requests: 12.0, messages: 6.0 };
 /// An analysis of one open pull request, from its request to the report.
-pub(crate) const ANALYSIS: FlowCost = FlowCost { written: 39.0, read: 28.0, requests: 12.0, messages: 6.0 };
+pub(crate) const ANALYSIS: FlowCost = FlowCost { written: 39.0, read: 28.0, requests: 14.0, messages: 6.0 };
 /// Every second heartbeat is stored, with its row in the index.
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };

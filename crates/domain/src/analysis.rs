@@ -15,7 +15,7 @@ use crate::id::{IntegrationId, JobId, ProjectId};
 use crate::job::{Job, JobStatus};
 use crate::project::Repository;
 use crate::text::format_count;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -56,17 +56,13 @@ pub struct Analysis {
     pub rev: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletedAnalysis {
     /// Its output has the items.
     pub job: JobId,
-    /// When it ended.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    /// Its end.
     pub at: Timestamp,
-    /// Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
-    /// Numbers of items at that time.
     pub counts: AnalysisCounts,
 }
 

@@ -1,7 +1,8 @@
 //! Analyses of open pull requests and issues: `/v1/analyses` and `/v1/analyses/items`.
 
-use pullyard_domain::analysis::{AnalysedItem, CompletedAnalysis, FailedAnalysis, ItemKind, Staleness, WaitingOn};
+use pullyard_domain::analysis::{AnalysedItem, AnalysisCounts, FailedAnalysis, ItemKind, Staleness, WaitingOn};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
+use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -30,10 +31,25 @@ pub struct Analysis {
     pub active_job: Option<JobId>,
     /// Last completed analysis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<CompletedAnalysis>,
+    pub last: Option<LastAnalysis>,
     /// Failure of the newest job, if it did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedAnalysis>,
+}
+
+/// A completed analysis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LastAnalysis {
+    /// Its job.
+    pub job: JobId,
+    /// When it ended.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub at: Timestamp,
+    /// Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+    /// Numbers of items at that time.
+    pub counts: AnalysisCounts,
 }
 
 /// Answer to `GET /v1/analyses`.

@@ -3,10 +3,13 @@
 use crate::routes::prelude::*;
 use crate::routes::pulls::to_response;
 use pullyard_control::StartAnalysis;
+use pullyard_domain::analysis::CompletedAnalysis;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::project::Repository;
 use pullyard_entry::openapi::RequestOutcome;
-use pullyard_protocol::analysis::{Analysis, AnalysisItems, AnalysisList, AnalysisQuery, ListedItem, RequestAnalysis};
+use pullyard_protocol::analysis::{
+    Analysis, AnalysisItems, AnalysisList, AnalysisQuery, LastAnalysis, ListedItem, RequestAnalysis,
+};
 use pullyard_protocol::decision::Decision;
 
 #[derive(Deserialize, JsonSchema)]
@@ -71,7 +74,12 @@ fn to_wire((repository, analysis): (Repository, pullyard_domain::analysis::Analy
         project: repository.project,
         repository: repository.name,
         active_job: analysis.active_job,
-        last: analysis.last,
+        last: analysis.last.map(|CompletedAnalysis { job, at, spent_usd_micros, counts }| LastAnalysis {
+            job,
+            at,
+            spent_usd_micros,
+            counts,
+        }),
         failed: analysis.failed,
     }
 }
