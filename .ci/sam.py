@@ -177,7 +177,7 @@ check_stack(*prod)
 # `sam deploy --guided` asks for every parameter. A user who accepts its defaults deploys what preflight and an editor wrote.
 preflight("--stack", "acme")
 local = checkout / "samconfig.local.toml"
-local.write_text(local.read_text().replace("Architecture=x86_64'", "Architecture=x86_64 LogRetentionDays=90'"))
+local.write_text(local.read_text().replace('"Architecture=x86_64"', '"Architecture=x86_64 LogRetentionDays=90"'))
 before = (checkout / "samconfig.toml").read_text()
 output = run("deploy", "--guided", *LOCAL, answers="\n" * (len(parameters()) + 8) + "y\n")
 check("the parameters without a question", [one for one in parameters() if f"Parameter {one} [" not in plain(output)], [])

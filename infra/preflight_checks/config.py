@@ -55,8 +55,10 @@ def create(options: Any) -> Finding:
     for key, value in [("stack_name", stack), ("region", region), ("profile", options.profile)]:
         if value:
             config.put(environment, key, value)
-    overrides = {"AlarmEmail": email, "MonthlyBudgetUsd": budget, "Architecture": architecture}
-    config.put_overrides(environment, {**config.overrides(environment), **overrides})
+    # An update of an existing stack uses its previous address and budget, unless these answers name others.
+    answers = {"AlarmEmail": email, "MonthlyBudgetUsd": budget}
+    chosen = {name: value for name, value in answers.items() if value != PARAMETERS[name]["Default"]}
+    config.put_overrides(environment, {**config.overrides(environment), **chosen, "Architecture": architecture})
     config.save()
     return Finding(FIXED, "config", f"{LOCAL.name} is written, for the stack {stack} in {region or 'no region'}, "
                    f"Architecture={architecture}, {'alarms to ' + email if email else 'no alarms'}")
@@ -76,11 +78,11 @@ def check(options: Any) -> Iterator[Finding]:
     config = load_config(options.env)
     if not config.moved:
         yield Finding(OK, "config", f"{LOCAL.name} exists")
+    elif not options.dry_run:
+        config.save()
     for environment in config.moved:
         line = f"{LOCAL.name} [{environment}.global.parameters]: {config.get(environment, 'parameter_overrides')}"
         if options.dry_run:
             yield Finding(WARN, "config", f"`sam build` and `sam deploy` have lines of their own, to be: {line}", "infra/preflight")
         else:
             yield Finding(FIXED, "config", line)
-    if config.moved and not options.dry_run:
-        config.save()
