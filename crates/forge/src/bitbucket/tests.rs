@@ -519,6 +519,7 @@ async fn open_pull_requests_are_listed_and_issues_are_not() {
         "id": 7, "title": "Greet", "description": "Please.", "draft": true, "created_on": TIME, "updated_on": TIME,
         "author": { "uuid": ANN, "nickname": "ann", "type": "user" },
         "source": { "branch": { "name": "feature" }, "commit": { "hash": "0123456789ab" } },
+        "state": "OPEN", "destination": { "branch": { "name": "main" } },
         "links": { "html": { "href": "https://bitbucket.org/acme/app/pull-requests/7" } },
     });
     let scripted = scripted_client([Some((200, json!({ "values": [pull] })))]);

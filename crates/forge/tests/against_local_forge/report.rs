@@ -14,9 +14,7 @@ use pullyard_domain::{
         review_output::{Category, Finding, Severity},
     },
 };
-use pullyard_forge::{
-    Bitbucket, Error, Lines, NewLineComment, NewReview, ReviewComment, ReviewPosts, ReviewState, Side, Verdict,
-};
+use pullyard_forge::{Bitbucket, Error, Lines, NewLineComment, NewReview, ReviewComment, ReviewPosts, Side, Verdict};
 use pullyard_local_forge::{AccountKind, Role, User};
 
 use crate::world::{TOKEN, World, new_pull_request};
