@@ -193,6 +193,7 @@ fn config() -> Config {
         disk: Default::default(),
         artifacts_bucket: "artifacts".into(),
         kms_key: None,
+        outbound_allow: Default::default(),
         deployment: None,
         endpoints: Endpoints {
             dynamodb: Some("http://dynamodb.simulated".into()),
