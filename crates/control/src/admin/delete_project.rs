@@ -18,7 +18,7 @@ pub struct ProjectDeletion {
     pub has_more_tickets: bool,
 }
 
-/// Deletes a page of tickets, and the project with its schedules if no other ticket remains.
+/// Deletes a page of tickets, and the project with its schedules and endpoints if no other ticket remains.
 /// Writes: see `delete_ticket_and_comments` and `Store::delete_project`.
 /// Idempotent: a repeat continues; once the project is deleted, it returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while the project has a repository, a hook or an active job; `Store` if
@@ -43,6 +43,9 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         let mut is_stale = false;
         for schedule in ctx.store.list_schedules(id).await? {
             is_stale |= ctx.store.delete_schedule(&schedule).await? == Write::Stale;
+        }
+        for state in ctx.store.list_endpoint_states(id).await? {
+            is_stale |= ctx.store.delete_endpoint_state(&state).await? == Write::Stale;
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
             tracing::info!(project = %id, "project deleted");

@@ -1,7 +1,7 @@
 //! Ids derived from a hash of their trigger. The same trigger gives the same id, so a repeat finds the first job.
 
-use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EventId, HookName, IntegrationId, JobId, ProjectId};
-use super::{ReviewId, RunnerId, TicketKey, TokenId};
+use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId};
+use super::{NoticeId, ProjectId, ReviewId, RunnerId, TicketKey, TokenId};
 use crate::artifact::ArtifactKind;
 use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
@@ -119,6 +119,26 @@ impl DeliveryId {
 
     pub fn for_unreadable(caller: &str, hash: &str) -> Self {
         Self(hash_id("dlv_", "unreadable", &[caller, hash]))
+    }
+}
+
+impl NoticeId {
+    pub fn for_job(job: &JobId, attempt: u32, event: &str) -> Self {
+        Self(hash_id("msg_", "notice", &[job.as_str(), &attempt.to_string(), event]))
+    }
+
+    /// The digest of an endpoint for the time that begins at `from`.
+    pub fn for_digest(project: &ProjectId, endpoint: &EndpointId, from: Timestamp) -> Self {
+        Self(hash_id("msg_", "digest", &[project.as_str(), endpoint.as_str(), &from.millis().to_string()]))
+    }
+
+    pub fn for_disabled(project: &ProjectId, endpoint: &EndpointId, at: Timestamp) -> Self {
+        Self(hash_id("msg_", "disabled", &[project.as_str(), endpoint.as_str(), &at.millis().to_string()]))
+    }
+
+    /// A test of an endpoint; `nonce` is random.
+    pub fn for_test(nonce: &str) -> Self {
+        Self(hash_id("msg_", "test", &[nonce]))
     }
 }
 
