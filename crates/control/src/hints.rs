@@ -63,7 +63,8 @@ impl Context {
 
     /// Sends a hint for each endpoint to which the notice is due.
     pub(crate) async fn wake_notice(&self, notice: &Notice) {
-        for endpoint in notice.due(self.clock.now()) {
+        let now = self.clock.now();
+        for (endpoint, _) in notice.waiting.iter().filter(|(_, due)| **due <= now) {
             let wakeup = NoticeWakeup { notice: notice.id.clone(), endpoint: endpoint.clone() };
             if let Err(error) = self.send_hint(self.wakeups.wake_notice(&notice.data.project, &wakeup)).await {
                 tracing::warn!(notice = %notice.id, error = %error, "notice wake-up not sent; the sweeper will send it");

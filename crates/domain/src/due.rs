@@ -99,7 +99,7 @@ pub fn schedule(schedule: &Schedule) -> Option<Due> {
 
 /// When a notice is sent to its next endpoint. `None`: it waits for none.
 pub fn notice(notice: &Notice) -> Option<Due> {
-    notice.next().map(Due::At)
+    notice.waiting.values().min().copied().map(Due::At)
 }
 
 #[cfg(test)]

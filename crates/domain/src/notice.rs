@@ -4,14 +4,14 @@ mod endpoint;
 mod send;
 
 pub use endpoint::{Endpoint, EndpointKind, EndpointState, MAX_ENDPOINTS, Window};
-pub use send::{Answer, DIGEST_SENTENCES, Sent, digest_text, hold_for_digest, record_try, rest};
+pub use send::{Answer, DIGEST_SENTENCES, NoticeRecord, SendFacts, SendStep};
 
 use crate::code::coded_enum;
 use crate::failure::Failure;
 use crate::id::{EndpointId, JobId, NoticeId, ProjectId, TicketKey};
 use crate::job::{Job, JobKind, JobStatus};
 use crate::text::truncate;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -77,16 +77,9 @@ pub struct Notice {
     pub at: Timestamp,
     pub data: NoticeData,
     pub to: BTreeMap<EndpointId, NoticeDelivery>,
+    /// When it is sent to each endpoint for which it waits.
+    pub waiting: BTreeMap<EndpointId, Timestamp>,
     pub rev: u64,
-}
-
-/// The body of a message to a webhook.
-#[derive(Debug, Serialize)]
-pub struct Message<'a> {
-    r#type: NoticeEvent,
-    #[serde(serialize_with = "rfc3339::serialize")]
-    timestamp: Timestamp,
-    data: &'a NoticeData,
 }
 
 /// The facts of the event: no text of a prompt, a log, a change or a ticket.
@@ -110,22 +103,22 @@ pub struct NoticeData {
     pub url: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The way of a notice to one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NoticeDelivery {
     pub state: DeliveryState,
-    /// Sends that had no success.
+    /// Sends without success.
     pub failures: u32,
-    /// When it is sent; only while it waits.
-    pub next: Option<Timestamp>,
     /// The last answer, or why there was none.
     pub answer: Option<String>,
-    /// The message that contains it.
+    /// The notice that contains it.
     pub digest: Option<NoticeId>,
 }
 
 coded_enum! {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
     pub enum DeliveryState {
+        #[default]
         Waiting = "waiting", "Waiting";
         Sent = "sent", "Sent";
         /// Another message contains it.
@@ -136,8 +129,11 @@ coded_enum! {
 }
 
 impl NoticeDelivery {
-    pub fn due_at(next: Timestamp) -> Self {
-        Self { state: DeliveryState::Waiting, failures: 0, next: Some(next), answer: None, digest: None }
+    /// `dead after 10 failures: it answered 500 Internal Server Error`.
+    pub fn summary(&self) -> String {
+        let answer = self.answer.as_ref().map(|answer| format!(": {answer}")).unwrap_or_default();
+        let tries = if self.failures > 0 { format!(" after {} failures", self.failures) } else { String::new() };
+        format!("{}{tries}{answer}", self.state.as_str())
     }
 }
 
@@ -199,8 +195,21 @@ impl Notice {
         now: Timestamp,
     ) -> Option<Self> {
         let subscribers = endpoints.into_iter().filter(|endpoint| endpoint.receives(event));
-        let to: BTreeMap<_, _> = subscribers.map(|to| (to.id.clone(), NoticeDelivery::due_at(now))).collect();
-        (!to.is_empty()).then_some(Self { id, event, at: now, data, to, rev: 0 })
+        let notice = Self::to_endpoints(id, event, data, subscribers.map(|endpoint| endpoint.id.clone()), now);
+        (!notice.to.is_empty()).then_some(notice)
+    }
+
+    /// A notice for these endpoints, due now.
+    pub fn to_endpoints(
+        id: NoticeId,
+        event: NoticeEvent,
+        data: NoticeData,
+        endpoints: impl IntoIterator<Item = EndpointId>,
+        now: Timestamp,
+    ) -> Self {
+        let waiting: BTreeMap<_, _> = endpoints.into_iter().map(|endpoint| (endpoint, now)).collect();
+        let to = waiting.keys().map(|endpoint| (endpoint.clone(), NoticeDelivery::default())).collect();
+        Self { id, event, at: now, data, to, waiting, rev: 0 }
     }
 
     /// The notice of a job's new state. `job_url` is its page.
@@ -208,13 +217,6 @@ impl Notice {
         let event = NoticeEvent::of_job(before, job)?;
         let id = NoticeId::for_job(&job.id, job.attempt, event.as_str());
         Self::new(id, event, NoticeData::of_job(event, job, job_url), endpoints, now)
-    }
-
-    /// A message that a user sends to one endpoint to test it. It is not stored.
-    pub fn test(id: NoticeId, endpoint: &Endpoint, project: ProjectId, url: String, now: Timestamp) -> Self {
-        let data = NoticeData::new(project, "This is a test of Pullyard.", "Nothing to do.", url);
-        let to = BTreeMap::from([(endpoint.id.clone(), NoticeDelivery::due_at(now))]);
-        Self { id, event: NoticeEvent::Test, at: now, data, to, rev: 0 }
     }
 
     /// Its ticket or job, for a list.
@@ -227,27 +229,24 @@ impl Notice {
         }
     }
 
-    /// When the next endpoint is due.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.to.values().filter_map(|delivery| delivery.next).min()
+    pub fn is_dead(&self) -> bool {
+        self.to.values().any(|delivery| delivery.state == DeliveryState::Dead)
     }
 
-    /// The endpoints to which it is due.
-    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = &EndpointId> {
-        self.to.iter().filter(move |(_, delivery)| delivery.next.is_some_and(|next| next <= now)).map(|(id, _)| id)
+    fn delayed_to(mut self, until: Timestamp) -> Self {
+        self.waiting.values_mut().for_each(|due| *due = until);
+        self
     }
 
-    /// Makes it due again at the endpoints that it did not reach. `None`: there is none.
-    pub fn redeliver(mut self, now: Timestamp) -> Option<Self> {
-        let dead: Vec<_> = self.to.values_mut().filter(|delivery| delivery.state == DeliveryState::Dead).collect();
-        let has_dead = !dead.is_empty();
-        dead.into_iter().for_each(|delivery| *delivery = NoticeDelivery::due_at(now));
-        has_dead.then_some(self)
-    }
-
-    /// The message to a webhook.
-    pub fn message(&self) -> Message<'_> {
-        Message { r#type: self.event, timestamp: self.at, data: &self.data }
+    /// The notice is due again at the endpoints that it did not reach.
+    pub fn redeliver(mut self, now: Timestamp) -> Self {
+        for (endpoint, delivery) in &mut self.to {
+            if delivery.state == DeliveryState::Dead {
+                *delivery = NoticeDelivery::default();
+                self.waiting.insert(endpoint.clone(), now);
+            }
+        }
+        self
     }
 }
 

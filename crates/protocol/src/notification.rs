@@ -1,12 +1,10 @@
 //! Endpoints of notifications and the notices for them: `/v1/projects/{project}/notifications…`, `/v1/notices…`.
 
 use pullyard_domain::id::{EndpointId, NoticeId};
-use pullyard_domain::notice::{
-    self as domain, DeliveryState, Endpoint, EndpointKind, EndpointState, NoticeData, NoticeEvent,
-};
+use pullyard_domain::notice::{self as domain, Endpoint, EndpointKind, NoticeData, NoticeDelivery, NoticeEvent};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Body of `PUT /v1/projects/{project}/notifications/{endpoint}`, which adds an endpoint or changes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -34,26 +32,16 @@ pub struct EndpointStatus {
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub sent_at: Option<Timestamp>,
-    /// Failed sends since then.
-    pub failures: u32,
-    /// The last answer, or why there was none.
-    pub answer: Option<String>,
-    /// Why it receives nothing, if it is disabled.
-    pub disabled: Option<String>,
+    /// Whether it receives nothing until a user enables it.
+    pub disabled: bool,
+    /// Why it is disabled, or the last answer after a failure.
+    pub problem: Option<String>,
     /// The signing secret of a new webhook. No other answer contains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_secret: Option<String>,
 }
 
 debug_only!(EndpointStatus { endpoint, disabled });
-
-impl EndpointStatus {
-    /// Converts a stored endpoint.
-    pub fn new(endpoint: Endpoint, state: EndpointState, signing_secret: Option<String>) -> Self {
-        let EndpointState { sent_at, failures, answer, disabled, .. } = state;
-        Self { endpoint, sent_at, failures, answer, disabled, signing_secret }
-    }
-}
 
 /// Answer to `GET /v1/projects/{project}/notifications`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -69,8 +57,6 @@ pub struct EndpointTest {
     pub works: bool,
     /// Its answer, or why there was none.
     pub answer: String,
-    /// Time until the answer. Units: milliseconds.
-    pub took_ms: u64,
 }
 
 /// A message about an event.
@@ -86,37 +72,13 @@ pub struct Notice {
     pub at: Timestamp,
     /// The facts, as in the message.
     pub data: NoticeData,
-    /// Its endpoints.
-    pub to: Vec<NoticeDelivery>,
-}
-
-/// The way of a notice to one endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct NoticeDelivery {
-    /// Endpoint.
-    pub endpoint: EndpointId,
-    /// State.
-    pub state: DeliveryState,
-    /// Failed sends.
-    pub failures: u32,
-    /// When it is sent next.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
-    pub next: Option<Timestamp>,
-    /// The last answer, or why there was none.
-    pub answer: Option<String>,
-    /// The notice that contains it.
-    pub digest: Option<NoticeId>,
+    /// Its way to each endpoint.
+    pub to: BTreeMap<EndpointId, NoticeDelivery>,
 }
 
 impl From<domain::Notice> for Notice {
-    fn from(notice: domain::Notice) -> Self {
-        let domain::Notice { id, event, at, data, to, .. } = notice;
-        let to = to.into_iter().map(|(endpoint, delivery)| {
-            let domain::NoticeDelivery { state, failures, next, answer, digest } = delivery;
-            NoticeDelivery { endpoint, state, failures, next, answer, digest }
-        });
-        Self { id, event, at, data, to: to.collect() }
+    fn from(domain::Notice { id, event, at, data, to, .. }: domain::Notice) -> Self {
+        Self { id, event, at, data, to }
     }
 }
 

@@ -150,10 +150,8 @@ pub(crate) fn notice_list(project: &ProjectId) -> String {
     format!("{NOTICES}{project}")
 }
 
-pub(crate) const ENDPOINTS: &str = "ENDPOINT#";
-
 pub(crate) fn endpoint(id: &ProjectId, endpoint: &EndpointId) -> Key {
-    Key { sk: format!("{ENDPOINTS}{endpoint}"), ..project(id) }
+    Key { sk: format!("ENDPOINT#{endpoint}"), ..project(id) }
 }
 
 pub(crate) const RUNNER_SHARDS: u8 = 16;

@@ -13,6 +13,14 @@ pub struct Received {
     pub body: Bytes,
 }
 
+impl Received {
+    /// An absent header is empty.
+    pub fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    }
+}
+
 type Answer = (StatusCode, HeaderMap);
 
 #[derive(Debug, Default)]

@@ -5,9 +5,8 @@ use super::pages::hint_more;
 use crate::client::prelude::*;
 use pullyard_domain::id::{EndpointId, NoticeId};
 use pullyard_domain::notice::{EndpointKind, NoticeEvent};
-use pullyard_domain::text::to_sentence;
-use pullyard_protocol::notification::{EndpointStatus, Notice, PutEndpoint};
-use std::time::Duration;
+use pullyard_protocol::notification::{EndpointList, EndpointStatus, NoticePage, PutEndpoint};
+use std::time::Instant;
 
 /// Send messages about jobs to webhooks and to Slack.
 #[derive(clap::Args)]
@@ -99,42 +98,24 @@ fn event_choices() -> impl clap::builder::TypedValueParser<Value = NoticeEvent> 
 impl Notifications {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let (api, screen) = (&session.api, &session.screen);
-        if let Some(Command::Redeliver { notice }) = &self.command {
-            let notice = api.redeliver_notice(notice).await?;
-            return screen.report(&notice, &format!("{} is sent again", notice.id));
-        }
         let project = session.project().await?;
         match self.command.unwrap_or(Command::List) {
-            Command::Add(add) => {
-                let Add { id, slack, url, url_secret, events } = add;
+            Command::Add(Add { id, slack, url, url_secret, events }) => {
                 let kind = if slack { EndpointKind::Slack } else { EndpointKind::Webhook };
                 let events = (!events.is_empty()).then(|| events.into_iter().collect());
                 let stored = api.put_endpoint(&project, &id, &PutEndpoint { kind, url, url_secret, events }).await?;
-                show_stored(screen, &stored)
-            }
-            Command::List => {
-                let list = api.endpoints(&project).await?;
-                let columns =
-                    [Fixed("ENDPOINT"), Fixed("KIND"), Fixed("STATE"), Fixed("DELIVERED"), Flexible("EVENTS")];
-                let mut table = Table::new(columns);
-                for status in &list.endpoints {
-                    let EndpointStatus { endpoint, sent_at, failures, answer, disabled, .. } = status;
-                    let state = if disabled.is_some() { "Disabled" } else { "Active" };
-                    let events = endpoint.events.iter().flatten().map(|event| event.as_str()).collect::<Vec<_>>();
-                    let events = if events.is_empty() { "all but job.completed".to_owned() } else { events.join(", ") };
-                    let at = format::optional_time_cell(*sent_at);
-                    let problem = disabled.as_ref().or(answer.as_ref().filter(|_| *failures > 0));
-                    let kind = Cell::text(endpoint.kind.as_str());
-                    let cells = [Cell::text(&endpoint.id), kind, Cell::text(state), at, Cell::text(events)];
-                    table.row_with(cells, problem.map_or("", String::as_str));
+                if let Some(secret) = stored.signing_secret.as_ref().filter(|_| !screen.is_json()) {
+                    screen.print_line(secret)?;
+                    screen.note("The receiver verifies messages with this secret, which is not shown again");
                 }
-                table.show_answer(screen, &list, "No endpoint yet. `pullyard notifications add --help` has examples.")
+                screen.report(&stored, &format!("Stored {id}; try it with `pullyard notifications test {id}`"))
             }
+            Command::List => list(screen, &api.endpoints(&project).await?),
             Command::Test(Name { id }) => {
+                let begin = Instant::now();
                 let test = api.test_endpoint(&project, &id).await?;
-                let took = Duration::from_millis(test.took_ms).as_secs_f64();
                 let sentence = match test.works {
-                    true => format!("Delivered in {took:.1} s: {}", test.answer),
+                    true => format!("Delivered in {:.1} s: {}", begin.elapsed().as_secs_f64(), test.answer),
                     false => format!("{id} did not accept the message: {}", test.answer),
                 };
                 screen.report_test(&test, test.works, &sentence, "`pullyard notifications add` changes the endpoint")
@@ -149,53 +130,44 @@ impl Notifications {
             Command::Delete { endpoint: Name { id }, yes } => {
                 confirm(screen, yes, &format!("Delete the endpoint {id}?"))?;
                 let deleted = api.delete_endpoint(&project, &id).await?;
-                let secrets: Vec<_> = deleted.endpoint.secrets().collect();
-                screen.report(&deleted, &format!("Deleted {id}; its secrets remain: {}", secrets.join(", ")))
+                let secrets = deleted.endpoint.secrets().collect::<Vec<_>>().join(", ");
+                screen.report(&deleted, &format!("Deleted {id}; its secrets remain: {secrets}"))
             }
             Command::Log { failed, after } => {
                 let page = api.notices(&project, failed, after.as_deref()).await?;
-                let mut table = Table::new([
-                    Fixed("MESSAGE"),
-                    Fixed("WHEN"),
-                    Fixed("EVENT"),
-                    Fixed("ENDPOINT"),
-                    Fixed("STATE"),
-                    Flexible("ANSWER"),
-                ]);
-                page.notices.iter().for_each(|notice| add_rows(&mut table, notice));
-                table.show_answer(screen, &page, "No message.")?;
+                log(screen, &page)?;
                 hint_more(screen, "notifications log", page.next);
                 Ok(())
             }
-            Command::Redeliver { .. } => Ok(()),
+            Command::Redeliver { notice } => {
+                let notice = api.redeliver_notice(&notice).await?;
+                screen.report(&notice, &format!("{} is sent again", notice.id))
+            }
         }
     }
 }
 
-fn add_rows(table: &mut Table, notice: &Notice) {
-    for to in &notice.to {
-        let (at, event) = (format::time_cell(notice.at), Cell::text(notice.event.as_str()));
-        let tries = if to.failures > 0 { format!("{} failures: ", to.failures) } else { String::new() };
-        let answer = to.answer.as_ref().map_or_else(Cell::none, |answer| Cell::text(format!("{tries}{answer}")));
-        let state = Cell::text(to.state.as_str());
-        table.row([Cell::text(&notice.id), at, event, Cell::text(&to.endpoint), state, answer]);
+fn list(screen: &Screen, list: &EndpointList) -> Result<(), CliError> {
+    let mut table =
+        Table::new([Fixed("ENDPOINT"), Fixed("KIND"), Fixed("STATE"), Fixed("DELIVERED"), Flexible("EVENTS")]);
+    for EndpointStatus { endpoint, sent_at, disabled, problem, .. } in &list.endpoints {
+        let state = Cell::text(if *disabled { "Disabled" } else { "Active" });
+        let kind = Cell::text(endpoint.kind.as_str());
+        let events = Cell::text(endpoint.events_label());
+        let cells = [Cell::text(&endpoint.id), kind, state, format::optional_time_cell(*sent_at), events];
+        table.row_with(cells, problem.as_deref().unwrap_or_default());
     }
+    table.show_answer(screen, list, "No endpoint yet. `pullyard notifications add --help` has examples.")
 }
 
-fn show_stored(screen: &Screen, stored: &EndpointStatus) -> Result<(), CliError> {
-    let id = &stored.endpoint.id;
-    let note = match &stored.signing_secret {
-        Some(_) => {
-            to_sentence(&format!("stored {id}; the receiver verifies with this secret, which is not shown again"))
+fn log(screen: &Screen, page: &NoticePage) -> Result<(), CliError> {
+    let mut table = Table::new([Fixed("MESSAGE"), Fixed("WHEN"), Fixed("EVENT"), Fixed("ENDPOINT"), Flexible("STATE")]);
+    for notice in &page.notices {
+        for (endpoint, delivery) in &notice.to {
+            let (at, event) = (format::time_cell(notice.at), Cell::text(notice.event.as_str()));
+            let cells = [Cell::text(&notice.id), at, event, Cell::text(endpoint), Cell::text(delivery.summary())];
+            table.row_with(cells, &notice.data.sentence);
         }
-        None => format!("Stored {id}; try it with `pullyard notifications test {id}`"),
-    };
-    match &stored.signing_secret {
-        Some(secret) if !screen.is_json() => {
-            screen.print_line(secret)?;
-            screen.note(&note);
-            Ok(())
-        }
-        _ => screen.report(stored, &note),
     }
+    table.show_answer(screen, page, "No message.")
 }

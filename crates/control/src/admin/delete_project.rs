@@ -2,6 +2,7 @@
 //! The checks are best effort; `start_attempt` cancels a job that they miss.
 
 use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
+use crate::notify::endpoints::delete_endpoint;
 use crate::tickets::delete_ticket::delete_ticket_and_comments;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
@@ -44,8 +45,8 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         for schedule in ctx.store.list_schedules(id).await? {
             is_stale |= ctx.store.delete_schedule(&schedule).await? == Write::Stale;
         }
-        for state in ctx.store.list_endpoint_states(id).await? {
-            is_stale |= ctx.store.delete_endpoint_state(&state).await? == Write::Stale;
+        for endpoint in &project.settings.notifications {
+            delete_endpoint(ctx, id, &endpoint.id).await?;
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
             tracing::info!(project = %id, "project deleted");

@@ -3,7 +3,7 @@
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::id::{NoticeId, ProjectId};
-use pullyard_domain::notice::{DeliveryState, Notice};
+use pullyard_domain::notice::Notice;
 use pullyard_store::Write;
 
 const PAGE_SIZE: i32 = 50;
@@ -11,11 +11,8 @@ const PAGE_SIZE: i32 = 50;
 /// Pages that are read for one that has a match.
 const MAX_PAGES: u32 = 10;
 
-#[derive(Clone, Debug)]
-pub struct NoticeList {
-    pub notices: Vec<Notice>,
-    pub next: Option<String>,
-}
+/// Notices, and the cursor of the next page.
+type NoticePage = (Vec<Notice>, Option<String>);
 
 /// The notices of a project, newest first; with `only_dead`, those that did not reach an endpoint. A page may be empty
 /// without being the last.
@@ -25,23 +22,23 @@ pub async fn list_notices(
     project: &ProjectId,
     only_dead: bool,
     after: Option<&str>,
-) -> Result<NoticeList, Error> {
-    let mut list = NoticeList { notices: Vec::new(), next: after.map(str::to_owned) };
+) -> Result<NoticePage, Error> {
+    let mut page = (Vec::new(), after.map(str::to_owned));
     for _ in 0..MAX_PAGES {
-        let (ids, next) = ctx.store.list_notice_ids(project, list.next.as_deref(), PAGE_SIZE).await?;
-        let found = try_join_all(ids.iter().map(|id| ctx.store.load_notice(id))).await?.into_iter().flatten();
-        let is_dead = |notice: &Notice| notice.to.values().any(|delivery| delivery.state == DeliveryState::Dead);
-        list = NoticeList { notices: found.filter(|notice| !only_dead || is_dead(notice)).collect(), next };
-        if !list.notices.is_empty() || list.next.is_none() {
+        page = load_notices(ctx, project, page.1.as_deref()).await?;
+        page.0.retain(|notice| !only_dead || notice.is_dead());
+        if !page.0.is_empty() || page.1.is_none() {
             break;
         }
     }
-    Ok(list)
+    Ok(page)
 }
 
-/// Errors: `NotFound`.
-pub async fn load_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Error> {
-    ctx.store.load_notice(id).await?.ok_or_else(|| Error::not_found("notice", id))
+/// Reads each notice alone, because the effects function has no right to read several at once.
+pub(super) async fn load_notices(ctx: &Context, project: &ProjectId, after: Option<&str>) -> Result<NoticePage, Error> {
+    let (ids, next) = ctx.store.list_notice_ids(project, after, PAGE_SIZE).await?;
+    let found = try_join_all(ids.iter().map(|id| ctx.store.load_notice(id))).await?;
+    Ok((found.into_iter().flatten().collect(), next))
 }
 
 /// Makes a notice due at the endpoints that it did not reach.
@@ -51,17 +48,12 @@ pub async fn load_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Error> 
 pub async fn redeliver_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let stored = load_notice(ctx, id).await?;
-        let is_waiting = stored.next().is_some();
-        let notice = match stored.clone().redeliver(ctx.clock.now()) {
-            Some(notice) => notice,
-            None if is_waiting => return Ok(stored),
-            None => {
-                return Err(Error::Invalid { pointer: "/notice", fault: "it reached all of its endpoints".into() });
-            }
-        };
-        if ctx.store.record_notice(&notice, None, None).await? == Write::Applied {
-            tracing::info!(notice = %id, "notice is sent again");
+        let stored = ctx.store.load_notice(id).await?.ok_or_else(|| Error::not_found("notice", id))?;
+        if !stored.is_dead() && stored.waiting.is_empty() {
+            return Err(Error::Invalid { pointer: "/notice", fault: "it reached all of its endpoints".into() });
+        }
+        let notice = stored.clone().redeliver(ctx.clock.now());
+        if notice == stored || ctx.store.record_notice(&notice.clone().into()).await? == Write::Applied {
             ctx.send_hints(ctx.wake_notice(&notice)).await;
             return Ok(notice);
         }

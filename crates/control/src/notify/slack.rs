@@ -25,14 +25,13 @@ mod tests {
     use super::*;
     use pullyard_domain::id::{NoticeId, ProjectId};
     use pullyard_domain::time::Timestamp;
-    use std::collections::BTreeMap;
 
     #[test]
     fn text_of_others_cannot_mention_or_link() {
-        let (id, at) = (NoticeId::for_test("n"), Timestamp::from_millis(0));
         let sentence = "<!channel> & <https://evil.example|Open>";
         let data = NoticeData::new(ProjectId::new("acme").unwrap(), sentence, "", "https://p.example/".into());
-        let mut notice = Notice { id, event: NoticeEvent::JobFailed, at, data, to: BTreeMap::new(), rev: 0 };
+        let (id, at) = (NoticeId::new(format!("msg_{}", "a".repeat(26))).unwrap(), Timestamp::from_millis(0));
+        let mut notice = Notice::to_endpoints(id, NoticeEvent::JobFailed, data, [], at);
         for event in [NoticeEvent::JobFailed, NoticeEvent::Digest] {
             notice.event = event;
             let message: serde_json::Value = serde_json::from_slice(&build(&notice)).unwrap();

@@ -3,12 +3,12 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
-    Error, NewEndpoint, cancel_job, delete_endpoint, enable_endpoint, list_endpoints, list_notices, put_endpoint,
-    redeliver_notice, rotate_secret, send_notice, set_secret, sweep, test_endpoint,
+    Error, cancel_job, delete_endpoint, enable_endpoint, list_endpoints, list_notices, put_endpoint, redeliver_notice,
+    rotate_secret, send_notice, set_secret, sweep, test_endpoint,
 };
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::{EndpointId, SecretName};
-use pullyard_domain::notice::{DeliveryState, EndpointKind, Notice, NoticeEvent};
+use pullyard_domain::notice::{DeliveryState, Endpoint, EndpointKind, Notice, NoticeEvent};
 use pullyard_domain::secret::SecretKind;
 use pullyard_outbound::StatusCode;
 use pullyard_outbound::standard_webhooks::{SigningSecret, verify};
@@ -59,7 +59,7 @@ impl Notified {
     }
 
     async fn notices(&self) -> Vec<Notice> {
-        list_notices(&self.world.ctx, &self.world.project, false, None).await.unwrap().notices
+        list_notices(&self.world.ctx, &self.world.project, false, None).await.unwrap().0
     }
 
     async fn states(&self) -> Vec<DeliveryState> {
@@ -75,8 +75,8 @@ async fn add(world: &World, id: &EndpointId, kind: EndpointKind, url: &str) -> R
             (None, Some(set_secret(&world.ctx, SecretKind::Forge, &name, url).await.unwrap().secret))
         }
     };
-    let new = NewEndpoint { kind, url, url_secret, events: None };
-    put_endpoint(&world.ctx, &world.project, id, new).await.map(|(_, secret)| secret)
+    let new = Endpoint { id: id.clone(), kind, url, url_secret, secret: None, events: None };
+    put_endpoint(&world.ctx, &world.project, new).await.map(|(_, secret)| secret)
 }
 
 async fn due(world: &World) -> Vec<Notice> {
@@ -97,7 +97,7 @@ async fn due(world: &World) -> Vec<Notice> {
 /// As the effects function after the sweeper's hints.
 async fn send_due(world: &World) {
     for notice in due(world).await {
-        for endpoint in notice.due(world.ctx.clock.now()) {
+        for (endpoint, _) in notice.waiting.iter().filter(|(_, due)| **due <= world.ctx.clock.now()) {
             send_notice(&world.ctx, &notice.id, endpoint).await.unwrap();
         }
     }
@@ -120,8 +120,8 @@ async fn end_of_a_job_reaches_the_webhook_once_and_signed() {
     assert_eq!(body["data"]["url"], url);
     assert_eq!(it.states().await, [DeliveryState::Sent]);
     let [endpoint] = &list_endpoints(&it.world.ctx, &it.world.project).await.unwrap()[..] else { panic!() };
-    assert_eq!(endpoint.state.answer.as_deref(), Some("it answered 200 OK"));
-    assert!(endpoint.state.sent_at.is_some());
+    assert_eq!(endpoint.1.answer.as_deref(), Some("it answered 200 OK"));
+    assert!(endpoint.1.sent_at.is_some());
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn endpoint_that_is_down_for_three_days_is_disabled() {
     let start = it.world.ctx.clock.now();
     add(&it.world, &other, EndpointKind::Slack, chat.url()).await.unwrap();
     let mut tries = 0;
-    while let Some(next) = it.notices().await.last().and_then(Notice::next) {
+    while let Some(next) = it.notices().await.last().and_then(|notice| notice.waiting.get(&it.id).copied()) {
         it.world.ctx.clock.advance(next.since(it.world.ctx.clock.now()));
         it.send_due().await;
         tries += it.receiver.take().len();
@@ -200,7 +200,7 @@ async fn endpoint_that_is_down_for_three_days_is_disabled() {
     it.cancel_jobs("three", 1).await;
     it.send_due().await;
     assert_eq!(it.receiver.take().len(), 0);
-    let dead = list_notices(&it.world.ctx, &it.world.project, true, None).await.unwrap().notices;
+    let dead = list_notices(&it.world.ctx, &it.world.project, true, None).await.unwrap().0;
     assert_eq!(dead.len(), 3);
     assert_eq!(dead[0].to[&it.id].answer.as_deref(), Some("the endpoint is disabled"));
     enable_endpoint(&it.world.ctx, &it.world.project, &it.id).await.unwrap();
@@ -263,7 +263,7 @@ async fn busy_endpoint_rests_and_a_gone_one_is_disabled() {
     it.send_due().await;
     assert_eq!(it.receiver.take().len(), 1);
     let [endpoint] = &list_endpoints(&it.world.ctx, &it.world.project).await.unwrap()[..] else { panic!() };
-    assert_eq!(endpoint.state.disabled.as_deref(), Some("it answered 410 Gone"));
+    assert_eq!(endpoint.1.disabled.as_deref(), Some("it answered 410 Gone"));
 }
 
 #[tokio::test]
@@ -271,31 +271,31 @@ async fn missing_secrets_are_failures_that_name_them() {
     let it = Notified::by_webhook().await;
     let slack = endpoint_id("chat");
     add(&it.world, &slack, EndpointKind::Slack, "no URL").await.unwrap();
-    let name = SecretName::new("notify-acme-ops").unwrap();
+    let name = SecretName::new("notify.acme.ops").unwrap();
     set_secret(&it.world.ctx, SecretKind::Forge, &name, "not a signing secret").await.unwrap();
     it.world.ctx.clock.advance(HOUR);
     for (endpoint, text) in [
         (&slack, "the address cannot be used: it is not a URL"),
-        (&it.id, "the secret fleet/user/notify-acme-ops is wrong: a signing secret is whsec_"),
+        (&it.id, "the secret fleet/user/notify.acme.ops is wrong: a signing secret is whsec_"),
     ] {
-        let test = test_endpoint(&it.world.ctx, &it.world.project, endpoint).await.unwrap();
-        assert!(!test.works && test.answer.starts_with(text), "{}", test.answer);
+        let (works, answer) = test_endpoint(&it.world.ctx, &it.world.project, endpoint).await.unwrap();
+        assert!(!works && answer.starts_with(text), "{answer}");
     }
     it.world.ctx.secrets.delete("fleet/user/slack-chat").await.unwrap();
     it.world.ctx.clock.advance(HOUR);
-    let test = test_endpoint(&it.world.ctx, &it.world.project, &slack).await.unwrap();
-    assert_eq!(test.answer, "there is no secret fleet/user/slack-chat");
+    let (_, answer) = test_endpoint(&it.world.ctx, &it.world.project, &slack).await.unwrap();
+    assert_eq!(answer, "there is no secret fleet/user/slack-chat");
 }
 
 #[tokio::test]
 async fn rotated_secret_signs_beside_the_old_one() {
     let it = Notified::by_webhook().await;
     let new = SigningSecret::generate();
-    let name = SecretName::new("notify-acme-ops").unwrap();
+    let name = SecretName::new("notify.acme.ops").unwrap();
     rotate_secret(&it.world.ctx, &name, &new.expose(), HOUR).await.unwrap();
     let verified_by = async |secret: &SigningSecret| {
         it.receiver.take();
-        assert!(test_endpoint(&it.world.ctx, &it.world.project, &it.id).await.unwrap().works);
+        assert!(test_endpoint(&it.world.ctx, &it.world.project, &it.id).await.unwrap().0);
         let [message] = &it.receiver.take()[..] else { panic!("one message") };
         let now = it.world.ctx.clock.now().millis() / 1_000;
         verify(std::slice::from_ref(secret), &message.headers, &message.body, now).is_ok()

@@ -127,18 +127,10 @@ impl NoticeId {
         Self(hash_id("msg_", "notice", &[job.as_str(), &attempt.to_string(), event]))
     }
 
-    /// The digest of an endpoint for the time that begins at `from`.
-    pub fn for_digest(project: &ProjectId, endpoint: &EndpointId, from: Timestamp) -> Self {
-        Self(hash_id("msg_", "digest", &[project.as_str(), endpoint.as_str(), &from.millis().to_string()]))
-    }
-
-    pub fn for_disabled(project: &ProjectId, endpoint: &EndpointId, at: Timestamp) -> Self {
-        Self(hash_id("msg_", "disabled", &[project.as_str(), endpoint.as_str(), &at.millis().to_string()]))
-    }
-
-    /// A test of an endpoint; `nonce` is random.
-    pub fn for_test(nonce: &str) -> Self {
-        Self(hash_id("msg_", "test", &[nonce]))
+    /// A notice for or about an endpoint.
+    pub fn for_endpoint(project: &ProjectId, endpoint: &EndpointId, event: &str, at: Timestamp) -> Self {
+        let at = at.millis().to_string();
+        Self(hash_id("msg_", "endpoint-notice", &[project.as_str(), endpoint.as_str(), event, &at]))
     }
 }
 

@@ -53,6 +53,14 @@ impl Endpoint {
         self.events.as_ref().map_or(event.is_default(), |events| events.contains(&event))
     }
 
+    /// Its events, for a list.
+    pub fn events_label(&self) -> String {
+        match &self.events {
+            None => "all but job.completed".into(),
+            Some(events) => events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", "),
+        }
+    }
+
     /// The secrets that it names.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         [&self.url_secret, &self.secret].into_iter().filter_map(|secret| secret.as_deref())
@@ -119,9 +127,13 @@ pub struct Window {
 
 impl EndpointState {
     pub fn new(project: ProjectId, endpoint: EndpointId) -> Self {
-        let (answer, disabled) = (None, None);
-        let (sent_at, failing_since, rest_until, window) = (None, None, None, None);
+        let (sent_at, failing_since, rest_until, answer, disabled, window) = Default::default();
         Self { project, endpoint, sent_at, failures: 0, failing_since, answer, disabled, rest_until, window, rev: 0 }
+    }
+
+    /// Why it receives nothing, or its last answer after a failure.
+    pub fn problem(&self) -> Option<&str> {
+        self.disabled.as_deref().or(self.answer.as_deref().filter(|_| self.failures > 0))
     }
 
     /// A new state of an endpoint that works again, over the stored one.
@@ -139,7 +151,7 @@ impl EndpointState {
     pub fn digest(&self, kind: EndpointKind, now: Timestamp) -> Option<NoticeId> {
         let window = self.window(now);
         let is_full = kind == EndpointKind::Slack && window.single >= MAX_SINGLE;
-        is_full.then(|| NoticeId::for_digest(&self.project, &self.endpoint, window.from))
+        is_full.then(|| NoticeId::for_endpoint(&self.project, &self.endpoint, "digest", window.from))
     }
 }
 

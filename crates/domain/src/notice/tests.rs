@@ -79,7 +79,7 @@ fn completed_job_is_only_reported_to_subscribers() {
     let chosen = Endpoint { events: Some([NoticeEvent::JobCompleted].into()), ..webhook() };
     let notice = notice(&[slack(), chosen.clone()]).unwrap();
     assert_eq!(notice.to.keys().collect::<Vec<_>>(), [&chosen.id]);
-    assert_eq!(notice.next(), Some(time_at(9)));
+    assert_eq!(notice.waiting, [(chosen.id.clone(), time_at(9))].into());
     assert!(!chosen.receives(NoticeEvent::JobFailed), "a choice replaces the default");
 }
 
@@ -90,13 +90,12 @@ fn body_has_the_facts_and_no_words_of_the_agent() {
     let job = finish(&active(JobStatus::Executing), End::Failed(failure, None));
     let url = format!("https://p.example/jobs/{}", job.id);
     let notice = Notice::of_job(&active(JobStatus::Executing), &job, &[webhook()], url.clone(), time_at(9)).unwrap();
-    let body = serde_json::to_value(notice.message()).unwrap();
-    let data = serde_json::json!({
+    let body = serde_json::to_value(&notice.data).unwrap();
+    let expected = serde_json::json!({
         "project": "acme", "job": job.id, "ticket": "APP-17", "kind": "implement", "attempt": 1, "code": "agent_failed",
         "class": "agent", "sentence": "Codex stopped with code 1: \"…\".",
         "help": "Read `pullyard jobs logs`; then `pullyard jobs retry`.", "spent_usd_micros": 0, "url": url,
     });
-    let expected = serde_json::json!({ "type": "job.failed", "timestamp": time_at(9).to_string(), "data": data });
     assert_eq!(body, expected);
     assert!(body.to_string().len() < 2_048);
     let mut quotes = 0;
@@ -161,13 +160,31 @@ fn status_decides_what_follows() {
     }
 }
 
+fn facts(notice: Notice, state: EndpointState, endpoint: &Endpoint, now: Timestamp) -> SendFacts {
+    SendFacts { notice, state, endpoints: vec![endpoint.clone(), chat()], setup_url: SETUP.into(), now }
+}
+
+fn chat() -> Endpoint {
+    endpoint("chat", EndpointKind::Slack)
+}
+
+#[track_caller]
+fn recorded(facts: &SendFacts) -> NoticeRecord {
+    match facts.step() {
+        SendStep::Record(record) => *record,
+        step => panic!("{step:?}"),
+    }
+}
+
 /// Sends the notice at each of its due times until it no longer waits.
-fn send_all(notice: Notice, state: EndpointState, endpoint: &Endpoint, answer: Answer) -> (Sent, Timestamp, u32) {
-    let mut sent = Sent { notice, state, disabled: None };
+fn send_all(notice: Notice, state: EndpointState, to: &Endpoint, answer: Answer) -> (NoticeRecord, Timestamp, u32) {
+    let mut sent = NoticeRecord { notice, state: Some(state), other: None };
     for tries in 1.. {
-        let now = sent.notice.next().unwrap();
-        sent = record_try(&sent.notice, &sent.state, endpoint, (answer, "connection refused"), SETUP, now).unwrap();
-        if sent.notice.next().is_none() {
+        let now = sent.notice.waiting[&to.id];
+        let facts = facts(sent.notice, sent.state.unwrap(), to, now);
+        assert_eq!(facts.step(), SendStep::Send(to.clone()));
+        sent = facts.record(answer, "connection refused");
+        if sent.notice.waiting.is_empty() {
             return (sent, now, tries);
         }
     }
@@ -181,50 +198,60 @@ fn endpoint_is_disabled_after_three_days_of_failures() {
     assert_eq!(tries, 10);
     let hours = end.since(time_at(0)).as_secs() / 3_600;
     assert!((72..=84).contains(&hours), "{hours} h");
-    assert_eq!(sent.state.disabled.as_deref(), Some("10 failures in 3 days, the last: connection refused"));
-    let (_, data) = sent.disabled.unwrap();
-    assert!(data.sentence.starts_with("The endpoint ci receives no more notices: 10 failures"), "{}", data.sentence);
+    let disabled = sent.state.unwrap();
+    assert_eq!(disabled.disabled.as_deref(), Some("10 failures in 3 days, the last: connection refused"));
+    let other = sent.other.unwrap();
+    assert_eq!(other.waiting, [(chat().id, end)].into());
+    assert!(other.data.sentence.starts_with("The endpoint ci receives no more notices: 10 failures"), "{other:?}");
     let delivery = &sent.notice.to[&webhook().id];
-    assert_eq!((delivery.state, delivery.failures, delivery.next), (DeliveryState::Dead, 10, None));
-    // Ten failures of one hour are no reason.
+    assert_eq!((delivery.state, delivery.failures), (DeliveryState::Dead, 10));
+    assert_eq!(delivery.summary(), "dead after 10 failures: connection refused");
+    // The next notice is not sent.
+    let next = recorded(&facts(notice_to(2, &webhook(), end), disabled, &webhook(), end)).notice;
+    assert_eq!((next.to[&webhook().id].summary(), next.waiting.len()), ("dead: the endpoint is disabled".into(), 0));
+    // Twenty failures of one minute are no reason.
     let mut busy = state(&webhook());
-    for number in 0..20 {
-        let notice = notice_to(number, &webhook(), time_at(u64::from(number)));
-        let sent =
-            record_try(&notice, &busy, &webhook(), (Answer::Failed, "x"), SETUP, time_at(u64::from(number))).unwrap();
-        assert_eq!((&sent.state.disabled, &sent.disabled), (&None, &None));
-        busy = sent.state;
+    for secs in 0..20 {
+        let now = time_at(secs);
+        let sent = facts(notice_to(1, &webhook(), now), busy, &webhook(), now).record(Answer::Failed, "x");
+        busy = sent.state.unwrap();
+        assert_eq!((&busy.disabled, &sent.other), (&None, &None));
     }
     // A success begins again.
-    let ok = record_try(&first, &busy, &webhook(), (Answer::Accepted, "200"), SETUP, time_at(99)).unwrap();
-    assert_eq!((ok.state.failures, ok.state.failing_since, ok.state.sent_at), (0, None, Some(time_at(99))));
-    assert_eq!(ok.notice.to[&webhook().id].state, DeliveryState::Sent);
-    assert_eq!(record_try(&ok.notice, &ok.state, &webhook(), (Answer::Accepted, "200"), SETUP, time_at(99)), None);
+    let sent = facts(first, busy, &webhook(), time_at(99)).record(Answer::Accepted, "200");
+    let ok = sent.state.unwrap();
+    assert_eq!((ok.failures, ok.failing_since, ok.sent_at), (0, None, Some(time_at(99))));
+    assert_eq!((sent.notice.to[&webhook().id].state, sent.notice.waiting.len()), (DeliveryState::Sent, 0));
+    assert_eq!(facts(sent.notice, ok, &webhook(), time_at(99)).step(), SendStep::Skip);
 }
 
 #[test]
 fn gone_endpoint_is_disabled_at_once_and_enabled_by_a_user() {
     let notice = notice_to(1, &slack(), time_at(0));
     let (sent, _, tries) = send_all(notice, state(&slack()), &slack(), Answer::Gone);
-    assert_eq!((tries, sent.state.disabled.as_deref()), (1, Some("connection refused")));
-    let enabled = EndpointState { rev: 4, ..sent.state }.enable();
-    assert_eq!(enabled, EndpointState { rev: 4, ..state(&slack()) });
-    let again = sent.notice.redeliver(time_at(7)).unwrap();
-    assert_eq!(again.to[&slack().id], NoticeDelivery::due_at(time_at(7)));
-    assert_eq!(again.redeliver(time_at(7)), None);
+    let gone = sent.state.unwrap();
+    assert_eq!((tries, gone.disabled.as_deref()), (1, Some("connection refused")));
+    assert_eq!(EndpointState { rev: 4, ..gone }.enable(), EndpointState { rev: 4, ..state(&slack()) });
+    let again = sent.notice.redeliver(time_at(7));
+    assert_eq!((again.is_dead(), again.waiting[&slack().id]), (false, time_at(7)));
+    assert_eq!(again.clone().redeliver(time_at(8)), again, "it waits already");
 }
 
 #[test]
 fn resting_endpoint_costs_no_try() {
     let notice = notice_to(1, &webhook(), time_at(0));
     let rest_for = Answer::Rest(Duration::from_secs(30));
-    let sent = record_try(&notice, &state(&webhook()), &webhook(), (rest_for, "429"), SETUP, time_at(0)).unwrap();
-    assert_eq!((sent.notice.next(), sent.state.rest_until), (Some(time_at(30)), Some(time_at(30))));
-    assert_eq!((sent.state.failures, sent.notice.to[&webhook().id].failures), (0, 0));
-    let other = rest(&notice_to(2, &webhook(), time_at(1)), &webhook().id, sent.state.rest_until, "").unwrap();
-    assert_eq!(other.next(), Some(time_at(30)));
-    let dead = rest(&other, &webhook().id, None, "its endpoint was deleted").unwrap();
-    assert_eq!((dead.next(), dead.to[&webhook().id].state), (None, DeliveryState::Dead));
+    let sent = facts(notice, state(&webhook()), &webhook(), time_at(0)).record(rest_for, "429");
+    let state = sent.state.unwrap();
+    assert_eq!((sent.notice.waiting[&webhook().id], state.rest_until), (time_at(30), Some(time_at(30))));
+    assert_eq!((state.failures, sent.notice.to[&webhook().id].failures), (0, 0));
+    let mut other = facts(notice_to(2, &webhook(), time_at(1)), state, &webhook(), time_at(1));
+    other.notice = recorded(&other).notice;
+    assert_eq!(other.notice.waiting[&webhook().id], time_at(30));
+    assert_eq!(other.step(), SendStep::Skip);
+    (other.now, other.endpoints) = (time_at(30), Vec::new());
+    let dead = recorded(&other).notice;
+    assert_eq!((dead.to[&webhook().id].summary(), dead.waiting.len()), ("dead: the endpoint was deleted".into(), 0));
 }
 
 #[test]
@@ -243,25 +270,25 @@ fn delays_follow_the_ladder_within_a_tenth() {
     assert!(delays.iter().any(|delay| *delay < 0.92) && delays.iter().any(|delay| *delay > 1.08));
 }
 
-/// Sends notices to Slack: the single ones, the held ones, and the digest.
+/// Sends notices to Slack: the number of single ones, the held ones, and the digest.
 fn burst(count: u32, from: EndpointState, now: Timestamp) -> (u32, Vec<Notice>, Option<Notice>, EndpointState) {
     let (mut single, mut held, mut digest, mut state) = (0, Vec::new(), None, from);
     for number in 0..count {
-        let notice = notice_to(number, &slack(), now);
-        match state.digest(slack().kind, now) {
-            None => {
-                let sent = record_try(&notice, &state, &slack(), (Answer::Accepted, "200"), SETUP, now).unwrap();
-                (single, state) = (single + 1, sent.state);
+        let facts = facts(notice_to(number, &slack(), now), state, &slack(), now);
+        let record = match facts.step() {
+            SendStep::Send(_) => {
+                single += 1;
+                facts.record(Answer::Accepted, "200")
             }
-            Some(id) => {
-                let (notice, next, new) = hold_for_digest(&notice, &state, id, SETUP, now).unwrap();
-                assert_eq!(notice.next(), None);
-                held.push(notice);
-                state = next;
-                assert!(digest.is_none() || new.is_none(), "a second digest");
-                digest = digest.or(new);
+            SendStep::Record(record) => {
+                held.push(record.notice.clone());
+                assert!(digest.is_none() || record.other.is_none(), "a second digest");
+                *record
             }
-        }
+            SendStep::Skip => panic!("it is due"),
+        };
+        assert_eq!(record.notice.waiting.len(), 0);
+        (digest, state) = (digest.or(record.other), record.state.unwrap());
     }
     (single, held, digest, state)
 }
@@ -270,17 +297,21 @@ fn burst(count: u32, from: EndpointState, now: Timestamp) -> (u32, Vec<Notice>, 
 fn burst_reaches_slack_as_five_messages_and_a_digest() {
     let (single, held, digest, state) = burst(1_000, state(&slack()), time_at(0));
     let digest = digest.unwrap();
-    assert_eq!((single, held.len(), digest.next()), (5, 995, Some(time_at(900))));
+    assert_eq!((single, held.len(), digest.waiting[&slack().id]), (5, 995, time_at(900)));
     assert!(held.iter().all(|notice| notice.to[&slack().id].digest.as_ref() == Some(&digest.id)));
-    let text = digest_text(&state, &held).unwrap();
-    assert!(text.starts_with("Also: 995 × job.failed. The newest:\n• job.failed APP-17: "), "{text}");
-    assert_eq!(text.lines().count(), 1 + DIGEST_SENTENCES);
     // The window lasts until its digest is sent.
     assert_eq!(state.digest(EndpointKind::Slack, time_at(5_000)), Some(digest.id.clone()));
-    let sent = record_try(&digest, &state, &slack(), (Answer::Accepted, "200"), SETUP, time_at(900)).unwrap();
-    assert_eq!(sent.state.window, None);
-    assert_eq!(digest_text(&sent.state, &held), None);
-    let (single, _, next, _) = burst(6, sent.state, time_at(901));
+    let mut facts = facts(digest.clone(), state, &slack(), time_at(900));
+    facts.set_digest_text(&held);
+    let text = facts.notice.data.sentence.clone();
+    assert!(text.starts_with("Also: 995 × job.failed. The newest:\n• job.failed APP-17: "), "{text}");
+    assert_eq!(text.lines().count(), 1 + DIGEST_SENTENCES);
+    let sent = facts.record(Answer::Accepted, "200");
+    facts.state = sent.state.unwrap();
+    assert_eq!(facts.state.window, None);
+    facts.set_digest_text(&[]);
+    assert_eq!(facts.notice.data.sentence, text, "a digest that is sent again keeps its text");
+    let (single, _, next, _) = burst(6, facts.state, time_at(901));
     assert!(single == 5 && next.is_some_and(|next| next.id != digest.id));
 }
 

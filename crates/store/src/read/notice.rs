@@ -29,8 +29,4 @@ impl Store {
     ) -> Result<Option<EndpointState>, Error> {
         self.load(&key::endpoint(project, endpoint)).await
     }
-
-    pub async fn list_endpoint_states(&self, project: &ProjectId) -> Result<Vec<EndpointState>, Error> {
-        self.list_with_prefix(&key::project(project).pk, key::ENDPOINTS, "read a project's endpoints").await
-    }
 }

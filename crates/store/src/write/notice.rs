@@ -3,20 +3,16 @@
 use crate::item::Item;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write};
-use pullyard_domain::notice::{EndpointState, Notice};
+use pullyard_domain::notice::{EndpointState, NoticeRecord};
 
 impl Store {
-    /// Records a step of a notice at one endpoint, and creates the notice that follows from it.
+    /// Records a step of a notice at one endpoint.
     /// Writes: NOTICE and ENDPOINT if `rev` is the one seen (ENDPOINT absent if new); the other NOTICE if absent.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows the step.
-    pub async fn record_notice(
-        &self,
-        notice: &Notice,
-        state: Option<&EndpointState>,
-        other: Option<&Notice>,
-    ) -> Result<Write, Error> {
-        let transaction = Transaction::new("record a notice").revise(notice)?.revise_some(state)?;
-        transaction.revise_some(other)?.commit(self).await
+    pub async fn record_notice(&self, record: &NoticeRecord) -> Result<Write, Error> {
+        let NoticeRecord { notice, state, other } = record;
+        let transaction = Transaction::new("record a notice").revise(notice)?.revise_some(state.as_ref())?;
+        transaction.revise_some(other.as_ref())?.commit(self).await
     }
 
     /// Writes: ENDPOINT if `rev` is the one seen (absent if new).

@@ -160,7 +160,7 @@ async fn each_kind_of_item_is_postponed_alone() {
     let schedule = sample::schedule(0);
     world.expect_applied(world.store.put_schedule(&schedule)).await;
     let notice = sample::notice(0);
-    world.expect_applied(world.store.record_notice(&notice, None, None)).await;
+    world.expect_applied(world.store.record_notice(&notice.clone().into())).await;
     let until = at(9_000);
     let mut put_off = BTreeSet::new();
     for (key, kind) in [

@@ -10,9 +10,9 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::{DeliveryId, EndpointId, EventId, FinishId, RunnerId, ScheduleName, TicketKey};
+use pullyard_domain::id::{DeliveryId, EndpointId, EventId, FinishId, NoticeId, RunnerId, ScheduleName, TicketKey};
 use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
-use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, Window};
+use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
@@ -67,6 +67,15 @@ pub(crate) fn notice(rev: u64) -> Notice {
     let failed = Job { status: JobStatus::Failed, failure: Some(failure()), attempt: 1, ..before.clone() };
     let notice = Notice::of_job(&before, &failed, &[endpoint()], "https://p.example/jobs/one".into(), at(4));
     Notice { rev, ..notice.unwrap() }
+}
+
+pub(crate) fn other_notice() -> Notice {
+    Notice { id: NoticeId::for_job(&job_id("other"), 1, "job.failed"), ..notice(0) }
+}
+
+/// A notice and the state of its endpoint at these revisions.
+pub(crate) fn notice_record(notice_rev: u64, state_rev: u64) -> NoticeRecord {
+    NoticeRecord { notice: notice(notice_rev), state: Some(endpoint_state(state_rev)), other: None }
 }
 
 /// An endpoint with a failure and a digest.

@@ -141,7 +141,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
-    world.expect_applied(store.record_notice(&sample::notice(0), Some(&sample::endpoint_state(0)), None)).await;
+    world.expect_applied(store.record_notice(&sample::notice_record(0, 0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });

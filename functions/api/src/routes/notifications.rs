@@ -1,16 +1,17 @@
 //! Manages the endpoints of notifications, and lists and repeats notices.
 
 use crate::routes::prelude::*;
-use pullyard_control::{EndpointView, NewEndpoint};
 use pullyard_domain::id::EndpointId;
+use pullyard_domain::notice::{Endpoint, EndpointState};
 use pullyard_protocol::notification::{
     EndpointList, EndpointStatus, EndpointTest, Notice, NoticePage, PutEndpoint, RedeliverNotice,
 };
 
 type EndpointPath = Path<(ProjectId, EndpointId)>;
 
-fn to_wire(EndpointView { endpoint, state }: EndpointView, secret: Option<String>) -> EndpointStatus {
-    EndpointStatus::new(endpoint, state, secret)
+fn to_wire((endpoint, state): (Endpoint, EndpointState), signing_secret: Option<String>) -> EndpointStatus {
+    let (disabled, problem) = (state.disabled.is_some(), state.problem().map(str::to_owned));
+    EndpointStatus { endpoint, sent_at: state.sent_at, disabled, problem, signing_secret }
 }
 
 pub(crate) async fn list(
@@ -22,11 +23,11 @@ pub(crate) async fn list(
 
 pub(crate) async fn put(
     ProjectCaller { caller, .. }: ProjectCaller<scope::Admin>,
-    Path((project, endpoint)): EndpointPath,
+    Path((project, id)): EndpointPath,
     StrictJson(PutEndpoint { kind, url, url_secret, events }): StrictJson<PutEndpoint>,
 ) -> Result<Json<EndpointStatus>, Problem> {
-    let new = NewEndpoint { kind, url, url_secret, events };
-    let (view, secret) = control::put_endpoint(&caller.ctx, &project, &endpoint, new).await?;
+    let endpoint = Endpoint { id, kind, url, url_secret, secret: None, events };
+    let (view, secret) = control::put_endpoint(&caller.ctx, &project, endpoint).await?;
     Ok(Json(to_wire(view, secret.map(|secret| secret.expose()))))
 }
 
@@ -41,9 +42,8 @@ pub(crate) async fn test(
     ProjectCaller { caller, .. }: ProjectCaller<scope::Admin>,
     Path((project, endpoint)): EndpointPath,
 ) -> Result<Json<EndpointTest>, Problem> {
-    let control::EndpointTest { works, answer, took } =
-        control::test_endpoint(&caller.ctx, &project, &endpoint).await?;
-    Ok(Json(EndpointTest { works, answer, took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }))
+    let (works, answer) = control::test_endpoint(&caller.ctx, &project, &endpoint).await?;
+    Ok(Json(EndpointTest { works, answer }))
 }
 
 pub(crate) async fn enable(
@@ -72,8 +72,8 @@ pub(crate) async fn notices(
     Query(NoticeQuery { project, failed, after }): Query<NoticeQuery>,
 ) -> Result<Json<NoticePage>, Problem> {
     caller.authorize_project(&project)?;
-    let list = control::list_notices(&caller.ctx, &project, failed, after.as_deref()).await?;
-    Ok(Json(NoticePage { notices: list.notices.into_iter().map(Notice::from).collect(), next: list.next }))
+    let (notices, next) = control::list_notices(&caller.ctx, &project, failed, after.as_deref()).await?;
+    Ok(Json(NoticePage { notices: notices.into_iter().map(Notice::from).collect(), next }))
 }
 
 pub(crate) async fn redeliver(

@@ -11,8 +11,7 @@ use crate::world::{World, prepare_requeue, requeue_write, ticket_without_job};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::forge::{Auth, Integration};
-use pullyard_domain::id::NoticeId;
-use pullyard_domain::notice::Notice;
+use pullyard_domain::notice::NoticeRecord;
 use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
 use std::fmt::Write as _;
@@ -135,10 +134,9 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.record_delivery_and_ticket(&refused, &ticket(1)).await?;
     }
     record_notice {
-        let other = Notice { id: NoticeId::for_test("other"), ..sample::notice(0) };
-        store.record_notice(&sample::notice(1), None, None).await?;
-        store.record_notice(&sample::notice(1), Some(&sample::endpoint_state(0)), Some(&other)).await?;
-        store.record_notice(&sample::notice(1), Some(&sample::endpoint_state(1)), None).await?;
+        store.record_notice(&sample::notice(1).into()).await?;
+        store.record_notice(&NoticeRecord { other: Some(sample::other_notice()), ..sample::notice_record(1, 0) }).await?;
+        store.record_notice(&sample::notice_record(1, 1)).await?;
     }
     store_rank { store.store_rank(&sample::ticket("APP-1"), 1).await?; }
     refuse_review { store.refuse_review(&waiting_review("r1"), &refused_state()).await?; }
