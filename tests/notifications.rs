@@ -62,7 +62,7 @@ async fn end_of_a_job_reaches_a_webhook_added_by_command() {
     let (story, receiver) = notified_story().await;
     let user = User::of(&story);
     assert!(user.run(&["notifications"]).await.err.contains("No endpoint yet."));
-    let added = user.run(&["notifications", "add", "ci", "--url", receiver.url()]).await;
+    let added = user.run(&["notifications", "add", "ci", "--webhook", receiver.url()]).await;
     assert!(
         added.err.contains("not shown again") && added.err.contains("`pullyard notifications test ci`"),
         "{added:?}"
@@ -90,12 +90,13 @@ async fn end_of_a_job_reaches_a_webhook_added_by_command() {
     assert_eq!(user.json(&["notifications", "list"]).await, body(&story, "/v1/projects/acme/notifications").await);
 
     // A changed endpoint keeps its secret, which nothing shows again.
-    let changed = user.run(&["notifications", "add", "ci", "--url", receiver.url(), "--event", "job.completed"]).await;
+    let changed =
+        user.run(&["notifications", "add", "ci", "--webhook", receiver.url(), "--event", "job.completed"]).await;
     assert!(!changed.assert_success().contains("whsec_"));
     cancel_new_job(&story).await;
     assert!(user.ok(&["notifications", "list"]).await.contains("\tjob.completed"));
     let refused = ["secrets", "delete", "notify.acme.ci", "--yes"];
-    user.run(&refused).await.assert_exit(3, "The endpoint ci of acme uses the secret notify.acme.ci.");
+    user.run(&refused).await.assert_exit(3, "the endpoint ci of acme uses the secret notify.acme.ci");
     user.run(&["notifications", "delete", "ci"]).await.assert_exit(2, "--yes");
     let deleted = user.run(&["notifications", "delete", "ci", "--yes"]).await;
     assert!(deleted.err.contains("its secrets remain: pullyard/user/notify.acme.ci"), "{deleted:?}");
@@ -108,7 +109,7 @@ async fn end_of_a_job_reaches_a_webhook_added_by_command() {
 async fn failed_message_is_repeated_then_sent_again_by_a_user() {
     let (story, receiver) = notified_story().await;
     let user = User::of(&story);
-    let secret = user.ok(&["notifications", "add", "ci", "--url", receiver.url()]).await.trim().to_owned();
+    let secret = user.ok(&["notifications", "add", "ci", "--webhook", receiver.url()]).await.trim().to_owned();
     receiver.answer(StatusCode::BAD_GATEWAY, &[]);
     user.run(&["notifications", "test", "ci"]).await.assert_exit(1, "it answered 502 Bad Gateway");
     next_message(&receiver).await;
@@ -152,12 +153,13 @@ async fn faulty_endpoints_are_refused_with_their_field() {
     let user = User::of(&story);
     let add = ["notifications", "add", "x"];
     for (arguments, text) in [
-        (&[][..], "--url"),
-        (&["--slack", "--url", "https://hooks.slack.com/services/x"], "--url-secret"),
-        (&["--url", "https://a.example", "--url-secret", "pullyard/user/u"], "cannot be used with"),
-        (&["--url", "https://a.example", "--event", "job.exploded"], "job.failed"),
-        (&["--url", "https://10.0.0.1/x"], "url: the address is in a private, local or reserved network"),
-        (&["--url", "http://hooks.acme.example/x"], "url: the address cannot be used: it must begin with https://"),
+        (&[][..], "--webhook"),
+        (&["--slack", "--webhook", "https://hooks.slack.com/services/x"], "cannot be used with"),
+        (&["--slack"], "--url-secret"),
+        (&["--webhook", "https://a.example", "--url-secret", "pullyard/user/u"], "cannot be used with"),
+        (&["--webhook", "https://a.example", "--event", "job.exploded"], "job.failed"),
+        (&["--webhook", "https://10.0.0.1/x"], "url: the address is in a private, local or reserved network"),
+        (&["--webhook", "http://hooks.acme.example/x"], "url: the address cannot be used: it must begin with https://"),
         (&["--slack", "--url-secret", "elsewhere/u"], "url_secret: use a secret that was set through Pullyard"),
     ] {
         user.run(&[&add[..], arguments].concat()).await.assert_exit(2, text);
@@ -237,7 +239,7 @@ async fn slack_endpoint_is_added_tested_and_deleted_on_its_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn job_cancelled_on_its_page_is_reported() {
     let (story, receiver) = notified_story().await;
-    User::of(&story).ok(&["notifications", "add", "ci", "--url", receiver.url()]).await;
+    User::of(&story).ok(&["notifications", "add", "ci", "--webhook", receiver.url()]).await;
     let request = json!({ "project": "acme", "prompt": "Do it." });
     let token = Some(story.local.admin_token());
     let (.., decision) = story.request(Method::POST, "/v1/jobs", token, request.to_string().into_bytes()).await;

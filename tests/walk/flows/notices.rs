@@ -1,7 +1,8 @@
 //! Flows in which the end of a job is sent to an endpoint.
 
-use super::{flow, requests, tickets};
+use super::{flow, tickets};
 use crate::prelude::*;
+use crate::walk::attempt;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
@@ -33,8 +34,14 @@ async fn find_notice(world: &World) -> bool {
 }
 
 pub(in crate::walk) fn send() -> Flow {
-    let steps =
-        vec![add_endpoint(), requests::request_job(), Step::messages(), tickets::cancel_job(), Step::messages()];
+    let steps = vec![
+        add_endpoint(),
+        tickets::send_ticket_event(),
+        Step::messages(),
+        attempt::start_task(),
+        tickets::cancel_job(),
+        Step::messages(),
+    ];
     flow("the end of a job is sent", &["cancelled"], steps)
 }
 
@@ -42,7 +49,7 @@ pub(in crate::walk) fn enable_redeliver_and_delete() -> Flow {
     let steps = vec![
         add_endpoint().broken_elsewhere(),
         answer("the endpoint is gone", StatusCode::GONE),
-        requests::request_job().broken_elsewhere(),
+        tickets::send_ticket_event().broken_elsewhere(),
         Step::messages().broken_elsewhere(),
         tickets::cancel_job().broken_elsewhere(),
         Step::messages().broken_elsewhere(),

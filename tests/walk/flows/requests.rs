@@ -12,7 +12,7 @@ fn with_key(call: Request, key: &str) -> Request {
     call.on_answer(|world, decision| world.note("job", decision["job"].clone()))
 }
 
-pub(super) fn request_job() -> Step {
+fn request_job() -> Step {
     let wish = json!({ "project": "acme", "prompt": "Do it." });
     Step::request("somebody asks for a job", with_key(post("/v1/jobs", wish), "key-1"))
         .without_repeat(WithoutRepeat::AllOrNothing)

@@ -12,7 +12,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard notifications add ops --slack --url-secret \"$(pullyard secrets set slack-ops < url.txt)\"
-  pullyard notifications add ci --url https://hooks.acme.example/p
+  pullyard notifications add ci --webhook https://hooks.acme.example/p
   pullyard notifications test ops
   pullyard notifications log --failed")]
 pub(crate) struct Notifications {
@@ -27,8 +27,8 @@ enum Command {
     /// docs/notifications.md describes the messages and how to verify them.
     #[command(after_help = "Examples:
   pullyard notifications add ops --slack --url-secret \"$(pullyard secrets set slack-ops < url.txt)\"
-  pullyard notifications add ci --url https://hooks.acme.example/p
-  pullyard notifications add done --url https://hooks.acme.example/d --event job.completed --event job.failed")]
+  pullyard notifications add ci --webhook https://hooks.acme.example/p
+  pullyard notifications add done --webhook https://hooks.acme.example/d --event job.completed --event job.failed")]
     Add(Add),
     /// List the endpoints of a project.
     #[command(after_help = "Examples:\n  pullyard notifications list\n  pullyard notifications list --json")]
@@ -73,16 +73,16 @@ struct Name {
 }
 
 #[derive(clap::Args)]
-#[command(group(clap::ArgGroup::new("address").args(["url", "url_secret"]).required(true)))]
+#[command(group(clap::ArgGroup::new("address").args(["webhook", "url_secret"]).required(true)))]
 struct Add {
     /// Endpoint.
     id: EndpointId,
     /// Messages for Slack, or for a chat that accepts the same; the default is a signed webhook.
-    #[arg(long, requires = "url_secret")]
+    #[arg(long, requires = "url_secret", conflicts_with = "webhook")]
     slack: bool,
     /// URL of a webhook.
     #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    webhook: Option<String>,
     /// Secret with the URL, as printed by `pullyard secrets set`.
     #[arg(long, value_name = "NAME")]
     url_secret: Option<String>,
@@ -100,7 +100,7 @@ impl Notifications {
         let (api, screen) = (&session.api, &session.screen);
         let project = session.project().await?;
         match self.command.unwrap_or(Command::List) {
-            Command::Add(Add { id, slack, url, url_secret, events }) => {
+            Command::Add(Add { id, slack, webhook: url, url_secret, events }) => {
                 let kind = if slack { EndpointKind::Slack } else { EndpointKind::Webhook };
                 let events = (!events.is_empty()).then(|| events.into_iter().collect());
                 let stored = api.put_endpoint(&project, &id, &PutEndpoint { kind, url, url_secret, events }).await?;
