@@ -117,7 +117,7 @@ async fn failed_message_is_repeated_then_sent_again_by_a_user() {
     let first = next_message(&receiver).await;
     let log = wait_until("the failure is recorded", async || {
         let log = user.ok(&["notifications", "log"]).await;
-        if log.contains("waiting after 1 failures") { Ok(log) } else { Err(log) }
+        if log.contains("; failures: 1") { Ok(log) } else { Err(log) }
     })
     .await;
     assert!(log.contains("it answered 502 Bad Gateway"), "{log}");
@@ -134,7 +134,7 @@ async fn failed_message_is_repeated_then_sent_again_by_a_user() {
     next_message(&receiver).await;
     let notice = wait_for_state(&story, "dead").await;
     let failed = user.ok(&["notifications", "log", "--failed"]).await;
-    assert!(failed.contains("dead after 3 failures: it answered 410 Gone"), "{failed}");
+    assert!(failed.contains("dead: it answered 410 Gone; failures: 3"), "{failed}");
     assert!(user.ok(&["notifications", "list"]).await.contains("Disabled"));
     receiver.answer(StatusCode::OK, &[]);
     user.ok(&["notifications", "enable", "ci"]).await;
@@ -206,10 +206,7 @@ async fn slack_endpoint_is_added_tested_and_deleted_on_its_page() {
         if page.contains("Not delivered") && page.contains("Disabled") { Ok(()) } else { Err(page.body) }
     })
     .await;
-    browser
-        .get(PAGE)
-        .await
-        .assert_contains(&["admin cancelled the job.", "ops: dead after 1 failures: it answered 404"]);
+    browser.get(PAGE).await.assert_contains(&["admin cancelled the job.", "ops: dead: it answered 404"]);
     receiver.answer(StatusCode::OK, &[]);
     assert_eq!(post(&[("action", "enable")]).await.redirect(), (303, PAGE));
     let notice = body(&story, "/v1/notices?project=acme&failed=true").await["notices"][0]["id"].clone();

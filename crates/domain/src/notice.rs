@@ -119,21 +119,21 @@ coded_enum! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
     pub enum DeliveryState {
         #[default]
-        Waiting = "waiting", "Waiting";
-        Sent = "sent", "Sent";
+        Waiting = "waiting";
+        Sent = "sent";
         /// Another message contains it.
-        Digest = "digest", "In a digest";
+        Digest = "digest";
         /// It is not sent again.
-        Dead = "dead", "Not delivered";
+        Dead = "dead";
     }
 }
 
 impl NoticeDelivery {
-    /// `dead after 10 failures: it answered 500 Internal Server Error`.
+    /// `dead: it answered 500 Internal Server Error; failures: 10`.
     pub fn summary(&self) -> String {
         let answer = self.answer.as_ref().map(|answer| format!(": {answer}")).unwrap_or_default();
-        let tries = if self.failures > 0 { format!(" after {} failures", self.failures) } else { String::new() };
-        format!("{}{tries}{answer}", self.state.as_str())
+        let failures = if self.failures > 0 { format!("; failures: {}", self.failures) } else { String::new() };
+        format!("{}{answer}{failures}", self.state.as_str())
     }
 }
 
@@ -231,11 +231,6 @@ impl Notice {
 
     pub fn is_dead(&self) -> bool {
         self.to.values().any(|delivery| delivery.state == DeliveryState::Dead)
-    }
-
-    fn delayed_to(mut self, until: Timestamp) -> Self {
-        self.waiting.values_mut().for_each(|due| *due = until);
-        self
     }
 
     /// The notice is due again at the endpoints that it did not reach.

@@ -118,7 +118,12 @@ impl Notifications {
                     true => format!("Delivered in {:.1} s: {}", begin.elapsed().as_secs_f64(), test.answer),
                     false => format!("{id} did not accept the message: {}", test.answer),
                 };
-                screen.report_test(&test, test.works, &sentence, "`pullyard notifications add` changes the endpoint")
+                screen.report_test(
+                    &test,
+                    test.works,
+                    &sentence,
+                    "`pullyard notifications add` changes the endpoint, `log` lists its messages",
+                )
             }
             Command::Enable(Name { id }) => {
                 let enabled = api.enable_endpoint(&project, &id).await?;

@@ -127,7 +127,9 @@ impl SendFacts {
         let other = window.held.is_empty().then(|| {
             let data = NoticeData::new(self.state.project.clone(), "", "", self.setup_url.clone());
             let ids = [self.state.endpoint.clone()];
-            Notice::to_endpoints(digest.clone(), NoticeEvent::Digest, data, ids, self.now).delayed_to(window.end())
+            let mut notice = Notice::to_endpoints(digest.clone(), NoticeEvent::Digest, data, ids, self.now);
+            notice.waiting.values_mut().for_each(|due| *due = window.end());
+            notice
         });
         *window.held.entry(self.notice.event.as_str().into()).or_default() += 1;
         let notice = self.with_delivery(|delivery| {

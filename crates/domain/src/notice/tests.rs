@@ -205,7 +205,7 @@ fn endpoint_is_disabled_after_three_days_of_failures() {
     assert!(other.data.sentence.starts_with("The endpoint ci receives no more notices: 10 failures"), "{other:?}");
     let delivery = &sent.notice.to[&webhook().id];
     assert_eq!((delivery.state, delivery.failures), (DeliveryState::Dead, 10));
-    assert_eq!(delivery.summary(), "dead after 10 failures: connection refused");
+    assert_eq!(delivery.summary(), "dead: connection refused; failures: 10");
     // The next notice is not sent.
     let next = recorded(&facts(notice_to(2, &webhook(), end), disabled, &webhook(), end)).notice;
     assert_eq!((next.to[&webhook().id].summary(), next.waiting.len()), ("dead: the endpoint is disabled".into(), 0));
