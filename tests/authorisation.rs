@@ -6,6 +6,8 @@ mod routes;
 mod tokens;
 
 use crate::prelude::*;
+use pullyard_domain::id::{EndpointId, NoticeId};
+use pullyard_domain::notice::{DeliveryState, Notice, NoticeData, NoticeEvent};
 use pullyard_store::Token;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub(crate) struct Objects {
     runner_name: String,
     runner: String,
     hook: String,
+    notice: String,
 }
 
 pub(crate) struct World {
@@ -74,10 +77,45 @@ impl Objects {
         let spec = json!({ "analyse": true, "every": "6h" });
         let (schedule, spec) = (serde_json::from_value(schedule).unwrap(), serde_json::from_value(spec).unwrap());
         story.api.put_schedule(&schedule, &spec).await.unwrap();
+        let endpoint = EndpointId::new("ops").unwrap();
+        let put = json!({ "kind": "webhook", "url": "http://127.0.0.1:9/" });
+        let put = serde_json::from_value(put).unwrap();
+        story.api.put_endpoint(&project_of(project), &endpoint, &put).await.unwrap();
+        let notice = dead_notice(story, project_of(project), endpoint).await;
         let install = serde_json::from_value(manual_hook(story, project)).unwrap();
         story.api.install_hook(&install).await.unwrap();
-        Self { project, key, job, delivery, bootstrap, lease, artifact, runner_token, runner_name, runner, hook }
+        Self {
+            project,
+            key,
+            job,
+            delivery,
+            bootstrap,
+            lease,
+            artifact,
+            runner_token,
+            runner_name,
+            runner,
+            hook,
+            notice,
+        }
     }
+}
+
+fn project_of(project: &str) -> ProjectId {
+    ProjectId::new(project).unwrap()
+}
+
+/// A notice that did not reach its endpoint.
+async fn dead_notice(story: &Story, project: ProjectId, endpoint: EndpointId) -> String {
+    let now = story.clock.now();
+    let id = NoticeId::for_endpoint(&project, &endpoint, "test", now);
+    let data = NoticeData::new(project, "A test.", "Nothing to do.", "https://p.example/".into());
+    let mut notice = Notice::to_endpoints(id, NoticeEvent::JobFailed, data, [endpoint], now);
+    notice.waiting.clear();
+    notice.to.values_mut().for_each(|delivery| delivery.state = DeliveryState::Dead);
+    let id = notice.id.to_string();
+    assert_eq!(story.store().await.record_notice(&notice.into()).await.unwrap(), Write::Applied);
+    id
 }
 
 fn manual_hook(story: &Story, project: &str) -> Value {

@@ -43,6 +43,7 @@ mod hold;
 mod infra;
 mod inputs;
 mod loopback;
+mod notifications;
 mod observability;
 mod openapi;
 mod pages;

@@ -39,6 +39,7 @@ impl World {
         let ingress = json!({ "repository": REPOSITORY, "ingress": "webhook" });
         let close = json!({ "account": format!("project/{}/codex", of.project) });
         let schedule = json!({ "analyse": true, "every": "6h" });
+        let endpoint = json!({ "kind": "webhook", "url": "http://127.0.0.1:9/" });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -53,6 +54,7 @@ impl World {
                 ("{artifact}", &of.artifact),
                 ("{delivery}", &of.delivery),
                 ("{runner}", &of.runner),
+                ("{endpoint}", "ops"),
                 ("{hook}", &of.hook),
                 ("{token}", &self.token),
                 ("{secret}", if route.ends_with("/test") { "claude" } else { "github" }),
@@ -60,7 +62,8 @@ impl World {
                 ("{command}", "pause"),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
-            let lists = ["/v1/analyses", "/v1/deliveries", "/v1/jobs", "/v1/pulls", "/v1/tickets"].contains(&route)
+            let lists = ["/v1/analyses", "/v1/deliveries", "/v1/jobs", "/v1/notices", "/v1/pulls", "/v1/tickets"]
+                .contains(&route)
                 && *method == Method::GET;
             let has_query = route.starts_with("/v1/tickets/{key}") || lists;
             let path = if has_query { format!("{path}?project={}", of.project) } else { path };
@@ -155,6 +158,13 @@ impl World {
             route(&post, "/v1/pulls/resolve", Project(Scope::Jobs), revise),
             route(&Method::PUT, "/v1/pulls/link", Project(Scope::Jobs), link),
             route(&Method::DELETE, "/v1/pulls/link", Project(Scope::Jobs), none()),
+            route(&get, "/v1/notices", Project(Scope::Read), none()),
+            route(&post, "/v1/notices/redeliver", Object(Scope::Admin), json!({ "notice": of.notice })),
+            route(&get, "/v1/projects/{project}/notifications", Project(Scope::Read), none()),
+            route(&Method::PUT, "/v1/projects/{project}/notifications/{endpoint}", Project(Scope::Admin), endpoint),
+            route(&post, "/v1/projects/{project}/notifications/{endpoint}/test", Project(Scope::Admin), json!({})),
+            route(&post, "/v1/projects/{project}/notifications/{endpoint}/enable", Project(Scope::Admin), json!({})),
+            route(&Method::DELETE, "/v1/projects/{project}/notifications/{endpoint}", Project(Scope::Admin), none()),
             route(&Method::PUT, "/v1/schedules/{project}/{name}", Project(Scope::Jobs), schedule),
             route(&get, "/v1/schedules/{project}", Project(Scope::Read), none()),
             route(&get, "/v1/schedules/{project}/{name}", Project(Scope::Read), none()),

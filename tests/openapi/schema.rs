@@ -3,7 +3,8 @@
 use super::resolve_schema;
 use crate::prelude::*;
 use pullyard_domain::id::{
-    ArtifactId, ArtifactName, ClaimId, InstanceId, MessageId, RunnerId, ScheduleName, Sha256Hex, TokenId,
+    ArtifactId, ArtifactName, ClaimId, EndpointId, InstanceId, MessageId, NoticeId, RunnerId, ScheduleName, Sha256Hex,
+    TokenId,
 };
 
 pub(super) fn validate(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
@@ -87,6 +88,7 @@ fn is_id(schema: &str, text: &str) -> bool {
         "ArtifactName" => ArtifactName::new(text).is_ok(),
         "ClaimId" => ClaimId::new(text).is_ok(),
         "DeliveryId" => DeliveryId::new(text).is_ok(),
+        "EndpointId" => EndpointId::new(text).is_ok(),
         "EventId" => EventId::new(text).is_ok(),
         "FinishId" => FinishId::new(text).is_ok(),
         "HookName" => HookName::new(text).is_ok(),
@@ -94,6 +96,7 @@ fn is_id(schema: &str, text: &str) -> bool {
         "IntegrationId" => IntegrationId::new(text).is_ok(),
         "JobId" => JobId::new(text).is_ok(),
         "MessageId" => MessageId::new(text).is_ok(),
+        "NoticeId" => NoticeId::new(text).is_ok(),
         "ProjectId" => ProjectId::new(text).is_ok(),
         "RepositoryName" => RepositoryName::new(text).is_ok(),
         "ReviewId" => ReviewId::new(text).is_ok(),

@@ -210,7 +210,7 @@ fn only_api_and_pages_read_sessions_requests_and_events() {
     assert_eq!(functions_with_item_access(&deployed, &items::READ_ACTIONS, "INTEGRATION#gh1"), forges);
     assert_eq!(
         functions_with_item_access(&deployed, &items::READ_ACTIONS, "ROTATION#hook-acme"),
-        ["webhook", "api", "pages"]
+        ["webhook", "api", "pages", "effects"]
     );
 }
 

@@ -30,10 +30,15 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("ANALYSIS#", "the last analyses of repositories", &["api", "pages", "sweeper"]),
     ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("PROJECT#", "projects, their repositories and repository names", &["webhook", "api", "pages", "effects"]),
+    (
+        "PROJECT#",
+        "projects, their repositories, repository names and endpoints",
+        &["webhook", "api", "pages", "effects"],
+    ),
     ("INTEGRATION#", "connected forges", &["api"]),
     ("HOOK#", "webhooks and their statistics", &["webhook", "api"]),
     ("POLL#", "polling state of repositories", &["webhook", "api", "effects", "sweeper"]),
+    ("NOTICE#", "notices about events", &["webhook", "api", "pages", "effects", "sweeper"]),
     ("POOL#", "classes of runners' jobs", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("RUNNERS#", "runners", &["api", "sweeper"]),
     ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
@@ -80,7 +85,21 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
     ("tickets", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "TOKEN#"]),
     ("dispatcher", &["JOB#", "BREAKER#"]),
     ("tasks", &["JOB#"]),
-    ("effects", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "POLL#"]),
+    (
+        "effects",
+        &[
+            "JOB#",
+            "TICKET#",
+            "PR#",
+            "DELIVERY#",
+            "BUDGET#",
+            "PROJECT#",
+            "INTEGRATION#",
+            "POLL#",
+            "NOTICE#",
+            "ROTATION#",
+        ],
+    ),
     (
         "sweeper",
         &[
@@ -97,6 +116,7 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
             "RUNNERS#",
             "RUNNER#",
             "TOKEN#",
+            "NOTICE#",
             "SWEEPER",
         ],
     ),
@@ -119,6 +139,8 @@ const UNTESTED_WRITES: &[(&str, &str, &str)] = &[
     ("webhook", "BUDGET#", "a review starts a job under a budget"),
     ("pages", "BUDGET#", "a user starts a job under a budget, or cancels one"),
     ("webhook", "POLL#", "a repository is gone"),
+    ("webhook", "NOTICE#", "a closed pull request ends a job"),
+    ("sweeper", "NOTICE#", "it ends a job"),
     ("sweeper", "POLL#", "a poll that cannot be requested is postponed"),
 ];
 
@@ -216,6 +238,8 @@ fn every_item_kind_of_the_store_is_listed() {
     let sort_keys = [
         "REPO#",
         "REPONAME#",
+        "ENDPOINT#",
+        "NOTICE",
         "CLASS#",
         "CONTEXT#",
         "OUTPUT",

@@ -8,6 +8,7 @@ pub(super) mod fleet;
 pub(super) mod holds;
 pub(super) mod hooks;
 pub(super) mod lost_webhooks;
+pub(super) mod notices;
 pub(super) mod replays;
 pub(super) mod requests;
 pub(super) mod reviews;

@@ -6,6 +6,7 @@ use crate::prelude::*;
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::Job;
+use pullyard_domain::notice::Notice;
 use pullyard_domain::schedule::Schedule;
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
@@ -71,6 +72,7 @@ pub(super) async fn collect(world: &World) -> Outcome {
     names.extend(
         [world.forge_url(), forge].into_iter().flatten().map(|url| (url, super::forge::FORGE_PLACEHOLDER.to_owned())),
     );
+    names.push((world.receiver.url().to_owned(), "http://receiver.test".to_owned()));
     let keyed: BTreeSet<_> =
         items.iter().filter(|item| text(item, "sk") == "IDEMPOTENCY").map(|item| text(item, "result")).collect();
     let is_there = |pk: &str, sk: &str| items.iter().any(|item| text(item, "pk") == pk && text(item, "sk") == sk);
@@ -119,6 +121,9 @@ pub(super) async fn collect(world: &World) -> Outcome {
     if let Some(seen) = super::forge::pull_request_view(world).await {
         outcome.insert("at the forge".into(), normalize(&seen, &names));
     }
+    let received: BTreeSet<_> = world.receiver.take().iter().map(|message| message.header("webhook-id")).collect();
+    let received = received.iter().map(|id| Value::from(replace_names(id, &names)));
+    outcome.insert("at the endpoint".into(), received.collect());
     outcome.extend(super::outside_table::collect(world, &items).await);
     outcome
 }
@@ -132,6 +137,7 @@ fn check_index_row(item: &Value) {
         "TICKET" => due_of::<Ticket>(item, due::ticket),
         "PR" => due_of::<PullRequest>(item, due::pull_request),
         "POLL" => due_of::<Poll>(item, due::poll),
+        "NOTICE" => due_of::<Notice>(item, due::notice),
         sk if sk.starts_with("SCHEDULE#") => due_of::<Schedule>(item, due::schedule),
         _ => return,
     };
@@ -166,6 +172,8 @@ fn replacements(items: &[Value]) -> Vec<(String, String)> {
     let mut told_news = BTreeMap::new();
     for item in items {
         match text(item, "sk") {
+            // Its id is a hash of the job's id.
+            "NOTICE" => names.push((text(item, "id").to_owned(), format!("<notice of {}>", text(item, "event")))),
             "DELIVERY" if is_pull_request_event(item) => {
                 let times: &mut u32 = told_news.entry(text(item, "event")).or_default();
                 *times += 1;

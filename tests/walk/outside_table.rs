@@ -27,7 +27,8 @@ pub(super) async fn collect(world: &World, items: &[Value]) -> Outcome {
 fn secret_entry(secret: &Secret, items: &[Value]) -> Value {
     let rotation = items.iter().find(|item| item["sk"] == "ROTATION" && item["secret"] == secret.name.as_str());
     let counts = rotation.map(|rotation| rotation["previous"].as_str() == secret.previous.as_deref());
-    let is_random = secret.value.len() == 64 && secret.value.chars().all(|letter| letter.is_ascii_hexdigit());
+    let is_random = secret.value.starts_with("whsec_")
+        || secret.value.len() == 64 && secret.value.chars().all(|letter| letter.is_ascii_hexdigit());
     let value = if is_random { "<made at random>" } else { secret.value.as_str() };
     json!({ "value": value, "the one before counts": counts })
 }

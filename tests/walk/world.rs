@@ -12,7 +12,7 @@ use pullyard_entry::{Clock, http};
 use pullyard_forge::Connections;
 use pullyard_local_forge::LocalForge;
 use pullyard_store::Store;
-use pullyard_testkit::{Proxy, Wire};
+use pullyard_testkit::{Proxy, Receiver, Wire};
 
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
@@ -88,6 +88,8 @@ pub(super) struct World {
     pub(super) aws: Aws,
     pub(super) forge: Option<LocalForge>,
     pub(super) inbox: Inbox,
+    /// The endpoint of notifications.
+    pub(super) receiver: Receiver,
     proxy: Option<Proxy>,
     /// Numbers the calls of the bucket, which bypass the SDK.
     _bucket: Proxy,
@@ -167,6 +169,7 @@ impl World {
             },
         };
         let (clock, processes, notes) = (frozen_clock(), Mutex::default(), Mutex::default());
+        let receiver = Receiver::start().await.unwrap();
         let (ground, sdk, inbox, _bucket) = (ground.clone(), (ground.sdk)(&wire), Inbox::open().await, bucket);
         let world = Self {
             clients: ground,
@@ -176,6 +179,7 @@ impl World {
             aws,
             forge,
             inbox,
+            receiver,
             proxy,
             _bucket,
             config,

@@ -20,6 +20,7 @@ mod init;
 mod integrations;
 mod jobs;
 mod man;
+mod notifications;
 mod open;
 mod pages;
 mod parse_error;
@@ -179,6 +180,7 @@ pub(crate) enum Command {
     Deliveries(deliveries::Deliveries),
     Dlq(dead_letters::Dlq),
     Schedules(schedules::Schedules),
+    Notifications(notifications::Notifications),
     Tokens(tokens::Tokens),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
@@ -237,6 +239,7 @@ impl Command {
             Self::Breakers(breakers) => breakers.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
             Self::Dlq(dlq) => dlq.run(&session).await,
+            Self::Notifications(notifications) => notifications.run(&session).await,
             Self::Schedules(schedules) => schedules.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,

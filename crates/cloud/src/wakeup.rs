@@ -3,8 +3,9 @@
 use crate::lazy::Lazy;
 use crate::{Error, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
+use pullyard_domain::id::ProjectId;
 use pullyard_domain::id::derived::{pull_request_group, ticket_group};
-use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
+use pullyard_domain::wakeup::{JobWakeup, NoticeWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
 
 #[derive(Clone, Debug)]
@@ -65,6 +66,12 @@ impl Wakeups {
     pub async fn wake_poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {
         let group = format!("poll-{}-{}-{}", wakeup.poll, wakeup.integration, wakeup.repository);
         self.send_fifo("send the wake-up of a repository", group, to_body(wakeup)?).await
+    }
+
+    /// Grouped by endpoint, so that a slow one delays only its own notices.
+    pub async fn wake_notice(&self, project: &ProjectId, wakeup: &NoticeWakeup) -> Result<(), Error> {
+        let group = format!("notice-{project}-{}", wakeup.endpoint);
+        self.send_fifo("send the wake-up of a notice", group, to_body(wakeup)?).await
     }
 
     async fn send_fifo(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {

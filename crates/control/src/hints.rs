@@ -4,8 +4,9 @@
 use crate::counters::Counter;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::notice::Notice;
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
+use pullyard_domain::wakeup::{JobWakeup, NoticeWakeup, PullRequestWakeup, TicketWakeup};
 use std::time::Duration;
 
 /// Time limit for all hints of one call. The sweeper repeats the rest; some callers must answer within ten seconds.
@@ -57,6 +58,17 @@ impl Context {
         let wakeup = PullRequestWakeup { pull_request: id.clone() };
         if let Err(error) = self.send_hint(self.wakeups.wake_pull_request(&wakeup)).await {
             tracing::warn!(pull_request = %id, error = %error, "pull request wake-up not sent; the sweeper will send it");
+        }
+    }
+
+    /// Sends a hint for each endpoint to which the notice is due.
+    pub(crate) async fn wake_notice(&self, notice: &Notice) {
+        let now = self.clock.now();
+        for (endpoint, _) in notice.waiting.iter().filter(|(_, due)| **due <= now) {
+            let wakeup = NoticeWakeup { notice: notice.id.clone(), endpoint: endpoint.clone() };
+            if let Err(error) = self.send_hint(self.wakeups.wake_notice(&notice.data.project, &wakeup)).await {
+                tracing::warn!(notice = %notice.id, error = %error, "notice wake-up not sent; the sweeper will send it");
+            }
         }
     }
 

@@ -38,6 +38,7 @@ mod forge;
 mod hints;
 pub mod hooks;
 mod jobs;
+mod notify;
 mod poll;
 mod requester;
 pub mod review;
@@ -108,6 +109,9 @@ pub use jobs::views::{
     JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_output, load_pull_request_state,
     load_pull_request_states,
 };
+pub use notify::endpoints::{delete_endpoint, enable_endpoint, list_endpoints, put_endpoint, test_endpoint};
+pub use notify::notices::{list_notices, redeliver_notice};
+pub use notify::send_notice;
 pub use poll::{poll_repository, set_ingress};
 pub use pullyard_forge::features::WorkflowPolicy;
 pub use pullyard_forge::{

@@ -173,6 +173,10 @@ async fn repair_item(ctx: &Context, key: &WorkKey, silence: &SilenceGuard) -> Re
             ctx.wakeups.wake_poll(&PollWakeup { poll, integration, repository }).await?;
             return Ok(Repair::Poll);
         }
+        WorkKey::Notice(id) => {
+            let Some(notice) = ctx.store.load_notice(&id).await? else { return Ok(Repair::Skip) };
+            ctx.wake_notice(&notice).await;
+        }
         WorkKey::Schedule(id) => {
             return Ok(run_if_due(ctx, &id).await?.map_or(Repair::Skip, |_| Repair::Write));
         }

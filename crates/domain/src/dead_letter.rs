@@ -65,6 +65,7 @@ pub enum Subject {
     PullRequest,
     Repository,
     Review,
+    Notice,
     Unknown,
 }
 
@@ -94,6 +95,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Tell(_)) => Subject::PullRequest,
             Self::Effect(EffectMessage::Poll(_)) => Subject::Repository,
             Self::Effect(EffectMessage::Review(_)) => Subject::Review,
+            Self::Effect(EffectMessage::Notify(_)) => Subject::Notice,
             Self::ForeignTaskStop(_) | Self::Unreadable => Subject::Unknown,
         }
     }
@@ -107,6 +109,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Settle(wakeup)) => wakeup.ticket.to_string(),
             Self::Effect(EffectMessage::Tell(wakeup)) => wakeup.pull_request.to_string(),
             Self::Effect(EffectMessage::Poll(wakeup)) => format!("{}/{}", wakeup.integration, wakeup.repository),
+            Self::Effect(EffectMessage::Notify(wakeup)) => wakeup.notice.to_string(),
             Self::Effect(EffectMessage::Review(queued)) => queued.event.pull_request.label(),
             Self::ForeignTaskStop(_) | Self::Unreadable => return None,
         })
@@ -129,6 +132,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Tell(_)) => format!("Reports the state on {name}."),
             Self::Effect(EffectMessage::Poll(_)) => format!("Polls repository {name}."),
             Self::Effect(EffectMessage::Review(_)) => format!("Decides a review of {name}."),
+            Self::Effect(EffectMessage::Notify(_)) => format!("Sends the notice {name}."),
             Self::TaskStop(cause, _) => {
                 format!("The tasks function {} when a task of job {name} stopped.", cause.description())
             }

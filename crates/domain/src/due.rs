@@ -4,6 +4,7 @@
 use crate::hook::Poll;
 use crate::id::{ClassId, ProjectId};
 use crate::job::{FINISH_GRACE, Job, JobStatus, Placement};
+use crate::notice::Notice;
 use crate::pull_request::PullRequest;
 use crate::schedule::Schedule;
 use crate::ticket::Ticket;
@@ -94,6 +95,11 @@ pub fn poll(poll: &Poll) -> Option<Due> {
 /// When a schedule starts its analyses. `None`: it is paused.
 pub fn schedule(schedule: &Schedule) -> Option<Due> {
     schedule.next.map(Due::At)
+}
+
+/// When a notice is sent to its next endpoint. `None`: it waits for none.
+pub fn notice(notice: &Notice) -> Option<Due> {
+    notice.waiting.values().min().copied().map(Due::At)
 }
 
 #[cfg(test)]

@@ -99,11 +99,15 @@ ids! {
     /// A review's id at its forge, or the id of a user's request for a revision; 1 to 64 of `A-Za-z0-9._-`.
     ReviewId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
+    /// An endpoint of notices in its project.
+    EndpointId checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     ScheduleName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}$";
     JobId checked by job_id, r"^job_[a-z0-9]{26}$";
     DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
+    /// A notice, and the `webhook-id` of its messages.
+    NoticeId checked by notice_id, r"^msg_[a-z0-9]{26}$";
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
     /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
     ClaimId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
@@ -207,6 +211,10 @@ fn job_id(text: &str) -> Result<(), InvalidId> {
 
 fn delivery_id(text: &str) -> Result<(), InvalidId> {
     require(has_prefix_and_body(text, "dlv_"), "a delivery's id is dlv_ and 26 characters")
+}
+
+fn notice_id(text: &str) -> Result<(), InvalidId> {
+    require(has_prefix_and_body(text, "msg_"), "a notice's id is msg_ and 26 characters")
 }
 
 fn runner_id(text: &str) -> Result<(), InvalidId> {

@@ -36,6 +36,7 @@ pub mod job;
 pub mod key_of;
 pub mod listing;
 pub mod nearest;
+pub mod notice;
 pub mod outcome;
 pub mod output;
 pub mod project;

@@ -14,6 +14,7 @@ use crate::checks::{Checks, CommandOverrides, Setup};
 use crate::commands::CommandPolicy;
 use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
+use crate::notice::Endpoint;
 use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::{is_line, truncate};
@@ -92,6 +93,9 @@ pub struct Settings {
     pub egress: Vec<String>,
     /// The author of commits and the key that signs them.
     pub commits: CommitSettings,
+    /// The endpoints that receive notices about jobs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Endpoint>,
 }
 
 impl Default for Settings {
@@ -122,6 +126,7 @@ impl Default for Settings {
             command_policy: CommandPolicy::default(),
             egress: Vec::new(),
             commits: CommitSettings::default(),
+            notifications: Vec::new(),
         }
     }
 }
@@ -331,6 +336,7 @@ impl Settings {
         check::validate_commands(self)?;
         check::validate_egress(self)?;
         check::validate_commits(self)?;
+        Endpoint::validate_all(&self.notifications)?;
         self.budget.check()
     }
 

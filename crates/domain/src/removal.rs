@@ -97,6 +97,7 @@ pub fn deny_secret_removal(secret: &SecretName, users: &[SecretUser]) -> Option<
         SecretUser::Integration { id } => Denial::SecretOfIntegration { secret, forge: id },
         SecretUser::Hook { name } => Denial::SecretOfHook { secret, hook: name },
         SecretUser::Setting { project, setting } => Denial::SecretOfSetting { secret, setting, project },
+        SecretUser::Endpoint { project, endpoint } => Denial::SecretOfEndpoint { secret, endpoint, project },
         SecretUser::LocalForge {} => Denial::SecretOfLocalForge { secret },
     })
 }
@@ -134,6 +135,7 @@ pub fn clear_default_repository(settings: &Settings, names: &[RepositoryName]) -
 mod tests {
     use super::*;
     use crate::fixtures::{active, finish, hook, linked_pull_request, pending, project, repository, result};
+    use crate::id::EndpointId;
     use crate::job::{End, JobStatus};
 
     fn other_repositories() -> [Repository; 3] {
@@ -193,6 +195,10 @@ mod tests {
         for (user, expected) in [
             (integration, "secret_of_integration"),
             (SecretUser::Hook { name: hook().name }, "secret_of_hook"),
+            (
+                SecretUser::Endpoint { project: project.id, endpoint: EndpointId::new("ops").unwrap() },
+                "secret_of_endpoint",
+            ),
             (SecretUser::LocalForge {}, "secret_of_local_forge"),
         ] {
             assert_eq!(code(deny_secret_removal(&name, &[user])), Some(expected));

@@ -1,6 +1,6 @@
 //! The purposes and users of secrets, and the format of tokens.
 
-use crate::id::{HookName, IntegrationId, ProjectId};
+use crate::id::{EndpointId, HookName, IntegrationId, ProjectId};
 use crate::project::{Project, Settings};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -50,6 +50,11 @@ pub enum SecretUser {
         /// For example, `model_secrets.anthropic_api_key`.
         setting: String,
     },
+    /// An endpoint of notices.
+    Endpoint {
+        project: ProjectId,
+        endpoint: EndpointId,
+    },
     /// The embedded forge of `pullyard up`, whose token Pullyard made itself.
     LocalForge {},
 }
@@ -60,6 +65,7 @@ impl fmt::Display for SecretUser {
             Self::Integration { id } => write!(f, "integration {id}"),
             Self::Hook { name } => write!(f, "webhook {name}"),
             Self::Setting { project, setting } => write!(f, "{setting} of {project}"),
+            Self::Endpoint { project, endpoint } => write!(f, "endpoint {endpoint} of {project}"),
             Self::LocalForge {} => f.write_str("Pullyard’s own forge"),
         }
     }
@@ -68,11 +74,15 @@ impl fmt::Display for SecretUser {
 impl SecretUser {
     /// The secrets that a project's settings name.
     pub fn in_settings(project: &Project) -> Vec<(&str, Self)> {
-        let Settings { model_secrets, commits, .. } = &project.settings;
+        let Settings { model_secrets, commits, notifications, .. } = &project.settings;
         let keys = model_secrets.iter().map(|(key, secret)| (key.setting(), secret));
         let signing = commits.signing_secret.as_deref().map(|secret| ("commits.signing_secret", secret));
         let user = |setting: &str| Self::Setting { project: project.id.clone(), setting: setting.into() };
-        keys.chain(signing).map(|(setting, secret)| (secret, user(setting))).collect()
+        let endpoints = notifications.iter().flat_map(|endpoint| {
+            let user = Self::Endpoint { project: project.id.clone(), endpoint: endpoint.id.clone() };
+            endpoint.secrets().map(move |secret| (secret, user.clone()))
+        });
+        keys.chain(signing).map(|(setting, secret)| (secret, user(setting))).chain(endpoints).collect()
     }
 }
 

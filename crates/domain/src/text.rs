@@ -1,6 +1,8 @@
 //! Formats facts for sentences: short, safe, and in common units.
 
-use crate::id::{DeliveryId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey};
+use crate::id::{
+    DeliveryId, EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
+};
 use crate::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -319,6 +321,7 @@ macro_rules! plain_facts {
 
 plain_facts! {
     HookName = "acme";
+    EndpointId = "ops";
     SecretName = "github";
     ProjectId = "acme";
     IntegrationId = "gh1";

@@ -1,6 +1,6 @@
 //! Wake-up messages. They are hints to read the table, which holds the truth.
 
-use crate::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
+use crate::id::{EndpointId, HookName, IntegrationId, JobId, NoticeId, ProjectId, TicketKey};
 use crate::pull_request_id::PullRequestId;
 use crate::review::ReviewEvent;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,14 @@ pub struct PollWakeup {
     pub repository: u64,
 }
 
+/// A notice may be due at an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeWakeup {
+    pub notice: NoticeId,
+    pub endpoint: EndpointId,
+}
+
 /// A review that arrived with too many others and is decided in turn. It is the only message whose content is not in
 /// the table. If it is lost, polling the forge finds the review again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,4 +63,5 @@ pub enum EffectMessage {
     Tell(PullRequestWakeup),
     Poll(PollWakeup),
     Review(Box<QueuedReview>),
+    Notify(NoticeWakeup),
 }

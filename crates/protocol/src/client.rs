@@ -9,6 +9,7 @@ mod dead_letter;
 mod fleet;
 mod hold;
 mod hook;
+mod notification;
 mod operator;
 mod pull;
 mod runner;

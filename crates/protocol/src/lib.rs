@@ -31,6 +31,7 @@ pub mod integration;
 pub mod job;
 pub mod json;
 pub mod limits;
+pub mod notification;
 pub mod problem;
 pub mod project;
 pub mod pull_request;

@@ -4,6 +4,7 @@
 
 pub(crate) mod blob;
 pub(crate) mod hook;
+mod notice;
 mod schedule;
 pub(crate) mod sweeper_state;
 pub(crate) mod token;

@@ -6,8 +6,8 @@ use percent_encoding::percent_decode_str;
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::budget::Day;
 use pullyard_domain::id::{
-    ClassId, DeliveryId, EventId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId,
-    TicketKey,
+    ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId, NoticeId, ProjectId, RepositoryName,
+    ReviewId, RunnerId, TicketKey,
 };
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
@@ -138,6 +138,20 @@ pub(crate) fn pull_request_list(project: &ProjectId) -> String {
 
 pub(crate) fn delivery(delivery: &DeliveryId) -> Key {
     Key::new(format!("DELIVERY#{delivery}"), "DELIVERY")
+}
+
+pub(crate) const NOTICES: &str = "NOTICE#";
+
+pub(crate) fn notice(notice: &NoticeId) -> Key {
+    Key::new(format!("{NOTICES}{notice}"), "NOTICE")
+}
+
+pub(crate) fn notice_list(project: &ProjectId) -> String {
+    format!("{NOTICES}{project}")
+}
+
+pub(crate) fn endpoint(id: &ProjectId, endpoint: &EndpointId) -> Key {
+    Key { sk: format!("ENDPOINT#{endpoint}"), ..project(id) }
 }
 
 pub(crate) const RUNNER_SHARDS: u8 = 16;

@@ -20,6 +20,7 @@ mod read {
     mod job;
     mod ledger;
     mod list;
+    mod notice;
     mod partition;
     mod project;
     mod review;
@@ -43,6 +44,7 @@ mod write {
     mod hook;
     mod job;
     mod ledger;
+    mod notice;
     mod output;
     mod project;
     mod register;

@@ -17,6 +17,7 @@ mod routes {
     pub(crate) mod jobs;
     pub(crate) mod meta;
     pub(crate) mod metrics;
+    pub(crate) mod notifications;
     pub(crate) mod page;
     pub(crate) mod prelude;
     pub(crate) mod projects;
@@ -42,8 +43,8 @@ use pullyard_control::{Context, ModelUrls};
 use pullyard_entry::http;
 use routes::{
     analyses, artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress,
-    integrations, job_commands, jobs, meta, metrics, projects, pulls, repository_test, runners, schedules, secrets,
-    sign_in, tickets, tokens,
+    integrations, job_commands, jobs, meta, metrics, notifications, projects, pulls, repository_test, runners,
+    schedules, secrets, sign_in, tickets, tokens,
 };
 
 /// The git commit for `/v1/version`. The program passes it in, so that a new commit does not rebuild this crate.
@@ -82,6 +83,12 @@ macro_rules! routes {
             .$route("/v1/projects/{project}/repositories", get(projects::repositories).post(projects::add_repository))
             .$route("/v1/projects/{project}/repositories/{owner}/{name}", delete(projects::remove_repository))
             .$route("/v1/projects/{project}/ingress", get(ingress::list).put(ingress::set))
+            .$route("/v1/projects/{project}/notifications", get(notifications::list))
+            .$route("/v1/projects/{project}/notifications/{endpoint}", put(notifications::put).delete(notifications::delete))
+            .$route("/v1/projects/{project}/notifications/{endpoint}/test", post(notifications::test))
+            .$route("/v1/projects/{project}/notifications/{endpoint}/enable", post(notifications::enable))
+            .$route("/v1/notices", get(notifications::notices))
+            .$route("/v1/notices/redeliver", post(notifications::redeliver))
             .$route("/v1/hooks", get(hooks::list).post(hooks::install))
             .$route("/v1/hooks/{hook}", get(hooks::show).delete(hooks::remove))
             .$route("/v1/hooks/{hook}/verify", post(hooks::verify))

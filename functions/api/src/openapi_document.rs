@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use pullyard_control::Context;
 use pullyard_domain::id::{
-    ArtifactId, DeliveryId, HookName, IntegrationId, JobId, MessageId, ProjectId, SecretName, TokenId,
+    ArtifactId, DeliveryId, EndpointId, HookName, IntegrationId, JobId, MessageId, ProjectId, SecretName, TokenId,
 };
 use pullyard_entry::openapi::RouteDoc;
 use pullyard_entry::{Caller, Problem, StrictJson, openapi, scope};
@@ -83,6 +83,7 @@ fn path_parameter_schema(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "project" => schemas.subschema_for::<ProjectId>(),
         // A key with other characters is in the query.
         "key" => json_schema!({ "type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$" }),
+        "endpoint" => schemas.subschema_for::<EndpointId>(),
         "hook" => schemas.subschema_for::<HookName>(),
         "message" => schemas.subschema_for::<MessageId>(),
         "job" => schemas.subschema_for::<JobId>(),

@@ -1,5 +1,5 @@
-//! Processes effects in order: ticket updates, review reads, texts on pull requests, polls, deferred reviews. The FIFO
-//! queue has at most one in flight per ticket, job or pull request.
+//! Processes effects in order: ticket updates, review reads, texts on pull requests, polls, deferred reviews,
+//! notices. The FIFO queue has at most one in flight per ticket, job, pull request or endpoint.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use pullyard_control::review::{ProjectScope, decide_review, freeze_reviews, post_status};
@@ -16,6 +16,7 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
             EffectMessage::Poll(wakeup) => {
                 control::poll_repository(ctx, &wakeup.poll, &wakeup.integration, wakeup.repository).await
             }
+            EffectMessage::Notify(wakeup) => control::send_notice(ctx, &wakeup.notice, &wakeup.endpoint).await,
             EffectMessage::Review(queued) => decide(ctx, *queued).await,
         }
     })

@@ -1,6 +1,7 @@
 //! Pages that change projects, connections, secrets, tokens and runners. Only the API function's role may do that.
 
 mod machine;
+mod notifications;
 mod operations;
 mod repositories;
 mod runners;
@@ -27,6 +28,7 @@ pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
         .merge(secrets::routes())
         .merge(settings::routes())
         .merge(runners::routes())
+        .merge(notifications::routes())
         .merge(schedules::routes())
         .merge(tokens::routes())
         .merge(operations::routes())

@@ -2,6 +2,7 @@
 //! The checks are best effort; `start_attempt` cancels a job that they miss.
 
 use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
+use crate::notify::endpoints::delete_endpoint;
 use crate::tickets::delete_ticket::delete_ticket_and_comments;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
@@ -18,7 +19,7 @@ pub struct ProjectDeletion {
     pub has_more_tickets: bool,
 }
 
-/// Deletes a page of tickets, and the project with its schedules if no other ticket remains.
+/// Deletes a page of tickets, and the project with its schedules and endpoints if no other ticket remains.
 /// Writes: see `delete_ticket_and_comments` and `Store::delete_project`.
 /// Idempotent: a repeat continues; once the project is deleted, it returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while the project has a repository, a hook or an active job; `Store` if
@@ -43,6 +44,9 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         let mut is_stale = false;
         for schedule in ctx.store.list_schedules(id).await? {
             is_stale |= ctx.store.delete_schedule(&schedule).await? == Write::Stale;
+        }
+        for endpoint in &project.settings.notifications {
+            delete_endpoint(ctx, id, &endpoint.id).await?;
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
             tracing::info!(project = %id, "project deleted");

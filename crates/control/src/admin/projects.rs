@@ -14,6 +14,7 @@ use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::notice::Endpoint;
 use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::SecretKind;
@@ -216,6 +217,10 @@ fn check_settings(ctx: &Context, settings: &Settings) -> Result<(), Error> {
         .model_secrets
         .iter()
         .try_for_each(|(key, secret)| check_secret_kind(ctx, SecretKind::Job, secret, key.pointer()))?;
+    let endpoint_secrets = settings.notifications.iter().flat_map(Endpoint::secrets);
+    for secret in endpoint_secrets {
+        check_secret_kind(ctx, SecretKind::Forge, secret, "/notifications")?;
+    }
     match &settings.commits.signing_secret {
         Some(secret) => check_secret_kind(ctx, SecretKind::Job, secret, "/commits/signing_secret"),
         None => Ok(()),

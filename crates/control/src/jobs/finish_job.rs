@@ -1,5 +1,6 @@
 //! Writes the end of a job.
 
+use crate::notify::notice_of_job;
 use crate::review::set_job_of_unread_reviews;
 use crate::{Context, Error};
 use pullyard_domain::analysis::Analysis;
@@ -10,7 +11,7 @@ use pullyard_domain::outcome::{
     pull_request_after_review, pull_request_after_revision, ticket_after_close, ticket_after_job,
 };
 use pullyard_domain::output::JobOutput;
-use pullyard_domain::project::Settings;
+use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -48,7 +49,9 @@ pub(crate) async fn write_end(
         let moved = parts.closed.and_then(|(closed, settings)| ticket_after_close(closed, &ticket, &settings.statuses));
         Some(moved.unwrap_or(ticket))
     };
-    let ticket = load_changed_ticket(ctx, ended, change_ticket).await?;
+    let project = ctx.store.load_project(&ended.project).await?;
+    let ticket = load_changed_ticket(ctx, ended, project.as_ref(), change_ticket).await?;
+    let notice = notice_of_job(ctx, project.as_ref(), before, ended);
     let pull_request = load_changed_pull_request(ctx, ended, parts, now).await?;
     let analysis = load_changed_analysis(ctx, ended, parts, now).await?;
     let refund = match ended.refund() {
@@ -68,6 +71,7 @@ pub(crate) async fn write_end(
             analysis: analysis.as_ref(),
             refund: refund.as_ref(),
             input: None,
+            notice: notice.as_ref(),
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),
         })
         .await?;
@@ -91,6 +95,9 @@ pub(crate) async fn write_end(
             if let Some(pull_request) = pull_request.as_ref().filter(|linked| linked.is_note_outdated()) {
                 ctx.wake_pull_request(&pull_request.id).await;
             }
+            if let Some(notice) = &notice {
+                ctx.wake_notice(notice).await;
+            }
             if ended.may_have_orphaned_task() {
                 // Only the dispatcher stops tasks. If the hint is lost, the sweeper wakes it.
                 ctx.wake_job(&ended.id).await;
@@ -106,6 +113,7 @@ pub(crate) async fn write_end(
 pub(crate) async fn load_changed_ticket(
     ctx: &Context,
     job: &Job,
+    project: Option<&Project>,
     change: impl FnOnce(&Ticket) -> Option<Ticket>,
 ) -> Result<Option<Ticket>, Error> {
     let Some(key) = &job.ticket else { return Ok(None) };
@@ -116,7 +124,7 @@ pub(crate) async fn load_changed_ticket(
         return Ok(Some(ticket));
     }
     // The write has no condition on the settings: a concurrent change may count or not.
-    Ok(Some(match ctx.store.load_project(&ticket.project).await? {
+    Ok(Some(match project {
         Some(project) => ticket.mark_synced(&project.settings),
         // The ticket stays due, and settling reports the missing project.
         None => ticket,

@@ -2,6 +2,7 @@
 
 use crate::counters::Counter;
 use crate::jobs::finish_job::{WriteParts, ended_attempt, load_changed_ticket, write_end};
+use crate::notify::notice_of_job;
 use crate::{Context, Error};
 use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
 use pullyard_domain::outcome::update_waiting_badge;
@@ -22,10 +23,12 @@ pub(crate) async fn write_suspension(
         return write_end(ctx, before, job, parts, now).await;
     }
     let attempt = ended_attempt(before, ended, parts, now).filter(|_| job.run.is_none());
-    let ticket = match before.status == job.status {
-        true => None,
-        false => load_changed_ticket(ctx, job, |ticket| update_waiting_badge(job, ticket)).await?,
-    };
+    let (mut ticket, mut notice) = (None, None);
+    if before.status != job.status {
+        let project = ctx.store.load_project(&job.project).await?;
+        ticket = load_changed_ticket(ctx, job, project.as_ref(), |ticket| update_waiting_badge(job, ticket)).await?;
+        notice = notice_of_job(ctx, project.as_ref(), before, job);
+    }
     let write = ctx
         .store
         .write_job(&JobWrite {
@@ -38,6 +41,7 @@ pub(crate) async fn write_suspension(
             analysis: None,
             refund: None,
             input: parts.input,
+            notice: notice.as_ref(),
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),
         })
         .await?;
@@ -56,6 +60,9 @@ pub(crate) async fn write_suspension(
         ctx.send_hints(async {
             if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
                 ctx.wake_ticket(&ticket.project, &ticket.key).await;
+            }
+            if let Some(notice) = &notice {
+                ctx.wake_notice(notice).await;
             }
             let becomes_ready = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
             // The sweeper wakes a job that waits for a model.

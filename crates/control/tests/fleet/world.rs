@@ -26,6 +26,7 @@ use pullyard_domain::runner::Heartbeat;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Entry;
 use pullyard_emulator::{ACCESS_KEY_ID, Access, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_outbound::AllowedRanges;
 use pullyard_store::{JobCreation, Store, Token, TokenKind, Write};
 use pullyard_testkit::Meter;
 
@@ -120,7 +121,7 @@ impl World {
             objects: Objects::new(&sdk, None, "nobody"),
             forges: Connections::default(),
             forge_tokens: ForgeTokens::default(),
-            outbound: Default::default(),
+            outbound: pullyard_outbound::Client::new(AllowedRanges::loopback()),
             clock,
             key_secret: KEY.into(),
             secret_root: format!("{TABLE}/"),

@@ -1,7 +1,7 @@
 //! Ids derived from a hash of their trigger. The same trigger gives the same id, so a repeat finds the first job.
 
-use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EventId, HookName, IntegrationId, JobId, ProjectId};
-use super::{ReviewId, RunnerId, TicketKey, TokenId};
+use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId};
+use super::{NoticeId, ProjectId, ReviewId, RunnerId, TicketKey, TokenId};
 use crate::artifact::ArtifactKind;
 use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
@@ -119,6 +119,18 @@ impl DeliveryId {
 
     pub fn for_unreadable(caller: &str, hash: &str) -> Self {
         Self(hash_id("dlv_", "unreadable", &[caller, hash]))
+    }
+}
+
+impl NoticeId {
+    pub fn for_job(job: &JobId, attempt: u32, event: &str) -> Self {
+        Self(hash_id("msg_", "notice", &[job.as_str(), &attempt.to_string(), event]))
+    }
+
+    /// A notice for or about an endpoint.
+    pub fn for_endpoint(project: &ProjectId, endpoint: &EndpointId, event: &str, at: Timestamp) -> Self {
+        let at = at.millis().to_string();
+        Self(hash_id("msg_", "endpoint-notice", &[project.as_str(), endpoint.as_str(), event, &at]))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::key::Key;
 use crate::schema::WORK;
 use crate::transaction::{number_value, string_value};
 use crate::{Error, Store, key};
-use pullyard_domain::id::{ClassId, IntegrationId, JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{ClassId, IntegrationId, JobId, NoticeId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
 use pullyard_domain::select::Candidate;
@@ -18,6 +18,7 @@ pub enum WorkKey {
     PullRequest(PullRequestId),
     Poll(ProjectId, IntegrationId, u64),
     Schedule(ScheduleId),
+    Notice(NoticeId),
 }
 
 /// A page of due items.
@@ -46,12 +47,16 @@ impl WorkKey {
             Self::PullRequest(id) => key::pull_request(id),
             Self::Poll(project, integration, repository) => key::poll(project, integration, *repository),
             Self::Schedule(id) => key::schedule(id),
+            Self::Notice(id) => key::notice(id),
         }
     }
 
     fn parse(pk: &str, sk: &str) -> Option<Self> {
         if let Some(job) = pk.strip_prefix("JOB#") {
             return JobId::new(job).ok().map(Self::Job);
+        }
+        if let Some(notice) = pk.strip_prefix(key::NOTICES) {
+            return NoticeId::new(notice).ok().map(Self::Notice);
         }
         if let Some(id) = pk.strip_prefix("PR#") {
             return id.replace('#', "/").parse().ok().map(Self::PullRequest);

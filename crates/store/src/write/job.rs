@@ -9,6 +9,7 @@ use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::budget::Refund;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptRecord, Input, Job, JobResult};
+use pullyard_domain::notice::Notice;
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -31,6 +32,8 @@ pub struct JobWrite<'a> {
     pub refund: Option<&'a Refund>,
     /// The user's message to the agent, if that is the cause.
     pub input: Option<&'a Input>,
+    /// The notice of the new state, if an endpoint subscribes to it.
+    pub notice: Option<&'a Notice>,
     /// Condition on the runner that loses the job.
     pub runner: RunnerCondition,
 }
@@ -43,8 +46,8 @@ impl Store {
         Transaction::new("change a job").revise(job)?.commit(self).await
     }
 
-    /// Writes: JOB, TICKET, PR and ANALYSIS if `rev` is the one seen; ATTEMPT, OUTPUT and INPUT if absent (a job has one
-    /// output, and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has no runner any
+    /// Writes: JOB, TICKET, PR and ANALYSIS if `rev` is the one seen; ATTEMPT, OUTPUT, INPUT and NOTICE if absent (a job
+    /// has one output, and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has no runner any
     /// more and the proof holds.
     /// All or nothing: an ended job locks no ticket, its reservation returns once, and no answer is stored for a job
     /// that still waits for it.
@@ -59,7 +62,8 @@ impl Store {
             .revise_some(write.pull_request)?
             .revise_some(write.analysis)?
             .refund(write.refund)
-            .create_some(write.input)?;
+            .create_some(write.input)?
+            .revise_some(write.notice)?;
         match write.job.status.is_active() {
             true => transaction,
             false => transaction.free_slot(write.before, write.runner),

@@ -95,8 +95,8 @@ async fn end_frees_ticket_and_slot_and_stores_attempt_and_link() {
     let mut link = ending.pull_request.unwrap();
     link.rev = 1;
     assert_eq!(world.store.load_pull_request(&link.id).await.unwrap(), Some(link));
-    // JOB, ATTEMPT, TICKET, PR; the runner's RUNNER, PROFILE, NAME.
-    assert_eq!(world.items().await.len(), 7);
+    // JOB, ATTEMPT, TICKET, PR, NOTICE; the runner's RUNNER, PROFILE, NAME.
+    assert_eq!(world.items().await.len(), 8);
 }
 
 /// An audit may have removed the slot already.
@@ -159,6 +159,8 @@ async fn each_kind_of_item_is_postponed_alone() {
     world.expect_applied(world.store.put_poll(&poll)).await;
     let schedule = sample::schedule(0);
     world.expect_applied(world.store.put_schedule(&schedule)).await;
+    let notice = sample::notice(0);
+    world.expect_applied(world.store.record_notice(&notice.clone().into())).await;
     let until = at(9_000);
     let mut put_off = BTreeSet::new();
     for (key, kind) in [
@@ -167,6 +169,7 @@ async fn each_kind_of_item_is_postponed_alone() {
         (WorkKey::PullRequest(link.id.clone()), "PR"),
         (WorkKey::Poll(sample::project(), sample::integration(), 99), "POLL"),
         (WorkKey::Schedule(schedule.id), "SCHEDULE"),
+        (WorkKey::Notice(notice.id), "NOTICE"),
     ] {
         world.expect_applied(world.store.postpone_row(&key, until)).await;
         put_off.insert(kind.to_owned());

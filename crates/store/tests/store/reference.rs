@@ -44,6 +44,8 @@ HOOK | HOOK#{name} | HOOK | A webhook: forge, projects, name of its secret.
 HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused delivery, last repair and number of refused deliveries.
 POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingress and polling state.
 SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and when, its next time and its last result.
+NOTICE | NOTICE#{notice} | NOTICE | A message about an event: its facts, and its state at each endpoint.
+ENDPOINT | PROJECT#{project} | ENDPOINT#{endpoint} | How messages reach an endpoint: its failures, its rest, the messages of the last minutes.
 BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused model account: the cause and the end of the pause.
 ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.
 SWEEPER | SWEEPER | SWEEPER | The time of the last sweep, and its gauges.

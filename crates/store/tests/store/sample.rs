@@ -10,8 +10,9 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::{DeliveryId, EventId, FinishId, RunnerId, ScheduleName, TicketKey};
+use pullyard_domain::id::{DeliveryId, EndpointId, EventId, FinishId, NoticeId, RunnerId, ScheduleName, TicketKey};
 use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
@@ -51,6 +52,43 @@ pub(crate) fn schedule(rev: u64) -> Schedule {
     let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown: text("20h"), zone: text("UTC") };
     let last = Some(Occurrence { at: at(1), outcome: Outcome::Ran(Starts { started: 1, ..Starts::default() }) });
     Schedule { spec, paused: false, next: Some(at(9)), last, rev, ..Schedule::new(id, at(0)) }
+}
+
+pub(crate) fn endpoint() -> Endpoint {
+    let (url, secret) = (Some("https://hooks.acme.example/p".into()), Some("pullyard/user/hook-ci".into()));
+    let events = Some([NoticeEvent::JobCompleted, NoticeEvent::JobFailed].into());
+    let id = EndpointId::new("ci").unwrap();
+    Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret, events }
+}
+
+/// The notice that a job failed.
+pub(crate) fn notice(rev: u64) -> Notice {
+    let before = job("one");
+    let failed = Job { status: JobStatus::Failed, failure: Some(failure()), attempt: 1, ..before.clone() };
+    let notice = Notice::of_job(&before, &failed, &[endpoint()], "https://p.example/jobs/one".into(), at(4));
+    Notice { rev, ..notice.unwrap() }
+}
+
+pub(crate) fn other_notice() -> Notice {
+    Notice { id: NoticeId::for_job(&job_id("other"), 1, "job.failed"), ..notice(0) }
+}
+
+/// A notice and the state of its endpoint at these revisions.
+pub(crate) fn notice_record(notice_rev: u64, state_rev: u64) -> NoticeRecord {
+    NoticeRecord { notice: notice(notice_rev), state: Some(endpoint_state(state_rev)), other: None }
+}
+
+/// An endpoint with a failure and a digest.
+pub(crate) fn endpoint_state(rev: u64) -> EndpointState {
+    let window = Window { from: at(1), single: 5, held: [("job.failed".to_owned(), 2)].into() };
+    EndpointState {
+        failures: 1,
+        failing_since: Some(at(2)),
+        rest_until: Some(at(3)),
+        window: Some(window),
+        rev,
+        ..EndpointState::new(project(), endpoint().id)
+    }
 }
 
 pub(crate) fn repository(id: u64, name: &str) -> Repository {

@@ -141,6 +141,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
+    world.expect_applied(store.record_notice(&sample::notice_record(0, 0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
@@ -307,7 +308,7 @@ async fn every_time_is_a_number() {
 async fn only_temporary_items_expire() {
     let items = every_item().await;
     let ends = kinds(items, |item| item.contains_key("expires"));
-    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS IDEMPOTENCY OUTPUT ROTATION SIGNIN";
+    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
     assert_eq!(ends, temporary.split(' ').map(str::to_owned).collect());
     for ((pk, sk), item) in items {
         let Some(end) = number_attribute(item, "expires") else { continue };
@@ -316,7 +317,7 @@ async fn only_temporary_items_expire() {
             // Other tests verify these.
             "SIGNIN" | "BUDGET" | "BREAKER" | "ROTATION" => continue,
             "IDEMPOTENCY" => 1,
-            "DELIVERY" => 30,
+            "DELIVERY" | "NOTICE" => 30,
             _ => 90,
         };
         let slack = 3_600;
@@ -338,9 +339,8 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected =
-        ["ARTIFACTS", "BREAKER", "COMMENT", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SCHEDULE", "SETTINGS", "TICKET"];
-    assert_eq!(revised, expected.map(str::to_owned).into());
+    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB NOTICE POLL PR ROTATION SCHEDULE SETTINGS TICKET";
+    assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
 }
@@ -349,11 +349,11 @@ async fn coordinating_items_have_a_rev() {
 async fn index_rows_exist_only_for_indexed_kinds() {
     let items = every_item().await;
     let work = kinds(items, |item| item.contains_key("wk"));
-    assert_eq!(work, ["JOB", "POLL", "SCHEDULE", "TICKET"].map(str::to_owned).into());
+    assert_eq!(work, ["JOB", "NOTICE", "POLL", "SCHEDULE", "TICKET"].map(str::to_owned).into());
     let lists = kinds(items, |item| item.contains_key("lk"));
     assert_eq!(
         lists,
-        ["BREAKER", "DELIVERY", "HOOK", "INTEGRATION", "JOB", "PR", "SETTINGS", "TICKET", "TOKEN"]
+        ["BREAKER", "DELIVERY", "HOOK", "INTEGRATION", "JOB", "NOTICE", "PR", "SETTINGS", "TICKET", "TOKEN"]
             .map(str::to_owned)
             .into()
     );

@@ -40,6 +40,7 @@ impl SuspensionCase {
             pull_request: None,
             refund: None,
             input: input.as_ref(),
+            notice: None,
             runner: RunnerCondition::Exists,
         }
     }

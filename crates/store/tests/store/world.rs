@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::HttpClient;
 use pullyard_domain::budget::Refund;
 use pullyard_domain::job::{AttemptRecord, Claim, End, Fence, Suspension};
+use pullyard_domain::notice::Notice;
 use pullyard_domain::outcome::{pull_request_link, ticket_after_job};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::runner::Profile;
@@ -338,6 +339,7 @@ impl World {
             output: None,
             ticket: ticket.map(|ticket| ticket_after_job(&job, &ticket)),
             returned_budget: job.refund(),
+            notice: Notice::of_job(before, &job, &[sample::endpoint()], "https://p.example".into(), now),
             job,
             pull_request,
         }
@@ -371,6 +373,7 @@ pub(crate) struct EndingJob {
     pub(crate) ticket: Option<Ticket>,
     pub(crate) pull_request: Option<PullRequest>,
     pub(crate) returned_budget: Option<Refund>,
+    pub(crate) notice: Option<Notice>,
 }
 
 impl EndingJob {
@@ -385,6 +388,7 @@ impl EndingJob {
             pull_request: self.pull_request.as_ref(),
             refund: self.returned_budget.as_ref(),
             input: None,
+            notice: self.notice.as_ref(),
             runner: RunnerCondition::Exists,
         }
     }
@@ -414,6 +418,7 @@ pub(crate) fn requeue_write<'a>(
         analysis: None,
         refund: None,
         input: None,
+        notice: None,
         runner,
     }
 }

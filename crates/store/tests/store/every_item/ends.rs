@@ -7,19 +7,20 @@ use crate::sample;
 use crate::world::{World, failed_end, prepare_requeue, requeue_write};
 use pullyard_store::Error;
 
-fn end_in_form(ending: &EndingJob, [with_ticket, charged, with_link]: [bool; 3]) -> JobWrite<'_> {
+fn end_in_form(ending: &EndingJob, [with_ticket, charged, with_link, with_notice]: [bool; 4]) -> JobWrite<'_> {
     let end = ending.request();
     JobWrite {
         ticket: end.ticket.filter(|_| with_ticket),
         refund: end.refund.filter(|_| charged),
         pull_request: end.pull_request.filter(|_| with_link),
+        notice: end.notice.filter(|_| with_notice),
         ..end
     }
 }
 
 #[tokio::test]
 async fn job_end_is_refused_by_each_changed_item() {
-    for [with_ticket, charged, with_link, linked_before] in forms() {
+    for [with_ticket, charged, with_link, linked_before, with_notice] in forms() {
         if linked_before && !with_link {
             continue;
         }
@@ -33,7 +34,7 @@ async fn job_end_is_refused_by_each_changed_item() {
                 let ending = world.prepare_completion(&job).await;
                 (world, ending)
             };
-            let form = [with_ticket, charged, with_link];
+            let form = [with_ticket, charged, with_link, with_notice];
             let write =
                 async |world: &World, ending: &EndingJob| world.store.write_job(&end_in_form(ending, form)).await;
             check(prepare, write, (2 + count_set(&form), beside)).await;
@@ -49,9 +50,7 @@ async fn job_end_is_refused_by_another_output() {
         let ending = EndingJob { output: Some(sample::answer()), ..world.prepare_completion(&job).await };
         (world, ending)
     };
-    let write = async |world: &World, ending: &EndingJob| {
-        world.store.write_job(&end_in_form(ending, [false, false, false])).await
-    };
+    let write = async |world: &World, ending: &EndingJob| world.store.write_job(&end_in_form(ending, [false; 4])).await;
     check(prepare, write, (3, &[])).await;
 }
 
@@ -68,17 +67,17 @@ async fn end_of_an_unclaimed_job_is_refused_by_each_changed_item() {
         };
         let write = async |world: &World, ending: &EndingJob| {
             assert_eq!((&ending.attempt, &ending.pull_request), (&None, &None));
-            world.store.write_job(&end_in_form(ending, [with_ticket, charged, false])).await
+            world.store.write_job(&end_in_form(ending, [with_ticket, charged, false, true])).await
         };
-        check(prepare, write, (1 + count_set(&[with_ticket, charged]), &[])).await;
+        check(prepare, write, (2 + count_set(&[with_ticket, charged]), &[])).await;
     }
 }
 
 /// A write that takes a job from a runner.
 #[derive(Clone, Copy, Debug)]
 enum JobLoss {
-    /// An end, with or without the ticket, the returned reservation, and the pull request.
-    End([bool; 3]),
+    /// An end, with or without the ticket, the returned reservation, the pull request, and the notice.
+    End([bool; 4]),
     Requeue,
     Suspension {
         with_ticket: bool,
@@ -138,7 +137,7 @@ async fn job_loss_needs_a_valid_runner_proof_in_every_form() {
 
 #[tokio::test]
 async fn job_is_not_taken_from_a_missing_runner() {
-    for taking in [JobLoss::End([true; 3]), JobLoss::Requeue, JobLoss::Suspension { with_ticket: true }] {
+    for taking in [JobLoss::End([true; 4]), JobLoss::Requeue, JobLoss::Suspension { with_ticket: true }] {
         let world = World::new().await;
         let job = job_on_runner(&world).await;
         world.delete_item("RUNNERS#", "").await;

@@ -9,6 +9,7 @@ use crate::sample;
 use crate::world::World;
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::Breaker;
+use pullyard_domain::notice::NoticeRecord;
 use pullyard_store::{Error, Rotation};
 
 async fn empty() -> (World, ()) {
@@ -36,12 +37,32 @@ async fn setting_is_written_only_over_the_rev_read() {
     .await;
     check_revisions(async |world, rev| world.store.put_poll(&sample::poll(rev)).await).await;
     check_revisions(async |world, rev| world.store.put_schedule(&sample::schedule(rev)).await).await;
+    check_revisions(async |world, rev| world.store.put_endpoint_state(&sample::endpoint_state(rev)).await).await;
+    check_revisions(async |world, rev| world.store.record_notice(&sample::notice(rev).into()).await).await;
     check_revisions(async |world, rev| world.store.put_hook(&Webhook { rev, ..hook("acme") }).await).await;
     check_revisions(async |world, rev| {
         let rotation = Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
         world.store.put_rotation(&rotation).await
     })
     .await;
+}
+
+#[tokio::test]
+async fn step_of_a_notice_is_refused_by_each_changed_item() {
+    for rev in 0..2 {
+        let prepare = async || {
+            let world = World::new().await;
+            world.expect_applied(world.store.record_notice(&sample::notice(0).into())).await;
+            if rev == 1 {
+                world.expect_applied(world.store.put_endpoint_state(&sample::endpoint_state(0))).await;
+            }
+            (world, ())
+        };
+        let (notice, state) = (sample::notice(1), Some(sample::endpoint_state(rev)));
+        let record = NoticeRecord { notice, state, other: Some(sample::other_notice()) };
+        let write = async |world: &World, (): &()| world.store.record_notice(&record).await;
+        check(prepare, write, (3, &[])).await;
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::world::{World, prepare_requeue, requeue_write, ticket_without_job};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::forge::{Auth, Integration};
+use pullyard_domain::notice::NoticeRecord;
 use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
 use std::fmt::Write as _;
@@ -52,6 +53,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     }
     delete_comments { store.delete_comments(&[Comment { rev: 1, ..sample::comment(1) }]).await?; }
     update_comment { store.update_comment(&Comment { rev: 1, ..sample::comment(1) }).await?; }
+    delete_endpoint_state { store.delete_endpoint_state(&sample::endpoint_state(1)).await?; }
     delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
     delete_schedule { store.delete_schedule(&sample::schedule(1)).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
@@ -90,6 +92,10 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.put_breaker(&breaker(0), None).await?;
         store.put_breaker(&breaker(1), Some(&breaker(1))).await?;
     }
+    put_endpoint_state {
+        store.put_endpoint_state(&sample::endpoint_state(0)).await?;
+        store.put_endpoint_state(&sample::endpoint_state(1)).await?;
+    }
     put_first_token {
         store.put_first_token(&sample::token("one", "one"), None).await?;
         store.put_first_token(&sample::token("two", "two"), Some("one")).await?;
@@ -111,7 +117,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         let (ticket, poll) = (ticket(1), sample::poll(1));
         let poll = WorkKey::Poll(poll.project, poll.integration, poll.repository);
         let ticket = WorkKey::Ticket(ticket.project, ticket.key);
-        for key in [WorkKey::Job(job_id("one")), ticket, WorkKey::PullRequest(pull_request_id()), poll, WorkKey::Schedule(sample::schedule(1).id)] {
+        for key in [WorkKey::Job(job_id("one")), ticket, WorkKey::PullRequest(pull_request_id()), poll, WorkKey::Schedule(sample::schedule(1).id), WorkKey::Notice(sample::notice(1).id)] {
             store.postpone_row(&key, at(9)).await?;
         }
     }
@@ -126,6 +132,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         let refused = sample::refused_decision("evt-1", at(0));
         store.record_delivery_and_ticket(&refused, &ticket(0)).await?;
         store.record_delivery_and_ticket(&refused, &ticket(1)).await?;
+    }
+    record_notice {
+        store.record_notice(&sample::notice(1).into()).await?;
+        store.record_notice(&NoticeRecord { other: Some(sample::other_notice()), ..sample::notice_record(1, 0) }).await?;
+        store.record_notice(&sample::notice_record(1, 1)).await?;
     }
     store_rank { store.store_rank(&sample::ticket("APP-1"), 1).await?; }
     refuse_review { store.refuse_review(&waiting_review("r1"), &refused_state()).await?; }
@@ -265,6 +276,7 @@ async fn job_forms(store: &Store) -> Result<(), Error> {
                 pull_request: Some(&pull_request),
                 refund: returned.as_ref(),
                 input: None,
+                notice: Some(&sample::notice(0)),
                 runner: proof,
             };
             store.write_job(&ended).await?;

@@ -1,0 +1,127 @@
+//! Sends notices to the endpoints of their projects.
+
+pub(crate) mod endpoints;
+pub(crate) mod notices;
+mod slack;
+mod webhook;
+
+use crate::sweep::postpone::postpone_after;
+use crate::{Context, Error};
+use notices::load_notices;
+use pullyard_domain::id::{EndpointId, NoticeId, ProjectId};
+use pullyard_domain::job::Job;
+use pullyard_domain::notice::{
+    Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, SendFacts, SendStep,
+};
+use pullyard_domain::project::Project;
+use pullyard_outbound::{HeaderMap, HeaderValue, MAX_ANSWER, Method, Request};
+use pullyard_store::{WorkKey, Write};
+
+/// The notice of a job's new state, for the transaction that writes the state.
+pub(crate) fn notice_of_job(ctx: &Context, project: Option<&Project>, before: &Job, job: &Job) -> Option<Notice> {
+    let url = format!("{}/jobs/{}", ctx.pages_url(), job.id);
+    Notice::of_job(before, job, &project?.settings.notifications, url, ctx.clock.now())
+}
+
+/// Sends a notice to one endpoint, if it is due there.
+/// Writes: NOTICE and ENDPOINT over their `rev`; a digest, or the notice about a disabled endpoint, if absent.
+/// Idempotent: a notice that was sent is not due. After a crash between the call and the write, it is sent again under
+/// the same id.
+/// Errors: `Store`; `Cloud`; `Contended`. After a permanent error the notice is put off.
+pub async fn send_notice(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) -> Result<(), Error> {
+    let result = send_if_due(ctx, id, endpoint).await;
+    postpone_after(ctx, &WorkKey::Notice(id.clone()), result, |error| !error.is_transient()).await
+}
+
+async fn send_if_due(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) -> Result<(), Error> {
+    let (mut rounds, mut answer) = (ctx.retries(id), None);
+    loop {
+        let Some(facts) = load_facts(ctx, id, endpoint).await? else { return Ok(()) };
+        let record = match (facts.step(), answer.take()) {
+            (SendStep::Skip, _) => return Ok(()),
+            (SendStep::Record(record), None) => *record,
+            (SendStep::Send(endpoint), None) => {
+                let (sent, detail) = send(ctx, &endpoint, &facts.notice).await?;
+                tracing::info!(notice = %id, endpoint = %endpoint.id, answer = ?sent, detail, "notice sent");
+                let record = facts.record(sent, &detail);
+                answer = Some((sent, detail));
+                record
+            }
+            // Endpoints of one notice are recorded at the same time, so the first record may have been stale.
+            (_, Some((sent, detail))) => {
+                let record = facts.record(sent, &detail);
+                answer = Some((sent, detail));
+                record
+            }
+        };
+        if ctx.store.record_notice(&record).await? == Write::Applied {
+            if let Some(other) = &record.other {
+                ctx.send_hints(ctx.wake_notice(other)).await;
+            }
+            return Ok(());
+        }
+        rounds.backoff().await?;
+    }
+}
+
+async fn load_facts(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) -> Result<Option<SendFacts>, Error> {
+    let Some(notice) = ctx.store.load_notice(id).await? else { return Ok(None) };
+    let id = notice.data.project.clone();
+    let endpoints = ctx.store.load_project(&id).await?.map(|project| project.settings.notifications);
+    let (state, setup_url) = (load_state(ctx, &id, endpoint).await?, setup_url(ctx, &id));
+    let endpoints = endpoints.unwrap_or_default();
+    let mut facts = SendFacts { notice, state, endpoints, setup_url, now: ctx.clock.now() };
+    if facts.notice.event == NoticeEvent::Digest {
+        let digest = Some(facts.notice.id.clone());
+        let (newest, _) = load_notices(ctx, &id, None).await?;
+        let is_held = |other: &Notice| other.to.get(endpoint).is_some_and(|delivery| delivery.digest == digest);
+        facts.set_digest_text(&newest.into_iter().filter(is_held).collect::<Vec<_>>());
+    }
+    Ok(Some(facts))
+}
+
+async fn load_state(ctx: &Context, project: &ProjectId, endpoint: &EndpointId) -> Result<EndpointState, Error> {
+    let stored = ctx.store.load_endpoint_state(project, endpoint).await?;
+    Ok(stored.unwrap_or_else(|| EndpointState::new(project.clone(), endpoint.clone())))
+}
+
+fn setup_url(ctx: &Context, project: &ProjectId) -> String {
+    format!("{}/setup/notifications?project={project}", ctx.pages_url())
+}
+
+/// Sends once. The text describes the answer, or why there is none.
+async fn send(ctx: &Context, endpoint: &Endpoint, notice: &Notice) -> Result<(Answer, String), Error> {
+    let request = match build_request(ctx, endpoint, notice).await {
+        Ok(request) => request,
+        Err(Error::Invalid { fault, .. }) => return Ok((Answer::Failed, fault)),
+        Err(Error::Cloud(pullyard_cloud::Error::NoSecret { name })) => {
+            return Ok((Answer::Failed, format!("there is no secret {name}")));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(match ctx.outbound.send(request).await {
+        Ok(response) => {
+            let status = response.status;
+            let answer = Answer::from_status(endpoint.kind, status.as_u16(), response.retry_after());
+            (answer, format!("it answered {status}"))
+        }
+        Err(error) => (Answer::Failed, error.to_string()),
+    })
+}
+
+/// Errors: `Invalid` for a URL or a secret that a user must correct; `Cloud` with `NoSecret`.
+async fn build_request(ctx: &Context, endpoint: &Endpoint, notice: &Notice) -> Result<Request, Error> {
+    let (url, secret) = (endpoint.url.as_deref(), endpoint.url_secret.as_deref().unwrap_or_default());
+    let url = if let Some(url) = url { url.into() } else { ctx.secrets.get(secret).await? };
+    let url = parse_url(ctx, &url)?;
+    let (mut headers, body) = match endpoint.kind {
+        EndpointKind::Webhook => webhook::build(ctx, endpoint.secret.as_deref().unwrap_or_default(), notice).await?,
+        EndpointKind::Slack => (HeaderMap::new(), slack::build(notice)),
+    };
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    Ok(Request { method: Method::POST, url, headers, body, max_response_bytes: MAX_ANSWER })
+}
+
+fn parse_url(ctx: &Context, url: &str) -> Result<pullyard_outbound::Url, Error> {
+    ctx.outbound.parse_url(url).map_err(|error| Error::Invalid { pointer: "/url", fault: error.to_string() })
+}

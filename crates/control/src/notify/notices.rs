@@ -1,0 +1,62 @@
+//! Lists notices, and sends those again that did not reach an endpoint.
+
+use crate::{Context, Error};
+use futures::future::try_join_all;
+use pullyard_domain::id::{NoticeId, ProjectId};
+use pullyard_domain::notice::Notice;
+use pullyard_store::Write;
+
+const PAGE_SIZE: i32 = 50;
+
+/// Pages that are read for one that has a match.
+const MAX_PAGES: u32 = 10;
+
+/// Notices, and the cursor of the next page.
+type NoticePage = (Vec<Notice>, Option<String>);
+
+/// The notices of a project, newest first; with `only_dead`, those that did not reach an endpoint. A page may be empty
+/// without being the last.
+/// Errors: `BadCursor`.
+pub async fn list_notices(
+    ctx: &Context,
+    project: &ProjectId,
+    only_dead: bool,
+    after: Option<&str>,
+) -> Result<NoticePage, Error> {
+    let mut page = (Vec::new(), after.map(str::to_owned));
+    for _ in 0..MAX_PAGES {
+        page = load_notices(ctx, project, page.1.as_deref()).await?;
+        page.0.retain(|notice| !only_dead || notice.is_dead());
+        if !page.0.is_empty() || page.1.is_none() {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// Reads each notice alone, because the effects function has no right to read several at once.
+pub(super) async fn load_notices(ctx: &Context, project: &ProjectId, after: Option<&str>) -> Result<NoticePage, Error> {
+    let (ids, next) = ctx.store.list_notice_ids(project, after, PAGE_SIZE).await?;
+    let found = try_join_all(ids.iter().map(|id| ctx.store.load_notice(id))).await?;
+    Ok((found.into_iter().flatten().collect(), next))
+}
+
+/// Makes a notice due at the endpoints that it did not reach.
+/// Writes: NOTICE over its `rev`.
+/// Idempotent: a notice that waits already does not change.
+/// Errors: `NotFound`; `Invalid`; `Contended`.
+pub async fn redeliver_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Error> {
+    let mut rounds = ctx.retries(id);
+    loop {
+        let stored = ctx.store.load_notice(id).await?.ok_or_else(|| Error::not_found("notice", id))?;
+        if !stored.is_dead() && stored.waiting.is_empty() {
+            return Err(Error::Invalid { pointer: "/notice", fault: "it reached all of its endpoints".into() });
+        }
+        let notice = stored.clone().redeliver(ctx.clock.now());
+        if notice == stored || ctx.store.record_notice(&notice.clone().into()).await? == Write::Applied {
+            ctx.send_hints(ctx.wake_notice(&notice)).await;
+            return Ok(notice);
+        }
+        rounds.backoff().await?;
+    }
+}

@@ -1,0 +1,24 @@
+//! Builds the message to a webhook by the rules of Standard Webhooks.
+
+use crate::admin::rotate_secret::previous_version;
+use crate::{Context, Error};
+use pullyard_domain::notice::Notice;
+use pullyard_outbound::HeaderMap;
+use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
+use serde_json::json;
+
+/// During a rotation, the message has a signature with each value.
+/// Errors: `Invalid` for a secret that cannot sign; `Cloud` with `NoSecret`.
+pub(super) async fn build(ctx: &Context, secret: &str, notice: &Notice) -> Result<(HeaderMap, Vec<u8>), Error> {
+    let versions = ctx.secrets.versions(secret).await?;
+    let previous = previous_version(ctx, secret, &versions).await?;
+    let values = std::iter::once(&versions.current).chain(&previous);
+    let secrets: Result<Vec<SigningSecret>, _> = values.map(|version| version.value.parse()).collect();
+    let secrets = secrets.map_err(|error| {
+        let fault = format!("the secret {secret} is wrong: {error}");
+        Error::Invalid { pointer: "/secret", fault }
+    })?;
+    let body = json!({ "type": notice.event, "timestamp": notice.at.to_string(), "data": notice.data });
+    let (body, now_secs) = (body.to_string().into_bytes(), ctx.clock.now().millis() / 1_000);
+    Ok((signed_headers(&secrets, notice.id.as_str(), now_secs, &body), body))
+}

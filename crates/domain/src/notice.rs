@@ -1,0 +1,249 @@
+//! Notices: messages about events of a project, and the endpoints that receive them.
+
+mod endpoint;
+mod send;
+
+pub use endpoint::{Endpoint, EndpointKind, EndpointState, MAX_ENDPOINTS, Window};
+pub use send::{Answer, DIGEST_SENTENCES, NoticeRecord, SendFacts, SendStep};
+
+use crate::code::coded_enum;
+use crate::failure::Failure;
+use crate::id::{EndpointId, JobId, NoticeId, ProjectId, TicketKey};
+use crate::job::{Job, JobKind, JobStatus};
+use crate::text::truncate;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const MAX_SENTENCE_CHARS: usize = 400;
+
+coded_enum! {
+    /// An event that endpoints receive.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum NoticeEvent {
+        JobFailed = "job.failed", "A job failed";
+        /// It reached its time limit, or its agent was inactive.
+        JobTimedOut = "job.timed_out", "A job reached a time limit";
+        JobCostExceeded = "job.cost_exceeded", "A job reached its cost limit";
+        JobCancelled = "job.cancelled", "A job was cancelled";
+        /// Its agent waits for an answer.
+        JobAsks = "job.asks", "A job asks a question";
+        JobCompleted = "job.completed", "A job completed";
+        /// The ticket tool refuses Pullyard's credentials.
+        ToolRefused = "tool.refused", "The ticket tool refuses Pullyard";
+        /// Messages no longer reach another endpoint.
+        EndpointDisabled = "endpoint.disabled", "Another endpoint was disabled";
+        /// The other notices of 15 minutes.
+        Digest = "digest", "Several events";
+        /// A user tests the endpoint.
+        Test = "test", "A test";
+    }
+}
+
+impl NoticeEvent {
+    /// The events that an endpoint may choose: all but the last two.
+    pub const CHOICES: [Self; 8] = match Self::ALL.first_chunk() {
+        Some(choices) => *choices,
+        None => unreachable!(),
+    };
+
+    /// Whether an endpoint without a choice receives it.
+    pub fn is_default(self) -> bool {
+        self != Self::JobCompleted
+    }
+
+    /// The event of a job's new state.
+    pub fn of_job(before: &Job, job: &Job) -> Option<Self> {
+        match job.status {
+            status if status == before.status => None,
+            JobStatus::Completed => Some(Self::JobCompleted),
+            JobStatus::Cancelled => Some(Self::JobCancelled),
+            JobStatus::AwaitingInput => Some(Self::JobAsks),
+            JobStatus::Failed => Some(match job.failure {
+                Some(Failure::TimeLimit { .. } | Failure::Stalled { .. }) => Self::JobTimedOut,
+                Some(Failure::CostLimit { .. }) => Self::JobCostExceeded,
+                _ => Self::JobFailed,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A message, frozen when its event happens, and its way to each endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub id: NoticeId,
+    pub event: NoticeEvent,
+    pub at: Timestamp,
+    pub data: NoticeData,
+    pub to: BTreeMap<EndpointId, NoticeDelivery>,
+    /// When it is sent to each endpoint for which it waits.
+    pub waiting: BTreeMap<EndpointId, Timestamp>,
+    pub rev: u64,
+}
+
+/// The facts of the event: no text of a prompt, a log, a change or a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NoticeData {
+    pub project: ProjectId,
+    pub job: Option<JobId>,
+    pub ticket: Option<TicketKey>,
+    pub kind: Option<JobKind>,
+    pub attempt: Option<u32>,
+    /// The code of the job's failure.
+    pub code: Option<String>,
+    /// Where to fix the cause of the failure.
+    pub class: Option<String>,
+    pub sentence: String,
+    /// Advice.
+    pub help: String,
+    /// The job's cost. Units: millionths of a US dollar.
+    pub spent_usd_micros: Option<u64>,
+    /// The page about it.
+    pub url: String,
+}
+
+/// The way of a notice to one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NoticeDelivery {
+    pub state: DeliveryState,
+    /// Sends without success.
+    pub failures: u32,
+    /// The last answer, or why there was none.
+    pub answer: Option<String>,
+    /// The notice that contains it.
+    pub digest: Option<NoticeId>,
+}
+
+coded_enum! {
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum DeliveryState {
+        #[default]
+        Waiting = "waiting";
+        Sent = "sent";
+        /// Another message contains it.
+        Digest = "digest";
+        /// It is not sent again.
+        Dead = "dead";
+    }
+}
+
+impl NoticeDelivery {
+    /// `dead: it answered 500 Internal Server Error; failures: 10`.
+    pub fn summary(&self) -> String {
+        let answer = self.answer.as_ref().map(|answer| format!(": {answer}")).unwrap_or_default();
+        let failures = if self.failures > 0 { format!("; failures: {}", self.failures) } else { String::new() };
+        format!("{}{answer}{failures}", self.state.as_str())
+    }
+}
+
+impl NoticeData {
+    pub fn new(project: ProjectId, sentence: &str, help: &str, url: String) -> Self {
+        let (sentence, help) = (truncate(sentence, MAX_SENTENCE_CHARS), truncate(help, MAX_SENTENCE_CHARS));
+        let (job, ticket, kind, attempt, code, class) = (None, None, None, None, None, None);
+        Self { project, job, ticket, kind, attempt, code, class, sentence, help, spent_usd_micros: None, url }
+    }
+
+    fn of_job(event: NoticeEvent, job: &Job, url: String) -> Self {
+        let (name, by) = (job.id.short(), job.cancel.as_ref().map_or("A user", |cancel| &cancel.by));
+        let failure = job.failure.clone().map(without_agent_texts);
+        let (sentence, help) = match (event, &failure, &job.result) {
+            (NoticeEvent::JobAsks, ..) => {
+                ("The agent asks a question.".into(), format!("Answer it: `pullyard jobs answer {name}`."))
+            }
+            (NoticeEvent::JobCancelled, ..) => {
+                (format!("{by} cancelled the job."), format!("`pullyard jobs retry {name}` starts it again."))
+            }
+            (_, Some(failure), _) => (failure.sentence(), failure.help()),
+            (_, None, Some(result)) => {
+                (format!("The job completed: {}", result.url), "Review the pull request.".into())
+            }
+            (_, None, None) => ("The job completed.".into(), format!("Read its output: `pullyard jobs show {name}`.")),
+        };
+        Self {
+            job: Some(job.id.clone()),
+            ticket: job.ticket.clone(),
+            kind: Some(job.kind),
+            attempt: Some(job.attempt),
+            code: failure.as_ref().map(|failure| failure.code().into()),
+            class: failure.as_ref().map(|failure| failure.class().as_str().into()),
+            spent_usd_micros: Some(job.spent_usd_micros),
+            ..Self::new(job.project.clone(), &sentence, &help, url)
+        }
+    }
+}
+
+/// The failure with `…` instead of the agent's words.
+fn without_agent_texts(failure: Failure) -> Failure {
+    let text = || "…".to_owned();
+    match failure {
+        Failure::Stalled { limit, .. } => Failure::Stalled { limit, event: text() },
+        Failure::ProviderStalled { limit, .. } => Failure::ProviderStalled { limit, event: text() },
+        Failure::AgentFailed { agent, exit, .. } => Failure::AgentFailed { agent, exit, last_words: text() },
+        Failure::Unknown { .. } => Failure::Unknown { last_words: text() },
+        other => other,
+    }
+}
+
+impl Notice {
+    /// `None` if no endpoint subscribes to the event.
+    pub fn new<'a>(
+        id: NoticeId,
+        event: NoticeEvent,
+        data: NoticeData,
+        endpoints: impl IntoIterator<Item = &'a Endpoint>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let subscribers = endpoints.into_iter().filter(|endpoint| endpoint.receives(event));
+        let notice = Self::to_endpoints(id, event, data, subscribers.map(|endpoint| endpoint.id.clone()), now);
+        (!notice.to.is_empty()).then_some(notice)
+    }
+
+    /// A notice for these endpoints, due now.
+    pub fn to_endpoints(
+        id: NoticeId,
+        event: NoticeEvent,
+        data: NoticeData,
+        endpoints: impl IntoIterator<Item = EndpointId>,
+        now: Timestamp,
+    ) -> Self {
+        let waiting: BTreeMap<_, _> = endpoints.into_iter().map(|endpoint| (endpoint, now)).collect();
+        let to = waiting.keys().map(|endpoint| (endpoint.clone(), NoticeDelivery::default())).collect();
+        Self { id, event, at: now, data, to, waiting, rev: 0 }
+    }
+
+    /// The notice of a job's new state. `job_url` is its page.
+    pub fn of_job(before: &Job, job: &Job, endpoints: &[Endpoint], job_url: String, now: Timestamp) -> Option<Self> {
+        let event = NoticeEvent::of_job(before, job)?;
+        let id = NoticeId::for_job(&job.id, job.attempt, event.as_str());
+        Self::new(id, event, NoticeData::of_job(event, job, job_url), endpoints, now)
+    }
+
+    /// Its ticket or job, for a list.
+    pub fn subject(&self) -> String {
+        let NoticeData { project, job, ticket, .. } = &self.data;
+        match (ticket, job) {
+            (Some(ticket), _) => ticket.to_string(),
+            (None, Some(job)) => job.short(),
+            (None, None) => project.to_string(),
+        }
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.to.values().any(|delivery| delivery.state == DeliveryState::Dead)
+    }
+
+    /// The notice is due again at the endpoints that it did not reach.
+    pub fn redeliver(mut self, now: Timestamp) -> Self {
+        for (endpoint, delivery) in &mut self.to {
+            if delivery.state == DeliveryState::Dead {
+                *delivery = NoticeDelivery::default();
+                self.waiting.insert(endpoint.clone(), now);
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;
