@@ -7,7 +7,7 @@ pub use endpoint::{Endpoint, EndpointKind, EndpointState, MAX_ENDPOINTS, Window}
 pub use send::{Answer, DIGEST_SENTENCES, NoticeRecord, SendFacts, SendStep};
 
 use crate::code::coded_enum;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureClass};
 use crate::id::{EndpointId, JobId, NoticeId, ProjectId, TicketKey};
 use crate::job::{Job, JobKind, JobStatus};
 use crate::text::truncate;
@@ -146,7 +146,7 @@ impl NoticeData {
 
     fn of_job(event: NoticeEvent, job: &Job, url: String) -> Self {
         let (name, by) = (job.id.short(), job.cancel.as_ref().map_or("A user", |cancel| &cancel.by));
-        let failure = job.failure.clone().map(without_agent_texts);
+        let failure = job.failure.as_ref().map(without_free_texts);
         let (sentence, help) = match (event, &failure, &job.result) {
             (NoticeEvent::JobAsks, ..) => {
                 ("The agent asks a question.".into(), format!("Answer it: `pullyard jobs answer {name}`."))
@@ -173,16 +173,47 @@ impl NoticeData {
     }
 }
 
-/// The failure with `…` instead of the agent's words.
-fn without_agent_texts(failure: Failure) -> Failure {
-    let text = || "…".to_owned();
-    match failure {
-        Failure::Stalled { limit, .. } => Failure::Stalled { limit, event: text() },
-        Failure::ProviderStalled { limit, .. } => Failure::ProviderStalled { limit, event: text() },
-        Failure::AgentFailed { agent, exit, .. } => Failure::AgentFailed { agent, exit, last_words: text() },
-        Failure::Unknown { .. } => Failure::Unknown { last_words: text() },
-        other => other,
-    }
+/// The facts of failures that quote neither an agent nor a file, a log or a change.
+const PLAIN_FACTS: [&str; 20] = [
+    "code",
+    "limit",
+    "spent",
+    "runner",
+    "ago",
+    "exit",
+    "forge",
+    "repo",
+    "branch",
+    "base",
+    "command",
+    "agent",
+    "model",
+    "rounds",
+    "what",
+    "why",
+    "n",
+    "pr",
+    "state",
+    "integration",
+];
+
+/// Classes in which `reason` is a text of Pullyard, its machines or a runner.
+const PLAIN_REASONS: [FailureClass; 3] = [FailureClass::Infra, FailureClass::Runner, FailureClass::Key];
+
+/// The failure with `…` instead of each text that may quote an agent, a file, a log or a change.
+fn without_free_texts(failure: &Failure) -> Failure {
+    let has_plain_reason = PLAIN_REASONS.contains(&failure.class());
+    let masked = || {
+        let mut facts = serde_json::to_value(failure).ok()?;
+        for (name, fact) in facts.as_object_mut()? {
+            let is_plain = PLAIN_FACTS.contains(&name.as_str()) || name == "reason" && has_plain_reason;
+            if fact.is_string() && !is_plain {
+                *fact = "…".into();
+            }
+        }
+        serde_json::from_value(facts).ok()
+    };
+    masked().unwrap_or(Failure::Unknown { last_words: "…".into() })
 }
 
 impl Notice {

@@ -5,7 +5,7 @@ use crate::code::coded_enum;
 use crate::id::{EndpointId, NoticeId, ProjectId};
 use crate::setting_fault::{SettingFault, fault};
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -44,8 +44,15 @@ pub struct Endpoint {
     #[serde(default)]
     pub secret: Option<String>,
     /// Its events. None: all but `job.completed`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "parse_known_events")]
     pub events: Option<BTreeSet<NoticeEvent>>,
+}
+
+/// Leaves out events of a later release, so that its settings can be read after a roll-back.
+fn parse_known_events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<NoticeEvent>>, D::Error> {
+    let names = Option::<Vec<String>>::deserialize(deserializer)?;
+    let known = |name: &String| NoticeEvent::ALL.iter().find(|event| event.as_str() == name).copied();
+    Ok(names.map(|names| names.iter().filter_map(known).collect()))
 }
 
 impl Endpoint {
@@ -136,22 +143,33 @@ impl EndpointState {
         self.disabled.as_deref().or(self.answer.as_deref().filter(|_| self.failures > 0))
     }
 
-    /// A new state of an endpoint that works again, over the stored one.
+    /// A new state of an endpoint that works again, over the stored one. Its digest may still wait for the window.
     pub fn enable(self) -> Self {
-        Self { sent_at: self.sent_at, rev: self.rev, ..Self::new(self.project, self.endpoint) }
+        let Self { project, endpoint, sent_at, window, rev, .. } = self;
+        Self { sent_at, window, rev, ..Self::new(project, endpoint) }
     }
 
-    /// The present window. One with held notices lasts until its digest is sent or dead.
+    /// The present window. One with held notices lasts until the first try of its digest.
     pub(super) fn window(&self, now: Timestamp) -> Window {
         let open = self.window.clone().filter(|window| !window.held.is_empty() || now < window.end());
         open.unwrap_or(Window { from: now, single: 0, held: BTreeMap::new() })
+    }
+
+    /// Whether the digest has the notices of the open window.
+    pub(super) fn is_window_of(&self, digest: &NoticeId) -> bool {
+        let held = self.window.as_ref().filter(|window| !window.held.is_empty());
+        held.is_some_and(|window| self.digest_id(window) == *digest)
+    }
+
+    fn digest_id(&self, window: &Window) -> NoticeId {
+        NoticeId::for_endpoint(&self.project, &self.endpoint, "digest", window.from)
     }
 
     /// The digest of the present window, if the endpoint received enough single messages.
     pub fn digest(&self, kind: EndpointKind, now: Timestamp) -> Option<NoticeId> {
         let window = self.window(now);
         let is_full = kind == EndpointKind::Slack && window.single >= MAX_SINGLE;
-        is_full.then(|| NoticeId::for_endpoint(&self.project, &self.endpoint, "digest", window.from))
+        is_full.then(|| self.digest_id(&window))
     }
 }
 

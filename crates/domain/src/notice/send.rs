@@ -16,6 +16,12 @@ const RETRY_SECS: [u64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_0
 const MAX_FAILURES: u32 = 10;
 const MAX_FAILING: Duration = Duration::from_secs(72 * 3_600);
 
+/// The shortest rest that an endpoint can request. After `MAX_FAILING`, a request to rest is a failure.
+const MIN_REST: Duration = Duration::from_secs(60);
+
+/// The longest rest after a failure, so that an endpoint that works again receives its messages soon.
+const MAX_REST_AFTER_FAILURE: Duration = Duration::from_secs(3_600);
+
 /// A digest quotes the newest notices and counts the others.
 pub const DIGEST_SENTENCES: usize = 10;
 const MAX_QUOTED_CHARS: usize = 140;
@@ -99,7 +105,11 @@ impl SendFacts {
         let record = match (endpoint, &state.disabled, state.rest_until) {
             _ if due > now => return SendStep::Skip,
             (None, ..) => self.with_delivery(|delivery| delivery.end("the endpoint was deleted")).into(),
-            (_, Some(_), _) => self.with_delivery(|delivery| delivery.end("the endpoint is disabled")).into(),
+            (_, Some(_), _) => {
+                let notice = self.with_delivery(|delivery| delivery.end("the endpoint is disabled"));
+                let state = state.is_window_of(&notice.id).then(|| EndpointState { window: None, ..state.clone() });
+                NoticeRecord { state, ..notice.into() }
+            }
             (_, None, Some(until)) if until > *now => self.with_delivery(|_| Some(until)).into(),
             (Some(endpoint), ..) => {
                 let is_single = delivery.failures > 0 || notice.event == NoticeEvent::Digest;
@@ -144,8 +154,11 @@ impl SendFacts {
         let Self { notice, now, .. } = self;
         let detail = truncate(detail, MAX_DETAIL_CHARS);
         let mut state = EndpointState { answer: Some(detail.clone()), rest_until: None, ..self.state.clone() };
-        if let Answer::Rest(after) = answer {
-            let until = now.plus(after);
+        let rest = match answer {
+            Answer::Rest(after) => Some(now.plus(after.max(MIN_REST))),
+            Answer::Accepted | Answer::Gone | Answer::Failed => None,
+        };
+        if let Some(until) = rest.filter(|_| now.since(notice.at) <= MAX_FAILING) {
             state.rest_until = Some(until);
             return NoticeRecord { state: Some(state), ..self.with_delivery(|_| Some(until)).into() };
         }
@@ -161,6 +174,12 @@ impl SendFacts {
                 }
                 _ => None,
             };
+            // The other notices wait too, so that an endpoint that is down costs one call at a time.
+            if state.disabled.is_none() {
+                let delay = retry_delay(&notice.id, &state.endpoint, state.failures).unwrap_or(MAX_REST_AFTER_FAILURE);
+                let until = now.plus(delay.min(MAX_REST_AFTER_FAILURE));
+                state.rest_until = Some(rest.map_or(until, |rest| until.max(rest)));
+            }
         }
         let kind = self.endpoints.iter().find(|endpoint| endpoint.id == state.endpoint).map(|endpoint| endpoint.kind);
         let is_first = notice.to.get(&state.endpoint).is_some_and(|delivery| delivery.failures == 0);
@@ -178,11 +197,17 @@ impl SendFacts {
             delivery.failures += 1;
             let delay = retry_delay(&notice.id, &state.endpoint, delivery.failures);
             let next = delay.filter(|_| state.disabled.is_none()).map(|delay| now.plus(delay));
+            let next = next.map(|next| rest.map_or(next, |rest| next.max(rest)));
             delivery.state = if next.is_some() { DeliveryState::Waiting } else { DeliveryState::Dead };
             next
         });
-        if notice.event == NoticeEvent::Digest && !recorded.waiting.contains_key(&state.endpoint) {
+        if state.is_window_of(&notice.id) {
+            // From its first try, a digest has its text, and later notices need another one.
             state.window = None;
+        }
+        if kind.is_none() {
+            // The endpoint was deleted during the send: a state would outlive it.
+            return recorded.into();
         }
         let other = state.disabled.as_ref().and_then(|reason| self.notice_of_disabled(reason));
         NoticeRecord { notice: recorded, state: Some(state), other }
@@ -199,9 +224,12 @@ impl SendFacts {
         Notice::new(NoticeId::for_endpoint(project, endpoint, event.as_str(), self.now), event, data, others, self.now)
     }
 
-    /// The text of a digest: the number of notices by event, and the newest sentences.
+    /// The text of a digest: the number of notices by event, and the newest sentences. It is final once the digest's
+    /// window is closed.
     pub fn set_digest_text(&mut self, newest: &[Notice]) {
-        let Some(window) = self.state.window.as_ref().filter(|window| !window.held.is_empty()) else { return };
+        let Some(window) = self.state.window.as_ref().filter(|_| self.state.is_window_of(&self.notice.id)) else {
+            return;
+        };
         let counts: Vec<_> = window.held.iter().map(|(event, count)| format!("{count} × {event}")).collect();
         let lines = newest.iter().take(DIGEST_SENTENCES).map(|notice| {
             let sentence = truncate(&notice.data.sentence, MAX_QUOTED_CHARS);

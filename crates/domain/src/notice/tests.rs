@@ -6,7 +6,38 @@ use crate::job::{Cancel, End};
 use crate::project::Settings;
 use crate::setting_fault::SettingFault;
 use crate::text::Span;
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// The texts of failures that notices quote.
+const SHOWN_FACTS: &[&str] = &[
+    "agent",
+    "base",
+    "branch",
+    "command",
+    "exit",
+    "forge",
+    "limit",
+    "model",
+    "pr",
+    "reason of disk_limit",
+    "reason of forge_unavailable",
+    "reason of model_secret_missing",
+    "reason of publishing_failed",
+    "reason of review_not_posted",
+    "reason of runner_removed",
+    "reason of sandbox_failed",
+    "reason of session_unreachable",
+    "reason of source_unreachable",
+    "reason of task_never_started",
+    "reason of task_stopped",
+    "reason of workspace_failed",
+    "runner",
+    "spent",
+    "state",
+    "what",
+    "why",
+];
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const SETUP: &str = "https://p.example/setup/notifications?project=acme";
@@ -98,20 +129,33 @@ fn body_has_the_facts_and_no_words_of_the_agent() {
     });
     assert_eq!(body, expected);
     assert!(body.to_string().len() < 2_048);
-    let mut quotes = 0;
-    for failure in Failure::samples() {
-        let mut facts = serde_json::to_value(&failure).unwrap();
-        for fact in ["last_words", "event"] {
-            if let Some(words) = facts.get_mut(fact) {
-                (*words, quotes) = ("planted words".into(), quotes + 1);
+    let mut shown = BTreeSet::new();
+    for sample in Failure::samples() {
+        let facts = serde_json::to_value(&sample).unwrap();
+        for name in facts.as_object().unwrap().keys().filter(|name| facts[*name].is_string()) {
+            let mut facts = facts.clone();
+            facts[name] = "planted words".into();
+            let Ok(failure) = serde_json::from_value::<Failure>(facts) else { continue };
+            let job = finish(&active(JobStatus::Executing), End::Failed(failure.clone(), None));
+            let data = NoticeData::of_job(NoticeEvent::JobFailed, &job, "u".into());
+            assert_eq!(data.code.as_deref(), Some(failure.code()));
+            if (data.sentence + &data.help).contains("planted") {
+                shown.insert(if name == "reason" { format!("{} of {}", name, failure.code()) } else { name.clone() });
             }
         }
-        let failure: Failure = serde_json::from_value(facts).unwrap();
-        let job = finish(&active(JobStatus::Executing), End::Failed(failure.clone(), None));
-        let data = NoticeData::of_job(NoticeEvent::JobFailed, &job, "u".into());
-        assert!(!data.sentence.contains("planted"), "{}: {}", failure.code(), data.sentence);
     }
-    assert_eq!(quotes, 4);
+    let shown: Vec<_> = shown.iter().map(String::as_str).collect();
+    assert_eq!(shown, SHOWN_FACTS);
+}
+
+#[test]
+fn events_of_a_later_release_are_left_out_of_settings() {
+    let chosen = Endpoint { events: Some([NoticeEvent::JobFailed].into()), ..slack() };
+    let mut stored = serde_json::to_value(&chosen).unwrap();
+    stored["events"] = serde_json::json!(["run.failed", "job.failed"]);
+    assert_eq!(serde_json::from_value::<Endpoint>(stored).unwrap(), chosen);
+    let all = serde_json::to_value(slack()).unwrap();
+    assert_eq!(serde_json::from_value::<Endpoint>(all).unwrap(), slack());
 }
 
 #[test]
@@ -231,7 +275,8 @@ fn gone_endpoint_is_disabled_at_once_and_enabled_by_a_user() {
     let (sent, _, tries) = send_all(notice, state(&slack()), &slack(), Answer::Gone);
     let gone = sent.state.unwrap();
     assert_eq!((tries, gone.disabled.as_deref()), (1, Some("connection refused")));
-    assert_eq!(EndpointState { rev: 4, ..gone }.enable(), EndpointState { rev: 4, ..state(&slack()) });
+    let window = gone.window.clone();
+    assert_eq!(EndpointState { rev: 4, ..gone }.enable(), EndpointState { rev: 4, window, ..state(&slack()) });
     let again = sent.notice.redeliver(time_at(7));
     assert_eq!((again.is_dead(), again.waiting[&slack().id]), (false, time_at(7)));
     assert_eq!(again.clone().redeliver(time_at(8)), again, "it waits already");
@@ -240,18 +285,82 @@ fn gone_endpoint_is_disabled_at_once_and_enabled_by_a_user() {
 #[test]
 fn resting_endpoint_costs_no_try() {
     let notice = notice_to(1, &webhook(), time_at(0));
-    let rest_for = Answer::Rest(Duration::from_secs(30));
+    let rest_for = Answer::Rest(Duration::from_secs(90));
     let sent = facts(notice, state(&webhook()), &webhook(), time_at(0)).record(rest_for, "429");
     let state = sent.state.unwrap();
-    assert_eq!((sent.notice.waiting[&webhook().id], state.rest_until), (time_at(30), Some(time_at(30))));
+    assert_eq!((sent.notice.waiting[&webhook().id], state.rest_until), (time_at(90), Some(time_at(90))));
     assert_eq!((state.failures, sent.notice.to[&webhook().id].failures), (0, 0));
     let mut other = facts(notice_to(2, &webhook(), time_at(1)), state, &webhook(), time_at(1));
     other.notice = recorded(&other).notice;
-    assert_eq!(other.notice.waiting[&webhook().id], time_at(30));
+    assert_eq!(other.notice.waiting[&webhook().id], time_at(90));
     assert_eq!(other.step(), SendStep::Skip);
-    (other.now, other.endpoints) = (time_at(30), Vec::new());
+    (other.now, other.endpoints) = (time_at(90), Vec::new());
     let dead = recorded(&other).notice;
     assert_eq!((dead.to[&webhook().id].summary(), dead.waiting.len()), ("dead: the endpoint was deleted".into(), 0));
+}
+
+#[test]
+fn endpoint_that_rests_for_ever_is_disabled() {
+    let notice = notice_to(1, &webhook(), time_at(0));
+    let (sent, end, tries) = send_all(notice, state(&webhook()), &webhook(), Answer::Rest(Duration::ZERO));
+    assert!(tries < 5_000 && end.since(time_at(0)) < 168 * HOUR, "{tries} tries until {end}");
+    assert_eq!(sent.notice.to[&webhook().id].state, DeliveryState::Dead);
+    assert!(sent.state.unwrap().disabled.is_some());
+}
+
+#[test]
+fn failure_rests_the_endpoint_for_the_other_notices() {
+    let (down, now) = (webhook(), time_at(0));
+    let mut state = state(&down);
+    for (secs, rest_secs) in [(0, 4..6), (10, 270..331), (400, 1_620..1_981), (3_000, 3_600..3_601)] {
+        let now = now.plus(Duration::from_secs(secs));
+        let first = facts(notice_to(1, &down, now), state, &down, now);
+        state = first.record(Answer::Failed, "timeout").state.unwrap();
+        let rest = state.rest_until.unwrap();
+        assert!(rest_secs.contains(&rest.since(now).as_secs()), "{secs}: {rest}");
+        let other = recorded(&facts(notice_to(2, &down, now), state.clone(), &down, now)).notice;
+        assert_eq!((other.waiting[&down.id], other.to[&down.id].failures), (rest, 0));
+    }
+    assert_eq!(state.enable().rest_until, None);
+}
+
+#[test]
+fn endpoint_deleted_during_a_send_gets_no_state() {
+    let mut sent = facts(notice_to(1, &webhook(), time_at(0)), state(&webhook()), &webhook(), time_at(0));
+    sent.endpoints.clear();
+    for answer in [Answer::Accepted, Answer::Gone, Answer::Failed] {
+        let record = sent.record(answer, "x");
+        assert_eq!((record.state, record.other), (None, None));
+    }
+}
+
+#[test]
+fn digest_that_fails_closes_its_window_and_keeps_its_text() {
+    let (_, held, digest, state) = burst(10, state(&slack()), time_at(0));
+    let digest = digest.unwrap();
+    // A user enables the endpoint before the digest is due, and the endpoint asks for a rest.
+    let mut first = facts(digest.clone(), state.enable(), &slack(), time_at(900));
+    first.set_digest_text(&held);
+    let rested = first.record(Answer::Rest(Duration::from_secs(100)), "429");
+    assert!(rested.state.as_ref().unwrap().window.is_some());
+    let mut second = facts(rested.notice, rested.state.unwrap(), &slack(), time_at(1_000));
+    second.set_digest_text(&held);
+    let text = second.notice.data.sentence.clone();
+    assert!(text.starts_with("Also: 5 × job.failed."), "{text}");
+    let failed = second.record(Answer::Failed, "500");
+    let after = EndpointState { rest_until: None, ..failed.state.unwrap() };
+    assert_eq!(after.window, None);
+    // Its next try neither takes over nor closes a later window.
+    let (single, later, next, state) = burst(7, after, time_at(1_001));
+    assert_eq!((single, later.len()), (5, 2));
+    let mut again = facts(failed.notice, state.clone(), &slack(), time_at(2_000));
+    again.set_digest_text(&later);
+    assert_eq!(again.notice.data.sentence, text);
+    assert_eq!(again.record(Answer::Accepted, "200").state.unwrap().window, state.window);
+    // A digest that is due while the endpoint is disabled takes its window with it.
+    let disabled = EndpointState { disabled: Some("x".into()), ..state };
+    let dead = recorded(&facts(next.unwrap(), disabled, &slack(), time_at(9_000)));
+    assert!(dead.notice.is_dead() && dead.state.unwrap().window.is_none());
 }
 
 #[test]

@@ -46,9 +46,9 @@ impl Store {
         Transaction::new("change a job").revise(job)?.commit(self).await
     }
 
-    /// Writes: JOB, TICKET, PR and ANALYSIS if `rev` is the one seen; ATTEMPT, OUTPUT, INPUT and NOTICE if absent (a job
-    /// has one output, and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has no runner any
-    /// more and the proof holds.
+    /// Writes: JOB, TICKET, PR and ANALYSIS if `rev` is the one seen; ATTEMPT, OUTPUT, INPUT and NOTICE if absent (a
+    /// job has one output, and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has
+    /// no runner any more and the proof holds.
     /// All or nothing: an ended job locks no ticket, its reservation returns once, and no answer is stored for a job
     /// that still waits for it.
     /// Idempotent: by the id of a finish or yield and by the key of an input, through the domain and the use case. A
