@@ -36,13 +36,19 @@ pub async fn send_notice(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) ->
 async fn send_if_due(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) -> Result<(), Error> {
     let (mut rounds, mut answer) = (ctx.retries(id), None);
     loop {
-        let Some(facts) = load_facts(ctx, id, endpoint).await? else { return Ok(()) };
+        let Some(mut facts) = load_facts(ctx, id, endpoint).await? else { return Ok(()) };
         let record = match (facts.step(), answer.take()) {
             (SendStep::Skip, _) => return Ok(()),
             (SendStep::Record(record), None) => *record,
             (SendStep::Send(endpoint), None) => {
                 let (sent, detail) = send(ctx, &endpoint, &facts.notice).await?;
-                tracing::info!(notice = %id, endpoint = %endpoint.id, answer = ?sent, detail, "notice sent");
+                if sent == Answer::Accepted {
+                    tracing::info!(notice = %id, endpoint = %endpoint.id, detail, "notice sent");
+                } else {
+                    tracing::warn!(notice = %id, endpoint = %endpoint.id, answer = ?sent, detail, "notice not delivered");
+                }
+                // The call may have taken longer than the first delay.
+                facts.now = ctx.clock.now();
                 let record = facts.record(sent, &detail);
                 answer = Some((sent, detail));
                 record

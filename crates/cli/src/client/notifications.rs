@@ -141,7 +141,7 @@ impl Notifications {
             Command::Log { failed, after } => {
                 let page = api.notices(&project, failed, after.as_deref()).await?;
                 log(screen, &page)?;
-                hint_more(screen, "notifications log", page.next);
+                hint_more(screen, if failed { "notifications log --failed" } else { "notifications log" }, page.next);
                 Ok(())
             }
             Command::Redeliver { notice } => {

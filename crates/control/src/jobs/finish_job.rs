@@ -15,7 +15,7 @@ use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{JobWrite, RunnerCondition, Write};
+use pullyard_store::{Error as StoreError, JobWrite, RunnerCondition, Write};
 
 /// Further parts of the write that ends a job. Empty if the runner did not report the end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +49,14 @@ pub(crate) async fn write_end(
         let moved = parts.closed.and_then(|(closed, settings)| ticket_after_close(closed, &ticket, &settings.statuses));
         Some(moved.unwrap_or(ticket))
     };
-    let project = ctx.store.load_project(&ended.project).await?;
+    let project = match ctx.store.load_project(&ended.project).await {
+        // Settling reports it; the job ends without a notice.
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::warn!(job.id = %ended.id, error = %error, "no notice of a job's end");
+            None
+        }
+        project => project?,
+    };
     let ticket = load_changed_ticket(ctx, ended, project.as_ref(), change_ticket).await?;
     let notice = notice_of_job(ctx, project.as_ref(), before, ended);
     let pull_request = load_changed_pull_request(ctx, ended, parts, now).await?;

@@ -14,8 +14,8 @@ use pullyard_store::Write;
 /// An endpoint and how messages reach it.
 type EndpointWithState = (Endpoint, EndpointState);
 
-/// Adds an endpoint, or changes an existing one, which keeps its signing secret. A Slack URL becomes a secret. Returns the signing secret of a new
-/// webhook; it is not shown again.
+/// Adds an endpoint, or changes an existing one, which keeps its signing secret. A Slack URL becomes a secret.
+/// Returns the signing secret of a new webhook; it is not shown again.
 /// Writes: the secret, then PROJECT.
 /// Idempotent: a repeat stores the same, but does not return the secret again.
 /// Errors: `NotFound` (project); `Invalid`; `Cloud`; `Contended`.

@@ -3,6 +3,8 @@
 use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
 use serde_json::json;
 
+const MAX_ESCAPED_BYTES: usize = 1_500;
+
 pub(super) fn build(notice: &Notice) -> Vec<u8> {
     let NoticeData { sentence, help, url, .. } = &notice.data;
     let (sentence, help) = (escape(sentence), escape(help));
@@ -10,14 +12,29 @@ pub(super) fn build(notice: &Notice) -> Vec<u8> {
         NoticeEvent::Digest => format!("{sentence}\n<{url}|Open Pullyard>"),
         event => format!("*{}* {}: {sentence} {help} <{url}|Open>", event.label(), escape(&notice.subject())),
     };
-    json!({ "text": text, "blocks": [{ "type": "section", "text": { "type": "mrkdwn", "text": text } }] })
+    json!({ "text": text, "blocks": [{ "type": "section", "text": { "type": "mrkdwn", "text": text, "verbatim": true } }] })
         .to_string()
         .into_bytes()
 }
 
-/// Without these characters, a text can neither mention users nor contain links.
+/// Text that mentions nobody and contains no link, also where `@channel` and bare URLs count. Slack rejects a section of
+/// more than 3,000 characters, Discord a message of more than 2,000.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    let mut escaped = String::new();
+    for character in text.replace("://", ":\u{200b}//").chars() {
+        if escaped.len() > MAX_ESCAPED_BYTES {
+            escaped.push('…');
+            break;
+        }
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '@' => escaped.push_str("@\u{200b}"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -28,15 +45,16 @@ mod tests {
 
     #[test]
     fn text_of_others_cannot_mention_or_link() {
-        let sentence = "<!channel> & <https://evil.example|Open>";
-        let data = NoticeData::new(ProjectId::new("acme").unwrap(), sentence, "", "https://p.example/".into());
+        let sentence = format!("<!channel> & <https://evil.example|Open> @everyone {}", "&".repeat(2_000));
+        let data = NoticeData::new(ProjectId::new("acme").unwrap(), &sentence, "", "https://p.example/".into());
         let (id, at) = (NoticeId::new(format!("msg_{}", "a".repeat(26))).unwrap(), Timestamp::from_millis(0));
         let mut notice = Notice::to_endpoints(id, NoticeEvent::JobFailed, data, [], at);
         for event in [NoticeEvent::JobFailed, NoticeEvent::Digest] {
             notice.event = event;
             let message: serde_json::Value = serde_json::from_slice(&build(&notice)).unwrap();
             let text = message["text"].as_str().unwrap();
-            assert!(text.contains("&lt;!channel&gt; &amp; &lt;https://evil.example|Open&gt;"), "{text}");
+            let quoted = "&lt;!channel&gt; &amp; &lt;https:\u{200b}//evil.example|Open&gt; @\u{200b}everyone";
+            assert!(text.contains(quoted) && text.len() < 2_000, "{text}");
             assert_eq!(text.matches('<').count(), 1, "its own link: {text}");
             assert_eq!(message["blocks"][0]["text"]["text"], text);
         }
