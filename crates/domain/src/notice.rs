@@ -29,8 +29,6 @@ coded_enum! {
         /// Its agent waits for an answer.
         JobAsks = "job.asks", "A job asks a question";
         JobCompleted = "job.completed", "A job completed";
-        /// The ticket tool refuses Pullyard's credentials.
-        ToolRefused = "tool.refused", "The ticket tool refuses Pullyard";
         /// Messages no longer reach another endpoint.
         EndpointDisabled = "endpoint.disabled", "Another endpoint was disabled";
         /// The other notices of 15 minutes.
@@ -42,7 +40,7 @@ coded_enum! {
 
 impl NoticeEvent {
     /// The events that an endpoint may choose: all but the last two.
-    pub const CHOICES: [Self; 8] = match Self::ALL.first_chunk() {
+    pub const CHOICES: [Self; 7] = match Self::ALL.first_chunk() {
         Some(choices) => *choices,
         None => unreachable!(),
     };
