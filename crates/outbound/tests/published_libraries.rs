@@ -1,5 +1,6 @@
 //! The libraries of Standard Webhooks on npm and PyPI verify our signatures, and sign for us.
 //! `.ci/standard-webhooks` installs them and runs this test.
+#![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
 use pullyard_outbound::HeaderMap;
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers, verify};
