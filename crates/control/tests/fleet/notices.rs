@@ -190,8 +190,8 @@ async fn endpoint_that_is_down_for_three_days_is_disabled() {
     let down = it.world.ctx.clock.now().since(start);
     assert!(tries >= 10 && (72 * HOUR..84 * HOUR).contains(&down), "{tries} tries in {down:?}");
     it.send_due().await;
-    let told: Vec<_> = chat.take().iter().map(|message| json(message)["text"].to_string()).collect();
-    let [_, disabled] = &told[..] else { panic!("the second job and the endpoint: {told:?}") };
+    let messages: Vec<_> = chat.take().iter().map(|message| json(message)["text"].to_string()).collect();
+    let [_, disabled] = &messages[..] else { panic!("the second job and the endpoint: {messages:?}") };
     assert!(disabled.contains("The endpoint ops receives no more notices"), "{disabled}");
     assert!(disabled.contains("it answered 500 Internal Server Error"), "{disabled}");
     // Nothing is sent to it until a user enables it.
@@ -264,6 +264,9 @@ async fn busy_endpoint_rests_and_a_gone_one_is_disabled() {
     assert_eq!(it.receiver.take().len(), 1);
     let [endpoint] = &list_endpoints(&it.world.ctx, &it.world.project).await.unwrap()[..] else { panic!() };
     assert_eq!(endpoint.1.disabled.as_deref(), Some("it answered 410 Gone"));
+    add(&it.world, &it.id, EndpointKind::Webhook, "http://127.0.0.1:9/other").await.unwrap();
+    let [endpoint] = &list_endpoints(&it.world.ctx, &it.world.project).await.unwrap()[..] else { panic!() };
+    assert_eq!((&endpoint.1.disabled, endpoint.1.failures), (&None, 0), "a changed endpoint is enabled");
 }
 
 #[tokio::test]
