@@ -7,6 +7,7 @@ pub(crate) mod hook;
 mod schedule;
 pub(crate) mod sweeper_state;
 pub(crate) mod token;
+mod tracker;
 pub(crate) mod unknown;
 
 use crate::key::{self, Key};

@@ -27,6 +27,7 @@ mod read {
     mod schedule;
     mod ticket;
     mod token;
+    mod tracker;
     mod work;
 
     pub use event::StoredBatch;
@@ -54,6 +55,7 @@ mod write {
     mod sweeps;
     mod ticket;
     mod token;
+    mod tracker;
     mod trigger;
 
     pub use claim::RunnerCondition;

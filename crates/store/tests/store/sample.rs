@@ -17,6 +17,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::tracker::{Tracker, TrackerKind};
 use pullyard_store::{Scope, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
@@ -51,6 +52,20 @@ pub(crate) fn schedule(rev: u64) -> Schedule {
     let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown: text("20h"), zone: text("UTC") };
     let last = Some(Occurrence { at: at(1), outcome: Outcome::Ran(Starts { started: 1, ..Starts::default() }) });
     Schedule { spec, paused: false, next: Some(at(9)), last, rev, ..Schedule::new(id, at(0)) }
+}
+
+pub(crate) fn tracker(rev: u64) -> Tracker {
+    Tracker {
+        id: IntegrationId::new("own").unwrap(),
+        kind: TrackerKind::Http,
+        url: "https://tickets.example/hook".into(),
+        secret: "pullyard/user/tracker-own".into(),
+        created: at(0),
+        last_ok: Some(at(1)),
+        problem: Some("it answered 500".into()),
+        rest_until: Some(at(2)),
+        rev,
+    }
 }
 
 pub(crate) fn repository(id: u64, name: &str) -> Repository {

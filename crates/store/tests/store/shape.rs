@@ -141,6 +141,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
+    world.expect_applied(store.put_tracker(&sample::tracker(0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
@@ -183,7 +184,7 @@ async fn create_triggered_job(world: &World) -> (Runner, Job) {
     let runner = world.register_runner(&sample::runner("kite", 3)).await;
 
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
-    world.store.update_snapshot(&event).await.unwrap();
+    world.store.update_snapshot(&event, None).await.unwrap();
     world.store.store_text(&event).await.unwrap();
     let (job, ticket) = sample::plan_ticket_job(&world.ticket("APP-1").await, "one");
     world.store.create_context(&job.id, &sample::context("Fix it.")).await.unwrap();
@@ -255,6 +256,7 @@ pub(crate) fn kind(pk: &str, sk: &str) -> String {
         "EVENTS" => "EVENTS".into(),
         "RUNNERS" => "RUNNERS".into(),
         "BUDGET" => "BUDGET".into(),
+        "TRACKERS" => "TRACKER".into(),
         _ => first(sk),
     }
 }
@@ -338,8 +340,20 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected =
-        ["ARTIFACTS", "BREAKER", "COMMENT", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SCHEDULE", "SETTINGS", "TICKET"];
+    let expected = [
+        "ARTIFACTS",
+        "BREAKER",
+        "COMMENT",
+        "HOOK",
+        "JOB",
+        "POLL",
+        "PR",
+        "ROTATION",
+        "SCHEDULE",
+        "SETTINGS",
+        "TICKET",
+        "TRACKER",
+    ];
     assert_eq!(revised, expected.map(str::to_owned).into());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
