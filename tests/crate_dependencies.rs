@@ -5,15 +5,16 @@ use serde::Deserialize;
 use std::process::Command;
 
 /// Each crate of the workspace with the crates of the workspace that it may link.
-const CRATES: [(&str, &str); 32] = [
+const CRATES: [(&str, &str); 33] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
     ("store", "domain"),
     ("forge", "domain"),
     ("cloud", "domain"),
-    ("control", "cloud domain forge store"),
-    ("entry", "cloud control domain protocol store"),
+    ("outbound", "domain"),
+    ("control", "cloud domain forge outbound store"),
+    ("entry", "cloud control domain outbound protocol store"),
     ("function-api", "control domain entry protocol"),
     ("function-pages", "control domain entry protocol"),
     ("function-tickets", "control domain entry protocol"),
@@ -67,7 +68,7 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),
-    ("reqwest", "protocol forge runner agent-proxy local-forge fake-forge admin cloud"),
+    ("reqwest", "protocol forge runner agent-proxy local-forge fake-forge admin cloud outbound"),
     ("clap", "cli runner"),
 ];
 

@@ -62,6 +62,7 @@ fn variables(config: &Config) -> Vec<(String, String)> {
         ("PULLYARD_API_URL", config.api_url.clone()),
         ("PULLYARD_TASK_ISOLATION", config.task_isolation.clone()),
         ("PULLYARD_ONE_MACHINE", config.on_one_machine.to_string()),
+        ("PULLYARD_OUTBOUND_ALLOW", "127.0.0.0/8,::1/128".to_owned()),
         ("PULLYARD_ARTIFACTS_BUCKET", config.artifacts_bucket.clone()),
         ("PULLYARD_DYNAMODB_ENDPOINT", endpoint(dynamodb)),
         ("PULLYARD_SQS_ENDPOINT", endpoint(sqs)),

@@ -5,10 +5,10 @@
 //! name in TLS must equal the host of the `CONNECT`.
 //! Not prevented: uploads to an allowed host, and an allowed host that forwards requests by their `Host` header.
 
-use crate::address::is_public;
 use crate::listen;
 use crate::request_head::{self, Request};
 use crate::server_name;
+use pullyard_domain::address::is_public;
 use pullyard_domain::egress::{AllowList, normalize};
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -7,7 +7,6 @@
 //!
 //! Both treat every byte from the agent as hostile input.
 
-mod address;
 pub mod egress;
 mod listen;
 pub mod model;

@@ -15,6 +15,7 @@ use pullyard_domain::runner::Runner;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::ticket::Ticket;
 use pullyard_forge::Connections;
+use pullyard_outbound as outbound;
 use pullyard_store::Store;
 use rand::RngExt;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub struct ContextParts {
     pub objects: Objects,
     pub forges: Connections,
     pub forge_tokens: ForgeTokens,
+    pub outbound: outbound::Client,
     pub clock: Clock,
     pub key_secret: String,
     /// Prefix of this deployment's secret names. In names of users' secrets, the folder of their kind follows.

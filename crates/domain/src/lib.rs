@@ -3,6 +3,7 @@
 //! ticket, and the time when each item is due next. No IO: no clock (`now` is an argument), random numbers or async.
 
 pub mod access;
+pub mod address;
 pub mod agent;
 pub mod agent_check;
 pub mod analysis;

@@ -10,6 +10,8 @@ use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups, w
 pub use pullyard_cloud::{RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
 use pullyard_control::{Clock, Connections, Context, ContextParts, Disk, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
+use pullyard_outbound as outbound;
+pub use pullyard_outbound::AllowedRanges;
 use pullyard_store::Store;
 use std::time::Duration;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub artifacts_bucket: String,
     /// `PULLYARD_KMS_KEY`: encrypts the users' secrets; without it, AWS's own key does.
     pub kms_key: Option<String>,
+    /// `PULLYARD_OUTBOUND_ALLOW`: private addresses that people may give, as `10.20.0.0/16,fd00::/8`.
+    pub outbound_allow: AllowedRanges,
     /// `PULLYARD_DEPLOYMENT`: the stack's name in metrics; without it, no metrics are written.
     pub deployment: Option<String>,
     pub endpoints: Endpoints,
@@ -103,6 +107,10 @@ impl Config {
             disk: Disk::default(),
             artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
             kms_key: var("PULLYARD_KMS_KEY"),
+            outbound_allow: var("PULLYARD_OUTBOUND_ALLOW")
+                .unwrap_or_default()
+                .parse()
+                .map_err(|_| MissingVariable("PULLYARD_OUTBOUND_ALLOW (10.20.0.0/16,fd00::/8)"))?,
             deployment: var("PULLYARD_DEPLOYMENT"),
             endpoints: Endpoints {
                 dynamodb: var("PULLYARD_DYNAMODB_ENDPOINT"),
@@ -143,6 +151,7 @@ impl Config {
             objects: Objects::new(sdk, s3.as_deref(), &self.artifacts_bucket),
             forges,
             forge_tokens: ForgeTokens::default(),
+            outbound: outbound::Client::new(self.outbound_allow),
             clock,
             key_secret: self.key_secret,
             secret_root,

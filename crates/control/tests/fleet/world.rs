@@ -120,6 +120,7 @@ impl World {
             objects: Objects::new(&sdk, None, "nobody"),
             forges: Connections::default(),
             forge_tokens: ForgeTokens::default(),
+            outbound: Default::default(),
             clock,
             key_secret: KEY.into(),
             secret_root: format!("{TABLE}/"),

@@ -1,0 +1,228 @@
+//! Sends one request to an address that a user gave.
+
+use crate::{AllowedRanges, Error};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::{Method, StatusCode, Url, redirect};
+use std::error::Error as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+/// Limit of an answer that is read for its status. Units: bytes.
+pub const MAX_ANSWER: usize = 64 * 1024;
+/// Limit of an answer that is read for its content. Units: bytes.
+pub const MAX_READ: usize = 4 * 1024 * 1024;
+
+/// Time limit of an exchange, from the look-up of the name to the end of the answer.
+const LIMIT: Duration = Duration::from_secs(15);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Short, because a frozen function notices late that the server closed an idle connection.
+const POOL_IDLE_LIMIT: Duration = Duration::from_secs(15);
+const PORTS: [u16; 2] = [443, 8443];
+
+/// Cheap to clone; the clones share connections.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    allowed: AllowedRanges,
+    limit: Duration,
+    #[cfg(test)]
+    dns: Option<tests::Dns>,
+    /// Created when it is needed, because the certificates take long to read.
+    https: OnceLock<Result<reqwest::Client, String>>,
+    http: OnceLock<Result<reqwest::Client, String>>,
+}
+
+#[derive(Debug)]
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    /// [`MAX_ANSWER`] or [`MAX_READ`].
+    pub max_response_bytes: usize,
+}
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The pause that the server requests, if it states seconds.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new(AllowedRanges::default())
+    }
+}
+
+impl Client {
+    /// Makes no call.
+    pub fn new(allowed: AllowedRanges) -> Self {
+        Self(Arc::new(Inner {
+            allowed,
+            limit: LIMIT,
+            #[cfg(test)]
+            dns: None,
+            https: OnceLock::new(),
+            http: OnceLock::new(),
+        }))
+    }
+
+    /// Checks an address without a look-up: `https` on port 443 or 8443, without user and password. A literal address in
+    /// an allowed range, or `localhost` if this machine is allowed, may also use `http` and any port.
+    /// Errors: `Url`, `AddressNotAllowed`.
+    pub fn parse_url(&self, text: &str) -> Result<Url, Error> {
+        let url = text.trim().parse().map_err(|_| refused("it is not a URL; write it as https://host/path"))?;
+        self.check_url(&url)?;
+        Ok(url)
+    }
+
+    fn check_url(&self, url: &Url) -> Result<(), Error> {
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(refused("it must begin with https://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("it contains a user or a password; store them as a secret"));
+        }
+        if let Some(address) = literal_address(url) {
+            if self.0.allowed.contain(address) {
+                return Ok(());
+            }
+            if !self.0.allowed.permit(address) {
+                return Err(Error::AddressNotAllowed);
+            }
+        }
+        if url.scheme() != "https" {
+            return Err(refused("it must begin with https://"));
+        }
+        if !PORTS.contains(&url.port_or_known_default().unwrap_or_default()) {
+            return Err(refused("its port must be 443 or 8443"));
+        }
+        Ok(())
+    }
+
+    /// One exchange of at most 15 s. Every status is an answer, a redirect too; the caller decides what it means.
+    /// Sends once: after a failure it is unknown whether the request arrived.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        self.check_url(&request.url)?;
+        let limit = self.0.limit;
+        timeout(limit, self.exchange(request)).await.map_err(|_| Error::Timeout { limit })?
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Response, Error> {
+        let Request { method, url, headers, body, max_response_bytes } = request;
+        let http = self.connections(&url)?.request(method, url).headers(headers).body(body);
+        let mut response = http.send().await.map_err(|error| exchange_error(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| exchange_error(&error))? {
+            if body.len() + chunk.len() > max_response_bytes {
+                return Err(Error::TooLarge { limit: max_response_bytes });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response { status, headers, body })
+    }
+
+    fn guard(&self) -> Guard {
+        Guard {
+            allowed: self.0.allowed.clone(),
+            #[cfg(test)]
+            dns: self.0.dns.clone(),
+        }
+    }
+
+    fn connections(&self, url: &Url) -> Result<&reqwest::Client, Error> {
+        let needs_certificates = url.scheme() == "https";
+        let clients = if needs_certificates { &self.0.https } else { &self.0.http };
+        let client = clients.get_or_init(|| build(self.guard(), needs_certificates).map_err(|error| error.to_string()));
+        client.as_ref().map_err(|reason| Error::Unreachable { reason: reason.clone() })
+    }
+}
+
+fn build(guard: Guard, needs_certificates: bool) -> Result<reqwest::Client, reqwest::Error> {
+    let client = reqwest::Client::builder()
+        .default_headers(HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("pullyard"))]))
+        .connect_timeout(CONNECT_LIMIT)
+        .pool_idle_timeout(POOL_IDLE_LIMIT)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .dns_resolver(Arc::new(guard));
+    if needs_certificates { client } else { client.tls_certs_only([]) }.build()
+}
+
+fn refused(reason: &'static str) -> Error {
+    Error::Url { reason }
+}
+
+/// The address in a URL that needs no look-up. The parser of URLs has translated all spellings, such as `127.1`.
+fn literal_address(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?.trim_end_matches('.');
+    if host == "localhost" {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// Looks names up, and returns the permitted addresses only. The client connects to nothing else.
+#[derive(Clone)]
+struct Guard {
+    allowed: AllowedRanges,
+    /// Replaces DNS in tests.
+    #[cfg(test)]
+    dns: Option<tests::Dns>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no address of the name is allowed")]
+struct NotAllowed;
+
+impl Guard {
+    async fn look_up(&self, name: &str) -> std::io::Result<Vec<SocketAddr>> {
+        #[cfg(test)]
+        if let Some(dns) = &self.dns {
+            return Ok(dns.answer());
+        }
+        Ok(lookup_host((name, 0)).await?.collect())
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let found = guard.look_up(name.as_str()).await?;
+            let permitted = found.into_iter().filter(|address| guard.allowed.permit(address.ip())).collect::<Vec<_>>();
+            if permitted.is_empty() { Err(NotAllowed.into()) } else { Ok(Box::new(permitted.into_iter()) as Addrs) }
+        })
+    }
+}
+
+fn exchange_error(error: &reqwest::Error) -> Error {
+    let mut cause = error.source();
+    let mut reason = "the connection failed".to_owned();
+    while let Some(error) = cause {
+        if error.is::<NotAllowed>() {
+            return Error::AddressNotAllowed;
+        }
+        reason = error.to_string();
+        cause = error.source();
+    }
+    Error::Unreachable { reason }
+}
+
+#[cfg(test)]
+mod tests;
