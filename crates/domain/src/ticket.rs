@@ -12,7 +12,9 @@ use crate::sweep::back_off;
 use crate::time::Timestamp;
 use crate::tracker::TrackerSettings;
 use crate::wait::Wait;
+use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 pub const MAX_DEFERRED: usize = 10;
@@ -270,6 +272,13 @@ impl Ticket {
         self.sync_fault.as_ref().map_or(Timestamp::from_millis(0), |fault| fault.after)
     }
 
+    /// The id of the message with the wanted state, the same in each try.
+    pub fn message_id(&self) -> String {
+        let text = format!("{}\n{}\n{}", self.project, self.key, self.wanted.version);
+        let hash = BASE32_NOPAD.encode(&Sha256::digest(text)).to_ascii_lowercase();
+        format!("msg_{}", hash.get(..26).unwrap_or(&hash))
+    }
+
     /// The ticket after a failed write to its tool, which is repeated at `after` at the latest.
     pub fn postpone_sync(&self, problem: String, now: Timestamp, after: Option<Timestamp>) -> Self {
         let (since, tries) = self.sync_fault.as_ref().map_or((now, 0), |fault| (fault.since, fault.tries));
@@ -406,7 +415,7 @@ impl Ticket {
     }
 
     /// The ticket after the write to the tool. A user's move wins.
-    fn after_write_back(&self, settings: &Settings) -> Self {
+    pub fn after_write_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
         if let Some(desired) = &self.wanted.status {
             let is_own = !matches!(desired.to, Target::Trigger | Target::Column(_));
