@@ -5,14 +5,14 @@ pub(crate) mod tool;
 use crate::admin::secrets::check_secret_kind;
 use crate::admin::update_project::update_project;
 use crate::{Context, Error, set_secret};
+use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId, SecretName, TicketKey};
-use pullyard_domain::project::{Project, Settings, Statuses};
+use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::ticket::SyncFault;
-use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
+use pullyard_domain::tracker::{ToolChoice, Tracker, TrackerKind, TrackerSettings};
 use pullyard_outbound::standard_webhooks::SigningSecret;
 use pullyard_store::Write;
-use std::collections::BTreeSet;
 use tool::{CallError, connect, record_call};
 
 #[derive(Clone, Debug)]
@@ -29,18 +29,6 @@ pub struct NewTracker {
 pub struct AddedTracker {
     pub tracker: Tracker,
     pub signing_secret: Option<String>,
-}
-
-/// The tool of a project, and the statuses that change their meaning.
-#[derive(Clone, Debug, Default)]
-pub struct ToolChoice {
-    pub scope: String,
-    pub trigger: Option<String>,
-    pub todo: Option<String>,
-    pub completion: Option<String>,
-    pub merged: Option<String>,
-    pub unmerged: Option<String>,
-    pub closed: BTreeSet<String>,
 }
 
 /// Writes: TRACKER; a signing secret, if none is named.
@@ -95,15 +83,14 @@ pub async fn test_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, 
 }
 
 /// Idempotent: a repeat returns `NotFound`.
-/// Errors: `NotFound`; `Contended`; `Invalid` while a project uses it.
+/// Errors: `NotFound`; `Contended`; `Denied` while a project uses it.
 pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
     let tracker = load_tracker(ctx, id).await?;
     for project in ctx.store.list_all_project_ids().await? {
         let project = ctx.store.load_project(&project).await?;
         let uses_it = |project: &Project| project.settings.tracker.as_ref().is_some_and(|tool| tool.connection == *id);
         if let Some(project) = project.filter(uses_it) {
-            let fault = format!("{0} uses it: `pullyard trackers use --none --project {0}`", project.id);
-            return Err(Error::Invalid { pointer: "/id", fault });
+            return Err(Error::Denied(Denial::TrackerOfProject { tracker: id.clone(), project: project.id }));
         }
     }
     match ctx.store.delete_tracker(&tracker).await? {
@@ -119,33 +106,17 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker
 pub async fn use_tracker(
     ctx: &Context,
     project: &ProjectId,
-    id: &IntegrationId,
     choice: ToolChoice,
 ) -> Result<Project, Error> {
-    let connection = load_tracker(ctx, id).await?;
+    let connection = load_tracker(ctx, &choice.connection).await?;
     let tool = TrackerSettings::new(connection.kind, connection.id, choice.scope.clone());
     update_project(ctx, project, |project| {
-        let statuses = choose_statuses(project.settings.statuses.clone(), &choice);
+        let statuses = choice.choose(project.settings.statuses.clone());
         let settings = Settings { tracker: Some(tool.clone()), statuses, ..project.settings };
         settings.validate()?;
         Ok(Project { settings, ..project })
     })
     .await
-}
-
-fn choose_statuses(mut statuses: Statuses, choice: &ToolChoice) -> Statuses {
-    let roles = [
-        (&mut statuses.trigger, &choice.trigger),
-        (&mut statuses.todo, &choice.todo),
-        (&mut statuses.completion, &choice.completion),
-    ];
-    roles.into_iter().for_each(|(role, chosen)| role.clone_from(chosen.as_ref().unwrap_or(&role.clone())));
-    statuses.merged = choice.merged.clone().or(statuses.merged);
-    statuses.unmerged = choice.unmerged.clone().or(statuses.unmerged);
-    if !choice.closed.is_empty() {
-        statuses.closed.clone_from(&choice.closed);
-    }
-    statuses.with_missing_columns()
 }
 
 /// Returns a project to the board.

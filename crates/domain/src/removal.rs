@@ -97,6 +97,7 @@ pub fn deny_secret_removal(secret: &SecretName, users: &[SecretUser]) -> Option<
         SecretUser::Integration { id } => Denial::SecretOfIntegration { secret, forge: id },
         SecretUser::Hook { name } => Denial::SecretOfHook { secret, hook: name },
         SecretUser::Setting { project, setting } => Denial::SecretOfSetting { secret, setting, project },
+        SecretUser::Tracker { id } => Denial::SecretOfTracker { secret, tracker: id },
         SecretUser::LocalForge {} => Denial::SecretOfLocalForge { secret },
     })
 }
@@ -193,6 +194,7 @@ mod tests {
         for (user, expected) in [
             (integration, "secret_of_integration"),
             (SecretUser::Hook { name: hook().name }, "secret_of_hook"),
+            (SecretUser::Tracker { id: integration().id }, "secret_of_tracker"),
             (SecretUser::LocalForge {}, "secret_of_local_forge"),
         ] {
             assert_eq!(code(deny_secret_removal(&name, &[user])), Some(expected));

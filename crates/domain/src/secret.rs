@@ -50,6 +50,9 @@ pub enum SecretUser {
         /// For example, `model_secrets.anthropic_api_key`.
         setting: String,
     },
+    Tracker {
+        id: IntegrationId,
+    },
     /// The embedded forge of `pullyard up`, whose token Pullyard made itself.
     LocalForge {},
 }
@@ -60,6 +63,7 @@ impl fmt::Display for SecretUser {
             Self::Integration { id } => write!(f, "integration {id}"),
             Self::Hook { name } => write!(f, "webhook {name}"),
             Self::Setting { project, setting } => write!(f, "{setting} of {project}"),
+            Self::Tracker { id } => write!(f, "ticket tool {id}"),
             Self::LocalForge {} => f.write_str("Pullyard’s own forge"),
         }
     }

@@ -262,6 +262,16 @@ impl Ticket {
         }
     }
 
+    /// What the ticket's tool does not show yet, as a sentence.
+    pub fn sync_note(&self) -> Option<String> {
+        let tool = self.tracker.as_ref().filter(|_| self.is_unsynced())?;
+        match (&self.sync_fault, self.requested_status()) {
+            (Some(fault), _) => Some(format!("{tool} does not show this since {}: {}.", fault.since, fault.problem)),
+            (None, Some(status)) => Some(format!("Moving to {status} in {tool}.")),
+            (None, None) => None,
+        }
+    }
+
     /// The project's tool, if it has this ticket.
     pub fn tool<'a>(&self, settings: &'a Settings) -> Option<&'a TrackerSettings> {
         settings.tracker.as_ref().filter(|tool| self.tracker.as_ref() == Some(&tool.connection))

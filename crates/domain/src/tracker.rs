@@ -6,11 +6,13 @@ mod http;
 use crate::delivery::Source;
 use crate::hook::Ingress;
 use crate::id::IntegrationId;
+use crate::project::Statuses;
 use crate::setting_fault::{SettingFault, fault};
 use crate::text::is_line;
 use crate::ticket::Badge;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const MAX_STATUSES: usize = 60;
@@ -88,6 +90,51 @@ pub struct TrackerSettings {
     /// Whether a badge comes with a comment.
     #[serde(default = "yes")]
     pub comment: bool,
+}
+
+/// The tool of a project, and the statuses that get a meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolChoice {
+    /// The connection's name.
+    pub connection: IntegrationId,
+    /// The tool's own project, in its spelling.
+    #[serde(default)]
+    pub scope: String,
+    /// The status that starts a job. None of the following: as before.
+    #[serde(default)]
+    pub trigger: Option<String>,
+    /// The status after a failed job.
+    #[serde(default)]
+    pub todo: Option<String>,
+    /// The status after a completed job.
+    #[serde(default)]
+    pub completion: Option<String>,
+    /// The status after the merge of the pull request.
+    #[serde(default)]
+    pub merged: Option<String>,
+    /// The status after a close without a merge.
+    #[serde(default)]
+    pub unmerged: Option<String>,
+    /// The statuses of closed tickets.
+    #[serde(default)]
+    pub closed: BTreeSet<String>,
+}
+
+impl ToolChoice {
+    /// The statuses of a project with this tool. Each is a column.
+    pub fn choose(&self, statuses: Statuses) -> Statuses {
+        let chosen = Statuses {
+            trigger: self.trigger.clone().unwrap_or(statuses.trigger),
+            todo: self.todo.clone().unwrap_or(statuses.todo),
+            completion: self.completion.clone().unwrap_or(statuses.completion),
+            merged: self.merged.clone().or(statuses.merged),
+            unmerged: self.unmerged.clone().or(statuses.unmerged),
+            closed: if self.closed.is_empty() { statuses.closed } else { self.closed.clone() },
+            ..statuses
+        };
+        chosen.with_missing_columns()
+    }
 }
 
 const fn both() -> Ingress {
