@@ -40,6 +40,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("NAME#", "names of runners", &["api", "sweeper"]),
     ("SCHEDULE#", "schedules", &["api", "sweeper"]),
     ("BREAKER#", "paused model accounts", &["api"]),
+    ("TRACKERS", "connections to ticket tools", &["api", "effects"]),
     ("ROTATION#", "secrets that are being replaced", &["api"]),
     ("IDEMPOTENCY#", "idempotency keys of requests", &["api", "pages"]),
     ("SIGNIN#", "sign-in links that were used", &["pages"]),
@@ -63,6 +64,7 @@ const DELETERS: &[(&str, &[&str])] = &[
             "NAME#",
             "SCHEDULE#",
             "BREAKER#",
+            "TRACKERS",
         ],
     ),
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
@@ -75,12 +77,24 @@ const DELETERS: &[(&str, &[&str])] = &[
 pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
     (
         "webhook",
-        &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "HOOK#", "POLL#", "ROTATION#"],
+        &[
+            "JOB#",
+            "TICKET#",
+            "PR#",
+            "DELIVERY#",
+            "BUDGET#",
+            "PROJECT#",
+            "INTEGRATION#",
+            "HOOK#",
+            "POLL#",
+            "ROTATION#",
+            "TRACKERS",
+        ],
     ),
     ("tickets", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "TOKEN#"]),
     ("dispatcher", &["JOB#", "BREAKER#"]),
     ("tasks", &["JOB#"]),
-    ("effects", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "POLL#"]),
+    ("effects", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "POLL#", "TRACKERS"]),
     (
         "sweeper",
         &[

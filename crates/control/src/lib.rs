@@ -142,6 +142,6 @@ pub use tickets::settle_ticket::settle_ticket;
 pub use tickets::suggest_key::suggest_ticket_key;
 pub use tickets::views::{TicketView, ticket_view, ticket_views};
 pub use trackers::{
-    AddedTracker, NewTracker, add_tracker, delete_tracker, load_tracker, sync_ticket, test_tracker,
-    unuse_tracker, use_tracker,
+    AddedTracker, NewTracker, add_tracker, delete_tracker, load_tracker, sync_ticket, test_tracker, unuse_tracker,
+    use_tracker,
 };

@@ -52,8 +52,7 @@ pub async fn add_tracker(ctx: &Context, new: NewTracker) -> Result<AddedTracker,
         }
     };
     let created = ctx.clock.now();
-    let tracker =
-        Tracker { id, kind, url, secret, created, last_ok: None, problem: None, rest_until: None, rev: 0 };
+    let tracker = Tracker { id, kind, url, secret, created, last_ok: None, problem: None, rest_until: None, rev: 0 };
     match ctx.store.put_tracker(&tracker).await? {
         Write::Applied => {
             tracing::info!(tracker = %tracker.id, "ticket tool connected");
@@ -103,11 +102,7 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker
 /// Writes: the project.
 /// Idempotent: a repeat stores the same.
 /// Errors: `NotFound` (project, tool); `Invalid`; `Contended`.
-pub async fn use_tracker(
-    ctx: &Context,
-    project: &ProjectId,
-    choice: ToolChoice,
-) -> Result<Project, Error> {
+pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<Project, Error> {
     let connection = load_tracker(ctx, &choice.connection).await?;
     let tool = TrackerSettings::new(connection.kind, connection.id, choice.scope.clone());
     update_project(ctx, project, |project| {
@@ -123,7 +118,8 @@ pub async fn use_tracker(
 /// Writes: the project. Idempotent.
 /// Errors: `NotFound`; `Contended`.
 pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<Project, Error> {
-    let without = |project: Project| Ok(Project { settings: Settings { tracker: None, ..project.settings }, ..project });
+    let without =
+        |project: Project| Ok(Project { settings: Settings { tracker: None, ..project.settings }, ..project });
     update_project(ctx, project, without).await
 }
 

@@ -122,6 +122,12 @@ pub struct ToolChoice {
 }
 
 impl ToolChoice {
+    /// Leaves all statuses as they are.
+    pub fn new(connection: IntegrationId) -> Self {
+        let (scope, closed) = (String::new(), BTreeSet::new());
+        Self { connection, scope, trigger: None, todo: None, completion: None, merged: None, unmerged: None, closed }
+    }
+
     /// The statuses of a project with this tool. Each is a column.
     pub fn choose(&self, statuses: Statuses) -> Statuses {
         let chosen = Statuses {

@@ -3,7 +3,7 @@
 pub(crate) mod check;
 
 use crate::{Applied, Desired, Error, Link};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::time::{Timestamp, rfc3339};
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
 use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_ANSWER, Method, Request, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ pub struct OwnTool {
 pub(crate) struct Message<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(with = "rfc3339")]
     timestamp: Timestamp,
     data: Data<'a>,
 }

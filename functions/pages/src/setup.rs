@@ -10,6 +10,7 @@ mod settings;
 mod start;
 mod tickets;
 mod tokens;
+mod trackers;
 
 use crate::decisions::detail;
 use axum::routing::post;
@@ -29,6 +30,7 @@ pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
         .merge(runners::routes())
         .merge(schedules::routes())
         .merge(tokens::routes())
+        .merge(trackers::routes())
         .merge(operations::routes())
         .route("/setup/decisions/{delivery}/replay", post(detail::replay))
         .layer(Extension(machine))

@@ -74,12 +74,7 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
 }
 
 /// Requests the move from the ticket's tool. When the tool has made it, it may start a job.
-async fn request_tool_move(
-    ctx: &Context,
-    mut ticket: Ticket,
-    status: &str,
-    by: &str,
-) -> Result<Option<Answer>, Error> {
+async fn request_tool_move(ctx: &Context, mut ticket: Ticket, status: &str, by: &str) -> Result<Option<Answer>, Error> {
     if ticket.requested_status() != Some(status) {
         ticket.request_move(status, by);
         if ctx.store.update_ticket(&ticket).await? == Write::Stale {

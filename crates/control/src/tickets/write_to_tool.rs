@@ -132,10 +132,10 @@ fn plan(
         badge: wanted.badge.map(|badge| tool.badges.label(badge).to_owned()),
         badges: [Badge::AiFailed, Badge::AiWaiting].map(|badge| tool.badges.label(badge).to_owned()).into(),
         comment: comment.map(|comment| comment.text.clone()),
-        link: ticket.pull_request.as_ref().map(|link| Link {
-            url: link.url.clone(),
-            title: format!("Pull request #{}", link.id.number),
-        }),
+        link: ticket
+            .pull_request
+            .as_ref()
+            .map(|link| Link { url: link.url.clone(), title: format!("Pull request #{}", link.id.number) }),
     };
     let subject = Subject {
         project: ticket.project.to_string(),

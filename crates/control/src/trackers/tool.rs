@@ -63,11 +63,7 @@ impl Tool {
 
 /// Failures of a single ticket are no problem of the connection.
 /// Writes: TRACKER, unless another call changed it meanwhile, and only if its health changed.
-pub(crate) async fn record_call(
-    ctx: &Context,
-    connection: &Tracker,
-    failure: Option<&CallError>,
-) -> Result<(), Error> {
+pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
     let now = ctx.clock.now();
     let of_connection = failure.filter(|failure| {
         !matches!(

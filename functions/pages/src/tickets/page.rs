@@ -49,6 +49,13 @@ impl EditForm {
         Self {
             title: text.title.clone(),
             description: text.description.clone(),
+            tool: project.settings.tracker.as_ref().map(|tool| {
+                match (ticket.tool(&project.settings), ticket.sync_note()) {
+                    (None, _) => line(&format!("Not in {}", tool.connection)),
+                    (Some(_), Some(note)) => line(&note),
+                    (Some(_), None) => line(&format!("Shown in {}", tool.connection)),
+                }
+            }),
             labels: text.labels.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
             repository: text.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
             based_on: control::text_version(text),
@@ -79,6 +86,7 @@ pub(super) struct TicketPage {
     pub(super) comments: Comments,
     repository: Option<SafeText>,
     source: Option<String>,
+    tool: Option<SafeText>,
     labels: Vec<SafeText>,
     decision: Option<DecisionLine>,
     may_work: bool,
