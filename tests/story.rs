@@ -14,7 +14,7 @@ use crate::prelude::*;
 use crate::processes::{Functions, Processes};
 use pullyard_domain::project::Statuses;
 use pullyard_entry::Config;
-use pullyard_entry::config::{self, Endpoints};
+use pullyard_entry::config::{self, AllowedRanges, Endpoints};
 use pullyard_fake_forge::FakeForge;
 use pullyard_local::{Clock, Disk, Options};
 use pullyard_protocol::client::Error;
@@ -337,6 +337,7 @@ impl Story {
             disk: Disk::default(),
             artifacts_bucket: "pullyard-artifacts".into(),
             kms_key: None,
+            outbound_allow: AllowedRanges::loopback(),
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),

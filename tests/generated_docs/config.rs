@@ -199,6 +199,7 @@ fn functions_read_exactly_the_variables_of_the_table() {
     let read = std::cell::RefCell::new(BTreeSet::new());
     let value = |name| match name {
         "PULLYARD_TASK_DEFINITIONS" => "small=s,medium=m,large=l",
+        "PULLYARD_OUTBOUND_ALLOW" => "10.0.0.0/8",
         _ => "x",
     };
     Config::from_vars(|name| {

@@ -7,7 +7,7 @@ use super::step::{Call, From};
 use crate::functions;
 use crate::prelude::*;
 use pullyard_emulator::{Access, Aws, ecs};
-use pullyard_entry::config::{self, Config, Endpoints, RUNNER_CONTAINER, TaskDefinitions};
+use pullyard_entry::config::{self, AllowedRanges, Config, Endpoints, RUNNER_CONTAINER, TaskDefinitions};
 use pullyard_entry::{Clock, http};
 use pullyard_forge::Connections;
 use pullyard_local_forge::LocalForge;
@@ -156,6 +156,7 @@ impl World {
             disk: Default::default(),
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
+            outbound_allow: AllowedRanges::loopback(),
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),
