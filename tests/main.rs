@@ -71,6 +71,7 @@ mod tasks;
 mod tickets;
 mod token_gate;
 mod tokens;
+mod trackers;
 mod try_job;
 mod up;
 mod walk;

@@ -70,6 +70,12 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("schedules::delete_schedule", "schedule_is_deleted_after_a_crash"),
     ("schedules::put_schedule", "due_schedule_starts_its_analysis_after_a_crash"),
     ("schedules::run_due_schedules", "due_schedule_starts_its_analysis_after_a_crash"),
+    ("trackers::add_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
+    ("trackers::delete_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
+    ("trackers::sync_ticket", "ticket_tool_is_connected_and_deleted_after_a_crash"),
+    ("trackers::test_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
+    ("trackers::unuse_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
+    ("trackers::use_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
     ("admin/secrets::set_secret", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
     ("tickets/settle_ticket::settle_ticket", "ticket_job_completes_after_a_crash"),
     ("sweep::sweep", "job_of_a_stopped_task_fails_after_a_crash"),
@@ -136,6 +142,9 @@ const READ_ONLY: &[&str] = &[
     "jobs/views::load_pull_request_states",
     "tickets/order::load_column",
     "tickets/views::ticket_view",
+    "trackers::load_tracker",
+    "trackers/signed_events::is_tool_of",
+    "trackers/signed_events::verify_event",
     "tickets/views::ticket_views",
 ];
 

@@ -119,6 +119,9 @@ pub(super) async fn collect(world: &World) -> Outcome {
     if let Some(seen) = super::forge::pull_request_view(world).await {
         outcome.insert("at the forge".into(), normalize(&seen, &names));
     }
+    if let Some(seen) = super::forge::tool_view(world).await {
+        outcome.insert("in the ticket tool".into(), normalize(&seen, &names));
+    }
     outcome.extend(super::outside_table::collect(world, &items).await);
     outcome
 }

@@ -1,5 +1,6 @@
 //! Connects ticket tools, tests them, and chooses the tool of a project.
 
+pub(crate) mod signed_events;
 pub(crate) mod tool;
 
 use crate::admin::secrets::check_secret_kind;

@@ -2,7 +2,7 @@
 //! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
 
 mod rejected_deliveries;
-mod verify;
+pub(crate) mod verify;
 
 pub use rejected_deliveries::RejectedDeliveries;
 

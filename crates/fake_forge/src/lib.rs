@@ -6,6 +6,7 @@ mod bitbucket;
 mod faults;
 mod moves;
 mod reviewers;
+mod tool;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,6 +36,7 @@ pub struct FakeForge {
     apps: OnceCell<State<AppsRecord>>,
     /// The old names of repositories, in lower case, and their ids.
     moved: Mutex<BTreeMap<String, u64>>,
+    tool: tool::Tickets,
 }
 
 impl FakeForge {
@@ -49,7 +51,7 @@ impl FakeForge {
 
 impl Extension for FakeForge {
     fn routes(&self) -> Router<Arc<Shared>> {
-        bitbucket::routes().merge(apps::page_routes())
+        bitbucket::routes().merge(apps::page_routes()).merge(tool::routes(self.tool.clone()))
     }
 
     fn rest_routes(&self) -> Router<Arc<Shared>> {

@@ -12,7 +12,7 @@ use serde_json::json;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard trackers check http://127.0.0.1:8090/pullyard < secret.txt
-  pullyard trackers add own --url https://tickets.acme.example/pullyard
+  pullyard trackers add own --site https://tickets.acme.example/pullyard
   pullyard trackers use own --trigger 'AI Processing'")]
 pub(crate) struct Trackers {
     #[command(subcommand)]
@@ -28,14 +28,14 @@ enum Command {
     ///
     /// docs/tickets.md has the contract and a receiver to start from.
     #[command(after_help = "Examples:
-  pullyard trackers add own --url https://tickets.acme.example/pullyard
-  pullyard trackers add own --url https://tickets.acme.example/pullyard --secret pullyard/user/tickets")]
+  pullyard trackers add own --site https://tickets.acme.example/pullyard
+  pullyard trackers add own --site https://tickets.acme.example/pullyard --secret pullyard/user/tickets")]
     Add {
         /// Name of the connection.
         id: IntegrationId,
         /// Address that receives the wanted states.
-        #[arg(long)]
-        url: String,
+        #[arg(long, value_name = "URL")]
+        site: String,
         /// Full name of a secret that was set before (default: a new one).
         #[arg(long, value_name = "SECRET")]
         secret: Option<String>,
@@ -130,7 +130,7 @@ impl Trackers {
         let api = &session.api;
         match self.command.unwrap_or(Command::List) {
             Command::List => list(session).await,
-            Command::Add { id, url, secret } => {
+            Command::Add { id, site: url, secret } => {
                 let new = CreateTracker { id, kind: TrackerKind::Http, url, secret };
                 let created = api.create_tracker(&new).await?;
                 session.screen.show(&created, |created| {

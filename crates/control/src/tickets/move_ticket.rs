@@ -92,7 +92,8 @@ async fn apply(
         FollowUp::CreateJob => {
             ctx.store.store_text(event).await?;
             let ticket = Ticket { last_entry: Some(event.entry()), ..ticket_after(event, facts) };
-            create_triggered_job(ctx, facts, text, ticket, &delivery).await?
+            // Boxed, as its future is the largest one on a thread's stack.
+            Box::pin(create_triggered_job(ctx, facts, text, ticket, &delivery)).await?
         }
     };
     Ok(match write {

@@ -41,13 +41,17 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         };
         let result = match ticket.next_settle_step(&stored.settings, ctx.clock.now()) {
             SettleStep::Skip => return Ok(false),
-            SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, &pull_request).await?,
+            SettleStep::DecideReviews(pull_request) => {
+                Box::pin(settle_reviews(ctx, &stored, &ticket, &pull_request)).await?
+            }
             SettleStep::WriteBack(next) => match ticket.tool(&stored.settings) {
                 Some(tool) => Box::pin(write_to_tool(ctx, &stored.settings, tool, &ticket)).await?,
                 None => StepResult::from_write(ctx.store.update_ticket(&next).await?),
             },
             SettleStep::DropEntry(next) => StepResult::from_write(ctx.store.update_ticket(&next).await?),
-            SettleStep::DecideEntry(entry) => decide_queued_entry(ctx, &ticket, &entry, &stored.settings).await?,
+            SettleStep::DecideEntry(entry) => {
+                Box::pin(decide_queued_entry(ctx, &ticket, &entry, &stored.settings)).await?
+            }
         };
         match result {
             StepResult::Applied => {

@@ -2,14 +2,14 @@
 
 use crate::tickets::move_ticket::move_ticket;
 use crate::tickets::settle_ticket::StepResult;
-use crate::trackers::tool::{CallError, Tool, connect, record_call};
+use crate::trackers::tool::{CallError, connect, record_call};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Badge, StatusMove, Ticket};
-use pullyard_domain::tracker::TrackerSettings;
+use pullyard_domain::tracker::{Tracker, TrackerSettings};
 use pullyard_tracker::{Applied, Desired, Error as ToolError, Link, Step, Subject};
 
 /// Calls the tool, then writes the ticket. A failed call only postpones the next one.
@@ -34,7 +34,7 @@ pub(super) async fn write_to_tool(
         return postpone(problem, Some(until)).await;
     }
     let result = match plan(ctx, settings, tool_settings, ticket) {
-        Ok((subject, desired)) => apply(ctx, &connect(ctx, &connection).await, &subject, &desired).await,
+        Ok((subject, desired)) => Box::pin(apply(ctx, &connection, &subject, &desired)).await,
         Err(error) => Err(error),
     };
     record_call(ctx, &connection, result.as_ref().err()).await?;
@@ -52,19 +52,17 @@ pub(super) async fn write_to_tool(
             return postpone(problem, failure.rest.map(|rest| now.plus(rest))).await;
         }
     };
-    record_shown(ctx, settings, ticket, status).await
+    Box::pin(record_shown(ctx, settings, ticket, status)).await
 }
 
 async fn apply(
     ctx: &Context,
-    tool: &Result<Tool, CallError>,
+    connection: &Tracker,
     subject: &Subject,
     desired: &Desired,
 ) -> Result<Applied, CallError> {
-    match tool {
-        Ok(tool) => Ok(tool.apply(subject, desired, ctx.clock.now()).await?),
-        Err(error) => Err(error.clone()),
-    }
+    let tool = connect(ctx, connection).await?;
+    Ok(tool.apply(subject, desired, ctx.clock.now()).await?)
 }
 
 /// Records that the tool shows the wanted state. A user's move, on the board or in the tool, is an event then: it may
@@ -96,7 +94,8 @@ async fn record_shown(
             text: None,
             rank: None,
         };
-        move_ticket(ctx, &event).await?;
+        // Boxed: a whole trigger is a large future.
+        Box::pin(move_ticket(ctx, &event)).await?;
         current = ctx.load_ticket(&ticket.project, &ticket.key).await?;
         if current.wanted.version != ticket.wanted.version {
             return Ok(StepResult::Stale);

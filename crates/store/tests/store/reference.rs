@@ -45,7 +45,7 @@ HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused d
 POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingress and polling state.
 SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and when, its next time and its last result.
 BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused model account: the cause and the end of the pause.
-TRACKER | TRACKERS | {name} | A ticket tool: its kind, its address, the name of its secret and its health.
+TRACKERS | TRACKERS | {name} | A ticket tool: its kind, its address, the name of its secret and its health.
 ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.
 SWEEPER | SWEEPER | SWEEPER | The time of the last sweep, and its gauges.
 IDEMPOTENCY | IDEMPOTENCY#{caller}#{key} | IDEMPOTENCY | An idempotency key: its request, and the resulting job, token, comment or ledger entry.

@@ -256,7 +256,7 @@ pub(crate) fn kind(pk: &str, sk: &str) -> String {
         "EVENTS" => "EVENTS".into(),
         "RUNNERS" => "RUNNERS".into(),
         "BUDGET" => "BUDGET".into(),
-        "TRACKERS" => "TRACKER".into(),
+        "TRACKERS" => "TRACKERS".into(),
         _ => first(sk),
     }
 }
@@ -352,7 +352,7 @@ async fn coordinating_items_have_a_rev() {
         "SCHEDULE",
         "SETTINGS",
         "TICKET",
-        "TRACKER",
+        "TRACKERS",
     ];
     assert_eq!(revised, expected.map(str::to_owned).into());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));

@@ -49,13 +49,6 @@ impl EditForm {
         Self {
             title: text.title.clone(),
             description: text.description.clone(),
-            tool: project.settings.tracker.as_ref().map(|tool| {
-                match (ticket.tool(&project.settings), ticket.sync_note()) {
-                    (None, _) => line(&format!("Not in {}", tool.connection)),
-                    (Some(_), Some(note)) => line(&note),
-                    (Some(_), None) => line(&format!("Shown in {}", tool.connection)),
-                }
-            }),
             labels: text.labels.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
             repository: text.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
             based_on: control::text_version(text),
@@ -183,6 +176,13 @@ pub(super) async fn load_page_at(
         reviews: pulls::load_reviews(visit, &project.settings, ticket).await?,
         repository: repository(&view, project).map(|name| line(name.as_str())),
         source: text.url.as_deref().and_then(http_url),
+        tool: project.settings.tracker.as_ref().map(|tool| {
+            match (ticket.tool(&project.settings), ticket.sync_note()) {
+                (None, _) => line(&format!("Not in {}", tool.connection)),
+                (Some(_), Some(note)) => line(&note),
+                (Some(_), None) => line(&format!("Shown in {}", tool.connection)),
+            }
+        }),
         labels: text.labels.iter().map(|label| line(label)).collect(),
         decision: None,
         may_work: visit.visitor.may_run_jobs(),
