@@ -38,6 +38,7 @@ mod demo;
 mod functions;
 mod fuzz;
 mod generated_docs;
+mod github_issues;
 mod guarantees;
 mod hold;
 mod infra;

@@ -169,6 +169,7 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ("admin/dead_letters::get_dead_letter", "it takes messages for half a minute, and changes nothing"),
     ("admin/dead_letters::list_dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("admin/sign_in::sign_in", "a code signs in once; after a crash the user requests another link"),
+    ("trackers/look::look_at_ticket", "its only write but the connection's health is that of `move_ticket`"),
     ("jobs/event_pages::list_events", "its only write records a viewer, and decides nothing"),
     ("jobs/event_pages::list_events_before", "its only write is that of `list_events`"),
     ("jobs/event_pages::list_events_from", "its only write is that of `list_events`"),

@@ -141,6 +141,7 @@ pub use tickets::order::load_column;
 pub use tickets::settle_ticket::settle_ticket;
 pub use tickets::suggest_key::suggest_ticket_key;
 pub use tickets::views::{TicketView, ticket_view, ticket_views};
+pub use trackers::look::look_at_ticket;
 pub use trackers::signed_events::{EventSignature, is_tool_of, verify_event};
 pub use trackers::{
     AddedTracker, NewTracker, add_tracker, delete_tracker, load_tracker, sync_ticket, test_tracker, unuse_tracker,

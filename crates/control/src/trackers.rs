@@ -1,5 +1,7 @@
 //! Connects ticket tools, tests them, and chooses the tool of a project.
 
+pub(crate) mod issues;
+pub(crate) mod look;
 pub(crate) mod signed_events;
 pub(crate) mod tool;
 
@@ -7,6 +9,7 @@ use crate::admin::secrets::check_secret_kind;
 use crate::admin::update_project::update_project;
 use crate::{Context, Error, set_secret};
 use pullyard_domain::denial::Denial;
+use pullyard_domain::forge::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId, SecretName, TicketKey};
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::secret::SecretKind;
@@ -14,13 +17,14 @@ use pullyard_domain::ticket::SyncFault;
 use pullyard_domain::tracker::{ToolChoice, Tracker, TrackerKind, TrackerSettings};
 use pullyard_outbound::standard_webhooks::SigningSecret;
 use pullyard_store::Write;
-use tool::{CallError, connect, record_call};
+use tool::record_call;
 
 #[derive(Clone, Debug)]
 pub struct NewTracker {
     pub id: IntegrationId,
     pub kind: TrackerKind,
-    pub url: String,
+    /// The address of a user's own tool.
+    pub url: Option<String>,
     /// The full name of the secret; `None` to generate a signing secret.
     pub secret: Option<String>,
 }
@@ -33,23 +37,21 @@ pub struct AddedTracker {
 }
 
 /// Writes: TRACKER; a signing secret, if none is named.
-/// Errors: `NameTaken`; `Invalid` for an address or a secret that cannot be used.
+/// Errors: `NameTaken`; `NotFound` (integration); `Invalid` for an address or a secret that cannot be used.
 pub async fn add_tracker(ctx: &Context, new: NewTracker) -> Result<AddedTracker, Error> {
     let NewTracker { id, kind, url, secret } = new;
-    let invalid = |fault: String| Error::Invalid { pointer: "/url", fault };
-    ctx.outbound.parse_url(&url).map_err(|error| invalid(error.to_string()))?;
     if ctx.store.load_tracker(&id).await?.is_some() {
         return Err(Error::NameTaken { resource: "ticket tool", name: id.to_string() });
     }
-    let (secret, signing_secret) = match secret {
-        Some(secret) => {
-            check_secret_kind(ctx, SecretKind::Forge, &secret, "/secret")?;
-            (secret, None)
-        }
-        None => {
-            let value = SigningSecret::generate().expose();
-            let name = SecretName::new(format!("tracker-{id}"))?;
-            (set_secret(ctx, SecretKind::Forge, &name, &value).await?.secret, Some(value))
+    let (url, secret, signing_secret) = match kind {
+        TrackerKind::Http => prepare_own_tool(ctx, &id, url.unwrap_or_default(), secret).await?,
+        TrackerKind::Issues => {
+            let integration = ctx.load_integration(&id).await?;
+            if !integration.kind.spec().has_issues {
+                let fault = format!("{id} is on {}, whose issues cannot be tickets", integration.kind.label());
+                return Err(Error::Invalid { pointer: "/id", fault });
+            }
+            (integration.api_url, String::new(), None)
         }
     };
     let created = ctx.clock.now();
@@ -63,6 +65,24 @@ pub async fn add_tracker(ctx: &Context, new: NewTracker) -> Result<AddedTracker,
     }
 }
 
+/// Returns the address, the name of the secret, and a new signing secret if none is named.
+async fn prepare_own_tool(
+    ctx: &Context,
+    id: &IntegrationId,
+    url: String,
+    secret: Option<String>,
+) -> Result<(String, String, Option<String>), Error> {
+    let invalid = |fault: String| Error::Invalid { pointer: "/url", fault };
+    ctx.outbound.parse_url(&url).map_err(|error| invalid(error.to_string()))?;
+    if let Some(secret) = secret {
+        check_secret_kind(ctx, SecretKind::Forge, &secret, "/secret")?;
+        return Ok((url, secret, None));
+    }
+    let value = SigningSecret::generate().expose();
+    let name = SecretName::new(format!("tracker-{id}"))?;
+    Ok((url, set_secret(ctx, SecretKind::Forge, &name, &value).await?.secret, Some(value)))
+}
+
 /// Errors: `NotFound`.
 pub async fn load_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
     ctx.store.load_tracker(id).await?.ok_or_else(|| Error::not_found("ticket tool", id))
@@ -73,10 +93,7 @@ pub async fn load_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, 
 /// Errors: `NotFound`.
 pub async fn test_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
     let connection = load_tracker(ctx, id).await?;
-    let result = match connect(ctx, &connection).await {
-        Ok(tool) => tool.test(ctx.clock.now()).await.map_err(CallError::from),
-        Err(error) => Err(error),
-    };
+    let result = tool::test(ctx, &connection).await;
     record_call(ctx, &connection, result.as_ref().err()).await?;
     let problem = result.err().map(|failure| failure.error.to_string());
     Ok(Tracker { problem, ..load_tracker(ctx, id).await? })
@@ -105,10 +122,19 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker
 /// Errors: `NotFound` (project, tool); `Invalid`; `Contended`.
 pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<Project, Error> {
     let connection = load_tracker(ctx, &choice.connection).await?;
+    // The events of a token's account are its user's, who also moves tickets.
+    let account = match connection.kind {
+        TrackerKind::Http => None,
+        TrackerKind::Issues => {
+            let integration = ctx.load_integration(&connection.id).await?;
+            matches!(integration.auth, Auth::App { .. }).then_some(integration.account.login)
+        }
+    };
     let tool = TrackerSettings::new(connection.kind, connection.id, choice.scope.clone());
     update_project(ctx, project, |project| {
         let statuses = choice.choose(project.settings.statuses.clone());
-        let settings = Settings { tracker: Some(tool.clone()), statuses, ..project.settings };
+        let tool_account = account.clone().or(project.settings.tool_account);
+        let settings = Settings { tracker: Some(tool.clone()), tool_account, statuses, ..project.settings };
         settings.validate()?;
         Ok(Project { settings, ..project })
     })
@@ -124,7 +150,7 @@ pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<Project
     update_project(ctx, project, without).await
 }
 
-/// Repeats a failed write to the ticket's tool now.
+/// Repeats a failed write to the ticket's tool now, and reads the ticket there.
 /// Writes: the ticket, if a write has failed.
 /// Errors: `NotFound`; `Contended`.
 pub async fn sync_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
@@ -141,6 +167,7 @@ pub async fn sync_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) ->
             }
         }
         ctx.wake_ticket(project, key).await;
-        return Ok(());
+        let tool = ctx.load_project(project).await?.settings.tracker.filter(|tool| tool.kind.is_readable());
+        return if tool.is_some() { ctx.wake_look(project, key).await } else { Ok(()) };
     }
 }

@@ -194,7 +194,7 @@ mod tests {
         for (user, expected) in [
             (integration, "secret_of_integration"),
             (SecretUser::Hook { name: hook().name }, "secret_of_hook"),
-            (SecretUser::Tracker { id: integration().id }, "secret_of_tracker"),
+            (SecretUser::Tracker { id: repository().integration }, "secret_of_tracker"),
             (SecretUser::LocalForge {}, "secret_of_local_forge"),
         ] {
             assert_eq!(code(deny_secret_removal(&name, &[user])), Some(expected));

@@ -2,6 +2,7 @@
 
 mod board;
 mod http;
+mod issues;
 
 use crate::delivery::Source;
 use crate::hook::Ingress;
@@ -24,6 +25,9 @@ const RECORD_INTERVAL: Duration = Duration::from_secs(600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrackerKind {
+    /// The issues of the project's repositories at a forge. The integration has the same name.
+    #[serde(rename = "github_issues")]
+    Issues,
     /// A program of the user that implements the contract of docs/tickets.md.
     Http,
 }
@@ -32,8 +36,14 @@ impl TrackerKind {
     /// The name that users see.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Issues => issues::SPEC.label,
             Self::Http => http::SPEC.label,
         }
+    }
+
+    /// Whether Pullyard reads tickets from the tool. The others only send events.
+    pub const fn is_readable(self) -> bool {
+        !matches!(self, Self::Http)
     }
 }
 

@@ -4,6 +4,7 @@
 mod apps;
 mod bitbucket;
 mod faults;
+mod issues;
 mod moves;
 mod reviewers;
 mod tool;
@@ -37,6 +38,7 @@ pub struct FakeForge {
     /// The old names of repositories, in lower case, and their ids.
     moved: Mutex<BTreeMap<String, u64>>,
     tool: tool::Tickets,
+    issues: issues::Issues,
 }
 
 impl FakeForge {
@@ -68,6 +70,7 @@ impl Extension for FakeForge {
         // A redirect may change the path, so it must run before routing.
         let routes = Router::new()
             .fallback_service(routes)
+            .layer(middleware::from_fn_with_state(shared.clone(), issues::handle))
             .layer(middleware::from_fn_with_state(shared, moves::redirect))
             .layer(middleware::from_fn_with_state(self.faults.clone(), faults::inject));
         let routes = routes.into_make_service_with_connect_info::<ConnectionHandle>();

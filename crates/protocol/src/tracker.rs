@@ -50,8 +50,9 @@ pub struct CreateTracker {
     pub id: IntegrationId,
     /// The kind of tool.
     pub kind: TrackerKind,
-    /// The address of the tool.
-    pub url: String,
+    /// The address of a user's own tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Full name of a secret; absent: Pullyard generates a signing secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,

@@ -1,4 +1,8 @@
 //! Tests the contract of a user's own tool: the client against receivers, and the receiver of docs/tickets.md.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
+)]
 
 use axum::Router;
 use axum::body::Bytes;

@@ -18,6 +18,7 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
             EffectMessage::Poll(wakeup) => {
                 control::poll_repository(ctx, &wakeup.poll, &wakeup.integration, wakeup.repository).await
             }
+            EffectMessage::Look(wakeup) => Box::pin(control::look_at_ticket(ctx, &wakeup.look, &wakeup.ticket)).await,
             EffectMessage::Review(queued) => decide(ctx, *queued).await,
         }
     })

@@ -9,7 +9,7 @@ use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Badge, StatusMove, Ticket};
-use pullyard_domain::tracker::{Tracker, TrackerSettings};
+use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
 use pullyard_tracker::{Applied, Desired, Error as ToolError, Link, Step, Subject};
 
 /// Calls the tool, then writes the ticket. A failed call only postpones the next one.
@@ -34,7 +34,7 @@ pub(super) async fn write_to_tool(
         return postpone(problem, Some(until)).await;
     }
     let result = match plan(ctx, settings, tool_settings, ticket) {
-        Ok((subject, desired)) => Box::pin(apply(ctx, &connection, &subject, &desired)).await,
+        Ok((subject, desired)) => Box::pin(apply(ctx, &connection, (ticket, settings), &subject, &desired)).await,
         Err(error) => Err(error),
     };
     record_call(ctx, &connection, result.as_ref().err()).await?;
@@ -58,10 +58,11 @@ pub(super) async fn write_to_tool(
 async fn apply(
     ctx: &Context,
     connection: &Tracker,
+    (ticket, settings): (&Ticket, &Settings),
     subject: &Subject,
     desired: &Desired,
 ) -> Result<Applied, CallError> {
-    let tool = connect(ctx, connection).await?;
+    let tool = connect(ctx, connection, (&ticket.project, &ticket.key), settings).await?;
     Ok(tool.apply(subject, desired, ctx.clock.now()).await?)
 }
 
@@ -130,7 +131,10 @@ fn plan(
         step: step.map(|(to, expected)| Step { to: to.to_owned(), expected }).filter(|step| step.to != step.expected),
         badge: wanted.badge.map(|badge| tool.badges.label(badge).to_owned()),
         badges: [Badge::AiFailed, Badge::AiWaiting].map(|badge| tool.badges.label(badge).to_owned()).into(),
-        comment: comment.map(|comment| comment.text.clone()),
+        comment: comment.map(|comment| match tool.kind {
+            TrackerKind::Http => comment.text.clone(),
+            TrackerKind::Issues => format!("{}\n{}", comment.text, job_url(ctx, &comment.job)),
+        }),
         link: ticket
             .pull_request
             .as_ref()
@@ -140,7 +144,11 @@ fn plan(
         project: ticket.project.to_string(),
         ticket: ticket.key.to_string(),
         job: job.map(JobId::to_string),
-        url: job.map(|job| format!("{}/jobs/{job}", ctx.pages_url())),
+        url: job.map(|job| job_url(ctx, job)),
     };
     Ok((subject, desired))
+}
+
+fn job_url(ctx: &Context, job: &JobId) -> String {
+    format!("{}/jobs/{job}", ctx.pages_url())
 }

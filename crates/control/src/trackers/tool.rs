@@ -1,9 +1,13 @@
 //! Calls a ticket tool through its stored connection, and records the connection's health.
 
+use crate::admin::test_integration::test_integration;
+use crate::trackers::issues::IssueTicket;
 use crate::{Context, Error};
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerKind};
-use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Subject};
+use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject};
 use std::time::Duration;
 
 const REFUSED_REST: Duration = Duration::from_secs(600);
@@ -12,6 +16,7 @@ const MAX_REST: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub(crate) enum Tool {
     Own(OwnTool),
+    Issue(Box<IssueTicket>),
 }
 
 /// A failed call, and how long no other call is made through the connection.
@@ -32,13 +37,40 @@ impl From<ToolError> for CallError {
     }
 }
 
-pub(crate) async fn connect(ctx: &Context, connection: &Tracker) -> Result<Tool, CallError> {
+/// A client for one ticket.
+pub(crate) async fn connect(
+    ctx: &Context,
+    connection: &Tracker,
+    ticket: (&ProjectId, &TicketKey),
+    settings: &Settings,
+) -> Result<Tool, CallError> {
+    match connection.kind {
+        TrackerKind::Http => Ok(Tool::Own(connect_own(ctx, connection).await?)),
+        TrackerKind::Issues => {
+            let issue = IssueTicket::connect(ctx, connection, ticket, &settings.statuses).await?;
+            Ok(Tool::Issue(Box::new(issue)))
+        }
+    }
+}
+
+async fn connect_own(ctx: &Context, connection: &Tracker) -> Result<OwnTool, ToolError> {
     let secret = ctx.secrets.get(&connection.secret).await.map_err(|error| {
         let reason = error.to_string();
         if error.is_transient() { ToolError::Unreachable { reason } } else { ToolError::Unexpected { reason } }
     })?;
+    OwnTool::new(ctx.outbound.clone(), &connection.url, &secret)
+}
+
+/// Changes nothing in the tool.
+pub(crate) async fn test(ctx: &Context, connection: &Tracker) -> Result<(), CallError> {
     match connection.kind {
-        TrackerKind::Http => Ok(Tool::Own(OwnTool::new(ctx.outbound.clone(), &connection.url, &secret)?)),
+        TrackerKind::Http => Ok(connect_own(ctx, connection).await?.test("test", ctx.clock.now()).await?),
+        TrackerKind::Issues => {
+            let to_error = |error: Error| ToolError::Unreachable { reason: error.to_string() };
+            let summary = test_integration(ctx, &connection.id).await.map_err(to_error)?.summarize(&connection.id);
+            let failed = |reason| CallError::from(ToolError::Unexpected { reason });
+            if summary.works { Ok(()) } else { Err(failed(summary.sentence)) }
+        }
     }
 }
 
@@ -51,12 +83,15 @@ impl Tool {
     ) -> Result<Applied, ToolError> {
         match self {
             Self::Own(tool) => tool.apply(subject, desired, now).await,
+            Self::Issue(issue) => issue.apply(desired).await,
         }
     }
 
-    pub(crate) async fn test(&self, now: Timestamp) -> Result<(), ToolError> {
+    /// Errors: `NotFound` for a tool that cannot be read.
+    pub(crate) async fn read(&self) -> Result<Snapshot, ToolError> {
         match self {
-            Self::Own(tool) => tool.test("test", now).await,
+            Self::Own(_) => Err(ToolError::NotFound),
+            Self::Issue(issue) => issue.read().await,
         }
     }
 }

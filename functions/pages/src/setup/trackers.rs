@@ -78,7 +78,7 @@ async fn apply(visit: &PageContext, project: &ProjectId, form: &ToolForm) -> Res
         Some(Action::Test) => drop(control::test_tracker(ctx, &id).await?),
         Some(Action::Delete) => drop(control::delete_tracker(ctx, &id).await?),
         Some(Action::Add | Action::Board) | None => {
-            let new = NewTracker { id, kind: TrackerKind::Http, url: form.url.clone(), secret: None };
+            let new = NewTracker { id, kind: TrackerKind::Http, url: Some(form.url.clone()), secret: None };
             return Ok(Some(control::add_tracker(ctx, new).await?));
         }
     }
