@@ -290,5 +290,8 @@ async fn faulty_tools_are_refused_with_their_field() {
     let columns = chosen["settings"]["statuses"]["columns"].to_string();
     assert!(columns.contains("Backlog") && columns.contains("Shipped"), "{columns}");
     assert_eq!(body(&story, "/v1/trackers").await["trackers"][0]["id"], "own");
-    user.run(&["trackers", "check", "http://127.0.0.1:9/"]).await.assert_exit(2, "whsec_");
+    let check = ["trackers", "check", "http://127.0.0.1:9/"];
+    user.run_with(&check, "whsec_short").await.assert_exit(2, "whsec_");
+    let unreachable = user.run_with(&check, &SigningSecret::generate().expose()).await;
+    unreachable.assert_exit(1, "");
 }

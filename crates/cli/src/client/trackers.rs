@@ -24,18 +24,22 @@ enum Command {
     /// List the connected ticket tools.
     #[command(after_help = "Examples:\n  pullyard trackers list\n  pullyard trackers list --json")]
     List,
-    /// Connect your own ticket tool; prints its signing secret once.
+    /// Connect a ticket tool; prints the signing secret of your own tool once.
     ///
-    /// docs/tickets.md has the contract and a receiver to start from.
+    /// For github_issues, the name is that of a connected forge. docs/tickets.md has the contract for your own tool.
     #[command(after_help = "Examples:
   pullyard trackers add own --site https://tickets.acme.example/pullyard
-  pullyard trackers add own --site https://tickets.acme.example/pullyard --secret pullyard/user/tickets")]
+  pullyard trackers add own --site https://tickets.acme.example/pullyard --secret pullyard/user/tickets
+  pullyard trackers add gh1 --kind github_issues")]
     Add {
         /// Name of the connection.
         id: IntegrationId,
-        /// Address that receives the wanted states.
+        /// Kind of tool.
+        #[arg(long, value_parser = parse_kind, default_value = "http")]
+        kind: TrackerKind,
+        /// Address that receives the wanted states, of kind http.
         #[arg(long, value_name = "URL")]
-        site: String,
+        site: Option<String>,
         /// Full name of a secret that was set before (default: a new one).
         #[arg(long, value_name = "SECRET")]
         secret: Option<String>,
@@ -130,14 +134,14 @@ impl Trackers {
         let api = &session.api;
         match self.command.unwrap_or(Command::List) {
             Command::List => list(session).await,
-            Command::Add { id, site: url, secret } => {
-                let new = CreateTracker { id, kind: TrackerKind::Http, url, secret };
+            Command::Add { id, kind, site: url, secret } => {
+                let new = CreateTracker { id, kind, url, secret };
                 let created = api.create_tracker(&new).await?;
                 session.screen.show(&created, |created| {
                     show(session, &created.tracker)?;
                     let secret = created.signing_secret.as_ref().map(|secret| ("Signing secret", Cell::text(secret)));
-                    let webhook = ("Receives events at", Cell::text(&created.webhook_url));
-                    print_facts(&session.screen, &secret.into_iter().chain([webhook]).collect::<Vec<_>>())?;
+                    let webhook = secret.is_some().then(|| ("Receives events at", Cell::text(&created.webhook_url)));
+                    print_facts(&session.screen, &secret.into_iter().chain(webhook).collect::<Vec<_>>())?;
                     session.screen.hint(&format!("test it with `pullyard trackers test {}`", created.tracker.id));
                     Ok(())
                 })
@@ -148,7 +152,7 @@ impl Trackers {
             Command::Test(Name { id }) => {
                 let tracker = api.test_tracker(&id).await?;
                 session.screen.show(&tracker, |tracker| show(session, tracker))?;
-                if tracker.problem.is_some() { Err(CliError::silent(Exit::Refused)) } else { Ok(()) }
+                if tracker.problem.is_some() { Err(CliError::silent(Exit::Failed)) } else { Ok(()) }
             }
             Command::Use(choice) => choose(session, choice).await,
             Command::Check { url, ticket } => check(&session.screen, &url, &ticket).await,
@@ -192,7 +196,11 @@ async fn check(screen: &Screen, url: &str, ticket: &TicketKey) -> Result<(), Cli
         }
     }
     let is_right = checks.iter().all(|check| check.fault.is_none());
-    if is_right { Ok(()) } else { Err(CliError::silent(Exit::Refused)) }
+    if is_right { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
+}
+
+fn parse_kind(text: &str) -> Result<TrackerKind, String> {
+    serde_json::from_value(json!(text)).map_err(|_| "use http or github_issues".into())
 }
 
 fn state(tracker: &Tracker) -> Cell {
