@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::process::Command;
 
 /// Each crate of the workspace with the crates of the workspace that it may link.
-const CRATES: [(&str, &str); 33] = [
+const CRATES: [(&str, &str); 34] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -13,7 +13,8 @@ const CRATES: [(&str, &str); 33] = [
     ("forge", "domain"),
     ("cloud", "domain"),
     ("outbound", "domain"),
-    ("control", "cloud domain forge outbound store"),
+    ("tracker", "domain outbound"),
+    ("control", "cloud domain forge outbound store tracker"),
     ("entry", "cloud control domain outbound protocol store"),
     ("function-api", "control domain entry protocol"),
     ("function-pages", "control domain entry protocol"),
@@ -46,7 +47,7 @@ const CRATES: [(&str, &str); 33] = [
          function-tasks function-tickets function-webhook local-forge store",
     ),
     ("admin", "cloud domain store"),
-    ("cli", "admin domain forge functions local protocol runner sandbox version"),
+    ("cli", "admin domain forge functions local protocol runner sandbox tracker version"),
 ];
 
 /// Libraries with the only crates that may link them.

@@ -48,6 +48,9 @@ walks! {
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;
     end_of_a_job_is_sent_after_a_crash: flows::notices::send(), 41;
     endpoint_is_enabled_and_deleted_after_a_crash: flows::notices::enable_redeliver_and_delete().only_own_steps(), 60;
+    ticket_tool_shows_a_completed_job_after_a_crash: flows::trackers::complete_job().only_own_steps(), 47;
+    ticket_tool_confirms_a_move_on_the_board_after_a_crash: flows::trackers::move_on_board().only_own_steps(), 66;
+    ticket_tool_is_connected_and_deleted_after_a_crash: flows::trackers::connect_and_delete().only_own_steps(), 23;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
     runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 43;
     job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 95;

@@ -40,6 +40,7 @@ impl World {
         let close = json!({ "account": format!("project/{}/codex", of.project) });
         let schedule = json!({ "analyse": true, "every": "6h" });
         let endpoint = json!({ "kind": "webhook", "url": "http://127.0.0.1:9/" });
+        let tracker = json!({ "id": "own", "kind": "http", "url": "http://127.0.0.1:9/tool" });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -60,6 +61,7 @@ impl World {
                 ("{secret}", if route.ends_with("/test") { "claude" } else { "github" }),
                 ("{message}", &self.dead_letter),
                 ("{command}", "pause"),
+                ("{tracker}", "own"),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
             let lists = ["/v1/analyses", "/v1/deliveries", "/v1/jobs", "/v1/notices", "/v1/pulls", "/v1/tickets"]
@@ -171,6 +173,19 @@ impl World {
             route(&post, "/v1/schedules/{project}/{name}/{command}", Project(Scope::Jobs), json!({})),
             route(&post, "/v1/due-schedules/run", OwnProjects(Scope::Jobs), json!({})),
             route(&Method::DELETE, "/v1/schedules/{project}/{name}", Project(Scope::Jobs), none()),
+            route(&get, "/v1/trackers", AllProjects(Scope::Read), none()),
+            route(&post, "/v1/trackers", AllProjects(Scope::Admin), tracker),
+            route(&get, "/v1/trackers/{tracker}", AllProjects(Scope::Read), none()),
+            route(&post, "/v1/trackers/{tracker}/test", AllProjects(Scope::Admin), json!({})),
+            route(
+                &Method::PUT,
+                "/v1/projects/{project}/tracker",
+                Project(Scope::Admin),
+                json!({ "connection": "own" }),
+            ),
+            route(&Method::DELETE, "/v1/projects/{project}/tracker", Project(Scope::Admin), none()),
+            route(&post, "/v1/tickets/{key}/sync", Project(Scope::Jobs), json!({})),
+            route(&Method::DELETE, "/v1/trackers/{tracker}", AllProjects(Scope::Admin), none()),
             route(&get, "/v1/runners", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),
             route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),

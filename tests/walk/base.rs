@@ -8,6 +8,9 @@ use crate::webhooks::SECRET;
 use pullyard_domain::project::Project;
 
 pub(super) const RUNNER_TOKEN: &str = "rnt_walk";
+/// Of a user's own ticket tool. A world has it if it has the note `tool`.
+pub(super) const TOOL_SECRET_NAME: &str = "pullyard/user/tool";
+pub(super) const TOOL_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
 pub(super) async fn set_up(world: &World) {
@@ -99,7 +102,8 @@ pub(super) async fn take_snapshot(world: World) -> Snapshot {
     };
     let secrets = [(FORGE_SECRET.to_owned(), TOKEN.to_owned())];
     let hook = world.note_value("hook secret").map(|name| (format!("pullyard/user/{name}"), SECRET.to_owned()));
-    let secrets = secrets.into_iter().chain(hook);
+    let tool = world.note_value("tool").map(|_| (TOOL_SECRET_NAME.to_owned(), TOOL_SECRET.to_owned()));
+    let secrets = secrets.into_iter().chain(hook).chain(tool);
     let ground = world.clients.clone();
     Snapshot { ground, items, secrets: secrets.collect(), notes: world.notes(), forge: forge_folder }
 }

@@ -18,6 +18,7 @@ pub(super) mod setup;
 pub(super) mod suspensions;
 pub(super) mod tickets;
 pub(super) mod tokens;
+pub(super) mod trackers;
 
 use super::step::{Flow, Share, Step};
 use super::world::World;

@@ -46,6 +46,13 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The tickets of the user's own tool, which the forge's server contains.
+pub(super) async fn tool_view(world: &World) -> Option<Value> {
+    let url = format!("{}/tool", world.forge.as_ref()?.url());
+    let tickets: Value = world.clients.http.get(url).send().await.unwrap().json().await.unwrap();
+    tickets.as_object().is_some_and(|tickets| !tickets.is_empty()).then_some(tickets)
+}
+
 pub(super) async fn pull_request_view(world: &World) -> Option<Value> {
     let (forge, number) = (world.forge.as_ref()?, world.note_value("number")?);
     let mut look = forge.pull_snapshot(crate::story::REPOSITORY, number.parse().unwrap()).await.unwrap()?;

@@ -124,6 +124,9 @@ pub(super) async fn collect(world: &World) -> Outcome {
     let received: BTreeSet<_> = world.receiver.take().iter().map(|message| message.header("webhook-id")).collect();
     let received = received.iter().map(|id| Value::from(replace_names(id, &names)));
     outcome.insert("at the endpoint".into(), received.collect());
+    if let Some(seen) = super::forge::tool_view(world).await {
+        outcome.insert("in the ticket tool".into(), normalize(&seen, &names));
+    }
     outcome.extend(super::outside_table::collect(world, &items).await);
     outcome
 }

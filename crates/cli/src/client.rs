@@ -40,6 +40,7 @@ mod sign_in;
 mod table;
 mod tickets;
 mod tokens;
+mod trackers;
 mod watch;
 mod why;
 
@@ -182,6 +183,7 @@ pub(crate) enum Command {
     Schedules(schedules::Schedules),
     Notifications(notifications::Notifications),
     Tokens(tokens::Tokens),
+    Trackers(trackers::Trackers),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
     Man(man::ManPages),
@@ -202,6 +204,7 @@ impl Command {
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) => init.run(global, &screen).await,
+            Self::Trackers(trackers) if trackers.is_check() => trackers.run_check(&screen).await,
             remote => remote.run_remote(global).await,
         };
         match result {
@@ -242,6 +245,7 @@ impl Command {
             Self::Notifications(notifications) => notifications.run(&session).await,
             Self::Schedules(schedules) => schedules.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
+            Self::Trackers(trackers) => trackers.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,
             Self::Login(_)
             | Self::Logout(_)

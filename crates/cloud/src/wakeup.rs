@@ -5,7 +5,9 @@ use crate::{Error, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::id::derived::{pull_request_group, ticket_group};
-use pullyard_domain::wakeup::{JobWakeup, NoticeWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
+use pullyard_domain::wakeup::{
+    JobWakeup, LookWakeup, NoticeWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup,
+};
 use serde::Serialize;
 
 #[derive(Clone, Debug)]
@@ -45,6 +47,12 @@ impl Wakeups {
     pub async fn wake_ticket(&self, wakeup: &TicketWakeup) -> Result<(), Error> {
         let group = ticket_group(&wakeup.project, &wakeup.ticket);
         self.send_fifo("send the wake-up of a ticket", group, to_body(wakeup)?).await
+    }
+
+    /// In the ticket's group, so that its tool is read before or after a write, not meanwhile.
+    pub async fn look_at_ticket(&self, wakeup: &LookWakeup) -> Result<(), Error> {
+        let group = ticket_group(&wakeup.look, &wakeup.ticket);
+        self.send_fifo("send the look at a ticket", group, to_body(wakeup)?).await
     }
 
     pub async fn admit_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::notice::Notice;
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::wakeup::{JobWakeup, NoticeWakeup, PullRequestWakeup, TicketWakeup};
+use pullyard_domain::wakeup::{JobWakeup, LookWakeup, NoticeWakeup, PullRequestWakeup, TicketWakeup};
 use std::time::Duration;
 
 /// Time limit for all hints of one call. The sweeper repeats the rest; some callers must answer within ten seconds.
@@ -45,6 +45,12 @@ impl Context {
             "ticket wake-up not sent; the sweeper will settle the ticket"
         );
         HintOutcome::Lost
+    }
+
+    /// Errors: a lost hint, because nothing in the table shows that the ticket changed.
+    pub(crate) async fn wake_look(&self, project: &ProjectId, ticket: &TicketKey) -> Result<(), Error> {
+        let wakeup = LookWakeup { look: project.clone(), ticket: ticket.clone() };
+        self.send_hint(self.wakeups.look_at_ticket(&wakeup)).await
     }
 
     pub(crate) async fn wake_review_freeze(&self, job: &JobId) {

@@ -47,6 +47,7 @@ mod schedules;
 mod search;
 mod sweep;
 mod tickets;
+mod trackers;
 pub mod webhook;
 
 pub use admin::check_agent::check_agent;
@@ -144,3 +145,9 @@ pub use tickets::order::load_column;
 pub use tickets::settle_ticket::settle_ticket;
 pub use tickets::suggest_key::suggest_ticket_key;
 pub use tickets::views::{TicketView, ticket_view, ticket_views};
+pub use trackers::look::look_at_ticket;
+pub use trackers::signed_events::{EventSignature, is_tool_of, verify_event};
+pub use trackers::{
+    AddedTracker, NewTracker, add_tracker, delete_tracker, load_tracker, sync_ticket, test_tracker, unuse_tracker,
+    use_tracker,
+};

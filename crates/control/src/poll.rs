@@ -5,7 +5,9 @@
 mod comparison;
 mod repository_poll;
 
+use crate::forge::forge_client;
 use crate::sweep::postpone::postpone_after;
+use crate::trackers::issues::issue_key;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::poll_progress::PollProgress;
@@ -17,6 +19,10 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
 use repository_poll::RepositoryPoll;
+use std::time::Duration;
+
+/// Covers the difference between the clocks, and issues that change while they are listed.
+const ISSUE_OVERLAP: Duration = Duration::from_secs(120);
 
 /// Idempotent: by the ids of reviews.
 /// Errors: `Store`. A refusal by the forge is stored. After a permanent error the repository is put off, longer each
@@ -55,13 +61,51 @@ async fn poll_if_due(
     }
     poll.rev += 1;
     match integration {
-        Some(integration) => poll.look = repository_poll::run_round(ctx, &integration, &poll).await?,
+        Some(integration) => {
+            poll.look = repository_poll::run_round(ctx, &integration, &poll).await?;
+            poll.look.issues = Box::pin(look_at_changed_issues(ctx, &integration, &poll)).await?;
+        }
         None => poll.look.problem = Some(format!("there is no integration {}", poll.integration)),
     }
     poll.tries = 0;
     // Stale is harmless: the next poll compares again.
     ctx.store.put_poll(&poll).await?;
     Ok(())
+}
+
+/// Requests a look at each issue that changed, if the project's tickets are issues. Returns the time of the list; the
+/// first poll only stores it. A failure is repeated by the next poll.
+async fn look_at_changed_issues(
+    ctx: &Context,
+    integration: &Integration,
+    poll: &Poll,
+) -> Result<Option<Timestamp>, Error> {
+    let tool = ctx.store.load_project(&poll.project).await?.and_then(|project| project.settings.tracker);
+    if tool.is_none_or(|tool| !tool.kind.is_readable() || tool.connection != integration.id) {
+        return Ok(None);
+    }
+    let started = ctx.clock.now();
+    let Some(since) = poll.look.issues else { return Ok(Some(started)) };
+    let Some(repository) = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await? else {
+        return Ok(None);
+    };
+    let list = async {
+        let client = forge_client(ctx, integration, &repository).await?.into_issue_client();
+        let Some(client) = client else { return Ok(Vec::new()) };
+        let since = since.minus(ISSUE_OVERLAP).to_string();
+        Ok::<_, Error>(client.changed_issues(repository.name.as_str(), &since).await?)
+    };
+    let numbers = match repository_poll::with_timeout(integration, list).await {
+        Ok(numbers) => numbers,
+        Err(error) => {
+            tracing::warn!(repository = %repository.name, error = %error, "forge did not list issues");
+            return Ok(Some(since));
+        }
+    };
+    for key in numbers.into_iter().filter_map(|number| issue_key(&repository.name, number)) {
+        ctx.wake_look(&poll.project, &key).await?;
+    }
+    Ok(Some(started))
 }
 
 /// Compares one pull request now, because a user has just changed it. The regular poll remains due.

@@ -12,3 +12,4 @@ pub(crate) mod order;
 pub(crate) mod settle_ticket;
 pub(crate) mod suggest_key;
 pub(crate) mod views;
+mod write_to_tool;

@@ -2,7 +2,7 @@
 //! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
 
 mod rejected_deliveries;
-mod verify;
+pub(crate) mod verify;
 
 pub use rejected_deliveries::RejectedDeliveries;
 
@@ -12,6 +12,7 @@ use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
 };
+use crate::trackers::issues::issue_key;
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
@@ -139,12 +140,41 @@ async fn decide_event(
             let reason = record_repository_change(ctx, &scope, &hook.integration, &event).await?;
             record_delivery(ctx, hook, call, reason, None).await?
         }
+        WebhookEvent::Issue { name, number, .. } => {
+            let event = format!("issues of {name}#{number}");
+            let reason = match wake_looks(ctx, &scope, hook, &name, number).await? {
+                0 => Reason::EventIgnored { event },
+                _ => Reason::Noted { event },
+            };
+            record_delivery(ctx, hook, call, reason, None).await?
+        }
         WebhookEvent::Edited { .. } => record_delivery(ctx, hook, call, Reason::EditedReview {}, None).await?,
         WebhookEvent::Ignored { event } => {
             record_delivery(ctx, hook, call, Reason::EventIgnored { event: truncate(&event, 80) }, None).await?
         }
     };
     Ok(WebhookOutcome::Decided(answer))
+}
+
+/// Requests a look at the issue in each project whose tickets are issues here. Returns their number.
+/// Errors: a lost message; the forge then sends the delivery again.
+async fn wake_looks(
+    ctx: &Context,
+    scope: &ProjectScope,
+    hook: &Webhook,
+    name: &RepositoryName,
+    number: u64,
+) -> Result<usize, Error> {
+    let mut count = 0;
+    for project in scope.projects() {
+        let settings = ctx.store.load_project(project).await?.and_then(|project| project.settings.tracker);
+        let is_used = settings.is_some_and(|tool| tool.kind.is_readable() && tool.connection == hook.integration);
+        if let Some(key) = issue_key(name, number).filter(|_| is_used) {
+            ctx.wake_look(project, &key).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 async fn load_connected_repository(

@@ -91,7 +91,7 @@ impl DeadLetterMessage {
     pub fn subject(&self) -> Subject {
         match self {
             Self::Start(_) | Self::Effect(EffectMessage::Admit(_)) | Self::TaskStop(..) => Subject::Job,
-            Self::Effect(EffectMessage::Settle(_)) => Subject::Ticket,
+            Self::Effect(EffectMessage::Settle(_) | EffectMessage::Look(_)) => Subject::Ticket,
             Self::Effect(EffectMessage::Tell(_)) => Subject::PullRequest,
             Self::Effect(EffectMessage::Poll(_)) => Subject::Repository,
             Self::Effect(EffectMessage::Review(_)) => Subject::Review,
@@ -107,6 +107,7 @@ impl DeadLetterMessage {
             Self::TaskStop(_, stopped) => stopped.job.to_string(),
             Self::Effect(EffectMessage::Admit(wakeup)) => wakeup.job.to_string(),
             Self::Effect(EffectMessage::Settle(wakeup)) => wakeup.ticket.to_string(),
+            Self::Effect(EffectMessage::Look(wakeup)) => wakeup.ticket.to_string(),
             Self::Effect(EffectMessage::Tell(wakeup)) => wakeup.pull_request.to_string(),
             Self::Effect(EffectMessage::Poll(wakeup)) => format!("{}/{}", wakeup.integration, wakeup.repository),
             Self::Effect(EffectMessage::Notify(wakeup)) => wakeup.notice.to_string(),
@@ -118,6 +119,7 @@ impl DeadLetterMessage {
     pub fn project(&self) -> Option<&ProjectId> {
         match self {
             Self::Effect(EffectMessage::Settle(wakeup)) => Some(&wakeup.project),
+            Self::Effect(EffectMessage::Look(wakeup)) => Some(&wakeup.look),
             Self::Effect(EffectMessage::Poll(wakeup)) => Some(&wakeup.poll),
             _ => None,
         }
@@ -129,6 +131,7 @@ impl DeadLetterMessage {
             Self::Start(_) => format!("Starts or stops a task for job {name}."),
             Self::Effect(EffectMessage::Admit(_)) => format!("Reads the reviews of job {name}."),
             Self::Effect(EffectMessage::Settle(_)) => format!("Settles {name}."),
+            Self::Effect(EffectMessage::Look(_)) => format!("Reads {name} in its ticket tool."),
             Self::Effect(EffectMessage::Tell(_)) => format!("Reports the state on {name}."),
             Self::Effect(EffectMessage::Poll(_)) => format!("Polls repository {name}."),
             Self::Effect(EffectMessage::Review(_)) => format!("Decides a review of {name}."),

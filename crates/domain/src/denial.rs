@@ -36,6 +36,8 @@ vocabulary! {
         SecretOfHook { secret: SecretName, hook: HookName } [Person] "secret_of_hook", "The hook {hook} signs with the secret {secret}.", "Delete it first: `pullyard hooks delete {hook}`.";
         SecretOfSetting { secret: SecretName, setting: String, project: ProjectId } [Person] "secret_of_setting", "The setting {setting} of {project} names the secret {secret}.", "Empty it first: `pullyard settings set {setting}=null --project {project}`.";
         SecretOfEndpoint { secret: SecretName, endpoint: EndpointId, project: ProjectId } [Person] "secret_of_endpoint", "The endpoint {endpoint} of {project} uses the secret {secret}.", "Delete it first: `pullyard notifications delete {endpoint} --project {project}`.";
+        SecretOfTracker { secret: SecretName, tracker: IntegrationId } [Person] "secret_of_tracker", "The ticket tool {tracker} uses the secret {secret}.", "Delete it first: `pullyard trackers delete {tracker}`.";
+        TrackerOfProject { tracker: IntegrationId, project: ProjectId } [Person] "tracker_of_project", "The project {project} uses the ticket tool {tracker}.", "Choose another first: `pullyard trackers use --none --project {project}`.";
         SecretOfLocalForge { secret: SecretName } [Person] "secret_of_local_forge", "The secret {secret} is made by Pullyard.", "Keep it: repositories of this machine need it.";
         SecretJustSet { secret: SecretName, at: String } [Itself] "secret_just_set", "The secret {secret} was set less than five minutes ago, and a connection may be about to use it.", "Delete it after {at}.";
         JobOfProject { job: JobId, project: ProjectId } [Itself] "job_of_project", "Job {job} of {project} has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";

@@ -67,16 +67,18 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
     let not_before = ticket.not_before.unwrap_or(Timestamp::from_millis(0));
     let deferred = ticket.deferred.values().min().copied().filter(|_| is_free);
     let entry_at = ticket.again.as_ref().filter(|_| is_free).map(|entry| entry.at);
-    if ticket.is_unsynced() {
-        return Some(Due::At(not_before));
+    // A held entry waits for the next write to the tool, at most an hour longer than its project.
+    let sync_at = ticket.is_unsynced().then(|| ticket.sync_at().max(not_before));
+    if let Some(sync_at) = sync_at.filter(|_| ticket.held || ticket.tracker.is_none()) {
+        return Some(Due::At(sync_at));
     }
     if ticket.held {
         // A ticket that failed moves behind the others.
         let order = entry_at.or(deferred)?.max(not_before).millis();
         return Some(Due::Held { project: ticket.project.clone(), order });
     }
-    let at = if entry_at.is_some() { not_before } else { deferred?.max(not_before) };
-    Some(Due::At(at))
+    let at = if entry_at.is_some() { Some(not_before) } else { deferred.map(|at| at.max(not_before)) };
+    at.into_iter().chain(sync_at).min().map(Due::At)
 }
 
 /// When the state is written to the pull request, or its wanted review starts. `None`: neither is due.

@@ -7,6 +7,7 @@ use crate::event::TicketEvent;
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
+use crate::ticket::Ticket;
 
 /// Returns the reason why the event may not start a job.
 type TicketGuard = fn(&TicketEvent, &Facts) -> Option<Reason>;
@@ -74,7 +75,7 @@ pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
 
 pub fn decide_request(
     project: &Project,
-    ticket: &crate::ticket::Ticket,
+    ticket: &Ticket,
     facts: &RepositoryFact,
     today: &DailyUsage,
 ) -> Option<Reason> {
@@ -168,9 +169,10 @@ fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 }
 
 /// The event was caused by Pullyard's own write: its actor is our account, or it is the first event with the status
-/// that we wrote. The built-in board sends no such events.
+/// that we wrote. The built-in board sends no such events. The tool's confirmation of a user's move on the board counts.
 fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    if !event.source.is_external() {
+    let requested = facts.ticket.as_ref().and_then(Ticket::requested_status);
+    if !event.source.is_external() || requested == Some(event.status.as_str()) {
         return None;
     }
     let own_account = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());

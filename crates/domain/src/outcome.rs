@@ -17,7 +17,7 @@ use crate::job::{Job, JobKind, JobStatus};
 use crate::output::PostedReview;
 use crate::project::Statuses;
 use crate::pull_request::{Note, PullRequest, PullRequestLink, PullRequestState};
-use crate::ticket::{Badge, LastJob, LastOutcome, StatusMove, Target, Ticket};
+use crate::ticket::{Badge, JobComment, LastJob, LastOutcome, StatusMove, Target, Ticket};
 use crate::time::Timestamp;
 
 pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
@@ -63,7 +63,22 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     };
     let status = to.zip(found_in).map(|(to, expected)| StatusMove { to, expected });
     ticket.request_state(status, badge, pull_request_link(ended));
+    add_comment(ended, &mut ticket);
     ticket
+}
+
+/// A tool shows a badge with a comment that explains it.
+fn add_comment(job: &Job, ticket: &mut Ticket) {
+    if ticket.tracker.is_none() || !ticket.is_unsynced() {
+        return;
+    }
+    let text = match (ticket.wanted.badge, &job.failure) {
+        (None, _) | (Some(Badge::AiFailed), None) => None,
+        (Some(Badge::AiFailed), Some(failure)) => Some(format!("{} {}", failure.sentence(), failure.help())),
+        (Some(Badge::AiWaiting), _) if job.status == JobStatus::Paused => Some("The job is paused.".into()),
+        (Some(Badge::AiWaiting), _) => Some("The agent waits for an answer.".into()),
+    };
+    ticket.wanted.comment = text.map(|text| JobComment { job: job.id.clone(), text });
 }
 
 /// The ticket after its pull request was merged or closed. `None` if that is another pull request, or if the ticket is
@@ -101,6 +116,7 @@ pub fn update_waiting_badge(job: &Job, ticket: &Ticket) -> Option<Ticket> {
     let mut ticket = ticket.clone();
     let status = ticket.wanted.status.take().filter(|_| ticket.is_unsynced());
     ticket.request_state(status, is_suspended.then_some(Badge::AiWaiting), None);
+    add_comment(job, &mut ticket);
     Some(ticket)
 }
 

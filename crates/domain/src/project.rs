@@ -18,6 +18,7 @@ use crate::notice::Endpoint;
 use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::{is_line, truncate};
+use crate::tracker::TrackerSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub struct Settings {
     pub budget: Budget,
     /// Our account in the ticket tool. Its events are echoes of our own changes.
     pub tool_account: Option<String>,
+    /// The ticket tool that Pullyard calls. None: the board, or a tool that only sends events.
+    pub tracker: Option<TrackerSettings>,
     /// The secrets that authenticate agents to their models, by kind. For other kinds, a runner uses its environment.
     pub model_secrets: ModelSecrets,
     /// Commands that run before the agent, unless the repository has its own.
@@ -120,6 +123,7 @@ impl Default for Settings {
             held_reason: None,
             budget: Budget::default(),
             tool_account: None,
+            tracker: None,
             model_secrets: ModelSecrets::default(),
             setup: Setup::default(),
             checks: Checks::default(),
@@ -316,6 +320,7 @@ impl Settings {
         if !self.tool_account.as_deref().is_none_or(columns::is_name) {
             return fault("/tool_account", "use 1 to 64 printable characters");
         }
+        self.tracker.as_ref().map_or(Ok(()), TrackerSettings::validate)?;
         let limits = &self.limits;
         let (requeues, turns) = (Some(u64::from(limits.requeues)), limits.turns.map(u64::from));
         let cost_rule = "use $0.01 to $1,000 (10000 to 1000000000 millionths), or no limit";

@@ -98,6 +98,7 @@ pub fn deny_secret_removal(secret: &SecretName, users: &[SecretUser]) -> Option<
         SecretUser::Hook { name } => Denial::SecretOfHook { secret, hook: name },
         SecretUser::Setting { project, setting } => Denial::SecretOfSetting { secret, setting, project },
         SecretUser::Endpoint { project, endpoint } => Denial::SecretOfEndpoint { secret, endpoint, project },
+        SecretUser::Tracker { id } => Denial::SecretOfTracker { secret, tracker: id },
         SecretUser::LocalForge {} => Denial::SecretOfLocalForge { secret },
     })
 }
@@ -199,6 +200,7 @@ mod tests {
                 SecretUser::Endpoint { project: project.id, endpoint: EndpointId::new("ops").unwrap() },
                 "secret_of_endpoint",
             ),
+            (SecretUser::Tracker { id: repository().integration }, "secret_of_tracker"),
             (SecretUser::LocalForge {}, "secret_of_local_forge"),
         ] {
             assert_eq!(code(deny_secret_removal(&name, &[user])), Some(expected));

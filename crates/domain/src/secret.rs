@@ -55,6 +55,9 @@ pub enum SecretUser {
         project: ProjectId,
         endpoint: EndpointId,
     },
+    Tracker {
+        id: IntegrationId,
+    },
     /// The embedded forge of `pullyard up`, whose token Pullyard made itself.
     LocalForge {},
 }
@@ -66,6 +69,7 @@ impl fmt::Display for SecretUser {
             Self::Hook { name } => write!(f, "webhook {name}"),
             Self::Setting { project, setting } => write!(f, "{setting} of {project}"),
             Self::Endpoint { project, endpoint } => write!(f, "endpoint {endpoint} of {project}"),
+            Self::Tracker { id } => write!(f, "ticket tool {id}"),
             Self::LocalForge {} => f.write_str("Pullyard’s own forge"),
         }
     }

@@ -4,13 +4,17 @@
 pub mod rank;
 
 use crate::budget::Day;
-use crate::id::{EventId, JobId, ProjectId, TicketKey};
+use crate::id::{EventId, IntegrationId, JobId, ProjectId, TicketKey};
 use crate::project::{Project, Settings};
 use crate::pull_request::PullRequestLink;
 use crate::pull_request_id::PullRequestId;
+use crate::sweep::back_off;
 use crate::time::Timestamp;
+use crate::tracker::TrackerSettings;
 use crate::wait::Wait;
+use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 pub const MAX_DEFERRED: usize = 10;
@@ -46,9 +50,25 @@ pub struct Ticket {
     pub synced_version: u32,
     pub tries: u32,
     pub not_before: Option<Timestamp>,
+    /// The connection to the tool that has the ticket; `None` if only the board has it.
+    pub tracker: Option<IntegrationId>,
+    /// Why the tool does not show the wanted state.
+    pub sync_fault: Option<SyncFault>,
     /// The place in the column; see `rank`.
     pub rank: i64,
     pub rev: u64,
+}
+
+/// Failed writes to a ticket's tool, in its own back-off: they delay neither entries nor reviews.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncFault {
+    /// Time of the first failure.
+    pub since: Timestamp,
+    /// Time of the next try.
+    pub after: Timestamp,
+    pub tries: u32,
+    /// The end of a sentence, without a full stop.
+    pub problem: String,
 }
 
 /// An entry of a ticket into the trigger status. It identifies the job.
@@ -96,6 +116,17 @@ pub struct DesiredState {
     /// The move of the ticket, if it still has the status in which its job found it.
     pub status: Option<StatusMove>,
     pub badge: Option<Badge>,
+    /// The user who moved the card on the board. The move counts when the tool has made it.
+    pub by: Option<String>,
+    /// The comment on a badge, for a tool.
+    pub comment: Option<JobComment>,
+}
+
+/// A comment of Pullyard about a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobComment {
+    pub job: JobId,
+    pub text: String,
 }
 
 /// A move of a ticket. The settings give the status name at the time of the write.
@@ -106,7 +137,7 @@ pub struct StatusMove {
     pub expected: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     Todo,
@@ -115,6 +146,10 @@ pub enum Target {
     Merged,
     /// After a close without a merge.
     Unmerged,
+    /// For the retry of a job. Only a tool gets this move; the ticket itself has the status already.
+    Trigger,
+    /// A user's move on the board. Only a tool gets it; its confirmation moves the ticket.
+    Column(String),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +193,8 @@ impl Ticket {
             synced_version: 0,
             tries: 0,
             not_before: None,
+            tracker: None,
+            sync_fault: None,
             rank: rank::rank_at(seen_at),
             rev: 0,
         }
@@ -194,8 +231,70 @@ impl Ticket {
         }
         let gives_up_a_move = self.wanted.status.is_some() && self.is_unsynced();
         if status.is_some() || gives_up_a_move || badge != self.wanted.badge || link_changes {
-            self.wanted = DesiredState { version: self.wanted.version + 1, status, badge };
+            self.want(DesiredState { status, badge, ..DesiredState::default() });
         }
+    }
+
+    /// Raises the version. The tool gets the new state without a delay, unless its connection rests.
+    fn want(&mut self, wanted: DesiredState) {
+        self.wanted = DesiredState { version: self.wanted.version + 1, ..wanted };
+        if let Some(fault) = &mut self.sync_fault {
+            fault.after = Timestamp::from_millis(0);
+        }
+    }
+
+    /// Requests a user's move on the board from the ticket's tool.
+    pub fn request_move(&mut self, to: &str, by: &str) {
+        let status = Some(StatusMove { to: Target::Column(to.to_owned()), expected: self.status.clone() });
+        self.want(DesiredState {
+            status,
+            badge: self.wanted.badge,
+            by: Some(by.to_owned()),
+            ..DesiredState::default()
+        });
+    }
+
+    /// The status that a user requested on the board and that the tool has not confirmed.
+    pub fn requested_status(&self) -> Option<&str> {
+        match &self.wanted.status {
+            Some(StatusMove { to: Target::Column(to), .. }) if self.is_unsynced() => Some(to),
+            _ => None,
+        }
+    }
+
+    /// What the ticket's tool does not show yet, as a sentence.
+    pub fn sync_note(&self) -> Option<String> {
+        let tool = self.tracker.as_ref().filter(|_| self.is_unsynced())?;
+        match (&self.sync_fault, self.requested_status()) {
+            (Some(fault), _) => Some(format!("{tool} does not show this since {}: {}.", fault.since, fault.problem)),
+            (None, Some(status)) => Some(format!("Moving to {status} in {tool}.")),
+            (None, None) => None,
+        }
+    }
+
+    /// The project's tool, if it has this ticket.
+    pub fn tool<'a>(&self, settings: &'a Settings) -> Option<&'a TrackerSettings> {
+        settings.tracker.as_ref().filter(|tool| self.tracker.as_ref() == Some(&tool.connection))
+    }
+
+    /// When the wanted state is written to the tool.
+    pub fn sync_at(&self) -> Timestamp {
+        self.sync_fault.as_ref().map_or(Timestamp::from_millis(0), |fault| fault.after)
+    }
+
+    /// The id of the message with the wanted state, the same in each try.
+    pub fn message_id(&self) -> String {
+        let text = format!("{}\n{}\n{}", self.project, self.key, self.wanted.version);
+        let hash = BASE32_NOPAD.encode(&Sha256::digest(text)).to_ascii_lowercase();
+        format!("msg_{}", hash.get(..26).unwrap_or(&hash))
+    }
+
+    /// The ticket after a failed write to its tool, which is repeated at `after` at the latest.
+    pub fn postpone_sync(&self, problem: String, now: Timestamp, after: Option<Timestamp>) -> Self {
+        let (since, tries) = self.sync_fault.as_ref().map_or((now, 0), |fault| (fault.since, fault.tries));
+        let after = after.unwrap_or_else(|| now.plus(back_off(tries)));
+        let sync_fault = Some(SyncFault { since, after, tries: tries + 1, problem });
+        Self { sync_fault, ..self.clone() }
     }
 
     /// Removes the link to a pull request. An unwritten move stays.
@@ -203,12 +302,16 @@ impl Ticket {
         let unsynced = self.is_unsynced();
         let status = self.wanted.status.take().filter(|_| unsynced);
         self.pull_request = None;
-        self.wanted = DesiredState { version: self.wanted.version + 1, status, badge: self.wanted.badge };
+        self.want(DesiredState { status, badge: self.wanted.badge, ..DesiredState::default() });
     }
 
     /// The ticket for a retry: in the trigger status again, from where the end of the job moves it. It is stored with
-    /// the job. The tool reads it, and its event is an echo.
+    /// the job. The tool gets or reads it, and its event is an echo.
     pub(crate) fn for_retry(mut self, trigger: &str) -> Self {
+        if self.tracker.is_some() {
+            let status = Some(StatusMove { to: Target::Trigger, expected: self.status.clone() });
+            self.want(DesiredState { status, ..DesiredState::default() });
+        }
         if self.status != trigger {
             self.status = trigger.to_owned();
             self.written = Some(trigger.to_owned());
@@ -253,7 +356,7 @@ impl Ticket {
 
     /// In this order: the write to the tool, the other entry, the reviews that have waited longest.
     pub fn next_settle_step(&self, settings: &Settings, now: Timestamp) -> SettleStep {
-        if self.is_unsynced() {
+        if self.is_unsynced() && (self.tool(settings).is_none() || self.sync_at() <= now) {
             return SettleStep::WriteBack(Box::new(self.after_write_back(settings)));
         }
         if self.active_job.is_some() {
@@ -302,31 +405,41 @@ impl Ticket {
         ticket
     }
 
-    /// Marks the tool as up to date, for callers that write to it themselves. Waiting reviews stay.
+    /// Updates the card of the board, for callers that write the ticket anyway. A tool needs a call. Waiting reviews
+    /// stay.
     pub fn mark_synced(self, settings: &Settings) -> Self {
-        if self.is_unsynced() { self.after_write_back(settings) } else { self }
+        if self.is_unsynced() && self.tool(settings).is_none() { self.after_write_back(settings) } else { self }
+    }
+
+    /// The name of the status to which the wanted move leads.
+    pub fn wanted_status<'a>(&'a self, settings: &'a Settings) -> Option<&'a str> {
+        let statuses = &settings.statuses;
+        match &self.wanted.status.as_ref()?.to {
+            Target::Todo => Some(&statuses.todo),
+            Target::Completion => Some(&statuses.completion),
+            Target::Merged => statuses.after_merge(),
+            Target::Unmerged => Some(statuses.after_close()),
+            Target::Trigger => Some(&statuses.trigger),
+            Target::Column(name) => Some(name),
+        }
     }
 
     /// The ticket after the write to the tool. A user's move wins.
-    fn after_write_back(&self, settings: &Settings) -> Self {
+    pub fn after_write_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
         if let Some(desired) = &self.wanted.status {
-            let statuses = &settings.statuses;
-            let to = match desired.to {
-                Target::Todo => Some(statuses.todo.as_str()),
-                Target::Completion => Some(statuses.completion.as_str()),
-                Target::Merged => statuses.after_merge(),
-                Target::Unmerged => Some(statuses.after_close()),
-            };
+            let is_own = !matches!(desired.to, Target::Trigger | Target::Column(_));
+            let to = self.wanted_status(settings).filter(|_| is_own);
             if let Some(to) = to.filter(|to| self.status == desired.expected && self.status != *to) {
                 to.clone_into(&mut ticket.status);
                 ticket.written = Some(to.to_owned());
             }
         }
-        // An older version of the program cannot read these targets.
-        ticket.wanted.status.take_if(|desired| matches!(desired.to, Target::Merged | Target::Unmerged));
+        // An older version of the program cannot read the other targets.
+        ticket.wanted.status.take_if(|desired| !matches!(desired.to, Target::Todo | Target::Completion));
         ticket.shown = SyncedState { badge: self.wanted.badge, pull_request: self.pull_request.clone() };
         ticket.synced_version = self.wanted.version;
+        ticket.sync_fault = None;
         ticket.tries = 0;
         ticket.not_before = None;
         ticket

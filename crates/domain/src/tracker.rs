@@ -2,8 +2,221 @@
 
 mod board;
 mod http;
+mod issues;
 
 use crate::delivery::Source;
+use crate::hook::Ingress;
+use crate::id::IntegrationId;
+use crate::project::Statuses;
+use crate::setting_fault::{SettingFault, fault};
+use crate::text::is_line;
+use crate::ticket::Badge;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const MAX_STATUSES: usize = 60;
+
+/// Minimum interval between two records of a working connection.
+const RECORD_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The kind of a ticket tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackerKind {
+    /// The issues of the project's repositories at a forge. The integration has the same name.
+    #[serde(rename = "github_issues")]
+    Issues,
+    /// A program of the user that implements the contract of docs/tickets.md.
+    Http,
+}
+
+impl TrackerKind {
+    /// The name that users see.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Issues => issues::SPEC.label,
+            Self::Http => http::SPEC.label,
+        }
+    }
+
+    /// Whether Pullyard reads tickets from the tool. The others only send events.
+    pub const fn is_readable(self) -> bool {
+        !matches!(self, Self::Http)
+    }
+}
+
+/// A connection to a ticket tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracker {
+    pub id: IntegrationId,
+    pub kind: TrackerKind,
+    pub url: String,
+    /// The full name of the secret with its credential.
+    pub secret: String,
+    pub created: Timestamp,
+    /// The last success.
+    pub last_ok: Option<Timestamp>,
+    /// The last failure, if no success followed.
+    pub problem: Option<String>,
+    /// No call before this time.
+    pub rest_until: Option<Timestamp>,
+    pub rev: u64,
+}
+
+impl Tracker {
+    /// The item after a call; `None` if it needs no write.
+    pub fn record_call(&self, problem: Option<&str>, rest_until: Option<Timestamp>, now: Timestamp) -> Option<Self> {
+        let is_known = self.problem.as_deref() == problem && self.rest_until == rest_until;
+        let is_recent = self.last_ok.is_some_and(|at| now.since(at) < RECORD_INTERVAL);
+        if is_known && (problem.is_some() || is_recent) {
+            return None;
+        }
+        let last_ok = if problem.is_none() { Some(now) } else { self.last_ok };
+        Some(Self { last_ok, problem: problem.map(str::to_owned), rest_until, ..self.clone() })
+    }
+}
+
+/// The ticket tool of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrackerSettings {
+    pub kind: TrackerKind,
+    /// The connection's name.
+    pub connection: IntegrationId,
+    /// The tool's own project, in its spelling.
+    #[serde(default)]
+    pub scope: String,
+    /// How Pullyard learns of changes in the tool.
+    #[serde(default = "both")]
+    pub ingress: Ingress,
+    /// Id and name of each status. Empty: the ids are the names.
+    #[serde(default)]
+    pub statuses: Vec<[String; 2]>,
+    /// The labels that show the end of a job.
+    #[serde(default)]
+    pub badges: Badges,
+    /// Whether a badge comes with a comment.
+    #[serde(default = "yes")]
+    pub comment: bool,
+}
+
+/// The tool of a project, and the statuses that get a meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolChoice {
+    /// The connection's name.
+    pub connection: IntegrationId,
+    /// The tool's own project, in its spelling.
+    #[serde(default)]
+    pub scope: String,
+    /// The status that starts a job. None of the following: as before.
+    #[serde(default)]
+    pub trigger: Option<String>,
+    /// The status after a failed job.
+    #[serde(default)]
+    pub todo: Option<String>,
+    /// The status after a completed job.
+    #[serde(default)]
+    pub completion: Option<String>,
+    /// The status after the merge of the pull request.
+    #[serde(default)]
+    pub merged: Option<String>,
+    /// The status after a close without a merge.
+    #[serde(default)]
+    pub unmerged: Option<String>,
+    /// The statuses of closed tickets.
+    #[serde(default)]
+    pub closed: BTreeSet<String>,
+}
+
+impl ToolChoice {
+    /// Leaves all statuses as they are.
+    pub fn new(connection: IntegrationId) -> Self {
+        let (scope, closed) = (String::new(), BTreeSet::new());
+        Self { connection, scope, trigger: None, todo: None, completion: None, merged: None, unmerged: None, closed }
+    }
+
+    /// The statuses of a project with this tool. Each is a column.
+    pub fn choose(&self, statuses: Statuses) -> Statuses {
+        let chosen = Statuses {
+            trigger: self.trigger.clone().unwrap_or(statuses.trigger),
+            todo: self.todo.clone().unwrap_or(statuses.todo),
+            completion: self.completion.clone().unwrap_or(statuses.completion),
+            merged: self.merged.clone().or(statuses.merged),
+            unmerged: self.unmerged.clone().or(statuses.unmerged),
+            closed: if self.closed.is_empty() { statuses.closed } else { self.closed.clone() },
+            ..statuses
+        };
+        chosen.with_missing_columns()
+    }
+}
+
+const fn both() -> Ingress {
+    Ingress::Both
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Labels in the ticket tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Badges {
+    /// The job failed.
+    pub failed: String,
+    /// The job waits for a user.
+    pub waiting: String,
+}
+
+impl Default for Badges {
+    fn default() -> Self {
+        Self { failed: Badge::AiFailed.display_name().into(), waiting: Badge::AiWaiting.display_name().into() }
+    }
+}
+
+impl Badges {
+    pub fn label(&self, badge: Badge) -> &str {
+        match badge {
+            Badge::AiFailed => &self.failed,
+            Badge::AiWaiting => &self.waiting,
+        }
+    }
+}
+
+impl TrackerSettings {
+    pub fn new(kind: TrackerKind, connection: IntegrationId, scope: String) -> Self {
+        let (badges, statuses) = (Badges::default(), Vec::new());
+        Self { kind, connection, scope, ingress: both(), statuses, badges, comment: true }
+    }
+
+    /// The tool's id of a status.
+    pub fn status_id<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        if self.statuses.is_empty() {
+            return Some(name);
+        }
+        self.statuses.iter().find(|[_, known]| known == name).map(|[id, _]| id.as_str())
+    }
+
+    /// The name of a status by the tool's id. An unknown one is its id.
+    pub fn status_name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.statuses.iter().find(|[known, _]| known == id).map_or(id, |[_, name]| name)
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), SettingFault> {
+        let Self { scope, statuses, badges, .. } = self;
+        let mut texts = statuses.iter().flatten().chain([&badges.failed, &badges.waiting]);
+        if statuses.len() > MAX_STATUSES || !texts.all(|text| is_line(text, 64)) {
+            return fault("/tracker", "name at most 60 statuses and two labels, each of 1 to 64 printable characters");
+        }
+        if !scope.is_empty() && !is_line(scope, 64) {
+            return fault("/tracker/scope", "use at most 64 printable characters");
+        }
+        Ok(())
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub struct TrackerSpec {

@@ -25,6 +25,15 @@ pub struct PullRequestWakeup {
     pub pull_request: PullRequestId,
 }
 
+/// A ticket may have changed in its tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookWakeup {
+    /// The project.
+    pub look: ProjectId,
+    pub ticket: TicketKey,
+}
+
 /// A repository may need to be polled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +71,7 @@ pub enum EffectMessage {
     Admit(JobWakeup),
     Tell(PullRequestWakeup),
     Poll(PollWakeup),
+    Look(LookWakeup),
     Review(Box<QueuedReview>),
     Notify(NoticeWakeup),
 }

@@ -17,6 +17,7 @@ pub mod runner_view;
 pub mod session;
 pub mod strict;
 pub mod telemetry;
+pub mod ticket_event;
 
 pub use auth::{AnyTokenCaller, BootstrapCaller, Caller, LeaseCaller, ProjectCaller, scope};
 pub use config::Config;

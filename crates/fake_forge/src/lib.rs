@@ -4,8 +4,10 @@
 mod apps;
 mod bitbucket;
 mod faults;
+mod issues;
 mod moves;
 mod reviewers;
+mod tool;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,6 +37,8 @@ pub struct FakeForge {
     apps: OnceCell<State<AppsRecord>>,
     /// The old names of repositories, in lower case, and their ids.
     moved: Mutex<BTreeMap<String, u64>>,
+    tool: tool::Tickets,
+    issues: issues::Issues,
 }
 
 impl FakeForge {
@@ -49,7 +53,7 @@ impl FakeForge {
 
 impl Extension for FakeForge {
     fn routes(&self) -> Router<Arc<Shared>> {
-        bitbucket::routes().merge(apps::page_routes())
+        bitbucket::routes().merge(apps::page_routes()).merge(tool::routes(self.tool.clone()))
     }
 
     fn rest_routes(&self) -> Router<Arc<Shared>> {
@@ -66,6 +70,7 @@ impl Extension for FakeForge {
         // A redirect may change the path, so it must run before routing.
         let routes = Router::new()
             .fallback_service(routes)
+            .layer(middleware::from_fn_with_state(shared.clone(), issues::handle))
             .layer(middleware::from_fn_with_state(shared, moves::redirect))
             .layer(middleware::from_fn_with_state(self.faults.clone(), faults::inject));
         let routes = routes.into_make_service_with_connect_info::<ConnectionHandle>();

@@ -30,6 +30,8 @@ mod reviews;
 
 pub use review_posts::ReviewPosts;
 
+pub type IssueClient = GitHub;
+
 #[derive(Clone, Debug)]
 pub enum Forge {
     GitHub(GitHub),
@@ -75,6 +77,14 @@ impl Forge {
     /// Sends nothing. Errors: `Settings` for an address or a token that cannot be right.
     pub fn connect(kind: ForgeKind, endpoint: Endpoint, token: Token) -> Result<Self, Error> {
         (vendor(kind).connect)(endpoint, token)
+    }
+
+    /// The client of issues, with labels and their history; `None` if the forge has none.
+    pub fn into_issue_client(self) -> Option<IssueClient> {
+        match self {
+            Self::GitHub(client) => Some(client),
+            Self::Bitbucket(_) => None,
+        }
     }
 
     /// Errors: `Denied` for a wrong token.

@@ -11,6 +11,7 @@ mod error_body;
 mod features;
 mod graphql;
 mod hooks;
+mod issues;
 mod manifest;
 mod open_items;
 mod pages;
@@ -44,6 +45,7 @@ pub use app_permissions::{
 use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;
 pub(crate) use error_body::is_already_exists;
+pub use issues::{Issue, IssueChange, IssueChangeKind};
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
 pub(crate) use responses::{ActorResponse, PullRequestResponse, ReviewResponse};
 pub use token_access::{TokenAccess, TokenPermission};

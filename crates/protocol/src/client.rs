@@ -16,6 +16,7 @@ mod runner;
 mod schedule;
 mod sign_in;
 mod ticket;
+mod tracker;
 
 pub use artifact::Download;
 pub use attempt::AttemptClient;

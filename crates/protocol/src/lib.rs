@@ -44,6 +44,7 @@ pub mod setting;
 pub mod sign_in;
 pub mod ticket;
 pub mod token;
+pub mod tracker;
 pub mod version;
 
 pub use problem::Problem;

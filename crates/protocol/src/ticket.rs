@@ -2,7 +2,7 @@
 
 use crate::job::Explanation;
 use crate::limits;
-use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -240,6 +240,12 @@ pub struct Ticket {
     pub last_job: Option<JobId>,
     /// Reason for the wait of a trigger entry, while the project is held or its budget is exhausted.
     pub waits: Option<Explanation>,
+    /// Ticket tool that has the ticket; null if only the board has it.
+    #[serde(default)]
+    pub tracker: Option<IntegrationId>,
+    /// What the tool does not show yet, as a sentence.
+    #[serde(default)]
+    pub sync_note: Option<String>,
     /// Pullyard has nothing left to change on the ticket or to decide about it.
     pub synced: bool,
 }

@@ -8,6 +8,7 @@ mod notice;
 mod schedule;
 pub(crate) mod sweeper_state;
 pub(crate) mod token;
+mod tracker;
 pub(crate) mod unknown;
 
 use crate::key::{self, Key};

@@ -227,6 +227,13 @@ pub(crate) fn schedule(id: &ScheduleId) -> Key {
     Key::new(format!("{SCHEDULES}{}", id.project), format!("{SCHEDULES}{}", id.name))
 }
 
+pub(crate) const TRACKERS: &str = "TRACKERS";
+
+/// Few items, so one partition lists them.
+pub(crate) fn tracker(id: &IntegrationId) -> Key {
+    Key::new(TRACKERS, id.as_str())
+}
+
 pub(crate) fn rotation(secret: &str) -> Key {
     Key::new(format!("ROTATION#{}", percent_encode(secret)), "ROTATION")
 }

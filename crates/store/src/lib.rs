@@ -28,6 +28,7 @@ mod read {
     mod schedule;
     mod ticket;
     mod token;
+    mod tracker;
     mod work;
 
     pub use event::StoredBatch;
@@ -56,6 +57,7 @@ mod write {
     mod sweeps;
     mod ticket;
     mod token;
+    mod tracker;
     mod trigger;
 
     pub use claim::RunnerCondition;

@@ -29,6 +29,7 @@ mod routes {
     pub(crate) mod sign_in;
     pub(crate) mod tickets;
     pub(crate) mod tokens;
+    pub(crate) mod trackers;
 }
 mod openapi_document;
 mod route_docs;
@@ -44,7 +45,7 @@ use pullyard_entry::http;
 use routes::{
     analyses, artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress,
     integrations, job_commands, jobs, meta, metrics, notifications, projects, pulls, repository_test, runners,
-    schedules, secrets, sign_in, tickets, tokens,
+    schedules, secrets, sign_in, tickets, tokens, trackers,
 };
 
 /// The git commit for `/v1/version`. The program passes it in, so that a new commit does not rebuild this crate.
@@ -89,6 +90,10 @@ macro_rules! routes {
             .$route("/v1/projects/{project}/notifications/{endpoint}/enable", post(notifications::enable))
             .$route("/v1/notices", get(notifications::notices))
             .$route("/v1/notices/redeliver", post(notifications::redeliver))
+            .$route("/v1/projects/{project}/tracker", put(trackers::choose).delete(trackers::choose_none))
+            .$route("/v1/trackers", get(trackers::list).post(trackers::create))
+            .$route("/v1/trackers/{tracker}", get(trackers::show).delete(trackers::delete))
+            .$route("/v1/trackers/{tracker}/test", post(trackers::test))
             .$route("/v1/hooks", get(hooks::list).post(hooks::install))
             .$route("/v1/hooks/{hook}", get(hooks::show).delete(hooks::remove))
             .$route("/v1/hooks/{hook}/verify", post(hooks::verify))
@@ -97,6 +102,7 @@ macro_rules! routes {
             .$route("/v1/tickets", get(tickets::list).post(tickets::create))
             .$route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit).delete(tickets::delete))
             .$route("/v1/tickets/{key}/move", post(tickets::move_ticket))
+            .$route("/v1/tickets/{key}/sync", post(trackers::sync))
             .$route("/v1/tickets/{key}/comments", get(comments::list).post(comments::add))
             .$route("/v1/tickets/{key}/comments/{comment}", patch(comments::edit).delete(comments::delete))
             .$route("/v1/jobs", get(jobs::list).post(jobs::create))

@@ -146,6 +146,8 @@ pub(crate) fn ticket(view: TicketView) -> Ticket {
     Ticket {
         waits: waits.map(wait_to_wire),
         synced: due::ticket(&ticket).is_none(),
+        sync_note: ticket.sync_note(),
+        tracker: ticket.tracker,
         badges: ticket.shown.badge.iter().map(|badge| badge.display_name().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),
         pull_request_state: pull_request,

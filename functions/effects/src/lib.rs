@@ -10,13 +10,16 @@ use pullyard_entry::messages;
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
     messages::process_batch("effects", event, |effect: EffectMessage| async move {
         match effect {
-            EffectMessage::Settle(wakeup) => control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await,
+            EffectMessage::Settle(wakeup) => {
+                Box::pin(control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket)).await
+            }
             EffectMessage::Admit(wakeup) => freeze_reviews(ctx, &wakeup.job).await,
             EffectMessage::Tell(wakeup) => post_status(ctx, &wakeup.pull_request).await,
             EffectMessage::Poll(wakeup) => {
                 control::poll_repository(ctx, &wakeup.poll, &wakeup.integration, wakeup.repository).await
             }
             EffectMessage::Notify(wakeup) => control::send_notice(ctx, &wakeup.notice, &wakeup.endpoint).await,
+            EffectMessage::Look(wakeup) => Box::pin(control::look_at_ticket(ctx, &wakeup.look, &wakeup.ticket)).await,
             EffectMessage::Review(queued) => decide(ctx, *queued).await,
         }
     })

@@ -80,7 +80,8 @@ impl Frame {
         match self.at {
             "overview" => "/".to_owned(),
             "jobs" | "pulls" | "decisions" | "analyses" => format!("/{}", self.at),
-            "repositories" | "runners" | "schedules" | "notifications" | "tokens" | "settings" | "operations" => {
+            "repositories" | "runners" | "schedules" | "notifications" | "tokens" | "settings" | "tracker"
+            | "operations" => {
                 format!("/setup/{}", self.at)
             }
             _ => "/board".to_owned(),

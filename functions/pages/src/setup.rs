@@ -11,6 +11,7 @@ mod settings;
 mod start;
 mod tickets;
 mod tokens;
+mod trackers;
 
 use crate::decisions::detail;
 use axum::routing::post;
@@ -31,6 +32,7 @@ pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
         .merge(notifications::routes())
         .merge(schedules::routes())
         .merge(tokens::routes())
+        .merge(trackers::routes())
         .merge(operations::routes())
         .route("/setup/decisions/{delivery}/replay", post(detail::replay))
         .layer(Extension(machine))

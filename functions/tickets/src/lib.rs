@@ -6,21 +6,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use pullyard_control::{self as control, Context};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::id::ProjectId;
 use pullyard_entry::strict::{self, ReadError};
-use pullyard_entry::{Caller, Problem, http, invocation, limits, scope};
-use pullyard_protocol::decision::Decision;
-use pullyard_protocol::ticket as wire;
+use pullyard_entry::{Caller, Problem, http, scope, ticket_event};
 
 pub fn router(ctx: Context) -> Router {
-    let routes = Router::new().route("/v1/tickets/events", post(ticket_event)).with_state(ctx.clone());
+    let routes = Router::new().route("/v1/tickets/events", post(receive_event)).with_state(ctx.clone());
     http::with_logging("tickets", &ctx, http::with_fallbacks(routes))
 }
 
 /// `200` with any decision, including a refusal. An unreadable body is an error that the ledger records, too.
-async fn ticket_event(caller: Caller<scope::Tickets>, request: Request) -> Result<Response, Problem> {
+async fn receive_event(caller: Caller<scope::Tickets>, request: Request) -> Result<Response, Problem> {
     let body = match strict::read(request.into_body(), strict::MAX_BODY_BYTES).await {
         Ok(body) => body,
         Err(error) => {
@@ -32,9 +28,7 @@ async fn ticket_event(caller: Caller<scope::Tickets>, request: Request) -> Resul
             return Err(error.into());
         }
     };
-    let parsed = strict::parse::<wire::TicketEvent>(&body)
-        .and_then(|event| limits::check_event(&event, caller.ctx.clock.now()).map(|()| event));
-    let event = match parsed {
+    let event = match ticket_event::parse(&body, caller.ctx.clock.now()) {
         Ok(event) => event,
         Err(fault) => {
             let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };
@@ -43,12 +37,7 @@ async fn ticket_event(caller: Caller<scope::Tickets>, request: Request) -> Resul
         }
     };
     caller.authorize_project(&event.project)?;
-    invocation::record_id("project", &event.project);
-    invocation::record_id("ticket", &event.ticket.key);
-    let answer = control::move_ticket(&caller.ctx, &to_domain_event(event)).await?;
-    invocation::record_id("delivery", &answer.delivery);
-    answer.job.iter().for_each(|job| invocation::record_id("job", job));
-    Ok(axum::Json(Decision::new(answer.delivery, &answer.reason, answer.job)).into_response())
+    Ok(axum::Json(ticket_event::decide(&caller.ctx, &event).await?).into_response())
 }
 
 async fn record_unreadable(caller: &Caller<scope::Tickets>, body: &[u8], reason: Reason) -> Result<(), Problem> {
@@ -62,26 +51,4 @@ async fn record_unreadable(caller: &Caller<scope::Tickets>, body: &[u8], reason:
         control::record_unreadable(&caller.ctx, &caller.id, &project, body, reason).await?;
     }
     Ok(())
-}
-
-fn to_domain_event(event: wire::TicketEvent) -> TicketEvent {
-    let ticket = event.ticket;
-    TicketEvent {
-        source: Source::TicketTool,
-        project: event.project,
-        event: event.event_id,
-        occurred_at: event.occurred_at,
-        actor: event.actor,
-        previous_status: event.previous_status,
-        key: ticket.key,
-        status: ticket.status,
-        text: Some(TicketText {
-            title: ticket.title,
-            description: ticket.description,
-            labels: ticket.labels,
-            url: ticket.url,
-            repository: ticket.repository,
-        }),
-        rank: None,
-    }
 }

@@ -1,4 +1,4 @@
-//! `POST /webhooks/{forge}/{hook}`: decides deliveries of forges. A separate function, so that many deliveries block no
+//! `POST /webhooks/{forge}/{hook}`: decides deliveries of forges and events of ticket tools. A separate function, so that many deliveries block no
 //! other call. It passes on the signed raw bytes, and logs none of them.
 
 use axum::Router;
@@ -6,12 +6,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use pullyard_control::Context;
 use pullyard_control::webhook::{WebhookOutcome, WebhookRequest, receive_webhook};
+use pullyard_control::{Context, EventSignature, is_tool_of, verify_event};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::text::to_sentence;
 use pullyard_entry::strict::{self, ReadError};
-use pullyard_entry::{Problem, http, invocation};
+use pullyard_entry::{Problem, http, invocation, ticket_event};
 use pullyard_protocol::decision::Decision;
 use serde_json::json;
 
@@ -27,7 +28,8 @@ pub fn router(ctx: Context) -> Router {
     let add = |routes: Router<Context>, forge: ForgeKind| {
         routes.route(&format!("/webhooks/{}/{{hook}}", forge.as_str()), receive(forge))
     };
-    let routes = ForgeKind::ALL.into_iter().fold(Router::new(), add).with_state(ctx.clone());
+    let routes = ForgeKind::ALL.into_iter().fold(Router::new(), add);
+    let routes = routes.route("/webhooks/http/{hook}", post(handle_ticket_event)).with_state(ctx.clone());
     http::with_logging("webhook", &ctx, http::with_fallbacks(routes))
 }
 
@@ -74,4 +76,28 @@ async fn handle_delivery(
             (status, axum::Json(decision)).into_response()
         }
     })
+}
+
+/// An event that a user's own ticket tool signed: the body of `POST /v1/tickets/events`.
+async fn handle_ticket_event(
+    State(ctx): State<Context>,
+    Path(tool): Path<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = strict::read(request.into_body(), strict::MAX_BODY_BYTES).await?;
+    match verify_event(&ctx, &tool, &headers, &body).await? {
+        EventSignature::Valid => {}
+        EventSignature::UnknownTool => return Err(Problem::not_found("There is no such ticket tool.")),
+        EventSignature::Invalid(error) => {
+            let problem = Problem::new(StatusCode::UNAUTHORIZED, "signature_wrong", to_sentence(&error.to_string()));
+            return Err(problem.with_help("Sign as docs/tickets.md describes, with the secret of this tool."));
+        }
+    }
+    let event = ticket_event::parse(&body, ctx.clock.now())?;
+    if !is_tool_of(&ctx, &tool, &event.project).await? {
+        let problem = Problem::not_found(format!("The project {} does not use the ticket tool {tool}.", event.project));
+        return Err(problem.with_help("Choose it with `pullyard trackers use`."));
+    }
+    Ok(axum::Json(ticket_event::decide(&ctx, &event).await?).into_response())
 }

@@ -110,6 +110,12 @@ enum Command {
         #[arg(long, conflicts_with = "before")]
         last: bool,
     },
+    /// Repeat a failed write to the ticket's tool now.
+    #[command(after_help = "Examples:\n  pullyard tickets sync APP-17")]
+    Sync {
+        /// Ticket key.
+        key: TicketKey,
+    },
     /// Delete a ticket; its jobs and decisions stay.
     ///
     /// Refused while a job of it has not ended, and while its pull request is open.
@@ -163,6 +169,15 @@ impl Tickets {
                 let to = MoveTicket { status, before, last };
                 let moved = session.api.move_ticket(&project, &key, &to, Some(&request_key)).await?;
                 print_move(session, moved, &to)
+            }
+            Command::Sync { key } => {
+                let ticket = session.api.sync_ticket(&project, &key).await?;
+                let note = match (&ticket.tracker, &ticket.sync_note) {
+                    (None, _) => format!("Only the board has {key}."),
+                    (Some(tool), None) => format!("{tool} shows the state of {key}."),
+                    (Some(_), Some(note)) => format!("Trying again. {note}"),
+                };
+                session.screen.report(&ticket, &note)
             }
             Command::Delete { key, yes } => {
                 confirm(&session.screen, yes, &format!("Delete {key} from {project}?"))?;
@@ -223,6 +238,8 @@ fn show(session: &Session, ticket: &Ticket, comments: &[Comment]) -> Result<(), 
         ("Last job", Cell::optional(ticket.last_job.as_ref())),
         ("Pull request", Cell::optional(ticket.pull_request.as_ref())),
         ("Pull request state", Cell::optional(ticket.pull_request_state.map(PullRequestState::display_name))),
+        ("Ticket tool", Cell::optional(ticket.tracker.as_ref())),
+        ("In the tool", Cell::optional(ticket.sync_note.as_ref())),
         ("Page", Cell::optional(ticket.url.as_ref())),
     ];
     if screen.width().is_none() {

@@ -81,6 +81,9 @@ async fn explain_ticket(session: &Session, project: &ProjectId, ticket: &Ticket)
         let sentence = format!("{} waits: {}", ticket.key, waits.sentence);
         return session.screen.explain(ticket, &sentence, &waits.help);
     }
+    if let Some(note) = &ticket.sync_note {
+        return session.screen.explain(ticket, note, &format!("`pullyard tickets sync {}` tries again.", ticket.key));
+    }
     let newest = newest_delivery(session, project, &ticket.key, None).await?;
     let Some(last) = last_job(session, project, ticket, newest.as_ref()).await? else {
         return match newest {

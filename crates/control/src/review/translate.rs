@@ -49,6 +49,11 @@ pub(crate) enum WebhookEvent {
         event: String,
     },
     Repository(RepositoryEvent),
+    Issue {
+        repository: u64,
+        name: RepositoryName,
+        number: u64,
+    },
     Ping,
     Ignored {
         event: String,
@@ -64,6 +69,7 @@ impl WebhookEvent {
             Self::Edited { repository } => Some(*repository),
             Self::PullRequest { snapshot, .. } => Some(snapshot.id.repository),
             Self::Repository(event) => Some(event.repository.id),
+            Self::Issue { repository, .. } => Some(*repository),
             Self::Ping | Self::Ignored { .. } => None,
         }
     }
@@ -138,6 +144,7 @@ pub(crate) fn event_repository(event: &Event) -> Option<(u64, &str)> {
         Event::PullRequest(event) => &event.repository,
         Event::Comment(event) => &event.repository,
         Event::Repository(event) => &event.repository,
+        Event::Issue { repository, .. } => repository,
         Event::Ping | Event::Ignored { .. } => return None,
     };
     Some((repository.id, &repository.full_name))
@@ -171,6 +178,10 @@ pub(crate) fn translate(
         Event::PullRequest(event) => translate_pull_request(hook, delivery, *event)?,
         Event::Comment(event) => translate_comment(*event)?,
         Event::Repository(event) => WebhookEvent::Repository(event),
+        Event::Issue { repository, number } => {
+            let name = RepositoryName::new(repository.full_name)?;
+            WebhookEvent::Issue { repository: repository.id, name, number }
+        }
         Event::Ignored { event, action: None } => WebhookEvent::Ignored { event },
         Event::Ignored { event, action: Some(action) } => WebhookEvent::Ignored { event: format!("{event}.{action}") },
     })

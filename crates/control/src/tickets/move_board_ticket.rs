@@ -8,6 +8,7 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::ticket::rank::{Place, rank_at};
 use pullyard_store::Write;
 
@@ -23,7 +24,8 @@ pub struct TicketMove {
     pub request: Option<EventId>,
 }
 
-/// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job.
+/// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job. Also
+/// `None` for a ticket in a tool, which gets the move as a request.
 /// Idempotent: with a `request`, by caller, project and request, while its ledger entry exists: a repeat returns
 /// `Repeat` and moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the
 /// ticket has a newer event. Without a `request` each call is a new move. A repeated change of the order leads to the
@@ -51,7 +53,11 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
     }
     let is_same_column = ticket.status == moved.status;
     if !is_same_column {
-        check_status(&ctx.load_project(&project).await?, &moved.status)?;
+        let stored = ctx.load_project(&project).await?;
+        check_status(&stored, &moved.status)?;
+        if ticket.tool(&stored.settings).is_some() {
+            return request_tool_move(ctx, ticket, &moved.status, &moved.actor.unwrap_or_default()).await;
+        }
     }
     moved.rank = match place {
         Some(Place::Before(next)) => Some(load_rank_before(ctx, &ticket, &next, &moved.status).await?),
@@ -65,4 +71,16 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
         },
         _ => move_ticket(ctx, &moved).await.map(Some),
     }
+}
+
+/// Requests the move from the ticket's tool. When the tool has made it, it may start a job.
+async fn request_tool_move(ctx: &Context, mut ticket: Ticket, status: &str, by: &str) -> Result<Option<Answer>, Error> {
+    if ticket.requested_status() != Some(status) {
+        ticket.request_move(status, by);
+        if ctx.store.update_ticket(&ticket).await? == Write::Stale {
+            return Err(Error::Contended { subject: ticket.key.to_string() });
+        }
+    }
+    ctx.wake_ticket(&ticket.project, &ticket.key).await;
+    Ok(None)
 }

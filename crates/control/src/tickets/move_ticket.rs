@@ -8,7 +8,7 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, RepositoryFact};
 use pullyard_domain::guard::{self, Decision, FollowUp};
-use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::id::{DeliveryId, IntegrationId, JobId};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
@@ -69,7 +69,7 @@ async fn apply(
                 // The decision holds only while the ticket still has that status.
                 (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.confirm_status(event).await?,
                 (Write::Applied, _) => {
-                    ctx.store.update_snapshot(event).await?;
+                    ctx.store.update_snapshot(event, tool_of(event, facts)).await?;
                     if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
                         // The ticket may have left the status of its queued entry. A release would notice that, too.
                         ctx.wake_ticket(&event.project, &event.key).await;
@@ -92,7 +92,8 @@ async fn apply(
         FollowUp::CreateJob => {
             ctx.store.store_text(event).await?;
             let ticket = Ticket { last_entry: Some(event.entry()), ..ticket_after(event, facts) };
-            create_triggered_job(ctx, facts, text, ticket, &delivery).await?
+            // Boxed, as its future is the largest one on a thread's stack.
+            Box::pin(create_triggered_job(ctx, facts, text, ticket, &delivery)).await?
         }
     };
     Ok(match write {
@@ -157,8 +158,16 @@ fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {
     ticket.seen_at = event.occurred_at;
     ticket.seen_event = Some(event.event.clone());
     ticket.written = None;
+    ticket.tracker = tool_of(event, facts).cloned().or(ticket.tracker);
     ticket.rank = event.rank.unwrap_or(ticket.rank);
     ticket
+}
+
+/// The connection to the tool that sent the event.
+fn tool_of<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a IntegrationId> {
+    let is_external = event.source.tracker().is_some_and(|tracker| tracker.is_external);
+    let settings = facts.project.as_ref().map(|project| &project.settings).filter(|_| is_external)?;
+    settings.tracker.as_ref().map(|tool| &tool.connection)
 }
 
 pub(crate) fn new_delivery(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {

@@ -4,6 +4,7 @@ use crate::facts::load_facts;
 use crate::review::settle_reviews;
 use crate::sweep::postpone::postpone_after;
 use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
+use crate::tickets::write_to_tool::write_to_tool;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
@@ -40,11 +41,17 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         };
         let result = match ticket.next_settle_step(&stored.settings, ctx.clock.now()) {
             SettleStep::Skip => return Ok(false),
-            SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, &pull_request).await?,
-            SettleStep::WriteBack(next) | SettleStep::DropEntry(next) => {
-                StepResult::from_write(ctx.store.update_ticket(&next).await?)
+            SettleStep::DecideReviews(pull_request) => {
+                Box::pin(settle_reviews(ctx, &stored, &ticket, &pull_request)).await?
             }
-            SettleStep::DecideEntry(entry) => decide_queued_entry(ctx, &ticket, &entry, &stored.settings).await?,
+            SettleStep::WriteBack(next) => match ticket.tool(&stored.settings) {
+                Some(tool) => Box::pin(write_to_tool(ctx, &stored.settings, tool, &ticket)).await?,
+                None => StepResult::from_write(ctx.store.update_ticket(&next).await?),
+            },
+            SettleStep::DropEntry(next) => StepResult::from_write(ctx.store.update_ticket(&next).await?),
+            SettleStep::DecideEntry(entry) => {
+                Box::pin(decide_queued_entry(ctx, &ticket, &entry, &stored.settings)).await?
+            }
         };
         match result {
             StepResult::Applied => {

@@ -21,25 +21,32 @@ pub(super) async fn verify_signature(
         return Ok(Err(Reason::SignatureMissing {}));
     }
     let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
-    let versions = ctx.secrets.versions(&name).await?;
-    let Err(mut accepted) = match_secrets(ctx, &name, &versions, call).await? else { return Ok(Ok(())) };
-    if let Some(versions) = ctx.secrets.refetch_versions(&name, &versions).await? {
-        match match_secrets(ctx, &name, &versions, call).await? {
-            Ok(()) => return Ok(Ok(())),
-            Err(count) => accepted = count,
-        }
-    }
-    Ok(Err(Reason::SignatureWrong { n: accepted, integration: hook.integration.clone() }))
+    let is_signed_with = |value: &str| verify(&[Secret::new(value)], call.body, call.signature).is_ok();
+    let matched = match_secret(ctx, &name, is_signed_with).await?;
+    Ok(matched.map_err(|n| Reason::SignatureWrong { n, integration: hook.integration.clone() }))
 }
 
-/// Returns the number of accepted secrets if none matches. Reads the previous secret only when needed.
-async fn match_secrets(
+/// Returns the number of accepted secrets if none matches. Then fetches newer ones, as above.
+pub(crate) async fn match_secret(
+    ctx: &Context,
+    name: &str,
+    is_signed_with: impl Fn(&str) -> bool,
+) -> Result<Result<(), u64>, Error> {
+    let versions = ctx.secrets.versions(name).await?;
+    let Err(accepted) = match_versions(ctx, name, &versions, &is_signed_with).await? else { return Ok(Ok(())) };
+    match ctx.secrets.refetch_versions(name, &versions).await? {
+        Some(versions) => match_versions(ctx, name, &versions, &is_signed_with).await,
+        None => Ok(Err(accepted)),
+    }
+}
+
+/// Reads the previous secret only when needed.
+async fn match_versions(
     ctx: &Context,
     name: &str,
     versions: &Versions,
-    call: &WebhookRequest<'_>,
+    is_signed_with: impl Fn(&str) -> bool,
 ) -> Result<Result<(), u64>, Error> {
-    let is_signed_with = |value: &str| verify(&[Secret::new(value)], call.body, call.signature).is_ok();
     if is_signed_with(&versions.current.value) {
         return Ok(Ok(()));
     }

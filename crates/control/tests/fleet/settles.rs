@@ -97,7 +97,7 @@ async fn late_result_shows_its_pull_request_without_a_move() {
     let status_move = StatusMove { expected: TRIGGER.into(), to: Target::Todo };
     let again = Ticket {
         status: TRIGGER.into(),
-        wanted: DesiredState { version: 1, status: Some(status_move), badge: None },
+        wanted: DesiredState { version: 1, status: Some(status_move), ..DesiredState::default() },
         synced_version: 1,
         ..board.ticket().await
     };

@@ -143,3 +143,18 @@ fn repository_is_due_for_polling_until_it_is_gone() {
     }
     assert_eq!(poll(&Poll { gone_at: Some(time_at(5)), ..entry }), None);
 }
+
+#[test]
+fn unsynced_ticket_of_a_tool_delays_no_review() {
+    let mut ticket = ticket_in(TRIGGER).schedule_review(&pull_request_id(231), time_at(60));
+    ticket.tracker = Some(crate::id::IntegrationId::new("own").unwrap());
+    ticket.request_state(None, Some(Badge::AiFailed), None);
+    let due = |after: u64, ticket: &Ticket| {
+        super::ticket(&ticket.postpone_sync("away".into(), time_at(0), Some(time_at(after))))
+    };
+    assert_eq!(super::ticket(&ticket), Some(Due::At(Timestamp::from_millis(0))));
+    assert_eq!(due(900, &ticket), Some(Due::At(time_at(60))));
+    assert_eq!(due(30, &ticket), Some(Due::At(time_at(30))));
+    let busy = Ticket { active_job: Some(job_id("j")), ..ticket };
+    assert_eq!(due(900, &busy), Some(Due::At(time_at(900))));
+}

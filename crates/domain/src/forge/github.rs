@@ -21,7 +21,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     review_text_chars: 60_000,
     marker: HTML_COMMENT,
     hook: HookSpec {
-        events: &["issue_comment", "pull_request", "pull_request_review", "repository"],
+        events: &["issue_comment", "issues", "pull_request", "pull_request_review", "repository"],
         event_header: "x-github-event",
         delivery_header: "x-github-delivery",
         signature_header: "x-hub-signature-256",
@@ -30,7 +30,8 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
         has_apps: true,
         lists_deliveries: true,
         form: || {
-            "application/json, the events issue comments, pull requests, pull request reviews and repositories".into()
+            "application/json, the events issue comments, issues, pull requests, pull request reviews and repositories"
+                .into()
         },
     },
     polling: PollSpec {

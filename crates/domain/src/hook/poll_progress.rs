@@ -21,6 +21,9 @@ pub struct PollProgress {
     pub listed: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<u64>,
+    /// When the issues of the project's tool were last listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issues: Option<Timestamp>,
     /// Whether the repository was archived, so that nothing can be pushed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,

@@ -131,7 +131,7 @@ fn version_rises_only_on_a_change() {
     let link = pull_request_link(&completed_job());
     let to = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
     let badge = Some(Badge::AiFailed);
-    let wanted = DesiredState { version: 7, status: Some(to.clone()), badge };
+    let wanted = DesiredState { version: 7, status: Some(to.clone()), badge, ..DesiredState::default() };
     let mut synced =
         Ticket { wanted: wanted.clone(), synced_version: 7, pull_request: link.clone(), ..locked_ticket() };
     let check = |ticket: &Ticket, status, badge, link, expected: DesiredState| {
@@ -139,7 +139,7 @@ fn version_rises_only_on_a_change() {
         after.request_state(status, badge, link);
         assert_eq!(after.wanted, expected);
     };
-    let changed = |status, badge| DesiredState { version: 8, status, badge };
+    let changed = |status, badge| DesiredState { version: 8, status, badge, ..DesiredState::default() };
     check(&synced, None, badge, None, wanted.clone());
     check(&synced, None, badge, link.clone(), wanted);
     check(&synced, None, None, None, changed(None, None));
@@ -176,7 +176,12 @@ fn pending_move_survives_a_suspension_and_is_written_once() {
     let waiting = update_waiting_badge(&awaiting_input_job(), &behind).unwrap();
     assert_eq!(
         waiting.wanted,
-        DesiredState { version: behind.wanted.version + 1, status: to, badge: Some(Badge::AiWaiting) }
+        DesiredState {
+            version: behind.wanted.version + 1,
+            status: to,
+            badge: Some(Badge::AiWaiting),
+            ..DesiredState::default()
+        }
     );
     let written = Ticket { synced_version: behind.wanted.version, ..behind };
     assert_eq!(update_waiting_badge(&awaiting_input_job(), &written).unwrap().wanted.status, None);
@@ -404,4 +409,18 @@ fn merge_before_the_write_back_replaces_its_move() {
     let merged = PullRequest { id, state: PullRequestState::Merged, ..linked_pull_request() };
     let moved = ticket_after_close(&merged, &ticket, &settings.statuses).unwrap();
     assert_eq!(moved.mark_synced(&settings).status, "Done");
+}
+
+#[test]
+fn badge_in_a_tool_comes_with_a_comment() {
+    let connection = crate::id::IntegrationId::new("own").unwrap();
+    let in_tool = Ticket { tracker: Some(connection), ..locked_ticket() };
+    let failed = failed_job(JobStatus::Executing);
+    let comment = ticket_after_job(&failed, &in_tool).wanted.comment.unwrap();
+    let failure = failed.failure.as_ref().unwrap();
+    assert_eq!((comment.job, comment.text), (failed.id.clone(), format!("{} {}", failure.sentence(), failure.help())));
+    assert_eq!(ticket_after_job(&completed_job(), &in_tool).wanted.comment, None);
+    assert_eq!(ticket_after_job(&failed, &locked_ticket()).wanted.comment, None, "the board shows the job");
+    let waiting = update_waiting_badge(&awaiting_input_job(), &in_tool).unwrap();
+    assert_eq!(waiting.wanted.comment.unwrap().text, "The agent waits for an answer.");
 }

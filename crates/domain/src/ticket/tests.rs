@@ -5,6 +5,7 @@ use crate::fixtures::{
 };
 use crate::id::IntegrationId;
 use crate::pull_request_id::PullRequestId;
+use crate::tracker::{TrackerKind, TrackerSettings};
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -163,9 +164,16 @@ fn unlinking_keeps_the_badge_and_a_pending_move() {
     behind.unlink();
     let badge = Some(Badge::AiFailed);
     assert_eq!(behind.pull_request, None);
-    assert_eq!(behind.wanted, DesiredState { version: 2, status: move_from(TRIGGER, Target::Todo), badge });
+    assert_eq!(
+        behind.wanted,
+        DesiredState { version: 2, status: move_from(TRIGGER, Target::Todo), badge, ..DesiredState::default() }
+    );
     synced.unlink();
-    assert_eq!(synced.wanted, DesiredState { version: 2, status: None, badge }, "a written move is not repeated");
+    assert_eq!(
+        synced.wanted,
+        DesiredState { version: 2, badge, ..DesiredState::default() },
+        "a written move is not repeated"
+    );
     assert_eq!(write_back(&synced).shown, SyncedState { badge, pull_request: None });
 }
 
@@ -245,4 +253,64 @@ fn renamed_status_changes_only_where_the_ticket_names_it() {
     let renamed = running.rename_status(TRIGGER, "Go");
     assert_eq!(renamed.as_ref(), Some(&expected));
     assert_eq!(renamed.unwrap().rename_status(TRIGGER, "Go"), None, "a repeat");
+}
+
+/// A ticket of the project's tool, and the settings.
+fn in_tool(status: &str) -> (Ticket, Settings) {
+    let connection = IntegrationId::new("own").unwrap();
+    let mut settings = settings();
+    settings.tracker = Some(TrackerSettings::new(TrackerKind::Http, connection.clone(), String::new()));
+    (Ticket { tracker: Some(connection), ..ticket_in(status) }, settings)
+}
+
+#[test]
+fn only_a_call_syncs_a_ticket_of_the_projects_tool() {
+    let (mut ticket, mut settings) = in_tool(TRIGGER);
+    ticket.request_state(move_from(TRIGGER, Target::Todo), Some(Badge::AiFailed), None);
+    assert!(ticket.clone().mark_synced(&settings).is_unsynced());
+    assert!(matches!(ticket.next_settle_step(&settings, time_at(1)), SettleStep::WriteBack(_)));
+    settings.tracker = None;
+    assert_eq!(ticket.mark_synced(&settings).status, TODO, "the board has it again");
+}
+
+#[test]
+fn failed_write_to_the_tool_delays_no_entry() {
+    let (mut ticket, settings) = in_tool(TRIGGER);
+    ticket.request_state(None, Some(Badge::AiFailed), None);
+    ticket.again = Some(entry("e2", 3));
+    let behind = ticket.postpone_sync("it is away".into(), time_at(10), None);
+    let again = behind.postpone_sync("it is away".into(), time_at(70), None);
+    assert_eq!(again.sync_fault.as_ref().map(|fault| (fault.since, fault.tries)), Some((time_at(10), 2)));
+    assert!(again.sync_at() > time_at(70));
+    assert_eq!(again.next_settle_step(&settings, time_at(71)), SettleStep::DecideEntry(entry("e2", 3)));
+    assert!(matches!(again.next_settle_step(&settings, again.sync_at()), SettleStep::WriteBack(_)));
+    let mut newer = again;
+    newer.request_state(None, None, None);
+    assert!(matches!(newer.next_settle_step(&settings, time_at(71)), SettleStep::WriteBack(_)), "a new version");
+}
+
+#[test]
+fn users_move_on_the_board_waits_for_the_tool() {
+    let (mut ticket, settings) = in_tool(TODO);
+    ticket.request_move(TRIGGER, "ann");
+    assert_eq!(ticket.requested_status(), Some(TRIGGER));
+    assert_eq!(ticket.wanted_status(&settings), Some(TRIGGER));
+    let SettleStep::WriteBack(next) = ticket.next_settle_step(&settings, time_at(1)) else { panic!("{ticket:?}") };
+    // The confirmation moves it, because that may start a job.
+    assert_eq!((next.status.as_str(), &next.written, &next.wanted.status), (TODO, &None, &None));
+    assert_eq!(next.requested_status(), None);
+}
+
+#[test]
+fn retry_replaces_a_move_that_the_tool_did_not_get() {
+    let (mut ticket, settings) = in_tool(TRIGGER);
+    ticket.request_state(move_from(TRIGGER, Target::Todo), Some(Badge::AiFailed), None);
+    let retried = ticket.for_retry(TRIGGER);
+    assert_eq!((retried.wanted.version, retried.wanted.badge), (2, None));
+    assert_eq!(retried.wanted_status(&settings), Some(TRIGGER));
+    let (mut shown, _) = in_tool(TODO);
+    shown.synced_version = shown.wanted.version;
+    let retried = shown.for_retry(TRIGGER);
+    assert_eq!(retried.wanted.status, move_from(TODO, Target::Trigger));
+    assert_eq!(retried.written.as_deref(), Some(TRIGGER), "its event is an echo");
 }

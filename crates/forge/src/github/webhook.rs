@@ -25,6 +25,7 @@ pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError
         "pull_request_review" => parse_review_event(action_name()?, body)?,
         "pull_request" => Some(parse_pull_request_event(action_name()?, body)?),
         "issue_comment" => parse_comment_event(action_name()?, body)?,
+        "issues" => Some(parse_issue_event(body)?),
         "repository" => parse_repository_event(action_name()?, body)?,
         _ => None,
     };
@@ -123,6 +124,16 @@ fn parse_comment_event(action: &str, body: &Value) -> Result<Option<Event>, Pars
         repository: field(body, "repository")?,
         sender: field(body, "sender")?,
     }))))
+}
+
+fn parse_issue_event(body: &Value) -> Result<Event, ParseError> {
+    #[derive(Deserialize)]
+    struct Issue {
+        number: u64,
+    }
+    shape::check_subjects(&SUBJECTS, body, "issues", &["issue"])?;
+    let Issue { number } = field(body, "issue")?;
+    Ok(Event::Issue { repository: field(body, "repository")?, number })
 }
 
 fn parse_repository_event(action: &str, body: &Value) -> Result<Option<Event>, ParseError> {

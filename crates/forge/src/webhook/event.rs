@@ -12,6 +12,11 @@ pub enum Event {
     PullRequest(Box<PullRequestEvent>),
     Comment(Box<CommentEvent>),
     Repository(RepositoryEvent),
+    /// An issue changed; its content is read from the forge.
+    Issue {
+        repository: EventRepository,
+        number: u64,
+    },
     Ignored {
         event: String,
         action: Option<String>,

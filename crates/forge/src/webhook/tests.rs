@@ -10,7 +10,8 @@ use std::{fs, path::PathBuf};
 use super::{Event, parse};
 use pullyard_domain::forge::ForgeKind::GitHub;
 
-const SUPPORTED_EVENTS: [&str; 5] = ["issue_comment", "ping", "pull_request", "pull_request_review", "repository"];
+const SUPPORTED_EVENTS: [&str; 6] =
+    ["issue_comment", "issues", "ping", "pull_request", "pull_request_review", "repository"];
 
 struct Sample {
     event: String,

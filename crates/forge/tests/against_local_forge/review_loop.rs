@@ -258,6 +258,7 @@ async fn every_review_event_is_signed_and_parsed() {
                 rest.push("renamed".to_owned());
             }
             Event::Ignored { event, .. } => assert_eq!(event, "pull_request_review_comment"),
+            Event::Issue { .. } => panic!("the loop has no issue"),
         }
     }
     let state = ReviewState::ChangesRequested;

@@ -109,7 +109,7 @@ impl ApiClient {
 }
 
 /// Ticket keys may be any text. A key that does not fit into a path is sent in the query.
-fn ticket_path(project: &ProjectId, key: &TicketKey, action: &str) -> String {
+pub(super) fn ticket_path(project: &ProjectId, key: &TicketKey, action: &str) -> String {
     if key.is_path_segment() {
         format!("/v1/tickets/{key}{action}?project={project}")
     } else {

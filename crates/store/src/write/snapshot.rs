@@ -5,14 +5,15 @@ use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use pullyard_domain::event::TicketEvent;
+use pullyard_domain::id::IntegrationId;
 use pullyard_domain::ticket::Ticket;
 
 impl Store {
-    /// Stores a ticket's status and the event that reported it.
+    /// Stores a ticket's status and the event that reported it. A new ticket belongs to `tracker`.
     /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`, because fifty refused
     /// callers must not compete. `rev` rises, so that a job that is created from the older state is decided again.
     /// Idempotent: by the event's time and id. `Stale` if a newer state is stored.
-    pub async fn update_snapshot(&self, event: &TicketEvent) -> Result<Write, Error> {
+    pub async fn update_snapshot(&self, event: &TicketEvent, tracker: Option<&IntegrationId>) -> Result<Write, Error> {
         // Most tickets are known, so the update comes first.
         let condition = Condition::new("attribute_exists(pk) AND seen_at <= :at").name("#status", "status");
         let update = || update(event, "#status = :status, ", condition.clone()).commit(self);
@@ -20,6 +21,7 @@ impl Store {
         if write == Write::Stale {
             let (project, key, status) = (event.project.clone(), event.key.clone(), event.status.clone());
             let new_ticket = Ticket::new(project, key, status, event.occurred_at, Some(event.event.clone()));
+            let new_ticket = Ticket { tracker: tracker.cloned(), ..new_ticket };
             write = Transaction::new("store a new ticket").revise(&new_ticket)?.commit(self).await?;
         }
         if write == Write::Stale {

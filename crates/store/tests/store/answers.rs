@@ -71,7 +71,7 @@ async fn snapshot_is_one_revision_despite_a_lost_answer() {
                     world.create_ticket_job("APP-1").await;
                 }
             },
-            async |store, ()| store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await,
+            async |store, ()| store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo"), None).await,
         )
         .await;
     }
@@ -147,10 +147,10 @@ async fn repository_removal_survives_a_lost_answer() {
 async fn newer_snapshot_is_stored_if_an_older_one_created_the_ticket() {
     let world = World::calm().await;
     let event = |id: &str, second| sample::event("APP-1", id, at(second), "Todo");
-    assert_eq!(world.store.update_snapshot(&event("evt-1", 1)).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.update_snapshot(&event("evt-1", 1), None).await.unwrap(), Write::Applied);
     // The answer to the newer event's update, from before the ticket existed.
     world.faults.fail_next(UPDATE, Fault::error(400, "ConditionalCheckFailedException"));
-    assert_eq!(world.store.update_snapshot(&event("evt-2", 2)).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.update_snapshot(&event("evt-2", 2), None).await.unwrap(), Write::Applied);
     world.faults.take_call_count(UPDATE);
     assert_eq!(world.ticket("APP-1").await.seen_event, Some(sample::event_id("evt-2")));
 }

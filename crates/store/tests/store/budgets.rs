@@ -203,7 +203,7 @@ async fn held_entries_are_listed_oldest_first() {
     };
     assert_eq!(held(2).await, ["A", "B"].map(key));
     // A snapshot leaves the queued entry unchanged.
-    world.store.update_snapshot(&sample::event("A", "e2", at(40), "Todo")).await.unwrap();
+    world.store.update_snapshot(&sample::event("A", "e2", at(40), "Todo"), None).await.unwrap();
     assert_eq!(held(1).await, ["A"].map(key));
     let ticket = world.ticket("A").await.drop_entry(&pullyard_domain::project::Settings::default());
     world.expect_applied(world.store.update_ticket(&ticket)).await;

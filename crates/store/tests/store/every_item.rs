@@ -116,7 +116,7 @@ struct FullTrigger {
 
 impl FullTrigger {
     async fn of(world: &World) -> Self {
-        world.store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "AI Processing")).await.unwrap();
+        world.store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "AI Processing"), None).await.unwrap();
         let (job, ticket) = sample::plan_ticket_job(&world.ticket("APP-1").await, "one");
         let job = Job { reserved: BUDGET.reserve(at(0)), ..job };
         let (delivery, charge) = (sample::accepted_decision(&job), BUDGET.charge(&job).unwrap());

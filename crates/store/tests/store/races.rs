@@ -76,7 +76,7 @@ async fn newest_of_many_snapshots_is_stored() {
         // The racers' numbers do not follow the order of their times.
         let when = (number * 37 % RACERS) as u64;
         let event = sample::event("APP-1", &format!("evt-{when}"), at(when), &format!("status {when}"));
-        let stored = world.store.update_snapshot(&event).await?;
+        let stored = world.store.update_snapshot(&event, None).await?;
         world.store.store_text(&event).await?;
         Ok(stored)
     })

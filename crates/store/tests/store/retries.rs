@@ -179,7 +179,7 @@ async fn plain_write_retries_a_transaction_conflict() {
     world.expect_applied(world.store.update_job(&job.begin_dispatch(at(1)).unwrap())).await;
     world.faults.fail_next(UPDATE, conflict());
     let event = sample::event("APP-1", "evt-1", at(1), "Todo");
-    assert_eq!(world.store.update_snapshot(&event).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.update_snapshot(&event, None).await.unwrap(), Write::Applied);
     world.faults.take_call_count(UPDATE);
     assert_eq!((world.job(&job).await.rev, world.ticket("APP-1").await.rev), (2, 2));
 }

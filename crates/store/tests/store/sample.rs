@@ -18,6 +18,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::tracker::{Tracker, TrackerKind};
 use pullyard_store::{Scope, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
@@ -88,6 +89,20 @@ pub(crate) fn endpoint_state(rev: u64) -> EndpointState {
         window: Some(window),
         rev,
         ..EndpointState::new(project(), endpoint().id)
+    }
+}
+
+pub(crate) fn tracker(rev: u64) -> Tracker {
+    Tracker {
+        id: IntegrationId::new("own").unwrap(),
+        kind: TrackerKind::Http,
+        url: "https://tickets.example/hook".into(),
+        secret: "pullyard/user/tracker-own".into(),
+        created: at(0),
+        last_ok: Some(at(1)),
+        problem: Some("it answered 500".into()),
+        rest_until: Some(at(2)),
+        rev,
     }
 }
 

@@ -142,6 +142,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
     world.expect_applied(store.record_notice(&sample::notice_record(0, 0))).await;
+    world.expect_applied(store.put_tracker(&sample::tracker(0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
@@ -184,7 +185,7 @@ async fn create_triggered_job(world: &World) -> (Runner, Job) {
     let runner = world.register_runner(&sample::runner("kite", 3)).await;
 
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
-    world.store.update_snapshot(&event).await.unwrap();
+    world.store.update_snapshot(&event, None).await.unwrap();
     world.store.store_text(&event).await.unwrap();
     let (job, ticket) = sample::plan_ticket_job(&world.ticket("APP-1").await, "one");
     world.store.create_context(&job.id, &sample::context("Fix it.")).await.unwrap();
@@ -256,6 +257,7 @@ pub(crate) fn kind(pk: &str, sk: &str) -> String {
         "EVENTS" => "EVENTS".into(),
         "RUNNERS" => "RUNNERS".into(),
         "BUDGET" => "BUDGET".into(),
+        "TRACKERS" => "TRACKERS".into(),
         _ => first(sk),
     }
 }
@@ -339,7 +341,8 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB NOTICE POLL PR ROTATION SCHEDULE SETTINGS TICKET";
+    let expected =
+        "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB NOTICE POLL PR ROTATION SCHEDULE SETTINGS TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");

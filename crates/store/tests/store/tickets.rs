@@ -7,7 +7,7 @@ use pullyard_store::Error;
 
 async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Write {
     let event = sample::event("APP-1", id, at(when), status);
-    world.store.update_snapshot(&event).await.unwrap()
+    world.store.update_snapshot(&event, None).await.unwrap()
 }
 
 async fn text(world: &World, id: &str, when: u64) -> Write {

@@ -7,7 +7,7 @@ use crate::world::World;
 #[tokio::test]
 async fn job_is_created_with_ticket_decision_and_request() {
     let world = World::new().await;
-    world.store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "AI Processing")).await.unwrap();
+    world.store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "AI Processing"), None).await.unwrap();
     let (new, ticket) = sample::plan_ticket_job(&world.ticket("APP-1").await, "one");
     let (delivery, request) = (sample::accepted_decision(&new), sample::request("one", at(0)));
     let trigger =

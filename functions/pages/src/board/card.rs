@@ -61,9 +61,10 @@ pub(super) fn to_card(ctx: &Context, card: &control::Card, project: &Project, no
         labels: labels.iter().take(MAX_LABELS).map(|label| line(label)).collect(),
         more_labels: labels.len().saturating_sub(MAX_LABELS),
         job: active.map(job_line),
-        wait: match &card.view.waits {
-            Some(waits) => Some(line(&waits.sentence())),
-            None => card.job.as_ref().filter(|view| !has_question(view)).and_then(labels::explain_job),
+        wait: match (ticket.sync_note(), &card.view.waits) {
+            (Some(note), _) => Some(line(&note)),
+            (None, Some(waits)) => Some(line(&waits.sentence())),
+            (None, None) => card.job.as_ref().filter(|view| !has_question(view)).and_then(labels::explain_job),
         },
         review: active.is_none().then(|| waiting_review(ticket, now)).flatten(),
         raw_key: ticket.key.to_string(),

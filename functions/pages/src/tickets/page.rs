@@ -79,6 +79,7 @@ pub(super) struct TicketPage {
     pub(super) comments: Comments,
     repository: Option<SafeText>,
     source: Option<String>,
+    tool: Option<SafeText>,
     labels: Vec<SafeText>,
     decision: Option<DecisionLine>,
     may_work: bool,
@@ -175,6 +176,13 @@ pub(super) async fn load_page_at(
         reviews: pulls::load_reviews(visit, &project.settings, ticket).await?,
         repository: repository(&view, project).map(|name| line(name.as_str())),
         source: text.url.as_deref().and_then(http_url),
+        tool: project.settings.tracker.as_ref().map(|tool| {
+            match (ticket.tool(&project.settings), ticket.sync_note()) {
+                (None, _) => line(&format!("Not in {}", tool.connection)),
+                (Some(_), Some(note)) => line(&note),
+                (Some(_), None) => line(&format!("Shown in {}", tool.connection)),
+            }
+        }),
         labels: text.labels.iter().map(|label| line(label)).collect(),
         decision: None,
         may_work: visit.visitor.may_run_jobs(),

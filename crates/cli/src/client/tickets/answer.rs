@@ -12,6 +12,9 @@ pub(super) fn print_move(session: &Session, moved: MovedTicket, to: &MoveTicket)
     }
     let MovedTicket { ticket, decision } = moved;
     let Some(decision) = decision else {
+        if let Some(note) = ticket.sync_note.as_ref().filter(|_| ticket.status != to.status) {
+            return session.screen.print_line(&sanitize(note));
+        }
         let place = to.before.as_ref().map_or_else(|| "to the end".to_owned(), |next| format!("before {next}"));
         let line = format!("Moved {} {place} in {}", ticket.key, ticket.status);
         return session.screen.print_line(&sanitize(&line));

@@ -180,7 +180,7 @@ async fn queued_entry_is_refused_by_each_changed_item() {
         let prepare = async || {
             let world = World::new().await;
             if is_there {
-                world.store.update_snapshot(&event).await.unwrap();
+                world.store.update_snapshot(&event, None).await.unwrap();
             }
             let read = world.store.load_ticket(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap();
             (world, read.unwrap_or_else(|| sample::ticket("APP-1")).hold_entry(event.entry()))

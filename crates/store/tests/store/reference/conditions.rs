@@ -56,6 +56,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     delete_endpoint_state { store.delete_endpoint_state(&sample::endpoint_state(1)).await?; }
     delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
     delete_schedule { store.delete_schedule(&sample::schedule(1)).await?; }
+    delete_tracker { store.delete_tracker(&sample::tracker(1)).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
     delete_hook { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
     create_context { store.create_context(&job_id("one"), &sample::context("Fix it.")).await?; }
@@ -122,6 +123,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         }
     }
     put_schedule { store.put_schedule(&sample::schedule(0)).await?; store.put_schedule(&sample::schedule(1)).await?; }
+    put_tracker { store.put_tracker(&sample::tracker(0)).await?; store.put_tracker(&sample::tracker(1)).await?; }
     put_sweeper_state {
         let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, ready_cursors: ReadyCursors::new(), gauges: None };
         store.put_sweeper_state(&sweeps).await?;
@@ -173,7 +175,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.set_drain(&runner(), draining_runner().drain.as_ref()).await?;
         store.set_drain(&runner(), None).await?;
     }
-    update_snapshot { store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?; }
+    update_snapshot { store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo"), None).await?; }
     confirm_status { store.confirm_status(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?; }
     create_event_batch {
         let job = job_id("one");

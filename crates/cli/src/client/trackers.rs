@@ -1,0 +1,237 @@
+//! `pullyard trackers`: connects ticket tools, tests them, and chooses the tool of a project.
+
+use super::prompt::prompt_hidden;
+use crate::client::prelude::*;
+use pullyard_domain::id::{IntegrationId, TicketKey};
+use pullyard_domain::tracker::{ToolChoice, TrackerKind};
+use pullyard_protocol::tracker::{CreateTracker, Tracker};
+use pullyard_tracker::check_receiver;
+use serde_json::json;
+
+/// Connect ticket tools that show the state of jobs.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard trackers check http://127.0.0.1:8090/pullyard < secret.txt
+  pullyard trackers add own --site https://tickets.acme.example/pullyard
+  pullyard trackers use own --trigger 'AI Processing'")]
+pub(crate) struct Trackers {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the connected ticket tools.
+    #[command(after_help = "Examples:\n  pullyard trackers list\n  pullyard trackers list --json")]
+    List,
+    /// Connect a ticket tool; prints the signing secret of your own tool once.
+    ///
+    /// For github_issues, the name is that of a connected forge. docs/tickets.md has the contract for your own tool.
+    #[command(after_help = "Examples:
+  pullyard trackers add own --site https://tickets.acme.example/pullyard
+  pullyard trackers add own --site https://tickets.acme.example/pullyard --secret pullyard/user/tickets
+  pullyard trackers add gh1 --kind github_issues")]
+    Add {
+        /// Name of the connection.
+        id: IntegrationId,
+        /// Kind of tool.
+        #[arg(long, value_parser = parse_kind, default_value = "http")]
+        kind: TrackerKind,
+        /// Address that receives the wanted states, of kind http.
+        #[arg(long, value_name = "URL")]
+        site: Option<String>,
+        /// Full name of a secret that was set before (default: a new one).
+        #[arg(long, value_name = "SECRET")]
+        secret: Option<String>,
+    },
+    /// Show a ticket tool and its health.
+    #[command(after_help = "Examples:\n  pullyard trackers show own")]
+    Show(Name),
+    /// Send a test message to a ticket tool, which changes nothing there.
+    #[command(after_help = "Examples:\n  pullyard trackers test own")]
+    Test(Name),
+    /// Choose the ticket tool of the project.
+    ///
+    /// Tickets that enter the trigger status from now on get a job. Tickets of the board remain on the board.
+    #[command(after_help = "Examples:
+  pullyard trackers use own --trigger 'AI Processing' --todo Backlog --completion 'In Review' --merged Done
+  pullyard trackers use --none")]
+    Use(Use),
+    /// Check a receiver before it is connected; runs on this machine and needs no server.
+    ///
+    /// Reads the signing secret from stdin. The messages want no change of the ticket.
+    #[command(after_help = "Examples:
+  pullyard trackers check http://127.0.0.1:8090/pullyard < secret.txt
+  pullyard trackers check https://tickets.acme.example/pullyard --ticket APP-17 < secret.txt")]
+    Check {
+        /// Address of the receiver.
+        url: String,
+        /// Ticket that the messages name.
+        #[arg(long, value_name = "KEY", default_value = "CHECK-1")]
+        ticket: TicketKey,
+    },
+    /// Disconnect a ticket tool that no project uses.
+    #[command(after_help = "Examples:\n  pullyard trackers delete own --yes")]
+    Delete {
+        #[command(flatten)]
+        tracker: Name,
+        /// Skip the confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Name {
+    /// Name of the connection.
+    id: IntegrationId,
+}
+
+#[derive(clap::Args)]
+struct Use {
+    /// Name of the connection.
+    #[arg(required_unless_present = "none", conflicts_with = "none")]
+    id: Option<IntegrationId>,
+    /// Return to the built-in board.
+    #[arg(long)]
+    none: bool,
+    /// The tool's own project.
+    #[arg(long, default_value = "")]
+    scope: String,
+    /// Status that starts a job (default for all: as before).
+    #[arg(long, value_name = "STATUS")]
+    trigger: Option<String>,
+    /// Status after a failed job.
+    #[arg(long, value_name = "STATUS")]
+    todo: Option<String>,
+    /// Status after a completed job.
+    #[arg(long, value_name = "STATUS")]
+    completion: Option<String>,
+    /// Status after the merge of the pull request.
+    #[arg(long, value_name = "STATUS")]
+    merged: Option<String>,
+    /// Status after a close without a merge.
+    #[arg(long, value_name = "STATUS")]
+    unmerged: Option<String>,
+    /// Status of closed tickets; can be repeated.
+    #[arg(long, value_name = "STATUS")]
+    closed: Vec<String>,
+}
+
+impl Trackers {
+    pub(super) fn is_check(&self) -> bool {
+        matches!(self.command, Some(Command::Check { .. }))
+    }
+
+    pub(super) async fn run_check(self, screen: &Screen) -> Result<(), CliError> {
+        match self.command {
+            Some(Command::Check { url, ticket }) => check(screen, &url, &ticket).await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let api = &session.api;
+        match self.command.unwrap_or(Command::List) {
+            Command::List => list(session).await,
+            Command::Add { id, kind, site: url, secret } => {
+                let new = CreateTracker { id, kind, url, secret };
+                let created = api.create_tracker(&new).await?;
+                session.screen.show(&created, |created| {
+                    show(session, &created.tracker)?;
+                    let secret = created.signing_secret.as_ref().map(|secret| ("Signing secret", Cell::text(secret)));
+                    let webhook = secret.is_some().then(|| ("Receives events at", Cell::text(&created.webhook_url)));
+                    print_facts(&session.screen, &secret.into_iter().chain(webhook).collect::<Vec<_>>())?;
+                    session.screen.hint(&format!("test it with `pullyard trackers test {}`", created.tracker.id));
+                    Ok(())
+                })
+            }
+            Command::Show(Name { id }) => {
+                session.screen.show(&api.tracker(&id).await?, |tracker| show(session, tracker))
+            }
+            Command::Test(Name { id }) => {
+                let tracker = api.test_tracker(&id).await?;
+                session.screen.show(&tracker, |tracker| show(session, tracker))?;
+                if tracker.problem.is_some() { Err(CliError::silent(Exit::Failed)) } else { Ok(()) }
+            }
+            Command::Use(choice) => choose(session, choice).await,
+            Command::Check { url, ticket } => check(&session.screen, &url, &ticket).await,
+            Command::Delete { tracker: Name { id }, yes } => {
+                confirm(&session.screen, yes, &format!("Disconnect the ticket tool {id}?"))?;
+                let deleted = api.delete_tracker(&id).await?;
+                session.screen.report(&deleted, &format!("Disconnected {id}; its secret remains: {}", deleted.secret))
+            }
+        }
+    }
+}
+
+async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
+    let project = session.project().await?;
+    let Use { id, none: _, scope, trigger, todo, completion, merged, unmerged, closed } = choice;
+    let Some(connection) = id else {
+        let changed = session.api.unuse_tracker(&project).await?;
+        return session.screen.report(&changed, &format!("{project} uses the built-in board"));
+    };
+    let closed = closed.into_iter().collect();
+    let choice = ToolChoice { connection, scope, trigger, todo, completion, merged, unmerged, closed };
+    let changed = session.api.use_tracker(&project, &choice).await?;
+    let (trigger, tool) = (&changed.settings.statuses.trigger, &choice.connection);
+    let line = format!("{project} uses {tool}. Tickets that enter \"{trigger}\" from now on get a job.");
+    session.screen.report(&changed, &line)
+}
+
+/// Prints one line for each requirement.
+async fn check(screen: &Screen, url: &str, ticket: &TicketKey) -> Result<(), CliError> {
+    let secret = prompt_hidden(screen, "the signing secret")?;
+    let checks = check_receiver(url, secret.trim(), ticket.as_str(), format::now()).await;
+    let checks = checks.map_err(|error| CliError::usage(error.to_string()))?;
+    if screen.is_json() {
+        let list = checks.iter().map(|check| json!({ "name": check.name, "fault": check.fault }));
+        screen.json(&json!({ "checks": list.collect::<Vec<_>>() }))?;
+    } else {
+        for check in &checks {
+            let fault = check.fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default();
+            let word = if check.fault.is_some() { "FAILED" } else { "ok" };
+            screen.print_line(&sanitize(&format!("{word:<6} {}{fault}", check.name)))?;
+        }
+    }
+    let is_right = checks.iter().all(|check| check.fault.is_none());
+    if is_right { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
+}
+
+fn parse_kind(text: &str) -> Result<TrackerKind, String> {
+    serde_json::from_value(json!(text)).map_err(|_| "use http or github_issues".into())
+}
+
+fn state(tracker: &Tracker) -> Cell {
+    Cell::text(match (&tracker.problem, tracker.last_ok) {
+        (Some(_), _) => "Fails",
+        (None, Some(_)) => "Works",
+        (None, None) => "Not called yet",
+    })
+}
+
+async fn list(session: &Session) -> Result<(), CliError> {
+    let page = session.api.trackers().await?;
+    let mut table = Table::new([Fixed("TOOL"), Fixed("STATE"), Flexible("ADDRESS"), Flexible("PROBLEM")]);
+    for tracker in &page.trackers {
+        let problem = Cell::optional(tracker.problem.as_ref());
+        table.row([Cell::text(&tracker.id), state(tracker), Cell::text(&tracker.url), problem]);
+    }
+    let empty = "No ticket tool. Connect one with `pullyard trackers add`; its help has examples.";
+    table.show_answer(&session.screen, &page, empty)
+}
+
+fn show(session: &Session, tracker: &Tracker) -> Result<(), CliError> {
+    let mut facts = vec![
+        ("Tool", Cell::text(&tracker.id)),
+        ("Kind", Cell::text(tracker.kind.label())),
+        ("State", state(tracker)),
+        ("Address", Cell::text(&tracker.url)),
+        ("Secret", Cell::text(&tracker.secret)),
+    ];
+    facts.extend(tracker.last_ok.map(|at| ("Last success", Cell::text(at))));
+    facts.extend(tracker.problem.iter().map(|problem| ("Problem", Cell::text(problem))));
+    facts.extend(tracker.rest_until.map(|at| ("Rests until", Cell::text(at))));
+    print_facts(&session.screen, &facts)
+}

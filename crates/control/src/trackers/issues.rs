@@ -1,0 +1,185 @@
+//! Issues of a forge as tickets: a label for each status, and the state `closed`.
+
+use crate::forge::forge_client;
+use crate::trackers::tool::CallError;
+use crate::{Context, Error};
+use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::project::Statuses;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::tracker::Tracker;
+use pullyard_forge::{Actor, Error as ForgeError, ErrorKind, Issue, IssueChange, IssueChangeKind, IssueClient};
+use pullyard_tracker as tracker;
+use pullyard_tracker::{Applied, Change, Desired, Error as ToolError, Snapshot, Step};
+
+/// An issue, by its key `owner/name#12`.
+#[derive(Debug)]
+pub(crate) struct IssueTicket {
+    client: IssueClient,
+    repository: String,
+    number: u64,
+    statuses: Statuses,
+}
+
+/// The status of an issue, and the change that led to it. `None` if none did since its creation.
+struct Current<'a> {
+    status: String,
+    change: Option<&'a IssueChange>,
+}
+
+pub(crate) fn parse_key(key: &TicketKey) -> Option<(RepositoryName, u64)> {
+    let (repository, number) = key.as_str().rsplit_once('#')?;
+    Some((RepositoryName::new(repository).ok()?, number.parse().ok()?))
+}
+
+pub(crate) fn issue_key(repository: &RepositoryName, number: u64) -> Option<TicketKey> {
+    TicketKey::new(format!("{repository}#{number}")).ok()
+}
+
+impl IssueTicket {
+    /// Errors: `NotFound` unless the project connects the repository through this integration.
+    pub(crate) async fn connect(
+        ctx: &Context,
+        connection: &Tracker,
+        (project, key): (&ProjectId, &TicketKey),
+        statuses: &Statuses,
+    ) -> Result<Self, CallError> {
+        let (name, number) = parse_key(key).ok_or(ToolError::NotFound)?;
+        let load = async {
+            let repository = ctx.store.load_repository_by_name(project, &name).await?;
+            let Some(repository) = repository.filter(|found| found.integration == connection.id) else {
+                return Ok(None);
+            };
+            let integration = ctx.load_integration(&connection.id).await?;
+            let client = forge_client(ctx, &integration, &repository).await?.into_issue_client();
+            Ok(client.map(|client| (client, repository.name.to_string())))
+        };
+        let found = load.await.map_err(|error| match error {
+            Error::Forge(error) => to_tool_error(&error),
+            error => ToolError::Unreachable { reason: error.to_string() },
+        })?;
+        let (client, repository) = found.ok_or(ToolError::NotFound)?;
+        Ok(Self { client, repository, number, statuses: statuses.clone() })
+    }
+
+    pub(crate) async fn read(&self) -> Result<Snapshot, ToolError> {
+        let (issue, changes) = self.load().await?;
+        let Current { status, change } = self.find_status(&issue, &changes);
+        let author = |actor: &Option<Actor>| {
+            actor.as_ref().map(|actor| tracker::Actor { id: actor.login.clone(), name: actor.login.clone() })
+        };
+        let change = match change {
+            Some(change) => Change {
+                id: change.id.to_string(),
+                at: Timestamp::from_millis(change.at.millis()),
+                actor: author(&change.actor),
+                from: None,
+            },
+            None => Change {
+                id: Change::CREATED.into(),
+                at: Timestamp::from_millis(issue.created_at.millis()),
+                actor: author(&issue.author),
+                from: None,
+            },
+        };
+        let key = format!("{}#{}", self.repository, self.number);
+        let Issue { title, body, labels, url, .. } = issue;
+        Ok(Snapshot { key, title, body, labels, status, url, change })
+    }
+
+    /// The pull request's own text links the issue. The status comes last: it ends the work of a repeat.
+    pub(crate) async fn apply(&self, desired: &Desired) -> Result<Applied, ToolError> {
+        let (issue, changes) = self.load().await?;
+        let (client, name, number) = (&self.client, self.repository.as_str(), self.number);
+        let has = |label: &String| issue.labels.contains(label);
+        let result = async {
+            for label in desired.badges.iter().filter(|label| has(label) && desired.badge.as_ref() != Some(*label)) {
+                client.remove_label(name, number, label).await?;
+            }
+            if let Some(badge) = desired.badge.as_ref().filter(|badge| !has(badge)) {
+                client.add_label(name, number, badge).await?;
+            }
+            if let Some(comment) = &desired.comment {
+                let marker = format!("<!-- {} -->", desired.message);
+                let comments = client.issue_comments(name, number).await?;
+                if !comments.items.iter().any(|comment| comment.body.contains(&marker)) {
+                    client.create_comment(name, number, &format!("{comment}\n\n{marker}")).await?;
+                }
+            }
+            match &desired.step {
+                Some(step) => self.move_issue(&issue, &changes, step).await,
+                None => Ok(Applied::Shown),
+            }
+        };
+        result.await.map_err(|error: ForgeError| to_tool_error(&error))
+    }
+
+    /// Adds the label first: a crash before the others are removed leaves the newest one, which counts.
+    async fn move_issue(&self, issue: &Issue, changes: &[IssueChange], step: &Step) -> Result<Applied, ForgeError> {
+        let current = self.find_status(issue, changes).status;
+        let is_closed = self.statuses.is_closed(&step.to);
+        // The state does not show which closed status it is.
+        let is_there = current == step.to || is_closed && !issue.is_open;
+        if !is_there && current != step.expected {
+            return Ok(Applied::Moved { status: current });
+        }
+        let (client, name, number) = (&self.client, self.repository.as_str(), self.number);
+        let needs_label = !is_closed && step.to != self.statuses.todo;
+        if needs_label && !issue.labels.contains(&step.to) {
+            client.add_label(name, number, &step.to).await?;
+        }
+        for label in issue.labels.iter().filter(|label| self.is_status(label) && **label != step.to) {
+            client.remove_label(name, number, label).await?;
+        }
+        if issue.is_open == is_closed {
+            client.set_issue_open(name, number, !is_closed).await?;
+        }
+        Ok(Applied::Shown)
+    }
+
+    async fn load(&self) -> Result<(Issue, Vec<IssueChange>), ToolError> {
+        let (name, number) = (self.repository.as_str(), self.number);
+        let loaded = tokio::try_join!(self.client.issue(name, number), self.client.issue_changes(name, number));
+        let (issue, changes) = loaded.map_err(|error| to_tool_error(&error))?;
+        Ok((issue, changes.items))
+    }
+
+    fn is_status(&self, label: &str) -> bool {
+        self.statuses.has_column(label)
+    }
+
+    /// Closed, or the label of a status that was added last, or todo.
+    fn find_status<'a>(&self, issue: &Issue, changes: &'a [IssueChange]) -> Current<'a> {
+        let is_of_status = |change: &&IssueChange| match &change.kind {
+            IssueChangeKind::Labeled { label } | IssueChangeKind::Unlabeled { label } => self.is_status(label),
+            IssueChangeKind::Closed | IssueChangeKind::Reopened => true,
+        };
+        let newest = changes.iter().rev().find(is_of_status);
+        if !issue.is_open {
+            let closed = self.statuses.columns.iter().find(|column| self.statuses.is_closed(column));
+            let change = changes.iter().rev().find(|change| change.kind == IssueChangeKind::Closed);
+            return Current { status: closed.cloned().unwrap_or_else(|| "Closed".into()), change };
+        }
+        let added = changes.iter().rev().find_map(|change| match &change.kind {
+            IssueChangeKind::Labeled { label } if self.is_status(label) && issue.labels.contains(label) => {
+                Some((label, change))
+            }
+            _ => None,
+        });
+        match (added, issue.labels.iter().find(|label| self.is_status(label))) {
+            (Some((label, change)), _) => Current { status: label.clone(), change: Some(change) },
+            (None, Some(label)) => Current { status: label.clone(), change: newest },
+            (None, None) => Current { status: self.statuses.todo.clone(), change: newest },
+        }
+    }
+}
+
+fn to_tool_error(error: &ForgeError) -> ToolError {
+    let reason = error.to_string();
+    match error.kind() {
+        ErrorKind::Missing => ToolError::NotFound,
+        ErrorKind::Denied => ToolError::Refused { status: 403, reason },
+        ErrorKind::RateLimited { retry_after } => ToolError::Resting { after: retry_after },
+        ErrorKind::Unavailable => ToolError::Unreachable { reason },
+        ErrorKind::Refused | ErrorKind::Unknown => ToolError::Unexpected { reason },
+    }
+}

@@ -1,0 +1,118 @@
+//! Calls a ticket tool through its stored connection, and records the connection's health.
+
+use crate::admin::test_integration::test_integration;
+use crate::trackers::issues::IssueTicket;
+use crate::{Context, Error};
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::project::Settings;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject};
+use std::time::Duration;
+
+const REFUSED_REST: Duration = Duration::from_secs(600);
+const MAX_REST: Duration = Duration::from_secs(3_600);
+
+#[derive(Debug)]
+pub(crate) enum Tool {
+    Own(OwnTool),
+    Issue(Box<IssueTicket>),
+}
+
+/// A failed call, and how long no other call is made through the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct CallError {
+    pub(crate) error: ToolError,
+    pub(crate) rest: Option<Duration>,
+}
+
+impl From<ToolError> for CallError {
+    fn from(error: ToolError) -> Self {
+        let rest = match &error {
+            ToolError::Refused { .. } => Some(REFUSED_REST),
+            ToolError::Resting { after } => Some(MAX_REST.min(*after)),
+            _ => None,
+        };
+        Self { error, rest }
+    }
+}
+
+/// A client for one ticket.
+pub(crate) async fn connect(
+    ctx: &Context,
+    connection: &Tracker,
+    ticket: (&ProjectId, &TicketKey),
+    settings: &Settings,
+) -> Result<Tool, CallError> {
+    match connection.kind {
+        TrackerKind::Http => Ok(Tool::Own(connect_own(ctx, connection).await?)),
+        TrackerKind::Issues => {
+            let issue = IssueTicket::connect(ctx, connection, ticket, &settings.statuses).await?;
+            Ok(Tool::Issue(Box::new(issue)))
+        }
+    }
+}
+
+async fn connect_own(ctx: &Context, connection: &Tracker) -> Result<OwnTool, ToolError> {
+    let secret = ctx.secrets.get(&connection.secret).await.map_err(|error| {
+        let reason = error.to_string();
+        if error.is_transient() { ToolError::Unreachable { reason } } else { ToolError::Unexpected { reason } }
+    })?;
+    OwnTool::new(ctx.outbound.clone(), &connection.url, &secret)
+}
+
+/// Changes nothing in the tool.
+pub(crate) async fn test(ctx: &Context, connection: &Tracker) -> Result<(), CallError> {
+    match connection.kind {
+        TrackerKind::Http => Ok(connect_own(ctx, connection).await?.test("test", ctx.clock.now()).await?),
+        TrackerKind::Issues => {
+            let to_error = |error: Error| ToolError::Unreachable { reason: error.to_string() };
+            let summary = test_integration(ctx, &connection.id).await.map_err(to_error)?.summarize(&connection.id);
+            let failed = |reason| CallError::from(ToolError::Unexpected { reason });
+            if summary.works { Ok(()) } else { Err(failed(summary.sentence)) }
+        }
+    }
+}
+
+impl Tool {
+    pub(crate) async fn apply(
+        &self,
+        subject: &Subject,
+        desired: &Desired,
+        now: Timestamp,
+    ) -> Result<Applied, ToolError> {
+        match self {
+            Self::Own(tool) => tool.apply(subject, desired, now).await,
+            Self::Issue(issue) => issue.apply(desired).await,
+        }
+    }
+
+    /// Errors: `NotFound` for a tool that cannot be read.
+    pub(crate) async fn read(&self) -> Result<Snapshot, ToolError> {
+        match self {
+            Self::Own(_) => Err(ToolError::NotFound),
+            Self::Issue(issue) => issue.read().await,
+        }
+    }
+}
+
+/// Failures of a single ticket are no problem of the connection.
+/// Writes: TRACKER, unless another call changed it meanwhile, and only if its health changed.
+pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let of_connection = failure.filter(|failure| {
+        !matches!(
+            failure.error,
+            ToolError::NotFound
+                | ToolError::StatusUnreachable { .. }
+                | ToolError::NeedsField { .. }
+                | ToolError::UnknownStatus { .. }
+        )
+    });
+    let problem = of_connection.map(|failure| failure.error.to_string());
+    let rest_until = of_connection.and_then(|failure| failure.rest).map(|rest| now.plus(rest));
+    if let Some(changed) = connection.record_call(problem.as_deref(), rest_until, now) {
+        ctx.store.put_tracker(&changed).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Parses and decides the events that ticket tools send.
+
+use crate::strict::{self, FieldError};
+use crate::{Context, Problem, invocation, limits};
+use pullyard_control::move_ticket;
+use pullyard_domain::delivery::Source;
+use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::ticket as wire;
+
+pub fn parse(body: &[u8], now: Timestamp) -> Result<TicketEvent, FieldError> {
+    let event = strict::parse::<wire::TicketEvent>(body)?;
+    limits::check_event(&event, now)?;
+    let ticket = event.ticket;
+    Ok(TicketEvent {
+        source: Source::TicketTool,
+        project: event.project,
+        event: event.event_id,
+        occurred_at: event.occurred_at,
+        actor: event.actor,
+        previous_status: event.previous_status,
+        key: ticket.key,
+        status: ticket.status,
+        text: Some(TicketText {
+            title: ticket.title,
+            description: ticket.description,
+            labels: ticket.labels,
+            url: ticket.url,
+            repository: ticket.repository,
+        }),
+        rank: None,
+    })
+}
+
+/// Decides an event of an authorized tool.
+pub async fn decide(ctx: &Context, event: &TicketEvent) -> Result<Decision, Problem> {
+    invocation::record_id("project", &event.project);
+    invocation::record_id("ticket", &event.key);
+    let answer = move_ticket(ctx, event).await?;
+    invocation::record_id("delivery", &answer.delivery);
+    answer.job.iter().for_each(|job| invocation::record_id("job", job));
+    Ok(Decision::new(answer.delivery, &answer.reason, answer.job))
+}

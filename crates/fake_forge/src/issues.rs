@@ -1,0 +1,112 @@
+//! GitHub's issues below `/api/v3/repos/{owner}/{name}/issues`, with labels, state, events and comments. Paths of pull
+//! requests pass. Issues have numbers above 1,000, the same in all repositories.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use pullyard_local_forge::forge_state::Shared;
+use pullyard_local_forge::render;
+use pullyard_local_forge::users::Credentials;
+use serde_json::{Value, json};
+
+use crate::FakeForge;
+
+const FIRST: u64 = 1_001;
+
+#[derive(Debug, Default)]
+pub(crate) struct Issue {
+    fields: Value,
+    events: Vec<Value>,
+    comments: Vec<Value>,
+}
+
+pub(crate) type Issues = Arc<Mutex<BTreeMap<u64, Issue>>>;
+
+pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let ["api", "v3", "repos", owner, name, "issues", rest @ ..] = &parts[..] else { return next.run(request).await };
+    let number = rest.first().and_then(|number| number.parse::<u64>().ok());
+    let is_issue = number.is_some_and(|number| number >= FIRST);
+    let is_creation = rest.is_empty() && request.method() == Method::POST;
+    let lists = rest.is_empty() && request.uri().query().is_some_and(|query| query.contains("since="));
+    let Some(fake) = shared.extension::<FakeForge>().filter(|_| is_issue || is_creation || lists) else {
+        return next.run(request).await;
+    };
+    let Credentials::Member(member) = shared.users.authenticate_bearer(request.headers()) else {
+        return (StatusCode::UNAUTHORIZED, Json(json!({ "message": "Bad credentials" }))).into_response();
+    };
+    let (actor, at, method) =
+        (render::account(&shared, &member.account()), shared.clock.now(), request.method().clone());
+    let base = format!("https://github.test/{owner}/{name}/issues");
+    let body = to_bytes(request.into_body(), 1 << 20).await.unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut issues = fake.issues.lock().unwrap_or_else(PoisonError::into_inner);
+    if lists {
+        let all: Vec<_> = issues.values().map(|issue| issue.fields.clone()).collect();
+        return Json(all).into_response();
+    }
+    let next_event = FIRST * 1_000 + issues.values().map(|issue| issue.events.len() as u64).sum::<u64>();
+    let number = number.unwrap_or_else(|| issues.keys().last().map_or(FIRST, |last| last + 1));
+    if is_creation {
+        let fields = json!({
+            "number": number, "title": body["title"], "body": body["body"], "labels": [], "state": "open",
+            "html_url": format!("{base}/{number}"), "created_at": at, "updated_at": at, "user": actor,
+        });
+        issues.insert(number, Issue { fields: fields.clone(), ..Issue::default() });
+        return (StatusCode::CREATED, Json(fields)).into_response();
+    }
+    let Some(issue) = issues.get_mut(&number) else {
+        return (StatusCode::NOT_FOUND, Json(json!({ "message": "Not Found" }))).into_response();
+    };
+    let event = |kind: &str, label: Option<&str>| {
+        let label = label.map(|name| json!({ "name": name }));
+        json!({ "id": next_event, "event": kind, "created_at": at, "actor": actor, "label": label })
+    };
+    let labels = issue.fields["labels"].as_array().cloned().unwrap_or_default();
+    match (method.as_str(), &rest[1..]) {
+        ("GET", []) => Json(issue.fields.clone()).into_response(),
+        ("GET", ["events"]) => Json(issue.events.clone()).into_response(),
+        ("GET", ["comments"]) => Json(issue.comments.clone()).into_response(),
+        ("POST", ["comments"]) => {
+            let comment =
+                json!({ "id": issue.comments.len() + 1, "body": body["body"], "user": actor, "created_at": at });
+            issue.comments.push(comment.clone());
+            (StatusCode::CREATED, Json(comment)).into_response()
+        }
+        ("POST", ["labels"]) => {
+            let name = body["labels"][0].as_str().unwrap_or_default();
+            if !labels.iter().any(|label| label["name"] == name) {
+                issue.fields["labels"] = labels.into_iter().chain([json!({ "name": name })]).collect();
+                issue.events.push(event("labeled", Some(name)));
+            }
+            Json(issue.fields["labels"].clone()).into_response()
+        }
+        ("DELETE", ["labels", name]) => {
+            let name = name.replace("%20", " ");
+            let (removed, left): (Vec<_>, Vec<_>) =
+                labels.into_iter().partition(|label| label["name"] == name.as_str());
+            if removed.is_empty() {
+                return (StatusCode::NOT_FOUND, Json(json!({ "message": "Label does not exist" }))).into_response();
+            }
+            issue.fields["labels"] = left.into();
+            issue.events.push(event("unlabeled", Some(&name)));
+            Json(issue.fields["labels"].clone()).into_response()
+        }
+        ("PATCH", []) => {
+            if issue.fields["state"] != body["state"] {
+                issue.fields["state"] = body["state"].clone();
+                let kind = if body["state"] == "open" { "reopened" } else { "closed" };
+                issue.events.push(event(kind, None));
+            }
+            Json(issue.fields.clone()).into_response()
+        }
+        _ => (StatusCode::NOT_FOUND, Json(json!({ "message": "Not Found" }))).into_response(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Calls for ticket tools.
+
+use super::ticket::ticket_path;
+use super::{ApiClient, Error, RetryPolicy};
+use crate::project::Project;
+use crate::ticket::Ticket;
+use crate::tracker::{CreateTracker, CreatedTracker, Tracker, Trackers};
+use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
+use pullyard_domain::tracker::ToolChoice;
+use reqwest::Method;
+use serde_json::json;
+
+impl ApiClient {
+    pub async fn trackers(&self) -> Result<Trackers, Error> {
+        self.http.get("/v1/trackers").await
+    }
+
+    pub async fn tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {
+        self.http.get(&format!("/v1/trackers/{id}")).await
+    }
+
+    /// Not repeated, because only the first answer has the secret.
+    pub async fn create_tracker(&self, new: &CreateTracker) -> Result<CreatedTracker, Error> {
+        let call = self.http.request(Method::POST, "/v1/trackers").json(new);
+        self.http.send(call, RetryPolicy::Never).await
+    }
+
+    pub async fn test_tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {
+        self.http.post_idempotent(&format!("/v1/trackers/{id}/test"), &json!({})).await
+    }
+
+    pub async fn delete_tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {
+        self.http.delete(&format!("/v1/trackers/{id}")).await
+    }
+
+    pub async fn use_tracker(&self, project: &ProjectId, choice: &ToolChoice) -> Result<Project, Error> {
+        let call = self.http.request(Method::PUT, &format!("/v1/projects/{project}/tracker")).json(choice);
+        self.http.send(call, RetryPolicy::Idempotent).await
+    }
+
+    pub async fn unuse_tracker(&self, project: &ProjectId) -> Result<Project, Error> {
+        self.http.delete(&format!("/v1/projects/{project}/tracker")).await
+    }
+
+    pub async fn sync_ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
+        self.http.post_idempotent(&ticket_path(project, key, "/sync"), &json!({})).await
+    }
+}

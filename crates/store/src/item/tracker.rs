@@ -1,0 +1,11 @@
+//! Defines the items of ticket tools.
+
+use super::Item;
+use crate::key::{self, Key};
+use pullyard_domain::tracker::Tracker;
+
+impl Item for Tracker {
+    fn key(&self) -> Key {
+        key::tracker(&self.id)
+    }
+}

@@ -1,0 +1,18 @@
+//! Reads connections to ticket tools.
+
+use crate::read::partition::SortKeys;
+use crate::{Error, Store, key};
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::tracker::Tracker;
+
+impl Store {
+    pub async fn load_tracker(&self, id: &IntegrationId) -> Result<Option<Tracker>, Error> {
+        self.load(&key::tracker(id)).await
+    }
+
+    /// All connections to ticket tools, by name.
+    pub async fn list_trackers(&self) -> Result<Vec<Tracker>, Error> {
+        let items = self.query_items(key::TRACKERS, SortKeys::All, None, "read the ticket tools").await?;
+        items.iter().map(|item| self.decode(item)).collect()
+    }
+}

@@ -1,0 +1,134 @@
+//! Clients of ticket tools behind one interface: read a ticket, show a wanted state on it, list changed tickets.
+//! Repeating a call changes nothing. The crate stores no data and knows no jobs.
+
+mod own_tool;
+
+pub use own_tool::check::{Check, check_receiver};
+pub use own_tool::{OwnTool, Subject};
+
+use pullyard_domain::time::Timestamp;
+use std::time::Duration;
+
+/// A ticket as its tool shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub key: String,
+    pub title: String,
+    pub body: String,
+    pub labels: Vec<String>,
+    /// Id, not name.
+    pub status: String,
+    pub url: String,
+    pub change: Change,
+}
+
+/// The newest change of a ticket's status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `created` if the status never changed.
+    pub id: String,
+    pub at: Timestamp,
+    pub actor: Option<Actor>,
+    /// Id of the previous status.
+    pub from: Option<String>,
+}
+
+impl Change {
+    pub const CREATED: &str = "created";
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub id: String,
+    pub name: String,
+}
+
+/// The state that the tool should show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    pub version: u32,
+    /// Identifies the comment; stable over repeats.
+    pub message: String,
+    pub step: Option<Step>,
+    /// The label to set. It is one of `badges`; the other ones are removed.
+    pub badge: Option<String>,
+    pub badges: Vec<String>,
+    /// Lines of plain text.
+    pub comment: Option<String>,
+    pub link: Option<Link>,
+}
+
+/// A change of status, by ids. Executed only from `expected`, so that a person's move wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub to: String,
+    pub expected: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub url: String,
+    pub title: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    Shown,
+    /// The ticket has neither the expected nor the wanted status; everything else was applied.
+    Moved {
+        status: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolStatus {
+    pub id: String,
+    pub name: String,
+    /// Whether the tool counts it as done or cancelled.
+    pub closes: bool,
+}
+
+/// A project of Jira or a team of Linear; `id` is its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub id: String,
+    pub name: String,
+    pub is_person: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The ticket or the project is missing or invisible to the account.
+    #[error("the tool has no such ticket or project")]
+    NotFound,
+    /// 401 or 403.
+    #[error("the tool refused the credential ({status}): {reason}")]
+    Refused { status: u16, reason: String },
+    #[error("the tool's rate limit is reached for {} s", after.as_secs())]
+    Resting { after: Duration },
+    /// Jira answers alike without a path in the workflow and without the right.
+    #[error("no transition leads to status {status}, or the account may not use it")]
+    StatusUnreachable { status: String },
+    #[error("the transition needs the field {field}")]
+    NeedsField { field: String },
+    #[error("the tool has no status {id}")]
+    UnknownStatus { id: String },
+    /// No answer, or one that a repeat may change.
+    #[error("the tool cannot be reached: {reason}")]
+    Unreachable { reason: String },
+    #[error("unexpected answer of the tool: {reason}")]
+    Unexpected { reason: String },
+}
+
+impl From<pullyard_outbound::Error> for Error {
+    fn from(error: pullyard_outbound::Error) -> Self {
+        let reason = error.to_string();
+        if error.is_transient() { Self::Unreachable { reason } } else { Self::Unexpected { reason } }
+    }
+}

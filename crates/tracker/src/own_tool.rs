@@ -1,0 +1,151 @@
+//! The contract for a user's own ticket tool: one signed message for each version of the wanted state.
+
+pub(crate) mod check;
+
+use crate::{Applied, Desired, Error, Link};
+use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
+use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_ANSWER, Method, Request, Response, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const WANTED: &str = "ticket.wanted";
+const TEST: &str = "test";
+
+/// Rest of a tool that limits its callers without a time.
+const DEFAULT_REST: Duration = Duration::from_secs(60);
+
+/// A ticket, and the job that changed its wanted state.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub project: String,
+    pub ticket: String,
+    pub job: Option<String>,
+    /// The page of the job.
+    pub url: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct OwnTool {
+    http: Client,
+    url: Url,
+    secrets: Vec<SigningSecret>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(with = "rfc3339")]
+    timestamp: Timestamp,
+    data: Data<'a>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Data<'a> {
+    project: &'a str,
+    ticket: &'a str,
+    version: u32,
+    status: Option<&'a str>,
+    expected_status: Option<&'a str>,
+    badge: Option<&'a str>,
+    comment: Option<&'a str>,
+    pull_request: Option<PullRequest<'a>>,
+    job: Option<&'a str>,
+    url: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct PullRequest<'a> {
+    url: &'a str,
+    title: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Conflict {
+    status: String,
+}
+
+impl OwnTool {
+    /// Errors: `Unexpected` for an address or a secret that cannot be used.
+    pub fn new(http: Client, url: &str, secret: &str) -> Result<Self, Error> {
+        let unexpected = |reason: String| Error::Unexpected { reason };
+        let url = http.parse_url(url).map_err(|error| unexpected(error.to_string()))?;
+        let secret = secret.parse::<SigningSecret>().map_err(|error| unexpected(error.to_string()))?;
+        Ok(Self { http, url, secrets: vec![secret] })
+    }
+
+    /// Idempotent: a receiver ignores a version that it has.
+    pub async fn apply(&self, subject: &Subject, desired: &Desired, now: Timestamp) -> Result<Applied, Error> {
+        let body = to_json(&Message::new(WANTED, subject, desired, now))?;
+        let response = self.send(&desired.message, body, now).await?;
+        match response.status {
+            status if status.is_success() => Ok(Applied::Shown),
+            StatusCode::CONFLICT => match serde_json::from_slice(&response.body) {
+                Ok(Conflict { status }) => Ok(Applied::Moved { status }),
+                Err(_) => Err(unexpected("it answered 409 without the ticket's status")),
+            },
+            _ => Err(answer_error(&response)),
+        }
+    }
+
+    /// Sends a message that changes nothing.
+    pub async fn test(&self, project: &str, now: Timestamp) -> Result<(), Error> {
+        let (ticket, job, url) = ("TEST".to_owned(), None, None);
+        let subject = Subject { project: project.to_owned(), ticket, job, url };
+        let id = format!("msg_test_{}", now.millis());
+        let response = self.send(&id, to_json(&Message::new(TEST, &subject, &Desired::default(), now))?, now).await?;
+        if response.status.is_success() { Ok(()) } else { Err(answer_error(&response)) }
+    }
+
+    async fn send(&self, id: &str, body: Vec<u8>, now: Timestamp) -> Result<Response, Error> {
+        let headers = signed_headers(&self.secrets, id, now.millis() / 1_000, &body);
+        Ok(self.http.send(to_request(&self.url, headers, body)).await?)
+    }
+}
+
+impl<'a> Message<'a> {
+    fn new(kind: &'static str, subject: &'a Subject, desired: &'a Desired, timestamp: Timestamp) -> Self {
+        let Subject { project, ticket, job, url } = subject;
+        let to_pull_request = |link: &'a Link| PullRequest { url: &link.url, title: &link.title };
+        let data = Data {
+            project,
+            ticket,
+            version: desired.version,
+            status: desired.step.as_ref().map(|step| step.to.as_str()),
+            expected_status: desired.step.as_ref().map(|step| step.expected.as_str()),
+            badge: desired.badge.as_deref(),
+            comment: desired.comment.as_deref(),
+            pull_request: desired.link.as_ref().map(to_pull_request),
+            job: job.as_deref(),
+            url: url.as_deref(),
+        };
+        Self { kind, timestamp, data }
+    }
+}
+
+fn to_json(message: &Message<'_>) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(message).map_err(|error| unexpected(&error.to_string()))
+}
+
+fn to_request(url: &Url, mut headers: HeaderMap, body: Vec<u8>) -> Request {
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    Request { method: Method::POST, url: url.clone(), headers, body, max_response_bytes: MAX_ANSWER }
+}
+
+fn unexpected(reason: &str) -> Error {
+    Error::Unexpected { reason: reason.to_owned() }
+}
+
+fn answer_error(response: &Response) -> Error {
+    let status = response.status;
+    let reason = format!("it answered {}", status.as_u16());
+    match (status.as_u16(), response.retry_after()) {
+        (401 | 403, _) => Error::Refused { status: status.as_u16(), reason },
+        (429, after) => Error::Resting { after: after.unwrap_or(DEFAULT_REST) },
+        (503, Some(after)) => Error::Resting { after },
+        (408 | 425, _) => Error::Unreachable { reason },
+        _ if status.is_server_error() => Error::Unreachable { reason },
+        _ => Error::Unexpected { reason },
+    }
+}

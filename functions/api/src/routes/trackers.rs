@@ -1,0 +1,74 @@
+//! Connects ticket tools, which belong to all projects, and chooses the tool of a project.
+
+use super::projects::project_to_wire;
+use super::tickets::TicketQuery;
+use crate::routes::prelude::*;
+use pullyard_control::{AddedTracker, NewTracker};
+use pullyard_domain::id::{IntegrationId, TicketKey};
+use pullyard_domain::tracker::ToolChoice;
+use pullyard_entry::openapi::CreatedResponse;
+use pullyard_entry::resolve_ticket_key;
+use pullyard_protocol::project::Project;
+use pullyard_protocol::ticket::Ticket;
+use pullyard_protocol::tracker::{CreateTracker, CreatedTracker, Tracker, Trackers};
+
+pub(crate) async fn list(caller: Caller<scope::ReadAllProjects>) -> Result<Json<Trackers>, Problem> {
+    let trackers = caller.ctx.store.list_trackers().await?;
+    Ok(Json(Trackers { trackers: trackers.into_iter().map(Tracker::from).collect() }))
+}
+
+pub(crate) async fn show(
+    caller: Caller<scope::ReadAllProjects>,
+    Path(id): Path<IntegrationId>,
+) -> Result<Json<Tracker>, Problem> {
+    Ok(Json(control::load_tracker(&caller.ctx, &id).await?.into()))
+}
+
+pub(crate) async fn create(
+    caller: Caller<scope::AdminAllProjects>,
+    StrictJson(new): StrictJson<CreateTracker>,
+) -> Result<CreatedResponse<CreatedTracker>, Problem> {
+    let CreateTracker { id, kind, url, secret } = new;
+    let new = NewTracker { id, kind, url, secret };
+    let AddedTracker { tracker, signing_secret } = control::add_tracker(&caller.ctx, new).await?;
+    let webhook_url = format!("{}/webhooks/http/{}", caller.ctx.pages_url(), tracker.id);
+    Ok(CreatedResponse(CreatedTracker { tracker: tracker.into(), signing_secret, webhook_url }))
+}
+
+pub(crate) async fn test(
+    caller: Caller<scope::AdminAllProjects>,
+    Path(id): Path<IntegrationId>,
+) -> Result<Json<Tracker>, Problem> {
+    Ok(Json(control::test_tracker(&caller.ctx, &id).await?.into()))
+}
+
+pub(crate) async fn delete(
+    caller: Caller<scope::AdminAllProjects>,
+    Path(id): Path<IntegrationId>,
+) -> Result<Json<Tracker>, Problem> {
+    Ok(Json(control::delete_tracker(&caller.ctx, &id).await?.into()))
+}
+
+pub(crate) async fn choose(
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
+    StrictJson(choice): StrictJson<ToolChoice>,
+) -> Result<Json<Project>, Problem> {
+    Ok(Json(project_to_wire(control::use_tracker(&caller.ctx, &project, choice).await?)))
+}
+
+pub(crate) async fn choose_none(
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
+) -> Result<Json<Project>, Problem> {
+    Ok(Json(project_to_wire(control::unuse_tracker(&caller.ctx, &project).await?)))
+}
+
+pub(crate) async fn sync(
+    caller: Caller<scope::Jobs>,
+    Path(path): Path<TicketKey>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+) -> Result<Json<Ticket>, Problem> {
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    control::sync_ticket(&caller.ctx, &project, &key).await?;
+    Ok(Json(wire::ticket(control::ticket_view(&caller.ctx, &project, &key).await?)))
+}

@@ -1,0 +1,145 @@
+//! Tests issues of GitHub as tickets: labels start jobs, and show how they end.
+
+use crate::prelude::*;
+use crate::webhooks::World;
+
+const KEY: &str = "acme/app#1001";
+
+/// A story whose tickets are the issues of its repository, found by polling.
+async fn story_with_issues() -> (Story, User) {
+    let story = Story::start_with_waiting_tasks().await;
+    let user = User::of(&story);
+    let added = user.ok(&["trackers", "add", "gh1", "--kind", "github_issues"]).await;
+    assert!(added.contains("kind\tGitHub Issues\n"), "{added}");
+    user.ok(&["trackers", "use", "gh1"]).await;
+    story.set_ingress(REPOSITORY, Ingress::Poll).await;
+    poll(&story).await;
+    (story, user)
+}
+
+/// The first poll after the connection only stores its time.
+async fn poll(story: &Story) {
+    story.advance_and_sweep(Duration::from_secs(61)).await;
+    story.wait_for_empty_queues().await;
+}
+
+async fn create_issue(story: &Story) {
+    let issue = json!({ "title": "Greet in German", "body": "Say `Hallo`." });
+    assert_eq!(story.call_forge(Method::POST, "/issues", issue).await["number"], 1_001);
+}
+
+async fn add_label(story: &Story, label: &str) {
+    story.call_forge(Method::POST, "/issues/1001/labels", json!({ "labels": [label] })).await;
+}
+
+async fn issue(story: &Story) -> (Vec<String>, String) {
+    let issue = story.call_forge(Method::GET, "/issues/1001", Value::Null).await;
+    let labels = issue["labels"].as_array().unwrap().iter().map(|label| label["name"].as_str().unwrap().to_owned());
+    (labels.collect(), issue["state"].as_str().unwrap().to_owned())
+}
+
+async fn wait_for_active_job(story: &Story) -> JobId {
+    wait_until("the label starts a job", async || {
+        let jobs = story.jobs().await;
+        let active = jobs.iter().find(|job| !job.status.is_terminal()).map(|job| job.id.clone());
+        active.ok_or_else(|| format!("{jobs:?}"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn label_starts_a_job_and_its_failure_is_shown() {
+    let (story, user) = story_with_issues().await;
+    create_issue(&story).await;
+    add_label(&story, TRIGGER).await;
+    poll(&story).await;
+    let job = wait_for_active_job(&story).await;
+    let ticket = story.ticket(KEY).await;
+    assert_eq!((ticket.title.as_str(), ticket.description.as_str()), ("Greet in German", "Say `Hallo`."));
+    assert_eq!(ticket.repository.as_ref().map(|name| name.as_str()), Some(REPOSITORY));
+    assert_eq!(ticket.tracker.as_ref().map(|tool| tool.as_str()), Some("gh1"));
+
+    let (_, client) = story.claim(&job, "claim-1").await.unwrap();
+    enter_phases(&client, Phase::Executing).await;
+    client.finish(&failed_finish("finish-1")).await.unwrap();
+    let ticket = story.wait_for_settled_ticket(KEY).await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+    assert_eq!(issue(&story).await, (vec!["AI Failed".to_owned()], "open".to_owned()));
+    let comments = story.call_forge(Method::GET, "/issues/1001/comments", Value::Null).await;
+    let text = comments[0]["body"].as_str().unwrap();
+    assert!(text.contains(&format!("/jobs/{job}\n\n<!-- msg_")), "{text}");
+    assert_eq!(comments.as_array().unwrap().len(), 1);
+    // Our own changes start nothing.
+    poll(&story).await;
+    assert_eq!(story.jobs().await.len(), 1);
+
+    // A user sets the label again.
+    add_label(&story, TRIGGER).await;
+    poll(&story).await;
+    let second = wait_for_active_job(&story).await;
+    wait_until("the badge is gone", async || {
+        let (labels, _) = issue(&story).await;
+        if labels == [TRIGGER] { Ok(()) } else { Err(format!("{labels:?}")) }
+    })
+    .await;
+    // A user's label wins over the end of the job.
+    add_label(&story, REVIEW).await;
+    user.ok(&["jobs", "cancel", second.as_str(), "--yes"]).await;
+    let ticket = story.wait_for_settled_ticket(KEY).await;
+    assert_eq!(ticket.status, REVIEW);
+    assert_eq!(issue(&story).await.0, [TRIGGER, REVIEW]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn move_on_the_board_sets_labels_and_closes_the_issue() {
+    let (story, user) = story_with_issues().await;
+    create_issue(&story).await;
+    poll(&story).await;
+    let ticket = wait_until("the issue is on the board", async || {
+        story.api.ticket(&story.project, &TicketKey::new(KEY).unwrap()).await.map_err(|error| error.to_string())
+    })
+    .await;
+    assert_eq!(ticket.status, TODO);
+    for (column, expected) in
+        [(REVIEW, (vec![REVIEW.to_owned()], "open")), ("Done", (vec![], "closed")), (TODO, (vec![], "open"))]
+    {
+        user.ok(&["tickets", "move", KEY, column]).await;
+        let moved = story.wait_for_settled_ticket(KEY).await;
+        assert_eq!(moved.status, column);
+        let (labels, state) = issue(&story).await;
+        assert_eq!((labels, state.as_str()), expected, "{column}");
+    }
+    assert!(story.jobs().await.is_empty());
+    user.ok(&["tickets", "move", KEY, TRIGGER]).await;
+    wait_for_active_job(&story).await;
+    assert_eq!(issue(&story).await.0, [TRIGGER]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_about_an_issue_is_a_hint_to_read_it() {
+    let world = World::with_hook().await;
+    let (story, user) = (&world.story, User::of(&world.story));
+    create_issue(story).await;
+    add_label(story, TRIGGER).await;
+    let delivery = json!({
+        "action": "labeled", "issue": { "number": 1_001 }, "label": { "name": "other" },
+        "repository": { "id": world.repository, "full_name": REPOSITORY },
+        "sender": { "id": 1, "login": "ann", "type": "User" },
+    });
+    let (status, answer) = world.send("acme", "issues", &delivery).await;
+    assert_eq!((status, &answer["code"]), (200, &json!("event_ignored")), "without a tool: {answer}");
+    user.ok(&["trackers", "add", "gh1", "--kind", "github_issues"]).await;
+    user.ok(&["trackers", "use", "gh1"]).await;
+    let (status, answer) = world.send("acme", "issues", &delivery).await;
+    assert_eq!((status, &answer["code"]), (200, &json!("noted")), "{answer}");
+    let ticket = wait_until("the issue is read", async || {
+        story.api.ticket(&story.project, &TicketKey::new(KEY).unwrap()).await.map_err(|error| error.to_string())
+    })
+    .await;
+    assert_eq!(ticket.status, TRIGGER);
+    // A look by hand finds the same.
+    user.ok(&["tickets", "sync", KEY]).await;
+    story.wait_for_empty_queues().await;
+    let started = story.jobs().await.into_iter().filter(|job| job.ticket == Some(ticket.key.clone())).count();
+    assert_eq!(started, 1);
+}
