@@ -169,16 +169,23 @@ fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 }
 
 /// The event was caused by Pullyard's own write: its actor is our account, or it is the first event with the status
-/// that we wrote. The built-in board sends no such events. The tool's confirmation of a user's move on the board counts.
+/// that we wrote or are writing. The built-in board sends no such events. The tool's confirmation of a user's move on the board counts.
 fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let requested = facts.ticket.as_ref().and_then(Ticket::requested_status);
-    if !event.source.is_external() || requested == Some(event.status.as_str()) {
+    let ticket = facts.ticket.as_ref();
+    if !event.source.is_external() || ticket.and_then(Ticket::requested_status) == Some(event.status.as_str()) {
         return None;
     }
     let own_account = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
     let is_own = own_account.is_some() && event.actor.as_ref() == own_account;
-    let was_written_back = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
-    (is_own || was_written_back).then_some(Reason::Echo {})
+    let statuses = facts.project.as_ref().map(|project| &project.settings.statuses);
+    let is_entry = statuses.is_some_and(|statuses| statuses.trigger == event.status);
+    let is_written = |ticket: &Ticket| {
+        let status = Some(&event.status);
+        ticket.written.as_ref() == status
+            || ticket.written_trigger.as_ref() == status
+            || is_entry && ticket.is_retry_unsynced()
+    };
+    (is_own || ticket.is_some_and(is_written)).then_some(Reason::Echo {})
 }
 
 /// The ticket tool reports a status that the project does not accept. Status and text are stored nevertheless, because

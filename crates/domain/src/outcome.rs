@@ -61,7 +61,10 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
         LastOutcome::Failed => (Some(Target::Todo), Some(Badge::AiFailed)),
         LastOutcome::Cancelled => (Some(Target::Todo), None),
     };
-    let status = to.zip(found_in).map(|(to, expected)| StatusMove { to, expected });
+    let own = || to.zip(found_in).map(|(to, expected)| StatusMove { to, expected });
+    // A user's move wins.
+    let requested = ticket.wanted.status.clone().filter(|_| ticket.requested_status().is_some());
+    let status = requested.or_else(own);
     ticket.request_state(status, badge, pull_request_link(ended));
     add_comment(ended, &mut ticket);
     ticket
@@ -114,7 +117,7 @@ pub fn update_waiting_badge(job: &Job, ticket: &Ticket) -> Option<Ticket> {
         return None;
     }
     let mut ticket = ticket.clone();
-    let status = ticket.wanted.status.take().filter(|_| ticket.is_unsynced());
+    let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
     ticket.request_state(status, is_suspended.then_some(Badge::AiWaiting), None);
     add_comment(job, &mut ticket);
     Some(ticket)

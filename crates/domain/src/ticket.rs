@@ -2,6 +2,7 @@
 //! Its text is a separate item, because an update is charged for the whole item.
 
 pub mod rank;
+mod stored;
 
 use crate::budget::Day;
 use crate::id::{EventId, IntegrationId, JobId, ProjectId, TicketKey};
@@ -19,6 +20,8 @@ use std::collections::BTreeMap;
 
 pub const MAX_DEFERRED: usize = 10;
 
+const MAX_REPLACED: usize = 4;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
     pub project: ProjectId,
@@ -28,6 +31,8 @@ pub struct Ticket {
     pub seen_event: Option<EventId>,
     /// The status that we wrote last, until the next event, which is our own echo.
     pub written: Option<String>,
+    /// The trigger status after Pullyard's move of the tool there, until the tool's next event.
+    pub written_trigger: Option<String>,
     pub last_entry: Option<Entry>,
     /// Another entry during a job, or while the project is held. It is settled afterwards.
     pub again: Option<Entry>,
@@ -111,6 +116,7 @@ impl Badge {
 
 /// The state that the ticket tool should show. A higher version replaces a lower one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "stored::StoredState", into = "stored::StoredState")]
 pub struct DesiredState {
     pub version: u32,
     /// The move of the ticket, if it still has the status in which its job found it.
@@ -118,8 +124,12 @@ pub struct DesiredState {
     pub badge: Option<Badge>,
     /// The user who moved the card on the board. The move counts when the tool has made it.
     pub by: Option<String>,
+    /// The request of that user. It makes a repeat of the request visible.
+    pub event: Option<EventId>,
     /// The comment on a badge, for a tool.
     pub comment: Option<JobComment>,
+    /// Replaced moves that the tool may have made without a record, oldest first. Such a status is no user's move.
+    pub replaced: Vec<Target>,
 }
 
 /// A comment of Pullyard about a job.
@@ -152,6 +162,26 @@ pub enum Target {
     Column(String),
 }
 
+impl Target {
+    /// Whether only a tool gets the move.
+    fn is_for_tool(&self) -> bool {
+        matches!(self, Self::Trigger | Self::Column(_))
+    }
+
+    /// The name of the status.
+    fn status<'a>(&'a self, settings: &'a Settings) -> Option<&'a str> {
+        let statuses = &settings.statuses;
+        match self {
+            Self::Todo => Some(&statuses.todo),
+            Self::Completion => Some(&statuses.completion),
+            Self::Merged => statuses.after_merge(),
+            Self::Unmerged => Some(statuses.after_close()),
+            Self::Trigger => Some(&statuses.trigger),
+            Self::Column(name) => Some(name),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncedState {
     pub badge: Option<Badge>,
@@ -177,6 +207,7 @@ impl Ticket {
             seen_at,
             seen_event: event,
             written: None,
+            written_trigger: None,
             last_entry: None,
             again: None,
             held: false,
@@ -209,8 +240,9 @@ impl Ticket {
     pub fn rename_status(&self, from: &str, to: &str) -> Option<Self> {
         let mut ticket = self.clone();
         let expected = ticket.wanted.status.as_mut().map(|wanted| &mut wanted.expected);
-        let names = [Some(&mut ticket.status), ticket.written.as_mut(), ticket.found_in.as_mut(), expected];
-        names.into_iter().flatten().filter(|name| *name == from).for_each(|name| to.clone_into(name));
+        let written = [ticket.written.as_mut(), ticket.written_trigger.as_mut()];
+        let names = [Some(&mut ticket.status), ticket.found_in.as_mut(), expected].into_iter().chain(written);
+        names.flatten().filter(|name| *name == from).for_each(|name| to.clone_into(name));
         (ticket != *self).then_some(ticket)
     }
 
@@ -235,23 +267,56 @@ impl Ticket {
         }
     }
 
-    /// Raises the version. The tool gets the new state without a delay, unless its connection rests.
-    fn want(&mut self, wanted: DesiredState) {
-        self.wanted = DesiredState { version: self.wanted.version + 1, ..wanted };
+    /// Raises the version. The parts of an unsynced state that remain wanted are kept. The tool gets the new state
+    /// without a delay, unless its connection rests.
+    fn want(&mut self, mut wanted: DesiredState) {
+        let earlier = std::mem::take(&mut self.wanted);
+        if self.synced_version < earlier.version {
+            if wanted.badge == earlier.badge {
+                wanted.comment = wanted.comment.or(earlier.comment);
+            }
+            wanted.replaced = earlier.replaced;
+            if wanted.status == earlier.status {
+                (wanted.by, wanted.event) = (wanted.by.or(earlier.by), wanted.event.or(earlier.event));
+            } else if let Some(replaced) = earlier.status.filter(|_| self.tracker.is_some()) {
+                wanted.replaced.retain(|target| *target != replaced.to);
+                wanted.replaced.push(replaced.to);
+                let surplus = wanted.replaced.len().saturating_sub(MAX_REPLACED);
+                wanted.replaced.drain(..surplus);
+            }
+        }
+        self.wanted = DesiredState { version: earlier.version + 1, ..wanted };
         if let Some(fault) = &mut self.sync_fault {
             fault.after = Timestamp::from_millis(0);
         }
     }
 
-    /// Requests a user's move on the board from the ticket's tool.
-    pub fn request_move(&mut self, to: &str, by: &str) {
+    /// Requests a user's move on the board from the ticket's tool. A move to the ticket's own status withdraws another.
+    pub fn request_move(&mut self, to: &str, by: &str, event: EventId) {
         let status = Some(StatusMove { to: Target::Column(to.to_owned()), expected: self.status.clone() });
         self.want(DesiredState {
             status,
             badge: self.wanted.badge,
             by: Some(by.to_owned()),
+            event: Some(event),
             ..DesiredState::default()
         });
+    }
+
+    /// The ticket as one of a tool. A new ticket's versions begin at the time, so that they are higher than those of a
+    /// deleted ticket with the same key.
+    pub fn in_tool(mut self, tracker: IntegrationId, now: Timestamp) -> Self {
+        if self.wanted.version == 0 {
+            self.wanted.version = u32::try_from(now.millis() / 1_000).unwrap_or_default();
+            self.synced_version = self.wanted.version;
+        }
+        self.tracker = Some(tracker);
+        self
+    }
+
+    /// Whether the tool may show a replaced move to `status`, which is no user's move then.
+    pub fn is_replaced_status(&self, status: &str, settings: &Settings) -> bool {
+        self.wanted.replaced.iter().any(|target| target.status(settings) == Some(status))
     }
 
     /// The status that a user requested on the board and that the tool has not confirmed.
@@ -260,6 +325,12 @@ impl Ticket {
             Some(StatusMove { to: Target::Column(to), .. }) if self.is_unsynced() => Some(to),
             _ => None,
         }
+    }
+
+    /// Whether the tool may be getting a retry's move into the trigger status now.
+    pub(crate) fn is_retry_unsynced(&self) -> bool {
+        let is_retry = self.wanted.status.as_ref().is_some_and(|wanted| wanted.to == Target::Trigger);
+        is_retry && self.is_unsynced()
     }
 
     /// What the ticket's tool does not show yet, as a sentence.
@@ -299,8 +370,7 @@ impl Ticket {
 
     /// Removes the link to a pull request. An unwritten move stays.
     pub fn unlink(&mut self) {
-        let unsynced = self.is_unsynced();
-        let status = self.wanted.status.take().filter(|_| unsynced);
+        let status = self.wanted.status.clone().filter(|_| self.is_unsynced());
         self.pull_request = None;
         self.want(DesiredState { status, badge: self.wanted.badge, ..DesiredState::default() });
     }
@@ -408,33 +478,33 @@ impl Ticket {
     /// Updates the card of the board, for callers that write the ticket anyway. A tool needs a call. Waiting reviews
     /// stay.
     pub fn mark_synced(self, settings: &Settings) -> Self {
-        if self.is_unsynced() && self.tool(settings).is_none() { self.after_write_back(settings) } else { self }
+        // A user's requested move is decided first.
+        let is_due = self.is_unsynced() && self.tool(settings).is_none() && self.requested_status().is_none();
+        if is_due { self.after_write_back(settings) } else { self }
     }
 
     /// The name of the status to which the wanted move leads.
     pub fn wanted_status<'a>(&'a self, settings: &'a Settings) -> Option<&'a str> {
-        let statuses = &settings.statuses;
-        match &self.wanted.status.as_ref()?.to {
-            Target::Todo => Some(&statuses.todo),
-            Target::Completion => Some(&statuses.completion),
-            Target::Merged => statuses.after_merge(),
-            Target::Unmerged => Some(statuses.after_close()),
-            Target::Trigger => Some(&statuses.trigger),
-            Target::Column(name) => Some(name),
-        }
+        self.wanted.status.as_ref()?.to.status(settings)
     }
 
     /// The ticket after the write to the tool. A user's move wins.
     pub fn after_write_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
         if let Some(desired) = &self.wanted.status {
-            let is_own = !matches!(desired.to, Target::Trigger | Target::Column(_));
-            let to = self.wanted_status(settings).filter(|_| is_own);
+            let is_own = !desired.to.is_for_tool();
+            let wanted = self.wanted_status(settings);
+            let is_moved = wanted != Some(&desired.expected) || !self.wanted.replaced.is_empty();
+            if !is_own && is_moved && wanted == Some(&settings.statuses.trigger) {
+                ticket.written_trigger = wanted.map(str::to_owned);
+            }
+            let to = wanted.filter(|_| is_own);
             if let Some(to) = to.filter(|to| self.status == desired.expected && self.status != *to) {
                 to.clone_into(&mut ticket.status);
                 ticket.written = Some(to.to_owned());
             }
         }
+        ticket.wanted.replaced.clear();
         // An older version of the program cannot read the other targets.
         ticket.wanted.status.take_if(|desired| !matches!(desired.to, Target::Todo | Target::Completion));
         ticket.shown = SyncedState { badge: self.wanted.badge, pull_request: self.pull_request.clone() };

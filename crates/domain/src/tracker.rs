@@ -82,7 +82,6 @@ impl Tracker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrackerSettings {
-    pub kind: TrackerKind,
     /// The connection's name.
     pub connection: IntegrationId,
     /// The tool's own project, in its spelling.
@@ -108,9 +107,9 @@ pub struct TrackerSettings {
 pub struct ToolChoice {
     /// The connection's name.
     pub connection: IntegrationId,
-    /// The tool's own project, in its spelling.
+    /// The tool's own project, in its spelling. None: as before.
     #[serde(default)]
-    pub scope: String,
+    pub scope: Option<String>,
     /// The status that starts a job. None of the following: as before.
     #[serde(default)]
     pub trigger: Option<String>,
@@ -134,7 +133,7 @@ pub struct ToolChoice {
 impl ToolChoice {
     /// Leaves all statuses as they are.
     pub fn new(connection: IntegrationId) -> Self {
-        let (scope, closed) = (String::new(), BTreeSet::new());
+        let (scope, closed) = (None, BTreeSet::new());
         Self { connection, scope, trigger: None, todo: None, completion: None, merged: None, unmerged: None, closed }
     }
 
@@ -187,9 +186,9 @@ impl Badges {
 }
 
 impl TrackerSettings {
-    pub fn new(kind: TrackerKind, connection: IntegrationId, scope: String) -> Self {
+    pub fn new(connection: IntegrationId, scope: String) -> Self {
         let (badges, statuses) = (Badges::default(), Vec::new());
-        Self { kind, connection, scope, ingress: both(), statuses, badges, comment: true }
+        Self { connection, scope, ingress: both(), statuses, badges, comment: true }
     }
 
     /// The tool's id of a status.

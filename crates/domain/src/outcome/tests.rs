@@ -424,3 +424,15 @@ fn badge_in_a_tool_comes_with_a_comment() {
     let waiting = update_waiting_badge(&awaiting_input_job(), &in_tool).unwrap();
     assert_eq!(waiting.wanted.comment.unwrap().text, "The agent waits for an answer.");
 }
+
+#[test]
+fn requested_move_of_a_user_survives_the_end_of_the_job() {
+    let tracker = Some(crate::id::IntegrationId::new("own").unwrap());
+    let mut ticket = Ticket { tracker, ..locked_ticket() };
+    ticket.request_move(REVIEW, "ann", crate::id::EventId::new("move").unwrap());
+    let requested = ticket.wanted.clone();
+    let after = ticket_after_job(&failed_job(JobStatus::Executing), &ticket);
+    assert_eq!(after.requested_status(), Some(REVIEW));
+    assert_eq!((after.wanted.by, after.wanted.event), (requested.by, requested.event));
+    assert_eq!(after.wanted.badge, Some(Badge::AiFailed));
+}

@@ -5,7 +5,7 @@ use crate::fixtures::{
 };
 use crate::id::IntegrationId;
 use crate::pull_request_id::PullRequestId;
-use crate::tracker::{TrackerKind, TrackerSettings};
+use crate::tracker::TrackerSettings;
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -255,11 +255,15 @@ fn renamed_status_changes_only_where_the_ticket_names_it() {
     assert_eq!(renamed.unwrap().rename_status(TRIGGER, "Go"), None, "a repeat");
 }
 
+fn event(name: &str) -> EventId {
+    EventId::new(name).unwrap()
+}
+
 /// A ticket of the project's tool, and the settings.
 fn in_tool(status: &str) -> (Ticket, Settings) {
     let connection = IntegrationId::new("own").unwrap();
     let mut settings = settings();
-    settings.tracker = Some(TrackerSettings::new(TrackerKind::Http, connection.clone(), String::new()));
+    settings.tracker = Some(TrackerSettings::new(connection.clone(), String::new()));
     (Ticket { tracker: Some(connection), ..ticket_in(status) }, settings)
 }
 
@@ -292,7 +296,7 @@ fn failed_write_to_the_tool_delays_no_entry() {
 #[test]
 fn users_move_on_the_board_waits_for_the_tool() {
     let (mut ticket, settings) = in_tool(TODO);
-    ticket.request_move(TRIGGER, "ann");
+    ticket.request_move(TRIGGER, "ann", event("move"));
     assert_eq!(ticket.requested_status(), Some(TRIGGER));
     assert_eq!(ticket.wanted_status(&settings), Some(TRIGGER));
     let SettleStep::WriteBack(next) = ticket.next_settle_step(&settings, time_at(1)) else { panic!("{ticket:?}") };
@@ -313,4 +317,66 @@ fn retry_replaces_a_move_that_the_tool_did_not_get() {
     let retried = shown.for_retry(TRIGGER);
     assert_eq!(retried.wanted.status, move_from(TODO, Target::Trigger));
     assert_eq!(retried.written.as_deref(), Some(TRIGGER), "its event is an echo");
+}
+
+#[test]
+fn older_program_reads_a_move_for_the_tool_as_none() {
+    let (mut ticket, _) = in_tool(TODO);
+    ticket.request_move(TRIGGER, "ann", event("move"));
+    let stored = serde_json::to_value(&ticket.wanted).unwrap();
+    assert_eq!(stored["status"], serde_json::Value::Null);
+    assert_eq!(serde_json::from_value::<DesiredState>(stored.clone()).unwrap(), ticket.wanted);
+    let mut raised = stored;
+    raised["version"] = 2.into();
+    let read = serde_json::from_value::<DesiredState>(raised).unwrap();
+    assert_eq!((read.status, read.event), (None, None), "the older program has replaced the move");
+}
+
+#[test]
+fn replaced_moves_are_no_users_moves_until_a_write() {
+    let (mut ticket, settings) = in_tool(TRIGGER);
+    ticket.request_state(move_from(TRIGGER, Target::Todo), Some(Badge::AiFailed), None);
+    let retried = ticket.for_retry(TRIGGER);
+    assert!(retried.is_replaced_status(TODO, &settings));
+    assert!(!retried.is_replaced_status(REVIEW, &settings));
+    let shown = retried.after_write_back(&settings);
+    assert!(!shown.is_replaced_status(TODO, &settings));
+    assert_eq!(shown.written_trigger.as_deref(), Some(TRIGGER), "the tool reports the move from Todo");
+    let (mut board, _) = (ticket_in(TRIGGER), ());
+    board.request_state(move_from(TRIGGER, Target::Todo), None, None);
+    board.request_state(move_from(TRIGGER, Target::Completion), None, None);
+    assert_eq!(board.wanted.replaced, [], "the board makes no unrecorded move");
+}
+
+#[test]
+fn unsent_comment_and_request_survive_a_new_link() {
+    let (mut ticket, _) = in_tool(TODO);
+    ticket.request_move(TRIGGER, "ann", event("move"));
+    ticket.wanted.badge = Some(Badge::AiFailed);
+    ticket.wanted.comment = Some(JobComment { job: job_id("j"), text: "It failed.".into() });
+    let before = ticket.wanted.clone();
+    ticket.request_state(before.status.clone(), before.badge, Some(link()));
+    assert_eq!(ticket.wanted, DesiredState { version: 2, ..before.clone() });
+    ticket.unlink();
+    assert_eq!(ticket.wanted, DesiredState { version: 3, ..before });
+    ticket.request_state(None, None, None);
+    assert_eq!((&ticket.wanted.comment, &ticket.wanted.by, &ticket.wanted.event), (&None, &None, &None));
+}
+
+#[test]
+fn requested_move_without_a_tool_waits_for_its_decision() {
+    let (mut ticket, mut settings) = in_tool(TODO);
+    ticket.request_move(TRIGGER, "ann", event("move"));
+    settings.tracker = None;
+    assert_eq!(ticket.clone().mark_synced(&settings), ticket);
+}
+
+#[test]
+fn new_ticket_of_a_tool_has_higher_versions_than_a_deleted_one() {
+    let own = || IntegrationId::new("own").unwrap();
+    let first = ticket_in(TODO).in_tool(own(), time_at(100));
+    assert!(!first.is_unsynced());
+    let next = ticket_in(TODO).in_tool(own(), time_at(200));
+    assert_eq!(next.wanted.version - first.wanted.version, 100);
+    assert_eq!(next.clone().in_tool(own(), time_at(300)).wanted.version, next.wanted.version, "a known ticket");
 }

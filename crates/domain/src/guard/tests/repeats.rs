@@ -60,6 +60,21 @@ fn first_event_with_our_written_status_is_an_echo() {
 }
 
 #[test]
+fn own_move_into_the_trigger_status_is_an_echo() {
+    let retried = accepted_entry().with(|case| {
+        let ticket = case.ticket_mut();
+        ticket.status = REVIEW.into();
+        ticket.tracker = Some(crate::id::IntegrationId::new("own").unwrap());
+        *ticket = ticket.clone().for_retry(TRIGGER);
+        (ticket.status, ticket.written) = (REVIEW.into(), None);
+    });
+    check_single_guard(&retried, Reason::Echo {}, FollowUp::UpdateTicket);
+    check_accepted(&retried.with(|case| case.ticket_mut().synced_version = 1));
+    let reported_late = accepted_entry().with(|case| case.ticket_mut().written_trigger = Some(TRIGGER.into()));
+    check_single_guard(&reported_late, Reason::Echo {}, FollowUp::UpdateTicket);
+}
+
+#[test]
 fn board_events_are_never_echoes() {
     let on_the_board = |case: &mut Case| case.event.source = Source::Board;
     let by_account = accepted_entry().with(|case| {
