@@ -130,11 +130,16 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
             matches!(integration.auth, Auth::App { .. }).then_some(integration.account.login)
         }
     };
-    let tool = TrackerSettings::new(connection.kind, connection.id, choice.scope.clone());
     update_project(ctx, project, |project| {
+        let known = project.settings.tracker.clone().filter(|known| known.connection == connection.id);
+        let new = || TrackerSettings::new(connection.kind, connection.id.clone(), String::new());
+        let mut tool = known.unwrap_or_else(new);
+        if !choice.scope.is_empty() {
+            tool.scope.clone_from(&choice.scope);
+        }
         let statuses = choice.choose(project.settings.statuses.clone());
         let tool_account = account.clone().or(project.settings.tool_account);
-        let settings = Settings { tracker: Some(tool.clone()), tool_account, statuses, ..project.settings };
+        let settings = Settings { tracker: Some(tool), tool_account, statuses, ..project.settings };
         settings.validate()?;
         Ok(Project { settings, ..project })
     })
@@ -167,7 +172,9 @@ pub async fn sync_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) ->
             }
         }
         ctx.wake_ticket(project, key).await;
-        let tool = ctx.load_project(project).await?.settings.tracker.filter(|tool| tool.kind.is_readable());
-        return if tool.is_some() { ctx.wake_look(project, key).await } else { Ok(()) };
+        let Some(tool) = ctx.load_project(project).await?.settings.tracker else { return Ok(()) };
+        let connection = ctx.store.load_tracker(&tool.connection).await?;
+        let is_readable = connection.is_some_and(|connection| connection.kind.is_readable());
+        return if is_readable { ctx.wake_look(project, key).await } else { Ok(()) };
     }
 }

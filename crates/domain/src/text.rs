@@ -97,7 +97,7 @@ fn is_safe_char(c: char) -> bool {
 }
 
 /// Whether a text is one line with a visible character and at most `limit` characters.
-pub(crate) fn is_line(text: &str, limit: usize) -> bool {
+pub fn is_line(text: &str, limit: usize) -> bool {
     !text.trim().is_empty() && text.chars().count() <= limit && !text.chars().any(char::is_control)
 }
 

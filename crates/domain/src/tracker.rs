@@ -82,6 +82,7 @@ impl Tracker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrackerSettings {
+    pub kind: TrackerKind,
     /// The connection's name.
     pub connection: IntegrationId,
     /// The tool's own project, in its spelling.
@@ -107,9 +108,9 @@ pub struct TrackerSettings {
 pub struct ToolChoice {
     /// The connection's name.
     pub connection: IntegrationId,
-    /// The tool's own project, in its spelling. None: as before.
+    /// The tool's own project, in its spelling.
     #[serde(default)]
-    pub scope: Option<String>,
+    pub scope: String,
     /// The status that starts a job. None of the following: as before.
     #[serde(default)]
     pub trigger: Option<String>,
@@ -133,7 +134,7 @@ pub struct ToolChoice {
 impl ToolChoice {
     /// Leaves all statuses as they are.
     pub fn new(connection: IntegrationId) -> Self {
-        let (scope, closed) = (None, BTreeSet::new());
+        let (scope, closed) = (String::new(), BTreeSet::new());
         Self { connection, scope, trigger: None, todo: None, completion: None, merged: None, unmerged: None, closed }
     }
 
@@ -186,9 +187,9 @@ impl Badges {
 }
 
 impl TrackerSettings {
-    pub fn new(connection: IntegrationId, scope: String) -> Self {
+    pub fn new(kind: TrackerKind, connection: IntegrationId, scope: String) -> Self {
         let (badges, statuses) = (Badges::default(), Vec::new());
-        Self { connection, scope, ingress: both(), statuses, badges, comment: true }
+        Self { kind, connection, scope, ingress: both(), statuses, badges, comment: true }
     }
 
     /// The tool's id of a status.

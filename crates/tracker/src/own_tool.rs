@@ -3,6 +3,7 @@
 pub(crate) mod check;
 
 use crate::{Applied, Desired, Error, Link};
+use pullyard_domain::text::is_line;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
 use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_ANSWER, Method, Request, Response, StatusCode, Url};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 const WANTED: &str = "ticket.wanted";
 const TEST: &str = "test";
+
+const MAX_STATUS: usize = 64;
 
 /// Rest of a tool that limits its callers without a time.
 const DEFAULT_REST: Duration = Duration::from_secs(60);
@@ -82,8 +85,8 @@ impl OwnTool {
         match response.status {
             status if status.is_success() => Ok(Applied::Shown),
             StatusCode::CONFLICT => match serde_json::from_slice(&response.body) {
-                Ok(Conflict { status }) => Ok(Applied::Moved { status }),
-                Err(_) => Err(unexpected("it answered 409 without the ticket's status")),
+                Ok(Conflict { status }) if is_line(&status, MAX_STATUS) => Ok(Applied::Moved { status }),
+                _ => Err(unexpected("it answered 409 without the ticket's status in 1 to 64 printable characters")),
             },
             _ => Err(answer_error(&response)),
         }

@@ -7,6 +7,7 @@ use crate::tickets::order::load_rank_before;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::denial::Denial;
+use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::ticket::rank::{Place, rank_at};
@@ -25,7 +26,7 @@ pub struct TicketMove {
 }
 
 /// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job. Also
-/// `None` for a ticket in a tool, which gets the move as a request.
+/// `None` for a ticket in a tool, which gets the move as a request; its ledger entry follows when the tool has made it.
 /// Idempotent: with a `request`, by caller, project and request, while its ledger entry exists: a repeat returns
 /// `Repeat` and moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the
 /// ticket has a newer event. Without a `request` each call is a new move. A repeated change of the order leads to the
@@ -52,11 +53,12 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
         }
     }
     let is_same_column = ticket.status == moved.status;
-    if !is_same_column {
+    let withdraws = ticket.requested_status().is_some_and(|requested| requested != moved.status);
+    if !is_same_column || withdraws {
         let stored = ctx.load_project(&project).await?;
         check_status(&stored, &moved.status)?;
         if ticket.tool(&stored.settings).is_some() {
-            return request_tool_move(ctx, ticket, &moved.status, &moved.actor.unwrap_or_default()).await;
+            return request_tool_move(ctx, ticket, moved).await;
         }
     }
     moved.rank = match place {
@@ -74,9 +76,10 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
 }
 
 /// Requests the move from the ticket's tool. When the tool has made it, it may start a job.
-async fn request_tool_move(ctx: &Context, mut ticket: Ticket, status: &str, by: &str) -> Result<Option<Answer>, Error> {
-    if ticket.requested_status() != Some(status) {
-        ticket.request_move(status, by);
+/// A move to the ticket's own column withdraws an earlier one.
+async fn request_tool_move(ctx: &Context, mut ticket: Ticket, moved: TicketEvent) -> Result<Option<Answer>, Error> {
+    if ticket.requested_status() != Some(&moved.status) {
+        ticket.request_move(&moved.status, &moved.actor.unwrap_or_default(), moved.event);
         if ctx.store.update_ticket(&ticket).await? == Write::Stale {
             return Err(Error::Contended { subject: ticket.key.to_string() });
         }

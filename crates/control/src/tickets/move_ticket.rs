@@ -69,7 +69,8 @@ async fn apply(
                 // The decision holds only while the ticket still has that status.
                 (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.confirm_status(event).await?,
                 (Write::Applied, _) => {
-                    ctx.store.update_snapshot(event, tool_of(event, facts)).await?;
+                    let tool = tool_of(event, facts).map(|tool| (tool, facts.now));
+                    ctx.store.update_snapshot(event, tool).await?;
                     if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
                         // The ticket may have left the status of its queued entry. A release would notice that, too.
                         ctx.wake_ticket(&event.project, &event.key).await;
@@ -157,8 +158,10 @@ fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {
     ticket.status.clone_from(&event.status);
     ticket.seen_at = event.occurred_at;
     ticket.seen_event = Some(event.event.clone());
-    ticket.written = None;
-    ticket.tracker = tool_of(event, facts).cloned().or(ticket.tracker);
+    (ticket.written, ticket.written_trigger) = (None, None);
+    if let Some(tool) = tool_of(event, facts) {
+        ticket = ticket.in_tool(tool.clone(), facts.now);
+    }
     ticket.rank = event.rank.unwrap_or(ticket.rank);
     ticket
 }

@@ -4,7 +4,7 @@ use crate::facts::load_facts;
 use crate::review::settle_reviews;
 use crate::sweep::postpone::postpone_after;
 use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
-use crate::tickets::write_to_tool::write_to_tool;
+use crate::tickets::write_to_tool::{record_shown, write_to_tool};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
@@ -46,6 +46,10 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
             }
             SettleStep::WriteBack(next) => match ticket.tool(&stored.settings) {
                 Some(tool) => Box::pin(write_to_tool(ctx, &stored.settings, tool, &ticket)).await?,
+                // The board decides a move that a user requested from the former tool.
+                None if ticket.requested_status().is_some() => {
+                    Box::pin(record_shown(ctx, &stored.settings, &ticket, None)).await?
+                }
                 None => StepResult::from_write(ctx.store.update_ticket(&next).await?),
             },
             SettleStep::DropEntry(next) => StepResult::from_write(ctx.store.update_ticket(&next).await?),

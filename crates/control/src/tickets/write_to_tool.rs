@@ -23,7 +23,7 @@ pub(super) async fn write_to_tool(
 ) -> Result<StepResult, Error> {
     let now = ctx.clock.now();
     let postpone = async |problem, until| {
-        let write = ctx.store.update_ticket(&ticket.postpone_sync(problem, now, until)).await?;
+        let write = ctx.store.update_ticket(&ticket.postpone_sync(problem, ctx.clock.now(), until)).await?;
         Ok(StepResult::from_write(write))
     };
     let Some(connection) = ctx.store.load_tracker(&tool_settings.connection).await? else {
@@ -33,11 +33,14 @@ pub(super) async fn write_to_tool(
         let problem = connection.problem.unwrap_or_else(|| "the tool asked for a pause".into());
         return postpone(problem, Some(until)).await;
     }
-    let result = match plan(ctx, settings, tool_settings, ticket) {
-        Ok((subject, desired)) => Box::pin(apply(ctx, &connection, (ticket, settings), &subject, &desired)).await,
+    let result = match plan(ctx, &connection, settings, tool_settings, ticket) {
+        Ok((subject, desired)) => Box::pin(apply(ctx, &connection, (ticket, settings), &subject, desired)).await,
         Err(error) => Err(error),
     };
-    record_call(ctx, &connection, result.as_ref().err()).await?;
+    // The health must not delay the record of a successful call.
+    if let Err(error) = record_call(ctx, &connection, result.as_ref().err()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, tracker = %connection.id, "health not recorded");
+    }
     let status = match result {
         Ok(Applied::Shown) => None,
         Ok(Applied::Moved { status }) => Some(tool_settings.status_name(&status).to_owned()),
@@ -49,7 +52,7 @@ pub(super) async fn write_to_tool(
         Err(failure) => {
             let problem = failure.error.to_string();
             tracing::warn!(project = %ticket.project, ticket = %ticket.key, problem, "ticket tool not written");
-            return postpone(problem, failure.rest.map(|rest| now.plus(rest))).await;
+            return postpone(problem, failure.rest.map(|rest| ctx.clock.now().plus(rest))).await;
         }
     };
     Box::pin(record_shown(ctx, settings, ticket, status)).await
@@ -60,15 +63,23 @@ async fn apply(
     connection: &Tracker,
     (ticket, settings): (&Ticket, &Settings),
     subject: &Subject,
-    desired: &Desired,
+    mut desired: Desired,
 ) -> Result<Applied, CallError> {
     let tool = connect(ctx, connection, (&ticket.project, &ticket.key), settings).await?;
-    Ok(tool.apply(subject, desired, ctx.clock.now()).await?)
+    let applied = tool.apply(subject, &desired, ctx.clock.now()).await?;
+    if let (Applied::Moved { status }, Some(step), Some(names)) = (&applied, &mut desired.step, &settings.tracker) {
+        // The tool has made an earlier move whose record was lost.
+        if ticket.is_replaced_status(names.status_name(status), settings) {
+            step.expected.clone_from(status);
+            return Ok(tool.apply(subject, &desired, ctx.clock.now()).await?);
+        }
+    }
+    Ok(applied)
 }
 
 /// Records that the tool shows the wanted state. A user's move, on the board or in the tool, is an event then: it may
 /// start a job. It is repeated until the ticket records it.
-async fn record_shown(
+pub(super) async fn record_shown(
     ctx: &Context,
     settings: &Settings,
     ticket: &Ticket,
@@ -85,7 +96,10 @@ async fn record_shown(
         let event = TicketEvent {
             source,
             project: ticket.project.clone(),
-            event: EventId::new(ticket.message_id())?,
+            event: match ticket.wanted.event.clone().filter(|_| requested.is_some()) {
+                Some(request) => request,
+                None => EventId::new(ticket.message_id())?,
+            },
             // The tool's clock may differ from ours: its next event must not be older.
             occurred_at: ticket.seen_at,
             actor,
@@ -105,6 +119,7 @@ async fn record_shown(
     let mut next = current.after_write_back(settings);
     if moved_to.is_some() {
         (next.status, next.written) = (current.status, current.written);
+        next.written_trigger = current.written_trigger;
     }
     Ok(StepResult::from_write(ctx.store.update_ticket(&next).await?))
 }
@@ -112,6 +127,7 @@ async fn record_shown(
 /// Errors: `UnknownStatus` if the tool has no status for the wanted one.
 fn plan(
     ctx: &Context,
+    connection: &Tracker,
     settings: &Settings,
     tool: &TrackerSettings,
     ticket: &Ticket,
@@ -119,19 +135,20 @@ fn plan(
     let wanted = &ticket.wanted;
     let to = ticket.wanted_status(settings);
     let to = to.map(|name| tool.status_id(name).ok_or_else(|| ToolError::UnknownStatus { id: name.to_owned() }));
-    // A status that the tool does not have is a user's move.
-    let expected = |step: &StatusMove| tool.status_id(&step.expected).map(str::to_owned);
-    let step = to.transpose()?.zip(wanted.status.as_ref().and_then(expected));
+    // A status without a name is its id.
+    let expected = |step: &StatusMove| tool.status_id(&step.expected).unwrap_or(&step.expected).to_owned();
+    let step = to.transpose()?.zip(wanted.status.as_ref().map(expected));
+    let is_move = |step: &Step| step.to != step.expected || !wanted.replaced.is_empty();
     let comment = wanted.comment.as_ref().filter(|_| tool.comment);
     let ended = || ticket.last_job.as_ref().map(|last| &last.id);
     let job = wanted.comment.as_ref().map(|comment| &comment.job).or(ticket.active_job.as_ref()).or_else(ended);
     let desired = Desired {
         version: wanted.version,
         message: ticket.message_id(),
-        step: step.map(|(to, expected)| Step { to: to.to_owned(), expected }).filter(|step| step.to != step.expected),
+        step: step.map(|(to, expected)| Step { to: to.to_owned(), expected }).filter(is_move),
         badge: wanted.badge.map(|badge| tool.badges.label(badge).to_owned()),
         badges: [Badge::AiFailed, Badge::AiWaiting].map(|badge| tool.badges.label(badge).to_owned()).into(),
-        comment: comment.map(|comment| match tool.kind {
+        comment: comment.map(|comment| match connection.kind {
             TrackerKind::Http => comment.text.clone(),
             TrackerKind::Issues => format!("{}\n{}", comment.text, job_url(ctx, &comment.job)),
         }),

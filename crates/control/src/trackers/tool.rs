@@ -11,6 +11,8 @@ use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, 
 use std::time::Duration;
 
 const REFUSED_REST: Duration = Duration::from_secs(600);
+/// A shorter rest could end before the answer arrives, and the write would be repeated at once.
+const MIN_REST: Duration = Duration::from_secs(60);
 const MAX_REST: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl From<ToolError> for CallError {
     fn from(error: ToolError) -> Self {
         let rest = match &error {
             ToolError::Refused { .. } => Some(REFUSED_REST),
-            ToolError::Resting { after } => Some(MAX_REST.min(*after)),
+            ToolError::Resting { after } => Some((*after).clamp(MIN_REST, MAX_REST)),
             _ => None,
         };
         Self { error, rest }

@@ -5,7 +5,7 @@ use crate::fixtures::{
 };
 use crate::id::IntegrationId;
 use crate::pull_request_id::PullRequestId;
-use crate::tracker::TrackerSettings;
+use crate::tracker::{TrackerKind, TrackerSettings};
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -263,7 +263,7 @@ fn event(name: &str) -> EventId {
 fn in_tool(status: &str) -> (Ticket, Settings) {
     let connection = IntegrationId::new("own").unwrap();
     let mut settings = settings();
-    settings.tracker = Some(TrackerSettings::new(connection.clone(), String::new()));
+    settings.tracker = Some(TrackerSettings::new(TrackerKind::Http, connection.clone(), String::new()));
     (Ticket { tracker: Some(connection), ..ticket_in(status) }, settings)
 }
 

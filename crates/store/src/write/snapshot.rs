@@ -7,21 +7,34 @@ use crate::{Error, Store, Write};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
 
 impl Store {
-    /// Stores a ticket's status and the event that reported it. A new ticket belongs to `tracker`.
+    /// Stores a ticket's status and the event that reported it, at a time, from `tracker`.
     /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`, because fifty refused
     /// callers must not compete. `rev` rises, so that a job that is created from the older state is decided again.
     /// Idempotent: by the event's time and id. `Stale` if a newer state is stored.
-    pub async fn update_snapshot(&self, event: &TicketEvent, tracker: Option<&IntegrationId>) -> Result<Write, Error> {
+    pub async fn update_snapshot(
+        &self,
+        event: &TicketEvent,
+        tracker: Option<(&IntegrationId, Timestamp)>,
+    ) -> Result<Write, Error> {
         // Most tickets are known, so the update comes first.
         let condition = Condition::new("attribute_exists(pk) AND seen_at <= :at").name("#status", "status");
-        let update = || update(event, "#status = :status, ", condition.clone()).commit(self);
+        let sets = if tracker.is_some() { "#status = :status, tracker = :tracker, " } else { "#status = :status, " };
+        let condition = match tracker {
+            Some((tracker, _)) => condition.value(":tracker", string_value(tracker.as_str())),
+            None => condition,
+        };
+        let update = || update(event, sets, condition.clone()).commit(self);
         let mut write = update().await?;
         if write == Write::Stale {
             let (project, key, status) = (event.project.clone(), event.key.clone(), event.status.clone());
             let new_ticket = Ticket::new(project, key, status, event.occurred_at, Some(event.event.clone()));
-            let new_ticket = Ticket { tracker: tracker.cloned(), ..new_ticket };
+            let new_ticket = match tracker {
+                Some((tracker, now)) => new_ticket.in_tool(tracker.clone(), now),
+                None => new_ticket,
+            };
             write = Transaction::new("store a new ticket").revise(&new_ticket)?.commit(self).await?;
         }
         if write == Write::Stale {
@@ -86,7 +99,7 @@ fn update(event: &TicketEvent, sets: &str, condition: Condition) -> Transaction 
     Transaction::new("store a ticket's status").update(
         key::ticket(&event.project, &event.key),
         &sets,
-        "written",
+        "written, written_trigger",
         condition,
     )
 }
