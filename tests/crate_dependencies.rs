@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::process::Command;
 
 /// Each crate of the workspace with the crates of the workspace that it may link.
-const CRATES: [(&str, &str); 34] = [
+const CRATES: [(&str, &str); 35] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -13,7 +13,7 @@ const CRATES: [(&str, &str); 34] = [
     ("forge", "domain"),
     ("cloud", "domain"),
     ("outbound", "domain"),
-    ("tracker", "domain outbound"),
+    ("tracker", "domain forge outbound"),
     ("control", "cloud domain forge outbound store tracker"),
     ("entry", "cloud control domain outbound protocol store"),
     ("function-api", "control domain entry protocol"),
@@ -36,6 +36,7 @@ const CRATES: [(&str, &str); 34] = [
     ("emulator", "loopback"),
     ("local-forge", "loopback"),
     ("fake-forge", "local-forge"),
+    ("fake-tracker", ""),
     ("demo-model", ""),
     ("testkit", "emulator"),
     ("test-script", ""),
@@ -64,7 +65,7 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("askama", "function-pages"),
     (
         "axum",
-        "agent-proxy entry function-api function-pages function-tickets function-webhook emulator local-forge demo-model fake-forge loopback testkit",
+        "agent-proxy entry function-api function-pages function-tickets function-webhook emulator local-forge demo-model fake-forge fake-tracker loopback testkit",
     ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),

@@ -14,8 +14,17 @@ struct Shelf {
 }
 
 /// Crates for tests and demonstrations.
-const UNCHECKED_CRATES: [&str; 8] =
-    ["demo_model", "emulator", "fake_forge", "loopback", "models", "simulation", "test_script", "testkit"];
+const UNCHECKED_CRATES: [&str; 9] = [
+    "demo_model",
+    "emulator",
+    "fake_forge",
+    "fake_tracker",
+    "loopback",
+    "models",
+    "simulation",
+    "test_script",
+    "testkit",
+];
 
 const SHELVES: [Shelf; 5] = [
     Shelf {

@@ -1,15 +1,39 @@
 //! Clients of ticket tools behind one interface: read a ticket, show a wanted state on it, list changed tickets.
 //! Repeating a call changes nothing. The crate stores no data and knows no jobs.
 
+mod client;
+mod jira;
+mod linear;
 mod own_tool;
 
-pub use own_tool::check::{Check, check_receiver};
-pub use own_tool::{OwnTool, Subject};
-
-use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// A ticket as its tool shows it.
+use client::unreachable;
+use pullyard_domain::time::Timestamp;
+
+pub use jira::Jira;
+pub use linear::Linear;
+pub use own_tool::check::{Check, check_receiver};
+pub use own_tool::{OwnTool, Subject};
+pub use pullyard_forge::Token;
+pub use pullyard_forge::webhook::Secret;
+use pullyard_forge::webhook::SignatureError;
+
+/// Time for all calls of one `read` or `apply`, half of that of the function that calls them.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Address and credential of a tool.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The site of Jira, such as `https://acme.atlassian.net`, or [`Linear::API_URL`].
+    pub base_url: String,
+    /// For a scoped token of Jira, which the site itself rejects.
+    pub cloud_id: Option<String>,
+    /// Jira: `E-MAIL:API-TOKEN`. Linear: a personal key, or `CLIENT-ID:SECRET` of an app.
+    pub credential: Token,
+}
+
+/// A ticket as its tool shows it, cut to the limits of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub key: String,
@@ -80,6 +104,13 @@ pub enum Applied {
     },
 }
 
+/// A ticket in a list, with the time of its last change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub key: String,
+    pub at: Timestamp,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolStatus {
     pub id: String,
@@ -97,7 +128,8 @@ pub struct Scope {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    pub id: String,
+    /// The actor of our own change has one of these ids; the first one is the account's.
+    pub ids: Vec<String>,
     pub name: String,
     pub is_person: bool,
 }
@@ -112,10 +144,11 @@ pub enum Error {
     Refused { status: u16, reason: String },
     #[error("the tool's rate limit is reached for {} s", after.as_secs())]
     Resting { after: Duration },
-    /// Jira answers alike without a path in the workflow and without the right.
-    #[error("no transition leads to status {status}, or the account may not use it")]
+    /// Jira answers alike without a path in the workflow and without the right. `status` is a name.
+    #[error("no transition leads to status \"{status}\", or the account may not use it")]
     StatusUnreachable { status: String },
-    #[error("the transition needs the field {field}")]
+    /// `field` is the tool's sentence about the field.
+    #[error("the transition needs a field: {field}")]
     NeedsField { field: String },
     #[error("the tool has no status {id}")]
     UnknownStatus { id: String },
@@ -126,9 +159,46 @@ pub enum Error {
     Unexpected { reason: String },
 }
 
+impl Error {
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Resting { .. } | Self::Unreachable { .. })
+    }
+}
+
 impl From<pullyard_outbound::Error> for Error {
     fn from(error: pullyard_outbound::Error) -> Self {
         let reason = error.to_string();
         if error.is_transient() { Self::Unreachable { reason } } else { Self::Unexpected { reason } }
+    }
+}
+
+async fn within<T>(limit: Duration, calls: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Err(unreachable(format!("it did not answer all calls within {} s", limit.as_secs())));
+    tokio::time::timeout(limit, calls).await.unwrap_or_else(late)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// `place` is the page of the tool with the webhook.
+    #[error("the delivery has no signature: set the secret of the webhook in {place}")]
+    Unsigned { place: &'static str },
+    #[error("the signature of the delivery is wrong: compare the secret of the webhook in {place} with ours")]
+    Signature { place: &'static str },
+    #[error("the delivery is too old or its clock is wrong")]
+    Age,
+    #[error("failed to parse the delivery: {reason}")]
+    Malformed { reason: String },
+    /// A valid delivery about something else; answer it as accepted.
+    #[error("the delivery is not about a ticket")]
+    NotATicket,
+}
+
+impl DeliveryError {
+    fn signature(error: SignatureError, place: &'static str) -> Self {
+        if error == SignatureError::Missing { Self::Unsigned { place } } else { Self::Signature { place } }
+    }
+
+    fn malformed(reason: impl ToString) -> Self {
+        Self::Malformed { reason: reason.to_string() }
     }
 }

@@ -2,21 +2,18 @@
 
 pub(crate) mod check;
 
+use crate::client::{check_status, unexpected};
 use crate::{Applied, Desired, Error, Link};
 use pullyard_domain::text::is_line;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
 use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_ANSWER, Method, Request, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 const WANTED: &str = "ticket.wanted";
 const TEST: &str = "test";
 
 const MAX_STATUS: usize = 64;
-
-/// Rest of a tool that limits its callers without a time.
-const DEFAULT_REST: Duration = Duration::from_secs(60);
 
 /// A ticket, and the job that changed its wanted state.
 #[derive(Clone, Debug)]
@@ -72,9 +69,8 @@ struct Conflict {
 impl OwnTool {
     /// Errors: `Unexpected` for an address or a secret that cannot be used.
     pub fn new(http: Client, url: &str, secret: &str) -> Result<Self, Error> {
-        let unexpected = |reason: String| Error::Unexpected { reason };
-        let url = http.parse_url(url).map_err(|error| unexpected(error.to_string()))?;
-        let secret = secret.parse::<SigningSecret>().map_err(|error| unexpected(error.to_string()))?;
+        let url = http.parse_url(url).map_err(unexpected)?;
+        let secret = secret.parse::<SigningSecret>().map_err(unexpected)?;
         Ok(Self { http, url, secrets: vec![secret] })
     }
 
@@ -82,13 +78,12 @@ impl OwnTool {
     pub async fn apply(&self, subject: &Subject, desired: &Desired, now: Timestamp) -> Result<Applied, Error> {
         let body = to_json(&Message::new(WANTED, subject, desired, now))?;
         let response = self.send(&desired.message, body, now).await?;
-        match response.status {
-            status if status.is_success() => Ok(Applied::Shown),
-            StatusCode::CONFLICT => match serde_json::from_slice(&response.body) {
-                Ok(Conflict { status }) if is_line(&status, MAX_STATUS) => Ok(Applied::Moved { status }),
-                _ => Err(unexpected("it answered 409 without the ticket's status in 1 to 64 printable characters")),
-            },
-            _ => Err(answer_error(&response)),
+        if response.status != StatusCode::CONFLICT {
+            return check_answer(&response).map(|()| Applied::Shown);
+        }
+        match serde_json::from_slice(&response.body) {
+            Ok(Conflict { status }) if is_line(&status, MAX_STATUS) => Ok(Applied::Moved { status }),
+            _ => Err(unexpected("it answered 409 without the ticket's status in 1 to 64 printable characters")),
         }
     }
 
@@ -98,7 +93,7 @@ impl OwnTool {
         let subject = Subject { project: project.to_owned(), ticket, job, url };
         let id = format!("msg_test_{}", now.millis());
         let response = self.send(&id, to_json(&Message::new(TEST, &subject, &Desired::default(), now))?, now).await?;
-        if response.status.is_success() { Ok(()) } else { Err(answer_error(&response)) }
+        check_answer(&response)
     }
 
     async fn send(&self, id: &str, body: Vec<u8>, now: Timestamp) -> Result<Response, Error> {
@@ -128,7 +123,7 @@ impl<'a> Message<'a> {
 }
 
 fn to_json(message: &Message<'_>) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(message).map_err(|error| unexpected(&error.to_string()))
+    serde_json::to_vec(message).map_err(unexpected)
 }
 
 fn to_request(url: &Url, mut headers: HeaderMap, body: Vec<u8>) -> Request {
@@ -136,19 +131,6 @@ fn to_request(url: &Url, mut headers: HeaderMap, body: Vec<u8>) -> Request {
     Request { method: Method::POST, url: url.clone(), headers, body, max_response_bytes: MAX_ANSWER }
 }
 
-fn unexpected(reason: &str) -> Error {
-    Error::Unexpected { reason: reason.to_owned() }
-}
-
-fn answer_error(response: &Response) -> Error {
-    let status = response.status;
-    let reason = format!("it answered {}", status.as_u16());
-    match (status.as_u16(), response.retry_after()) {
-        (401 | 403, _) => Error::Refused { status: status.as_u16(), reason },
-        (429, after) => Error::Resting { after: after.unwrap_or(DEFAULT_REST) },
-        (503, Some(after)) => Error::Resting { after },
-        (408 | 425, _) => Error::Unreachable { reason },
-        _ if status.is_server_error() => Error::Unreachable { reason },
-        _ => Error::Unexpected { reason },
-    }
+fn check_answer(response: &Response) -> Result<(), Error> {
+    check_status(response, "its answer to a signed message".to_owned())
 }
