@@ -62,8 +62,12 @@ const KEY_READS: f64 = TASK_HOURS * 60.0;
 const TRACED_FRACTION: f64 = 0.05;
 const TASK_DISK_GB: f64 = 30.0;
 const TASK_ADDRESSES: f64 = 1.0;
-/// Batches of events of an agent with output: one minute while watched, or twenty minutes otherwise.
-const EVENT_BATCHES: f64 = 120.0;
+/// Batches of an agent with output that nobody watches: one every 30 s, each of which replaces a heartbeat.
+const EVENT_BATCHES: f64 = TASK_HOURS * 120.0;
+/// The first batches of an attempt, which replace none.
+const EARLY_BATCHES: f64 = 3.0;
+/// Batches of a minute while a user watches, two per second. Every 20th replaces a heartbeat.
+const WATCHED_BATCHES: f64 = 120.0;
 
 /// Artifacts besides the patch: output and final message. The size is the sum of a job's artifacts, stored for three
 /// months.
@@ -130,11 +134,13 @@ fn traced_calls(calls: f64, seconds: f64) -> f64 {
 }
 
 /// The events of a thousand jobs. A batch is a request, a write of one unit for up to 1 KB compressed, and a read of
-/// the job.
-fn event_costs() -> Vec<Line> {
+/// the job. If it replaces a heartbeat, only the write is additional.
+fn event_costs(batches: f64, replacing: f64) -> Vec<Line> {
+    let write = FlowCost { written: batches, read: 0.0, requests: 0.0, messages: 0.0 };
     // The read is eventually consistent.
-    let batch = FlowCost { written: 1.0, read: 0.5, requests: 1.0, messages: 0.0 };
-    per_thousand(batch).into_iter().map(|(item, dollars)| (item, dollars * EVENT_BATCHES)).collect()
+    let call = FlowCost { written: 0.0, read: 0.5, requests: 1.0, messages: 0.0 };
+    let calls = per_thousand(call).into_iter().map(|(_, dollars)| dollars * (batches - replacing));
+    per_thousand(write).into_iter().zip(calls).map(|((item, write), call)| (item, write + call)).collect()
 }
 
 /// The artifacts of a thousand jobs besides the patch, and the bucket's requests and storage for all of them.
@@ -366,7 +372,9 @@ fn prices() -> String {
 }
 
 fn costs() -> String {
-    let control_plane = [per_thousand_jobs(IMPLEMENT), per_thousand_jobs(REVISE), event_costs(), artifacts()];
+    let output = event_costs(EVENT_BATCHES + EARLY_BATCHES, EVENT_BATCHES);
+    let watched_minute = total(&event_costs(WATCHED_BATCHES, WATCHED_BATCHES / 20.0));
+    let control_plane = [per_thousand_jobs(IMPLEMENT), per_thousand_jobs(REVISE), output, artifacts()];
     let talked = total(&control_plane[0]) + total(&control_plane[2]) + total(&control_plane[3]);
     let size = |Size { name, vcpu, gb }: &Size| format!("`{}`: {vcpu} vCPU, {gb} GB", name.as_str());
     let sizes = [size(&SMALL), size(&TASK)];
@@ -377,10 +385,12 @@ fn costs() -> String {
         ),
         flows(),
         format!(
-            "\nA thousand jobs of ten minutes; the output of an agent is {EVENT_BATCHES} batches of events of at most 1 KB, its artifacts are the patch and {ARTIFACTS} others, {} MB for {ARTIFACT_MONTHS} months:\n\n",
+            "\nA thousand jobs of ten minutes; the output of an agent that nobody watches is {} batches of events of at most 1 KB, its artifacts are the patch and {ARTIFACTS} others, {} MB for {ARTIFACT_MONTHS} months:\n\n",
+            EVENT_BATCHES + EARLY_BATCHES,
             ARTIFACT_GB * 1_000.0
         ),
         table(&["implement", "revise", "output", "artifacts"], &control_plane),
+        format!("\nEach minute in which a user watches each of these jobs adds up to {watched_minute:.2} dollars.\n"),
         format!("\nFargate for the same jobs, with {TASK_DISK_GB} GiB of disk; self-hosted runners need none of it:\n\n"),
         table(&[&sizes[0], &sizes[1]], &[containers(&SMALL), containers(&TASK)]),
         format!(

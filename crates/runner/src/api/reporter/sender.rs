@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 const DEFAULT_SEND_INTERVAL: Duration = Duration::from_millis(500);
+/// The first batches are sent at the default interval at the latest: they show whether the job works.
+const EARLY_BATCHES: u32 = 3;
 const MIN_SEND_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Limits of the server's heartbeat interval, against a tight loop and against silence for hours.
@@ -28,6 +30,7 @@ pub(super) struct EventSender {
     send_interval: Duration,
     handlers: AnswerHandlers,
     next_seq: u64,
+    batch_count: u32,
 }
 
 impl EventSender {
@@ -44,15 +47,20 @@ impl EventSender {
             send_interval: DEFAULT_SEND_INTERVAL,
             handlers,
             next_seq: 1,
+            batch_count: 0,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let mut last_sent = Instant::now();
+        let (mut last_sent, mut last_batch) = (Instant::now(), Instant::now());
         loop {
-            self.wait_until_due(last_sent).await;
+            let is_batch_due = self.wait_until_due(last_sent, last_batch).await;
             last_sent = Instant::now();
-            let events = self.shared.take_batch(self.next_seq, last_sent);
+            let events = if is_batch_due { self.shared.take_batch(self.next_seq, last_sent) } else { Vec::new() };
+            if !events.is_empty() {
+                last_batch = last_sent;
+                self.batch_count = self.batch_count.saturating_add(1);
+            }
             let flow = self.deliver(events, last_sent).await;
             let mut state = self.shared.state();
             state.in_flight = false;
@@ -65,25 +73,31 @@ impl EventSender {
         }
     }
 
-    async fn wait_until_due(&self, last_sent: Instant) {
-        let heartbeat = last_sent + self.heartbeat;
-        let due = (last_sent + self.send_interval).min(heartbeat);
+    /// Returns whether a batch is due, or else a heartbeat.
+    async fn wait_until_due(&self, last_sent: Instant, last_batch: Instant) -> bool {
         loop {
-            let until = {
-                let state = self.shared.state();
-                match (state.queue.is_empty(), state.flush_requested || state.queue.is_batch_full()) {
-                    (true, _) => heartbeat,
-                    (false, true) => return,
-                    (false, false) => due,
-                }
-            };
+            let (until, is_batch) = self.next_send(last_sent, last_batch);
             if Instant::now() >= until {
-                return;
+                return is_batch;
             }
             tokio::select! {
                 () = sleep_until(until) => {}
                 () = self.shared.queue_changed.notified() => {}
             }
+        }
+    }
+
+    /// The time of the next call, and whether it is a batch.
+    fn next_send(&self, last_sent: Instant, last_batch: Instant) -> (Instant, bool) {
+        let heartbeat = last_sent + self.heartbeat;
+        let is_early = self.batch_count < EARLY_BATCHES;
+        let interval = if is_early { self.send_interval.min(DEFAULT_SEND_INTERVAL) } else { self.send_interval };
+        let batch = last_batch + interval;
+        let state = self.shared.state();
+        match (state.queue.is_empty(), state.flush_requested || state.queue.is_batch_full()) {
+            (true, _) => (heartbeat, false),
+            (false, true) => (last_sent, true),
+            (false, false) => (batch.min(heartbeat), batch <= heartbeat),
         }
     }
 
@@ -215,6 +229,24 @@ mod tests {
             sender.handle_answer(&answer);
             assert_eq!(sender.send_interval, Duration::from_millis(expected));
         }
+    }
+
+    #[tokio::test]
+    async fn early_batches_are_sent_soon_and_later_ones_between_heartbeats() {
+        let secs = Duration::from_secs;
+        let mut sender = sender(secs(10));
+        sender.send_interval = secs(30);
+        let at = Instant::now();
+        assert_eq!(sender.next_send(at, at), (at + secs(10), false));
+        sender.shared.state().queue.add(at, EventDraft::text(EventKind::Log, "a line"));
+        assert_eq!(sender.next_send(at, at), (at + DEFAULT_SEND_INTERVAL, true));
+
+        sender.batch_count = EARLY_BATCHES;
+        for (last_sent, next, is_batch) in [(0, 10, false), (10, 20, false), (20, 30, true)] {
+            assert_eq!(sender.next_send(at + secs(last_sent), at), (at + secs(next), is_batch));
+        }
+        sender.shared.state().flush_requested = true;
+        assert_eq!(sender.next_send(at, at), (at, true));
     }
 
     #[test]
