@@ -28,6 +28,7 @@ mod tokens;
 use crate::prelude::*;
 use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderValue};
+use std::io::Read;
 
 /// The header of the page script's requests.
 const FRAGMENT: (&str, &str) = ("accept", "text/html; fragment");
@@ -134,7 +135,18 @@ impl Browser {
     async fn weigh(&self, path: &str) -> usize {
         let page = self.get(path).await;
         assert_eq!(page.status, 200, "{path}");
-        let mut bytes = page.body.len();
+        let gzip = ("accept-encoding", "gzip, br");
+        let mut request = self.client.get(format!("{}{path}", self.url)).header(gzip.0, gzip.1);
+        if let Some(cookie) = &self.cookie {
+            request = request.header("cookie", cookie);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["content-encoding"], "gzip", "{path}");
+        let content = answer.bytes().await.unwrap();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&*content).read_to_string(&mut text).unwrap();
+        assert!(text.ends_with(page.body.trim_end().rsplit('\n').next().unwrap()), "{path}: {text}");
+        let mut bytes = content.len();
         for asset in page.body.split('"').filter(|part| part.starts_with("/assets/")) {
             let request = self.client.get(format!("{}{asset}", self.url)).header("accept-encoding", "gzip, br");
             let answer = request.send().await.unwrap();

@@ -187,7 +187,7 @@ impl Soak {
             let tickets = self.tickets().await.into_iter();
             let unsettled = tickets.filter(|ticket| !ticket.synced || ticket.active_job.is_some());
             open.extend(unsettled.map(|ticket| format!("not settled: {ticket:?}")));
-            let runners = self.api.runners().await.unwrap().runners;
+            let runners = self.api.runners(None).await.unwrap().runners;
             let busy = runners.into_iter().filter(|runner| runner.busy > 0);
             open.extend(busy.map(|runner| format!("a slot is left: {runner:?}")));
             if open.is_empty() || since.elapsed() > QUIET_WITHIN {

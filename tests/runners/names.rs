@@ -1,6 +1,7 @@
 //! Tests the ownership of runner names: successive processes, tokens, and deleted runners.
 
 use super::register_request;
+use crate::pages::Browser;
 use crate::prelude::*;
 use pullyard_protocol::runner::RegisterRequest;
 
@@ -64,8 +65,27 @@ async fn runner_names_belong_to_one_token_and_are_validated() {
         let many = RegisterRequest { slots, ..register_request("new", "i1") };
         assert_eq!(story.try_register(&one, &many).await.err().unwrap().code(), Some("invalid"));
     }
-    let listed = story.api.runners().await.unwrap().runners;
+    let listed = story.api.runners(None).await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["gull", "kite"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_runners_are_listed_in_pages() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    for number in 0..51 {
+        story.register_runner(&token, &format!("kite-{number:02}"), "i1").await;
+    }
+    let first = story.api.runners(None).await.unwrap();
+    assert_eq!((first.runners.len(), first.next.as_deref()), (50, Some("kite-49")));
+    let last = story.api.runners(first.next.as_deref()).await.unwrap();
+    assert_eq!((last.runners.len(), last.runners[0].name.as_str(), last.next), (1, "kite-50", None));
+
+    let browser = Browser::admin(&story).await;
+    let page = browser.get("/setup/runners").await;
+    assert_eq!(page.body.matches("class=\"title\"").count(), 50);
+    page.assert_contains(&["51 of 51 online", "href=\"/setup/runners?after=kite-49\">More runners"]);
+    browser.get("/setup/runners?after=kite-49").await.assert_contains(&["51 of 51 online", "kite-50", "First page"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +93,7 @@ async fn runner_that_cannot_be_parsed_does_not_hide_others() {
     let (story, _kite) = Story::with_one_runner().await;
     let broken = json!({ "pk": { "S": "RUNNERS#0" }, "sk": { "S": "broken" } });
     story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
-    let listed = story.api.runners().await.unwrap().runners;
+    let listed = story.api.runners(None).await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["kite"]);
 }
 
@@ -121,5 +141,5 @@ async fn deleted_runner_loses_its_jobs_and_then_its_name() {
     let other = story.runner_token("other", None, None).await;
     story.register_runner(&other, "kite", "i1").await;
     assert!(story.api.remove_runner("kite").await.unwrap().gone);
-    assert!(story.api.runners().await.unwrap().runners.is_empty());
+    assert!(story.api.runners(None).await.unwrap().runners.is_empty());
 }

@@ -112,11 +112,13 @@ pub struct RunnerDrain {
     pub acknowledged: Option<Timestamp>,
 }
 
-/// Answer to `GET /v1/runners`: the runners that the caller may see, by name.
+/// Answer to `GET /v1/runners`: up to 50 runners that the caller may see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunnerList {
     /// By name.
     pub runners: Vec<Runner>,
+    /// Cursor of the next page; null on the last page.
+    pub next: Option<String>,
 }
 
 /// Commands to a runner.

@@ -1,11 +1,10 @@
 //! Serves style, script and icon at URLs with a hash of their content, so that browsers cache them for ever.
 
+use crate::compress::{accepts_gzip, gzip};
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::io::Write;
 use std::sync::LazyLock;
 
 pub(crate) struct Asset {
@@ -32,15 +31,9 @@ fn asset(name: &str, ending: &str, kind: &'static str, content: String) -> Asset
     Asset {
         url: format!("/assets/{name}.{:016x}.{ending}", hash(&content)),
         kind,
-        gzipped: gzip(&content).unwrap_or_default(),
+        gzipped: gzip(content.as_bytes(), Compression::best()).unwrap_or_default(),
         content,
     }
-}
-
-fn gzip(content: &str) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(content.as_bytes())?;
-    encoder.finish()
 }
 
 /// Drops comments and superfluous spaces of a style sheet, a sixth of its bytes. A space before a colon stays.
@@ -76,9 +69,8 @@ pub(crate) async fn serve(Path(name): Path<String>, request: HeaderMap) -> Respo
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
     ];
-    let accept = request.get(header::ACCEPT_ENCODING).and_then(|accept| accept.to_str().ok());
     let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
-    if accept.is_some_and(|accept| accept.contains("gzip")) && !asset.gzipped.is_empty() {
+    if accepts_gzip(&request) && !asset.gzipped.is_empty() {
         let encoding = (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         return (headers, AppendHeaders([vary, encoding]), asset.gzipped.as_slice()).into_response();
     }

@@ -1,10 +1,11 @@
 //! Adds security headers to the response of each page, renders error pages, and rejects forms that other sites send.
 
+use crate::compress::compress;
 use crate::fault::{FailedRequest, Fault};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Context;
 
@@ -17,7 +18,8 @@ pub(crate) struct FormTarget(pub(crate) String);
 
 pub(crate) fn protect(routes: Router<Context>, ctx: &Context) -> Router {
     let checked = routes.layer(from_fn_with_state(ctx.clone(), refuse_foreign_forms));
-    checked.layer(from_fn_with_state(ctx.clone(), add_headers)).with_state(ctx.clone())
+    let headed = checked.layer(from_fn_with_state(ctx.clone(), add_headers)).with_state(ctx.clone());
+    headed.layer(from_fn(compress))
 }
 
 async fn add_headers(State(ctx): State<Context>, mut request: Request, next: Next) -> Response {

@@ -8,6 +8,7 @@ mod artifacts;
 mod assets;
 mod board;
 pub mod charts;
+mod compress;
 mod decisions;
 mod diff;
 mod fault;

@@ -136,7 +136,7 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
         ));
     }
     let runners = match projects.iter().any(|project| project.settings.compute == Compute::Runners) {
-        true => session.api.runners().await.map(|list| list.runners),
+        true => super::runners::list_all(session).await,
         false => Ok(Vec::new()),
     };
     for project in projects {

@@ -49,9 +49,9 @@ impl PageArgs {
 }
 
 /// Reads a list to its end.
-pub(super) async fn load_all<T>(
-    mut load: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), CliError>,
-) -> Result<Vec<T>, CliError> {
+pub(super) async fn load_all<T, E>(
+    mut load: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), E>,
+) -> Result<Vec<T>, E> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let (items, next) = load(after).await?;

@@ -1,9 +1,11 @@
 //! `pullyard runners`: lists, shows, drains, resumes and deletes runners.
 
+use super::pages;
 use super::refresh::show_list;
 use crate::client::prelude::*;
 use pullyard_domain::runner::validate_name;
-use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
+use pullyard_protocol::client::Error;
+use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus};
 
 /// List, show, drain and delete self-hosted runners.
 ///
@@ -81,16 +83,24 @@ impl Runners {
         let result = run(session, command).await;
         session
             .suggest(result, typed.as_deref(), async || {
-                Ok(session.api.runners().await?.runners.into_iter().map(|runner| runner.name).collect())
+                Ok(list_all(session).await?.into_iter().map(|runner| runner.name).collect())
             })
             .await
     }
 }
 
+pub(super) async fn list_all(session: &Session) -> Result<Vec<Runner>, Error> {
+    pages::load_all(async |after| {
+        let page = session.api.runners(after.as_deref()).await?;
+        Ok((page.runners, page.next))
+    })
+    .await
+}
+
 async fn run(session: &Session, command: Command) -> Result<(), CliError> {
     match command {
         Command::List { watch } => {
-            let load = async || Ok(session.api.runners().await?);
+            let load = async || Ok(RunnerList { runners: list_all(session).await?, next: None });
             show_list(session, watch, load, |list| print_list(session, &list.runners)).await
         }
         Command::Show { runner } => show(session, &session.api.runner(&runner).await?),

@@ -225,7 +225,7 @@ async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
     };
     let mut candidates = load_all(async |after| {
         let page = session.api.tokens(after.as_deref()).await?;
-        Ok((page.tokens, page.next))
+        Ok::<_, CliError>((page.tokens, page.next))
     })
     .await?;
     candidates.retain(|token| matches(token));

@@ -5,8 +5,8 @@ use crate::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList, Runn
 use pullyard_domain::text::percent_encode;
 
 impl ApiClient {
-    pub async fn runners(&self) -> Result<RunnerList, Error> {
-        self.http.get("/v1/runners").await
+    pub async fn runners(&self, after: Option<&str>) -> Result<RunnerList, Error> {
+        self.http.get_page("/v1/runners", after).await
     }
 
     pub async fn runner(&self, runner: &str) -> Result<Runner, Error> {

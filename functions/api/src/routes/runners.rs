@@ -87,11 +87,20 @@ pub(crate) async fn claim(
     Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
-pub(crate) async fn list(caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
+/// The cursor is the name of the last runner.
+pub(crate) async fn list(
+    caller: Caller<scope::Read>,
+    Query(CursorQuery { after }): Query<CursorQuery>,
+) -> Result<Json<RunnerList>, Problem> {
     let now = caller.ctx.clock.now();
     let members = control::list_runners(&caller.ctx).await?.into_iter();
-    let runners = members.filter_map(|member| view_runner(member, caller.projects(), now)).collect();
-    Ok(Json(RunnerList { runners }))
+    let is_later = |runner: &Runner| after.as_ref().is_none_or(|after| runner.name > *after);
+    let visible = members.filter_map(|member| view_runner(member, caller.projects(), now)).filter(is_later);
+    let mut runners: Vec<Runner> = visible.take(PAGE_SIZE as usize + 1).collect();
+    let has_more = runners.len() > PAGE_SIZE as usize;
+    runners.truncate(PAGE_SIZE as usize);
+    let next = runners.last().filter(|_| has_more).map(|last| last.name.clone());
+    Ok(Json(RunnerList { runners, next }))
 }
 
 async fn load_visible<S>(caller: &Caller<S>, id: &str) -> Result<(Member, Runner), Problem> {

@@ -22,6 +22,15 @@ pub(super) fn routes() -> Router<Context> {
         .route("/setup/runners/{runner}/delete", post(delete))
 }
 
+const PAGE_SIZE: usize = 50;
+
+#[derive(Deserialize)]
+pub(crate) struct ListQuery {
+    project: Option<ProjectId>,
+    /// The name of the last runner of an earlier page.
+    after: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "runners.html")]
 struct RunnersPage {
@@ -29,6 +38,8 @@ struct RunnersPage {
     summary: String,
     may_add: bool,
     rows: Vec<Row>,
+    is_first: bool,
+    next: Option<String>,
 }
 
 struct Row {
@@ -50,7 +61,7 @@ struct Row {
     may_delete: bool,
 }
 
-async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
+async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
     let project = visit.load_selected_project(query.project).await?;
     let members = control::list_runners(&visit.ctx).await?;
     let visible = |member: Member| Some((view_visible(&visit, &member)?, member));
@@ -59,11 +70,17 @@ async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<R
     let online: Vec<&Runner> = runners.iter().map(|(runner, _)| runner).filter(is_online).collect();
     let busy: u32 = online.iter().map(|runner| runner.busy).sum();
     let slots: u32 = online.iter().map(|runner| runner.slots).sum();
+    let is_later = |runner: &Runner| query.after.as_ref().is_none_or(|after| runner.name > *after);
+    let later: Vec<_> = runners.iter().filter(|(runner, _)| is_later(runner)).collect();
+    let next = later.get(PAGE_SIZE - 1).filter(|_| later.len() > PAGE_SIZE).map(|(runner, _)| &runner.name);
     let page = RunnersPage {
         frame: visit.frame("Runners", "runners", project.as_ref().map(|project| &project.id)),
         summary: format!("{} of {} online, {busy} of {slots} slots busy", online.len(), runners.len()),
         may_add: may_add(&visit),
-        rows: runners.iter().map(|(runner, member)| Row::new(&visit, member, runner)).collect(),
+        rows: later.iter().take(PAGE_SIZE).map(|(runner, member)| Row::new(&visit, member, runner)).collect(),
+        is_first: query.after.is_none(),
+        // A name needs no encoding.
+        next: next.map(|name| format!("/setup/runners?after={name}")),
     };
     Ok(render_page(StatusCode::OK, &page))
 }

@@ -67,7 +67,7 @@ async fn load(session: &Session, names: Names) -> Result<Vec<(String, String)>, 
             repositories.into_iter().map(|repository| (repository.name.to_string(), String::new())).collect()
         }
         Names::Runners => {
-            let runners = session.api.runners().await?.runners;
+            let runners = session.api.runners(None).await?.runners;
             runners.into_iter().map(|runner| (runner.name, format::to_code(&runner.status))).collect()
         }
         Names::Contexts | Names::Settings => Vec::new(),
