@@ -99,6 +99,8 @@ pub struct NoticeData {
     pub spent_usd_micros: Option<u64>,
     /// The page about it.
     pub url: String,
+    /// The pull request of a completed job.
+    pub pull_request: Option<String>,
 }
 
 /// The way of a notice to one endpoint.
@@ -138,8 +140,8 @@ impl NoticeDelivery {
 impl NoticeData {
     pub fn new(project: ProjectId, sentence: &str, help: &str, url: String) -> Self {
         let (sentence, help) = (truncate(sentence, MAX_SENTENCE_CHARS), truncate(help, MAX_SENTENCE_CHARS));
-        let (job, ticket, kind, attempt, code, class) = (None, None, None, None, None, None);
-        Self { project, job, ticket, kind, attempt, code, class, sentence, help, spent_usd_micros: None, url }
+        let (job, ticket, kind, attempt, code, class, spent_usd_micros, pull_request) = Default::default();
+        Self { project, job, ticket, kind, attempt, code, class, sentence, help, spent_usd_micros, url, pull_request }
     }
 
     fn of_job(event: NoticeEvent, job: &Job, url: String) -> Self {
@@ -153,9 +155,7 @@ impl NoticeData {
                 (format!("{by} cancelled the job."), format!("`pullyard jobs retry {name}` starts it again."))
             }
             (_, Some(failure), _) => (failure.sentence(), failure.help()),
-            (_, None, Some(result)) => {
-                (format!("The job completed: {}", result.url), "Review the pull request.".into())
-            }
+            (_, None, Some(_)) => ("The job completed.".into(), "Review the pull request.".into()),
             (_, None, None) => ("The job completed.".into(), format!("Read its output: `pullyard jobs show {name}`.")),
         };
         Self {
@@ -166,6 +166,7 @@ impl NoticeData {
             code: failure.as_ref().map(|failure| failure.code().into()),
             class: failure.as_ref().map(|failure| failure.class().as_str().into()),
             spent_usd_micros: Some(job.spent_usd_micros),
+            pull_request: job.result.as_ref().map(|result| result.url.clone()),
             ..Self::new(job.project.clone(), &sentence, &help, url)
         }
     }
@@ -262,13 +263,17 @@ impl Notice {
         self.to.values().any(|delivery| delivery.state == DeliveryState::Dead)
     }
 
-    /// The notice is due again at the endpoints that it did not reach.
+    /// The endpoints that it did not reach.
+    pub fn unreached(&self) -> impl Iterator<Item = &EndpointId> {
+        let is_unreached = |state| matches!(state, DeliveryState::Dead | DeliveryState::Waiting);
+        self.to.iter().filter(move |(_, delivery)| is_unreached(delivery.state)).map(|(endpoint, _)| endpoint)
+    }
+
+    /// The notice is due now at the endpoints that it did not reach.
     pub fn redeliver(mut self, now: Timestamp) -> Self {
-        for (endpoint, delivery) in &mut self.to {
-            if delivery.state == DeliveryState::Dead {
-                *delivery = NoticeDelivery::default();
-                self.waiting.insert(endpoint.clone(), now);
-            }
+        for endpoint in self.unreached().cloned().collect::<Vec<_>>() {
+            self.to.insert(endpoint.clone(), NoticeDelivery::default());
+            self.waiting.insert(endpoint, now);
         }
         self
     }

@@ -65,23 +65,30 @@ pub(crate) fn log_filter() -> Option<String> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct MissingVariable(pub &'static str);
+pub struct VariableError {
+    name: &'static str,
+    fault: String,
+}
 
-impl std::fmt::Display for MissingVariable {
+impl std::fmt::Display for VariableError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the environment variable {} is not set", self.0)
+        write!(f, "the environment variable {} {}", self.name, self.fault)
     }
 }
 
-impl std::error::Error for MissingVariable {}
+impl std::error::Error for VariableError {}
+
+fn missing(name: &'static str) -> VariableError {
+    VariableError { name, fault: "is not set".into() }
+}
 
 impl Config {
-    pub fn from_env() -> Result<Self, MissingVariable> {
+    pub fn from_env() -> Result<Self, VariableError> {
         Self::from_vars(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    pub fn from_vars(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, MissingVariable> {
-        let needed = |name| var(name).ok_or(MissingVariable(name));
+    pub fn from_vars(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, VariableError> {
+        let needed = |name| var(name).ok_or_else(|| missing(name));
         let list =
             |name| var(name).map(|value| value.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>());
         Ok(Self {
@@ -93,7 +100,7 @@ impl Config {
             undelivered_dlq_url: needed("PULLYARD_UNDELIVERED_DLQ_URL")?,
             cluster: needed("PULLYARD_CLUSTER")?,
             task_definitions: TaskDefinitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
-                .ok_or(MissingVariable("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
+                .ok_or_else(|| missing("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
             network: list("PULLYARD_SUBNETS").map(|subnets| TaskNetwork {
                 subnets,
                 security_groups: list("PULLYARD_SECURITY_GROUPS").unwrap_or_default(),
@@ -107,10 +114,9 @@ impl Config {
             disk: Disk::default(),
             artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
             kms_key: var("PULLYARD_KMS_KEY"),
-            outbound_allow: var("PULLYARD_OUTBOUND_ALLOW")
-                .unwrap_or_default()
-                .parse()
-                .map_err(|_| MissingVariable("PULLYARD_OUTBOUND_ALLOW (10.20.0.0/16,fd00::/8)"))?,
+            outbound_allow: var("PULLYARD_OUTBOUND_ALLOW").unwrap_or_default().parse().map_err(|error| {
+                VariableError { name: "PULLYARD_OUTBOUND_ALLOW", fault: format!("is wrong: {error}") }
+            })?,
             deployment: var("PULLYARD_DEPLOYMENT"),
             endpoints: Endpoints {
                 dynamodb: var("PULLYARD_DYNAMODB_ENDPOINT"),
@@ -200,7 +206,12 @@ mod tests {
 
     #[test]
     fn missing_variable_is_named_in_the_error() {
-        assert_eq!(Config::from_vars(|_| None).unwrap_err(), MissingVariable("PULLYARD_TABLE"));
+        assert_eq!(Config::from_vars(|_| None).unwrap_err(), missing("PULLYARD_TABLE"));
+        let wrong = |name| {
+            Some(if name == "PULLYARD_OUTBOUND_ALLOW" { "10.0.0.0/33" } else { "small=s,medium=m,large=l" }.into())
+        };
+        let error = Config::from_vars(wrong).unwrap_err().to_string();
+        assert!(error.contains("PULLYARD_OUTBOUND_ALLOW is wrong: 10.0.0.0/33"), "{error}");
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::lookup_host;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// Limit of an answer that is read for its status. Units: bytes.
 pub const MAX_ANSWER: usize = 64 * 1024;
@@ -44,7 +44,7 @@ pub struct Request {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// [`MAX_ANSWER`] or [`MAX_READ`].
+    /// [`MAX_ANSWER`] or [`MAX_READ`]. With the former, a body that is longer, late or broken is cut.
     pub max_response_bytes: usize,
 }
 
@@ -118,23 +118,27 @@ impl Client {
     /// Sends once: after a failure it is unknown whether the request arrived.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         self.check_url(&request.url)?;
-        let limit = self.0.limit;
-        timeout(limit, self.exchange(request)).await.map_err(|_| Error::Timeout { limit })?
-    }
-
-    async fn exchange(&self, request: Request) -> Result<Response, Error> {
         let Request { method, url, headers, body, max_response_bytes } = request;
+        let limit = self.0.limit;
+        let (deadline, late) = (Instant::now() + limit, |_| Error::Timeout { limit });
         let http = self.connections(&url)?.request(method, url).headers(headers).body(body);
-        let mut response = http.send().await.map_err(|error| exchange_error(&error))?;
+        let answer = timeout_at(deadline, http.send()).await.map_err(late)?;
+        let mut response = answer.map_err(|error| exchange_error(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| exchange_error(&error))? {
-            if body.len() + chunk.len() > max_response_bytes {
-                return Err(Error::TooLarge { limit: max_response_bytes });
+        let read = async {
+            while let Some(chunk) = response.chunk().await.map_err(|error| exchange_error(&error))? {
+                if body.len() + chunk.len() > max_response_bytes {
+                    return Err(Error::TooLarge { limit: max_response_bytes });
+                }
+                body.extend_from_slice(&chunk);
             }
-            body.extend_from_slice(&chunk);
+            Ok(())
+        };
+        match timeout_at(deadline, read).await.map_err(late).flatten() {
+            Err(error) if max_response_bytes > MAX_ANSWER => Err(error),
+            _ => Ok(Response { status, headers, body }),
         }
-        Ok(Response { status, headers, body })
     }
 
     fn guard(&self) -> Guard {

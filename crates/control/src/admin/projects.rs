@@ -25,6 +25,7 @@ use pullyard_store::Write;
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
+    validate_change(&Settings::default(), &settings)?;
     let project = Project { id, name, settings, deleted_number: 0, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });

@@ -16,7 +16,7 @@ type EndpointWithState = (Endpoint, EndpointState);
 
 /// Adds an endpoint, or changes an existing one, which keeps its signing secret and is enabled. A Slack URL becomes a
 /// secret. Returns the signing secret of a new webhook; it is not shown again.
-/// Writes: the secret, then PROJECT, then ENDPOINT if it is disabled or failing.
+/// Writes: the secret, then PROJECT, then ENDPOINT if it is disabled, failing or resting.
 /// Idempotent: a repeat stores the same, but does not return the secret again.
 /// Errors: `NotFound` (project); `Invalid`; `Cloud`; `Contended`.
 pub async fn put_endpoint(
@@ -59,8 +59,8 @@ pub async fn put_endpoint(
     update_project(ctx, project, with_endpoint).await?;
     tracing::info!(project = %project, endpoint = %endpoint.id, "endpoint stored");
     let state = load_state(ctx, project, &endpoint.id).await?;
-    if state.disabled.is_some() || state.failures > 0 {
-        // Failures of the former address say nothing about this one.
+    if state.disabled.is_some() || state.failures > 0 || state.rest_until.is_some() {
+        // Failures and a rest of the former address say nothing about this one.
         return Ok((enable_endpoint(ctx, project, &endpoint.id).await?, generated));
     }
     Ok(((endpoint, state), generated))

@@ -1,5 +1,6 @@
 //! Lists notices, and sends those again that did not reach an endpoint.
 
+use super::load_state;
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::id::{NoticeId, ProjectId};
@@ -41,19 +42,27 @@ pub(super) async fn load_notices(ctx: &Context, project: &ProjectId, after: Opti
     Ok((found.into_iter().flatten().collect(), next))
 }
 
-/// Makes a notice due at the endpoints that it did not reach.
+/// Makes a notice due now at the endpoints that it did not reach.
 /// Writes: NOTICE over its `rev`.
-/// Idempotent: a notice that waits already does not change.
-/// Errors: `NotFound`; `Invalid`; `Contended`.
+/// Idempotent: a repeat makes it due again.
+/// Errors: `NotFound`; `Invalid`, also for a disabled endpoint; `Contended`.
 pub async fn redeliver_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Error> {
     let mut rounds = ctx.retries(id);
     loop {
         let stored = ctx.store.load_notice(id).await?.ok_or_else(|| Error::not_found("notice", id))?;
-        if !stored.is_dead() && stored.waiting.is_empty() {
+        let mut unreached = stored.unreached().peekable();
+        if unreached.peek().is_none() {
             return Err(Error::Invalid { pointer: "/notice", fault: "it reached all of its endpoints".into() });
         }
+        for endpoint in unreached {
+            if load_state(ctx, &stored.data.project, endpoint).await?.disabled.is_some() {
+                let fault =
+                    format!("{endpoint} is disabled: enable it with `pullyard notifications enable {endpoint}`");
+                return Err(Error::Invalid { pointer: "/notice", fault });
+            }
+        }
         let notice = stored.clone().redeliver(ctx.clock.now());
-        if notice == stored || ctx.store.record_notice(&notice.clone().into()).await? == Write::Applied {
+        if ctx.store.record_notice(&notice.clone().into()).await? == Write::Applied {
             ctx.send_hints(ctx.wake_notice(&notice)).await;
             return Ok(notice);
         }

@@ -5,7 +5,7 @@ use crate::code::coded_enum;
 use crate::id::{EndpointId, NoticeId, ProjectId};
 use crate::setting_fault::{SettingFault, fault};
 use crate::time::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -44,27 +44,22 @@ pub struct Endpoint {
     #[serde(default)]
     pub secret: Option<String>,
     /// Its events. None: all but `job.completed`.
-    #[serde(default, deserialize_with = "parse_known_events")]
-    pub events: Option<BTreeSet<NoticeEvent>>,
-}
-
-/// Leaves out events of a later release, so that its settings can be read after a roll-back.
-fn parse_known_events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<NoticeEvent>>, D::Error> {
-    let names = Option::<Vec<String>>::deserialize(deserializer)?;
-    let known = |name: &String| NoticeEvent::ALL.iter().find(|event| event.as_str() == name).copied();
-    Ok(names.map(|names| names.iter().filter_map(known).collect()))
+    // Texts, because after a roll-back there may be events of a later release.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeSet<NoticeEvent>>")]
+    pub events: Option<BTreeSet<String>>,
 }
 
 impl Endpoint {
     pub fn receives(&self, event: NoticeEvent) -> bool {
-        self.events.as_ref().map_or(event.is_default(), |events| events.contains(&event))
+        self.events.as_ref().map_or(event.is_default(), |events| events.contains(event.as_str()))
     }
 
     /// Its events, for a list.
     pub fn events_label(&self) -> String {
         match &self.events {
             None => "all but job.completed".into(),
-            Some(events) => events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", "),
+            Some(events) => events.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         }
     }
 
@@ -84,11 +79,27 @@ impl Endpoint {
         endpoints.iter().try_for_each(Self::validate)
     }
 
+    /// Refuses unknown events that no endpoint of `before` has.
+    pub(crate) fn validate_events(before: &[Self], after: &[Self]) -> Result<(), SettingFault> {
+        let known: BTreeSet<&str> = before.iter().flat_map(Self::chosen_events).collect();
+        let choices = NoticeEvent::CHOICES.map(NoticeEvent::as_str);
+        match after
+            .iter()
+            .flat_map(Self::chosen_events)
+            .find(|event| !choices.contains(event) && !known.contains(event))
+        {
+            None => Ok(()),
+            Some(_) => fault("/notifications", format!("events: choose from {}", choices.join(", "))),
+        }
+    }
+
+    fn chosen_events(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().flatten().map(String::as_str)
+    }
+
     fn validate(&self) -> Result<(), SettingFault> {
-        let is_choice = |event: &NoticeEvent| NoticeEvent::CHOICES.contains(event);
-        if !self.events.as_ref().is_none_or(|events| !events.is_empty() && events.iter().all(is_choice)) {
-            let choices = NoticeEvent::CHOICES.map(NoticeEvent::as_str).join(", ");
-            return fault("/notifications", format!("events: choose from {choices}"));
+        if self.events.as_ref().is_some_and(BTreeSet::is_empty) {
+            return fault("/notifications", "events: choose one at least");
         }
         match (self.kind, &self.url, &self.url_secret, &self.secret) {
             (EndpointKind::Slack, None, Some(_), None) | (EndpointKind::Webhook, None, Some(_), Some(_)) => Ok(()),

@@ -5,6 +5,7 @@ use crate::agent::{ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::checks::{MAX_LIMIT_SECS, MAX_OUTPUT_KIB};
 use crate::commits::{CommitSettings, MAX_CHARS};
 use crate::egress::AllowList;
+use crate::notice::Endpoint;
 use crate::setting_fault::{SettingFault, fault};
 
 pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {
@@ -23,6 +24,7 @@ pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {
 /// contains all settings, so it cannot show whether the user named the model again. A user who wants the model sets it
 /// in a second change.
 pub fn validate_change(before: &Settings, after: &Settings) -> Result<(), SettingFault> {
+    Endpoint::validate_events(&before.notifications, &after.notifications)?;
     match (&before.agent, &before.model) {
         (Some(agent), Some(model)) if before.agent != after.agent && after.model.as_ref() == Some(model) => {
             let message = format!(

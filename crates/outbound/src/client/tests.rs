@@ -1,8 +1,11 @@
 use super::*;
 use axum::Router;
+use axum::body::Body;
 use axum::http::header::LOCATION;
 use axum::routing::{get, post};
-use std::future::pending;
+use futures::stream::{self, StreamExt, once};
+use std::convert::Infallible;
+use std::future::{pending, ready};
 use std::sync::Mutex;
 use tokio::net::TcpListener;
 
@@ -169,16 +172,25 @@ async fn redirects_are_answers_and_are_not_followed() {
 #[tokio::test]
 async fn silent_and_endless_answers_end() {
     let silent = post(|| async { pending::<()>().await });
-    let large = post(|| async { "x".repeat(MAX_ANSWER + 1) });
+    let large = post(|| async { "x".repeat(MAX_READ + 1) });
+    // Headers and a first byte, then silence.
+    let open = post(|| async { Body::from_stream(once(ready(Ok::<_, Infallible>("z"))).chain(stream::pending())) });
     let full = post(|body: String| async move { ([(RETRY_AFTER, "17")], body) });
-    let router = Router::new().route("/silent", silent).route("/large", large).route("/full", full);
+    let router =
+        Router::new().route("/silent", silent).route("/large", large).route("/open", open).route("/full", full);
     let address = serve(router).await;
     let url = |path: &str| format!("http://{address}/{path}").parse::<Url>().unwrap();
     let limit = Duration::from_millis(200);
     let hasty = client("127.0.0.0/8", limit, None);
     assert_eq!(hasty.send(request(url("silent"))).await.unwrap_err(), Error::Timeout { limit });
     let client = Client::new(AllowedRanges::loopback());
-    assert_eq!(client.send(request(url("large"))).await.unwrap_err(), Error::TooLarge { limit: MAX_ANSWER });
+    let read = |path| Request { max_response_bytes: MAX_READ, ..request(url(path)) };
+    assert_eq!(client.send(read("large")).await.unwrap_err(), Error::TooLarge { limit: MAX_READ });
+    assert_eq!(hasty.send(read("open")).await.unwrap_err(), Error::Timeout { limit });
+    // Only the status is wanted.
+    let cut = client.send(request(url("large"))).await.unwrap();
+    assert!(cut.status.is_success() && cut.body.len() <= MAX_ANSWER);
+    assert_eq!(hasty.send(request(url("open"))).await.unwrap().body, b"z");
     let body = vec![b'y'; MAX_ANSWER];
     let answer = client.send(Request { body: body.clone(), ..request(url("full")) }).await.unwrap();
     assert_eq!(answer.retry_after(), Some(Duration::from_secs(17)));

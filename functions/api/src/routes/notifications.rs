@@ -26,6 +26,7 @@ pub(crate) async fn put(
     Path((project, id)): EndpointPath,
     StrictJson(PutEndpoint { kind, url, url_secret, events }): StrictJson<PutEndpoint>,
 ) -> Result<Json<EndpointStatus>, Problem> {
+    let events = events.map(|events| events.iter().map(|event| event.as_str().to_owned()).collect());
     let endpoint = Endpoint { id, kind, url, url_secret, secret: None, events };
     let (view, secret) = control::put_endpoint(&caller.ctx, &project, endpoint).await?;
     Ok(Json(to_wire(view, secret.map(|secret| secret.expose()))))

@@ -110,7 +110,11 @@ async fn apply(visit: &PageContext, project: &ProjectId, form: &NotificationForm
         "enable" => drop(control::enable_endpoint(ctx, project, &id).await?),
         "delete" => drop(control::delete_endpoint(ctx, project, &id).await?),
         _ => {
-            let (kind, url, events) = (form.kind, Some(form.url.clone()), Some(form.events.clone()));
+            let (kind, url, events) = (
+                form.kind,
+                Some(form.url.clone()),
+                Some(form.events.iter().map(|event| event.as_str().to_owned()).collect()),
+            );
             let endpoint = Endpoint { id, kind, url, url_secret: None, secret: None, events };
             let ((stored, _), secret) = control::put_endpoint(ctx, project, endpoint).await?;
             let sentence = line(&format!("{} is stored. Send a test from its menu.", stored.id));
