@@ -164,6 +164,8 @@ def makes_nothing():
     source.refuses("a key that is missing", "openssl", "1.2.3", "--sign", str(TEMPORARY / "none.pem"))
     source.refuses("a key in the work tree", "outside of the work tree", "--new-key", str(source.folder / "key.pem"))
     check("it is not written", (source.folder / "key.pem").exists(), False)
+    ignored = subprocess.run(["git", "-C", REPOSITORY, "check-ignore", "--quiet", "release-key.pem"])
+    check("git ignores a key that was moved there", ignored.returncode, 0)
     for title in ("1.2.3 (unreleased)", "1.2.3-rc1 (2026-11-29)", "1.2.30 (2026-11-29)"):
         source.changelog.write_text(f"# Changelog\n\n## {title}\n")
         source.commit()
