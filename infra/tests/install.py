@@ -43,8 +43,8 @@ def load(path):
 release = load(REPOSITORY / "infra/release")
 
 
-def publish(version, text="exit 0"):
-    """A release whose programs are shell scripts."""
+def publish(version, text="exit 0", known=True):
+    """A release whose programs are shell scripts, and whose installer may know no address."""
     folder = TEMPORARY / "releases" / version
     folder.mkdir(parents=True)
     hashes = {}
@@ -53,7 +53,7 @@ def publish(version, text="exit 0"):
         content = f"#!/bin/sh\n# {name} {version}\necho '{name} {version}'\n{text}\n".encode()
         release.pack(archive, {name: content, "LICENSE": b"Apache-2.0\n"}, [name], 1_790_000_000)
         hashes[archive.name] = hashlib.sha256(archive.read_bytes()).hexdigest()
-    (folder / "install.sh").write_bytes(release.installer(version, address, hashes))
+    (folder / "install.sh").write_bytes(release.installer(version, address if known else "", hashes))
     return folder
 
 
@@ -266,7 +266,7 @@ if __name__ == "__main__":
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
-    publish("0.1.9"), publish("0.2.0")
+    publish("0.1.9", known=False), publish("0.2.0")
     broken = publish("0.3.0", "exit 1")
     # Other servers' answers: the script of another release, and a page.
     for version, page in [("0.2", (TEMPORARY / "releases/0.2.0/install.sh").read_text()), ("0.5.0", "<h1>(Welcome</h1>")]:
