@@ -16,7 +16,7 @@ check:
 
 # The further checks of a release, on Linux: its archives, and the program that a person deploys.
 release-check:
-    infra/release "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)"
+    infra/release "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)" --out "$(mktemp -d)/release"
     .ci/sam-build --release
     .ci/functions
     .ci/sam

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 from .context import configured_region, load_config, reject_stack
 from .parameters import PARAMETERS, reject
@@ -64,6 +64,22 @@ def create(options: Any) -> Finding:
                    f"Architecture={architecture}, {'alarms to ' + email if email else 'no alarms'}")
 
 
+def reject_flags(options: Any, chosen: List[str]) -> None:
+    """Errors: `Problem` for a flag without effect, and for another stack than the one that `sam deploy` deploys."""
+    for flag, name in FLAGS.items():
+        if getattr(options, flag) is None:
+            continue
+        if LOCAL.exists():
+            raise Problem(f"{LOCAL.name} exists: change {name} there")
+        if "config" not in chosen:
+            raise Problem(f"--{flag.replace('_', '-')} is for a new {LOCAL.name}: add --only config")
+    if LOCAL.exists() and chosen != ["leftovers"]:
+        config = load_config(options.env)
+        for flag, key in [("stack", "stack_name"), ("region", "region")]:
+            if getattr(options, flag) not in (None, config.get(options.env, key)):
+                raise Problem(f"{LOCAL.name} exists: change {key} there")
+
+
 def check(options: Any) -> Iterator[Finding]:
     """The other checks read the file, so this one comes first."""
     if not LOCAL.exists():
@@ -72,9 +88,6 @@ def check(options: Any) -> Iterator[Finding]:
         else:
             yield create(options)
         return
-    for flag, name in FLAGS.items():
-        if getattr(options, flag) is not None:
-            raise Problem(f"{LOCAL.name} exists: change {name} there")
     config = load_config(options.env)
     if not config.moved:
         yield Finding(OK, "config", f"{LOCAL.name} exists")

@@ -1,5 +1,6 @@
 """The parameters of infra/template.yaml: their defaults and constraints."""
 
+import ipaddress
 import json
 import re
 from typing import Any, Dict, Optional
@@ -48,7 +49,12 @@ def reject(name: str, value: str) -> Optional[str]:
 
 
 def reject_together(values: Dict[str, str]) -> Optional[str]:
-    """The reason for values of which each is valid. The template's `Rules` cannot calculate."""
+    """The reason for values of which each is valid. The template's `Rules` and patterns cannot calculate."""
     if int(values["VpcCidr"].split("/")[1]) + int(values["SubnetBits"]) > 31:
         return f"VpcCidr={values['VpcCidr']} has no room for two subnets of SubnetBits={values['SubnetBits']}"
+    for part in filter(None, values["OutboundAllow"].split(",")):
+        try:
+            ipaddress.ip_network(part, strict=False)
+        except ValueError:
+            return f"OutboundAllow: {part} is no range of addresses"
     return None

@@ -30,11 +30,14 @@ class Report:
     def failed(self, check: str) -> bool:
         return any(finding.status == FAIL and finding.check == check for finding in self.findings)
 
-    def finish(self, commands: List[str]) -> int:
-        """Prints the result, and the next commands after a success. Returns the exit code."""
+    def finish(self, chosen: List[str], commands: List[str]) -> int:
+        """Prints the result, and the next commands after a success. Some chosen checks cannot promise a deployment, so
+        `chosen` is empty if all checks ran. Returns the exit code."""
         failures = sum(finding.status == FAIL for finding in self.findings)
         warnings = sum(finding.status == WARN for finding in self.findings)
-        if not self.as_json:
+        if chosen and not self.as_json:
+            print(f"\n{failures} failed, {warnings} warnings in {', '.join(chosen)}")
+        elif not self.as_json:
             verdict = "a deployment cannot succeed yet" if failures else "a deployment can succeed"
             print(f"\n{verdict}: {failures} failed, {warnings} warnings")
             print("".join(f"  {command}\n" for command in commands if not failures), end="")

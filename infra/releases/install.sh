@@ -23,8 +23,8 @@ Installs pullyard $version into ~/.local/bin, or into /usr/local/bin as root.
 Another address of the releases: PULLYARD_RELEASES=https://mirror.example/pullyard
 
 Examples:
-  curl -fsSL ADDRESS/install.sh | sh
-  curl -fsSL ADDRESS/install.sh | sh -s -- --runner --dir /usr/local/bin
+  curl -fsSL ${releases:-ADDRESS}/install.sh | sh
+  curl -fsSL ${releases:-ADDRESS}/install.sh | sh -s -- --runner --dir /usr/local/bin
 TEXT
 }
 
@@ -34,12 +34,15 @@ die() {
 }
 
 from_source() {
-  die "$1; build it from source instead: cargo install --path crates/cli --locked"
+  die "$1; build it from source instead, in a checkout of Pullyard: cargo install --path crates/$crate --locked"
 }
 
 download() { # URL FILE
   if command -v curl > /dev/null 2>&1; then
-    curl --fail --silent --show-error --location --connect-timeout 15 --retry 3 --output "$2" "$1"
+    case $1 in https:*) redirects='=https' ;; *) redirects='=http,https' ;; esac
+    # A transfer without any byte for 30 s ends.
+    curl --fail --silent --show-error --location --proto-redir "$redirects" --connect-timeout 15 \
+      --speed-limit 1 --speed-time 30 --retry 3 --output "$2" "$1"
   elif command -v wget > /dev/null 2>&1; then
     wget --quiet --timeout=15 --tries=3 --output-document="$2" "$1"
   else
@@ -84,10 +87,10 @@ target() {
 }
 
 main() {
-  program=pullyard wanted=${PULLYARD_VERSION:-} dir=${PULLYARD_INSTALL_DIR:-} force=no
+  program=pullyard crate=cli wanted=${PULLYARD_VERSION:-} dir=${PULLYARD_INSTALL_DIR:-} force=no
   while [ $# -gt 0 ]; do
     case $1 in
-      --runner) program=pullyard-runner ;;
+      --runner) program=pullyard-runner crate=runner ;;
       --force) force=yes ;;
       -h | --help) usage; exit 0 ;;
       --dir | --version)
@@ -117,6 +120,8 @@ main() {
   if [ -n "$wanted" ] && [ "$wanted" != "$version" ]; then
     case $wanted in *[!0-9A-Za-z.+-]*) die "$wanted is no version" ;; esac
     download "$releases/$wanted/install.sh" "$temporary/install.sh"
+    grep -qxF "version=$wanted" "$temporary/install.sh" ||
+      die "$releases/$wanted/install.sh is not the installer of $wanted"
     set -- --dir "$dir"
     [ "$program" = pullyard ] || set -- "$@" --runner
     [ "$force" = no ] || set -- "$@" --force
@@ -129,8 +134,10 @@ main() {
   archive=$program-$target.tar.gz
   expected=$(echo "$hashes" | while read -r hash name; do [ "$name" != "$archive" ] || echo "$hash"; done)
   [ -n "$expected" ] || from_source "release $version has no program for $target"
+  [ ! -d "$dir/$program" ] || die "$dir/$program is a folder; name another folder with --dir"
   if [ "$force" = no ] && [ -e "$dir/$program" ]; then
-    if [ -e "$dir/../.crates.toml" ] || { command -v dpkg > /dev/null 2>&1 && dpkg -S "$dir/$program" > /dev/null 2>&1; }; then
+    if { grep -qF "\"pullyard-$crate " "$dir/../.crates.toml" || dpkg -S "$dir/$program" || rpm -qf "$dir/$program"; } \
+      > /dev/null 2>&1; then
       die "cargo or a package manager installed $dir/$program; --force replaces it"
     fi
   fi
@@ -141,14 +148,16 @@ main() {
   [ "$found" = "$expected" ] || die "$archive is damaged or was replaced: expected $expected, received $found"
   echo "  verified  sha256 $found (written in this script)"
   tar -xzf "$temporary/$archive" -C "$temporary" || die "cannot unpack $archive"
-  "$temporary/$program" --version > "$temporary/version" 2>&1 ||
-    die "the program does not start here: $(head -n 1 "$temporary/version")"
 
   mkdir -p "$dir" || die "cannot create $dir"
-  # In the same folder, so that the rename is atomic and a running program is not written to.
+  dir=$(CDPATH='' cd -- "$dir" && pwd)
+  # In the same folder, so that the rename is atomic and a running program is not written to. A temporary folder may be
+  # mounted without the right to start programs.
   unfinished=$dir/.$program.$$
   cp "$temporary/$program" "$unfinished" || die "cannot write into $dir"
   chmod 755 "$unfinished"
+  "$unfinished" --version > "$temporary/version" 2>&1 ||
+    die "the program does not start here: $(head -n 1 "$temporary/version")"
   mv -f "$unfinished" "$dir/$program" || die "cannot replace $dir/$program"
   unfinished=
   echo "  installed $dir/$program"
@@ -163,5 +172,5 @@ main() {
   if [ "$program" = pullyard ]; then echo "Next: pullyard demo"; else echo "Next: pullyard-runner check"; fi
 }
 
-# A truncated script defines functions and runs none of them.
-main "$@"
+# A truncated script runs nothing: the braces are incomplete.
+{ main "$@"; }

@@ -123,6 +123,14 @@ def only(*names):
     return [argument for name in names for argument in ("--only", name)]
 
 
+TOOLS = {
+    "sam": "echo SAM CLI, version 1.170.0", "rustc": "echo rustc 1.999.0", "cc": ":", "docker": ":", "podman": ":",
+    "cargo": 'case "$*" in "lambda --version") echo cargo-lambda 1.9.2;; lambda*) echo "{\\"zig\\": {\\"version\\": \\"0.17\\", '
+             '\\"command\\": \\"zig\\"}}";; *) echo cargo 1.999.0;; esac',
+    "rustup": "echo x86_64-unknown-linux-gnu"}
+EVERY = ["config", "tools", "credentials", "role", "zones", "quotas", "leftovers", "program", "commit"]
+
+
 # --- accounts
 
 def zones(region, *ids):
@@ -160,13 +168,25 @@ def fresh_account():
     check("a dry run writes nothing", machine.local.exists(), False)
     machine.preflight("a full region", 1, ["FAIL   quotas...all 6 VPCs of us-east-1...--quota-code L-F678F1CE"], *only("quotas"))
     machine.aws.answers["DescribeVpcs"] = {"vpcSet": []}
-    names = only("config", "credentials", "role", "zones", "quotas", "leftovers", "program", "commit")
+    for name, text in TOOLS.items():
+        program(machine.folder, name, text)
     machine.preflight("a fresh account", 0, [
         "fixed  config...pullyard in us-east-1, Architecture=x86_64, no alarms", "ok     credentials...123456789012 in us-east-1", "fixed  role", "ok     zones...us-east-1a (use1-az6)",
         "warn   quotas...Lambda runs at most 10...--service-code lambda --quota-code L-B99A9384 --desired-value 1000",
         "warn   quotas...6 vCPU: 6 small, 3 medium or 1 large...--service-code fargate --quota-code L-3032A538",
         "ok     leftovers", "ok     program...sam build", "fixed  commit", "a deployment can succeed",
-        "  sam build --config-file samconfig.local.toml", "  sam deploy --config-file samconfig.local.toml"], *names)
+        "  sam build --config-file samconfig.local.toml", "  sam deploy --config-file samconfig.local.toml"])
+    output = machine.preflight("chosen checks", 0, ["0 failed, 0 warnings in config, program"], *only("config", "program"))
+    check("chosen checks promise no deployment", re.findall(r"can succeed|\n  sam", output), [])
+    machine.preflight("chosen checks that fail", 1, ["1 failed, 0 warnings in role"], *only("role"), "--profile", "none")
+    (machine.folder / "home/.aws").mkdir(parents=True)
+    (machine.folder / "home/.aws/credentials").write_text("[work]\naws_access_key_id = none\naws_secret_access_key = none\n")
+    machine.preflight("all by name, with a profile", 0, [
+        "a deployment can succeed", "  sam build --config-file samconfig.local.toml --profile work"], "--profile", "work", *only(*EVERY))
+    machine.local.rename(machine.folder / "other.toml")
+    output = machine.preflight("a dry run of all", 0, ["warn   config", "a deployment can succeed"], "--dry-run")
+    check("no command deploys what was not written", "  sam deploy" in output, False)
+    (machine.folder / "other.toml").rename(machine.local)
     machine.preflight("a second run", 0, ["ok     config", "ok     role", "ok     commit"], *only("config", "role", "commit"))
     check("the role is created once", machine.aws.calls.count("CreateServiceLinkedRole"), 1)
     git = subprocess.run(["git", "-C", machine.folder, "status", "--porcelain", "infra"], capture_output=True)
@@ -187,8 +207,10 @@ def healthy_account():
     check("a healthy account needs nothing", re.findall("(?m)^(?:warn|FAIL)", output), [])
     # The other zones of a region where Fargate is not everywhere.
     machine.aws.answers["DescribeAvailabilityZones"] = zones("us-west-1", "usw1-az2", "usw1-az1", "usw1-az3")
+    machine.environment["AWS_DEFAULT_REGION"] = "us-west-1"
     machine.preflight("a zone without Fargate", 0, ["warn   zones...us-west-1a (usw1-az2)...Zones=us-west-1b,us-west-1c"],
-                      "--region", "us-west-1", *only("zones"))
+                      *only("zones"))
+    machine.environment["AWS_DEFAULT_REGION"] = "us-east-1"
     one, two = "subnet-0123456789abcdef0", "subnet-0123456789abcdef1"
     machine.run("preflight", *only("config"))
     machine.override(VpcId="vpc-00000001", Subnets=f"{one},{two}", ApiConcurrency="950")
@@ -293,11 +315,19 @@ def questions():
     check("the comments are copied", [line for line in kept if line not in machine.local.read_text()], [])
     before = machine.local.read_bytes()
     check("they are asked once", re.findall(r"\[.*\]: ", machine.answer()[1]), [])
-    machine.preflight("a flag for an existing file", 1, ["FAIL   config...exists: change Architecture there"],
-                      "--architecture", "arm64", *only("config"))
+    for arguments, name in [(["--architecture", "arm64"], "Architecture"), (["--stack", "other"], "stack_name"),
+                            (["--region", "eu-west-1"], "region"), (["--alarm-email", "a@b"], "AlarmEmail")]:
+        for chosen in ("config", "program"):
+            machine.preflight(f"{arguments} for an existing file", 1, [f"FAIL   config...exists: change {name} there"],
+                              *arguments, *only(chosen))
+    machine.preflight("the file's own stack", 0, ["ok     config"], "--stack", "acme", "--region", "eu-central-1", *only("config"))
+    machine.preflight("leftovers of another stack", 0, ["ok     leftovers...other"], "--stack", "other", "--region",
+                      "eu-west-1", *only("leftovers"))
     check("an existing file stays", machine.local.read_bytes(), before)
 
     machine.local.unlink()
+    machine.preflight("a flag without its check", 1, ["FAIL   config...--architecture is for a new samconfig.local.toml"],
+                      "--architecture", "arm64", *only("program"))
     _, screen = machine.answer("", "", "", "")
     check("no address, no budget", len(re.findall(r"\[.*\]: ", screen)), 4)
     check("a second operator changes no address and no budget", machine.deployed(), {"Architecture": "x86_64"})
@@ -316,7 +346,8 @@ def questions():
     }.items():
         machine.preflight(f"{bad} is rejected", 1, [f"FAIL   config...{sentence}"], *bad, *only("config"))
         check(f"{bad} writes nothing", machine.local.exists(), False)
-    machine.preflight("another environment", 0, ["--config-env prod"], "--env", "prod", "--alarm-email", "a@b", *only("config"))
+    machine.preflight("another environment", 0, ["--config-env prod"], "--env", "prod", "--alarm-email", "a@b",
+                      *only("config", "program"))
     prod = machine.deployed(environment="prod")
     check("its other parameters stay", (prod["AlarmEmail"], prod["Tracing"], machine.deployed()), ("a@b", "Active", {}))
 
@@ -329,12 +360,14 @@ def edits():
         ({"Nonsense": "1"}, "there is no parameter Nonsense"), ({"Settings": "LogLevel=warn"}, "no parameter Settings"),
         ({"LogRetentionDays": "8"}, "must be one of 1, 3"), ({"TaskDiskGiB": "20"}, "a whole number from 21 to 200"),
         ({"TaskDiskGiB": "٣٠"}, "whole number"), ({"Zones": "us-east-1a"}, "must match"), ({"SubnetBits": "12"}, "no room"),
+        ({"OutboundAllow": "10.0.0.0/8,10.20.0.0/33"}, "OutboundAllow...10.20.0.0/33 is no range"),
+        ({"OutboundAllow": "999.1.1.1/8"}, "999.1.1.1/8 is no range"),
     ]:
         before = machine.local.read_text()
         machine.override(**values)
         machine.preflight(f"{values} is rejected", 1, [f"FAIL   config...{sentence}...samconfig.local.toml"], *only("config"))
         machine.local.write_text(before)
-    machine.override(VpcCidr="10.0.0.0/16", SubnetBits="15", Zones="us-east-1a,us-east-1c")
+    machine.override(VpcCidr="10.0.0.0/16", SubnetBits="15", Zones="us-east-1a,us-east-1c", OutboundAllow="10.20.0.7/16,fd00::/8")
     machine.preflight("a large network", 0, ["ok     config", "fixed  commit"], *only("config", "commit"))
     check("the commit is added", (len(machine.deployed()["Commit"]), machine.deployed()["Zones"]), (40, "us-east-1a,us-east-1c"))
 
