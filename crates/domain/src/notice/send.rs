@@ -105,14 +105,14 @@ impl SendFacts {
         let record = match (endpoint, &state.disabled, state.rest_until) {
             _ if due > now => return SendStep::Skip,
             (None, ..) => self.with_delivery(|delivery| delivery.end("the endpoint was deleted")).into(),
-            // Another endpoint of this name was added since.
-            (Some(_), ..) if notice.event == NoticeEvent::Digest && notice.data.sentence.is_empty() => {
-                self.with_delivery(|delivery| delivery.end("the endpoint was deleted")).into()
-            }
             (_, Some(_), _) => {
                 let notice = self.with_delivery(|delivery| delivery.end("the endpoint is disabled"));
                 let state = state.is_window_of(&notice.id).then(|| EndpointState { window: None, ..state.clone() });
                 NoticeRecord { state, ..notice.into() }
+            }
+            // Another endpoint of this name was added since.
+            (Some(_), ..) if notice.event == NoticeEvent::Digest && notice.data.sentence.is_empty() => {
+                self.with_delivery(|delivery| delivery.end("the endpoint was deleted")).into()
             }
             (_, None, Some(until)) if until > *now => self.with_delivery(|_| Some(until)).into(),
             (Some(endpoint), ..) => {

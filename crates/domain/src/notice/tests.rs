@@ -365,6 +365,8 @@ fn digest_that_fails_closes_its_window_and_keeps_its_text() {
     let disabled = EndpointState { disabled: Some("x".into()), ..state };
     let dead = recorded(&facts(next.unwrap(), disabled, &slack(), time_at(9_000)));
     assert!(dead.notice.is_dead() && dead.state.unwrap().window.is_none());
+    // An endpoint that was deleted and added again knows nothing of the digest.
+    assert!(recorded(&facts(digest, self::state(&slack()), &slack(), time_at(9_000))).notice.is_dead());
 }
 
 #[test]
