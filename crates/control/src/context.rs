@@ -141,7 +141,7 @@ impl Context {
     }
 
     pub(crate) fn retries(&self, subject: impl std::fmt::Display) -> Retries {
-        Retries { subject: subject.to_string(), clock: self.clock.clone(), attempts: 0 }
+        Retries { subject: subject.to_string(), clock: self.clock.clone(), attempts: 0, max: MAX_RETRIES }
     }
 }
 
@@ -150,18 +150,24 @@ pub(crate) struct Retries {
     subject: String,
     clock: Clock,
     attempts: u32,
+    max: u32,
 }
 
 impl Retries {
+    /// Allows more rounds, for an item that many calls change at the same time.
+    pub(crate) fn up_to(self, max: u32) -> Self {
+        Self { max, ..self }
+    }
+
     /// Backs off with jitter before the facts are read again.
     /// Errors: `Contended` after too many rounds. The final write was not made. Earlier writes, such as a ticket's
     /// text, a frozen context, a class or a non-final ledger entry, are harmless: a repeated call replaces them.
     pub(crate) async fn backoff(&mut self) -> Result<(), Error> {
         self.attempts += 1;
-        if self.attempts >= MAX_RETRIES {
+        if self.attempts >= self.max {
             return Err(Error::Contended { subject: self.subject.clone() });
         }
-        let limit = 10u64 << self.attempts;
+        let limit = 10u64 << self.attempts.min(MAX_RETRIES);
         let pause = rand::rng().random_range(limit / 4..=limit);
         self.clock.pause(Duration::from_millis(pause)).await;
         Ok(())

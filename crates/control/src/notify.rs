@@ -17,6 +17,9 @@ use pullyard_domain::project::Project;
 use pullyard_outbound::{HeaderMap, HeaderValue, MAX_ANSWER, Method, Request};
 use pullyard_store::{WorkKey, Write};
 
+/// Each round, one of up to eight endpoints of a notice is recorded.
+const MAX_ROUNDS: u32 = 16;
+
 /// The notice of a job's new state, for the transaction that writes the state.
 pub(crate) fn notice_of_job(ctx: &Context, project: Option<&Project>, before: &Job, job: &Job) -> Option<Notice> {
     let url = format!("{}/jobs/{}", ctx.pages_url(), job.id);
@@ -34,7 +37,7 @@ pub async fn send_notice(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) ->
 }
 
 async fn send_if_due(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) -> Result<(), Error> {
-    let (mut rounds, mut answer) = (ctx.retries(id), None);
+    let (mut rounds, mut answer) = (ctx.retries(id).up_to(MAX_ROUNDS), None);
     loop {
         let Some(mut facts) = load_facts(ctx, id, endpoint).await? else { return Ok(()) };
         let record = match (facts.step(), answer.take()) {
