@@ -5,6 +5,7 @@ use crate::pages::Browser;
 use crate::prelude::*;
 use axum::routing::post;
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers, verify};
+use pullyard_testkit::Receiver;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 const PAGE: &str = "/setup/tracker?project=acme";
@@ -118,14 +119,14 @@ async fn tool_that_is_away_delays_no_job() {
     })
     .await;
     assert!(note.starts_with("own does not show this since 20"), "{note}");
-    assert!(note.ends_with("Z: the tool cannot be reached: it answered 500."), "{note}");
+    assert!(note.ends_with("Z: the tool cannot be reached: status 500."), "{note}");
     assert_eq!(story.ticket("APP-17").await.status, TRIGGER, "the board shows what the tool shows");
     let why = user.ok(&["why", "APP-17"]).await;
     assert!(why.contains(&note), "{why}");
     let browser = Browser::admin(&story).await;
     browser.get("/board?project=acme").await.assert_contains(&["own does not show this since"]);
     browser.get("/tickets/APP-17?project=acme").await.assert_contains(&["In the tool", "own does not show this since"]);
-    browser.get(PAGE).await.assert_contains(&["Fails", "it answered 500", "The tickets of this project are in own"]);
+    browser.get(PAGE).await.assert_contains(&["Fails", "status 500", "The tickets of this project are in own"]);
 
     // A user moves the ticket in the tool, and again into the trigger status.
     story.send_ticket_event("e2", "APP-17", TODO, 2).await;
@@ -142,6 +143,8 @@ async fn tool_that_is_away_delays_no_job() {
 async fn tool_that_refuses_the_credential_rests() {
     let story = Story::start_with_waiting_tasks().await;
     let (tool, user) = connect(&story).await;
+    let receiver = Receiver::start().await.unwrap();
+    user.ok(&["notifications", "add", "ci", "--webhook", receiver.url()]).await;
     tool.set_answer(401);
     let job = story.create_job("e1", "APP-17", 1).await;
     user.ok(&["jobs", "cancel", job.as_str(), "--yes"]).await;
@@ -152,6 +155,13 @@ async fn tool_that_refuses_the_credential_rests() {
     .await;
     let refused = user.run(&["trackers", "test", "own"]).await;
     assert!(refused.out.contains("the tool refused the credential (401)"), "{refused:?}");
+    let note = story.ticket("APP-17").await.sync_note.unwrap();
+    assert!(note.contains("; it is not called before 20"), "{note}");
+    wait_until("the project is notified", async || {
+        let log = user.ok(&["notifications", "log"]).await;
+        if log.contains("tool.refused\tci\tsent") { Ok(()) } else { Err(log) }
+    })
+    .await;
     tool.set_answer(200);
     story.advance_and_sweep(Duration::from_secs(601)).await;
     story.wait_for_settled_ticket("APP-17").await;
@@ -179,7 +189,7 @@ async fn move_on_the_board_starts_a_job_once_the_tool_made_it() {
     assert_eq!(tool.ticket("APP-17")["now"], TRIGGER);
     // The tool reports the move, too.
     let echo = story.send_ticket_event("e2", "APP-17", TRIGGER, 2).await;
-    assert_eq!(echo.code, "status_unchanged");
+    assert_eq!(echo.code, "echo");
     assert_eq!(story.jobs().await.len(), 1);
 
     // A move in the tool wins over the end of the job, and starts no job by itself.
@@ -219,7 +229,11 @@ async fn tool_sends_signed_events() {
     assert_eq!(send("own", &SigningSecret::generate(), now, &event).await.0, 401);
     assert_eq!(send("own", &secret, now - 301, &event).await.0, 401);
     assert_eq!(send("other", &secret, now, &event).await.0, 404);
-    assert_eq!(send("own", &secret, now, b"{}").await.0, 400);
+    for (unreadable, project) in [(&b"{}"[..], "unreadable"), (br#"{"project":"acme"}"#, "acme")] {
+        assert_eq!(send("own", &secret, now, unreadable).await.0, 400);
+        let entries = body(&story, &format!("/v1/deliveries?project={project}")).await;
+        assert_eq!(entries["deliveries"][0]["code"], "body_unreadable", "{project}: {entries}");
+    }
     assert_eq!(story.request(Method::POST, "/webhooks/http/own", None, event.clone()).await.0, 401);
     // The previous secret stays valid for a while.
     let next = SigningSecret::generate();
@@ -228,10 +242,44 @@ async fn tool_sends_signed_events() {
     let now = now + 61;
     assert_eq!(send("own", &secret, now, &event).await.1, "repeat");
     assert_eq!(send("own", &next, now, &event).await.1, "repeat");
+    for known in [secret, next.clone()] {
+        *tool.secret.lock().unwrap() = Some(known);
+        assert!(user.ok(&["trackers", "test", "own"]).await.contains("state\tWorks\n"), "signed with both");
+    }
     user.ok(&["trackers", "use", "--none"]).await;
     let (status, _, answer) = send("own", &next, now, &event).await;
     assert_eq!(status, 404, "{answer}");
     assert!(answer["detail"].as_str().unwrap().contains("does not use the ticket tool own"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_ticket_joins_the_tool_with_its_next_event() {
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-17", 1).await;
+    let (tool, user) = connect(&story).await;
+    let edited = story.send_ticket_event("e2", "APP-17", TRIGGER, 2).await;
+    assert_eq!(edited.code, "status_unchanged");
+    assert_eq!(story.ticket("APP-17").await.tracker.as_ref().map(|tool| tool.as_str()), Some("own"));
+    user.ok(&["jobs", "cancel", job.as_str(), "--yes"]).await;
+    assert_eq!(story.wait_for_settled_ticket("APP-17").await.status, TODO);
+    assert_eq!(tool.ticket("APP-17")["now"], TODO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requested_move_is_decided_when_the_project_leaves_the_tool() {
+    let story = Story::start_with_waiting_tasks().await;
+    let (tool, user) = connect(&story).await;
+    story.send_ticket_event("e1", "APP-17", TODO, 1).await;
+    tool.set_answer(500);
+    user.ok(&["tickets", "move", "APP-17", REVIEW]).await;
+    wait_until("the write fails", async || {
+        let note = story.ticket("APP-17").await.sync_note;
+        note.clone().filter(|note| note.contains("does not show")).ok_or(format!("{note:?}"))
+    })
+    .await;
+    user.ok(&["trackers", "use", "--none"]).await;
+    let ticket = story.wait_for_settled_ticket("APP-17").await;
+    assert_eq!((ticket.status.as_str(), ticket.sync_note), (REVIEW, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("schedules::run_due_schedules", "due_schedule_starts_its_analysis_after_a_crash"),
     ("trackers::add_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
     ("trackers::delete_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
-    ("trackers::sync_ticket", "ticket_tool_is_connected_and_deleted_after_a_crash"),
+    ("trackers::sync_ticket", "ticket_is_synced_with_a_tool_that_was_away_after_a_crash"),
     ("trackers::test_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
     ("trackers::unuse_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
     ("trackers::use_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),

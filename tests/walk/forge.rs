@@ -46,6 +46,12 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Makes the user's own tool answer 503, or answer again.
+pub(super) async fn set_tool_away(world: &World, method: Method) {
+    let url = format!("{}/tool/away", world.forge.as_ref().unwrap().url());
+    world.clients.http.request(method, url).send().await.unwrap().error_for_status().unwrap();
+}
+
 /// The tickets of the user's own tool, which the forge's server contains.
 pub(super) async fn tool_view(world: &World) -> Option<Value> {
     let url = format!("{}/tool", world.forge.as_ref()?.url());

@@ -216,8 +216,9 @@ fn remove_volatile(item: &mut Value) {
 
 fn normalize(value: &Value, names: &[(String, String)]) -> Value {
     match value {
-        // Milliseconds since 1970, like every time in the table; the rank of a new card is negative.
-        Value::Number(number) if number.as_i64().is_some_and(|n| n.abs() > 1_500_000_000_000) => json!("<time>"),
+        // Milliseconds since 1970, like every time in the table; the rank of a new card is negative. The versions of a
+        // ticket in a tool begin at the seconds.
+        Value::Number(number) if number.as_i64().is_some_and(|n| n.abs() > 1_500_000_000) => json!("<time>"),
         Value::String(text) => {
             let text = replace_names(text, names);
             if is_commit(&text) {

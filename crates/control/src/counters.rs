@@ -37,6 +37,8 @@ counts! {
     JobRequeued = "JobsRequeued",
     /// A model account's breaker was opened: its limit is used up, or its provider keeps failing.
     BreakerOpened = "ModelsLeftAlone",
+    /// A write failed for a ticket that its tool has not shown for an hour.
+    TicketUnsynced = "TicketsUnsynced",
     WakeupLost = "WakeupsLost",
     ItemCorrupt = "ItemsCorrupt",
 }

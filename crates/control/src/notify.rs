@@ -2,6 +2,7 @@
 
 pub(crate) mod endpoints;
 pub(crate) mod notices;
+pub(crate) mod refused_tool;
 mod slack;
 mod webhook;
 

@@ -7,6 +7,7 @@ pub(crate) mod tool;
 
 use crate::admin::secrets::check_secret_kind;
 use crate::admin::update_project::update_project;
+use crate::tickets::settle_ticket::wake_unsynced_tickets;
 use crate::{Context, Error, set_secret};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::forge::Auth;
@@ -130,7 +131,7 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
             matches!(integration.auth, Auth::App { .. }).then_some(integration.account.login)
         }
     };
-    update_project(ctx, project, |project| {
+    let used = update_project(ctx, project, |project| {
         let known = project.settings.tracker.clone().filter(|known| known.connection == connection.id);
         let new = || TrackerSettings::new(connection.kind, connection.id.clone(), String::new());
         let mut tool = known.unwrap_or_else(new);
@@ -143,7 +144,9 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
         settings.validate()?;
         Ok(Project { settings, ..project })
     })
-    .await
+    .await?;
+    wake_unsynced_tickets(ctx, project).await?;
+    Ok(used)
 }
 
 /// Returns a project to the board.
@@ -152,7 +155,9 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
 pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<Project, Error> {
     let without =
         |project: Project| Ok(Project { settings: Settings { tracker: None, ..project.settings }, ..project });
-    update_project(ctx, project, without).await
+    let left = update_project(ctx, project, without).await?;
+    wake_unsynced_tickets(ctx, project).await?;
+    Ok(left)
 }
 
 /// Repeats a failed write to the ticket's tool now, and reads the ticket there.

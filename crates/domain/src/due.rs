@@ -67,7 +67,7 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
     let not_before = ticket.not_before.unwrap_or(Timestamp::from_millis(0));
     let deferred = ticket.deferred.values().min().copied().filter(|_| is_free);
     let entry_at = ticket.again.as_ref().filter(|_| is_free).map(|entry| entry.at);
-    // A held entry waits for the next write to the tool, at most an hour longer than its project.
+    // A held entry waits for the next write to the tool, which `Ticket::hold` limits.
     let sync_at = ticket.is_unsynced().then(|| ticket.sync_at().max(not_before));
     if let Some(sync_at) = sync_at.filter(|_| ticket.held || ticket.tracker.is_none()) {
         return Some(Due::At(sync_at));

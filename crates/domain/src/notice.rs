@@ -31,6 +31,8 @@ coded_enum! {
         JobCompleted = "job.completed", "A job completed";
         /// Messages no longer reach another endpoint.
         EndpointDisabled = "endpoint.disabled", "Another endpoint was disabled";
+        /// The ticket tool refused the credential.
+        ToolRefused = "tool.refused", "The ticket tool refused the credential";
         /// The other notices of 15 minutes.
         Digest = "digest", "Several events";
         /// A user tests the endpoint.
@@ -40,7 +42,7 @@ coded_enum! {
 
 impl NoticeEvent {
     /// The events that an endpoint may choose: all but the last two.
-    pub const CHOICES: [Self; 7] = match Self::ALL.first_chunk() {
+    pub const CHOICES: [Self; 8] = match Self::ALL.first_chunk() {
         Some(choices) => *choices,
         None => unreachable!(),
     };

@@ -24,6 +24,10 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     let mut ticket = ticket.clone();
     ticket.active_job = None;
     let mut found_in = ticket.found_in.take();
+    if ticket.is_retry_unsynced() {
+        // The tool may be getting that move now, and reports it later.
+        ticket.written_trigger.clone_from(&found_in);
+    }
     ticket.tries = 0;
     ticket.not_before = None;
     let outcome = match ended.status {

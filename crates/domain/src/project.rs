@@ -83,6 +83,7 @@ pub struct Settings {
     /// Our account in the ticket tool. Its events are echoes of our own changes.
     pub tool_account: Option<String>,
     /// The ticket tool that Pullyard calls. None: the board, or a tool that only sends events.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tracker: Option<TrackerSettings>,
     /// The secrets that authenticate agents to their models, by kind. For other kinds, a runner uses its environment.
     pub model_secrets: ModelSecrets,

@@ -17,10 +17,14 @@ use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub const MAX_DEFERRED: usize = 10;
 
 const MAX_REPLACED: usize = 4;
+
+/// Maximum delay of the next write to the tool for a ticket that waits for its project.
+const MAX_HELD_DELAY: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
@@ -31,7 +35,7 @@ pub struct Ticket {
     pub seen_event: Option<EventId>,
     /// The status that we wrote last, until the next event, which is our own echo.
     pub written: Option<String>,
-    /// The trigger status after Pullyard's move of the tool there, until the tool's next event.
+    /// The trigger status once Pullyard wants to move the tool there, until the tool's next event.
     pub written_trigger: Option<String>,
     pub last_entry: Option<Entry>,
     /// Another entry during a job, or while the project is held. It is settled afterwards.
@@ -239,6 +243,11 @@ impl Ticket {
     /// did not enter a status, and the end of a running job moves it from the new name.
     pub fn rename_status(&self, from: &str, to: &str) -> Option<Self> {
         let mut ticket = self.clone();
+        for target in ticket.wanted.status.iter_mut().map(|wanted| &mut wanted.to).chain(&mut ticket.wanted.replaced) {
+            if *target == Target::Column(from.to_owned()) {
+                *target = Target::Column(to.to_owned());
+            }
+        }
         let expected = ticket.wanted.status.as_mut().map(|wanted| &mut wanted.expected);
         let written = [ticket.written.as_mut(), ticket.written_trigger.as_mut()];
         let names = [Some(&mut ticket.status), ticket.found_in.as_mut(), expected].into_iter().chain(written);
@@ -279,8 +288,15 @@ impl Ticket {
             if wanted.status == earlier.status {
                 (wanted.by, wanted.event) = (wanted.by.or(earlier.by), wanted.event.or(earlier.event));
             } else if let Some(replaced) = earlier.status.filter(|_| self.tracker.is_some()) {
-                wanted.replaced.retain(|target| *target != replaced.to);
-                wanted.replaced.push(replaced.to);
+                let StatusMove { to, expected } = replaced;
+                wanted.replaced.retain(|target| *target != to);
+                // The ticket has the status of a retry before the tool has it.
+                let is_ahead = to == Target::Trigger && self.written.as_ref() == Some(&self.status);
+                wanted.replaced.extend(is_ahead.then_some(Target::Column(expected)));
+                // The card enters a column once the tool has confirmed it.
+                if to != Target::Column(self.status.clone()) {
+                    wanted.replaced.push(to);
+                }
                 let surplus = wanted.replaced.len().saturating_sub(MAX_REPLACED);
                 wanted.replaced.drain(..surplus);
             }
@@ -292,7 +308,10 @@ impl Ticket {
     }
 
     /// Requests a user's move on the board from the ticket's tool. A move to the ticket's own status withdraws another.
-    pub fn request_move(&mut self, to: &str, by: &str, event: EventId) {
+    pub fn request_move(&mut self, to: &str, by: &str, event: EventId, settings: &Settings) {
+        if to == settings.statuses.trigger || self.is_retry_unsynced() {
+            self.written_trigger = Some(settings.statuses.trigger.clone());
+        }
         let status = Some(StatusMove { to: Target::Column(to.to_owned()), expected: self.status.clone() });
         self.want(DesiredState {
             status,
@@ -303,14 +322,16 @@ impl Ticket {
         });
     }
 
-    /// The ticket as one of a tool. A new ticket's versions begin at the time, so that they are higher than those of a
+    /// The ticket as one of a tool. Its versions there begin at the time, so that they are higher than those of a
     /// deleted ticket with the same key.
     pub fn in_tool(mut self, tracker: IntegrationId, now: Timestamp) -> Self {
-        if self.wanted.version == 0 {
-            self.wanted.version = u32::try_from(now.millis() / 1_000).unwrap_or_default();
-            self.synced_version = self.wanted.version;
+        if self.tracker.as_ref() != Some(&tracker) {
+            let unsynced = u32::from(self.is_unsynced());
+            let first = u32::try_from(now.millis() / 1_000).unwrap_or_default();
+            self.wanted.version = self.wanted.version.max(first);
+            self.synced_version = self.wanted.version.saturating_sub(unsynced);
+            self.tracker = Some(tracker);
         }
-        self.tracker = Some(tracker);
         self
     }
 
@@ -334,8 +355,8 @@ impl Ticket {
     }
 
     /// What the ticket's tool does not show yet, as a sentence.
-    pub fn sync_note(&self) -> Option<String> {
-        let tool = self.tracker.as_ref().filter(|_| self.is_unsynced())?;
+    pub fn sync_note(&self, settings: &Settings) -> Option<String> {
+        let tool = &self.tool(settings).filter(|_| self.is_unsynced())?.connection;
         match (&self.sync_fault, self.requested_status()) {
             (Some(fault), _) => Some(format!("{tool} does not show this since {}: {}.", fault.since, fault.problem)),
             (None, Some(status)) => Some(format!("Moving to {status} in {tool}.")),
@@ -365,7 +386,8 @@ impl Ticket {
         let (since, tries) = self.sync_fault.as_ref().map_or((now, 0), |fault| (fault.since, fault.tries));
         let after = after.unwrap_or_else(|| now.plus(back_off(tries)));
         let sync_fault = Some(SyncFault { since, after, tries: tries + 1, problem });
-        Self { sync_fault, ..self.clone() }
+        let ticket = Self { sync_fault, ..self.clone() };
+        if self.held { ticket.hold(now) } else { ticket }
     }
 
     /// Removes the link to a pull request. An unwritten move stays.
@@ -380,6 +402,7 @@ impl Ticket {
     pub(crate) fn for_retry(mut self, trigger: &str) -> Self {
         if self.tracker.is_some() {
             let status = Some(StatusMove { to: Target::Trigger, expected: self.status.clone() });
+            self.written_trigger = Some(trigger.to_owned());
             self.want(DesiredState { status, ..DesiredState::default() });
         }
         if self.status != trigger {
@@ -441,9 +464,20 @@ impl Ticket {
         waited.and_then(|(key, _)| key.parse().ok()).map_or(SettleStep::Skip, SettleStep::DecideReviews)
     }
 
+    /// Waits until the project may start jobs. While a write to the tool is due, the release of the project does not
+    /// find the ticket, so that write must not be far away.
+    pub fn hold(mut self, now: Timestamp) -> Self {
+        self.held = true;
+        if let Some(fault) = &mut self.sync_fault {
+            fault.after = fault.after.min(now.plus(MAX_HELD_DELAY));
+        }
+        self
+    }
+
     /// Stores an entry until the project may start jobs. It replaces an older one.
     pub fn hold_entry(self, entry: Entry) -> Self {
-        Self { again: Some(entry), held: true, ..self }
+        let at = entry.at;
+        Self { again: Some(entry), ..self.hold(at) }
     }
 
     pub fn is_entry_held(&self, entry: &Entry) -> bool {
@@ -495,8 +529,8 @@ impl Ticket {
             let is_own = !desired.to.is_for_tool();
             let wanted = self.wanted_status(settings);
             let is_moved = wanted != Some(&desired.expected) || !self.wanted.replaced.is_empty();
-            if !is_own && is_moved && wanted == Some(&settings.statuses.trigger) {
-                ticket.written_trigger = wanted.map(str::to_owned);
+            if !is_own && wanted == Some(&settings.statuses.trigger) {
+                ticket.written_trigger = wanted.filter(|_| is_moved).map(str::to_owned);
             }
             let to = wanted.filter(|_| is_own);
             if let Some(to) = to.filter(|to| self.status == desired.expected && self.status != *to) {
@@ -512,6 +546,14 @@ impl Ticket {
         ticket.sync_fault = None;
         ticket.tries = 0;
         ticket.not_before = None;
+        ticket
+    }
+
+    /// The ticket after a write to the tool that did not move it, or not last.
+    pub fn after_refused_move(&self, settings: &Settings) -> Self {
+        let mut ticket = self.after_write_back(settings);
+        (ticket.status, ticket.written) = (self.status.clone(), self.written.clone());
+        ticket.written_trigger.clone_from(&self.written_trigger);
         ticket
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::strict::{self, FieldError};
 use crate::{Context, Problem, invocation, limits};
-use pullyard_control::move_ticket;
+use pullyard_control::{self as control, move_ticket};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::id::ProjectId;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket as wire;
@@ -31,6 +33,32 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<TicketEvent, FieldError> {
         }),
         rank: None,
     })
+}
+
+/// The project that an unreadable event names.
+pub fn named_project(body: &[u8]) -> Option<ProjectId> {
+    let body = serde_json::from_slice::<serde_json::Value>(body).ok()?;
+    ProjectId::new(body.get("project")?.as_str()?).ok()
+}
+
+/// Records an unreadable event of an authorized sender. Without a project, the entry belongs to `unreadable`.
+pub async fn record_unreadable(
+    ctx: &Context,
+    sender: &str,
+    project: Option<ProjectId>,
+    body: &[u8],
+    reason: Reason,
+) -> Result<(), Problem> {
+    if let Some(project) = project.or_else(|| ProjectId::new("unreadable").ok()) {
+        control::record_unreadable(ctx, sender, &project, body, reason).await?;
+    }
+    Ok(())
+}
+
+/// Why the ledger has an event that cannot be parsed.
+pub fn unreadable_reason(fault: &FieldError) -> Reason {
+    let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };
+    Reason::BodyUnreadable { pointer, fault: fault.message.clone() }
 }
 
 /// Decides an event of an authorized tool.

@@ -66,8 +66,11 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
         return (StatusCode::NOT_FOUND, Json(json!({ "message": "Not Found" }))).into_response();
     };
     let event = |kind: &str, label: Option<&str>| {
-        let label = label.map(|name| json!({ "name": name }));
-        json!({ "id": next_event, "event": kind, "created_at": at, "actor": actor, "label": label })
+        let mut event = json!({ "id": next_event, "event": kind, "created_at": at, "actor": actor });
+        if let Some(name) = label {
+            event["label"] = json!({ "name": name });
+        }
+        event
     };
     let labels = issue.fields["labels"].as_array().cloned().unwrap_or_default();
     match (method.as_str(), &rest[1..]) {

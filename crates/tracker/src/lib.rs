@@ -9,6 +9,7 @@ mod own_tool;
 use std::time::Duration;
 
 use client::unreachable;
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
 
 pub use jira::Jira;
@@ -93,6 +94,8 @@ pub struct Step {
 pub struct Link {
     pub url: String,
     pub title: String,
+    /// `None` if it is unknown, or the tool does not show it.
+    pub state: Option<PullRequestState>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ pub(crate) mod check;
 
 use crate::client::{check_status, unexpected};
 use crate::{Applied, Desired, Error, Link};
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::text::is_line;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
@@ -59,6 +60,7 @@ struct Data<'a> {
 struct PullRequest<'a> {
     url: &'a str,
     title: &'a str,
+    state: Option<PullRequestState>,
 }
 
 #[derive(Deserialize)]
@@ -67,11 +69,12 @@ struct Conflict {
 }
 
 impl OwnTool {
+    /// Each message has a signature with each secret.
     /// Errors: `Unexpected` for an address or a secret that cannot be used.
-    pub fn new(http: Client, url: &str, secret: &str) -> Result<Self, Error> {
+    pub fn new<'a>(http: Client, url: &str, secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let url = http.parse_url(url).map_err(unexpected)?;
-        let secret = secret.parse::<SigningSecret>().map_err(unexpected)?;
-        Ok(Self { http, url, secrets: vec![secret] })
+        let secrets = secrets.into_iter().map(|secret| secret.parse().map_err(unexpected)).collect::<Result<_, _>>()?;
+        Ok(Self { http, url, secrets })
     }
 
     /// Idempotent: a receiver ignores a version that it has.
@@ -105,7 +108,7 @@ impl OwnTool {
 impl<'a> Message<'a> {
     fn new(kind: &'static str, subject: &'a Subject, desired: &'a Desired, timestamp: Timestamp) -> Self {
         let Subject { project, ticket, job, url } = subject;
-        let to_pull_request = |link: &'a Link| PullRequest { url: &link.url, title: &link.title };
+        let to_pull_request = |link: &'a Link| PullRequest { url: &link.url, title: &link.title, state: link.state };
         let data = Data {
             project,
             ticket,

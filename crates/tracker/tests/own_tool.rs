@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
 use pullyard_outbound::standard_webhooks::{SigningSecret, verify};
 use pullyard_outbound::{AllowedRanges, Client};
@@ -63,12 +64,16 @@ fn desired(version: u32) -> Desired {
         badge: None,
         badges: vec!["AI Failed".into(), "AI Waiting".into()],
         comment: Some("It failed.".into()),
-        link: Some(Link { url: "https://forge.example/pull/4".into(), title: "Pull request #4".into() }),
+        link: Some(Link {
+            url: "https://forge.example/pull/4".into(),
+            title: "Pull request #4".into(),
+            state: Some(PullRequestState::Open),
+        }),
     }
 }
 
 fn own_tool(url: &str, secret: &SigningSecret) -> OwnTool {
-    OwnTool::new(Client::new(AllowedRanges::loopback()), url, &secret.expose()).unwrap()
+    OwnTool::new(Client::new(AllowedRanges::loopback()), url, [secret.expose().as_str()]).unwrap()
 }
 
 async fn apply(receiver: &Receiver) -> Result<Applied, Error> {
@@ -87,7 +92,7 @@ async fn message_has_the_documented_form() {
         "data": {
             "project": "acme", "ticket": "APP-17", "version": 6, "status": "In Review",
             "expected_status": "AI Processing", "badge": null, "comment": "It failed.",
-            "pull_request": { "url": "https://forge.example/pull/4", "title": "Pull request #4" },
+            "pull_request": { "url": "https://forge.example/pull/4", "title": "Pull request #4", "state": "open" },
             "job": "job_1", "url": "https://pullyard.example/jobs/job_1"
         }
     });
@@ -103,14 +108,17 @@ async fn each_answer_has_one_meaning() {
     let cases: [(Answer, Result<Applied, Error>); 10] = [
         ((204, &[], ""), Ok(Applied::Shown)),
         ((409, &[], r#"{"status":"Doing","other":1}"#), Ok(Applied::Moved { status: "Doing".into() })),
-        ((409, &[], "busy"), unexpected("it answered 409 without the ticket's status")),
-        ((302, &[("location", "http://127.0.0.1/")], ""), unexpected("it answered 302")),
-        ((401, &[], ""), Err(Error::Refused { status: 401, reason: "it answered 401".into() })),
-        ((404, &[], ""), unexpected("it answered 404")),
+        ((409, &[], "busy"), unexpected("it answered 409 without the ticket's status in 1 to 64 printable characters")),
+        (
+            (302, &[("location", "http://127.0.0.1/")], ""),
+            unexpected("status 302, a redirect to 127.0.0.1; connect that address"),
+        ),
+        ((401, &[], ""), Err(Error::Refused { status: 401, reason: "its answer to a signed message".into() })),
+        ((404, &[], ""), unreachable("status 404")),
         ((429, &[("retry-after", "30")], ""), resting(30)),
         ((503, &[("retry-after", "5")], ""), resting(5)),
-        ((503, &[], ""), unreachable("it answered 503")),
-        ((500, &[], ""), unreachable("it answered 500")),
+        ((503, &[], ""), unreachable("status 503")),
+        ((500, &[], ""), unreachable("status 500")),
     ];
     for ((status, headers, answer), expected) in cases {
         assert_eq!(apply(&receiver(status, headers, answer).await).await, expected, "{status}");
@@ -120,7 +128,7 @@ async fn each_answer_has_one_meaning() {
 #[tokio::test]
 async fn tool_in_a_private_network_gets_no_call() {
     let receiver = receiver(200, &[], "").await;
-    let tool = OwnTool::new(Client::default(), &receiver.url, &receiver.secret.expose());
+    let tool = OwnTool::new(Client::default(), &receiver.url, [receiver.secret.expose().as_str()]);
     assert!(matches!(tool, Err(Error::Unexpected { .. })), "{tool:?}");
     assert!(receiver.bodies.lock().unwrap().is_empty());
 }
@@ -128,7 +136,7 @@ async fn tool_in_a_private_network_gets_no_call() {
 #[tokio::test]
 async fn check_finds_a_receiver_without_a_signature_check() {
     let receiver = receiver(200, &[], "").await;
-    let checks = check_receiver(&receiver.url, &receiver.secret.expose(), "CHECK-1", now()).await.unwrap();
+    let checks = check_receiver(&receiver.url, &receiver.secret.expose(), now()).await.unwrap();
     let failed: Vec<_> = checks.iter().filter(|check| check.fault.is_some()).map(|check| check.name).collect();
     let expected = [
         "another secret is refused",
@@ -137,13 +145,13 @@ async fn check_finds_a_receiver_without_a_signature_check() {
         "a message from 10 minutes ahead is refused",
     ];
     assert_eq!(failed, expected, "{checks:?}");
-    assert!(check_receiver(&receiver.url, "whsec_short", "CHECK-1", now()).await.is_err());
+    assert!(check_receiver(&receiver.url, "whsec_short", now()).await.is_err());
 }
 
 #[tokio::test]
 async fn check_names_a_redirect() {
     let receiver = receiver(308, &[("location", "http://127.0.0.1/")], "").await;
-    let checks = check_receiver(&receiver.url, &receiver.secret.expose(), "CHECK-1", now()).await.unwrap();
+    let checks = check_receiver(&receiver.url, &receiver.secret.expose(), now()).await.unwrap();
     let fault = checks[0].fault.as_ref().unwrap();
     assert!(fault.ends_with("received 308; answer directly, because redirects are not followed"), "{fault}");
 }
@@ -181,7 +189,7 @@ fn start_documented_receiver(secret: &SigningSecret) -> (Program, String) {
 async fn documented_receiver_passes_the_check() {
     let secret = SigningSecret::generate();
     let (_program, url) = start_documented_receiver(&secret);
-    let checks = check_receiver(&url, &secret.expose(), "CHECK-1", now()).await.unwrap();
+    let checks = check_receiver(&url, &secret.expose(), now()).await.unwrap();
     assert!(checks.iter().all(|check| check.fault.is_none()), "{checks:?}");
     assert_eq!(checks.len(), 10);
 }

@@ -142,11 +142,11 @@ pub(crate) fn running_attempt(job: &domain::Job) -> Option<Attempt> {
 }
 
 pub(crate) fn ticket(view: TicketView) -> Ticket {
-    let TicketView { ticket, text, waits, pull_request } = view;
+    let TicketView { ticket, text, waits, sync_note, pull_request } = view;
     Ticket {
         waits: waits.map(wait_to_wire),
         synced: due::ticket(&ticket).is_none(),
-        sync_note: ticket.sync_note(),
+        sync_note,
         tracker: ticket.tracker,
         badges: ticket.shown.badge.iter().map(|badge| badge.display_name().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),

@@ -4,9 +4,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use pullyard_control::{self as control, Context};
+use pullyard_control::Context;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::id::ProjectId;
 use pullyard_entry::strict::{self, ReadError};
 use pullyard_entry::{Caller, Problem, http, scope, ticket_event};
 
@@ -31,8 +30,7 @@ async fn receive_event(caller: Caller<scope::Tickets>, request: Request) -> Resu
     let event = match ticket_event::parse(&body, caller.ctx.clock.now()) {
         Ok(event) => event,
         Err(fault) => {
-            let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };
-            record_unreadable(&caller, &body, Reason::BodyUnreadable { pointer, fault: fault.message.clone() }).await?;
+            record_unreadable(&caller, &body, ticket_event::unreadable_reason(&fault)).await?;
             return Err(fault.into());
         }
     };
@@ -41,14 +39,6 @@ async fn receive_event(caller: Caller<scope::Tickets>, request: Request) -> Resu
 }
 
 async fn record_unreadable(caller: &Caller<scope::Tickets>, body: &[u8], reason: Reason) -> Result<(), Problem> {
-    let readable_project = serde_json::from_slice::<serde_json::Value>(body)
-        .ok()
-        .and_then(|body| ProjectId::new(body.get("project")?.as_str()?).ok())
-        .filter(|project| caller.authorize_project(project).is_ok());
-    // Without a readable project, the entry belongs to the project `unreadable`.
-    let project = readable_project.or_else(|| ProjectId::new("unreadable").ok());
-    if let Some(project) = project {
-        control::record_unreadable(&caller.ctx, &caller.id, &project, body, reason).await?;
-    }
-    Ok(())
+    let project = ticket_event::named_project(body).filter(|project| caller.authorize_project(project).is_ok());
+    ticket_event::record_unreadable(&caller.ctx, &caller.id, project, body, reason).await
 }

@@ -94,7 +94,20 @@ async fn handle_ticket_event(
             return Err(problem.with_help("Sign as docs/tickets.md describes, with the secret of this tool."));
         }
     }
-    let event = ticket_event::parse(&body, ctx.clock.now())?;
+    let event = match ticket_event::parse(&body, ctx.clock.now()) {
+        Ok(event) => event,
+        Err(fault) => {
+            let mut project = ticket_event::named_project(&body);
+            if let Some(named) = &project
+                && !is_tool_of(&ctx, &tool, named).await?
+            {
+                project = None;
+            }
+            let reason = ticket_event::unreadable_reason(&fault);
+            ticket_event::record_unreadable(&ctx, &format!("ticket tool {tool}"), project, &body, reason).await?;
+            return Err(fault.into());
+        }
+    };
     if !is_tool_of(&ctx, &tool, &event.project).await? {
         let problem = Problem::not_found(format!("The project {} does not use the ticket tool {tool}.", event.project));
         return Err(problem.with_help("Choose it with `pullyard trackers use`."));

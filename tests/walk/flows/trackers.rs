@@ -5,6 +5,7 @@ use super::{flow_after, with_a_forge};
 use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base;
+use crate::walk::forge;
 use crate::walk::http::{Request, delete, post};
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
@@ -48,15 +49,48 @@ pub(in crate::walk) fn complete_job() -> Flow {
     flow_after("a ticket tool shows a completed job", &["completed"], |world| with_tool(world).boxed(), steps)
 }
 
-/// The move is a request until the tool has made it. Then it starts a job, whose failure the tool shows.
-pub(in crate::walk) fn move_on_board() -> Flow {
+fn report_ticket() -> Step {
     let event = json!({
         "event_id": "e0", "occurred_at": "2026-11-20T12:00:00Z", "project": "acme",
         "ticket": { "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TODO },
     });
-    let created = Step::request("the tool reports a ticket", post("/v1/tickets/events", event).function("tickets"));
-    let call = post("/v1/tickets/APP-1/move", json!({ "status": TRIGGER })).query("project=acme");
-    let moved = Step::request("somebody moves it on the board", call).without_repeat(WithoutRepeat::AllOrNothing);
+    Step::request("the tool reports a ticket", post("/v1/tickets/events", event).function("tickets"))
+}
+
+fn move_ticket(status: &str) -> Step {
+    let call = post("/v1/tickets/APP-1/move", json!({ "status": status })).query("project=acme");
+    let call = call.header("idempotency-key", "key-1");
+    Step::request("somebody moves it on the board", call).without_repeat(WithoutRepeat::AllOrNothing)
+}
+
+/// A failed write is repeated at once.
+pub(in crate::walk) fn sync_after_failure() -> Flow {
+    let set_away = |name, method: Method| {
+        Step::act(name, move |world| {
+            let method = method.clone();
+            async move {
+                forge::set_tool_away(world, method).await;
+                true
+            }
+            .boxed()
+        })
+    };
+    let synced = post("/v1/tickets/APP-1/sync", json!({})).query("project=acme");
+    let steps = vec![
+        report_ticket().broken_elsewhere(),
+        set_away("the tool is away", Method::POST),
+        move_ticket(REVIEW).broken_elsewhere(),
+        Step::messages(),
+        set_away("the tool answers again", Method::DELETE),
+        Step::request("somebody syncs the ticket", synced),
+        Step::messages(),
+    ];
+    flow_after("a ticket is synced with a tool that was away", &[], |world| with_tool(world).boxed(), steps)
+}
+
+/// The move is a request until the tool has made it. Then it starts a job, whose failure the tool shows.
+pub(in crate::walk) fn move_on_board() -> Flow {
+    let (created, moved) = (report_ticket(), move_ticket(TRIGGER));
     let known = [attempt::start_task(), attempt::claim()];
     let mut steps = vec![created.broken_elsewhere(), moved, Step::messages()];
     steps.extend(known.map(Step::broken_elsewhere));
@@ -70,8 +104,6 @@ pub(in crate::walk) fn connect_and_delete() -> Flow {
         Step::request("somebody tests it", post("/v1/trackers/own/test", json!({}))),
         Step::request("a project uses it", choose()),
         Step::request("the project returns to the board", delete("/v1/projects/acme/tracker")),
-        Step::request("somebody syncs a ticket", post("/v1/tickets/APP-1/sync", json!({})).query("project=acme"))
-            .always_refused("404"),
         Step::request("somebody deletes it", delete("/v1/trackers/own")).refused_on_repeat("404"),
     ];
     flow_after("a ticket tool is connected and deleted", &[], |world| with_secret(world).boxed(), steps)

@@ -2,7 +2,7 @@
 
 use super::prompt::prompt_hidden;
 use crate::client::prelude::*;
-use pullyard_domain::id::{IntegrationId, TicketKey};
+use pullyard_domain::id::IntegrationId;
 use pullyard_domain::tracker::{ToolChoice, TrackerKind};
 use pullyard_protocol::tracker::{CreateTracker, Tracker};
 use pullyard_tracker::check_receiver;
@@ -59,16 +59,12 @@ enum Command {
     Use(Use),
     /// Check a receiver before it is connected; runs on this machine and needs no server.
     ///
-    /// Reads the signing secret from stdin. The messages want no change of the ticket.
+    /// Reads the signing secret from stdin. The messages name the ticket PULLYARD-CHECK and want no change.
     #[command(after_help = "Examples:
-  pullyard trackers check http://127.0.0.1:8090/pullyard < secret.txt
-  pullyard trackers check https://tickets.acme.example/pullyard --ticket APP-17 < secret.txt")]
+  pullyard trackers check http://127.0.0.1:8090/pullyard < secret.txt")]
     Check {
         /// Address of the receiver.
         url: String,
-        /// Ticket that the messages name.
-        #[arg(long, value_name = "KEY", default_value = "CHECK-1")]
-        ticket: TicketKey,
     },
     /// Disconnect a ticket tool that no project uses.
     #[command(after_help = "Examples:\n  pullyard trackers delete own --yes")]
@@ -125,7 +121,7 @@ impl Trackers {
 
     pub(super) async fn run_check(self, screen: &Screen) -> Result<(), CliError> {
         match self.command {
-            Some(Command::Check { url, ticket }) => check(screen, &url, &ticket).await,
+            Some(Command::Check { url }) => check(screen, &url).await,
             _ => Ok(()),
         }
     }
@@ -155,7 +151,7 @@ impl Trackers {
                 if tracker.problem.is_some() { Err(CliError::silent(Exit::Failed)) } else { Ok(()) }
             }
             Command::Use(choice) => choose(session, choice).await,
-            Command::Check { url, ticket } => check(&session.screen, &url, &ticket).await,
+            Command::Check { url } => check(&session.screen, &url).await,
             Command::Delete { tracker: Name { id }, yes } => {
                 confirm(&session.screen, yes, &format!("Disconnect the ticket tool {id}?"))?;
                 let deleted = api.delete_tracker(&id).await?;
@@ -181,9 +177,9 @@ async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
 }
 
 /// Prints one line for each requirement.
-async fn check(screen: &Screen, url: &str, ticket: &TicketKey) -> Result<(), CliError> {
+async fn check(screen: &Screen, url: &str) -> Result<(), CliError> {
     let secret = prompt_hidden(screen, "the signing secret")?;
-    let checks = check_receiver(url, secret.trim(), ticket.as_str(), format::now()).await;
+    let checks = check_receiver(url, secret.trim(), format::now()).await;
     let checks = checks.map_err(|error| CliError::usage(error.to_string()))?;
     if screen.is_json() {
         let list = checks.iter().map(|check| json!({ "name": check.name, "fault": check.fault }));

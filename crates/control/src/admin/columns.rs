@@ -52,7 +52,9 @@ async fn rename_in_settings(ctx: &Context, id: &ProjectId, from: &str, to: &str)
     loop {
         let project = ctx.load_project(id).await?;
         let statuses = project.settings.statuses.clone().rename_column(from, to)?;
-        let settings = Settings { statuses, ..project.settings.clone() };
+        let mut settings = Settings { statuses, ..project.settings.clone() };
+        let names = settings.tracker.iter_mut().flat_map(|tool| &mut tool.statuses).map(|[_, name]| name);
+        names.filter(|name| *name == from).for_each(|name| to.clone_into(name));
         if settings == project.settings {
             return Ok(project);
         }

@@ -48,7 +48,7 @@ pub(crate) async fn settle_reviews(
         }
         Settlement::Hold if ticket.held => return Ok(StepResult::Waiting),
         Settlement::Hold => {
-            let held = Ticket { held: true, ..ticket.clone() };
+            let held = ticket.clone().hold(ctx.clock.now());
             return Ok(StepResult::waiting_after(ctx.store.update_ticket(&held).await?));
         }
         Settlement::Refuse { newest, others, reason } => {

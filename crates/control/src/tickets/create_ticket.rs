@@ -90,7 +90,8 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             FollowUp::CreateJob => {
                 let ticket = Ticket { last_entry: Some(event.entry()), ..ticket };
                 let job = plan_new_job(&facts, &text, &ticket, &delivery)?;
-                write_new_ticket_and_job(ctx, job, &delivery, request.as_ref()).await?
+                // Boxed: otherwise the future of a whole trigger is on the caller's stack.
+                Box::pin(write_new_ticket_and_job(ctx, job, &delivery, request.as_ref())).await?
             }
             follow => {
                 let ticket = if follow == FollowUp::HoldEntry { ticket.hold_entry(event.entry()) } else { ticket };

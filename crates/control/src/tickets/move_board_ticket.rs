@@ -9,6 +9,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
+use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::ticket::rank::{Place, rank_at};
 use pullyard_store::Write;
@@ -58,7 +59,7 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
         let stored = ctx.load_project(&project).await?;
         check_status(&stored, &moved.status)?;
         if ticket.tool(&stored.settings).is_some() {
-            return request_tool_move(ctx, ticket, moved).await;
+            return request_tool_move(ctx, ticket, moved, &stored.settings).await;
         }
     }
     moved.rank = match place {
@@ -77,9 +78,14 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
 
 /// Requests the move from the ticket's tool. When the tool has made it, it may start a job.
 /// A move to the ticket's own column withdraws an earlier one.
-async fn request_tool_move(ctx: &Context, mut ticket: Ticket, moved: TicketEvent) -> Result<Option<Answer>, Error> {
+async fn request_tool_move(
+    ctx: &Context,
+    mut ticket: Ticket,
+    moved: TicketEvent,
+    settings: &Settings,
+) -> Result<Option<Answer>, Error> {
     if ticket.requested_status() != Some(&moved.status) {
-        ticket.request_move(&moved.status, &moved.actor.unwrap_or_default(), moved.event);
+        ticket.request_move(&moved.status, &moved.actor.unwrap_or_default(), moved.event, settings);
         if ctx.store.update_ticket(&ticket).await? == Write::Stale {
             return Err(Error::Contended { subject: ticket.key.to_string() });
         }

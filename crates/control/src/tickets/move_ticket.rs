@@ -58,6 +58,16 @@ async fn apply(
     }
     let write = match decision.follow_up {
         FollowUp::Ignore => ctx.store.record_delivery(&delivery).await?,
+        // The whole ticket, once: its versions change, too.
+        FollowUp::UpdateTicket if is_new_in_tool(event, facts) => {
+            ctx.store.store_text(event).await?;
+            let ticket = ticket_after(event, facts);
+            let write = ctx.store.record_delivery_and_ticket(&delivery, &ticket).await?;
+            if write == Write::Applied && ticket.held {
+                ctx.wake_ticket(&event.project, &event.key).await;
+            }
+            write
+        }
         FollowUp::UpdateTicket => {
             // The ledger first: its facts hold the previous status for a repeated decision.
             let write = ctx.store.record_delivery(&delivery).await?;
@@ -155,15 +165,25 @@ fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {
     let mut ticket = facts.ticket.clone().unwrap_or_else(|| {
         Ticket::new(event.project.clone(), event.key.clone(), event.status.clone(), event.occurred_at, None)
     });
+    // The tool's own report of the move that a user requested on the board follows.
+    let is_own = event.source.tracker().is_some_and(|tracker| !tracker.is_external);
+    let is_confirmed = is_own && ticket.requested_status() == Some(&event.status);
+    ticket.written_trigger = is_confirmed.then(|| event.status.clone());
+    ticket.written = None;
     ticket.status.clone_from(&event.status);
     ticket.seen_at = event.occurred_at;
     ticket.seen_event = Some(event.event.clone());
-    (ticket.written, ticket.written_trigger) = (None, None);
     if let Some(tool) = tool_of(event, facts) {
         ticket = ticket.in_tool(tool.clone(), facts.now);
     }
     ticket.rank = event.rank.unwrap_or(ticket.rank);
     ticket
+}
+
+/// Whether the board had the ticket until now, or another tool.
+fn is_new_in_tool(event: &TicketEvent, facts: &Facts) -> bool {
+    let known = facts.ticket.as_ref().zip(tool_of(event, facts));
+    known.is_some_and(|(ticket, tool)| ticket.tracker.as_ref() != Some(tool))
 }
 
 /// The connection to the tool that sent the event.

@@ -1,5 +1,6 @@
 //! Settles a ticket: applies the wanted state to its card, then decides queued entries and reviews.
 
+use crate::corrupt::skip_corrupt_items;
 use crate::facts::load_facts;
 use crate::review::settle_reviews;
 use crate::sweep::postpone::postpone_after;
@@ -21,6 +22,17 @@ pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) 
     let result = settle_steps(ctx, project, key).await;
     let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
     postpone_after(ctx, &WorkKey::Ticket(project.clone(), key.clone()), result, is_lasting).await
+}
+
+/// Wakes the tickets that wait for a tool, because the project left that tool.
+pub(crate) async fn wake_unsynced_tickets(ctx: &Context, project: &ProjectId) -> Result<(), Error> {
+    for keys in ctx.store.list_all_ticket_keys(project).await?.chunks(100) {
+        let tickets = skip_corrupt_items(ctx, ctx.store.load_tickets(project, keys).await?)?;
+        for ticket in tickets.iter().filter(|ticket| ticket.tracker.is_some() && ticket.is_unsynced()) {
+            ctx.wake_ticket(project, &ticket.key).await;
+        }
+    }
+    Ok(())
 }
 
 async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
@@ -48,7 +60,7 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
                 Some(tool) => Box::pin(write_to_tool(ctx, &stored.settings, tool, &ticket)).await?,
                 // The board decides a move that a user requested from the former tool.
                 None if ticket.requested_status().is_some() => {
-                    Box::pin(record_shown(ctx, &stored.settings, &ticket, None)).await?
+                    Box::pin(record_shown(ctx, &stored.settings, &ticket)).await?
                 }
                 None => StepResult::from_write(ctx.store.update_ticket(&next).await?),
             },
@@ -62,6 +74,7 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
                 tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "ticket settled");
                 return Ok(true);
             }
+            StepResult::Postponed => return Ok(true),
             StepResult::Waiting => return Ok(false),
             StepResult::Stale => rounds.backoff().await?,
         }
@@ -70,6 +83,8 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
 
 pub(crate) enum StepResult {
     Applied,
+    /// The write to the tool failed; the other steps follow.
+    Postponed,
     Waiting,
     Stale,
 }
@@ -77,6 +92,10 @@ pub(crate) enum StepResult {
 impl StepResult {
     pub(crate) fn from_write(write: Write) -> Self {
         if write == Write::Applied { Self::Applied } else { Self::Stale }
+    }
+
+    pub(crate) fn postponed_after(write: Write) -> Self {
+        if write == Write::Applied { Self::Postponed } else { Self::Stale }
     }
 
     /// Waiting if the write was applied.

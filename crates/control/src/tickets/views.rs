@@ -13,6 +13,8 @@ pub struct TicketView {
     pub ticket: Ticket,
     pub text: TicketText,
     pub waits: Option<Wait>,
+    /// What the ticket's tool does not show yet, as a sentence.
+    pub sync_note: Option<String>,
     pub pull_request: Option<PullRequestState>,
 }
 
@@ -32,9 +34,12 @@ async fn load_ticket_with_text(ctx: &Context, project: &ProjectId, key: &TicketK
     let (ticket, text) =
         tokio::try_join!(ctx.store.load_ticket(project, key), ctx.store.load_ticket_text(project, key))?;
     let ticket = ticket.ok_or_else(|| Error::not_found("ticket", key))?;
-    let project = if ticket.held { ctx.store.load_project(project).await? } else { None };
-    let waits = project.and_then(|project| ticket.wait_reason(&project, ctx.clock.now()));
-    Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
+    let needs_project = ticket.held || ticket.tracker.is_some() && ticket.is_unsynced();
+    let project = if needs_project { ctx.store.load_project(project).await? } else { None };
+    let waits = project.as_ref().and_then(|project| ticket.wait_reason(project, ctx.clock.now()));
+    let sync_note = project.and_then(|project| ticket.sync_note(&project.settings));
+    let text = text.map(|stored| stored.text).unwrap_or_default();
+    Ok(TicketView { ticket, text, waits, sync_note, pull_request: None })
 }
 
 async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {

@@ -1,16 +1,27 @@
 //! Writes the wanted state of a ticket to its tool, before the ticket records it.
 
-use crate::tickets::move_ticket::move_ticket;
+use crate::counters::Counter;
+use crate::facts::load_facts;
+use crate::notify::refused_tool::notify_refusal;
+use crate::tickets::move_ticket::{move_ticket, new_delivery};
 use crate::tickets::settle_ticket::StepResult;
 use crate::trackers::tool::{CallError, connect, record_call};
 use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
+use pullyard_domain::guard::decide;
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::project::Settings;
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::{Badge, StatusMove, Ticket};
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
 use pullyard_tracker::{Applied, Desired, Error as ToolError, Link, Step, Subject};
+use std::time::Duration;
+
+/// An unsynced ticket is counted after this time.
+const LATE: Duration = Duration::from_secs(3_600);
 
 /// Calls the tool, then writes the ticket. A failed call only postpones the next one.
 /// Writes: see `Store::update_ticket` and `move_ticket`; the health of the connection.
@@ -21,22 +32,25 @@ pub(super) async fn write_to_tool(
     tool_settings: &TrackerSettings,
     ticket: &Ticket,
 ) -> Result<StepResult, Error> {
-    let now = ctx.clock.now();
-    let postpone = async |problem, until| {
-        let write = ctx.store.update_ticket(&ticket.postpone_sync(problem, ctx.clock.now(), until)).await?;
-        Ok(StepResult::from_write(write))
-    };
     let Some(connection) = ctx.store.load_tracker(&tool_settings.connection).await? else {
-        return postpone(format!("there is no ticket tool {}", tool_settings.connection), None).await;
+        return postpone(ctx, ticket, format!("there is no ticket tool {}", tool_settings.connection), None).await;
     };
-    if let Some(until) = connection.rest_until.filter(|until| *until > now) {
+    if let Some(until) = connection.rest_until.filter(|until| *until > ctx.clock.now()) {
         let problem = connection.problem.unwrap_or_else(|| "the tool asked for a pause".into());
-        return postpone(problem, Some(until)).await;
+        return postpone(ctx, ticket, problem, Some(until)).await;
     }
     let result = match plan(ctx, &connection, settings, tool_settings, ticket) {
-        Ok((subject, desired)) => Box::pin(apply(ctx, &connection, (ticket, settings), &subject, desired)).await,
+        Ok((subject, mut desired)) => {
+            if let Some(link) = desired.link.as_mut().filter(|_| !connection.kind.is_readable()) {
+                link.state = load_pull_request_state(ctx, ticket).await?;
+            }
+            Box::pin(apply(ctx, &connection, (ticket, settings), &subject, desired)).await
+        }
         Err(error) => Err(error),
     };
+    if let Err(CallError { error: ToolError::Refused { status, .. }, .. }) = &result {
+        notify_refusal(ctx, &connection, *status).await;
+    }
     // The health must not delay the record of a successful call.
     if let Err(error) = record_call(ctx, &connection, result.as_ref().err()).await {
         tracing::warn!(error = &error as &dyn std::error::Error, tracker = %connection.id, "health not recorded");
@@ -44,18 +58,47 @@ pub(super) async fn write_to_tool(
     let status = match result {
         Ok(Applied::Shown) => None,
         Ok(Applied::Moved { status }) => Some(tool_settings.status_name(&status).to_owned()),
-        // The board keeps the ticket.
+        // The board keeps the ticket, and decides a move that a user requested.
         Err(CallError { error: ToolError::NotFound, .. }) => {
-            let lost = Ticket { tracker: None, ..ticket.after_write_back(settings) };
+            let lost = Ticket { tracker: None, sync_fault: None, ..ticket.clone() };
             return Ok(StepResult::from_write(ctx.store.update_ticket(&lost).await?));
         }
         Err(failure) => {
             let problem = failure.error.to_string();
             tracing::warn!(project = %ticket.project, ticket = %ticket.key, problem, "ticket tool not written");
-            return postpone(problem, failure.rest.map(|rest| ctx.clock.now().plus(rest))).await;
+            return postpone(ctx, ticket, problem, failure.rest.map(|rest| ctx.clock.now().plus(rest))).await;
         }
     };
-    Box::pin(record_shown(ctx, settings, ticket, status)).await
+    let Some(status) = status else { return Box::pin(record_shown(ctx, settings, ticket)).await };
+    if connection.kind.is_readable() {
+        ctx.wake_look(&ticket.project, &ticket.key).await?;
+    }
+    record_moved(ctx, settings, ticket, status).await
+}
+
+/// Repeats the write at the end of the connection's rest, or later each time.
+async fn postpone(
+    ctx: &Context,
+    ticket: &Ticket,
+    problem: String,
+    rest_until: Option<Timestamp>,
+) -> Result<StepResult, Error> {
+    let problem = match rest_until {
+        Some(until) => format!("{problem}; it is not called before {until}"),
+        None => problem,
+    };
+    let now = ctx.clock.now();
+    let postponed = ticket.postpone_sync(problem, now, rest_until);
+    if postponed.sync_fault.as_ref().is_some_and(|fault| now.since(fault.since) >= LATE) {
+        ctx.counters().add(Counter::TicketUnsynced);
+    }
+    Ok(StepResult::postponed_after(ctx.store.update_ticket(&postponed).await?))
+}
+
+async fn load_pull_request_state(ctx: &Context, ticket: &Ticket) -> Result<Option<PullRequestState>, Error> {
+    let Some(link) = &ticket.pull_request else { return Ok(None) };
+    let stored = ctx.store.load_pull_request(&link.id).await?;
+    Ok(stored.filter(|stored| stored.project == ticket.project).map(|stored| stored.state))
 }
 
 async fn apply(
@@ -77,51 +120,61 @@ async fn apply(
     Ok(applied)
 }
 
-/// Records that the tool shows the wanted state. A user's move, on the board or in the tool, is an event then: it may
-/// start a job. It is repeated until the ticket records it.
-pub(super) async fn record_shown(
+/// Records that the tool shows the wanted state. A move that a user requested on the board is an event then: it may start
+/// a job. The event is repeated until the ticket records it.
+pub(super) async fn record_shown(ctx: &Context, settings: &Settings, ticket: &Ticket) -> Result<StepResult, Error> {
+    let (Some(status), Some(request)) = (ticket.requested_status(), &ticket.wanted.event) else {
+        return Ok(StepResult::from_write(ctx.store.update_ticket(&ticket.after_write_back(settings)).await?));
+    };
+    let event = new_event(ticket, Source::Board, request.clone(), status);
+    let event = TicketEvent { actor: ticket.wanted.by.clone(), ..event };
+    // Boxed: a whole trigger is a large future.
+    let answer = Box::pin(move_ticket(ctx, &event)).await?;
+    let current = ctx.load_ticket(&ticket.project, &ticket.key).await?;
+    if current.wanted.version != ticket.wanted.version {
+        return Ok(StepResult::Stale);
+    }
+    let next = match answer.reason {
+        // The tool has reported a later move meanwhile, and its next one is no echo.
+        Reason::StaleEvent { .. } => current.after_refused_move(settings),
+        _ => current.after_write_back(settings),
+    };
+    Ok(StepResult::from_write(ctx.store.update_ticket(&next).await?))
+}
+
+/// Records that a user moved the ticket in the tool, to `status`. That is not yet an entry into the trigger status: the
+/// tool reports it, or it is read, and another event for the same entry could start a second job.
+async fn record_moved(
     ctx: &Context,
     settings: &Settings,
     ticket: &Ticket,
-    moved_to: Option<String>,
+    status: String,
 ) -> Result<StepResult, Error> {
-    let requested = ticket.requested_status().filter(|_| moved_to.is_none());
-    let event = match (requested, &moved_to) {
-        (Some(status), _) => Some((Source::Board, status, ticket.wanted.by.clone())),
-        (None, Some(status)) => Some((Source::TicketTool, status.as_str(), None)),
-        (None, None) => None,
-    };
-    let mut current = ticket.clone();
-    if let Some((source, status, actor)) = event {
-        let event = TicketEvent {
-            source,
-            project: ticket.project.clone(),
-            event: match ticket.wanted.event.clone().filter(|_| requested.is_some()) {
-                Some(request) => request,
-                None => EventId::new(ticket.message_id())?,
-            },
-            // The tool's clock may differ from ours: its next event must not be older.
-            occurred_at: ticket.seen_at,
-            actor,
-            previous_status: None,
-            key: ticket.key.clone(),
-            status: status.to_owned(),
-            text: None,
-            rank: None,
-        };
-        // Boxed: a whole trigger is a large future.
-        Box::pin(move_ticket(ctx, &event)).await?;
-        current = ctx.load_ticket(&ticket.project, &ticket.key).await?;
-        if current.wanted.version != ticket.wanted.version {
-            return Ok(StepResult::Stale);
-        }
+    let next = ticket.after_refused_move(settings);
+    if status == settings.statuses.trigger {
+        return Ok(StepResult::from_write(ctx.store.update_ticket(&next).await?));
     }
-    let mut next = current.after_write_back(settings);
-    if moved_to.is_some() {
-        (next.status, next.written) = (current.status, current.written);
-        next.written_trigger = current.written_trigger;
+    let event = new_event(ticket, Source::TicketTool, EventId::new(ticket.message_id())?, &status);
+    let (facts, _) = load_facts(ctx, &event).await?;
+    let delivery = new_delivery(&event, &facts, &decide(&event, &facts).reason);
+    let next = Ticket { status, written: None, seen_event: Some(event.event), ..next };
+    Ok(StepResult::from_write(ctx.store.record_delivery_and_ticket(&delivery, &next).await?))
+}
+
+fn new_event(ticket: &Ticket, source: Source, event: EventId, status: &str) -> TicketEvent {
+    TicketEvent {
+        source,
+        project: ticket.project.clone(),
+        event,
+        // The tool's clock may differ from ours: its next event must not be older.
+        occurred_at: ticket.seen_at,
+        actor: None,
+        previous_status: None,
+        key: ticket.key.clone(),
+        status: status.to_owned(),
+        text: None,
+        rank: None,
     }
-    Ok(StepResult::from_write(ctx.store.update_ticket(&next).await?))
 }
 
 /// Errors: `UnknownStatus` if the tool has no status for the wanted one.
@@ -152,10 +205,11 @@ fn plan(
             TrackerKind::Http => comment.text.clone(),
             TrackerKind::Issues => format!("{}\n{}", comment.text, job_url(ctx, &comment.job)),
         }),
-        link: ticket
-            .pull_request
-            .as_ref()
-            .map(|link| Link { url: link.url.clone(), title: format!("Pull request #{}", link.id.number) }),
+        link: ticket.pull_request.as_ref().map(|link| Link {
+            url: link.url.clone(),
+            title: format!("Pull request #{}", link.id.number),
+            state: None,
+        }),
     };
     let subject = Subject {
         project: ticket.project.to_string(),

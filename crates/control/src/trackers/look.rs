@@ -1,5 +1,6 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
+use crate::notify::refused_tool::notify_refusal;
 use crate::tickets::move_ticket::move_ticket;
 use crate::trackers::tool::{CallError, connect, record_call};
 use crate::{Context, Error};
@@ -26,6 +27,9 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
         client.read().await.map_err(CallError::from)
     };
     let result = Box::pin(read).await;
+    if let Err(CallError { error: ToolError::Refused { status, .. }, .. }) = &result {
+        notify_refusal(ctx, &connection, *status).await;
+    }
     record_call(ctx, &connection, result.as_ref().err()).await?;
     match result {
         Ok(snapshot) => Box::pin(move_ticket(ctx, &to_event(project, key, tool, snapshot)?)).await.map(drop),

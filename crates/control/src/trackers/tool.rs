@@ -1,5 +1,6 @@
 //! Calls a ticket tool through its stored connection, and records the connection's health.
 
+use crate::admin::rotate_secret::previous_version;
 use crate::admin::test_integration::test_integration;
 use crate::trackers::issues::IssueTicket;
 use crate::{Context, Error};
@@ -55,12 +56,19 @@ pub(crate) async fn connect(
     }
 }
 
+/// During a rotation, messages are signed with each value of the secret.
 async fn connect_own(ctx: &Context, connection: &Tracker) -> Result<OwnTool, ToolError> {
-    let secret = ctx.secrets.get(&connection.secret).await.map_err(|error| {
+    let load = async {
+        let versions = ctx.secrets.versions(&connection.secret).await?;
+        let previous = previous_version(ctx, &connection.secret, &versions).await?;
+        Ok((versions.current, previous))
+    };
+    let (current, previous) = load.await.map_err(|error: Error| {
         let reason = error.to_string();
         if error.is_transient() { ToolError::Unreachable { reason } } else { ToolError::Unexpected { reason } }
     })?;
-    OwnTool::new(ctx.outbound.clone(), &connection.url, &secret)
+    let values = std::iter::once(&current).chain(&previous).map(|version| &*version.value);
+    OwnTool::new(ctx.outbound.clone(), &connection.url, values)
 }
 
 /// Changes nothing in the tool.

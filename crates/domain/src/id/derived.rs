@@ -3,6 +3,7 @@
 use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId};
 use super::{NoticeId, ProjectId, ReviewId, RunnerId, TicketKey, TokenId};
 use crate::artifact::ArtifactKind;
+use crate::budget::Day;
 use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
 use crate::ticket::Entry;
@@ -131,6 +132,12 @@ impl NoticeId {
     pub fn for_endpoint(project: &ProjectId, endpoint: &EndpointId, event: &str, at: Timestamp) -> Self {
         let at = at.millis().to_string();
         Self(hash_id("msg_", "endpoint-notice", &[project.as_str(), endpoint.as_str(), event, &at]))
+    }
+
+    /// A notice about a ticket tool that fails since a time; one for each day.
+    pub fn for_tool(project: &ProjectId, tool: &IntegrationId, since: Timestamp) -> Self {
+        let day = Day::containing(since).to_string();
+        Self(hash_id("msg_", "tool-notice", &[project.as_str(), tool.as_str(), &day]))
     }
 }
 

@@ -429,7 +429,7 @@ fn badge_in_a_tool_comes_with_a_comment() {
 fn requested_move_of_a_user_survives_the_end_of_the_job() {
     let tracker = Some(crate::id::IntegrationId::new("own").unwrap());
     let mut ticket = Ticket { tracker, ..locked_ticket() };
-    ticket.request_move(REVIEW, "ann", crate::id::EventId::new("move").unwrap());
+    ticket.request_move(REVIEW, "ann", crate::id::EventId::new("move").unwrap(), &Settings::default());
     let requested = ticket.wanted.clone();
     let after = ticket_after_job(&failed_job(JobStatus::Executing), &ticket);
     assert_eq!(after.requested_status(), Some(REVIEW));

@@ -296,7 +296,7 @@ fn failed_write_to_the_tool_delays_no_entry() {
 #[test]
 fn users_move_on_the_board_waits_for_the_tool() {
     let (mut ticket, settings) = in_tool(TODO);
-    ticket.request_move(TRIGGER, "ann", event("move"));
+    ticket.request_move(TRIGGER, "ann", event("move"), &settings);
     assert_eq!(ticket.requested_status(), Some(TRIGGER));
     assert_eq!(ticket.wanted_status(&settings), Some(TRIGGER));
     let SettleStep::WriteBack(next) = ticket.next_settle_step(&settings, time_at(1)) else { panic!("{ticket:?}") };
@@ -322,7 +322,7 @@ fn retry_replaces_a_move_that_the_tool_did_not_get() {
 #[test]
 fn older_program_reads_a_move_for_the_tool_as_none() {
     let (mut ticket, _) = in_tool(TODO);
-    ticket.request_move(TRIGGER, "ann", event("move"));
+    ticket.request_move(TRIGGER, "ann", event("move"), &settings);
     let stored = serde_json::to_value(&ticket.wanted).unwrap();
     assert_eq!(stored["status"], serde_json::Value::Null);
     assert_eq!(serde_json::from_value::<DesiredState>(stored.clone()).unwrap(), ticket.wanted);
@@ -351,7 +351,7 @@ fn replaced_moves_are_no_users_moves_until_a_write() {
 #[test]
 fn unsent_comment_and_request_survive_a_new_link() {
     let (mut ticket, _) = in_tool(TODO);
-    ticket.request_move(TRIGGER, "ann", event("move"));
+    ticket.request_move(TRIGGER, "ann", event("move"), &settings);
     ticket.wanted.badge = Some(Badge::AiFailed);
     ticket.wanted.comment = Some(JobComment { job: job_id("j"), text: "It failed.".into() });
     let before = ticket.wanted.clone();
@@ -366,7 +366,7 @@ fn unsent_comment_and_request_survive_a_new_link() {
 #[test]
 fn requested_move_without_a_tool_waits_for_its_decision() {
     let (mut ticket, mut settings) = in_tool(TODO);
-    ticket.request_move(TRIGGER, "ann", event("move"));
+    ticket.request_move(TRIGGER, "ann", event("move"), &settings);
     settings.tracker = None;
     assert_eq!(ticket.clone().mark_synced(&settings), ticket);
 }
@@ -379,4 +379,59 @@ fn new_ticket_of_a_tool_has_higher_versions_than_a_deleted_one() {
     let next = ticket_in(TODO).in_tool(own(), time_at(200));
     assert_eq!(next.wanted.version - first.wanted.version, 100);
     assert_eq!(next.clone().in_tool(own(), time_at(300)).wanted.version, next.wanted.version, "a known ticket");
+}
+
+#[test]
+fn board_ticket_gets_higher_versions_in_a_tool() {
+    let own = IntegrationId::new("own").unwrap();
+    let first = u32::try_from(time_at(50).millis() / 1_000).unwrap();
+    let versions = |ticket: &Ticket| (ticket.wanted.version, ticket.synced_version);
+    let (mut synced, mut behind) = (ticket_in(TRIGGER), ticket_in(TRIGGER));
+    (synced.wanted.version, synced.synced_version, behind.wanted.version) = (3, 3, 3);
+    let joined = synced.in_tool(own.clone(), time_at(50));
+    assert_eq!((versions(&joined), joined.tracker.as_ref()), ((first, first), Some(&own)));
+    assert_eq!(versions(&behind.in_tool(own.clone(), time_at(50))), (first, first - 1), "it remains unsynced");
+    assert_eq!(joined.clone().in_tool(own, time_at(90)), joined, "once");
+    let other = joined.in_tool(IntegrationId::new("other").unwrap(), time_at(90));
+    assert_eq!(versions(&other), (first + 40, first + 40));
+}
+
+#[test]
+fn held_ticket_is_written_soon_after_a_failure() {
+    let (mut ticket, _) = in_tool(TRIGGER);
+    ticket.request_state(None, Some(Badge::AiFailed), None);
+    let late = ticket.postpone_sync("away".into(), time_at(0), Some(time_at(3_600)));
+    assert_eq!(late.sync_at(), time_at(3_600));
+    let held = late.hold_entry(entry("e2", 100));
+    assert_eq!((held.held, held.sync_at()), (true, time_at(400)));
+    assert_eq!(held.postpone_sync("away".into(), time_at(400), Some(time_at(4_000))).sync_at(), time_at(700));
+}
+
+#[test]
+fn renamed_column_is_renamed_in_moves_for_the_tool() {
+    let (mut ticket, settings) = in_tool(TODO);
+    ticket.request_move("Doing", "ann", event("one"), &settings);
+    ticket.request_move("Later", "ann", event("two"), &settings);
+    let renamed = ticket.rename_status("Doing", "Busy").unwrap().rename_status("Later", "Soon").unwrap();
+    assert_eq!(renamed.requested_status(), Some("Soon"));
+    assert!(renamed.is_replaced_status("Busy", &settings) && !renamed.is_replaced_status("Doing", &settings));
+}
+
+#[test]
+fn ticket_of_a_former_tool_has_no_note() {
+    let (mut ticket, mut settings) = in_tool(TODO);
+    ticket.request_move("Doing", "ann", event("move"), &settings);
+    assert_eq!(ticket.sync_note(&settings).as_deref(), Some("Moving to Doing in own."));
+    settings.tracker = None;
+    assert_eq!(ticket.sync_note(&settings), None);
+}
+
+#[test]
+fn tool_may_have_the_status_before_an_unmade_retry() {
+    let (ticket, settings) = in_tool(REVIEW);
+    let mut retried = ticket.for_retry(TRIGGER);
+    assert_eq!(retried.written_trigger.as_deref(), Some(TRIGGER));
+    retried.request_move(TODO, "ann", event("move"), &settings);
+    assert!([REVIEW, TRIGGER].iter().all(|status| retried.is_replaced_status(status, &settings)), "{retried:?}");
+    assert!(!retried.is_replaced_status("Doing", &settings), "a user's move");
 }

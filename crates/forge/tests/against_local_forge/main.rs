@@ -9,6 +9,7 @@ mod deliveries;
 mod exchanges;
 mod faults;
 mod fetch_and_push;
+mod issues;
 mod model_keys;
 mod prelude;
 mod pull_requests;

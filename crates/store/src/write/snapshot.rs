@@ -10,7 +10,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
 impl Store {
-    /// Stores a ticket's status and the event that reported it, at a time, from `tracker`.
+    /// Stores a ticket's status and the event that reported it. A new ticket is one of `tracker` since that time.
     /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`, because fifty refused
     /// callers must not compete. `rev` rises, so that a job that is created from the older state is decided again.
     /// Idempotent: by the event's time and id. `Stale` if a newer state is stored.
@@ -21,12 +21,7 @@ impl Store {
     ) -> Result<Write, Error> {
         // Most tickets are known, so the update comes first.
         let condition = Condition::new("attribute_exists(pk) AND seen_at <= :at").name("#status", "status");
-        let sets = if tracker.is_some() { "#status = :status, tracker = :tracker, " } else { "#status = :status, " };
-        let condition = match tracker {
-            Some((tracker, _)) => condition.value(":tracker", string_value(tracker.as_str())),
-            None => condition,
-        };
-        let update = || update(event, sets, condition.clone()).commit(self);
+        let update = || update(event, "#status = :status, ", condition.clone()).commit(self);
         let mut write = update().await?;
         if write == Write::Stale {
             let (project, key, status) = (event.project.clone(), event.key.clone(), event.status.clone());

@@ -43,7 +43,7 @@ impl Jira {
     /// Jira updates the link with the same `globalId`. Each write changes the time of the ticket's last change.
     /// Source: `GET /rest/api/3/issue/{issueIdOrKey}/remotelink`
     /// Source: `POST /rest/api/3/issue/{issueIdOrKey}/remotelink`
-    async fn link(&self, key: &str, Link { url, title }: &Link) -> Result<(), Error> {
+    async fn link(&self, key: &str, Link { url, title, .. }: &Link) -> Result<(), Error> {
         let links = self.get(&["issue", key, "remotelink"], &[]).await?;
         if list(&links, "")?.iter().any(|link| link["globalId"] == **url && link["object"]["title"] == **title) {
             return Ok(());

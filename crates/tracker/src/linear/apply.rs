@@ -49,7 +49,7 @@ impl Linear {
 
         let links = list(&ticket, "/issue/attachments/nodes")?;
         let link = desired.link.as_ref().filter(|link| links.iter().all(|known| known["title"] != link.title));
-        if let Some(Link { url, title }) = link {
+        if let Some(Link { url, title, .. }) = link {
             // Linear updates the attachment with the same URL.
             let input = json!({ "issueId": id, "url": url, "title": title });
             steps.add("link", self.query(LINK, json!({ "input": input })).await)?;

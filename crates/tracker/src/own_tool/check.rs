@@ -8,6 +8,8 @@ use pullyard_outbound::{Client, HeaderMap};
 use std::time::Duration;
 
 const LARGE: usize = 16 * 1024;
+/// A ticket that no tool has, because a receiver may apply the messages.
+const TICKET: &str = "PULLYARD-CHECK";
 const SKEW: Duration = Duration::from_secs(600);
 
 /// A requirement of the contract, and how the receiver failed it.
@@ -41,12 +43,12 @@ struct Delivery {
 /// Sends messages that want no change, valid and forged ones.
 /// The receiver may be in a private network, because this runs on its owner's machine.
 /// Errors: `Unexpected` for a secret that cannot be used.
-pub async fn check_receiver(url: &str, secret: &str, ticket: &str, now: Timestamp) -> Result<Vec<Check>, Error> {
+pub async fn check_receiver(url: &str, secret: &str, now: Timestamp) -> Result<Vec<Check>, Error> {
     let everywhere = "0.0.0.0/0,::/0".parse().map_err(|error| Error::Unexpected { reason: format!("{error}") })?;
     let http = Client::new(everywhere);
     let secret = secret.parse().map_err(|error| Error::Unexpected { reason: format!("{error}") })?;
     let (project, job) = ("check".to_owned(), None);
-    let subject = Subject { project, ticket: ticket.to_owned(), job, url: None };
+    let subject = Subject { project, ticket: TICKET.to_owned(), job, url: None };
     let receiver = Receiver { http, url, secret, subject, now };
     let mut checks = Vec::new();
     for delivery in receiver.deliveries()? {
@@ -62,12 +64,15 @@ impl Receiver<'_> {
         let other = SigningSecret::generate();
         let id = |nth: u32| format!("msg_check_{}_{nth}", self.now.millis());
         let secs = |at: Timestamp| at.millis() / 1_000;
-        let (now, body) = (secs(self.now), self.body(2, None)?);
+        let (now, body) = (secs(self.now), self.body(2)?);
         let deliver = |name, nth, expected, secrets: &[SigningSecret], at, body: &[u8]| {
             let headers = signed_headers(secrets, &id(nth), at, body);
             Delivery { name, id: id(nth), expected, headers, body: body.to_vec() }
         };
-        let unknown = String::from_utf8_lossy(&body).replacen('{', "{\"later\":{\"field\":[1]},", 1).into_bytes();
+        let with_field = |value: &str| {
+            String::from_utf8_lossy(&body).replacen('{', &format!("{{\"later\":{value},"), 1).into_bytes()
+        };
+        let (unknown, large) = (with_field("{\"field\":[1]}"), with_field(&format!("\"{}\"", "x".repeat(LARGE))));
         let mut changed = deliver("a changed body is refused", 3, Refused, own, now, &body);
         changed.body.push(b' ');
         let (past, future) = (secs(self.now.minus(SKEW)), secs(self.now.plus(SKEW)));
@@ -80,14 +85,14 @@ impl Receiver<'_> {
             deliver("a message from 10 minutes ahead is refused", 5, Refused, own, future, &body),
             deliver("one valid signature of two is accepted", 6, Accepted, &both, now, &body),
             deliver("a repeat is accepted", 1, Accepted, own, now, &body),
-            deliver("an older version is accepted and ignored", 7, Accepted, own, now, &self.body(1, None)?),
+            deliver("an older version is accepted and ignored", 7, Accepted, own, now, &self.body(1)?),
             deliver("an unknown field is accepted", 8, Accepted, own, now, &unknown),
-            deliver("16 KiB are accepted", 9, Accepted, own, now, &self.body(3, Some("x".repeat(LARGE)))?),
+            deliver("16 KiB are accepted", 9, Accepted, own, now, &large),
         ])
     }
 
-    fn body(&self, version: u32, comment: Option<String>) -> Result<Vec<u8>, Error> {
-        let desired = Desired { version, comment, ..Desired::default() };
+    fn body(&self, version: u32) -> Result<Vec<u8>, Error> {
+        let desired = Desired { version, ..Desired::default() };
         to_json(&Message::new(WANTED, &self.subject, &desired, self.now))
     }
 

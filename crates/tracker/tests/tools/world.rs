@@ -93,7 +93,11 @@ impl World {
             badge: Some(self.badge(0)),
             badges: vec![self.badge(0), self.badge(1)],
             comment: Some("The agent *stopped*.\nSee https://pullyard.example/jobs/job_1_2 for more.".to_owned()),
-            link: Some(Link { url: "https://forge.example/pull/4".to_owned(), title: "acme/app#4".to_owned() }),
+            link: Some(Link {
+                url: "https://forge.example/pull/4".to_owned(),
+                title: "acme/app#4".to_owned(),
+                state: None,
+            }),
         }
     }
 

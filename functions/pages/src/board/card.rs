@@ -61,8 +61,9 @@ pub(super) fn to_card(ctx: &Context, card: &control::Card, project: &Project, no
         labels: labels.iter().take(MAX_LABELS).map(|label| line(label)).collect(),
         more_labels: labels.len().saturating_sub(MAX_LABELS),
         job: active.map(job_line),
-        wait: match (ticket.sync_note(), &card.view.waits) {
-            (Some(note), _) => Some(line(&note)),
+        wait: match (&card.view.sync_note, &card.view.waits) {
+            (Some(note), Some(waits)) => Some(line(&format!("{} {note}", waits.sentence()))),
+            (Some(note), None) => Some(line(note)),
             (None, Some(waits)) => Some(line(&waits.sentence())),
             (None, None) => card.job.as_ref().filter(|view| !has_question(view)).and_then(labels::explain_job),
         },

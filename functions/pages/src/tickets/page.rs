@@ -177,7 +177,7 @@ pub(super) async fn load_page_at(
         repository: repository(&view, project).map(|name| line(name.as_str())),
         source: text.url.as_deref().and_then(http_url),
         tool: project.settings.tracker.as_ref().map(|tool| {
-            match (ticket.tool(&project.settings), ticket.sync_note()) {
+            match (ticket.tool(&project.settings), ticket.sync_note(&project.settings)) {
                 (None, _) => line(&format!("Not in {}", tool.connection)),
                 (Some(_), Some(note)) => line(&note),
                 (Some(_), None) => line(&format!("Shown in {}", tool.connection)),
