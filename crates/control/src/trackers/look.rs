@@ -1,5 +1,6 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
+use crate::poll::tool_poll::TOOL;
 use crate::tickets::move_ticket::move_ticket;
 use crate::trackers::tool::{CallError, connect, record_call};
 use crate::{Context, Error};
@@ -7,7 +8,7 @@ use data_encoding::BASE32_NOPAD;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::tracker::TrackerSettings;
+use pullyard_domain::tracker::{Tracker, TrackerSettings};
 use pullyard_tracker::{Error as ToolError, Snapshot};
 use sha2::{Digest, Sha256};
 
@@ -28,7 +29,16 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     let result = Box::pin(read).await;
     record_call(ctx, &connection, result.as_ref().err()).await?;
     match result {
-        Ok(snapshot) => Box::pin(move_ticket(ctx, &to_event(project, key, tool, snapshot)?)).await.map(drop),
+        Ok(snapshot) if is_older_than_tool(ctx, (project, key), &connection, &snapshot).await? => Ok(()),
+        Ok(mut snapshot) => {
+            let own_id = stored.settings.tool_account.clone();
+            // Our account may have several ids.
+            let author = snapshot.change.actor.as_mut().filter(|author| connection.is_own(&author.id));
+            author.zip(own_id).into_iter().for_each(|(author, own_id)| author.id = own_id);
+            let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
+            let event = to_event((project, key), tool, snapshot, repository)?;
+            Box::pin(move_ticket(ctx, &event)).await.map(drop)
+        }
         Err(CallError { error: ToolError::NotFound, .. }) => Ok(()),
         Err(failure) => {
             tracing::warn!(%project, ticket = %key, problem = %failure.error, "ticket tool not read");
@@ -37,17 +47,49 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     }
 }
 
+/// A ticket that entered its status before the project used the tool starts no job by an edit.
+async fn is_older_than_tool(
+    ctx: &Context,
+    (project, key): (&ProjectId, &TicketKey),
+    connection: &Tracker,
+    snapshot: &Snapshot,
+) -> Result<bool, Error> {
+    let poll = ctx.store.load_poll(project, &connection.id, TOOL).await?;
+    let is_older = poll.and_then(|poll| poll.look.since).is_some_and(|since| snapshot.change.at < since);
+    Ok(is_older && ctx.store.load_ticket(project, key).await?.is_none())
+}
+
+/// The repository of an issue, or the one of the label `repo:NAME`, with or without its owner. A wrong name is no
+/// repository of the project, so that the job does not start in the default one.
+async fn load_repository_name(
+    ctx: &Context,
+    (project, key): (&ProjectId, &TicketKey),
+    labels: &[String],
+) -> Result<Option<RepositoryName>, Error> {
+    let of_issue = key.as_str().rsplit_once('#').and_then(|(name, _)| RepositoryName::new(name).ok());
+    let Some(wanted) = labels.iter().find_map(|label| label.strip_prefix("repo:")).filter(|_| of_issue.is_none())
+    else {
+        return Ok(of_issue);
+    };
+    let repositories = ctx.store.list_repositories(project).await?;
+    let is_wanted = |name: &RepositoryName| {
+        let (_, short) = name.as_str().split_once('/').unwrap_or_default();
+        name.as_str().eq_ignore_ascii_case(wanted) || short.eq_ignore_ascii_case(wanted)
+    };
+    let found = repositories.into_iter().map(|repository| repository.name).find(is_wanted);
+    Ok(found.or_else(|| RepositoryName::new(format!("unknown/{}", wanted.replace('/', "-"))).ok()))
+}
+
 /// Twins, polls and replays of one change are one event. An entry into the trigger status is a change of its own.
 fn to_event(
-    project: &ProjectId,
-    key: &TicketKey,
+    (project, key): (&ProjectId, &TicketKey),
     tool: &TrackerSettings,
     snapshot: Snapshot,
+    repository: Option<RepositoryName>,
 ) -> Result<TicketEvent, Error> {
     let Snapshot { title, body, labels, status, url, change, .. } = snapshot;
     let hash = Sha256::digest(format!("{}\n{project}\n{key}\n{}", tool.connection, change.id));
-    let repository = key.as_str().rsplit_once('#').and_then(|(name, _)| RepositoryName::new(name).ok());
-    let named = labels.iter().find_map(|label| RepositoryName::new(label.strip_prefix("repo:")?).ok());
+    let labels = labels.into_iter().collect();
     Ok(TicketEvent {
         source: Source::TicketTool,
         project: project.clone(),
@@ -57,13 +99,7 @@ fn to_event(
         previous_status: change.from.map(|from| tool.status_name(&from).to_owned()),
         key: key.clone(),
         status: tool.status_name(&status).to_owned(),
-        text: Some(TicketText {
-            title,
-            description: body,
-            labels: labels.into_iter().collect(),
-            url: Some(url),
-            repository: repository.or(named),
-        }),
+        text: Some(TicketText { title, description: body, labels, url: Some(url), repository }),
         rank: None,
     })
 }

@@ -1,12 +1,13 @@
 //! Calls a ticket tool through its stored connection, and records the connection's health.
 
 use crate::admin::test_integration::test_integration;
+use crate::trackers::client::{ToolClient, connect_client, load_credential};
 use crate::trackers::issues::IssueTicket;
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const MAX_REST: Duration = Duration::from_secs(3_600);
 pub(crate) enum Tool {
     Own(OwnTool),
     Issue(Box<IssueTicket>),
+    /// With the key of the ticket.
+    Scoped(ToolClient, TicketKey),
 }
 
 /// A failed call, and how long no other call is made through the connection.
@@ -52,26 +55,30 @@ pub(crate) async fn connect(
             let issue = IssueTicket::connect(ctx, connection, ticket, &settings.statuses).await?;
             Ok(Tool::Issue(Box::new(issue)))
         }
+        TrackerKind::Jira | TrackerKind::Linear => {
+            Ok(Tool::Scoped(connect_client(ctx, connection).await?, ticket.1.clone()))
+        }
     }
 }
 
 async fn connect_own(ctx: &Context, connection: &Tracker) -> Result<OwnTool, ToolError> {
-    let secret = ctx.secrets.get(&connection.secret).await.map_err(|error| {
-        let reason = error.to_string();
-        if error.is_transient() { ToolError::Unreachable { reason } } else { ToolError::Unexpected { reason } }
-    })?;
+    let secret = load_credential(ctx, &connection.secret).await?;
     OwnTool::new(ctx.outbound.clone(), &connection.url, &secret)
 }
 
-/// Changes nothing in the tool.
-pub(crate) async fn test(ctx: &Context, connection: &Tracker) -> Result<(), CallError> {
+/// Changes nothing in the tool. Returns the account of the credential, if the kind has one.
+pub(crate) async fn test(ctx: &Context, connection: &Tracker) -> Result<Option<ToolAccount>, CallError> {
     match connection.kind {
-        TrackerKind::Http => Ok(connect_own(ctx, connection).await?.test("test", ctx.clock.now()).await?),
+        TrackerKind::Jira | TrackerKind::Linear => Ok(Some(connect_client(ctx, connection).await?.account().await?)),
+        TrackerKind::Http => {
+            connect_own(ctx, connection).await?.test("test", ctx.clock.now()).await?;
+            Ok(None)
+        }
         TrackerKind::Issues => {
             let to_error = |error: Error| ToolError::Unreachable { reason: error.to_string() };
             let summary = test_integration(ctx, &connection.id).await.map_err(to_error)?.summarize(&connection.id);
             let failed = |reason| CallError::from(ToolError::Unexpected { reason });
-            if summary.works { Ok(()) } else { Err(failed(summary.sentence)) }
+            if summary.works { Ok(None) } else { Err(failed(summary.sentence)) }
         }
     }
 }
@@ -86,6 +93,7 @@ impl Tool {
         match self {
             Self::Own(tool) => tool.apply(subject, desired, now).await,
             Self::Issue(issue) => issue.apply(desired).await,
+            Self::Scoped(client, key) => client.apply(key.as_str(), desired).await,
         }
     }
 
@@ -94,16 +102,16 @@ impl Tool {
         match self {
             Self::Own(_) => Err(ToolError::NotFound),
             Self::Issue(issue) => issue.read().await,
+            Self::Scoped(client, key) => client.read(key.as_str()).await,
         }
     }
 }
 
-/// Failures of a single ticket are no problem of the connection.
+/// A failure of a single ticket says nothing about the connection.
 /// Writes: TRACKER, unless another call changed it meanwhile, and only if its health changed.
 pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
-    let now = ctx.clock.now();
-    let of_connection = failure.filter(|failure| {
-        !matches!(
+    let is_of_ticket = failure.is_some_and(|failure| {
+        matches!(
             failure.error,
             ToolError::NotFound
                 | ToolError::StatusUnreachable { .. }
@@ -111,8 +119,14 @@ pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Op
                 | ToolError::UnknownStatus { .. }
         )
     });
-    let problem = of_connection.map(|failure| failure.error.to_string());
-    let rest_until = of_connection.and_then(|failure| failure.rest).map(|rest| now.plus(rest));
+    if is_of_ticket { Ok(()) } else { record_test(ctx, connection, failure).await }
+}
+
+/// Writes: as above.
+pub(crate) async fn record_test(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let problem = failure.map(|failure| failure.error.to_string());
+    let rest_until = failure.and_then(|failure| failure.rest).map(|rest| now.plus(rest));
     if let Some(changed) = connection.record_call(problem.as_deref(), rest_until, now) {
         ctx.store.put_tracker(&changed).await?;
     }

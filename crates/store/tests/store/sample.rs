@@ -18,7 +18,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
-use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_store::{Scope, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
@@ -97,7 +97,10 @@ pub(crate) fn tracker(rev: u64) -> Tracker {
         id: IntegrationId::new("own").unwrap(),
         kind: TrackerKind::Http,
         url: "https://tickets.example/hook".into(),
+        cloud_id: Some("6a1b".into()),
+        account: Some(ToolAccount { ids: vec!["5b10".into()], name: "Bot".into(), is_person: true }),
         secret: "pullyard/user/tracker-own".into(),
+        hook_secret: Some("pullyard/user/tracker-own-hook".into()),
         created: at(0),
         last_ok: Some(at(1)),
         problem: Some("it answered 500".into()),
