@@ -11,12 +11,11 @@ pub(crate) mod tool;
 
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
-use client::{connect_client, to_field_fault};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_domain::ticket::SyncFault;
-use pullyard_domain::tracker::{ToolScope, ToolStatus, Tracker};
+use pullyard_domain::tracker::Tracker;
 use pullyard_store::Write;
 use tool::record_test;
 
@@ -28,23 +27,6 @@ pub async fn load_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, 
 /// The connections that this version can parse, by name.
 pub async fn list_trackers(ctx: &Context) -> Result<Vec<Tracker>, Error> {
     skip_corrupt_items(ctx, ctx.store.list_trackers().await?)
-}
-
-/// The tool's projects or teams.
-/// Errors: `NotFound`; `Invalid` with the tool's refusal, or for a kind without projects.
-pub async fn list_tool_scopes(ctx: &Context, id: &IntegrationId) -> Result<Vec<ToolScope>, Error> {
-    let list = async |connection: &Tracker| Ok(connect_client(ctx, connection).await?.list_scopes().await?);
-    let connection = load_tracker(ctx, id).await?;
-    list(&connection).await.map_err(|failure: tool::CallError| to_field_fault("/tracker", &failure.error))
-}
-
-/// The statuses of a project or team, in the tool's order.
-/// Errors: `NotFound`; `Invalid` with the tool's refusal, or for a kind without projects.
-pub async fn list_tool_statuses(ctx: &Context, id: &IntegrationId, scope: &str) -> Result<Vec<ToolStatus>, Error> {
-    let connection = load_tracker(ctx, id).await?;
-    let client =
-        connect_client(ctx, &connection).await.map_err(|failure| to_field_fault("/tracker", &failure.error))?;
-    choose::load_statuses(&client, connection.kind, scope).await
 }
 
 /// Calls the tool without changing anything there, even while the connection rests.

@@ -28,12 +28,6 @@ pub struct AddedTracker {
     pub signing_secret: Option<String>,
 }
 
-impl std::fmt::Debug for AddedTracker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AddedTracker").field("tracker", &self.tracker).finish_non_exhaustive()
-    }
-}
-
 /// Writes: TRACKER; secrets with new names for a given credential and for a generated value.
 /// Errors: `NameTaken`; `NotFound` (integration); `Invalid` for an address or a credential that cannot be used.
 pub async fn add_tracker(ctx: &Context, new: NewTracker) -> Result<AddedTracker, Error> {

@@ -7,9 +7,9 @@ use crate::trackers::load_tracker;
 use crate::{Context, Error};
 use pullyard_domain::forge::Auth;
 use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{Project, Settings};
-use pullyard_domain::tracker::{ToolChoice, ToolStatus, Tracker, TrackerKind, TrackerSettings};
+use pullyard_domain::tracker::{ToolChoice, ToolScope, ToolStatus, Tracker, TrackerKind, TrackerSettings};
 use pullyard_tracker::Error as ToolError;
 
 /// A project with its new tool, and sentences about it for users.
@@ -114,32 +114,45 @@ async fn load_own_account(ctx: &Context, connection: &Tracker) -> Result<Option<
 }
 
 async fn load_scope(ctx: &Context, connection: &Tracker, key: &str) -> Result<Scope, Error> {
-    let client = connect_client(ctx, connection).await;
-    let client = client.map_err(|failure| to_field_fault("/connection", &failure.error))?;
+    let client = connect_for_user(ctx, connection).await?;
     let statuses = load_statuses(&client, connection.kind, key).await?;
     let hook = install_hook(ctx, connection, &client, key).await;
     Ok(Scope { key: key.to_owned(), statuses, hook })
 }
 
-/// Errors: `Invalid` for an unknown scope, with the tool's scopes.
-pub(super) async fn load_statuses(
-    client: &ToolClient,
-    kind: TrackerKind,
+async fn connect_for_user(ctx: &Context, connection: &Tracker) -> Result<ToolClient, Error> {
+    connect_client(ctx, connection).await.map_err(|failure| to_field_fault("/connection", &failure.error))
+}
+
+/// The tool's projects or teams; or the statuses of the named one, in the tool's order.
+/// Errors: `NotFound`; `Invalid` with the tool's refusal, or for a kind without projects.
+pub async fn list_tool(
+    ctx: &Context,
+    id: &IntegrationId,
     scope: &str,
-) -> Result<Vec<ToolStatus>, Error> {
+) -> Result<(Vec<ToolScope>, Vec<ToolStatus>), Error> {
+    let connection = load_tracker(ctx, id).await?;
+    let client = connect_for_user(ctx, &connection).await?;
+    if !scope.is_empty() {
+        return Ok((Vec::new(), load_statuses(&client, connection.kind, scope).await?));
+    }
+    let scopes = client.list_scopes().await.map_err(|error| to_field_fault("/connection", &error))?;
+    Ok((scopes, Vec::new()))
+}
+
+/// Errors: `Invalid` for an unknown scope, with the tool's scopes.
+async fn load_statuses(client: &ToolClient, kind: TrackerKind, scope: &str) -> Result<Vec<ToolStatus>, Error> {
     let found = match scope {
         "" => Err(ToolError::NotFound),
         scope => client.list_statuses(scope).await,
     };
-    match found {
-        Err(ToolError::NotFound) => {
-            let known = client.list_scopes().await.map_err(|error| to_field_fault("/connection", &error))?;
-            let known = known.into_iter().map(|scope| scope.id).collect::<Vec<_>>().join(", ");
-            let fault = format!("name a {} of {}, one of: {known}", kind.scope_word(), kind.label());
-            Err(Error::Invalid { pointer: "/scope", fault })
-        }
-        found => found.map_err(|error| to_field_fault("/scope", &error)),
+    if found != Err(ToolError::NotFound) {
+        return found.map_err(|error| to_field_fault("/scope", &error));
     }
+    let known = client.list_scopes().await.map_err(|error| to_field_fault("/connection", &error))?;
+    let known = known.into_iter().map(|scope| scope.id).collect::<Vec<_>>().join(", ");
+    let fault = format!("name a {} of {}, one of: {known}", kind.scope_word(), kind.label());
+    Err(Error::Invalid { pointer: "/scope", fault })
 }
 
 /// Each scope has a webhook of its own, because the tools filter by scope.

@@ -18,14 +18,28 @@ pub(crate) enum ToolClient {
     Linear(Linear),
 }
 
-/// Calls a method that both clients have.
-macro_rules! of_each {
-    ($client:expr, $tool:ident => $call:expr) => {
-        match $client {
-            ToolClient::Jira($tool) => $call,
-            ToolClient::Linear($tool) => $call,
+/// Methods that both clients have.
+macro_rules! methods {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        impl ToolClient {
+            $(pub(crate) async fn $name(&self, $($argument: $kind),*) -> Result<$answer, ToolError> {
+                match self {
+                    Self::Jira(tool) => tool.$name($($argument),*).await,
+                    Self::Linear(tool) => tool.$name($($argument),*).await,
+                }
+            })*
         }
     };
+}
+
+methods! {
+    account() -> ToolAccount;
+    list_scopes() -> Vec<ToolScope>;
+    list_statuses(scope: &str) -> Vec<ToolStatus>;
+    list_changed(scope: &str, since: Timestamp, now: Timestamp, limit: usize) -> Vec<Changed>;
+    install_hook(scope: &str, url: &str, secret: &str) -> ();
+    read(key: &str) -> Snapshot;
+    apply(key: &str, desired: &Desired) -> Applied;
 }
 
 impl ToolClient {
@@ -35,42 +49,10 @@ impl ToolClient {
         match kind {
             TrackerKind::Jira => Jira::new(http, connection).map(Self::Jira),
             TrackerKind::Linear => Linear::new(http, connection).map(Self::Linear),
-            TrackerKind::Issues | TrackerKind::Http => Err(has_no_scopes(kind)),
+            TrackerKind::Issues | TrackerKind::Http => {
+                Err(ToolError::Unexpected { reason: format!("{} has no projects to choose", kind.label()) })
+            }
         }
-    }
-
-    pub(crate) async fn account(&self) -> Result<ToolAccount, ToolError> {
-        of_each!(self, tool => tool.account().await)
-    }
-
-    pub(crate) async fn list_scopes(&self) -> Result<Vec<ToolScope>, ToolError> {
-        of_each!(self, tool => tool.list_scopes().await)
-    }
-
-    pub(crate) async fn list_statuses(&self, scope: &str) -> Result<Vec<ToolStatus>, ToolError> {
-        of_each!(self, tool => tool.list_statuses(scope).await)
-    }
-
-    pub(crate) async fn list_changed(
-        &self,
-        scope: &str,
-        since: Timestamp,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Changed>, ToolError> {
-        of_each!(self, tool => tool.list_changed(scope, since, now, limit).await)
-    }
-
-    pub(crate) async fn install_hook(&self, scope: &str, url: &str, secret: &str) -> Result<(), ToolError> {
-        of_each!(self, tool => tool.install_hook(scope, url, secret).await)
-    }
-
-    pub(crate) async fn read(&self, key: &str) -> Result<Snapshot, ToolError> {
-        of_each!(self, tool => tool.read(key).await)
-    }
-
-    pub(crate) async fn apply(&self, key: &str, desired: &Desired) -> Result<Applied, ToolError> {
-        of_each!(self, tool => tool.apply(key, desired).await)
     }
 }
 
@@ -89,36 +71,24 @@ pub(crate) fn parse_delivery(
     }
 }
 
-fn has_no_scopes(kind: TrackerKind) -> ToolError {
-    ToolError::Unexpected { reason: format!("{} has no projects to choose", kind.label()) }
-}
+/// The client of each connection, which has the token of an app.
+pub(crate) type ToolClients = Mutex<BTreeMap<IntegrationId, (Connection, ToolClient)>>;
 
-/// The client of each connection, which has the token of an app. A changed credential makes a new one.
-#[derive(Debug, Default)]
-pub(crate) struct ToolClients(Mutex<BTreeMap<IntegrationId, (Connection, ToolClient)>>);
-
-impl ToolClients {
-    fn get_or_new(&self, ctx: &Context, tracker: &Tracker, wanted: Connection) -> Result<ToolClient, ToolError> {
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |(known, _): &&(Connection, ToolClient)| {
-            known.base_url == wanted.base_url
-                && known.cloud_id == wanted.cloud_id
-                && known.credential.reveal() == wanted.credential.reveal()
-        };
-        if let Some((_, client)) = clients.get(&tracker.id).filter(is_same) {
-            return Ok(client.clone());
-        }
-        let client = ToolClient::new(ctx, tracker.kind, wanted.clone())?;
-        clients.insert(tracker.id.clone(), (wanted, client.clone()));
-        Ok(client)
-    }
-}
-
+/// A changed address or credential makes a new client.
 pub(crate) async fn connect_client(ctx: &Context, tracker: &Tracker) -> Result<ToolClient, CallError> {
-    let credential = load_credential(ctx, &tracker.secret).await?;
-    let (base_url, cloud_id) = (tracker.url.clone(), tracker.cloud_id.clone());
-    let wanted = Connection { base_url, cloud_id, credential: Token::new(credential.trim()) };
-    Ok(ctx.tool_clients().get_or_new(ctx, tracker, wanted)?)
+    let credential = Token::new(load_credential(ctx, &tracker.secret).await?.trim());
+    let wanted = Connection { base_url: tracker.url.clone(), cloud_id: tracker.cloud_id.clone(), credential };
+    let is_wanted = |(known, _): &&(Connection, ToolClient)| {
+        let is_same_address = known.base_url == wanted.base_url && known.cloud_id == wanted.cloud_id;
+        is_same_address && known.credential.reveal() == wanted.credential.reveal()
+    };
+    let mut clients = ctx.tool_clients().lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, client)) = clients.get(&tracker.id).filter(is_wanted) {
+        return Ok(client.clone());
+    }
+    let client = ToolClient::new(ctx, tracker.kind, wanted.clone())?;
+    clients.insert(tracker.id.clone(), (wanted, client.clone()));
+    Ok(client)
 }
 
 pub(crate) async fn load_credential(ctx: &Context, secret: &str) -> Result<std::sync::Arc<str>, ToolError> {

@@ -8,9 +8,13 @@ use data_encoding::BASE32_NOPAD;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::tracker::{Tracker, TrackerSettings};
 use pullyard_tracker::{Error as ToolError, Snapshot};
 use sha2::{Digest, Sha256};
+
+/// Begins the id of an event that a look found.
+const LOOK: &str = "look-";
 
 /// A failed read is not repeated here: the next poll of the tool lists the ticket again.
 /// Idempotent: by the change of the ticket's status.
@@ -28,8 +32,9 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     };
     let result = Box::pin(read).await;
     record_call(ctx, &connection, result.as_ref().err()).await?;
+    let ticket = ctx.store.load_ticket(project, key).await?;
     match result {
-        Ok(snapshot) if is_older_than_tool(ctx, (project, key), &connection, &snapshot).await? => Ok(()),
+        Ok(snapshot) if ticket.is_none() && is_older_than_tool(ctx, project, &connection, &snapshot).await? => Ok(()),
         Ok(mut snapshot) => {
             let own_id = stored.settings.tool_account.clone();
             // Our account may have several ids.
@@ -37,6 +42,9 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
             author.zip(own_id).into_iter().for_each(|(author, own_id)| author.id = own_id);
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
             let event = to_event((project, key), tool, snapshot, repository)?;
+            if let Some(left) = ticket.and_then(|ticket| to_unseen_move(&ticket, &event)) {
+                Box::pin(move_ticket(ctx, &left)).await?;
+            }
             Box::pin(move_ticket(ctx, &event)).await.map(drop)
         }
         Err(CallError { error: ToolError::NotFound, .. }) => Ok(()),
@@ -50,13 +58,23 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
 /// A ticket that entered its status before the project used the tool starts no job by an edit.
 async fn is_older_than_tool(
     ctx: &Context,
-    (project, key): (&ProjectId, &TicketKey),
+    project: &ProjectId,
     connection: &Tracker,
     snapshot: &Snapshot,
 ) -> Result<bool, Error> {
     let poll = ctx.store.load_poll(project, &connection.id, TOOL).await?;
-    let is_older = poll.and_then(|poll| poll.look.since).is_some_and(|since| snapshot.change.at < since);
-    Ok(is_older && ctx.store.load_ticket(project, key).await?.is_none())
+    Ok(poll.and_then(|poll| poll.look.since).is_some_and(|since| snapshot.change.at < since))
+}
+
+/// The earlier move, if a ticket left its status and entered it again between two looks. Pullyard's own moves and
+/// events of other sources end no stay that a look began.
+fn to_unseen_move(ticket: &Ticket, event: &TicketEvent) -> Option<TicketEvent> {
+    let seen = ticket.seen_event.as_ref().filter(|seen| **seen != event.event && seen.as_str().starts_with(LOOK))?;
+    let is_again = ticket.status == event.status && event.occurred_at > ticket.seen_at;
+    let is_written = [&ticket.written, &ticket.written_trigger].contains(&&Some(event.status.clone()));
+    let status = event.previous_status.clone().filter(|from| is_again && !is_written && *from != event.status)?;
+    let id = EventId::new(format!("{seen}-left")).ok()?;
+    Some(TicketEvent { event: id, status, previous_status: None, text: None, ..event.clone() })
 }
 
 /// The repository of an issue, or the one of the label `repo:NAME`, with or without its owner. A wrong name is no
@@ -93,7 +111,7 @@ fn to_event(
     Ok(TicketEvent {
         source: Source::TicketTool,
         project: project.clone(),
-        event: EventId::new(format!("look-{}", BASE32_NOPAD.encode(&hash).to_ascii_lowercase()))?,
+        event: EventId::new(format!("{LOOK}{}", BASE32_NOPAD.encode(&hash).to_ascii_lowercase()))?,
         occurred_at: change.at,
         actor: change.actor.map(|actor| actor.id),
         previous_status: change.from.map(|from| tool.status_name(&from).to_owned()),

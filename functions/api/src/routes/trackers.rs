@@ -48,11 +48,7 @@ pub(crate) async fn statuses(
     Path(id): Path<IntegrationId>,
     Query(ScopeQuery { scope }): Query<ScopeQuery>,
 ) -> Result<Json<ToolList>, Problem> {
-    let (mut scopes, mut statuses) = (Vec::new(), Vec::new());
-    match scope.as_str() {
-        "" => scopes = control::list_tool_scopes(&caller.ctx, &id).await?,
-        scope => statuses = control::list_tool_statuses(&caller.ctx, &id, scope).await?,
-    }
+    let (scopes, statuses) = control::list_tool(&caller.ctx, &id, &scope).await?;
     Ok(Json(ToolList { scopes, statuses }))
 }
 

@@ -137,11 +137,7 @@ async fn load_choice(
     scope: String,
 ) -> Result<Choice, Fault> {
     visit.check_operator("choose the ticket tool of a project")?;
-    let (mut scopes, mut statuses) = (Vec::new(), Vec::new());
-    match scope.as_str() {
-        "" => scopes = control::list_tool_scopes(&visit.ctx, &tool).await?,
-        scope => statuses = control::list_tool_statuses(&visit.ctx, &tool, scope).await?,
-    }
+    let (scopes, statuses) = control::list_tool(&visit.ctx, &tool, &scope).await?;
     let kind = control::load_tracker(&visit.ctx, &tool).await?.kind;
     let field = |name, label, current: &str, is_optional| Field { name, label, current: current.into(), is_optional };
     let fields = vec![
