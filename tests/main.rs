@@ -60,6 +60,7 @@ mod reviews;
 mod roles;
 mod runners;
 mod schedules;
+mod scoped_trackers;
 mod shared_hooks;
 mod shelves;
 mod soak;

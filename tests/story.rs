@@ -68,6 +68,7 @@ pub(crate) struct Setup {
     /// Variables of tasks and their agents.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) disk: Disk,
+    pub(crate) public_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +104,7 @@ impl Default for Setup {
             functions: Functions::Libraries,
             environment: Vec::new(),
             disk: Disk::default(),
+            public_url: None,
         }
     }
 }
@@ -189,6 +191,7 @@ impl Story {
         options.hints = setup.hints;
         options.task_environment = setup.environment;
         options.disk = setup.disk;
+        options.public_url = setup.public_url;
         options.aws_proxies = Some(tap_aws(&calls.0, setup.before_dynamodb));
         let processes = Processes::new(setup.functions, folder.path().join("functions"));
         options.function_overrides = processes.deploy();

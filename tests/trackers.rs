@@ -100,7 +100,9 @@ async fn own_tool_shows_the_pull_request_of_a_completed_job() {
     let listed = user.ok(&["trackers"]).await;
     assert!(listed.starts_with("own\tWorks\thttp://127.0.0.1"), "{listed}");
     user.run(&["trackers", "delete", "own", "--yes"]).await.assert_exit(3, "uses the ticket tool own");
-    user.run(&["secrets", "delete", "tracker-own", "--yes"]).await.assert_exit(3, "ticket tool own uses the secret");
+    let secret = user.json(&["trackers", "show", "own"]).await["secret"].as_str().unwrap().to_owned();
+    let name = secret.rsplit('/').next().unwrap();
+    user.run(&["secrets", "delete", name, "--yes"]).await.assert_exit(3, "ticket tool own uses the secret");
     user.ok(&["trackers", "use", "--none"]).await;
     assert!(user.run(&["trackers", "delete", "own", "--yes"]).await.err.contains("Disconnected own"));
     user.run(&["trackers", "show", "own"]).await.assert_exit(5, "there is no ticket tool own");
@@ -237,7 +239,9 @@ async fn tool_sends_signed_events() {
     assert_eq!(story.request(Method::POST, "/webhooks/http/own", None, event.clone()).await.0, 401);
     // The previous secret stays valid for a while.
     let next = SigningSecret::generate();
-    user.run_with(&["secrets", "rotate", "tracker-own"], &next.expose()).await.assert_success();
+    let name = user.json(&["trackers", "show", "own"]).await["secret"].as_str().unwrap().to_owned();
+    let name = name.rsplit('/').next().unwrap();
+    user.run_with(&["secrets", "rotate", name], &next.expose()).await.assert_success();
     story.clock.advance(Duration::from_secs(61));
     let now = now + 61;
     assert_eq!(send("own", &secret, now, &event).await.1, "repeat");
@@ -328,14 +332,14 @@ async fn faulty_tools_are_refused_with_their_field() {
     for url in ["ftp://tickets.acme.example", "https://10.0.0.1/", "https://ana:pw@tickets.acme.example/"] {
         user.run(&["trackers", "add", "other", "--site", url]).await.assert_exit(2, "url: ");
     }
-    let foreign = ["trackers", "add", "other", "--site", &tool.url, "--secret", "other/secret"];
+    let foreign = ["trackers", "add", "other", "--site", &tool.url, "--token-secret", "other/secret"];
     user.run(&foreign).await.assert_exit(2, "secret: use a secret that was set through Pullyard");
     user.run(&["trackers", "use", "other"]).await.assert_exit(5, "there is no ticket tool other");
     user.run(&["trackers", "use", "own", "--todo", TRIGGER]).await.assert_exit(2, "restart forever");
     user.run(&["trackers", "use"]).await.assert_exit(2, "<ID>");
     let chosen = user.json(&["trackers", "use", "own", "--todo", "Backlog", "--merged", "Shipped"]).await;
-    assert_eq!(chosen["settings"]["statuses"]["todo"], "Backlog");
-    let columns = chosen["settings"]["statuses"]["columns"].to_string();
+    assert_eq!(chosen["project"]["settings"]["statuses"]["todo"], "Backlog");
+    let columns = chosen["project"]["settings"]["statuses"]["columns"].to_string();
     assert!(columns.contains("Backlog") && columns.contains("Shipped"), "{columns}");
     assert_eq!(body(&story, "/v1/trackers").await["trackers"][0]["id"], "own");
     let check = ["trackers", "check", "http://127.0.0.1:9/"];

@@ -176,6 +176,7 @@ impl World {
             route(&get, "/v1/trackers", AllProjects(Scope::Read), none()),
             route(&post, "/v1/trackers", AllProjects(Scope::Admin), tracker),
             route(&get, "/v1/trackers/{tracker}", AllProjects(Scope::Read), none()),
+            route(&get, "/v1/trackers/{tracker}/statuses", AllProjects(Scope::Admin), none()),
             route(&post, "/v1/trackers/{tracker}/test", AllProjects(Scope::Admin), json!({})),
             route(
                 &Method::PUT,

@@ -2,6 +2,7 @@
 
 use crate::counters::Counters;
 use crate::review::PermissionCache;
+use crate::trackers::client::ToolClients;
 use crate::webhook::RejectedDeliveries;
 use crate::{Clock, Disk, Error, ForgeTokens, SigningKey};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
@@ -31,6 +32,7 @@ struct ContextInner {
     parts: ContextParts,
     permissions: PermissionCache,
     rejected_deliveries: RejectedDeliveries,
+    tool_clients: ToolClients,
     counters: Counters,
 }
 
@@ -72,6 +74,7 @@ impl Context {
             parts,
             permissions: PermissionCache::default(),
             rejected_deliveries: RejectedDeliveries::default(),
+            tool_clients: ToolClients::default(),
             counters: Counters::default(),
         }))
     }
@@ -95,6 +98,10 @@ impl Context {
 
     pub(crate) fn rejected_deliveries(&self) -> &RejectedDeliveries {
         &self.0.rejected_deliveries
+    }
+
+    pub(crate) fn tool_clients(&self) -> &ToolClients {
+        &self.0.tool_clients
     }
 
     pub async fn load_signing_key(&self) -> Result<SigningKey, Error> {

@@ -145,9 +145,9 @@ pub use tickets::order::load_column;
 pub use tickets::settle_ticket::settle_ticket;
 pub use tickets::suggest_key::suggest_ticket_key;
 pub use tickets::views::{TicketView, ticket_view, ticket_views};
+pub use trackers::add::{AddedTracker, NewTracker, add_tracker};
+pub use trackers::choose::{ChosenTool, hook_url, list_tool, unuse_tracker, use_tracker};
+pub use trackers::deliveries::{ToolDelivery, receive_tool_delivery};
 pub use trackers::look::look_at_ticket;
 pub use trackers::signed_events::{EventSignature, is_tool_of, verify_event};
-pub use trackers::{
-    AddedTracker, NewTracker, add_tracker, delete_tracker, load_tracker, sync_ticket, test_tracker, unuse_tracker,
-    use_tracker,
-};
+pub use trackers::{delete_tracker, list_trackers, load_tracker, sync_ticket, test_tracker};

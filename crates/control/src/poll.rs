@@ -4,10 +4,11 @@
 
 mod comparison;
 mod repository_poll;
+pub(crate) mod tool_poll;
 
 use crate::forge::forge_client;
 use crate::sweep::postpone::postpone_after;
-use crate::trackers::issues::issue_key;
+use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::poll_progress::PollProgress;
@@ -50,6 +51,9 @@ async fn poll_if_due(
     if poll.gone_at.is_some() || poll.next > now || is_postponed {
         return Ok(());
     }
+    if repository == tool_poll::TOOL {
+        return Box::pin(tool_poll::poll_tool(ctx, poll, now)).await;
+    }
     let integration = ctx.store.load_integration(&poll.integration).await?;
     // Stored before calling the forge, so that a poll that fails or is killed does not start again at once.
     let interval = integration.as_ref().map(|integration| poll_interval(poll.ingress, integration.kind));
@@ -80,8 +84,7 @@ async fn look_at_changed_issues(
     integration: &Integration,
     poll: &Poll,
 ) -> Result<Option<Timestamp>, Error> {
-    let tool = ctx.store.load_project(&poll.project).await?.and_then(|project| project.settings.tracker);
-    if tool.is_none_or(|tool| !tool.kind.is_readable() || tool.connection != integration.id) {
+    if !has_issues_as_tickets(ctx, &poll.project, &integration.id).await? {
         return Ok(None);
     }
     let started = ctx.clock.now();

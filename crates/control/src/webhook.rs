@@ -12,7 +12,7 @@ use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
 };
-use crate::trackers::issues::issue_key;
+use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
@@ -167,8 +167,7 @@ async fn wake_looks(
 ) -> Result<usize, Error> {
     let mut count = 0;
     for project in scope.projects() {
-        let settings = ctx.store.load_project(project).await?.and_then(|project| project.settings.tracker);
-        let is_used = settings.is_some_and(|tool| tool.kind.is_readable() && tool.connection == hook.integration);
+        let is_used = has_issues_as_tickets(ctx, project, &hook.integration).await?;
         if let Some(key) = issue_key(name, number).filter(|_| is_used) {
             ctx.wake_look(project, &key).await?;
             count += 1;

@@ -143,12 +143,22 @@ pub struct Poll {
 impl Poll {
     pub fn new(repository: &Repository, now: Timestamp) -> Self {
         Self {
-            project: repository.project.clone(),
-            integration: repository.integration.clone(),
             repository: repository.id,
             ingress: Ingress::Webhook,
-            gone_at: None,
             next: now.plus(RECOVERY_INTERVAL),
+            ..Self::of_tool(repository.project.clone(), repository.integration.clone(), now)
+        }
+    }
+
+    /// The poll of a project's ticket tool, under the connection's name and the repository 0.
+    pub fn of_tool(project: ProjectId, integration: IntegrationId, now: Timestamp) -> Self {
+        Self {
+            project,
+            integration,
+            repository: 0,
+            ingress: Ingress::Both,
+            gone_at: None,
+            next: now,
             look: PollProgress::starting_at(now),
             tries: 0,
             not_before: None,

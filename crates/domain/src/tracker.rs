@@ -3,6 +3,8 @@
 mod board;
 mod http;
 mod issues;
+mod jira;
+mod linear;
 
 use crate::delivery::Source;
 use crate::hook::Ingress;
@@ -28,17 +30,47 @@ pub enum TrackerKind {
     /// The issues of the project's repositories at a forge. The integration has the same name.
     #[serde(rename = "github_issues")]
     Issues,
+    Jira,
+    Linear,
     /// A program of the user that implements the contract of docs/tickets.md.
     Http,
 }
 
 impl TrackerKind {
+    pub const ALL: [Self; 4] = [Self::Issues, Self::Jira, Self::Linear, Self::Http];
+
+    const fn spec(self) -> &'static TrackerSpec {
+        match self {
+            Self::Issues => &issues::SPEC,
+            Self::Jira => &jira::SPEC,
+            Self::Linear => &linear::SPEC,
+            Self::Http => &http::SPEC,
+        }
+    }
+
     /// The name that users see.
     pub const fn label(self) -> &'static str {
+        if matches!(self, Self::Http) { "Own tool" } else { self.spec().label }
+    }
+
+    /// The name in commands, requests and paths.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Issues => issues::SPEC.label,
-            Self::Http => http::SPEC.label,
+            Self::Issues => "github_issues",
+            Self::Jira => "jira",
+            Self::Linear => "linear",
+            Self::Http => "http",
         }
+    }
+
+    /// The tool's word for a scope.
+    pub const fn scope_word(self) -> &'static str {
+        if matches!(self, Self::Linear) { "team" } else { "project" }
+    }
+
+    /// Whether the tool has projects or teams, which list their statuses, and a credential of its own.
+    pub const fn has_scopes(self) -> bool {
+        matches!(self, Self::Jira | Self::Linear)
     }
 
     /// Whether Pullyard reads tickets from the tool. The others only send events.
@@ -53,8 +85,14 @@ pub struct Tracker {
     pub id: IntegrationId,
     pub kind: TrackerKind,
     pub url: String,
+    /// The id of the site, for a scoped token of Jira.
+    pub cloud_id: Option<String>,
+    /// The account of the credential; `None` if the kind has none of its own.
+    pub account: Option<ToolAccount>,
     /// The full name of the secret with its credential.
     pub secret: String,
+    /// The full name of the secret that signs the deliveries of the tool's webhook.
+    pub hook_secret: Option<String>,
     pub created: Timestamp,
     /// The last success.
     pub last_ok: Option<Timestamp>,
@@ -65,7 +103,29 @@ pub struct Tracker {
     pub rev: u64,
 }
 
+/// Pullyard's account in a tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolAccount {
+    /// The author of our own change has one of these ids.
+    pub ids: Vec<String>,
+    pub name: String,
+    /// A person's own changes start jobs, so its id recognizes no change of ours.
+    pub is_person: bool,
+}
+
+impl ToolAccount {
+    /// The first id, unless the account is a person's.
+    pub fn own_id(&self) -> Option<&String> {
+        self.ids.first().filter(|_| !self.is_person)
+    }
+}
+
 impl Tracker {
+    /// Whether the author of a change is the account, and no person.
+    pub fn is_own(&self, author: &str) -> bool {
+        self.account.as_ref().is_some_and(|account| !account.is_person && account.ids.iter().any(|id| id == author))
+    }
+
     /// The item after a call; `None` if it needs no write.
     pub fn record_call(&self, problem: Option<&str>, rest_until: Option<Timestamp>, now: Timestamp) -> Option<Self> {
         let is_known = self.problem.as_deref() == problem && self.rest_until == rest_until;
@@ -82,7 +142,6 @@ impl Tracker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrackerSettings {
-    pub kind: TrackerKind,
     /// The connection's name.
     pub connection: IntegrationId,
     /// The tool's own project, in its spelling.
@@ -151,6 +210,70 @@ impl ToolChoice {
         };
         chosen.with_missing_columns()
     }
+
+    /// The statuses of a project whose tool has exactly the given ones, which are the columns in the tool's order. The
+    /// closed ones are those of the choice, or of `before`, or those that the tool counts as done or cancelled.
+    pub fn choose_from(
+        &self,
+        tool: &[ToolStatus],
+        before: &Statuses,
+        closed_before: Option<&BTreeSet<String>>,
+    ) -> Result<Statuses, SettingFault> {
+        let mut columns: Vec<String> = Vec::new();
+        for ToolStatus { name, .. } in tool {
+            if !columns.contains(name) {
+                columns.push(name.clone());
+            }
+        }
+        let find = |pointer, wanted: &str| match columns.iter().find(|name| name.eq_ignore_ascii_case(wanted)) {
+            Some(name) => Ok(name.clone()),
+            None => fault(pointer, format!("the tool has no status {wanted}; its statuses: {}", columns.join(", "))),
+        };
+        let choose =
+            |pointer, wanted: &Option<String>, before: &String| find(pointer, wanted.as_ref().unwrap_or(before));
+        let known = |before: &Option<String>| before.clone().filter(|name| columns.contains(name));
+        let optional = |pointer, wanted: &Option<String>, before| match wanted {
+            Some(wanted) => find(pointer, wanted).map(Some),
+            None => Ok(known(before)),
+        };
+        let closes = || tool.iter().filter(|status| status.closes).map(|status| status.name.clone());
+        Ok(Statuses {
+            trigger: choose("/trigger", &self.trigger, &before.trigger)?,
+            todo: choose("/todo", &self.todo, &before.todo)?,
+            completion: choose("/completion", &self.completion, &before.completion)?,
+            merged: optional("/merged", &self.merged, &before.merged)?,
+            unmerged: optional("/unmerged", &self.unmerged, &before.unmerged)?,
+            closed: match closed_before {
+                _ if !self.closed.is_empty() => {
+                    self.closed.iter().map(|name| find("/closed", name)).collect::<Result<_, _>>()?
+                }
+                Some(before) => before.iter().filter(|name| columns.contains(name)).cloned().collect(),
+                None => closes().collect(),
+            },
+            columns,
+            allow_others: before.allow_others,
+        })
+    }
+}
+
+/// A status of a tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ToolStatus {
+    /// The tool's id.
+    pub id: String,
+    /// The name that users see.
+    pub name: String,
+    /// Whether the tool counts it as done or cancelled.
+    pub closes: bool,
+}
+
+/// A project of Jira or a team of Linear.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ToolScope {
+    /// Its key.
+    pub id: String,
+    /// The name that users see.
+    pub name: String,
 }
 
 const fn both() -> Ingress {
@@ -178,6 +301,15 @@ impl Default for Badges {
 }
 
 impl Badges {
+    /// The labels of a new connection.
+    fn new(kind: TrackerKind) -> Self {
+        match kind {
+            // Its labels have no spaces.
+            TrackerKind::Jira => jira::badges(),
+            _ => Self::default(),
+        }
+    }
+
     pub fn label(&self, badge: Badge) -> &str {
         match badge {
             Badge::AiFailed => &self.failed,
@@ -187,9 +319,9 @@ impl Badges {
 }
 
 impl TrackerSettings {
-    pub fn new(kind: TrackerKind, connection: IntegrationId, scope: String) -> Self {
-        let (badges, statuses) = (Badges::default(), Vec::new());
-        Self { kind, connection, scope, ingress: both(), statuses, badges, comment: true }
+    pub fn new(kind: TrackerKind, connection: IntegrationId) -> Self {
+        let (scope, badges, statuses) = (String::new(), Badges::new(kind), Vec::new());
+        Self { connection, scope, ingress: both(), statuses, badges, comment: true }
     }
 
     /// The tool's id of a status.

@@ -1,8 +1,9 @@
 //! Ticket tools: `/v1/trackers…`.
 
+use crate::project::Project;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::time::{Timestamp, rfc3339};
-use pullyard_domain::tracker::{self as domain, TrackerKind};
+use pullyard_domain::tracker::{self as domain, ToolScope, ToolStatus, TrackerKind};
 use serde::{Deserialize, Serialize};
 
 /// A connection to a ticket tool.
@@ -14,8 +15,14 @@ pub struct Tracker {
     pub kind: TrackerKind,
     /// The address of the tool.
     pub url: String,
+    /// The id of the site, for a scoped token of Jira.
+    pub cloud_id: Option<String>,
+    /// The name of the credential's account in the tool.
+    pub account: Option<String>,
     /// Full name of the secret with its credential.
     pub secret: String,
+    /// Full name of the secret that signs the deliveries of the tool's webhook.
+    pub hook_secret: Option<String>,
     /// The last success.
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
@@ -30,8 +37,10 @@ pub struct Tracker {
 
 impl From<domain::Tracker> for Tracker {
     fn from(tracker: domain::Tracker) -> Self {
-        let domain::Tracker { id, kind, url, secret, last_ok, problem, rest_until, created: _, rev: _ } = tracker;
-        Self { id, kind, url, secret, last_ok, problem, rest_until }
+        let domain::Tracker { id, kind, url, cloud_id, account, secret, hook_secret, .. } = tracker;
+        let domain::Tracker { last_ok, problem, rest_until, .. } = tracker;
+        let account = account.map(|account| account.name);
+        Self { id, kind, url, cloud_id, account, secret, hook_secret, last_ok, problem, rest_until }
     }
 }
 
@@ -50,16 +59,19 @@ pub struct CreateTracker {
     pub id: IntegrationId,
     /// The kind of tool.
     pub kind: TrackerKind,
-    /// The address of a user's own tool.
+    /// The address of a user's own tool, or of a site of Jira.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Full name of a secret; absent: Pullyard generates a signing secret.
+    /// Full name of the secret with the credential; absent, for a user's own tool: Pullyard generates a signing secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+    /// The id of the site, for a scoped token of Jira.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_id: Option<String>,
 }
 
 /// Answer to `POST /v1/trackers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CreatedTracker {
     /// The connection.
     pub tracker: Tracker,
@@ -67,4 +79,24 @@ pub struct CreatedTracker {
     pub signing_secret: Option<String>,
     /// Where the tool may send events, signed with the secret.
     pub webhook_url: String,
+}
+
+debug_only!(CreatedTracker { tracker });
+
+/// Answer to `GET /v1/trackers/{tracker}/statuses`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ToolList {
+    /// The tool's projects or teams; empty if the request names one.
+    pub scopes: Vec<ToolScope>,
+    /// The statuses of the named one, in the tool's order.
+    pub statuses: Vec<ToolStatus>,
+}
+
+/// Answer to `PUT /v1/projects/{project}/tracker`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ChosenTracker {
+    /// The project.
+    pub project: Project,
+    /// Sentences about the tool, for users.
+    pub report: Vec<String>,
 }

@@ -16,6 +16,7 @@ pub use jira::Jira;
 pub use linear::Linear;
 pub use own_tool::check::{Check, check_receiver};
 pub use own_tool::{OwnTool, Subject};
+pub use pullyard_domain::tracker::{ToolAccount as Account, ToolScope as Scope, ToolStatus};
 pub use pullyard_forge::Token;
 pub use pullyard_forge::webhook::Secret;
 use pullyard_forge::webhook::SignatureError;
@@ -112,29 +113,6 @@ pub enum Applied {
 pub struct Changed {
     pub key: String,
     pub at: Timestamp,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolStatus {
-    pub id: String,
-    pub name: String,
-    /// Whether the tool counts it as done or cancelled.
-    pub closes: bool,
-}
-
-/// A project of Jira or a team of Linear; `id` is its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
-    pub id: String,
-    pub name: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// The actor of our own change has one of these ids; the first one is the account's.
-    pub ids: Vec<String>,
-    pub name: String,
-    pub is_person: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

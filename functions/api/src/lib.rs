@@ -93,6 +93,7 @@ macro_rules! routes {
             .$route("/v1/projects/{project}/tracker", put(trackers::choose).delete(trackers::choose_none))
             .$route("/v1/trackers", get(trackers::list).post(trackers::create))
             .$route("/v1/trackers/{tracker}", get(trackers::show).delete(trackers::delete))
+            .$route("/v1/trackers/{tracker}/statuses", get(trackers::statuses))
             .$route("/v1/trackers/{tracker}/test", post(trackers::test))
             .$route("/v1/hooks", get(hooks::list).post(hooks::install))
             .$route("/v1/hooks/{hook}", get(hooks::show).delete(hooks::remove))

@@ -1,5 +1,5 @@
-//! `POST /webhooks/{forge}/{hook}`: decides deliveries of forges and events of ticket tools. A separate function, so that many deliveries block no
-//! other call. It passes on the signed raw bytes, and logs none of them.
+//! `POST /webhooks/{kind}/{name}`: decides deliveries of forges and events of ticket tools. A separate function, so that
+//! many deliveries block no other call. It passes on the signed raw bytes, and logs none of them.
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -7,10 +7,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use pullyard_control::webhook::{WebhookOutcome, WebhookRequest, receive_webhook};
-use pullyard_control::{Context, EventSignature, is_tool_of, verify_event};
+use pullyard_control::{Context, EventSignature, ToolDelivery, is_tool_of, receive_tool_delivery, verify_event};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::text::to_sentence;
+use pullyard_domain::tracker::TrackerKind;
 use pullyard_entry::strict::{self, ReadError};
 use pullyard_entry::{Problem, http, invocation, ticket_event};
 use pullyard_protocol::decision::Decision;
@@ -29,6 +30,15 @@ pub fn router(ctx: Context) -> Router {
         routes.route(&format!("/webhooks/{}/{{hook}}", forge.as_str()), receive(forge))
     };
     let routes = ForgeKind::ALL.into_iter().fold(Router::new(), add);
+    let receive = |kind: TrackerKind| {
+        post(async move |State(ctx): State<Context>, Path(tool): Path<String>, headers: HeaderMap, request: Request| {
+            handle_tool_delivery(&ctx, kind, &tool, &headers, request).await
+        })
+    };
+    let add = |routes: Router<Context>, kind: TrackerKind| {
+        routes.route(&format!("/webhooks/{}/{{tool}}", kind.as_str()), receive(kind))
+    };
+    let routes = TrackerKind::ALL.into_iter().filter(|kind| kind.has_scopes()).fold(routes, add);
     let routes = routes.route("/webhooks/http/{hook}", post(handle_ticket_event)).with_state(ctx.clone());
     http::with_logging("webhook", &ctx, http::with_fallbacks(routes))
 }
@@ -76,6 +86,24 @@ async fn handle_delivery(
             (status, axum::Json(decision)).into_response()
         }
     })
+}
+
+/// `200` for every valid delivery, because a tool may count another status as a failure.
+async fn handle_tool_delivery(
+    ctx: &Context,
+    kind: TrackerKind,
+    tool: &str,
+    headers: &HeaderMap,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let body = strict::read(request.into_body(), MAX_BODY_BYTES).await?;
+    match receive_tool_delivery(ctx, kind, tool, headers, &body).await? {
+        ToolDelivery::Accepted => Ok(StatusCode::OK),
+        ToolDelivery::UnknownTool => Err(Problem::not_found("There is no such ticket tool.")),
+        ToolDelivery::Refused(reason) => {
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "signature_wrong", to_sentence(&reason)))
+        }
+    }
 }
 
 /// An event that a user's own ticket tool signed: the body of `POST /v1/tickets/events`.

@@ -128,6 +128,7 @@ async fn run_checks(session: &Session) -> Vec<Finding> {
 
 async fn check_projects(session: &Session, projects: &[Project], findings: &mut Vec<Finding>) {
     check_forges(session, findings).await;
+    check_tools(session, findings).await;
     if projects.is_empty() {
         findings.push(Finding::warning(
             "projects",
@@ -255,6 +256,26 @@ async fn check_forges(session: &Session, findings: &mut Vec<Finding>) {
             Err(error) => {
                 let sentence = format!("{} was not tested: {}.", forge.id, CliError::from(error).message());
                 Finding::warning("forge", sentence, "Run it with an admin token.")
+            }
+        });
+    }
+}
+
+async fn check_tools(session: &Session, findings: &mut Vec<Finding>) {
+    // Without the right to list them, the finding of the forges says so.
+    let tools = session.api.trackers().await.map(|list| list.trackers).unwrap_or_default();
+    for tool in tools {
+        let tested = session.api.test_tracker(&tool.id).await;
+        let id = &tool.id;
+        findings.push(match tested.map(|tested| tested.problem) {
+            Ok(None) => Finding::good("tool", format!("The ticket tool {id} works.")),
+            Ok(Some(problem)) => {
+                let help = format!("Its secret is {}; docs/tickets.md describes the kind.", tool.secret);
+                Finding::wrong("tool", format!("The ticket tool {id} fails: {problem}."), help)
+            }
+            Err(error) => {
+                let sentence = format!("The ticket tool {id} was not tested: {}.", CliError::from(error).message());
+                Finding::warning("tool", sentence, "Run it with an admin token.")
             }
         });
     }

@@ -13,7 +13,8 @@ use serde_json::json;
 #[command(after_help = "Examples:
   pullyard trackers check http://127.0.0.1:8090/pullyard < secret.txt
   pullyard trackers add own --site https://tickets.acme.example/pullyard
-  pullyard trackers use own --trigger 'AI Processing'")]
+  pullyard trackers add jira --kind jira --site https://acme.atlassian.net --token-secret pullyard/user/jira
+  pullyard trackers use jira --scope PRJ --trigger 'AI Processing' --todo Backlog --completion 'In Review'")]
 pub(crate) struct Trackers {
     #[command(subcommand)]
     command: Option<Command>,
@@ -24,12 +25,14 @@ enum Command {
     /// List the connected ticket tools.
     #[command(after_help = "Examples:\n  pullyard trackers list\n  pullyard trackers list --json")]
     List,
-    /// Connect a ticket tool; prints the signing secret of your own tool once.
+    /// Connect a ticket tool; prints the secret that signs its deliveries once.
     ///
-    /// For github_issues, the name is that of a connected forge. docs/tickets.md has the contract for your own tool.
+    /// For github_issues, the name is that of a connected forge. docs/tickets.md describes each kind.
     #[command(after_help = "Examples:
   pullyard trackers add own --site https://tickets.acme.example/pullyard
-  pullyard trackers add own --site https://tickets.acme.example/pullyard --secret pullyard/user/tickets
+  pullyard trackers add own --site https://tickets.acme.example/pullyard --token-secret pullyard/user/tickets
+  pullyard trackers add jira --kind jira --site https://acme.atlassian.net --token-secret pullyard/user/jira
+  pullyard trackers add linear --kind linear --token-secret pullyard/user/linear
   pullyard trackers add gh1 --kind github_issues")]
     Add {
         /// Name of the connection.
@@ -37,12 +40,26 @@ enum Command {
         /// Kind of tool.
         #[arg(long, value_parser = parse_kind, default_value = "http")]
         kind: TrackerKind,
-        /// Address that receives the wanted states, of kind http.
+        /// Site of Jira, or address that receives the wanted states, of kind http.
         #[arg(long, value_name = "URL")]
         site: Option<String>,
-        /// Full name of a secret that was set before (default: a new one).
+        /// Full name of the secret with the credential (default for kind http: a new signing secret).
         #[arg(long, value_name = "SECRET")]
-        secret: Option<String>,
+        token_secret: Option<String>,
+        /// Id of Jira's site, which a scoped token needs.
+        #[arg(long, value_name = "ID")]
+        cloud_id: Option<String>,
+    },
+    /// List the statuses of a project or team in the tool, or all its projects or teams.
+    #[command(after_help = "Examples:
+  pullyard trackers statuses jira
+  pullyard trackers statuses jira --scope PRJ")]
+    Statuses {
+        #[command(flatten)]
+        tracker: Name,
+        /// Key of a project or team.
+        #[arg(long, value_name = "KEY", default_value = "")]
+        scope: String,
     },
     /// Show a ticket tool and its health.
     #[command(after_help = "Examples:\n  pullyard trackers show own")]
@@ -50,11 +67,12 @@ enum Command {
     /// Send a test message to a ticket tool, which changes nothing there.
     #[command(after_help = "Examples:\n  pullyard trackers test own")]
     Test(Name),
-    /// Choose the ticket tool of the project.
+    /// Choose the ticket tool of the project; a repeat keeps what it does not name.
     ///
     /// Tickets that enter the trigger status from now on get a job. Tickets of the board remain on the board.
     #[command(after_help = "Examples:
   pullyard trackers use own --trigger 'AI Processing' --todo Backlog --completion 'In Review' --merged Done
+  pullyard trackers use jira --scope PRJ --trigger 'AI Processing' --todo Backlog --completion 'In Review'
   pullyard trackers use --none")]
     Use(Use),
     /// Check a receiver before it is connected; runs on this machine and needs no server.
@@ -91,8 +109,8 @@ struct Use {
     /// Return to the built-in board.
     #[arg(long)]
     none: bool,
-    /// The tool's own project.
-    #[arg(long, default_value = "")]
+    /// Key of the tool's own project or team.
+    #[arg(long, value_name = "KEY", default_value = "")]
     scope: String,
     /// Status that starts a job (default for all: as before).
     #[arg(long, value_name = "STATUS")]
@@ -109,7 +127,7 @@ struct Use {
     /// Status after a close without a merge.
     #[arg(long, value_name = "STATUS")]
     unmerged: Option<String>,
-    /// Status of closed tickets; can be repeated.
+    /// Status of closed tickets; can be repeated (default for Jira and Linear: as the tool counts them).
     #[arg(long, value_name = "STATUS")]
     closed: Vec<String>,
 }
@@ -130,18 +148,20 @@ impl Trackers {
         let api = &session.api;
         match self.command.unwrap_or(Command::List) {
             Command::List => list(session).await,
-            Command::Add { id, kind, site: url, secret } => {
-                let new = CreateTracker { id, kind, url, secret };
+            Command::Add { id, kind, site: url, token_secret: secret, cloud_id } => {
+                let new = CreateTracker { id, kind, url, secret, cloud_id };
                 let created = api.create_tracker(&new).await?;
                 session.screen.show(&created, |created| {
                     show(session, &created.tracker)?;
                     let secret = created.signing_secret.as_ref().map(|secret| ("Signing secret", Cell::text(secret)));
                     let webhook = secret.is_some().then(|| ("Receives events at", Cell::text(&created.webhook_url)));
                     print_facts(&session.screen, &secret.into_iter().chain(webhook).collect::<Vec<_>>())?;
-                    session.screen.hint(&format!("test it with `pullyard trackers test {}`", created.tracker.id));
+                    let next = if kind.has_scopes() { "statuses" } else { "test" };
+                    session.screen.hint(&format!("continue with `pullyard trackers {next} {}`", created.tracker.id));
                     Ok(())
                 })
             }
+            Command::Statuses { tracker: Name { id }, scope } => statuses(session, &id, &scope).await,
             Command::Show(Name { id }) => {
                 session.screen.show(&api.tracker(&id).await?, |tracker| show(session, tracker))
             }
@@ -170,10 +190,29 @@ async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
     };
     let closed = closed.into_iter().collect();
     let choice = ToolChoice { connection, scope, trigger, todo, completion, merged, unmerged, closed };
-    let changed = session.api.use_tracker(&project, &choice).await?;
-    let (trigger, tool) = (&changed.settings.statuses.trigger, &choice.connection);
+    let chosen = session.api.use_tracker(&project, &choice).await?;
+    let (trigger, tool) = (&chosen.project.settings.statuses.trigger, &choice.connection);
     let line = format!("{project} uses {tool}. Tickets that enter \"{trigger}\" from now on get a job.");
-    session.screen.report(&changed, &line)
+    session.screen.show(&chosen, |chosen| {
+        let lines = chosen.report.iter().chain([&line]);
+        lines.into_iter().try_for_each(|line| session.screen.print_line(&sanitize(line)))
+    })
+}
+
+async fn statuses(session: &Session, id: &IntegrationId, scope: &str) -> Result<(), CliError> {
+    let found = session.api.tool_statuses(id, scope).await?;
+    let mut table = Table::new([Fixed("ID"), Flexible("NAME"), Flexible("CLOSED")]);
+    for scope in &found.scopes {
+        table.row([Cell::text(&scope.id), Cell::text(&scope.name), Cell::text("")]);
+    }
+    for status in &found.statuses {
+        table.row([
+            Cell::text(&status.id),
+            Cell::text(&status.name),
+            Cell::text(if status.closes { "yes" } else { "" }),
+        ]);
+    }
+    table.show_answer(&session.screen, &found, "The account sees no project or team; give it access in the tool.")
 }
 
 /// Prints one line for each requirement.
@@ -196,7 +235,8 @@ async fn check(screen: &Screen, url: &str) -> Result<(), CliError> {
 }
 
 fn parse_kind(text: &str) -> Result<TrackerKind, String> {
-    serde_json::from_value(json!(text)).map_err(|_| "use http or github_issues".into())
+    let kind = TrackerKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    kind.ok_or_else(|| format!("use {}", TrackerKind::ALL.map(TrackerKind::as_str).join(", ")))
 }
 
 fn state(tracker: &Tracker) -> Cell {
@@ -226,6 +266,8 @@ fn show(session: &Session, tracker: &Tracker) -> Result<(), CliError> {
         ("Address", Cell::text(&tracker.url)),
         ("Secret", Cell::text(&tracker.secret)),
     ];
+    facts.extend(tracker.account.iter().map(|account| ("Account", Cell::text(account))));
+    facts.extend(tracker.hook_secret.iter().map(|secret| ("Webhook secret", Cell::text(secret))));
     facts.extend(tracker.last_ok.map(|at| ("Last success", Cell::text(at))));
     facts.extend(tracker.problem.iter().map(|problem| ("Problem", Cell::text(problem))));
     facts.extend(tracker.rest_until.map(|at| ("Rests until", Cell::text(at))));

@@ -7,6 +7,7 @@ use crate::admin::update_project::update_project;
 use crate::corrupt::skip_corrupt_items;
 use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, load_token_or_flaw};
 use crate::review::clear_gone;
+use crate::trackers::choose::check_tool;
 use crate::{Context, Error};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
@@ -26,6 +27,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
     validate_change(&Settings::default(), &settings)?;
+    check_tool(ctx, &settings).await?;
     let project = Project { id, name, settings, deleted_number: 0, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
@@ -52,6 +54,7 @@ pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
+    check_tool(ctx, &settings).await?;
     let project = ctx.load_project(id).await?;
     if project.rev != revision {
         return Err(Error::RevisionMismatch { revision: project.rev });

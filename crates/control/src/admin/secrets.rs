@@ -123,8 +123,9 @@ async fn load_users(ctx: &Context, unreadable: Unreadable) -> Result<BTreeMap<St
     for hook in unreadable.check(ctx, hooks)? {
         add(&ctx.secret_name(SecretKind::Forge, &hook.secret), SecretUser::Hook { name: hook.name });
     }
-    for tracker in store.list_trackers().await? {
-        add(&tracker.secret, SecretUser::Tracker { id: tracker.id });
+    for tracker in unreadable.check(ctx, store.list_trackers().await?)? {
+        let user = SecretUser::Tracker { id: tracker.id };
+        tracker.hook_secret.iter().chain([&tracker.secret]).for_each(|secret| add(secret, user.clone()));
     }
     let projects = store.load_projects(&store.list_all_project_ids().await?).await?;
     for project in unreadable.check(ctx, projects)? {

@@ -203,7 +203,7 @@ fn plan(
         badges: [Badge::AiFailed, Badge::AiWaiting].map(|badge| tool.badges.label(badge).to_owned()).into(),
         comment: comment.map(|comment| match connection.kind {
             TrackerKind::Http => comment.text.clone(),
-            TrackerKind::Issues => format!("{}\n{}", comment.text, job_url(ctx, &comment.job)),
+            _ => format!("{}\n{}", comment.text, job_url(ctx, &comment.job)),
         }),
         link: ticket.pull_request.as_ref().map(|link| Link {
             url: link.url.clone(),

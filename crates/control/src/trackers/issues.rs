@@ -3,10 +3,10 @@
 use crate::forge::forge_client;
 use crate::trackers::tool::CallError;
 use crate::{Context, Error};
-use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Statuses;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::tracker::{Tracker, TrackerKind};
 use pullyard_forge::{Actor, Error as ForgeError, ErrorKind, Issue, IssueChange, IssueChangeKind, IssueClient};
 use pullyard_tracker as tracker;
 use pullyard_tracker::{Applied, Change, Desired, Error as ToolError, Snapshot, Step};
@@ -33,6 +33,19 @@ pub(crate) fn parse_key(key: &TicketKey) -> Option<(RepositoryName, u64)> {
 
 pub(crate) fn issue_key(repository: &RepositoryName, number: u64) -> Option<TicketKey> {
     TicketKey::new(format!("{repository}#{number}")).ok()
+}
+
+/// Whether the project's tickets are issues at this integration. A connection of another kind may have its name.
+pub(crate) async fn has_issues_as_tickets(
+    ctx: &Context,
+    project: &ProjectId,
+    integration: &IntegrationId,
+) -> Result<bool, Error> {
+    let tool = ctx.store.load_project(project).await?.and_then(|project| project.settings.tracker);
+    if tool.is_none_or(|tool| tool.connection != *integration) {
+        return Ok(false);
+    }
+    Ok(ctx.store.load_tracker(integration).await?.is_some_and(|found| found.kind == TrackerKind::Issues))
 }
 
 impl IssueTicket {

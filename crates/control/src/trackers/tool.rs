@@ -2,12 +2,13 @@
 
 use crate::admin::rotate_secret::previous_version;
 use crate::admin::test_integration::test_integration;
+use crate::trackers::client::{ToolClient, connect_client};
 use crate::trackers::issues::IssueTicket;
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const MAX_REST: Duration = Duration::from_secs(3_600);
 pub(crate) enum Tool {
     Own(OwnTool),
     Issue(Box<IssueTicket>),
+    /// With the key of the ticket.
+    Scoped(ToolClient, TicketKey),
 }
 
 /// A failed call, and how long no other call is made through the connection.
@@ -53,6 +56,9 @@ pub(crate) async fn connect(
             let issue = IssueTicket::connect(ctx, connection, ticket, &settings.statuses).await?;
             Ok(Tool::Issue(Box::new(issue)))
         }
+        TrackerKind::Jira | TrackerKind::Linear => {
+            Ok(Tool::Scoped(connect_client(ctx, connection).await?, ticket.1.clone()))
+        }
     }
 }
 
@@ -71,15 +77,19 @@ async fn connect_own(ctx: &Context, connection: &Tracker) -> Result<OwnTool, Too
     OwnTool::new(ctx.outbound.clone(), &connection.url, values)
 }
 
-/// Changes nothing in the tool.
-pub(crate) async fn test(ctx: &Context, connection: &Tracker) -> Result<(), CallError> {
+/// Changes nothing in the tool. Returns the account of the credential, if the kind has one.
+pub(crate) async fn test(ctx: &Context, connection: &Tracker) -> Result<Option<ToolAccount>, CallError> {
     match connection.kind {
-        TrackerKind::Http => Ok(connect_own(ctx, connection).await?.test("test", ctx.clock.now()).await?),
+        TrackerKind::Jira | TrackerKind::Linear => Ok(Some(connect_client(ctx, connection).await?.account().await?)),
+        TrackerKind::Http => {
+            connect_own(ctx, connection).await?.test("test", ctx.clock.now()).await?;
+            Ok(None)
+        }
         TrackerKind::Issues => {
             let to_error = |error: Error| ToolError::Unreachable { reason: error.to_string() };
             let summary = test_integration(ctx, &connection.id).await.map_err(to_error)?.summarize(&connection.id);
             let failed = |reason| CallError::from(ToolError::Unexpected { reason });
-            if summary.works { Ok(()) } else { Err(failed(summary.sentence)) }
+            if summary.works { Ok(None) } else { Err(failed(summary.sentence)) }
         }
     }
 }
@@ -94,6 +104,7 @@ impl Tool {
         match self {
             Self::Own(tool) => tool.apply(subject, desired, now).await,
             Self::Issue(issue) => issue.apply(desired).await,
+            Self::Scoped(client, key) => client.apply(key.as_str(), desired).await,
         }
     }
 
@@ -102,16 +113,16 @@ impl Tool {
         match self {
             Self::Own(_) => Err(ToolError::NotFound),
             Self::Issue(issue) => issue.read().await,
+            Self::Scoped(client, key) => client.read(key.as_str()).await,
         }
     }
 }
 
-/// Failures of a single ticket are no problem of the connection.
+/// A failure of a single ticket says nothing about the connection.
 /// Writes: TRACKER, unless another call changed it meanwhile, and only if its health changed.
 pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
-    let now = ctx.clock.now();
-    let of_connection = failure.filter(|failure| {
-        !matches!(
+    let is_of_ticket = failure.is_some_and(|failure| {
+        matches!(
             failure.error,
             ToolError::NotFound
                 | ToolError::StatusUnreachable { .. }
@@ -119,8 +130,14 @@ pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Op
                 | ToolError::UnknownStatus { .. }
         )
     });
-    let problem = of_connection.map(|failure| failure.error.to_string());
-    let rest_until = of_connection.and_then(|failure| failure.rest).map(|rest| now.plus(rest));
+    if is_of_ticket { Ok(()) } else { record_test(ctx, connection, failure).await }
+}
+
+/// Writes: as above.
+pub(crate) async fn record_test(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let problem = failure.map(|failure| failure.error.to_string());
+    let rest_until = failure.and_then(|failure| failure.rest).map(|rest| now.plus(rest));
     if let Some(changed) = connection.record_call(problem.as_deref(), rest_until, now) {
         ctx.store.put_tracker(&changed).await?;
     }

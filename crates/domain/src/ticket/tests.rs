@@ -263,7 +263,7 @@ fn event(name: &str) -> EventId {
 fn in_tool(status: &str) -> (Ticket, Settings) {
     let connection = IntegrationId::new("own").unwrap();
     let mut settings = settings();
-    settings.tracker = Some(TrackerSettings::new(TrackerKind::Http, connection.clone(), String::new()));
+    settings.tracker = Some(TrackerSettings::new(TrackerKind::Http, connection.clone()));
     (Ticket { tracker: Some(connection), ..ticket_in(status) }, settings)
 }
 

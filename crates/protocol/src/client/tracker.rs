@@ -4,7 +4,7 @@ use super::ticket::ticket_path;
 use super::{ApiClient, Error, RetryPolicy};
 use crate::project::Project;
 use crate::ticket::Ticket;
-use crate::tracker::{CreateTracker, CreatedTracker, Tracker, Trackers};
+use crate::tracker::{ChosenTracker, CreateTracker, CreatedTracker, ToolList, Tracker, Trackers};
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
 use pullyard_domain::tracker::ToolChoice;
 use reqwest::Method;
@@ -29,11 +29,18 @@ impl ApiClient {
         self.http.post_idempotent(&format!("/v1/trackers/{id}/test"), &json!({})).await
     }
 
+    /// Without a scope, the answer lists the scopes.
+    pub async fn tool_statuses(&self, id: &IntegrationId, scope: &str) -> Result<ToolList, Error> {
+        let call = self.http.request(Method::GET, &format!("/v1/trackers/{id}/statuses"));
+        let call = call.query(&[("scope", scope)]);
+        self.http.send(call, RetryPolicy::Idempotent).await
+    }
+
     pub async fn delete_tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {
         self.http.delete(&format!("/v1/trackers/{id}")).await
     }
 
-    pub async fn use_tracker(&self, project: &ProjectId, choice: &ToolChoice) -> Result<Project, Error> {
+    pub async fn use_tracker(&self, project: &ProjectId, choice: &ToolChoice) -> Result<ChosenTracker, Error> {
         let call = self.http.request(Method::PUT, &format!("/v1/projects/{project}/tracker")).json(choice);
         self.http.send(call, RetryPolicy::Idempotent).await
     }

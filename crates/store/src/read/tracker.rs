@@ -10,9 +10,9 @@ impl Store {
         self.load(&key::tracker(id)).await
     }
 
-    /// All connections to ticket tools, by name.
-    pub async fn list_trackers(&self) -> Result<Vec<Tracker>, Error> {
+    /// All connections to ticket tools, by name. An undecodable one is its error.
+    pub async fn list_trackers(&self) -> Result<Vec<Result<Tracker, Error>>, Error> {
         let items = self.query_items(key::TRACKERS, SortKeys::All, None, "read the ticket tools").await?;
-        items.iter().map(|item| self.decode(item)).collect()
+        Ok(items.iter().map(|item| self.decode(item)).collect())
     }
 }

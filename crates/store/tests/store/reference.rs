@@ -47,7 +47,7 @@ SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and
 NOTICE | NOTICE#{notice} | NOTICE | A message about an event: its facts, and its state at each endpoint.
 ENDPOINT | PROJECT#{project} | ENDPOINT#{endpoint} | How messages reach an endpoint: its failures, its rest, the messages of the last minutes.
 BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused model account: the cause and the end of the pause.
-TRACKERS | TRACKERS | {name} | A ticket tool: its kind, its address, the name of its secret and its health.
+TRACKERS | TRACKERS | {name} | A ticket tool: its kind, its address, its account, the names of its secrets and its health.
 ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.
 SWEEPER | SWEEPER | SWEEPER | The time of the last sweep, and its gauges.
 IDEMPOTENCY | IDEMPOTENCY#{caller}#{key} | IDEMPOTENCY | An idempotency key: its request, and the resulting job, token, comment or ledger entry.

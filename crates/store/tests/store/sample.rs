@@ -12,13 +12,13 @@ use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{DeliveryId, EndpointId, EventId, FinishId, NoticeId, RunnerId, ScheduleName, TicketKey};
 use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
-use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, NoticeRecord, Window};
+use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
-use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_store::{Scope, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
@@ -57,7 +57,7 @@ pub(crate) fn schedule(rev: u64) -> Schedule {
 
 pub(crate) fn endpoint() -> Endpoint {
     let (url, secret) = (Some("https://hooks.acme.example/p".into()), Some("pullyard/user/hook-ci".into()));
-    let events = Some([NoticeEvent::JobCompleted, NoticeEvent::JobFailed].into());
+    let events = Some(["job.completed", "job.failed"].map(str::to_owned).into());
     let id = EndpointId::new("ci").unwrap();
     Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret, events }
 }
@@ -97,7 +97,10 @@ pub(crate) fn tracker(rev: u64) -> Tracker {
         id: IntegrationId::new("own").unwrap(),
         kind: TrackerKind::Http,
         url: "https://tickets.example/hook".into(),
+        cloud_id: Some("6a1b".into()),
+        account: Some(ToolAccount { ids: vec!["5b10".into()], name: "Bot".into(), is_person: true }),
         secret: "pullyard/user/tracker-own".into(),
+        hook_secret: Some("pullyard/user/tracker-own-hook".into()),
         created: at(0),
         last_ok: Some(at(1)),
         problem: Some("it answered 500".into()),

@@ -3,17 +3,17 @@
 use super::projects::project_to_wire;
 use super::tickets::TicketQuery;
 use crate::routes::prelude::*;
-use pullyard_control::{AddedTracker, NewTracker};
+use pullyard_control::{AddedTracker, ChosenTool, NewTracker};
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_domain::tracker::ToolChoice;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::ticket::Ticket;
-use pullyard_protocol::tracker::{CreateTracker, CreatedTracker, Tracker, Trackers};
+use pullyard_protocol::tracker::{ChosenTracker, CreateTracker, CreatedTracker, ToolList, Tracker, Trackers};
 
 pub(crate) async fn list(caller: Caller<scope::ReadAllProjects>) -> Result<Json<Trackers>, Problem> {
-    let trackers = caller.ctx.store.list_trackers().await?;
+    let trackers = control::list_trackers(&caller.ctx).await?;
     Ok(Json(Trackers { trackers: trackers.into_iter().map(Tracker::from).collect() }))
 }
 
@@ -28,11 +28,28 @@ pub(crate) async fn create(
     caller: Caller<scope::AdminAllProjects>,
     StrictJson(new): StrictJson<CreateTracker>,
 ) -> Result<CreatedResponse<CreatedTracker>, Problem> {
-    let CreateTracker { id, kind, url, secret } = new;
-    let new = NewTracker { id, kind, url, secret };
+    let CreateTracker { id, kind, url, secret, cloud_id } = new;
+    let new = NewTracker { id, kind, url, secret, cloud_id, credential: None };
     let AddedTracker { tracker, signing_secret } = control::add_tracker(&caller.ctx, new).await?;
-    let webhook_url = format!("{}/webhooks/http/{}", caller.ctx.pages_url(), tracker.id);
+    let webhook_url = control::hook_url(&caller.ctx, &tracker);
     Ok(CreatedResponse(CreatedTracker { tracker: tracker.into(), signing_secret, webhook_url }))
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScopeQuery {
+    /// The key of a project or team; absent: the answer lists them.
+    #[serde(default)]
+    scope: String,
+}
+
+pub(crate) async fn statuses(
+    caller: Caller<scope::AdminAllProjects>,
+    Path(id): Path<IntegrationId>,
+    Query(ScopeQuery { scope }): Query<ScopeQuery>,
+) -> Result<Json<ToolList>, Problem> {
+    let (scopes, statuses) = control::list_tool(&caller.ctx, &id, &scope).await?;
+    Ok(Json(ToolList { scopes, statuses }))
 }
 
 pub(crate) async fn test(
@@ -52,8 +69,9 @@ pub(crate) async fn delete(
 pub(crate) async fn choose(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(choice): StrictJson<ToolChoice>,
-) -> Result<Json<Project>, Problem> {
-    Ok(Json(project_to_wire(control::use_tracker(&caller.ctx, &project, choice).await?)))
+) -> Result<Json<ChosenTracker>, Problem> {
+    let ChosenTool { project, report } = control::use_tracker(&caller.ctx, &project, choice).await?;
+    Ok(Json(ChosenTracker { project: project_to_wire(project), report }))
 }
 
 pub(crate) async fn choose_none(

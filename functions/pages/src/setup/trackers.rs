@@ -6,19 +6,38 @@ use axum::routing::get;
 use pullyard_control::{AddedTracker, NewTracker};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::tracker::{ToolChoice, Tracker, TrackerKind};
+use pullyard_domain::project::Statuses;
+use pullyard_domain::tracker::{ToolChoice, ToolScope, ToolStatus, Tracker, TrackerKind};
 
 pub(super) fn routes() -> Router<Context> {
     Router::new().route("/setup/tracker", get(show).post(change))
 }
 
-/// The form of a new connection, and the buttons of each connection.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ToolQuery {
+    project: Option<ProjectId>,
+    /// The connection to set up for the project.
+    tool: Option<IntegrationId>,
+    scope: String,
+}
+
+/// The form of a new connection, the choice of its statuses, and the buttons of each connection.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ToolForm {
     project: String,
     id: String,
+    kind: String,
     url: String,
+    credential: String,
+    cloud_id: String,
+    scope: String,
+    trigger: String,
+    todo: String,
+    completion: String,
+    merged: String,
+    unmerged: String,
     action: Option<Action>,
 }
 
@@ -42,27 +61,111 @@ struct TrackersPage {
     may_administer: bool,
     may_operate: bool,
     rows: Vec<(Pill, Tracker)>,
-    /// The name, the secret and the webhook address of a tool that was just connected.
-    added: Option<(String, String, String)>,
+    /// The secret and the webhook address of a tool that was just connected.
+    added: Option<(Tracker, String, String)>,
+    choice: Option<Choice>,
+    report: Vec<String>,
     form: ToolForm,
     fault: Option<Fault>,
 }
 
-async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
-    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
-    render(&visit, project, ToolForm::default(), None, None).await
+/// The lists of a tool from which its project or team, then its statuses are chosen.
+struct Choice {
+    tool: IntegrationId,
+    kind: TrackerKind,
+    scope: String,
+    scopes: Vec<ToolScope>,
+    statuses: Vec<ToolStatus>,
+    fields: Vec<Field>,
+}
+
+/// The choice of a status, with the present one.
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    current: String,
+    is_optional: bool,
+}
+
+/// The parts of the page that depend on the request.
+#[derive(Default)]
+struct View {
+    added: Option<AddedTracker>,
+    choice: Option<Choice>,
+    report: Vec<String>,
+    form: ToolForm,
+    fault: Option<Fault>,
+}
+
+async fn show(visit: PageContext, Query(query): Query<ToolQuery>) -> Result<Response, Fault> {
+    let ToolQuery { project, tool, scope } = query;
+    let Some(project) = visit.load_selected_project(project).await? else { return Ok(redirect_to_start()) };
+    let mut view = View::default();
+    if let Some(tool) = tool {
+        match load_choice(&visit, &project.settings.statuses, tool, scope).await {
+            Ok(choice) => view.choice = Some(choice),
+            Err(fault) => view.fault = Some(fault.for_form()?),
+        }
+    }
+    render(&visit, project, view).await
 }
 
 async fn change(visit: PageContext, Form(form): Form<ToolForm>) -> Result<Response, Fault> {
     let project = visit.load_named_project(&form.project).await?;
     match apply(&visit, &project.id, &form).await {
-        Ok(Some(added)) => render(&visit, project, ToolForm::default(), Some(added), None).await,
-        Ok(None) => Ok(redirect(&format!("/setup/tracker?project={}", project.id))),
-        Err(fault) => render(&visit, project, form, None, Some(fault.for_form()?)).await,
+        Ok(view) if view.added.is_some() => render(&visit, project, view).await,
+        Ok(view) if !view.report.is_empty() => {
+            render(&visit, visit.load_named_project(&form.project).await?, view).await
+        }
+        Ok(_) => Ok(redirect(&format!("/setup/tracker?project={}", project.id))),
+        Err(fault) => {
+            let mut view = View { fault: Some(fault.for_form()?), ..View::default() };
+            if form.action == Some(Action::Use) && !form.scope.is_empty() {
+                let tool: IntegrationId = parse_id("id", &form.id)?;
+                let chosen = form.choice(tool.clone()).choose(project.settings.statuses.clone());
+                view.choice = load_choice(&visit, &chosen, tool, form.scope.clone()).await.ok();
+            }
+            render(&visit, project, View { form: ToolForm { credential: String::new(), ..form }, ..view }).await
+        }
     }
 }
 
-async fn apply(visit: &PageContext, project: &ProjectId, form: &ToolForm) -> Result<Option<AddedTracker>, Fault> {
+async fn load_choice(
+    visit: &PageContext,
+    before: &Statuses,
+    tool: IntegrationId,
+    scope: String,
+) -> Result<Choice, Fault> {
+    visit.check_operator("choose the ticket tool of a project")?;
+    let (scopes, statuses) = control::list_tool(&visit.ctx, &tool, &scope).await?;
+    let kind = control::load_tracker(&visit.ctx, &tool).await?.kind;
+    let field = |name, label, current: &str, is_optional| Field { name, label, current: current.into(), is_optional };
+    let fields = vec![
+        field("trigger", "Starts a job", &before.trigger, false),
+        field("todo", "After a failed job", &before.todo, false),
+        field("completion", "After a completed job", &before.completion, false),
+        field("merged", "After the merge", before.merged.as_deref().unwrap_or_default(), true),
+        field("unmerged", "After a close without a merge", before.unmerged.as_deref().unwrap_or_default(), true),
+    ];
+    Ok(Choice { tool, kind, scope, scopes, statuses, fields })
+}
+
+impl ToolForm {
+    fn choice(&self, connection: IntegrationId) -> ToolChoice {
+        let named = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
+        ToolChoice {
+            scope: self.scope.clone(),
+            trigger: named(&self.trigger),
+            todo: named(&self.todo),
+            completion: named(&self.completion),
+            merged: named(&self.merged),
+            unmerged: named(&self.unmerged),
+            ..ToolChoice::new(connection)
+        }
+    }
+}
+
+async fn apply(visit: &PageContext, project: &ProjectId, form: &ToolForm) -> Result<View, Fault> {
     let ctx = &visit.ctx;
     match form.action {
         Some(Action::Use | Action::Board) => visit.check_admin("change the ticket tool of a project")?,
@@ -70,34 +173,34 @@ async fn apply(visit: &PageContext, project: &ProjectId, form: &ToolForm) -> Res
     }
     if form.action == Some(Action::Board) {
         control::unuse_tracker(ctx, project).await?;
-        return Ok(None);
+        return Ok(View::default());
     }
     let id: IntegrationId = parse_id("id", &form.id)?;
+    let mut view = View::default();
     match form.action {
-        Some(Action::Use) => drop(control::use_tracker(ctx, project, ToolChoice::new(id)).await?),
+        Some(Action::Use) => view.report = control::use_tracker(ctx, project, form.choice(id)).await?.report,
         Some(Action::Test) => drop(control::test_tracker(ctx, &id).await?),
         Some(Action::Delete) => drop(control::delete_tracker(ctx, &id).await?),
         Some(Action::Add | Action::Board) | None => {
-            let new = NewTracker { id, kind: TrackerKind::Http, url: Some(form.url.clone()), secret: None };
-            return Ok(Some(control::add_tracker(ctx, new).await?));
+            let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+            let kind = TrackerKind::ALL.into_iter().find(|kind| kind.as_str() == form.kind);
+            let kind = kind.unwrap_or(TrackerKind::Http);
+            let (url, cloud_id, credential) = (given(&form.url), given(&form.cloud_id), given(&form.credential));
+            let new = NewTracker { id, kind, url, secret: None, cloud_id, credential };
+            view.added = Some(control::add_tracker(ctx, new).await?);
         }
     }
-    Ok(None)
+    Ok(view)
 }
 
-async fn render(
-    visit: &PageContext,
-    project: Project,
-    form: ToolForm,
-    added: Option<AddedTracker>,
-    fault: Option<Fault>,
-) -> Result<Response, Fault> {
+async fn render(visit: &PageContext, project: Project, view: View) -> Result<Response, Fault> {
+    let View { added, choice, report, form, fault } = view;
     let pill = |tracker: &Tracker| match (&tracker.problem, tracker.last_ok) {
         (Some(_), _) => Pill { word: "Fails", ..labels::pill(JobStatus::Failed) },
         (None, Some(_)) => Pill { word: "Works", ..labels::pill(JobStatus::Completed) },
         (None, None) => Pill { word: "Not called yet", ..labels::pill(JobStatus::Ready) },
     };
-    let found = visit.ctx.store.list_trackers().await?;
+    let found = control::list_trackers(&visit.ctx).await?;
     let page = TrackersPage {
         frame: visit.frame("Ticket tool", "tracker", Some(&project.id)),
         project: project.id.to_string(),
@@ -112,9 +215,11 @@ async fn render(
             .map(|found| (pill(&found), found))
             .collect(),
         added: added.and_then(|AddedTracker { tracker, signing_secret }| {
-            let webhook = format!("{}/webhooks/http/{}", visit.ctx.pages_url(), tracker.id);
-            Some((tracker.id.to_string(), signing_secret?, webhook))
+            let webhook = control::hook_url(&visit.ctx, &tracker);
+            Some((tracker, signing_secret?, webhook))
         }),
+        choice,
+        report,
         form,
         fault,
     };

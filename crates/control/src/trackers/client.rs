@@ -1,0 +1,104 @@
+//! Clients of the tools that have projects or teams: Jira and Linear.
+
+use crate::trackers::tool::CallError;
+use crate::{Context, Error};
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::tracker::{ToolAccount, ToolScope, ToolStatus, Tracker, TrackerKind};
+use pullyard_outbound::HeaderMap;
+use pullyard_tracker::{
+    Applied, Changed, Connection, DeliveryError, Desired, Error as ToolError, Jira, Linear, Secret, Snapshot, Token,
+};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Clone, Debug)]
+pub(crate) enum ToolClient {
+    Jira(Jira),
+    Linear(Linear),
+}
+
+/// Methods that both clients have.
+macro_rules! methods {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        impl ToolClient {
+            $(pub(crate) async fn $name(&self, $($argument: $kind),*) -> Result<$answer, ToolError> {
+                match self {
+                    Self::Jira(tool) => tool.$name($($argument),*).await,
+                    Self::Linear(tool) => tool.$name($($argument),*).await,
+                }
+            })*
+        }
+    };
+}
+
+methods! {
+    account() -> ToolAccount;
+    list_scopes() -> Vec<ToolScope>;
+    list_statuses(scope: &str) -> Vec<ToolStatus>;
+    list_changed(scope: &str, since: Timestamp, now: Timestamp, limit: usize) -> Vec<Changed>;
+    install_hook(scope: &str, url: &str, secret: &str) -> ();
+    read(key: &str) -> Snapshot;
+    apply(key: &str, desired: &Desired) -> Applied;
+}
+
+impl ToolClient {
+    /// Errors: `Unexpected` for a kind without projects; an address or a credential that cannot be used.
+    pub(crate) fn new(ctx: &Context, kind: TrackerKind, connection: Connection) -> Result<Self, ToolError> {
+        let http = ctx.outbound.clone();
+        match kind {
+            TrackerKind::Jira => Jira::new(http, connection).map(Self::Jira),
+            TrackerKind::Linear => Linear::new(http, connection).map(Self::Linear),
+            TrackerKind::Issues | TrackerKind::Http => {
+                Err(ToolError::Unexpected { reason: format!("{} has no projects to choose", kind.label()) })
+            }
+        }
+    }
+}
+
+/// Returns the key of the ticket.
+pub(crate) fn parse_delivery(
+    kind: TrackerKind,
+    secrets: &[Secret],
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<String, DeliveryError> {
+    match kind {
+        TrackerKind::Jira => Jira::parse_delivery(secrets, headers, body, now),
+        TrackerKind::Linear => Linear::parse_delivery(secrets, headers, body, now),
+        TrackerKind::Issues | TrackerKind::Http => Err(DeliveryError::NotATicket),
+    }
+}
+
+/// The client of each connection, which has the token of an app.
+pub(crate) type ToolClients = Mutex<BTreeMap<IntegrationId, (Connection, ToolClient)>>;
+
+/// A changed address or credential makes a new client.
+pub(crate) async fn connect_client(ctx: &Context, tracker: &Tracker) -> Result<ToolClient, CallError> {
+    let credential = Token::new(load_credential(ctx, &tracker.secret).await?.trim());
+    let wanted = Connection { base_url: tracker.url.clone(), cloud_id: tracker.cloud_id.clone(), credential };
+    let is_wanted = |(known, _): &&(Connection, ToolClient)| {
+        let is_same_address = known.base_url == wanted.base_url && known.cloud_id == wanted.cloud_id;
+        is_same_address && known.credential.reveal() == wanted.credential.reveal()
+    };
+    let mut clients = ctx.tool_clients().lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, client)) = clients.get(&tracker.id).filter(is_wanted) {
+        return Ok(client.clone());
+    }
+    let client = ToolClient::new(ctx, tracker.kind, wanted.clone())?;
+    clients.insert(tracker.id.clone(), (wanted, client.clone()));
+    Ok(client)
+}
+
+pub(crate) async fn load_credential(ctx: &Context, secret: &str) -> Result<std::sync::Arc<str>, ToolError> {
+    ctx.secrets.get(secret).await.map_err(|error| {
+        let reason = error.to_string();
+        if error.is_transient() { ToolError::Unreachable { reason } } else { ToolError::Unexpected { reason } }
+    })
+}
+
+/// A failed call as the answer to a user's request about a field.
+pub(crate) fn to_field_fault(pointer: &'static str, error: &ToolError) -> Error {
+    Error::Invalid { pointer, fault: error.to_string() }
+}
