@@ -321,7 +321,7 @@ fn retry_replaces_a_move_that_the_tool_did_not_get() {
 
 #[test]
 fn older_program_reads_a_move_for_the_tool_as_none() {
-    let (mut ticket, _) = in_tool(TODO);
+    let (mut ticket, settings) = in_tool(TODO);
     ticket.request_move(TRIGGER, "ann", event("move"), &settings);
     let stored = serde_json::to_value(&ticket.wanted).unwrap();
     assert_eq!(stored["status"], serde_json::Value::Null);
@@ -350,7 +350,7 @@ fn replaced_moves_are_no_users_moves_until_a_write() {
 
 #[test]
 fn unsent_comment_and_request_survive_a_new_link() {
-    let (mut ticket, _) = in_tool(TODO);
+    let (mut ticket, settings) = in_tool(TODO);
     ticket.request_move(TRIGGER, "ann", event("move"), &settings);
     ticket.wanted.badge = Some(Badge::AiFailed);
     ticket.wanted.comment = Some(JobComment { job: job_id("j"), text: "It failed.".into() });

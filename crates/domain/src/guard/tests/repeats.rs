@@ -66,7 +66,8 @@ fn own_move_into_the_trigger_status_is_an_echo() {
         ticket.status = REVIEW.into();
         ticket.tracker = Some(crate::id::IntegrationId::new("own").unwrap());
         *ticket = ticket.clone().for_retry(TRIGGER);
-        (ticket.status, ticket.written) = (REVIEW.into(), None);
+        // An edit in the tool was reported meanwhile.
+        (ticket.status, ticket.written, ticket.written_trigger) = (REVIEW.into(), None, None);
     });
     check_single_guard(&retried, Reason::Echo {}, FollowUp::UpdateTicket);
     check_accepted(&retried.with(|case| case.ticket_mut().synced_version = 1));
