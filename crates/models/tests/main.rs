@@ -15,3 +15,4 @@ mod items;
 mod moments;
 mod reviews;
 mod runners;
+mod tools;
