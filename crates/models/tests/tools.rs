@@ -85,7 +85,7 @@ impl World {
     fn new(setting: Setting) -> Self {
         let mut settings = settings();
         let own = IntegrationId::new("own").unwrap();
-        settings.tracker = Some(TrackerSettings::new(TrackerKind::Http, own, String::new()));
+        settings.tracker = Some(TrackerSettings::new(TrackerKind::Http, own));
         assert_eq!((settings.statuses.todo.as_str(), settings.statuses.completion.as_str()), (TODO, REVIEW));
         Self { setting, settings, tickets: Items::new() }
     }

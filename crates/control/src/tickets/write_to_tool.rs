@@ -128,12 +128,17 @@ pub(super) async fn record_shown(ctx: &Context, settings: &Settings, ticket: &Ti
     };
     let event = new_event(ticket, Source::Board, request.clone(), status);
     let event = TicketEvent { actor: ticket.wanted.by.clone(), ..event };
-    // Boxed: a whole trigger is a large future.
-    let answer = Box::pin(move_ticket(ctx, &event)).await?;
-    let current = ctx.load_ticket(&ticket.project, &ticket.key).await?;
-    if current.wanted.version != ticket.wanted.version {
+    let load = async || {
+        let current = ctx.load_ticket(&ticket.project, &ticket.key).await?;
+        Ok::<_, Error>((current.wanted.version == ticket.wanted.version).then_some(current))
+    };
+    // The user may have withdrawn the move during the call: it starts no job then.
+    if load().await?.is_none() {
         return Ok(StepResult::Stale);
     }
+    // Boxed: a whole trigger is a large future.
+    let answer = Box::pin(move_ticket(ctx, &event)).await?;
+    let Some(current) = load().await? else { return Ok(StepResult::Stale) };
     let next = match answer.reason {
         // The tool has reported a later move meanwhile, and its next one is no echo.
         Reason::StaleEvent { .. } => current.after_refused_move(settings),
