@@ -2,7 +2,9 @@
 
 use crate::pages::Browser;
 use crate::prelude::*;
-use pullyard_fake_tracker::{BACKLOG, BOT, CREDENTIAL, DONE, FakeTracker, IN_REVIEW, Kind, PROCESSING, TicketBody};
+use pullyard_fake_tracker::{
+    BACKLOG, BOT, CREDENTIAL, DONE, FakeTracker, IN_REVIEW, Kind, PERSON, PROCESSING, TicketBody,
+};
 use std::sync::MutexGuard;
 
 const KINDS: [Kind; 2] = [Kind::Jira, Kind::Linear];
@@ -23,9 +25,14 @@ struct World {
 impl World {
     /// A tool that is connected, but that no project uses.
     async fn connect(kind: Kind, setup: Setup) -> Self {
-        let (name, scope, key, credential) = match kind {
-            Kind::Jira => ("jira", "PRJ", "PRJ-7", CREDENTIAL),
-            Kind::Linear => ("linear", "ENG", "ENG-7", "lin_api_key"),
+        let credential = if kind == Kind::Jira { CREDENTIAL } else { "lin_api_key" };
+        Self::connect_with(kind, setup, credential).await
+    }
+
+    async fn connect_with(kind: Kind, setup: Setup, credential: &str) -> Self {
+        let (name, scope, key) = match kind {
+            Kind::Jira => ("jira", "PRJ", "PRJ-7"),
+            Kind::Linear => ("linear", "ENG", "ENG-7"),
         };
         let public_url = setup.public_url.clone();
         let story = Story::start_with(Setup { task: Task::Waiting, ..setup }).await;
@@ -70,8 +77,12 @@ impl World {
 
     /// Moves the ticket with the account that Pullyard uses, as a user with a personal key does.
     fn drag(&self, to: usize) {
+        self.drag_as(to, BOT);
+    }
+
+    fn drag_as(&self, to: usize, by: (&'static str, &'static str)) {
         self.story.clock.advance(Duration::from_secs(1));
-        self.tool().move_ticket(self.key, to, BOT);
+        self.tool().move_ticket(self.key, to, by);
     }
 
     async fn poll(&self) {
@@ -168,6 +179,23 @@ async fn dragged_ticket_starts_jobs_and_shows_how_they_end() {
         assert_eq!(story.jobs().await.len(), 2);
         assert_eq!(user.json(&["trackers", "show", world.name]).await["problem"], Value::Null);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moves_by_an_app_start_no_job() {
+    let world = World::connect_with(Kind::Linear, Setup::default(), "app:secret&more").await;
+    let report = world.use_tool().await["report"].to_string();
+    assert!(report.contains("as Bot.") && !report.contains("person"), "{report}");
+    world.add_ticket(BACKLOG);
+    world.drag(PROCESSING);
+    world.poll().await;
+    assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
+    assert!(world.story.jobs().await.is_empty());
+    for status in [BACKLOG, PROCESSING] {
+        world.drag_as(status, PERSON);
+        world.poll().await;
+    }
+    world.wait_for_active_job().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

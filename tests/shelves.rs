@@ -72,7 +72,7 @@ const SHELVES: [Shelf; 5] = [
                 "sentences and facts of one forge",
                 &[
                     ("crates/domain/src/commits.rs", 1),
-                    ("crates/domain/src/tracker.rs", 1),
+                    ("crates/domain/src/tracker.rs", 2),
                     ("crates/domain/src/tracker/issues.rs", 1),
                     ("crates/domain/src/decision.rs", 1),
                     ("crates/runner/src/git/protected.rs", 2),
@@ -90,7 +90,7 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/cli/src/client/pulls.rs", 2),
                     ("crates/cli/src/client/repositories.rs", 1),
                     ("crates/cli/src/client/secrets.rs", 5),
-                    ("crates/cli/src/client/trackers.rs", 3),
+                    ("crates/cli/src/client/trackers.rs", 2),
                     ("crates/cli/src/client/why.rs", 1),
                     ("crates/domain/src/project.rs", 1),
                     ("crates/protocol/src/project.rs", 3),

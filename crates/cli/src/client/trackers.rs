@@ -212,7 +212,7 @@ async fn statuses(session: &Session, id: &IntegrationId, scope: &str) -> Result<
             Cell::text(if status.closes { "yes" } else { "" }),
         ]);
     }
-    table.show_answer(&session.screen, &found, "The account sees no project or team; give it access in the tool.")
+    table.show_answer(&session.screen, &found, "The tool lists none. Its kind has none, or the account may see none.")
 }
 
 /// Prints one line for each requirement.

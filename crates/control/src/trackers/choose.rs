@@ -129,13 +129,16 @@ async fn connect_for_user(ctx: &Context, connection: &Tracker) -> Result<ToolCli
 }
 
 /// The tool's projects or teams; or the statuses of the named one, in the tool's order.
-/// Errors: `NotFound`; `Invalid` with the tool's refusal, or for a kind without projects.
+/// Errors: `NotFound`; `Invalid` with the tool's refusal.
 pub async fn list_tool(
     ctx: &Context,
     id: &IntegrationId,
     scope: &str,
 ) -> Result<(Vec<ToolScope>, Vec<ToolStatus>), Error> {
     let connection = load_tracker(ctx, id).await?;
+    if !connection.kind.has_scopes() {
+        return Ok((Vec::new(), Vec::new()));
+    }
     let client = connect_for_user(ctx, &connection).await?;
     if !scope.is_empty() {
         return Ok((Vec::new(), load_statuses(&client, connection.kind, scope).await?));

@@ -93,11 +93,9 @@ async fn load_repository_name(
     else {
         return Ok(of_issue);
     };
+    let suffix = format!("/{wanted}").to_lowercase();
+    let is_wanted = |name: &RepositoryName| format!("/{name}").to_lowercase().ends_with(&suffix);
     let repositories = ctx.store.list_repositories(project).await?;
-    let is_wanted = |name: &RepositoryName| {
-        let (_, short) = name.as_str().split_once('/').unwrap_or_default();
-        name.as_str().eq_ignore_ascii_case(wanted) || short.eq_ignore_ascii_case(wanted)
-    };
     let found = repositories.into_iter().map(|repository| repository.name).find(is_wanted);
     Ok(found.or_else(|| RepositoryName::new(format!("unknown/{}", wanted.replace('/', "-"))).ok()))
 }

@@ -35,8 +35,9 @@ pub(crate) async fn create(
     Ok(CreatedResponse(CreatedTracker { tracker: tracker.into(), signing_secret, webhook_url }))
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct ScopeQuery {
     /// The key of a project or team; absent: the answer lists them.
     #[serde(default)]

@@ -76,15 +76,8 @@ struct Choice {
     scope: String,
     scopes: Vec<ToolScope>,
     statuses: Vec<ToolStatus>,
-    fields: Vec<Field>,
-}
-
-/// The choice of a status, with the present one.
-struct Field {
-    name: &'static str,
-    label: &'static str,
-    current: String,
-    is_optional: bool,
+    /// Name, label and present value of each choice.
+    fields: Vec<(&'static str, &'static str, String)>,
 }
 
 /// The parts of the page that depend on the request.
@@ -139,13 +132,13 @@ async fn load_choice(
     visit.check_operator("choose the ticket tool of a project")?;
     let (scopes, statuses) = control::list_tool(&visit.ctx, &tool, &scope).await?;
     let kind = control::load_tracker(&visit.ctx, &tool).await?.kind;
-    let field = |name, label, current: &str, is_optional| Field { name, label, current: current.into(), is_optional };
+    let Statuses { trigger, todo, completion, merged, unmerged, .. } = before.clone();
     let fields = vec![
-        field("trigger", "Starts a job", &before.trigger, false),
-        field("todo", "After a failed job", &before.todo, false),
-        field("completion", "After a completed job", &before.completion, false),
-        field("merged", "After the merge", before.merged.as_deref().unwrap_or_default(), true),
-        field("unmerged", "After a close without a merge", before.unmerged.as_deref().unwrap_or_default(), true),
+        ("trigger", "Starts a job", trigger),
+        ("todo", "After a failed job", todo),
+        ("completion", "After a completed job", completion),
+        ("merged", "After the merge", merged.unwrap_or_default()),
+        ("unmerged", "After a close without a merge", unmerged.unwrap_or_default()),
     ];
     Ok(Choice { tool, kind, scope, scopes, statuses, fields })
 }
