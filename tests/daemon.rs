@@ -4,6 +4,7 @@ mod deaths;
 mod machine;
 mod shutdown;
 mod unreachable;
+mod wake;
 mod work;
 
 pub(crate) use machine::Machine;

@@ -84,10 +84,10 @@ fn local_routes() -> BTreeSet<(String, String)> {
         let key = match (matcher, path) {
             ("under", "/") => "$default".to_owned(),
             ("under", path) => format!("{method} {path}/{{proxy+}}"),
-            ("exactly", path) => format!("{method} {path}"),
+            ("exactly" | "waiting", path) => format!("{method} {path}"),
             _ => panic!("{line} is no route"),
         };
-        let named = ["webhook", "tickets", "pages", "api"].into_iter().find(|name| function.contains(name));
+        let named = ["webhook", "tickets", "pages", "api", "wake"].into_iter().find(|name| function.contains(name));
         (key, named.unwrap_or_else(|| panic!("{line} leads nowhere")).to_owned())
     };
     list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).map(route).collect()
@@ -101,8 +101,10 @@ fn aws_routes_match_the_local_gateway() {
             let target = route["Target"]["Fn::Sub"].as_str().unwrap();
             let integration = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
             // An integration's resource is named after the function that it calls.
-            let uri = resources[integration]["Properties"]["IntegrationUri"]["Fn::Sub"].as_str().unwrap();
-            assert!(uri.contains(&format!("${{{integration}Arn}}")), "{name}: {uri}");
+            if integration != "Wake" {
+                let uri = resources[integration]["Properties"]["IntegrationUri"]["Fn::Sub"].as_str().unwrap();
+                assert!(uri.contains(&format!("${{{integration}Arn}}")), "{name}: {uri}");
+            }
             assert_eq!(route["AuthorizationType"], "NONE", "{name}");
             (route["RouteKey"].as_str().unwrap().to_owned(), integration.to_lowercase())
         })
@@ -114,6 +116,24 @@ fn aws_routes_match_the_local_gateway() {
     assert_eq!(depends_on, of_type(&resources, "AWS::ApiGatewayV2::Route").map(|(name, _)| name).collect());
     let limited = resources["Stage"]["Properties"]["RouteSettings"].as_object().unwrap();
     assert!(limited.keys().all(|key| deployed.iter().any(|(route, _)| route == key)), "{limited:?}");
+}
+
+/// The local route has the same parameters, and the names of mailboxes begin like the dispatch queue's.
+#[test]
+fn mailbox_route_receives_from_mailboxes_as_the_local_one() {
+    let wake = resources(include_str!("../infra/api.yaml"))["Wake"]["Properties"].clone();
+    assert_eq!((&wake["IntegrationSubtype"], &wake["IntegrationUri"]), (&json!("SQS-ReceiveMessage"), &Value::Null));
+    let parameters = wake["RequestParameters"].as_object().unwrap();
+    assert_eq!(parameters["QueueUrl"], "$request.header.Pullyard-Mailbox");
+    assert!(GATEWAY.contains(r#"event["headers"]["pullyard-mailbox"]"#));
+    for (name, value) in parameters.iter().filter(|(name, _)| *name != "QueueUrl") {
+        let value = value.as_str().unwrap();
+        assert!(GATEWAY.contains(&format!("\"{name}\": {value}")), "{name} is not {value} in `up`");
+    }
+    let secs = parameters["WaitTimeSeconds"].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(secs * 1_000 < wake["TimeoutInMillis"].as_u64().unwrap());
+    let queues = resources(include_str!("../infra/queues.yaml"));
+    assert_eq!(queues["DispatchQueue"]["Properties"]["QueueName"]["Fn::Sub"], "${Deployment}-dispatch");
 }
 
 #[test]
@@ -174,7 +194,7 @@ fn function_timeouts_match_local_processes_queues_and_gateway() {
     assert_eq!(deployed, FUNCTION_TIMEOUTS.into_iter().collect());
     // The gateway waits longer than the function's timeout.
     let api = resources(include_str!("../infra/api.yaml"));
-    for (name, integration) in of_type(&api, "AWS::ApiGatewayV2::Integration") {
+    for (name, integration) in of_type(&api, "AWS::ApiGatewayV2::Integration").filter(|(name, _)| *name != "Wake") {
         let timeout_ms = integration["TimeoutInMillis"].as_u64().unwrap();
         assert!(deployed[name.to_lowercase().as_str()] * 1_000 < timeout_ms, "{name}");
     }

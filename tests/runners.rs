@@ -5,6 +5,7 @@ mod breakers;
 mod names;
 mod silence;
 mod waiting;
+mod wake;
 
 use crate::prelude::*;
 use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
@@ -19,6 +20,7 @@ pub(crate) struct RunnerProcess {
     client: RunnerClient,
     pub(crate) id: RunnerId,
     instance: InstanceId,
+    mailbox: String,
 }
 
 impl RunnerProcess {
@@ -84,8 +86,8 @@ impl Story {
 
     async fn try_register(&self, token: &str, request: &RegisterRequest) -> Result<RunnerProcess, Error> {
         let client = RunnerClient::new(self.local.api_url(), token)?;
-        let RegisterAnswer { runner, .. } = client.register(request).await?;
-        Ok(RunnerProcess { client, id: runner, instance: request.instance.clone() })
+        let RegisterAnswer { runner, mailbox, .. } = client.register(request).await?;
+        Ok(RunnerProcess { client, id: runner, instance: request.instance.clone(), mailbox: mailbox.unwrap() })
     }
 
     async fn start_claimed(&self, claimed: &ClaimedJob, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
@@ -221,7 +223,12 @@ async fn one_of_two_runners_gets_the_job_and_foreign_runners_none() {
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0].job, job);
     // A runner is visible only with its own token.
-    let stolen = RunnerProcess { client: foreign.client.clone(), id: kite.id.clone(), instance: kite.instance.clone() };
+    let stolen = RunnerProcess {
+        client: foreign.client.clone(),
+        id: kite.id.clone(),
+        instance: kite.instance.clone(),
+        mailbox: kite.mailbox.clone(),
+    };
     assert_eq!(stolen.try_claim_job("c2").await.err().unwrap().code(), Some("not_found"));
     assert_eq!(stolen.try_heartbeat(&[], false, false).await.err().unwrap().code(), Some("not_found"));
 }

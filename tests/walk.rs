@@ -53,8 +53,8 @@ walks! {
     ticket_is_synced_with_a_tool_that_was_away_after_a_crash: flows::trackers::sync_after_failure().only_own_steps(), 54;
     ticket_tool_is_connected_and_deleted_after_a_crash: flows::trackers::connect_and_delete().only_own_steps(), 23;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
-    runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 43;
-    job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 95;
+    runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 68;
+    job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 136;
     review_is_revised_after_a_crash: flows::reviews::review().with_lost_table_answers(), 68;
     job_failure_refuses_the_deferred_review_after_a_crash: flows::reviews::deferred_and_refused().only_own_steps(), 156;
     deferred_review_gets_its_own_job_after_a_crash: flows::reviews::deferred_and_started().only_own_steps(), 205;
@@ -95,8 +95,8 @@ walks! {
     unreadable_event_is_recorded_after_a_crash: flows::tickets::unreadable(), 2;
     dead_letters_are_redriven_or_dropped_after_a_crash: flows::dead_letters::redrive_and_drop().only_own_steps(), 31;
     runner_drains_and_resumes_after_a_crash: flows::fleet::drain_and_resume(), 25;
-    job_of_a_removed_runner_is_requeued_after_a_crash: flows::fleet::remove_during_job().only_own_steps(), 98;
-    job_waits_until_its_breaker_closes_after_a_crash: flows::fleet::breaker_closed_by_user().only_own_steps(), 60;
+    job_of_a_removed_runner_is_requeued_after_a_crash: flows::fleet::remove_during_job().only_own_steps(), 141;
+    job_waits_until_its_breaker_closes_after_a_crash: flows::fleet::breaker_closed_by_user().only_own_steps(), 83;
     artifacts_and_inputs_reach_the_next_attempt_after_a_crash: flows::artifacts::artifacts_and_input().only_own_steps(), 79;
     late_result_is_stored_and_linked_after_a_crash: flows::artifacts::late_result().only_own_steps(), 81;
 }

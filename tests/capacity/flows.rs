@@ -31,6 +31,8 @@ pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
 pub(crate) const HEARTBEAT: FlowCost = FlowCost { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
 pub(crate) const EMPTY_CLAIM: FlowCost = FlowCost { written: 0.0, read: 4.5, requests: 1.0, messages: 0.0 };
+/// The hint about a Ready job to an idle runner, in a deployment with few runners.
+pub(crate) const WAKE: FlowCost = FlowCost { written: 0.0, read: 20.0, requests: 0.0, messages: 1.0 };
 /// A sweep that finds no work, less than a minute after the last one.
 pub(crate) const SWEEP: FlowCost = FlowCost { written: 1.0, read: 25.0, requests: 0.0, messages: 0.0 };
 
@@ -111,6 +113,14 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     meter.reset();
     story.local.sweep().await.unwrap();
     assert_within("an idle sweep", &meter, SWEEP, 0, 0);
+
+    story.update_settings(|settings| settings.compute = Compute::Runners).await;
+    let job = story.create_job("e2", "APP-2", 2).await;
+    story.wait_for_empty_queues().await;
+    meter.reset();
+    story.send_wake_up(&job).await;
+    story.wait_for_empty_queues().await;
+    assert_within("a hint to a runner", &meter, WAKE, 0, 1);
 }
 
 /// Reviews without a finding, but for a job that resolves: it finds one and fixes it.

@@ -3,7 +3,7 @@
 use super::generated;
 use crate::capacity::flows::{
     ANALYSIS, ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, READ, RESOLVE, REVIEW, REVISE,
-    SWEEP,
+    SWEEP, WAKE,
 };
 use crate::prelude::*;
 use crate::roles::template::parse;
@@ -42,6 +42,11 @@ const FUNCTION_SECONDS: f64 = 0.05;
 /// without news has a little over 1,000.
 const LOG_BYTES: f64 = 1_500.0;
 const SWEEP_LOG_BYTES: f64 = 2_500.0;
+/// The gateway's line of a wait at a mailbox, which calls no function.
+const WAIT_LOG_BYTES: f64 = 400.0;
+/// Calls of an idle runner per minute: claims, and waits at its mailbox.
+const WAITING: (f64, f64) = (0.2, 3.0);
+const POLLING: (f64, f64) = (20.0, 0.0);
 const SECRETS: f64 = 5.0;
 /// Metrics of each sweep, and all metrics of a deployment including the access log's.
 const METRICS: f64 = 9.0;
@@ -178,16 +183,17 @@ fn idle() -> Vec<Line> {
     ]
 }
 
-/// A month of idle self-hosted runners, with a claim every 3 s and a heartbeat every 30 s. Their tokens are stored in
-/// the table, so no signing key is read.
-fn idle_runners(count: f64) -> Vec<Line> {
-    let (claims, beats) = (count * 20.0 * MINUTES, count * 2.0 * MINUTES);
+/// A month of idle self-hosted runners, with a heartbeat every 30 s. Their tokens are stored in the table, so no signing
+/// key is read.
+fn idle_runners(count: f64, (claims, waits): (f64, f64)) -> Vec<Line> {
+    let (claims, waits, beats) = (count * claims * MINUTES, count * waits * MINUTES, count * 2.0 * MINUTES);
     let requests = claims + beats;
     vec![
         ("DynamoDB", claims * units(EMPTY_CLAIM) + beats * units(HEARTBEAT)),
         ("Lambda", invocations(requests)),
-        ("API Gateway", requests / 1e6 * GATEWAY_MILLION),
-        ("logs", requests * LOG_BYTES / 1e9 * LOGS_GB),
+        ("API Gateway", (requests + waits) / 1e6 * GATEWAY_MILLION),
+        ("SQS, polled by API Gateway", waits / 1e6 * STANDARD_MILLION),
+        ("logs", (requests * LOG_BYTES + waits * WAIT_LOG_BYTES) / 1e9 * LOGS_GB),
     ]
 }
 
@@ -240,6 +246,13 @@ fn idle_stack_costs_less_than_three_dollars() {
 }
 
 #[test]
+fn idle_runner_costs_less_than_half_a_dollar() {
+    assert!(total(&idle_runners(1.0, WAITING)) < 0.5, "{}", total(&idle_runners(1.0, WAITING)));
+    let secs = pullyard_domain::runner::SAFETY_CLAIM_INTERVAL.as_secs_f64();
+    assert!((WAITING.0 - 60.0 / secs).abs() < 1e-9);
+}
+
+#[test]
 fn heartbeat_interval_matches_the_capacity_page() {
     let source = include_str!("../../functions/api/src/routes/attempts.rs");
     assert!(source.contains("const HEARTBEAT_SECS: u64 = 10;"));
@@ -281,7 +294,7 @@ fn capacity_page_uses_measured_bounds_and_template_limits() {
         format!("| read units | {units}, and "),
         format!("| requests to the API | {requests}, and "),
         format!("| messages | {messages} |"),
-        format!("3,333 × {} + 333 × {} = ", EMPTY_CLAIM.read, HEARTBEAT.read),
+        format!("33 × {} + 333 × {} = ", EMPTY_CLAIM.read, HEARTBEAT.read),
     ];
     let parameters = parameters();
     for (parameter, unit) in [
@@ -326,6 +339,7 @@ fn flows() -> String {
         ("heartbeat of a silent job", ATTEMPT_HEARTBEAT),
         ("heartbeat of an idle runner", HEARTBEAT),
         ("claim without a job", EMPTY_CLAIM),
+        ("hint about a job, with few runners", WAKE),
         ("sweep without work", SWEEP),
     ] {
         let FlowCost { written, read, requests, messages } = flow;
@@ -402,10 +416,13 @@ fn costs() -> String {
             1_000.0 * TASK_HOURS * (TASK.vcpu * (VCPU_HOUR - ARM_VCPU_HOUR) + TASK.gb * (GB_HOUR - ARM_GB_HOUR)),
         ),
         format!("\nA month without a job, with {SECRETS} secrets:\n\n"),
-        table(&["stack", "each idle self-hosted runner"], &[idle(), idle_runners(1.0)]),
+        table(
+            &["stack", "each idle self-hosted runner", "one that polls every 3 s"],
+            &[idle(), idle_runners(1.0, WAITING), idle_runners(1.0, POLLING)],
+        ),
         format!(
-            "\nA longer `--poll-interval-ms` makes runners cheaper: ten thousand idle ones cost {:.0} dollars.\n\n| option | dollars a month |\n|---|---|\n| `AlarmEmail` or `Alarms=true` | {:.2}; {:.2} more without an idle hour |\n| `Dashboard=true` | {DASHBOARD_MONTH:.2} and the metrics |\n| `Tracing=Active` | {:.2}, and for 1,000 jobs {:.2} one after the other, {:.2} a hundred at once |\n\n",
-            total(&idle_runners(10_000.0)),
+            "\nA runner polls while it cannot wait at its mailbox. Ten thousand idle runners cost {:.0} dollars.\n\n| option | dollars a month |\n|---|---|\n| `AlarmEmail` or `Alarms=true` | {:.2}; {:.2} more without an idle hour |\n| `Dashboard=true` | {DASHBOARD_MONTH:.2} and the metrics |\n| `Tracing=Active` | {:.2}, and for 1,000 jobs {:.2} one after the other, {:.2} a hundred at once |\n\n",
+            total(&idle_runners(10_000.0, WAITING)),
             total(&alarms()),
             (ALL_METRICS - METRICS) * METRIC_MONTH,
             traces(MINUTES),

@@ -238,6 +238,16 @@ fn no_function_manages_resources_or_reads_foreign_ones() {
         ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:AddPermission"];
     assert_denied_to_all(&deployed, &changes, &queues);
     assert_denied_to_all(&deployed, &["sqs:SendMessage", "sqs:ReceiveMessage"], &[arn("sqs", "production")]);
+    let mailbox = arn("sqs", &format!("{DEPLOYMENT}-wake-abc"));
+    for (action, functions) in [
+        ("sqs:CreateQueue", &["api"][..]),
+        ("sqs:DeleteQueue", &["api", "sweeper"]),
+        ("sqs:SendMessage", &["dispatcher"]),
+    ] {
+        assert_eq!(functions_allowed(&deployed, action, &mailbox, CLUSTER), functions, "{action} of a mailbox");
+    }
+    assert_denied_to_all(&deployed, &["sqs:ReceiveMessage", "sqs:SetQueueAttributes"], &[mailbox]);
+    assert_denied_to_all(&deployed, &["sqs:CreateQueue"], &[arn("sqs", "pullyard2-wake-abc")]);
     let bucket = format!("arn:aws:s3:::{DEPLOYMENT}-artifacts");
     let changes = ["s3:DeleteObject", "s3:ListBucket", "s3:PutBucketPolicy", "s3:PutLifecycleConfiguration"];
     assert_denied_to_all(&deployed, &changes, &[bucket.clone(), format!("{bucket}/artifacts/job_0/0001/art_0")]);

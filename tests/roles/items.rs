@@ -97,7 +97,7 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tickets", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "TOKEN#"]),
-    ("dispatcher", &["JOB#", "BREAKER#"]),
+    ("dispatcher", &["JOB#", "BREAKER#", "POOL#", "RUNNERS#", "RUNNER#"]),
     ("tasks", &["JOB#"]),
     (
         "effects",

@@ -13,7 +13,7 @@ Generated from `tests/roles/aws_calls.rs`: `PULLYARD_WRITE_DOCS=1 cargo test -p 
 - The tests record the permissions that each call needs in IAM: an action for each item of a transaction, an ARN for each index.
 - A test fails if a function makes another call. `.ci/roles` fails if no test makes a listed call.
 - `tests/roles.rs` compares this list with the deployed form of the roles in `infra/functions.yaml`, in both directions.
-- `tests/roles/attacker.rs` verifies the limits of a stolen role. Only the dispatcher starts and stops tasks; only api creates tokens and connects forges. No function reads secrets that were set outside of Pullyard, or creates or deletes tables, queues or task definitions.
+- `tests/roles/attacker.rs` verifies the limits of a stolen role. Only the dispatcher starts and stops tasks; only api creates tokens and connects forges. No function reads secrets that were set outside of Pullyard, or creates or deletes tables, queues or task definitions, with one exception: api creates and deletes, and the sweeper deletes, queues with the name `{stack}-wake-*`, the mailboxes of self-hosted runners.
 
 A task has no role and so no rights on AWS; it uses the API.
 The User-Agent of each call names its function (`AWS_SDK_UA_APP_ID`), and CloudTrail shows it.

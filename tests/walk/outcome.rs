@@ -101,6 +101,9 @@ pub(super) async fn collect(world: &World) -> Outcome {
         }
         let mut item = item.clone();
         remove_volatile(&mut item);
+        if pk.starts_with("RUNNERS#") && !item["mailbox"].is_null() {
+            item["mailbox"] = "<made at random>".into();
+        }
         if sk == "ROTATION" {
             // Version names are random; the secret's entry shows which value counts.
             item["previous"].take();

@@ -18,9 +18,17 @@ pub(super) async fn collect(world: &World, items: &[Value]) -> Outcome {
     for queue in [DISPATCH_DEAD, EFFECTS_DEAD] {
         outcome.insert(format!("messages in {queue}"), world.raw.count(world.aws.sqs(), queue).await.into());
     }
+    outcome.insert("mailboxes without a runner".into(), abandoned_mailboxes(world, items).await.into());
     outcome.insert("tokens".into(), tokens(items).into());
     outcome.insert("objects".into(), objects(world, items).into());
     outcome
+}
+
+async fn abandoned_mailboxes(world: &World, items: &[Value]) -> usize {
+    let listed = world.aws.sqs().call("ListQueues", &json!({ "QueueNamePrefix": "wake-" })).await.unwrap();
+    let urls = listed["QueueUrls"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let has_runner = |url: &str| items.iter().any(|item| item["mailbox"].as_str().is_some_and(|id| url.ends_with(id)));
+    urls.filter(|url| !has_runner(url)).count()
 }
 
 /// The secret's value, and whether its rotation names the previous version.

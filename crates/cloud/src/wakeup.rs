@@ -1,5 +1,7 @@
 //! Sends wake-ups: hints to process an item now. The sweeper replaces a lost one from the table within about a minute.
 
+mod mailbox;
+
 use crate::lazy::Lazy;
 use crate::{Error, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;

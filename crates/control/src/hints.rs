@@ -6,6 +6,7 @@ use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::notice::Notice;
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::runner::Runner;
 use pullyard_domain::wakeup::{JobWakeup, LookWakeup, NoticeWakeup, PullRequestWakeup, TicketWakeup};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ impl Context {
         }
     }
 
-    /// Sends a hint to start a job's task, or to stop the tasks of a cancelled job.
+    /// Sends a hint to start a job's task or to wake runners, or to stop the tasks of a cancelled job.
     pub(crate) async fn wake_job(&self, job: &JobId) {
         let wakeup = JobWakeup { job: job.clone() };
         if let Err(error) = self.send_hint(self.wakeups.wake_job(&wakeup)).await {
@@ -75,6 +76,21 @@ impl Context {
             if let Err(error) = self.send_hint(self.wakeups.wake_notice(&notice.data.project, &wakeup)).await {
                 tracing::warn!(notice = %notice.id, error = %error, "notice wake-up not sent; the sweeper will send it");
             }
+        }
+    }
+
+    /// Without its mailbox, the runner polls, and registers again after a minute.
+    pub(crate) async fn create_mailbox(&self, runner: &Runner) {
+        let Some(mailbox) = &runner.mailbox else { return };
+        if let Err(error) = self.send_hint(self.wakeups.create_mailbox(mailbox)).await {
+            tracing::warn!(runner = %runner.id, error = %error, "mailbox not created; the runner polls");
+        }
+    }
+
+    pub(crate) async fn wake_runner(&self, runner: &Runner, job: &JobId) {
+        let Some(mailbox) = &runner.mailbox else { return };
+        if let Err(error) = self.send_hint(self.wakeups.wake_runner(mailbox, job)).await {
+            tracing::warn!(job.id = %job, runner = %runner.id, error = %error, "runner not woken; the sweeper will repeat it");
         }
     }
 

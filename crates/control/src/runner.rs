@@ -9,15 +9,18 @@ mod remove;
 mod trust;
 mod view;
 mod wait_explainer;
+mod wake;
 
 pub use claim::{ClaimAnswer, ClaimResult, claim_job};
 pub use command::{RunnerCommand, command_runner};
 pub use heartbeat::record_heartbeat;
 pub use register::{Registration, register_runner};
+pub(crate) use remove::delete_with_mailbox;
 pub use remove::{RemovalState, remove_runner};
 pub(crate) use trust::check_runner_trust;
 pub use view::{list_runners, load_runner};
 pub(crate) use wait_explainer::WaitExplainer;
+pub(crate) use wake::wake_runners;
 
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;

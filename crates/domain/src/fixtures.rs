@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::forge::ForgeKind;
 use crate::hook::{Webhook, WebhookScope};
 use crate::id::{
-    ClaimId, EventId, FinishId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId,
-    RunnerId, SecretName, TicketKey,
+    ClaimId, EventId, FinishId, HookName, InstanceId, IntegrationId, JobId, MailboxId, ProjectId, RepositoryName,
+    ReviewId, RunnerId, SecretName, TicketKey,
 };
 use crate::job::{
     AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, RevisionPlan, SuspendReport, Suspension,
@@ -292,6 +292,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         instance: InstanceId::new("i1").unwrap(),
         max_slots: 2,
         active_jobs: BTreeSet::new(),
+        new_mailbox: MailboxId::new(format!("{:0>26}", name.to_lowercase())).unwrap(),
     };
     Runner::register(None, new, time_at(0)).unwrap()
 }

@@ -109,6 +109,8 @@ ids! {
     /// A notice, and the `webhook-id` of its messages.
     NoticeId checked by notice_id, r"^msg_[a-z0-9]{26}$";
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
+    /// The random part of the name of a runner's queue for hints. It is the only secret of the hints.
+    MailboxId checked by |text| require(has_prefix_and_body(text, ""), "a mailbox is 26 characters"), r"^[a-z0-9]{26}$";
     /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
     ClaimId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A finish's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.

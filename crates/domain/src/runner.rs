@@ -4,7 +4,7 @@
 
 pub mod sweep;
 
-use crate::id::{ClaimId, InstanceId, JobId, ProjectId, RunnerId};
+use crate::id::{ClaimId, InstanceId, JobId, MailboxId, ProjectId, RunnerId};
 use crate::text::{Span, truncate};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 const MAX_HEARTBEAT_GAP: Duration = Duration::from_secs(45);
 
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Interval of claims while a runner waits for hints, in case all are lost.
+pub const SAFETY_CLAIM_INTERVAL: Duration = Duration::from_secs(300);
 
 pub const MAX_SLOTS: u32 = 12;
 
@@ -67,6 +70,9 @@ pub struct Runner {
     /// The newest successful claims, at least [`MIN_REMEMBERED_CLAIMS`], so that a repeated claim gets no second job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimId>,
+    /// `None` until the runner registers with a server that makes mailboxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<MailboxId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +141,8 @@ pub struct RunnerRegistration {
     pub max_slots: u32,
     /// Jobs that survived an earlier process.
     pub active_jobs: BTreeSet<JobId>,
+    /// For a runner that has none.
+    pub new_mailbox: MailboxId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,11 +245,16 @@ impl Runner {
         self.max.saturating_sub(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
     }
 
+    /// Whether a hint may bring it a job.
+    pub fn waits_for_hints(&self, now: Timestamp) -> bool {
+        self.mailbox.is_some() && self.is_online(now) && !self.is_draining() && self.free_slots() > 0
+    }
+
     /// Registers the process of a new runner, a replacement for a dead process, or the known process again.
     /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
     /// registers again after a daemon was killed and continues. The runner's state follows the registration.
     pub fn register(existing: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {
-        let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs } = new;
+        let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs, new_mailbox } = new;
         let Some(old) = existing else {
             return Ok(Self {
                 id,
@@ -260,6 +273,7 @@ impl Runner {
                 drain: None,
                 spared_until: None,
                 claims: Vec::new(),
+                mailbox: Some(new_mailbox),
             });
         };
         if old.status == Presence::Deleting {
@@ -281,6 +295,7 @@ impl Runner {
             max,
             draining: false,
             spared_until: None,
+            mailbox: old.mailbox.clone().or(Some(new_mailbox)),
             ..old.clone()
         })
     }

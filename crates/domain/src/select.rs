@@ -3,7 +3,7 @@
 use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::key_of::KeyOwner;
-use crate::runner::Profile;
+use crate::runner::{Profile, Runner};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -64,10 +64,21 @@ pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestam
     is_waiting && job.class == *class && job.may_be_claimed_by(runner, now)
 }
 
+/// The runners that a hint about the job may wake: the least busy first, and equal ones in an order of their own for each
+/// job. Their profiles decide.
+pub fn sort_idle_runners(job: &Job, mut runners: Vec<Runner>, now: Timestamp) -> Vec<Runner> {
+    runners.retain(|runner| runner.waits_for_hints(now) && is_claimable(job, &job.class, &runner.id, now));
+    runners.sort_by_cached_key(|runner| {
+        (runner.slots.len(), Sha256::digest(format!("{}#{}", job.id, runner.id)).to_vec())
+    });
+    runners
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{claim, crash_failure, job_id, ready_job, time_at};
+    use crate::fixtures::{claim, crash_failure, job_id, ready_job, runner, slot, time_at};
+    use crate::runner::{Drain, Presence};
 
     #[test]
     fn candidates_are_ordered_by_age_across_classes() {
@@ -105,6 +116,35 @@ mod tests {
         let picked: BTreeSet<_> = claims.iter().map(|claim| candidate_index(claim, 1, 16)).collect();
         assert_eq!(picked, (0..16).collect());
         assert_eq!(candidate_index(&claims[0], 1, 0), 0);
+    }
+
+    #[test]
+    fn least_busy_runner_with_a_mailbox_is_woken_first() {
+        let job = Job { place: Placement::Runners, ..ready_job() };
+        let slots = |count: usize| (0..count).map(|n| (job_id(&n.to_string()), slot("c", 0))).collect();
+        let with_slots = |name, busy| Runner { max: 3, slots: slots(busy), ..runner(name) };
+        let names = |job: &Job, runners: Vec<Runner>, secs| {
+            let sorted = sort_idle_runners(job, runners, time_at(secs)).into_iter();
+            sorted.map(|runner| runner.name).collect::<Vec<_>>()
+        };
+        let drain = Some(Drain { by: "ana".into(), at: time_at(0), acknowledged: None });
+        let runners = vec![
+            with_slots("busy", 2),
+            with_slots("idle", 0),
+            with_slots("full", 3),
+            Runner { mailbox: None, ..with_slots("old", 0) },
+            Runner { drain, ..with_slots("draining", 0) },
+            Runner { status: Presence::Offline, ..with_slots("offline", 0) },
+            with_slots("one", 1),
+        ];
+        assert_eq!(names(&job, runners.clone(), 0), ["idle", "one", "busy"]);
+        assert_eq!(names(&job, runners.clone(), 91), Vec::<String>::new(), "all are silent");
+        let claimed = job.claim(&claim(1, "c1"), time_at(5)).unwrap();
+        assert_eq!(names(&claimed, runners, 5), Vec::<String>::new(), "the job is gone");
+        // Many jobs do not all wake the same one of equal runners.
+        let equal = ["kite", "gull", "swan"].map(|name| with_slots(name, 0)).to_vec();
+        let first = |n: usize| names(&Job { id: job_id(&n.to_string()), ..job.clone() }, equal.clone(), 0).remove(0);
+        assert_eq!((0..50).map(first).collect::<BTreeSet<_>>().len(), 3);
     }
 
     fn word_set(words: &str) -> BTreeSet<String> {

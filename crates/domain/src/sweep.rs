@@ -14,6 +14,9 @@ pub const MAX_READY_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// Time after which the sweeper checks whether a Ready job still waits in the right place.
 pub const RECHECK_PLACE_AFTER: Duration = Duration::from_secs(60);
 
+/// Runners that got the hint about a job have claimed it earlier. Otherwise the hint was lost.
+const WAKE_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
 /// Delay after the sweeper failed `tries` times on an item: 1 min, doubling up to 1 h.
 pub fn back_off(tries: u32) -> Duration {
     Duration::from_secs(60u64.saturating_mul(1 << tries.min(6)).min(3_600))
@@ -125,11 +128,12 @@ pub fn next_waiting_step(job: &Job, compute: Compute, now: Timestamp) -> Waiting
     }
     match required_place(job, compute, now) {
         Some(place) => WaitingStep::Move(place),
+        None if now.since(job.ready_since) >= WAKE_AGAIN_AFTER => WaitingStep::Wake,
         None => WaitingStep::Skip,
     }
 }
 
-/// Whether [`next_waiting_step`] may need the job, judged by its creation. A requeued job has waited for less.
+/// Whether [`next_waiting_step`] may move or end the job, judged by its creation. A requeued job has waited for less.
 pub fn may_need_waiting_step(created: Timestamp, compute: Compute, now: Timestamp) -> bool {
     let after = match compute {
         Compute::Runners => MAX_READY_TIME,
@@ -155,6 +159,8 @@ pub fn required_place(job: &Job, compute: Compute, now: Timestamp) -> Option<Pla
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitingStep {
     Skip,
+    /// Runners get the hint again.
+    Wake,
     Move(Placement),
     /// Fails with [`unclaimed_failure`].
     Fail,

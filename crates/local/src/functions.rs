@@ -3,12 +3,13 @@
 use crate::Options;
 use pullyard_emulator::lambda::Function;
 use pullyard_emulator::lambda::gateway::{Method, Route};
+use pullyard_emulator::sqs::Sqs;
 use pullyard_emulator::{Credentials, REGION};
 use pullyard_entry::{Config, Context, config, http, invocation};
 use pullyard_function_pages::LocalMachine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(crate) struct Functions {
@@ -41,12 +42,16 @@ impl Functions {
         }
     }
 
-    pub(crate) fn routes(self) -> Vec<Route> {
-        let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
-        let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
+    pub(crate) fn routes(self, sqs: Sqs) -> Vec<Route> {
+        let exactly =
+            |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function, waits: false };
+        let under = |prefix: &str, function| Route { exact: false, ..exactly(None, prefix, function) };
+        let waiting = |method, path: &str, function| Route { waits: true, ..exactly(method, path, function) };
+        let wake: Function = Arc::new(move |event| Box::pin(receive_hints(sqs.clone(), event)));
         let Self { api, tickets, webhook, pages, .. } = self;
         vec![
             exactly(Some(Method::POST), "/v1/tickets/events", tickets),
+            waiting(Some(Method::GET), "/v1/wake", wake),
             under("/webhooks", webhook),
             under("/v1", api.clone()),
             under("/setup", api.clone()),
@@ -56,6 +61,28 @@ impl Functions {
             exactly(None, "/openapi.json", api),
             under("/", pages),
         ]
+    }
+}
+
+/// Receives from a runner's mailbox, as the integration of `GET /v1/wake` in `infra/api.yaml` does.
+async fn receive_hints(sqs: Sqs, event: Value) -> Result<Value, String> {
+    let answer = |status: u16, body: String| {
+        let (headers, cookies) = (json!({}), json!([]));
+        Ok(json!({
+            "statusCode": status, "headers": headers, "multiValueHeaders": headers, "body": body,
+            "isBase64Encoded": false, "cookies": cookies,
+        }))
+    };
+    let mailbox = event["headers"]["pullyard-mailbox"].as_str().unwrap_or_default();
+    // On AWS, the role of the integration allows these names only.
+    if !mailbox.rsplit('/').next().unwrap_or_default().starts_with("wake-") {
+        return answer(403, "This is no mailbox.".into());
+    }
+    let request =
+        json!({ "QueueUrl": mailbox, "WaitTimeSeconds": 20, "VisibilityTimeout": 10, "MaxNumberOfMessages": 10 });
+    match sqs.call("ReceiveMessage", &request).await {
+        Ok(messages) => answer(200, messages.to_string()),
+        Err(error) => answer(400, error.to_string()),
     }
 }
 

@@ -83,7 +83,7 @@ impl LocalSystem {
             effects: poll(&queues.effects, &functions.effects),
             tasks: events::forward(aws.ecs().subscribe(), functions.tasks.clone()),
             sweeper: schedule::every(options.sweep_interval, functions.sweeper.clone()),
-            gateway: gateway::serve(api_listener, functions.routes(), gateway_options),
+            gateway: gateway::serve(api_listener, functions.routes(aws.sqs().clone()), gateway_options),
             function_endpoints: endpoints,
             api_url,
             admin_token: keys.admin_token,

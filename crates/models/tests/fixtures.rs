@@ -3,7 +3,8 @@
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{
-    EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId, TicketKey,
+    EventId, FinishId, InstanceId, IntegrationId, JobId, MailboxId, ProjectId, RepositoryName, ReviewId, RunnerId,
+    TicketKey,
 };
 use pullyard_domain::job::{
     Job, JobPlan, JobResult, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
@@ -145,6 +146,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         instance: InstanceId::new("i1").unwrap(),
         max_slots: 2,
         active_jobs: BTreeSet::new(),
+        new_mailbox: MailboxId::new(format!("{:0>26}", name)).unwrap(),
     };
     Runner::register(None, new, at(0)).unwrap()
 }

@@ -57,6 +57,10 @@ pub struct RegisterAnswer {
     pub offline_after_secs: u64,
     /// Wait before the first claim, and after a claim without a job. Units: milliseconds.
     pub poll_ms: u64,
+    /// The runner's mailbox. With a free slot, a runner may wait at `GET /v1/wake` with this text in the header
+    /// `Pullyard-Mailbox` and claim on each hint, instead of polling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
 }
 
 /// A heartbeat with the runner's jobs.

@@ -12,6 +12,7 @@ mod context;
 mod heartbeat;
 mod lifecycle;
 mod lost;
+mod mailbox;
 mod outbox_delivery;
 mod output;
 mod pauses;

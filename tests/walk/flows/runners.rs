@@ -62,6 +62,8 @@ pub(in crate::walk) fn complete_job() -> Flow {
     let steps = vec![
         register("instance-1"),
         tickets::send_ticket_event(),
+        // The dispatcher wakes the runner.
+        Step::messages(),
         claim("instance-1", "claim-1"),
         start_process("claim-1"),
         attempt::report_preparing(),

@@ -1,8 +1,9 @@
-//! Starts a task for a Ready job, and stops the tasks of lost attempts and ended jobs.
+//! Starts a task for a Ready job or wakes runners, and stops the tasks of lost attempts and ended jobs.
 //! No other module calls ECS for tasks.
 
 use crate::admin::signed_tokens::Bootstrap;
 use crate::counters::Counter;
+use crate::runner::wake_runners;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
@@ -24,6 +25,9 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
                 rounds.backoff().await?;
             }
             continue;
+        }
+        if job.status == JobStatus::Ready && job.place == Placement::Runners {
+            return wake_runners(ctx, &job).await;
         }
         let next = match next_start_step(&job, ctx.clock.now()) {
             StartStep::Skip => return Ok(()),

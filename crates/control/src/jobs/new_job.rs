@@ -227,7 +227,7 @@ async fn send_new_job_hints(ctx: &Context, plan: &PlannedJob) {
     ctx.send_hints(async {
         if job.status == JobStatus::Pending {
             ctx.wake_review_freeze(&job.id).await;
-        } else if job.place == Placement::Fargate {
+        } else {
             ctx.wake_job(&job.id).await;
         }
         if let Some(pull_request) = plan.pull_request.as_ref().filter(|linked| linked.is_note_outdated()) {

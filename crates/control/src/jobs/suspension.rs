@@ -4,7 +4,7 @@ use crate::counters::Counter;
 use crate::jobs::finish_job::{WriteParts, ended_attempt, load_changed_ticket, write_end};
 use crate::notify::notice_of_job;
 use crate::{Context, Error};
-use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
+use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
 use pullyard_domain::outcome::update_waiting_badge;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{JobWrite, RunnerCondition, Write};
@@ -66,7 +66,7 @@ pub(crate) async fn write_suspension(
             }
             let becomes_ready = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
             // The sweeper wakes a job that waits for a model.
-            let may_start = becomes_ready && job.place == Placement::Fargate && !job.is_waiting_for_model(now);
+            let may_start = becomes_ready && !job.is_waiting_for_model(now);
             if may_start || job.may_have_orphaned_task() {
                 ctx.wake_job(&job.id).await;
             }

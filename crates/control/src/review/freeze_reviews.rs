@@ -11,7 +11,7 @@ use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Cancel, ContextFault, Job, JobStatus, Placement, TransitionRefusal};
+use pullyard_domain::job::{Cancel, ContextFault, Job, JobStatus, TransitionRefusal};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
@@ -114,9 +114,7 @@ async fn load_own_context(ctx: &Context, job: &Job) -> Result<ReadResult, Error>
 async fn send_freeze_hints(ctx: &Context, job: &Job) {
     if job.status == JobStatus::Ready {
         tracing::info!(job.id = %job.id, "review of a job read");
-        if job.place == Placement::Fargate {
-            ctx.wake_job(&job.id).await;
-        }
+        ctx.wake_job(&job.id).await;
     } else if job.status == JobStatus::Pending {
         let fault = job.waits.as_ref().and_then(|waits| waits.fault.as_ref());
         tracing::info!(job.id = %job.id, fault = ?fault, "review of a job not readable; will retry");

@@ -2,7 +2,7 @@
 
 use super::RunnerToken;
 use crate::{Context, Error};
-use pullyard_domain::id::{InstanceId, JobId, RunnerId};
+use pullyard_domain::id::{InstanceId, JobId, MailboxId, RunnerId};
 use pullyard_domain::runner::{
     MAX_SLOTS, Profile, Refusal, Runner, RunnerIsolation, RunnerRegistration, validate_name,
 };
@@ -38,7 +38,7 @@ impl Registration {
     }
 }
 
-/// Idempotent: by the process; a repeat updates its active jobs and profile.
+/// Idempotent: by the process; a repeat updates its active jobs and profile, and creates its mailbox if it is missing.
 /// Errors: `Invalid`; `Runner` if another process is alive, the name is taken, or the runner is being removed.
 pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
     new.check()?;
@@ -66,13 +66,22 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
             instance: new.instance.clone(),
             max_slots: new.slots,
             active_jobs: new.active_jobs.clone(),
+            new_mailbox: random_mailbox()?,
         };
         let runner = Runner::register(existing.as_ref(), registration, now).map_err(Error::Runner)?;
         let parts = RegistrationWrite { runner: &runner, profile: &profile, previous: existing.as_ref() };
         if ctx.store.register_runner(&parts).await? == Write::Applied {
             tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "runner registered");
+            // After the write, so that no mailbox is left whose name is not stored.
+            ctx.create_mailbox(&runner).await;
             return Ok(runner);
         }
         rounds.backoff().await?;
     }
+}
+
+/// The name is the permission to receive the runner's hints.
+fn random_mailbox() -> Result<MailboxId, Error> {
+    let name = data_encoding::BASE32_NOPAD.encode(&rand::random::<[u8; 16]>()).to_lowercase();
+    MailboxId::new(name).map_err(|error| Error::Inconsistent(error.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use crate::{Context, Error};
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::Presence;
+use pullyard_domain::runner::{Presence, Runner};
 use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,17 @@ pub async fn remove_runner(ctx: &Context, id: &RunnerId) -> Result<RemovalState,
             tracing::info!(runner = %id, name = %runner.name, "runner removal started");
         }
         // Refused while the runner has a slot; the sweeper removes it after the last one.
-        return Ok(match ctx.store.delete_runner(&runner).await? {
+        return Ok(match delete_with_mailbox(ctx, &runner).await? {
             Write::Applied => RemovalState::Removed,
             Write::Stale => RemovalState::InProgress,
         });
     }
+}
+
+/// Deletes the mailbox first, because its name is lost with the runner. After a crash the sweeper repeats both.
+pub(crate) async fn delete_with_mailbox(ctx: &Context, runner: &Runner) -> Result<Write, Error> {
+    if let Some(mailbox) = &runner.mailbox {
+        ctx.wakeups.delete_mailbox(mailbox).await?;
+    }
+    Ok(ctx.store.delete_runner(runner).await?)
 }

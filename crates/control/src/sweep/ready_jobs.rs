@@ -1,4 +1,4 @@
-//! Sweeps the Ready jobs of runners that are unclaimed or misplaced. Without a due time, they are listed by class.
+//! Sweeps the Ready jobs of runners that are unclaimed or misplaced, and wakes runners again. Without a due time, they are listed by class.
 //! Counts all rows first. Then handles the jobs, by turns of the classes, until the time is over. A class that was not
 //! finished continues behind its last row in the next round, so that no row blocks those behind it.
 
@@ -21,6 +21,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::{Gauges, ReadyCursors, Write};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Mutex;
 
 /// The first jobs of a class are read in each round, for the longest wait.
@@ -46,7 +47,8 @@ pub(super) async fn sweep_ready(
     report: &mut Report,
 ) -> Result<(), Error> {
     let mut queues = VecDeque::new();
-    let mut sweep = ReadySweep { ctx, time, waits: Mutex::default(), gauges, report };
+    let wakes = AtomicU32::new(gauges.slots_free);
+    let mut sweep = ReadySweep { ctx, time, waits: Mutex::default(), wakes, gauges, report };
     let failed = sweep.report.failed;
     let listed = sweep.list_queues(cursors, &mut queues).await;
     match &listed {
@@ -63,6 +65,8 @@ struct ReadySweep<'a> {
     ctx: &'a Context,
     time: &'a RoundTimer<'a>,
     waits: Mutex<WaitExplainer>,
+    /// Hints left in this round: one for each free slot, because more cannot be of use.
+    wakes: AtomicU32,
     gauges: &'a mut Gauges,
     report: &'a mut Report,
 }
@@ -182,13 +186,14 @@ impl ReadySweep<'_> {
 
     async fn handle_turn(&mut self, queue: &mut ClassQueue) {
         let turn = queue.rows.iter().take(JOBS_PER_TURN).cloned().collect::<Vec<_>>();
-        let (ctx, time, waits, project) = (self.ctx, self.time, &self.waits, queue.project.as_ref());
+        let (ctx, time, project) = (self.ctx, self.time, queue.project.as_ref());
+        let (waits, wakes) = (&self.waits, &self.wakes);
         let jobs = turn.iter().map(|row| row.job.clone()).collect::<Vec<_>>();
         let results = futures::stream::iter(jobs).map(|job| async move {
             if time.is_past(READY_UNTIL) {
                 return None;
             }
-            let result = time.run("sweep a waiting job", sweep_job(ctx, waits, project, &job)).await;
+            let result = time.run("sweep a waiting job", sweep_job(ctx, (waits, wakes), project, &job)).await;
             if let Err(error) = &result {
                 tracing::error!(job.id = %job, error = %error, "sweep of a waiting job failed");
             }
@@ -234,7 +239,7 @@ struct SweptJob {
 
 async fn sweep_job(
     ctx: &Context,
-    waits: &Mutex<WaitExplainer>,
+    (waits, wakes): (&Mutex<WaitExplainer>, &AtomicU32),
     project: &Project,
     id: &JobId,
 ) -> Result<SweptJob, Error> {
@@ -242,6 +247,12 @@ async fn sweep_job(
     let now = ctx.clock.now();
     match next_waiting_step(&job, project.settings.compute, now) {
         WaitingStep::Skip => {}
+        WaitingStep::Wake => {
+            let is_left = |left: u32| left.checked_sub(1);
+            if wakes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_left).is_ok() {
+                ctx.wake_job(&job.id).await;
+            }
+        }
         WaitingStep::Move(place) => {
             move_job(ctx, &job, place).await?;
         }
@@ -285,9 +296,7 @@ async fn move_job(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Er
     let moved = ctx.store.update_job(&next).await? == Write::Applied;
     if moved {
         tracing::info!(job.id = %job.id, place = ?place, "waiting job moved to other compute");
-        if place == Placement::Fargate {
-            ctx.wake_job(&job.id).await;
-        }
+        ctx.wake_job(&job.id).await;
     }
     Ok(moved)
 }

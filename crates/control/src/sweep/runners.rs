@@ -4,7 +4,7 @@ use super::deadlines::{RUNNERS_UNTIL, RoundTimer};
 use super::gauges::count_runner;
 use super::report::{Failures, Report};
 use super::write_step;
-use crate::runner::load_token_state;
+use crate::runner::{delete_with_mailbox, load_token_state};
 use crate::{Context, Error};
 use futures::StreamExt as _;
 use pullyard_domain::id::JobId;
@@ -114,7 +114,7 @@ async fn sweep_runner(
                 ctx.store.begin_removal(&runner).await?;
             }
             RunnerStep::Remove => {
-                ctx.store.delete_runner(&runner).await?;
+                delete_with_mailbox(ctx, &runner).await?;
                 tracing::info!(runner = %runner.id, name = %runner.name, "runner removed");
                 return Ok(());
             }

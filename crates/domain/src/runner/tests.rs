@@ -18,6 +18,7 @@ fn introduction(process: &str) -> RunnerRegistration {
         instance: instance(process),
         max_slots: 3,
         active_jobs: BTreeSet::from([job_id("kept")]),
+        new_mailbox: MailboxId::new("n".repeat(26)).unwrap(),
     }
 }
 
@@ -70,6 +71,20 @@ fn same_process_registers_again_as_the_same_runner() {
     let offline = Runner { status: Presence::Offline, spared_until: Some(time_at(300)), ..old };
     let back = Runner::register(Some(&offline), introduction("i1"), time_at(5)).unwrap();
     assert_eq!(back, Runner { epoch: 2, ..expected });
+}
+
+#[test]
+fn mailbox_of_the_first_registration_stays() {
+    let first = Runner::register(None, introduction("i1"), time_at(0)).unwrap();
+    assert_eq!(first.mailbox, Some(introduction("i1").new_mailbox));
+    for secs in [5, 200] {
+        let other = MailboxId::new("o".repeat(26)).unwrap();
+        let next = RunnerRegistration { new_mailbox: other.clone(), ..introduction("i1") };
+        assert_eq!(Runner::register(Some(&first), next.clone(), time_at(secs)).unwrap().mailbox, first.mailbox);
+        // A runner of an older release gets its mailbox when it registers again.
+        let old = Runner { mailbox: None, ..first.clone() };
+        assert_eq!(Runner::register(Some(&old), next, time_at(secs)).unwrap().mailbox, Some(other));
+    }
 }
 
 #[test]

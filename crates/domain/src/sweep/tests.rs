@@ -265,13 +265,16 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
 fn check_waiting(secs: u64, compute: Compute, expected: &WaitingStep) {
     let job = Job { place: Placement::Runners, ..ready_job() };
     assert_eq!(&next_waiting_step(&job, compute, time_at(secs)), expected);
-    assert_eq!(may_need_waiting_step(job.created, compute, time_at(secs)), *expected != WaitingStep::Skip);
+    let changes_job = !matches!(expected, WaitingStep::Skip | WaitingStep::Wake);
+    assert_eq!(may_need_waiting_step(job.created, compute, time_at(secs)), changes_job);
 }
 
 #[test]
 fn runner_job_is_given_up_after_a_day_with_the_reason() {
     let day = 24 * 3_600;
-    check_waiting(day - 1, Compute::Runners, &WaitingStep::Skip);
+    check_waiting(29, Compute::Runners, &WaitingStep::Skip);
+    check_waiting(30, Compute::Runners, &WaitingStep::Wake);
+    check_waiting(day - 1, Compute::Runners, &WaitingStep::Wake);
     check_waiting(day, Compute::Runners, &WaitingStep::Fail);
     check_waiting(day, Compute::Fargate, &WaitingStep::Fail);
     for reason in ["No runner of acme is online; the last heartbeat was 24 h ago.", "No runner of acme is online."] {
@@ -286,9 +289,10 @@ fn runner_job_is_given_up_after_a_day_with_the_reason() {
 
 #[test]
 fn waiting_job_follows_the_project_compute_after_a_minute() {
-    check_waiting(59, Compute::Fargate, &WaitingStep::Skip);
+    check_waiting(29, Compute::Fargate, &WaitingStep::Skip);
+    check_waiting(59, Compute::Fargate, &WaitingStep::Wake);
     check_waiting(60, Compute::Fargate, &WaitingStep::Move(Placement::Fargate));
-    check_waiting(60, Compute::Runners, &WaitingStep::Skip);
+    check_waiting(60, Compute::Runners, &WaitingStep::Wake);
     let job = ready_job();
     assert_eq!(required_place(&job, Compute::Runners, time_at(60)), Some(Placement::Runners));
     let starting = job.begin_dispatch(time_at(10)).unwrap();

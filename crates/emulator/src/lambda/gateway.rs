@@ -21,6 +21,7 @@ use axum::response::{IntoResponse as _, Response};
 use pullyard_loopback::require_own_host;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::Function;
 use super::invoke::Invoker;
@@ -50,6 +51,9 @@ pub struct Route {
     /// Matches only `prefix` itself, like a route without `{proxy+}`.
     pub exact: bool,
     pub function: Function,
+    /// Whether the function only waits, as an integration without a function does: it is not limited, and it ends with
+    /// its caller's connection.
+    pub waits: bool,
 }
 
 impl std::fmt::Debug for Route {
@@ -111,7 +115,7 @@ pub fn serve(listener: TcpListener, routes: Vec<Route>, options: Options) -> Gat
     let port = listener.local_addr().map_or(0, |address| address.port());
     let queue = Queue::new(max_running, max_waiting);
     let routes = routes.into_iter().map(Target::new).collect();
-    let inner = Arc::new(Inner { routes, queue, timeout, body_timeout, port });
+    let inner = Arc::new(Inner { routes, queue, timeout, body_timeout, port, stop: CancellationToken::new() });
     let router = Router::new().fallback(handle).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     let router = require_own_host(router.with_state(Arc::clone(&inner)), &further_hosts, OTHER_HOST_HELP);
     Gateway { server: Server::serve_limited(listener, router, max_connections, head_timeout), inner }
@@ -124,6 +128,7 @@ impl Gateway {
     }
 
     pub async fn shutdown(mut self) {
+        self.inner.stop.cancel();
         self.server.stop().await;
         for target in &self.inner.routes {
             target.invoker.wait_idle().await;
@@ -138,6 +143,8 @@ struct Inner {
     timeout: Duration,
     body_timeout: Duration,
     port: u16,
+    /// Ends the waiting functions.
+    stop: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -145,6 +152,7 @@ struct Target {
     method: Option<Method>,
     prefix: String,
     exact: bool,
+    waits: bool,
     invoker: Invoker,
 }
 
@@ -154,6 +162,7 @@ impl Target {
             method: route.method,
             prefix: route.prefix.trim_end_matches('/').to_owned(),
             exact: route.exact,
+            waits: route.waits,
             invoker: Invoker::new(route.function),
         }
     }
@@ -192,6 +201,9 @@ async fn handle(
     };
     let event = request::to_event(&head, &body, client.ip(), inner.port);
     let answer = async {
+        if target.waits {
+            return inner.stop.run_until_cancelled(target.invoker.invoke_here(event)).await;
+        }
         match inner.queue.wait_turn().await {
             Some(turn) => Some(target.invoker.invoke_in(turn, event).await),
             None => None,

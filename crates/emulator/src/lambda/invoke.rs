@@ -42,6 +42,12 @@ impl Invoker {
         running.await.unwrap_or_else(|_| Err("the function panicked".to_owned()))
     }
 
+    /// Ends the function with the call.
+    pub(super) async fn invoke_here(&self, event: Value) -> Result<Value, String> {
+        self.invocations.fetch_add(1, Ordering::SeqCst);
+        (self.function)(event).await
+    }
+
     pub(super) fn invocations(&self) -> u64 {
         self.invocations.load(Ordering::SeqCst)
     }

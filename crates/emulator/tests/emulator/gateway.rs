@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{client, function};
 
 fn prefix_route(prefix: &str, function: Function) -> Route {
-    Route { method: None, prefix: prefix.to_owned(), exact: false, function }
+    Route { method: None, prefix: prefix.to_owned(), exact: false, function, waits: false }
 }
 
 async fn serve(routes: Vec<Route>) -> (Gateway, String) {
@@ -113,7 +113,7 @@ async fn longest_prefix_wins_and_invocations_are_counted() {
     let routes = vec![
         prefix_route("/api", api),
         prefix_route("/", root),
-        Route { method: Some(Method::POST), prefix: "/api".to_owned(), exact: true, function: hook },
+        Route { method: Some(Method::POST), prefix: "/api".to_owned(), exact: true, function: hook, waits: false },
     ];
     let (gateway, url) = serve(routes).await;
     let ask = async |method: Method, path: &str| {

@@ -268,7 +268,7 @@ impl Rules {
             Change::SweepDueJob => match next_waiting_step(job, self.settings.compute, now) {
                 WaitingStep::Fail => job.fail(unclaimed_failure("no runner is online"), now).map(Some),
                 WaitingStep::Move(place) => job.move_to(place, now).map(Some),
-                WaitingStep::Skip => {
+                WaitingStep::Skip | WaitingStep::Wake => {
                     let watch = Watch { since: self.setting.moments.time(0), runner: None };
                     take(job, now, next_step(job, watch, now))
                 }

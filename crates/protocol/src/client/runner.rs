@@ -1,8 +1,13 @@
 //! Calls of a self-hosted runner between jobs; all are idempotent.
 
-use super::{Error, Http};
+use super::{Error, Http, root_cause};
 use crate::runner::{ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest};
 use pullyard_domain::id::RunnerId;
+use reqwest::{Method, StatusCode};
+use std::time::Duration;
+
+/// Longer than the wait of the route.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// A client with a runner token.
 #[derive(Clone)]
@@ -25,5 +30,18 @@ impl RunnerClient {
 
     pub async fn claim(&self, runner: &RunnerId, request: &ClaimRequest) -> Result<ClaimAnswer, Error> {
         self.http.post_idempotent(&format!("/v1/runners/{runner}/claim"), request).await
+    }
+
+    /// Waits up to 20 seconds for hints at a mailbox, with one try. Returns the answer's text, whose format is that of
+    /// API Gateway's integration.
+    pub async fn receive_hints(&self, mailbox: &str) -> Result<String, Error> {
+        let url = format!("{}/v1/wake", self.http.base);
+        let unreachable = |error| Error::Unreachable { url: url.clone(), reason: root_cause(&error) };
+        let request = self.http.request(Method::GET, "/v1/wake").header("pullyard-mailbox", mailbox);
+        let answer = request.timeout(WAKE_TIMEOUT).send().await.map_err(unreachable)?;
+        match answer.status() {
+            StatusCode::OK => answer.text().await.map_err(unreachable),
+            status => Err(Error::Unreadable { url, reason: format!("the status is {status}") }),
+        }
     }
 }

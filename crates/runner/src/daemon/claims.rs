@@ -3,6 +3,7 @@
 use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, classify_failure};
 use super::context::DaemonContext;
 use super::heartbeat::with_timeout;
+use super::mailbox::Mailbox;
 use super::pauses;
 use crate::disk_limit::{self, CLAIM_PAUSE};
 use pullyard_domain::id::ClaimId;
@@ -24,17 +25,26 @@ pub(crate) async fn run(daemon: &DaemonContext) {
 async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
     let mut id = daemon.state_folder.load_claim()?;
     let (mut poll, mut failures) = (Duration::from_millis(daemon.registration.poll_ms), 0_u32);
+    let (mut mailbox, mut is_idle) = (Mailbox::new(daemon.registration.mailbox.clone()), false);
     loop {
         let failed_in_a_row = failures.max(daemon.state().read(|state| state.failures));
         let pause = pauses::claim_pause(poll, daemon.settings.poll_interval, failed_in_a_row, rand::random());
         tokio::select! {
             biased;
             () = daemon.state().wait_until_leaving() => break,
-            ready = async { sleep(pause).await; wait_until_ready(daemon).await } => if let Err(fatal) = ready {
+            ready = async {
+                // After a failure, neither a hint nor the freed slot shortens the pause.
+                match is_idle && failed_in_a_row == 0 {
+                    true => mailbox.wait(daemon, pause).await,
+                    false => sleep(pause).await,
+                }
+                wait_until_ready(daemon).await
+            } => if let Err(fatal) = ready {
                 daemon.state().leave_with_error(fatal);
                 break;
             },
         }
+        is_idle = false;
         // Do not interrupt this call, because an ignored answer may contain a job.
         match post_claim(daemon, &id).await {
             Ok(answer) => {
@@ -50,7 +60,8 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
                 if has_started {
                     poll = Duration::ZERO;
                 }
-                if has_started || answer.spent {
+                is_idle = !has_started && !answer.spent;
+                if !is_idle {
                     id = daemon.state_folder.create_claim()?;
                 }
                 // A spent claim does not show whether another job waits.

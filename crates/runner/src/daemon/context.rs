@@ -3,13 +3,13 @@
 use super::child::{ProcessExit, ProcessStarter, RunningProcess, remove_record};
 use super::process_record::{AttemptKey, ProcessRecord};
 use super::settings::Settings;
-use super::state::State;
+use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
 use pullyard_domain::id::RunnerId;
 use pullyard_protocol::client::RunnerClient;
-use pullyard_protocol::runner::RegisterAnswer;
+use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
 use std::sync::Arc;
 
 pub(crate) struct JobProcesses {
@@ -23,6 +23,7 @@ pub(crate) struct DaemonContext {
     /// Whether the daemon leaves after one claim and its job.
     pub(crate) once: bool,
     pub(crate) client: RunnerClient,
+    pub(crate) request: RegisterRequest,
     pub(crate) registration: RegisterAnswer,
     pub(crate) state_folder: StateFolder,
     pub(crate) jobs: Arc<JobProcesses>,
@@ -35,6 +36,16 @@ impl DaemonContext {
 
     pub(crate) fn state(&self) -> &State {
         &self.jobs.state
+    }
+
+    pub(crate) fn free_slots(&self) -> usize {
+        self.state().read(|state| self.free_slots_in(state))
+    }
+
+    /// 0 while the runner drains.
+    pub(crate) fn free_slots_in(&self, state: &StateSnapshot) -> usize {
+        let slots = usize::try_from(self.settings.slots).unwrap_or(usize::MAX);
+        if state.is_draining { 0 } else { slots.saturating_sub(state.running.len()) }
     }
 }
 

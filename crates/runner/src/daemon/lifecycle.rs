@@ -81,7 +81,7 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
         runner.id = %registration.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}{}", settings.name, registration.runner, token.unwrap_or_default()
     );
-    let daemon = Arc::new(DaemonContext { settings, once, client, registration, state_folder, jobs });
+    let daemon = Arc::new(DaemonContext { settings, once, client, request, registration, state_folder, jobs });
     run_tasks(&daemon, &mut signals).await
 }
 

@@ -19,6 +19,7 @@ mod conflicts;
 mod containers;
 mod crash_walk;
 mod daemon;
+mod daemon_mailbox;
 mod daemon_points;
 mod daemon_shutdown;
 mod daemon_start;

@@ -5,7 +5,7 @@ use crate::api::{broken, problem};
 use crate::prelude::*;
 use axum::body::Bytes;
 use axum::extract::Path;
-use axum::routing::post;
+use axum::routing::{get, post};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use pullyard_protocol::runner::{ClaimRequest, HeartbeatRequest, RegisterRequest};
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub(crate) const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8";
+pub(crate) const MAILBOX: &str = "http://127.0.0.1:9/000000000000/wake-a";
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) drain: bool,
     /// How many of the next claims are spent: their job has ended.
     pub(crate) claims_to_spend: u32,
+    /// The next answers of the mailbox, a status and a text; without more it waits. `None`: there is no mailbox.
+    pub(crate) mailbox: Option<VecDeque<(u16, String)>>,
     spent_claims: BTreeSet<String>,
     claimed_jobs: BTreeMap<String, JobId>,
 }
@@ -66,6 +69,7 @@ impl RunnerApi {
         Router::new()
             .route("/v1/runners", post(register))
             .route("/v1/runners/{runner}/{route}", post(handle_runner_call))
+            .route("/v1/wake", get(wake))
             .with_state(self.inner.clone())
     }
 
@@ -75,6 +79,14 @@ impl RunnerApi {
 
     pub(crate) fn add_jobs(&self, jobs: &[JobId]) {
         self.script(|script| script.jobs.extend(jobs.iter().cloned()));
+    }
+
+    pub(crate) fn answer_mailbox(&self, status: u16, text: &str) {
+        self.script(|script| script.mailbox.as_mut().unwrap().push_back((status, text.to_owned())));
+    }
+
+    pub(crate) async fn wait_for_calls(&self, route: &str, count: usize) {
+        self.wait_for(|calls| calls.iter().filter(|call| call.route == route).count() >= count).await;
     }
 
     pub(crate) fn calls(&self, route: &str) -> Vec<Call> {
@@ -132,6 +144,18 @@ async fn handle_runner_call(
     record_and_respond(&inner, route, &headers, &body)
 }
 
+async fn wake(State(inner): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
+    let mailbox = headers["pullyard-mailbox"].to_str().unwrap();
+    inner.calls.send_modify(|calls| calls.push(Call { route: "wake", body: json!({ "mailbox": mailbox }) }));
+    loop {
+        let next = inner.script.lock().unwrap().mailbox.as_mut().unwrap().pop_front();
+        if let Some((status, text)) = next {
+            return (StatusCode::from_u16(status).unwrap(), text).into_response();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 fn runner_id() -> String {
     format!("rnr_{}", "k".repeat(26))
 }
@@ -155,7 +179,8 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
         "register" => {
             let _: RegisterRequest = serde_json::from_value(body.clone()).unwrap();
             json!({ "runner": runner_id(), "heartbeat_idle_secs": 2, "heartbeat_busy_secs": 1,
-                    "offline_after_secs": 90, "poll_ms": 30 })
+                    "offline_after_secs": 90, "poll_ms": 30,
+                    "mailbox": script.mailbox.as_ref().map(|_| MAILBOX) })
         }
         "heartbeat" => {
             let _: HeartbeatRequest = serde_json::from_value(body.clone()).unwrap();

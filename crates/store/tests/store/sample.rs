@@ -10,7 +10,9 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::{DeliveryId, EndpointId, EventId, FinishId, NoticeId, RunnerId, ScheduleName, TicketKey};
+use pullyard_domain::id::{
+    DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, RunnerId, ScheduleName, TicketKey,
+};
 use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
 use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
@@ -259,6 +261,7 @@ pub(crate) fn runner(name: &str, max: u32) -> Runner {
         steady_since: None,
         spared_until: None,
         claims: Vec::new(),
+        mailbox: Some(MailboxId::new("m".repeat(26)).unwrap()),
     }
 }
 

@@ -37,12 +37,14 @@ pub(crate) async fn register(
         active_jobs: request.active,
     };
     let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
+    let mailbox = runner.mailbox.as_ref().map(|mailbox| ctx.wakeups.mailbox_url(mailbox));
     Ok(Json(RegisterAnswer {
         runner: runner.id,
         heartbeat_idle_secs: HEARTBEAT_IDLE.as_secs(),
         heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
         offline_after_secs: OFFLINE_AFTER.as_secs(),
         poll_ms: poll_ms(),
+        mailbox,
     }))
 }
 
