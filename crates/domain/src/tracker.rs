@@ -8,7 +8,7 @@ mod linear;
 
 use crate::delivery::Source;
 use crate::hook::Ingress;
-use crate::id::IntegrationId;
+use crate::id::{IntegrationId, RepositoryName};
 use crate::project::Statuses;
 use crate::setting_fault::{SettingFault, fault};
 use crate::text::is_line;
@@ -121,6 +121,20 @@ impl ToolAccount {
 }
 
 impl Tracker {
+    /// The page of the tool where a user creates a ticket. `None` for a user's own tool.
+    pub fn new_ticket_url(&self, default_repository: Option<&RepositoryName>) -> Option<String> {
+        match self.kind {
+            TrackerKind::Jira => Some(format!("{}/secure/CreateIssue!default.jspa", self.url.trim_end_matches('/'))),
+            TrackerKind::Linear => Some("https://linear.new".into()),
+            // The address of the API: of GitHub, or of an own server.
+            TrackerKind::Issues => {
+                let server = self.url.trim_end_matches("/api/v3").replace("https://api.github.com", "https://github.com");
+                default_repository.map(|name| format!("{server}/{name}/issues/new"))
+            }
+            TrackerKind::Http => None,
+        }
+    }
+
     /// Whether the author of a change is the account, and no person.
     pub fn is_own(&self, author: &str) -> bool {
         self.account.as_ref().is_some_and(|account| !account.is_person && account.ids.iter().any(|id| id == author))

@@ -39,6 +39,8 @@ struct Board {
     frame: Frame,
     project: String,
     may_work: bool,
+    /// The page of the ticket tool that creates a ticket, and the tool's name.
+    new_in_tool: Option<(String, &'static str)>,
     may_administer: bool,
     held: Option<HoldView>,
     decision: Option<DecisionLine>,
@@ -64,6 +66,15 @@ pub(crate) async fn show(
     let Some(project) = visit.load_selected_project(project).await? else { return Ok(redirect_to_start()) };
     let view = control::load_board(&visit.ctx, &project.id, after.as_deref(), PAGE_SIZE).await?;
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
+    let tool = match &project.settings.tracker {
+        Some(tool) => visit.ctx.store.load_tracker(&tool.connection).await?,
+        None => None,
+    };
+    let default = project.settings.default_repository.as_ref().or_else(|| match &repositories[..] {
+        [only] => Some(&only.name),
+        _ => None,
+    });
+    let new_in_tool = tool.and_then(|tool| Some((tool.new_ticket_url(default)?, tool.kind.label())));
     let statuses = list_statuses(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));
     let labels = view.cards.iter().flat_map(|card| card.view.text.labels.iter().cloned());
     let labels = labels.chain(Some(filter.label.clone()).filter(|label| !label.is_empty())).collect();
@@ -77,6 +88,7 @@ pub(crate) async fn show(
         refresh: labels::refresh_ms(cards.iter().any(|card| card.view.ticket.active_job.is_some())),
         frame: visit.frame(&format!("Board of {}", project.name), "board", Some(&project.id)),
         may_work: visit.visitor.may_run_jobs(),
+        new_in_tool,
         may_administer: visit.visitor.may_administer(),
         held: HoldView::from_settings(&project.settings),
         decision: verdict::load_decision_line(&visit, &project.id, delivery.as_ref()).await?,
