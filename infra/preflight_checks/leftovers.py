@@ -87,7 +87,7 @@ def check_kind(context: Context, kind: Kind) -> List[Finding]:
         data = " with its data" if kind.name == "table" else ""
         findings.append(Finding(FAIL, "leftovers", f"the {kind.name} {one}{data} exists, a new stack would fail at it",
                                 f"deploy under another stack_name, or: {fix}"))
-    mailboxes = [one for one in found if re.match(f".*/{context.stack}-wake-", one)]
+    mailboxes = [one for one in found if re.fullmatch(f".*/{context.stack}-wake-[a-z0-9]{{26}}", one)]
     if mailboxes:
         fix = " && ".join(context.aws.command("sqs", "delete-queue", "--queue-url", one) for one in mailboxes)
         findings.append(Finding(WARN, "leftovers", f"{len(mailboxes)} mailboxes of runners of an earlier stack exist; they "

@@ -228,7 +228,7 @@ def leftovers():
         "DescribeTable": {"Table": {"TableName": "pullyard"}}, "DescribeSecret": {"Name": "pullyard/key", "DeletedDate": 1.0},
         "DescribeLogGroups": {"logGroups": [{"logGroupName": "/pullyard/pullyard/api"}, {"logGroupName": "/pullyard/pullyard/x"}]},
         "ListFunctions": {"Functions": [{"FunctionName": "pullyard-api"}, {"FunctionName": "pullyard-dev-api"}]},
-        "ListQueues": {"QueueUrls": [f"https://sqs/123456789012/pullyard-{name}" for name in ("dispatch", "wake-abc")]},
+        "ListQueues": {"QueueUrls": [f"https://sqs/123456789012/pullyard-{name}" for name in ("dispatch", "wake-dispatch", f"wake-{'a1' * 13}")]},
         "DescribeRepositories": {"repositories": [{"repositoryName": "pullyard-runner"}]}})
     delete = lambda _: status.clear() or {}
     machine.aws.answers.update(
@@ -238,7 +238,7 @@ def leftovers():
     lines = ["fixed  leftovers...ROLLBACK_COMPLETE", "FAIL...the table pullyard...aws dynamodb delete-table --table-name pullyard",
              "FAIL...pullyard/key is scheduled for deletion...restore-secret", "FAIL...log group /pullyard/pullyard/api",
              "FAIL...function pullyard-api", "FAIL...queue...--queue-url https://sqs/123456789012/pullyard-dispatch",
-             "warn...1 mailboxes...aws sqs delete-queue --queue-url https://sqs/123456789012/pullyard-wake-abc",
+             f"warn...1 mailboxes...aws sqs delete-queue --queue-url https://sqs/123456789012/pullyard-wake-{'a1' * 13}",
              "FAIL...pullyard-runner...ecr delete-repository"]
     output = machine.preflight("what it left", 1, lines, "--fix", *only("leftovers"))
     check("names of other stacks are no leftovers", re.findall("pullyard-dev|pullyard/x", output), [])

@@ -238,7 +238,8 @@ fn no_function_manages_resources_or_reads_foreign_ones() {
         ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:AddPermission"];
     assert_denied_to_all(&deployed, &changes, &queues);
     assert_denied_to_all(&deployed, &["sqs:SendMessage", "sqs:ReceiveMessage"], &[arn("sqs", "production")]);
-    let mailbox = arn("sqs", &format!("{DEPLOYMENT}-wake-abc"));
+    let name = "abcdefghijklmnopqrstuvwxyz";
+    let mailbox = arn("sqs", &format!("{DEPLOYMENT}-wake-{name}"));
     for (action, functions) in [
         ("sqs:CreateQueue", &["api"][..]),
         ("sqs:DeleteQueue", &["api", "sweeper"]),
@@ -247,7 +248,10 @@ fn no_function_manages_resources_or_reads_foreign_ones() {
         assert_eq!(functions_allowed(&deployed, action, &mailbox, CLUSTER), functions, "{action} of a mailbox");
     }
     assert_denied_to_all(&deployed, &["sqs:ReceiveMessage", "sqs:SetQueueAttributes"], &[mailbox]);
-    assert_denied_to_all(&deployed, &["sqs:CreateQueue"], &[arn("sqs", "pullyard2-wake-abc")]);
+    // The queues of other deployments, of which one is named after our mailboxes.
+    let others =
+        [format!("pullyard2-wake-{name}"), format!("{DEPLOYMENT}-wake-dispatch")].map(|queue| arn("sqs", &queue));
+    assert_denied_to_all(&deployed, &["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:SendMessage"], &others);
     let bucket = format!("arn:aws:s3:::{DEPLOYMENT}-artifacts");
     let changes = ["s3:DeleteObject", "s3:ListBucket", "s3:PutBucketPolicy", "s3:PutLifecycleConfiguration"];
     assert_denied_to_all(&deployed, &changes, &[bucket.clone(), format!("{bucket}/artifacts/job_0/0001/art_0")]);

@@ -35,7 +35,8 @@ use std::time::Duration;
 /// Items handled per shard in one round. Skipped ones do not count, as they stay due and would block those behind them.
 const ITEMS_PER_SHARD: usize = 25;
 
-const READY_INTERVAL: Duration = Duration::from_secs(60);
+/// Less than the minute of the schedule, whose times vary.
+const READY_INTERVAL: Duration = Duration::from_secs(50);
 
 /// Silent attempts on tasks that one round ends before further ones must be silent for `STORM_SILENCE`.
 const MAX_SILENT_PER_ROUND: u32 = 2;

@@ -25,7 +25,7 @@ const MAX_HEARTBEAT_GAP: Duration = Duration::from_secs(45);
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Interval of claims while a runner waits for hints, in case all are lost.
-pub const SAFETY_CLAIM_INTERVAL: Duration = Duration::from_secs(300);
+pub const SAFETY_CLAIM_INTERVAL: Duration = Duration::from_secs(60);
 
 pub const MAX_SLOTS: u32 = 12;
 

@@ -26,6 +26,8 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
     let mut id = daemon.state_folder.load_claim()?;
     let (mut poll, mut failures) = (Duration::from_millis(daemon.registration.poll_ms), 0_u32);
     let (mut mailbox, mut is_idle) = (Mailbox::new(daemon.registration.mailbox.clone()), false);
+    // After a sign of a job, a claim without one is repeated after `poll`.
+    let mut may_be_late = false;
     loop {
         let failed_in_a_row = failures.max(daemon.state().read(|state| state.failures));
         let pause = pauses::claim_pause(poll, daemon.settings.poll_interval, failed_in_a_row, rand::random());
@@ -34,9 +36,10 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
             () = daemon.state().wait_until_leaving() => break,
             ready = async {
                 // After a failure, neither a hint nor the freed slot shortens the pause.
-                match is_idle && failed_in_a_row == 0 {
-                    true => mailbox.wait(daemon, pause).await,
-                    false => sleep(pause).await,
+                if is_idle && failed_in_a_row == 0 && !std::mem::take(&mut may_be_late) {
+                    may_be_late = mailbox.wait(daemon, pause).await;
+                } else {
+                    sleep(pause).await;
                 }
                 wait_until_ready(daemon).await
             } => if let Err(fatal) = ready {

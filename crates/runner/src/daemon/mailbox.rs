@@ -31,20 +31,22 @@ impl Mailbox {
         Self { address, unusable_until: None, seen: VecDeque::new() }
     }
 
-    /// Waits until a claim may get a job. `poll`: the interval without a mailbox.
-    pub(crate) async fn wait(&mut self, daemon: &DaemonContext, poll: Duration) {
+    /// Waits until a claim may get a job. `poll`: the interval without a mailbox. Returns whether there is a sign of a
+    /// job, for which the server's list may be late.
+    pub(crate) async fn wait(&mut self, daemon: &DaemonContext, poll: Duration) -> bool {
         if self.address.is_none() {
-            return sleep(poll).await;
+            sleep(poll).await;
+            return false;
         }
         let free_slots = daemon.free_slots();
         if free_slots == 0 {
-            return;
+            return true;
         }
         let safety = SAFETY_CLAIM_INTERVAL.max(daemon.settings.poll_interval.unwrap_or_default());
         tokio::select! {
-            () = daemon.state().wait_until(|state| daemon.free_slots_in(state) > free_slots) => {}
-            () = self.wait_for_hint(daemon, poll) => {}
-            () = sleep(pauses::with_jitter(safety, rand::random())) => {}
+            () = daemon.state().wait_until(|state| daemon.free_slots_in(state) > free_slots) => true,
+            () = self.wait_for_hint(daemon, poll) => self.unusable_until.is_none(),
+            () = sleep(pauses::with_jitter(safety, rand::random())) => false,
         }
     }
 
@@ -71,7 +73,7 @@ impl Mailbox {
                 Err(error) => error.to_string(),
             };
             tracing::warn!(fault, "cannot wait for hints, polling for a minute: {fault}");
-            self.unusable_until = Some(Instant::now() + RETRY_AFTER);
+            self.unusable_until = Some(Instant::now() + pauses::with_jitter(RETRY_AFTER, rand::random()));
             return sleep(poll).await;
         }
     }

@@ -34,18 +34,18 @@ async fn idle_daemon_claims_only_on_new_hints() {
         api.wait_for_next_call("heartbeat").await;
     }
     assert_eq!((api.calls("claim").len(), api.calls("wake").len()), (1, 1));
-    // A wrong hint costs one claim, and its repetition none.
+    // A wrong hint costs two claims, because the server's list may be late, and its repetition none.
     api.answer_mailbox(200, &hint(1));
     api.wait_for_calls("wake", 2).await;
     api.answer_mailbox(200, &hint(1));
     api.wait_for_calls("wake", 3).await;
-    assert_eq!(api.calls("claim").len(), 2);
-    // The first claim of a hint gets a job, and the next one none.
+    assert_eq!(api.calls("claim").len(), 3);
+    // The first claim of a hint gets a job, and the next two none.
     api.add_jobs(&[job("a")]);
     api.answer_mailbox(200, &hint(2));
     machine.pid_of(&job("a")).await;
     api.wait_for_calls("wake", 4).await;
-    assert_eq!(api.calls("claim").len(), 4);
+    assert_eq!(api.calls("claim").len(), 6);
     machine.release_jobs();
     stop(daemon).await;
     assert_eq!(api.calls("register").len(), 1);
