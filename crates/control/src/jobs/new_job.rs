@@ -63,7 +63,8 @@ pub(crate) async fn write_new_job(
     request: Option<&Request>,
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
-    let plan = plan_job(ctx, new).await?;
+    // Boxed, because the future is large and this one is part of many.
+    let plan = Box::pin(plan_job(ctx, new)).await?;
     let charge = budget.charge(&plan.job);
     let creation = JobCreation {
         job: &plan.job,
@@ -91,7 +92,7 @@ pub(crate) async fn write_new_ticket_and_job(
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
     let text = new.ticket.map(|(_, text)| text);
-    let plan = plan_job(ctx, new).await?;
+    let plan = Box::pin(plan_job(ctx, new)).await?;
     let charge = budget.charge(&plan.job);
     let (Some(ticket), Some(text)) = (&plan.ticket, text) else {
         return Err(Error::Inconsistent("a new ticket's job has no ticket".into()));
