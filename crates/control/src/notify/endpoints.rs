@@ -6,7 +6,7 @@ use crate::admin::update_project::update_project;
 use crate::{Context, Error};
 use pullyard_domain::id::{EndpointId, NoticeId, ProjectId, SecretName};
 use pullyard_domain::notice::{Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeData, NoticeEvent};
-use pullyard_domain::project::Project;
+use pullyard_domain::project::{Project, validate_change};
 use pullyard_domain::secret::SecretKind;
 use pullyard_outbound::standard_webhooks::SigningSecret;
 use pullyard_store::Write;
@@ -44,12 +44,14 @@ pub async fn put_endpoint(
         value = Some(url);
     }
     let with_endpoint = |mut project: Project| {
+        let before = project.settings.clone();
         let all = &mut project.settings.notifications;
         match all.iter_mut().find(|stored| stored.id == endpoint.id) {
             Some(stored) => *stored = endpoint.clone(),
             None => all.push(endpoint.clone()),
         }
         project.settings.validate()?;
+        validate_change(&before, &project.settings)?;
         Ok(project)
     };
     with_endpoint(found)?;
