@@ -304,6 +304,8 @@ async fn every_route_accepts_exactly_its_credentials() {
                 Some(expected) => assert_eq!((status, code.as_str()), expected, "{caller}"),
                 // An earlier call has deleted the object.
                 None if route.method == Method::DELETE && code == "not_found" => {}
+                // A use case refused the body, after the credential was accepted.
+                None if code == "invalid" => {}
                 None => assert!(is_accepted(status), "{caller}: {status} {code}"),
             }
             calls += 1;

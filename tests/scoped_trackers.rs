@@ -7,6 +7,8 @@ use pullyard_fake_tracker::{
 };
 use std::sync::MutexGuard;
 
+mod boundaries;
+
 const KINDS: [Kind; 2] = [Kind::Jira, Kind::Linear];
 const PUBLIC_URL: &str = "https://pullyard.example";
 
@@ -62,6 +64,11 @@ impl World {
     async fn use_tool(&self) -> Value {
         let names = ["--scope", self.scope, "--trigger", TRIGGER, "--todo", "Backlog", "--completion", REVIEW];
         self.user.json(&[&["trackers", "use", self.name], &names[..]].concat()).await
+    }
+
+    async fn settings(&self) -> Settings {
+        let project = ProjectId::new("acme").unwrap();
+        self.story.store().await.load_project(&project).await.unwrap().unwrap().settings
     }
 
     /// The state of the tool, whose clock is that of the story.
@@ -239,6 +246,7 @@ async fn tool_is_chosen_with_its_own_statuses() {
         let names: Vec<_> = statuses.lines().map(|line| line.split('\t').nth(1).unwrap()).collect();
         assert_eq!((names.len(), names[0], names[3]), (4, "Backlog", "Done"), "{statuses}");
         user.run(&["trackers", "use", name]).await.assert_exit(2, "one of: ABC, ");
+        user.run(&["trackers", "use", name, "--scope", "10001"]).await.assert_exit(2, "one of: ABC, ");
         let scope = ["trackers", "use", name, "--scope", world.scope];
         user.run(&scope).await.assert_exit(2, "the tool has no status Todo; its statuses: Backlog, ");
         let unknown = [&scope[..], &["--todo", "Backlog", "--trigger", "Doing"]].concat();
@@ -246,7 +254,7 @@ async fn tool_is_chosen_with_its_own_statuses() {
 
         // A ticket that is in the trigger status already starts no job by an edit.
         world.add_ticket(PROCESSING);
-        story.clock.advance(Duration::from_secs(1));
+        story.clock.advance(Duration::from_secs(6));
         let named = [&scope[..], &["--todo", "backlog", "--merged", "Done"]].concat();
         let report = user.ok(&named).await;
         for line in
@@ -259,7 +267,8 @@ async fn tool_is_chosen_with_its_own_statuses() {
             if kind == Kind::Jira { "project" } else { "team" },
             world.scope
         )));
-        let settings = user.json(&["trackers", "use", name]).await["project"]["settings"].take();
+        user.ok(&["trackers", "use", name]).await;
+        let settings = serde_json::to_value(world.settings().await).unwrap();
         assert_eq!(settings["statuses"]["todo"], "Backlog");
         assert_eq!(settings["statuses"]["merged"], "Done");
         assert_eq!(settings["tracker"]["scope"], world.scope);
@@ -271,7 +280,8 @@ async fn tool_is_chosen_with_its_own_statuses() {
         assert!(story.jobs().await.is_empty());
         assert!(user.ok(&["trackers", "test", name]).await.contains("account\tBot\n"));
         user.ok(&["trackers", "use", "--none"]).await;
-        user.ok(&["trackers", "delete", name, "--yes"]).await;
+        let deleted = user.run(&["trackers", "delete", name, "--yes"]).await.err;
+        assert!(deleted.contains(&format!("pullyard/user/{name}, ")), "{deleted}");
     }
 }
 
@@ -282,7 +292,7 @@ async fn delivery_is_a_hint_in_any_order_and_at_any_age() {
         let (story, user) = (&world.story, &world.user);
         let chosen = world.use_tool().await;
         assert!(chosen["report"].to_string().contains("Webhook installed and signed"), "{chosen}");
-        assert_eq!(chosen["project"]["settings"]["tracker"]["ingress"], "both");
+        assert_eq!(world.settings().await.tracker.unwrap().ingress, Ingress::Both);
         let url = format!("{PUBLIC_URL}/webhooks/{0}/{0}?scope={1}", world.name, world.scope);
         assert_eq!(world.fake.state().hooks(), [(url, Some(world.hook_secret.clone()), true)]);
         story.clock.advance(Duration::from_secs(1));
@@ -347,6 +357,12 @@ async fn tool_that_is_away_delays_no_poll_of_later_changes() {
         assert!(shown["problem"].as_str().unwrap().contains("503"), "{shown}");
         world.poll().await;
         world.wait_for_active_job().await;
+        // A failed poll is shown although other calls succeed.
+        world.fake.answer(calls, (400, Vec::new(), json!({ "errorMessages": ["no such project"] })));
+        world.poll().await;
+        world.user.ok(&["trackers", "test", world.name]).await;
+        let shown = world.user.json(&["trackers", "show", world.name]).await;
+        assert!(shown["problem"].as_str().unwrap().starts_with("the poll for acme fails: "), "{shown}");
         // Without the tool, its poll ends.
         world.user.ok(&["trackers", "use", "--none"]).await;
         world.poll().await;

@@ -51,7 +51,7 @@ walks! {
     ticket_tool_shows_a_completed_job_after_a_crash: flows::trackers::complete_job().only_own_steps(), 47;
     ticket_tool_confirms_a_move_on_the_board_after_a_crash: flows::trackers::move_on_board().only_own_steps(), 66;
     ticket_is_synced_with_a_tool_that_was_away_after_a_crash: flows::trackers::sync_after_failure().only_own_steps(), 54;
-    ticket_tool_is_connected_and_deleted_after_a_crash: flows::trackers::connect_and_delete().only_own_steps(), 23;
+    ticket_tool_is_connected_and_deleted_after_a_crash: flows::trackers::connect_and_delete().only_own_steps(), 26;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
     runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 68;
     job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 136;

@@ -24,6 +24,9 @@ pub enum Error {
     NoSigningSecret { name: String },
     #[error("call the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
+    /// The ticket tool is not reached, or asked for a pause.
+    #[error("call the ticket tool: {0}")]
+    ToolUnavailable(pullyard_tracker::Error),
     /// Concurrent writers kept changing the subject. `Retries::backoff` lists earlier writes that may exist.
     #[error("update {subject}: concurrent writers kept changing it")]
     Contended { subject: String },
@@ -83,7 +86,7 @@ impl Error {
             Self::Store(error) => error.is_transient(),
             Self::Cloud(error) => error.is_transient(),
             Self::Forge(error) => error.is_transient(),
-            Self::Contended { .. } | Self::Timeout { .. } => true,
+            Self::ToolUnavailable(_) | Self::Contended { .. } | Self::Timeout { .. } => true,
             _ => false,
         }
     }

@@ -9,7 +9,9 @@ pub(crate) mod look;
 pub(crate) mod signed_events;
 pub(crate) mod tool;
 
-use crate::corrupt::skip_corrupt_items;
+use crate::admin::projects::load_readable_projects;
+use crate::corrupt::{skip_corrupt, skip_corrupt_items};
+use crate::poll::tool_poll::TOOL;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
@@ -24,9 +26,36 @@ pub async fn load_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, 
     ctx.store.load_tracker(id).await?.ok_or_else(|| Error::not_found("ticket tool", id))
 }
 
-/// The connections that this version can parse, by name.
+/// `None` also for a connection that a newer version made.
+pub(crate) async fn load_readable_tracker(ctx: &Context, id: &IntegrationId) -> Result<Option<Tracker>, Error> {
+    Ok(skip_corrupt(ctx, ctx.store.load_tracker(id).await)?.flatten())
+}
+
+/// A connection with its problem, or with that of a project's poll.
+/// Errors: `NotFound`.
+pub async fn show_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
+    let found = list_trackers(ctx).await?.into_iter().find(|found| found.id == *id);
+    found.ok_or_else(|| Error::not_found("ticket tool", id))
+}
+
+/// The connections that this version can parse, by name, each as above.
 pub async fn list_trackers(ctx: &Context) -> Result<Vec<Tracker>, Error> {
-    skip_corrupt_items(ctx, ctx.store.list_trackers().await?)
+    let mut found = skip_corrupt_items(ctx, ctx.store.list_trackers().await?)?;
+    // Another project's calls may succeed while the poll of a deleted project or team fails.
+    for Project { id, settings, .. } in load_all_projects(ctx).await? {
+        let Some(tool) = settings.tracker else { continue };
+        for shown in found.iter_mut().filter(|found| found.id == tool.connection && found.problem.is_none()) {
+            let poll = skip_corrupt(ctx, ctx.store.load_poll(&id, &shown.id, TOOL).await)?.flatten();
+            let problem = poll.and_then(|poll| poll.look.problem);
+            shown.problem = problem.map(|problem| format!("the poll for {id} fails: {problem}"));
+        }
+    }
+    Ok(found)
+}
+
+/// The projects that this version can parse.
+pub(crate) async fn load_all_projects(ctx: &Context) -> Result<Vec<Project>, Error> {
+    load_readable_projects(ctx, &ctx.store.list_all_project_ids().await?).await
 }
 
 /// Calls the tool without changing anything there, even while the connection rests.

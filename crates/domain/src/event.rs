@@ -27,6 +27,8 @@ pub struct TicketEvent {
     pub text: Option<TicketText>,
     /// The new place in the column; `None` leaves it. Only the board sends one.
     pub rank: Option<i64>,
+    /// Whether Pullyard's own account in the tool, which no person shares, made the change.
+    pub is_own: bool,
 }
 
 /// Difference from a tool's clock that is no fault. The order of its events counts within it.

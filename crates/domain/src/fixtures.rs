@@ -105,6 +105,7 @@ pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
         status: status.into(),
         text: Some(TicketText::default()),
         rank: None,
+        is_own: false,
     }
 }
 

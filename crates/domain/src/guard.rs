@@ -176,7 +176,7 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
         return None;
     }
     let own_account = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
-    let is_own = own_account.is_some() && event.actor.as_ref() == own_account;
+    let is_own = event.is_own || own_account.is_some() && event.actor.as_ref() == own_account;
     let statuses = facts.project.as_ref().map(|project| &project.settings.statuses);
     let is_entry = statuses.is_some_and(|statuses| statuses.trigger == event.status);
     let is_written = |ticket: &Ticket| {

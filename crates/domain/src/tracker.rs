@@ -8,7 +8,7 @@ mod linear;
 
 use crate::delivery::Source;
 use crate::hook::Ingress;
-use crate::id::{IntegrationId, RepositoryName};
+use crate::id::{IntegrationId, RepositoryName, TicketKey};
 use crate::project::Statuses;
 use crate::setting_fault::{SettingFault, fault};
 use crate::text::is_line;
@@ -111,13 +111,6 @@ pub struct ToolAccount {
     pub name: String,
     /// A person's own changes start jobs, so its id recognizes no change of ours.
     pub is_person: bool,
-}
-
-impl ToolAccount {
-    /// The first id, unless the account is a person's.
-    pub fn own_id(&self) -> Option<&String> {
-        self.ids.first().filter(|_| !self.is_person)
-    }
 }
 
 impl Tracker {
@@ -227,13 +220,19 @@ impl ToolChoice {
 
     /// The statuses of a project whose tool has exactly the given ones, which are the columns in the tool's order. The
     /// closed ones are those of the choice, or of `before`, or those that the tool counts as done or cancelled.
+    /// `same` are the settings of the same scope before: its statuses are those ids, perhaps under new names.
     pub fn choose_from(
         &self,
         tool: &[ToolStatus],
         before: &Statuses,
-        closed_before: Option<&BTreeSet<String>>,
+        same: Option<&TrackerSettings>,
     ) -> Result<Statuses, SettingFault> {
         let mut columns: Vec<String> = Vec::new();
+        let rename = |name: &String| {
+            let id = same.and_then(|same| same.statuses.iter().find(|[_, known]| known == name));
+            let status = id.and_then(|[id, _]| tool.iter().find(|status| status.id == *id));
+            status.map_or(name, |status| &status.name).clone()
+        };
         for ToolStatus { name, .. } in tool {
             if !columns.contains(name) {
                 columns.push(name.clone());
@@ -244,11 +243,11 @@ impl ToolChoice {
             None => fault(pointer, format!("the tool has no status {wanted}; its statuses: {}", columns.join(", "))),
         };
         let choose =
-            |pointer, wanted: &Option<String>, before: &String| find(pointer, wanted.as_ref().unwrap_or(before));
-        let known = |before: &Option<String>| before.clone().filter(|name| columns.contains(name));
-        let optional = |pointer, wanted: &Option<String>, before| match wanted {
-            Some(wanted) => find(pointer, wanted).map(Some),
-            None => Ok(known(before)),
+            |pointer, wanted: &Option<String>, before| find(pointer, &wanted.clone().unwrap_or_else(|| rename(before)));
+        let optional = |pointer, wanted: &Option<String>, before: &Option<String>| {
+            // The names of another scope mean nothing here.
+            let before = before.as_ref().map(rename).filter(|name| same.is_some() || columns.contains(name));
+            wanted.clone().or(before).map(|wanted| find(pointer, &wanted)).transpose()
         };
         let closes = || tool.iter().filter(|status| status.closes).map(|status| status.name.clone());
         Ok(Statuses {
@@ -257,11 +256,11 @@ impl ToolChoice {
             completion: choose("/completion", &self.completion, &before.completion)?,
             merged: optional("/merged", &self.merged, &before.merged)?,
             unmerged: optional("/unmerged", &self.unmerged, &before.unmerged)?,
-            closed: match closed_before {
+            closed: match same {
                 _ if !self.closed.is_empty() => {
                     self.closed.iter().map(|name| find("/closed", name)).collect::<Result<_, _>>()?
                 }
-                Some(before) => before.iter().filter(|name| columns.contains(name)).cloned().collect(),
+                Some(_) => before.closed.iter().map(|name| find("/closed", &rename(name))).collect::<Result<_, _>>()?,
                 None => closes().collect(),
             },
             columns,
@@ -351,11 +350,28 @@ impl TrackerSettings {
         self.statuses.iter().find(|[known, _]| known == id).map_or(id, |[_, name]| name)
     }
 
+    /// Whether the tool numbers the tickets of its project or team.
+    pub fn is_scoped(&self) -> bool {
+        !self.statuses.is_empty()
+    }
+
+    /// Whether a ticket of Jira or Linear is in the project or team.
+    pub fn has_ticket(&self, key: &TicketKey) -> bool {
+        key.as_str().rsplit_once('-').is_some_and(|(scope, _)| scope.eq_ignore_ascii_case(&self.scope))
+    }
+
     pub(crate) fn validate(&self) -> Result<(), SettingFault> {
         let Self { scope, statuses, badges, .. } = self;
+        if statuses.len() > MAX_STATUSES {
+            return fault("/tracker", format!("the tool has {} statuses; at most 60 can be used", statuses.len()));
+        }
         let mut texts = statuses.iter().flatten().chain([&badges.failed, &badges.waiting]);
-        if statuses.len() > MAX_STATUSES || !texts.all(|text| is_line(text, 64)) {
-            return fault("/tracker", "name at most 60 statuses and two labels, each of 1 to 64 printable characters");
+        if let Some(text) = texts.find(|text| !is_line(text, 64)) {
+            let text = text.escape_debug();
+            return fault(
+                "/tracker",
+                format!("\"{text}\" must be 1 to 64 printable characters; rename it in the tool"),
+            );
         }
         if !scope.is_empty() && !is_line(scope, 64) {
             return fault("/tracker/scope", "use at most 64 printable characters");

@@ -112,6 +112,11 @@ impl From<Error> for Problem {
                 let reason = Reason::Contended { subject, left: pullyard_domain::text::Span(1) };
                 Self::refusal(S::SERVICE_UNAVAILABLE, &reason).with_retry_after(1)
             }
+            Error::ToolUnavailable(error) => {
+                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", pullyard_domain::text::to_sentence(&error.to_string()))
+                    .with_help("Try again later; if the tool is new, check its address.")
+                    .with_retry_after(2)
+            }
             Error::NotFound { resource, name } => Self::not_found(format!("There is no {resource} {name}.")),
             Error::NameTaken { resource, name } => {
                 let help = match resource {

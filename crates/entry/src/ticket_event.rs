@@ -32,6 +32,7 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<TicketEvent, FieldError> {
             repository: ticket.repository,
         }),
         rank: None,
+        is_own: false,
     })
 }
 

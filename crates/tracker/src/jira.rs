@@ -103,6 +103,10 @@ impl Jira {
     /// The statuses of all issue types, in Jira's order.
     /// Source: `GET /rest/api/3/project/{projectIdOrKey}/statuses`
     pub async fn list_statuses(&self, scope: &str) -> Result<Vec<ToolStatus>, Error> {
+        // Jira finds a project by its id, too, but tickets and deliveries name the key.
+        if !scope.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Err(Error::NotFound);
+        }
         let types = self.get(&["project", scope, "statuses"], &[]).await?;
         let mut found: Vec<ToolStatus> = Vec::new();
         for status in list(&types, "")?.iter().flat_map(|issue_type| optional_list(issue_type, "/statuses")) {

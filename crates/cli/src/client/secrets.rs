@@ -146,6 +146,10 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     session.screen.note(&format!("Replaced the value of {name}; the old one is {validity}"));
     if name.is_for_hook() {
         session.screen.hint("send it to the forge with `pullyard hooks repair`");
+    } else if name.as_str().starts_with("tracker-") {
+        session
+            .screen
+            .hint("repeat `pullyard trackers use` in each project, so that the tool signs with a new hook secret");
     }
     Ok(())
 }

@@ -175,7 +175,9 @@ impl Trackers {
             Command::Delete { tracker: Name { id }, yes } => {
                 confirm(&session.screen, yes, &format!("Disconnect the ticket tool {id}?"))?;
                 let deleted = api.delete_tracker(&id).await?;
-                session.screen.report(&deleted, &format!("Disconnected {id}; its secret remains: {}", deleted.secret))
+                let secrets: Vec<_> = std::iter::once(&*deleted.secret).chain(deleted.hook_secret.as_deref()).collect();
+                let remains = format!("Disconnected {id}; its secrets and webhook remain: {}", secrets.join(", "));
+                session.screen.report(&deleted, remains.trim_end_matches(": "))
             }
         }
     }

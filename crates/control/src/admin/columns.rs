@@ -98,7 +98,7 @@ pub(crate) async fn check_removed_columns(ctx: &Context, project: &Project, sett
     Ok(())
 }
 
-async fn find_ticket(
+pub(crate) async fn find_ticket(
     ctx: &Context,
     project: &ProjectId,
     matches: impl Fn(&Ticket) -> bool,

@@ -27,7 +27,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
     validate_change(&Settings::default(), &settings)?;
-    check_tool(ctx, &settings).await?;
+    check_tool(ctx, &settings, &Settings::default()).await?;
     let project = Project { id, name, settings, deleted_number: 0, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
@@ -54,11 +54,11 @@ pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
-    check_tool(ctx, &settings).await?;
     let project = ctx.load_project(id).await?;
     if project.rev != revision {
         return Err(Error::RevisionMismatch { revision: project.rev });
     }
+    check_tool(ctx, &settings, &project.settings).await?;
     validate_change(&project.settings, &settings)?;
     check_removed_columns(ctx, &project, &settings).await?;
     let changed = Project { settings, ..project };

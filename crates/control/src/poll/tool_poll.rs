@@ -6,10 +6,12 @@ use crate::{Context, Error};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
+use pullyard_domain::sweep::back_off;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerSettings};
 use pullyard_store::Write;
 use pullyard_tracker::{Changed, Error as ToolError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The number of a tool's poll in place of a repository's id.
@@ -22,29 +24,72 @@ const OVERLAP: Duration = Duration::from_secs(120);
 /// The tool's clock may be behind ours by as much.
 const MAX_SKEW: Duration = Duration::from_secs(600);
 const MAX_TICKETS: usize = 500;
+/// Above it, the messages themselves are repeated.
+const MAX_UNREAD: usize = 2 * MAX_TICKETS;
+const MAX_ROUNDS: u32 = 30;
+/// After failed polls of one project.
+const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at.
+/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at. Called before the
+/// settings name the scope: a crash between both then leaves a POLL that ends, and a repeat begins it again.
 pub(crate) async fn start_polling(
     ctx: &Context,
     project: &ProjectId,
     tool: &IntegrationId,
-    is_new_scope: bool,
+    scope: &str,
+    is_used: bool,
 ) -> Result<(), Error> {
-    let mut rounds = ctx.retries(tool);
-    loop {
+    let start = |stored: Option<Poll>| {
         let now = ctx.clock.now();
-        let stored = ctx.store.load_poll(project, tool, TOOL).await?;
-        let mut poll = stored.clone().unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
-        if is_new_scope {
-            poll.look = PollProgress { issues: Some(now), ..PollProgress::starting_at(now) };
+        let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
+        if !is_used || poll.look.scope != scope || poll.gone_at.is_some() {
+            poll.look = PollProgress { issues: Some(now), scope: scope.to_owned(), ..PollProgress::starting_at(now) };
         }
         (poll.next, poll.not_before, poll.gone_at) = (now.plus(INTERVAL), None, None);
-        if ctx.store.put_poll(&poll).await? == Write::Applied {
-            return Ok(());
+        Ok(Some(poll))
+    };
+    update_poll(ctx, project, tool, start).await
+}
+
+/// Stores the change of a poll, unless `change` returns that there is none.
+async fn update_poll(
+    ctx: &Context,
+    project: &ProjectId,
+    tool: &IntegrationId,
+    change: impl Fn(Option<Poll>) -> Result<Option<Poll>, Error>,
+) -> Result<(), Error> {
+    // Many looks may fail at the same time.
+    let mut rounds = ctx.retries(tool).up_to(MAX_ROUNDS);
+    while let Some(changed) = change(ctx.store.load_poll(project, tool, TOOL).await?)? {
+        if ctx.store.put_poll(&changed).await? == Write::Applied {
+            break;
         }
         rounds.backoff().await?;
     }
+    Ok(())
+}
+
+/// Lets the next poll repeat the look at a ticket that could not be read.
+/// Writes: POLL of the project's tool, if there is one.
+/// Errors: `Contended`, also while too many looks wait; the message is repeated then.
+pub(crate) async fn repeat_look(
+    ctx: &Context,
+    project: &ProjectId,
+    tool: &IntegrationId,
+    key: &TicketKey,
+) -> Result<(), Error> {
+    let add = |stored: Option<Poll>| {
+        let Some(mut poll) = stored else { return Ok(None) };
+        let known = poll.look.unread.get(key).map(|at| at.plus(Duration::from_millis(1)));
+        if poll.look.unread.len() >= MAX_UNREAD && known.is_none() {
+            return Err(Error::Contended { subject: tool.to_string() });
+        }
+        // A later time than before: the end of a poll removes the entries that it saw.
+        poll.look.unread.insert(key.clone(), known.max(Some(ctx.clock.now())).unwrap_or_default());
+        Ok(Some(poll))
+    };
+    update_poll(ctx, project, tool, add).await
 }
 
 /// Requests a look at each changed ticket. The cursor is the time of the newest change.
@@ -65,24 +110,47 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
     if ctx.store.put_poll(&poll).await? == Write::Stale || connection.rest_until.is_some_and(|until| until > now) {
         return Ok(());
     }
-    poll.rev += 1;
     let listed = Box::pin(list_changed(ctx, &connection, &tool, &poll, now)).await;
     record_call(ctx, &connection, listed.as_ref().err()).await?;
-    match &listed {
+    let look = match listed {
         Ok(changed) => {
-            for key in changed.iter().filter_map(|ticket| TicketKey::new(&ticket.key).ok()) {
+            let is_seen = |ticket: &&Changed| poll.look.seen.get(&ticket.key) == Some(&ticket.at);
+            let new = changed.iter().filter(|ticket| !is_seen(ticket));
+            let new = new.filter_map(|ticket| TicketKey::new(&ticket.key).ok());
+            for key in poll.look.unread.keys().cloned().chain(new).collect::<BTreeSet<_>>() {
                 ctx.wake_look(&poll.project, &key).await?;
             }
-            let next = next_cursor(changed, poll.look.issues, now);
-            poll.look.listed = poll.look.issues.replace(next);
+            let next = next_cursor(&changed, poll.look.issues, now);
+            let seen = changed.into_iter().filter(|ticket| ticket.at >= next.minus(OVERLAP));
+            let seen = seen.map(|ticket| (ticket.key, ticket.at)).collect();
+            PollProgress { issues: Some(next), seen, problem: None, ..poll.look.clone() }
         }
-        Err(failure) => tracing::warn!(tracker = %connection.id, problem = %failure.error, "ticket tool not polled"),
-    }
-    poll.look.problem = listed.err().map(|failure| failure.error.to_string());
-    poll.tries = 0;
-    // Stale: `use_tracker` started it again.
-    ctx.store.put_poll(&poll).await?;
-    Ok(())
+        Err(failure) => {
+            tracing::warn!(tracker = %connection.id, problem = %failure.error, "ticket tool not polled");
+            PollProgress { problem: Some(failure.error.to_string()), ..poll.look.clone() }
+        }
+    };
+    record_poll(ctx, &poll, look, now).await
+}
+
+/// Looks that failed meanwhile remain to be repeated.
+/// Writes: POLL, unless `use_tracker` began it again.
+async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Timestamp) -> Result<(), Error> {
+    let end = |stored: Option<Poll>| {
+        let is_same = |poll: &Poll| (poll.look.since, &poll.look.scope) == (look.since, &look.scope);
+        let Some(mut poll) = stored.filter(is_same) else { return Ok(None) };
+        let mut unread = std::mem::take(&mut poll.look.unread);
+        if look.problem.is_none() {
+            unread.retain(|key, at| look.unread.get(key) != Some(at));
+            poll.tries = 0;
+        } else {
+            poll.not_before = Some(now.plus(back_off(poll.tries).min(MAX_BACK_OFF)));
+            poll.tries += 1;
+        }
+        poll.look = PollProgress { unread, ..look.clone() };
+        Ok(Some(poll))
+    };
+    update_poll(ctx, &begun.project, &begun.integration, end).await
 }
 
 async fn list_changed(
@@ -92,9 +160,7 @@ async fn list_changed(
     poll: &Poll,
     now: Timestamp,
 ) -> Result<Vec<Changed>, CallError> {
-    // After a failure of the connection, the looks at the tickets of the last list may have failed, too.
-    let repeated = poll.look.listed.filter(|_| connection.problem.is_some());
-    let since = repeated.or(poll.look.issues).unwrap_or(now).minus(OVERLAP);
+    let since = poll.look.issues.unwrap_or(now).minus(OVERLAP);
     let client = connect_client(ctx, connection).await?;
     let list = Box::pin(client.list_changed(&tool.scope, since, now, MAX_TICKETS));
     let late = || ToolError::Unreachable { reason: "it did not list its tickets in time".into() };

@@ -33,6 +33,7 @@ pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, E
                 // The ticket now has this event's text or a newer one.
                 text: None,
                 rank: None,
+                is_own: false,
             };
             Box::pin(move_ticket(ctx, &event)).await
         }

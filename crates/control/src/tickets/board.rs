@@ -53,6 +53,7 @@ pub(crate) fn new_board_event(
         status,
         text,
         rank: None,
+        is_own: false,
     }
 }
 

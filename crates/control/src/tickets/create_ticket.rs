@@ -43,6 +43,12 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             return Ok(first);
         }
         let stored = ctx.load_project(&project).await?;
+        // Otherwise the tool's next ticket would be the same one.
+        let tool = stored.settings.tracker.as_ref().filter(|tool| tool.is_scoped());
+        if let Some(tool) = tool.filter(|tool| wanted.as_ref().is_none_or(|key| tool.has_ticket(key))) {
+            let fault = format!("create the ticket in {}, or give a key outside of {}", tool.connection, tool.scope);
+            return Err(Error::Invalid { pointer: "/key", fault });
+        }
         let key = match &wanted {
             Some(key) => key.clone(),
             None => {
@@ -65,6 +71,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             status: status.clone().unwrap_or_else(|| stored.settings.statuses.todo.clone()),
             text: Some(text.clone()),
             rank: None,
+            is_own: false,
         };
         check_status(&stored, &event.status)?;
         let (facts, text) = load_facts(ctx, &event).await?;

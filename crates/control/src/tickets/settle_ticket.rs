@@ -124,6 +124,7 @@ async fn decide_queued_entry(
         status: ticket.status.clone(),
         text: None,
         rank: None,
+        is_own: false,
     };
     let (facts, text) = load_facts(ctx, &event).await?;
     if facts.ticket.as_ref().is_none_or(|current| current.rev != ticket.rev) {

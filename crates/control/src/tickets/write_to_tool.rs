@@ -5,6 +5,7 @@ use crate::facts::load_facts;
 use crate::notify::refused_tool::notify_refusal;
 use crate::tickets::move_ticket::{move_ticket, new_delivery};
 use crate::tickets::settle_ticket::StepResult;
+use crate::trackers::load_readable_tracker;
 use crate::trackers::tool::{CallError, connect, record_call};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -32,8 +33,14 @@ pub(super) async fn write_to_tool(
     tool_settings: &TrackerSettings,
     ticket: &Ticket,
 ) -> Result<StepResult, Error> {
-    let Some(connection) = ctx.store.load_tracker(&tool_settings.connection).await? else {
-        return postpone(ctx, ticket, format!("there is no ticket tool {}", tool_settings.connection), None).await;
+    let Some(connection) = load_readable_tracker(ctx, &tool_settings.connection).await? else {
+        return postpone(
+            ctx,
+            ticket,
+            format!("there is no ticket tool {} that this version knows", tool_settings.connection),
+            None,
+        )
+        .await;
     };
     if let Some(until) = connection.rest_until.filter(|until| *until > ctx.clock.now()) {
         let problem = connection.problem.unwrap_or_else(|| "the tool asked for a pause".into());
@@ -179,6 +186,7 @@ fn new_event(ticket: &Ticket, source: Source, event: EventId, status: &str) -> T
         status: status.to_owned(),
         text: None,
         rank: None,
+        is_own: false,
     }
 }
 

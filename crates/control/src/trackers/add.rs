@@ -1,7 +1,7 @@
 //! Connects a ticket tool.
 
 use crate::admin::secrets::{check_secret_kind, generate_secret_value};
-use crate::trackers::client::{ToolClient, load_credential, to_field_fault};
+use crate::trackers::client::{ToolClient, call_for_user, load_credential, to_field_fault};
 use crate::{Context, Error, set_secret};
 use pullyard_domain::id::{IntegrationId, SecretName};
 use pullyard_domain::secret::SecretKind;
@@ -109,7 +109,7 @@ async fn prepare_scoped_tool(ctx: &Context, new: NewTracker) -> Result<AddedTrac
     let value = match (&secret, &credential) {
         (Some(secret), _) => {
             check_secret_kind(ctx, SecretKind::Forge, secret, "/secret")?;
-            load_credential(ctx, secret).await.map_err(|error| to_field_fault("/secret", &error))?.trim().to_owned()
+            load_credential(ctx, secret).await.map_err(|error| to_field_fault("/secret", error))?.trim().to_owned()
         }
         (None, Some(credential)) if !credential.trim().is_empty() => credential.trim().to_owned(),
         _ => {
@@ -118,8 +118,8 @@ async fn prepare_scoped_tool(ctx: &Context, new: NewTracker) -> Result<AddedTrac
         }
     };
     let connection = Connection { base_url: url.clone(), cloud_id: cloud_id.clone(), credential: Token::new(&*value) };
-    let client = ToolClient::new(ctx, kind, connection).map_err(|error| to_field_fault("/url", &error))?;
-    let account = client.account().await.map_err(|error| to_field_fault("/secret", &error))?;
+    let client = ToolClient::new(ctx, kind, connection).map_err(|error| to_field_fault("/url", error))?;
+    let account = call_for_user(ctx, client.account()).await.map_err(|error| to_field_fault("/secret", error))?;
     let secret = match secret {
         Some(secret) => secret,
         None => store_value(ctx, &id, "", &value).await?,

@@ -1,15 +1,16 @@
 //! Chooses the ticket tool of a project.
 
+use crate::admin::columns::find_ticket;
 use crate::admin::update_project::update_project;
-use crate::poll::tool_poll::start_polling;
+use crate::poll::tool_poll::{TOOL, start_polling};
 use crate::tickets::settle_ticket::wake_unsynced_tickets;
-use crate::trackers::client::{ToolClient, connect_client, to_field_fault};
-use crate::trackers::load_tracker;
+use crate::trackers::client::{ToolClient, call_for_user, connect_client, to_field_fault};
+use crate::trackers::{load_all_projects, load_readable_tracker, load_tracker};
 use crate::{Context, Error};
-use pullyard_domain::forge::Auth;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::tracker::{ToolChoice, ToolScope, ToolStatus, Tracker, TrackerKind, TrackerSettings};
 use pullyard_tracker::Error as ToolError;
 
@@ -24,58 +25,116 @@ pub struct ChosenTool {
 struct Scope {
     key: String,
     statuses: Vec<ToolStatus>,
-    /// Why there is no webhook.
-    hook: Result<(), String>,
+}
+
+/// Whether the choice names another connection or scope than the project has, so that the project may reach tickets
+/// that it could not reach before.
+pub async fn is_new_tool(ctx: &Context, project: &ProjectId, choice: &ToolChoice) -> Result<bool, Error> {
+    let known = ctx.load_project(project).await?.settings.tracker;
+    Ok(!known.is_some_and(|tool| {
+        tool.connection == choice.connection && (choice.scope.is_empty() || choice.scope == tool.scope)
+    }))
 }
 
 /// Makes a connection the tool of a project. Its tickets on the board remain there.
-/// Writes: the project; POLL of the tool; the tool's webhook.
+/// Writes: POLL of the tool; the project; the tool's webhook; the project again if that was installed.
 /// Idempotent: a repeat keeps what it does not name.
-/// Errors: `NotFound` (project, tool); `Invalid`; `Contended`.
+/// Errors: `NotFound` (project, tool); `Invalid`; `ToolUnavailable`; `Contended`.
 pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<ChosenTool, Error> {
     let connection = load_tracker(ctx, &choice.connection).await?;
-    let before = ctx.load_project(project).await?.settings.tracker.filter(|tool| tool.connection == connection.id);
-    let scope = match connection.kind.has_scopes() {
-        true => {
-            let key = Some(&choice.scope).filter(|scope| !scope.is_empty());
-            let key = key.or(before.as_ref().map(|tool| &tool.scope)).map_or("", String::as_str);
-            Some(load_scope(ctx, &connection, key).await?)
-        }
-        false => None,
+    let stored = ctx.load_project(project).await?;
+    let before = stored.settings.tracker.as_ref().filter(|tool| tool.connection == connection.id);
+    let change = async |scope: Option<&Scope>, ingress: Option<Ingress>| {
+        let change = |project| to_changed(project, &connection, &choice, scope, ingress);
+        update_project(ctx, project, change).await
     };
-    let is_same = |tool: &&TrackerSettings| scope.as_ref().is_none_or(|scope| tool.scope == scope.key);
-    let account = load_own_account(ctx, &connection).await?;
-    let changed = update_project(ctx, project, |project| {
-        let Settings { tracker, tool_account, statuses, .. } = project.settings.clone();
-        let known = tracker.filter(|known| known.connection == connection.id);
-        let closed = known.as_ref().filter(is_same).map(|_| &statuses.closed);
-        let chosen = match &scope {
-            Some(scope) => choice.choose_from(&scope.statuses, &statuses, closed)?,
-            None => choice.choose(statuses),
-        };
-        let mut tool = known.unwrap_or_else(|| TrackerSettings::new(connection.kind, connection.id.clone()));
-        match &scope {
-            Some(scope) => {
-                tool.scope.clone_from(&scope.key);
-                tool.ingress = if scope.hook.is_ok() { Ingress::Both } else { Ingress::Poll };
-                tool.statuses = scope.statuses.iter().map(|status| [status.id.clone(), status.name.clone()]).collect();
-            }
-            None if !choice.scope.is_empty() => tool.scope.clone_from(&choice.scope),
-            None => {}
-        }
-        let tool_account = account.clone().unwrap_or(tool_account);
-        let settings = Settings { tracker: Some(tool), tool_account, statuses: chosen, ..project.settings };
-        settings.validate()?;
-        Ok(Project { settings, ..project })
-    })
-    .await?;
-    wake_unsynced_tickets(ctx, project).await?;
-    let mut report = Vec::new();
-    if let Some(scope) = &scope {
-        start_polling(ctx, project, &connection.id, before.as_ref().filter(is_same).is_none()).await?;
-        report = describe(&connection, scope, &changed.settings);
+    if !connection.kind.has_scopes() {
+        let project = change(None, None).await?;
+        wake_unsynced_tickets(ctx, &project.id).await?;
+        return Ok(ChosenTool { project, report: Vec::new() });
     }
-    Ok(ChosenTool { project: changed, report })
+    let key = Some(&choice.scope).filter(|scope| !scope.is_empty()).or(before.map(|tool| &tool.scope));
+    let key = key.map_or("", String::as_str).to_owned();
+    let client = connect_for_user(ctx, &connection).await?;
+    let scope = Scope { statuses: load_statuses(ctx, &client, connection.kind, &key).await?, key };
+    let is_used = before.is_some_and(|tool| tool.scope == scope.key);
+    // Checked before the first write.
+    to_changed(stored, &connection, &choice, Some(&scope), None)?;
+    if !is_used {
+        check_new_scope(ctx, project, &connection, &scope).await?;
+    }
+    start_polling(ctx, project, &connection.id, &scope.key, is_used).await?;
+    change(Some(&scope), None).await?;
+    let hook = install_hook(ctx, &connection, &client, &scope.key).await;
+    let ingress = if hook.is_ok() { Ingress::Both } else { Ingress::Poll };
+    let project = change(Some(&scope), Some(ingress)).await?;
+    wake_unsynced_tickets(ctx, &project.id).await?;
+    let report = describe(&connection, &scope, hook, &project.settings);
+    Ok(ChosenTool { project, report })
+}
+
+/// A new scope is polled until its webhook is installed.
+fn to_changed(
+    project: Project,
+    connection: &Tracker,
+    choice: &ToolChoice,
+    scope: Option<&Scope>,
+    ingress: Option<Ingress>,
+) -> Result<Project, Error> {
+    let Settings { tracker, statuses, .. } = project.settings.clone();
+    let known = tracker.filter(|known| known.connection == connection.id);
+    let mut tool = known.clone().unwrap_or_else(|| TrackerSettings::new(connection.kind, connection.id.clone()));
+    let statuses = match scope {
+        Some(scope) => {
+            let same = known.as_ref().filter(|known| known.scope == scope.key);
+            tool.ingress = ingress.or(same.map(|same| same.ingress)).unwrap_or(Ingress::Poll);
+            tool.scope.clone_from(&scope.key);
+            tool.statuses = scope.statuses.iter().map(|status| [status.id.clone(), status.name.clone()]).collect();
+            choice.choose_from(&scope.statuses, &statuses, same)?
+        }
+        None => {
+            if !choice.scope.is_empty() {
+                tool.scope.clone_from(&choice.scope);
+            }
+            choice.choose(statuses)
+        }
+    };
+    let settings = Settings { tracker: Some(tool), statuses, ..project.settings };
+    settings.validate()?;
+    Ok(Project { settings, ..project })
+}
+
+/// Two projects would start two jobs for one move, and one of the board's tickets would be taken for one of the tool.
+async fn check_new_scope(ctx: &Context, id: &ProjectId, connection: &Tracker, scope: &Scope) -> Result<(), Error> {
+    let (kind, key) = (connection.kind, &scope.key);
+    let refuse = |fault| Err(Error::Invalid { pointer: "/scope", fault });
+    for project in load_all_projects(ctx).await? {
+        let Some(tool) =
+            project.settings.tracker.filter(|tool| project.id != *id && tool.scope.eq_ignore_ascii_case(key))
+        else {
+            continue;
+        };
+        let other = load_readable_tracker(ctx, &tool.connection).await?;
+        let is_same_site = other.is_some_and(|other| other.kind == kind && other.url == connection.url);
+        // Two workspaces of Linear have one address.
+        if is_same_site && tool.statuses.iter().any(|[id, _]| scope.statuses.iter().any(|status| status.id == *id)) {
+            return refuse(format!("the project {} uses {key} already", project.id));
+        }
+    }
+    let poll = ctx.store.load_poll(id, &connection.id, TOOL).await?;
+    let is_earlier = poll.and_then(|poll| poll.look.since).is_some_and(|since| since < connection.created);
+    let wanted = TrackerSettings { scope: key.clone(), ..TrackerSettings::new(kind, connection.id.clone()) };
+    // A deleted connection had the name, perhaps at another site.
+    if is_earlier && find_ticket(ctx, id, |ticket| ticket.tracker.as_ref() == Some(&connection.id)).await?.is_some() {
+        return refuse(format!("an earlier connection {} had tickets; connect under a new name", connection.id));
+    }
+    let is_of_board = |ticket: &Ticket| ticket.tracker.is_none() && wanted.has_ticket(&ticket.key);
+    match find_ticket(ctx, id, is_of_board).await? {
+        Some(ticket) => {
+            refuse(format!("the board has {ticket}, which is not the ticket of {key}; delete such tickets"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Returns a project to the board.
@@ -89,43 +148,35 @@ pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<Project
     Ok(left)
 }
 
-/// Errors: `Invalid` for settings with a tool that is not connected, or with a field that its kind does not have.
-pub(crate) async fn check_tool(ctx: &Context, settings: &Settings) -> Result<(), Error> {
+/// Errors: `Invalid` for a tool that is not connected, or for another scope than `before`, which only `use_tracker`
+/// checks and polls.
+pub(crate) async fn check_tool(ctx: &Context, settings: &Settings, before: &Settings) -> Result<(), Error> {
     let Some(tool) = &settings.tracker else { return Ok(()) };
     let invalid = |pointer, fault| Err(Error::Invalid { pointer, fault });
-    match ctx.store.load_tracker(&tool.connection).await? {
-        None => invalid("/tracker/connection", format!("there is no ticket tool {}", tool.connection)),
-        Some(connection) if connection.kind == TrackerKind::Http && tool.ingress != Ingress::Both => {
-            invalid("/tracker/ingress", "your own tool sends its events; remove this field".into())
-        }
-        Some(_) => Ok(()),
+    let Some(connection) = load_readable_tracker(ctx, &tool.connection).await? else {
+        let fault = format!("there is no ticket tool {}", tool.connection);
+        return if before.tracker.as_ref() == Some(tool) { Ok(()) } else { invalid("/tracker/connection", fault) };
+    };
+    if connection.kind == TrackerKind::Http && tool.ingress != Ingress::Both {
+        return invalid("/tracker/ingress", "your own tool sends its events; remove this field".into());
     }
-}
-
-/// The author of Pullyard's own changes, unless a person has the same account. `None` for a user's own tool, for which
-/// a setting names it.
-async fn load_own_account(ctx: &Context, connection: &Tracker) -> Result<Option<Option<String>>, Error> {
-    Ok(match connection.kind {
-        TrackerKind::Http => None,
-        TrackerKind::Issues => {
-            let integration = ctx.load_integration(&connection.id).await?;
-            Some(matches!(integration.auth, Auth::App { .. }).then_some(integration.account.login))
-        }
-        TrackerKind::Jira | TrackerKind::Linear => {
-            Some(connection.account.as_ref().and_then(|account| account.own_id()).cloned())
-        }
-    })
-}
-
-async fn load_scope(ctx: &Context, connection: &Tracker, key: &str) -> Result<Scope, Error> {
-    let client = connect_for_user(ctx, connection).await?;
-    let statuses = load_statuses(&client, connection.kind, key).await?;
-    let hook = install_hook(ctx, connection, &client, key).await;
-    Ok(Scope { key: key.to_owned(), statuses, hook })
+    let is_same = before.tracker.as_ref().is_some_and(|before| {
+        let is_same_scope =
+            (&before.scope, before.ingress, &before.statuses) == (&tool.scope, tool.ingress, &tool.statuses);
+        before.connection == tool.connection && (is_same_scope || !connection.kind.has_scopes())
+    });
+    if !is_same {
+        return invalid("/tracker", format!("choose it with `pullyard trackers use {}`", tool.connection));
+    }
+    Ok(())
 }
 
 async fn connect_for_user(ctx: &Context, connection: &Tracker) -> Result<ToolClient, Error> {
-    connect_client(ctx, connection).await.map_err(|failure| to_field_fault("/connection", &failure.error))
+    if !connection.kind.has_scopes() {
+        let fault = format!("{} has no projects to choose", connection.kind.label());
+        return Err(Error::Invalid { pointer: "/connection", fault });
+    }
+    connect_client(ctx, connection).await.map_err(|failure| to_field_fault("/connection", failure.error))
 }
 
 /// The tool's projects or teams; or the statuses of the named one, in the tool's order.
@@ -141,22 +192,29 @@ pub async fn list_tool(
     }
     let client = connect_for_user(ctx, &connection).await?;
     if !scope.is_empty() {
-        return Ok((Vec::new(), load_statuses(&client, connection.kind, scope).await?));
+        return Ok((Vec::new(), load_statuses(ctx, &client, connection.kind, scope).await?));
     }
-    let scopes = client.list_scopes().await.map_err(|error| to_field_fault("/connection", &error))?;
+    let scopes = call_for_user(ctx, client.list_scopes()).await;
+    let scopes = scopes.map_err(|error| to_field_fault("/connection", error))?;
     Ok((scopes, Vec::new()))
 }
 
 /// Errors: `Invalid` for an unknown scope, with the tool's scopes.
-async fn load_statuses(client: &ToolClient, kind: TrackerKind, scope: &str) -> Result<Vec<ToolStatus>, Error> {
+async fn load_statuses(
+    ctx: &Context,
+    client: &ToolClient,
+    kind: TrackerKind,
+    scope: &str,
+) -> Result<Vec<ToolStatus>, Error> {
     let found = match scope {
         "" => Err(ToolError::NotFound),
-        scope => client.list_statuses(scope).await,
+        scope => call_for_user(ctx, client.list_statuses(scope)).await,
     };
     if found != Err(ToolError::NotFound) {
-        return found.map_err(|error| to_field_fault("/scope", &error));
+        return found.map_err(|error| to_field_fault("/scope", error));
     }
-    let known = client.list_scopes().await.map_err(|error| to_field_fault("/connection", &error))?;
+    let known = call_for_user(ctx, client.list_scopes()).await;
+    let known = known.map_err(|error| to_field_fault("/connection", error))?;
     let known = known.into_iter().map(|scope| scope.id).collect::<Vec<_>>().join(", ");
     let fault = format!("name a {} of {}, one of: {known}", kind.scope_word(), kind.label());
     Err(Error::Invalid { pointer: "/scope", fault })
@@ -170,8 +228,8 @@ async fn install_hook(ctx: &Context, connection: &Tracker, client: &ToolClient, 
     let secret = connection.hook_secret.as_deref().unwrap_or_default();
     let secret = ctx.secrets.get(secret).await.map_err(|error| error.to_string())?;
     let url = format!("{}?scope={scope}", hook_url(ctx, connection));
-    match client.install_hook(scope, &url, &secret).await {
-        Err(ToolError::Refused { .. }) => Err("the account may not install webhooks".into()),
+    match call_for_user(ctx, client.install_hook(scope, &url, &secret)).await {
+        Err(ToolError::Refused { status: 403, .. }) => Err("the account may not install webhooks".into()),
         result => result.map_err(|error| error.to_string()),
     }
 }
@@ -181,7 +239,7 @@ pub fn hook_url(ctx: &Context, connection: &Tracker) -> String {
     format!("{}/webhooks/{}/{}", ctx.pages_url(), connection.kind.as_str(), connection.id)
 }
 
-fn describe(connection: &Tracker, scope: &Scope, settings: &Settings) -> Vec<String> {
+fn describe(connection: &Tracker, scope: &Scope, hook: Result<(), String>, settings: &Settings) -> Vec<String> {
     let (kind, key) = (connection.kind, &scope.key);
     let host = connection.url.split_once("://").map_or(&*connection.url, |(_, host)| host);
     let closed = settings.statuses.closed.iter().cloned().collect::<Vec<_>>().join(", ");
@@ -191,7 +249,7 @@ fn describe(connection: &Tracker, scope: &Scope, settings: &Settings) -> Vec<Str
     let mut lines = vec![
         format!("{} at {host}, {} {key}, as {name}.", kind.label(), kind.scope_word()),
         format!("{} statuses mapped; closed: {closed}.", scope.statuses.len()),
-        match &scope.hook {
+        match hook {
             Ok(()) => "Webhook installed and signed; a poll every 5 minutes finds what it misses.".to_owned(),
             Err(reason) => format!("No webhook, because {reason}; a poll every minute finds changes."),
         },

@@ -11,6 +11,10 @@ use pullyard_tracker::{
 };
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Several calls take less time than the 28 s of a function.
+const CALL_LIMIT: Duration = Duration::from_secs(9);
 
 #[derive(Clone, Debug)]
 pub(crate) enum ToolClient {
@@ -98,7 +102,20 @@ pub(crate) async fn load_credential(ctx: &Context, secret: &str) -> Result<std::
     })
 }
 
+/// Limits a call for which a user waits: at most two of them are one after another.
+pub(crate) async fn call_for_user<T>(
+    ctx: &Context,
+    call: impl Future<Output = Result<T, ToolError>>,
+) -> Result<T, ToolError> {
+    let reason = || format!("it did not answer within {} s", CALL_LIMIT.as_secs());
+    let answer = ctx.clock.with_timeout(CALL_LIMIT, Box::pin(call)).await;
+    answer.unwrap_or_else(|| Err(ToolError::Unreachable { reason: reason() }))
+}
+
 /// A failed call as the answer to a user's request about a field.
-pub(crate) fn to_field_fault(pointer: &'static str, error: &ToolError) -> Error {
-    Error::Invalid { pointer, fault: error.to_string() }
+pub(crate) fn to_field_fault(pointer: &'static str, error: ToolError) -> Error {
+    match error.is_transient() {
+        true => Error::ToolUnavailable(error),
+        false => Error::Invalid { pointer, fault: error.to_string() },
+    }
 }

@@ -1,8 +1,8 @@
 //! Receives the deliveries of a tool's webhook, each a hint to read a ticket.
 
-use crate::corrupt::skip_corrupt_items;
 use crate::counters::Counter;
 use crate::trackers::client::parse_delivery;
+use crate::trackers::load_all_projects;
 use crate::webhook::verify::match_secret;
 use crate::{Context, Error};
 use pullyard_domain::id::{IntegrationId, TicketKey};
@@ -50,25 +50,20 @@ async fn parse_signed(
     body: &[u8],
 ) -> Result<Result<String, DeliveryError>, Error> {
     let parse = |secrets: &[Secret]| parse_delivery(kind, secrets, headers, body, ctx.clock.now());
-    let unverified = parse(&[]);
-    if matches!(unverified, Err(DeliveryError::Unsigned { .. })) {
-        return Ok(unverified);
-    }
     let parsed = OnceLock::new();
     let is_signed_with = |value: &str| match parse(&[Secret::new(value.trim())]) {
         Err(DeliveryError::Signature { .. }) => false,
         result => parsed.set(result).is_ok(),
     };
     match_secret(ctx, secret, is_signed_with).await?.ok();
-    Ok(parsed.into_inner().unwrap_or(unverified))
+    Ok(parsed.into_inner().unwrap_or_else(|| parse(&[])))
 }
 
 /// Requests a look in each project that has the ticket's scope of this tool.
 async fn wake_looks(ctx: &Context, id: &IntegrationId, key: &str) -> Result<(), Error> {
-    let (Ok(ticket), Some((scope, _))) = (TicketKey::new(key), key.rsplit_once('-')) else { return Ok(()) };
-    let is_its_tool = |tool: &TrackerSettings| tool.connection == *id && tool.scope.eq_ignore_ascii_case(scope);
-    let projects = ctx.store.load_projects(&ctx.store.list_all_project_ids().await?).await?;
-    for project in skip_corrupt_items(ctx, projects)? {
+    let Ok(ticket) = TicketKey::new(key) else { return Ok(()) };
+    let is_its_tool = |tool: &TrackerSettings| tool.connection == *id && tool.has_ticket(&ticket);
+    for project in load_all_projects(ctx).await? {
         if project.settings.tracker.as_ref().is_some_and(is_its_tool) {
             ctx.wake_look(&project.id, &ticket).await?;
         }

@@ -1,31 +1,37 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
 use crate::notify::refused_tool::notify_refusal;
-use crate::poll::tool_poll::TOOL;
+use crate::poll::tool_poll::{TOOL, repeat_look};
 use crate::tickets::move_ticket::move_ticket;
+use crate::trackers::load_readable_tracker;
 use crate::trackers::tool::{CallError, connect, record_call};
 use crate::{Context, Error};
 use data_encoding::BASE32_NOPAD;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::forge::Auth;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::tracker::{Tracker, TrackerSettings};
+use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
 use pullyard_tracker::{Error as ToolError, Snapshot};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// Begins the id of an event that a look found.
 const LOOK: &str = "look-";
 
-/// A failed read is not repeated here: the next poll of the tool lists the ticket again.
+/// The tool's clock may be behind ours by as much when a user drags a ticket just after the choice of the tool.
+const CLOCK_MARGIN: Duration = Duration::from_secs(5);
+
+/// A failed read is not repeated here: the next poll of the tool sends the look again.
 /// Idempotent: by the change of the ticket's status.
 /// Errors: `Store`; those of `move_ticket`.
 pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
     let Some(stored) = ctx.store.load_project(project).await? else { return Ok(()) };
     let Some(tool) = &stored.settings.tracker else { return Ok(()) };
-    let Some(connection) = ctx.store.load_tracker(&tool.connection).await? else { return Ok(()) };
+    let Some(connection) = load_readable_tracker(ctx, &tool.connection).await? else { return Ok(()) };
     if connection.rest_until.is_some_and(|until| until > ctx.clock.now()) {
-        return Ok(());
+        return repeat_look(ctx, project, &connection.id, key).await;
     }
     let read = async {
         let client = connect(ctx, &connection, (project, key), &stored.settings).await?;
@@ -38,28 +44,41 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     record_call(ctx, &connection, result.as_ref().err()).await?;
     let ticket = ctx.store.load_ticket(project, key).await?;
     match result {
-        Ok(snapshot) if ticket.is_none() && is_older_than_tool(ctx, project, &connection, &snapshot).await? => Ok(()),
-        Ok(mut snapshot) => {
-            let own_id = stored.settings.tool_account.clone();
-            // Our account may have several ids.
-            let author = snapshot.change.actor.as_mut().filter(|author| connection.is_own(&author.id));
-            author.zip(own_id).into_iter().for_each(|(author, own_id)| author.id = own_id);
+        Ok(snapshot) => {
+            let is_older = is_older_than_tool(ctx, project, &connection, &snapshot).await?;
+            let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
+            let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
-            let event = to_event((project, key), tool, snapshot, repository)?;
+            let mut event = TicketEvent { is_own, ..to_event((project, key), tool, snapshot, repository)? };
+            match &ticket {
+                None if is_older => return Ok(()),
+                // The edit counts, but the entry was made before the project used the tool.
+                Some(ticket) if is_older && event.status == stored.settings.statuses.trigger => {
+                    event.status.clone_from(&ticket.status);
+                }
+                _ => {}
+            }
             if let Some(left) = ticket.and_then(|ticket| to_unseen_move(&ticket, &event)) {
                 Box::pin(move_ticket(ctx, &left)).await?;
             }
             Box::pin(move_ticket(ctx, &event)).await.map(drop)
         }
-        Err(CallError { error: ToolError::NotFound, .. }) => Ok(()),
+        Err(CallError { error: ToolError::NotFound, .. }) => {
+            // The board keeps the ticket. A job's end finds that out by itself.
+            let lost = ticket.filter(|ticket| ticket.tracker.is_some() && ticket.active_job.is_none());
+            if let Some(ticket) = lost.filter(|_| connection.kind.is_readable()) {
+                ctx.store.update_ticket(&Ticket { tracker: None, sync_fault: None, ..ticket }).await?;
+            }
+            Ok(())
+        }
         Err(failure) => {
             tracing::warn!(%project, ticket = %key, problem = %failure.error, "ticket tool not read");
-            Ok(())
+            repeat_look(ctx, project, &connection.id, key).await
         }
     }
 }
 
-/// A ticket that entered its status before the project used the tool starts no job by an edit.
+/// Whether the ticket entered its status before the project used the tool, so that it starts no job by an edit.
 async fn is_older_than_tool(
     ctx: &Context,
     project: &ProjectId,
@@ -67,7 +86,18 @@ async fn is_older_than_tool(
     snapshot: &Snapshot,
 ) -> Result<bool, Error> {
     let poll = ctx.store.load_poll(project, &connection.id, TOOL).await?;
-    Ok(poll.and_then(|poll| poll.look.since).is_some_and(|since| snapshot.change.at < since))
+    let since = poll.and_then(|poll| poll.look.since);
+    Ok(since.is_some_and(|since| snapshot.change.at < since.minus(CLOCK_MARGIN)))
+}
+
+/// Whether only Pullyard makes changes as this author.
+async fn is_own_account(ctx: &Context, connection: &Tracker, author: Option<&str>) -> Result<bool, Error> {
+    let Some(author) = author else { return Ok(false) };
+    if connection.kind != TrackerKind::Issues {
+        return Ok(connection.is_own(author));
+    }
+    let integration = ctx.store.load_integration(&connection.id).await?;
+    Ok(integration.is_some_and(|found| matches!(found.auth, Auth::App { .. }) && found.account.login == author))
 }
 
 /// The earlier move, if a ticket left its status and entered it again between two looks. Pullyard's own moves and
@@ -81,23 +111,31 @@ fn to_unseen_move(ticket: &Ticket, event: &TicketEvent) -> Option<TicketEvent> {
     Some(TicketEvent { event: id, status, previous_status: None, text: None, ..event.clone() })
 }
 
-/// The repository of an issue, or the one of the label `repo:NAME`, with or without its owner. A wrong name is no
-/// repository of the project, so that the job does not start in the default one.
+/// The repository of an issue, or the one of the label `repo:NAME`, with or without its owner. A wrong or ambiguous
+/// label is no repository of the project, so that the job does not start in the default one.
 async fn load_repository_name(
     ctx: &Context,
     (project, key): (&ProjectId, &TicketKey),
     labels: &[String],
 ) -> Result<Option<RepositoryName>, Error> {
     let of_issue = key.as_str().rsplit_once('#').and_then(|(name, _)| RepositoryName::new(name).ok());
-    let Some(wanted) = labels.iter().find_map(|label| label.strip_prefix("repo:")).filter(|_| of_issue.is_none())
-    else {
+    let wanted: Vec<_> = labels.iter().filter_map(|label| label.trim().strip_prefix("repo:")).map(str::trim).collect();
+    if of_issue.is_some() || wanted.is_empty() {
         return Ok(of_issue);
+    }
+    let is_named = |name: &RepositoryName| {
+        let (_, short) = name.as_str().split_once('/').unwrap_or_default();
+        wanted.iter().any(|wanted| name.as_str().eq_ignore_ascii_case(wanted) || short.eq_ignore_ascii_case(wanted))
     };
-    let suffix = format!("/{wanted}").to_lowercase();
-    let is_wanted = |name: &RepositoryName| format!("/{name}").to_lowercase().ends_with(&suffix);
-    let repositories = ctx.store.list_repositories(project).await?;
-    let found = repositories.into_iter().map(|repository| repository.name).find(is_wanted);
-    Ok(found.or_else(|| RepositoryName::new(format!("unknown/{}", wanted.replace('/', "-"))).ok()))
+    let names = ctx.store.list_repositories(project).await?.into_iter().map(|repository| repository.name);
+    let mut found: Vec<_> = names.filter(is_named).collect();
+    match found.pop().filter(|_| found.is_empty() && wanted.len() == 1) {
+        Some(name) => Ok(Some(name)),
+        None => {
+            let name = format!("unknown/{}", wanted.join("-").replace('/', "-"));
+            Ok(Some(RepositoryName::new(name).or_else(|_| RepositoryName::new("unknown/unknown"))?))
+        }
+    }
 }
 
 /// Twins, polls and replays of one change are one event. An entry into the trigger status is a change of its own.
@@ -121,5 +159,6 @@ fn to_event(
         status: tool.status_name(&status).to_owned(),
         text: Some(TicketText { title, description: body, labels, url: Some(url), repository }),
         rank: None,
+        is_own: false,
     })
 }

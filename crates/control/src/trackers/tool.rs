@@ -57,6 +57,10 @@ pub(crate) async fn connect(
             Ok(Tool::Issue(Box::new(issue)))
         }
         TrackerKind::Jira | TrackerKind::Linear => {
+            // The account may see other projects, whose tickets are not this project's.
+            if !settings.tracker.as_ref().is_some_and(|tool| tool.has_ticket(ticket.1)) {
+                return Err(ToolError::NotFound.into());
+            }
             Ok(Tool::Scoped(connect_client(ctx, connection).await?, ticket.1.clone()))
         }
     }

@@ -47,6 +47,7 @@ impl Board {
             status: status.into(),
             text: Some(TicketText { title: event.into(), repository, ..TicketText::default() }),
             rank: None,
+            is_own: false,
         }
     }
 

@@ -2,9 +2,10 @@
 
 use super::{Ingress, RECOVERY_INTERVAL};
 use crate::forge::ForgeKind;
-use crate::id::RepositoryName;
+use crate::id::{RepositoryName, TicketKey};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub const MAX_CHANGED: usize = 100;
@@ -30,6 +31,15 @@ pub struct PollProgress {
     /// The name before the last rename that a poll saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<RepositoryName>,
+    /// The project or team of the ticket tool to which the progress belongs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scope: String,
+    /// The last list's tickets that the next list repeats, with the times of their changes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<String, Timestamp>,
+    /// Tickets that could not be read, with the time of the last failure. The next poll repeats their looks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<TicketKey, Timestamp>,
 }
 
 impl PollProgress {

@@ -6,8 +6,8 @@ use crate::setting_fault::{SettingFault, fault};
 use crate::text::is_line;
 use serde::{Deserialize, Deserializer};
 
-const MAX_COLUMNS: usize = 30;
-const MAX_CLOSED: usize = 20;
+/// As many as a ticket tool may have.
+const MAX_COLUMNS: usize = 60;
 const MAX_NAME_CHARS: usize = 64;
 
 const DEFAULT_MERGED: &str = "Done";
@@ -154,8 +154,8 @@ impl Statuses {
                 return fault(pointer, "a status is 1 to 64 printable characters");
             }
         }
-        if closed.len() > MAX_CLOSED || !closed.iter().all(|status| is_name(status)) {
-            return fault("/statuses/closed", "name at most 20 statuses of 1 to 64 printable characters");
+        if closed.len() > MAX_COLUMNS || !closed.iter().all(|status| is_name(status)) {
+            return fault("/statuses/closed", "name at most 60 statuses of 1 to 64 printable characters");
         }
         // A todo status that is the trigger status would make each failed job start the next one.
         if todo == trigger {
@@ -168,7 +168,7 @@ impl Statuses {
             return fault(pointer, "it must differ from the trigger status, or finished jobs would restart forever");
         }
         if columns.len() > MAX_COLUMNS || !columns.iter().all(|column| is_name(column)) {
-            return fault(COLUMNS, "name at most 30 columns of 1 to 64 printable characters");
+            return fault(COLUMNS, "name at most 60 columns of 1 to 64 printable characters");
         }
         let key = |column: &String| column.trim().to_lowercase();
         let is_twice = |(n, column): &(usize, &String)| columns.iter().take(*n).any(|other| key(other) == key(column));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tracker::{ToolChoice, ToolStatus, TrackerKind};
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
@@ -77,8 +78,8 @@ fn limits_have_bounds() {
 #[test]
 fn hold_reason_and_closed_statuses_have_bounds() {
     let closed = |count: usize| (0..count).map(|number| format!("Closed {number}")).collect::<BTreeSet<_>>();
-    check(|settings| settings.statuses.closed = closed(20), Ok(()));
-    check(|settings| settings.statuses.closed = closed(21), Err("/statuses/closed"));
+    check(|settings| settings.statuses.closed = closed(57), Ok(()));
+    check(|settings| settings.statuses.closed = closed(61), Err("/statuses/closed"));
     check(|settings| settings.statuses.closed = [" ".to_owned()].into(), Err("/statuses/closed"));
     check(|settings| settings.held_by = Some(" ".into()), Err("/held_by"));
     check(|settings| settings.held_reason = Some("日".repeat(200)), Ok(()));
@@ -158,11 +159,11 @@ fn columns_are_distinct_and_contain_each_status_with_a_meaning() {
         settings.validate().map_err(|bad| (bad.pointer, bad.fault.into_owned()))
     };
     assert_eq!(valid("a,b,c,!d,e"), Ok(()));
-    let many = (0..28).map(|n| format!(",x{n}")).collect::<String>();
+    let many = (0..58).map(|n| format!(",x{n}")).collect::<String>();
     for (list, pointer, expected) in [
         ("a,b,c,A ", "/statuses/columns", "already a column"),
-        ("a,b,c, ", "/statuses/columns", "name at most 30"),
-        (&format!("a,b,c{many}"), "/statuses/columns", "name at most 30"),
+        ("a,b,c, ", "/statuses/columns", "name at most 60"),
+        (&format!("a,b,c{many}"), "/statuses/columns", "name at most 60"),
         ("b,c,x", "/statuses/todo", "the project has no column a; its columns: b, c, x"),
     ] {
         let (at, fault) = valid(list).unwrap_err();
@@ -236,4 +237,28 @@ fn merged_and_closed_pull_requests_have_columns_by_default() {
     }
     let renamed = custom(Some("d"), Some("c")).rename_column("d", "Shipped").unwrap();
     assert_eq!((renamed.after_merge(), renamed.after_close()), (Some("Shipped"), "c"));
+}
+
+#[test]
+fn repeated_choice_finds_renamed_statuses_by_id() {
+    let status = |id: &str, name: &str| ToolStatus { id: id.into(), name: name.into(), closes: id == "4" };
+    let [old, new] = [["Todo", "AI", "Review", "Done"], ["Backlog", "Robot", "Look", "Shipped"]]
+        .map(|names| (1..).zip(names).map(|(id, name)| status(&id.to_string(), name)).collect::<Vec<_>>());
+    let mut tool = TrackerSettings::new(TrackerKind::ALL[1], IntegrationId::new("tool").unwrap());
+    let named = ToolChoice {
+        todo: Some("Todo".into()),
+        trigger: Some("AI".into()),
+        completion: Some("Review".into()),
+        merged: Some("Done".into()),
+        ..ToolChoice::new(tool.connection.clone())
+    };
+    let before = named.choose_from(&old, &Statuses::default(), None).unwrap();
+    tool.statuses = old.iter().map(|status| [status.id.clone(), status.name.clone()]).collect();
+    let bare = ToolChoice::new(tool.connection.clone());
+    let after = bare.choose_from(&new, &before, Some(&tool)).unwrap();
+    assert_eq!((&*after.todo, &*after.trigger, &*after.completion), ("Backlog", "Robot", "Look"));
+    assert_eq!((after.merged.as_deref(), after.closed), (Some("Shipped"), ["Shipped".to_owned()].into()));
+    // A status that is gone has no meaning any more.
+    let refused = bare.choose_from(&new[..3], &before, Some(&tool)).unwrap_err();
+    assert_eq!((refused.pointer, refused.fault.contains("no status Done")), ("/merged", true));
 }

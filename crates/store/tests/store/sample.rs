@@ -187,6 +187,7 @@ pub(crate) fn event(key: &str, id: &str, occurred_at: Timestamp, status: &str) -
             repository: None,
         }),
         rank: None,
+        is_own: false,
     }
 }
 

@@ -4,6 +4,7 @@ use super::projects::project_to_wire;
 use super::tickets::TicketQuery;
 use crate::routes::prelude::*;
 use pullyard_control::{AddedTracker, ChosenTool, NewTracker};
+use pullyard_domain::access::Object;
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_domain::tracker::ToolChoice;
 use pullyard_entry::openapi::CreatedResponse;
@@ -21,7 +22,7 @@ pub(crate) async fn show(
     caller: Caller<scope::ReadAllProjects>,
     Path(id): Path<IntegrationId>,
 ) -> Result<Json<Tracker>, Problem> {
-    Ok(Json(control::load_tracker(&caller.ctx, &id).await?.into()))
+    Ok(Json(control::show_tracker(&caller.ctx, &id).await?.into()))
 }
 
 pub(crate) async fn create(
@@ -71,6 +72,10 @@ pub(crate) async fn choose(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(choice): StrictJson<ToolChoice>,
 ) -> Result<Json<ChosenTracker>, Problem> {
+    // The account may see more projects of the tool than this project.
+    if control::is_new_tool(&caller.ctx, &project, &choice).await? {
+        caller.authorize(Object::Deployment)?;
+    }
     let ChosenTool { project, report } = control::use_tracker(&caller.ctx, &project, choice).await?;
     Ok(Json(ChosenTracker { project: project_to_wire(project), report }))
 }

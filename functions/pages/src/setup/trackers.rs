@@ -161,7 +161,7 @@ impl ToolForm {
 async fn apply(visit: &PageContext, project: &ProjectId, form: &ToolForm) -> Result<View, Fault> {
     let ctx = &visit.ctx;
     match form.action {
-        Some(Action::Use | Action::Board) => visit.check_admin("change the ticket tool of a project")?,
+        Some(Action::Board) => visit.check_admin("change the ticket tool of a project")?,
         _ => visit.check_operator("manage ticket tools")?,
     }
     if form.action == Some(Action::Board) {
