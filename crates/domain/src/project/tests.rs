@@ -78,7 +78,7 @@ fn limits_have_bounds() {
 #[test]
 fn hold_reason_and_closed_statuses_have_bounds() {
     let closed = |count: usize| (0..count).map(|number| format!("Closed {number}")).collect::<BTreeSet<_>>();
-    check(|settings| settings.statuses.closed = closed(57), Ok(()));
+    check(|settings| settings.statuses.closed = closed(50), Ok(()));
     check(|settings| settings.statuses.closed = closed(61), Err("/statuses/closed"));
     check(|settings| settings.statuses.closed = [" ".to_owned()].into(), Err("/statuses/closed"));
     check(|settings| settings.held_by = Some(" ".into()), Err("/held_by"));
