@@ -123,6 +123,7 @@ impl World {
             status: status.to_owned(),
             text: None,
             rank: None,
+            is_own: false,
         };
         let (id, name, settings) = (project_id(), String::new(), self.settings.clone());
         let facts = Facts {

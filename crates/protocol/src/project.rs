@@ -7,6 +7,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::tracker::{TrackerKind, TrackerSettings};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -89,7 +90,11 @@ fn deserialize_known_settings<'de, D: Deserializer<'de>>(settings: D) -> Result<
 
 /// The settings known to this version. Errors: a known setting has an unknown value.
 pub fn parse_known_settings(mut settings: Value) -> Result<Settings, serde_json::Error> {
-    retain_known(&mut settings, &serde_json::to_value(Settings::default())?);
+    let mut known = serde_json::to_value(Settings::default())?;
+    // Absent by default, so that the defaults do not contain its fields.
+    let tool = IntegrationId::new("tool").map(|id| TrackerSettings::new(TrackerKind::Http, id));
+    known["tracker"] = serde_json::to_value(tool.ok())?;
+    retain_known(&mut settings, &known);
     serde_json::from_value(settings)
 }
 
