@@ -166,8 +166,9 @@ fn is_listed(function: &str, action: &str, resource: &str) -> bool {
     let rows = CALLS.iter().filter(|(caller, does, ..)| *caller == function && *does == action);
     let mut listed = rows.flat_map(|(_, _, target, _)| target.arns().0);
     let is_exact = |pattern: &str, resource: &str| {
-        // A star is accepted only at the end, for names chosen by AWS or users.
-        matches_pattern(pattern, resource) && (resource == pattern || pattern.find('*') == Some(pattern.len() - 1))
+        // A star, or a number of letters, is accepted only at the end, for names chosen by AWS, users or us.
+        let stem = pattern.strip_suffix('*').unwrap_or(pattern.trim_end_matches('?'));
+        matches_pattern(pattern, resource) && !stem.contains(['*', '?'])
     };
     let is_extra_of_all = EXTRA_OF_ALL.iter().any(|(does, suffix, _)| {
         let suffix = suffix.replace("FUNCTION", function);

@@ -164,7 +164,9 @@ async fn unrepairable_drift_names_the_settings_page() {
         assert_eq!(codes(&drifts), [("events", false), ("permissions", false), ("failing", false)]);
         assert_eq!(
             drifts[0].sentence,
-            format!("It does not send issues, pull_request_review, repository events; select them at {page}/permissions.")
+            format!(
+                "It does not send issues, pull_request_review, repository events; select them at {page}/permissions."
+            )
         );
         assert!(drifts[1].sentence.contains("contents: write; add it at"), "{drifts:?}");
     }

@@ -294,7 +294,7 @@ fn capacity_page_uses_measured_bounds_and_template_limits() {
         format!("| read units | {units}, and "),
         format!("| requests to the API | {requests}, and "),
         format!("| messages | {messages} |"),
-        format!("33 × {} + 333 × {} = ", EMPTY_CLAIM.read, HEARTBEAT.read),
+        format!("167 × {} + 333 × {} = ", EMPTY_CLAIM.read, HEARTBEAT.read),
     ];
     let parameters = parameters();
     for (parameter, unit) in [

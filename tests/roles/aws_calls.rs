@@ -255,7 +255,12 @@ pub(super) const EXTRA_ACTIONS: &[ExtraAction] = &[
 ];
 
 pub(super) const SERVICE_ROLE_ACTIONS: &[ExtraAction] = &[
-    ("WakeRole", "sqs:ReceiveMessage", ":pullyard-wake-??????????????????????????", "API Gateway waits for the hints of a runner"),
+    (
+        "WakeRole",
+        "sqs:ReceiveMessage",
+        ":pullyard-wake-??????????????????????????",
+        "API Gateway waits for the hints of a runner",
+    ),
     ("ScheduleRole", "lambda:InvokeFunction", ":function:pullyard-sweeper", "EventBridge starts a sweep each minute"),
     ("TaskExecutionRole", "ecr:GetAuthorizationToken", "*", "ECS signs in to the registry"),
     ("TaskExecutionRole", "ecr:BatchCheckLayerAvailability", ":repository/pullyard-runner", "ECS pulls a task's image"),

@@ -119,11 +119,7 @@ impl Tracker {
         match self.kind {
             TrackerKind::Jira => Some(format!("{}/secure/CreateIssue!default.jspa", self.url.trim_end_matches('/'))),
             TrackerKind::Linear => Some("https://linear.new".into()),
-            // The address of the API: of GitHub, or of an own server.
-            TrackerKind::Issues => {
-                let server = self.url.trim_end_matches("/api/v3").replace("https://api.github.com", "https://github.com");
-                default_repository.map(|name| format!("{server}/{name}/issues/new"))
-            }
+            TrackerKind::Issues => default_repository.map(|name| issues::new_issue_url(&self.url, name)),
             TrackerKind::Http => None,
         }
     }
