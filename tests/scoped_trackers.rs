@@ -238,7 +238,8 @@ async fn retry_and_board_moves_are_made_in_the_tool() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tool_is_chosen_with_its_own_statuses() {
     for kind in KINDS {
-        let world = World::connect(kind, Setup::default()).await;
+        let settings = Settings { auto_create: false, ..Setup::default().settings };
+        let world = World::connect(kind, Setup { settings, ..Setup::default() }).await;
         let (story, user, name) = (&world.story, &world.user, world.name);
         let scopes = user.ok(&["trackers", "statuses", name]).await;
         assert!(scopes.lines().any(|line| line.starts_with(&format!("{}\t", world.scope))), "{scopes}");
@@ -257,11 +258,17 @@ async fn tool_is_chosen_with_its_own_statuses() {
         story.clock.advance(Duration::from_secs(6));
         let named = [&scope[..], &["--todo", "backlog", "--merged", "Done"]].concat();
         let report = user.ok(&named).await;
-        for line in
-            ["4 statuses mapped; closed: Done.", "a poll every minute finds changes.", "Bot is a person's account"]
-        {
+        for line in [
+            "4 statuses mapped; closed: Done.",
+            "a poll every minute finds changes.",
+            "Bot is a person's account",
+            "No ticket gets a job by its status",
+        ] {
             assert!(report.contains(line), "{report}");
         }
+        let named = [&named[..], &["--trigger", TRIGGER]].concat();
+        assert!(user.ok(&named).await.contains("from now on get a job"));
+        assert!(world.settings().await.auto_create);
         assert!(report.contains(&format!(
             " {} {}, as Bot.\n",
             if kind == Kind::Jira { "project" } else { "team" },

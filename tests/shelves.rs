@@ -73,7 +73,7 @@ const SHELVES: [Shelf; 5] = [
                 &[
                     ("crates/domain/src/commits.rs", 1),
                     ("crates/domain/src/tracker.rs", 2),
-                    ("crates/domain/src/tracker/issues.rs", 1),
+                    ("crates/domain/src/tracker/issues.rs", 2),
                     ("crates/domain/src/decision.rs", 1),
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),

@@ -37,8 +37,8 @@ walks! {
     working_job_is_cancelled_after_a_crash: flows::tickets::cancel_working_job(), 32;
     unclaimed_job_is_cancelled_after_a_crash: flows::tickets::cancel_unclaimed_job(), 27;
     job_of_a_stopped_task_fails_after_a_crash: flows::tickets::task_death(), 72;
-    silent_attempt_fails_its_job_after_a_crash: flows::tickets::silent_attempt(), 74;
-    job_of_a_silent_attempt_is_requeued_after_a_crash: flows::tickets::requeued_silent_attempt().only_own_steps(), 87;
+    silent_attempt_fails_its_job_after_a_crash: flows::tickets::silent_attempt(), 68;
+    job_of_a_silent_attempt_is_requeued_after_a_crash: flows::tickets::requeued_silent_attempt().only_own_steps(), 82;
     task_starts_once_capacity_returns_after_a_crash: flows::tickets::capacity_returns(), 83;
     requested_job_is_retried_and_cancelled_after_a_crash: flows::requests::request_retry_and_cancel(), 48;
     question_is_answered_after_a_crash: flows::requests::ask_and_answer(), 30;
@@ -54,7 +54,7 @@ walks! {
     ticket_tool_is_connected_and_deleted_after_a_crash: flows::trackers::connect_and_delete().only_own_steps(), 26;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
     runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 68;
-    job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 136;
+    job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 143;
     review_is_revised_after_a_crash: flows::reviews::review().with_lost_table_answers(), 68;
     job_failure_refuses_the_deferred_review_after_a_crash: flows::reviews::deferred_and_refused().only_own_steps(), 156;
     deferred_review_gets_its_own_job_after_a_crash: flows::reviews::deferred_and_started().only_own_steps(), 205;

@@ -194,7 +194,13 @@ async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
     let choice = ToolChoice { connection, scope, trigger, todo, completion, merged, unmerged, closed };
     let chosen = session.api.use_tracker(&project, &choice).await?;
     let (trigger, tool) = (&chosen.project.settings.statuses.trigger, &choice.connection);
-    let line = format!("{project} uses {tool}. Tickets that enter \"{trigger}\" from now on get a job.");
+    let effect = match chosen.project.settings.auto_create {
+        true => format!("Tickets that enter \"{trigger}\" from now on get a job."),
+        false => {
+            "No ticket gets a job by its status; `pullyard settings set auto_create=true` changes that.".to_owned()
+        }
+    };
+    let line = format!("{project} uses {tool}. {effect}");
     session.screen.show(&chosen, |chosen| {
         let lines = chosen.report.iter().chain([&line]);
         lines.into_iter().try_for_each(|line| session.screen.print_line(&sanitize(line)))

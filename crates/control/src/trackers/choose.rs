@@ -99,7 +99,9 @@ fn to_changed(
             choice.choose(statuses)
         }
     };
-    let settings = Settings { tracker: Some(tool), statuses, ..project.settings };
+    // Who names the status that starts jobs wants them to start.
+    let auto_create = project.settings.auto_create || choice.trigger.is_some();
+    let settings = Settings { tracker: Some(tool), statuses, auto_create, ..project.settings };
     settings.validate()?;
     Ok(Project { settings, ..project })
 }

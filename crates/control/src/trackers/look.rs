@@ -147,7 +147,9 @@ fn to_event(
 ) -> Result<TicketEvent, Error> {
     let Snapshot { title, body, labels, status, url, change, .. } = snapshot;
     let hash = Sha256::digest(format!("{}\n{project}\n{key}\n{}", tool.connection, change.id));
-    let labels = labels.into_iter().collect();
+    // Our badges are states of the ticket, and no text of its author.
+    let is_badge = |label: &String| [&tool.badges.failed, &tool.badges.waiting].contains(&label);
+    let labels = labels.into_iter().filter(|label| !is_badge(label)).collect();
     Ok(TicketEvent {
         source: Source::TicketTool,
         project: project.clone(),
