@@ -282,7 +282,7 @@ async fn check_tools(session: &Session, findings: &mut Vec<Finding>) {
             }
             Err(error) => {
                 let sentence = format!("The ticket tool {id} was not tested: {}.", CliError::from(error).message());
-                Finding::warning("tool", sentence, &format!("Try `pullyard trackers test {id}` with an admin token."))
+                Finding::warning("tool", sentence, format!("Try `pullyard trackers test {id}` with an admin token."))
             }
         });
     }
