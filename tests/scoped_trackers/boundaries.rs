@@ -4,9 +4,13 @@ use super::*;
 
 impl World {
     /// Answers the next read of the ticket with 503.
+    /// Lets the next read of the ticket fail; with Linear, whose calls have no key, the next reads of two tickets.
     fn fail_read(&self, key: &str) {
-        let call = if self.fake.kind() == Kind::Jira { format!("/issue/{key}") } else { "query Read".to_owned() };
-        self.fake.answer(&call, (503, Vec::new(), json!({})));
+        let (call, count) = match self.fake.kind() {
+            Kind::Jira => (format!("/issue/{key}"), 1),
+            Kind::Linear => ("query Read".to_owned(), 2),
+        };
+        (0..count).for_each(|_| self.fake.answer(&call, (503, Vec::new(), json!({}))));
     }
 
     fn reads(&self) -> usize {
