@@ -14,12 +14,9 @@ quick crate *arguments:
 check:
     .ci/run
 
-# The further checks of a release, on Linux: its archives, and the program that a person deploys.
-release-check:
-    infra/release "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)" --out "$(mktemp -d)/release"
-    .ci/sam-build --release
-    .ci/functions
-    .ci/sam
+# Makes the files of a release, and installs, runs and deploys them on this machine.
+release-check *options:
+    .ci/release-check {{options}}
 
 # Changes `domain` or `store` in one place at a time and lists the changes that no test detects. Needs cargo-mutants and hours.
 mutants package="domain" *arguments="":

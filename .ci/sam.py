@@ -156,6 +156,16 @@ def plain(output):
     return re.sub(r"\x1b\[[0-9;]*m", "", output)
 
 
+# The archive of a release deploys its own program.
+if (checkout / "RELEASE").exists():
+    program = zipfile.ZipFile(checkout / "functions.zip").read("bootstrap")
+    preflight("--stack", "acme")
+    run("deploy", *LOCAL, answers="y\n")
+    check_stack(*configured(file=LOCAL[1]))
+    check_functions("acme")
+    print("sam: the archive's stack")
+    sys.exit()
+
 # `sam build` compiled one program and copied it for each function.
 [program] = {path.read_bytes() for path in checkout.glob(".aws-sam/build/Functions/*/bootstrap")}
 

@@ -51,7 +51,12 @@ def create(options: Any) -> Finding:
     if not email and options.monthly_budget not in (None, "0"):
         raise Problem("--monthly-budget needs --alarm-email, the address that AWS writes to")
     budget = parameter("monthly_budget", "Budget of the account in dollars a month, 0 for none") if email else "0"
-    architecture = parameter("architecture", "Architecture, x86_64, or arm64, which costs about 20 % less")
+    choices = PARAMETERS["Architecture"]["AllowedValues"]
+    # A release's archive is for one architecture.
+    if options.architecture or len(choices) > 1:
+        architecture = parameter("architecture", "Architecture, x86_64, or arm64, which costs about 20 % less")
+    else:
+        architecture = choices[0]
     for key, value in [("stack_name", stack), ("region", region), ("profile", options.profile)]:
         if value:
             config.put(environment, key, value)

@@ -6,7 +6,7 @@ from typing import Iterator
 from .command import run
 from .context import Context
 from .report import FAIL, FIXED, OK, WARN, Finding
-from .samconfig import LOCAL, Samconfig
+from .samconfig import LOCAL, RELEASE, Samconfig
 
 # e_machine of an ELF header.
 MACHINES = {62: "x86_64", 183: "arm64"}
@@ -23,6 +23,9 @@ def machine(path) -> str:
 
 def check_program(context: Context) -> Iterator[Finding]:
     architecture = context.parameters["Architecture"]
+    if RELEASE.exists():
+        yield Finding(OK, "program", f"functions.zip of release {RELEASE.read_text().split()[0]} for {architecture}")
+        return
     build = "sam build" + context.config_option
     folder = context.root / ".aws-sam/build"
     programs = sorted([*folder.glob("*/bootstrap"), *folder.glob("Functions/*/bootstrap")])
@@ -40,11 +43,13 @@ def check_program(context: Context) -> Iterator[Finding]:
 
 def check_commit(context: Context) -> Iterator[Finding]:
     """The commit is a parameter so that an output of the stack says which templates were deployed."""
-    head = run("git", "-C", str(context.root), "rev-parse", "HEAD").output
+    if RELEASE.exists():
+        head = RELEASE.read_text().split()[1]
+    else:
+        head = run("git", "-C", str(context.root), "rev-parse", "HEAD").output
     if not re.fullmatch("[0-9a-f]{40}", head):
         yield Finding(WARN, "commit", "this folder is no git checkout: the stack will not say what was deployed")
         return
-    changed = run("git", "-C", str(context.root), "status", "--porcelain", "--", *SOURCES).output.splitlines()
     if context.parameters["Commit"] == head:
         yield Finding(OK, "commit", f"{LOCAL.name} has Commit={head}")
     elif context.dry_run:
@@ -54,6 +59,9 @@ def check_commit(context: Context) -> Iterator[Finding]:
         config.put_overrides(context.environment, {**config.overrides(context.environment), "Commit": head})
         config.save()
         yield Finding(FIXED, "commit", f"Commit={head} is written to {LOCAL.name}")
+    if RELEASE.exists():
+        return
+    changed = run("git", "-C", str(context.root), "status", "--porcelain", "--", *SOURCES).output.splitlines()
     if changed:
         yield Finding(WARN, "commit", f"{len(changed)} changes in {', '.join(SOURCES)} are not committed, first: "
                       f"{changed[0].strip()}", "git stash, or commit them")

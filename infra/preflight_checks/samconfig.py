@@ -15,6 +15,8 @@ from typing import Dict, List, Optional, Tuple
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LOCAL = ROOT / "samconfig.local.toml"
 TRACKED = ROOT / "samconfig.toml"
+# In the archive of a release: its version and commit. There, the program is built already.
+RELEASE = ROOT / "RELEASE"
 PAIR = re.compile(r"""\s*([A-Za-z0-9]+)=("[^"\\]*"|'[^'\\]*'|[^\s"'\\]+)(?=\s|$)""")
 
 

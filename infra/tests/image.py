@@ -130,6 +130,18 @@ class Push(unittest.TestCase):
         self.assertLessEqual({"BASE": "debian:12", "NODE": "copied", "RUNNER": "prebuilt"}.items(), self.build_arguments().items())
         self.assertIn("pullyard-runner", self.call(" build ")["context"])
 
+    def test_the_archive_of_a_release_has_the_runner_and_no_git(self):
+        shutil.move(self.work / ".git", self.root / "git")
+        self.addCleanup(shutil.move, self.root / "git", self.work / ".git")
+        for name, text in {"RELEASE": f"1.2.3 {'c' * 40}\n", "pullyard-runner": "built"}.items():
+            (self.work / name).write_text(text)
+            self.addCleanup((self.work / name).unlink)
+        self.push()
+        expected = {"VERSION": "1.2.3", "COMMIT": "c" * 40, "RUNNER": "prebuilt"}
+        self.assertLessEqual(expected.items(), self.build_arguments().items())
+        context = [one for one in self.call(" build ")["context"] if not one.startswith("infra")]
+        self.assertEqual(context, ["pullyard-runner"])
+
     def test_the_platform_is_that_of_the_stack(self):
         for architecture, platform in [("x86_64", "linux/amd64"), ("arm64", "linux/arm64")]:
             self.push("--no-push", stack=stacks(architecture))

@@ -51,7 +51,7 @@ def publish(version, text="exit 0", known=True):
     for name in release.PROGRAMS:
         archive = folder / f"{name}-{TARGET}.tar.gz"
         content = f"#!/bin/sh\n# {name} {version}\necho '{name} {version}'\n{text}\n".encode()
-        release.pack(archive, {name: content, "LICENSE": b"Apache-2.0\n"}, [name], 1_790_000_000)
+        release.pack(archive, {name: content, "LICENSE": b"Apache-2.0\n"}, 1_790_000_000)
         hashes[archive.name] = hashlib.sha256(archive.read_bytes()).hexdigest()
     (folder / "install.sh").write_bytes(release.installer(version, address if known else "", hashes))
     return folder

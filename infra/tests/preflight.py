@@ -24,6 +24,10 @@ from samcli.yamlhelper import yaml_parse
 
 AWS, TEMPORARY = pathlib.Path(sys.argv[1]), pathlib.Path(tempfile.mkdtemp())
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "infra/releases"))
+
+import aws as release_archive
+
 TEMPLATES = ["address", "network", "queues", "tasks", "data", "functions", "api", "watch"]
 passed, failures = [], []
 
@@ -57,11 +61,21 @@ def program(folder, name, text):
     path.chmod(0o755)
 
 
+def archive(name, target):
+    """The unpacked archive of a release, which is no checkout."""
+    folder = TEMPORARY / name
+    for path, content in release_archive.files(REPOSITORY, target, "1.2.3", "c" * 40, b"\x7fELF", (2026, 11, 29, 0, 0, 0)).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+        (folder / path).chmod(0o755 if content.startswith(b"#!") else 0o644)
+    return folder
+
+
 class Machine:
     """A checkout, an account and the programs on a person's PATH."""
 
-    def __init__(self, name, answers, **environment):
-        self.folder, self.aws = checkout(name), Aws({**EMPTY_ACCOUNT, **answers})
+    def __init__(self, name, answers, folder=None, **environment):
+        self.folder, self.aws = folder or checkout(name), Aws({**EMPTY_ACCOUNT, **answers})
         self.local = self.folder / "samconfig.local.toml"
         # Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS.
         program(self.folder, "aws", f'exec "{AWS}/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"')
@@ -445,6 +459,40 @@ def templates():
     check("emulation", (missing, emulation()), (["warn"], ["ok"]))
 
 
+def archives():
+    """A release's archive has the stack of the checkout and needs no compiler, no git and no build."""
+    plain = checkout("plain")
+    for target, architecture in release_archive.ARCHITECTURES.items():
+        machine = Machine(None, {"DescribeVpcs": {"vpcSet": []}}, folder=archive(architecture, target))
+        machine.environment["PATH"] = f"{machine.folder}/bin:{AWS}:/usr/bin:/bin"
+        for name in ("sam", "docker", "podman"):
+            program(machine.folder, name, TOOLS[name])
+        other = "x86_64" if architecture == "arm64" else "arm64"
+        machine.preflight("another architecture", 1, [f"must be one of {architecture}, and is '{other}'"], "--architecture", other)
+        code, screen = machine.answer("acme", "eu-central-1", "", arguments=only("config"))
+        check("the architecture is no question", (code, machine.deployed()), (0, {"Architecture": architecture}))
+        output = machine.preflight("an archive", 0, [
+            "ok     sam ", "ok     program...release 1.2.3 for " + architecture, f"fixed  commit...{'c' * 40}",
+            "a deployment can succeed", "  sam deploy --config-file samconfig.local.toml"])
+        check("nothing of a checkout", re.findall("sam build|cargo|rust|git|zig|compiler", output), [])
+        values = SamConfig(str(machine.folder), machine.local.name).get_all(["deploy"], "parameters")
+        stacks, _ = SamLocalStackProvider.get_stacks(str(machine.folder / values["template_file"]))
+        functions = [(one.name, one.codeuri, one.architectures, one.metadata.get("BuildMethod")) for one in SamFunctionProvider(stacks).get_all()]
+        check("SAM finds the program", {(os.path.realpath(one[1]), *one[2], one[3]) for one in functions},
+              {(str(machine.folder / "functions.zip"), architecture, None)})
+        check("of each function", len(functions), 8)
+        for name in [*TEMPLATES, "template"]:
+            ours, theirs = (yaml_parse((one / f"infra/{name}.yaml").read_text()) for one in (machine.folder, plain))
+            if name == "template":
+                theirs["Parameters"]["Architecture"].update(Default=architecture, AllowedValues=[architecture])
+            for resource in theirs["Resources"].values() if name == "functions" else []:
+                if resource["Type"] == "AWS::Serverless::Function":
+                    resource["Properties"]["CodeUri"] = "../functions.zip"
+                    del resource["Metadata"]
+            check(f"the other resources of {name}", ours, theirs)
+        check("the configuration", "build" in (machine.folder / "samconfig.toml").read_text(), False)
+
+
 def fixed_names(properties):
     for key, value in properties.items():
         if key == "Name" or key.endswith("Name") or key == "Family":
@@ -454,7 +502,7 @@ def fixed_names(properties):
 
 
 if __name__ == "__main__":
-    scenarios = [fresh_account, leftovers, questions, edits, no_credentials, healthy_account, tools, templates]
+    scenarios = [fresh_account, leftovers, questions, edits, no_credentials, healthy_account, tools, templates, archives]
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()

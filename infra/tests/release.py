@@ -6,6 +6,7 @@ Needs python3.9, git, openssl 3 and sha256sum, on Linux.
 """
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import zipfile
 
 from install import REPOSITORY, TEMPORARY, check, failures, passed, program, release
 
@@ -26,6 +28,11 @@ with open(folder / "calls", "a") as calls:
     calls.write(json.dumps(words[1:]) + "\\n")
 if words[1] == "metadata":
     print((folder / (words[words.index("--filter-platform") + 1] + ".json")).read_text())
+elif words[1] == "lambda":
+    folder_of = lambda option: pathlib.Path(words[words.index(option) + 1])
+    (folder_of("--lambda-dir") / "pullyard-functions").mkdir(parents=True, exist_ok=True)
+    text = f"\x7fELF {{os.path.basename(os.getcwd())}} {{os.environ['PULLYARD_COMMIT']}}"
+    (folder_of("--lambda-dir") / "pullyard-functions/bootstrap").write_text(text)
 else:
     target, commit = words[words.index("--target") + 1].rsplit(".", 2)[0], os.environ["PULLYARD_COMMIT"][:12]
     built = pathlib.Path(words[words.index("--target-dir") + 1]) / target / "release"
@@ -33,7 +40,7 @@ else:
     (folder / "flags").write_text(json.dumps(os.environ["CARGO_ENCODED_RUSTFLAGS"].split("\\x1f")))
     for name in ("pullyard", "pullyard-runner"):
         text = (folder / "program").read_text().replace("NAME", name).replace("COMMIT", commit)
-        (built / name).write_text(text if target == {NATIVE!r} else "for another processor")
+        (built / name).write_text(text if target == {NATIVE!r} else "#!for another processor")
         (built / name).chmod(0o755)
 """
 PROGRAM = """#!/bin/sh
@@ -50,8 +57,9 @@ class Source:
 
     def __init__(self, name):
         self.folder, self.bin = TEMPORARY / name / "a source", TEMPORARY / name / "bin"
-        shutil.copytree(REPOSITORY / "infra/releases", self.folder / "infra/releases")
-        shutil.copy(REPOSITORY / "infra/release", self.folder / "infra")
+        shutil.copytree(REPOSITORY / "infra", self.folder / "infra", ignore=shutil.ignore_patterns("__pycache__", "tests"))
+        shutil.copy(REPOSITORY / "samconfig.toml", self.folder)
+        (self.folder / "functions/lambda").mkdir(parents=True)
         (self.folder / "Cargo.toml").write_text('[workspace.package]\nversion = "1.2.3"\n')
         self.changelog = self.folder / "CHANGELOG.md"
         self.changelog.write_text("# Changelog\n\n## 1.2.3 (2026-11-29)\n")
@@ -76,7 +84,7 @@ class Source:
         packages, nodes = [], []
         for name, needed in {
             "pullyard-cli": [("url", None), ("serde_derive", None), ("cc", "build"), (f"only-{target}", None)],
-            "pullyard-runner": [("url", None), ("tempfile", "dev")], "url": [], f"only-{target}": [("url", None)],
+            "pullyard-runner": [("url", None), ("tempfile", "dev")], "pullyard-functions": [("url", None)], "url": [], f"only-{target}": [("url", None)],
             "serde_derive": [("syn", None)], "syn": [], "cc": [], "tempfile": [],
         }.items():
             (crates / name).mkdir(parents=True, exist_ok=True)
@@ -122,14 +130,30 @@ def makes():
     address = ["--address", "https://releases.example/pullyard"]
     code, output, calls = source.release("1.2.3", "--sign", str(key), *address, CARGO_TARGET_DIR="target/else where")
     check(f"a release: {output}", code, 0)
-    check("one build for each target", [words[0] for words in calls], ["zigbuild", "zigbuild", "metadata", "metadata"])
+    check("one build for each target", [words[0] for words in calls], ["zigbuild", "zigbuild", "lambda", "lambda", "metadata", "metadata"])
+    aws = ["pullyard-aws-x86_64.tar.gz", "pullyard-aws-arm64.tar.gz"]
     archives = [f"{name}-{target}.tar.gz" for name in release.PROGRAMS for target in release.TARGETS]
-    check("the files", sorted(os.listdir(out)), sorted([*archives, "install.sh", "pullyard.cdx.json", "SHA256SUMS", "SHA256SUMS.sig"]))
+    check("the files", sorted(os.listdir(out)), sorted([*archives, *aws, "install.sh", "pullyard.cdx.json", "SHA256SUMS", "SHA256SUMS.sig"]))
     texts, more = ["LICENSE", "THIRD-PARTY.txt"], [*(f"completions/{name}" for name in release.SHELLS.values()), "man/man1/pullyard.1"]
     content = {name: tarfile.open(out / name) for name in archives}
     for name in archives:
         expected = sorted(["pullyard-runner", *texts] if name.startswith("pullyard-runner") else ["pullyard", *texts, *more])
         check(f"the content of {name}", content[name].getnames(), expected)
+    for name in aws:
+        archive = tarfile.open(out / name)
+        top = {one.name.removeprefix("pullyard-aws/").split("/")[0] for one in archive}
+        check(f"the content of {name}", top, {
+            "infra", "samconfig.toml", "functions.zip", "README.md", "RELEASE", "LICENSE", "THIRD-PARTY.txt", *release.PROGRAMS})
+        programs = {one.name.removeprefix("pullyard-aws/") for one in archive if one.mode == 0o755}
+        tracked = source.git("ls-files", "--stage", "infra").splitlines()
+        expected = {line.split("\t")[1] for line in tracked if line.startswith("100755")} - {"infra/release"}
+        check("its programs", programs, {*expected, *release.PROGRAMS})
+        functions = zipfile.ZipFile(io.BytesIO(archive.extractfile("pullyard-aws/functions.zip").read()))
+        check("Lambda's file", [(one.filename, one.external_attr >> 16) for one in functions.infolist()], [("bootstrap", 0o100755)])
+        commit = source.git("rev-parse", "HEAD").strip()
+        check("the functions' program", functions.read("bootstrap").decode(), f"\x7fELF lambda {commit}")
+        check("the release", archive.extractfile("pullyard-aws/RELEASE").read().decode(), f"1.2.3 {commit}\n")
+    check("the steps name the version", b"Pullyard 1.2.3 on AWS" in archive.extractfile("pullyard-aws/README.md").read())
     flags = json.loads((source.bin / "flags").read_text())
     check("no path of the machine", flags,
           [f"--remap-path-prefix={source.folder}=/pullyard", f"--remap-path-prefix={source.bin}/.cargo=/cargo"])
@@ -138,10 +162,10 @@ def makes():
     linked = ["only-aarch64-unknown-linux-gnu", "only-x86_64-unknown-linux-gnu", "url"]
     check("the crates of the licences", re.findall(r"(?m)^(\S+) 2\.5\.0 +MIT OR Apache-2.0$", third), linked)
     components = json.loads((out / "pullyard.cdx.json").read_text())["components"]
-    check("the bill of materials", [one["name"] for one in components], [*linked[:2], "pullyard-cli", "pullyard-runner", "url"])
+    check("the bill of materials", [one["name"] for one in components], [*linked[:2], "pullyard-cli", "pullyard-functions", "pullyard-runner", "url"])
     check("its hash", components[-1]["hashes"][0]["content"], "a" * 64)
     sums = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=out, capture_output=True)
-    check("the hashes", (sums.returncode, len((out / "SHA256SUMS").read_text().splitlines())), (0, 6))
+    check("the hashes", (sums.returncode, len((out / "SHA256SUMS").read_text().splitlines())), (0, 8))
     check("the installer's hash", hashlib.sha256((out / archives[0]).read_bytes()).hexdigest() in (out / "install.sh").read_text())
     verify = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-in", out / "SHA256SUMS",
               "-sigfile", out / "SHA256SUMS.sig"]
