@@ -163,7 +163,10 @@ if (checkout / "RELEASE").exists():
     run("deploy", *LOCAL, answers="y\n")
     check_stack(*configured(file=LOCAL[1]))
     check_functions("acme")
-    print("sam: the archive's stack")
+    output = run("deploy", "--guided", *LOCAL, answers="\n" * (len(parameters()) + 8) + "y\n")
+    check("an answer beside the file", [str(one) for one in checkout.rglob(LOCAL[1]) if one.parent != checkout], [])
+    check("the stored answers", configured(file=LOCAL[1])[1].keys(), parameters().keys())
+    print("sam: the archive's stack, and an update with --guided")
     sys.exit()
 
 # `sam build` compiled one program and copied it for each function.

@@ -1,6 +1,7 @@
 """The built program and the commit it was built from."""
 
 import re
+import zipfile
 from typing import Iterator
 
 from .command import run
@@ -15,16 +16,33 @@ SOURCES = ["infra", "crates", "functions"]
 
 def machine(path) -> str:
     with open(path, "rb") as file:
-        header = file.read(20)
+        return machine_of(file.read(20))
+
+
+def machine_of(header: bytes) -> str:
     if len(header) < 20 or header[:4] != b"\x7fELF":
         return "something else than Linux"
     return MACHINES.get(int.from_bytes(header[18:20], "little"), "an unknown processor")
 
 
+def check_archive(context: Context, architecture: str) -> Finding:
+    """The program in the archive of a release."""
+    release = RELEASE.read_text().split()[0]
+    try:
+        with zipfile.ZipFile(context.root / "functions.zip") as archive, archive.open("bootstrap") as program:
+            found = machine_of(program.read(20))
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        return Finding(FAIL, "program", f"functions.zip cannot be read ({error}): unpack the archive again")
+    if found != architecture:
+        return Finding(FAIL, "program", f"functions.zip is for {found}, Architecture is {architecture}: "
+                       f"use pullyard-aws-{architecture}.tar.gz")
+    return Finding(OK, "program", f"functions.zip of release {release} for {architecture}")
+
+
 def check_program(context: Context) -> Iterator[Finding]:
     architecture = context.parameters["Architecture"]
     if RELEASE.exists():
-        yield Finding(OK, "program", f"functions.zip of release {RELEASE.read_text().split()[0]} for {architecture}")
+        yield check_archive(context, architecture)
         return
     build = "sam build" + context.config_option
     folder = context.root / ".aws-sam/build"
@@ -47,6 +65,9 @@ def check_commit(context: Context) -> Iterator[Finding]:
         head = RELEASE.read_text().split()[1]
     else:
         head = run("git", "-C", str(context.root), "rev-parse", "HEAD").output
+    if RELEASE.exists() and head.endswith("-dirty"):
+        yield Finding(WARN, "commit", "this release was built from changed sources: the stack will not say what was deployed")
+        return
     if not re.fullmatch("[0-9a-f]{40}", head):
         yield Finding(WARN, "commit", "this folder is no git checkout: the stack will not say what was deployed")
         return

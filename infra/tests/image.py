@@ -133,7 +133,7 @@ class Push(unittest.TestCase):
     def test_the_archive_of_a_release_has_the_runner_and_no_git(self):
         shutil.move(self.work / ".git", self.root / "git")
         self.addCleanup(shutil.move, self.root / "git", self.work / ".git")
-        for name, text in {"RELEASE": f"1.2.3 {'c' * 40}\n", "pullyard-runner": "built"}.items():
+        for name, text in {"RELEASE": f"1.2.3 {'c' * 40} x86_64\n", "pullyard-runner": "built"}.items():
             (self.work / name).write_text(text)
             self.addCleanup((self.work / name).unlink)
         self.push()
@@ -141,6 +141,11 @@ class Push(unittest.TestCase):
         self.assertLessEqual(expected.items(), self.build_arguments().items())
         context = [one for one in self.call(" build ")["context"] if not one.startswith("infra")]
         self.assertEqual(context, ["pullyard-runner"])
+        self.assertIn("this archive is for x86_64 and the stack acme is arm64", self.push(stack=stacks("arm64"), code=1)[1])
+        self.push("--runner", str(self.work / "pullyard-runner"), stack=stacks("arm64"))
+        (self.work / "pullyard-runner").rename(self.root / "away")
+        self.assertIn("unpack the archive again", self.push(code=1)[1])
+        (self.root / "away").rename(self.work / "pullyard-runner")
 
     def test_the_platform_is_that_of_the_stack(self):
         for architecture, platform in [("x86_64", "linux/amd64"), ("arm64", "linux/arm64")]:

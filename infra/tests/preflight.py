@@ -61,10 +61,13 @@ def program(folder, name, text):
     path.chmod(0o755)
 
 
+ELF = {"x86_64": b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little"), "arm64": b"\x7fELF" + bytes(14) + (183).to_bytes(2, "little")}
+
+
 def archive(name, target):
     """The unpacked archive of a release, which is no checkout."""
     folder = TEMPORARY / name
-    for path, content in release_archive.files(REPOSITORY, target, "1.2.3", "c" * 40, b"\x7fELF", (2026, 11, 29, 0, 0, 0)).items():
+    for path, content in release_archive.files(REPOSITORY, target, "1.2.3", "c" * 40, ELF[release_archive.ARCHITECTURES[target]], (2026, 11, 29, 0, 0, 0)).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
         (folder / path).chmod(0o755 if content.startswith(b"#!") else 0o644)
@@ -476,7 +479,8 @@ def archives():
             "a deployment can succeed", "  sam deploy --config-file samconfig.local.toml"])
         check("nothing of a checkout", re.findall("sam build|cargo|rust|git|zig|compiler", output), [])
         values = SamConfig(str(machine.folder), machine.local.name).get_all(["deploy"], "parameters")
-        stacks, _ = SamLocalStackProvider.get_stacks(str(machine.folder / values["template_file"]))
+        check("SAM finds the template by itself", "template_file" in values, False)
+        stacks, _ = SamLocalStackProvider.get_stacks(str(machine.folder / "template.yaml"))
         functions = [(one.name, one.codeuri, one.architectures, one.metadata.get("BuildMethod")) for one in SamFunctionProvider(stacks).get_all()]
         check("SAM finds the program", {(os.path.realpath(one[1]), *one[2], one[3]) for one in functions},
               {(str(machine.folder / "functions.zip"), architecture, None)})
@@ -485,12 +489,22 @@ def archives():
             ours, theirs = (yaml_parse((one / f"infra/{name}.yaml").read_text()) for one in (machine.folder, plain))
             if name == "template":
                 theirs["Parameters"]["Architecture"].update(Default=architecture, AllowedValues=[architecture])
+                del theirs["Parameters"]["Architecture"]["Description"], ours["Parameters"]["Architecture"]["Description"]
             for resource in theirs["Resources"].values() if name == "functions" else []:
                 if resource["Type"] == "AWS::Serverless::Function":
                     resource["Properties"]["CodeUri"] = "../functions.zip"
                     del resource["Metadata"]
             check(f"the other resources of {name}", ours, theirs)
-        check("the configuration", "build" in (machine.folder / "samconfig.toml").read_text(), False)
+        tracked = (REPOSITORY / "samconfig.toml").read_text()
+        check("a checkout can use its configuration", (machine.folder / "samconfig.toml").read_text(), tracked)
+        functions = machine.folder / "functions.zip"
+        content = functions.read_bytes()
+        functions.write_bytes(release_archive.functions_zip(ELF[other], (2026, 11, 29, 0, 0, 0)))
+        machine.preflight("a program of another archive", 1, [f"FAIL   program...use pullyard-aws-{architecture}.tar.gz"], *only("program"))
+        functions.write_bytes(content[:-9])
+        machine.preflight("a damaged program", 1, ["FAIL   program...unpack the archive again"], *only("program"))
+        (machine.folder / "RELEASE").write_text(f"1.2.3 cccccc-dirty {architecture}\n")
+        machine.preflight("changed sources", 0, ["warn   commit...changed sources"], *only("commit"))
 
 
 def fixed_names(properties):

@@ -29,6 +29,8 @@ with open(folder / "calls", "a") as calls:
 if words[1] == "metadata":
     print((folder / (words[words.index("--filter-platform") + 1] + ".json")).read_text())
 elif words[1] == "lambda":
+    # `cargo metadata`, which cargo-lambda calls with its own options, has no such option.
+    assert "--target-dir" not in words and words[words.index("--target") + 1].endswith(".2.28")
     folder_of = lambda option: pathlib.Path(words[words.index(option) + 1])
     (folder_of("--lambda-dir") / "pullyard-functions").mkdir(parents=True, exist_ok=True)
     text = f"\x7fELF {{os.path.basename(os.getcwd())}} {{os.environ['PULLYARD_COMMIT']}}"
@@ -60,6 +62,8 @@ class Source:
         shutil.copytree(REPOSITORY / "infra", self.folder / "infra", ignore=shutil.ignore_patterns("__pycache__", "tests"))
         shutil.copy(REPOSITORY / "samconfig.toml", self.folder)
         (self.folder / "functions/lambda").mkdir(parents=True)
+        (self.folder / "docs").mkdir()
+        (self.folder / "docs/operations.md").write_text("# Operations\n")
         (self.folder / "Cargo.toml").write_text('[workspace.package]\nversion = "1.2.3"\n')
         self.changelog = self.folder / "CHANGELOG.md"
         self.changelog.write_text("# Changelog\n\n## 1.2.3 (2026-11-29)\n")
@@ -140,20 +144,20 @@ def makes():
         expected = sorted(["pullyard-runner", *texts] if name.startswith("pullyard-runner") else ["pullyard", *texts, *more])
         check(f"the content of {name}", content[name].getnames(), expected)
     for name in aws:
-        archive = tarfile.open(out / name)
-        top = {one.name.removeprefix("pullyard-aws/").split("/")[0] for one in archive}
-        check(f"the content of {name}", top, {
-            "infra", "samconfig.toml", "functions.zip", "README.md", "RELEASE", "LICENSE", "THIRD-PARTY.txt", *release.PROGRAMS})
-        programs = {one.name.removeprefix("pullyard-aws/") for one in archive if one.mode == 0o755}
+        archive, top = tarfile.open(out / name), f"pullyard-aws-1.2.3-{name[13:-7]}/"
+        parts = {one.name.removeprefix(top).split("/")[0] for one in archive}
+        check(f"the content of {name}", parts, {
+            "infra", "docs", "samconfig.toml", "template.yaml", "functions.zip", "README.md", "RELEASE", "LICENSE", "THIRD-PARTY.txt", *release.PROGRAMS})
+        programs = {one.name.removeprefix(top) for one in archive if one.mode == 0o755}
         tracked = source.git("ls-files", "--stage", "infra").splitlines()
-        expected = {line.split("\t")[1] for line in tracked if line.startswith("100755")} - {"infra/release"}
+        expected = {line.split("\t")[1] for line in tracked if line.startswith("100755")} - {"infra/release", "infra/image/pin"}
         check("its programs", programs, {*expected, *release.PROGRAMS})
-        functions = zipfile.ZipFile(io.BytesIO(archive.extractfile("pullyard-aws/functions.zip").read()))
+        functions = zipfile.ZipFile(io.BytesIO(archive.extractfile(f"{top}functions.zip").read()))
         check("Lambda's file", [(one.filename, one.external_attr >> 16) for one in functions.infolist()], [("bootstrap", 0o100755)])
         commit = source.git("rev-parse", "HEAD").strip()
         check("the functions' program", functions.read("bootstrap").decode(), f"\x7fELF lambda {commit}")
-        check("the release", archive.extractfile("pullyard-aws/RELEASE").read().decode(), f"1.2.3 {commit}\n")
-    check("the steps name the version", b"Pullyard 1.2.3 on AWS" in archive.extractfile("pullyard-aws/README.md").read())
+        check("the release", archive.extractfile(f"{top}RELEASE").read().decode(), f"1.2.3 {commit} {name[13:-7]}\n")
+    check("the steps name the version", b"Pullyard 1.2.3 on AWS" in archive.extractfile(f"{top}README.md").read())
     flags = json.loads((source.bin / "flags").read_text())
     check("no path of the machine", flags,
           [f"--remap-path-prefix={source.folder}=/pullyard", f"--remap-path-prefix={source.bin}/.cargo=/cargo"])

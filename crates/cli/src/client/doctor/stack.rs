@@ -95,7 +95,7 @@ fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::clien
             "The stack {} is of version {}, but its functions run {}.",
             stack.name, stack.version, server.version
         );
-        Finding::wrong("version", sentence, "Build and deploy it again: `infra/preflight` prints both commands.")
+        Finding::wrong("version", sentence, "Deploy it again: `infra/preflight` prints the commands.")
     } else if server.protocol != PROTOCOL {
         let sentence = format!("The API speaks protocol {}, this program {PROTOCOL}.", server.protocol);
         Finding::wrong("version", sentence, "Update the older of the two.")
@@ -119,7 +119,7 @@ fn check_commits(stack: &str, parts: &[(&str, Option<&str>)]) -> Finding {
         return Finding::good("commit", format!("Every commit is the same: {list}."));
     }
     let help = format!(
-        "Deploy one clone: `cargo install --path crates/cli`, `infra/preflight` and the two commands that it prints, \
+        "Deploy one release or one clone, with its `pullyard`: `infra/preflight`, the commands that it prints, \
          `infra/image/push --stack {stack}`."
     );
     Finding::warning("commit", format!("The commits differ or are unknown: {list}."), help)
