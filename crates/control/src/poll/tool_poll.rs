@@ -31,8 +31,7 @@ const MAX_ROUNDS: u32 = 30;
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at. Called before the
-/// settings name the scope: a crash between both then leaves a POLL that ends, and a repeat begins it again.
+/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at.
 pub(crate) async fn start_polling(
     ctx: &Context,
     project: &ProjectId,
@@ -42,10 +41,12 @@ pub(crate) async fn start_polling(
 ) -> Result<(), Error> {
     let start = |stored: Option<Poll>| {
         let now = ctx.clock.now();
+        let continues = is_used && stored.as_ref().is_some_and(|poll| poll.gone_at.is_none());
         let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
-        if !is_used || poll.look.scope != scope || poll.gone_at.is_some() {
-            poll.look = PollProgress { issues: Some(now), scope: scope.to_owned(), ..PollProgress::starting_at(now) };
+        if !continues {
+            poll.look = PollProgress::default();
         }
+        poll.look.enter_scope(scope, now);
         (poll.next, poll.not_before, poll.gone_at) = (now.plus(INTERVAL), None, None);
         Ok(Some(poll))
     };
@@ -106,6 +107,8 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
     };
     poll.next = now.plus(if tool.ingress == Ingress::Poll { INTERVAL } else { RECOVERY_INTERVAL });
     poll.not_before = None;
+    // After a crash of the choice of another scope.
+    poll.look.enter_scope(&tool.scope, now);
     // Stored before calling the tool, as for repositories.
     if ctx.store.put_poll(&poll).await? == Write::Stale || connection.rest_until.is_some_and(|until| until > now) {
         return Ok(());

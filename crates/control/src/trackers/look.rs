@@ -45,7 +45,7 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     let ticket = ctx.store.load_ticket(project, key).await?;
     match result {
         Ok(snapshot) => {
-            let is_older = is_older_than_tool(ctx, project, &connection, &snapshot).await?;
+            let is_older = is_older_than_tool(ctx, project, tool, &snapshot).await?;
             let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
             let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
@@ -82,12 +82,14 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
 async fn is_older_than_tool(
     ctx: &Context,
     project: &ProjectId,
-    connection: &Tracker,
+    tool: &TrackerSettings,
     snapshot: &Snapshot,
 ) -> Result<bool, Error> {
-    let poll = ctx.store.load_poll(project, &connection.id, TOOL).await?;
-    let since = poll.and_then(|poll| poll.look.since);
-    Ok(since.is_some_and(|since| snapshot.change.at < since.minus(CLOCK_MARGIN)))
+    let Some(poll) = ctx.store.load_poll(project, &tool.connection, TOOL).await? else { return Ok(false) };
+    let mut look = poll.look;
+    // The poll of another scope begins again.
+    look.enter_scope(&tool.scope, ctx.clock.now());
+    Ok(look.since.is_some_and(|since| snapshot.change.at < since.minus(CLOCK_MARGIN)))
 }
 
 /// Whether only Pullyard makes changes as this author.
