@@ -28,6 +28,10 @@ impl World {
         change(&mut poll);
         self.story.store().await.put_poll(&poll).await.unwrap();
     }
+
+    fn list_call(&self) -> &'static str {
+        if self.fake.kind() == Kind::Jira { "GET /rest/api/3/search/jql" } else { "query Changed" }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,4 +100,37 @@ async fn scope_that_two_projects_chose_at_once_is_refused() {
         let repeat = [&world.use_arguments()[..], &["--project", "acme"]].concat();
         world.user.run(&repeat).await.assert_exit(2, "the project other uses");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_look_is_repeated_while_the_list_fails() {
+    for kind in KINDS {
+        let world = World::with_tool(kind, Setup::default()).await;
+        world.add_ticket(PROCESSING);
+        let read = if kind == Kind::Jira { "/issue/PRJ-7" } else { "query Read" };
+        world.fake.answer(read, (503, Vec::new(), json!({})));
+        world.poll().await;
+        assert!(world.story.jobs().await.is_empty());
+        world.fake.answer(world.list_call(), (400, Vec::new(), json!({ "errorMessages": ["too many pages"] })));
+        world.poll().await;
+        world.wait_for_active_job().await;
+        assert!(world.poll_item().await.look.unread.is_empty(), "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_failed_looks_are_repeated_before_the_next_list() {
+    let world = World::with_tool(Kind::Jira, Setup::default()).await;
+    let (now, keys) = (world.story.clock.now(), 1_000..1_500);
+    let keys = keys.map(|number| (TicketKey::new(format!("PRJ-{number}")).unwrap(), now));
+    world.store_poll(|poll| poll.look.unread = keys.collect()).await;
+    let cursor = world.poll_item().await.look.issues;
+    world.fake.take_calls();
+    world.poll().await;
+    assert!(world.fake.take_calls().iter().all(|call| !call.contains(world.list_call())));
+    let look = world.poll_item().await.look;
+    assert_eq!((look.unread.len(), look.issues), (0, cursor));
+    world.add_ticket(PROCESSING);
+    world.poll().await;
+    world.wait_for_active_job().await;
 }

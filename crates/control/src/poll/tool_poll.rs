@@ -11,7 +11,6 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerSettings};
 use pullyard_store::Write;
 use pullyard_tracker::{Changed, Error as ToolError};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The number of a tool's poll in place of a repository's id.
@@ -93,7 +92,8 @@ pub(crate) async fn repeat_look(
     update_poll(ctx, project, tool, add).await
 }
 
-/// Requests a look at each changed ticket. The cursor is the time of the newest change.
+/// Requests a look at each ticket that could not be read and at each changed one. The cursor is the time of the newest
+/// change.
 /// Errors: a lost message; the next poll lists the tickets again.
 pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> Result<(), Error> {
     let tool = ctx.store.load_project(&poll.project).await?.and_then(|project| project.settings.tracker);
@@ -113,6 +113,13 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
     if ctx.store.put_poll(&poll).await? == Write::Stale || connection.rest_until.is_some_and(|until| until > now) {
         return Ok(());
     }
+    for key in poll.look.unread.keys() {
+        ctx.wake_look(&poll.project, key).await?;
+    }
+    if poll.look.unread.len() >= MAX_TICKETS {
+        // With the failures of another list, there could be more than `MAX_UNREAD`.
+        return record_poll(ctx, &poll, poll.look.clone(), now).await;
+    }
     let listed = Box::pin(list_changed(ctx, &connection, &tool, &poll, now)).await;
     record_call(ctx, &connection, listed.as_ref().err()).await?;
     let look = match listed {
@@ -120,7 +127,7 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
             let is_seen = |ticket: &&Changed| poll.look.seen.get(&ticket.key) == Some(&ticket.at);
             let new = changed.iter().filter(|ticket| !is_seen(ticket));
             let new = new.filter_map(|ticket| TicketKey::new(&ticket.key).ok());
-            for key in poll.look.unread.keys().cloned().chain(new).collect::<BTreeSet<_>>() {
+            for key in new.filter(|key| !poll.look.unread.contains_key(key)) {
                 ctx.wake_look(&poll.project, &key).await?;
             }
             let next = next_cursor(&changed, poll.look.issues, now);
@@ -143,8 +150,8 @@ async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Times
         let is_same = |poll: &Poll| (poll.look.since, &poll.look.scope) == (look.since, &look.scope);
         let Some(mut poll) = stored.filter(is_same) else { return Ok(None) };
         let mut unread = std::mem::take(&mut poll.look.unread);
+        unread.retain(|key, at| look.unread.get(key) != Some(at));
         if look.problem.is_none() {
-            unread.retain(|key, at| look.unread.get(key) != Some(at));
             poll.tries = 0;
         } else {
             poll.not_before = Some(now.plus(back_off(poll.tries).min(MAX_BACK_OFF)));
