@@ -169,6 +169,15 @@ async fn tool_that_refuses_the_credential_rests() {
     story.wait_for_settled_ticket("APP-17").await;
     assert_eq!(tool.ticket("APP-17")["now"], TODO);
     assert!(user.ok(&["trackers", "test", "own"]).await.contains("state\tWorks\n"));
+    // The tool worked since the last refusal, which was on another day.
+    story.clock.advance(Duration::from_secs(86_400));
+    tool.set_answer(403);
+    user.ok(&["tickets", "move", "APP-17", REVIEW]).await;
+    wait_until("the project is notified again", async || {
+        let log = user.ok(&["notifications", "log"]).await;
+        if log.matches("tool.refused\tci\tsent").count() == 2 { Ok(()) } else { Err(log) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,6 +119,19 @@ async fn failed_look_is_repeated_while_the_list_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refused_poll_notifies_the_project() {
+    for kind in KINDS {
+        let world = World::with_tool(kind, Setup::default()).await;
+        let receiver = pullyard_testkit::Receiver::start().await.unwrap();
+        world.user.ok(&["notifications", "add", "ci", "--webhook", receiver.url()]).await;
+        world.fake.answer(world.list_call(), (401, Vec::new(), json!({ "errorMessages": ["no access"] })));
+        world.poll().await;
+        let log = world.user.ok(&["notifications", "log"]).await;
+        assert!(log.contains("tool.refused\tci\t"), "{kind:?}: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_failed_looks_are_repeated_before_the_next_list() {
     let world = World::with_tool(Kind::Jira, Setup::default()).await;
     let (now, keys) = (world.story.clock.now(), 1_000..1_500);

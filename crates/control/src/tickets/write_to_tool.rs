@@ -2,7 +2,6 @@
 
 use crate::counters::Counter;
 use crate::facts::load_facts;
-use crate::notify::refused_tool::notify_refusal;
 use crate::tickets::move_ticket::{move_ticket, new_delivery};
 use crate::tickets::settle_ticket::StepResult;
 use crate::trackers::load_readable_tracker;
@@ -55,9 +54,6 @@ pub(super) async fn write_to_tool(
         }
         Err(error) => Err(error),
     };
-    if let Err(CallError { error: ToolError::Refused { status, .. }, .. }) = &result {
-        notify_refusal(ctx, &connection, *status).await;
-    }
     // The health must not delay the record of a successful call.
     if let Err(error) = record_call(ctx, &connection, result.as_ref().err()).await {
         tracing::warn!(error = &error as &dyn std::error::Error, tracker = %connection.id, "health not recorded");

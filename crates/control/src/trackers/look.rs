@@ -1,6 +1,5 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
-use crate::notify::refused_tool::notify_refusal;
 use crate::poll::tool_poll::{TOOL, repeat_look};
 use crate::tickets::move_ticket::move_ticket;
 use crate::trackers::load_readable_tracker;
@@ -38,9 +37,6 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
         client.read().await.map_err(CallError::from)
     };
     let result = Box::pin(read).await;
-    if let Err(CallError { error: ToolError::Refused { status, .. }, .. }) = &result {
-        notify_refusal(ctx, &connection, *status).await;
-    }
     record_call(ctx, &connection, result.as_ref().err()).await?;
     let ticket = ctx.store.load_ticket(project, key).await?;
     match result {
