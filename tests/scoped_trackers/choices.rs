@@ -32,6 +32,22 @@ impl World {
     fn list_call(&self) -> &'static str {
         if self.fake.kind() == Kind::Jira { "GET /rest/api/3/search/jql" } else { "query Changed" }
     }
+
+    /// The page sends each status that it shows.
+    async fn use_on_page(&self, merged: &str) {
+        let browser = Browser::admin(&self.story).await;
+        let fields = [
+            ("project", "acme"),
+            ("id", self.name),
+            ("scope", self.scope),
+            ("trigger", TRIGGER),
+            ("todo", "Backlog"),
+            ("completion", REVIEW),
+            ("merged", merged),
+            ("action", "use"),
+        ];
+        browser.post("/setup/tracker", &fields).await.assert_contains(&["4 statuses mapped"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,6 +100,21 @@ async fn repeated_choice_continues_a_poll_without_a_scope() {
         assert_eq!(world.poll_item().await.look.scope, world.scope);
         world.poll().await;
         world.wait_for_active_job().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_leaves_jobs_by_status_off_unless_their_status_changes() {
+    for kind in KINDS {
+        let world = World::connect(kind, Setup::default()).await;
+        let store = world.story.store().await;
+        store_tool(&store, |settings| settings.auto_create = false).await;
+        world.use_on_page("").await;
+        assert!(world.settings().await.auto_create, "the first choice names the status");
+        store_tool(&store, |settings| settings.auto_create = false).await;
+        world.use_on_page("Done").await;
+        let settings = world.settings().await;
+        assert_eq!((settings.auto_create, settings.statuses.merged.as_deref()), (false, Some("Done")), "{kind:?}");
     }
 }
 
