@@ -181,6 +181,33 @@ async fn tool_that_refuses_the_credential_rests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn late_reports_of_a_withdrawn_move_start_no_job() {
+    let story = Story::start_with_waiting_tasks().await;
+    let (tool, user) = connect(&story).await;
+    story.send_ticket_event("e1", "APP-17", TODO, 1).await;
+    user.ok(&["tickets", "move", "APP-17", REVIEW]).await;
+    story.wait_for_settled_ticket("APP-17").await;
+    assert_eq!(story.send_ticket_event("e2", "APP-17", REVIEW, 2).await.code, "not_trigger_status");
+    tool.set_answer(500);
+    user.ok(&["tickets", "move", "APP-17", TRIGGER]).await;
+    wait_until("the write fails", async || {
+        let note = story.ticket("APP-17").await.sync_note;
+        note.clone().filter(|note| note.contains("does not show")).ok_or(format!("{note:?}"))
+    })
+    .await;
+    // The tool has made the move, and its answer was lost.
+    tool.move_ticket("APP-17", TRIGGER);
+    tool.set_answer(200);
+    user.ok(&["tickets", "move", "APP-17", REVIEW]).await;
+    story.wait_for_settled_ticket("APP-17").await;
+    assert_eq!(tool.ticket("APP-17")["now"], REVIEW);
+    assert_eq!(story.send_ticket_event("e3", "APP-17", TRIGGER, 3).await.code, "echo");
+    assert_eq!(story.send_ticket_event("e4", "APP-17", REVIEW, 4).await.code, "not_trigger_status");
+    assert!(story.jobs().await.is_empty());
+    assert_eq!(story.send_ticket_event("e5", "APP-17", TRIGGER, 5).await.code, "accepted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn move_on_the_board_starts_a_job_once_the_tool_made_it() {
     let story = Story::start_with_waiting_tasks().await;
     let (tool, user) = connect(&story).await;

@@ -4,6 +4,7 @@ use crate::item::blob;
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
+use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::ticket::Ticket;
@@ -90,11 +91,13 @@ fn update(event: &TicketEvent, sets: &str, condition: Condition) -> Transaction 
         .value(":status", string_value(&event.status))
         .value(":event", string_value(event.event.as_str()))
         .value(":one", number_value(1));
+    // The board's event is the confirmation of a requested move, whose report by the tool may follow.
+    let removes = if event.source == Source::Board { "written" } else { "written, written_trigger" };
     let sets = format!("{sets}{rank_set}seen_at = :at, seen_event = :event, rev = rev + :one");
     Transaction::new("store a ticket's status").update(
         key::ticket(&event.project, &event.key),
         &sets,
-        "written, written_trigger",
+        removes,
         condition,
     )
 }
