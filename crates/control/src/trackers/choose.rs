@@ -64,7 +64,8 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
         check_new_scope(ctx, project, &connection, &scope).await?;
     }
     let start = start_polling(ctx, project, &connection.id, &scope.key, is_known);
-    // The earlier scope is polled until the settings name the new one. Without one, an old poll could look at old changes.
+    // An earlier scope is polled until the settings name the new one. The poll of an earlier use begins again before
+    // that, because its look at old changes would start jobs.
     if is_known {
         change(Some(&scope)).await?;
         start.await?;
