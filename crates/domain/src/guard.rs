@@ -3,7 +3,6 @@
 
 use crate::budget::DailyUsage;
 use crate::decision::Reason;
-use crate::delivery::Source;
 use crate::event::TicketEvent;
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
@@ -167,7 +166,7 @@ fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let is_move = ticket.status != event.status;
     let moved_on = is_move && ticket.seen_event.as_ref() == Some(&event.event);
     let has_tool = facts.project.as_ref().is_some_and(|project| ticket.tool(&project.settings).is_some());
-    let is_request = is_move && has_tool && event.source == Source::Board;
+    let is_request = is_move && has_tool && !event.source.is_external();
     let is_withdrawn = is_request && ticket.wanted.event.as_ref() != Some(&event.event);
     (event.occurred_at < ticket.seen_at || moved_on || is_withdrawn)
         .then(|| Reason::StaleEvent { ticket: event.key.clone(), time: ticket.seen_at })

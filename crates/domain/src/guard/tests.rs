@@ -2,6 +2,7 @@ mod later_guards;
 mod repeats;
 
 use super::*;
+use crate::delivery::Source;
 use crate::facts::FirstDecision;
 use crate::fixtures::{
     IN_PROGRESS, TODO, TRIGGER, entry, event, event_id, facts, job_id, key, project, project_id, repository, ticket_in,

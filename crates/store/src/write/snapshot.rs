@@ -4,7 +4,6 @@ use crate::item::blob;
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
-use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::ticket::Ticket;
@@ -92,7 +91,7 @@ fn update(event: &TicketEvent, sets: &str, condition: Condition) -> Transaction 
         .value(":event", string_value(event.event.as_str()))
         .value(":one", number_value(1));
     // The board's event is the confirmation of a requested move, whose report by the tool may follow.
-    let removes = if event.source == Source::Board { "written" } else { "written, written_trigger" };
+    let removes = if event.source.is_external() { "written, written_trigger" } else { "written" };
     let sets = format!("{sets}{rank_set}seen_at = :at, seen_event = :event, rev = rev + :one");
     Transaction::new("store a ticket's status").update(
         key::ticket(&event.project, &event.key),
