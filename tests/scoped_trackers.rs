@@ -8,6 +8,7 @@ use pullyard_fake_tracker::{
 use std::sync::MutexGuard;
 
 mod boundaries;
+mod choices;
 
 const KINDS: [Kind; 2] = [Kind::Jira, Kind::Linear];
 const PUBLIC_URL: &str = "https://pullyard.example";
@@ -197,6 +198,10 @@ async fn moves_by_an_app_start_no_job() {
     world.drag(PROCESSING);
     world.poll().await;
     assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
+    let entry = world.user.json(&["deliveries"]).await["deliveries"][0].clone();
+    assert_eq!(entry["code"], "echo", "{entry}");
+    let replayed = world.story.api.replay_delivery(&entry["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
+    assert_eq!(replayed.code, "echo");
     assert!(world.story.jobs().await.is_empty());
     for status in [BACKLOG, PROCESSING] {
         world.drag_as(status, PERSON);

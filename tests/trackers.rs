@@ -169,6 +169,42 @@ async fn tool_that_refuses_the_credential_rests() {
     story.wait_for_settled_ticket("APP-17").await;
     assert_eq!(tool.ticket("APP-17")["now"], TODO);
     assert!(user.ok(&["trackers", "test", "own"]).await.contains("state\tWorks\n"));
+    // The tool worked since the last refusal, which was on another day.
+    story.clock.advance(Duration::from_secs(86_400));
+    tool.set_answer(403);
+    user.ok(&["tickets", "move", "APP-17", REVIEW]).await;
+    wait_until("the project is notified again", async || {
+        let log = user.ok(&["notifications", "log"]).await;
+        if log.matches("tool.refused\tci\tsent").count() == 2 { Ok(()) } else { Err(log) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_reports_of_a_withdrawn_move_start_no_job() {
+    let story = Story::start_with_waiting_tasks().await;
+    let (tool, user) = connect(&story).await;
+    story.send_ticket_event("e1", "APP-17", TODO, 1).await;
+    user.ok(&["tickets", "move", "APP-17", REVIEW]).await;
+    story.wait_for_settled_ticket("APP-17").await;
+    assert_eq!(story.send_ticket_event("e2", "APP-17", REVIEW, 2).await.code, "not_trigger_status");
+    tool.set_answer(500);
+    user.ok(&["tickets", "move", "APP-17", TRIGGER]).await;
+    wait_until("the write fails", async || {
+        let note = story.ticket("APP-17").await.sync_note;
+        note.clone().filter(|note| note.contains("does not show")).ok_or(format!("{note:?}"))
+    })
+    .await;
+    // The tool has made the move, and its answer was lost.
+    tool.move_ticket("APP-17", TRIGGER);
+    tool.set_answer(200);
+    user.ok(&["tickets", "move", "APP-17", REVIEW]).await;
+    story.wait_for_settled_ticket("APP-17").await;
+    assert_eq!(tool.ticket("APP-17")["now"], REVIEW);
+    assert_eq!(story.send_ticket_event("e3", "APP-17", TRIGGER, 3).await.code, "echo");
+    assert_eq!(story.send_ticket_event("e4", "APP-17", REVIEW, 4).await.code, "not_trigger_status");
+    assert!(story.jobs().await.is_empty());
+    assert_eq!(story.send_ticket_event("e5", "APP-17", TRIGGER, 5).await.code, "accepted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ impl World {
         self.fake.take_calls().iter().filter(|call| is_read(call)).count()
     }
 
-    fn use_arguments(&self) -> Vec<&str> {
+    pub(super) fn use_arguments(&self) -> Vec<&str> {
         vec!["trackers", "use", self.name, "--scope", self.scope, "--todo", "Backlog"]
     }
 }

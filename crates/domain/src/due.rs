@@ -66,7 +66,7 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
     let is_free = ticket.active_job.is_none();
     let not_before = ticket.not_before.unwrap_or(Timestamp::from_millis(0));
     let deferred = ticket.deferred.values().min().copied().filter(|_| is_free);
-    let entry_at = ticket.again.as_ref().filter(|_| is_free).map(|entry| entry.at);
+    let entry_at = ticket.decidable_entry().filter(|_| is_free).map(|entry| entry.at);
     // A held entry waits for the next write to the tool, which `Ticket::hold` limits.
     let sync_at = ticket.is_unsynced().then(|| ticket.sync_at().max(not_before));
     if let Some(sync_at) = sync_at.filter(|_| ticket.held || ticket.tracker.is_none()) {

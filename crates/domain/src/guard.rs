@@ -160,11 +160,15 @@ fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 }
 
 /// The event is older than the stored ticket. Equal times are not stale, because some tools send whole seconds. A
-/// repeat is also stale if Pullyard has moved the ticket since.
+/// repeat is also stale if Pullyard has moved the ticket since, and a move on the board that its user has withdrawn.
 fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
-    let moved_on = ticket.seen_event.as_ref() == Some(&event.event) && ticket.status != event.status;
-    (event.occurred_at < ticket.seen_at || moved_on)
+    let is_move = ticket.status != event.status;
+    let moved_on = is_move && ticket.seen_event.as_ref() == Some(&event.event);
+    let has_tool = facts.project.as_ref().is_some_and(|project| ticket.tool(&project.settings).is_some());
+    let is_request = is_move && has_tool && !event.source.is_external();
+    let is_withdrawn = is_request && ticket.wanted.event.as_ref() != Some(&event.event);
+    (event.occurred_at < ticket.seen_at || moved_on || is_withdrawn)
         .then(|| Reason::StaleEvent { ticket: event.key.clone(), time: ticket.seen_at })
 }
 

@@ -51,13 +51,11 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     if ended.worked || outcome == LastOutcome::Completed {
         ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
     }
-    if outcome == LastOutcome::Completed {
-        // The completed work covers the second entry, so the ticket moves on from the status of that entry.
-        let again = ticket.again.take();
-        if again.is_some_and(|entry| ticket.seen_event == Some(entry.event)) {
-            found_in = Some(ticket.status.clone());
-        }
-    }
+    // The completed work covers the second entry, so the ticket moves on from the status of that entry.
+    let covered = ticket.again.take_if(|_| outcome == LastOutcome::Completed);
+    let covered =
+        covered.filter(|entry| ticket.seen_event.as_ref() == Some(&entry.event)).map(|_| ticket.status.clone());
+    found_in = covered.clone().or(found_in);
     ticket.owed = (ticket.again.is_some() && outcome == LastOutcome::Failed).then_some(Badge::AiFailed);
     let (to, badge) = match outcome {
         LastOutcome::Completed => (Some(Target::Completion), None),
@@ -66,8 +64,9 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
         LastOutcome::Cancelled => (Some(Target::Todo), None),
     };
     let own = || to.zip(found_in).map(|(to, expected)| StatusMove { to, expected });
-    // A user's move wins.
-    let requested = ticket.wanted.status.clone().filter(|_| ticket.requested_status().is_some());
+    // A user's move wins, unless the tool has made it and its entry is the covered one.
+    let is_open = ticket.requested_status().is_some_and(|requested| covered.as_deref() != Some(requested));
+    let requested = ticket.wanted.status.clone().filter(|_| is_open);
     let status = requested.or_else(own);
     ticket.request_state(status, badge, pull_request_link(ended));
     add_comment(ended, &mut ticket);

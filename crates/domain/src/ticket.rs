@@ -348,6 +348,12 @@ impl Ticket {
         }
     }
 
+    /// The waiting entry, unless a user has requested another move since, which the tool makes first.
+    pub(crate) fn decidable_entry(&self) -> Option<&Entry> {
+        let leaves = self.requested_status().is_some_and(|requested| requested != self.status);
+        self.again.as_ref().filter(|_| !leaves)
+    }
+
     /// Whether the tool may be getting a retry's move into the trigger status now.
     pub(crate) fn is_retry_unsynced(&self) -> bool {
         let is_retry = self.wanted.status.as_ref().is_some_and(|wanted| wanted.to == Target::Trigger);
@@ -455,7 +461,7 @@ impl Ticket {
         if self.active_job.is_some() {
             return SettleStep::Skip;
         }
-        match &self.again {
+        match self.decidable_entry() {
             Some(entry) if self.status == settings.statuses.trigger => return SettleStep::DecideEntry(entry.clone()),
             Some(_) => return SettleStep::DropEntry(Box::new(self.drop_entry(settings))),
             None => {}

@@ -411,7 +411,7 @@ impl Source {
     }
 
     /// Whether ticket events of this source need the checks for another program's events.
-    pub(crate) fn is_external(self) -> bool {
+    pub fn is_external(self) -> bool {
         self.tracker().is_none_or(|tracker| tracker.is_external)
     }
 }

@@ -40,12 +40,16 @@ enum Reports {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Answer {
     Pending,
-    Shown,
+    /// Whether the tool left the trigger status for it.
+    Shown {
+        leaves_trigger: bool,
+    },
     /// A user moved the ticket.
     Moved(&'static str),
     /// The event of a user's move on the board is decided; whether a later one is known.
     Decided {
         is_outdated: bool,
+        leaves_trigger: bool,
     },
 }
 
@@ -138,13 +142,16 @@ impl World {
         if matches!(decision.reason, Reason::Repeat { .. }) || ticket.seen_event.as_ref() == Some(&event.event) {
             return false;
         }
-        let is_confirmed = source == Source::Board && ticket.requested_status() == Some(status);
         let seen = Ticket {
             status: event.status.clone(),
             seen_at: time,
             seen_event: Some(event.event.clone()),
             written: None,
-            written_trigger: is_confirmed.then(|| event.status.clone()),
+            written_trigger: match source {
+                Source::Board if status == TRIGGER => Some(event.status.clone()),
+                Source::Board => ticket.written_trigger.clone(),
+                _ => None,
+            },
             ..ticket
         };
         match decision.follow_up {
@@ -158,18 +165,22 @@ impl World {
 
     /// The tool's answer to the message of this ticket.
     fn call_tool(&self, state: &mut State, ticket: &Ticket, expected: &str) -> Answer {
+        let to = ticket.wanted_status(&self.settings);
+        let wanted = ticket.wanted.status.as_ref().map(|wanted| wanted.expected.as_str());
+        let leaves_trigger = [wanted, Some(expected)].contains(&Some(TRIGGER)) && to.is_some_and(|to| to != TRIGGER);
+        let shown = Answer::Shown { leaves_trigger };
         if ticket.wanted.version < state.tool.1 {
-            return Answer::Shown;
+            return shown;
         }
         state.tool.1 = ticket.wanted.version;
         let is_move = |to: &&str| *to != expected || !ticket.wanted.replaced.is_empty();
-        match ticket.wanted_status(&self.settings).filter(is_move).filter(|to| *to != state.tool.0) {
+        match to.filter(is_move).filter(|to| *to != state.tool.0) {
             Some(_) if expected != state.tool.0 => Answer::Moved(state.tool.0),
             Some(to) => {
                 move_in_tool(state, name(to));
-                Answer::Shown
+                shown
             }
-            None => Answer::Shown,
+            None => shown,
         }
     }
 
@@ -188,12 +199,12 @@ impl World {
                 }
                 state.call = Some((planned, answer));
             }
-            (Answer::Shown, Some(status)) => {
+            (Answer::Shown { leaves_trigger }, Some(status)) => {
                 let event = ticket.wanted.event.clone().unwrap();
                 let is_outdated = self.decide_event(state, Source::Board, event, ticket.seen_at, &status);
-                state.call = Some((planned, Answer::Decided { is_outdated }));
+                state.call = Some((planned, Answer::Decided { is_outdated, leaves_trigger }));
             }
-            (Answer::Shown | Answer::Moved(_), _) if state.ticket != planned => state.call = None,
+            (Answer::Shown { .. } | Answer::Moved(_), _) if state.ticket != planned => state.call = None,
             _ => {
                 let current = self.ticket(state);
                 state.call = None;
@@ -207,7 +218,15 @@ impl World {
                                 _ => Ticket { status: status.into(), written: None, seen_event: event, ..next },
                             }
                         }
-                        Answer::Decided { is_outdated: true } => current.after_refused_move(&self.settings),
+                        Answer::Decided { is_outdated, leaves_trigger } => {
+                            let mut next = match is_outdated {
+                                true => current.after_refused_move(&self.settings),
+                                false => current.after_write_back(&self.settings),
+                            };
+                            let is_entry = ticket.wanted_status(&self.settings) == Some(TRIGGER);
+                            next.written_trigger.take_if(|_| !leaves_trigger && !is_entry);
+                            next
+                        }
                         _ => current.after_write_back(&self.settings),
                     };
                     self.store(state, next);
@@ -262,7 +281,8 @@ impl crate::explore::World for World {
         let pending = [Some(&ticket), from.call.map(|(planned, _)| self.tickets.get(planned))];
         let pending: Vec<_> = pending.into_iter().flatten().filter(|ticket| ticket.is_unsynced()).cloned().collect();
         // A late report of an earlier move ends the wait for that of Pullyard's own move, which then counts as an entry.
-        let late = u8::from(from.reports.iter().any(Option::is_some));
+        let is_late = |report: &Report| report.status != TRIGGER;
+        let late = u8::from(from.reports.iter().flatten().any(is_late));
         for (number, to) in [TODO, TRIGGER, REVIEW].into_iter().enumerate() {
             if from.left[0] > 0 && from.tool.0 != to {
                 let mut state = *from;
@@ -289,8 +309,9 @@ impl crate::explore::World for World {
                 // The write of a retry and that of the move may both be under way.
                 let is_alone =
                     from.call.is_none() || self.setting.0[2] == 0 && !matches!(from.call, Some((_, Answer::Moved(_))));
-                state.newest_move = Some(to).filter(|_| late == 0 && is_alone);
+                state.newest_move = Some(to).filter(|_| from.reports[0].is_none() && is_alone);
                 state.entries += u8::from(to == TRIGGER) + late;
+                state.entries -= u8::from(ticket.requested_status() == Some(TRIGGER));
                 step("a user moves on the board to", number, state);
             }
         }
@@ -317,7 +338,8 @@ impl crate::explore::World for World {
             if let Some(Report { status, time }) = report.filter(|_| is_next) {
                 let mut state = *from;
                 state.reports[number] = None;
-                state.entries += u8::from(from.reports[1].is_some());
+                let is_later = |(other, report): (usize, &Report)| other != number && report.status == TRIGGER;
+                state.entries += u8::from(from.reports.iter().flatten().enumerate().any(is_later));
                 state.reports.sort_by_key(|report| report.map_or(u8::MAX, |report| report.time));
                 let id = event_id(&format!("report{time}"));
                 self.decide_event(&mut state, Source::TicketTool, id, at(u64::from(time)), status);
@@ -357,6 +379,7 @@ fn tool_ends_at_the_wanted_status_or_at_a_users_later_move() {
         ([3, 0, 0, 1], InOrder),
         ([1, 0, 1, 1], InOrder),
         ([0, 1, 1, 1], InOrder),
+        ([0, 2, 0, 0], InOrder),
         ([2, 0, 0, 1], InAnyOrder),
     ];
     check("ticket in a tool", &settings, |setting| crate::explore::explore(&mut World::new(setting)));

@@ -121,11 +121,13 @@ pub(crate) fn actor(user: &Value, id: &str, name: &str) -> Option<Actor> {
     Some(Actor { id: cut(user[id].as_str()?), name })
 }
 
-/// A moved ticket has another key, so the requested one does not exist anymore.
+/// A ticket in another project or team has another key, and the tool still finds it by the requested one.
+pub(crate) fn check_key(found: &str, key: &str) -> Result<(), Error> {
+    if found.eq_ignore_ascii_case(key) { Ok(()) } else { Err(Error::NotFound) }
+}
+
 pub(crate) fn check_snapshot(mut snapshot: Snapshot, key: &str) -> Result<Snapshot, Error> {
-    if !snapshot.key.eq_ignore_ascii_case(key) {
-        return Err(Error::NotFound);
-    }
+    check_key(&snapshot.key, key)?;
     snapshot.body = cut_body(snapshot.body);
     snapshot.labels.truncate(MAX_LABELS);
     snapshot.labels.iter_mut().for_each(|label| *label = label.chars().take(MAX_LABEL).collect());

@@ -8,7 +8,7 @@ use pullyard_store::Write;
 
 /// A failure is only logged, because it must not delay the ticket.
 /// Writes: NOTICE if absent, for each project that uses the tool.
-/// Idempotent: by the day of the tool's last success.
+/// Idempotent: by the day.
 pub(crate) async fn notify_refusal(ctx: &Context, tool: &Tracker, status: u16) {
     if let Err(error) = Box::pin(create_notices(ctx, tool, status)).await {
         tracing::warn!(error = &error as &dyn std::error::Error, tracker = %tool.id, "notice of a refusal not stored");
@@ -16,7 +16,7 @@ pub(crate) async fn notify_refusal(ctx: &Context, tool: &Tracker, status: u16) {
 }
 
 async fn create_notices(ctx: &Context, tool: &Tracker, status: u16) -> Result<(), Error> {
-    let id = &tool.id;
+    let (id, now) = (&tool.id, ctx.clock.now());
     for project in ctx.store.list_all_project_ids().await? {
         let Some(stored) = ctx.store.load_project(&project).await? else { continue };
         if stored.settings.tracker.is_none_or(|used| used.connection != *id) {
@@ -25,10 +25,10 @@ async fn create_notices(ctx: &Context, tool: &Tracker, status: u16) -> Result<()
         let sentence = format!("The ticket tool {id} refused the credential ({status}).");
         let help = format!("Replace the credential; then `pullyard trackers test {id}`.");
         let url = format!("{}/setup/tracker?project={project}", ctx.pages_url());
-        let notice_id = NoticeId::for_tool(&project, id, tool.last_ok.unwrap_or(tool.created));
+        let notice_id = NoticeId::for_tool(&project, id, now);
         let data = NoticeData::new(project, &sentence, &help, url);
         let endpoints = &stored.settings.notifications;
-        let notice = Notice::new(notice_id, NoticeEvent::ToolRefused, data, endpoints, ctx.clock.now());
+        let notice = Notice::new(notice_id, NoticeEvent::ToolRefused, data, endpoints, now);
         let Some(notice) = notice else { continue };
         if ctx.store.record_notice(&notice.clone().into()).await? == Write::Applied {
             ctx.send_hints(ctx.wake_notice(&notice)).await;

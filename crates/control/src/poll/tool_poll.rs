@@ -11,7 +11,6 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerSettings};
 use pullyard_store::Write;
 use pullyard_tracker::{Changed, Error as ToolError};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The number of a tool's poll in place of a repository's id.
@@ -31,8 +30,7 @@ const MAX_ROUNDS: u32 = 30;
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at. Called before the
-/// settings name the scope: a crash between both then leaves a POLL that ends, and a repeat begins it again.
+/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at.
 pub(crate) async fn start_polling(
     ctx: &Context,
     project: &ProjectId,
@@ -42,10 +40,12 @@ pub(crate) async fn start_polling(
 ) -> Result<(), Error> {
     let start = |stored: Option<Poll>| {
         let now = ctx.clock.now();
+        let continues = is_used && stored.as_ref().is_some_and(|poll| poll.gone_at.is_none());
         let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
-        if !is_used || poll.look.scope != scope || poll.gone_at.is_some() {
-            poll.look = PollProgress { issues: Some(now), scope: scope.to_owned(), ..PollProgress::starting_at(now) };
+        if !continues {
+            poll.look = PollProgress::default();
         }
+        poll.look.enter_scope(scope, now);
         (poll.next, poll.not_before, poll.gone_at) = (now.plus(INTERVAL), None, None);
         Ok(Some(poll))
     };
@@ -92,7 +92,8 @@ pub(crate) async fn repeat_look(
     update_poll(ctx, project, tool, add).await
 }
 
-/// Requests a look at each changed ticket. The cursor is the time of the newest change.
+/// Requests a look at each ticket that could not be read and at each changed one. The cursor is the time of the newest
+/// change.
 /// Errors: a lost message; the next poll lists the tickets again.
 pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> Result<(), Error> {
     let tool = ctx.store.load_project(&poll.project).await?.and_then(|project| project.settings.tracker);
@@ -106,9 +107,18 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
     };
     poll.next = now.plus(if tool.ingress == Ingress::Poll { INTERVAL } else { RECOVERY_INTERVAL });
     poll.not_before = None;
+    // After a crash of the choice of another scope.
+    poll.look.enter_scope(&tool.scope, now);
     // Stored before calling the tool, as for repositories.
     if ctx.store.put_poll(&poll).await? == Write::Stale || connection.rest_until.is_some_and(|until| until > now) {
         return Ok(());
+    }
+    for key in poll.look.unread.keys() {
+        ctx.wake_look(&poll.project, key).await?;
+    }
+    if poll.look.unread.len() >= MAX_TICKETS {
+        // With the failures of another list, there could be more than `MAX_UNREAD`.
+        return record_poll(ctx, &poll, poll.look.clone(), now).await;
     }
     let listed = Box::pin(list_changed(ctx, &connection, &tool, &poll, now)).await;
     record_call(ctx, &connection, listed.as_ref().err()).await?;
@@ -117,7 +127,7 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
             let is_seen = |ticket: &&Changed| poll.look.seen.get(&ticket.key) == Some(&ticket.at);
             let new = changed.iter().filter(|ticket| !is_seen(ticket));
             let new = new.filter_map(|ticket| TicketKey::new(&ticket.key).ok());
-            for key in poll.look.unread.keys().cloned().chain(new).collect::<BTreeSet<_>>() {
+            for key in new.filter(|key| !poll.look.unread.contains_key(key)) {
                 ctx.wake_look(&poll.project, &key).await?;
             }
             let next = next_cursor(&changed, poll.look.issues, now);
@@ -140,8 +150,8 @@ async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Times
         let is_same = |poll: &Poll| (poll.look.since, &poll.look.scope) == (look.since, &look.scope);
         let Some(mut poll) = stored.filter(is_same) else { return Ok(None) };
         let mut unread = std::mem::take(&mut poll.look.unread);
+        unread.retain(|key, at| look.unread.get(key) != Some(at));
         if look.problem.is_none() {
-            unread.retain(|key, at| look.unread.get(key) != Some(at));
             poll.tries = 0;
         } else {
             poll.not_before = Some(now.plus(back_off(poll.tries).min(MAX_BACK_OFF)));

@@ -5,6 +5,7 @@ use crate::review::translate::{comment_event, review_event, to_pull_request_snap
 use crate::review::{ProjectScope, decide_review};
 use crate::tickets::move_ticket::{Answer, move_ticket};
 use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::DeliveryId;
@@ -33,7 +34,7 @@ pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, E
                 // The ticket now has this event's text or a newer one.
                 text: None,
                 rank: None,
-                is_own: false,
+                is_own: delivery.reason == Reason::Echo {},
             };
             Box::pin(move_ticket(ctx, &event)).await
         }

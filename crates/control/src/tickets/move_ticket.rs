@@ -166,8 +166,7 @@ fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {
         Ticket::new(event.project.clone(), event.key.clone(), event.status.clone(), event.occurred_at, None)
     });
     // The tool's own report of the move that a user requested on the board follows.
-    let is_own = event.source.tracker().is_some_and(|tracker| !tracker.is_external);
-    let is_confirmed = is_own && ticket.requested_status() == Some(&event.status);
+    let is_confirmed = !event.source.is_external() && ticket.requested_status() == Some(&event.status);
     ticket.written_trigger = is_confirmed.then(|| event.status.clone());
     ticket.written = None;
     ticket.status.clone_from(&event.status);

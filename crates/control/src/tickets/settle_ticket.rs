@@ -60,7 +60,7 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
                 Some(tool) => Box::pin(write_to_tool(ctx, &stored.settings, tool, &ticket)).await?,
                 // The board decides a move that a user requested from the former tool.
                 None if ticket.requested_status().is_some() => {
-                    Box::pin(record_shown(ctx, &stored.settings, &ticket)).await?
+                    Box::pin(record_shown(ctx, &stored.settings, &ticket, false)).await?
                 }
                 None => StepResult::from_write(ctx.store.update_ticket(&next).await?),
             },

@@ -2,7 +2,6 @@
 
 use crate::counters::Counter;
 use crate::facts::load_facts;
-use crate::notify::refused_tool::notify_refusal;
 use crate::tickets::move_ticket::{move_ticket, new_delivery};
 use crate::tickets::settle_ticket::StepResult;
 use crate::trackers::load_readable_tracker;
@@ -46,18 +45,21 @@ pub(super) async fn write_to_tool(
         let problem = connection.problem.unwrap_or_else(|| "the tool asked for a pause".into());
         return postpone(ctx, ticket, problem, Some(until)).await;
     }
+    let trigger = tool_settings.status_id(&settings.statuses.trigger);
+    let mut leaves_trigger = false;
     let result = match plan(ctx, &connection, settings, tool_settings, ticket) {
         Ok((subject, mut desired)) => {
             if let Some(link) = desired.link.as_mut().filter(|_| !connection.kind.is_readable()) {
                 link.state = load_pull_request_state(ctx, ticket).await?;
             }
-            Box::pin(apply(ctx, &connection, (ticket, settings), &subject, desired)).await
+            let leaves = |step: &Step| Some(&*step.to) != trigger && Some(&*step.expected) == trigger;
+            leaves_trigger = desired.step.as_ref().is_some_and(leaves);
+            let result = Box::pin(apply(ctx, &connection, (ticket, settings), &subject, &mut desired)).await;
+            leaves_trigger |= desired.step.as_ref().is_some_and(leaves);
+            result
         }
         Err(error) => Err(error),
     };
-    if let Err(CallError { error: ToolError::Refused { status, .. }, .. }) = &result {
-        notify_refusal(ctx, &connection, *status).await;
-    }
     // The health must not delay the record of a successful call.
     if let Err(error) = record_call(ctx, &connection, result.as_ref().err()).await {
         tracing::warn!(error = &error as &dyn std::error::Error, tracker = %connection.id, "health not recorded");
@@ -76,7 +78,7 @@ pub(super) async fn write_to_tool(
             return postpone(ctx, ticket, problem, failure.rest.map(|rest| ctx.clock.now().plus(rest))).await;
         }
     };
-    let Some(status) = status else { return Box::pin(record_shown(ctx, settings, ticket)).await };
+    let Some(status) = status else { return Box::pin(record_shown(ctx, settings, ticket, leaves_trigger)).await };
     if connection.kind.is_readable() {
         ctx.wake_look(&ticket.project, &ticket.key).await?;
     }
@@ -113,44 +115,46 @@ async fn apply(
     connection: &Tracker,
     (ticket, settings): (&Ticket, &Settings),
     subject: &Subject,
-    mut desired: Desired,
+    desired: &mut Desired,
 ) -> Result<Applied, CallError> {
     let tool = connect(ctx, connection, (&ticket.project, &ticket.key), settings).await?;
-    let applied = tool.apply(subject, &desired, ctx.clock.now()).await?;
+    let applied = tool.apply(subject, desired, ctx.clock.now()).await?;
     if let (Applied::Moved { status }, Some(step), Some(names)) = (&applied, &mut desired.step, &settings.tracker) {
-        // The tool has made an earlier move whose record was lost.
+        // The tool has made an earlier move whose record was lost, and moves the ticket from there.
         if ticket.is_replaced_status(names.status_name(status), settings) {
             step.expected.clone_from(status);
-            return Ok(tool.apply(subject, &desired, ctx.clock.now()).await?);
+            return Ok(tool.apply(subject, desired, ctx.clock.now()).await?);
         }
     }
     Ok(applied)
 }
 
 /// Records that the tool shows the wanted state. A move that a user requested on the board is an event then: it may start
-/// a job. The event is repeated until the ticket records it.
-pub(super) async fn record_shown(ctx: &Context, settings: &Settings, ticket: &Ticket) -> Result<StepResult, Error> {
+/// a job, unless the user has withdrawn it. The event is repeated until the ticket records it.
+pub(super) async fn record_shown(
+    ctx: &Context,
+    settings: &Settings,
+    ticket: &Ticket,
+    leaves_trigger: bool,
+) -> Result<StepResult, Error> {
     let (Some(status), Some(request)) = (ticket.requested_status(), &ticket.wanted.event) else {
         return Ok(StepResult::from_write(ctx.store.update_ticket(&ticket.after_write_back(settings)).await?));
     };
     let event = new_event(ticket, Source::Board, request.clone(), status);
     let event = TicketEvent { actor: ticket.wanted.by.clone(), ..event };
-    let load = async || {
-        let current = ctx.load_ticket(&ticket.project, &ticket.key).await?;
-        Ok::<_, Error>((current.wanted.version == ticket.wanted.version).then_some(current))
-    };
-    // The user may have withdrawn the move during the call: it starts no job then.
-    if load().await?.is_none() {
-        return Ok(StepResult::Stale);
-    }
     // Boxed: a whole trigger is a large future.
     let answer = Box::pin(move_ticket(ctx, &event)).await?;
-    let Some(current) = load().await? else { return Ok(StepResult::Stale) };
-    let next = match answer.reason {
+    let current = ctx.load_ticket(&ticket.project, &ticket.key).await?;
+    if current.wanted.version != ticket.wanted.version {
+        return Ok(StepResult::Stale);
+    }
+    let mut next = match answer.reason {
         // The tool has reported a later move meanwhile, and its next one is no echo.
         Reason::StaleEvent { .. } => current.after_refused_move(settings),
         _ => current.after_write_back(settings),
     };
+    // A tool that was in the trigger status may report only now that it was.
+    next.written_trigger.take_if(|_| !leaves_trigger && status != settings.statuses.trigger);
     Ok(StepResult::from_write(ctx.store.update_ticket(&next).await?))
 }
 

@@ -39,17 +39,16 @@ pub async fn is_new_tool(ctx: &Context, project: &ProjectId, choice: &ToolChoice
 /// Makes a connection the tool of a project. Its tickets on the board remain there.
 /// Writes: POLL of the tool; the project; the tool's webhook; the project again if that was installed.
 /// Idempotent: a repeat keeps what it does not name.
-/// Errors: `NotFound` (project, tool); `Invalid`; `ToolUnavailable`; `Contended`.
+/// Errors: `NotFound` (project, tool); `Invalid`, also after another choice meanwhile; `ToolUnavailable`; `Contended`.
 pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<ChosenTool, Error> {
     let connection = load_tracker(ctx, &choice.connection).await?;
     let stored = ctx.load_project(project).await?;
     let before = stored.settings.tracker.as_ref().filter(|tool| tool.connection == connection.id);
-    let change = async |scope: Option<&Scope>, ingress: Option<Ingress>| {
-        let change = |project| to_changed(project, &connection, &choice, scope, ingress);
-        update_project(ctx, project, change).await
+    let change = async |scope: Option<&Scope>| {
+        update_project(ctx, project, |project| to_changed(project, &connection, &choice, scope)).await
     };
     if !connection.kind.has_scopes() {
-        let project = change(None, None).await?;
+        let project = change(None).await?;
         wake_unsynced_tickets(ctx, &project.id).await?;
         return Ok(ChosenTool { project, report: Vec::new() });
     }
@@ -57,17 +56,28 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     let key = key.map_or("", String::as_str).to_owned();
     let client = connect_for_user(ctx, &connection).await?;
     let scope = Scope { statuses: load_statuses(ctx, &client, connection.kind, &key).await?, key };
-    let is_used = before.is_some_and(|tool| tool.scope == scope.key);
+    let (is_known, is_used) = (before.is_some(), before.is_some_and(|tool| tool.scope == scope.key));
     // Checked before the first write.
-    to_changed(stored, &connection, &choice, Some(&scope), None)?;
+    to_changed(stored, &connection, &choice, Some(&scope))?;
+    check_other_projects(ctx, project, &connection, &scope).await?;
     if !is_used {
         check_new_scope(ctx, project, &connection, &scope).await?;
     }
-    start_polling(ctx, project, &connection.id, &scope.key, is_used).await?;
-    change(Some(&scope), None).await?;
+    let start = start_polling(ctx, project, &connection.id, &scope.key, is_known);
+    // An earlier scope is polled until the settings name the new one. The poll of an earlier use begins again before
+    // that, because its look at old changes would start jobs.
+    if is_known {
+        change(Some(&scope)).await?;
+        start.await?;
+    } else {
+        start.await?;
+        change(Some(&scope)).await?;
+    }
+    // Another project may have chosen the scope at the same time.
+    check_other_projects(ctx, project, &connection, &scope).await?;
     let hook = install_hook(ctx, &connection, &client, &scope.key).await;
     let ingress = if hook.is_ok() { Ingress::Both } else { Ingress::Poll };
-    let project = change(Some(&scope), Some(ingress)).await?;
+    let project = update_project(ctx, project, |project| with_ingress(project, &connection, &scope, ingress)).await?;
     wake_unsynced_tickets(ctx, &project.id).await?;
     let report = describe(&connection, &scope, hook, &project.settings);
     Ok(ChosenTool { project, report })
@@ -79,7 +89,6 @@ fn to_changed(
     connection: &Tracker,
     choice: &ToolChoice,
     scope: Option<&Scope>,
-    ingress: Option<Ingress>,
 ) -> Result<Project, Error> {
     let Settings { tracker, statuses, .. } = project.settings.clone();
     let known = tracker.filter(|known| known.connection == connection.id);
@@ -87,7 +96,7 @@ fn to_changed(
     let statuses = match scope {
         Some(scope) => {
             let same = known.as_ref().filter(|known| known.scope == scope.key);
-            tool.ingress = ingress.or(same.map(|same| same.ingress)).unwrap_or(Ingress::Poll);
+            tool.ingress = same.map_or(Ingress::Poll, |same| same.ingress);
             tool.scope.clone_from(&scope.key);
             tool.statuses = scope.statuses.iter().map(|status| [status.id.clone(), status.name.clone()]).collect();
             choice.choose_from(&scope.statuses, &statuses, same)?
@@ -106,10 +115,21 @@ fn to_changed(
     Ok(Project { settings, ..project })
 }
 
-/// Two projects would start two jobs for one move, and one of the board's tickets would be taken for one of the tool.
-async fn check_new_scope(ctx: &Context, id: &ProjectId, connection: &Tracker, scope: &Scope) -> Result<(), Error> {
+/// Errors: `Invalid` if the project has left the scope.
+fn with_ingress(mut project: Project, connection: &Tracker, scope: &Scope, ingress: Ingress) -> Result<Project, Error> {
+    match &mut project.settings.tracker {
+        Some(tool) if tool.connection == connection.id && tool.scope == scope.key => tool.ingress = ingress,
+        _ => {
+            let fault = "another user has changed the project's ticket tool meanwhile; choose it again".into();
+            return Err(Error::Invalid { pointer: "/connection", fault });
+        }
+    }
+    Ok(project)
+}
+
+/// Two projects would start two jobs for one move.
+async fn check_other_projects(ctx: &Context, id: &ProjectId, connection: &Tracker, scope: &Scope) -> Result<(), Error> {
     let (kind, key) = (connection.kind, &scope.key);
-    let refuse = |fault| Err(Error::Invalid { pointer: "/scope", fault });
     for project in load_all_projects(ctx).await? {
         let Some(tool) =
             project.settings.tracker.filter(|tool| project.id != *id && tool.scope.eq_ignore_ascii_case(key))
@@ -120,9 +140,20 @@ async fn check_new_scope(ctx: &Context, id: &ProjectId, connection: &Tracker, sc
         let is_same_site = other.is_some_and(|other| other.kind == kind && other.url == connection.url);
         // Two workspaces of Linear have one address.
         if is_same_site && tool.statuses.iter().any(|[id, _]| scope.statuses.iter().any(|status| status.id == *id)) {
-            return refuse(format!("the project {} uses {key} already", project.id));
+            let other = &project.id;
+            let fault = format!(
+                "the project {other} uses {key} already; one of the two must leave it: `pullyard trackers use --none`"
+            );
+            return Err(Error::Invalid { pointer: "/scope", fault });
         }
     }
+    Ok(())
+}
+
+/// One of the board's tickets would be taken for one of the tool.
+async fn check_new_scope(ctx: &Context, id: &ProjectId, connection: &Tracker, scope: &Scope) -> Result<(), Error> {
+    let (kind, key) = (connection.kind, &scope.key);
+    let refuse = |fault| Err(Error::Invalid { pointer: "/scope", fault });
     let poll = ctx.store.load_poll(id, &connection.id, TOOL).await?;
     let is_earlier = poll.and_then(|poll| poll.look.since).is_some_and(|since| since < connection.created);
     let wanted = TrackerSettings { scope: key.clone(), ..TrackerSettings::new(kind, connection.id.clone()) };

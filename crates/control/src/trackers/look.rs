@@ -1,6 +1,5 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
-use crate::notify::refused_tool::notify_refusal;
 use crate::poll::tool_poll::{TOOL, repeat_look};
 use crate::tickets::move_ticket::move_ticket;
 use crate::trackers::load_readable_tracker;
@@ -38,14 +37,11 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
         client.read().await.map_err(CallError::from)
     };
     let result = Box::pin(read).await;
-    if let Err(CallError { error: ToolError::Refused { status, .. }, .. }) = &result {
-        notify_refusal(ctx, &connection, *status).await;
-    }
     record_call(ctx, &connection, result.as_ref().err()).await?;
     let ticket = ctx.store.load_ticket(project, key).await?;
     match result {
         Ok(snapshot) => {
-            let is_older = is_older_than_tool(ctx, project, &connection, &snapshot).await?;
+            let is_older = is_older_than_tool(ctx, project, tool, &snapshot).await?;
             let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
             let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
@@ -82,12 +78,14 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
 async fn is_older_than_tool(
     ctx: &Context,
     project: &ProjectId,
-    connection: &Tracker,
+    tool: &TrackerSettings,
     snapshot: &Snapshot,
 ) -> Result<bool, Error> {
-    let poll = ctx.store.load_poll(project, &connection.id, TOOL).await?;
-    let since = poll.and_then(|poll| poll.look.since);
-    Ok(since.is_some_and(|since| snapshot.change.at < since.minus(CLOCK_MARGIN)))
+    let Some(poll) = ctx.store.load_poll(project, &tool.connection, TOOL).await? else { return Ok(false) };
+    let mut look = poll.look;
+    // The poll of another scope begins again.
+    look.enter_scope(&tool.scope, ctx.clock.now());
+    Ok(look.since.is_some_and(|since| snapshot.change.at < since.minus(CLOCK_MARGIN)))
 }
 
 /// Whether only Pullyard makes changes as this author.

@@ -2,6 +2,7 @@
 
 use crate::admin::rotate_secret::previous_version;
 use crate::admin::test_integration::test_integration;
+use crate::notify::refused_tool::notify_refusal;
 use crate::trackers::client::{ToolClient, connect_client};
 use crate::trackers::issues::IssueTicket;
 use crate::{Context, Error};
@@ -9,6 +10,7 @@ use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
+use pullyard_store::Write;
 use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject};
 use std::time::Duration;
 
@@ -123,7 +125,7 @@ impl Tool {
 }
 
 /// A failure of a single ticket says nothing about the connection.
-/// Writes: TRACKER, unless another call changed it meanwhile, and only if its health changed.
+/// Writes: TRACKER, unless another call changed it meanwhile, and only if its health changed; NOTICE of a refusal.
 pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
     let is_of_ticket = failure.is_some_and(|failure| {
         matches!(
@@ -134,16 +136,27 @@ pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Op
                 | ToolError::UnknownStatus { .. }
         )
     });
-    if is_of_ticket { Ok(()) } else { record_test(ctx, connection, failure).await }
+    if is_of_ticket || record_test(ctx, connection, failure).await? == Write::Stale {
+        return Ok(());
+    }
+    // Once for each rest, because it reads all projects.
+    if let Some(CallError { error: ToolError::Refused { status, .. }, .. }) = failure {
+        notify_refusal(ctx, connection, *status).await;
+    }
+    Ok(())
 }
 
-/// Writes: as above.
-pub(crate) async fn record_test(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
+/// Writes: TRACKER as above. `Stale` if it is unchanged.
+pub(crate) async fn record_test(
+    ctx: &Context,
+    connection: &Tracker,
+    failure: Option<&CallError>,
+) -> Result<Write, Error> {
     let now = ctx.clock.now();
     let problem = failure.map(|failure| failure.error.to_string());
     let rest_until = failure.and_then(|failure| failure.rest).map(|rest| now.plus(rest));
-    if let Some(changed) = connection.record_call(problem.as_deref(), rest_until, now) {
-        ctx.store.put_tracker(&changed).await?;
+    match connection.record_call(problem.as_deref(), rest_until, now) {
+        Some(changed) => Ok(ctx.store.put_tracker(&changed).await?),
+        None => Ok(Write::Stale),
     }
-    Ok(())
 }

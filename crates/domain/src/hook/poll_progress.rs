@@ -47,6 +47,14 @@ impl PollProgress {
         Self { since: Some(since), ..Self::default() }
     }
 
+    /// Begins again in another project or team of a ticket tool. An older version of the program stored no scope.
+    pub fn enter_scope(&mut self, scope: &str, now: Timestamp) {
+        if self.since.is_none() || !self.scope.is_empty() && self.scope != scope {
+            *self = Self { issues: Some(now), ..Self::starting_at(now) };
+        }
+        scope.clone_into(&mut self.scope);
+    }
+
     /// Whether this round also compares open pull requests that are not in the forge's list of changes.
     pub fn is_full_due(&self, kind: ForgeKind, now: Timestamp) -> bool {
         self.began.is_some() || self.since.is_none_or(|since| now.since(since) >= kind.spec().polling.full_comparison)

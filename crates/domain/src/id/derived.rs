@@ -134,9 +134,9 @@ impl NoticeId {
         Self(hash_id("msg_", "endpoint-notice", &[project.as_str(), endpoint.as_str(), event, &at]))
     }
 
-    /// A notice about a ticket tool that fails since a time; one for each day.
-    pub fn for_tool(project: &ProjectId, tool: &IntegrationId, since: Timestamp) -> Self {
-        let day = Day::containing(since).to_string();
+    /// A notice about a ticket tool that fails; one for each day.
+    pub fn for_tool(project: &ProjectId, tool: &IntegrationId, at: Timestamp) -> Self {
+        let day = Day::containing(at).to_string();
         Self(hash_id("msg_", "tool-notice", &[project.as_str(), tool.as_str(), &day]))
     }
 }

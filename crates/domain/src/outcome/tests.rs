@@ -436,3 +436,20 @@ fn requested_move_of_a_user_survives_the_end_of_the_job() {
     assert_eq!((after.wanted.by, after.wanted.event), (requested.by, requested.event));
     assert_eq!(after.wanted.badge, Some(Badge::AiFailed));
 }
+
+#[test]
+fn completion_covers_a_requested_entry_that_the_tool_reported() {
+    let tracker = Some(crate::id::IntegrationId::new("own").unwrap());
+    let mut ticket = Ticket { tracker, status: TODO.into(), ..locked_ticket() };
+    ticket.request_move(TRIGGER, "ann", crate::id::EventId::new("move").unwrap(), &Settings::default());
+    let unconfirmed = ticket_after_job(&completed_job(), &ticket);
+    assert_eq!(unconfirmed.requested_status(), Some(TRIGGER));
+    let second = entry("e2", 150);
+    (ticket.status, ticket.seen_event) = (TRIGGER.into(), Some(second.event.clone()));
+    ticket.again = Some(second);
+    let covered = ticket_after_job(&completed_job(), &ticket);
+    let to_completion = StatusMove { to: Target::Completion, expected: TRIGGER.into() };
+    assert_eq!((covered.wanted.status, covered.again), (Some(to_completion), None));
+    let after_failure = ticket_after_job(&failed_job(JobStatus::Executing), &ticket);
+    assert_eq!(after_failure.requested_status(), Some(TRIGGER));
+}

@@ -294,6 +294,22 @@ fn failed_write_to_the_tool_delays_no_entry() {
 }
 
 #[test]
+fn entry_waits_while_a_users_move_out_of_the_trigger_status_does() {
+    let (mut ticket, settings) = in_tool(TRIGGER);
+    ticket.again = Some(entry("e2", 3));
+    ticket.request_move(TODO, "ann", event("move"), &settings);
+    let away = ticket.hold(time_at(5)).postpone_sync("it is away".into(), time_at(10), None);
+    assert_eq!(away.next_settle_step(&settings, time_at(11)), SettleStep::Skip);
+    assert_eq!(crate::due::ticket(&away), Some(crate::due::Due::At(away.sync_at())));
+    let released = Ticket { held: false, ..away.clone() };
+    assert_eq!(crate::due::ticket(&released), Some(crate::due::Due::At(away.sync_at())));
+    let mut withdrawn = away;
+    withdrawn.request_move(TRIGGER, "ann", event("back"), &settings);
+    let away = withdrawn.postpone_sync("it is away".into(), time_at(20), None);
+    assert_eq!(away.next_settle_step(&settings, time_at(21)), SettleStep::DecideEntry(entry("e2", 3)));
+}
+
+#[test]
 fn users_move_on_the_board_waits_for_the_tool() {
     let (mut ticket, settings) = in_tool(TODO);
     ticket.request_move(TRIGGER, "ann", event("move"), &settings);

@@ -90,11 +90,13 @@ fn update(event: &TicketEvent, sets: &str, condition: Condition) -> Transaction 
         .value(":status", string_value(&event.status))
         .value(":event", string_value(event.event.as_str()))
         .value(":one", number_value(1));
+    // The board's event is the confirmation of a requested move, whose report by the tool may follow.
+    let removes = if event.source.is_external() { "written, written_trigger" } else { "written" };
     let sets = format!("{sets}{rank_set}seen_at = :at, seen_event = :event, rev = rev + :one");
     Transaction::new("store a ticket's status").update(
         key::ticket(&event.project, &event.key),
         &sets,
-        "written, written_trigger",
+        removes,
         condition,
     )
 }

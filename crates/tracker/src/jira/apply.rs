@@ -4,7 +4,7 @@ use pullyard_outbound::Method;
 use serde_json::{Value, json};
 
 use super::{Jira, PAGE, adf};
-use crate::client::{Steps, list, optional_list, status_id, text, unexpected};
+use crate::client::{Steps, check_key, list, optional_list, status_id, text, unexpected};
 use crate::{Applied, Desired, Error, Link, Step, within};
 
 /// Entity property of a comment, with the id of its message.
@@ -32,7 +32,9 @@ impl Jira {
     }
 
     async fn read_fields(&self, key: &str) -> Result<Value, Error> {
-        Ok(self.get(&["issue", key], &[("fields", "status,labels")]).await?["fields"].take())
+        let mut issue = self.get(&["issue", key], &[("fields", "status,labels")]).await?;
+        check_key(&text(&issue, "/key")?, key)?;
+        Ok(issue["fields"].take())
     }
 
     async fn write(&self, method: Method, path: &[&str], body: &Value) -> Result<(), Error> {

@@ -5,12 +5,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::Linear;
 use super::graphql::Failure;
-use crate::client::{Steps, is_url, list, status_id, text};
+use crate::client::{Steps, check_key, is_url, list, status_id, text};
 use crate::{Applied, Desired, Error, Link, within};
 
 const TICKET: &str = "query Ticket($id: String!, $url: String!, $comment: ID!, $badge: String!) {
     issue(id: $id) {
-        id trashed state { id } team { id } labels(first: 50) { nodes { id name } }
+        id identifier trashed state { id } team { id } labels(first: 50) { nodes { id name } }
         attachments(first: 1, filter: { url: { eq: $url } }) { nodes { title } }
         comments(first: 1, filter: { id: { eq: $comment } }) { nodes { id } }
     }
@@ -44,7 +44,12 @@ impl Linear {
         let url = desired.link.as_ref().map_or("", |link| &link.url);
         let badge = desired.badge.as_deref().unwrap_or_default();
         let variables = json!({ "id": key, "url": url, "comment": comment_id, "badge": badge });
-        let mut ticket = self.find(TICKET, variables.clone()).await?;
+        let find = async || {
+            let ticket = self.find(TICKET, variables.clone()).await?;
+            check_key(&text(&ticket, "/issue/identifier")?, key)?;
+            Ok::<_, Error>(ticket)
+        };
+        let mut ticket = find().await?;
         let id = text(&ticket, "/issue/id")?;
 
         let links = list(&ticket, "/issue/attachments/nodes")?;
@@ -71,7 +76,7 @@ impl Linear {
         };
         // Read again as late as possible: the update would undo a person's move in the meantime.
         if link.is_some() || comment.is_some() || added.is_some() {
-            ticket = self.find(TICKET, variables).await?;
+            ticket = find().await?;
         }
         let status = status_id(&ticket, "/issue/state/id")?;
         let step = desired.step.as_ref().filter(|step| step.to != status);

@@ -159,6 +159,10 @@ async fn deleted_or_renamed_ticket_is_not_found() {
         let other = format!("{}-99", world.scope);
         world.fake.state().rename_ticket(world.key, &other);
         assert_eq!(world.read().await, Err(Error::NotFound));
+        // The tool finds it by its old key, perhaps in a project that is not ours.
+        assert_eq!(world.apply(&world.failed()).await, Err(Error::NotFound));
+        let ticket = world.ticket();
+        assert!(ticket.status == PROCESSING && ticket.links.is_empty() && ticket.labels.is_empty(), "{kind:?}");
         let world = World::new(kind).await;
         world.fake.state().delete_ticket(world.key);
         assert_eq!(world.read().await, Err(Error::NotFound));

@@ -106,7 +106,7 @@ async fn show(visit: PageContext, Query(query): Query<ToolQuery>) -> Result<Resp
 
 async fn change(visit: PageContext, Form(form): Form<ToolForm>) -> Result<Response, Fault> {
     let project = visit.load_named_project(&form.project).await?;
-    match apply(&visit, &project.id, &form).await {
+    match apply(&visit, &project, &form).await {
         Ok(view) if view.added.is_some() => render(&visit, project, view).await,
         Ok(view) if !view.report.is_empty() => {
             render(&visit, visit.load_named_project(&form.project).await?, view).await
@@ -159,20 +159,27 @@ impl ToolForm {
     }
 }
 
-async fn apply(visit: &PageContext, project: &ProjectId, form: &ToolForm) -> Result<View, Fault> {
+async fn apply(visit: &PageContext, project: &Project, form: &ToolForm) -> Result<View, Fault> {
     let ctx = &visit.ctx;
     match form.action {
         Some(Action::Board) => visit.check_admin("change the ticket tool of a project")?,
         _ => visit.check_operator("manage ticket tools")?,
     }
     if form.action == Some(Action::Board) {
-        control::unuse_tracker(ctx, project).await?;
+        control::unuse_tracker(ctx, &project.id).await?;
         return Ok(View::default());
     }
     let id: IntegrationId = parse_id("id", &form.id)?;
     let mut view = View::default();
     match form.action {
-        Some(Action::Use) => view.report = control::use_tracker(ctx, project, form.choice(id)).await?.report,
+        Some(Action::Use) => {
+            let mut choice = form.choice(id);
+            // The form always names the status, whose choice would start jobs where they are switched off.
+            if !control::is_new_tool(ctx, &project.id, &choice).await? {
+                choice.trigger.take_if(|trigger| *trigger == project.settings.statuses.trigger);
+            }
+            view.report = control::use_tracker(ctx, &project.id, choice).await?.report;
+        }
         Some(Action::Test) => drop(control::test_tracker(ctx, &id).await?),
         Some(Action::Delete) => drop(control::delete_tracker(ctx, &id).await?),
         Some(Action::Add | Action::Board) | None => {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fixtures::REVIEW;
+use crate::tracker::{TrackerKind, TrackerSettings};
 
 #[test]
 fn final_answer_is_repeated_and_others_are_decided_again() {
@@ -87,6 +88,25 @@ fn board_events_are_never_echoes() {
         check(&case, "echo", FollowUp::UpdateTicket);
         check_accepted(&case.with(on_the_board));
     }
+}
+
+#[test]
+fn withdrawn_move_on_the_board_is_stale_in_a_tool() {
+    let requested = |event: &str| {
+        accepted_entry().with(|case| {
+            case.event.source = Source::Board;
+            let own = crate::id::IntegrationId::new("own").unwrap();
+            case.settings_mut().tracker = Some(TrackerSettings::new(TrackerKind::Http, own.clone()));
+            let settings = case.settings_mut().clone();
+            case.ticket_mut().tracker = Some(own);
+            case.ticket_mut().request_move(TRIGGER, "ann", event_id(event), &settings);
+        })
+    };
+    check_accepted(&requested("e1"));
+    check(&requested("e2"), "stale_event", FollowUp::Ignore);
+    check_accepted(&requested("e2").with(|case| case.settings_mut().tracker = None));
+    let edited = requested("e2").with(|case| case.ticket_mut().status = TRIGGER.into());
+    check(&edited, "status_unchanged", FollowUp::UpdateTicket);
 }
 
 #[test]
