@@ -253,9 +253,9 @@ async fn tool_is_chosen_with_its_own_statuses() {
         let unknown = [&scope[..], &["--todo", "Backlog", "--trigger", "Doing"]].concat();
         user.run(&unknown).await.assert_exit(2, "trigger: the tool has no status Doing");
 
-        // A ticket that is in the trigger status already starts no job by an edit.
+        // A ticket that is in the trigger status already is shown, but starts no job, also by an edit.
         world.add_ticket(PROCESSING);
-        story.clock.advance(Duration::from_secs(6));
+        story.clock.advance(Duration::from_secs(10 * 86_400));
         let named = [&scope[..], &["--todo", "backlog", "--merged", "Done"]].concat();
         let report = user.ok(&named).await;
         for line in [
@@ -282,9 +282,13 @@ async fn tool_is_chosen_with_its_own_statuses() {
         assert_eq!(settings["tracker"]["ingress"], "poll");
         let badge = if kind == Kind::Jira { "ai-failed" } else { "AI Failed" };
         assert_eq!(settings["tracker"]["badges"]["failed"], badge);
+        world.poll().await;
+        let shown = story.ticket(world.key).await;
+        assert_eq!((shown.status.as_str(), shown.title.as_str()), (TRIGGER, "Greet in German"));
         world.tool().touch(world.key, BOT);
         world.poll().await;
         assert!(story.jobs().await.is_empty());
+        assert!(user.ok(&["why", world.key]).await.contains("was already in AI Processing"));
         assert!(user.ok(&["trackers", "test", name]).await.contains("account\tBot\n"));
         user.ok(&["trackers", "use", "--none"]).await;
         let deleted = user.run(&["trackers", "delete", name, "--yes"]).await.err;

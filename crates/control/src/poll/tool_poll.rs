@@ -17,6 +17,8 @@ use std::time::Duration;
 /// The number of a tool's poll in place of a repository's id.
 pub(crate) const TOOL: u64 = 0;
 
+/// Tickets that changed this long before the choice of the tool are shown, too.
+pub(super) const LOOK_BACK: Duration = Duration::from_secs(14 * 86_400);
 /// The interval without a webhook.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Covers changes that the tool lists late.
@@ -31,22 +33,26 @@ const MAX_ROUNDS: u32 = 30;
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at. Called before the
-/// settings name the scope: a crash between both then leaves a POLL that ends, and a repeat begins it again.
+/// Writes: POLL of the project's tool. Moves before the first call for a scope start no job. Called before the settings
+/// name the scope: a crash between both then leaves a POLL that ends, and a repeat begins it again. Issues are listed by
+/// the polls of their repositories, so theirs only records the time.
 pub(crate) async fn start_polling(
     ctx: &Context,
     project: &ProjectId,
-    tool: &IntegrationId,
+    connection: &Tracker,
     scope: &str,
     is_used: bool,
 ) -> Result<(), Error> {
+    let (tool, is_polled) = (&connection.id, connection.kind.has_scopes());
     let start = |stored: Option<Poll>| {
         let now = ctx.clock.now();
         let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
-        if !is_used || poll.look.scope != scope || poll.gone_at.is_some() {
-            poll.look = PollProgress { issues: Some(now), scope: scope.to_owned(), ..PollProgress::starting_at(now) };
+        if !is_used || poll.look.scope != scope || is_polled && poll.gone_at.is_some() {
+            let (issues, scope) = (Some(now.minus(LOOK_BACK)), scope.to_owned());
+            poll.look = PollProgress { issues, scope, ..PollProgress::starting_at(now) };
         }
-        (poll.next, poll.not_before, poll.gone_at) = (now.plus(INTERVAL), None, None);
+        let gone_at = (!is_polled).then_some(now);
+        (poll.next, poll.not_before, poll.gone_at) = (now.plus(INTERVAL), None, gone_at);
         Ok(Some(poll))
     };
     update_poll(ctx, project, tool, start).await

@@ -49,6 +49,9 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
         update_project(ctx, project, change).await
     };
     if !connection.kind.has_scopes() {
+        if connection.kind == TrackerKind::Issues {
+            start_polling(ctx, project, &connection, "", before.is_some()).await?;
+        }
         let project = change(None, None).await?;
         wake_unsynced_tickets(ctx, &project.id).await?;
         return Ok(ChosenTool { project, report: Vec::new() });
@@ -63,7 +66,7 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     if !is_used {
         check_new_scope(ctx, project, &connection, &scope).await?;
     }
-    start_polling(ctx, project, &connection.id, &scope.key, is_used).await?;
+    start_polling(ctx, project, &connection, &scope.key, is_used).await?;
     change(Some(&scope), None).await?;
     let hook = install_hook(ctx, &connection, &client, &scope.key).await;
     let ingress = if hook.is_ok() { Ingress::Both } else { Ingress::Poll };

@@ -51,7 +51,7 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
             let mut event = TicketEvent { is_own, ..to_event((project, key), tool, snapshot, repository)? };
             match &ticket {
-                None if is_older => return Ok(()),
+                None if is_older => show_older(ctx, &event, &connection).await?,
                 // The edit counts, but the entry was made before the project used the tool.
                 Some(ticket) if is_older && event.status == stored.settings.statuses.trigger => {
                     event.status.clone_from(&ticket.status);
@@ -76,6 +76,15 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
             repeat_look(ctx, project, &connection.id, key).await
         }
     }
+}
+
+/// Stores a ticket that was in its status before the project used the tool, so that the event is no entry.
+async fn show_older(ctx: &Context, event: &TicketEvent, connection: &Tracker) -> Result<(), Error> {
+    let TicketEvent { project, key, status, occurred_at, .. } = event.clone();
+    let ticket = Ticket::new(project, key, status, occurred_at, None);
+    // Stale: another look has stored it.
+    ctx.store.update_ticket(&ticket.in_tool(connection.id.clone(), ctx.clock.now())).await.map(drop)?;
+    Ok(())
 }
 
 /// Whether the ticket entered its status before the project used the tool, so that it starts no job by an edit.
