@@ -8,6 +8,7 @@ use pullyard_fake_tracker::{
 use std::sync::MutexGuard;
 
 mod boundaries;
+mod health;
 
 const KINDS: [Kind; 2] = [Kind::Jira, Kind::Linear];
 const PUBLIC_URL: &str = "https://pullyard.example";

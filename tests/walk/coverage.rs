@@ -153,6 +153,7 @@ const READ_ONLY: &[&str] = &[
     "trackers/choose::is_new_tool",
     "trackers/choose::list_tool",
     "trackers::list_trackers",
+    "trackers::list_unsynced_tickets",
     "trackers::load_tracker",
     "trackers::show_tracker",
     "trackers/signed_events::is_tool_of",

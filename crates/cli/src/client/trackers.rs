@@ -3,7 +3,7 @@
 use super::prompt::prompt_hidden;
 use crate::client::prelude::*;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::tracker::{ToolChoice, TrackerKind};
+use pullyard_domain::tracker::{ToolChoice, TrackerKind, UnsyncedTicket};
 use pullyard_protocol::tracker::{CreateTracker, Tracker};
 use pullyard_tracker::check_receiver;
 use serde_json::json;
@@ -61,7 +61,7 @@ enum Command {
         #[arg(long, value_name = "KEY", default_value = "")]
         scope: String,
     },
-    /// Show a ticket tool and its health.
+    /// Show a ticket tool, its health, and the tickets that it does not show.
     #[command(after_help = "Examples:\n  pullyard trackers show own")]
     Show(Name),
     /// Send a test message to a ticket tool, which changes nothing there.
@@ -279,5 +279,9 @@ fn show(session: &Session, tracker: &Tracker) -> Result<(), CliError> {
     facts.extend(tracker.last_ok.map(|at| ("Last success", Cell::text(at))));
     facts.extend(tracker.problem.iter().map(|problem| ("Problem", Cell::text(problem))));
     facts.extend(tracker.rest_until.map(|at| ("Rests until", Cell::text(at))));
+    facts.extend(tracker.last_delivery.map(|at| ("Last delivery", Cell::text(at))));
+    facts.extend(tracker.unsynced.iter().map(|UnsyncedTicket { project, key, since, problem }| {
+        ("Does not show", Cell::text(format!("{key} of {project} since {since}: {problem}")))
+    }));
     print_facts(&session.screen, &facts)
 }

@@ -3,7 +3,7 @@
 use crate::trackers::client::connect_client;
 use crate::trackers::tool::{CallError, record_call};
 use crate::{Context, Error};
-use pullyard_domain::hook::poll_progress::PollProgress;
+use pullyard_domain::hook::poll_progress::{PollProgress, WebhookHealth};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
 use pullyard_domain::sweep::back_off;
@@ -98,6 +98,21 @@ pub(crate) async fn repeat_look(
     update_poll(ctx, project, tool, add).await
 }
 
+/// Writes: POLL of the project's tool, if there is one and `change` returns a new health of the webhook.
+pub(crate) async fn update_webhook(
+    ctx: &Context,
+    project: &ProjectId,
+    tool: &IntegrationId,
+    change: impl Fn(WebhookHealth, Timestamp) -> Option<WebhookHealth>,
+) -> Result<(), Error> {
+    let update = |stored: Option<Poll>| {
+        let Some(mut poll) = stored else { return Ok(None) };
+        let changed = change(poll.look.webhook.take().unwrap_or_default(), ctx.clock.now());
+        Ok(changed.map(|changed| Poll { look: PollProgress { webhook: Some(changed), ..poll.look }, ..poll }))
+    };
+    update_poll(ctx, project, tool, update).await
+}
+
 /// Requests a look at each changed ticket. The cursor is the time of the newest change.
 /// Errors: a lost message; the next poll lists the tickets again.
 pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> Result<(), Error> {
@@ -145,7 +160,7 @@ async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Times
     let end = |stored: Option<Poll>| {
         let is_same = |poll: &Poll| (poll.look.since, &poll.look.scope) == (look.since, &look.scope);
         let Some(mut poll) = stored.filter(is_same) else { return Ok(None) };
-        let mut unread = std::mem::take(&mut poll.look.unread);
+        let PollProgress { mut unread, webhook, .. } = std::mem::take(&mut poll.look);
         if look.problem.is_none() {
             unread.retain(|key, at| look.unread.get(key) != Some(at));
             poll.tries = 0;
@@ -153,7 +168,7 @@ async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Times
             poll.not_before = Some(now.plus(back_off(poll.tries).min(MAX_BACK_OFF)));
             poll.tries += 1;
         }
-        poll.look = PollProgress { unread, ..look.clone() };
+        poll.look = PollProgress { unread, webhook, ..look.clone() };
         Ok(Some(poll))
     };
     update_poll(ctx, &begun.project, &begun.integration, end).await

@@ -2,12 +2,13 @@
 
 use crate::admin::columns::find_ticket;
 use crate::admin::update_project::update_project;
-use crate::poll::tool_poll::{TOOL, start_polling};
+use crate::poll::tool_poll::{TOOL, start_polling, update_webhook};
 use crate::tickets::settle_ticket::wake_unsynced_tickets;
 use crate::trackers::client::{ToolClient, call_for_user, connect_client, to_field_fault};
 use crate::trackers::{load_all_projects, load_readable_tracker, load_tracker};
 use crate::{Context, Error};
 use pullyard_domain::hook::Ingress;
+use pullyard_domain::hook::poll_progress::WebhookHealth;
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::ticket::Ticket;
@@ -37,7 +38,8 @@ pub async fn is_new_tool(ctx: &Context, project: &ProjectId, choice: &ToolChoice
 }
 
 /// Makes a connection the tool of a project. Its tickets on the board remain there.
-/// Writes: POLL of the tool; the project; the tool's webhook; the project again if that was installed.
+/// Writes: POLL of the tool; the project; the tool's webhook; the project again if that was installed. Before, it
+/// removes the webhook of the former scope, which a repeat after the project's write would not know.
 /// Idempotent: a repeat keeps what it does not name.
 /// Errors: `NotFound` (project, tool); `Invalid`; `ToolUnavailable`; `Contended`.
 pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<ChosenTool, Error> {
@@ -70,6 +72,10 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     change(Some(&scope), None).await?;
     let hook = install_hook(ctx, &connection, &client, &scope.key).await;
     let ingress = if hook.is_ok() { Ingress::Both } else { Ingress::Poll };
+    let to_installed = |known: WebhookHealth, now| {
+        Some(WebhookHealth { installed: hook.is_ok().then_some(now), missed: None, ..known })
+    };
+    update_webhook(ctx, project, &connection.id, to_installed).await?;
     let project = change(Some(&scope), Some(ingress)).await?;
     wake_unsynced_tickets(ctx, &project.id).await?;
     let report = describe(&connection, &scope, hook, &project.settings);

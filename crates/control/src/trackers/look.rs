@@ -1,7 +1,7 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
 use crate::notify::refused_tool::notify_refusal;
-use crate::poll::tool_poll::{TOOL, repeat_look};
+use crate::poll::tool_poll::{TOOL, repeat_look, update_webhook};
 use crate::tickets::move_ticket::move_ticket;
 use crate::trackers::load_readable_tracker;
 use crate::trackers::tool::{CallError, connect, record_call};
@@ -10,6 +10,7 @@ use data_encoding::BASE32_NOPAD;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::forge::Auth;
+use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
@@ -45,7 +46,11 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     let ticket = ctx.store.load_ticket(project, key).await?;
     match result {
         Ok(snapshot) => {
+            let moved_at = snapshot.change.at;
             let is_older = is_older_than_tool(ctx, project, &connection, &snapshot).await?;
+            if !is_older && tool.ingress == Ingress::Both && connection.kind.has_scopes() {
+                update_webhook(ctx, project, &connection.id, |known, now| known.record_move(moved_at, now)).await?;
+            }
             let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
             let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;

@@ -3,7 +3,7 @@
 use super::projects::project_to_wire;
 use super::tickets::TicketQuery;
 use crate::routes::prelude::*;
-use pullyard_control::{AddedTracker, ChosenTool, NewTracker};
+use pullyard_control::{AddedTracker, ChosenTool, NewTracker, TrackerView};
 use pullyard_domain::access::Object;
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_domain::tracker::ToolChoice;
@@ -15,14 +15,19 @@ use pullyard_protocol::tracker::{ChosenTracker, CreateTracker, CreatedTracker, T
 
 pub(crate) async fn list(caller: Caller<scope::ReadAllProjects>) -> Result<Json<Trackers>, Problem> {
     let trackers = control::list_trackers(&caller.ctx).await?;
-    Ok(Json(Trackers { trackers: trackers.into_iter().map(Tracker::from).collect() }))
+    Ok(Json(Trackers { trackers: trackers.into_iter().map(tracker_to_wire).collect() }))
 }
 
 pub(crate) async fn show(
     caller: Caller<scope::ReadAllProjects>,
     Path(id): Path<IntegrationId>,
 ) -> Result<Json<Tracker>, Problem> {
-    Ok(Json(control::show_tracker(&caller.ctx, &id).await?.into()))
+    let (view, unsynced) = control::show_tracker(&caller.ctx, &id).await?;
+    Ok(Json(Tracker { unsynced, ..tracker_to_wire(view) }))
+}
+
+fn tracker_to_wire(TrackerView { tracker, last_delivery }: TrackerView) -> Tracker {
+    Tracker { last_delivery, ..tracker.into() }
 }
 
 pub(crate) async fn create(
