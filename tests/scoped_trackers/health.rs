@@ -1,10 +1,14 @@
-//! Tests the health of webhooks, and the list of tickets that a tool does not show.
+//! Tests the health of webhooks, their removal, and the list of tickets that a tool does not show.
 
 use super::*;
 
 impl World {
     async fn problem(&self) -> String {
         self.user.json(&["trackers", "show", self.name]).await["problem"].to_string()
+    }
+
+    fn hook_urls(&self) -> Vec<String> {
+        self.fake.state().hooks().into_iter().map(|(url, ..)| url).collect()
     }
 }
 
@@ -45,6 +49,45 @@ async fn webhook_that_misses_a_move_is_shown_until_it_delivers() {
         assert_ne!(world.problem().await, "null");
         assert_eq!(world.deliver(&world.hook_secret, 0).await, 200);
         assert_eq!(world.problem().await, "null");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installed_webhook_is_removed_with_its_use() {
+    for kind in KINDS {
+        let world = World::with_tool(kind, public()).await;
+        let (user, name) = (&world.user, world.name);
+        assert_eq!(world.hook_urls().len(), 1);
+        let left = user.run(&["trackers", "use", "--none"]).await.err;
+        assert!(
+            left.contains(&format!("no webhook to {PUBLIC_URL}/webhooks/{name}/{name}?scope={}", world.scope)),
+            "{left}"
+        );
+        assert_eq!(world.hook_urls(), Vec::<String>::new());
+
+        world.use_tool().await;
+        world.user.ok(&["trackers", "add", "own", "--site", "http://127.0.0.1:9/tool"]).await;
+        let used = user.ok(&["trackers", "use", "own"]).await;
+        assert!(used.contains("no webhook to"), "{used}");
+        assert_eq!(world.hook_urls(), Vec::<String>::new());
+
+        // A tool that is away keeps its webhook until the connection is deleted.
+        world.use_tool().await;
+        let list = if kind == Kind::Jira { "GET /rest/webhooks" } else { "query Hooks" };
+        world.fake.answer(list, (503, Vec::new(), json!({})));
+        let left = user.run(&["trackers", "use", "--none"]).await.err;
+        let place = if kind == Kind::Jira {
+            "delete it in Jira under System, WebHooks"
+        } else {
+            "delete it in Linear under Settings, API"
+        };
+        assert!(left.contains(place), "{left}");
+        assert_eq!(world.hook_urls().len(), 1);
+        let deleted = user.run(&["trackers", "delete", name, "--yes"]).await;
+        deleted.assert_success();
+        assert_eq!(world.hook_urls(), Vec::<String>::new());
+        let secrets = user.ok(&["secrets", "list"]).await;
+        assert!(secrets.contains(name) && !secrets.contains(&format!("tracker-{name}-hook")), "{secrets}");
     }
 }
 

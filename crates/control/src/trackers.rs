@@ -10,10 +10,13 @@ pub(crate) mod signed_events;
 pub(crate) mod tool;
 
 use crate::admin::projects::load_readable_projects;
+use crate::admin::secrets::list_secret_users;
 use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::poll::tool_poll::TOOL;
 use crate::tickets::settle_ticket::load_unsynced_tickets;
 use crate::{Context, Error};
+use add::is_stored_value;
+use choose::{hook_url, remove_hooks};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::hook::poll_progress::{PollProgress, WebhookHealth};
@@ -122,9 +125,17 @@ pub async fn test_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, 
     Ok(Tracker { problem, ..load_tracker(ctx, id).await? })
 }
 
+/// A connection that was deleted, and sentences for users about what remains.
+#[derive(Debug)]
+pub struct DeletedTracker {
+    pub tracker: Tracker,
+    pub report: Vec<String>,
+}
+
+/// Writes: the tool's webhooks; the secrets that `add_tracker` made; TRACKER.
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while a project uses it.
-pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
+pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<DeletedTracker, Error> {
     let tracker = load_tracker(ctx, id).await?;
     for project in ctx.store.list_all_project_ids().await? {
         let project = ctx.store.load_project(&project).await?;
@@ -133,8 +144,26 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker
             return Err(Error::Denied(Denial::TrackerOfProject { tracker: id.clone(), project: project.id }));
         }
     }
+    let mut report = Vec::new();
+    if tracker.kind.has_scopes() && ctx.pages_url().starts_with("https://") {
+        report.push(remove_hooks(ctx, &tracker, &hook_url(ctx, &tracker)).await);
+    }
+    let users = list_secret_users(ctx).await?;
+    for secret in tracker.hook_secret.iter().chain([&tracker.secret]).filter(|secret| !secret.is_empty()) {
+        let is_shared = users.get(secret).is_some_and(|users| users.len() > 1);
+        if is_shared || !is_stored_value(ctx, id, secret) {
+            report.push(format!("Its secret {secret} remains."));
+            continue;
+        }
+        match ctx.secrets.delete(secret).await {
+            Ok(()) | Err(pullyard_cloud::Error::NoSecret { .. }) => {
+                report.push(format!("Deleted its secret {secret}."))
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     match ctx.store.delete_tracker(&tracker).await? {
-        Write::Applied => Ok(tracker),
+        Write::Applied => Ok(DeletedTracker { tracker, report }),
         Write::Stale => Err(Error::Contended { subject: id.to_string() }),
     }
 }

@@ -35,8 +35,9 @@ pub(crate) fn routes() -> Router<FakeTracker> {
         .route("/search/jql", get(search))
         .route("/comment/list", post(answers::comments_by_ids))
         .nest("/issue/{key}", issue);
-    let hooks =
-        Router::new().route("/", get(writes::hooks).post(writes::create_hook)).route("/{id}", put(writes::update_hook));
+    let hooks = Router::new()
+        .route("/", get(writes::hooks).post(writes::create_hook))
+        .route("/{id}", put(writes::update_hook).delete(writes::delete_hook));
     Router::new()
         .nest("/rest/api/3", api)
         .nest("/rest/webhooks/1.0/webhook", hooks)

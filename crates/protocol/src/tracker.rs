@@ -112,7 +112,16 @@ pub struct ToolList {
     pub statuses: Vec<ToolStatus>,
 }
 
-/// Answer to `PUT /v1/projects/{project}/tracker`.
+/// Answer to `DELETE /v1/trackers/{tracker}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DeletedTracker {
+    /// The connection.
+    pub tracker: Tracker,
+    /// Sentences about its webhooks and secrets, for users.
+    pub report: Vec<String>,
+}
+
+/// Answer to `PUT` and `DELETE /v1/projects/{project}/tracker`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChosenTracker {
     /// The project.

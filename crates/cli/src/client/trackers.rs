@@ -84,7 +84,7 @@ enum Command {
         /// Address of the receiver.
         url: String,
     },
-    /// Disconnect a ticket tool that no project uses.
+    /// Disconnect a ticket tool that no project uses; removes its webhooks and the secrets that Pullyard made.
     #[command(after_help = "Examples:\n  pullyard trackers delete own --yes")]
     Delete {
         #[command(flatten)]
@@ -175,12 +175,15 @@ impl Trackers {
             Command::Delete { tracker: Name { id }, yes } => {
                 confirm(&session.screen, yes, &format!("Disconnect the ticket tool {id}?"))?;
                 let deleted = api.delete_tracker(&id).await?;
-                let secrets: Vec<_> = std::iter::once(&*deleted.secret).chain(deleted.hook_secret.as_deref()).collect();
-                let remains = format!("Disconnected {id}; its secrets and webhook remain: {}", secrets.join(", "));
-                session.screen.report(&deleted, remains.trim_end_matches(": "))
+                report(session, &deleted, format!("Disconnected {id}."), &deleted.report)
             }
         }
     }
+}
+
+fn report(session: &Session, answer: &impl serde::Serialize, first: String, lines: &[String]) -> Result<(), CliError> {
+    let lines: Vec<_> = std::iter::once(first).chain(lines.iter().map(|line| sanitize(line))).collect();
+    session.screen.report(answer, &lines.join("\n"))
 }
 
 async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
@@ -188,7 +191,7 @@ async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
     let Use { id, none: _, scope, trigger, todo, completion, merged, unmerged, closed } = choice;
     let Some(connection) = id else {
         let changed = session.api.unuse_tracker(&project).await?;
-        return session.screen.report(&changed, &format!("{project} uses the built-in board"));
+        return report(session, &changed, format!("{project} uses the built-in board."), &changed.report);
     };
     let closed = closed.into_iter().collect();
     let choice = ToolChoice { connection, scope, trigger, todo, completion, merged, unmerged, closed };

@@ -4,7 +4,7 @@ use crate::admin::columns::find_ticket;
 use crate::admin::update_project::update_project;
 use crate::poll::tool_poll::{TOOL, start_polling, update_webhook};
 use crate::tickets::settle_ticket::wake_unsynced_tickets;
-use crate::trackers::client::{ToolClient, call_for_user, connect_client, to_field_fault};
+use crate::trackers::client::{ToolClient, call_for_user, connect_client, hook_place, to_field_fault};
 use crate::trackers::{load_all_projects, load_readable_tracker, load_tracker};
 use crate::{Context, Error};
 use pullyard_domain::hook::Ingress;
@@ -46,17 +46,20 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     let connection = load_tracker(ctx, &choice.connection).await?;
     let stored = ctx.load_project(project).await?;
     let before = stored.settings.tracker.as_ref().filter(|tool| tool.connection == connection.id);
+    let former = stored.settings.tracker.clone();
     let change = async |scope: Option<&Scope>, ingress: Option<Ingress>| {
         let change = |project| to_changed(project, &connection, &choice, scope, ingress);
         update_project(ctx, project, change).await
     };
     if !connection.kind.has_scopes() {
+        let is_used = before.is_some();
+        let removed = remove_hook(ctx, project, former.filter(|_| !is_used)).await?;
         if connection.kind == TrackerKind::Issues {
-            start_polling(ctx, project, &connection, "", before.is_some()).await?;
+            start_polling(ctx, project, &connection, "", is_used).await?;
         }
         let project = change(None, None).await?;
         wake_unsynced_tickets(ctx, &project.id).await?;
-        return Ok(ChosenTool { project, report: Vec::new() });
+        return Ok(ChosenTool { project, report: removed.into_iter().collect() });
     }
     let key = Some(&choice.scope).filter(|scope| !scope.is_empty()).or(before.map(|tool| &tool.scope));
     let key = key.map_or("", String::as_str).to_owned();
@@ -68,6 +71,7 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     if !is_used {
         check_new_scope(ctx, project, &connection, &scope).await?;
     }
+    let removed = remove_hook(ctx, project, former.filter(|_| !is_used)).await?;
     start_polling(ctx, project, &connection, &scope.key, is_used).await?;
     change(Some(&scope), None).await?;
     let hook = install_hook(ctx, &connection, &client, &scope.key).await;
@@ -78,7 +82,8 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     update_webhook(ctx, project, &connection.id, to_installed).await?;
     let project = change(Some(&scope), Some(ingress)).await?;
     wake_unsynced_tickets(ctx, &project.id).await?;
-    let report = describe(&connection, &scope, hook, &project.settings);
+    let mut report = describe(&connection, &scope, hook, &project.settings);
+    report.extend(removed);
     Ok(ChosenTool { project, report })
 }
 
@@ -149,14 +154,45 @@ async fn check_new_scope(ctx: &Context, id: &ProjectId, connection: &Tracker, sc
 }
 
 /// Returns a project to the board.
-/// Writes: the project. Idempotent.
+/// Writes: the tool's webhook; the project. Idempotent.
 /// Errors: `NotFound`; `Contended`.
-pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<Project, Error> {
+pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<ChosenTool, Error> {
+    let removed = remove_hook(ctx, project, ctx.load_project(project).await?.settings.tracker).await?;
     let without =
         |project: Project| Ok(Project { settings: Settings { tracker: None, ..project.settings }, ..project });
     let left = update_project(ctx, project, without).await?;
     wake_unsynced_tickets(ctx, project).await?;
-    Ok(left)
+    Ok(ChosenTool { project: left, report: removed.into_iter().collect() })
+}
+
+/// Removes the webhook that Pullyard installed for a project's tool, unless another project has its scope. Returns a
+/// sentence for users.
+async fn remove_hook(ctx: &Context, id: &ProjectId, tool: Option<TrackerSettings>) -> Result<Option<String>, Error> {
+    let Some(tool) = tool.filter(|tool| tool.is_scoped() && tool.ingress == Ingress::Both) else { return Ok(None) };
+    let Some(connection) = load_readable_tracker(ctx, &tool.connection).await? else { return Ok(None) };
+    let has_scope = |other: &TrackerSettings| (&other.connection, &other.scope) == (&tool.connection, &tool.scope);
+    let projects = load_all_projects(ctx).await?;
+    let mut others = projects.iter().filter(|project| project.id != *id);
+    if others.any(|other| other.settings.tracker.as_ref().is_some_and(has_scope)) {
+        return Ok(None);
+    }
+    let url = format!("{}?scope={}", hook_url(ctx, &connection), tool.scope);
+    Ok(Some(remove_hooks(ctx, &connection, &url).await))
+}
+
+/// Removes the webhooks with a URL, also with a query behind it. Returns a sentence for users.
+pub(super) async fn remove_hooks(ctx: &Context, connection: &Tracker, url: &str) -> String {
+    let remove = async {
+        let client = connect_client(ctx, connection).await.map_err(|failure| failure.error)?;
+        client.remove_hooks(url).await
+    };
+    match call_for_user(ctx, remove).await {
+        Ok(()) => format!("The tool has no webhook to {url} any more."),
+        Err(error) => {
+            let place = hook_place(connection.kind);
+            format!("The webhook to {url} was not removed: {error}. If the tool has it, delete it in {place}.")
+        }
+    }
 }
 
 /// Errors: `Invalid` for a tool that is not connected, or for another scope than `before`, which only `use_tracker`

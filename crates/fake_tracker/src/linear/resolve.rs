@@ -163,6 +163,10 @@ fn mutate(state: &mut State, call: &Call) -> Result<Value, Fault> {
             hook.secret = input["secret"].as_str().map(str::to_owned).or(hook.secret.take());
             hook.enabled = input["enabled"].as_bool().unwrap_or(hook.enabled);
         }
+        "webhookDelete" => {
+            let at = state.hooks.iter().position(|hook| uuid(hook.id) == id);
+            state.hooks.remove(at.ok_or_else(|| Fault::missing("Webhook"))?);
+        }
         other => unreachable!("{other} is in the schema"),
     }
     Ok(json!({ "success": true }))

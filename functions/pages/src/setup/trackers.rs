@@ -183,15 +183,14 @@ async fn apply(visit: &PageContext, project: &ProjectId, form: &ToolForm) -> Res
         _ => visit.check_operator("manage ticket tools")?,
     }
     if form.action == Some(Action::Board) {
-        control::unuse_tracker(ctx, project).await?;
-        return Ok(View::default());
+        return Ok(View { report: control::unuse_tracker(ctx, project).await?.report, ..View::default() });
     }
     let id: IntegrationId = parse_id("id", &form.id)?;
     let mut view = View::default();
     match form.action {
         Some(Action::Use) => view.report = control::use_tracker(ctx, project, form.choice(id)).await?.report,
         Some(Action::Test) => drop(control::test_tracker(ctx, &id).await?),
-        Some(Action::Delete) => drop(control::delete_tracker(ctx, &id).await?),
+        Some(Action::Delete) => view.report = control::delete_tracker(ctx, &id).await?.report,
         Some(Action::Add | Action::Board) | None => {
             let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
             let kind = TrackerKind::ALL.into_iter().find(|kind| kind.as_str() == form.kind);
