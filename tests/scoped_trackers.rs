@@ -191,19 +191,24 @@ async fn dragged_ticket_starts_jobs_and_shows_how_they_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moves_by_an_app_start_no_job() {
-    let world = World::connect_with(Kind::Linear, Setup::default(), "app:secret&more").await;
-    let report = world.use_tool().await["report"].to_string();
-    assert!(report.contains("as Bot.") && !report.contains("person"), "{report}");
-    world.add_ticket(BACKLOG);
-    world.drag(PROCESSING);
-    world.poll().await;
-    assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
-    assert!(world.story.jobs().await.is_empty());
-    for status in [BACKLOG, PROCESSING] {
-        world.drag_as(status, PERSON);
+    for kind in KINDS {
+        let credential = if kind == Kind::Jira { CREDENTIAL } else { "app:secret&more" };
+        let world = World::connect_with(kind, Setup::default(), credential).await;
+        world.tool().set_app();
+        world.user.ok(&["trackers", "test", world.name]).await;
+        let report = world.use_tool().await["report"].to_string();
+        assert!(report.contains("as Bot.") && !report.contains("person"), "{report}");
+        world.add_ticket(BACKLOG);
+        world.drag(PROCESSING);
         world.poll().await;
+        assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
+        assert!(world.story.jobs().await.is_empty());
+        for status in [BACKLOG, PROCESSING] {
+            world.drag_as(status, PERSON);
+            world.poll().await;
+        }
+        world.wait_for_active_job().await;
     }
-    world.wait_for_active_job().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
