@@ -249,6 +249,10 @@ impl State {
         ticket.deleted_comments.extend(ticket.comments.drain(..).map(|comment| comment.id));
     }
 
+    pub fn has_ticket(&self, key: &str) -> bool {
+        self.tickets.contains_key(key)
+    }
+
     pub fn ticket(&self, key: &str) -> &Ticket {
         self.tickets.get(key).expect("a ticket of the fake")
     }
