@@ -17,7 +17,6 @@ async fn story_with_issues() -> (Story, User) {
     (story, user)
 }
 
-/// The first poll after the connection only stores its time.
 async fn poll(story: &Story) {
     story.advance_and_sweep(Duration::from_secs(61)).await;
     story.wait_for_empty_queues().await;
@@ -91,6 +90,32 @@ async fn label_starts_a_job_and_its_failure_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn issue_from_before_the_connection_is_shown_without_a_job() {
+    let story = Story::start_with_waiting_tasks().await;
+    let user = User::of(&story);
+    create_issue(&story).await;
+    add_label(&story, TRIGGER).await;
+    story.clock.advance(Duration::from_secs(86_400));
+    story.local.forge().advance(Duration::from_secs(86_400));
+    user.ok(&["trackers", "add", "gh1", "--kind", "github_issues"]).await;
+    user.ok(&["trackers", "use", "gh1"]).await;
+    story.set_ingress(REPOSITORY, Ingress::Poll).await;
+    poll(&story).await;
+    assert_eq!(story.ticket(KEY).await.status, TRIGGER);
+    // Neither an edit nor a repeated choice starts a job.
+    add_label(&story, "other").await;
+    user.ok(&["trackers", "use", "gh1"]).await;
+    poll(&story).await;
+    assert!(story.jobs().await.is_empty());
+    story.local.forge().advance(Duration::from_secs(120));
+    story.call_forge(Method::DELETE, "/issues/1001/labels/AI%20Processing", Value::Null).await;
+    poll(&story).await;
+    add_label(&story, TRIGGER).await;
+    poll(&story).await;
+    wait_for_active_job(&story).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn move_on_the_board_sets_labels_and_closes_the_issue() {
     let (story, user) = story_with_issues().await;
     create_issue(&story).await;
@@ -120,7 +145,6 @@ async fn delivery_about_an_issue_is_a_hint_to_read_it() {
     let world = World::with_hook().await;
     let (story, user) = (&world.story, User::of(&world.story));
     create_issue(story).await;
-    add_label(story, TRIGGER).await;
     let delivery = json!({
         "action": "labeled", "issue": { "number": 1_001 }, "label": { "name": "other" },
         "repository": { "id": world.repository, "full_name": REPOSITORY },
@@ -130,6 +154,7 @@ async fn delivery_about_an_issue_is_a_hint_to_read_it() {
     assert_eq!((status, &answer["code"]), (200, &json!("event_ignored")), "without a tool: {answer}");
     user.ok(&["trackers", "add", "gh1", "--kind", "github_issues"]).await;
     user.ok(&["trackers", "use", "gh1"]).await;
+    add_label(story, TRIGGER).await;
     let (status, answer) = world.send("acme", "issues", &delivery).await;
     assert_eq!((status, &answer["code"]), (200, &json!("noted")), "{answer}");
     let ticket = wait_until("the issue is read", async || {

@@ -9,6 +9,7 @@ use std::sync::MutexGuard;
 
 mod boundaries;
 mod choices;
+mod health;
 
 const KINDS: [Kind; 2] = [Kind::Jira, Kind::Linear];
 const PUBLIC_URL: &str = "https://pullyard.example";
@@ -191,23 +192,28 @@ async fn dragged_ticket_starts_jobs_and_shows_how_they_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moves_by_an_app_start_no_job() {
-    let world = World::connect_with(Kind::Linear, Setup::default(), "app:secret&more").await;
-    let report = world.use_tool().await["report"].to_string();
-    assert!(report.contains("as Bot.") && !report.contains("person"), "{report}");
-    world.add_ticket(BACKLOG);
-    world.drag(PROCESSING);
-    world.poll().await;
-    assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
-    let entry = world.user.json(&["deliveries"]).await["deliveries"][0].clone();
-    assert_eq!(entry["code"], "echo", "{entry}");
-    let replayed = world.story.api.replay_delivery(&entry["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
-    assert_eq!(replayed.code, "echo");
-    assert!(world.story.jobs().await.is_empty());
-    for status in [BACKLOG, PROCESSING] {
-        world.drag_as(status, PERSON);
+    for kind in KINDS {
+        let credential = if kind == Kind::Jira { CREDENTIAL } else { "app:secret&more" };
+        let world = World::connect_with(kind, Setup::default(), credential).await;
+        world.tool().set_app();
+        world.user.ok(&["trackers", "test", world.name]).await;
+        let report = world.use_tool().await["report"].to_string();
+        assert!(report.contains("as Bot.") && !report.contains("person"), "{report}");
+        world.add_ticket(BACKLOG);
+        world.drag(PROCESSING);
         world.poll().await;
+        assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
+        let entry = world.user.json(&["deliveries"]).await["deliveries"][0].clone();
+        assert_eq!(entry["code"], "echo", "{entry}");
+        let replayed = world.story.api.replay_delivery(&entry["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
+        assert_eq!(replayed.code, "echo");
+        assert!(world.story.jobs().await.is_empty());
+        for status in [BACKLOG, PROCESSING] {
+            world.drag_as(status, PERSON);
+            world.poll().await;
+        }
+        world.wait_for_active_job().await;
     }
-    world.wait_for_active_job().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,9 +264,9 @@ async fn tool_is_chosen_with_its_own_statuses() {
         let unknown = [&scope[..], &["--todo", "Backlog", "--trigger", "Doing"]].concat();
         user.run(&unknown).await.assert_exit(2, "trigger: the tool has no status Doing");
 
-        // A ticket that is in the trigger status already starts no job by an edit.
+        // A ticket that is in the trigger status already is shown, but starts no job, also by an edit.
         world.add_ticket(PROCESSING);
-        story.clock.advance(Duration::from_secs(6));
+        story.clock.advance(Duration::from_secs(10 * 86_400));
         let named = [&scope[..], &["--todo", "backlog", "--merged", "Done"]].concat();
         let report = user.ok(&named).await;
         for line in [
@@ -287,13 +293,21 @@ async fn tool_is_chosen_with_its_own_statuses() {
         assert_eq!(settings["tracker"]["ingress"], "poll");
         let badge = if kind == Kind::Jira { "ai-failed" } else { "AI Failed" };
         assert_eq!(settings["tracker"]["badges"]["failed"], badge);
+        world.poll().await;
+        let shown = story.ticket(world.key).await;
+        assert_eq!((shown.status.as_str(), shown.title.as_str()), (TRIGGER, "Greet in German"));
         world.tool().touch(world.key, BOT);
         world.poll().await;
         assert!(story.jobs().await.is_empty());
+        assert!(user.ok(&["why", world.key]).await.contains("was already in AI Processing"));
         assert!(user.ok(&["trackers", "test", name]).await.contains("account\tBot\n"));
         user.ok(&["trackers", "use", "--none"]).await;
         let deleted = user.run(&["trackers", "delete", name, "--yes"]).await.err;
-        assert!(deleted.contains(&format!("pullyard/user/{name}, ")), "{deleted}");
+        for remains in
+            [format!("pullyard/user/{name} remains."), format!("Deleted its secret pullyard/user/tracker-{name}-hook-")]
+        {
+            assert!(deleted.contains(&remains), "{deleted}");
+        }
     }
 }
 

@@ -201,3 +201,30 @@ async fn project_reaches_no_other_scope() {
         assert_eq!(world.reads(), 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_projects_share_a_connection_by_scope() {
+    for kind in KINDS {
+        let world = World::with_tool(kind, public()).await;
+        let (story, user) = (&world.story, &world.user);
+        user.ok(&["projects", "create", "other"]).await;
+        let names = ["--scope", "ABC", "--todo", "Backlog", "--completion", REVIEW, "--project", "other"];
+        user.ok(&[&["trackers", "use", world.name], &names[..]].concat()).await;
+        assert_eq!(world.fake.state().hooks().len(), 2);
+        world.add_ticket(BACKLOG);
+        world.tool().add_ticket("ABC-1", "Other", TicketBody::Empty, BACKLOG);
+        story.clock.advance(Duration::from_secs(300));
+        world.poll().await;
+        for (project, own, foreign) in [("acme", world.key, "ABC-1"), ("other", "ABC-1", world.key)] {
+            let listed = user.ok(&["tickets", "list", "--project", project]).await;
+            assert!(listed.contains(own) && !listed.contains(foreign), "{listed}");
+        }
+        let left = user.run(&["trackers", "use", "--none", "--project", "other"]).await.err;
+        assert!(left.contains("?scope=ABC any more"), "{left}");
+        let hooks = world.fake.state().hooks();
+        assert!(hooks.len() == 1 && hooks[0].0.ends_with(&format!("?scope={}", world.scope)), "{hooks:?}");
+        world.drag(PROCESSING);
+        assert_eq!(world.deliver(&world.hook_secret, 0).await, 200);
+        world.wait_for_active_job().await;
+    }
+}

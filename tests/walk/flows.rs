@@ -14,6 +14,7 @@ pub(super) mod requests;
 pub(super) mod reviews;
 pub(super) mod runners;
 pub(super) mod schedules;
+pub(super) mod scoped_trackers;
 pub(super) mod setup;
 pub(super) mod suspensions;
 pub(super) mod tickets;

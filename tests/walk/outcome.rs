@@ -72,6 +72,9 @@ pub(super) async fn collect(world: &World) -> Outcome {
     names.extend(
         [world.forge_url(), forge].into_iter().flatten().map(|url| (url, super::forge::FORGE_PLACEHOLDER.to_owned())),
     );
+    if let Some((fake, proxy)) = &world.tracker {
+        names.extend([fake.url(), proxy.url()].map(|url| (url.to_owned(), "http://tracker.test".to_owned())));
+    }
     names.push((world.receiver.url().to_owned(), "http://receiver.test".to_owned()));
     let keyed: BTreeSet<_> =
         items.iter().filter(|item| text(item, "sk") == "IDEMPOTENCY").map(|item| text(item, "result")).collect();
@@ -104,6 +107,11 @@ pub(super) async fn collect(world: &World) -> Outcome {
         if pk.starts_with("RUNNERS#") && !item["mailbox"].is_null() {
             item["mailbox"] = "<made at random>".into();
         }
+        if is_look(&item) {
+            // Another look at the same change decides again, unless it started a job.
+            let reason = item["reason"]["code"] == "accepted";
+            (item["facts"], item["reason"]) = (Value::Null, reason.into());
+        }
         if sk == "ROTATION" {
             // Version names are random; the secret's entry shows which value counts.
             item["previous"].take();
@@ -130,8 +138,16 @@ pub(super) async fn collect(world: &World) -> Outcome {
     if let Some(seen) = super::forge::tool_view(world).await {
         outcome.insert("in the ticket tool".into(), normalize(&seen, &names));
     }
+    if let Some((fake, _)) = &world.tracker {
+        outcome.insert("in the ticket tool".into(), super::flows::scoped_trackers::view(&fake.state()));
+    }
     outcome.extend(super::outside_table::collect(world, &items).await);
     outcome
+}
+
+/// Whether an item is the ledger entry of a look at a ticket in its tool.
+fn is_look(item: &Value) -> bool {
+    item["sk"] == "DELIVERY" && text(item, "event").starts_with("look-")
 }
 
 fn check_index_row(item: &Value) {
@@ -177,6 +193,8 @@ fn replacements(items: &[Value]) -> Vec<(String, String)> {
     // body, which contains commit ids.
     let mut told_news = BTreeMap::new();
     for item in items {
+        let hook_secret = item["hook_secret"].as_str();
+        names.extend(hook_secret.map(|name| (name.to_owned(), "<secret of its webhook>".to_owned())));
         match text(item, "sk") {
             // Its id is a hash of the job's id.
             "NOTICE" => names.push((text(item, "id").to_owned(), format!("<notice of {}>", text(item, "event")))),
@@ -185,6 +203,11 @@ fn replacements(items: &[Value]) -> Vec<(String, String)> {
                 *times += 1;
                 let name = format!("<news {times} of {}>", text(item, "event"));
                 names.push((text(item, "id").to_owned(), name));
+            }
+            // A hash of the tool's number of the change, which depends on the number of calls.
+            "DELIVERY" if is_look(item) => {
+                let name = format!("<look at {}>", text(&item["facts"], "status"));
+                names.extend(["id", "event"].map(|field| (text(item, field).to_owned(), name.clone())));
             }
             "DELIVERY" if item["source"] == "board" => {
                 names.push((text(item, "event").to_owned(), "<board>".to_owned()));

@@ -12,8 +12,16 @@ pub(super) async fn collect(world: &World, items: &[Value]) -> Outcome {
     let secrets = world.raw.secrets().await;
     let mut outcome = Outcome::new();
     for secret in &secrets {
-        outcome.insert(format!("secret {}", secret.name), secret_entry(secret, items));
+        let is_of_hook = items.iter().any(|item| item["hook_secret"] == secret.name.as_str());
+        let name = match &*secret.name {
+            _ if is_of_hook => "of a tool's webhook",
+            // Made for a connection that was not stored.
+            name if name.contains("/tracker-") => continue,
+            name => name,
+        };
+        outcome.insert(format!("secret {name}"), secret_entry(secret, items));
     }
+    outcome.insert("hooks at the tool".into(), tool_hook_entries(world, &secrets));
     outcome.insert("hooks at the forge".into(), hook_entries(world, &secrets, items));
     for queue in [DISPATCH_DEAD, EFFECTS_DEAD] {
         outcome.insert(format!("messages in {queue}"), world.raw.count(world.aws.sqs(), queue).await.into());
@@ -59,6 +67,14 @@ fn hook_entries(world: &World, secrets: &[Secret], items: &[Value]) -> Value {
         })
     };
     record["hooks"].as_array().into_iter().flatten().map(entry).collect()
+}
+
+/// Hooks of Jira or Linear, each with whether a stored secret signs it.
+fn tool_hook_entries(world: &World, secrets: &[Secret]) -> Value {
+    let Some((fake, _)) = &world.tracker else { return Value::Null };
+    let is_known = |value: &Option<String>| secrets.iter().any(|secret| Some(&secret.value) == value.as_ref());
+    let hooks = fake.state().hooks().into_iter();
+    hooks.map(|(url, secret, enabled)| json!({ "url": url, "signed": is_known(&secret), "enabled": enabled })).collect()
 }
 
 fn tokens(items: &[Value]) -> Vec<Value> {

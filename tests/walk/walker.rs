@@ -180,7 +180,7 @@ fn is_read(point: &Point) -> bool {
 }
 
 fn is_aws(point: &Point) -> bool {
-    point.service != "forge"
+    !["forge", "tracker"].contains(&point.service.as_str())
 }
 
 fn is_table(point: &Point) -> bool {
@@ -267,7 +267,8 @@ async fn run_undisturbed_step(
         for (queue, name) in QUEUES {
             while let Some(call) = world.message(queue).await {
                 found = true;
-                done(Step::message(name, queue).broken_in(step.broken_in).into(), Some(call)).await;
+                let message = Step::message(name, queue).without_repeat(step.without_repeat);
+                done(message.broken_in(step.broken_in).into(), Some(call)).await;
             }
         }
         if !found {

@@ -9,6 +9,7 @@ use crate::prelude::*;
 use pullyard_emulator::{Access, Aws, ecs};
 use pullyard_entry::config::{self, AllowedRanges, Config, Endpoints, RUNNER_CONTAINER, TaskDefinitions};
 use pullyard_entry::{Clock, http};
+use pullyard_fake_tracker::{FakeTracker, Kind};
 use pullyard_forge::Connections;
 use pullyard_local_forge::LocalForge;
 use pullyard_store::Store;
@@ -90,6 +91,8 @@ pub(super) struct World {
     pub(super) inbox: Inbox,
     /// The endpoint of notifications.
     pub(super) receiver: Receiver,
+    /// Jira or Linear, behind a proxy, if the world has the note `tracker`.
+    pub(super) tracker: Option<(FakeTracker, Proxy)>,
     proxy: Option<Proxy>,
     /// Numbers the calls of the bucket, which bypass the SDK.
     _bucket: Proxy,
@@ -180,6 +183,7 @@ impl World {
             forge,
             inbox,
             receiver,
+            tracker: None,
             proxy,
             _bucket,
             config,
@@ -193,7 +197,7 @@ impl World {
     }
 
     pub(super) async fn from_snapshot(snapshot: &Snapshot) -> Self {
-        let world = Self::empty(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
+        let mut world = Self::empty(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
         let proxy = world.forge_url().unwrap_or_default();
         // The forge's URL differs between worlds.
         let unmask_urls = |text: String| text.replace(super::forge::FORGE_PLACEHOLDER, &proxy);
@@ -203,6 +207,14 @@ impl World {
             world.raw.put_secret(name, value).await;
         }
         *world.notes.lock().unwrap() = snapshot.notes.clone();
+        if let Some(kind) = world.note_value("tracker") {
+            let kind = if kind == "jira" { Kind::Jira } else { Kind::Linear };
+            let fake = FakeTracker::start(kind).await;
+            let proxy = Proxy::start(&world.wire, "tracker", fake.url()).await.unwrap();
+            world.tracker = Some((fake, proxy));
+            // Webhooks need it.
+            world.config.public_url = Some("https://pullyard.test".into());
+        }
         if let Some(hook) = world.note_value("forge hook") {
             super::forge::redirect_hook(&world, &hook).await;
         }

@@ -150,4 +150,5 @@ pub use trackers::choose::{ChosenTool, hook_url, is_new_tool, list_tool, unuse_t
 pub use trackers::deliveries::{ToolDelivery, receive_tool_delivery};
 pub use trackers::look::look_at_ticket;
 pub use trackers::signed_events::{EventSignature, is_tool_of, verify_event};
-pub use trackers::{delete_tracker, list_trackers, load_tracker, show_tracker, sync_ticket, test_tracker};
+pub use trackers::{DeletedTracker, TrackerView, delete_tracker, list_trackers, list_unsynced_tickets};
+pub use trackers::{load_tracker, show_tracker, sync_ticket, test_tracker};

@@ -12,7 +12,7 @@ use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::poll_progress::PollProgress;
-use pullyard_domain::hook::poll_progress::poll_interval;
+use pullyard_domain::hook::poll_progress::{LOOK_BACK, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// Covers the difference between the clocks, and issues that change while they are listed.
 const ISSUE_OVERLAP: Duration = Duration::from_secs(120);
+/// Within this time after the choice of the tool, each repository is polled.
+const FIRST_LIST: Duration = Duration::from_secs(3_600);
 
 /// Idempotent: by the ids of reviews.
 /// Errors: `Store`. A refusal by the forge is stored. After a permanent error the repository is put off, longer each
@@ -77,8 +79,9 @@ async fn poll_if_due(
     Ok(())
 }
 
-/// Requests a look at each issue that changed, if the project's tickets are issues. Returns the time of the list; the
-/// first poll only stores it. A failure is repeated by the next poll.
+/// Requests a look at each issue that changed, if the project's tickets are issues. Returns the time of the list. The
+/// first poll of a repository that is connected later only stores it: moves since the choice of the tool would start
+/// jobs. A failure is repeated by the next poll.
 async fn look_at_changed_issues(
     ctx: &Context,
     integration: &Integration,
@@ -88,7 +91,10 @@ async fn look_at_changed_issues(
         return Ok(None);
     }
     let started = ctx.clock.now();
-    let Some(since) = poll.look.issues else { return Ok(Some(started)) };
+    let chosen = ctx.store.load_poll(&poll.project, &poll.integration, tool_poll::TOOL).await?;
+    let chosen = chosen.and_then(|chosen| chosen.look.since).filter(|since| started.since(*since) < FIRST_LIST);
+    let since = poll.look.issues.or(chosen.map(|since| since.minus(LOOK_BACK)));
+    let Some(since) = since else { return Ok(Some(started)) };
     let Some(repository) = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await? else {
         return Ok(None);
     };

@@ -10,14 +10,21 @@ pub(crate) mod signed_events;
 pub(crate) mod tool;
 
 use crate::admin::projects::load_readable_projects;
+use crate::admin::secrets::list_secret_users;
 use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::poll::tool_poll::TOOL;
+use crate::tickets::settle_ticket::load_unsynced_tickets;
 use crate::{Context, Error};
+use add::is_stored_value;
+use choose::{hook_url, remove_hooks};
 use pullyard_domain::denial::Denial;
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::hook::poll_progress::{PollProgress, WebhookHealth};
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_domain::ticket::SyncFault;
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::ticket::{SyncFault, Ticket};
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::tracker::{Tracker, UnsyncedTicket};
 use pullyard_store::Write;
 use tool::record_test;
 
@@ -31,23 +38,64 @@ pub(crate) async fn load_readable_tracker(ctx: &Context, id: &IntegrationId) -> 
     Ok(skip_corrupt(ctx, ctx.store.load_tracker(id).await)?.flatten())
 }
 
-/// A connection with its problem, or with that of a project's poll.
-/// Errors: `NotFound`.
-pub async fn show_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
-    let found = list_trackers(ctx).await?.into_iter().find(|found| found.id == *id);
-    found.ok_or_else(|| Error::not_found("ticket tool", id))
+/// A connection for users.
+#[derive(Clone, Debug)]
+pub struct TrackerView {
+    /// Its problem may be that of a project's poll or webhook.
+    pub tracker: Tracker,
+    /// The last verified delivery of its webhooks.
+    pub last_delivery: Option<Timestamp>,
 }
 
-/// The connections that this version can parse, by name, each as above.
-pub async fn list_trackers(ctx: &Context) -> Result<Vec<Tracker>, Error> {
-    let mut found = skip_corrupt_items(ctx, ctx.store.list_trackers().await?)?;
+/// A connection, and the tickets that it does not show, longest first.
+/// Errors: `NotFound`.
+pub async fn show_tracker(ctx: &Context, id: &IntegrationId) -> Result<(TrackerView, Vec<UnsyncedTicket>), Error> {
+    let found = list_trackers(ctx).await?.into_iter().find(|found| found.tracker.id == *id);
+    let found = found.ok_or_else(|| Error::not_found("ticket tool", id))?;
+    let mut unsynced = Vec::new();
+    for project in load_all_projects(ctx).await? {
+        if project.settings.tracker.as_ref().is_some_and(|tool| tool.connection == *id) {
+            unsynced.extend(list_unsynced_tickets(ctx, &project).await?);
+        }
+    }
+    unsynced.sort_by_key(|ticket| ticket.since);
+    Ok((found, unsynced))
+}
+
+/// The tickets of a project that its tool does not show after a failed write, longest first.
+pub async fn list_unsynced_tickets(ctx: &Context, project: &Project) -> Result<Vec<UnsyncedTicket>, Error> {
+    if project.settings.tracker.is_none() {
+        return Ok(Vec::new());
+    }
+    let tickets = load_unsynced_tickets(ctx, &project.id).await?.into_iter();
+    let to_unsynced = |ticket: Ticket| {
+        let Ticket { project, key, sync_fault, .. } = ticket;
+        sync_fault.map(|SyncFault { since, problem, .. }| UnsyncedTicket { project, key, since, problem })
+    };
+    let tickets = tickets.filter(|ticket| ticket.tool(&project.settings).is_some());
+    let mut unsynced: Vec<_> = tickets.filter_map(to_unsynced).collect();
+    unsynced.sort_by_key(|ticket| ticket.since);
+    Ok(unsynced)
+}
+
+/// The connections that this version can parse, by name.
+pub async fn list_trackers(ctx: &Context) -> Result<Vec<TrackerView>, Error> {
+    let found = skip_corrupt_items(ctx, ctx.store.list_trackers().await?)?.into_iter();
+    let mut found: Vec<_> = found.map(|tracker| TrackerView { tracker, last_delivery: None }).collect();
     // Another project's calls may succeed while the poll of a deleted project or team fails.
     for Project { id, settings, .. } in load_all_projects(ctx).await? {
         let Some(tool) = settings.tracker else { continue };
-        for shown in found.iter_mut().filter(|found| found.id == tool.connection && found.problem.is_none()) {
-            let poll = skip_corrupt(ctx, ctx.store.load_poll(&id, &shown.id, TOOL).await)?.flatten();
-            let problem = poll.and_then(|poll| poll.look.problem);
-            shown.problem = problem.map(|problem| format!("the poll for {id} fails: {problem}"));
+        for TrackerView { tracker, last_delivery } in found.iter_mut().filter(|row| row.tracker.id == tool.connection) {
+            let poll = skip_corrupt(ctx, ctx.store.load_poll(&id, &tracker.id, TOOL).await)?.flatten();
+            let Some(PollProgress { problem, webhook, .. }) = poll.map(|poll| poll.look) else { continue };
+            let WebhookHealth { delivered, missed, .. } = webhook.unwrap_or_default();
+            *last_delivery = delivered.max(*last_delivery);
+            let problem = problem.map(|problem| format!("the poll for {id} fails: {problem}"));
+            let missed = missed.filter(|_| tool.ingress == Ingress::Both).map(|at| {
+                let repair = format!("install it again with `pullyard trackers use {} --project {id}`", tracker.id);
+                format!("the webhook for {id} did not deliver the move of {at}, which a poll found; {repair}")
+            });
+            tracker.problem = tracker.problem.take().or(problem).or(missed);
         }
     }
     Ok(found)
@@ -77,9 +125,17 @@ pub async fn test_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, 
     Ok(Tracker { problem, ..load_tracker(ctx, id).await? })
 }
 
+/// A connection that was deleted, and sentences for users about what remains.
+#[derive(Debug)]
+pub struct DeletedTracker {
+    pub tracker: Tracker,
+    pub report: Vec<String>,
+}
+
+/// Writes: the tool's webhooks; the secrets that `add_tracker` made; TRACKER.
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while a project uses it.
-pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
+pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<DeletedTracker, Error> {
     let tracker = load_tracker(ctx, id).await?;
     for project in ctx.store.list_all_project_ids().await? {
         let project = ctx.store.load_project(&project).await?;
@@ -88,8 +144,26 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker
             return Err(Error::Denied(Denial::TrackerOfProject { tracker: id.clone(), project: project.id }));
         }
     }
+    let mut report = Vec::new();
+    if tracker.kind.has_scopes() && ctx.pages_url().starts_with("https://") {
+        report.push(remove_hooks(ctx, &tracker, &hook_url(ctx, &tracker)).await);
+    }
+    let users = list_secret_users(ctx).await?;
+    for secret in tracker.hook_secret.iter().chain([&tracker.secret]).filter(|secret| !secret.is_empty()) {
+        let is_shared = users.get(secret).is_some_and(|users| users.len() > 1);
+        if is_shared || !is_stored_value(ctx, id, secret) {
+            report.push(format!("Its secret {secret} remains."));
+            continue;
+        }
+        match ctx.secrets.delete(secret).await {
+            Ok(()) | Err(pullyard_cloud::Error::NoSecret { .. }) => {
+                report.push(format!("Deleted its secret {secret}."))
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     match ctx.store.delete_tracker(&tracker).await? {
-        Write::Applied => Ok(tracker),
+        Write::Applied => Ok(DeletedTracker { tracker, report }),
         Write::Stale => Err(Error::Contended { subject: id.to_string() }),
     }
 }

@@ -8,12 +8,12 @@ mod linear;
 
 use crate::delivery::Source;
 use crate::hook::Ingress;
-use crate::id::{IntegrationId, RepositoryName, TicketKey};
+use crate::id::{IntegrationId, ProjectId, RepositoryName, TicketKey};
 use crate::project::Statuses;
 use crate::setting_fault::{SettingFault, fault};
 use crate::text::is_line;
 use crate::ticket::Badge;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -274,6 +274,21 @@ pub struct ToolStatus {
     pub name: String,
     /// Whether the tool counts it as done or cancelled.
     pub closes: bool,
+}
+
+/// A ticket whose wanted state its tool does not show, because a write failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct UnsyncedTicket {
+    /// The project of the ticket.
+    pub project: ProjectId,
+    /// The key of the ticket.
+    pub key: TicketKey,
+    /// The time of the first failure.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub since: Timestamp,
+    /// Why the last write failed.
+    pub problem: String,
 }
 
 /// A project of Jira or a team of Linear.

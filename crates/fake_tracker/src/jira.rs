@@ -16,7 +16,7 @@ use axum::routing::{get, post, put};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::state::{BOT, CREDENTIAL, STATUSES, to_time};
+use crate::state::{BOT, CREDENTIAL, STATUSES, scope_of, to_time};
 use crate::{FakeTracker, to_response};
 
 type Parameters = Query<BTreeMap<String, String>>;
@@ -35,8 +35,9 @@ pub(crate) fn routes() -> Router<FakeTracker> {
         .route("/search/jql", get(search))
         .route("/comment/list", post(answers::comments_by_ids))
         .nest("/issue/{key}", issue);
-    let hooks =
-        Router::new().route("/", get(writes::hooks).post(writes::create_hook)).route("/{id}", put(writes::update_hook));
+    let hooks = Router::new()
+        .route("/", get(writes::hooks).post(writes::create_hook))
+        .route("/{id}", put(writes::update_hook).delete(writes::delete_hook));
     Router::new()
         .nest("/rest/api/3", api)
         .nest("/rest/webhooks/1.0/webhook", hooks)
@@ -104,8 +105,9 @@ fn status_body(fake: &FakeTracker, status: usize) -> Value {
     json!({ "self": own, "id": id, "name": name, "statusCategory": { "id": status, "key": category } })
 }
 
-async fn myself() -> Response {
-    answer(json!({ "accountId": BOT.0, "displayName": BOT.1, "accountType": "atlassian", "active": true }))
+async fn myself(Extension(fake): Extension<FakeTracker>) -> Response {
+    let kind = if fake.state().is_app { "app" } else { "atlassian" };
+    answer(json!({ "accountId": BOT.0, "displayName": BOT.1, "accountType": kind, "active": true }))
 }
 
 async fn projects(Extension(fake): Extension<FakeTracker>, Query(query): Parameters) -> Response {
@@ -122,7 +124,7 @@ async fn projects(Extension(fake): Extension<FakeTracker>, Query(query): Paramet
 }
 
 async fn statuses(Extension(fake): Extension<FakeTracker>, Path(key): Path<String>) -> Response {
-    if key != "PRJ" {
+    if !["ABC", "PRJ"].contains(&key.as_str()) {
         return refusal(404, &format!("No project could be found with key '{key}'."), None);
     }
     let statuses = |range: std::ops::Range<usize>| range.map(|status| status_body(&fake, status)).collect::<Vec<_>>();
@@ -141,16 +143,17 @@ async fn search(Extension(fake): Extension<FakeTracker>, Query(query): Parameter
         return refusal;
     }
     let jql = query.get("jql").map(String::as_str).unwrap_or_default();
-    let minutes = jql
-        .strip_prefix("project = \"PRJ\" AND updated >= -")
-        .and_then(|rest| rest.strip_suffix("m ORDER BY updated ASC"))
+    let parts = jql.strip_prefix("project = \"").and_then(|rest| rest.split_once("\" AND updated >= -"));
+    let minutes = parts
+        .and_then(|(_, rest)| rest.strip_suffix("m ORDER BY updated ASC"))
         .and_then(|minutes| minutes.parse::<i64>().ok());
-    let Some(minutes) = minutes else {
+    let (Some((project, _)), Some(minutes)) = (parts, minutes) else {
         return refusal(400, &format!("Error in the JQL Query: {jql}"), None);
     };
     let state = fake.state();
     let since = state.now() - minutes * 60_000;
-    let mut found = state.tickets.values().filter(|ticket| ticket.updated >= since).collect::<Vec<_>>();
+    let is_found = |ticket: &&crate::Ticket| ticket.updated >= since && scope_of(&ticket.key) == project;
+    let mut found = state.tickets.values().filter(is_found).collect::<Vec<_>>();
     found.sort_by_key(|ticket| ticket.updated);
     let start = query.get("nextPageToken").and_then(|token| token.parse().ok()).unwrap_or_default();
     let start: usize = if state.has_endless_pages { 0 } else { start };

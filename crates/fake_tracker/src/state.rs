@@ -135,6 +135,8 @@ pub struct State {
     pub(crate) required: BTreeMap<usize, String>,
     /// Lets transitions wait until it is false.
     pub(crate) holds_transitions: watch::Sender<bool>,
+    /// Whether Jira's account is that of a service.
+    pub(crate) is_app: bool,
     /// Number of the app's valid token.
     pub(crate) app_token: u64,
     next_id: u64,
@@ -156,6 +158,7 @@ impl State {
             shortcuts: Vec::new(),
             required: BTreeMap::new(),
             holds_transitions: watch::Sender::new(false),
+            is_app: false,
             app_token: 1,
             next_id: 20_000,
             page_size: 100,
@@ -189,6 +192,11 @@ impl State {
 
     pub(crate) fn status_index(&self, id: &str) -> Option<usize> {
         (0..STATUSES.len()).find(|status| self.status_id(*status) == id)
+    }
+
+    /// Jira's account becomes one of a service.
+    pub fn set_app(&mut self) {
+        self.is_app = true;
     }
 
     /// Each page of a list has a next one.
@@ -239,6 +247,10 @@ impl State {
     pub fn delete_comments(&mut self, key: &str) {
         let ticket = self.ticket_mut(key);
         ticket.deleted_comments.extend(ticket.comments.drain(..).map(|comment| comment.id));
+    }
+
+    pub fn has_ticket(&self, key: &str) -> bool {
+        self.tickets.contains_key(key)
     }
 
     pub fn ticket(&self, key: &str) -> &Ticket {
@@ -355,6 +367,11 @@ impl State {
             None => ticket.history.push(Entry { id, at, updated: at, by, moved }),
         }
     }
+}
+
+/// The project or team of a ticket.
+pub(crate) fn scope_of(key: &str) -> &str {
+    key.rsplit_once('-').map_or(key, |(scope, _)| scope)
 }
 
 /// `2026-11-20T12:04:01.000` with the given offset of UTC.

@@ -3,7 +3,7 @@
 use crate::project::Project;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::time::{Timestamp, rfc3339};
-use pullyard_domain::tracker::{self as domain, ToolScope, ToolStatus, TrackerKind};
+use pullyard_domain::tracker::{self as domain, ToolScope, ToolStatus, TrackerKind, UnsyncedTicket};
 use serde::{Deserialize, Serialize};
 
 /// A connection to a ticket tool.
@@ -33,14 +33,34 @@ pub struct Tracker {
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub rest_until: Option<Timestamp>,
+    /// The last verified delivery of its webhooks, in lists and details.
+    #[serde(default, with = "rfc3339::option")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub last_delivery: Option<Timestamp>,
+    /// The tickets that it does not show after a failed write, longest first; only in details.
+    #[serde(default)]
+    pub unsynced: Vec<UnsyncedTicket>,
 }
 
 impl From<domain::Tracker> for Tracker {
     fn from(tracker: domain::Tracker) -> Self {
         let domain::Tracker { id, kind, url, cloud_id, account, secret, hook_secret, .. } = tracker;
         let domain::Tracker { last_ok, problem, rest_until, .. } = tracker;
-        let account = account.map(|account| account.name);
-        Self { id, kind, url, cloud_id, account, secret, hook_secret, last_ok, problem, rest_until }
+        let (account, last_delivery, unsynced) = (account.map(|account| account.name), None, Vec::new());
+        Self {
+            id,
+            kind,
+            url,
+            cloud_id,
+            account,
+            secret,
+            hook_secret,
+            last_ok,
+            problem,
+            rest_until,
+            last_delivery,
+            unsynced,
+        }
     }
 }
 
@@ -92,7 +112,16 @@ pub struct ToolList {
     pub statuses: Vec<ToolStatus>,
 }
 
-/// Answer to `PUT /v1/projects/{project}/tracker`.
+/// Answer to `DELETE /v1/trackers/{tracker}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DeletedTracker {
+    /// The connection.
+    pub tracker: Tracker,
+    /// Sentences about its webhooks and secrets, for users.
+    pub report: Vec<String>,
+}
+
+/// Answer to `PUT` and `DELETE /v1/projects/{project}/tracker`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChosenTracker {
     /// The project.

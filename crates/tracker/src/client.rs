@@ -163,3 +163,9 @@ impl Steps {
         }
     }
 }
+
+/// Whether a webhook has this URL, also with a query behind it.
+pub(crate) fn has_url(hook: &Value, url: &str) -> bool {
+    let rest = hook["url"].as_str().and_then(|known| known.strip_prefix(url));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
+}

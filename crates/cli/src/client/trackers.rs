@@ -3,7 +3,7 @@
 use super::prompt::prompt_hidden;
 use crate::client::prelude::*;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::tracker::{ToolChoice, TrackerKind};
+use pullyard_domain::tracker::{ToolChoice, TrackerKind, UnsyncedTicket};
 use pullyard_protocol::tracker::{CreateTracker, Tracker};
 use pullyard_tracker::check_receiver;
 use serde_json::json;
@@ -61,7 +61,7 @@ enum Command {
         #[arg(long, value_name = "KEY", default_value = "")]
         scope: String,
     },
-    /// Show a ticket tool and its health.
+    /// Show a ticket tool, its health, and the tickets that it does not show.
     #[command(after_help = "Examples:\n  pullyard trackers show own")]
     Show(Name),
     /// Send a test message to a ticket tool, which changes nothing there.
@@ -84,7 +84,7 @@ enum Command {
         /// Address of the receiver.
         url: String,
     },
-    /// Disconnect a ticket tool that no project uses.
+    /// Disconnect a ticket tool that no project uses; removes its webhooks and the secrets that Pullyard made.
     #[command(after_help = "Examples:\n  pullyard trackers delete own --yes")]
     Delete {
         #[command(flatten)]
@@ -175,12 +175,15 @@ impl Trackers {
             Command::Delete { tracker: Name { id }, yes } => {
                 confirm(&session.screen, yes, &format!("Disconnect the ticket tool {id}?"))?;
                 let deleted = api.delete_tracker(&id).await?;
-                let secrets: Vec<_> = std::iter::once(&*deleted.secret).chain(deleted.hook_secret.as_deref()).collect();
-                let remains = format!("Disconnected {id}; its secrets and webhook remain: {}", secrets.join(", "));
-                session.screen.report(&deleted, remains.trim_end_matches(": "))
+                report(session, &deleted, format!("Disconnected {id}."), &deleted.report)
             }
         }
     }
+}
+
+fn report(session: &Session, answer: &impl serde::Serialize, first: String, lines: &[String]) -> Result<(), CliError> {
+    let lines: Vec<_> = std::iter::once(first).chain(lines.iter().map(|line| sanitize(line))).collect();
+    session.screen.report(answer, &lines.join("\n"))
 }
 
 async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
@@ -188,7 +191,7 @@ async fn choose(session: &Session, choice: Use) -> Result<(), CliError> {
     let Use { id, none: _, scope, trigger, todo, completion, merged, unmerged, closed } = choice;
     let Some(connection) = id else {
         let changed = session.api.unuse_tracker(&project).await?;
-        return session.screen.report(&changed, &format!("{project} uses the built-in board"));
+        return report(session, &changed, format!("{project} uses the built-in board."), &changed.report);
     };
     let closed = closed.into_iter().collect();
     let choice = ToolChoice { connection, scope, trigger, todo, completion, merged, unmerged, closed };
@@ -279,5 +282,9 @@ fn show(session: &Session, tracker: &Tracker) -> Result<(), CliError> {
     facts.extend(tracker.last_ok.map(|at| ("Last success", Cell::text(at))));
     facts.extend(tracker.problem.iter().map(|problem| ("Problem", Cell::text(problem))));
     facts.extend(tracker.rest_until.map(|at| ("Rests until", Cell::text(at))));
+    facts.extend(tracker.last_delivery.map(|at| ("Last delivery", Cell::text(at))));
+    facts.extend(tracker.unsynced.iter().map(|UnsyncedTicket { project, key, since, problem }| {
+        ("Does not show", Cell::text(format!("{key} of {project} since {since}: {problem}")))
+    }));
     print_facts(&session.screen, &facts)
 }

@@ -3,7 +3,7 @@
 use crate::trackers::client::connect_client;
 use crate::trackers::tool::{CallError, record_call};
 use crate::{Context, Error};
-use pullyard_domain::hook::poll_progress::PollProgress;
+use pullyard_domain::hook::poll_progress::{PollProgress, WebhookHealth};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
 use pullyard_domain::sweep::back_off;
@@ -30,23 +30,31 @@ const MAX_ROUNDS: u32 = 30;
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes: POLL of the project's tool. Changes before the first call for a scope are not looked at.
+/// Writes: POLL of the project's tool. Moves before the first call for a scope start no job. `before` is the scope that
+/// the settings name. Issues are listed by the polls of their repositories, so theirs only records the time.
 pub(crate) async fn start_polling(
     ctx: &Context,
     project: &ProjectId,
-    tool: &IntegrationId,
+    connection: &Tracker,
     scope: &str,
-    is_used: bool,
+    before: Option<&str>,
 ) -> Result<(), Error> {
+    let (tool, is_polled) = (&connection.id, connection.kind.has_scopes());
     let start = |stored: Option<Poll>| {
         let now = ctx.clock.now();
         let continues = is_used && stored.as_ref().is_some_and(|poll| poll.gone_at.is_none());
         let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
-        if !continues {
+        let continues = before.is_some() && stored.as_ref().is_some_and(|poll| !is_polled || poll.gone_at.is_none());
+        let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
+        if continues {
+            // An older version of the program stored no scope.
+            poll.look.enter_scope(before.unwrap_or_default(), now);
+        } else {
             poll.look = PollProgress::default();
         }
         poll.look.enter_scope(scope, now);
-        (poll.next, poll.not_before, poll.gone_at) = (now.plus(INTERVAL), None, None);
+        let gone_at = (!is_polled).then_some(now);
+        (poll.next, poll.not_before, poll.gone_at) = (now.plus(INTERVAL), None, gone_at);
         Ok(Some(poll))
     };
     update_poll(ctx, project, tool, start).await
@@ -92,6 +100,21 @@ pub(crate) async fn repeat_look(
     update_poll(ctx, project, tool, add).await
 }
 
+/// Writes: POLL of the project's tool, if there is one and `change` returns a new health of the webhook.
+pub(crate) async fn update_webhook(
+    ctx: &Context,
+    project: &ProjectId,
+    tool: &IntegrationId,
+    change: impl Fn(WebhookHealth, Timestamp) -> Option<WebhookHealth>,
+) -> Result<(), Error> {
+    let update = |stored: Option<Poll>| {
+        let Some(mut poll) = stored else { return Ok(None) };
+        let changed = change(poll.look.webhook.take().unwrap_or_default(), ctx.clock.now());
+        Ok(changed.map(|changed| Poll { look: PollProgress { webhook: Some(changed), ..poll.look }, ..poll }))
+    };
+    update_poll(ctx, project, tool, update).await
+}
+
 /// Requests a look at each ticket that could not be read and at each changed one. The cursor is the time of the newest
 /// change.
 /// Errors: a lost message; the next poll lists the tickets again.
@@ -118,7 +141,7 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
     }
     if poll.look.unread.len() >= MAX_TICKETS {
         // With the failures of another list, there could be more than `MAX_UNREAD`.
-        return record_poll(ctx, &poll, poll.look.clone(), now).await;
+        return record_poll(ctx, &poll, PollProgress { problem: None, ..poll.look.clone() }, now).await;
     }
     let listed = Box::pin(list_changed(ctx, &connection, &tool, &poll, now)).await;
     record_call(ctx, &connection, listed.as_ref().err()).await?;
@@ -149,7 +172,7 @@ async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Times
     let end = |stored: Option<Poll>| {
         let is_same = |poll: &Poll| (poll.look.since, &poll.look.scope) == (look.since, &look.scope);
         let Some(mut poll) = stored.filter(is_same) else { return Ok(None) };
-        let mut unread = std::mem::take(&mut poll.look.unread);
+        let PollProgress { mut unread, webhook, .. } = std::mem::take(&mut poll.look);
         unread.retain(|key, at| look.unread.get(key) != Some(at));
         if look.problem.is_none() {
             poll.tries = 0;
@@ -157,7 +180,7 @@ async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Times
             poll.not_before = Some(now.plus(back_off(poll.tries).min(MAX_BACK_OFF)));
             poll.tries += 1;
         }
-        poll.look = PollProgress { unread, ..look.clone() };
+        poll.look = PollProgress { unread, webhook, ..look.clone() };
         Ok(Some(poll))
     };
     update_poll(ctx, &begun.project, &begun.integration, end).await

@@ -26,13 +26,20 @@ pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) 
 
 /// Wakes the tickets that wait for a tool, because the project left that tool.
 pub(crate) async fn wake_unsynced_tickets(ctx: &Context, project: &ProjectId) -> Result<(), Error> {
-    for keys in ctx.store.list_all_ticket_keys(project).await?.chunks(100) {
-        let tickets = skip_corrupt_items(ctx, ctx.store.load_tickets(project, keys).await?)?;
-        for ticket in tickets.iter().filter(|ticket| ticket.tracker.is_some() && ticket.is_unsynced()) {
-            ctx.wake_ticket(project, &ticket.key).await;
-        }
+    for ticket in load_unsynced_tickets(ctx, project).await? {
+        ctx.wake_ticket(project, &ticket.key).await;
     }
     Ok(())
+}
+
+/// The tickets whose tool does not show their wanted state yet.
+pub(crate) async fn load_unsynced_tickets(ctx: &Context, project: &ProjectId) -> Result<Vec<Ticket>, Error> {
+    let mut found = Vec::new();
+    for keys in ctx.store.list_all_ticket_keys(project).await?.chunks(100) {
+        let tickets = skip_corrupt_items(ctx, ctx.store.load_tickets(project, keys).await?)?;
+        found.extend(tickets.into_iter().filter(|ticket| ticket.tracker.is_some() && ticket.is_unsynced()));
+    }
+    Ok(found)
 }
 
 async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {

@@ -71,6 +71,15 @@ async fn store_value(ctx: &Context, id: &IntegrationId, use_for: &str, value: &s
     Ok(set_secret(ctx, SecretKind::Forge, &name, value).await?.secret)
 }
 
+/// Whether `store_value` made the secret of a connection.
+pub(super) fn is_stored_value(ctx: &Context, id: &IntegrationId, secret: &str) -> bool {
+    let name = SecretName::new(format!("tracker-{id}")).map(|name| ctx.secret_name(SecretKind::Forge, &name));
+    let rest = name.ok().and_then(|name| secret.strip_prefix(&name).map(str::to_owned));
+    let digits = rest.as_ref().map(|rest| rest.strip_prefix("-hook").unwrap_or(rest));
+    let digits = digits.and_then(|digits| digits.strip_prefix('-'));
+    digits.is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 async fn prepare_own_tool(ctx: &Context, new: NewTracker) -> Result<AddedTracker, Error> {
     let NewTracker { id, kind, url, secret, .. } = new;
     let url = url.unwrap_or_default();

@@ -2,12 +2,13 @@
 
 use crate::admin::columns::find_ticket;
 use crate::admin::update_project::update_project;
-use crate::poll::tool_poll::{TOOL, start_polling};
+use crate::poll::tool_poll::{TOOL, start_polling, update_webhook};
 use crate::tickets::settle_ticket::wake_unsynced_tickets;
-use crate::trackers::client::{ToolClient, call_for_user, connect_client, to_field_fault};
+use crate::trackers::client::{ToolClient, call_for_user, connect_client, hook_place, to_field_fault};
 use crate::trackers::{load_all_projects, load_readable_tracker, load_tracker};
 use crate::{Context, Error};
 use pullyard_domain::hook::Ingress;
+use pullyard_domain::hook::poll_progress::WebhookHealth;
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::ticket::Ticket;
@@ -37,20 +38,27 @@ pub async fn is_new_tool(ctx: &Context, project: &ProjectId, choice: &ToolChoice
 }
 
 /// Makes a connection the tool of a project. Its tickets on the board remain there.
-/// Writes: POLL of the tool; the project; the tool's webhook; the project again if that was installed.
+/// Writes: POLL of the tool; the project; the tool's webhook; the project again if that was installed. Before, it
+/// removes the webhook of the former scope, which a repeat after the project's write would not know.
 /// Idempotent: a repeat keeps what it does not name.
 /// Errors: `NotFound` (project, tool); `Invalid`, also after another choice meanwhile; `ToolUnavailable`; `Contended`.
 pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<ChosenTool, Error> {
     let connection = load_tracker(ctx, &choice.connection).await?;
     let stored = ctx.load_project(project).await?;
     let before = stored.settings.tracker.as_ref().filter(|tool| tool.connection == connection.id);
+    let before_scope = before.map(|tool| tool.scope.clone());
+    let former = stored.settings.tracker.clone();
     let change = async |scope: Option<&Scope>| {
         update_project(ctx, project, |project| to_changed(project, &connection, &choice, scope)).await
     };
     if !connection.kind.has_scopes() {
+        let removed = remove_hook(ctx, project, former.filter(|_| before_scope.is_none())).await?;
+        if connection.kind == TrackerKind::Issues {
+            start_polling(ctx, project, &connection, "", before_scope.as_deref().map(|_| "")).await?;
+        }
         let project = change(None).await?;
         wake_unsynced_tickets(ctx, &project.id).await?;
-        return Ok(ChosenTool { project, report: Vec::new() });
+        return Ok(ChosenTool { project, report: removed.into_iter().collect() });
     }
     let key = Some(&choice.scope).filter(|scope| !scope.is_empty()).or(before.map(|tool| &tool.scope));
     let key = key.map_or("", String::as_str).to_owned();
@@ -63,7 +71,8 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     if !is_used {
         check_new_scope(ctx, project, &connection, &scope).await?;
     }
-    let start = start_polling(ctx, project, &connection.id, &scope.key, is_known);
+    let removed = remove_hook(ctx, project, former.filter(|_| !is_used)).await?;
+    let start = start_polling(ctx, project, &connection, &scope.key, before_scope.as_deref());
     // An earlier scope is polled until the settings name the new one. The poll of an earlier use begins again before
     // that, because its look at old changes would start jobs.
     if is_known {
@@ -73,13 +82,21 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
         start.await?;
         change(Some(&scope)).await?;
     }
-    // Another project may have chosen the scope at the same time.
-    check_other_projects(ctx, project, &connection, &scope).await?;
+    if let Err(refusal) = check_other_projects(ctx, project, &connection, &scope).await {
+        // Another project has chosen the scope at the same time. Both would start a job for each move.
+        update_project(ctx, project, |project| Ok(without_scope(project, &connection, &scope))).await?;
+        return Err(refusal);
+    }
     let hook = install_hook(ctx, &connection, &client, &scope.key).await;
     let ingress = if hook.is_ok() { Ingress::Both } else { Ingress::Poll };
+    let to_installed = |known: WebhookHealth, now| {
+        Some(WebhookHealth { installed: hook.is_ok().then_some(now), missed: None, ..known })
+    };
+    update_webhook(ctx, project, &connection.id, to_installed).await?;
     let project = update_project(ctx, project, |project| with_ingress(project, &connection, &scope, ingress)).await?;
     wake_unsynced_tickets(ctx, &project.id).await?;
-    let report = describe(&connection, &scope, hook, &project.settings);
+    let mut report = describe(&connection, &scope, hook, &project.settings);
+    report.extend(removed);
     Ok(ChosenTool { project, report })
 }
 
@@ -115,6 +132,12 @@ fn to_changed(
     Ok(Project { settings, ..project })
 }
 
+/// Undoes a choice, unless another one has replaced it.
+fn without_scope(mut project: Project, connection: &Tracker, scope: &Scope) -> Project {
+    project.settings.tracker.take_if(|tool| tool.connection == connection.id && tool.scope == scope.key);
+    project
+}
+
 /// Errors: `Invalid` if the project has left the scope.
 fn with_ingress(mut project: Project, connection: &Tracker, scope: &Scope, ingress: Ingress) -> Result<Project, Error> {
     match &mut project.settings.tracker {
@@ -142,7 +165,7 @@ async fn check_other_projects(ctx: &Context, id: &ProjectId, connection: &Tracke
         if is_same_site && tool.statuses.iter().any(|[id, _]| scope.statuses.iter().any(|status| status.id == *id)) {
             let other = &project.id;
             let fault = format!(
-                "the project {other} uses {key} already; one of the two must leave it: `pullyard trackers use --none`"
+                "the project {other} uses {key} already; one of the two must leave it: `pullyard trackers use --none --project {other}`"
             );
             return Err(Error::Invalid { pointer: "/scope", fault });
         }
@@ -171,14 +194,45 @@ async fn check_new_scope(ctx: &Context, id: &ProjectId, connection: &Tracker, sc
 }
 
 /// Returns a project to the board.
-/// Writes: the project. Idempotent.
+/// Writes: the tool's webhook; the project. Idempotent.
 /// Errors: `NotFound`; `Contended`.
-pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<Project, Error> {
+pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<ChosenTool, Error> {
+    let removed = remove_hook(ctx, project, ctx.load_project(project).await?.settings.tracker).await?;
     let without =
         |project: Project| Ok(Project { settings: Settings { tracker: None, ..project.settings }, ..project });
     let left = update_project(ctx, project, without).await?;
     wake_unsynced_tickets(ctx, project).await?;
-    Ok(left)
+    Ok(ChosenTool { project: left, report: removed.into_iter().collect() })
+}
+
+/// Removes the webhook that Pullyard installed for a project's tool, unless another project has its scope. Returns a
+/// sentence for users.
+async fn remove_hook(ctx: &Context, id: &ProjectId, tool: Option<TrackerSettings>) -> Result<Option<String>, Error> {
+    let Some(tool) = tool.filter(|tool| tool.is_scoped() && tool.ingress == Ingress::Both) else { return Ok(None) };
+    let Some(connection) = load_readable_tracker(ctx, &tool.connection).await? else { return Ok(None) };
+    let has_scope = |other: &TrackerSettings| (&other.connection, &other.scope) == (&tool.connection, &tool.scope);
+    let projects = load_all_projects(ctx).await?;
+    let mut others = projects.iter().filter(|project| project.id != *id);
+    if others.any(|other| other.settings.tracker.as_ref().is_some_and(has_scope)) {
+        return Ok(None);
+    }
+    let url = format!("{}?scope={}", hook_url(ctx, &connection), tool.scope);
+    Ok(Some(remove_hooks(ctx, &connection, &url).await))
+}
+
+/// Removes the webhooks with a URL, also with a query behind it. Returns a sentence for users.
+pub(super) async fn remove_hooks(ctx: &Context, connection: &Tracker, url: &str) -> String {
+    let remove = async {
+        let client = connect_client(ctx, connection).await.map_err(|failure| failure.error)?;
+        client.remove_hooks(url).await
+    };
+    match call_for_user(ctx, remove).await {
+        Ok(()) => format!("The tool has no webhook to {url} any more."),
+        Err(error) => {
+            let place = hook_place(connection.kind);
+            format!("The webhook to {url} was not removed: {error}. If the tool has it, delete it in {place}.")
+        }
+    }
 }
 
 /// Errors: `Invalid` for a tool that is not connected, or for another scope than `before`, which only `use_tracker`

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Several calls take less time than the 28 s of a function.
-const CALL_LIMIT: Duration = Duration::from_secs(9);
+const CALL_LIMIT: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Debug)]
 pub(crate) enum ToolClient {
@@ -42,6 +42,7 @@ methods! {
     list_statuses(scope: &str) -> Vec<ToolStatus>;
     list_changed(scope: &str, since: Timestamp, now: Timestamp, limit: usize) -> Vec<Changed>;
     install_hook(scope: &str, url: &str, secret: &str) -> ();
+    remove_hooks(url: &str) -> ();
     read(key: &str) -> Snapshot;
     apply(key: &str, desired: &Desired) -> Applied;
 }
@@ -58,6 +59,11 @@ impl ToolClient {
             }
         }
     }
+}
+
+/// Where a user finds the webhooks.
+pub(crate) const fn hook_place(kind: TrackerKind) -> &'static str {
+    if matches!(kind, TrackerKind::Jira) { Jira::HOOK_PLACE } else { Linear::HOOK_PLACE }
 }
 
 /// Returns the key of the ticket.
@@ -102,7 +108,7 @@ pub(crate) async fn load_credential(ctx: &Context, secret: &str) -> Result<std::
     })
 }
 
-/// Limits a call for which a user waits: at most two of them are one after another.
+/// Limits a call for which a user waits: at most three of them are one after another.
 pub(crate) async fn call_for_user<T>(
     ctx: &Context,
     call: impl Future<Output = Result<T, ToolError>>,

@@ -1,6 +1,7 @@
 //! Receives the deliveries of a tool's webhook, each a hint to read a ticket.
 
 use crate::counters::Counter;
+use crate::poll::tool_poll::update_webhook;
 use crate::trackers::client::parse_delivery;
 use crate::trackers::load_all_projects;
 use crate::webhook::verify::match_secret;
@@ -65,6 +66,10 @@ async fn wake_looks(ctx: &Context, id: &IntegrationId, key: &str) -> Result<(), 
     let is_its_tool = |tool: &TrackerSettings| tool.connection == *id && tool.has_ticket(&ticket);
     for project in load_all_projects(ctx).await? {
         if project.settings.tracker.as_ref().is_some_and(is_its_tool) {
+            // The look must not wait for the record.
+            if let Err(error) = update_webhook(ctx, &project.id, id, |known, now| known.record_delivery(now)).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, tracker = %id, "delivery not recorded");
+            }
             ctx.wake_look(&project.id, &ticket).await?;
         }
     }

@@ -1,6 +1,6 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
-use crate::poll::tool_poll::{TOOL, repeat_look};
+use crate::poll::tool_poll::{TOOL, repeat_look, update_webhook};
 use crate::tickets::move_ticket::move_ticket;
 use crate::trackers::load_readable_tracker;
 use crate::trackers::tool::{CallError, connect, record_call};
@@ -9,6 +9,7 @@ use data_encoding::BASE32_NOPAD;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::forge::Auth;
+use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
@@ -41,13 +42,17 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     let ticket = ctx.store.load_ticket(project, key).await?;
     match result {
         Ok(snapshot) => {
+            let moved_at = snapshot.change.at;
             let is_older = is_older_than_tool(ctx, project, tool, &snapshot).await?;
+            if !is_older && tool.ingress == Ingress::Both && connection.kind.has_scopes() {
+                update_webhook(ctx, project, &connection.id, |known, now| known.record_move(moved_at, now)).await?;
+            }
             let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
             let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
             let mut event = TicketEvent { is_own, ..to_event((project, key), tool, snapshot, repository)? };
             match &ticket {
-                None if is_older => return Ok(()),
+                None if is_older => show_older(ctx, &event, &connection).await?,
                 // The edit counts, but the entry was made before the project used the tool.
                 Some(ticket) if is_older && event.status == stored.settings.statuses.trigger => {
                     event.status.clone_from(&ticket.status);
@@ -72,6 +77,15 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
             repeat_look(ctx, project, &connection.id, key).await
         }
     }
+}
+
+/// Stores a ticket that was in its status before the project used the tool, so that the event is no entry.
+async fn show_older(ctx: &Context, event: &TicketEvent, connection: &Tracker) -> Result<(), Error> {
+    let TicketEvent { project, key, status, occurred_at, .. } = event.clone();
+    let ticket = Ticket::new(project, key, status, occurred_at, None);
+    // Stale: another look has stored it.
+    ctx.store.update_ticket(&ticket.in_tool(connection.id.clone(), ctx.clock.now())).await.map(drop)?;
+    Ok(())
 }
 
 /// Whether the ticket entered its status before the project used the tool, so that it starts no job by an edit.

@@ -1,6 +1,6 @@
 //! Progress of comparing a connected repository with its forge.
 
-use super::{Ingress, RECOVERY_INTERVAL};
+use super::{Ingress, RECORD_INTERVAL, RECOVERY_INTERVAL};
 use crate::forge::ForgeKind;
 use crate::id::{RepositoryName, TicketKey};
 use crate::time::Timestamp;
@@ -9,6 +9,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub const MAX_CHANGED: usize = 100;
+
+/// Tickets that changed this long before the choice of the tool are shown, too.
+pub const LOOK_BACK: Duration = Duration::from_secs(14 * 86_400);
+
+/// A tool announces a move within this time, which also covers the difference between the clocks.
+const MAX_DELAY: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollProgress {
@@ -40,6 +46,36 @@ pub struct PollProgress {
     /// Tickets that could not be read, with the time of the last failure. The next poll repeats their looks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<TicketKey, Timestamp>,
+    /// The webhook of the ticket tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookHealth>,
+}
+
+/// The webhook of a ticket tool for one project.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookHealth {
+    /// When Pullyard installed it; `None` if it did not.
+    pub installed: Option<Timestamp>,
+    /// The last recorded delivery that was verified.
+    pub delivered: Option<Timestamp>,
+    /// The time of a move that no delivery announced, until the next delivery.
+    pub missed: Option<Timestamp>,
+}
+
+impl WebhookHealth {
+    /// The health after a verified delivery; `None` if it needs no write.
+    pub fn record_delivery(&self, now: Timestamp) -> Option<Self> {
+        let is_recent = self.delivered.is_some_and(|at| now.since(at) < RECORD_INTERVAL);
+        let is_known = is_recent && self.missed.is_none();
+        (!is_known).then(|| Self { delivered: Some(now), missed: None, ..self.clone() })
+    }
+
+    /// The health after a ticket was read whose move should have been announced; `None` if it needs no write.
+    pub fn record_move(&self, moved_at: Timestamp, now: Timestamp) -> Option<Self> {
+        let last = self.installed?.max(self.delivered.unwrap_or_default());
+        let is_missed = moved_at > last.plus(MAX_DELAY) && now > moved_at.plus(MAX_DELAY);
+        (is_missed && self.missed.is_none()).then(|| Self { missed: Some(moved_at), ..self.clone() })
+    }
 }
 
 impl PollProgress {
@@ -50,7 +86,7 @@ impl PollProgress {
     /// Begins again in another project or team of a ticket tool. An older version of the program stored no scope.
     pub fn enter_scope(&mut self, scope: &str, now: Timestamp) {
         if self.since.is_none() || !self.scope.is_empty() && self.scope != scope {
-            *self = Self { issues: Some(now), ..Self::starting_at(now) };
+            *self = Self { issues: Some(now.minus(LOOK_BACK)), ..Self::starting_at(now) };
         }
         scope.clone_into(&mut self.scope);
     }

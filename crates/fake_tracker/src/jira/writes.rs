@@ -189,3 +189,12 @@ pub(super) async fn update_hook(Extension(fake): Extension<FakeTracker>, Path(id
     *hook = Hook { secret, ..changed };
     answer(json!({ "self": format!("{}/rest/webhooks/1.0/webhook/{id}", fake.url()) }))
 }
+
+pub(super) async fn delete_hook(Extension(fake): Extension<FakeTracker>, Path(id): Path<u64>) -> Response {
+    let mut state = fake.state();
+    let Some(at) = state.hooks.iter().position(|hook| hook.id == id) else {
+        return refusal(404, "The webhook was not found.", None);
+    };
+    state.hooks.remove(at);
+    no_content()
+}

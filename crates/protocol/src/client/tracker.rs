@@ -2,9 +2,8 @@
 
 use super::ticket::ticket_path;
 use super::{ApiClient, Error, RetryPolicy};
-use crate::project::Project;
 use crate::ticket::Ticket;
-use crate::tracker::{ChosenTracker, CreateTracker, CreatedTracker, ToolList, Tracker, Trackers};
+use crate::tracker::{ChosenTracker, CreateTracker, CreatedTracker, DeletedTracker, ToolList, Tracker, Trackers};
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
 use pullyard_domain::tracker::ToolChoice;
 use reqwest::Method;
@@ -36,7 +35,7 @@ impl ApiClient {
         self.http.send(call, RetryPolicy::Idempotent).await
     }
 
-    pub async fn delete_tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {
+    pub async fn delete_tracker(&self, id: &IntegrationId) -> Result<DeletedTracker, Error> {
         self.http.delete(&format!("/v1/trackers/{id}")).await
     }
 
@@ -45,7 +44,7 @@ impl ApiClient {
         self.http.send(call, RetryPolicy::Idempotent).await
     }
 
-    pub async fn unuse_tracker(&self, project: &ProjectId) -> Result<Project, Error> {
+    pub async fn unuse_tracker(&self, project: &ProjectId) -> Result<ChosenTracker, Error> {
         self.http.delete(&format!("/v1/projects/{project}/tracker")).await
     }
 

@@ -6,15 +6,17 @@ use pullyard_outbound::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use super::{Jira, in_project};
-use crate::client::list;
+use crate::client::{has_url, list};
 use crate::{DeliveryError, Error};
 
 /// No part of the REST API v3: an administrator's webhook is permanent and signed, unlike a dynamic one.
 const PATH: [&str; 4] = ["rest", "webhooks", "1.0", "webhook"];
-const PLACE: &str = "Jira under System, WebHooks";
 const EVENTS: [&str; 3] = ["jira:issue_created", "jira:issue_updated", "jira:issue_deleted"];
 
 impl Jira {
+    /// Where a user finds the webhooks.
+    pub const HOOK_PLACE: &str = "Jira under System, WebHooks";
+
     /// Idempotent: updates the webhook with the same URL. Needs the right to administer Jira.
     pub async fn install_hook(&self, scope: &str, url: &str, secret: &str) -> Result<(), Error> {
         let body = json!({
@@ -22,11 +24,19 @@ impl Jira {
             "filters": { "issue-related-events-section": in_project(scope) },
         });
         let hooks = self.call(Method::GET, &PATH, &[], "").await?;
-        let same = list(&hooks, "")?.iter().find(|hook| hook["url"] == url);
-        let id = same.and_then(|hook| hook["self"].as_str()?.rsplit('/').next());
+        let id = list(&hooks, "")?.iter().find(|hook| hook["url"] == url).and_then(id);
         let method = if id.is_some() { Method::PUT } else { Method::POST };
         let path = PATH.into_iter().chain(id).collect::<Vec<_>>();
         self.call(method, &path, &[], &body.to_string()).await.map(drop)
+    }
+
+    /// Deletes the webhooks with this URL, also with a query behind it.
+    pub async fn remove_hooks(&self, url: &str) -> Result<(), Error> {
+        let hooks = self.call(Method::GET, &PATH, &[], "").await?;
+        for id in list(&hooks, "")?.iter().filter(|hook| has_url(hook, url)).filter_map(id) {
+            self.call(Method::DELETE, &[&PATH[..], &[id]].concat(), &[], "").await?;
+        }
+        Ok(())
     }
 
     /// Returns the ticket's key. The signature covers no time, so a delivery has no age.
@@ -37,8 +47,12 @@ impl Jira {
         _now: Timestamp,
     ) -> Result<String, DeliveryError> {
         let signature = headers.get("x-hub-signature").and_then(|value| value.to_str().ok());
-        verify(secrets, body, signature).map_err(|error| DeliveryError::signature(error, PLACE))?;
+        verify(secrets, body, signature).map_err(|error| DeliveryError::signature(error, Self::HOOK_PLACE))?;
         let delivery: Value = serde_json::from_slice(body).map_err(DeliveryError::malformed)?;
         delivery["issue"]["key"].as_str().map(str::to_owned).ok_or(DeliveryError::NotATicket)
     }
+}
+
+fn id(hook: &Value) -> Option<&str> {
+    hook["self"].as_str()?.rsplit('/').next()
 }

@@ -8,14 +8,12 @@ use pullyard_outbound::HeaderMap;
 use serde_json::{Value, json};
 
 use super::Linear;
-use crate::client::{cut, text};
+use crate::client::{cut, has_url, text};
 use crate::{DeliveryError, Error};
 
 /// Linear repeats a delivery unchanged, the last time about seven hours later.
 const MAX_AGE: Duration = Duration::from_secs(8 * 3600);
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
-
-const PLACE: &str = "Linear under Settings, API";
 
 const HOOKS: &str = "query Hooks($after: String) {
     webhooks(first: 100, after: $after) { nodes { id url } pageInfo { hasNextPage endCursor } }
@@ -27,7 +25,12 @@ const UPDATE: &str = "mutation UpdateHook($id: String!, $input: WebhookUpdateInp
     webhookUpdate(id: $id, input: $input) { success }
 }";
 
+const DELETE: &str = "mutation DeleteHook($id: String!) { webhookDelete(id: $id) { success } }";
+
 impl Linear {
+    /// Where a user finds the webhooks.
+    pub const HOOK_PLACE: &str = "Linear under Settings, API";
+
     /// Idempotent: updates the webhook with the same URL, and enables it again. Needs the key of an administrator.
     pub async fn install_hook(&self, scope: &str, url: &str, secret: &str) -> Result<(), Error> {
         let mut input = json!({ "resourceTypes": ["Issue"], "secret": secret, "enabled": true });
@@ -42,6 +45,14 @@ impl Linear {
         self.query(CREATE, json!({ "input": input })).await.map(drop)
     }
 
+    /// Deletes the webhooks with this URL, also with a query behind it.
+    pub async fn remove_hooks(&self, url: &str) -> Result<(), Error> {
+        for hook in self.list(HOOKS, json!({}), usize::MAX).await?.iter().filter(|hook| has_url(hook, url)) {
+            self.query(DELETE, json!({ "id": text(hook, "/id")? })).await?;
+        }
+        Ok(())
+    }
+
     /// Returns the ticket's key.
     pub fn parse_delivery(
         secrets: &[Secret],
@@ -51,7 +62,8 @@ impl Linear {
     ) -> Result<String, DeliveryError> {
         let digits = headers.get("linear-signature").and_then(|value| value.to_str().ok());
         let signature = digits.map(|digits| format!("sha256={digits}"));
-        verify(secrets, body, signature.as_deref()).map_err(|error| DeliveryError::signature(error, PLACE))?;
+        verify(secrets, body, signature.as_deref())
+            .map_err(|error| DeliveryError::signature(error, Self::HOOK_PLACE))?;
         let delivery: Value = serde_json::from_slice(body).map_err(DeliveryError::malformed)?;
         // The header with the time is not signed.
         let sent = delivery["webhookTimestamp"].as_i64().ok_or_else(|| DeliveryError::malformed("it has no time"))?;

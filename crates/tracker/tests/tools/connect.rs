@@ -64,6 +64,24 @@ async fn hook_is_installed_once_and_repaired() {
 }
 
 #[tokio::test]
+async fn hooks_with_a_url_and_any_query_are_removed() {
+    for kind in KINDS {
+        let world = World::new(kind).await;
+        let url = |rest: &str| format!("https://pullyard.example/webhooks/a{rest}");
+        for rest in ["?scope=PR", "?scope=PRJ", "?scope=X", "b?scope=PRJ"] {
+            world.install_hook(&url(rest), "s").await.unwrap();
+        }
+        let urls = || world.fake.state().hooks().into_iter().map(|(url, ..)| url).collect::<Vec<_>>();
+        for _ in 0..2 {
+            world.remove_hooks(&url("?scope=PR")).await.unwrap();
+            assert_eq!(urls(), ["?scope=PRJ", "?scope=X", "b?scope=PRJ"].map(url), "{kind:?}");
+        }
+        world.remove_hooks(&url("")).await.unwrap();
+        assert_eq!(urls(), [url("b?scope=PRJ")], "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn app_of_linear_requests_a_token_once_and_when_it_ends() {
     let fake = FakeTracker::start(Kind::Linear).await;
     let linear = Linear::new(http(), connection(&fake, "app:secret&more")).unwrap();

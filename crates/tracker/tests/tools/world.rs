@@ -141,4 +141,8 @@ impl World {
     pub(crate) async fn install_hook(&self, url: &str, secret: &str) -> Result<(), Error> {
         call!(self, tool => tool.install_hook(self.scope, url, secret).await)
     }
+
+    pub(crate) async fn remove_hooks(&self, url: &str) -> Result<(), Error> {
+        call!(self, tool => tool.remove_hooks(url).await)
+    }
 }

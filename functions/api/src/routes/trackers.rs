@@ -3,26 +3,31 @@
 use super::projects::project_to_wire;
 use super::tickets::TicketQuery;
 use crate::routes::prelude::*;
-use pullyard_control::{AddedTracker, ChosenTool, NewTracker};
+use pullyard_control::{AddedTracker, ChosenTool, NewTracker, TrackerView};
 use pullyard_domain::access::Object;
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_domain::tracker::ToolChoice;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::resolve_ticket_key;
-use pullyard_protocol::project::Project;
 use pullyard_protocol::ticket::Ticket;
-use pullyard_protocol::tracker::{ChosenTracker, CreateTracker, CreatedTracker, ToolList, Tracker, Trackers};
+use pullyard_protocol::tracker::{ChosenTracker, CreateTracker, CreatedTracker, DeletedTracker};
+use pullyard_protocol::tracker::{ToolList, Tracker, Trackers};
 
 pub(crate) async fn list(caller: Caller<scope::ReadAllProjects>) -> Result<Json<Trackers>, Problem> {
     let trackers = control::list_trackers(&caller.ctx).await?;
-    Ok(Json(Trackers { trackers: trackers.into_iter().map(Tracker::from).collect() }))
+    Ok(Json(Trackers { trackers: trackers.into_iter().map(tracker_to_wire).collect() }))
 }
 
 pub(crate) async fn show(
     caller: Caller<scope::ReadAllProjects>,
     Path(id): Path<IntegrationId>,
 ) -> Result<Json<Tracker>, Problem> {
-    Ok(Json(control::show_tracker(&caller.ctx, &id).await?.into()))
+    let (view, unsynced) = control::show_tracker(&caller.ctx, &id).await?;
+    Ok(Json(Tracker { unsynced, ..tracker_to_wire(view) }))
+}
+
+fn tracker_to_wire(TrackerView { tracker, last_delivery }: TrackerView) -> Tracker {
+    Tracker { last_delivery, ..tracker.into() }
 }
 
 pub(crate) async fn create(
@@ -64,8 +69,9 @@ pub(crate) async fn test(
 pub(crate) async fn delete(
     caller: Caller<scope::AdminAllProjects>,
     Path(id): Path<IntegrationId>,
-) -> Result<Json<Tracker>, Problem> {
-    Ok(Json(control::delete_tracker(&caller.ctx, &id).await?.into()))
+) -> Result<Json<DeletedTracker>, Problem> {
+    let control::DeletedTracker { tracker, report } = control::delete_tracker(&caller.ctx, &id).await?;
+    Ok(Json(DeletedTracker { tracker: tracker.into(), report }))
 }
 
 pub(crate) async fn choose(
@@ -76,14 +82,17 @@ pub(crate) async fn choose(
     if control::is_new_tool(&caller.ctx, &project, &choice).await? {
         caller.authorize(Object::Deployment)?;
     }
-    let ChosenTool { project, report } = control::use_tracker(&caller.ctx, &project, choice).await?;
-    Ok(Json(ChosenTracker { project: project_to_wire(project), report }))
+    Ok(Json(choice_to_wire(control::use_tracker(&caller.ctx, &project, choice).await?)))
 }
 
 pub(crate) async fn choose_none(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
-) -> Result<Json<Project>, Problem> {
-    Ok(Json(project_to_wire(control::unuse_tracker(&caller.ctx, &project).await?)))
+) -> Result<Json<ChosenTracker>, Problem> {
+    Ok(Json(choice_to_wire(control::unuse_tracker(&caller.ctx, &project).await?)))
+}
+
+fn choice_to_wire(ChosenTool { project, report }: ChosenTool) -> ChosenTracker {
+    ChosenTracker { project: project_to_wire(project), report }
 }
 
 pub(crate) async fn sync(

@@ -1,13 +1,15 @@
 //! Setup page: the ticket tool of a project, and the connections to tools.
 
+use crate::board::ticket_url;
+use crate::labels::{TimeLabel, format_time};
 use crate::prelude::*;
 use axum::Router;
 use axum::routing::get;
-use pullyard_control::{AddedTracker, NewTracker};
+use pullyard_control::{AddedTracker, NewTracker, TrackerView};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Statuses;
-use pullyard_domain::tracker::{ToolChoice, ToolScope, ToolStatus, Tracker, TrackerKind};
+use pullyard_domain::tracker::{ToolChoice, ToolScope, ToolStatus, Tracker, TrackerKind, UnsyncedTicket};
 
 pub(super) fn routes() -> Router<Context> {
     Router::new().route("/setup/tracker", get(show).post(change))
@@ -61,13 +63,28 @@ struct TrackersPage {
     used: Option<String>,
     may_administer: bool,
     may_operate: bool,
-    rows: Vec<(Pill, Tracker)>,
+    rows: Vec<ToolRow>,
+    unsynced: Vec<UnsyncedRow>,
     /// The secret and the webhook address of a tool that was just connected.
     added: Option<(Tracker, String, String)>,
     choice: Option<Choice>,
     report: Vec<String>,
     form: ToolForm,
     fault: Option<Fault>,
+}
+
+struct ToolRow {
+    pill: Pill,
+    tool: Tracker,
+    /// Of the last success and of the last delivery.
+    times: [Option<TimeLabel>; 2],
+}
+
+struct UnsyncedRow {
+    key: SafeText,
+    address: String,
+    since: TimeLabel,
+    problem: SafeText,
 }
 
 /// The lists of a tool from which its project or team, then its statuses are chosen.
@@ -166,8 +183,8 @@ async fn apply(visit: &PageContext, project: &Project, form: &ToolForm) -> Resul
         _ => visit.check_operator("manage ticket tools")?,
     }
     if form.action == Some(Action::Board) {
-        control::unuse_tracker(ctx, &project.id).await?;
-        return Ok(View::default());
+        let report = control::unuse_tracker(ctx, &project.id).await?.report;
+        return Ok(View { report, ..View::default() });
     }
     let id: IntegrationId = parse_id("id", &form.id)?;
     let mut view = View::default();
@@ -181,7 +198,7 @@ async fn apply(visit: &PageContext, project: &Project, form: &ToolForm) -> Resul
             view.report = control::use_tracker(ctx, &project.id, choice).await?.report;
         }
         Some(Action::Test) => drop(control::test_tracker(ctx, &id).await?),
-        Some(Action::Delete) => drop(control::delete_tracker(ctx, &id).await?),
+        Some(Action::Delete) => view.report = control::delete_tracker(ctx, &id).await?.report,
         Some(Action::Add | Action::Board) | None => {
             let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
             let kind = TrackerKind::ALL.into_iter().find(|kind| kind.as_str() == form.kind);
@@ -202,6 +219,19 @@ async fn render(visit: &PageContext, project: Project, view: View) -> Result<Res
         (None, None) => Pill { word: "Not called yet", ..labels::pill(JobStatus::Ready) },
     };
     let found = control::list_trackers(&visit.ctx).await?;
+    let unsynced = control::list_unsynced_tickets(&visit.ctx, &project).await?;
+    let now = visit.ctx.clock.now();
+    let to_row = |TrackerView { tracker, last_delivery }: TrackerView| ToolRow {
+        pill: pill(&tracker),
+        times: [tracker.last_ok, last_delivery].map(|at| at.map(|at| format_time(at, now))),
+        tool: tracker,
+    };
+    let to_unsynced = |ticket: UnsyncedTicket| UnsyncedRow {
+        key: line(ticket.key.as_str()),
+        address: ticket_url(&ticket.project, &ticket.key),
+        since: format_time(ticket.since, now),
+        problem: line(&ticket.problem),
+    };
     let page = TrackersPage {
         frame: visit.frame("Ticket tool", "tracker", Some(&project.id)),
         project: project.id.to_string(),
@@ -211,11 +241,8 @@ async fn render(visit: &PageContext, project: Project, view: View) -> Result<Res
         may_administer: visit.visitor.may_administer(),
         may_operate: visit.visitor.may_operate(),
         // Connections belong to all projects.
-        rows: found
-            .into_iter()
-            .filter(|_| visit.visitor.may_access_all_projects())
-            .map(|found| (pill(&found), found))
-            .collect(),
+        rows: found.into_iter().filter(|_| visit.visitor.may_access_all_projects()).map(to_row).collect(),
+        unsynced: unsynced.into_iter().map(to_unsynced).collect(),
         added: added.and_then(|AddedTracker { tracker, signing_secret }| {
             let webhook = control::hook_url(&visit.ctx, &tracker);
             Some((tracker, signing_secret?, webhook))

@@ -3,7 +3,7 @@
 use super::at;
 use crate::forge::ForgeKind::{Bitbucket, GitHub};
 use crate::hook::Ingress;
-use crate::hook::poll_progress::{PollProgress, poll_interval};
+use crate::hook::poll_progress::{PollProgress, WebhookHealth, poll_interval};
 
 #[test]
 fn github_is_compared_fully_each_hour_bitbucket_each_time() {
@@ -39,4 +39,30 @@ fn poll_interval_depends_on_ingress_and_forge() {
     ] {
         assert_eq!(poll_interval(ingress, kind).as_secs(), secs, "{ingress:?} {kind:?}");
     }
+}
+
+#[test]
+fn webhook_misses_a_move_that_no_delivery_announced() {
+    let installed = WebhookHealth { installed: Some(at(1_000)), ..WebhookHealth::default() };
+    for (delivered, moved_at, now, is_missed) in [
+        (None, 1_200, 1_400, true),
+        (None, 900, 1_400, false),
+        (None, 1_200, 1_300, false),
+        (Some(1_190), 1_200, 1_400, false),
+        (Some(1_190), 2_000, 2_300, true),
+        (Some(2_300), 2_000, 2_400, false),
+    ] {
+        let health = WebhookHealth { delivered: delivered.map(at), ..installed.clone() };
+        let changed = health.record_move(at(moved_at), at(now));
+        assert_eq!(changed.is_some(), is_missed, "{delivered:?} {moved_at}");
+        if let Some(missed) = changed {
+            assert_eq!(missed.record_move(at(moved_at), at(now)), None);
+            assert_eq!(missed.record_delivery(at(now)).unwrap().missed, None);
+        }
+    }
+    let by_hand = WebhookHealth::default();
+    assert_eq!(by_hand.record_move(at(5_000), at(9_000)), None);
+    let delivered = by_hand.record_delivery(at(5_000)).unwrap();
+    assert_eq!(delivered.record_delivery(at(5_059)), None);
+    assert!(delivered.record_delivery(at(5_060)).is_some());
 }
