@@ -150,6 +150,7 @@ fn check_index_row(item: &Value) {
     let row = due.map(|due| match due {
         Due::At(at) => (format!("DUE#{}", due::shard(text(item, "pk"))), at.millis()),
         Due::Held { project, order } => (format!("HELD#{project}"), order),
+        Due::Limited { project, order } => (format!("LIMIT#{project}"), order),
         Due::Ready { class, order } => (format!("READY#{class}"), order),
     });
     let stored_row = item.get("wk").map(|row| (row.as_str().unwrap().to_owned(), item["ws"].as_i64().unwrap()));

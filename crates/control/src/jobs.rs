@@ -1,5 +1,6 @@
 //! Jobs from their creation to their end.
 
+pub(crate) mod admission;
 pub(crate) mod answer_job;
 pub(crate) mod artifacts;
 pub(crate) mod cancel_job;

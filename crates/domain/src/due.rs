@@ -32,6 +32,12 @@ pub enum Due {
         /// Creation time. Units: Unix milliseconds.
         order: i64,
     },
+    /// It waits for places in limits. The oldest with room is admitted first.
+    Limited {
+        project: ProjectId,
+        /// Creation time. Units: Unix milliseconds.
+        order: i64,
+    },
 }
 
 pub fn shard(key: &str) -> u8 {
@@ -40,6 +46,9 @@ pub fn shard(key: &str) -> u8 {
 
 /// When the sweeper processes a job next, or which runners may claim it. `None`: it has ended.
 pub fn job(job: &Job) -> Option<Due> {
+    if job.is_limited {
+        return Some(Due::Limited { project: job.project.clone(), order: job.created.millis() });
+    }
     let at = match job.status {
         JobStatus::Ready if job.place == Placement::Runners => {
             return Some(Due::Ready { class: job.class.clone(), order: job.created.millis() });

@@ -72,6 +72,7 @@ pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
             Due::At(at) => (key::due_partition(due::shard(&key.pk)), at.millis()),
             Due::Ready { class, order } => (key::ready_partition(&class), order),
             Due::Held { project, order } => (key::held_partition(&project), order),
+            Due::Limited { project, order } => (key::limited_partition(&project), order),
         };
         item.insert("wk".into(), AttributeValue::S(partition));
         item.insert("ws".into(), AttributeValue::N(order.to_string()));

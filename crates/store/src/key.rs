@@ -9,6 +9,7 @@ use pullyard_domain::id::{
     ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId, NoticeId, ProjectId, RepositoryName,
     ReviewId, RunnerId, TicketKey,
 };
+use pullyard_domain::limit::LimitKey;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
 use pullyard_domain::text::percent_encode;
@@ -215,6 +216,12 @@ pub(crate) fn hook(name: &HookName) -> Key {
     Key::new(format!("{HOOKS}{name}"), "HOOK")
 }
 
+/// The jobs that hold places of a limit.
+pub(crate) fn limit(limit: &LimitKey) -> Key {
+    let repository = limit.repository.as_ref().map(|(integration, id)| format!("#{integration}#{id}"));
+    Key::new(format!("LIMIT#{}{}", limit.project, repository.unwrap_or_default()), "LIMIT")
+}
+
 pub(crate) const POLLS: &str = "POLL#";
 
 pub(crate) fn poll(project: &ProjectId, integration: &IntegrationId, repository: u64) -> Key {
@@ -278,6 +285,11 @@ pub(crate) fn ready_partition(class: &ClassId) -> String {
 /// The `work` partition of a project's tickets whose entries wait until it may start jobs again.
 pub(crate) fn held_partition(project: &ProjectId) -> String {
     format!("HELD#{project}")
+}
+
+/// The `work` partition of a project's jobs that wait for places in limits.
+pub(crate) fn limited_partition(project: &ProjectId) -> String {
+    format!("LIMIT#{project}")
 }
 
 /// Reverses `percent_encode`.

@@ -128,6 +128,23 @@ pub(in crate::walk) fn requeued_silent_attempt() -> Flow {
     )
 }
 
+pub(in crate::walk) fn limited_job() -> Flow {
+    let steps = vec![
+        send_ticket_event(),
+        Step::messages(),
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::finish_failed(),
+        Step::messages(),
+    ];
+    flow_after(
+        "a job of a limited project takes its place and frees it",
+        &["failed"],
+        |world| base::change_settings(world, |settings| settings.limits.running_jobs = Some(1)).boxed(),
+        steps,
+    )
+}
+
 pub(in crate::walk) fn capacity_returns() -> Flow {
     let steps = vec![
         send_ticket_event(),

@@ -156,7 +156,11 @@ impl Repos {
                     .api
                     .add_repository(
                         &project,
-                        &AddRepository { integration, name, agent, workflows, commands: commands.into_own_commands() },
+                        &AddRepository {
+                            workflows,
+                            commands: commands.into_own_commands(),
+                            ..AddRepository::new(integration, name, agent)
+                        },
                     )
                     .await?;
                 make_default_if_only(session, &project, &answer.name).await?;

@@ -3,6 +3,7 @@
 
 use crate::admin::signed_tokens::Bootstrap;
 use crate::counters::Counter;
+use crate::jobs::admission::admit_jobs;
 use crate::runner::wake_runners;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
@@ -25,6 +26,10 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
                 rounds.backoff().await?;
             }
             continue;
+        }
+        // Its own hint, or that of a job that left its limits.
+        if job.is_limited || job.status.is_suspended() || job.status.is_terminal() {
+            return admit_jobs(ctx, &job).await;
         }
         if job.status == JobStatus::Ready && job.place == Placement::Runners {
             return wake_runners(ctx, &job).await;

@@ -5,6 +5,7 @@ use super::read::ReadError;
 use super::reviews_for_job::{assign_reviews, defer_reviews, first_of_retries, reviews_covered_with, reviews_for_job};
 use super::source::ReviewSource;
 use crate::forge::forge_client;
+use crate::jobs::admission::load_limits;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
@@ -53,7 +54,8 @@ async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<(), Error> {
             ReadResult::Context(context) => {
                 let head = context.review.as_ref().map_or("", |review| review.pull_request.head.as_str()).to_owned();
                 let frozen = ctx.store.create_context(&job.id, &context).await?;
-                job.admit(frozen, &head, ctx.clock.now())
+                let limits = load_limits(ctx, &job).await?;
+                job.admit(frozen, &head, ctx.clock.now()).map(|job| job.await_places(&limits))
             }
             ReadResult::Closed(state) => job.cancel(cancel_for_closed_pull_request(&job, state, now), now),
             ReadResult::Dismissed => job.cancel(Cancel::automatic("all its reviews were dismissed", now), now),

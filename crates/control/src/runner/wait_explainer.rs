@@ -1,6 +1,7 @@
 //! Explains what jobs wait for.
 
 use super::view::list_runners;
+use crate::jobs::admission::explain_limit;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::explanation;
@@ -30,6 +31,9 @@ struct ClassQueue {
 
 impl WaitExplainer {
     pub(crate) async fn explain(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
+        if job.is_limited {
+            return explain_limit(ctx, job).await;
+        }
         if job.status != JobStatus::Ready || job.place != Placement::Runners {
             return Ok(explanation::wait_reason(job, None, now));
         }

@@ -103,6 +103,13 @@ impl ReadySweep<'_> {
         // Read once for all jobs of the project; the next round sees changes.
         let project = self.time.run_before(READY_LISTED_UNTIL, "read a project", store.load_project(id)).await?;
         let Some(project) = project.map(Arc::new) else { return Ok(()) };
+        let limited =
+            self.time.run_before(READY_LISTED_UNTIL, "read limited jobs", store.list_limited_jobs(id, ROWS_PER_PAGE));
+        let limited = limited.await?;
+        count_waiting(self.gauges, id, u32::try_from(limited.len()).unwrap_or(u32::MAX), None);
+        if let Some(first) = limited.first() {
+            self.ctx.wake_job(first).await;
+        }
         let classes =
             self.time.run_before(READY_LISTED_UNTIL, "read the classes of a project", store.list_classes(id)).await?;
         for class in classes {

@@ -338,6 +338,11 @@ impl Job {
         self.dispatch.due = now;
     }
 
+    pub(super) fn leave_limits(&mut self) {
+        self.is_limited = false;
+        self.holds.clear();
+    }
+
     pub(super) fn reset_sweep_backoff(&mut self) {
         self.tries = 0;
         self.not_before = None;
@@ -396,6 +401,7 @@ impl Job {
             // `run.task` is needed only while the task may still run. The ATTEMPT item has both fields.
             (run.task, run.died, run.forge_wait) = (task, None, None);
         }
+        job.leave_limits();
         job.reset_sweep_backoff();
         job
     }

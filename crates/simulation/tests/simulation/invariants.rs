@@ -125,6 +125,7 @@ fn check_index_row(change: &ItemChange, due: Option<Due>, faults: &mut Vec<Strin
     let expected = due.map(|due| match due {
         Due::At(at) => (format!("DUE#{}", due::shard(&change.key.0)), at.millis()),
         Due::Held { project, order } => (format!("HELD#{project}"), order),
+        Due::Limited { project, order } => (format!("LIMIT#{project}"), order),
         Due::Ready { class, order } => (format!("READY#{class}"), order),
     });
     if row != expected {

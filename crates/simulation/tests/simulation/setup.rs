@@ -75,6 +75,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
         workflows: false,
         commands: CommandOverrides::default(),
+        running_jobs: None,
     };
     let poll = (mood.reviews > 0).then(|| Poll::new(&stored, now));
     applied(store.put_repository(&stored, poll.as_ref()).await.unwrap());

@@ -4,7 +4,8 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_store::Error;
+use pullyard_domain::limit::{LimitScope, Limits};
+use pullyard_store::{Error, Place};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -66,6 +67,31 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     }
     assert_eq!(claimed.len(), 3);
     assert_eq!(world.runner(&runner).await.slots.into_keys().collect::<BTreeSet<_>>(), claimed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_admissions_never_exceed_a_limit() {
+    let world = world().await;
+    let limits = Limits::from([(LimitScope::Project, 3)]);
+    let admitted = |number: usize| {
+        let waiting = Job { is_limited: true, ..sample::job(&format!("job-{number}")) };
+        waiting.admit_to_places(&limits, at(1)).unwrap()
+    };
+    let first = admitted(RACERS);
+    let limit = first.limit_key(LimitScope::Project);
+    let place = Place { limit: &limit, max: 3, seen: None };
+    assert_eq!(world.store.admit_job(&first, &[place]).await.unwrap(), Write::Applied);
+    let seen = world.store.load_holders(&limit).await.unwrap().unwrap();
+    let answers = race(&world, |world, number| {
+        let (job, limit, seen) = (admitted(number), limit.clone(), seen.clone());
+        async move { world.store.admit_job(&job, &[Place { limit: &limit, max: 3, seen: Some(&seen) }]).await }
+    })
+    .await;
+    let mut holders = BTreeSet::from([first.id]);
+    holders.extend((0..RACERS).filter(|number| answers[*number] == Write::Applied).map(|number| admitted(number).id));
+    assert_eq!(holders.len(), 3);
+    let stored = world.store.load_holders(&limit).await.unwrap().unwrap();
+    assert_eq!(stored.holders.into_keys().collect::<BTreeSet<_>>(), holders);
 }
 
 /// Snapshots do not conflict: each is stored or older than the stored one.

@@ -131,7 +131,7 @@ impl RepositoryForm {
         };
         let integration = FormFault::parse("integration", &self.integration)?;
         let (workflows, if_connected) = (self.workflows.is_some(), IfConnected::Replace);
-        Ok((integration, name, RepositorySettings { agent, workflows, commands, if_connected }))
+        Ok((integration, name, RepositorySettings { agent, workflows, commands, running_jobs: None, if_connected }))
     }
 }
 
