@@ -7,7 +7,8 @@ use crate::breakers::open_breaker;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_store::{Gauges, ReadyCursors, Rotation, SweeperState};
+use pullyard_domain::limit::{LimitScope, Limits};
+use pullyard_store::{Gauges, Place, ReadyCursors, Rotation, SweeperState};
 use std::collections::HashSet;
 use tokio::sync::OnceCell;
 
@@ -249,6 +250,11 @@ async fn create_other_items(world: &World, runner: &Runner) {
     world.expect_applied(crate::reviews::remember(&world.store, &waits, &held)).await;
     let second = Review { had: Some(job.id.clone()), ..crate::reviews::waiting_review("r2") };
     world.expect_applied(world.store.assign_review(&second, None)).await;
+    let limits = Limits::from([(LimitScope::Project, 1)]);
+    let limited = Job { is_limited: true, ..sample::job("limited") }.admit_to_places(&limits, at(1)).unwrap();
+    let limit = limited.limit_key(LimitScope::Project);
+    let place = Place { limit: &limit, max: 1, seen: None };
+    world.expect_applied(world.store.admit_job(&limited, &[place])).await;
 }
 
 pub(crate) fn kind(pk: &str, sk: &str) -> String {
