@@ -218,8 +218,8 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
         }
     }
     let expected = [
-        // The project or its classes.
-        ((1, 0, 1, true), 2),
+        // The project, its limited jobs or its classes.
+        ((1, 0, 1, true), 3),
         // The jobs of one of the two classes.
         ((1, 1, 1, true), 2),
         // One of the two jobs.
