@@ -30,7 +30,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("ANALYSIS#", "the last analyses of repositories", &["api", "pages", "sweeper"]),
     ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("LIMIT#", "jobs that hold places of a limit", &["webhook", "api", "pages", "dispatcher", "effects", "sweeper"]),
+    ("LIMIT#", "places of limits of running jobs", &["api", "pages", "dispatcher", "sweeper"]),
     (
         "PROJECT#",
         "projects, their repositories, repository names and endpoints",
@@ -124,6 +124,7 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
             "PR#",
             "ANALYSIS#",
             "BUDGET#",
+            "LIMIT#",
             "PROJECT#",
             "INTEGRATION#",
             "POLL#",
@@ -144,10 +145,6 @@ pub(super) const TOKEN_USE_ATTRIBUTES: [&str; 4] = ["pk", "sk", "mark", "last_us
 /// Writes that the tests need not reach: function, items, occasion.
 const UNTESTED_WRITES: &[(&str, &str, &str)] = &[
     ("api", "PROJECT#", "a reconnected repository has a new name, and its old alias is deleted"),
-    ("webhook", "LIMIT#", "a closed pull request ends a job that holds places"),
-    ("pages", "LIMIT#", "a user cancels or pauses a job that holds places"),
-    ("effects", "LIMIT#", "it ends a job that holds places"),
-    ("sweeper", "LIMIT#", "it ends a job that holds places"),
     ("api", "POOL#", "a user requests the first job of a class"),
     ("tickets", "PR#", "a ticket event continues a pull request with deferred reviews"),
     ("sweeper", "ANALYSIS#", "it ends an analysis whose attempt is lost"),

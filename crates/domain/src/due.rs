@@ -32,9 +32,11 @@ pub enum Due {
         /// Creation time. Units: Unix milliseconds.
         order: i64,
     },
-    /// It waits for places in limits. The oldest with room is admitted first.
+    /// It waits for a place. The oldest of its repository gets it first.
     Limited {
         project: ProjectId,
+        /// Integration and id.
+        repository: String,
         /// Creation time. Units: Unix milliseconds.
         order: i64,
     },
@@ -46,8 +48,9 @@ pub fn shard(key: &str) -> u8 {
 
 /// When the sweeper processes a job next, or which runners may claim it. `None`: it has ended.
 pub fn job(job: &Job) -> Option<Due> {
-    if job.is_limited {
-        return Some(Due::Limited { project: job.project.clone(), order: job.created.millis() });
+    if job.awaits_place() {
+        let (project, repository) = (job.project.clone(), job.repository_key());
+        return Some(Due::Limited { project, repository, order: job.created.millis() });
     }
     let at = match job.status {
         JobStatus::Ready if job.place == Placement::Runners => {

@@ -47,14 +47,12 @@ use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
 };
 use crate::key_of::KeyOwner;
-use crate::limit::LimitScope;
 use crate::project::{Compute, DEFAULT_SUSPENSION_LIMIT, OfflinePolicy, Resume};
 use crate::pull_request_id::PullRequestId;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 coded_enum! {
@@ -150,12 +148,12 @@ pub struct Job {
     pub waits: Option<ContextWait>,
     pub class: ClassId,
     pub place: Placement,
-    /// In Ready: it waits for places in limits, and may not start yet.
+    /// In Ready: it waits for a place in limits. See `Job::awaits_place`.
     #[serde(default, rename = "limited", skip_serializing_if = "is_default")]
     pub is_limited: bool,
-    /// The limits in which it holds a place, until it ends or is suspended.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub holds: BTreeSet<LimitScope>,
+    /// It got a place, so its end or suspension is a hint for others.
+    #[serde(default, rename = "placed", skip_serializing_if = "is_default")]
+    pub is_placed: bool,
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
     pub created: Timestamp,

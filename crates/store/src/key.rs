@@ -9,7 +9,6 @@ use pullyard_domain::id::{
     ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId, NoticeId, ProjectId, RepositoryName,
     ReviewId, RunnerId, TicketKey,
 };
-use pullyard_domain::limit::LimitKey;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
 use pullyard_domain::text::percent_encode;
@@ -216,10 +215,9 @@ pub(crate) fn hook(name: &HookName) -> Key {
     Key::new(format!("{HOOKS}{name}"), "HOOK")
 }
 
-/// The jobs that hold places of a limit.
-pub(crate) fn limit(limit: &LimitKey) -> Key {
-    let repository = limit.repository.as_ref().map(|(integration, id)| format!("#{integration}#{id}"));
-    Key::new(format!("LIMIT#{}{}", limit.project, repository.unwrap_or_default()), "LIMIT")
+/// The places of a project's limits.
+pub(crate) fn places(project: &ProjectId) -> Key {
+    Key::new(format!("LIMIT#{project}"), "LIMIT")
 }
 
 pub(crate) const POLLS: &str = "POLL#";
@@ -287,9 +285,9 @@ pub(crate) fn held_partition(project: &ProjectId) -> String {
     format!("HELD#{project}")
 }
 
-/// The `work` partition of a project's jobs that wait for places in limits.
-pub(crate) fn limited_partition(project: &ProjectId) -> String {
-    format!("LIMIT#{project}")
+/// The `work` partition of a repository's jobs that wait for a place.
+pub(crate) fn limited_partition(project: &ProjectId, repository: &str) -> String {
+    format!("LIMIT#{project}#{repository}")
 }
 
 /// Reverses `percent_encode`.

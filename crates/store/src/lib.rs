@@ -19,6 +19,7 @@ mod read {
     mod hook;
     mod job;
     mod ledger;
+    mod limit;
     mod list;
     mod notice;
     mod partition;
@@ -66,7 +67,6 @@ mod write {
     pub use event::EventBatch;
     pub use job::JobWrite;
     pub use ledger::Conclusion;
-    pub use limit::Place;
     pub use project::RepositoryRemoval;
     pub use register::RegistrationWrite;
     pub use review::{ReviewTrigger, ReviewWait};
@@ -80,8 +80,8 @@ pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, ReadyCursors, SweeperState
 pub use item::token::{Scope, Token, TokenKind, hash_token, to_stored_token};
 pub use read::{DuePage, ReadyPage, StoredBatch, StoredText, WorkKey};
 pub use write::{
-    CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, Place, RegistrationWrite, RepositoryRemoval,
-    Request, ReviewTrigger, ReviewWait, RunnerCondition, TextEdit, TicketCreation,
+    CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, RepositoryRemoval, Request,
+    ReviewTrigger, ReviewWait, RunnerCondition, TextEdit, TicketCreation,
 };
 
 use aws_sdk_dynamodb::Client;

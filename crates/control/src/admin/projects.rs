@@ -15,7 +15,7 @@ use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::limit::MAX_REPOSITORY_LIMIT;
+use pullyard_domain::limit::{MAX_REPOSITORY_LIMIT, Places};
 use pullyard_domain::notice::Endpoint;
 use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
@@ -188,14 +188,17 @@ pub async fn add_repository(
             None => known.as_ref().and_then(|known| known.running_jobs),
             max => max.filter(|max| *max > 0),
         };
-        let kept = known.filter(|_| if_connected == IfConnected::Keep);
-        let written = match kept {
-            Some(kept) => {
-                let Repository { agent, workflows, commands, .. } = kept.clone();
-                repository = Repository { agent, workflows, commands, ..repository };
-                ctx.store.rename_repository(&kept, &repository).await?
-            }
-            None => ctx.store.put_repository(&repository, new.as_ref()).await?,
+        if repository.running_jobs.is_some() {
+            // First, so that the sweeper counts the jobs of a project whose first limit this is.
+            ctx.store.put_places(&Places::new(project.clone()), &[]).await?;
+        }
+        if let Some(known) = known.as_ref().filter(|_| if_connected == IfConnected::Keep) {
+            let Repository { agent, workflows, commands, .. } = known.clone();
+            repository = Repository { agent, workflows, commands, ..repository };
+        }
+        let written = match known {
+            Some(known) if new.is_none() => ctx.store.rename_repository(&known, &repository).await?,
+            _ => ctx.store.put_repository(&repository, new.as_ref()).await?,
         };
         if written == Write::Applied {
             // The forge just returned the repository. If it was marked as gone, poll it again.

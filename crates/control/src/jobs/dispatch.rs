@@ -3,7 +3,7 @@
 
 use crate::admin::signed_tokens::Bootstrap;
 use crate::counters::Counter;
-use crate::jobs::admission::admit_jobs;
+use crate::jobs::places::assign_places;
 use crate::runner::wake_runners;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
@@ -18,8 +18,15 @@ use pullyard_store::{WorkKey, Write};
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     let mut rounds = ctx.retries(job);
+    let mut assigns_places = true;
     let stored = loop {
         let job = ctx.load_job(job).await?;
+        if assigns_places && (job.awaits_place() || job.has_left_its_place()) {
+            // Before the stop of a task, which may fail. Other jobs must not wait for that.
+            assign_places(ctx, &job).await?;
+            assigns_places = false;
+            continue;
+        }
         if let Ok(next) = job.record_stopped_orphans() {
             stop_or_abandon_orphans(ctx, &job).await?;
             if ctx.store.update_job(&next).await? == Write::Stale {
@@ -27,9 +34,8 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
             }
             continue;
         }
-        // Its own hint, or that of a job that left its limits.
-        if job.is_limited || job.status.is_suspended() || job.status.is_terminal() {
-            return admit_jobs(ctx, &job).await;
+        if job.awaits_place() {
+            return Ok(());
         }
         if job.status == JobStatus::Ready && job.place == Placement::Runners {
             return wake_runners(ctx, &job).await;

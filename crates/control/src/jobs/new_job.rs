@@ -12,7 +12,7 @@ use pullyard_domain::job::{
     AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, PullRequestUnderReview, RevisionPlan, plan_analysis,
     plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
 };
-use pullyard_domain::limit::limits_of;
+use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
@@ -129,7 +129,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     if let Some(retried) = retry_of {
         (planned.job, planned.ticket) = to_retry(retried, &project.settings, planned.job, planned.ticket);
     }
-    planned.job = planned.job.await_places(&limits_of(project, Some(repository)));
+    planned.job = planned.job.await_place(&RunningLimits::new(project, [repository]));
     create_class(ctx, &planned.job, repository, labels).await?;
     Ok(planned)
 }

@@ -1,7 +1,6 @@
 //! Writes the suspension, resumption or requeue of a job.
 
 use crate::counters::Counter;
-use crate::jobs::admission::load_limits;
 use crate::jobs::finish_job::{WriteParts, ended_attempt, load_changed_ticket, write_end};
 use crate::notify::notice_of_job;
 use crate::{Context, Error};
@@ -23,14 +22,6 @@ pub(crate) async fn write_suspension(
     if job.status.is_terminal() {
         return write_end(ctx, before, job, parts, now).await;
     }
-    let limited;
-    let job = match job.status == JobStatus::Ready && before.status.is_suspended() {
-        true => {
-            limited = job.clone().await_places(&load_limits(ctx, job).await?);
-            &limited
-        }
-        false => job,
-    };
     let attempt = ended_attempt(before, ended, parts, now).filter(|_| job.run.is_none());
     let (mut ticket, mut notice) = (None, None);
     if before.status != job.status {
@@ -76,8 +67,7 @@ pub(crate) async fn write_suspension(
             let becomes_ready = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
             // The sweeper wakes a job that waits for a model.
             let may_start = becomes_ready && !job.is_waiting_for_model(now);
-            let leaves_limits = !before.holds.is_empty() && job.holds.is_empty();
-            if may_start || leaves_limits || job.may_have_orphaned_task() {
+            if may_start || job.has_left_its_place() || job.may_have_orphaned_task() {
                 ctx.wake_job(&job.id).await;
             }
         })

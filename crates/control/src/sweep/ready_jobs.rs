@@ -7,6 +7,7 @@ use super::gauges::count_waiting;
 use super::projects::list_projects_rotated;
 use super::report::Report;
 use crate::jobs::finish_job::{WriteParts, write_end};
+use crate::jobs::places::recount_places;
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use futures::StreamExt as _;
@@ -103,12 +104,10 @@ impl ReadySweep<'_> {
         // Read once for all jobs of the project; the next round sees changes.
         let project = self.time.run_before(READY_LISTED_UNTIL, "read a project", store.load_project(id)).await?;
         let Some(project) = project.map(Arc::new) else { return Ok(()) };
-        let limited =
-            self.time.run_before(READY_LISTED_UNTIL, "read limited jobs", store.list_limited_jobs(id, ROWS_PER_PAGE));
-        let limited = limited.await?;
-        count_waiting(self.gauges, id, u32::try_from(limited.len()).unwrap_or(u32::MAX), None);
-        if let Some(first) = limited.first() {
-            self.ctx.wake_job(first).await;
+        let recount = recount_places(self.ctx, &project);
+        match self.time.run_before(READY_LISTED_UNTIL, "count the places of a project", recount).await {
+            Ok(waiting) => count_waiting(self.gauges, id, waiting, None),
+            Err(error) => self.record_failure(Err(error), id, "limit")?,
         }
         let classes =
             self.time.run_before(READY_LISTED_UNTIL, "read the classes of a project", store.list_classes(id)).await?;

@@ -70,8 +70,8 @@ async fn cursor_is_retained_when_its_class_is_not_listed() {
             retained.push(point.operation.as_str());
         }
     }
-    // The list of projects, the project, its limited jobs, its classes, and the jobs of the class.
-    assert_eq!(retained, ["Query", "GetItem", "Query", "Query", "Query"]);
+    // The list of projects, the project, its classes, and the jobs of the class.
+    assert_eq!(retained, ["Query", "GetItem", "Query", "Query"]);
 }
 
 #[tokio::test]

@@ -258,7 +258,7 @@ impl Job {
         }
         self.status = status;
         self.want = DesiredState::Run;
-        self.leave_limits();
+        self.is_limited = false;
         self.reset_sweep_backoff();
     }
 

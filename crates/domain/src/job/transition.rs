@@ -162,7 +162,8 @@ impl Job {
         if self.status != JobStatus::Ready {
             return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        if self.want != DesiredState::Run {
+        if self.want != DesiredState::Run || self.awaits_place() {
+            // A task of an earlier start may ask for a job that was paused and continued since.
             return Err(TransitionRefusal::StopRequested);
         }
         if claim.task.as_ref().is_some_and(|task| self.dispatch.dead.contains(task)) {
@@ -338,11 +339,6 @@ impl Job {
         self.dispatch.due = now;
     }
 
-    pub(super) fn leave_limits(&mut self) {
-        self.is_limited = false;
-        self.holds.clear();
-    }
-
     pub(super) fn reset_sweep_backoff(&mut self) {
         self.tries = 0;
         self.not_before = None;
@@ -401,7 +397,7 @@ impl Job {
             // `run.task` is needed only while the task may still run. The ATTEMPT item has both fields.
             (run.task, run.died, run.forge_wait) = (task, None, None);
         }
-        job.leave_limits();
+        job.is_limited = false;
         job.reset_sweep_backoff();
         job
     }

@@ -75,8 +75,8 @@ impl WorkKey {
     }
 }
 
-struct WorkPage {
-    rows: Vec<(WorkKey, i64)>,
+pub(super) struct WorkPage {
+    pub(super) rows: Vec<(WorkKey, i64)>,
     is_full: bool,
 }
 
@@ -127,14 +127,12 @@ impl Store {
         Ok(rows.into_iter().map(|(key, _)| key).collect())
     }
 
-    /// The jobs of a project that wait for places in limits, oldest first, at most `limit`.
-    pub async fn list_limited_jobs(&self, project: &ProjectId, limit: i32) -> Result<Vec<JobId>, Error> {
-        let rows = self.query_work_rows(&key::limited_partition(project), None, limit).await?.rows;
-        let job = |(key, _)| if let WorkKey::Job(job) = key { Some(job) } else { None };
-        Ok(rows.into_iter().filter_map(job).collect())
-    }
-
-    async fn query_work_rows(&self, partition: &str, after: Option<(Key, i64)>, limit: i32) -> Result<WorkPage, Error> {
+    pub(super) async fn query_work_rows(
+        &self,
+        partition: &str,
+        after: Option<(Key, i64)>,
+        limit: i32,
+    ) -> Result<WorkPage, Error> {
         let start = after.map(|(key, order)| {
             let mut start = key.attributes();
             start.extend([("wk".into(), string_value(partition)), ("ws".into(), number_value(order))]);

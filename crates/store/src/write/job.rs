@@ -47,8 +47,8 @@ impl Store {
     }
 
     /// Writes: JOB, TICKET, PR and ANALYSIS if `rev` is the one seen; ATTEMPT, OUTPUT, INPUT and NOTICE if absent (a
-    /// job has one output, and numbers are never used again); BUDGET if it exists; LIMIT one holder less, for
-    /// each limit that the job leaves; RUNNER one slot less, if the job has no runner any more and the proof holds.
+    /// job has one output, and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has
+    /// no runner any more and the proof holds.
     /// All or nothing: an ended job locks no ticket, its reservation returns once, and no answer is stored for a job
     /// that still waits for it.
     /// Idempotent: by the id of a finish or yield and by the key of an input, through the domain and the use case. A
@@ -64,9 +64,6 @@ impl Store {
             .refund(write.refund)
             .create_some(write.input)?
             .revise_some(write.notice)?;
-        let left = write.before.holds.difference(&write.job.holds);
-        let transaction =
-            left.fold(transaction, |all, scope| all.free_place(&write.before.limit_key(*scope), write.job));
         match write.job.status.is_active() {
             true => transaction,
             false => transaction.free_slot(write.before, write.runner),

@@ -4,8 +4,8 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::limit::{LimitScope, Limits};
-use pullyard_store::{Error, Place};
+use pullyard_domain::limit::{Places, RunningLimits};
+use pullyard_store::Error;
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -70,28 +70,28 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn racing_admissions_never_exceed_a_limit() {
+async fn racing_dispatchers_never_exceed_a_limit() {
     let world = world().await;
-    let limits = Limits::from([(LimitScope::Project, 3)]);
-    let admitted = |number: usize| {
-        let waiting = Job { is_limited: true, ..sample::job(&format!("job-{number}")) };
-        waiting.admit_to_places(&limits, at(1)).unwrap()
-    };
-    let first = admitted(RACERS);
-    let limit = first.limit_key(LimitScope::Project);
-    let place = Place { limit: &limit, max: 3, seen: None };
-    assert_eq!(world.store.admit_job(&first, &[place]).await.unwrap(), Write::Applied);
-    let seen = world.store.load_holders(&limit).await.unwrap().unwrap();
-    let answers = race(&world, |world, number| {
-        let (job, limit, seen) = (admitted(number), limit.clone(), seen.clone());
-        async move { world.store.admit_job(&job, &[Place { limit: &limit, max: 3, seen: Some(&seen) }]).await }
-    })
-    .await;
-    let mut holders = BTreeSet::from([first.id]);
-    holders.extend((0..RACERS).filter(|number| answers[*number] == Write::Applied).map(|number| admitted(number).id));
-    assert_eq!(holders.len(), 3);
-    let stored = world.store.load_holders(&limit).await.unwrap().unwrap();
-    assert_eq!(stored.holders.into_keys().collect::<BTreeSet<_>>(), holders);
+    let limits = RunningLimits { project: Some(3), ..RunningLimits::default() };
+    let waiting = |number: usize| sample::job(&format!("job-{number}")).await_place(&limits);
+    let project = waiting(0).project;
+    let mut stored = Places::new(project.clone());
+    while stored.holders.len() < 3 {
+        let answers = race(&world, |world, number| {
+            let (mut places, limits, job) = (stored.clone(), limits.clone(), waiting(number));
+            async move {
+                let placed = places.fill(&limits, vec![job], at(1));
+                world.store.put_places(&places, &placed).await
+            }
+        })
+        .await;
+        assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1);
+        stored = world.store.load_places(&project).await.unwrap().unwrap();
+    }
+    for job in stored.holders.keys() {
+        assert!(world.store.load_job(job).await.unwrap().unwrap().takes_place(), "no place without its job");
+    }
+    assert_eq!(stored.fill(&limits, vec![waiting(RACERS)], at(1)), []);
 }
 
 /// Snapshots do not conflict: each is stored or older than the stored one.

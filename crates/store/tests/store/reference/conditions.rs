@@ -11,9 +11,9 @@ use crate::world::{World, prepare_requeue, requeue_write, ticket_without_job};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::forge::{Auth, Integration};
-use pullyard_domain::limit::{Holders, LimitScope};
+use pullyard_domain::limit::Places;
 use pullyard_domain::notice::NoticeRecord;
-use pullyard_store::{Error, Place, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
+use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
 use std::fmt::Write as _;
 
@@ -27,13 +27,6 @@ macro_rules! writes {
 
 const WRITES: &[(&str, Forms)] = writes! { store:
     absorb_reviews { store.absorb_reviews(&pull_request_id(), &review_id("r2"), &[review_id("r1")]).await?; }
-    admit_job {
-        let job = Job { rev: 1, ..sample::job("one") };
-        let (limit, holders) = (job.limit_key(LimitScope::Project), Holders::default());
-        for seen in [None, Some(&holders)] {
-            store.admit_job(&job, &[Place { limit: &limit, max: 2, seen }]).await?;
-        }
-    }
     begin_removal { store.begin_removal(&runner()).await?; }
     request_cancel {
         let job = Job { rev: 1, ..sample::job("one") };
@@ -111,6 +104,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     }
     put_hook { store.put_hook(&hook("acme")).await?; store.put_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
     put_integration { store.put_integration(&sample::forge("gh1")).await?; }
+    put_places {
+        let places = Places::new(sample::project());
+        store.put_places(&places, &[]).await?;
+        store.put_places(&Places { rev: 1, ..places }, &[Job { rev: 1, ..sample::job("one") }]).await?;
+    }
     put_poll { store.put_poll(&sample::poll(0)).await?; store.put_poll(&sample::poll(1)).await?; }
     put_project {
         store.put_project(&sample::project_with_id("acme")).await?;
@@ -167,6 +165,8 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.rename_repository(&ours, &repository(99, "acme/web")).await?;
         let cased = Repository { name: RepositoryName::new("Acme/App").unwrap(), ..ours.clone() };
         store.rename_repository(&ours, &cased).await?;
+        let limited = Repository { running_jobs: Some(2), ..ours };
+        store.rename_repository(&limited, &repository(99, "acme/web")).await?;
     }
     replace_text {
         let (project, ticket, text) = (project(), sample::ticket_key("APP-1"), TicketText::default());
@@ -403,9 +403,8 @@ async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
 
 #[tokio::test]
 async fn conditions_file_matches_the_requests_of_each_write() {
-    // These functions are in the same files and only read.
-    let reads = ["load_context", "load_holders", "load_request"];
-    let writes: BTreeSet<_> = WRITES.iter().map(|(write, _)| *write).chain(reads).collect();
+    // These two functions are in the same files and only read.
+    let writes: BTreeSet<_> = WRITES.iter().map(|(write, _)| *write).chain(["load_context", "load_request"]).collect();
     let known = super::files_of_writes();
     assert_eq!(writes, known.keys().map(String::as_str).collect(), "WRITES lists every write of the store");
     let mut page = String::from(
