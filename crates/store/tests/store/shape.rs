@@ -361,7 +361,7 @@ async fn coordinating_items_have_a_rev() {
 async fn index_rows_exist_only_for_indexed_kinds() {
     let items = every_item().await;
     let work = kinds(items, |item| item.contains_key("wk"));
-    assert_eq!(work, ["JOB", "LIMIT", "NOTICE", "POLL", "SCHEDULE", "TICKET"].map(str::to_owned).into());
+    assert_eq!(work, ["JOB", "NOTICE", "POLL", "SCHEDULE", "TICKET"].map(str::to_owned).into());
     let lists = kinds(items, |item| item.contains_key("lk"));
     assert_eq!(
         lists,
