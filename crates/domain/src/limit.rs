@@ -175,6 +175,16 @@ impl Places {
         self.holders.retain(|id, _| takes_place.get(id) == Some(&true));
     }
 
+    /// Applies the changes of holders between two states, which a count found, to these places.
+    pub fn apply_changes(&mut self, before: &Self, after: &Self) {
+        let is_gone =
+            |id: &JobId, holder: &Holder| before.holders.get(id) == Some(holder) && !after.holders.contains_key(id);
+        self.holders.retain(|id, holder| !is_gone(id, holder));
+        for (id, holder) in after.holders.iter().filter(|(id, _)| !before.holders.contains_key(id)) {
+            self.holders.entry(id.clone()).or_insert_with(|| holder.clone());
+        }
+    }
+
     pub fn is_count_due(&self, limits: &RunningLimits, now: Timestamp) -> bool {
         self.limits != *limits || !limits.is_empty() && self.next_count <= now
     }

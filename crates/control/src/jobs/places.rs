@@ -1,19 +1,24 @@
 //! Places in the limits of running jobs: who waits for one, who gets the next one, and who still holds one.
 
-use crate::corrupt::{skip_corrupt, skip_corrupt_items};
-use crate::sweep::postpone::postpone_after;
+use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
-use futures::future::try_join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::limit::{LimitScope, LimitUse, MAX_PLACED, Places, RunningLimits, repository_key};
 use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
-use pullyard_store::{Error as StoreError, WorkKey, Write};
+use pullyard_store::Write;
 use std::collections::BTreeSet;
 
 /// Rows of waiting jobs that are counted per repository.
-const MAX_COUNTED_ROWS: i32 = 500;
+const MAX_COUNTED_ROWS: usize = 500;
+/// The index still lists jobs that just got their place.
+const STALE_ROWS: usize = 10;
+const CONCURRENT_QUERIES: usize = 16;
+/// Of `MAX_PLACED` places each, for one hint; the next hint or sweep continues.
+const MAX_WRITES: u32 = 5;
 /// Older waiting jobs that a sentence counts.
 const MAX_AHEAD: i32 = 200;
 /// The newest jobs of a project that a count reads, and those read at once.
@@ -49,6 +54,35 @@ pub(crate) async fn assign_places(ctx: &Context, hinted: &Job) -> Result<(), Err
     }
     let mut keys = keys_of(&repositories);
     keys.insert(hinted.repository_key());
+    if let Some(project) = project.filter(|_| !limits.is_empty())
+        && load_places(ctx, &project.id).await?.limits != limits
+    {
+        // Before, jobs that run since before the limit hold no place.
+        recount_places(ctx, &project).await?;
+    }
+    for _ in 0..MAX_WRITES {
+        let placed = assign_next(ctx, hinted, &limits, &keys).await?;
+        let others = placed.iter().filter(|id| **id != hinted.id);
+        ctx.send_hints(async {
+            for id in others {
+                ctx.wake_job(id).await;
+            }
+        })
+        .await;
+        if placed.len() < MAX_PLACED {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Assigns as many places as one write can. Returns their jobs.
+async fn assign_next(
+    ctx: &Context,
+    hinted: &Job,
+    limits: &RunningLimits,
+    keys: &BTreeSet<String>,
+) -> Result<Vec<JobId>, Error> {
     let mut rounds = ctx.retries(&hinted.project).up_to(MAX_ROUNDS);
     loop {
         let stored = load_places(ctx, &hinted.project).await?;
@@ -58,25 +92,14 @@ pub(crate) async fn assign_places(ctx: &Context, hinted: &Job) -> Result<(), Err
         if !hinted.takes_place() {
             places.holders.remove(&hinted.id);
         }
-        let waiting = list_waiting(ctx, &places, &limits, &keys, &hinted).await?;
-        let ids = waiting.iter().map(|job| job.id.clone()).collect::<Vec<_>>();
-        let placed = places.fill(&limits, waiting, ctx.clock.now());
+        let waiting = list_waiting(ctx, &places, limits, keys, &hinted).await?;
+        let placed = places.fill(limits, waiting, ctx.clock.now());
         if placed.is_empty() && places == stored {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if ctx.store.put_places(&places, &placed).await? == Write::Applied {
             tracing::info!(project = %places.project, jobs = placed.len(), "places assigned");
-            let is_placed = |id: &&JobId| placed.iter().any(|job| job.id == **id);
-            // The hint of the next job continues after a full write.
-            let next = ids.iter().find(|id| !is_placed(id)).filter(|_| placed.len() == MAX_PLACED);
-            let placed = ids.iter().filter(is_placed).filter(|id| **id != hinted.id);
-            ctx.send_hints(async {
-                for id in placed.chain(next) {
-                    ctx.wake_job(id).await;
-                }
-            })
-            .await;
-            return Ok(());
+            return Ok(placed.into_iter().map(|job| job.id).collect());
         }
         rounds.backoff().await?;
     }
@@ -90,18 +113,30 @@ async fn list_waiting(
     keys: &BTreeSet<String>,
     hinted: &Job,
 ) -> Result<Vec<Job>, Error> {
-    let max = MAX_PLACED + 1;
-    let with_room = keys.iter().map(|key| (key, places.room(limits, key).min(max))).filter(|(_, room)| *room > 0);
-    let rows = try_join_all(with_room.map(async |(key, room)| {
-        ctx.store.list_limited_jobs(&places.project, key, i32::try_from(room).unwrap_or(i32::MAX)).await
-    }));
-    let mut rows = rows.await?.into_iter().flatten().collect::<Vec<_>>();
+    let room_of = |key: &String| places.room(limits, key).min(MAX_PLACED);
+    let with_room = keys.iter().filter(|key| room_of(key) > 0);
+    let mut rows = list_rows(ctx, &places.project, with_room, |key| room_of(key) + STALE_ROWS).await?;
     rows.sort();
-    let ids = rows.into_iter().take(max).map(|(_, id)| id).filter(|id| *id != hinted.id);
+    let ids = rows.into_iter().take(MAX_PLACED + STALE_ROWS).map(|(_, id)| id).filter(|id| *id != hinted.id);
     let ids = ids.collect::<Vec<_>>();
     let mut waiting = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
     waiting.push(hinted.clone());
     Ok(waiting)
+}
+
+/// The oldest waiting jobs of these repositories, with their times of creation.
+async fn list_rows(
+    ctx: &Context,
+    project: &ProjectId,
+    keys: impl IntoIterator<Item = &String>,
+    max: impl Fn(&String) -> usize,
+) -> Result<Vec<(i64, JobId)>, Error> {
+    let queries = keys.into_iter().map(|key| {
+        let max = i32::try_from(max(key)).unwrap_or(i32::MAX);
+        ctx.store.list_limited_jobs(project, key, max)
+    });
+    let pages: Vec<_> = stream::iter(queries).buffered(CONCURRENT_QUERIES).try_collect().await?;
+    Ok(pages.into_iter().flatten().collect())
 }
 
 /// Compares the holders of places with their jobs, while jobs wait. After a change of limits, and hourly, it also counts
@@ -115,48 +150,55 @@ pub(crate) async fn recount_places(ctx: &Context, project: &Project) -> Result<u
     }
     let repositories = ctx.store.list_repositories(&project.id).await?;
     let limits = RunningLimits::new(project, &repositories);
-    let stored = found.unwrap_or_else(|| Places::new(project.id.clone()));
-    let (mut places, now) = (stored.clone(), ctx.clock.now());
-    let is_count_due = places.is_count_due(&limits, now);
-    let (mut waiting, mut oldest) = (0, None);
-    for key in keys_of(&repositories) {
-        let rows = ctx.store.list_limited_jobs(&project.id, &key, MAX_COUNTED_ROWS).await?;
-        waiting += rows.len();
-        let Some(first) = rows.into_iter().next() else { continue };
-        let loaded = ctx.store.load_job(&first.1).await.map_err(Error::from);
-        // An unreadable job must not block those behind it.
-        let is_corrupt = |error: &Error| matches!(error, Error::Store(StoreError::Corrupt { .. }));
-        let loaded = postpone_after(ctx, &WorkKey::Job(first.1.clone()), loaded, is_corrupt).await;
-        let readable = skip_corrupt(ctx, loaded)?.map(|_| first);
-        oldest = [oldest, readable].into_iter().flatten().min();
-    }
-    if is_count_due || waiting > 0 {
-        let ids = places.holders.keys().cloned().collect::<Vec<_>>();
+    let before = found.unwrap_or_else(|| Places::new(project.id.clone()));
+    let now = ctx.clock.now();
+    let is_count_due = before.is_count_due(&limits, now);
+    let mut rows = list_rows(ctx, &project.id, &keys_of(&repositories), |_| MAX_COUNTED_ROWS).await?;
+    rows.sort();
+    let mut after = before.clone();
+    if is_count_due || !rows.is_empty() {
+        let ids = before.holders.keys().cloned().collect::<Vec<_>>();
         // An unreadable job cannot run: each of its calls fails.
-        places.retain_holders(&skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?);
+        after.retain_holders(&skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?);
     }
     if is_count_due {
-        count_jobs(ctx, &limits, &mut places).await?;
-        places.end_count(limits, now);
+        count_jobs(ctx, &limits, &mut after, now).await?;
     }
-    if places != stored {
-        // Stale: the next round counts again.
-        ctx.store.put_places(&places, &[]).await?;
+    let mut rounds = ctx.retries(&project.id);
+    loop {
+        // Places may be assigned during the count, so that only its differences are stored.
+        let stored = load_places(ctx, &project.id).await?;
+        let mut places = stored.clone();
+        places.apply_changes(&before, &after);
+        if is_count_due {
+            places.end_count(limits.clone(), now);
+        }
+        if places == stored || ctx.store.put_places(&places, &[]).await? == Write::Applied {
+            break;
+        }
+        rounds.backoff().await?;
     }
-    if let Some((_, job)) = oldest.filter(|_| project.settings.held_by.is_none()) {
-        ctx.wake_job(&job).await;
+    if project.settings.held_by.is_none() {
+        // Stale rows and unreadable jobs must not hide those behind them.
+        let ids = rows.iter().take(STALE_ROWS).map(|(_, id)| id.clone()).collect::<Vec<_>>();
+        let jobs = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
+        if let Some(oldest) = jobs.iter().find(|job| job.awaits_place()) {
+            ctx.wake_job(&oldest.id).await;
+        }
     }
-    Ok(u32::try_from(waiting).unwrap_or(u32::MAX))
+    Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
 }
 
 /// Counts the newest jobs of the project that became Ready before a limit was set, or under an older version.
-async fn count_jobs(ctx: &Context, limits: &RunningLimits, places: &mut Places) -> Result<(), Error> {
+async fn count_jobs(ctx: &Context, limits: &RunningLimits, places: &mut Places, begun: Timestamp) -> Result<(), Error> {
     let (mut after, mut counted) = (None, 0);
     while counted < MAX_COUNTED_JOBS && !limits.is_empty() {
         let page = ctx.store.list_job_ids(&places.project, None, after.as_deref(), JOBS_PER_PAGE);
         let (ids, next) = page.await?;
         for job in skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)? {
-            if let Some(waiting) = places.count(limits, &job) {
+            // It got its place during the count.
+            let is_new_holder = job.is_placed && job.ready_since > begun;
+            if let Some(waiting) = places.count(limits, &job).filter(|_| !is_new_holder) {
                 // Stale: the job changed, and the second count sees it.
                 ctx.store.update_job(&waiting).await?;
             }

@@ -65,10 +65,47 @@ async fn dispatchers_at_the_same_time_assign_every_place_once() {
     }
     assert_eq!(world.taking(&jobs[..7]).await, 7, "the oldest are first");
     assert_eq!(world.taking(&jobs).await, 7);
-    // Without a limit, one hint places as many as fit into a write, and the next hint continues.
+}
+
+#[tokio::test]
+async fn removed_limit_places_all_in_several_writes() {
+    let world = World::limited(Some(1), None, &Wire::default()).await;
+    let jobs = world.waiting_jobs(99, 25).await;
     world.set_limit(None).await;
-    dispatch(&world.ctx, &jobs[11].id).await.unwrap();
-    assert_eq!(world.taking(&jobs).await, 12);
+    dispatch(&world.ctx, &jobs[24].id).await.unwrap();
+    assert_eq!(world.taking(&jobs).await, 25);
+}
+
+#[tokio::test]
+async fn jobs_from_before_a_limit_hold_its_places() {
+    let world = World::limited(None, None, &Wire::default()).await;
+    let before = world.waiting_jobs(99, 3).await;
+    dispatch(&world.ctx, &before[0].id).await.unwrap();
+    let now = world.ctx.clock.now();
+    for job in &before {
+        let started = Job { place: Placement::Fargate, ..world.load_job(&job.id).await }.begin_dispatch(now);
+        assert_applied(world.ctx.store.update_job(&started.unwrap()).await);
+    }
+    world.set_limit(Some(3)).await;
+    let after = world.waiting_jobs(99, 1).await;
+    dispatch(&world.ctx, &after[0].id).await.unwrap();
+    assert_eq!((world.taking(&before).await, world.taking(&after).await), (3, 0), "no sweep counted them before");
+}
+
+#[tokio::test]
+async fn unreadable_project_leaves_no_task_behind() {
+    let wire = Wire::default();
+    let world = World::limited(Some(1), None, &wire).await;
+    let jobs = world.waiting_jobs(99, 1).await;
+    dispatch(&world.ctx, &jobs[0].id).await.unwrap();
+    let first = Job { place: Placement::Fargate, ..world.load_job(&jobs[0].id).await };
+    let now = world.ctx.clock.now();
+    assert_applied(world.ctx.store.update_job(&first.begin_dispatch(now).unwrap()).await);
+    cancel_job(&world.ctx, &first.id, "ana", None).await.unwrap();
+    wire.fail_always("Query", refusal("no"));
+    wire.take_call_count("ListTasks");
+    dispatch(&world.ctx, &first.id).await.unwrap_err();
+    assert!(wire.take_call_count("ListTasks") > 0, "its task is stopped");
 }
 
 #[tokio::test]
