@@ -43,6 +43,7 @@ mod guarantees;
 mod hold;
 mod infra;
 mod inputs;
+mod limits;
 mod loopback;
 mod notifications;
 mod observability;

@@ -44,7 +44,15 @@ download() { # URL FILE
     curl --fail --silent --show-error --location --proto-redir "$redirects" --connect-timeout 15 \
       --speed-limit 1 --speed-time 30 --retry 3 --output "$2" "$1"
   elif command -v wget > /dev/null 2>&1; then
-    wget --quiet --timeout=15 --tries=3 --output-document="$2" "$1"
+    redirects=''
+    case $1 in
+      https:*/install.sh)
+        # No hash protects an installer, so no redirect may lead to http.
+        wget --version 2> /dev/null | grep -q '^GNU Wget' || die "--version needs curl or GNU wget"
+        redirects=--max-redirect=0
+        ;;
+    esac
+    wget --quiet ${redirects:+"$redirects"} --timeout=15 --tries=3 --output-document="$2" "$1"
   else
     die "curl or wget is needed"
   fi || die "cannot download $1"

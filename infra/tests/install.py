@@ -216,6 +216,12 @@ def refuses():
     stalled.refuses("a server that stalls", "cannot download", PULLYARD_RELEASES=f"{address}/stalls")
     program(stalled.bin, "curl", 'echo "$@" >&2; exit 1')
     stalled.refuses("a redirect to http", "--proto-redir =https ", PULLYARD_RELEASES="https://releases.example")
+    wget, options = Machine("wget-https").without("curl"), {"PULLYARD_RELEASES": "https://releases.example"}
+    program(wget.bin, "wget", 'echo "$@" >&2; exit 1')
+    wget.refuses("another version by wget of another maker", "needs curl or GNU wget", "--version", "0.1.9", **options)
+    program(wget.bin, "wget", '[ "$1" != --version ] || { echo "GNU Wget 1.21.3"; exit; }; echo "$@" >&2; exit 1')
+    wget.refuses("a redirect of an installer", "--max-redirect=0", "--version", "0.1.9", **options)
+    check("a redirect of an archive", "--max-redirect" in wget.install(**options)[1], False)
     for name, code in [("INT", 130), ("TERM", 143)]:
         # The shell receives it before the server's answer.
         program(stalled.bin, "curl", f'kill -{name} "$PPID"; exit 1')

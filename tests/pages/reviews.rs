@@ -234,6 +234,7 @@ fn hostile_context(number: u64) -> Context {
             agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
             commands: CommandOverrides::default(),
+            running_jobs: None,
         },
     }
 }

@@ -189,6 +189,7 @@ async fn replacement_gives_no_workflows_and_is_finished_by_a_repeat() {
         let repository = AddRepository {
             workflows,
             commands: CommandOverrides { setup: Some(vec!["npm ci".into()]), ..CommandOverrides::default() },
+            running_jobs: None,
             ..AddRepository::new(integration, RepositoryName::new(name).unwrap(), before.agent.clone())
         };
         story.api.add_repository(&project, &repository).await.unwrap();

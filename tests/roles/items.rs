@@ -30,6 +30,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("ANALYSIS#", "the last analyses of repositories", &["api", "pages", "sweeper"]),
     ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
+    ("LIMIT#", "places of limits of running jobs", &["api", "pages", "dispatcher", "sweeper"]),
     (
         "PROJECT#",
         "projects, their repositories, repository names and endpoints",
@@ -97,7 +98,7 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tickets", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "TOKEN#"]),
-    ("dispatcher", &["JOB#", "BREAKER#", "POOL#", "RUNNERS#", "RUNNER#"]),
+    ("dispatcher", &["JOB#", "BREAKER#", "PROJECT#", "LIMIT#", "POOL#", "RUNNERS#", "RUNNER#"]),
     ("tasks", &["JOB#"]),
     (
         "effects",
@@ -123,6 +124,7 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
             "PR#",
             "ANALYSIS#",
             "BUDGET#",
+            "LIMIT#",
             "PROJECT#",
             "INTEGRATION#",
             "POLL#",
@@ -273,6 +275,7 @@ fn every_item_kind_of_the_store_is_listed() {
         "BUDGET",
         "IDEMPOTENCY",
         "POLL",
+        "LIMIT",
     ];
     let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
     let unknown = kinds.filter(|kind| {

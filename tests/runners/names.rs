@@ -74,18 +74,28 @@ async fn many_runners_are_listed_in_pages() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     for number in 0..51 {
-        story.register_runner(&token, &format!("kite-{number:02}"), "i1").await;
+        story.register_runner(&token, &format!("kite-{number:03}"), "i1").await;
     }
-    let first = story.api.runners(None).await.unwrap();
-    assert_eq!((first.runners.len(), first.next.as_deref()), (50, Some("kite-49")));
-    let last = story.api.runners(first.next.as_deref()).await.unwrap();
-    assert_eq!((last.runners.len(), last.runners[0].name.as_str(), last.next), (1, "kite-50", None));
-
     let browser = Browser::admin(&story).await;
     let page = browser.get("/setup/runners").await;
     assert_eq!(page.body.matches("class=\"title\"").count(), 50);
-    page.assert_contains(&["51 of 51 online", "href=\"/setup/runners?after=kite-49\">More runners"]);
-    browser.get("/setup/runners?after=kite-49").await.assert_contains(&["51 of 51 online", "kite-50", "First page"]);
+    page.assert_contains(&["51 of 51 online", "href=\"/setup/runners?after=kite-049&amp;project=acme\">More runners"]);
+    let last = "/setup/runners?after=kite-049&project=acme";
+    let first_page = "href=\"/setup/runners?project=acme\">First page";
+    browser.get(last).await.assert_contains(&["51 of 51 online", "kite-050", first_page]);
+    story.api.remove_runner("kite-050").await.unwrap();
+    let empty = browser.get(last).await;
+    empty.assert_contains(&["No more runners", first_page]);
+    assert!(!empty.contains("No runner yet"), "{}", empty.body);
+
+    // The API has longer pages, because each one reads all runners.
+    for number in 50..501 {
+        story.register_runner(&token, &format!("kite-{number:03}"), "i1").await;
+    }
+    let first = story.api.runners(None).await.unwrap();
+    assert_eq!((first.runners.len(), first.next.as_deref()), (500, Some("kite-499")));
+    let last = story.api.runners(first.next.as_deref()).await.unwrap();
+    assert_eq!((last.runners.len(), last.runners[0].name.as_str(), last.next), (1, "kite-500", None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,8 +82,9 @@ pub(super) async fn collect(world: &World) -> Outcome {
     let mut outcome = Outcome::new();
     for item in &items {
         let (pk, sk) = (text(item, "pk").to_owned(), text(item, "sk").to_owned());
-        // The sweeper's own item and tokens are not part of a flow.
-        if pk == "SWEEPER" || pk.starts_with("TOKEN#") {
+        // The sweeper's own item and tokens are not part of a flow. A job that has ended may stay a holder of its place
+        // until another job waits.
+        if pk == "SWEEPER" || pk.starts_with("TOKEN#") || sk == "LIMIT" {
             continue;
         }
         // A text is stored before the item that refers to it. Without that item the text is unreachable.
@@ -166,6 +167,7 @@ fn check_index_row(item: &Value) {
     let row = due.map(|due| match due {
         Due::At(at) => (format!("DUE#{}", due::shard(text(item, "pk"))), at.millis()),
         Due::Held { project, order } => (format!("HELD#{project}"), order),
+        Due::Limited { project, repository, order } => (format!("LIMIT#{project}#{repository}"), order),
         Due::Ready { class, order } => (format!("READY#{class}"), order),
     });
     let stored_row = item.get("wk").map(|row| (row.as_str().unwrap().to_owned(), item["ws"].as_i64().unwrap()));

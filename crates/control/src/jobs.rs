@@ -10,6 +10,7 @@ pub(crate) mod finish_job;
 pub(crate) mod new_job;
 pub(crate) mod overview;
 pub(crate) mod pause_job;
+pub(crate) mod places;
 pub(crate) mod record_task_stop;
 pub(crate) mod retry_job;
 pub(crate) mod search_events;

@@ -32,6 +32,14 @@ pub enum Due {
         /// Creation time. Units: Unix milliseconds.
         order: i64,
     },
+    /// It waits for a place. The oldest of its repository gets it first.
+    Limited {
+        project: ProjectId,
+        /// Integration and id.
+        repository: String,
+        /// Creation time. Units: Unix milliseconds.
+        order: i64,
+    },
 }
 
 pub fn shard(key: &str) -> u8 {
@@ -40,6 +48,10 @@ pub fn shard(key: &str) -> u8 {
 
 /// When the sweeper processes a job next, or which runners may claim it. `None`: it has ended.
 pub fn job(job: &Job) -> Option<Due> {
+    if job.awaits_place() {
+        let (project, repository) = (job.project.clone(), job.repository_key());
+        return Some(Due::Limited { project, repository, order: job.created.millis() });
+    }
     let at = match job.status {
         JobStatus::Ready if job.place == Placement::Runners => {
             return Some(Due::Ready { class: job.class.clone(), order: job.created.millis() });

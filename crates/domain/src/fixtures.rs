@@ -79,6 +79,7 @@ pub(crate) fn repository() -> Repository {
     Repository {
         workflows: false,
         commands: CommandOverrides::default(),
+        running_jobs: None,
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,

@@ -85,6 +85,10 @@ impl JobStatus {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
+    pub fn is_suspended(self) -> bool {
+        matches!(self, Self::AwaitingInput | Self::Paused)
+    }
+
     pub fn is_active(self) -> bool {
         matches!(self, Self::Claimed | Self::Preparing | Self::Executing | Self::Syncing)
     }
@@ -144,6 +148,12 @@ pub struct Job {
     pub waits: Option<ContextWait>,
     pub class: ClassId,
     pub place: Placement,
+    /// In Ready: it waits for a place in limits. See `Job::awaits_place`.
+    #[serde(default, rename = "limited", skip_serializing_if = "is_default")]
+    pub is_limited: bool,
+    /// It got a place, so its end or suspension is a hint for others.
+    #[serde(default, rename = "placed", skip_serializing_if = "is_default")]
+    pub is_placed: bool,
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
     pub created: Timestamp,

@@ -34,6 +34,7 @@ pub mod hook;
 pub mod id;
 pub mod job;
 pub mod key_of;
+pub mod limit;
 pub mod listing;
 pub mod nearest;
 pub mod notice;

@@ -271,11 +271,16 @@ impl Notice {
         self.to.iter().filter(move |(_, delivery)| is_unreached(delivery.state)).map(|(endpoint, _)| endpoint)
     }
 
-    /// The notice is due now at the endpoints that it did not reach.
-    pub fn redeliver(mut self, now: Timestamp) -> Self {
-        for endpoint in self.unreached().cloned().collect::<Vec<_>>() {
-            self.to.insert(endpoint.clone(), NoticeDelivery::default());
-            self.waiting.insert(endpoint, now);
+    /// The notice is due now at these endpoints. Where it already is, a send may be in flight, and a second one would be
+    /// a second message in Slack.
+    pub fn redeliver(mut self, endpoints: &[EndpointId], now: Timestamp) -> Self {
+        for endpoint in endpoints {
+            let Some(delivery) = self.to.get_mut(endpoint) else { continue };
+            if delivery.state == DeliveryState::Dead {
+                *delivery = NoticeDelivery::default();
+            }
+            let due = self.waiting.entry(endpoint.clone()).or_insert(now);
+            *due = now.min(*due);
         }
         self
     }

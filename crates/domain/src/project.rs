@@ -14,6 +14,7 @@ use crate::checks::{Checks, CommandOverrides, Setup};
 use crate::commands::CommandPolicy;
 use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
+use crate::limit::MAX_PROJECT_LIMIT;
 use crate::notice::Endpoint;
 use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
@@ -221,6 +222,8 @@ pub struct Limits {
     pub turns: Option<u32>,
     /// Time that a job may wait for an answer or stay paused. Units: seconds.
     pub input_secs: u64,
+    /// Jobs of the project that run at once; further ones wait. None means no limit.
+    pub running_jobs: Option<u32>,
 }
 
 impl Default for Limits {
@@ -232,6 +235,7 @@ impl Default for Limits {
             cost_usd_micros: None,
             turns: None,
             input_secs: DEFAULT_SUSPENSION_LIMIT.as_secs(),
+            running_jobs: None,
         }
     }
 }
@@ -291,6 +295,9 @@ pub struct Repository {
     /// Commands around the agent that replace the project's.
     #[serde(default, skip_serializing_if = "CommandOverrides::is_none")]
     pub commands: CommandOverrides,
+    /// Jobs that run at once, besides the project's limit. None means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_jobs: Option<u32>,
 }
 
 impl Repository {
@@ -324,6 +331,7 @@ impl Settings {
         self.tracker.as_ref().map_or(Ok(()), TrackerSettings::validate)?;
         let limits = &self.limits;
         let (requeues, turns) = (Some(u64::from(limits.requeues)), limits.turns.map(u64::from));
+        let running = limits.running_jobs.map(u64::from);
         let cost_rule = "use $0.01 to $1,000 (10000 to 1000000000 millionths), or no limit";
         for (pointer, limit, allowed, rule) in [
             ("/limits/wall_secs", Some(limits.wall_secs), 60..=86_400, "use 60 to 86400 seconds (24 hours)"),
@@ -332,6 +340,7 @@ impl Settings {
             ("/limits/cost_usd_micros", limits.cost_usd_micros, 10_000..=1_000_000_000, cost_rule),
             ("/analysis/cost_usd_micros", Some(self.analysis.cost_usd_micros), 10_000..=1_000_000_000, cost_rule),
             ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
+            ("/limits/running_jobs", running, 1..=u64::from(MAX_PROJECT_LIMIT), "use 1 to 500, or no limit"),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
         ] {
             if limit.is_some_and(|limit| !allowed.contains(&limit)) {

@@ -61,7 +61,7 @@ pub fn candidate_index(claim: &ClaimId, tried: usize, candidates: usize) -> usiz
 /// Whether the job is still as its index row promised, and this runner may claim it now.
 pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestamp) -> bool {
     let is_waiting = job.status == JobStatus::Ready && job.place == Placement::Runners && job.want == DesiredState::Run;
-    is_waiting && job.class == *class && job.may_be_claimed_by(runner, now)
+    is_waiting && !job.awaits_place() && job.class == *class && job.may_be_claimed_by(runner, now)
 }
 
 /// The runners that a hint about the job may wake: the least busy first, and equal ones in an order of their own for each

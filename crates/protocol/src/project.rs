@@ -178,12 +178,16 @@ pub struct AddRepository {
     /// Setup and check commands that replace the project's.
     #[serde(default, skip_serializing_if = "CommandOverrides::is_none")]
     pub commands: CommandOverrides,
+    /// Jobs of the repository that run at once, at most 100. Absent: unchanged; 0: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub running_jobs: Option<u32>,
 }
 
 impl AddRepository {
     /// With the project's commands, and without the permission to change workflows.
     pub fn new(integration: IntegrationId, name: RepositoryName, agent: Agent) -> Self {
-        Self { integration, name, agent, workflows: false, commands: CommandOverrides::default() }
+        Self { integration, name, agent, workflows: false, commands: CommandOverrides::default(), running_jobs: None }
     }
 }
 
@@ -208,6 +212,9 @@ pub struct Repository {
     /// Setup and check commands that replace the project's.
     #[serde(default)]
     pub commands: CommandOverrides,
+    /// Jobs of the repository that run at once; absent: only the project's limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_jobs: Option<u32>,
 }
 
 /// Answer to `GET /v1/projects/{id}/repositories`, without pages.

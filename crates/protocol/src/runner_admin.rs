@@ -112,7 +112,7 @@ pub struct RunnerDrain {
     pub acknowledged: Option<Timestamp>,
 }
 
-/// Answer to `GET /v1/runners`: up to 50 runners that the caller may see.
+/// Answer to `GET /v1/runners`: up to 500 runners that the caller may see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunnerList {
     /// By name.

@@ -24,6 +24,7 @@ use pullyard_domain::due::{self, Due};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
+use pullyard_domain::limit::Places;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
@@ -72,6 +73,7 @@ pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
             Due::At(at) => (key::due_partition(due::shard(&key.pk)), at.millis()),
             Due::Ready { class, order } => (key::ready_partition(&class), order),
             Due::Held { project, order } => (key::held_partition(&project), order),
+            Due::Limited { project, repository, order } => (key::limited_partition(&project, &repository), order),
         };
         item.insert("wk".into(), AttributeValue::S(partition));
         item.insert("ws".into(), AttributeValue::N(order.to_string()));
@@ -175,6 +177,12 @@ impl Item for Job {
     }
     fn list_row(&self) -> Option<(String, String)> {
         Some((key::job_list(&self.project), key::to_sort_key(self.created)))
+    }
+}
+
+impl Item for Places {
+    fn key(&self) -> Key {
+        key::places(&self.project)
     }
 }
 

@@ -215,6 +215,11 @@ pub(crate) fn hook(name: &HookName) -> Key {
     Key::new(format!("{HOOKS}{name}"), "HOOK")
 }
 
+/// The places of a project's limits.
+pub(crate) fn places(project: &ProjectId) -> Key {
+    Key::new(format!("LIMIT#{project}"), "LIMIT")
+}
+
 pub(crate) const POLLS: &str = "POLL#";
 
 pub(crate) fn poll(project: &ProjectId, integration: &IntegrationId, repository: u64) -> Key {
@@ -278,6 +283,11 @@ pub(crate) fn ready_partition(class: &ClassId) -> String {
 /// The `work` partition of a project's tickets whose entries wait until it may start jobs again.
 pub(crate) fn held_partition(project: &ProjectId) -> String {
     format!("HELD#{project}")
+}
+
+/// The `work` partition of a repository's jobs that wait for a place.
+pub(crate) fn limited_partition(project: &ProjectId, repository: &str) -> String {
+    format!("LIMIT#{project}#{repository}")
 }
 
 /// Reverses `percent_encode`.

@@ -19,6 +19,7 @@ mod read {
     mod hook;
     mod job;
     mod ledger;
+    mod limit;
     mod list;
     mod notice;
     mod partition;
@@ -45,6 +46,7 @@ mod write {
     mod hook;
     mod job;
     mod ledger;
+    mod limit;
     mod notice;
     mod output;
     mod project;

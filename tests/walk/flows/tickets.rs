@@ -10,9 +10,13 @@ use crate::walk::world::World;
 use pullyard_domain::project::OfflinePolicy;
 
 pub(super) fn send_ticket_event() -> Step {
+    send_event_of("e1", "APP-1")
+}
+
+fn send_event_of(event: &str, key: &str) -> Step {
     let event = json!({
-        "event_id": "e1", "occurred_at": "2026-11-20T12:01:00Z", "project": "acme", "actor": "ana",
-        "ticket": { "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER },
+        "event_id": event, "occurred_at": "2026-11-20T12:01:00Z", "project": "acme", "actor": "ana",
+        "ticket": { "key": key, "title": format!("About {key}"), "description": "Do it.", "status": TRIGGER },
     });
     let call = post("/v1/tickets/events", event).function("tickets");
     let call = call.on_answer(|world, decision| world.note("job", decision["job"].clone()));
@@ -124,6 +128,29 @@ pub(in crate::walk) fn requeued_silent_attempt() -> Flow {
         "a silent attempt's job is put back",
         &["failed"],
         |world| base::change_settings(world, |settings| settings.offline = OfflinePolicy::Requeue).boxed(),
+        steps,
+    )
+}
+
+pub(in crate::walk) fn limited_job() -> Flow {
+    let steps = vec![
+        send_ticket_event(),
+        Step::messages(),
+        send_event_of("e2", "APP-2").broken_elsewhere(),
+        Step::messages(),
+        attempt::start_task(),
+        attempt::claim().broken_elsewhere(),
+        attempt::finish_failed(),
+        Step::messages(),
+        attempt::start_task(),
+        attempt::claim().broken_elsewhere(),
+        attempt::finish_failed(),
+        Step::messages(),
+    ];
+    flow_after(
+        "the end of a job gives its place to another",
+        &["failed", "failed"],
+        |world| base::change_settings(world, |settings| settings.limits.running_jobs = Some(1)).boxed(),
         steps,
     )
 }

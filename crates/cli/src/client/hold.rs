@@ -6,7 +6,8 @@ use pullyard_protocol::project::{HoldProject, Project};
 
 /// Hold a project: no new jobs start; requests queue until release.
 ///
-/// Existing jobs continue. Holding a held project changes nothing; the first hold stays.
+/// Existing jobs continue, except those that wait for a limit of running jobs. Holding a held project changes nothing;
+/// the first hold stays.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard hold --reason 'deploy freeze until Monday'

@@ -156,7 +156,11 @@ impl Repos {
                     .api
                     .add_repository(
                         &project,
-                        &AddRepository { integration, name, agent, workflows, commands: commands.into_own_commands() },
+                        &AddRepository {
+                            workflows,
+                            commands: commands.into_own_commands(),
+                            ..AddRepository::new(integration, name, agent)
+                        },
                     )
                     .await?;
                 make_default_if_only(session, &project, &answer.name).await?;
@@ -219,6 +223,7 @@ fn show(session: &Session, repositories: &[Repository], ingresses: &[RepositoryI
         Flexible("BRANCH"),
         Flexible("AGENT"),
         Flexible("CHECKS"),
+        Fixed("RUNNING JOBS"),
     ]);
     for repository in repositories {
         let state = ingresses.iter().find(|state| state.repository == repository.name);
@@ -228,6 +233,7 @@ fn show(session: &Session, repositories: &[Repository], ingresses: &[RepositoryI
             Cell::text(&repository.default_branch),
             Cell::text(describe_agent(&repository.agent)),
             checks_cell(repository.commands.checks.as_deref()),
+            Cell::optional(repository.running_jobs.map(|max| format!("{max} at once"))),
         ];
         table.row_with(cells, &state.map(ingress_problem).unwrap_or_default());
     }

@@ -15,6 +15,7 @@ use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::limit::{MAX_REPOSITORY_LIMIT, Places};
 use pullyard_domain::notice::Endpoint;
 use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
@@ -121,6 +122,8 @@ pub struct RepositorySettings {
     pub agent: Agent,
     pub workflows: bool,
     pub commands: CommandOverrides,
+    /// `None` keeps the limit; 0 removes it.
+    pub running_jobs: Option<u32>,
     pub if_connected: IfConnected,
 }
 
@@ -143,7 +146,10 @@ pub async fn add_repository(
 ) -> Result<Repository, Error> {
     let Project { settings, .. } = ctx.load_project(project).await?;
     let integration = ctx.load_integration(integration).await?;
-    let RepositorySettings { agent, workflows, commands, if_connected } = repository_settings;
+    let RepositorySettings { agent, workflows, commands, running_jobs, if_connected } = repository_settings;
+    if running_jobs.is_some_and(|max| max > MAX_REPOSITORY_LIMIT) {
+        return Err(Error::Invalid { pointer: "/running_jobs", fault: "use 1 to 100, or 0 for no limit".into() });
+    }
     let to_invalid = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
     commands.check(settings.command_policy).map_err(to_invalid)?;
     agent
@@ -170,23 +176,29 @@ pub async fn add_repository(
         agent,
         workflows,
         commands,
+        running_jobs: None,
     };
     let mut rounds = ctx.retries(&repository.name);
     loop {
         let stored = ctx.store.load_poll(project, &repository.integration, repository.id).await?;
         let now = ctx.clock.now();
         let new = stored.is_none().then(|| Poll { ingress, next: now.plus(interval), ..Poll::new(&repository, now) });
-        let kept = match if_connected {
-            IfConnected::Keep => ctx.store.load_repository(project, &repository.integration, repository.id).await?,
-            IfConnected::Replace => None,
+        let known = ctx.store.load_repository(project, &repository.integration, repository.id).await?;
+        repository.running_jobs = match running_jobs {
+            None => known.as_ref().and_then(|known| known.running_jobs),
+            max => max.filter(|max| *max > 0),
         };
-        let written = match kept {
-            Some(kept) => {
-                let Repository { agent, workflows, commands, .. } = kept.clone();
-                repository = Repository { agent, workflows, commands, ..repository };
-                ctx.store.rename_repository(&kept, &repository).await?
-            }
-            None => ctx.store.put_repository(&repository, new.as_ref()).await?,
+        if repository.running_jobs.is_some() {
+            // First, so that the sweeper counts the jobs of a project whose first limit this is.
+            ctx.store.put_places(&Places::new(project.clone()), &[]).await?;
+        }
+        if let Some(known) = known.as_ref().filter(|_| if_connected == IfConnected::Keep) {
+            let Repository { agent, workflows, commands, .. } = known.clone();
+            repository = Repository { agent, workflows, commands, ..repository };
+        }
+        let written = match known {
+            Some(known) if new.is_none() => ctx.store.rename_repository(&known, &repository).await?,
+            _ => ctx.store.put_repository(&repository, new.as_ref()).await?,
         };
         if written == Write::Applied {
             // The forge just returned the repository. If it was marked as gone, poll it again.

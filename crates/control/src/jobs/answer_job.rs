@@ -1,6 +1,7 @@
 //! Stores a user's input for a job's agent, such as the answer to its question.
 
 use crate::jobs::finish_job::WriteParts;
+use crate::jobs::places::await_place;
 use crate::jobs::suspension::write_suspension;
 use crate::requester::Requester;
 use crate::{Context, Error};
@@ -33,7 +34,7 @@ pub async fn answer_job(
             return if existing.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
         }
         let next = match job.resume_with_input(now) {
-            Ok(next) => next,
+            Ok(next) => await_place(ctx, &job, next).await?,
             Err(refusal) => return Err(Error::from_denial(Denial::for_continue(&job, &refusal), refusal, now)),
         };
         let parts = WriteParts { input: Some(&input), ..WriteParts::default() };

@@ -3,6 +3,7 @@
 
 use crate::admin::signed_tokens::Bootstrap;
 use crate::counters::Counter;
+use crate::jobs::places::assign_places;
 use crate::runner::wake_runners;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
@@ -16,15 +17,33 @@ use pullyard_store::{WorkKey, Write};
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
-    let mut rounds = ctx.retries(job);
+    let hinted = ctx.load_job(job).await?;
+    if !hinted.awaits_place() && !hinted.has_left_its_place() {
+        return start_or_stop(ctx, hinted).await;
+    }
+    // Neither the assignment of places nor the stop of a task waits for the success of the other.
+    let assigned = assign_places(ctx, &hinted).await;
+    start_or_stop(ctx, ctx.load_job(job).await?).await?;
+    assigned
+}
+
+async fn start_or_stop(ctx: &Context, job: Job) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&job.id);
+    let (id, mut loaded) = (job.id.clone(), Some(job));
     let stored = loop {
-        let job = ctx.load_job(job).await?;
+        let job = match loaded.take() {
+            Some(job) => job,
+            None => ctx.load_job(&id).await?,
+        };
         if let Ok(next) = job.record_stopped_orphans() {
             stop_or_abandon_orphans(ctx, &job).await?;
             if ctx.store.update_job(&next).await? == Write::Stale {
                 rounds.backoff().await?;
             }
             continue;
+        }
+        if job.awaits_place() {
+            return Ok(());
         }
         if job.status == JobStatus::Ready && job.place == Placement::Runners {
             return wake_runners(ctx, &job).await;

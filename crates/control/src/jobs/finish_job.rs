@@ -105,8 +105,8 @@ pub(crate) async fn write_end(
             if let Some(notice) = &notice {
                 ctx.wake_notice(notice).await;
             }
-            if ended.may_have_orphaned_task() {
-                // Only the dispatcher stops tasks. If the hint is lost, the sweeper wakes it.
+            if ended.may_have_orphaned_task() || ended.has_left_its_place() {
+                // Only the dispatcher stops tasks and assigns places. If the hint is lost, the sweeper sends it.
                 ctx.wake_job(&ended.id).await;
             }
         })
@@ -141,7 +141,7 @@ pub(crate) async fn load_changed_ticket(
 fn needs_settling(ticket: &Ticket, now: Timestamp) -> bool {
     match due::ticket(ticket) {
         Some(Due::At(at)) => at <= now,
-        Some(Due::Held { .. } | Due::Ready { .. }) => true,
+        Some(Due::Held { .. } | Due::Ready { .. } | Due::Limited { .. }) => true,
         None => false,
     }
 }

@@ -12,6 +12,7 @@ use pullyard_domain::job::{
     AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, PullRequestUnderReview, RevisionPlan, plan_analysis,
     plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
 };
+use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
@@ -116,7 +117,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         labels: &labels,
         now: new.now,
     };
-    let (settings, repository, retry_of) = (&new.project.settings, new.repository, new.retry_of);
+    let (project, repository, retry_of) = (new.project, new.repository, new.retry_of);
     let revision = match (retry_of, new.ticket) {
         (Some(retried), Some((ticket, _))) => plan_revision_retry(ctx, retried, &plan, ticket).await?,
         _ => None,
@@ -126,8 +127,9 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         None => plan_implementation(ctx, new, plan).await?,
     };
     if let Some(retried) = retry_of {
-        (planned.job, planned.ticket) = to_retry(retried, settings, planned.job, planned.ticket);
+        (planned.job, planned.ticket) = to_retry(retried, &project.settings, planned.job, planned.ticket);
     }
+    planned.job = planned.job.await_place(&RunningLimits::new(project, [repository]));
     create_class(ctx, &planned.job, repository, labels).await?;
     Ok(planned)
 }

@@ -1,6 +1,7 @@
 //! Pauses a job, and continues a paused one.
 
 use crate::jobs::finish_job::WriteParts;
+use crate::jobs::places::await_place;
 use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
@@ -36,7 +37,7 @@ async fn update_job(
         let now = ctx.clock.now();
         let job = ctx.load_job(id).await?;
         let next = match change(&job, now) {
-            Ok(next) => next,
+            Ok(next) => await_place(ctx, &job, next).await?,
             Err(TransitionRefusal::AlreadyDone) => return Ok(job),
             Err(refusal) => return Err(Error::from_denial(denial(&job, &refusal), refusal, now)),
         };

@@ -67,7 +67,7 @@ pub(crate) async fn write_suspension(
             let becomes_ready = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
             // The sweeper wakes a job that waits for a model.
             let may_start = becomes_ready && !job.is_waiting_for_model(now);
-            if may_start || job.may_have_orphaned_task() {
+            if may_start || job.has_left_its_place() || job.may_have_orphaned_task() {
                 ctx.wake_job(&job.id).await;
             }
         })

@@ -62,7 +62,7 @@ pub async fn put_endpoint(
     tracing::info!(project = %project, endpoint = %endpoint.id, "endpoint stored");
     let state = load_state(ctx, project, &endpoint.id).await?;
     if state.disabled.is_some() || state.failures > 0 || state.rest_until.is_some() {
-        // Failures and a rest of the former address say nothing about this one.
+        // Failures and a rest of the former address are no facts about this one. Notices that wait keep their times.
         return Ok((enable_endpoint(ctx, project, &endpoint.id).await?, generated));
     }
     Ok(((endpoint, state), generated))

@@ -4,7 +4,8 @@ use super::load_state;
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::id::{NoticeId, ProjectId};
-use pullyard_domain::notice::Notice;
+use pullyard_domain::notice::{EndpointState, Notice};
+use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
 const PAGE_SIZE: i32 = 50;
@@ -42,30 +43,44 @@ pub(super) async fn load_notices(ctx: &Context, project: &ProjectId, after: Opti
     Ok((found.into_iter().flatten().collect(), next))
 }
 
-/// Makes a notice due now at the endpoints that it did not reach.
-/// Writes: NOTICE over its `rev`.
-/// Idempotent: a repeat makes it due again.
-/// Errors: `NotFound`; `Invalid`, also for a disabled endpoint; `Contended`.
+/// Makes a notice due now at the endpoints that it did not reach, except disabled and resting ones.
+/// Writes: NOTICE over its `rev`, unless it is due already.
+/// Idempotent: a repeat writes nothing.
+/// Errors: `NotFound`; `Invalid`, also if each endpoint is disabled or rests; `Contended`.
 pub async fn redeliver_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Error> {
     let mut rounds = ctx.retries(id);
     loop {
         let stored = ctx.store.load_notice(id).await?.ok_or_else(|| Error::not_found("notice", id))?;
-        let mut unreached = stored.unreached().peekable();
-        if unreached.peek().is_none() {
-            return Err(Error::Invalid { pointer: "/notice", fault: "it reached all of its endpoints".into() });
-        }
-        for endpoint in unreached {
-            if load_state(ctx, &stored.data.project, endpoint).await?.disabled.is_some() {
-                let fault =
-                    format!("{endpoint} is disabled: enable it with `pullyard notifications enable {endpoint}`");
-                return Err(Error::Invalid { pointer: "/notice", fault });
+        let (now, mut open, mut refusal) = (ctx.clock.now(), Vec::new(), None);
+        for endpoint in stored.unreached() {
+            match refusal_of(&load_state(ctx, &stored.data.project, endpoint).await?, now) {
+                Some(fault) => refusal = Some(fault),
+                None => open.push(endpoint.clone()),
             }
         }
-        let notice = stored.clone().redeliver(ctx.clock.now());
+        if open.is_empty() {
+            let fault = refusal.unwrap_or_else(|| "it reached all of its endpoints".into());
+            return Err(Error::Invalid { pointer: "/notice", fault });
+        }
+        let notice = stored.clone().redeliver(&open, now);
+        if notice == stored {
+            return Ok(notice);
+        }
         if ctx.store.record_notice(&notice.clone().into()).await? == Write::Applied {
             ctx.send_hints(ctx.wake_notice(&notice)).await;
             return Ok(notice);
         }
         rounds.backoff().await?;
     }
+}
+
+/// Why an endpoint receives nothing now.
+fn refusal_of(state: &EndpointState, now: Timestamp) -> Option<String> {
+    let EndpointState { endpoint, disabled, rest_until, .. } = state;
+    let why = match rest_until.filter(|until| *until > now) {
+        _ if disabled.is_some() => "is disabled".to_owned(),
+        Some(until) => format!("rests until {until} after a failure"),
+        None => return None,
+    };
+    Some(format!("{endpoint} {why}: enable it with `pullyard notifications enable {endpoint}`"))
 }

@@ -6,6 +6,7 @@ use super::reviews_for_job::{assign_reviews, defer_reviews, first_of_retries, re
 use super::source::ReviewSource;
 use crate::forge::forge_client;
 use crate::jobs::finish_job::{WriteParts, write_end};
+use crate::jobs::places::await_place;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
@@ -53,7 +54,10 @@ async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<(), Error> {
             ReadResult::Context(context) => {
                 let head = context.review.as_ref().map_or("", |review| review.pull_request.head.as_str()).to_owned();
                 let frozen = ctx.store.create_context(&job.id, &context).await?;
-                job.admit(frozen, &head, ctx.clock.now())
+                match job.admit(frozen, &head, ctx.clock.now()) {
+                    Ok(admitted) => Ok(await_place(ctx, &job, admitted).await?),
+                    refused => refused,
+                }
             }
             ReadResult::Closed(state) => job.cancel(cancel_for_closed_pull_request(&job, state, now), now),
             ReadResult::Dismissed => job.cancel(Cancel::automatic("all its reviews were dismissed", now), now),

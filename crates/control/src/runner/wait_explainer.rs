@@ -1,25 +1,28 @@
 //! Explains what jobs wait for.
 
 use super::view::list_runners;
+use crate::jobs::places::PlaceQueue;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::explanation;
 use pullyard_domain::fleet::{Fleet, Member};
-use pullyard_domain::id::{ClassId, JobId};
+use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Compute;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 const MAX_AHEAD: i32 = 200;
 
-/// Reads the runners, the breakers and each class at most once for all jobs.
+/// Reads the runners, the breakers, each class and each repository's waiting jobs at most once for all jobs.
 #[derive(Default)]
 pub(crate) struct WaitExplainer {
     fleet: Option<(Vec<Member>, Vec<Breaker>)>,
     classes: BTreeMap<ClassId, ClassQueue>,
+    places: BTreeMap<(ProjectId, String), PlaceQueue>,
 }
 
 struct ClassQueue {
@@ -30,6 +33,14 @@ struct ClassQueue {
 
 impl WaitExplainer {
     pub(crate) async fn explain(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
+        if job.awaits_place() {
+            let key = (job.project.clone(), job.repository_key());
+            let queue = match self.places.entry(key) {
+                Entry::Occupied(queue) => queue.into_mut(),
+                Entry::Vacant(entry) => entry.insert(PlaceQueue::load(ctx, job).await?),
+            };
+            return Ok(Some(queue.explain(job)));
+        }
         if job.status != JobStatus::Ready || job.place != Placement::Runners {
             return Ok(explanation::wait_reason(job, None, now));
         }

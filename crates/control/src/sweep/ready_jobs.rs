@@ -7,6 +7,7 @@ use super::gauges::count_waiting;
 use super::projects::list_projects_rotated;
 use super::report::Report;
 use crate::jobs::finish_job::{WriteParts, write_end};
+use crate::jobs::places::recount_places;
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use futures::StreamExt as _;
@@ -103,6 +104,11 @@ impl ReadySweep<'_> {
         // Read once for all jobs of the project; the next round sees changes.
         let project = self.time.run_before(READY_LISTED_UNTIL, "read a project", store.load_project(id)).await?;
         let Some(project) = project.map(Arc::new) else { return Ok(()) };
+        let recount = recount_places(self.ctx, &project);
+        match self.time.run_before(READY_LISTED_UNTIL, "count the places of a project", recount).await {
+            Ok(waiting) => count_waiting(self.gauges, id, waiting, None),
+            Err(error) => self.record_failure(Err(error), id, "limit")?,
+        }
         let classes =
             self.time.run_before(READY_LISTED_UNTIL, "read the classes of a project", store.list_classes(id)).await?;
         for class in classes {

@@ -14,7 +14,7 @@ fn response(body: Value) -> Fault {
     Fault::Refused(200, body)
 }
 
-fn refusal(message: &str) -> Fault {
+pub(crate) fn refusal(message: &str) -> Fault {
     Fault::Refused(400, json!({ "__type": "InvalidParameterException", "message": message }))
 }
 

@@ -20,6 +20,7 @@ mod ends;
 mod entries;
 mod job_lists;
 mod leases;
+mod limits;
 mod notices;
 mod polling;
 mod prelude;

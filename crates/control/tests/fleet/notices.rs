@@ -213,6 +213,36 @@ async fn endpoint_that_is_down_for_three_days_is_disabled() {
 }
 
 #[tokio::test]
+async fn notice_is_sent_again_once_and_only_to_open_endpoints() {
+    let it = Notified::by_webhook().await;
+    let (other, receiver) = (endpoint_id("other"), Receiver::start().await.unwrap());
+    add(&it.world, &other, EndpointKind::Webhook, receiver.url()).await.unwrap();
+    receiver.answer(StatusCode::SERVICE_UNAVAILABLE, &[("retry-after", "86400")]);
+    it.receiver.answer(StatusCode::GONE, &[]);
+    it.cancel_jobs("one", 1).await;
+    it.send_due().await;
+    let id = it.notices().await.pop().unwrap().id;
+    let again = async || redeliver_notice(&it.world.ctx, &id).await;
+    let refused = again().await.unwrap_err().to_string();
+    let until = it.world.ctx.clock.now().plus(24 * HOUR).to_string();
+    assert!(refused.contains("other rests until 20") && refused.contains(&until[..13]), "{refused}");
+
+    // One endpoint stays disabled, the other is corrected: its notice is not put off to the end of its rest.
+    receiver.answer(StatusCode::OK, &[]);
+    add(&it.world, &other, EndpointKind::Webhook, receiver.url()).await.unwrap();
+    it.world.meter.restart();
+    let first = again().await.unwrap();
+    let sent = it.world.meter.units();
+    assert_eq!(again().await.unwrap().waiting, first.waiting, "a send may be in flight");
+    assert_eq!(it.world.meter.units().write, sent.write, "a repeat writes nothing");
+    (receiver.take(), it.receiver.take());
+    send_notice(&it.world.ctx, &id, &other).await.unwrap();
+    assert_eq!((receiver.take().len(), it.receiver.take().len()), (1, 0));
+    let disabled = again().await.unwrap_err().to_string();
+    assert!(disabled.contains("ops is disabled"), "{disabled}");
+}
+
+#[tokio::test]
 async fn redirect_is_a_failure_and_not_followed() {
     let it = Notified::by_webhook().await;
     it.receiver.answer(StatusCode::TEMPORARY_REDIRECT, &[("location", "/elsewhere")]);

@@ -226,8 +226,8 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
         ((1, 2, 1, false), 2),
         // The project's entries.
         ((1, 2, 0, true), 1),
-        // The check whether the project may start jobs.
-        ((1, 2, 1, true), 1),
+        // The project's places, or the check whether it may start jobs.
+        ((1, 2, 1, true), 2),
     ];
     assert_eq!(by_counts, BTreeMap::from(expected));
 }

@@ -306,6 +306,7 @@ impl World {
             agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
             commands: CommandOverrides::default(),
+            running_jobs: None,
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job 
         waits: None,
         class: ClassId::for_key(plan.project.as_str(), &plan.repository.agent.capability, plan.labels, key),
         place: Placement::from_compute(plan.settings.compute),
+        is_limited: false,
+        is_placed: false,
         task: Task::from_settings(plan.settings),
         created: plan.now,
         ready_since: plan.now,

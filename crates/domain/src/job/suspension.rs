@@ -150,7 +150,7 @@ impl Job {
         if self.inputs >= MAX_INPUTS {
             return Err(TransitionRefusal::TooManyInputs);
         }
-        let is_suspended = matches!(self.status, JobStatus::AwaitingInput | JobStatus::Paused);
+        let is_suspended = self.status.is_suspended();
         let mut job = if is_suspended { self.to_ready(now) } else { self.clone() };
         job.inputs += 1;
         Ok(job)
@@ -258,6 +258,7 @@ impl Job {
         }
         self.status = status;
         self.want = DesiredState::Run;
+        self.is_limited = false;
         self.reset_sweep_backoff();
     }
 

@@ -162,7 +162,8 @@ impl Job {
         if self.status != JobStatus::Ready {
             return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        if self.want != DesiredState::Run {
+        if self.want != DesiredState::Run || self.awaits_place() {
+            // A task of an earlier start may ask for a job that was paused and continued since.
             return Err(TransitionRefusal::StopRequested);
         }
         if claim.task.as_ref().is_some_and(|task| self.dispatch.dead.contains(task)) {
@@ -396,6 +397,7 @@ impl Job {
             // `run.task` is needed only while the task may still run. The ATTEMPT item has both fields.
             (run.task, run.died, run.forge_wait) = (task, None, None);
         }
+        job.is_limited = false;
         job.reset_sweep_backoff();
         job
     }

@@ -281,9 +281,19 @@ fn gone_endpoint_is_disabled_at_once_and_enabled_by_a_user() {
     assert_eq!((tries, gone.disabled.as_deref()), (1, Some("connection refused")));
     let window = gone.window.clone();
     assert_eq!(EndpointState { rev: 4, ..gone }.enable(), EndpointState { rev: 4, window, ..state(&slack()) });
-    let again = sent.notice.redeliver(time_at(7));
+    let again = sent.notice.redeliver(&[slack().id], time_at(7));
     assert_eq!((again.is_dead(), again.waiting[&slack().id]), (false, time_at(7)));
-    assert_eq!(again.redeliver(time_at(8)).waiting.values().copied().collect::<Vec<_>>(), [time_at(8)], "at once");
+}
+
+#[test]
+fn notice_that_is_sent_again_is_due_once_and_keeps_its_failures() {
+    let notice = notice_to(1, &webhook(), time_at(0));
+    let failed = facts(notice, state(&webhook()), &webhook(), time_at(0)).record(Answer::Failed, "timeout").notice;
+    let ids = [webhook().id, chat().id];
+    let again = failed.redeliver(&ids, time_at(2));
+    assert_eq!(again.waiting, [(webhook().id, time_at(2))].into(), "at once, and only to its own endpoints");
+    assert_eq!(again.to[&webhook().id].summary(), "waiting: timeout; failures: 1");
+    assert_eq!(again.clone().redeliver(&ids, time_at(3)), again, "a send may be in flight");
 }
 
 #[test]

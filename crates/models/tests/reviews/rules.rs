@@ -345,7 +345,7 @@ fn ticket_cells(ticket: Ticket) -> TicketCells {
     let ticket = Ticket { synced_version: ticket.wanted.version, ..ticket };
     let row = due::ticket(&ticket).map(|due| match due {
         Due::At(at) => hour(at),
-        Due::Held { .. } | Due::Ready { .. } => panic!("a ticket is due at a time"),
+        Due::Held { .. } | Due::Ready { .. } | Due::Limited { .. } => panic!("a ticket is due at a time"),
     });
     TicketCells {
         active: ticket.active_job.as_ref().map(job_index),

@@ -8,6 +8,8 @@ use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::{AttemptEnd, AttemptRecord, JobKind};
+use pullyard_domain::limit::{Places, RunningLimits};
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::REVISE_WINDOW;
 use pullyard_domain::review::{Review, covered_reviews};
 use pullyard_domain::runner::{OFFLINE_AFTER, Presence, Runner};
@@ -90,6 +92,9 @@ pub(crate) fn violations(changes: &[ItemChange], items: &Items, now: Timestamp) 
     if touches("JOB#") || touches("TICKET#") {
         check_ticket_jobs(items, &mut faults);
     }
+    if touches("JOB#") || touches("LIMIT#") {
+        check_places(items, &mut faults);
+    }
     if touches("JOB#") || touches("RUNNERS#") {
         check_slots(items, &mut faults);
     }
@@ -125,6 +130,7 @@ fn check_index_row(change: &ItemChange, due: Option<Due>, faults: &mut Vec<Strin
     let expected = due.map(|due| match due {
         Due::At(at) => (format!("DUE#{}", due::shard(&change.key.0)), at.millis()),
         Due::Held { project, order } => (format!("HELD#{project}"), order),
+        Due::Limited { project, repository, order } => (format!("LIMIT#{project}#{repository}"), order),
         Due::Ready { class, order } => (format!("READY#{class}"), order),
     });
     if row != expected {
@@ -255,6 +261,28 @@ fn check_slots(items: &Items, faults: &mut Vec<String>) {
         }
     }
     faults.extend(slots.iter().map(|slot| format!("a slot is left of {slot:?}")));
+}
+
+/// The limits of the only project, whose settings keep them.
+pub(crate) fn limits(items: &Items) -> RunningLimits {
+    let project = items.iter().find(|((pk, sk), _)| pk.starts_with("PROJECT#") && sk == "SETTINGS");
+    let project: Project = value(project.unwrap().1);
+    let repositories = items.iter().filter(|((_, sk), _)| sk.starts_with("REPO#")).map(|(_, item)| value(item));
+    RunningLimits::new(&project, &repositories.collect::<Vec<Repository>>())
+}
+
+/// Each job that may start or runs has a place, and no limit is exceeded.
+fn check_places(items: &Items, faults: &mut Vec<String>) {
+    let limits = limits(items);
+    let max = limits.project.into_iter().chain(limits.repositories.into_values()).min();
+    let Some(max) = max else { return };
+    let places = items.iter().find(|((_, sk), _)| sk == "LIMIT").map(|(_, item)| value::<Places>(item));
+    let holds = |job: &Job| places.as_ref().is_some_and(|places| places.holders.contains_key(&job.id));
+    let taking = jobs(items).filter(Job::takes_place).collect::<Vec<_>>();
+    if taking.len() > max as usize || !taking.iter().all(holds) {
+        let ids = taking.iter().map(|job| &job.id).collect::<Vec<_>>();
+        faults.push(format!("{ids:?} take {max} places: {places:?}"));
+    }
 }
 
 /// Whether the holder of this job may continue: its runner is not being removed.

@@ -38,7 +38,7 @@ const SEEDS: u64 = 16;
 
 /// Events that happen at least once in [`SEEDS`] lives.
 const EVENTS: &str = "Completed, Failed, Cancelled, on Fargate, on runners, requeued, retries, pushed, \
-    killed, refused, answers lost, errors after effect, stopped before, stopped after, no task, calls, came late";
+    killed, refused, answers lost, errors after effect, stopped before, stopped after, no task, calls, came late, placed";
 
 /// Events that happen at least once in [`MANY_SEEDS`] lives.
 const RARE_EVENTS: &str = "continued, lease_lost, reviews, revisions, reviews found by looking, asked, paused, inputs";

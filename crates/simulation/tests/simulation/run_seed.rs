@@ -31,6 +31,7 @@ pub(crate) async fn run_seed(seed: u64) -> World {
             world.tally.add(job.status.label());
             world.tally.add(if job.place == Placement::Fargate { "on Fargate" } else { "on runners" });
             world.tally.add_many("requeued", job.requeues.into());
+            world.tally.add_many("placed", job.is_placed.into());
             world.tally.add_many("attempts", job.attempt.into());
             world.tally.add_many("retries", job.retry_of.is_some().into());
             world.tally.add_many("continued", job.continues.is_some().into());
@@ -238,10 +239,11 @@ impl World {
             4 => command("drain"),
             5 => command("resume"),
             6 => {
-                let settings = Settings {
+                let mut settings = Settings {
                     default_repository: Some("acme/app".parse().unwrap()),
                     ..setup::settings(&mut self.rng, &self.fault_profile)
                 };
+                settings.limits.running_jobs = self.gate.cloud(|cloud| invariants::limits(&cloud.table.items).project);
                 let settings = serde_json::to_value(settings).unwrap();
                 ApiCall { method: "PUT", ..post("/v1/projects/acme/settings".into(), settings) }
             }

@@ -47,7 +47,10 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
         account: Account { id: 1, login: "pullyard-bot".into() },
     };
     applied(store.put_integration(&stored).await.unwrap());
-    let settings = Settings { default_repository: Some(name.clone()), compute: mood.compute, ..settings(dice, mood) };
+    let mut settings =
+        Settings { default_repository: Some(name.clone()), compute: mood.compute, ..settings(dice, mood) };
+    // They stay for the whole life, so that the invariant holds at every moment.
+    settings.limits.running_jobs = dice.percent(35).then(|| 1 + dice.below(2) as u32);
     let stored = Project { id: project.clone(), name: "Acme".into(), settings, deleted_number: 0, rev: 0 };
     applied(store.put_project(&stored).await.unwrap());
     if mood.reviews > 0 {
@@ -75,6 +78,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
         workflows: false,
         commands: CommandOverrides::default(),
+        running_jobs: dice.percent(20).then_some(1),
     };
     let poll = (mood.reviews > 0).then(|| Poll::new(&stored, now));
     applied(store.put_repository(&stored, poll.as_ref()).await.unwrap());

@@ -79,6 +79,12 @@ impl Store {
         items.iter().map(|item| self.decode(item)).collect()
     }
 
+    /// Many jobs, read strongly, in any order. Missing ones are omitted. An undecodable one is its error.
+    pub async fn load_each_job(&self, ids: &[JobId]) -> Result<Vec<Result<Job, Error>>, Error> {
+        let keys: Vec<_> = ids.iter().map(key::job).collect();
+        Ok(self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect())
+    }
+
     /// Many jobs in the order of their ids, read strongly. Missing jobs are omitted.
     pub async fn load_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
         self.load_in_order(ids.iter().map(key::job).collect()).await

@@ -75,8 +75,8 @@ impl WorkKey {
     }
 }
 
-struct WorkPage {
-    rows: Vec<(WorkKey, i64)>,
+pub(super) struct WorkPage {
+    pub(super) rows: Vec<(WorkKey, i64)>,
     is_full: bool,
 }
 
@@ -127,7 +127,12 @@ impl Store {
         Ok(rows.into_iter().map(|(key, _)| key).collect())
     }
 
-    async fn query_work_rows(&self, partition: &str, after: Option<(Key, i64)>, limit: i32) -> Result<WorkPage, Error> {
+    pub(super) async fn query_work_rows(
+        &self,
+        partition: &str,
+        after: Option<(Key, i64)>,
+        limit: i32,
+    ) -> Result<WorkPage, Error> {
         let start = after.map(|(key, order)| {
             let mut start = key.attributes();
             start.extend([("wk".into(), string_value(partition)), ("ws".into(), number_value(order))]);

@@ -94,13 +94,16 @@ impl Store {
     }
 
     /// The old name still finds the repository, as at the forge, until another repository takes it.
-    /// Writes: REPO if its name is the one seen; the new name's alias if absent, another's former name or already its
-    /// own; the old name's alias, as a former name, if it is its own or gone. `Stale` if the name changed since, or
-    /// another repository has the new one.
+    /// Writes: REPO if its name and limit are those seen; the new name's alias if absent, another's former name or already its
+    /// own; the old name's alias, as a former name, if it is its own or gone. `Stale` if the name or the limit changed
+    /// since, or another repository has the new name.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, previous: &Repository, next: &Repository) -> Result<Write, Error> {
-        let unchanged =
-            Condition::new("#name = :seen").name("#name", "name").value(":seen", string_value(previous.name.as_str()));
+        let unchanged = match previous.running_jobs {
+            Some(max) => Condition::new("#name = :seen AND running_jobs = :max").value(":max", number_value(max)),
+            None => Condition::new("#name = :seen AND attribute_not_exists(running_jobs)"),
+        };
+        let unchanged = unchanged.name("#name", "name").value(":seen", string_value(previous.name.as_str()));
         let alias = key::repository_name(&next.project, &next.name);
         let old = key::repository_name(&previous.project, &previous.name);
         let mut transaction = Transaction::new("rename a repository").put(next, unchanged)?.replace_item(

@@ -10,6 +10,7 @@ fn expected_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
         Some(Due::At(at)) => (format!("DUE#{}", due::shard(pk)), Some(at.millis())),
         Some(Due::Ready { class, order }) => (format!("READY#{class}"), Some(order)),
         Some(Due::Held { project, order }) => (format!("HELD#{project}"), Some(order)),
+        Some(Due::Limited { project, repository, order }) => (format!("LIMIT#{project}#{repository}"), Some(order)),
     }
 }
 

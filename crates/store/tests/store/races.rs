@@ -4,6 +4,7 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
+use pullyard_domain::limit::{Places, RunningLimits};
 use pullyard_store::Error;
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -66,6 +67,31 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     }
     assert_eq!(claimed.len(), 3);
     assert_eq!(world.runner(&runner).await.slots.into_keys().collect::<BTreeSet<_>>(), claimed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_dispatchers_never_exceed_a_limit() {
+    let world = world().await;
+    let limits = RunningLimits { project: Some(3), ..RunningLimits::default() };
+    let waiting = |number: usize| sample::job(&format!("job-{number}")).await_place(&limits);
+    let project = waiting(0).project;
+    let mut stored = Places::new(project.clone());
+    while stored.holders.len() < 3 {
+        let answers = race(&world, |world, number| {
+            let (mut places, limits, job) = (stored.clone(), limits.clone(), waiting(number));
+            async move {
+                let placed = places.fill(&limits, vec![job], at(1));
+                world.store.put_places(&places, &placed).await
+            }
+        })
+        .await;
+        assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1);
+        stored = world.store.load_places(&project).await.unwrap().unwrap();
+    }
+    for job in stored.holders.keys() {
+        assert!(world.store.load_job(job).await.unwrap().unwrap().takes_place(), "no place without its job");
+    }
+    assert_eq!(stored.fill(&limits, vec![waiting(RACERS)], at(1)), []);
 }
 
 /// Snapshots do not conflict: each is stored or older than the stored one.

@@ -24,6 +24,7 @@ REPONAME | PROJECT#{project} | REPONAME#{owner/name, lower case} | Alias to the 
 INTEGRATION | INTEGRATION#{integration} | INTEGRATION | A connected forge: URLs, account, names of its secrets. With `gone`, the forge was disconnected.
 CLASS | POOL#{project} | CLASS#{class} | The runner requirements of a job class.
 BUDGET | BUDGET#{project} | {day} | The project's jobs and their cost on a day in UTC.
+LIMIT | LIMIT#{project} | LIMIT | The places of a project's limits: the jobs that hold them, the limits at the last count and the next count.
 TICKET | TICKET#{project}#{key} | TICKET | A ticket: status, lock, last entry, second entry, wanted and shown state.
 TEXT | TICKET#{project}#{key} | TEXT | The ticket's text, zstd.
 COMMENT | TICKET#{project}#{key} | COMMENT#{number:010} | A user's comment on the ticket.

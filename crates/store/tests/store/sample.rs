@@ -122,6 +122,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--go".into()], model: None },
         workflows: false,
         commands: CommandOverrides::default(),
+        running_jobs: None,
     }
 }
 

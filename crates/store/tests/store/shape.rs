@@ -7,6 +7,7 @@ use crate::breakers::open_breaker;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
+use pullyard_domain::limit::{Places, RunningLimits};
 use pullyard_store::{Gauges, ReadyCursors, Rotation, SweeperState};
 use std::collections::HashSet;
 use tokio::sync::OnceCell;
@@ -249,6 +250,14 @@ async fn create_other_items(world: &World, runner: &Runner) {
     world.expect_applied(crate::reviews::remember(&world.store, &waits, &held)).await;
     let second = Review { had: Some(job.id.clone()), ..crate::reviews::waiting_review("r2") };
     world.expect_applied(world.store.assign_review(&second, None)).await;
+    let limits = RunningLimits { project: Some(1), ..RunningLimits::default() };
+    let mut places = Places::new(job.project.clone());
+    let waiting = [1, 2].map(|number| sample::job(&format!("limited-{number}")).await_place(&limits));
+    places.end_count(limits.clone(), at(1));
+    let placed = places.fill(&limits, waiting.to_vec(), at(1));
+    world.expect_applied(world.store.put_places(&places, &placed)).await;
+    let waiting = waiting.iter().find(|job| job.id != placed[0].id).unwrap();
+    world.expect_applied(world.store.update_job(waiting)).await;
 }
 
 pub(crate) fn kind(pk: &str, sk: &str) -> String {
@@ -342,7 +351,7 @@ async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
     let expected =
-        "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB NOTICE POLL PR ROTATION SCHEDULE SETTINGS TICKET TRACKERS";
+        "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB LIMIT NOTICE POLL PR ROTATION SCHEDULE SETTINGS TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");

@@ -24,6 +24,7 @@ fn repository_to_wire(repository: pullyard_domain::project::Repository) -> Repos
         clone_url: repository.clone_url,
         agent: repository.agent,
         workflows: repository.workflows,
+        running_jobs: repository.running_jobs,
         commands: repository.commands,
     }
 }
@@ -101,8 +102,8 @@ pub(crate) async fn add_repository(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(new): StrictJson<AddRepository>,
 ) -> Result<CreatedResponse<Repository>, Problem> {
-    let AddRepository { integration, name, agent, workflows, commands } = new;
-    let work = RepositorySettings { agent, workflows, commands, if_connected: IfConnected::Replace };
+    let AddRepository { integration, name, agent, workflows, commands, running_jobs } = new;
+    let work = RepositorySettings { agent, workflows, commands, running_jobs, if_connected: IfConnected::Replace };
     let repository = control::add_repository(&caller.ctx, &project, &integration, &name, work).await?;
     Ok(CreatedResponse(repository_to_wire(repository)))
 }

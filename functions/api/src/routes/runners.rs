@@ -89,6 +89,9 @@ pub(crate) async fn claim(
     Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
+/// Longer than other pages, because each page reads all runners and profiles.
+const LIST_SIZE: usize = 500;
+
 /// The cursor is the name of the last runner.
 pub(crate) async fn list(
     caller: Caller<scope::Read>,
@@ -98,9 +101,9 @@ pub(crate) async fn list(
     let members = control::list_runners(&caller.ctx).await?.into_iter();
     let is_later = |runner: &Runner| after.as_ref().is_none_or(|after| runner.name > *after);
     let visible = members.filter_map(|member| view_runner(member, caller.projects(), now)).filter(is_later);
-    let mut runners: Vec<Runner> = visible.take(PAGE_SIZE as usize + 1).collect();
-    let has_more = runners.len() > PAGE_SIZE as usize;
-    runners.truncate(PAGE_SIZE as usize);
+    let mut runners: Vec<Runner> = visible.take(LIST_SIZE + 1).collect();
+    let has_more = runners.len() > LIST_SIZE;
+    runners.truncate(LIST_SIZE);
     let next = runners.last().filter(|_| has_more).map(|last| last.name.clone());
     Ok(Json(RunnerList { runners, next }))
 }

@@ -39,6 +39,7 @@ struct RunnersPage {
     may_add: bool,
     rows: Vec<Row>,
     is_first: bool,
+    /// The name of the last runner, if others follow.
     next: Option<String>,
 }
 
@@ -79,8 +80,7 @@ async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
         may_add: may_add(&visit),
         rows: later.iter().take(PAGE_SIZE).map(|(runner, member)| Row::new(&visit, member, runner)).collect(),
         is_first: query.after.is_none(),
-        // A name needs no encoding.
-        next: next.map(|name| format!("/setup/runners?after={name}")),
+        next: next.cloned(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }

@@ -26,13 +26,14 @@ impl CommandArgs {
     }
 }
 
-/// Set a repository's agent, setup and checks; other values stay.
+/// Set a repository's agent, setup, checks and limit; other values stay.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard repos set acme/app --agent codex --model gpt-5.2-codex
   pullyard repos set acme/app --agent project
   pullyard repos set acme/app --setup 'npm ci' --check 'npm test' --check 'npm run lint'
   pullyard repos set acme/app --no-checks
+  pullyard repos set acme/app --running-jobs 2
   pullyard repos set acme/app --project-commands")]
 pub(super) struct Set {
     /// Repository.
@@ -53,6 +54,9 @@ pub(super) struct Set {
     /// Run no checks, even if the project has some.
     #[arg(long, conflicts_with = "checks")]
     no_checks: bool,
+    /// Jobs of the repository that run at once, 1 to 100; 0 removes the limit.
+    #[arg(long, value_name = "N")]
+    running_jobs: Option<u32>,
     /// Use the project's setup and checks.
     #[arg(long, conflicts_with_all = ["setup", "checks", "no_setup", "no_checks"])]
     project_commands: bool,
@@ -60,7 +64,7 @@ pub(super) struct Set {
 
 impl Set {
     pub(super) async fn apply(self, session: &Session, project: &ProjectId) -> Result<Repository, CliError> {
-        let Self { name, agent, model, commands, no_setup, no_checks, project_commands } = self;
+        let Self { name, agent, model, commands, no_setup, no_checks, running_jobs, project_commands } = self;
         let repositories = session.api.repositories(project).await?.repositories;
         let has_name = |repository: &Repository| repository.name.as_str().eq_ignore_ascii_case(name.as_str());
         let names = repositories.iter().map(|repository| repository.name.as_str());
@@ -84,7 +88,7 @@ impl Set {
         let Repository { integration, name, workflows, .. } = repository;
         Ok(session
             .api
-            .add_repository(project, &AddRepository { integration, name, agent, workflows, commands })
+            .add_repository(project, &AddRepository { integration, name, agent, workflows, commands, running_jobs })
             .await?)
     }
 }

@@ -134,6 +134,7 @@ fn project_limits_become_the_job_policy() {
         cost_usd_micros: Some(40_000),
         turns: Some(5),
         input_secs: 607,
+        running_jobs: None,
     };
     settings.offline = OfflinePolicy::Requeue;
     settings.resume = Resume::Require;

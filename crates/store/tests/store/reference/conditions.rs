@@ -11,6 +11,7 @@ use crate::world::{World, prepare_requeue, requeue_write, ticket_without_job};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::forge::{Auth, Integration};
+use pullyard_domain::limit::Places;
 use pullyard_domain::notice::NoticeRecord;
 use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
@@ -103,6 +104,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     }
     put_hook { store.put_hook(&hook("acme")).await?; store.put_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
     put_integration { store.put_integration(&sample::forge("gh1")).await?; }
+    put_places {
+        let places = Places::new(sample::project());
+        store.put_places(&places, &[]).await?;
+        store.put_places(&Places { rev: 1, ..places }, &[Job { rev: 1, ..sample::job("one") }]).await?;
+    }
     put_poll { store.put_poll(&sample::poll(0)).await?; store.put_poll(&sample::poll(1)).await?; }
     put_project {
         store.put_project(&sample::project_with_id("acme")).await?;
@@ -159,6 +165,8 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.rename_repository(&ours, &repository(99, "acme/web")).await?;
         let cased = Repository { name: RepositoryName::new("Acme/App").unwrap(), ..ours.clone() };
         store.rename_repository(&ours, &cased).await?;
+        let limited = Repository { running_jobs: Some(2), ..ours };
+        store.rename_repository(&limited, &repository(99, "acme/web")).await?;
     }
     replace_text {
         let (project, ticket, text) = (project(), sample::ticket_key("APP-1"), TicketText::default());

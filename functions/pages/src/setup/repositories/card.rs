@@ -117,6 +117,10 @@ impl Card {
                 ("Event source", line(&describe_ingress(ingress, kind, !may_see_hooks || !hooks.is_empty()))),
                 ("Checks", describe_commands(repository.commands.checks.as_deref())),
                 ("Setup commands", describe_commands(repository.commands.setup.as_deref())),
+                (
+                    "Running jobs",
+                    line(&repository.running_jobs.map_or("no own limit".into(), |max| format!("at most {max}"))),
+                ),
             ],
             checked: poll.as_ref().and_then(|poll| poll.look.complete_until()).map(|at| format_time(at, now)),
             last_event: hooks

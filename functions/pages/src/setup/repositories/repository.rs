@@ -35,6 +35,7 @@ pub(super) struct RepositoryForm {
     setup: String,
     checks_from: String,
     checks: String,
+    running_jobs: String,
 }
 
 #[derive(Template)]
@@ -109,6 +110,7 @@ impl RepositoryForm {
             setup: setup.unwrap_or_default().join("\n"),
             checks_from: source(&checks),
             checks: checks.unwrap_or_default().join("\n"),
+            running_jobs: repository.running_jobs.map(|max| max.to_string()).unwrap_or_default(),
         }
     }
 
@@ -131,7 +133,12 @@ impl RepositoryForm {
         };
         let integration = FormFault::parse("integration", &self.integration)?;
         let (workflows, if_connected) = (self.workflows.is_some(), IfConnected::Replace);
-        Ok((integration, name, RepositorySettings { agent, workflows, commands, if_connected }))
+        let running_jobs = match self.running_jobs.trim() {
+            "" => 0,
+            number => number.parse().map_err(|_| FormFault::at("running_jobs", "use 1 to 100"))?,
+        };
+        let running_jobs = Some(running_jobs);
+        Ok((integration, name, RepositorySettings { agent, workflows, commands, running_jobs, if_connected }))
     }
 }
 
