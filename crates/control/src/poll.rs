@@ -92,12 +92,15 @@ async fn look_at_changed_issues(
     }
     let started = ctx.clock.now();
     let chosen = ctx.store.load_poll(&poll.project, &poll.integration, tool_poll::TOOL).await?;
-    let chosen = chosen.and_then(|chosen| chosen.look.since).filter(|since| started.since(*since) < FIRST_LIST);
-    let since = poll.look.issues.or(chosen.map(|since| since.minus(LOOK_BACK)));
-    let Some(since) = since else { return Ok(Some(started)) };
     let Some(repository) = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await? else {
         return Ok(None);
     };
+    if let Some(chosen) = &chosen {
+        tool_poll::repeat_issue_looks(ctx, chosen, &repository.name).await?;
+    }
+    let chosen = chosen.and_then(|chosen| chosen.look.since).filter(|since| started.since(*since) < FIRST_LIST);
+    let since = poll.look.issues.or(chosen.map(|since| since.minus(LOOK_BACK)));
+    let Some(since) = since else { return Ok(Some(started)) };
     let list = async {
         let client = forge_client(ctx, integration, &repository).await?.into_issue_client();
         let Some(client) = client else { return Ok(Vec::new()) };

@@ -93,7 +93,9 @@ pub async fn list_trackers(ctx: &Context) -> Result<Vec<TrackerView>, Error> {
             let problem = problem.map(|problem| format!("the poll for {id} fails: {problem}"));
             let missed = missed.filter(|_| tool.ingress == Ingress::Both).map(|at| {
                 let repair = format!("install it again with `pullyard trackers use {} --project {id}`", tracker.id);
-                format!("the webhook for {id} did not deliver the move of {at}, which a poll found; {repair}")
+                format!(
+                    "the webhook for {id} did not deliver the move of {at}, which Pullyard found by itself; {repair}"
+                )
             });
             tracker.problem = tracker.problem.take().or(problem).or(missed);
         }
@@ -137,17 +139,13 @@ pub struct DeletedTracker {
 /// Errors: `NotFound`; `Contended`; `Denied` while a project uses it.
 pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<DeletedTracker, Error> {
     let tracker = load_tracker(ctx, id).await?;
-    for project in ctx.store.list_all_project_ids().await? {
-        let project = ctx.store.load_project(&project).await?;
-        let uses_it = |project: &Project| project.settings.tracker.as_ref().is_some_and(|tool| tool.connection == *id);
-        if let Some(project) = project.filter(uses_it) {
-            return Err(Error::Denied(Denial::TrackerOfProject { tracker: id.clone(), project: project.id }));
-        }
-    }
+    check_unused(ctx, id).await?;
     let mut report = Vec::new();
     if tracker.kind.has_scopes() && ctx.pages_url().starts_with("https://") {
         report.push(remove_hooks(ctx, &tracker, &hook_url(ctx, &tracker)).await);
     }
+    // The tool had up to ten seconds.
+    check_unused(ctx, id).await?;
     let users = list_secret_users(ctx).await?;
     for secret in tracker.hook_secret.iter().chain([&tracker.secret]).filter(|secret| !secret.is_empty()) {
         let is_shared = users.get(secret).is_some_and(|users| users.len() > 1);
@@ -162,10 +160,25 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Deleted
             Err(error) => return Err(error.into()),
         }
     }
-    match ctx.store.delete_tracker(&tracker).await? {
-        Write::Applied => Ok(DeletedTracker { tracker, report }),
-        Write::Stale => Err(Error::Contended { subject: id.to_string() }),
+    // A call that records the health meanwhile must not leave a connection without its secrets.
+    let mut rounds = ctx.retries(id);
+    let mut last = tracker.clone();
+    while ctx.store.delete_tracker(&last).await? == Write::Stale {
+        rounds.backoff().await?;
+        last = load_tracker(ctx, id).await?;
     }
+    Ok(DeletedTracker { tracker, report })
+}
+
+async fn check_unused(ctx: &Context, id: &IntegrationId) -> Result<(), Error> {
+    for project in ctx.store.list_all_project_ids().await? {
+        let project = ctx.store.load_project(&project).await?;
+        let uses_it = |project: &Project| project.settings.tracker.as_ref().is_some_and(|tool| tool.connection == *id);
+        if let Some(project) = project.filter(uses_it) {
+            return Err(Error::Denied(Denial::TrackerOfProject { tracker: id.clone(), project: project.id }));
+        }
+    }
+    Ok(())
 }
 
 /// Repeats a failed write to the ticket's tool now, and reads the ticket there.

@@ -493,7 +493,8 @@ impl Ticket {
     /// Why the entry waits. `None` unless the project is held and the ticket is still in the trigger status.
     pub fn wait_reason(&self, project: &Project, now: Timestamp) -> Option<Wait> {
         let settings = &project.settings;
-        if !self.held || self.active_job.is_some() || self.status != settings.statuses.trigger {
+        let waits_for_move = self.again.is_some() && self.decidable_entry().is_none();
+        if !self.held || waits_for_move || self.active_job.is_some() || self.status != settings.statuses.trigger {
             return None;
         }
         let id = project.id.clone();

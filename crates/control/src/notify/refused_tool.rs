@@ -1,8 +1,10 @@
 //! Notifies the projects of a ticket tool that refused its credential.
 
+use crate::trackers::load_all_projects;
 use crate::{Context, Error};
 use pullyard_domain::id::NoticeId;
 use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
+use pullyard_domain::project::Project;
 use pullyard_domain::tracker::Tracker;
 use pullyard_store::Write;
 
@@ -17,9 +19,8 @@ pub(crate) async fn notify_refusal(ctx: &Context, tool: &Tracker, status: u16) {
 
 async fn create_notices(ctx: &Context, tool: &Tracker, status: u16) -> Result<(), Error> {
     let (id, now) = (&tool.id, ctx.clock.now());
-    for project in ctx.store.list_all_project_ids().await? {
-        let Some(stored) = ctx.store.load_project(&project).await? else { continue };
-        if stored.settings.tracker.is_none_or(|used| used.connection != *id) {
+    for Project { id: project, settings, .. } in load_all_projects(ctx).await? {
+        if settings.tracker.as_ref().is_none_or(|used| used.connection != *id) {
             continue;
         }
         let sentence = format!("The ticket tool {id} refused the credential ({status}).");
@@ -27,8 +28,7 @@ async fn create_notices(ctx: &Context, tool: &Tracker, status: u16) -> Result<()
         let url = format!("{}/setup/tracker?project={project}", ctx.pages_url());
         let notice_id = NoticeId::for_tool(&project, id, now);
         let data = NoticeData::new(project, &sentence, &help, url);
-        let endpoints = &stored.settings.notifications;
-        let notice = Notice::new(notice_id, NoticeEvent::ToolRefused, data, endpoints, now);
+        let notice = Notice::new(notice_id, NoticeEvent::ToolRefused, data, &settings.notifications, now);
         let Some(notice) = notice else { continue };
         if ctx.store.record_notice(&notice.clone().into()).await? == Write::Applied {
             ctx.send_hints(ctx.wake_notice(&notice)).await;

@@ -5,7 +5,7 @@ use crate::trackers::tool::{CallError, record_call};
 use crate::{Context, Error};
 use pullyard_domain::hook::poll_progress::{PollProgress, WebhookHealth};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
-use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::sweep::back_off;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerSettings};
@@ -42,8 +42,6 @@ pub(crate) async fn start_polling(
     let (tool, is_polled) = (&connection.id, connection.kind.has_scopes());
     let start = |stored: Option<Poll>| {
         let now = ctx.clock.now();
-        let continues = is_used && stored.as_ref().is_some_and(|poll| poll.gone_at.is_none());
-        let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
         let continues = before.is_some() && stored.as_ref().is_some_and(|poll| !is_polled || poll.gone_at.is_none());
         let mut poll = stored.unwrap_or_else(|| Poll::of_tool(project.clone(), tool.clone(), now));
         if continues {
@@ -98,6 +96,27 @@ pub(crate) async fn repeat_look(
         Ok(Some(poll))
     };
     update_poll(ctx, project, tool, add).await
+}
+
+/// Repeats the looks at issues of a repository that could not be read. Issues have no poll of their own.
+/// Writes: POLL of the project's tool.
+pub(super) async fn repeat_issue_looks(ctx: &Context, poll: &Poll, repository: &RepositoryName) -> Result<(), Error> {
+    let is_of_repository =
+        |key: &TicketKey| key.as_str().rsplit_once('#').is_some_and(|it| it.0 == repository.as_str());
+    let mut unread = poll.look.unread.clone();
+    unread.retain(|key, _| is_of_repository(key));
+    if unread.is_empty() {
+        return Ok(());
+    }
+    for key in unread.keys() {
+        ctx.wake_look(&poll.project, key).await?;
+    }
+    let remove = |stored: Option<Poll>| {
+        let Some(mut poll) = stored else { return Ok(None) };
+        poll.look.unread.retain(|key, at| unread.get(key) != Some(at));
+        Ok(Some(poll))
+    };
+    update_poll(ctx, &poll.project, &poll.integration, remove).await
 }
 
 /// Writes: POLL of the project's tool, if there is one and `change` returns a new health of the webhook.

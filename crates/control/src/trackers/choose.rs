@@ -52,6 +52,8 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
         update_project(ctx, project, |project| to_changed(project, &connection, &choice, scope)).await
     };
     if !connection.kind.has_scopes() {
+        // Checked before the first write.
+        to_changed(stored, &connection, &choice, None)?;
         let removed = remove_hook(ctx, project, former.filter(|_| before_scope.is_none())).await?;
         if connection.kind == TrackerKind::Issues {
             start_polling(ctx, project, &connection, "", before_scope.as_deref().map(|_| "")).await?;

@@ -66,11 +66,10 @@ async fn wake_looks(ctx: &Context, id: &IntegrationId, key: &str) -> Result<(), 
     let is_its_tool = |tool: &TrackerSettings| tool.connection == *id && tool.has_ticket(&ticket);
     for project in load_all_projects(ctx).await? {
         if project.settings.tracker.as_ref().is_some_and(is_its_tool) {
-            // The look must not wait for the record.
+            ctx.wake_look(&project.id, &ticket).await?;
             if let Err(error) = update_webhook(ctx, &project.id, id, |known, now| known.record_delivery(now)).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, tracker = %id, "delivery not recorded");
             }
-            ctx.wake_look(&project.id, &ticket).await?;
         }
     }
     Ok(())

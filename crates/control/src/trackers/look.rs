@@ -44,9 +44,6 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
         Ok(snapshot) => {
             let moved_at = snapshot.change.at;
             let is_older = is_older_than_tool(ctx, project, tool, &snapshot).await?;
-            if !is_older && tool.ingress == Ingress::Both && connection.kind.has_scopes() {
-                update_webhook(ctx, project, &connection.id, |known, now| known.record_move(moved_at, now)).await?;
-            }
             let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
             let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
@@ -59,10 +56,18 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
                 }
                 _ => {}
             }
-            if let Some(left) = ticket.and_then(|ticket| to_unseen_move(&ticket, &event)) {
+            if let Some(left) = ticket.filter(|_| !is_older).and_then(|ticket| to_unseen_move(&ticket, &event)) {
                 Box::pin(move_ticket(ctx, &left)).await?;
             }
-            Box::pin(move_ticket(ctx, &event)).await.map(drop)
+            Box::pin(move_ticket(ctx, &event)).await?;
+            if !is_older && tool.ingress == Ingress::Both && connection.kind.has_scopes() {
+                let record =
+                    update_webhook(ctx, project, &connection.id, |known, now| known.record_move(moved_at, now));
+                if let Err(error) = record.await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, tracker = %connection.id, "webhook not judged");
+                }
+            }
+            Ok(())
         }
         Err(CallError { error: ToolError::NotFound, .. }) => {
             // The board keeps the ticket. A job's end finds that out by itself.

@@ -79,6 +79,9 @@ fn stored_facts(delivery: &Delivery) -> Option<String> {
 fn no_replay(delivery: &Delivery) -> Option<&'static str> {
     match (&delivery.reason, &delivery.review, &delivery.facts) {
         (Reason::Accepted { .. }, ..) => Some("A replay changes nothing: the delivery has its job."),
+        (Reason::Echo {}, ..) => {
+            Some("A replay changes nothing. To start a job, move the ticket out of the status and into it again.")
+        }
         (reason, ..) if reason.is_final() => Some("A replay changes nothing: the decision is final."),
         (_, None, None) => Some("The content of this delivery is not stored. Send it again from its source."),
         (_, Some(subject), _) if subject.review.is_none() => {
