@@ -121,9 +121,8 @@ async fn running_job_from_before_a_limit_holds_a_place() {
     story.wait_for_task(&first, 1).await;
     let (_, client) = story.claim(&first, "c1").await.unwrap();
     story.update_settings(|settings| settings.limits.running_jobs = Some(1)).await;
-    story.sweep_twice().await;
+    story.advance_and_sweep(Duration::from_secs(61)).await;
     let second = story.create_job("e7", "APP-7", 7).await;
-    story.sweep_twice().await;
     story.assert_limited(&second, PROJECT_LIMIT, &first, 0).await;
     client.finish(&failed_finish("f1")).await.unwrap();
     story.sweep_twice().await;

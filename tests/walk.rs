@@ -48,7 +48,7 @@ walks! {
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;
     end_of_a_job_is_sent_after_a_crash: flows::notices::send(), 41;
-    endpoint_is_enabled_and_deleted_after_a_crash: flows::notices::enable_redeliver_and_delete().only_own_steps(), 60;
+    endpoint_is_enabled_and_deleted_after_a_crash: flows::notices::enable_redeliver_and_delete().only_own_steps(), 106;
     ticket_tool_shows_a_completed_job_after_a_crash: flows::trackers::complete_job().only_own_steps(), 47;
     ticket_tool_confirms_a_move_on_the_board_after_a_crash: flows::trackers::move_on_board().only_own_steps(), 66;
     ticket_is_synced_with_a_tool_that_was_away_after_a_crash: flows::trackers::sync_after_failure().only_own_steps(), 54;
@@ -59,22 +59,22 @@ walks! {
     runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 68;
     job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 143;
     review_is_revised_after_a_crash: flows::reviews::review().with_lost_table_answers(), 68;
-    job_failure_refuses_the_deferred_review_after_a_crash: flows::reviews::deferred_and_refused().only_own_steps(), 156;
-    deferred_review_gets_its_own_job_after_a_crash: flows::reviews::deferred_and_started().only_own_steps(), 205;
+    job_failure_refuses_the_deferred_review_after_a_crash: flows::reviews::deferred_and_refused().only_own_steps(), 163;
+    deferred_review_gets_its_own_job_after_a_crash: flows::reviews::deferred_and_started().only_own_steps(), 214;
     requested_revision_covers_all_reviews_after_a_crash: flows::reviews::requested_revision().only_own_steps(), 81;
     requested_review_is_posted_after_a_crash: flows::reviews::requested_review(), 50;
     pushed_commit_is_reviewed_once_after_a_crash: flows::reviews::automatic_review().only_own_steps(), 161;
     requested_resolve_is_reported_after_a_crash: flows::reviews::requested_resolve().only_own_steps(), 53;
     closing_a_pr_cancels_its_job_after_a_crash: flows::reviews::close_before_claim(), 67;
-    review_found_by_polling_is_revised_after_a_crash: flows::reviews::polled_review().only_own_steps(), 116;
+    review_found_by_polling_is_revised_after_a_crash: flows::reviews::polled_review().only_own_steps(), 123;
     polled_review_waits_for_the_working_job_after_a_crash: flows::reviews::polled_during_job().only_own_steps(), 274;
     polled_close_of_a_pr_cancels_its_job_after_a_crash: flows::reviews::polled_close().only_own_steps(), 167;
-    lost_delivery_is_found_by_polling_after_a_crash: flows::reviews::lost_delivery().only_own_steps(), 113;
-    review_webhook_lost_in_a_crash_waits_for_the_working_job: flows::lost_webhooks::lost_review_during_job().only_own_steps(), 157;
+    lost_delivery_is_found_by_polling_after_a_crash: flows::reviews::lost_delivery().only_own_steps(), 120;
+    review_webhook_lost_in_a_crash_waits_for_the_working_job: flows::lost_webhooks::lost_review_during_job().only_own_steps(), 165;
     close_webhook_lost_in_a_crash_still_cancels_the_job: flows::lost_webhooks::lost_close().only_own_steps(), 67;
     close_webhook_lost_in_a_crash_refuses_the_deferred_review: flows::lost_webhooks::lost_close_with_deferred_review().only_own_steps(), 162;
     bitbucket_webhook_lost_in_a_crash_is_still_revised: flows::bitbucket::lost_webhook().only_own_steps(), 75;
-    polled_bitbucket_review_is_revised_after_a_crash: flows::bitbucket::polled_review().only_own_steps(), 126;
+    polled_bitbucket_review_is_revised_after_a_crash: flows::bitbucket::polled_review().only_own_steps(), 134;
     bitbucket_job_waits_for_a_late_comment_after_a_crash: flows::bitbucket::late_comment().only_own_steps(), 135;
     board_ticket_is_created_edited_and_moved_after_a_crash: flows::board::create_edit_and_move().only_own_steps(), 51;
     ticket_created_in_trigger_status_gets_job_after_a_crash: flows::board::create_in_trigger_status().only_own_steps(), 54;
@@ -100,6 +100,6 @@ walks! {
     runner_drains_and_resumes_after_a_crash: flows::fleet::drain_and_resume(), 25;
     job_of_a_removed_runner_is_requeued_after_a_crash: flows::fleet::remove_during_job().only_own_steps(), 141;
     job_waits_until_its_breaker_closes_after_a_crash: flows::fleet::breaker_closed_by_user().only_own_steps(), 83;
-    artifacts_and_inputs_reach_the_next_attempt_after_a_crash: flows::artifacts::artifacts_and_input().only_own_steps(), 79;
+    artifacts_and_inputs_reach_the_next_attempt_after_a_crash: flows::artifacts::artifacts_and_input().only_own_steps(), 85;
     late_result_is_stored_and_linked_after_a_crash: flows::artifacts::late_result().only_own_steps(), 81;
 }

@@ -363,7 +363,7 @@ async fn run_step(world: &World, n: usize, step: &Step, call: &Call, harm: &Disr
             let again = world.invoke(call).await;
             let is_done = is_answer(step, &again);
             // A call that was refused for good is refused again.
-            assert!(is_done, "`{}` again: {again:?}; at first {first:?}", step.name);
+            assert!(is_done, "`{}` again: {again:?}; at first {first:?}; {harm:?}", step.name);
         }
     }
 }

@@ -59,6 +59,8 @@ pub(in crate::walk) fn enable_redeliver_and_delete() -> Flow {
         Step::call("somebody sends it again", |world| {
             Some(post("/v1/notices/redeliver", json!({ "notice": world.note_value("notice")? })).into())
         }),
+        // The hint of a call that is repeated is the sweeper's.
+        Step::sweep("the sweeper finds the notice due").broken_elsewhere(),
         Step::messages().broken_elsewhere(),
         Step::request("somebody deletes it", delete(ENDPOINT)).refused_on_repeat("404"),
     ];

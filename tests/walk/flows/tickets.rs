@@ -133,10 +133,12 @@ pub(in crate::walk) fn requeued_silent_attempt() -> Flow {
 }
 
 pub(in crate::walk) fn limited_job() -> Flow {
+    // Without one of the two events, there would be one job.
+    let send = |event, key| send_event_of(event, key).without_repeat(WithoutRepeat::AlwaysRepeated);
     let steps = vec![
-        send_ticket_event(),
+        send("e1", "APP-1").broken_elsewhere(),
         Step::messages(),
-        send_event_of("e2", "APP-2").broken_elsewhere(),
+        send("e2", "APP-2").broken_elsewhere(),
         Step::messages(),
         attempt::start_task(),
         attempt::claim().broken_elsewhere(),
