@@ -2,7 +2,7 @@
 
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::future::try_join_all;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::limit::{LimitScope, LimitUse, MAX_PLACED, Places, RunningLimits, repository_key};
@@ -113,10 +113,10 @@ async fn list_waiting(
     keys: &BTreeSet<String>,
     hinted: &Job,
 ) -> Result<Vec<Job>, Error> {
-    let room_of = |key: &String| places.room(limits, key).min(MAX_PLACED);
-    let with_room = keys.iter().filter(|key| room_of(key) > 0);
-    let mut rows = list_rows(ctx, &places.project, with_room, |key| room_of(key) + STALE_ROWS).await?;
-    rows.sort();
+    let room = |key: &String| (key.clone(), places.room(limits, key).min(MAX_PLACED));
+    let with_room = keys.iter().map(room).filter(|(_, room)| *room > 0);
+    let with_room: Vec<_> = with_room.map(|(key, room)| (key, room + STALE_ROWS)).collect();
+    let rows = list_rows(ctx, &places.project, &with_room).await?;
     let ids = rows.into_iter().take(MAX_PLACED + STALE_ROWS).map(|(_, id)| id).filter(|id| *id != hinted.id);
     let ids = ids.collect::<Vec<_>>();
     let mut waiting = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
@@ -124,19 +124,22 @@ async fn list_waiting(
     Ok(waiting)
 }
 
-/// The oldest waiting jobs of these repositories, with their times of creation.
+/// The oldest waiting jobs of each repository, up to its number, with their times of creation.
 async fn list_rows(
     ctx: &Context,
     project: &ProjectId,
-    keys: impl IntoIterator<Item = &String>,
-    max: impl Fn(&String) -> usize,
+    repositories: &[(String, usize)],
 ) -> Result<Vec<(i64, JobId)>, Error> {
-    let queries = keys.into_iter().map(|key| {
-        let max = i32::try_from(max(key)).unwrap_or(i32::MAX);
-        ctx.store.list_limited_jobs(project, key, max)
-    });
-    let pages: Vec<_> = stream::iter(queries).buffered(CONCURRENT_QUERIES).try_collect().await?;
-    Ok(pages.into_iter().flatten().collect())
+    let mut rows = Vec::new();
+    for part in repositories.chunks(CONCURRENT_QUERIES) {
+        let pages = try_join_all(part.iter().map(|(key, max)| {
+            let max = i32::try_from(*max).unwrap_or(i32::MAX);
+            ctx.store.list_limited_jobs(project, key, max)
+        }));
+        rows.extend(pages.await?.into_iter().flatten());
+    }
+    rows.sort();
+    Ok(rows)
 }
 
 /// Compares the holders of places with their jobs, while jobs wait. After a change of limits, and hourly, it also counts
@@ -153,8 +156,8 @@ pub(crate) async fn recount_places(ctx: &Context, project: &Project) -> Result<u
     let before = found.unwrap_or_else(|| Places::new(project.id.clone()));
     let now = ctx.clock.now();
     let is_count_due = before.is_count_due(&limits, now);
-    let mut rows = list_rows(ctx, &project.id, &keys_of(&repositories), |_| MAX_COUNTED_ROWS).await?;
-    rows.sort();
+    let keys: Vec<_> = keys_of(&repositories).into_iter().map(|key| (key, MAX_COUNTED_ROWS)).collect();
+    let rows = list_rows(ctx, &project.id, &keys).await?;
     let mut after = before.clone();
     if is_count_due || !rows.is_empty() {
         let ids = before.holders.keys().cloned().collect::<Vec<_>>();
