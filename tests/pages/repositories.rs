@@ -199,6 +199,8 @@ async fn repository_is_added_changed_tested_and_removed() {
         (SHOP, &[("agent", "command"), ("command", "")], "agent/command"),
         (SHOP, &[("agent", "codex"), ("model", "--x")], "agent/model"),
         (SHOP, &[("setup_from", "own"), ("setup", "npm ci | sh")], "commands/setup"),
+        (SHOP, &[("running_jobs", "two")], "running_jobs"),
+        (SHOP, &[("running_jobs", "101")], "running_jobs"),
     ] {
         let refused = add(name, more).await;
         assert_eq!(refused.status, 422, "{field}");
@@ -210,15 +212,24 @@ async fn repository_is_added_changed_tested_and_removed() {
 
     let agent = [("agent", "command"), ("command", "sh\r\n./agent.sh"), ("checks_from", "own"), ("checks", "npm test")];
     let tested = "/setup/repositories/test?project=acme&repository=acme%2Fshop&added=1";
+    let agent = [&agent[..], &[("running_jobs", " 2 ")]].concat();
     assert_eq!(add(SHOP, &agent).await.redirect(), (303, tested));
     let page = browser.get(tested).await;
     page.assert_contains(&["acme/shop is connected.", "No missing permission was found", "contents: write", "Unknown"]);
     let page = browser.get(LIST).await;
-    page.assert_contains(&["acme/shop", "<dd>trunk</dd>", "sh ./agent.sh", "npm test", "Polling every minute"]);
-    browser
-        .get("/setup/repositories/add?project=acme&repository=acme%2Fshop")
-        .await
-        .assert_contains(&["Change acme/shop", ">sh\n./agent.sh</textarea>"]);
+    page.assert_contains(&[
+        "acme/shop",
+        "<dd>trunk</dd>",
+        "sh ./agent.sh",
+        "npm test",
+        "Polling every minute",
+        "at most 2",
+    ]);
+    browser.get("/setup/repositories/add?project=acme&repository=acme%2Fshop").await.assert_contains(&[
+        "Change acme/shop",
+        ">sh\n./agent.sh</textarea>",
+        "name=\"running_jobs\" value=\"2\"",
+    ]);
 
     let set = [("project", "acme"), ("repository", SHOP), ("ingress", "webhook")];
     let changed = browser.post("/setup/repositories/ingress", &set).await;

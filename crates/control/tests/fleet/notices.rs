@@ -235,7 +235,8 @@ async fn notice_is_sent_again_once_and_only_to_open_endpoints() {
     let sent = it.world.meter.units();
     assert_eq!(again().await.unwrap().waiting, first.waiting, "a send may be in flight");
     assert_eq!(it.world.meter.units().write, sent.write, "a repeat writes nothing");
-    (receiver.take(), it.receiver.take());
+    receiver.take();
+    it.receiver.take();
     send_notice(&it.world.ctx, &id, &other).await.unwrap();
     assert_eq!((receiver.take().len(), it.receiver.take().len()), (1, 0));
     let disabled = again().await.unwrap_err().to_string();
