@@ -52,7 +52,7 @@ walks! {
     ticket_tool_shows_a_completed_job_after_a_crash: flows::trackers::complete_job().only_own_steps(), 47;
     ticket_tool_confirms_a_move_on_the_board_after_a_crash: flows::trackers::move_on_board().only_own_steps(), 66;
     ticket_is_synced_with_a_tool_that_was_away_after_a_crash: flows::trackers::sync_after_failure().only_own_steps(), 54;
-    ticket_tool_is_connected_and_deleted_after_a_crash: flows::trackers::connect_and_delete().only_own_steps(), 26;
+    ticket_tool_is_connected_and_deleted_after_a_crash: flows::trackers::connect_and_delete().only_own_steps(), 33;
     dragged_ticket_of_jira_fails_and_is_polled_after_a_crash: flows::scoped_trackers::use_and_remove("jira").only_own_steps(), 274;
     dragged_ticket_of_linear_fails_and_is_polled_after_a_crash: flows::scoped_trackers::use_and_remove("linear").only_own_steps(), 272;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
