@@ -9,7 +9,10 @@ impl Story {
     async fn limited(max: u32, setup: Setup) -> Self {
         let mut settings = setup.settings;
         settings.limits.running_jobs = Some(max);
-        Self::start_with(Setup { task: Task::Waiting, settings, ..setup }).await
+        let story = Self::start_with(Setup { task: Task::Waiting, settings, ..setup }).await;
+        // Before the sweeper has counted the jobs of a limit, no job gets a place.
+        story.sweep_twice().await;
+        story
     }
 
     async fn create_jobs<const N: usize>(&self) -> [JobId; N] {
@@ -97,6 +100,7 @@ async fn limits_work_without_any_hint() {
 async fn repository_limit_is_set_and_removed_by_command() {
     let (story, user) = Story::with_user().await;
     user.ok(&["repos", "set", REPOSITORY, "--running-jobs", "1"]).await;
+    story.sweep_twice().await;
     let [first, second] = story.create_jobs().await;
     story.wait_for_task(&first, 1).await;
     story.assert_limited(&second, ("repository_limit", REPOSITORY), &first, 0).await;

@@ -40,7 +40,7 @@ walks! {
     silent_attempt_fails_its_job_after_a_crash: flows::tickets::silent_attempt(), 68;
     job_of_a_silent_attempt_is_requeued_after_a_crash: flows::tickets::requeued_silent_attempt().only_own_steps(), 82;
     task_starts_once_capacity_returns_after_a_crash: flows::tickets::capacity_returns(), 83;
-    job_of_a_limited_project_starts_after_a_crash_at_an_end: flows::tickets::limited_job().only_own_steps(), 81;
+    job_of_a_limited_project_starts_after_a_crash_at_an_end: flows::tickets::limited_job().only_own_steps(), 85;
     requested_job_is_retried_and_cancelled_after_a_crash: flows::requests::request_retry_and_cancel(), 48;
     question_is_answered_after_a_crash: flows::requests::ask_and_answer(), 30;
     repository_is_analysed_after_a_crash: flows::requests::analyse(), 35;

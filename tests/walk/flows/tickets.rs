@@ -152,7 +152,15 @@ pub(in crate::walk) fn limited_job() -> Flow {
     flow_after(
         "the end of a job gives its place to another",
         &["failed", "failed"],
-        |world| base::change_settings(world, |settings| settings.limits.running_jobs = Some(1)).boxed(),
+        |world| {
+            async {
+                base::change_settings(world, |settings| settings.limits.running_jobs = Some(1)).await;
+                // Places are assigned after the count of the jobs that run already.
+                world.clock.advance(Duration::from_secs(61));
+                world.invoke(&world.sweep_event()).await;
+            }
+            .boxed()
+        },
         steps,
     )
 }

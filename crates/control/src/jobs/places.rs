@@ -54,11 +54,13 @@ pub(crate) async fn assign_places(ctx: &Context, hinted: &Job) -> Result<(), Err
     }
     let mut keys = keys_of(&repositories);
     keys.insert(hinted.repository_key());
-    if let Some(project) = project.filter(|_| !limits.is_empty())
-        && load_places(ctx, &project.id).await?.limits != limits
-    {
-        // Before, jobs that run since before the limit hold no place.
-        recount_places(ctx, &project).await?;
+    let places = load_places(ctx, &hinted.project).await?;
+    if !limits.is_empty() && places.limits != limits {
+        // The sweeper first counts the jobs that run since before the limit. It looks at projects that have the item.
+        if places.rev == 0 {
+            ctx.store.put_places(&places, &[]).await?;
+        }
+        return Ok(());
     }
     for _ in 0..MAX_WRITES {
         let placed = assign_next(ctx, hinted, &limits, &keys).await?;
@@ -167,7 +169,7 @@ pub(crate) async fn recount_places(ctx: &Context, project: &Project) -> Result<u
     if is_count_due {
         count_jobs(ctx, &limits, &mut after, now).await?;
     }
-    let mut rounds = ctx.retries(&project.id);
+    let mut rounds = ctx.retries(&project.id).up_to(MAX_ROUNDS);
     loop {
         // Places may be assigned during the count, so that only its differences are stored.
         let stored = load_places(ctx, &project.id).await?;

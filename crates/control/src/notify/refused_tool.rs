@@ -1,6 +1,6 @@
 //! Notifies the projects of a ticket tool that refused its credential.
 
-use crate::trackers::load_all_projects;
+use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::id::NoticeId;
 use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
@@ -19,7 +19,10 @@ pub(crate) async fn notify_refusal(ctx: &Context, tool: &Tracker, status: u16) {
 
 async fn create_notices(ctx: &Context, tool: &Tracker, status: u16) -> Result<(), Error> {
     let (id, now) = (&tool.id, ctx.clock.now());
-    for Project { id: project, settings, .. } in load_all_projects(ctx).await? {
+    for project in ctx.store.list_all_project_ids().await? {
+        // A project that this version cannot parse must not hide the others.
+        let stored = skip_corrupt(ctx, ctx.store.load_project(&project).await)?.flatten();
+        let Some(Project { settings, .. }) = stored else { continue };
         if settings.tracker.as_ref().is_none_or(|used| used.connection != *id) {
             continue;
         }

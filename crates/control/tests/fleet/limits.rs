@@ -7,7 +7,7 @@ use futures::future::join_all;
 use pullyard_control::{cancel_job, continue_job, dispatch, pause_job, sweep};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::job::{Cancel, Placement};
-use pullyard_domain::limit::RunningLimits;
+use pullyard_domain::limit::{Places, RunningLimits};
 use pullyard_domain::project::Repository;
 
 impl World {
@@ -23,7 +23,15 @@ impl World {
             world.ctx.store.put_repository(&Repository { id: 98, name: other, ..world.repository() }, None).await,
         );
         world.set_limit(project).await;
+        assert_applied(world.ctx.store.put_places(&Places::new(world.project.clone()), &[]).await);
+        world.count().await;
         world
+    }
+
+    /// The sweeper counts the jobs after a change of limits.
+    async fn count(&self) {
+        self.ctx.clock.advance(Duration::from_secs(61));
+        let _ = sweep(&self.ctx).await;
     }
 
     async fn set_limit(&self, max: Option<u32>) {
@@ -50,8 +58,7 @@ impl World {
 
     /// A minute later.
     async fn sweep_and_dispatch(&self, hinted: &Job) {
-        self.ctx.clock.advance(Duration::from_secs(61));
-        let _ = sweep(&self.ctx).await;
+        self.count().await;
         dispatch(&self.ctx, &hinted.id).await.unwrap();
     }
 }
@@ -87,9 +94,14 @@ async fn jobs_from_before_a_limit_hold_its_places() {
         assert_applied(world.ctx.store.update_job(&started.unwrap()).await);
     }
     world.set_limit(Some(3)).await;
-    let after = world.waiting_jobs(99, 1).await;
+    let after = world.waiting_jobs(98, 1).await;
     dispatch(&world.ctx, &after[0].id).await.unwrap();
-    assert_eq!((world.taking(&before).await, world.taking(&after).await), (3, 0), "no sweep counted them before");
+    assert_eq!(world.taking(&after).await, 0, "no sweep has counted the others");
+    world.sweep_and_dispatch(&after[0]).await;
+    assert_eq!((world.taking(&before).await, world.taking(&after).await), (3, 0));
+    cancel_job(&world.ctx, &before[0].id, "ana", None).await.unwrap();
+    world.sweep_and_dispatch(&after[0]).await;
+    assert_eq!(world.taking(&after).await, 1);
 }
 
 #[tokio::test]
