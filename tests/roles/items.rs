@@ -30,7 +30,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("ANALYSIS#", "the last analyses of repositories", &["api", "pages", "sweeper"]),
     ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("LIMIT#", "places of limits of running jobs", &["api", "pages", "dispatcher", "sweeper"]),
+    ("LIMIT#", "places of limits of running jobs", &["api", "dispatcher", "sweeper"]),
     (
         "PROJECT#",
         "projects, their repositories, repository names and endpoints",
