@@ -208,7 +208,7 @@ async fn late_reports_of_a_withdrawn_move_start_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn move_on_the_board_starts_a_job_once_the_tool_made_it() {
+async fn board_move_starts_a_job_after_the_tool_confirms_it() {
     let story = Story::start_with_waiting_tasks().await;
     let (tool, user) = connect(&story).await;
     story.send_ticket_event("e1", "APP-17", TODO, 1).await;

@@ -144,7 +144,7 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Deleted
     if tracker.kind.has_scopes() && ctx.pages_url().starts_with("https://") {
         report.push(remove_hooks(ctx, &tracker, &hook_url(ctx, &tracker)).await);
     }
-    // The tool had up to ten seconds.
+    // While the tool was called, a project may have chosen the connection.
     check_unused(ctx, id).await?;
     let users = list_secret_users(ctx).await?;
     for secret in tracker.hook_secret.iter().chain([&tracker.secret]).filter(|secret| !secret.is_empty()) {

@@ -372,7 +372,7 @@ impl crate::explore::World for World {
 }
 
 #[test]
-fn tool_ends_at_the_wanted_status_or_at_a_users_later_move() {
+fn tool_ends_at_the_wanted_status_or_a_later_move() {
     use Reports::{InAnyOrder, InOrder};
     let settings = [
         ([1, 1, 0, 1], InOrder),

@@ -286,7 +286,7 @@ fn gone_endpoint_is_disabled_at_once_and_enabled_by_a_user() {
 }
 
 #[test]
-fn notice_that_is_sent_again_is_due_once_and_keeps_its_failures() {
+fn repeated_notice_is_due_once_and_keeps_its_failures() {
     let notice = notice_to(1, &webhook(), time_at(0));
     let failed = facts(notice, state(&webhook()), &webhook(), time_at(0)).record(Answer::Failed, "timeout").notice;
     let ids = [webhook().id, chat().id];

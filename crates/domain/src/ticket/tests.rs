@@ -294,7 +294,7 @@ fn failed_write_to_the_tool_delays_no_entry() {
 }
 
 #[test]
-fn entry_waits_while_a_users_move_out_of_the_trigger_status_does() {
+fn entry_waits_for_a_users_move_out_of_the_trigger() {
     let (mut ticket, settings) = in_tool(TRIGGER);
     ticket.again = Some(entry("e2", 3));
     ticket.request_move(TODO, "ann", event("move"), &settings);
@@ -388,7 +388,7 @@ fn requested_move_without_a_tool_waits_for_its_decision() {
 }
 
 #[test]
-fn new_ticket_of_a_tool_has_higher_versions_than_a_deleted_one() {
+fn recreated_ticket_of_a_tool_has_higher_versions() {
     let own = || IntegrationId::new("own").unwrap();
     let first = ticket_in(TODO).in_tool(own(), time_at(100));
     assert!(!first.is_unsynced());
