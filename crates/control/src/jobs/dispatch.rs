@@ -27,9 +27,9 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     assigned
 }
 
-async fn start_or_stop(ctx: &Context, job: Job) -> Result<(), Error> {
-    let mut rounds = ctx.retries(&job.id);
-    let (id, mut loaded) = (job.id.clone(), Some(job));
+async fn start_or_stop(ctx: &Context, loaded: Job) -> Result<(), Error> {
+    let id = loaded.id.clone();
+    let (mut rounds, mut loaded) = (ctx.retries(&id), Some(loaded));
     let stored = loop {
         let job = match loaded.take() {
             Some(job) => job,

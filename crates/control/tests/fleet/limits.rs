@@ -84,6 +84,28 @@ async fn removed_limit_places_all_in_several_writes() {
 }
 
 #[tokio::test]
+async fn jobs_without_a_limit_are_counted_when_it_returns() {
+    let world = World::limited(Some(1), None, &Wire::default()).await;
+    let jobs = world.waiting_jobs(99, 3).await;
+    world.set_limit(None).await;
+    dispatch(&world.ctx, &jobs[2].id).await.unwrap();
+    assert_eq!(world.taking(&jobs).await, 3);
+    world.set_limit(Some(1)).await;
+    let later = world.waiting_jobs(98, 1).await;
+    dispatch(&world.ctx, &later[0].id).await.unwrap();
+    assert_eq!(world.taking(&later).await, 0, "no sweep has counted the others");
+}
+
+#[tokio::test]
+async fn repositories_with_little_room_hide_no_other_one() {
+    let world = World::limited(None, Some(1), &Wire::default()).await;
+    let old = world.waiting_jobs(99, 25).await;
+    let others = world.waiting_jobs(98, 12).await;
+    dispatch(&world.ctx, &others[0].id).await.unwrap();
+    assert_eq!((world.taking(&old).await, world.taking(&others).await), (1, 12));
+}
+
+#[tokio::test]
 async fn jobs_from_before_a_limit_hold_its_places() {
     let world = World::limited(None, None, &Wire::default()).await;
     let before = world.waiting_jobs(99, 3).await;
