@@ -178,3 +178,27 @@ async fn many_failed_looks_are_repeated_before_the_next_list() {
     world.poll().await;
     world.wait_for_active_job().await;
 }
+
+/// Each of these tickets has a stay that a look began.
+#[tokio::test(flavor = "multi_thread")]
+async fn moves_while_the_tool_is_not_used_start_no_job() {
+    for kind in KINDS {
+        let world = World::connect(kind, Setup::default()).await;
+        world.add_ticket(PROCESSING);
+        world.story.clock.advance(Duration::from_secs(60));
+        world.use_tool().await;
+        world.poll().await;
+        assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
+        world.user.ok(&["trackers", "use", "--none"]).await;
+        world.drag(BACKLOG);
+        world.drag(PROCESSING);
+        world.story.clock.advance(Duration::from_secs(60));
+        world.use_tool().await;
+        world.poll().await;
+        assert!(world.story.jobs().await.is_empty());
+        world.drag(BACKLOG);
+        world.drag(PROCESSING);
+        world.poll().await;
+        world.wait_for_active_job().await;
+    }
+}

@@ -95,8 +95,10 @@ async fn look_at_changed_issues(
     let Some(repository) = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await? else {
         return Ok(None);
     };
-    if let Some(chosen) = &chosen {
-        tool_poll::repeat_issue_looks(ctx, chosen, &repository.name).await?;
+    if let Some(chosen) = &chosen
+        && let Err(error) = tool_poll::repeat_issue_looks(ctx, chosen, &repository.name).await
+    {
+        tracing::warn!(repository = %repository.name, error = %error, "looks at issues not repeated");
     }
     let chosen = chosen.and_then(|chosen| chosen.look.since).filter(|since| started.since(*since) < FIRST_LIST);
     let since = poll.look.issues.or(chosen.map(|since| since.minus(LOOK_BACK)));

@@ -166,6 +166,9 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Deleted
     while ctx.store.delete_tracker(&last).await? == Write::Stale {
         rounds.backoff().await?;
         last = load_tracker(ctx, id).await?;
+        if (&last.secret, last.created) != (&tracker.secret, tracker.created) {
+            return Err(Error::Contended { subject: id.to_string() });
+        }
     }
     Ok(DeletedTracker { tracker, report })
 }

@@ -20,7 +20,8 @@ pub(crate) async fn notify_refusal(ctx: &Context, tool: &Tracker, status: u16) {
 async fn create_notices(ctx: &Context, tool: &Tracker, status: u16) -> Result<(), Error> {
     let (id, now) = (&tool.id, ctx.clock.now());
     for project in ctx.store.list_all_project_ids().await? {
-        // A project that this version cannot parse must not hide the others.
+        // One by one, because the functions that call tools may not read items in batches. A project that this version
+        // cannot parse must not hide the others.
         let stored = skip_corrupt(ctx, ctx.store.load_project(&project).await)?.flatten();
         let Some(Project { settings, .. }) = stored else { continue };
         if settings.tracker.as_ref().is_none_or(|used| used.connection != *id) {

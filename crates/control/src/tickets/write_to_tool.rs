@@ -53,7 +53,8 @@ pub(super) async fn write_to_tool(
                 link.state = load_pull_request_state(ctx, ticket).await?;
             }
             // A retry shows the trigger status on its card before the tool gets it.
-            let is_of_retry = ticket.written.as_ref() == Some(&settings.statuses.trigger);
+            let is_of_retry = ticket.written.as_ref() == Some(&settings.statuses.trigger)
+                && ticket.is_replaced_status(&settings.statuses.trigger, settings);
             let leaves = |step: &Step| Some(&*step.to) != trigger && Some(&*step.expected) == trigger && !is_of_retry;
             leaves_trigger = desired.step.as_ref().is_some_and(leaves);
             let result = Box::pin(apply(ctx, &connection, (ticket, settings), &subject, &mut desired)).await;

@@ -47,7 +47,7 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     let stored = ctx.load_project(project).await?;
     let before = stored.settings.tracker.as_ref().filter(|tool| tool.connection == connection.id);
     let before_scope = before.map(|tool| tool.scope.clone());
-    let former = stored.settings.tracker.clone();
+    let (former, earlier) = (stored.settings.tracker.clone(), stored.settings.clone());
     let change = async |scope: Option<&Scope>| {
         update_project(ctx, project, |project| to_changed(project, &connection, &choice, scope)).await
     };
@@ -86,7 +86,7 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     }
     if let Err(refusal) = check_other_projects(ctx, project, &connection, &scope).await {
         // Another project has chosen the scope at the same time. Both would start a job for each move.
-        update_project(ctx, project, |project| Ok(without_scope(project, &connection, &scope))).await?;
+        update_project(ctx, project, |project| Ok(undo_choice(project, &connection, &scope, &earlier))).await?;
         return Err(refusal);
     }
     let hook = install_hook(ctx, &connection, &client, &scope.key).await;
@@ -134,9 +134,18 @@ fn to_changed(
     Ok(Project { settings, ..project })
 }
 
-/// Undoes a choice, unless another one has replaced it.
-fn without_scope(mut project: Project, connection: &Tracker, scope: &Scope) -> Project {
-    project.settings.tracker.take_if(|tool| tool.connection == connection.id && tool.scope == scope.key);
+/// Restores the tool and the statuses before a choice, unless another choice has replaced it. The earlier webhook is
+/// removed already.
+fn undo_choice(mut project: Project, connection: &Tracker, scope: &Scope, earlier: &Settings) -> Project {
+    let is_chosen = |tool: &TrackerSettings| tool.connection == connection.id && tool.scope == scope.key;
+    if project.settings.tracker.as_ref().is_some_and(is_chosen) {
+        let mut tracker = earlier.tracker.clone();
+        if let Some(tool) = tracker.as_mut().filter(|tool| tool.is_scoped()) {
+            tool.ingress = Ingress::Poll;
+        }
+        let (statuses, auto_create) = (earlier.statuses.clone(), earlier.auto_create);
+        project.settings = Settings { tracker, statuses, auto_create, ..project.settings };
+    }
     project
 }
 
