@@ -2,6 +2,7 @@
 
 use crate::counters::Counters;
 use crate::review::PermissionCache;
+use crate::runner::FleetCache;
 use crate::trackers::client::ToolClients;
 use crate::webhook::RejectedDeliveries;
 use crate::{Clock, Disk, Error, ForgeTokens, SigningKey};
@@ -31,6 +32,7 @@ pub struct Context(Arc<ContextInner>);
 struct ContextInner {
     parts: ContextParts,
     permissions: PermissionCache,
+    fleet_cache: FleetCache,
     rejected_deliveries: RejectedDeliveries,
     tool_clients: ToolClients,
     counters: Counters,
@@ -73,6 +75,7 @@ impl Context {
         Self(Arc::new(ContextInner {
             parts,
             permissions: PermissionCache::default(),
+            fleet_cache: FleetCache::default(),
             rejected_deliveries: RejectedDeliveries::default(),
             tool_clients: ToolClients::default(),
             counters: Counters::default(),
@@ -94,6 +97,10 @@ impl Context {
 
     pub(crate) fn permissions(&self) -> &PermissionCache {
         &self.0.permissions
+    }
+
+    pub(crate) fn fleet_cache(&self) -> &FleetCache {
+        &self.0.fleet_cache
     }
 
     pub(crate) fn rejected_deliveries(&self) -> &RejectedDeliveries {

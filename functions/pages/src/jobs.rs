@@ -16,6 +16,7 @@ use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::listing::JobTotals;
+use std::sync::Arc;
 
 const PAGE_SIZE: usize = 50;
 
@@ -138,7 +139,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> 
 
 async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Result<Vec<Row>, Fault> {
     let at_runners = found.iter().any(|found| found.view.job.run.as_ref().is_some_and(|run| run.runner.is_some()));
-    let members = if at_runners { control::runner::list_runners(&visit.ctx).await? } else { Vec::new() };
+    let members = if at_runners { control::runner::list_recent_runners(&visit.ctx).await? } else { Arc::default() };
     let jobs: Vec<_> = found.iter().map(|found| &found.view.job).collect();
     let pulls = control::load_pull_request_states(&visit.ctx, &jobs).await?;
     let now = visit.ctx.clock.now();

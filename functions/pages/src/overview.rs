@@ -60,8 +60,10 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) 
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let (_, today) = control::load_budget(&visit.ctx, &project.id).await?;
     let view = control::load_overview(&visit.ctx, &project.id).await?;
-    let mut members = control::runner::list_runners(&visit.ctx).await?;
-    members.retain(|member| member.runner.status != Presence::Deleting && member.profile.includes_project(&project.id));
+    let runners = control::runner::list_recent_runners(&visit.ctx).await?;
+    let is_of_project =
+        |it: &&Member| it.runner.status != Presence::Deleting && it.profile.includes_project(&project.id);
+    let members: Vec<_> = runners.iter().filter(is_of_project).cloned().collect();
     let unfinished = |view: &JobView| Row {
         place: find_place(&view.job, &visit.ctx, &members).filter(|_| view.job.status.is_active()),
         ..Row::new(view)

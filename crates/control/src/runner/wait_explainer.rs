@@ -1,6 +1,6 @@
 //! Explains what jobs wait for.
 
-use super::view::list_runners;
+use super::view::list_recent_runners;
 use crate::jobs::places::PlaceQueue;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
@@ -14,13 +14,14 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 const MAX_AHEAD: i32 = 200;
 
 /// Reads the runners, the breakers, each class and each repository's waiting jobs at most once for all jobs.
 #[derive(Default)]
 pub(crate) struct WaitExplainer {
-    fleet: Option<(Vec<Member>, Vec<Breaker>)>,
+    fleet: Option<(Arc<Vec<Member>>, Vec<Breaker>)>,
     classes: BTreeMap<ClassId, ClassQueue>,
     places: BTreeMap<(ProjectId, String), PlaceQueue>,
 }
@@ -45,7 +46,7 @@ impl WaitExplainer {
             return Ok(explanation::wait_reason(job, None, now));
         }
         if self.fleet.is_none() {
-            self.fleet = Some((list_runners(ctx).await?, ctx.store.list_breakers().await?));
+            self.fleet = Some((list_recent_runners(ctx).await?, ctx.store.list_breakers().await?));
         }
         if !self.classes.contains_key(&job.class) {
             let project = ctx.store.load_project(&job.project).await?;
