@@ -92,6 +92,17 @@ async fn installed_webhook_is_removed_with_its_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deleted_project_leaves_no_webhook_at_its_tool() {
+    for kind in KINDS {
+        let world = World::with_tool(kind, public()).await;
+        assert_eq!(world.hook_urls().len(), 1);
+        world.user.ok(&["repos", "delete", REPOSITORY, "--yes"]).await;
+        world.user.ok(&["projects", "delete", "acme", "--yes"]).await;
+        assert_eq!(world.hook_urls(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tickets_that_the_tool_does_not_show_are_listed() {
     for kind in KINDS {
         let world = World::with_tool(kind, Setup::default()).await;

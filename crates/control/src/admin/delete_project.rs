@@ -4,6 +4,7 @@
 use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
 use crate::notify::endpoints::delete_endpoint;
 use crate::tickets::delete_ticket::delete_ticket_and_comments;
+use crate::trackers::choose::remove_hook;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::removal::{deny_project_for_hook, deny_project_for_job, deny_project_for_repositories};
@@ -20,7 +21,7 @@ pub struct ProjectDeletion {
 }
 
 /// Deletes a page of tickets, and the project with its schedules and endpoints if no other ticket remains.
-/// Writes: see `delete_ticket_and_comments` and `Store::delete_project`.
+/// Writes: see `delete_ticket_and_comments` and `Store::delete_project`; the webhook of its ticket tool, if that answers.
 /// Idempotent: a repeat continues; once the project is deleted, it returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while the project has a repository, a hook or an active job; `Store` if
 /// one of these is unreadable.
@@ -47,6 +48,9 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         }
         for endpoint in &project.settings.notifications {
             delete_endpoint(ctx, id, &endpoint.id).await?;
+        }
+        if let Some(report) = remove_hook(ctx, id, project.settings.tracker.clone()).await? {
+            tracing::info!(project = %id, report, "webhook of the ticket tool removed");
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
             tracing::info!(project = %id, "project deleted");

@@ -218,7 +218,11 @@ pub async fn unuse_tracker(ctx: &Context, project: &ProjectId) -> Result<ChosenT
 
 /// Removes the webhook that Pullyard installed for a project's tool, unless another project has its scope. Returns a
 /// sentence for users.
-async fn remove_hook(ctx: &Context, id: &ProjectId, tool: Option<TrackerSettings>) -> Result<Option<String>, Error> {
+pub(crate) async fn remove_hook(
+    ctx: &Context,
+    id: &ProjectId,
+    tool: Option<TrackerSettings>,
+) -> Result<Option<String>, Error> {
     let Some(tool) = tool.filter(|tool| tool.is_scoped() && tool.ingress == Ingress::Both) else { return Ok(None) };
     let Some(connection) = load_readable_tracker(ctx, &tool.connection).await? else { return Ok(None) };
     let has_scope = |other: &TrackerSettings| (&other.connection, &other.scope) == (&tool.connection, &tool.scope);
