@@ -194,6 +194,7 @@ pub(crate) fn claim(attempt: u32, name: &str) -> Claim {
         instance: InstanceId::new("i1").unwrap(),
         runner: None,
         task: Some(format!("task-{name}")),
+        offline_secs: None,
     }
 }
 
@@ -218,7 +219,7 @@ pub(crate) fn advance_to(job: &Job, status: JobStatus) -> Job {
 
 /// The step of a sweeper that has always run.
 pub(crate) fn step_at(job: &Job, now: Timestamp) -> JobStep {
-    next_step(job, Watch { since: time_at(0), runner: None }, now)
+    next_step(job, Watch { since: time_at(0), runner: None, project: None }, now)
 }
 
 /// The job with its newest heartbeat at `secs`.
@@ -295,6 +296,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         max_slots: 2,
         active_jobs: BTreeSet::new(),
         new_mailbox: MailboxId::new(format!("{:0>26}", name.to_lowercase())).unwrap(),
+        offline_secs: None,
     };
     Runner::register(None, new, time_at(0)).unwrap()
 }

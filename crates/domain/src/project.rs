@@ -26,6 +26,9 @@ use std::time::Duration;
 
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// How long a job may stay Ready before it fails, if its project states no other time.
+pub const DEFAULT_UNCLAIMED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
+
 pub const MAX_HOLD_REASON_CHARS: usize = 200;
 
 const MAX_HOLDER_CHARS: usize = 64;
@@ -222,6 +225,8 @@ pub struct Limits {
     pub turns: Option<u32>,
     /// Time that a job may wait for an answer or stay paused. Units: seconds.
     pub input_secs: u64,
+    /// Time after which a job fails that no runner has claimed and no task has started. Units: seconds.
+    pub unclaimed_secs: u64,
     /// Jobs of the project that run at once; further ones wait. None means no limit.
     pub running_jobs: Option<u32>,
 }
@@ -235,8 +240,15 @@ impl Default for Limits {
             cost_usd_micros: None,
             turns: None,
             input_secs: DEFAULT_SUSPENSION_LIMIT.as_secs(),
+            unclaimed_secs: DEFAULT_UNCLAIMED_LIMIT.as_secs(),
             running_jobs: None,
         }
+    }
+}
+
+impl Limits {
+    pub fn max_unclaimed(&self) -> Duration {
+        Duration::from_secs(self.unclaimed_secs)
     }
 }
 
@@ -341,6 +353,7 @@ impl Settings {
             ("/analysis/cost_usd_micros", Some(self.analysis.cost_usd_micros), 10_000..=1_000_000_000, cost_rule),
             ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
             ("/limits/running_jobs", running, 1..=u64::from(MAX_PROJECT_LIMIT), "use 1 to 500, or no limit"),
+            ("/limits/unclaimed_secs", Some(limits.unclaimed_secs), 300..=604_800, "use 300 to 604800 seconds (7 days)"),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
         ] {
             if limit.is_some_and(|limit| !allowed.contains(&limit)) {

@@ -54,6 +54,8 @@ pub struct Runner {
     #[serde(rename = "heard", with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     pub last_heartbeat: Timestamp,
+    /// Silence after which it counts as Offline and loses its jobs. Units: seconds.
+    pub offline_after_secs: u64,
     /// Drain that an administrator requested.
     pub drain: Option<RunnerDrain>,
 }

@@ -68,6 +68,7 @@ pub async fn claim_job(
             instance: instance.clone(),
             runner: Some(id.clone()),
             task: None,
+            offline_secs: runner.offline_secs,
         };
         let Ok(job) = job.claim(&new_claim, ctx.clock.now()) else { continue };
         if ctx.store.claim_job(&job).await? == Write::Applied {

@@ -162,8 +162,8 @@ impl ReadySweep<'_> {
             }
         }
         count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
-        let compute = project.settings.compute;
-        let is_due = |row: &Candidate| may_need_waiting_step(Timestamp::from_millis(row.order), compute, now);
+        let is_due =
+            |row: &Candidate| may_need_waiting_step(Timestamp::from_millis(row.order), &project.settings, now);
         let needs_read =
             |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
         let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));
@@ -251,7 +251,7 @@ async fn sweep_job(
 ) -> Result<SweptJob, Error> {
     let Some(job) = ctx.store.load_job(id).await? else { return Ok(SweptJob::default()) };
     let now = ctx.clock.now();
-    match next_waiting_step(&job, project.settings.compute, now) {
+    match next_waiting_step(&job, &project.settings, now) {
         WaitingStep::Skip => {}
         WaitingStep::Wake => {
             let is_left = |left: u32| left.checked_sub(1);
@@ -265,8 +265,8 @@ async fn sweep_job(
         WaitingStep::Fail => {
             let wait = waits.lock().await.explain(ctx, &job, now).await?;
             let reason = wait.map(|wait| wait.sentence()).unwrap_or_default();
-            let next =
-                job.fail(unclaimed_failure(&reason), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
+            let failure = unclaimed_failure(&reason, &project.settings.limits);
+            let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
             return Ok(SweptJob { is_read: true, has_ended: write == Write::Applied, waits_since: None });
         }
@@ -276,9 +276,8 @@ async fn sweep_job(
 }
 
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
-pub(super) async fn move_if_misplaced(ctx: &Context, job: &Job) -> Result<bool, Error> {
-    let Some(project) = ctx.store.load_project(&job.project).await? else { return Ok(false) };
-    match required_place(job, project.settings.compute, ctx.clock.now()) {
+pub(super) async fn move_if_misplaced(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<bool, Error> {
+    match project.and_then(|project| required_place(job, &project.settings, ctx.clock.now())) {
         None => Ok(false),
         Some(place) => move_job(ctx, job, place).await,
     }

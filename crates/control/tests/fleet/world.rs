@@ -248,6 +248,7 @@ impl World {
             instance: runner.map_or_else(|| InstanceId::new("i1").unwrap(), |runner| runner.instance.clone()),
             runner: runner.map(|runner| runner.id.clone()),
             task: None,
+            offline_secs: runner.and_then(|runner| runner.offline_secs),
         };
         assert_applied(self.ctx.store.claim_job(&job.claim(&claim, self.ctx.clock.now()).unwrap()).await);
         Fence { job: job.id, attempt, claim: claim.claim }

@@ -52,6 +52,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Limits, "analysis.cost_usd_micros", Usd, ("Cost of an analysis", "An analysis of pull requests and issues starts no agent that would exceed it. Its other items keep their summaries.")),
     setting(Limits, "limits.turns", Number("turns"), ("Turn limit", "Requests to the model in one attempt. Without a value, there is no limit.")),
     setting(Limits, "limits.input_secs", Seconds, ("Answer limit", "Time that a job may wait for an answer or stay paused.")),
+    setting(Limits, "limits.unclaimed_secs", Seconds, ("Wait limit", "A job fails after this time in the queue, if no runner has claimed it and no task has started. Also applies to jobs that wait already.")),
     setting(Limits, "limits.running_jobs", Number("jobs"), ("Running jobs", "Jobs of the project that run at once; further ones wait in order. A repository can have a lower limit. Without a value, there is no limit.")),
     setting(Limits, "limits.requeues", Number("times"), ("Requeues", "How often a job is queued again after faults of the platform, such as a lost runner.")),
 

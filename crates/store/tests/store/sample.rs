@@ -264,6 +264,7 @@ pub(crate) fn runner(name: &str, max: u32) -> Runner {
         spared_until: None,
         claims: Vec::new(),
         mailbox: Some(MailboxId::new("m".repeat(26)).unwrap()),
+        offline_secs: None,
     }
 }
 
@@ -286,6 +287,7 @@ pub(crate) fn claim_by_task(job: &Job, claim: &str) -> Claim {
         instance: InstanceId::new("process-1").unwrap(),
         runner: None,
         task: Some("arn:aws:ecs:us-east-1:000000000000:task/pullyard/0123456789abcdef0123456789abcdef".into()),
+        offline_secs: None,
     }
 }
 
