@@ -235,6 +235,7 @@ fn hostile_context(number: u64) -> Context {
             workflows: false,
             commands: CommandOverrides::default(),
             running_jobs: None,
+            labels: Default::default(),
         },
     }
 }

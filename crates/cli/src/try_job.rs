@@ -151,6 +151,7 @@ impl Try {
             base: self.base,
             agent: None,
             model: None,
+            labels: Default::default(),
         };
         let decision = api.create_job(&request, None).await?;
         let Some(job) = decision.job else {

@@ -80,6 +80,7 @@ pub(crate) fn repository() -> Repository {
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: None,
+        labels: BTreeSet::new(),
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,
@@ -118,6 +119,7 @@ pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
         ticket,
         repository: RepositoryFact::Connected(Box::new(repository())),
         usage: DailyUsage::zero(Day::containing(time_at(1_000))),
+        labels: BTreeSet::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::breaker::{Breaker, breaker_ids, longest_delay};
 use crate::job::Job;
+use crate::project::Settings;
 use crate::runner::{Presence, Profile, Runner};
 use crate::select::{ClassRequirements, matches};
 use crate::text::Span;
@@ -18,6 +19,8 @@ pub struct Member {
 pub struct Fleet<'a> {
     pub members: &'a [Member],
     pub requirements: &'a ClassRequirements,
+    /// The current ones of the job's project.
+    pub settings: &'a Settings,
     /// How many jobs of its class are claimed before it.
     pub jobs_ahead: u64,
     pub breakers: &'a [Breaker],
@@ -45,7 +48,7 @@ impl Fleet<'_> {
         let matching = capable.iter().copied().filter(|member| matches(self.requirements, &member.profile));
         let matching = matching.collect::<Vec<_>>();
         let Some(first) = matching.first() else {
-            return Wait::NoLabel { label: self.missing_label(&capable) };
+            return self.label_wait(&capable);
         };
         let accepting = matching.iter().filter(|member| !member.runner.is_draining()).collect::<Vec<_>>();
         if accepting.is_empty() {
@@ -71,14 +74,24 @@ impl Fleet<'_> {
         longest_delay(relevant, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 
-    /// The first required label that no capable runner has, else one that the best match lacks.
-    fn missing_label(&self, capable: &[&Member]) -> String {
-        let labels = &self.requirements.labels;
+    /// Names the required labels that no capable runner has, else those that the best match lacks.
+    fn label_wait(&self, capable: &[&Member]) -> Wait {
+        let required = &self.requirements.labels;
         let is_missing = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
-        let missing = labels.iter().find(is_missing);
-        let best = capable.iter().min_by_key(|member| labels.difference(&member.profile.labels).count());
-        let lacks = best.and_then(|member| labels.difference(&member.profile.labels).next());
-        missing.or(lacks).cloned().unwrap_or_default()
+        let mut missing = required.iter().filter(is_missing).collect::<Vec<_>>();
+        if missing.is_empty() {
+            let best = capable.iter().min_by_key(|member| required.difference(&member.profile.labels).count());
+            missing.extend(best.into_iter().flat_map(|member| required.difference(&member.profile.labels)));
+        }
+        let of_project = missing.iter().filter(|label| self.settings.labels.contains(**label)).count();
+        let origin = match of_project {
+            0 => "the repository, the ticket or the request",
+            n if n == missing.len() => "the setting `labels`",
+            _ => "the setting `labels`, the repository, the ticket or the request",
+        };
+        let labels = missing.into_iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        let all = required.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        Wait::NoLabel { labels, origin: origin.into(), all }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::limit::MAX_PROJECT_LIMIT;
 use crate::notice::Endpoint;
+use crate::select::check_labels;
 use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::{is_line, truncate};
@@ -66,6 +67,9 @@ pub struct Settings {
     pub task_size: TaskSize,
     /// The capacity of new jobs' Fargate tasks.
     pub task_capacity: TaskCapacity,
+    /// Labels that each job requires of its self-hosted runner.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
     /// The repository for tickets that name none.
     pub default_repository: Option<RepositoryName>,
     /// The agent of repositories that name none: its code (docs/agents.md lists them) or `auto`. None means
@@ -117,6 +121,7 @@ impl Default for Settings {
             compute: Compute::Fargate,
             task_size: TaskSize::Medium,
             task_capacity: TaskCapacity::Fargate,
+            labels: BTreeSet::new(),
             default_repository: None,
             agent: None,
             model: None,
@@ -310,6 +315,9 @@ pub struct Repository {
     /// Jobs that run at once, besides the project's limit. None means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_jobs: Option<u32>,
+    /// Labels that its jobs require of a self-hosted runner, besides the project's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
 }
 
 impl Repository {
@@ -353,13 +361,19 @@ impl Settings {
             ("/analysis/cost_usd_micros", Some(self.analysis.cost_usd_micros), 10_000..=1_000_000_000, cost_rule),
             ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
             ("/limits/running_jobs", running, 1..=u64::from(MAX_PROJECT_LIMIT), "use 1 to 500, or no limit"),
-            ("/limits/unclaimed_secs", Some(limits.unclaimed_secs), 300..=604_800, "use 300 to 604800 seconds (7 days)"),
+            (
+                "/limits/unclaimed_secs",
+                Some(limits.unclaimed_secs),
+                300..=604_800,
+                "use 300 to 604800 seconds (7 days)",
+            ),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
         ] {
             if limit.is_some_and(|limit| !allowed.contains(&limit)) {
                 return fault(pointer, rule);
             }
         }
+        check_labels(&self.labels).or_else(|message| fault("/labels", message))?;
         check::validate_agent(self)?;
         check::validate_commands(self)?;
         check::validate_egress(self)?;

@@ -93,6 +93,7 @@ pub fn parse_job_request(new: CreateJob) -> Result<JobRequest, FieldError> {
         base: new.base,
         agent: new.agent,
         model: new.model,
+        labels: new.labels,
         retry_of: None,
     })
 }

@@ -57,6 +57,7 @@ pub(crate) fn repository() -> Repository {
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: None,
+        labels: BTreeSet::new(),
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,

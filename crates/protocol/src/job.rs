@@ -8,6 +8,7 @@ use pullyard_domain::output::JobOutput;
 use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Body of `POST /v1/jobs`: requests a job for a ticket, from a prompt, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -37,6 +38,10 @@ pub struct CreateJob {
     /// Model of the agent; absent: the one configured with that agent, or the agent's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Labels that the runner must have, besides those of project, repository and ticket; at most 10 in all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = pullyard_domain::select::MAX_LABELS))]
+    pub labels: BTreeSet<String>,
 }
 
 fn is_default(kind: &JobKind) -> bool {

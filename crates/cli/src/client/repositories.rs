@@ -224,6 +224,7 @@ fn show(session: &Session, repositories: &[Repository], ingresses: &[RepositoryI
         Flexible("AGENT"),
         Flexible("CHECKS"),
         Fixed("RUNNING JOBS"),
+        Fixed("LABELS"),
     ]);
     for repository in repositories {
         let state = ingresses.iter().find(|state| state.repository == repository.name);
@@ -234,6 +235,7 @@ fn show(session: &Session, repositories: &[Repository], ingresses: &[RepositoryI
             Cell::text(describe_agent(&repository.agent)),
             checks_cell(repository.commands.checks.as_deref()),
             Cell::optional(repository.running_jobs.map(|max| format!("{max} at once"))),
+            Cell::optional(Some(join_labels(&repository.labels)).filter(|labels| !labels.is_empty())),
         ];
         table.row_with(cells, &state.map(ingress_problem).unwrap_or_default());
     }

@@ -101,6 +101,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         reviews: None,
         analysis: Some((plan, item)),
         base: None,
+        labels: BTreeSet::new(),
         retry_of: start.retry_of.as_ref(),
         now,
     };

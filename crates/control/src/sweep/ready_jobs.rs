@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
-use pullyard_domain::select::{Candidate, ClassRequirements};
+use pullyard_domain::select::{Candidate, ClassRequirements, required_labels};
 use pullyard_domain::sweep::{
     WaitingStep, may_need_waiting_step, next_waiting_step, required_place, unclaimed_failure,
 };
@@ -162,8 +162,7 @@ impl ReadySweep<'_> {
             }
         }
         count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
-        let is_due =
-            |row: &Candidate| may_need_waiting_step(Timestamp::from_millis(row.order), &project.settings, now);
+        let is_due = |row: &Candidate| may_need_waiting_step(Timestamp::from_millis(row.order), &project.settings, now);
         let needs_read =
             |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
         let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));
@@ -260,7 +259,7 @@ async fn sweep_job(
             }
         }
         WaitingStep::Move(place) => {
-            move_job(ctx, &job, place).await?;
+            move_job(ctx, project, &job, place).await?;
         }
         WaitingStep::Fail => {
             let wait = waits.lock().await.explain(ctx, &job, now).await?;
@@ -277,19 +276,21 @@ async fn sweep_job(
 
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
 pub(super) async fn move_if_misplaced(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<bool, Error> {
-    match project.and_then(|project| required_place(job, &project.settings, ctx.clock.now())) {
+    let Some(project) = project else { return Ok(false) };
+    match required_place(job, &project.settings, ctx.clock.now()) {
         None => Ok(false),
-        Some(place) => move_job(ctx, job, place).await,
+        Some(place) => move_job(ctx, project, job, place).await,
     }
 }
 
-async fn move_job(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Error> {
+async fn move_job(ctx: &Context, project: &Project, job: &Job, place: Placement) -> Result<bool, Error> {
     let now = ctx.clock.now();
     let Ok(mut next) = job.move_to(place, now) else { return Ok(false) };
     if place == Placement::Runners {
         // The class of a job planned for Fargate may lack labels.
         let context = ctx.load_context_of(job).await?;
-        let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
+        let text = context.ticket.as_ref().map(|(_, text)| text);
+        let labels = required_labels(&project.settings, &context.repository, text, &context.labels);
         let capability = context.repository.agent.capability.clone();
         let requirements = ClassRequirements { capability, labels, key: job.policy.key_owner() };
         next.class =

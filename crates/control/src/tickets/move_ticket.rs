@@ -156,6 +156,7 @@ pub(crate) fn plan_new_job<'a>(
         ticket: Some((ticket, text)),
         instructions: None,
         base: None,
+        labels: Default::default(),
         retry_of: None,
         now: facts.now,
     })

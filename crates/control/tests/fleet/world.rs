@@ -210,6 +210,7 @@ impl World {
             commands: None,
             egress: Vec::new(),
             author: None,
+            labels: Default::default(),
         };
         let id = JobId::for_request(&self.project, "one", "1");
         let context = self.ctx.store.create_context(&id, &context).await.unwrap();
@@ -308,6 +309,7 @@ impl World {
             workflows: false,
             commands: CommandOverrides::default(),
             running_jobs: None,
+            labels: Default::default(),
         }
     }
 

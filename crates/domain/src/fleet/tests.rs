@@ -49,9 +49,16 @@ fn check(members: &[Member], expected: Wait) {
 #[track_caller]
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
     let needs = ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
-    let fleet = Fleet { members, requirements: &needs, jobs_ahead: 4, breakers: &[] };
+    let settings = Settings { labels: word_set("arm"), ..Settings::default() };
+    let fleet = Fleet { members, requirements: &needs, settings: &settings, jobs_ahead: 4, breakers: &[] };
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
     assert_eq!(crate::explanation::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
+}
+
+const OTHERS: &str = "the repository, the ticket or the request";
+
+fn no_label(labels: &str, origin: &str, all: &str) -> Wait {
+    Wait::NoLabel { labels: labels.into(), origin: origin.into(), all: all.into() }
 }
 
 #[test]
@@ -67,7 +74,7 @@ fn first_obstacle_is_the_wait() {
         &[member("gull", "codex", "gpu"), with_old_heartbeat(good())],
         Wait::NoCapability { capability: "command".into(), n: 1 },
     );
-    check(&[member("gull", "command", "eu")], Wait::NoLabel { label: "gpu".into() });
+    check(&[member("gull", "command", "eu")], no_label("gpu", OTHERS, "gpu"));
     check(&[with_drain(good()), member("gull", "codex", "gpu")], Wait::RunnersPaused { n: 1, name: "kite".into() });
     check(&[with_busy_slots(good()), with_drain(good())], Wait::SlotsBusy { total: 2, n: 1, m: 4 });
     check(&[with_busy_slots(good()), good()], Wait::StartingNow { ago: Span(40) });
@@ -83,11 +90,12 @@ fn wait_counts_all_runners_with_the_obstacle() {
 }
 
 #[test]
-fn label_missing_everywhere_is_named_first() {
+fn labels_missing_everywhere_are_named_with_their_origin() {
     let fleet = [member("kite", "command", "eu"), member("gull", "command", "gpu")];
-    check_labels(&fleet, "arm eu gpu", Wait::NoLabel { label: "arm".into() });
-    check_labels(&fleet, "eu gpu", Wait::NoLabel { label: "gpu".into() });
-    check_labels(&fleet, "eu gpu tpu", Wait::NoLabel { label: "tpu".into() });
+    check_labels(&fleet, "arm eu gpu", no_label("arm", "the setting `labels`", "arm,eu,gpu"));
+    check_labels(&fleet, "eu gpu", no_label("gpu", OTHERS, "eu,gpu"));
+    check_labels(&fleet, "eu gpu tpu", no_label("tpu", OTHERS, "eu,gpu,tpu"));
+    check_labels(&fleet, "arm tpu", no_label("arm,tpu", &format!("the setting `labels`, {OTHERS}"), "arm,tpu"));
     check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
 }
 
@@ -118,7 +126,7 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let wait = |members: &[Member], breakers: &[Breaker]| {
         crate::explanation::wait_reason(
             &job,
-            Some(&Fleet { members, requirements: &needs, jobs_ahead: 0, breakers }),
+            Some(&Fleet { members, requirements: &needs, settings: &Settings::default(), jobs_ahead: 0, breakers }),
             time_at(1_000),
         )
     };

@@ -313,7 +313,7 @@ fn runner_job_is_given_up_after_a_day_with_the_reason() {
 fn ready_job_is_given_up_after_the_projects_wait_limit() {
     let mut project = project();
     project.settings.compute = Compute::Runners;
-    for (secs, text) in [(300, "5 min"), (604_800, "168 h")] {
+    for (secs, text) in [(300, "5 min"), (604_800, "7 days")] {
         project.settings.limits.unclaimed_secs = secs;
         check_waiting(secs - 1, &project.settings, &WaitingStep::Wake);
         check_waiting(secs, &project.settings, &WaitingStep::Fail);

@@ -94,6 +94,7 @@ fn new_job() -> CreateJob {
         base: None,
         agent: None,
         model: None,
+        labels: Default::default(),
     }
 }
 

@@ -72,6 +72,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Budgets, "budget.usd_micros_per_job", Usd, ("Reservation of a job", "Each job reserves this amount until its cost is known at its end.")),
 
     setting(Compute, "compute", Choice(&[("fargate", "One task per attempt"), ("runners", "Own runners")]), ("Run jobs on", "A task runs on Fargate, or in pullyard up as a process of this machine. Own runners claim jobs and add no AWS cost.")),
+    setting(Compute, "labels", Lines, ("Labels of runners", "Jobs run only on self-hosted runners with all these labels. A repository, a ticket and a job can require further ones; at most 10 in all. One label per line.")),
     setting(Compute, "task_size", Choice(&[("small", "Small"), ("medium", "Medium"), ("large", "Large")]), ("Task size", "Processors and memory of a Fargate task; the deployment defines each size.")),
     setting(Compute, "task_capacity", Choice(&[("fargate", "Fargate"), ("fargate_spot", "Fargate Spot")]), ("Task capacity", "Fargate Spot is cheaper, but AWS may stop a task with two minutes’ notice.")),
     setting(Compute, "offline", Choice(&[("fail", "Fail the job"), ("requeue", "Queue the job again")]), ("When a runner is lost", "Applies while the agent works. The limit of requeues applies to a job that is queued again.")),

@@ -93,6 +93,7 @@ impl World {
             requires_session: false,
             checkpoint: false,
             author: None,
+            labels: Default::default(),
         };
         let api = Api::start(assignment, TOKEN).await;
         Self { dir, forge, repository, api }

@@ -123,6 +123,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: None,
+        labels: Default::default(),
     }
 }
 
@@ -354,6 +355,7 @@ pub(crate) fn context(words: &str) -> Context {
         commands: None,
         egress: Vec::new(),
         author: None,
+        labels: Default::default(),
     }
 }
 

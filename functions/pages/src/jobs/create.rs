@@ -7,6 +7,7 @@ use crate::verdict::accepted_job;
 use pullyard_control::Answer;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobKind;
+use pullyard_domain::select::parse_labels;
 use pullyard_protocol::job::CreateJob;
 
 #[derive(Template)]
@@ -38,6 +39,8 @@ pub(crate) struct JobForm {
     agent: String,
     #[serde(default)]
     model: String,
+    #[serde(default)]
+    labels: String,
     #[serde(default)]
     form_key: String,
 }
@@ -92,6 +95,7 @@ async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) ->
         base: non_empty(&form.base),
         agent: non_empty(&form.agent),
         model: non_empty(&form.model),
+        labels: parse_labels(&form.labels),
     };
     let request = limits::parse_job_request(new)?;
     let key = request_key(&form.form_key);

@@ -16,6 +16,7 @@ use pullyard_protocol::job::CreateJob;
   pullyard jobs create --ticket DEMO-1 --wait
   pullyard jobs create --ticket DEMO-1 --agent codex --model gpt-5.2-codex
   pullyard jobs create --prompt 'In `README.md` replace `A` with `B`' --idempotency-key k1
+  pullyard jobs create --ticket DEMO-1 --label gpu
   pullyard jobs create --kind read -p 'Who calls retry()?' --wait")]
 #[command(group = clap::ArgGroup::new("work").required(true).multiple(true).args(["ticket", "prompt"]))]
 pub(super) struct Create {
@@ -41,6 +42,9 @@ pub(super) struct Create {
     /// Model name that the agent accepts (default: the model configured with that agent, else the agent's own).
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
+    /// Label that the runner must have, besides those of project, repository and ticket; can be repeated.
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
     /// Key of this request; repeating it returns the same job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -51,10 +55,10 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let Self { kind, ticket, prompt, repository, base, agent, model, idempotency_key, wait } = self;
+        let Self { kind, ticket, prompt, repository, base, agent, model, labels, idempotency_key, wait } = self;
         let kind = if kind == "read" { JobKind::Read } else { JobKind::default() };
-        let request =
-            CreateJob { project: session.project().await?, kind, ticket, prompt, repository, base, agent, model };
+        let (project, labels) = (session.project().await?, labels.into_iter().collect());
+        let request = CreateJob { project, kind, ticket, prompt, repository, base, agent, model, labels };
         let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
         print_decision(session, &decision, wait).await
     }
