@@ -27,6 +27,7 @@ fn create_request(story: &Story, ticket: Option<&str>, prompt: Option<&str>) -> 
         agent: None,
         model: None,
         labels: Default::default(),
+        priority: None,
     }
 }
 

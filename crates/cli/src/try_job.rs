@@ -152,6 +152,7 @@ impl Try {
             agent: None,
             model: None,
             labels: Default::default(),
+            priority: None,
         };
         let decision = api.create_job(&request, None).await?;
         let Some(job) = decision.job else {

@@ -14,8 +14,8 @@ use crate::id::{
     ReviewId, RunnerId, SecretName, TicketKey,
 };
 use crate::job::{
-    AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, RevisionPlan, SuspendReport, Suspension,
-    plan_for_ticket, plan_revision,
+    AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, Priority, RevisionPlan, SuspendReport,
+    Suspension, plan_for_ticket, plan_revision,
 };
 use crate::project::{Project, Repository, Settings};
 use crate::pull_request::PullRequest;
@@ -126,7 +126,16 @@ pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
 pub(crate) fn plan<'a>(id: JobId, settings: &'a Settings, repository: &'a Repository, now: Timestamp) -> JobPlan<'a> {
     static PROJECT: LazyLock<ProjectId> = LazyLock::new(project_id);
     static LABELS: BTreeSet<String> = BTreeSet::new();
-    JobPlan { id, project: &PROJECT, settings, repository, context: "c0ffee".into(), labels: &LABELS, now }
+    JobPlan {
+        id,
+        project: &PROJECT,
+        settings,
+        repository,
+        context: "c0ffee".into(),
+        labels: &LABELS,
+        priority: Priority::Normal,
+        now,
+    }
 }
 
 pub(crate) fn plan_job(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {

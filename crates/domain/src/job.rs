@@ -12,6 +12,7 @@ mod inputs;
 mod kind;
 mod model;
 mod plan;
+mod priority;
 mod record;
 mod retry;
 mod suspension;
@@ -28,6 +29,7 @@ pub use kind::{
 };
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, branch_name};
+pub use priority::{PRIORITY_OFFSET, Priority};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord};
 pub use retry::{
     can_resume_work, check_retryable, has_handled_reviews, has_reviews_to_pass_on, is_resumable, is_withdrawn_unread,
@@ -155,6 +157,8 @@ pub struct Job {
     pub is_placed: bool,
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub priority: Priority,
     pub created: Timestamp,
     pub ready_since: Timestamp,
     pub attempt: u32,

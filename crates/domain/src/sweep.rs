@@ -1,7 +1,7 @@
 //! Decides the next step for a due job, as a function of the job and the time.
 
 use crate::failure::{Failure, FailureClass};
-use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, Placement, Publishes};
+use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, PRIORITY_OFFSET, Placement, Publishes};
 use crate::project::{Compute, DEFAULT_UNCLAIMED_LIMIT, Limits, OfflinePolicy, Project, Settings};
 use crate::runner::{OFFLINE_AFTER, Runner};
 use crate::time::Timestamp;
@@ -134,13 +134,14 @@ pub fn next_waiting_step(job: &Job, settings: &Settings, now: Timestamp) -> Wait
     }
 }
 
-/// Whether [`next_waiting_step`] may move or end the job, judged by its creation. A requeued job has waited for less.
-pub fn may_need_waiting_step(created: Timestamp, settings: &Settings, now: Timestamp) -> bool {
+/// Whether [`next_waiting_step`] may move or end the job, judged by its `order`. A job of low priority is an hour older
+/// than its order; a requeued one has waited for less.
+pub fn may_need_waiting_step(order: i64, settings: &Settings, now: Timestamp) -> bool {
     let after = match settings.compute {
         Compute::Runners => settings.limits.max_unclaimed(),
         Compute::Fargate => RECHECK_PLACE_AFTER,
     };
-    now.since(created) >= after
+    now.since(Timestamp::from_millis(order).minus(PRIORITY_OFFSET)) >= after
 }
 
 /// The failure of a job that no runner claimed. `why`: the sentence about its wait.

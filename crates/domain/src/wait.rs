@@ -35,9 +35,9 @@ vocabulary! {
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "With another key or a raised limit: `pullyard breakers close`.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget is used up until {time}.", "Wait, or raise it: `pullyard budgets set`.";
-        ProjectLimit { n: u64, max: u64, project: ProjectId, job: String, ahead: String } [Itself] "project_limit", "{n} of {max} places of {project} are taken, the longest by {job}; {ahead} older jobs of the repository wait.", "Wait, or raise the limit: `pullyard settings set limits.running_jobs=N`.";
-        RepositoryLimit { n: u64, max: u64, repo: RepositoryName, job: String, ahead: String } [Itself] "repository_limit", "{n} of {max} places of {repo} are taken, the longest by {job}; {ahead} older jobs of the repository wait.", "Wait, or raise the limit: `pullyard repos set {repo} --running-jobs N`.";
-        PlaceFree { ahead: String } [Itself] "place_free", "Places are free and are assigned within two minutes; {ahead} older jobs of the repository wait.", "Nothing to do.";
+        ProjectLimit { n: u64, max: u64, project: ProjectId, job: String, ahead: String } [Itself] "project_limit", "{n} of {max} places of {project} are taken, the longest by {job}; {ahead} jobs of the repository are ahead.", "Wait, or raise the limit: `pullyard settings set limits.running_jobs=N`.";
+        RepositoryLimit { n: u64, max: u64, repo: RepositoryName, job: String, ahead: String } [Itself] "repository_limit", "{n} of {max} places of {repo} are taken, the longest by {job}; {ahead} jobs of the repository are ahead.", "Wait, or raise the limit: `pullyard repos set {repo} --running-jobs N`.";
+        PlaceFree { ahead: String } [Itself] "place_free", "Places are free and are assigned within two minutes; {ahead} jobs of the repository are ahead.", "Nothing to do.";
         StartingNow { ago: Span } [Itself] "starting_now", "The job may start at any moment; it has been ready for {ago}.", "Nothing to do.";
     }
 }

@@ -94,6 +94,7 @@ pub fn parse_job_request(new: CreateJob) -> Result<JobRequest, FieldError> {
         agent: new.agent,
         model: new.model,
         labels: new.labels,
+        priority: new.priority,
         retry_of: None,
     })
 }

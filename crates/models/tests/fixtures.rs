@@ -7,7 +7,7 @@ use pullyard_domain::id::{
     TicketKey,
 };
 use pullyard_domain::job::{
-    Job, JobPlan, JobResult, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
+    Job, JobPlan, JobResult, Priority, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
 };
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -101,7 +101,16 @@ fn plan<'a>(
 ) -> JobPlan<'a> {
     const NO_LABELS: &BTreeSet<String> = &BTreeSet::new();
     let context = "c0ffee".into();
-    JobPlan { id, project: &ticket.project, settings, repository, context, labels: NO_LABELS, now }
+    JobPlan {
+        id,
+        project: &ticket.project,
+        settings,
+        repository,
+        context,
+        labels: NO_LABELS,
+        priority: Priority::Normal,
+        now,
+    }
 }
 
 pub(crate) fn linked_pull_request() -> PullRequest {

@@ -3,7 +3,7 @@
 use crate::limits;
 use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement};
+use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement, Priority};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -42,6 +42,9 @@ pub struct CreateJob {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(max = pullyard_domain::select::MAX_LABELS))]
     pub labels: BTreeSet<String>,
+    /// Priority; absent: as a label of the ticket says, such as `priority:high`, or normal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 fn is_default(kind: &JobKind) -> bool {
@@ -166,6 +169,9 @@ pub struct Job {
     /// Size and capacity of the Fargate task; absent on a self-hosted runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
+    /// Priority in the queue; absent: normal.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
     /// Number of claimed attempts.
     pub attempt: u32,
     /// Branch that the job creates; for the kind `read`, the branch that it reads.

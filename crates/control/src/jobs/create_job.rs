@@ -12,7 +12,7 @@ use pullyard_domain::event::TicketText;
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{Job, JobKind, KindSpec, Publishes};
+use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
 use pullyard_domain::project::{Compute, Project, Repository};
 use pullyard_domain::select::{MAX_LABELS, check_labels, join_labels, required_labels};
 use pullyard_store::{Request, Write};
@@ -36,6 +36,8 @@ pub struct JobRequest {
     /// Labels of the runner.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_job_id")]
     pub retry_of: Option<Job>,
 }
@@ -193,6 +195,7 @@ async fn decide_request_once(
                 analysis: None,
                 base: request.base.clone(),
                 labels: request.labels.clone(),
+                priority: request.priority,
                 retry_of: request.retry_of.as_ref(),
                 now,
             };

@@ -9,8 +9,8 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
-    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, PullRequestUnderReview, RevisionPlan, plan_analysis,
-    plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
+    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, Priority, PullRequestUnderReview, RevisionPlan,
+    plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
 };
 use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};
@@ -36,6 +36,8 @@ pub(crate) struct NewJob<'a> {
     pub(crate) base: Option<String>,
     /// Labels that the request requires of a runner, besides those of project, repository and ticket.
     pub(crate) labels: BTreeSet<String>,
+    /// Of the request. Without it, the ticket's label decides, then the retried job.
+    pub(crate) priority: Option<Priority>,
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
 }
@@ -115,6 +117,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     };
     let text = new.ticket.map(|(_, text)| text).or(loaded.as_ref());
     let labels = required_labels(&new.project.settings, new.repository, text, &new.labels);
+    let priority = new.priority.or(text.and_then(TicketText::priority)).or(new.retry_of.map(|job| job.priority));
     let plan = JobPlan {
         id: new.id.clone(),
         project: &new.project.id,
@@ -122,6 +125,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         repository: new.repository,
         context: String::new(),
         labels: &labels,
+        priority: priority.unwrap_or_default(),
         now: new.now,
     };
     let (project, repository, retry_of) = (new.project, new.repository, new.retry_of);

@@ -41,6 +41,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             agent: Some(context.repository.agent.capability),
             model: context.repository.agent.model,
             labels: context.labels,
+            priority: None,
             retry_of: Some(job),
         },
         None => JobRequest {
@@ -53,6 +54,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             agent: None,
             model: None,
             labels: BTreeSet::new(),
+            priority: None,
             retry_of: Some(job),
         },
     };

@@ -102,6 +102,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         analysis: Some((plan, item)),
         base: None,
         labels: BTreeSet::new(),
+        priority: None,
         retry_of: start.retry_of.as_ref(),
         now,
     };

@@ -61,6 +61,7 @@ pub(super) async fn create_agent_review(
         analysis: None,
         base: Some(snapshot.base.clone()),
         labels: Default::default(),
+        priority: None,
         retry_of: retried.as_ref(),
         now: loaded.facts.now,
     };

@@ -3,6 +3,7 @@
 use crate::jobs::new_job::create_class;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
+use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobPlan, RevisionPlan, plan_revision};
 use pullyard_domain::project::{Project, Repository};
@@ -42,6 +43,7 @@ pub(super) async fn create_review_job(ctx: &Context, new: NewReviewJob<'_>) -> R
         repository,
         context: String::new(),
         labels: &labels,
+        priority: text.as_ref().and_then(TicketText::priority).unwrap_or_default(),
         now: new.now,
     };
     let revision = RevisionPlan { review: &new.review.id, head: None };

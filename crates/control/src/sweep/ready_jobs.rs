@@ -25,7 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Mutex;
 
-/// The first jobs of a class are read in each round, for the longest wait.
+/// The first jobs of a class are read in each round, for the longest wait. A job with more jobs of a higher priority
+/// ahead may wait up to two hours longer.
 const ALWAYS_READ: usize = 25;
 /// Rows read at once. A read costs half a unit per about 35 rows.
 const ROWS_PER_PAGE: i32 = 500;
@@ -162,7 +163,7 @@ impl ReadySweep<'_> {
             }
         }
         count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
-        let is_due = |row: &Candidate| may_need_waiting_step(Timestamp::from_millis(row.order), &project.settings, now);
+        let is_due = |row: &Candidate| may_need_waiting_step(row.order, &project.settings, now);
         let needs_read =
             |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
         let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));

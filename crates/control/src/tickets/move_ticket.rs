@@ -157,6 +157,7 @@ pub(crate) fn plan_new_job<'a>(
         instructions: None,
         base: None,
         labels: Default::default(),
+        priority: None,
         retry_of: None,
         now: facts.now,
     })

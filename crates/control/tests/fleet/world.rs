@@ -19,7 +19,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
-use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, plan_without_ticket};
+use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, Priority, plan_without_ticket};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Heartbeat;
@@ -221,6 +221,7 @@ impl World {
             repository: &repository,
             context,
             labels: &labels,
+            priority: Priority::Normal,
             now: self.ctx.clock.now(),
         });
         self.store_job(&job).await
@@ -322,6 +323,7 @@ impl World {
             repository: &repository,
             context: "0123456789abcdef0123456789abcdef".into(),
             labels: &BTreeSet::from([kind(number % kinds)]),
+            priority: Priority::Normal,
             now: self.ctx.clock.now(),
         })
     }

@@ -5,7 +5,7 @@ use crate::fixtures::{
     paused_job, pending, project, ready_job, result, runner, step_at, time_at,
 };
 use crate::job::JobKind;
-use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, START_TIMEOUT};
+use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, Priority, START_TIMEOUT};
 use crate::runner::Presence;
 use crate::text::Span;
 
@@ -284,7 +284,12 @@ fn check_waiting(secs: u64, settings: &Settings, expected: &WaitingStep) {
     let job = Job { place: Placement::Runners, ..ready_job() };
     assert_eq!(&next_waiting_step(&job, settings, time_at(secs)), expected);
     let changes_job = !matches!(expected, WaitingStep::Skip | WaitingStep::Wake);
-    assert_eq!(may_need_waiting_step(job.created, settings, time_at(secs)), changes_job);
+    for priority in Priority::ALL {
+        let order = Job { priority, ..job.clone() }.order();
+        assert!(!changes_job || may_need_waiting_step(order, settings, time_at(secs)), "{priority:?}");
+        let is_young = secs + 7_200 < settings.limits.unclaimed_secs && settings.compute == Compute::Runners;
+        assert!(!is_young || !may_need_waiting_step(order, settings, time_at(secs)), "{priority:?}");
+    }
 }
 
 fn on(compute: Compute) -> Settings {

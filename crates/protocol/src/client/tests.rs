@@ -95,6 +95,7 @@ fn new_job() -> CreateJob {
         agent: None,
         model: None,
         labels: Default::default(),
+        priority: None,
     }
 }
 

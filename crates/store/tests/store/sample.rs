@@ -13,7 +13,9 @@ use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{
     DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, RunnerId, ScheduleName, TicketKey,
 };
-use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::job::{
+    AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, plan_for_ticket, plan_without_ticket,
+};
 use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
@@ -206,6 +208,7 @@ fn with_job_plan<T>(name: &str, compute: Compute, now: Timestamp, make: impl FnO
         repository: &repository(99, "acme/app"),
         context: "0123456789abcdef0123456789abcdef".into(),
         labels: &BTreeSet::new(),
+        priority: Priority::Normal,
         now,
     })
 }
