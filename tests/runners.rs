@@ -3,6 +3,7 @@
 mod agents;
 mod breakers;
 mod names;
+mod queue;
 mod silence;
 mod waiting;
 mod wake;

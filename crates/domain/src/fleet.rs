@@ -2,12 +2,13 @@
 
 use crate::breaker::{Breaker, breaker_ids, longest_delay};
 use crate::job::Job;
-use crate::project::Settings;
+use crate::project::{Compute, Settings};
 use crate::runner::{Presence, Profile, Runner};
-use crate::select::{ClassRequirements, matches};
-use crate::text::Span;
+use crate::select::{ClassRequirements, join_labels, matches};
+use crate::text::{Cause, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -28,6 +29,39 @@ pub struct Fleet<'a> {
 
 impl Fleet<'_> {
     pub fn wait_reason(&self, job: &Job, now: Timestamp) -> Wait {
+        let wait = self.obstacle(job, now);
+        let labels = &self.requirements.labels;
+        let overflow = job.ready_since.plus(self.settings.overflow_after());
+        let lacks_runner = matches!(
+            wait,
+            Wait::NoRunner { .. }
+                | Wait::NoOnlineRunner { .. }
+                | Wait::NoCapability { .. }
+                | Wait::NoLabel { .. }
+                | Wait::SlotsBusy { .. }
+                | Wait::RunnersPaused { .. }
+        );
+        if self.settings.compute != Compute::RunnersThenFargate || !lacks_runner {
+            return wait;
+        }
+        // The part after the semicolon is about the current moment.
+        let sentence = wait.sentence();
+        let reason = || Cause(sentence.split(';').next().unwrap_or_default().trim_end_matches('.').to_owned());
+        if labels.is_empty() {
+            return Wait::OverflowSoon { reason: reason(), time: overflow };
+        }
+        // Earlier, or with other advice, the obstacle itself says more.
+        match wait {
+            Wait::SlotsBusy { .. } | Wait::NoOnlineRunner { .. } if now >= overflow => Wait::OverflowImpossible {
+                reason: reason(),
+                labels: join_labels(labels),
+                all: join_with_commas(labels),
+            },
+            wait => wait,
+        }
+    }
+
+    fn obstacle(&self, job: &Job, now: Timestamp) -> Wait {
         let serving = self.members.iter().filter(|member| {
             member.runner.status != Presence::Deleting && member.profile.includes_project(&job.project)
         });
@@ -90,9 +124,13 @@ impl Fleet<'_> {
             _ => "the setting `labels`, the repository, the ticket or the request",
         };
         let labels = missing.into_iter().map(String::as_str).collect::<Vec<_>>().join(",");
-        let all = required.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-        Wait::NoLabel { labels, origin: origin.into(), all }
+        Wait::NoLabel { labels, origin: origin.into(), all: join_with_commas(required) }
     }
+}
+
+/// As the flag `--labels` takes them.
+fn join_with_commas(labels: &BTreeSet<String>) -> String {
+    labels.iter().map(String::as_str).collect::<Vec<_>>().join(",")
 }
 
 fn count<T>(items: &[T]) -> u64 {

@@ -6,7 +6,7 @@ use crate::decision::Reason;
 use crate::event::TicketEvent;
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
-use crate::project::{Compute, Project};
+use crate::project::Project;
 use crate::select::{MAX_LABELS, required_labels};
 use crate::ticket::Ticket;
 
@@ -259,7 +259,7 @@ fn too_many_labels(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let RepositoryFact::Connected(repository) = &facts.repository else { return None };
     let settings = &facts.project.as_ref()?.settings;
     let required = required_labels(settings, repository, None, &facts.labels).len();
-    (settings.compute == Compute::Runners && required > MAX_LABELS)
+    (settings.compute.uses_runners() && required > MAX_LABELS)
         .then(|| Reason::TooManyLabels { ticket: event.key.clone(), n: u64::try_from(required).unwrap_or(u64::MAX) })
 }
 

@@ -119,7 +119,7 @@ impl Placement {
     pub fn from_compute(compute: Compute) -> Self {
         match compute {
             Compute::Fargate => Self::Fargate,
-            Compute::Runners => Self::Runners,
+            Compute::Runners | Compute::RunnersThenFargate => Self::Runners,
         }
     }
 }

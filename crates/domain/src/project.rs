@@ -63,6 +63,8 @@ pub struct Settings {
     /// Reviews of pull requests by agents.
     pub review: AgentReviewSettings,
     pub compute: Compute,
+    /// Time in the queue after which a task runs a job, with `compute=runners_then_fargate`. Units: seconds.
+    pub overflow_after_secs: u64,
     /// The size of new jobs' Fargate tasks.
     pub task_size: TaskSize,
     /// The capacity of new jobs' Fargate tasks.
@@ -119,6 +121,7 @@ impl Default for Settings {
             coalesce: true,
             review: AgentReviewSettings::default(),
             compute: Compute::Fargate,
+            overflow_after_secs: 120,
             task_size: TaskSize::Medium,
             task_capacity: TaskCapacity::Fargate,
             labels: BTreeSet::new(),
@@ -212,6 +215,18 @@ pub enum Compute {
     Fargate,
     /// Self-hosted runners claim the jobs.
     Runners,
+    /// Self-hosted runners claim the jobs. A task runs a job without labels that no runner has claimed in time.
+    RunnersThenFargate,
+}
+
+impl Compute {
+    pub fn uses_runners(self) -> bool {
+        self != Self::Fargate
+    }
+
+    pub fn uses_tasks(self) -> bool {
+        self != Self::Runners
+    }
 }
 
 /// Limits of a job.
@@ -327,6 +342,10 @@ impl Repository {
 }
 
 impl Settings {
+    pub fn overflow_after(&self) -> Duration {
+        Duration::from_secs(self.overflow_after_secs)
+    }
+
     /// The settings with the project's only repository as default; `None` if it has a default or other repositories.
     pub fn with_only_repository(&self, repositories: &[Repository]) -> Option<Self> {
         match repositories {
@@ -367,11 +386,15 @@ impl Settings {
                 300..=604_800,
                 "use 300 to 604800 seconds (7 days)",
             ),
+            ("/overflow_after_secs", Some(self.overflow_after_secs), 60..=3_600, "use 60 to 3600 seconds (1 hour)"),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
         ] {
             if limit.is_some_and(|limit| !allowed.contains(&limit)) {
                 return fault(pointer, rule);
             }
+        }
+        if self.compute == Compute::RunnersThenFargate && self.overflow_after_secs >= limits.unclaimed_secs {
+            return fault("/overflow_after_secs", "use less than `limits.unclaimed_secs`, at which the job fails");
         }
         check_labels(&self.labels).or_else(|message| fault("/labels", message))?;
         check::validate_agent(self)?;

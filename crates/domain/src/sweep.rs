@@ -5,6 +5,7 @@ use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, PRIORITY_OFFSET, P
 use crate::project::{Compute, DEFAULT_UNCLAIMED_LIMIT, Limits, OfflinePolicy, Project, Settings};
 use crate::runner::{OFFLINE_AFTER, Runner};
 use crate::time::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Time after which the sweeper checks whether a Ready job still waits in the right place.
@@ -119,15 +120,15 @@ pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> Jo
     requeue_or_fail(job, failure)
 }
 
-/// Decides about a Ready job that waits for runners. `settings`: the project's current ones.
-pub fn next_waiting_step(job: &Job, settings: &Settings, now: Timestamp) -> WaitingStep {
+/// Decides about a Ready job that waits for runners. `labels`: of its class. `settings`: the project's current ones.
+pub fn next_waiting_step(job: &Job, labels: &BTreeSet<String>, settings: &Settings, now: Timestamp) -> WaitingStep {
     if job.status != JobStatus::Ready || job.place != Placement::Runners {
         return WaitingStep::Skip;
     }
     if now.since(job.ready_since) >= settings.limits.max_unclaimed() {
         return WaitingStep::Fail;
     }
-    match required_place(job, settings, now) {
+    match required_place(job, labels, settings, now) {
         Some(place) => WaitingStep::Move(place),
         None if now.since(job.ready_since) >= WAKE_AGAIN_AFTER => WaitingStep::Wake,
         None => WaitingStep::Skip,
@@ -136,9 +137,10 @@ pub fn next_waiting_step(job: &Job, settings: &Settings, now: Timestamp) -> Wait
 
 /// Whether [`next_waiting_step`] may move or end the job, judged by its `order`. A job of low priority is an hour older
 /// than its order; a requeued one has waited for less.
-pub fn may_need_waiting_step(order: i64, settings: &Settings, now: Timestamp) -> bool {
+pub fn may_need_waiting_step(order: i64, labels: &BTreeSet<String>, settings: &Settings, now: Timestamp) -> bool {
     let after = match settings.compute {
-        Compute::Runners => settings.limits.max_unclaimed(),
+        Compute::RunnersThenFargate if labels.is_empty() => settings.overflow_after(),
+        Compute::Runners | Compute::RunnersThenFargate => settings.limits.max_unclaimed(),
         Compute::Fargate => RECHECK_PLACE_AFTER,
     };
     now.since(Timestamp::from_millis(order).minus(PRIORITY_OFFSET)) >= after
@@ -151,10 +153,15 @@ pub fn unclaimed_failure(why: &str, limits: &Limits) -> Failure {
     Failure::NeverClaimed { limit: limits.max_unclaimed().into(), why }
 }
 
-/// The place where a Ready job should wait, if it waits in the wrong one.
-pub fn required_place(job: &Job, settings: &Settings, now: Timestamp) -> Option<Placement> {
-    let place = Placement::from_compute(settings.compute);
-    let is_due = now.since(job.ready_since) >= RECHECK_PLACE_AFTER;
+/// The place where a Ready job should wait, if it waits in the wrong one. With overflow, a job that waits too long for
+/// runners moves to a task, and no job moves back. A task has no labels.
+pub fn required_place(job: &Job, labels: &BTreeSet<String>, settings: &Settings, now: Timestamp) -> Option<Placement> {
+    let (place, after) = match settings.compute {
+        Compute::RunnersThenFargate if job.place == Placement::Fargate || !labels.is_empty() => return None,
+        Compute::RunnersThenFargate => (Placement::Fargate, settings.overflow_after()),
+        compute => (Placement::from_compute(compute), RECHECK_PLACE_AFTER),
+    };
+    let is_due = now.since(job.ready_since) >= after;
     (job.status == JobStatus::Ready && job.place != place && is_due && !job.dispatch.starting).then_some(place)
 }
 

@@ -18,6 +18,8 @@ vocabulary! {
         NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Start a runner with it: `pullyard runner start --capabilities {capability}`.";
         NoLabel { labels: String, origin: String, all: String } [Person] "no_label", "No online runner has every label of the job; missing: {labels} (from {origin}).", "Start a runner with all of them: `pullyard runner start --labels {all}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
+        OverflowSoon { reason: Cause, time: Timestamp } [Itself] "overflow_soon", "{reason}; after {time} a task runs the job.", "Wait, or change the time: `pullyard settings set overflow_after_secs=N`.";
+        OverflowImpossible { reason: Cause, labels: String, all: String } [Person] "overflow_impossible", "{reason}; no task can run the job, which requires {labels}.", "Start a runner with them: `pullyard runner start --labels {all}`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";
         MachineFull { next: Timestamp } [Itself] "machine_full", "This machine has no place or too little disk space for another job; next try at {next}.", "Wait, or free the disk. For more jobs at once: `pullyard up --jobs N`.";

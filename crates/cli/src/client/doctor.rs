@@ -138,7 +138,7 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
             "Create one: `pullyard projects create ID`.",
         ));
     }
-    let runners = match projects.iter().any(|project| project.settings.compute == Compute::Runners) {
+    let runners = match projects.iter().any(|project| project.settings.compute.uses_runners()) {
         true => super::runners::list_all(session).await,
         false => Ok(Vec::new()),
     };

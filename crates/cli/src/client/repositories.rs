@@ -178,7 +178,7 @@ async fn hint_missing_agent(session: &Session, project: &ProjectId, agent: &Agen
     }
     let settings = session.api.project(project).await?.settings;
     let agent = agent.clone().resolve(&settings).capability;
-    if settings.compute == Compute::Fargate && is_missing_here(&agent) {
+    if settings.compute.uses_tasks() && is_missing_here(&agent) {
         let name = match agent == AUTO {
             true => format!("Neither {} is", join_programs(|agent| agent.code, " nor ")),
             false => format!("{agent} is not"),

@@ -13,7 +13,7 @@ use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
-use pullyard_domain::project::{Compute, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::select::{MAX_LABELS, check_labels, join_labels, required_labels};
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
@@ -123,7 +123,7 @@ fn check_request_labels(
     requested: &BTreeSet<String>,
 ) -> Result<(), Error> {
     let invalid = |fault| Err(Error::Invalid { pointer: "/labels", fault });
-    if project.settings.compute == Compute::Fargate {
+    if !project.settings.compute.uses_runners() {
         let fault = format!("jobs of {} run on Fargate, without labels: set compute=runners", project.id);
         return if requested.is_empty() { Ok(()) } else { invalid(fault) };
     }

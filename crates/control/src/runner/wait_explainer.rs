@@ -8,7 +8,7 @@ use pullyard_domain::explanation;
 use pullyard_domain::fleet::{Fleet, Member};
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
-use pullyard_domain::project::{Compute, Project};
+use pullyard_domain::project::Project;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
@@ -49,7 +49,7 @@ impl WaitExplainer {
         }
         if !self.classes.contains_key(&job.class) {
             let project = ctx.store.load_project(&job.project).await?;
-            let requirements = match project.filter(|project| project.settings.compute == Compute::Runners) {
+            let requirements = match project.filter(|project| project.settings.compute.uses_runners()) {
                 Some(project) => ctx.store.load_class(&job.project, &job.class).await?.map(|class| (class, project)),
                 None => None,
             };

@@ -151,6 +151,7 @@ impl World {
                 slots,
                 active_jobs: BTreeSet::new(),
                 isolation: None,
+                offline_secs: None,
             };
             register_runner(&self.ctx, &self.token, &new).await.unwrap()
         });

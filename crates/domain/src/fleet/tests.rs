@@ -99,6 +99,46 @@ fn labels_missing_everywhere_are_named_with_their_origin() {
     check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
 }
 
+/// The wait at `secs` with overflow after 120 s, of a job that is ready since 960 s.
+fn overflow_wait(members: &[Member], labels: &str, secs: u64) -> Wait {
+    let requirements =
+        &ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
+    let settings = &Settings { compute: Compute::RunnersThenFargate, ..Settings::default() };
+    let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
+    Fleet { members, requirements, settings, jobs_ahead: 4, breakers: &[] }.wait_reason(&job, time_at(secs))
+}
+
+#[test]
+fn job_that_will_overflow_names_its_obstacle_and_the_time() {
+    let good = || member("kite", "command", "gpu");
+    let busy = [with_busy_slots(good())];
+    let soon = |reason: &str| Wait::OverflowSoon { reason: Cause(reason.into()), time: time_at(1_080) };
+    for secs in [1_000, 1_085] {
+        assert_eq!(overflow_wait(&[], "", secs), soon("No runner is registered for acme"));
+        assert_eq!(overflow_wait(&busy, "", secs), soon("All 2 slots of 1 matching runners are busy"));
+        assert_eq!(overflow_wait(&[good()], "", secs).code(), "starting_now");
+    }
+    let offline = [with_old_heartbeat(good())];
+    let reason = "No runner of acme is online; the last heartbeat was 5 min ago";
+    assert_eq!(overflow_wait(&offline, "", 1_000), soon(reason.split(';').next().unwrap()));
+    let sentence = overflow_wait(&busy, "", 1_000).sentence();
+    assert!(sentence.ends_with(" UTC a task runs the job."), "{sentence}");
+}
+
+#[test]
+fn labelled_job_says_why_it_does_not_overflow() {
+    let busy = [with_busy_slots(member("kite", "command", "gpu"))];
+    assert_eq!(overflow_wait(&busy, "gpu", 1_079).code(), "slots_busy");
+    let sentence = overflow_wait(&busy, "gpu", 1_080).sentence();
+    let expected = "All 2 slots of 1 matching runners are busy; no task can run the job, which requires gpu.";
+    assert_eq!(sentence, expected);
+    assert_eq!(overflow_wait(&[member("kite", "command", "eu")], "gpu", 1_085).code(), "no_label");
+    assert_eq!(
+        overflow_wait(&[with_old_heartbeat(member("kite", "command", "gpu"))], "gpu", 1_085).code(),
+        "overflow_impossible"
+    );
+}
+
 #[test]
 fn foreign_and_deleting_runners_do_not_count() {
     let mut foreign = member("kite", "command", "gpu");

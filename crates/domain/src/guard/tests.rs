@@ -9,6 +9,7 @@ use crate::fixtures::{
     time_at,
 };
 use crate::id::RepositoryName;
+use crate::project::Compute;
 use crate::ticket::Ticket;
 
 #[derive(Clone, Debug)]

@@ -77,6 +77,25 @@ fn limits_have_bounds() {
 }
 
 #[test]
+fn overflow_time_has_bounds_and_is_below_the_wait_limit() {
+    for (secs, expected) in
+        [(59, Err("/overflow_after_secs")), (60, Ok(())), (3_600, Ok(())), (3_601, Err("/overflow_after_secs"))]
+    {
+        check(|settings| settings.overflow_after_secs = secs, expected);
+    }
+    for (compute, secs, expected) in [
+        (Compute::RunnersThenFargate, 299, Ok(())),
+        (Compute::RunnersThenFargate, 300, Err("/overflow_after_secs")),
+        (Compute::Runners, 300, Ok(())),
+    ] {
+        let change = |settings: &mut Settings| {
+            (settings.compute, settings.overflow_after_secs, settings.limits.unclaimed_secs) = (compute, secs, 300);
+        };
+        check(change, expected);
+    }
+}
+
+#[test]
 fn hold_reason_and_closed_statuses_have_bounds() {
     let closed = |count: usize| (0..count).map(|number| format!("Closed {number}")).collect::<BTreeSet<_>>();
     check(|settings| settings.statuses.closed = closed(50), Ok(()));

@@ -279,16 +279,18 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
     assert_eq!(back_off(u32::MAX), Duration::from_secs(3_600));
 }
 
+const NO_LABELS: BTreeSet<String> = BTreeSet::new();
+
 #[track_caller]
 fn check_waiting(secs: u64, settings: &Settings, expected: &WaitingStep) {
     let job = Job { place: Placement::Runners, ..ready_job() };
-    assert_eq!(&next_waiting_step(&job, settings, time_at(secs)), expected);
+    assert_eq!(&next_waiting_step(&job, &NO_LABELS, settings, time_at(secs)), expected);
     let changes_job = !matches!(expected, WaitingStep::Skip | WaitingStep::Wake);
     for priority in Priority::ALL {
         let order = Job { priority, ..job.clone() }.order();
-        assert!(!changes_job || may_need_waiting_step(order, settings, time_at(secs)), "{priority:?}");
+        assert!(!changes_job || may_need_waiting_step(order, &NO_LABELS, settings, time_at(secs)), "{priority:?}");
         let is_young = secs + 7_200 < settings.limits.unclaimed_secs && settings.compute == Compute::Runners;
-        assert!(!is_young || !may_need_waiting_step(order, settings, time_at(secs)), "{priority:?}");
+        assert!(!is_young || !may_need_waiting_step(order, &NO_LABELS, settings, time_at(secs)), "{priority:?}");
     }
 }
 
@@ -309,8 +311,8 @@ fn runner_job_is_given_up_after_a_day_with_the_reason() {
         assert_eq!(sentence, "The job was not started within 24 h: No runner of acme is online.");
     }
     let claimed = Job { place: Placement::Runners, ..active(JobStatus::Claimed) };
-    assert_eq!(next_waiting_step(&claimed, &on(Compute::Fargate), time_at(day)), WaitingStep::Skip);
-    let on_fargate = next_waiting_step(&ready_job(), &on(Compute::Runners), time_at(day));
+    assert_eq!(next_waiting_step(&claimed, &NO_LABELS, &on(Compute::Fargate), time_at(day)), WaitingStep::Skip);
+    let on_fargate = next_waiting_step(&ready_job(), &NO_LABELS, &on(Compute::Runners), time_at(day));
     assert_eq!(on_fargate, WaitingStep::Skip, "not a job of runners");
 }
 
@@ -339,9 +341,13 @@ fn waiting_job_follows_the_project_compute_after_a_minute() {
     check_waiting(60, &on(Compute::Fargate), &WaitingStep::Move(Placement::Fargate));
     check_waiting(60, &on(Compute::Runners), &WaitingStep::Wake);
     let job = ready_job();
-    assert_eq!(required_place(&job, &on(Compute::Runners), time_at(60)), Some(Placement::Runners));
+    assert_eq!(required_place(&job, &NO_LABELS, &on(Compute::Runners), time_at(60)), Some(Placement::Runners));
     let starting = job.begin_dispatch(time_at(10)).unwrap();
-    assert_eq!(required_place(&starting, &on(Compute::Runners), time_at(100)), None, "a task may be on its way");
+    assert_eq!(
+        required_place(&starting, &NO_LABELS, &on(Compute::Runners), time_at(100)),
+        None,
+        "a task may be on its way"
+    );
     let moved = job.move_to(Placement::Runners, time_at(60)).unwrap();
     assert_eq!((moved.place, moved.status, moved.ready_since), (Placement::Runners, JobStatus::Ready, job.ready_since));
     assert!(
@@ -350,6 +356,31 @@ fn waiting_job_follows_the_project_compute_after_a_minute() {
     );
     let back = moved.move_to(Placement::Fargate, time_at(70)).unwrap();
     assert_eq!((back.place, back.dispatch.due), (Placement::Fargate, time_at(70)));
+}
+
+#[test]
+fn unlabelled_job_overflows_once_after_the_projects_time() {
+    let settings = |secs| Settings { overflow_after_secs: secs, ..on(Compute::RunnersThenFargate) };
+    for secs in [60, 120, 3_600] {
+        check_waiting(secs - 1, &settings(secs), &WaitingStep::Wake);
+        check_waiting(secs, &settings(secs), &WaitingStep::Move(Placement::Fargate));
+    }
+    let job = Job { place: Placement::Runners, ..ready_job() };
+    let gpu = BTreeSet::from(["gpu".to_owned()]);
+    assert_eq!(
+        next_waiting_step(&job, &gpu, &settings(60), time_at(80_000)),
+        WaitingStep::Wake,
+        "a task has no labels"
+    );
+    assert!(!may_need_waiting_step(job.order(), &gpu, &settings(60), time_at(70_000)));
+    let moved = job.move_to(Placement::Fargate, time_at(120)).unwrap();
+    assert_eq!(required_place(&moved, &NO_LABELS, &settings(60), time_at(80_000)), None, "it does not return");
+    let requeued = Job { place: Placement::Fargate, ..active(JobStatus::Claimed) }.requeue(time_at(500)).unwrap();
+    assert_eq!(required_place(&requeued, &NO_LABELS, &settings(60), time_at(80_000)), None);
+    // A requeued job on runners has its full time again.
+    let requeued = Job { place: Placement::Runners, ..active(JobStatus::Claimed) }.requeue(time_at(500)).unwrap();
+    let place = |secs| required_place(&requeued, &NO_LABELS, &settings(60), time_at(secs));
+    assert_eq!((place(559), place(560)), (None, Some(Placement::Fargate)));
 }
 
 #[test]

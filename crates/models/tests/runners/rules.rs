@@ -266,7 +266,7 @@ impl Rules {
                 };
                 take(job, now, step_after_runner_loss(job, loss.failure(runner, now), now))
             }
-            Change::SweepDueJob => match next_waiting_step(job, &self.settings, now) {
+            Change::SweepDueJob => match next_waiting_step(job, &Default::default(), &self.settings, now) {
                 WaitingStep::Fail => {
                     job.fail(unclaimed_failure("no runner is online", &self.settings.limits), now).map(Some)
                 }

@@ -71,7 +71,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(Budgets, "budget.jobs_per_day", Number("jobs"), ("Jobs per day", "At the limit, new jobs wait for the next day. Without a value, there is no limit.")),
     setting(Budgets, "budget.usd_micros_per_job", Usd, ("Reservation of a job", "Each job reserves this amount until its cost is known at its end.")),
 
-    setting(Compute, "compute", Choice(&[("fargate", "One task per attempt"), ("runners", "Own runners")]), ("Run jobs on", "A task runs on Fargate, or in pullyard up as a process of this machine. Own runners claim jobs and add no AWS cost.")),
+    setting(Compute, "compute", Choice(&[("fargate", "One task per attempt"), ("runners", "Own runners"), ("runners_then_fargate", "Own runners, then tasks")]), ("Run jobs on", "A task runs on Fargate, or in pullyard up as a process of this machine. Own runners claim jobs and add no AWS cost. With both, a task runs a job without labels that no runner has claimed in time; it needs a model key of the project.")),
+    setting(Compute, "overflow_after_secs", Seconds, ("Overflow after", "Time in the queue after which a task runs a job, if jobs run on own runners, then tasks. A job that requires labels goes on waiting for a runner.")),
     setting(Compute, "labels", Lines, ("Labels of runners", "Jobs run only on self-hosted runners with all these labels. A repository, a ticket and a job can require further ones; at most 10 in all. One label per line.")),
     setting(Compute, "task_size", Choice(&[("small", "Small"), ("medium", "Medium"), ("large", "Large")]), ("Task size", "Processors and memory of a Fargate task; the deployment defines each size.")),
     setting(Compute, "task_capacity", Choice(&[("fargate", "Fargate"), ("fargate_spot", "Fargate Spot")]), ("Task capacity", "Fargate Spot is cheaper, but AWS may stop a task with two minutes’ notice.")),

@@ -93,7 +93,6 @@ impl World {
             requires_session: false,
             checkpoint: false,
             author: None,
-            labels: Default::default(),
         };
         let api = Api::start(assignment, TOKEN).await;
         Self { dir, forge, repository, api }
