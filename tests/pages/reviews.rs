@@ -224,6 +224,7 @@ fn hostile_context(number: u64) -> Context {
         commands: None,
         egress: Vec::new(),
         author: None,
+        labels: Default::default(),
         repository: Repository {
             project: pullyard_domain::id::ProjectId::new("acme").unwrap(),
             integration: pullyard_domain::id::IntegrationId::new("gh1").unwrap(),

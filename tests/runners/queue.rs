@@ -94,7 +94,7 @@ async fn job_of_high_priority_is_claimed_before_older_ones() {
     assert_eq!(kite.claim_job_id("c1").await, Some(by_label.clone()));
     assert_eq!(kite.claim_job_id("c2").await, Some(by_page));
     // A retry has the priority of the job that it retries.
-    user.ok(&["jobs", "cancel", low.as_str()]).await;
+    user.ok(&["jobs", "cancel", low.as_str(), "--yes"]).await;
     let retry = user.ok(&["jobs", "retry", low.as_str()]).await;
     let retry: JobId = retry.lines().next().unwrap().parse().unwrap();
     assert!(user.ok(&["jobs", "show", retry.as_str(), "--json"]).await.contains(r#""priority":"low""#));
@@ -116,11 +116,11 @@ async fn unclaimed_job_overflows_to_a_task_unless_it_has_labels() {
     let time = story.api.job(&job).await.unwrap().created.plus(Duration::from_secs(300)).to_string();
     let time = format!("No runner of acme is online; after {} UTC a task runs the job.", time[..16].replace('T', " "));
     story.assert_why(&job, "overflow_soon", &[&time, "overflow_after_secs"]).await;
-    story.advance_and_sweep(Duration::from_secs(299)).await;
+    story.advance_and_sweep(Duration::from_secs(270)).await;
     assert_eq!(story.api.job(&job).await.unwrap().place, Placement::Runners);
     story.assert_why(&job, "overflow_soon", &[&time]).await;
     story.assert_why(&labelled, "no_online_runner", &[]).await;
-    story.advance_and_sweep(Duration::from_secs(61)).await;
+    story.advance_and_sweep(Duration::from_secs(90)).await;
     assert_eq!(story.api.job(&job).await.unwrap().place, Placement::Fargate);
     story.wait_for_task(&job, 1).await;
     let parts = ["No runner of acme is online; no task can run the job, which requires gpu.", "--labels gpu`"];

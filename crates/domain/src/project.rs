@@ -70,7 +70,6 @@ pub struct Settings {
     /// The capacity of new jobs' Fargate tasks.
     pub task_capacity: TaskCapacity,
     /// Labels that each job requires of its self-hosted runner.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
     /// The repository for tickets that name none.
     pub default_repository: Option<RepositoryName>,

@@ -87,13 +87,13 @@ async fn jobs_of_a_class_are_claimed_by_priority_and_age() {
     let mut jobs = world.jobs("plain", 1, 1).await;
     let class = jobs[0].class.clone();
     for (name, priority) in [("low", Priority::Low), ("high", Priority::High), ("later", Priority::High)] {
-        world.ctx.clock.advance(Duration::from_secs(1_200));
+        world.ctx.clock.advance(Duration::from_secs(1_300));
         let job = Job { priority, ..world.plan(name, 0, 1) };
         jobs.push(world.store_job(&job).await);
     }
     world.ctx.clock.advance(Duration::from_secs(4_800));
     jobs.push(world.store_job(&world.plan("last", 0, 1)).await);
-    let expected = [&jobs[2], &jobs[3], &jobs[0], &jobs[1], &jobs[4]].map(|job| job.id.clone());
+    let expected = [&jobs[2], &jobs[0], &jobs[3], &jobs[1], &jobs[4]].map(|job| job.id.clone());
     let listed = world.ctx.store.list_ready_jobs(&class, 9).await.unwrap();
     assert_eq!(listed.into_iter().map(|row| row.job).collect::<Vec<_>>(), expected);
     let runner = world.runners(1, 1, 5).await.remove(0);

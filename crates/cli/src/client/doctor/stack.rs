@@ -7,7 +7,6 @@ use pullyard_admin::doctor::{self, Finding, ImageLabels, ModelRequirement, Verdi
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{Ingress, WebhookScope};
-use pullyard_domain::project::Compute;
 use pullyard_domain::text::{format_error_chain, to_sentence};
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::hook::Hook;
