@@ -37,7 +37,7 @@ async fn job_waits_for_a_runner_with_the_labels_of_all_sources() {
     assert!(user.ok(&["repos", "list"]).await.contains("big, gpu"));
     let kite = story.try_register(&token, &with_labels("kite", &["big"])).await.unwrap();
     let job = create_by_command(&user, &["--label", "arm"]).await;
-    let origin = "missing: arm,eu,gpu (from the setting `labels`, the repository, the ticket or the request)";
+    let origin = "missing: arm,eu,gpu (from the setting, repository, ticket or request)";
     story.assert_why(&job, "no_label", &[origin, "--labels arm,big,eu,gpu`"]).await;
     assert!(kite.claim("c1").await.is_none());
     let swan = story.try_register(&token, &with_labels("swan", &["arm", "big", "eu", "gpu"])).await.unwrap();

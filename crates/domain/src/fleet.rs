@@ -54,7 +54,7 @@ impl Fleet<'_> {
         match wait {
             Wait::SlotsBusy { .. } | Wait::NoOnlineRunner { .. } if now >= overflow => Wait::OverflowImpossible {
                 reason: reason(),
-                labels: join_labels(labels),
+                labels: Cause(join_labels(labels)),
                 all: join_with_commas(labels),
             },
             wait => wait,
@@ -119,18 +119,18 @@ impl Fleet<'_> {
         }
         let of_project = missing.iter().filter(|label| self.settings.labels.contains(**label)).count();
         let origin = match of_project {
-            0 => "the repository, the ticket or the request",
+            0 => "its repository, ticket or request",
             n if n == missing.len() => "the setting `labels`",
-            _ => "the setting `labels`, the repository, the ticket or the request",
+            _ => "the setting, repository, ticket or request",
         };
-        let labels = missing.into_iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        let labels = Cause(missing.into_iter().map(String::as_str).collect::<Vec<_>>().join(","));
         Wait::NoLabel { labels, origin: origin.into(), all: join_with_commas(required) }
     }
 }
 
 /// As the flag `--labels` takes them.
-fn join_with_commas(labels: &BTreeSet<String>) -> String {
-    labels.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+fn join_with_commas(labels: &BTreeSet<String>) -> Cause {
+    Cause(labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
 }
 
 fn count<T>(items: &[T]) -> u64 {

@@ -55,10 +55,10 @@ fn check_labels(members: &[Member], labels: &str, expected: Wait) {
     assert_eq!(crate::explanation::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
 }
 
-const OTHERS: &str = "the repository, the ticket or the request";
+const OTHERS: &str = "its repository, ticket or request";
 
 fn no_label(labels: &str, origin: &str, all: &str) -> Wait {
-    Wait::NoLabel { labels: labels.into(), origin: origin.into(), all: all.into() }
+    Wait::NoLabel { labels: Cause(labels.into()), origin: origin.into(), all: Cause(all.into()) }
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn labels_missing_everywhere_are_named_with_their_origin() {
     check_labels(&fleet, "arm eu gpu", no_label("arm", "the setting `labels`", "arm,eu,gpu"));
     check_labels(&fleet, "eu gpu", no_label("gpu", OTHERS, "eu,gpu"));
     check_labels(&fleet, "eu gpu tpu", no_label("tpu", OTHERS, "eu,gpu,tpu"));
-    check_labels(&fleet, "arm tpu", no_label("arm,tpu", &format!("the setting `labels`, {OTHERS}"), "arm,tpu"));
+    check_labels(&fleet, "arm tpu", no_label("arm,tpu", "the setting, repository, ticket or request", "arm,tpu"));
     check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
 }
 
