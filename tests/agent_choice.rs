@@ -33,6 +33,8 @@ fn create_request(story: &Story, agent: Option<&str>, model: Option<&str>) -> Cr
         base: None,
         agent: agent.map(str::to_owned),
         model: model.map(str::to_owned),
+        labels: Default::default(),
+        priority: None,
     }
 }
 

@@ -280,7 +280,7 @@ async fn cli_sets_up_a_project_from_integration_to_ticket() {
         User { env: [User::of(&story).env, vec![("PULLYARD_PROJECT", "other".into())]].concat(), ..User::new() };
     let add = ["repos", "add", REPOSITORY, "--integration", "gh2", "--agent-command", "sh", "-c", "exit 3"];
     other.ok(&add).await;
-    assert_eq!(other.ok(&["repos", "list"]).await, format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\t\t\n"));
+    assert_eq!(other.ok(&["repos", "list"]).await, format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\t\t\t\n"));
     other.ok(&["tickets", "create", "O-1", "--title", "t", "--status", TRIGGER]).await;
     assert_eq!(other.ok(&["jobs", "list", "--project", "acme"]).await, "", "the flag did not override the variable");
     assert_eq!(other.ok(&["jobs"]).await.lines().count(), 1);

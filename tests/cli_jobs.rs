@@ -15,6 +15,8 @@ async fn create_prompt_job(story: &Story, prompt: &str) -> JobId {
         base: None,
         agent: None,
         model: None,
+        labels: Default::default(),
+        priority: None,
     };
     story.api.create_job(&request, None).await.unwrap().job.unwrap()
 }

@@ -62,6 +62,8 @@ async fn held_entry_starts_one_job_after_the_release() {
         base: None,
         agent: None,
         model: None,
+        labels: Default::default(),
+        priority: None,
     };
     let Err(Error::Problem(problem)) = story.api.create_job(&person, None).await else { panic!("a job was made") };
     assert_eq!(problem.code, "project_held");

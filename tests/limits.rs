@@ -41,7 +41,7 @@ impl Story {
     async fn assert_limited(&self, job: &JobId, limit: (&str, &str), holder: &JobId, older: usize) {
         let (code, of) = limit;
         let sentence = format!(
-            "1 of 1 places of {of} are taken, the longest by {}; {older} older jobs of the repository wait.",
+            "1 of 1 places of {of} are taken, the longest by {}; {older} jobs of the repository are ahead.",
             holder.short()
         );
         assert_eq!(self.wait_reason(job).await, (Some(code.to_owned()), sentence));

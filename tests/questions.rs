@@ -66,6 +66,8 @@ async fn question_needs_a_prompt_and_no_ticket() {
         base: None,
         agent: None,
         model: None,
+        labels: Default::default(),
+        priority: None,
     };
     let refused = story.api.create_job(&request, None).await;
     assert!(matches!(refused, Err(Error::Problem(problem)) if problem.pointer.as_deref() == Some("/kind")));

@@ -26,6 +26,8 @@ fn create_request(story: &Story, ticket: Option<&str>, prompt: Option<&str>) -> 
         base: None,
         agent: None,
         model: None,
+        labels: Default::default(),
+        priority: None,
     }
 }
 

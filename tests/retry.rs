@@ -95,6 +95,8 @@ async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
         base: Some("next".into()),
         agent: None,
         model: None,
+        labels: Default::default(),
+        priority: None,
     };
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();

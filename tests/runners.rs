@@ -3,6 +3,7 @@
 mod agents;
 mod breakers;
 mod names;
+mod queue;
 mod silence;
 mod waiting;
 mod wake;
@@ -141,6 +142,7 @@ pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
         slots: 2,
         active: BTreeSet::new(),
         isolation: Some(RunnerIsolation { level: "none".into(), result: "agents have all rights of this user".into() }),
+        offline_after_secs: None,
     }
 }
 

@@ -68,11 +68,11 @@ walks! {
     closing_a_pr_cancels_its_job_after_a_crash: flows::reviews::close_before_claim(), 67;
     review_found_by_polling_is_revised_after_a_crash: flows::reviews::polled_review().only_own_steps(), 123;
     polled_review_waits_for_the_working_job_after_a_crash: flows::reviews::polled_during_job().only_own_steps(), 274;
-    polled_close_of_a_pr_cancels_its_job_after_a_crash: flows::reviews::polled_close().only_own_steps(), 167;
+    polled_close_of_a_pr_cancels_its_job_after_a_crash: flows::reviews::polled_close().only_own_steps(), 175;
     lost_delivery_is_found_by_polling_after_a_crash: flows::reviews::lost_delivery().only_own_steps(), 120;
     review_webhook_lost_in_a_crash_waits_for_the_working_job: flows::lost_webhooks::lost_review_during_job().only_own_steps(), 165;
     close_webhook_lost_in_a_crash_still_cancels_the_job: flows::lost_webhooks::lost_close().only_own_steps(), 67;
-    close_webhook_lost_in_a_crash_refuses_the_deferred_review: flows::lost_webhooks::lost_close_with_deferred_review().only_own_steps(), 162;
+    close_webhook_lost_in_a_crash_refuses_the_deferred_review: flows::lost_webhooks::lost_close_with_deferred_review().only_own_steps(), 170;
     bitbucket_webhook_lost_in_a_crash_is_still_revised: flows::bitbucket::lost_webhook().only_own_steps(), 75;
     polled_bitbucket_review_is_revised_after_a_crash: flows::bitbucket::polled_review().only_own_steps(), 134;
     bitbucket_job_waits_for_a_late_comment_after_a_crash: flows::bitbucket::late_comment().only_own_steps(), 135;

@@ -135,6 +135,7 @@ async fn invalid_integrations_and_repositories_are_refused() {
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: None,
+        labels: None,
     };
     for (request, status, code, pointer) in [
         (add("gh9", REPOSITORY, "command", &["x"]), 404, "not_found", None),

@@ -224,6 +224,7 @@ fn hostile_context(number: u64) -> Context {
         commands: None,
         egress: Vec::new(),
         author: None,
+        labels: Default::default(),
         repository: Repository {
             project: pullyard_domain::id::ProjectId::new("acme").unwrap(),
             integration: pullyard_domain::id::IntegrationId::new("gh1").unwrap(),
@@ -235,6 +236,7 @@ fn hostile_context(number: u64) -> Context {
             workflows: false,
             commands: CommandOverrides::default(),
             running_jobs: None,
+            labels: Default::default(),
         },
     }
 }

@@ -151,6 +151,8 @@ impl Try {
             base: self.base,
             agent: None,
             model: None,
+            labels: Default::default(),
+            priority: None,
         };
         let decision = api.create_job(&request, None).await?;
         let Some(job) = decision.job else {

@@ -25,9 +25,10 @@ pub(crate) async fn load_facts(ctx: &Context, event: &TicketEvent) -> Result<(Fa
         Some(project) => load_repository_fact(ctx, project, text.repository.as_ref()).await?,
         None => RepositoryFact::NotNamed,
     };
-    let now = ctx.clock.now();
+    let (now, labels) = (ctx.clock.now(), text.runner_labels());
     let today = load_usage_today(ctx, project.as_ref(), now).await?;
-    Ok((Facts { now, first_decision: first.map(to_first_decision), project, ticket, repository, usage: today }, text))
+    let first_decision = first.map(to_first_decision);
+    Ok((Facts { now, first_decision, project, ticket, repository, usage: today, labels }, text))
 }
 
 fn to_first_decision(first: Delivery) -> FirstDecision {

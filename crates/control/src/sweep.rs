@@ -19,7 +19,7 @@ use held_entries::sweep_held_entries;
 use postpone::postpone;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{AttemptEnd, Job};
+use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
 use pullyard_domain::runner::sweep::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, Watch, next_step};
 use pullyard_domain::time::Timestamp;
@@ -196,7 +196,11 @@ async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result
             Some(runner) => ctx.store.load_runner(runner).await?,
             None => None,
         };
-        let watch = Watch { since: silence.since, runner: runner.as_ref() };
+        let project = match job.status {
+            JobStatus::Ready => ctx.store.load_project(&job.project).await?,
+            _ => None,
+        };
+        let watch = Watch { since: silence.since, runner: runner.as_ref(), project: project.as_ref() };
         let step = next_step(&job, watch, now);
         let is_silent = matches!(
             step,
@@ -209,7 +213,7 @@ async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Repair::Wakeup);
             }
-            JobStep::Start if move_if_misplaced(ctx, &job).await? => return Ok(Repair::Wakeup),
+            JobStep::Start if move_if_misplaced(ctx, &job, project.as_ref()).await? => return Ok(Repair::Wakeup),
             JobStep::Start | JobStep::Restart(_) | JobStep::StopTask => {
                 // Only the dispatcher starts and stops tasks. It checks the job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;

@@ -2,7 +2,7 @@
 
 use crate::agent::{AUTO, Agent, COMMAND};
 use crate::fleet::Member;
-use crate::project::{Compute, Project};
+use crate::project::Project;
 use crate::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn check_agent(
     now: Timestamp,
 ) -> AgentCheck {
     let capability = agent.capability.as_str();
-    if project.settings.compute == Compute::Runners {
+    if project.settings.compute.uses_runners() {
         return check_runners(project, capability, members, now);
     }
     if capability == COMMAND {

@@ -5,7 +5,7 @@ use crate::agent_check::LocalAgent;
 use crate::budget::{Budget, DailyUsage};
 use crate::egress::warn_if_open;
 use crate::id::{JobId, ProjectId};
-use crate::project::{Compute, Settings};
+use crate::project::Settings;
 use crate::runner::RunnerIsolation;
 use crate::time::Timestamp;
 use serde::Serialize;
@@ -118,7 +118,7 @@ pub fn check_settings(id: &ProjectId, settings: &Settings) -> Finding {
 
 /// `None` for a project that needs no runner. `url` is the address for a new one.
 pub fn check_runners(url: &str, id: &ProjectId, settings: &Settings, runners: &[RunnerFacts<'_>]) -> Option<Finding> {
-    if settings.compute != Compute::Runners {
+    if !settings.compute.uses_runners() {
         return None;
     }
     let online = runners.iter().filter(|runner| runner.presence == RunnerPresence::Claims).count();
@@ -145,7 +145,10 @@ pub fn check_runners(url: &str, id: &ProjectId, settings: &Settings, runners: &[
             ),
         ),
     };
-    Some(Finding::wrong("runners", sentence, help))
+    match settings.compute.uses_tasks() {
+        true => Some(Finding::warning("runners", sentence, help)),
+        false => Some(Finding::wrong("runners", sentence, help)),
+    }
 }
 
 pub fn check_isolation(runner: &RunnerFacts<'_>) -> Option<Finding> {

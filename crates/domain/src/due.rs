@@ -29,15 +29,15 @@ pub enum Due {
     },
     Ready {
         class: ClassId,
-        /// Creation time. Units: Unix milliseconds.
+        /// `Job::order`.
         order: i64,
     },
-    /// It waits for a place. The oldest of its repository gets it first.
+    /// It waits for a place. The first of its repository gets it first.
     Limited {
         project: ProjectId,
         /// Integration and id.
         repository: String,
-        /// Creation time. Units: Unix milliseconds.
+        /// `Job::order`.
         order: i64,
     },
 }
@@ -50,11 +50,11 @@ pub fn shard(key: &str) -> u8 {
 pub fn job(job: &Job) -> Option<Due> {
     if job.awaits_place() {
         let (project, repository) = (job.project.clone(), job.repository_key());
-        return Some(Due::Limited { project, repository, order: job.created.millis() });
+        return Some(Due::Limited { project, repository, order: job.order() });
     }
     let at = match job.status {
         JobStatus::Ready if job.place == Placement::Runners => {
-            return Some(Due::Ready { class: job.class.clone(), order: job.created.millis() });
+            return Some(Due::Ready { class: job.class.clone(), order: job.order() });
         }
         JobStatus::Ready => job.dispatch.due,
         JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {

@@ -2,6 +2,7 @@
 
 use crate::delivery::Source;
 use crate::id::{EventId, ProjectId, RepositoryName, TicketKey};
+use crate::job::Priority;
 use crate::ticket::Entry;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,12 @@ impl TicketText {
         let labels = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));
         labels.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
     }
+
+    /// The priority of the ticket's jobs, if a label names one. High wins.
+    pub fn priority(&self) -> Option<Priority> {
+        let has = |priority: &Priority| self.labels.contains(&format!("priority:{}", priority.as_str()));
+        [Priority::High, Priority::Low].into_iter().find(has)
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +91,19 @@ mod tests {
         check(Source::TicketTool, 8_200, 1_000);
         // The board's time is ours, and must be later than the ticket's last event.
         check(Source::Board, 8_200, 8_200);
+    }
+
+    #[test]
+    fn ticket_label_names_the_priority() {
+        for (labels, expected) in [
+            (&["priority:high", "bug"][..], Some(Priority::High)),
+            (&["priority:low"], Some(Priority::Low)),
+            (&["priority:low", "priority:high"], Some(Priority::High)),
+            (&["priority:urgent", "high"], None),
+        ] {
+            let text = TicketText { labels: labels.iter().map(|it| it.to_string()).collect(), ..TicketText::default() };
+            assert_eq!(text.priority(), expected, "{labels:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use crate::fleet::Fleet;
 use crate::job::{
     ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, Publishes,
-    SILENT_AFTER,
 };
 use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span, format_count};
@@ -133,7 +132,8 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
         }
         (status, _) if is_silent(job, now) => {
             let ago = age(job.run.as_ref().map_or(now, ActiveAttempt::last_heartbeat));
-            let limit = Span::from(SILENT_AFTER).render();
+            let limit = job.run.as_ref().map_or(Duration::ZERO, ActiveAttempt::silent_after);
+            let limit = Span::from(limit).render();
             let (state, number) = (status.label(), job.attempt);
             let help = "Wait; the setting `offline` decides whether the job is queued again or fails.";
             (format!("Attempt {number} ({state}) has been silent for {ago}; after {limit} it is stopped."), help.into())

@@ -7,6 +7,7 @@ use crate::project::{Project, Repository};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -17,6 +18,8 @@ pub struct Facts {
     pub repository: RepositoryFact,
     /// The project's usage today; zero if it has no budget.
     pub usage: DailyUsage,
+    /// The labels that the ticket requires of a runner.
+    pub labels: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use crate::id::{
     ReviewId, RunnerId, SecretName, TicketKey,
 };
 use crate::job::{
-    AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, RevisionPlan, SuspendReport, Suspension,
-    plan_for_ticket, plan_revision,
+    AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, Priority, RevisionPlan, SuspendReport,
+    Suspension, plan_for_ticket, plan_revision,
 };
 use crate::project::{Project, Repository, Settings};
 use crate::pull_request::PullRequest;
@@ -80,6 +80,7 @@ pub(crate) fn repository() -> Repository {
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: None,
+        labels: BTreeSet::new(),
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,
@@ -118,13 +119,23 @@ pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
         ticket,
         repository: RepositoryFact::Connected(Box::new(repository())),
         usage: DailyUsage::zero(Day::containing(time_at(1_000))),
+        labels: BTreeSet::new(),
     }
 }
 
 pub(crate) fn plan<'a>(id: JobId, settings: &'a Settings, repository: &'a Repository, now: Timestamp) -> JobPlan<'a> {
     static PROJECT: LazyLock<ProjectId> = LazyLock::new(project_id);
     static LABELS: BTreeSet<String> = BTreeSet::new();
-    JobPlan { id, project: &PROJECT, settings, repository, context: "c0ffee".into(), labels: &LABELS, now }
+    JobPlan {
+        id,
+        project: &PROJECT,
+        settings,
+        repository,
+        context: "c0ffee".into(),
+        labels: &LABELS,
+        priority: Priority::Normal,
+        now,
+    }
 }
 
 pub(crate) fn plan_job(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
@@ -194,6 +205,7 @@ pub(crate) fn claim(attempt: u32, name: &str) -> Claim {
         instance: InstanceId::new("i1").unwrap(),
         runner: None,
         task: Some(format!("task-{name}")),
+        offline_secs: None,
     }
 }
 
@@ -218,7 +230,7 @@ pub(crate) fn advance_to(job: &Job, status: JobStatus) -> Job {
 
 /// The step of a sweeper that has always run.
 pub(crate) fn step_at(job: &Job, now: Timestamp) -> JobStep {
-    next_step(job, Watch { since: time_at(0), runner: None }, now)
+    next_step(job, Watch { since: time_at(0), runner: None, project: None }, now)
 }
 
 /// The job with its newest heartbeat at `secs`.
@@ -295,6 +307,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         max_slots: 2,
         active_jobs: BTreeSet::new(),
         new_mailbox: MailboxId::new(format!("{:0>26}", name.to_lowercase())).unwrap(),
+        offline_secs: None,
     };
     Runner::register(None, new, time_at(0)).unwrap()
 }

@@ -2,11 +2,13 @@
 
 use crate::breaker::{Breaker, breaker_ids, longest_delay};
 use crate::job::Job;
+use crate::project::{Compute, Settings};
 use crate::runner::{Presence, Profile, Runner};
-use crate::select::{ClassRequirements, matches};
-use crate::text::Span;
+use crate::select::{ClassRequirements, join_labels, matches};
+use crate::text::{Cause, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -18,6 +20,8 @@ pub struct Member {
 pub struct Fleet<'a> {
     pub members: &'a [Member],
     pub requirements: &'a ClassRequirements,
+    /// The current ones of the job's project.
+    pub settings: &'a Settings,
     /// How many jobs of its class are claimed before it.
     pub jobs_ahead: u64,
     pub breakers: &'a [Breaker],
@@ -25,6 +29,39 @@ pub struct Fleet<'a> {
 
 impl Fleet<'_> {
     pub fn wait_reason(&self, job: &Job, now: Timestamp) -> Wait {
+        let wait = self.obstacle(job, now);
+        let labels = &self.requirements.labels;
+        let overflow = job.ready_since.plus(self.settings.overflow_after());
+        let lacks_runner = matches!(
+            wait,
+            Wait::NoRunner { .. }
+                | Wait::NoOnlineRunner { .. }
+                | Wait::NoCapability { .. }
+                | Wait::NoLabel { .. }
+                | Wait::SlotsBusy { .. }
+                | Wait::RunnersPaused { .. }
+        );
+        if self.settings.compute != Compute::RunnersThenFargate || !lacks_runner {
+            return wait;
+        }
+        // The part after the semicolon is about the current moment.
+        let sentence = wait.sentence();
+        let reason = || Cause(sentence.split(';').next().unwrap_or_default().trim_end_matches('.').to_owned());
+        if labels.is_empty() {
+            return Wait::OverflowSoon { reason: reason(), time: overflow };
+        }
+        // Earlier, or with other advice, the obstacle itself says more.
+        match wait {
+            Wait::SlotsBusy { .. } | Wait::NoOnlineRunner { .. } if now >= overflow => Wait::OverflowImpossible {
+                reason: reason(),
+                labels: Cause(join_labels(labels)),
+                all: join_with_commas(labels),
+            },
+            wait => wait,
+        }
+    }
+
+    fn obstacle(&self, job: &Job, now: Timestamp) -> Wait {
         let serving = self.members.iter().filter(|member| {
             member.runner.status != Presence::Deleting && member.profile.includes_project(&job.project)
         });
@@ -45,7 +82,7 @@ impl Fleet<'_> {
         let matching = capable.iter().copied().filter(|member| matches(self.requirements, &member.profile));
         let matching = matching.collect::<Vec<_>>();
         let Some(first) = matching.first() else {
-            return Wait::NoLabel { label: self.missing_label(&capable) };
+            return self.label_wait(&capable);
         };
         let accepting = matching.iter().filter(|member| !member.runner.is_draining()).collect::<Vec<_>>();
         if accepting.is_empty() {
@@ -71,15 +108,29 @@ impl Fleet<'_> {
         longest_delay(relevant, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 
-    /// The first required label that no capable runner has, else one that the best match lacks.
-    fn missing_label(&self, capable: &[&Member]) -> String {
-        let labels = &self.requirements.labels;
+    /// Names the required labels that no capable runner has, else those that the best match lacks.
+    fn label_wait(&self, capable: &[&Member]) -> Wait {
+        let required = &self.requirements.labels;
         let is_missing = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
-        let missing = labels.iter().find(is_missing);
-        let best = capable.iter().min_by_key(|member| labels.difference(&member.profile.labels).count());
-        let lacks = best.and_then(|member| labels.difference(&member.profile.labels).next());
-        missing.or(lacks).cloned().unwrap_or_default()
+        let mut missing = required.iter().filter(is_missing).collect::<Vec<_>>();
+        if missing.is_empty() {
+            let best = capable.iter().min_by_key(|member| required.difference(&member.profile.labels).count());
+            missing.extend(best.into_iter().flat_map(|member| required.difference(&member.profile.labels)));
+        }
+        let of_project = missing.iter().filter(|label| self.settings.labels.contains(**label)).count();
+        let origin = match of_project {
+            0 => "its repository, ticket or request",
+            n if n == missing.len() => "the setting `labels`",
+            _ => "the setting, repository, ticket or request",
+        };
+        let labels = Cause(missing.into_iter().map(String::as_str).collect::<Vec<_>>().join(","));
+        Wait::NoLabel { labels, origin: origin.into(), all: join_with_commas(required) }
     }
+}
+
+/// As the flag `--labels` takes them.
+fn join_with_commas(labels: &BTreeSet<String>) -> Cause {
+    Cause(labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
 }
 
 fn count<T>(items: &[T]) -> u64 {

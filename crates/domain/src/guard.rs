@@ -7,12 +7,13 @@ use crate::event::TicketEvent;
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
+use crate::select::{MAX_LABELS, required_labels};
 use crate::ticket::Ticket;
 
 /// Returns the reason why the event may not start a job.
 type TicketGuard = fn(&TicketEvent, &Facts) -> Option<Reason>;
 
-pub const TICKET_GUARDS: [(&str, TicketGuard); 13] = [
+pub const TICKET_GUARDS: [(&str, TicketGuard); 14] = [
     ("unknown_project", unknown_project),
     ("repeat", repeat),
     ("stale_event", stale_event),
@@ -26,6 +27,7 @@ pub const TICKET_GUARDS: [(&str, TicketGuard); 13] = [
     ("budget_exhausted", budget_exhausted),
     ("ticket_without_repository", ticket_without_repository),
     ("repository_not_integrated", repository_not_integrated),
+    ("too_many_labels", too_many_labels),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,6 +252,15 @@ fn repository_not_integrated(event: &TicketEvent, facts: &Facts) -> Option<Reaso
         }
         _ => None,
     }
+}
+
+/// Fargate ignores labels.
+fn too_many_labels(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let RepositoryFact::Connected(repository) = &facts.repository else { return None };
+    let settings = &facts.project.as_ref()?.settings;
+    let required = required_labels(settings, repository, None, &facts.labels).len();
+    (settings.compute.uses_runners() && required > MAX_LABELS)
+        .then(|| Reason::TooManyLabels { ticket: event.key.clone(), n: u64::try_from(required).unwrap_or(u64::MAX) })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod inputs;
 mod kind;
 mod model;
 mod plan;
+mod priority;
 mod record;
 mod retry;
 mod suspension;
@@ -22,13 +23,13 @@ pub use cancel::{Cancel, MAX_REASON_CHARS, MAX_STOP_TIME, STOP_TIMEOUT};
 pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::{DispatchFault, FailedStarts};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
-pub(crate) use heartbeat::SILENT_AFTER;
 pub use kind::{
     AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview, RevisionPlan, plan_analysis, plan_for_ticket,
     plan_reading, plan_review, plan_revision, plan_without_ticket, review_prompt,
 };
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, branch_name};
+pub use priority::{PRIORITY_OFFSET, Priority};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord};
 pub use retry::{
     can_resume_work, check_retryable, has_handled_reviews, has_reviews_to_pass_on, is_resumable, is_withdrawn_unread,
@@ -118,7 +119,7 @@ impl Placement {
     pub fn from_compute(compute: Compute) -> Self {
         match compute {
             Compute::Fargate => Self::Fargate,
-            Compute::Runners => Self::Runners,
+            Compute::Runners | Compute::RunnersThenFargate => Self::Runners,
         }
     }
 }
@@ -156,6 +157,8 @@ pub struct Job {
     pub is_placed: bool,
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub priority: Priority,
     pub created: Timestamp,
     pub ready_since: Timestamp,
     pub attempt: u32,
@@ -253,6 +256,9 @@ pub struct ActiveAttempt {
     pub task: Option<String>,
     /// The container stopped. The runner's finish may still arrive.
     pub died: Option<ContainerStop>,
+    /// `Runner::offline_secs` at the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline_secs: Option<u64>,
     /// Its runner waits for the forge in the current phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge_wait: Option<ForgeWait>,

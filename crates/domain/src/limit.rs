@@ -151,11 +151,11 @@ impl Places {
         self.uses(limits, repository).find(|limit| limit.taken >= limit.max as usize)
     }
 
-    /// Gives places to the oldest of these jobs that find one in all their limits, and returns them.
+    /// Gives places to the first of these jobs that find one in all their limits, and returns them.
     #[must_use]
     pub fn fill(&mut self, limits: &RunningLimits, mut waiting: Vec<Job>, now: Timestamp) -> Vec<Job> {
         waiting.retain(Job::awaits_place);
-        waiting.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        waiting.sort_by(|a, b| (a.order(), &a.id).cmp(&(b.order(), &b.id)));
         let mut placed = Vec::new();
         for job in &waiting {
             let repository = job.repository_key();

@@ -16,6 +16,7 @@ use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::limit::MAX_PROJECT_LIMIT;
 use crate::notice::Endpoint;
+use crate::select::check_labels;
 use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::{is_line, truncate};
@@ -25,6 +26,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// How long a job may stay Ready before it fails, if its project states no other time.
+pub const DEFAULT_UNCLAIMED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 pub const MAX_HOLD_REASON_CHARS: usize = 200;
 
@@ -59,10 +63,14 @@ pub struct Settings {
     /// Reviews of pull requests by agents.
     pub review: AgentReviewSettings,
     pub compute: Compute,
+    /// Time in the queue after which a task runs a job, with `compute=runners_then_fargate`. Units: seconds.
+    pub overflow_after_secs: u64,
     /// The size of new jobs' Fargate tasks.
     pub task_size: TaskSize,
     /// The capacity of new jobs' Fargate tasks.
     pub task_capacity: TaskCapacity,
+    /// Labels that each job requires of its self-hosted runner.
+    pub labels: BTreeSet<String>,
     /// The repository for tickets that name none.
     pub default_repository: Option<RepositoryName>,
     /// The agent of repositories that name none: its code (docs/agents.md lists them) or `auto`. None means
@@ -112,8 +120,10 @@ impl Default for Settings {
             coalesce: true,
             review: AgentReviewSettings::default(),
             compute: Compute::Fargate,
+            overflow_after_secs: 120,
             task_size: TaskSize::Medium,
             task_capacity: TaskCapacity::Fargate,
+            labels: BTreeSet::new(),
             default_repository: None,
             agent: None,
             model: None,
@@ -204,6 +214,18 @@ pub enum Compute {
     Fargate,
     /// Self-hosted runners claim the jobs.
     Runners,
+    /// Self-hosted runners claim the jobs. A task runs a job without labels that no runner has claimed in time.
+    RunnersThenFargate,
+}
+
+impl Compute {
+    pub fn uses_runners(self) -> bool {
+        self != Self::Fargate
+    }
+
+    pub fn uses_tasks(self) -> bool {
+        self != Self::Runners
+    }
 }
 
 /// Limits of a job.
@@ -222,6 +244,8 @@ pub struct Limits {
     pub turns: Option<u32>,
     /// Time that a job may wait for an answer or stay paused. Units: seconds.
     pub input_secs: u64,
+    /// Time after which a job fails that no runner has claimed and no task has started. Units: seconds.
+    pub unclaimed_secs: u64,
     /// Jobs of the project that run at once; further ones wait. None means no limit.
     pub running_jobs: Option<u32>,
 }
@@ -235,8 +259,15 @@ impl Default for Limits {
             cost_usd_micros: None,
             turns: None,
             input_secs: DEFAULT_SUSPENSION_LIMIT.as_secs(),
+            unclaimed_secs: DEFAULT_UNCLAIMED_LIMIT.as_secs(),
             running_jobs: None,
         }
+    }
+}
+
+impl Limits {
+    pub fn max_unclaimed(&self) -> Duration {
+        Duration::from_secs(self.unclaimed_secs)
     }
 }
 
@@ -298,6 +329,9 @@ pub struct Repository {
     /// Jobs that run at once, besides the project's limit. None means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_jobs: Option<u32>,
+    /// Labels that its jobs require of a self-hosted runner, besides the project's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
 }
 
 impl Repository {
@@ -307,6 +341,10 @@ impl Repository {
 }
 
 impl Settings {
+    pub fn overflow_after(&self) -> Duration {
+        Duration::from_secs(self.overflow_after_secs)
+    }
+
     /// The settings with the project's only repository as default; `None` if it has a default or other repositories.
     pub fn with_only_repository(&self, repositories: &[Repository]) -> Option<Self> {
         match repositories {
@@ -341,12 +379,23 @@ impl Settings {
             ("/analysis/cost_usd_micros", Some(self.analysis.cost_usd_micros), 10_000..=1_000_000_000, cost_rule),
             ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
             ("/limits/running_jobs", running, 1..=u64::from(MAX_PROJECT_LIMIT), "use 1 to 500, or no limit"),
+            (
+                "/limits/unclaimed_secs",
+                Some(limits.unclaimed_secs),
+                300..=604_800,
+                "use 300 to 604800 seconds (7 days)",
+            ),
+            ("/overflow_after_secs", Some(self.overflow_after_secs), 60..=3_600, "use 60 to 3600 seconds (1 hour)"),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
         ] {
             if limit.is_some_and(|limit| !allowed.contains(&limit)) {
                 return fault(pointer, rule);
             }
         }
+        if self.compute == Compute::RunnersThenFargate && self.overflow_after_secs >= limits.unclaimed_secs {
+            return fault("/overflow_after_secs", "use less than `limits.unclaimed_secs`, at which the job fails");
+        }
+        check_labels(&self.labels).or_else(|message| fault("/labels", message))?;
         check::validate_agent(self)?;
         check::validate_commands(self)?;
         check::validate_egress(self)?;

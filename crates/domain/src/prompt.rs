@@ -16,6 +16,7 @@ use crate::published::title::defuse_title;
 use comments::{FrozenComment, format_comments};
 use review::ReviewContext;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use untrusted::fence;
 
 /// The inputs of a job's prompt, frozen before the job becomes ready, and stored under the hash of their content.
@@ -44,6 +45,9 @@ pub struct Context {
     pub egress: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<Author>,
+    /// Labels that the request for the job requires of its runner.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
 }
 
 /// Ends each kind's introduction.

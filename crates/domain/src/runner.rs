@@ -9,12 +9,17 @@ use crate::text::{Span, truncate};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// Silence after which a runner that states no other time is Offline, and an attempt without a runner is silent.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(90);
 
-/// Heartbeat interval of an idle runner. Two heartbeats may be lost.
-pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
+/// What a runner may state instead.
+pub const OFFLINE_AFTER_SECS: RangeInclusive<u64> = 60..=3_600;
+
+/// Longest heartbeat interval of an idle runner. Two heartbeats may be lost.
+const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
@@ -73,6 +78,9 @@ pub struct Runner {
     /// `None` until the runner registers with a server that makes mailboxes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<MailboxId>,
+    /// See `Runner::offline_after`. `None`: [`OFFLINE_AFTER`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline_secs: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +151,7 @@ pub struct RunnerRegistration {
     pub active_jobs: BTreeSet<JobId>,
     /// For a runner that has none.
     pub new_mailbox: MailboxId,
+    pub offline_secs: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +164,7 @@ pub struct Heartbeat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    AlreadyOnline { name: String, ago: Span },
+    AlreadyOnline { name: String, ago: Span, offline_after: Span },
     NameTaken { name: String },
     Replaced { name: String },
     Deleting { name: String },
@@ -174,10 +183,12 @@ impl Refusal {
     pub fn sentence(&self) -> String {
         use crate::text::Fact;
         match self {
-            Self::AlreadyOnline { name, ago } => {
+            Self::AlreadyOnline { name, ago, offline_after } => {
                 format!(
-                    "Another process of runner {name} is still running; its last heartbeat was {} ago.",
-                    ago.render()
+                    "Another process of runner {name} is still running; its last heartbeat was {} ago, and it is offline \
+                     after {}.",
+                    ago.render(),
+                    offline_after.render()
                 )
             }
             Self::NameTaken { name } => format!("The name {name} belongs to a runner of another token."),
@@ -188,9 +199,7 @@ impl Refusal {
 
     pub fn help(&self) -> &'static str {
         match self {
-            Self::AlreadyOnline { .. } => {
-                "Stop the other process, choose another name, or wait until it was silent for 90 s."
-            }
+            Self::AlreadyOnline { .. } => "Stop the other process, choose another name, or wait until it is offline.",
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
@@ -219,7 +228,12 @@ impl Runner {
     }
 
     pub(crate) fn is_silent(&self, now: Timestamp) -> bool {
-        now.since(self.last_heartbeat) > OFFLINE_AFTER
+        now.since(self.last_heartbeat) > self.offline_after()
+    }
+
+    /// The silence after which it is Offline and loses its jobs.
+    pub fn offline_after(&self) -> Duration {
+        self.offline_secs.map_or(OFFLINE_AFTER, Duration::from_secs)
     }
 
     /// `steady_since` with a heartbeat at `now`.
@@ -254,7 +268,8 @@ impl Runner {
     /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
     /// registers again after a daemon was killed and continues. The runner's state follows the registration.
     pub fn register(existing: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {
-        let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs, new_mailbox } = new;
+        let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs, new_mailbox, offline_secs } =
+            new;
         let Some(old) = existing else {
             return Ok(Self {
                 id,
@@ -274,6 +289,7 @@ impl Runner {
                 spared_until: None,
                 claims: Vec::new(),
                 mailbox: Some(new_mailbox),
+                offline_secs,
             });
         };
         if old.status == Presence::Deleting {
@@ -281,7 +297,8 @@ impl Runner {
         }
         let is_alive = old.is_online(now);
         if is_alive && old.instance != instance {
-            return Err(Refusal::AlreadyOnline { name, ago: now.since(old.last_heartbeat).into() });
+            let (ago, offline_after) = (now.since(old.last_heartbeat).into(), old.offline_after().into());
+            return Err(Refusal::AlreadyOnline { name, ago, offline_after });
         }
         // `id` and `token` stay, because the id is derived from token and name.
         Ok(Self {
@@ -296,6 +313,7 @@ impl Runner {
             draining: false,
             spared_until: None,
             mailbox: old.mailbox.clone().or(Some(new_mailbox)),
+            offline_secs,
             ..old.clone()
         })
     }
@@ -328,7 +346,12 @@ impl Runner {
     }
 
     pub fn heartbeat_interval(&self) -> Duration {
-        if self.slots.is_empty() && self.active.is_empty() { HEARTBEAT_IDLE } else { HEARTBEAT_BUSY }
+        if self.slots.is_empty() && self.active.is_empty() { self.idle_interval() } else { HEARTBEAT_BUSY }
+    }
+
+    /// Heartbeat interval without a job.
+    pub fn idle_interval(&self) -> Duration {
+        HEARTBEAT_IDLE.min(self.offline_after() / 3)
     }
 
     /// The job that this claim got before, if it still has the slot.

@@ -1,8 +1,10 @@
 //! Decides which runner may claim which job, and in which order.
 
+use crate::event::TicketText;
 use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::key_of::KeyOwner;
+use crate::project::{Repository, Settings};
 use crate::runner::{Profile, Runner};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,49 @@ pub struct ClassRequirements {
     /// The owner of the model key. It selects the breakers of the class and is no requirement for a runner.
     #[serde(default, skip_serializing_if = "is_runner_key")]
     pub key: KeyOwner,
+}
+
+/// Most labels that a job may require.
+pub const MAX_LABELS: usize = 10;
+
+const MAX_LABEL_CHARS: usize = 64;
+
+/// The labels that a job requires of its runner: of its project, its repository, its ticket and its request.
+pub fn required_labels(
+    settings: &Settings,
+    repository: &Repository,
+    ticket: Option<&TicketText>,
+    requested: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let of_ticket = ticket.map(TicketText::runner_labels).unwrap_or_default();
+    let sources = [&settings.labels, &repository.labels, &of_ticket, requested];
+    sources.into_iter().flatten().cloned().collect()
+}
+
+/// Parses what users write: labels separated by commas.
+pub fn parse_labels(text: &str) -> BTreeSet<String> {
+    text.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
+}
+
+pub fn join_labels(labels: &BTreeSet<String>) -> String {
+    labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Errors: the rule, if a job cannot require these labels.
+pub fn check_labels(labels: &BTreeSet<String>) -> Result<(), String> {
+    if labels.len() > MAX_LABELS {
+        return Err(format!("a job may require {MAX_LABELS} labels; these are {}", labels.len()));
+    }
+    let is_valid = |label: &String| {
+        let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == ',';
+        (1..=MAX_LABEL_CHARS).contains(&label.chars().count()) && !label.contains(is_odd)
+    };
+    match labels.iter().find(|label| !is_valid(label)) {
+        Some(label) => {
+            Err(format!("`{label}` is no label: use 1 to {MAX_LABEL_CHARS} characters without spaces and commas"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn is_runner_key(key: &KeyOwner) -> bool {
@@ -174,6 +219,33 @@ mod tests {
         check("claude_code", "", false);
         check("command", "arm", false);
         check("command", "gpu arm", false);
+    }
+
+    #[test]
+    fn job_requires_the_labels_of_all_its_sources() {
+        let settings = Settings { labels: word_set("eu shared"), ..Settings::default() };
+        let repository = Repository { labels: word_set("gpu shared"), ..crate::fixtures::repository() };
+        let text = TicketText { labels: word_set("runner:arm bug"), ..TicketText::default() };
+        let required = |text: Option<&TicketText>, requested: &str| {
+            required_labels(&settings, &repository, text, &word_set(requested))
+        };
+        assert_eq!(required(None, ""), word_set("eu gpu shared"));
+        assert_eq!(required(Some(&text), "big"), word_set("arm big eu gpu shared"));
+    }
+
+    #[test]
+    fn unusable_labels_are_refused_by_name() {
+        let fault = |labels: &[&str]| check_labels(&labels.iter().map(|it| it.to_string()).collect()).err();
+        let long = "n".repeat(64);
+        assert_eq!((fault(&[]), fault(&["gpu", "größe", &long])), (None, None));
+        for bad in ["", "a b", "a,b", "a\nb", &format!("{long}n")] {
+            let message = fault(&["gpu", bad]).unwrap_or_else(|| panic!("{bad}"));
+            assert!(message.starts_with(&format!("`{bad}` is no label")), "{message}");
+        }
+        let numbered = |n: usize| (0..n).map(|at| format!("l{at}")).collect::<BTreeSet<_>>();
+        assert_eq!(check_labels(&numbered(10)), Ok(()));
+        assert!(check_labels(&numbered(11)).unwrap_err().contains("these are 11"));
+        assert_eq!(parse_labels(" gpu, eu ,,gpu"), word_set("eu gpu"));
     }
 
     #[test]

@@ -16,8 +16,10 @@ vocabulary! {
         NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last heartbeat was {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
         NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Create a token with `pullyard tokens create --kind runner`, then use it with `pullyard runner start`; see docs/runner.md.";
         NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Start a runner with it: `pullyard runner start --capabilities {capability}`.";
-        NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Start a runner with it: `pullyard runner start --labels {label}`.";
+        NoLabel { labels: Cause, origin: String, all: Cause } [Person] "no_label", "No online runner has every label of the job; missing: {labels} (from {origin}).", "Start a runner with all of them: `pullyard runner start --labels {all}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
+        OverflowSoon { reason: Cause, time: Timestamp } [Itself] "overflow_soon", "{reason}; after {time} a task runs the job.", "Wait, or change the time: `pullyard settings set overflow_after_secs=N`.";
+        OverflowImpossible { reason: Cause, labels: Cause, all: Cause } [Person] "overflow_impossible", "{reason}; no task can run the job, which requires {labels}.", "Start a runner with them: `pullyard runner start --labels {all}`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";
         MachineFull { next: Timestamp } [Itself] "machine_full", "This machine has no place or too little disk space for another job; next try at {next}.", "Wait, or free the disk. For more jobs at once: `pullyard up --jobs N`.";
@@ -35,9 +37,9 @@ vocabulary! {
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "With another key or a raised limit: `pullyard breakers close`.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget is used up until {time}.", "Wait, or raise it: `pullyard budgets set`.";
-        ProjectLimit { n: u64, max: u64, project: ProjectId, job: String, ahead: String } [Itself] "project_limit", "{n} of {max} places of {project} are taken, the longest by {job}; {ahead} older jobs of the repository wait.", "Wait, or raise the limit: `pullyard settings set limits.running_jobs=N`.";
-        RepositoryLimit { n: u64, max: u64, repo: RepositoryName, job: String, ahead: String } [Itself] "repository_limit", "{n} of {max} places of {repo} are taken, the longest by {job}; {ahead} older jobs of the repository wait.", "Wait, or raise the limit: `pullyard repos set {repo} --running-jobs N`.";
-        PlaceFree { ahead: String } [Itself] "place_free", "Places are free and are assigned within two minutes; {ahead} older jobs of the repository wait.", "Nothing to do.";
+        ProjectLimit { n: u64, max: u64, project: ProjectId, job: String, ahead: String } [Itself] "project_limit", "{n} of {max} places of {project} are taken, the longest by {job}; {ahead} jobs of the repository are ahead.", "Wait, or raise the limit: `pullyard settings set limits.running_jobs=N`.";
+        RepositoryLimit { n: u64, max: u64, repo: RepositoryName, job: String, ahead: String } [Itself] "repository_limit", "{n} of {max} places of {repo} are taken, the longest by {job}; {ahead} jobs of the repository are ahead.", "Wait, or raise the limit: `pullyard repos set {repo} --running-jobs N`.";
+        PlaceFree { ahead: String } [Itself] "place_free", "Places are free and are assigned within two minutes; {ahead} jobs of the repository are ahead.", "Nothing to do.";
         StartingNow { ago: Span } [Itself] "starting_now", "The job may start at any moment; it has been ready for {ago}.", "Nothing to do.";
     }
 }

@@ -93,6 +93,8 @@ pub fn parse_job_request(new: CreateJob) -> Result<JobRequest, FieldError> {
         base: new.base,
         agent: new.agent,
         model: new.model,
+        labels: new.labels,
+        priority: new.priority,
         retry_of: None,
     })
 }

@@ -22,6 +22,7 @@ pub fn view_runner(member: Member, projects: Option<&BTreeSet<ProjectId>>, now: 
         _ if runner.is_draining() => RunnerStatus::Draining,
         _ => RunnerStatus::Online,
     };
+    let offline_after_secs = runner.offline_after().as_secs();
     let busy = u32::try_from(runner.slots.len()).unwrap_or(u32::MAX);
     let jobs = runner.slots.into_iter().filter(|(_, slot)| may_access(&slot.project));
     Some(Runner {
@@ -40,6 +41,7 @@ pub fn view_runner(member: Member, projects: Option<&BTreeSet<ProjectId>>, now: 
         projects: profile.projects.map(|served| served.into_iter().filter(may_access).collect()),
         instance: runner.instance,
         last_heartbeat: runner.last_heartbeat,
+        offline_after_secs,
         drain: runner.drain.map(|drain| RunnerDrain { by: drain.by, at: drain.at, acknowledged: drain.acknowledged }),
     })
 }

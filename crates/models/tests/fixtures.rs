@@ -7,7 +7,7 @@ use pullyard_domain::id::{
     TicketKey,
 };
 use pullyard_domain::job::{
-    Job, JobPlan, JobResult, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
+    Job, JobPlan, JobResult, Priority, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
 };
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -57,6 +57,7 @@ pub(crate) fn repository() -> Repository {
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: None,
+        labels: BTreeSet::new(),
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,
@@ -100,7 +101,16 @@ fn plan<'a>(
 ) -> JobPlan<'a> {
     const NO_LABELS: &BTreeSet<String> = &BTreeSet::new();
     let context = "c0ffee".into();
-    JobPlan { id, project: &ticket.project, settings, repository, context, labels: NO_LABELS, now }
+    JobPlan {
+        id,
+        project: &ticket.project,
+        settings,
+        repository,
+        context,
+        labels: NO_LABELS,
+        priority: Priority::Normal,
+        now,
+    }
 }
 
 pub(crate) fn linked_pull_request() -> PullRequest {
@@ -148,6 +158,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         max_slots: 2,
         active_jobs: BTreeSet::new(),
         new_mailbox: MailboxId::new(format!("{:0>26}", name)).unwrap(),
+        offline_secs: None,
     };
     Runner::register(None, new, at(0)).unwrap()
 }

@@ -3,11 +3,12 @@
 use crate::limits;
 use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement};
+use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement, Priority};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Body of `POST /v1/jobs`: requests a job for a ticket, from a prompt, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -37,6 +38,13 @@ pub struct CreateJob {
     /// Model of the agent; absent: the one configured with that agent, or the agent's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Labels that the runner must have, besides those of project, repository and ticket; at most 10 in all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = pullyard_domain::select::MAX_LABELS))]
+    pub labels: BTreeSet<String>,
+    /// Priority; absent: as a label of the ticket says, such as `priority:high`, or normal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 fn is_default(kind: &JobKind) -> bool {
@@ -161,6 +169,9 @@ pub struct Job {
     /// Size and capacity of the Fargate task; absent on a self-hosted runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
+    /// Priority in the queue; absent: normal.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
     /// Number of claimed attempts.
     pub attempt: u32,
     /// Branch that the job creates; for the kind `read`, the branch that it reads.

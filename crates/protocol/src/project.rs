@@ -10,6 +10,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use pullyard_domain::tracker::{TrackerKind, TrackerSettings};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Body of `POST /v1/projects`. Idempotent: by its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -182,12 +183,17 @@ pub struct AddRepository {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]
     pub running_jobs: Option<u32>,
+    /// Labels that its jobs require of a runner, at most 10 with the project's. Absent: unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = pullyard_domain::select::MAX_LABELS))]
+    pub labels: Option<BTreeSet<String>>,
 }
 
 impl AddRepository {
     /// With the project's commands, and without the permission to change workflows.
     pub fn new(integration: IntegrationId, name: RepositoryName, agent: Agent) -> Self {
-        Self { integration, name, agent, workflows: false, commands: CommandOverrides::default(), running_jobs: None }
+        let commands = CommandOverrides::default();
+        Self { integration, name, agent, workflows: false, commands, running_jobs: None, labels: None }
     }
 }
 
@@ -215,6 +221,9 @@ pub struct Repository {
     /// Jobs of the repository that run at once; absent: only the project's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_jobs: Option<u32>,
+    /// Labels that its jobs require of a runner, besides the project's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
 }
 
 /// Answer to `GET /v1/projects/{id}/repositories`, without pages.

@@ -2,7 +2,7 @@
 
 use pullyard_domain::diagnosis::{RunnerFacts, RunnerPresence};
 use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
-use pullyard_domain::runner::RunnerIsolation;
+use pullyard_domain::runner::{OFFLINE_AFTER, RunnerIsolation};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -54,8 +54,15 @@ pub struct Runner {
     #[serde(rename = "heard", with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     pub last_heartbeat: Timestamp,
+    /// Silence after which it counts as Offline and loses its jobs. Units: seconds.
+    #[serde(default = "default_offline_after")]
+    pub offline_after_secs: u64,
     /// Drain that an administrator requested.
     pub drain: Option<RunnerDrain>,
+}
+
+fn default_offline_after() -> u64 {
+    OFFLINE_AFTER.as_secs()
 }
 
 impl Runner {

@@ -95,6 +95,7 @@ pub(crate) fn job(view: JobView) -> Job {
             url,
         }),
         place: job.place,
+        priority: job.priority,
         task: (job.place == Placement::Fargate).then_some(job.task),
         attempt: job.attempt,
         branch: job.branch,

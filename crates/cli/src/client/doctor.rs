@@ -10,7 +10,6 @@ use crate::client::prelude::*;
 use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
 use pullyard_domain::diagnosis::{check_disk, check_isolation};
-use pullyard_domain::project::Compute;
 use pullyard_domain::text::{Span, format_count, to_sentence};
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
@@ -138,7 +137,7 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
             "Create one: `pullyard projects create ID`.",
         ));
     }
-    let runners = match projects.iter().any(|project| project.settings.compute == Compute::Runners) {
+    let runners = match projects.iter().any(|project| project.settings.compute.uses_runners()) {
         true => super::runners::list_all(session).await,
         false => Ok(Vec::new()),
     };

@@ -11,7 +11,7 @@ use crate::client::prelude::*;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND, ChoiceLevel, PROJECT, join_programs};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::Compute;
+use pullyard_domain::select::join_labels;
 use pullyard_protocol::hook::{RepositoryIngress, SetIngress};
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
@@ -178,7 +178,7 @@ async fn hint_missing_agent(session: &Session, project: &ProjectId, agent: &Agen
     }
     let settings = session.api.project(project).await?.settings;
     let agent = agent.clone().resolve(&settings).capability;
-    if settings.compute == Compute::Fargate && is_missing_here(&agent) {
+    if settings.compute.uses_tasks() && is_missing_here(&agent) {
         let name = match agent == AUTO {
             true => format!("Neither {} is", join_programs(|agent| agent.code, " nor ")),
             false => format!("{agent} is not"),
@@ -224,6 +224,7 @@ fn show(session: &Session, repositories: &[Repository], ingresses: &[RepositoryI
         Flexible("AGENT"),
         Flexible("CHECKS"),
         Fixed("RUNNING JOBS"),
+        Fixed("LABELS"),
     ]);
     for repository in repositories {
         let state = ingresses.iter().find(|state| state.repository == repository.name);
@@ -234,6 +235,7 @@ fn show(session: &Session, repositories: &[Repository], ingresses: &[RepositoryI
             Cell::text(describe_agent(&repository.agent)),
             checks_cell(repository.commands.checks.as_deref()),
             Cell::optional(repository.running_jobs.map(|max| format!("{max} at once"))),
+            Cell::optional(Some(join_labels(&repository.labels)).filter(|labels| !labels.is_empty())),
         ];
         table.row_with(cells, &state.map(ingress_problem).unwrap_or_default());
     }

@@ -197,6 +197,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Isolation", Cell::optional(isolation.as_ref())),
         ("Version", Cell::text(&runner.version)),
         ("Last seen", format::time_cell(runner.last_heartbeat)),
+        ("Offline after", Cell::text(format!("{} s", runner.offline_after_secs))),
         ("Drain", Cell::optional(drain.as_ref())),
     ];
     session.screen.show(runner, |_| print_facts(&session.screen, &lines))

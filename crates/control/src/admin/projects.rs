@@ -20,7 +20,9 @@ use pullyard_domain::notice::Endpoint;
 use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::select::check_labels;
 use pullyard_store::Write;
+use std::collections::BTreeSet;
 
 /// Idempotent: creating the same project again returns it.
 /// Errors: `Invalid` settings; `NameTaken` if a different project has the id.
@@ -124,6 +126,8 @@ pub struct RepositorySettings {
     pub commands: CommandOverrides,
     /// `None` keeps the limit; 0 removes it.
     pub running_jobs: Option<u32>,
+    /// `None` keeps the labels.
+    pub labels: Option<BTreeSet<String>>,
     pub if_connected: IfConnected,
 }
 
@@ -146,10 +150,12 @@ pub async fn add_repository(
 ) -> Result<Repository, Error> {
     let Project { settings, .. } = ctx.load_project(project).await?;
     let integration = ctx.load_integration(integration).await?;
-    let RepositorySettings { agent, workflows, commands, running_jobs, if_connected } = repository_settings;
+    let RepositorySettings { agent, workflows, commands, running_jobs, labels, if_connected } = repository_settings;
     if running_jobs.is_some_and(|max| max > MAX_REPOSITORY_LIMIT) {
         return Err(Error::Invalid { pointer: "/running_jobs", fault: "use 1 to 100, or 0 for no limit".into() });
     }
+    let with_project = labels.iter().flatten().chain(&settings.labels).cloned().collect();
+    check_labels(&with_project).map_err(|fault| Error::Invalid { pointer: "/labels", fault })?;
     let to_invalid = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
     commands.check(settings.command_policy).map_err(to_invalid)?;
     agent
@@ -177,6 +183,7 @@ pub async fn add_repository(
         workflows,
         commands,
         running_jobs: None,
+        labels: BTreeSet::new(),
     };
     let mut rounds = ctx.retries(&repository.name);
     loop {
@@ -188,6 +195,8 @@ pub async fn add_repository(
             None => known.as_ref().and_then(|known| known.running_jobs),
             max => max.filter(|max| *max > 0),
         };
+        let known_labels = || known.as_ref().map(|known| known.labels.clone());
+        repository.labels = labels.clone().or_else(known_labels).unwrap_or_default();
         if repository.running_jobs.is_some() {
             // First, so that the sweeper counts the jobs of a project whose first limit this is.
             ctx.store.put_places(&Places::new(project.clone()), &[]).await?;

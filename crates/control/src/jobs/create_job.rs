@@ -8,13 +8,16 @@ use crate::{Clock, Context, Error};
 use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::event::TicketText;
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{Job, JobKind, KindSpec, Publishes};
-use pullyard_domain::project::Project;
+use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
+use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::select::{MAX_LABELS, check_labels, join_labels, required_labels};
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct JobRequest {
@@ -30,6 +33,11 @@ pub struct JobRequest {
     pub agent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Labels of the runner.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_job_id")]
     pub retry_of: Option<Job>,
 }
@@ -107,6 +115,27 @@ fn check_kind(request: &JobRequest) -> Result<(), Error> {
     Ok(())
 }
 
+/// Names the reason why no job may require the labels of the request.
+fn check_request_labels(
+    project: &Project,
+    repository: &Repository,
+    ticket: Option<&TicketText>,
+    requested: &BTreeSet<String>,
+) -> Result<(), Error> {
+    let invalid = |fault| Err(Error::Invalid { pointer: "/labels", fault });
+    if !project.settings.compute.uses_runners() {
+        let fault = format!("jobs of {} run on Fargate, without labels: set compute=runners", project.id);
+        return if requested.is_empty() { Ok(()) } else { invalid(fault) };
+    }
+    let all = required_labels(&project.settings, repository, ticket, requested);
+    let too_many = || {
+        let (n, labels) = (all.len(), join_labels(&all));
+        format!("with those of project, repository and ticket these are {n} labels, at most {MAX_LABELS}: {labels}")
+    };
+    let checked = check_labels(requested).and_then(|()| if all.len() > MAX_LABELS { Err(too_many()) } else { Ok(()) });
+    checked.or_else(invalid)
+}
+
 fn agent_pointer(field: &str) -> &'static str {
     if field == "model" { "/model" } else { "/agent" }
 }
@@ -154,6 +183,7 @@ async fn decide_request_once(
                 .agent
                 .with_job_choice(request.agent.as_deref(), request.model.as_deref())
                 .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
+            check_request_labels(&project, &repository, ticket.as_ref().map(|(_, text)| text), &request.labels)?;
             let new = NewJob {
                 id: id.clone(),
                 kind: request.kind,
@@ -164,6 +194,8 @@ async fn decide_request_once(
                 reviews: None,
                 analysis: None,
                 base: request.base.clone(),
+                labels: request.labels.clone(),
+                priority: request.priority,
                 retry_of: request.retry_of.as_ref(),
                 now,
             };

@@ -9,15 +9,15 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
-    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, PullRequestUnderReview, RevisionPlan, plan_analysis,
-    plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
+    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, Priority, PullRequestUnderReview, RevisionPlan,
+    plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
 };
 use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::select::{ClassRequirements, required_labels};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{JobCreation, Request, TicketCreation, Write};
@@ -34,6 +34,10 @@ pub(crate) struct NewJob<'a> {
     /// With the analyses of the repository, which name the job.
     pub(crate) analysis: Option<(AnalysisPlan, Analysis)>,
     pub(crate) base: Option<String>,
+    /// Labels that the request requires of a runner, besides those of project, repository and ticket.
+    pub(crate) labels: BTreeSet<String>,
+    /// Of the request. Without it, the ticket's label decides, then the retried job.
+    pub(crate) priority: Option<Priority>,
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
 }
@@ -107,7 +111,13 @@ pub(crate) async fn write_new_ticket_and_job(
 }
 
 async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
-    let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
+    let loaded = match new.reviews.as_ref().and_then(|review| review.ticket.as_ref()) {
+        Some(ticket) => ctx.store.load_ticket_text(&ticket.project, &ticket.key).await?.map(|stored| stored.text),
+        None => None,
+    };
+    let text = new.ticket.map(|(_, text)| text).or(loaded.as_ref());
+    let labels = required_labels(&new.project.settings, new.repository, text, &new.labels);
+    let priority = new.priority.or(text.and_then(TicketText::priority)).or(new.retry_of.map(|job| job.priority));
     let plan = JobPlan {
         id: new.id.clone(),
         project: &new.project.id,
@@ -115,6 +125,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         repository: new.repository,
         context: String::new(),
         labels: &labels,
+        priority: priority.unwrap_or_default(),
         now: new.now,
     };
     let (project, repository, retry_of) = (new.project, new.repository, new.retry_of);
@@ -158,6 +169,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         commands: JobCommands::from_settings(plan.settings, new.repository).filter(|_| writes_tree),
         egress: plan.settings.egress.clone(),
         author: Author::from_settings(plan.settings),
+        labels: new.labels,
     };
     plan.context = ctx.store.create_context(&plan.id, &context).await?;
     let (mut job, ticket) = match (new.ticket, &context.reviews) {

@@ -11,6 +11,7 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};
 use pullyard_domain::job::{Job, JobKind, check_retryable};
 use pullyard_domain::review::ReviewRequest;
+use std::collections::BTreeSet;
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.
 /// Idempotent: with a key, like `create_job`.
@@ -39,6 +40,8 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             base: (context.base != context.repository.default_branch).then_some(context.base),
             agent: Some(context.repository.agent.capability),
             model: context.repository.agent.model,
+            labels: context.labels,
+            priority: None,
             retry_of: Some(job),
         },
         None => JobRequest {
@@ -50,6 +53,8 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             base: None,
             agent: None,
             model: None,
+            labels: BTreeSet::new(),
+            priority: None,
             retry_of: Some(job),
         },
     };

@@ -101,6 +101,8 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         reviews: None,
         analysis: Some((plan, item)),
         base: None,
+        labels: BTreeSet::new(),
+        priority: None,
         retry_of: start.retry_of.as_ref(),
         now,
     };

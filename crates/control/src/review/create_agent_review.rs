@@ -60,6 +60,8 @@ pub(super) async fn create_agent_review(
         reviews: Some(NewReview { pull_request, item, ticket: loaded.ticket.clone().filter(|_| is_resolve) }),
         analysis: None,
         base: Some(snapshot.base.clone()),
+        labels: Default::default(),
+        priority: None,
         retry_of: retried.as_ref(),
         now: loaded.facts.now,
     };

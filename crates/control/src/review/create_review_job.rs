@@ -3,11 +3,13 @@
 use crate::jobs::new_job::create_class;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
+use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobPlan, Placement, RevisionPlan, plan_revision};
+use pullyard_domain::job::{JobPlan, RevisionPlan, plan_revision};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::Review;
+use pullyard_domain::select::required_labels;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{ReviewTrigger, Write};
@@ -32,11 +34,8 @@ pub(super) struct NewReviewJob<'a> {
 pub(super) async fn create_review_job(ctx: &Context, new: NewReviewJob<'_>) -> Result<Write, Error> {
     let (project, ticket) = (new.project, new.ticket);
     let repository = &new.repository.clone().resolve_agent(&project.settings);
-    // Fargate ignores labels. A job that moves to runners later gets them from its frozen context.
-    let labels = match Placement::from_compute(project.settings.compute) {
-        Placement::Runners => load_runner_labels(ctx, project, ticket).await?,
-        Placement::Fargate => BTreeSet::new(),
-    };
+    let text = ctx.store.load_ticket_text(&project.id, &ticket.key).await?.map(|stored| stored.text);
+    let labels = required_labels(&project.settings, repository, text.as_ref(), &BTreeSet::new());
     let plan = JobPlan {
         id: new.id.clone(),
         project: &project.id,
@@ -44,6 +43,7 @@ pub(super) async fn create_review_job(ctx: &Context, new: NewReviewJob<'_>) -> R
         repository,
         context: String::new(),
         labels: &labels,
+        priority: text.as_ref().and_then(TicketText::priority).unwrap_or_default(),
         now: new.now,
     };
     let revision = RevisionPlan { review: &new.review.id, head: None };
@@ -72,9 +72,4 @@ pub(super) async fn send_revision_hints(ctx: &Context, job: &JobId, pull_request
         ctx.wake_pull_request(pull_request).await;
     })
     .await;
-}
-
-async fn load_runner_labels(ctx: &Context, project: &Project, ticket: &Ticket) -> Result<BTreeSet<String>, Error> {
-    let text = ctx.store.load_ticket_text(&project.id, &ticket.key).await?;
-    Ok(text.map(|stored| stored.text.runner_labels()).unwrap_or_default())
 }

@@ -210,6 +210,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
             commands: project.as_ref().and_then(|project| JobCommands::from_settings(&project.settings, &repository)),
             egress: project.as_ref().map(|project| project.settings.egress.clone()).unwrap_or_default(),
             author: project.as_ref().and_then(|project| commits::Author::from_settings(&project.settings)),
+            labels: Default::default(),
             repository: repository.resolve_agent(&project.map(|project| project.settings).unwrap_or_default()),
         },
     };

@@ -4,7 +4,7 @@ use super::RunnerToken;
 use crate::{Context, Error};
 use pullyard_domain::id::{InstanceId, JobId, MailboxId, RunnerId};
 use pullyard_domain::runner::{
-    MAX_SLOTS, Profile, Refusal, Runner, RunnerIsolation, RunnerRegistration, validate_name,
+    MAX_SLOTS, OFFLINE_AFTER_SECS, Profile, Refusal, Runner, RunnerIsolation, RunnerRegistration, validate_name,
 };
 use pullyard_store::{RegistrationWrite, Write};
 use std::collections::BTreeSet;
@@ -17,6 +17,7 @@ pub struct Registration {
     pub labels: BTreeSet<String>,
     pub version: String,
     pub slots: u32,
+    pub offline_secs: Option<u64>,
     pub isolation: Option<RunnerIsolation>,
     /// Jobs that outlived an earlier process.
     pub active_jobs: BTreeSet<JobId>,
@@ -33,6 +34,9 @@ impl Registration {
         }
         if !(1..=MAX_SLOTS).contains(&self.slots) {
             return invalid("/slots", "use 1 to 12");
+        }
+        if self.offline_secs.is_some_and(|secs| !OFFLINE_AFTER_SECS.contains(&secs)) {
+            return invalid("/offline_after_secs", "use 60 to 3600 seconds");
         }
         Ok(())
     }
@@ -67,6 +71,7 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
             max_slots: new.slots,
             active_jobs: new.active_jobs.clone(),
             new_mailbox: random_mailbox()?,
+            offline_secs: new.offline_secs,
         };
         let runner = Runner::register(existing.as_ref(), registration, now).map_err(Error::Runner)?;
         let parts = RegistrationWrite { runner: &runner, profile: &profile, previous: existing.as_ref() };

@@ -8,7 +8,7 @@ use pullyard_domain::explanation;
 use pullyard_domain::fleet::{Fleet, Member};
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
-use pullyard_domain::project::Compute;
+use pullyard_domain::project::Project;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
@@ -28,7 +28,7 @@ pub(crate) struct WaitExplainer {
 
 struct ClassQueue {
     /// `None` also if the project uses no runners any more: the sweeper moves its jobs.
-    requirements: Option<ClassRequirements>,
+    requirements: Option<(ClassRequirements, Project)>,
     ready_jobs: Vec<JobId>,
 }
 
@@ -50,21 +50,22 @@ impl WaitExplainer {
         }
         if !self.classes.contains_key(&job.class) {
             let project = ctx.store.load_project(&job.project).await?;
-            let requirements = match project.is_some_and(|project| project.settings.compute != Compute::Runners) {
-                true => None,
-                false => ctx.store.load_class(&job.project, &job.class).await?,
+            let requirements = match project.filter(|project| project.settings.compute.uses_runners()) {
+                Some(project) => ctx.store.load_class(&job.project, &job.class).await?.map(|class| (class, project)),
+                None => None,
             };
             let rows = ctx.store.list_ready_jobs(&job.class, MAX_AHEAD).await?;
             let ready_jobs = rows.into_iter().map(|row| row.job).collect();
             self.classes.insert(job.class.clone(), ClassQueue { requirements, ready_jobs });
         }
-        let (Some((members, breakers)), Some(ClassQueue { requirements: Some(requirements), ready_jobs })) =
+        let (Some((members, breakers)), Some(ClassQueue { requirements: Some((requirements, project)), ready_jobs })) =
             (&self.fleet, self.classes.get(&job.class))
         else {
             return Ok(explanation::wait_reason(job, None, now));
         };
         let jobs_ahead = ready_jobs.iter().take_while(|id| **id != job.id).count();
         let jobs_ahead = u64::try_from(jobs_ahead).unwrap_or(u64::MAX);
-        Ok(explanation::wait_reason(job, Some(&Fleet { members, requirements, jobs_ahead, breakers }), now))
+        let fleet = Fleet { members, requirements, settings: &project.settings, jobs_ahead, breakers };
+        Ok(explanation::wait_reason(job, Some(&fleet), now))
     }
 }

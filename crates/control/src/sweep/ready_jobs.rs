@@ -14,18 +14,19 @@ use futures::StreamExt as _;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
-use pullyard_domain::select::{Candidate, ClassRequirements};
+use pullyard_domain::select::{Candidate, ClassRequirements, required_labels};
 use pullyard_domain::sweep::{
     WaitingStep, may_need_waiting_step, next_waiting_step, required_place, unclaimed_failure,
 };
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Gauges, ReadyCursors, Write};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Mutex;
 
-/// The first jobs of a class are read in each round, for the longest wait.
+/// The first jobs of a class are read in each round, for the longest wait. A job with more jobs of a higher priority
+/// ahead may wait up to two hours longer.
 const ALWAYS_READ: usize = 25;
 /// Rows read at once. A read costs half a unit per about 35 rows.
 const ROWS_PER_PAGE: i32 = 500;
@@ -76,6 +77,7 @@ struct ReadySweep<'a> {
 struct ClassQueue {
     project: Arc<Project>,
     class: ClassId,
+    labels: Arc<BTreeSet<String>>,
     rows: VecDeque<Candidate>,
     last: Option<Candidate>,
 }
@@ -114,8 +116,9 @@ impl ReadySweep<'_> {
         for class in classes {
             self.time.check(READY_LISTED_UNTIL, "sweep the waiting jobs of a project")?;
             let result = match class {
-                Ok((class, _)) => {
-                    let queue = self.list_class(&project, class.clone(), cursors.get(&class).cloned()).await;
+                Ok((class, needs)) => {
+                    let last = cursors.get(&class).cloned();
+                    let queue = self.list_class(&project, (class.clone(), needs), last).await;
                     queue.map(|queue| {
                         cursors.remove(&class);
                         queues.extend(queue);
@@ -143,7 +146,7 @@ impl ReadySweep<'_> {
     async fn list_class(
         &mut self,
         project: &Arc<Project>,
-        class: ClassId,
+        (class, needs): (ClassId, ClassRequirements),
         last: Option<Candidate>,
     ) -> Result<Option<ClassQueue>, Error> {
         let (mut rows, now) = (Vec::<Candidate>::new(), self.ctx.clock.now());
@@ -162,13 +165,13 @@ impl ReadySweep<'_> {
             }
         }
         count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
-        let compute = project.settings.compute;
-        let is_due = |row: &Candidate| may_need_waiting_step(Timestamp::from_millis(row.order), compute, now);
+        let is_due = |row: &Candidate| may_need_waiting_step(row.order, &needs.labels, &project.settings, now);
         let needs_read =
             |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
         let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));
         let rows = rows.map(|(_, row)| row).collect::<VecDeque<_>>();
-        Ok((!rows.is_empty()).then(|| ClassQueue { project: project.clone(), class, rows, last: last.clone() }))
+        let labels = Arc::new(needs.labels);
+        Ok((!rows.is_empty()).then(|| ClassQueue { project: project.clone(), class, labels, rows, last: last.clone() }))
     }
 
     /// Handles the queues by turns. Returns where it stopped.
@@ -192,14 +195,14 @@ impl ReadySweep<'_> {
 
     async fn handle_turn(&mut self, queue: &mut ClassQueue) {
         let turn = queue.rows.iter().take(JOBS_PER_TURN).cloned().collect::<Vec<_>>();
-        let (ctx, time, project) = (self.ctx, self.time, queue.project.as_ref());
+        let (ctx, time, class) = (self.ctx, self.time, (queue.project.as_ref(), queue.labels.as_ref()));
         let (waits, wakes) = (&self.waits, &self.wakes);
         let jobs = turn.iter().map(|row| row.job.clone()).collect::<Vec<_>>();
         let results = futures::stream::iter(jobs).map(|job| async move {
             if time.is_past(READY_UNTIL) {
                 return None;
             }
-            let result = time.run("sweep a waiting job", sweep_job(ctx, (waits, wakes), project, &job)).await;
+            let result = time.run("sweep a waiting job", sweep_job(ctx, (waits, wakes), class, &job)).await;
             if let Err(error) = &result {
                 tracing::error!(job.id = %job, error = %error, "sweep of a waiting job failed");
             }
@@ -246,12 +249,12 @@ struct SweptJob {
 async fn sweep_job(
     ctx: &Context,
     (waits, wakes): (&Mutex<WaitExplainer>, &AtomicU32),
-    project: &Project,
+    (project, labels): (&Project, &BTreeSet<String>),
     id: &JobId,
 ) -> Result<SweptJob, Error> {
     let Some(job) = ctx.store.load_job(id).await? else { return Ok(SweptJob::default()) };
     let now = ctx.clock.now();
-    match next_waiting_step(&job, project.settings.compute, now) {
+    match next_waiting_step(&job, labels, &project.settings, now) {
         WaitingStep::Skip => {}
         WaitingStep::Wake => {
             let is_left = |left: u32| left.checked_sub(1);
@@ -260,13 +263,13 @@ async fn sweep_job(
             }
         }
         WaitingStep::Move(place) => {
-            move_job(ctx, &job, place).await?;
+            move_job(ctx, project, &job, place).await?;
         }
         WaitingStep::Fail => {
             let wait = waits.lock().await.explain(ctx, &job, now).await?;
             let reason = wait.map(|wait| wait.sentence()).unwrap_or_default();
-            let next =
-                job.fail(unclaimed_failure(&reason), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
+            let failure = unclaimed_failure(&reason, &project.settings.limits);
+            let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
             return Ok(SweptJob { is_read: true, has_ended: write == Write::Applied, waits_since: None });
         }
@@ -276,21 +279,23 @@ async fn sweep_job(
 }
 
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
-pub(super) async fn move_if_misplaced(ctx: &Context, job: &Job) -> Result<bool, Error> {
-    let Some(project) = ctx.store.load_project(&job.project).await? else { return Ok(false) };
-    match required_place(job, project.settings.compute, ctx.clock.now()) {
+pub(super) async fn move_if_misplaced(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<bool, Error> {
+    let Some(project) = project else { return Ok(false) };
+    // Only a job that waits for runners moves by its labels, and this one waits for a task.
+    match required_place(job, &BTreeSet::new(), &project.settings, ctx.clock.now()) {
         None => Ok(false),
-        Some(place) => move_job(ctx, job, place).await,
+        Some(place) => move_job(ctx, project, job, place).await,
     }
 }
 
-async fn move_job(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Error> {
+async fn move_job(ctx: &Context, project: &Project, job: &Job, place: Placement) -> Result<bool, Error> {
     let now = ctx.clock.now();
     let Ok(mut next) = job.move_to(place, now) else { return Ok(false) };
     if place == Placement::Runners {
         // The class of a job planned for Fargate may lack labels.
         let context = ctx.load_context_of(job).await?;
-        let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
+        let text = context.ticket.as_ref().map(|(_, text)| text);
+        let labels = required_labels(&project.settings, &context.repository, text, &context.labels);
         let capability = context.repository.agent.capability.clone();
         let requirements = ClassRequirements { capability, labels, key: job.policy.key_owner() };
         next.class =

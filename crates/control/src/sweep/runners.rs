@@ -57,7 +57,7 @@ pub(super) async fn sweep_runners(
             }
         }
     }
-    let storm = sweep::is_storm(&runners, faults.is_empty(), since, ctx.clock.now());
+    let storm = sweep::is_storm(&runners, faults.is_empty(), ctx.clock.now());
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
         let (id, mut report) = (runner.id.clone(), Report::default());
@@ -65,6 +65,7 @@ pub(super) async fn sweep_runners(
             report.has_more = true;
             return report;
         }
+        let storm = storm || sweep::is_unwatched(&runner, since, ctx.clock.now());
         let result = time.run("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
         if let Err(error) = result {
             report.failed += 1;

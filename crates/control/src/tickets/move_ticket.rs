@@ -156,6 +156,8 @@ pub(crate) fn plan_new_job<'a>(
         ticket: Some((ticket, text)),
         instructions: None,
         base: None,
+        labels: Default::default(),
+        priority: None,
         retry_of: None,
         now: facts.now,
     })

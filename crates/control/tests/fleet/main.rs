@@ -22,6 +22,7 @@ mod job_lists;
 mod leases;
 mod limits;
 mod notices;
+mod overflow;
 mod polling;
 mod prelude;
 mod removals;

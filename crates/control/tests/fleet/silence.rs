@@ -30,6 +30,7 @@ async fn working_in_a_task(offline: OfflinePolicy) -> (World, Wire, Fence) {
         instance: InstanceId::new("i1").unwrap(),
         runner: None,
         task: Some(TASK.into()),
+        offline_secs: None,
     };
     assert_applied(world.ctx.store.claim_job(&job.claim(&claim, world.ctx.clock.now()).unwrap()).await);
     let fence = Fence { job: job.id, attempt: 1, claim: claim.claim };

@@ -19,7 +19,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
-use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, plan_without_ticket};
+use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, Priority, plan_without_ticket};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Heartbeat;
@@ -151,6 +151,7 @@ impl World {
                 slots,
                 active_jobs: BTreeSet::new(),
                 isolation: None,
+                offline_secs: None,
             };
             register_runner(&self.ctx, &self.token, &new).await.unwrap()
         });
@@ -210,6 +211,7 @@ impl World {
             commands: None,
             egress: Vec::new(),
             author: None,
+            labels: Default::default(),
         };
         let id = JobId::for_request(&self.project, "one", "1");
         let context = self.ctx.store.create_context(&id, &context).await.unwrap();
@@ -220,6 +222,7 @@ impl World {
             repository: &repository,
             context,
             labels: &labels,
+            priority: Priority::Normal,
             now: self.ctx.clock.now(),
         });
         self.store_job(&job).await
@@ -248,6 +251,7 @@ impl World {
             instance: runner.map_or_else(|| InstanceId::new("i1").unwrap(), |runner| runner.instance.clone()),
             runner: runner.map(|runner| runner.id.clone()),
             task: None,
+            offline_secs: runner.and_then(|runner| runner.offline_secs),
         };
         assert_applied(self.ctx.store.claim_job(&job.claim(&claim, self.ctx.clock.now()).unwrap()).await);
         Fence { job: job.id, attempt, claim: claim.claim }
@@ -307,6 +311,7 @@ impl World {
             workflows: false,
             commands: CommandOverrides::default(),
             running_jobs: None,
+            labels: Default::default(),
         }
     }
 
@@ -319,6 +324,7 @@ impl World {
             repository: &repository,
             context: "0123456789abcdef0123456789abcdef".into(),
             labels: &BTreeSet::from([kind(number % kinds)]),
+            priority: Priority::Normal,
             now: self.ctx.clock.now(),
         })
     }

@@ -49,9 +49,16 @@ fn check(members: &[Member], expected: Wait) {
 #[track_caller]
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
     let needs = ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
-    let fleet = Fleet { members, requirements: &needs, jobs_ahead: 4, breakers: &[] };
+    let settings = Settings { labels: word_set("arm"), ..Settings::default() };
+    let fleet = Fleet { members, requirements: &needs, settings: &settings, jobs_ahead: 4, breakers: &[] };
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
     assert_eq!(crate::explanation::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
+}
+
+const OTHERS: &str = "its repository, ticket or request";
+
+fn no_label(labels: &str, origin: &str, all: &str) -> Wait {
+    Wait::NoLabel { labels: Cause(labels.into()), origin: origin.into(), all: Cause(all.into()) }
 }
 
 #[test]
@@ -67,7 +74,7 @@ fn first_obstacle_is_the_wait() {
         &[member("gull", "codex", "gpu"), with_old_heartbeat(good())],
         Wait::NoCapability { capability: "command".into(), n: 1 },
     );
-    check(&[member("gull", "command", "eu")], Wait::NoLabel { label: "gpu".into() });
+    check(&[member("gull", "command", "eu")], no_label("gpu", OTHERS, "gpu"));
     check(&[with_drain(good()), member("gull", "codex", "gpu")], Wait::RunnersPaused { n: 1, name: "kite".into() });
     check(&[with_busy_slots(good()), with_drain(good())], Wait::SlotsBusy { total: 2, n: 1, m: 4 });
     check(&[with_busy_slots(good()), good()], Wait::StartingNow { ago: Span(40) });
@@ -83,12 +90,53 @@ fn wait_counts_all_runners_with_the_obstacle() {
 }
 
 #[test]
-fn label_missing_everywhere_is_named_first() {
+fn labels_missing_everywhere_are_named_with_their_origin() {
     let fleet = [member("kite", "command", "eu"), member("gull", "command", "gpu")];
-    check_labels(&fleet, "arm eu gpu", Wait::NoLabel { label: "arm".into() });
-    check_labels(&fleet, "eu gpu", Wait::NoLabel { label: "gpu".into() });
-    check_labels(&fleet, "eu gpu tpu", Wait::NoLabel { label: "tpu".into() });
+    check_labels(&fleet, "arm eu gpu", no_label("arm", "the setting `labels`", "arm,eu,gpu"));
+    check_labels(&fleet, "eu gpu", no_label("gpu", OTHERS, "eu,gpu"));
+    check_labels(&fleet, "eu gpu tpu", no_label("tpu", OTHERS, "eu,gpu,tpu"));
+    check_labels(&fleet, "arm tpu", no_label("arm,tpu", "the setting, repository, ticket or request", "arm,tpu"));
     check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
+}
+
+/// The wait at `secs` with overflow after 120 s, of a job that is ready since 960 s.
+fn overflow_wait(members: &[Member], labels: &str, secs: u64) -> Wait {
+    let requirements =
+        &ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
+    let settings = &Settings { compute: Compute::RunnersThenFargate, ..Settings::default() };
+    let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
+    Fleet { members, requirements, settings, jobs_ahead: 4, breakers: &[] }.wait_reason(&job, time_at(secs))
+}
+
+#[test]
+fn job_that_will_overflow_names_its_obstacle_and_the_time() {
+    let good = || member("kite", "command", "gpu");
+    let busy = [with_busy_slots(good())];
+    let soon = |reason: &str| Wait::OverflowSoon { reason: Cause(reason.into()), time: time_at(1_080) };
+    for secs in [1_000, 1_085] {
+        assert_eq!(overflow_wait(&[], "", secs), soon("No runner is registered for acme"));
+        assert_eq!(overflow_wait(&busy, "", secs), soon("All 2 slots of 1 matching runners are busy"));
+        assert_eq!(overflow_wait(&[good()], "", secs).code(), "starting_now");
+    }
+    let offline = [with_old_heartbeat(good())];
+    let reason = "No runner of acme is online; the last heartbeat was 5 min ago";
+    assert_eq!(overflow_wait(&offline, "", 1_000), soon(reason.split(';').next().unwrap()));
+    let sentence = overflow_wait(&busy, "", 1_000).sentence();
+    assert!(sentence.ends_with(" UTC a task runs the job."), "{sentence}");
+}
+
+#[test]
+fn labelled_job_says_why_it_does_not_overflow() {
+    let busy = [with_busy_slots(member("kite", "command", "gpu"))];
+    assert_eq!(overflow_wait(&busy, "gpu", 1_079).code(), "slots_busy");
+    let sentence = overflow_wait(&busy, "gpu", 1_080).sentence();
+    let expected = "All 2 slots of 1 matching runners are busy; no task can run the job, which requires gpu.";
+    assert_eq!(sentence, expected);
+    assert_eq!(overflow_wait(&[member("kite", "command", "eu")], "gpu", 1_085).code(), "no_label");
+    assert_eq!(
+        overflow_wait(&[with_old_heartbeat(member("kite", "command", "gpu"))], "gpu", 1_085).code(),
+        "overflow_impossible"
+    );
 }
 
 #[test]
@@ -118,7 +166,7 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let wait = |members: &[Member], breakers: &[Breaker]| {
         crate::explanation::wait_reason(
             &job,
-            Some(&Fleet { members, requirements: &needs, jobs_ahead: 0, breakers }),
+            Some(&Fleet { members, requirements: &needs, settings: &Settings::default(), jobs_ahead: 0, breakers }),
             time_at(1_000),
         )
     };

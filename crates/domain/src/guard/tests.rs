@@ -9,6 +9,7 @@ use crate::fixtures::{
     time_at,
 };
 use crate::id::RepositoryName;
+use crate::project::Compute;
 use crate::ticket::Ticket;
 
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ type Change = fn(&mut Case);
 
 /// A change per guard that makes it refuse. `not_trigger_status` is first and `unknown_project` last, because other
 /// changes read the values that these two set.
-const CONDITIONS: [(&str, Change); 13] = [
+const CONDITIONS: [(&str, Change); 14] = [
     ("not_trigger_status", |case| case.event.status = IN_PROGRESS.into()),
     ("repeat", |case| {
         case.facts.first_decision = first_answer(Reason::Accepted { job: job_id("j0") }, None);
@@ -88,6 +89,10 @@ const CONDITIONS: [(&str, Change); 13] = [
     }),
     ("repository_not_integrated", |case| {
         case.facts.repository = RepositoryFact::NotConnected(other_repository());
+    }),
+    ("too_many_labels", |case| {
+        case.settings_mut().compute = Compute::Runners;
+        case.facts.labels = (0..11).map(|n| format!("label-{n}")).collect();
     }),
     ("unknown_project", |case| case.facts.project = None),
 ];
@@ -124,7 +129,7 @@ fn check_accepted(case: &Case) {
 fn guards_are_in_the_published_order() {
     assert_eq!(
         guard_names().join(" "),
-        "unknown_project repeat stale_event echo unknown_status not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated",
+        "unknown_project repeat stale_event echo unknown_status not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated too_many_labels",
     );
 }
 

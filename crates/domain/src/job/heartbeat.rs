@@ -9,10 +9,10 @@ use std::time::Duration;
 /// Age of the stored heartbeat at which the next one is stored. A write costs several times as much as the call's read.
 const STORE_AFTER: Duration = Duration::from_secs(20);
 
-/// Age of the stored heartbeat at which the attempt has sent nothing for [`OFFLINE_AFTER`]. A call less than
-/// `STORE_AFTER` after the stored heartbeat is not stored. The next call, at most 10 s later, is not stored either if a
-/// concurrent write makes its own stale. So the last call is up to 30 s younger than the stored heartbeat.
-pub(crate) const SILENT_AFTER: Duration = OFFLINE_AFTER.saturating_add(Duration::from_secs(30));
+/// How much younger than the stored heartbeat an attempt's last call may be. A call less than `STORE_AFTER` after the
+/// stored heartbeat is not stored. The next call, at most 10 s later, is not stored either if a concurrent write makes
+/// its own stale.
+const UNSTORED: Duration = Duration::from_secs(30);
 
 impl ActiveAttempt {
     pub fn last_heartbeat(&self) -> Timestamp {
@@ -23,9 +23,15 @@ impl ActiveAttempt {
         now.since(self.last_heartbeat())
     }
 
+    /// Age of the stored heartbeat at which the attempt has sent nothing for its runner's `offline_after`, or for
+    /// [`OFFLINE_AFTER`] without a runner.
+    pub fn silent_after(&self) -> Duration {
+        self.offline_secs.map_or(OFFLINE_AFTER, Duration::from_secs).saturating_add(UNSTORED)
+    }
+
     /// When the sweeper ends the attempt, unless it sends a heartbeat.
     pub fn silent_at(&self) -> Timestamp {
-        self.last_heartbeat().plus(SILENT_AFTER)
+        self.last_heartbeat().plus(self.silent_after())
     }
 
     /// When the sweeper ends the attempt for its time limit. The runner's own limit is earlier.
@@ -37,7 +43,7 @@ impl ActiveAttempt {
     /// the silence extends the time limit.
     pub(super) fn set_heartbeat(&mut self, now: Timestamp) {
         let silence = self.silence(now);
-        if silence >= SILENT_AFTER {
+        if silence >= self.silent_after() {
             self.suspended_ms =
                 self.suspended_ms.saturating_add(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
         }

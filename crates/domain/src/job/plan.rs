@@ -1,6 +1,6 @@
 //! Creates a job with all data that is frozen at its creation.
 
-use super::{DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement, WAKE_TIMEOUT};
+use super::{DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement, Priority, WAKE_TIMEOUT};
 use crate::id::{ClassId, JobId, ProjectId, TicketKey};
 use crate::key_of::KeyOwner;
 use crate::project::{DEFAULT_SUSPENSION_LIMIT, Repository, Settings};
@@ -17,6 +17,7 @@ pub struct JobPlan<'a> {
     pub repository: &'a Repository,
     pub context: String,
     pub labels: &'a BTreeSet<String>,
+    pub priority: Priority,
     pub now: Timestamp,
 }
 
@@ -46,6 +47,7 @@ pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job 
         is_limited: false,
         is_placed: false,
         task: Task::from_settings(plan.settings),
+        priority: plan.priority,
         created: plan.now,
         ready_since: plan.now,
         attempt: 0,

@@ -52,6 +52,8 @@ pub struct Claim {
     pub instance: InstanceId,
     pub runner: Option<RunnerId>,
     pub task: Option<String>,
+    /// The runner's.
+    pub offline_secs: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,6 +184,7 @@ impl Job {
             suspended_ms: 0,
             task: claim.task.clone(),
             died: None,
+            offline_secs: claim.offline_secs,
             forge_wait: None,
         });
         job.dispatch.starting = false;

@@ -58,11 +58,12 @@ fn settings_that_would_loop_are_rejected() {
 #[test]
 fn limits_have_bounds() {
     type Limit = fn(&mut Limits, u64);
-    let limits: [(Limit, &str, u64, u64); 5] = [
+    let limits: [(Limit, &str, u64, u64); 6] = [
         (|limits, to| limits.wall_secs = to, "/limits/wall_secs", 60, 86_400),
         (|limits, to| limits.stall_secs = to, "/limits/stall_secs", 10, 86_400),
         (|limits, to| limits.cost_usd_micros = Some(to), "/limits/cost_usd_micros", 10_000, 1_000_000_000),
         (|limits, to| limits.turns = u32::try_from(to).ok(), "/limits/turns", 1, 10_000),
+        (|limits, to| limits.unclaimed_secs = to, "/limits/unclaimed_secs", 300, 604_800),
         (|limits, to| limits.input_secs = to, "/limits/input_secs", 60, 2_592_000),
     ];
     for (times, expected) in [(0, Ok(())), (10, Ok(())), (11, Err("/limits/requeues"))] {
@@ -72,6 +73,25 @@ fn limits_have_bounds() {
         for (to, expected) in [(least - 1, Err(pointer)), (least, Ok(())), (most, Ok(())), (most + 1, Err(pointer))] {
             check(|settings| limit(&mut settings.limits, to), expected);
         }
+    }
+}
+
+#[test]
+fn overflow_time_has_bounds_and_is_below_the_wait_limit() {
+    for (secs, expected) in
+        [(59, Err("/overflow_after_secs")), (60, Ok(())), (3_600, Ok(())), (3_601, Err("/overflow_after_secs"))]
+    {
+        check(|settings| settings.overflow_after_secs = secs, expected);
+    }
+    for (compute, secs, expected) in [
+        (Compute::RunnersThenFargate, 299, Ok(())),
+        (Compute::RunnersThenFargate, 300, Err("/overflow_after_secs")),
+        (Compute::Runners, 300, Ok(())),
+    ] {
+        let change = |settings: &mut Settings| {
+            (settings.compute, settings.overflow_after_secs, settings.limits.unclaimed_secs) = (compute, secs, 300);
+        };
+        check(change, expected);
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) ->
         commands: None,
         egress: Vec::new(),
         author: None,
+        labels: Default::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! A silent runner is first stored as Offline, over the heartbeat that was read. Its jobs end afterwards, each over the
 //! epoch of that write, so that a heartbeat between the two writes preserves them.
 
-use super::{OFFLINE_AFTER, Presence, Runner, Slot};
+use super::{Presence, Runner, Slot};
 use crate::failure::Failure;
 use crate::id::JobId;
 use crate::job::{FINISH_GRACE, Job};
@@ -16,8 +16,8 @@ pub const GHOST_AFTER: Duration = Duration::from_secs(60);
 pub const DELETE_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// After a pause of this length between sweeps, runners may have been unable to send heartbeats. It exceeds the minute
-/// between two sweeps on AWS. The difference to [`OFFLINE_AFTER`] is more than two busy heartbeats, so that a runner
-/// can send its next heartbeat after the pause in time.
+/// between two sweeps on AWS. The difference to the usual silence of 90 s is more than two busy heartbeats, so that a
+/// runner can send its next heartbeat after the pause in time.
 const MAX_SWEEP_GAP: Duration = Duration::from_secs(65);
 
 const STORM_MIN_RUNNERS: usize = 3;
@@ -72,20 +72,20 @@ pub fn uninterrupted_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp)
     }
 }
 
-/// Whether the silence is probably Pullyard's own fault: many runners fell silent at once, or some of their silence was
-/// not watched. Also true if not all runners could be read. Their jobs are then spared for one more window.
-pub fn is_storm<'a>(
-    runners: impl IntoIterator<Item = &'a Runner>,
-    is_whole: bool,
-    watched_since: Timestamp,
-    now: Timestamp,
-) -> bool {
-    if !is_whole || now.since(watched_since) <= OFFLINE_AFTER {
+/// Whether the silence is probably Pullyard's own fault: many runners fell silent at once. Also true if not all runners
+/// could be read. Their jobs are then spared for one more window.
+pub fn is_storm<'a>(runners: impl IntoIterator<Item = &'a Runner>, is_whole: bool, now: Timestamp) -> bool {
+    if !is_whole {
         return true;
     }
     let online = runners.into_iter().filter(|runner| runner.status == Presence::Online).collect::<Vec<_>>();
     let silent = online.iter().filter(|runner| runner.is_silent(now)).count();
     silent >= STORM_MIN_RUNNERS && silent * 100 > online.len() * STORM_MIN_PERCENT
+}
+
+/// Whether some of the silence that makes the runner Offline was not watched. Its jobs are then spared like in a storm.
+pub fn is_unwatched(runner: &Runner, watched_since: Timestamp, now: Timestamp) -> bool {
+    now.since(watched_since) <= runner.offline_after()
 }
 
 /// `token` does not matter for a runner without slots.
@@ -119,7 +119,7 @@ fn mark_offline(runner: &Runner, storm: bool, now: Timestamp) -> Runner {
     Runner {
         status: Presence::Offline,
         epoch: runner.epoch + 1,
-        spared_until: storm.then(|| now.plus(OFFLINE_AFTER)),
+        spared_until: storm.then(|| now.plus(runner.offline_after())),
         ..runner.clone()
     }
 }

@@ -19,6 +19,7 @@ fn introduction(process: &str) -> RunnerRegistration {
         max_slots: 3,
         active_jobs: BTreeSet::from([job_id("kept")]),
         new_mailbox: MailboxId::new("n".repeat(26)).unwrap(),
+        offline_secs: None,
     }
 }
 
@@ -44,7 +45,26 @@ fn second_process_takes_over_only_from_a_gone_one() {
     check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(2));
     check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
     let live = Runner::register(Some(&kite), introduction("i2"), time_at(40)).unwrap_err();
-    assert_eq!(live, Refusal::AlreadyOnline { name: "kite".into(), ago: Span(40) });
+    assert_eq!(live, Refusal::AlreadyOnline { name: "kite".into(), ago: Span(40), offline_after: Span(90) });
+}
+
+#[test]
+fn runner_is_offline_after_the_silence_that_it_states() {
+    let kite = runner("kite");
+    for (offline_secs, last, idle) in [(None, 90, 30), (Some(60), 60, 20), (Some(90), 90, 30), (Some(600), 600, 30)] {
+        let new = RunnerRegistration { offline_secs, ..introduction("i1") };
+        let stated = Runner::register(Some(&kite), new, time_at(0)).unwrap();
+        assert_eq!(stated.offline_after(), Duration::from_secs(last));
+        assert_eq!((stated.is_online(time_at(last)), stated.is_online(time_at(last + 1))), (true, false), "{last}");
+        assert!(!stated.waits_for_hints(time_at(last + 1)), "{last}");
+        let idle_runner = Runner { active: BTreeSet::new(), ..stated.clone() };
+        assert_eq!(idle_runner.heartbeat_interval(), Duration::from_secs(idle));
+        check_second(&stated, last, Err("runner_live"));
+        check_second(&stated, last + 1, Ok(2));
+        // The next process states its own time.
+        let next = Runner::register(Some(&stated), introduction("i2"), time_at(last + 1)).unwrap();
+        assert_eq!(next.offline_secs, None);
+    }
 }
 
 #[test]

@@ -234,6 +234,7 @@ impl Rules {
                     instance: instance(),
                     runner: Some(self.runner_ids[usize::from(runner)].clone()),
                     task: None,
+                    offline_secs: None,
                 };
                 job.claim(&claim, now).map(Some)
             }
@@ -265,11 +266,13 @@ impl Rules {
                 };
                 take(job, now, step_after_runner_loss(job, loss.failure(runner, now), now))
             }
-            Change::SweepDueJob => match next_waiting_step(job, self.settings.compute, now) {
-                WaitingStep::Fail => job.fail(unclaimed_failure("no runner is online"), now).map(Some),
+            Change::SweepDueJob => match next_waiting_step(job, &Default::default(), &self.settings, now) {
+                WaitingStep::Fail => {
+                    job.fail(unclaimed_failure("no runner is online", &self.settings.limits), now).map(Some)
+                }
                 WaitingStep::Move(place) => job.move_to(place, now).map(Some),
                 WaitingStep::Skip | WaitingStep::Wake => {
-                    let watch = Watch { since: self.setting.moments.time(0), runner: None };
+                    let watch = Watch { since: self.setting.moments.time(0), runner: None, project: None };
                     take(job, now, next_step(job, watch, now))
                 }
             },

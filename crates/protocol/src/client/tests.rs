@@ -94,6 +94,8 @@ fn new_job() -> CreateJob {
         base: None,
         agent: None,
         model: None,
+        labels: Default::default(),
+        priority: None,
     }
 }
 

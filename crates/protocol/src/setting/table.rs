@@ -52,6 +52,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Limits, "analysis.cost_usd_micros", Usd, ("Cost of an analysis", "An analysis of pull requests and issues starts no agent that would exceed it. Its other items keep their summaries.")),
     setting(Limits, "limits.turns", Number("turns"), ("Turn limit", "Requests to the model in one attempt. Without a value, there is no limit.")),
     setting(Limits, "limits.input_secs", Seconds, ("Answer limit", "Time that a job may wait for an answer or stay paused.")),
+    setting(Limits, "limits.unclaimed_secs", Seconds, ("Wait limit", "A job fails after this time in the queue, if no runner has claimed it and no task has started. Also applies to jobs that wait already.")),
     setting(Limits, "limits.running_jobs", Number("jobs"), ("Running jobs", "Jobs of the project that run at once; further ones wait in order. A repository can have a lower limit. Without a value, there is no limit.")),
     setting(Limits, "limits.requeues", Number("times"), ("Requeues", "How often a job is queued again after faults of the platform, such as a lost runner.")),
 
@@ -70,7 +71,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(Budgets, "budget.jobs_per_day", Number("jobs"), ("Jobs per day", "At the limit, new jobs wait for the next day. Without a value, there is no limit.")),
     setting(Budgets, "budget.usd_micros_per_job", Usd, ("Reservation of a job", "Each job reserves this amount until its cost is known at its end.")),
 
-    setting(Compute, "compute", Choice(&[("fargate", "One task per attempt"), ("runners", "Own runners")]), ("Run jobs on", "A task runs on Fargate, or in pullyard up as a process of this machine. Own runners claim jobs and add no AWS cost.")),
+    setting(Compute, "compute", Choice(&[("fargate", "One task per attempt"), ("runners", "Own runners"), ("runners_then_fargate", "Own runners, then tasks")]), ("Run jobs on", "A task runs on Fargate, or in pullyard up as a process of this machine. Own runners claim jobs and add no AWS cost. With both, a task runs a job without labels that no runner has claimed in time; it needs a model key of the project.")),
+    setting(Compute, "overflow_after_secs", Seconds, ("Overflow after", "Time in the queue after which a task runs a job, if jobs run on own runners, then tasks. A job that requires labels goes on waiting for a runner.")),
+    setting(Compute, "labels", Lines, ("Labels of runners", "Jobs run only on self-hosted runners with all these labels. A repository, a ticket and a job can require further ones; at most 10 in all. One label per line.")),
     setting(Compute, "task_size", Choice(&[("small", "Small"), ("medium", "Medium"), ("large", "Large")]), ("Task size", "Processors and memory of a Fargate task; the deployment defines each size.")),
     setting(Compute, "task_capacity", Choice(&[("fargate", "Fargate"), ("fargate_spot", "Fargate Spot")]), ("Task capacity", "Fargate Spot is cheaper, but AWS may stop a task with two minutes’ notice.")),
     setting(Compute, "offline", Choice(&[("fail", "Fail the job"), ("requeue", "Queue the job again")]), ("When a runner is lost", "Applies while the agent works. The limit of requeues applies to a job that is queued again.")),

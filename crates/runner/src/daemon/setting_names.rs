@@ -17,6 +17,7 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("poll-interval-ms", &["PULLYARD_POLL_INTERVAL_MS", "RUNNER_POLL_INTERVAL_MS"]),
     ("poll-timeout-ms", &["PULLYARD_POLL_TIMEOUT_MS", "RUNNER_POLL_TIMEOUT_MS"]),
     ("heartbeat-interval-ms", &["PULLYARD_HEARTBEAT_INTERVAL_MS", "RUNNER_HEARTBEAT_INTERVAL_MS"]),
+    ("offline-after-secs", &["PULLYARD_OFFLINE_AFTER_SECS"]),
     ("request-timeout-ms", &["PULLYARD_REQUEST_TIMEOUT_MS", "RUNNER_REQUEST_TIMEOUT_MS"]),
     ("keep-logs", &["PULLYARD_KEEP_LOGS"]),
     ("stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]),

@@ -6,7 +6,7 @@ use crate::Isolation;
 use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
 use crate::process::root_folder::{self, ROOT_FOLDERS};
 use pullyard_domain::agent::{ChoiceLevel, choices};
-use pullyard_domain::runner::{MAX_SLOTS, validate_name};
+use pullyard_domain::runner::{MAX_SLOTS, OFFLINE_AFTER, OFFLINE_AFTER_SECS, validate_name};
 use pullyard_sandbox::Containers;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) poll_timeout: Duration,
     /// Never longer than the control plane's interval.
     pub(crate) heartbeat_interval: Option<Duration>,
+    /// `None` for the usual time, so that an older control plane accepts the registration.
+    pub(crate) offline_after_secs: Option<u64>,
     pub(crate) request_timeout: Duration,
     pub(crate) keep_logs: usize,
     pub(crate) stop_grace: Duration,
@@ -82,6 +84,9 @@ impl Settings {
             poll_interval: parser.parse_millis("poll-interval-ms", "set by the server"),
             poll_timeout: parser.parse_millis("poll-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
             heartbeat_interval: parser.parse_millis("heartbeat-interval-ms", "set by the server"),
+            offline_after_secs: parser
+                .parse_number("offline-after-secs", "90", OFFLINE_AFTER_SECS)
+                .filter(|secs| *secs != OFFLINE_AFTER.as_secs()),
             request_timeout: parser.parse_millis("request-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
             keep_logs: parser.parse_number("keep-logs", "50", 1..=100_000).unwrap_or(50),
             stop_grace: Duration::from_secs(parser.parse_number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),

@@ -12,7 +12,7 @@ use pullyard_domain::limit::{Places, RunningLimits};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::REVISE_WINDOW;
 use pullyard_domain::review::{Review, covered_reviews};
-use pullyard_domain::runner::{OFFLINE_AFTER, Presence, Runner};
+use pullyard_domain::runner::{Presence, Runner};
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
 
@@ -227,7 +227,7 @@ fn check_runner(change: &ItemChange, now: Timestamp, faults: &mut Vec<String>) {
         faults.push(format!("{} goes back: epoch {} to {}", after.name, before.epoch, after.epoch));
     }
     let silence = now.since(after.last_heartbeat);
-    if before.status == Presence::Online && after.status == Presence::Offline && silence < OFFLINE_AFTER {
+    if before.status == Presence::Online && after.status == Presence::Offline && silence < before.offline_after() {
         faults.push(format!("{} was marked Offline {silence:?} after its last heartbeat", after.name));
     }
     if after.slots.len() > after.max as usize && after.slots.len() > before.slots.len() {

@@ -79,6 +79,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: dice.percent(20).then_some(1),
+        labels: Default::default(),
     };
     let poll = (mood.reviews > 0).then(|| Poll::new(&stored, now));
     applied(store.put_repository(&stored, poll.as_ref()).await.unwrap());

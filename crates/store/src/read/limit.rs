@@ -10,7 +10,7 @@ impl Store {
         self.load(&key::places(project)).await
     }
 
-    /// The jobs of a repository that wait for a place, oldest first, with their order, at most `limit`. `repository`: its
+    /// The jobs of a repository that wait for a place, by `Job::order`, with it, at most `limit`. `repository`: its
     /// key in the domain.
     pub async fn list_limited_jobs(
         &self,

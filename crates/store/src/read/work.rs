@@ -33,7 +33,7 @@ pub struct DuePage {
 /// A page of jobs of a class that may be claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyPage {
-    /// Oldest first. Rows that cannot be parsed are missing.
+    /// By `Job::order`. Rows that cannot be parsed are missing.
     pub rows: Vec<Candidate>,
     /// Further rows may follow.
     pub is_full: bool,
@@ -100,7 +100,7 @@ impl Store {
         Ok(DuePage { rows, is_full: page.is_full })
     }
 
-    /// The jobs of a class that may be claimed, oldest first, at most `limit`.
+    /// The jobs of a class that may be claimed, by `Job::order`, at most `limit`.
     pub async fn list_ready_jobs(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
         Ok(self.list_ready_jobs_after(class, None, limit).await?.rows)
     }

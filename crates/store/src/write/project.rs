@@ -1,6 +1,6 @@
 //! Writes projects, their repositories and connected forges.
 
-use crate::item::{Attributes, Item};
+use crate::item::{Attributes, Item, encode_part};
 use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
@@ -94,16 +94,25 @@ impl Store {
     }
 
     /// The old name still finds the repository, as at the forge, until another repository takes it.
-    /// Writes: REPO if its name and limit are those seen; the new name's alias if absent, another's former name or already its
-    /// own; the old name's alias, as a former name, if it is its own or gone. `Stale` if the name or the limit changed
-    /// since, or another repository has the new name.
+    /// Writes: REPO if its name, limit and labels are those seen; the new name's alias if absent, another's former name or already its
+    /// own; the old name's alias, as a former name, if it is its own or gone. `Stale` if the name, the limit or the labels
+    /// changed since, or another repository has the new name.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, previous: &Repository, next: &Repository) -> Result<Write, Error> {
-        let unchanged = match previous.running_jobs {
-            Some(max) => Condition::new("#name = :seen AND running_jobs = :max").value(":max", number_value(max)),
-            None => Condition::new("#name = :seen AND attribute_not_exists(running_jobs)"),
+        let limit = match previous.running_jobs {
+            Some(_) => "running_jobs = :max",
+            None => "attribute_not_exists(running_jobs)",
         };
-        let unchanged = unchanged.name("#name", "name").value(":seen", string_value(previous.name.as_str()));
+        let labels = if previous.labels.is_empty() { "attribute_not_exists(labels)" } else { "labels = :labels" };
+        let mut unchanged = Condition::new(&format!("#name = :seen AND {limit} AND {labels}"))
+            .name("#name", "name")
+            .value(":seen", string_value(previous.name.as_str()));
+        if let Some(max) = previous.running_jobs {
+            unchanged = unchanged.value(":max", number_value(max));
+        }
+        if !previous.labels.is_empty() {
+            unchanged = unchanged.value(":labels", encode_part(&previous.key(), &previous.labels)?);
+        }
         let alias = key::repository_name(&next.project, &next.name);
         let old = key::repository_name(&previous.project, &previous.name);
         let mut transaction = Transaction::new("rename a repository").put(next, unchanged)?.replace_item(

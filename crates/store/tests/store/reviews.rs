@@ -11,7 +11,7 @@ use crate::sample;
 use crate::world::World;
 use pullyard_domain::delivery::{ReviewSubject, Source};
 use pullyard_domain::id::{DeliveryId, ReviewId};
-use pullyard_domain::job::{JobPlan, RevisionPlan, plan_revision};
+use pullyard_domain::job::{JobPlan, Priority, RevisionPlan, plan_revision};
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::Author;
@@ -109,6 +109,7 @@ impl RevisePlan {
             repository: &sample::repository(99, "acme/app"),
             context: String::new(),
             labels: &BTreeSet::new(),
+            priority: Priority::Normal,
             now: at(100),
         };
         let revision = RevisionPlan { review: &review_id(name), head: None };

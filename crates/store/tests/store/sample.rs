@@ -13,7 +13,9 @@ use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{
     DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, RunnerId, ScheduleName, TicketKey,
 };
-use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::job::{
+    AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, plan_for_ticket, plan_without_ticket,
+};
 use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
@@ -123,6 +125,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         workflows: false,
         commands: CommandOverrides::default(),
         running_jobs: None,
+        labels: Default::default(),
     }
 }
 
@@ -205,6 +208,7 @@ fn with_job_plan<T>(name: &str, compute: Compute, now: Timestamp, make: impl FnO
         repository: &repository(99, "acme/app"),
         context: "0123456789abcdef0123456789abcdef".into(),
         labels: &BTreeSet::new(),
+        priority: Priority::Normal,
         now,
     })
 }
@@ -264,6 +268,7 @@ pub(crate) fn runner(name: &str, max: u32) -> Runner {
         spared_until: None,
         claims: Vec::new(),
         mailbox: Some(MailboxId::new("m".repeat(26)).unwrap()),
+        offline_secs: None,
     }
 }
 
@@ -286,6 +291,7 @@ pub(crate) fn claim_by_task(job: &Job, claim: &str) -> Claim {
         instance: InstanceId::new("process-1").unwrap(),
         runner: None,
         task: Some("arn:aws:ecs:us-east-1:000000000000:task/pullyard/0123456789abcdef0123456789abcdef".into()),
+        offline_secs: None,
     }
 }
 
@@ -352,6 +358,7 @@ pub(crate) fn context(words: &str) -> Context {
         commands: None,
         egress: Vec::new(),
         author: None,
+        labels: Default::default(),
     }
 }
 

@@ -25,6 +25,7 @@ fn repository_to_wire(repository: pullyard_domain::project::Repository) -> Repos
         agent: repository.agent,
         workflows: repository.workflows,
         running_jobs: repository.running_jobs,
+        labels: repository.labels,
         commands: repository.commands,
     }
 }
@@ -102,8 +103,9 @@ pub(crate) async fn add_repository(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(new): StrictJson<AddRepository>,
 ) -> Result<CreatedResponse<Repository>, Problem> {
-    let AddRepository { integration, name, agent, workflows, commands, running_jobs } = new;
-    let work = RepositorySettings { agent, workflows, commands, running_jobs, if_connected: IfConnected::Replace };
+    let AddRepository { integration, name, agent, workflows, commands, running_jobs, labels } = new;
+    let if_connected = IfConnected::Replace;
+    let work = RepositorySettings { agent, workflows, commands, running_jobs, labels, if_connected };
     let repository = control::add_repository(&caller.ctx, &project, &integration, &name, work).await?;
     Ok(CreatedResponse(repository_to_wire(repository)))
 }

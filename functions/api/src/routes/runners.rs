@@ -6,7 +6,7 @@ use pullyard_control::runner as control;
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER};
+use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, Heartbeat};
 use pullyard_entry::RunnerCaller;
 use pullyard_entry::openapi::AcceptedResponse;
 use pullyard_entry::runner_view::view_runner;
@@ -33,16 +33,17 @@ pub(crate) async fn register(
         labels: request.labels,
         version: request.version,
         slots: request.slots,
+        offline_secs: request.offline_after_secs,
         isolation: request.isolation,
         active_jobs: request.active,
     };
     let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
     let mailbox = runner.mailbox.as_ref().map(|mailbox| ctx.wakeups.mailbox_url(mailbox));
     Ok(Json(RegisterAnswer {
-        runner: runner.id,
-        heartbeat_idle_secs: HEARTBEAT_IDLE.as_secs(),
+        heartbeat_idle_secs: runner.idle_interval().as_secs(),
         heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
-        offline_after_secs: OFFLINE_AFTER.as_secs(),
+        offline_after_secs: runner.offline_after().as_secs(),
+        runner: runner.id,
         poll_ms: poll_ms(),
         mailbox,
     }))

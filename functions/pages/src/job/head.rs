@@ -49,6 +49,8 @@ pub(crate) struct JobHead {
     pub(crate) cost: String,
     pub(crate) turn_limit: Option<u32>,
     pub(crate) time: Option<String>,
+    /// Another one than normal.
+    pub(crate) priority: Option<&'static str>,
     pub(crate) created: TimeLabel,
     pub(crate) started: Option<TimeLabel>,
     pub(crate) ended: Option<TimeLabel>,
@@ -142,6 +144,7 @@ impl JobHead {
                 let limit = labels::format_duration(Duration::from_secs(job.policy.wall_secs));
                 format!("{} of {limit}", labels::format_duration(now.since(run.started)))
             }),
+            priority: (!job.priority.is_normal()).then(|| job.priority.label()),
             created: labels::format_time(job.created, *now),
             started: job.run.as_ref().map(|run| labels::format_time(run.started, *now)),
             ended: job.ended_at.map(|at| labels::format_time(at, *now)),

@@ -6,7 +6,8 @@ use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::Answer;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobKind;
+use pullyard_domain::job::{JobKind, Priority};
+use pullyard_domain::select::parse_labels;
 use pullyard_protocol::job::CreateJob;
 
 #[derive(Template)]
@@ -38,6 +39,10 @@ pub(crate) struct JobForm {
     agent: String,
     #[serde(default)]
     model: String,
+    #[serde(default)]
+    labels: String,
+    #[serde(default)]
+    priority: String,
     #[serde(default)]
     form_key: String,
 }
@@ -92,6 +97,8 @@ async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) ->
         base: non_empty(&form.base),
         agent: non_empty(&form.agent),
         model: non_empty(&form.model),
+        labels: parse_labels(&form.labels),
+        priority: Priority::ALL.into_iter().find(|priority| priority.as_str() == form.priority),
     };
     let request = limits::parse_job_request(new)?;
     let key = request_key(&form.form_key);

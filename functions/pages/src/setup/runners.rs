@@ -57,6 +57,7 @@ struct Row {
     /// Level, and the result of the check.
     isolation: Option<(SafeText, SafeText)>,
     last_heartbeat: TimeLabel,
+    offline_after_secs: u64,
     /// The command that the runner accepts now: its name in the form, and on the button.
     order: Option<(&'static str, &'static str)>,
     may_delete: bool,
@@ -113,6 +114,7 @@ impl Row {
             version: line(&runner.version),
             isolation: runner.isolation.as_ref().map(|check| (line(&check.level), line(&check.result))),
             last_heartbeat: labels::format_time(runner.last_heartbeat, now),
+            offline_after_secs: runner.offline_after_secs,
             order: may_command.then_some(order),
             may_delete: may_command,
         }

@@ -96,7 +96,7 @@ fn check_folder(session: &Session, project: &Project, repository: Repository) ->
 pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
     match runners {
         Ok(all) => diagnosis::check_runners(url, &project.id, &project.settings, &list_facts(all, &project.id)),
-        Err(error) if project.settings.compute == Compute::Runners => {
+        Err(error) if project.settings.compute.uses_runners() => {
             let sentence = format!("Failed to check the runners: {error}.");
             Some(Finding::wrong("runners", sentence, "See the server's log."))
         }
@@ -130,7 +130,7 @@ pub(super) async fn check_agents(
     let resolve = |repository: Repository| repository.agent.resolve(settings).capability;
     let agents: BTreeSet<String> = listed.repositories.into_iter().map(resolve).collect();
     match (settings.compute, runners) {
-        (Compute::Runners, Ok(all)) => {
+        (Compute::Runners | Compute::RunnersThenFargate, Ok(all)) => {
             diagnosis::check_agents(id, settings, agents, AgentPlace::Runners(&list_facts(all, id)))
         }
         (Compute::Fargate, _) if session.data.is_some() => {

@@ -7,7 +7,6 @@ use pullyard_admin::doctor::{self, Finding, ImageLabels, ModelRequirement, Verdi
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{Ingress, WebhookScope};
-use pullyard_domain::project::Compute;
 use pullyard_domain::text::{format_error_chain, to_sentence};
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::hook::Hook;
@@ -155,7 +154,7 @@ impl Requirements {
                 project: project.id.to_string(),
                 agents: agents.filter(|agent| agent != COMMAND).collect(),
                 secrets: settings.model_secrets.clone(),
-                on_fargate: settings.compute == Compute::Fargate,
+                on_fargate: settings.compute.uses_tasks(),
                 signing_secret: settings.commits.signing_secret.clone(),
             });
         }

@@ -6,7 +6,7 @@ use crate::client::watch;
 use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
-use pullyard_domain::job::JobKind;
+use pullyard_domain::job::{JobKind, Priority};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::CreateJob;
 
@@ -16,6 +16,7 @@ use pullyard_protocol::job::CreateJob;
   pullyard jobs create --ticket DEMO-1 --wait
   pullyard jobs create --ticket DEMO-1 --agent codex --model gpt-5.2-codex
   pullyard jobs create --prompt 'In `README.md` replace `A` with `B`' --idempotency-key k1
+  pullyard jobs create --ticket DEMO-1 --label gpu --priority high
   pullyard jobs create --kind read -p 'Who calls retry()?' --wait")]
 #[command(group = clap::ArgGroup::new("work").required(true).multiple(true).args(["ticket", "prompt"]))]
 pub(super) struct Create {
@@ -41,6 +42,13 @@ pub(super) struct Create {
     /// Model name that the agent accepts (default: the model configured with that agent, else the agent's own).
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
+    /// Label that the runner must have, besides those of project, repository and ticket; can be repeated.
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    /// Priority: a waiting job of high priority counts as an hour older, one of low priority as an hour younger
+    /// (default: by the ticket's label `priority:high` or `priority:low`, else normal).
+    #[arg(long, value_name = "PRIORITY", value_parser = ["low", "normal", "high"])]
+    priority: Option<String>,
     /// Key of this request; repeating it returns the same job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -51,10 +59,12 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let Self { kind, ticket, prompt, repository, base, agent, model, idempotency_key, wait } = self;
+        let Self { kind, ticket, prompt, repository, base, agent, model, labels, priority, idempotency_key, wait } =
+            self;
         let kind = if kind == "read" { JobKind::Read } else { JobKind::default() };
-        let request =
-            CreateJob { project: session.project().await?, kind, ticket, prompt, repository, base, agent, model };
+        let (project, labels) = (session.project().await?, labels.into_iter().collect());
+        let priority = priority.and_then(|code| Priority::ALL.into_iter().find(|priority| priority.as_str() == code));
+        let request = CreateJob { project, kind, ticket, prompt, repository, base, agent, model, labels, priority };
         let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
         print_decision(session, &decision, wait).await
     }

@@ -40,6 +40,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         ("Took", format::duration_cell(job_duration(&job))),
         ("Created", format::time_cell(job.created)),
     ]);
+    lines.extend((!job.priority.is_normal()).then(|| ("Priority", Cell::text(job.priority.as_str()))));
     let task = job.task.filter(|_| session.data.is_none());
     lines.extend(task.map(|task| ("Task", Cell::text(task.display_name()))));
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));

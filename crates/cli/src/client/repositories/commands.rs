@@ -6,6 +6,7 @@ use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::nearest::find_nearest;
+use pullyard_domain::select::parse_labels;
 use pullyard_protocol::project::{AddRepository, Repository};
 
 /// Setup and check commands of a repository, which replace the project's.
@@ -26,7 +27,7 @@ impl CommandArgs {
     }
 }
 
-/// Set a repository's agent, setup, checks and limit; other values stay.
+/// Set a repository's agent, setup, checks, limit and labels; other values stay.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard repos set acme/app --agent codex --model gpt-5.2-codex
@@ -34,6 +35,7 @@ impl CommandArgs {
   pullyard repos set acme/app --setup 'npm ci' --check 'npm test' --check 'npm run lint'
   pullyard repos set acme/app --no-checks
   pullyard repos set acme/app --running-jobs 2
+  pullyard repos set acme/app --labels gpu,eu
   pullyard repos set acme/app --project-commands")]
 pub(super) struct Set {
     /// Repository.
@@ -57,6 +59,9 @@ pub(super) struct Set {
     /// Jobs of the repository that run at once, 1 to 100; 0 removes the limit.
     #[arg(long, value_name = "N")]
     running_jobs: Option<u32>,
+    /// Labels that its jobs require of a runner, besides the project's, separated by commas; empty removes them.
+    #[arg(long, value_name = "A,B")]
+    labels: Option<String>,
     /// Use the project's setup and checks.
     #[arg(long, conflicts_with_all = ["setup", "checks", "no_setup", "no_checks"])]
     project_commands: bool,
@@ -64,7 +69,7 @@ pub(super) struct Set {
 
 impl Set {
     pub(super) async fn apply(self, session: &Session, project: &ProjectId) -> Result<Repository, CliError> {
-        let Self { name, agent, model, commands, no_setup, no_checks, running_jobs, project_commands } = self;
+        let Self { name, agent, model, commands, no_setup, no_checks, running_jobs, labels, project_commands } = self;
         let repositories = session.api.repositories(project).await?.repositories;
         let has_name = |repository: &Repository| repository.name.as_str().eq_ignore_ascii_case(name.as_str());
         let names = repositories.iter().map(|repository| repository.name.as_str());
@@ -86,9 +91,8 @@ impl Set {
         };
         let agent = repository.agent.with_overrides(agent.as_deref(), model.as_deref());
         let Repository { integration, name, workflows, .. } = repository;
-        Ok(session
-            .api
-            .add_repository(project, &AddRepository { integration, name, agent, workflows, commands, running_jobs })
-            .await?)
+        let labels = labels.as_deref().map(parse_labels);
+        let changed = AddRepository { integration, name, agent, workflows, commands, running_jobs, labels };
+        Ok(session.api.add_repository(project, &changed).await?)
     }
 }

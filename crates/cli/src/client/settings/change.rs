@@ -54,7 +54,11 @@ mod tests {
     #[test]
     fn wrong_key_or_value_is_refused_with_the_nearest_one() {
         for (change, error, help) in [
-            ("compute=runner", "compute must be fargate or runners, not \"runner\"", "did you mean compute=runners?"),
+            (
+                "compute=runner",
+                "compute must be fargate, runners or runners_then_fargate, not \"runner\"",
+                "did you mean compute=runners?",
+            ),
             ("auto_create=ture", "auto_create must be true or false, not \"ture\"", "did you mean auto_create=true?"),
             (
                 "limits.wall_secs=-1",

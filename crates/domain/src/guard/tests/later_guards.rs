@@ -9,7 +9,13 @@ fn second_entry_meets_only_the_later_guards() {
     for (name, change) in CONDITIONS {
         let case = accepted_entry().with(change);
         let decision = decide_again(&case.event, &case.facts);
-        let later_guards = ["auto_create_off", "job_active", "ticket_without_repository", "repository_not_integrated"];
+        let later_guards = [
+            "auto_create_off",
+            "job_active",
+            "ticket_without_repository",
+            "repository_not_integrated",
+            "too_many_labels",
+        ];
         let (code, follow) = match name {
             "project_held" | "budget_exhausted" => (name, FollowUp::HoldEntry),
             name if later_guards.contains(&name) => (name, FollowUp::UpdateTicket),

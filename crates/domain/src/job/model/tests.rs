@@ -4,9 +4,10 @@ use crate::explanation::wait_reason;
 use crate::fixtures::{active, claim, fence, finish_id, just_before, ready_job, step_at, time_at};
 use crate::id::RunnerId;
 use crate::job::{Cancel, Dispatch, JobPolicy, Pause};
+use crate::project::DEFAULT_UNCLAIMED_LIMIT;
 use crate::project::Resume;
 use crate::select::is_claimable;
-use crate::sweep::{JobStep, MAX_READY_TIME};
+use crate::sweep::JobStep;
 use crate::text::Until;
 use std::time::Duration;
 
@@ -103,7 +104,7 @@ fn ready_job_is_delayed_once_by_an_open_breaker() {
 
 #[test]
 fn job_that_never_starts_names_its_model_wait() {
-    let day = MAX_READY_TIME.as_secs();
+    let day = DEFAULT_UNCLAIMED_LIMIT.as_secs();
     let mut job = ready_job();
     job.ready_since = time_at(0);
     let job =

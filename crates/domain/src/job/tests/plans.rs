@@ -135,6 +135,7 @@ fn project_limits_become_the_job_policy() {
         turns: Some(5),
         input_secs: 607,
         running_jobs: None,
+        unclaimed_secs: 608,
     };
     settings.offline = OfflinePolicy::Requeue;
     settings.resume = Resume::Require;

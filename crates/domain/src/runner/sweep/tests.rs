@@ -108,16 +108,26 @@ fn many_silent_runners_or_a_sweep_gap_is_a_storm() {
             |secs| move |number| Runner { last_heartbeat: time_at(secs), ..runner(&format!("r{number}")) };
         (0..online - silent).map(heartbeat_at(1_000)).chain((0..silent).map(heartbeat_at(0))).collect::<Vec<_>>()
     };
-    let is = |online, silent| is_storm(&fleet(online, silent), true, time_at(900), time_at(1_000));
+    let is = |online, silent| is_storm(&fleet(online, silent), true, time_at(1_000));
     assert!(!is(2, 2), "two runners are too few");
     assert!(is(3, 3) && is(9, 3));
     assert!(!is(10, 3), "exactly thirty percent is no storm");
     assert!(is(13, 4) && !is(100, 30) && is(100, 31));
     let offline = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
-    assert!(!is_storm(&offline.collect::<Vec<_>>(), true, time_at(900), time_at(1_000)), "these are Offline already");
-    assert!(!is_storm([], true, time_at(909), time_at(1_000)));
-    assert!(is_storm([], true, time_at(910), time_at(1_000)), "no sweep ran for part of the window");
-    assert!(is_storm(&fleet(100, 1), false, time_at(900), time_at(1_000)), "unread runners may be silent too");
+    assert!(!is_storm(&offline.collect::<Vec<_>>(), true, time_at(1_000)), "these are Offline already");
+    assert!(is_storm(&fleet(100, 1), false, time_at(1_000)), "unread runners may be silent too");
+    // A long silence of its own is no silence yet.
+    let patient = fleet(3, 3).into_iter().map(|runner| Runner { offline_secs: Some(3_600), ..runner });
+    assert!(!is_storm(&patient.collect::<Vec<_>>(), true, time_at(1_000)));
+    let is_unwatched = |offline_secs, since| {
+        super::is_unwatched(&Runner { offline_secs, ..runner("kite") }, time_at(since), time_at(1_000))
+    };
+    assert_eq!(
+        (is_unwatched(None, 909), is_unwatched(None, 910)),
+        (false, true),
+        "no sweep ran for part of the window"
+    );
+    assert_eq!((is_unwatched(Some(600), 399), is_unwatched(Some(600), 400)), (false, true));
 }
 
 #[test]
@@ -135,7 +145,8 @@ fn runner_is_blamed_only_after_a_full_watched_window() {
         for secs in (1_000 + pause..1_000 + pause + 15).step_by(5) {
             let since = uninterrupted_since(last, time_at(secs));
             last = Some((time_at(secs), since));
-            match next_step(&kite, TokenState::Valid, is_storm([&kite], true, since, time_at(secs)), time_at(secs)) {
+            let storm = is_storm([&kite], true, time_at(secs)) || super::is_unwatched(&kite, since, time_at(secs));
+            match next_step(&kite, TokenState::Valid, storm, time_at(secs)) {
                 RunnerStep::MarkOffline(offline) => kite = *offline,
                 RunnerStep::EndJobs(..) => {
                     panic!("down for {pause} s, last heartbeat {age_secs} s before: lost at {secs}")

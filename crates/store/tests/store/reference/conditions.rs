@@ -165,7 +165,8 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.rename_repository(&ours, &repository(99, "acme/web")).await?;
         let cased = Repository { name: RepositoryName::new("Acme/App").unwrap(), ..ours.clone() };
         store.rename_repository(&ours, &cased).await?;
-        let limited = Repository { running_jobs: Some(2), ..ours };
+        let labels = std::collections::BTreeSet::from(["gpu".to_owned()]);
+        let limited = Repository { running_jobs: Some(2), labels, ..ours };
         store.rename_repository(&limited, &repository(99, "acme/web")).await?;
     }
     replace_text {

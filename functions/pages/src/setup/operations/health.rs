@@ -116,7 +116,9 @@ async fn check_project(
     findings.extend(diagnosis::check_runners(ctx.pages_url(), id, &settings, &serving));
     let agents = repositories.into_iter().map(|repository| repository.agent.resolve(&settings).capability).collect();
     findings.extend(match (settings.compute, installed) {
-        (Compute::Runners, _) => diagnosis::check_agents(id, &settings, agents, AgentPlace::Runners(&serving)),
+        (Compute::Runners | Compute::RunnersThenFargate, _) => {
+            diagnosis::check_agents(id, &settings, agents, AgentPlace::Runners(&serving))
+        }
         (Compute::Fargate, Some(installed)) => {
             diagnosis::check_agents(id, &settings, agents, AgentPlace::Machine(installed))
         }

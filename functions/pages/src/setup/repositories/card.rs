@@ -11,6 +11,8 @@ use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Repository;
+use pullyard_domain::select::join_labels;
+use std::collections::BTreeSet;
 
 pub(super) fn agent_choices() -> Vec<(&'static str, &'static str)> {
     let codes = std::iter::once(PROJECT).chain(choices(ChoiceLevel::Job));
@@ -121,6 +123,7 @@ impl Card {
                     "Running jobs",
                     line(&repository.running_jobs.map_or("no own limit".into(), |max| format!("at most {max}"))),
                 ),
+                ("Labels of the runner", describe_labels(&repository.labels)),
             ],
             checked: poll.as_ref().and_then(|poll| poll.look.complete_until()).map(|at| format_time(at, now)),
             last_event: hooks
@@ -169,6 +172,10 @@ fn describe_ingress(ingress: Ingress, kind: Option<ForgeKind>, has_hook: bool) -
         Ingress::Webhook | Ingress::Both if has_hook => format!("Webhook, and polling {interval}"),
         Ingress::Webhook | Ingress::Both => format!("Polling {interval}; no webhook is installed"),
     }
+}
+
+fn describe_labels(labels: &BTreeSet<String>) -> SafeText {
+    line(&if labels.is_empty() { "no own labels".into() } else { join_labels(labels) })
 }
 
 fn describe_commands(commands: Option<&[String]>) -> SafeText {

@@ -12,6 +12,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
+use pullyard_domain::select::{join_labels, parse_labels};
 
 #[derive(Deserialize)]
 pub(super) struct FormQuery {
@@ -36,6 +37,7 @@ pub(super) struct RepositoryForm {
     checks_from: String,
     checks: String,
     running_jobs: String,
+    labels: String,
 }
 
 #[derive(Template)]
@@ -111,6 +113,7 @@ impl RepositoryForm {
             checks_from: source(&checks),
             checks: checks.unwrap_or_default().join("\n"),
             running_jobs: repository.running_jobs.map(|max| max.to_string()).unwrap_or_default(),
+            labels: join_labels(&repository.labels),
         }
     }
 
@@ -137,8 +140,8 @@ impl RepositoryForm {
             "" => 0,
             number => number.parse().map_err(|_| FormFault::at("running_jobs", "use 1 to 100"))?,
         };
-        let running_jobs = Some(running_jobs);
-        Ok((integration, name, RepositorySettings { agent, workflows, commands, running_jobs, if_connected }))
+        let (running_jobs, labels) = (Some(running_jobs), Some(parse_labels(&self.labels)));
+        Ok((integration, name, RepositorySettings { agent, workflows, commands, running_jobs, labels, if_connected }))
     }
 }
 

@@ -168,7 +168,7 @@ pub(super) async fn test_key(
 async fn set_repository_agent(visit: &PageContext, repository: &Repository, agent: Agent) -> Result<(), Fault> {
     let Repository { project, integration, name, workflows, commands, .. } = repository;
     let (workflows, commands, if_connected) = (*workflows, commands.clone(), IfConnected::Replace);
-    let works = RepositorySettings { agent, workflows, commands, running_jobs: None, if_connected };
+    let works = RepositorySettings { agent, workflows, commands, running_jobs: None, labels: None, if_connected };
     control::add_repository(&visit.ctx, project, integration, name, works).await?;
     Ok(())
 }

@@ -121,7 +121,7 @@ async fn connect_repository(
     }
     let agent = replaced.as_ref().map_or_else(Agent::project_default, |replaced| replaced.agent.clone());
     let (workflows, commands, if_connected) = (false, CommandOverrides::default(), IfConnected::Keep);
-    let works = RepositorySettings { agent, workflows, commands, running_jobs: None, if_connected };
+    let works = RepositorySettings { agent, workflows, commands, running_jobs: None, labels: None, if_connected };
     let added = control::add_repository(ctx, &project.id, &integration, &name, works).await?;
     match replaced {
         // The forge redirects a former name to the same repository.

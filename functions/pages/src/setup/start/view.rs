@@ -39,6 +39,9 @@ pub(super) fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachin
     let compute = facts.map_or(Compute::Fargate, |facts| facts.project.settings.compute);
     match (compute, machine) {
         (Compute::Runners, _) => "Self-hosted runners claim the jobs of this project.",
+        (Compute::RunnersThenFargate, _) => {
+            "Self-hosted runners claim the jobs of this project; a task runs a job that waits too long."
+        }
         (Compute::Fargate, Some(_)) => "Jobs run on this machine.",
         (Compute::Fargate, None) => "Each job runs in its own Fargate task.",
     }
