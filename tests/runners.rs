@@ -13,6 +13,7 @@ use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::{Error, RunnerClient};
 use pullyard_protocol::runner::{
     ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest, RunnerIsolation,
+    Updates,
 };
 use pullyard_protocol::runner_admin::RunnerOrder;
 
@@ -30,7 +31,7 @@ impl RunnerProcess {
 
     async fn try_heartbeat(&self, active: &[&JobId], draining: bool, last: bool) -> Result<HeartbeatAnswer, Error> {
         let active = active.iter().map(|job| (*job).clone()).collect();
-        let request = HeartbeatRequest { instance: self.instance.clone(), active, draining, last };
+        let request = HeartbeatRequest { instance: self.instance.clone(), active, draining, last, order: None };
         self.client.heartbeat(&self.id, &request).await
     }
 
@@ -141,6 +142,7 @@ pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
         slots: 2,
         active: BTreeSet::new(),
         isolation: Some(RunnerIsolation { level: "none".into(), result: "agents have all rights of this user".into() }),
+        updates: Some(Updates::Denied),
     }
 }
 

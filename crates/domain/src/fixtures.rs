@@ -295,6 +295,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         max_slots: 2,
         active_jobs: BTreeSet::new(),
         new_mailbox: MailboxId::new(format!("{:0>26}", name.to_lowercase())).unwrap(),
+        updates: None,
     };
     Runner::register(None, new, time_at(0)).unwrap()
 }

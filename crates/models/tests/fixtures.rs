@@ -148,6 +148,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         max_slots: 2,
         active_jobs: BTreeSet::new(),
         new_mailbox: MailboxId::new(format!("{:0>26}", name)).unwrap(),
+        updates: None,
     };
     Runner::register(None, new, at(0)).unwrap()
 }

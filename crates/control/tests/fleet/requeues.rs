@@ -71,6 +71,7 @@ async fn revoked_token_requeues_only_jobs_of_its_own_runners() {
             slots: 1,
             active_jobs: BTreeSet::new(),
             isolation: None,
+            updates: None,
         };
         runners.push(register_runner(ctx, &other, &new).await.unwrap());
     }

@@ -151,6 +151,7 @@ impl World {
                 slots,
                 active_jobs: BTreeSet::new(),
                 isolation: None,
+                updates: None,
             };
             register_runner(&self.ctx, &self.token, &new).await.unwrap()
         });
@@ -267,7 +268,7 @@ impl World {
 
     pub(crate) async fn beats(&self, runner: &Runner, active_jobs: BTreeSet<JobId>) {
         let instance = runner.instance.clone();
-        let heartbeat = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false };
+        let heartbeat = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false, order: None };
         record_heartbeat(&self.ctx, &self.token, &runner.id, &heartbeat).await.unwrap();
     }
 

@@ -19,11 +19,18 @@ fn introduction(process: &str) -> RunnerRegistration {
         max_slots: 3,
         active_jobs: BTreeSet::from([job_id("kept")]),
         new_mailbox: MailboxId::new("n".repeat(26)).unwrap(),
+        updates: None,
     }
 }
 
 fn heartbeat(process: &str) -> Heartbeat {
-    Heartbeat { instance: instance(process), active_jobs: BTreeSet::new(), draining: false, is_sign_off: false }
+    Heartbeat {
+        instance: instance(process),
+        active_jobs: BTreeSet::new(),
+        draining: false,
+        is_sign_off: false,
+        order: None,
+    }
 }
 
 #[track_caller]

@@ -1,4 +1,4 @@
-//! Setup page: runners. Lists, shows, drains, resumes and deletes self-hosted runners.
+//! Setup page: runners. Lists, shows, drains, resumes, restarts and deletes self-hosted runners.
 
 mod new;
 mod sentences;
@@ -10,8 +10,8 @@ use pullyard_control::{job_view, runner as control};
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_entry::runner_view::view_runner;
-use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
+use pullyard_entry::runner_view::{to_command, view_runner};
+use pullyard_protocol::runner_admin::{Runner, RunnerCommand, RunnerStatus, restart_effect};
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -59,7 +59,10 @@ struct Row {
     last_heartbeat: TimeLabel,
     /// The command that the runner accepts now: its name in the form, and on the button.
     order: Option<(&'static str, &'static str)>,
+    may_restart: bool,
     may_delete: bool,
+    /// The newest restart or update.
+    task: Option<SafeText>,
 }
 
 async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
@@ -67,8 +70,7 @@ async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
     let members = control::list_runners(&visit.ctx).await?;
     let visible = |member: Member| Some((view_visible(&visit, &member)?, member));
     let runners: Vec<(Runner, Member)> = members.into_iter().filter_map(visible).collect();
-    let is_online = |runner: &&Runner| matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining);
-    let online: Vec<&Runner> = runners.iter().map(|(runner, _)| runner).filter(is_online).collect();
+    let online: Vec<&Runner> = runners.iter().map(|(runner, _)| runner).filter(|runner| is_online(runner)).collect();
     let busy: u32 = online.iter().map(|runner| runner.busy).sum();
     let slots: u32 = online.iter().map(|runner| runner.slots).sum();
     let is_later = |runner: &Runner| query.after.as_ref().is_none_or(|after| runner.name > *after);
@@ -83,6 +85,10 @@ async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
         next: next.cloned(),
     };
     Ok(render_page(StatusCode::OK, &page))
+}
+
+fn is_online(runner: &Runner) -> bool {
+    matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining)
 }
 
 /// A runner's token is a token: the same permission as on the page of tokens.
@@ -114,7 +120,9 @@ impl Row {
             isolation: runner.isolation.as_ref().map(|check| (line(&check.level), line(&check.result))),
             last_heartbeat: labels::format_time(runner.last_heartbeat, now),
             order: may_command.then_some(order),
+            may_restart: may_command && runner.updates.is_some() && is_online(runner),
             may_delete: may_command,
+            task: runner.order.as_ref().map(|order| line(&order.sentence())),
         }
     }
 }
@@ -136,6 +144,7 @@ struct RunnerPage {
     jobs: Vec<CurrentJob>,
     hidden_jobs: usize,
     effect: SafeText,
+    restart_effect: SafeText,
     opens_delete: bool,
 }
 
@@ -183,13 +192,14 @@ async fn show(visit: PageContext, Path(id): Path<String>, Query(query): Query<Ru
         hidden_jobs: member.runner.slots.len().saturating_sub(jobs.len()),
         jobs,
         effect: line(&sentences::describe_loss(runner.busy)),
+        restart_effect: line(&restart_effect(&runner.name, runner.busy)),
         opens_delete: query.delete.is_some(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }
 
 async fn load_commandable(visit: &PageContext, id: String) -> Result<RunnerId, Fault> {
-    visit.check_admin("drain, resume or delete runners")?;
+    visit.check_admin("drain, resume, restart or delete runners")?;
     let (member, runner) = load_visible(visit, id).await?;
     if !may_command(visit, &member) {
         return Err(Fault::not_allowed("change a runner that also serves other projects"));
@@ -197,19 +207,13 @@ async fn load_commandable(visit: &PageContext, id: String) -> Result<RunnerId, F
     Ok(runner.id)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CommandForm {
-    command: RunnerOrder,
-}
-
-async fn command(visit: PageContext, Path(id): Path<String>, Form(form): Form<CommandForm>) -> Result<Response, Fault> {
+async fn command(
+    visit: PageContext,
+    Path(id): Path<String>,
+    Form(form): Form<RunnerCommand>,
+) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
-    let command = match form.command {
-        RunnerOrder::Drain => control::RunnerCommand::Drain { by: visit.visitor.name.clone() },
-        RunnerOrder::Resume => control::RunnerCommand::Resume,
-    };
-    control::command_runner(&visit.ctx, &id, &command).await?;
+    control::command_runner(&visit.ctx, &id, &to_command(&form, &visit.visitor.name)?).await?;
     Ok(redirect(&format!("/setup/runners/{id}")))
 }
 
