@@ -3,6 +3,7 @@
 mod agents;
 mod breakers;
 mod names;
+mod orders;
 mod silence;
 mod waiting;
 mod wake;
@@ -18,9 +19,9 @@ use pullyard_protocol::runner::{
 use pullyard_protocol::runner_admin::RunnerOrder;
 
 pub(crate) struct RunnerProcess {
-    client: RunnerClient,
+    pub(crate) client: RunnerClient,
     pub(crate) id: RunnerId,
-    instance: InstanceId,
+    pub(crate) instance: InstanceId,
     mailbox: String,
 }
 
@@ -85,7 +86,7 @@ impl Story {
         self.try_register(token, &register_request(name, instance)).await.unwrap()
     }
 
-    async fn try_register(&self, token: &str, request: &RegisterRequest) -> Result<RunnerProcess, Error> {
+    pub(crate) async fn try_register(&self, token: &str, request: &RegisterRequest) -> Result<RunnerProcess, Error> {
         let client = RunnerClient::new(self.local.api_url(), token)?;
         let RegisterAnswer { runner, mailbox, .. } = client.register(request).await?;
         Ok(RunnerProcess { client, id: runner, instance: request.instance.clone(), mailbox: mailbox.unwrap() })
@@ -144,6 +145,11 @@ pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
         isolation: Some(RunnerIsolation { level: "none".into(), result: "agents have all rights of this user".into() }),
         updates: Some(Updates::Denied),
     }
+}
+
+/// A runner of a release, whose owner allows updates.
+pub(crate) fn updatable_request(name: &str, version: &str) -> RegisterRequest {
+    RegisterRequest { version: version.into(), updates: Some(Updates::Allowed), ..register_request(name, "i1") }
 }
 
 #[tokio::test(flavor = "multi_thread")]

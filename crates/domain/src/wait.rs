@@ -19,6 +19,7 @@ vocabulary! {
         NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Start a runner with it: `pullyard runner start --labels {label}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
+        RunnerUpdates { name: String } [Itself] "runner_updates", "No matching runner claims jobs while {name} updates its program.", "Wait, or see its progress: `pullyard runners show {name}`.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";
         MachineFull { next: Timestamp } [Itself] "machine_full", "This machine has no place or too little disk space for another job; next try at {next}.", "Wait, or free the disk. For more jobs at once: `pullyard up --jobs N`.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";

@@ -1,4 +1,4 @@
-//! Setup page: runners. Lists, shows, drains, resumes, restarts and deletes self-hosted runners.
+//! Setup page: runners. Lists, shows and deletes self-hosted runners, and sends them commands.
 
 mod new;
 mod sentences;
@@ -10,8 +10,9 @@ use pullyard_control::{job_view, runner as control};
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
+use pullyard_domain::runner::order::{OrderState, Release};
 use pullyard_entry::runner_view::{to_command, view_runner};
-use pullyard_protocol::runner_admin::{Runner, RunnerCommand, RunnerStatus, restart_effect};
+use pullyard_protocol::runner_admin::{Runner, RunnerCommand, RunnerStatus, restart_effect, update_refusal};
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -60,9 +61,13 @@ struct Row {
     /// The command that the runner accepts now: its name in the form, and on the button.
     order: Option<(&'static str, &'static str)>,
     may_restart: bool,
+    /// The newer release of the control plane.
+    available: Option<&'static str>,
+    may_update: bool,
     may_delete: bool,
-    /// The newest restart or update.
+    /// The newest restart or update; in the list, only until it is done.
     task: Option<SafeText>,
+    open_task: Option<SafeText>,
 }
 
 async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
@@ -104,6 +109,10 @@ impl Row {
     fn new(visit: &PageContext, member: &Member, runner: &Runner) -> Self {
         let now = visit.ctx.clock.now();
         let may_command = may_command(visit, member) && runner.status != RunnerStatus::Deleting;
+        let open_task = runner.order.as_ref().filter(|order| order.state != OrderState::Done);
+        let release = env!("CARGO_PKG_VERSION");
+        let is_older = runner.version.parse::<Release>().ok() < release.parse().ok();
+        let available = (is_older && is_online(runner)).then_some(release);
         let order = if runner.drain.is_some() { ("resume", "Resume") } else { ("drain", "Drain") };
         let is_busy = |slot: u32| slot < runner.busy;
         Self {
@@ -120,9 +129,12 @@ impl Row {
             isolation: runner.isolation.as_ref().map(|check| (line(&check.level), line(&check.result))),
             last_heartbeat: labels::format_time(runner.last_heartbeat, now),
             order: may_command.then_some(order),
+            available,
+            may_update: may_command && available.is_some_and(|to| update_refusal(runner, to, false).is_none()),
             may_restart: may_command && runner.updates.is_some() && is_online(runner),
             may_delete: may_command,
             task: runner.order.as_ref().map(|order| line(&order.sentence())),
+            open_task: open_task.map(|order| line(&order.sentence())),
         }
     }
 }
@@ -145,6 +157,7 @@ struct RunnerPage {
     hidden_jobs: usize,
     effect: SafeText,
     restart_effect: SafeText,
+    update_effect: SafeText,
     opens_delete: bool,
 }
 
@@ -193,13 +206,14 @@ async fn show(visit: PageContext, Path(id): Path<String>, Query(query): Query<Ru
         jobs,
         effect: line(&sentences::describe_loss(runner.busy)),
         restart_effect: line(&restart_effect(&runner.name, runner.busy)),
+        update_effect: line(&sentences::describe_update(runner.busy)),
         opens_delete: query.delete.is_some(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }
 
 async fn load_commandable(visit: &PageContext, id: String) -> Result<RunnerId, Fault> {
-    visit.check_admin("drain, resume, restart or delete runners")?;
+    visit.check_admin("drain, resume, restart, update or delete runners")?;
     let (member, runner) = load_visible(visit, id).await?;
     if !may_command(visit, &member) {
         return Err(Fault::not_allowed("change a runner that also serves other projects"));
