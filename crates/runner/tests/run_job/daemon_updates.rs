@@ -26,6 +26,9 @@ struct World {
     address: String,
 }
 
+/// Breaks a release.
+type Change = fn(&World);
+
 fn archive_name() -> String {
     format!("pullyard-runner-{}-unknown-linux-gnu.tar.gz", std::env::consts::ARCH)
 }
@@ -207,7 +210,7 @@ async fn check_refused(world: &World, change: impl FnOnce(&mut Command), expecte
 #[tokio::test(flavor = "multi_thread")]
 async fn release_that_is_not_the_signed_one_is_refused() {
     let signed = "is not signed by a known key; the update was refused. 0.1.0 continues.";
-    let cases: [(&str, fn(&World)); 8] = [
+    let cases: [(&str, Change); 8] = [
         (signed, |world| world.change("SHA256SUMS.sig", |bytes| bytes[9] ^= 1)),
         (signed, |world| world.change("SHA256SUMS", |bytes| bytes[70] ^= 1)),
         (signed, |world| world.change("SHA256SUMS.sig", |bytes| *bytes = vec![0; 64])),

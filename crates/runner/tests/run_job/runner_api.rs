@@ -136,7 +136,7 @@ impl RunnerApi {
             let reports =
                 calls.iter().filter_map(|call| serde_json::from_value::<OrderReport>(call.body["order"].clone()).ok());
             let is_end = |report: &OrderReport| report.id.as_str() == id && report.state != OrderState::Accepted;
-            reports.filter(is_end).last()
+            reports.filter(is_end).next_back()
         };
         self.wait_for(|calls| find(calls).is_some()).await;
         find(&self.inner.calls.borrow()).unwrap()
