@@ -133,10 +133,10 @@ impl RunnerApi {
     /// Waits until the order has ended, and returns the report.
     pub(crate) async fn wait_for_order(&self, id: &str) -> OrderReport {
         let find = |calls: &[Call]| {
-            let reports =
+            let mut reports =
                 calls.iter().filter_map(|call| serde_json::from_value::<OrderReport>(call.body["order"].clone()).ok());
             let is_end = |report: &OrderReport| report.id.as_str() == id && report.state != OrderState::Accepted;
-            reports.filter(is_end).next_back()
+            reports.rfind(is_end)
         };
         self.wait_for(|calls| find(calls).is_some()).await;
         find(&self.inner.calls.borrow()).unwrap()
