@@ -3,6 +3,7 @@
 mod agents;
 mod breakers;
 mod names;
+mod orders;
 mod queue;
 mod silence;
 mod waiting;
@@ -14,13 +15,14 @@ use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::{Error, RunnerClient};
 use pullyard_protocol::runner::{
     ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest, RunnerIsolation,
+    Updates,
 };
 use pullyard_protocol::runner_admin::RunnerOrder;
 
 pub(crate) struct RunnerProcess {
-    client: RunnerClient,
+    pub(crate) client: RunnerClient,
     pub(crate) id: RunnerId,
-    instance: InstanceId,
+    pub(crate) instance: InstanceId,
     mailbox: String,
 }
 
@@ -31,7 +33,7 @@ impl RunnerProcess {
 
     async fn try_heartbeat(&self, active: &[&JobId], draining: bool, last: bool) -> Result<HeartbeatAnswer, Error> {
         let active = active.iter().map(|job| (*job).clone()).collect();
-        let request = HeartbeatRequest { instance: self.instance.clone(), active, draining, last };
+        let request = HeartbeatRequest { instance: self.instance.clone(), active, draining, last, order: None };
         self.client.heartbeat(&self.id, &request).await
     }
 
@@ -85,7 +87,7 @@ impl Story {
         self.try_register(token, &register_request(name, instance)).await.unwrap()
     }
 
-    async fn try_register(&self, token: &str, request: &RegisterRequest) -> Result<RunnerProcess, Error> {
+    pub(crate) async fn try_register(&self, token: &str, request: &RegisterRequest) -> Result<RunnerProcess, Error> {
         let client = RunnerClient::new(self.local.api_url(), token)?;
         let RegisterAnswer { runner, mailbox, .. } = client.register(request).await?;
         Ok(RunnerProcess { client, id: runner, instance: request.instance.clone(), mailbox: mailbox.unwrap() })
@@ -143,7 +145,13 @@ pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
         active: BTreeSet::new(),
         isolation: Some(RunnerIsolation { level: "none".into(), result: "agents have all rights of this user".into() }),
         offline_after_secs: None,
+        updates: Some(Updates::Denied),
     }
+}
+
+/// A runner of a release, whose owner allows updates.
+pub(crate) fn updatable_request(name: &str, version: &str) -> RegisterRequest {
+    RegisterRequest { version: version.into(), updates: Some(Updates::Allowed), ..register_request(name, "i1") }
 }
 
 #[tokio::test(flavor = "multi_thread")]

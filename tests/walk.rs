@@ -98,6 +98,7 @@ walks! {
     unreadable_event_is_recorded_after_a_crash: flows::tickets::unreadable(), 2;
     dead_letters_are_redriven_or_dropped_after_a_crash: flows::dead_letters::redrive_and_drop().only_own_steps(), 31;
     runner_drains_and_resumes_after_a_crash: flows::fleet::drain_and_resume(), 25;
+    runner_restarts_after_a_crash: flows::fleet::restart(), 19;
     job_of_a_removed_runner_is_requeued_after_a_crash: flows::fleet::remove_during_job().only_own_steps(), 141;
     job_waits_until_its_breaker_closes_after_a_crash: flows::fleet::breaker_closed_by_user().only_own_steps(), 83;
     artifacts_and_inputs_reach_the_next_attempt_after_a_crash: flows::artifacts::artifacts_and_input().only_own_steps(), 85;

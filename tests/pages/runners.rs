@@ -2,6 +2,7 @@
 
 use super::Browser;
 use crate::prelude::*;
+use crate::runners::updatable_request;
 use pullyard_protocol::client::RunnerClient;
 
 const ADD: &str =
@@ -41,13 +42,39 @@ async fn runner_page_drains_resumes_and_deletes_the_runner() {
     browser.get(&address).await.assert_contains(&["Draining", "the runner has not confirmed it"]);
     assert_eq!(browser.post(&format!("{address}/command"), &[("command", "resume")]).await.status, 303);
     assert_eq!(story.api.runner("kite").await.unwrap().status, RunnerStatus::Online);
-    assert_eq!(browser.post(&format!("{address}/command"), &[("command", "restart")]).await.status, 400);
+    assert_eq!(browser.post(&format!("{address}/command"), &[("command", "stop")]).await.status, 400);
+
+    browser.get(&address).await.assert_contains(&["Restart kite", "kite restarts; its running job continues."]);
+    assert!(!browser.get(&address).await.contains("Update kite"), "its owner allows no updates");
+    let restarted = browser.post(&format!("{address}/command"), &[("command", "restart")]).await;
+    assert_eq!(restarted.redirect(), (303, address.as_str()));
+    browser.get(&address).await.assert_contains(&["Restart, requested by", "not confirmed by the runner yet"]);
 
     assert!(browser.get(&format!("{address}?delete=1")).await.contains(r#"<details class="menu" open>"#));
     assert_eq!(browser.post(&format!("{address}/delete"), &[("x", "y")]).await.redirect(), (303, "/setup/runners"));
     assert!(browser.get("/setup/runners").await.contains("Its jobs are taken away first."));
     story.advance_and_sweep(Duration::from_secs(1)).await;
     assert_eq!(browser.get(&address).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_runner_is_updated_on_its_page() {
+    let story = start().await;
+    let (browser, token) = (Browser::admin(&story).await, story.runner_token("t", None, None).await);
+    let release = env!("CARGO_PKG_VERSION");
+    let older = updatable_request("kite", "0.0.9");
+    let kite = story.try_register(&token, &older).await.unwrap();
+    let address = format!("/setup/runners/{}", kite.id);
+    let available = format!("{release} available");
+    browser.get("/setup/runners").await.assert_contains(&["0.0.9", &available]);
+    browser.get(&address).await.assert_contains(&[&available, "Update to 0.1.0", "It runs no job, so it updates now."]);
+    for (version, status) in [("0.0.8", 409), ("new", 422), (release, 303)] {
+        let form = [("command", "update"), ("version", version)];
+        assert_eq!(browser.post(&format!("{address}/command"), &form).await.status, status, "{version}");
+    }
+    let sentence = format!("Update to {release}, requested by");
+    browser.get(&address).await.assert_contains(&[&sentence, "not confirmed by the runner yet"]);
+    browser.get("/setup/runners").await.assert_contains(&[&sentence]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -308,6 +308,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         active_jobs: BTreeSet::new(),
         new_mailbox: MailboxId::new(format!("{:0>26}", name.to_lowercase())).unwrap(),
         offline_secs: None,
+        updates: None,
     };
     Runner::register(None, new, time_at(0)).unwrap()
 }

@@ -86,6 +86,10 @@ impl Fleet<'_> {
         };
         let accepting = matching.iter().filter(|member| !member.runner.is_draining()).collect::<Vec<_>>();
         if accepting.is_empty() {
+            let updating = matching.iter().find(|member| member.runner.is_updating() && member.runner.drain.is_none());
+            if let Some(member) = updating {
+                return Wait::RunnerUpdates { name: member.profile.name.clone() };
+            }
             return Wait::RunnersPaused { n: count(&matching), name: first.profile.name.clone() };
         }
         if accepting.iter().all(|member| member.runner.free_slots() == 0) {

@@ -117,6 +117,8 @@ ids! {
     FinishId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// One run of a runner process; 1 to 64 of `A-Za-z0-9._-`.
     InstanceId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
+    /// An order to a runner; 1 to 64 of `A-Za-z0-9._-`.
+    OrderId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A class of jobs with the same requirements for a runner: 16 characters of a hash.
     ClassId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A token's public id: the first 16 hex digits of its hash.

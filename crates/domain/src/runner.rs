@@ -2,11 +2,13 @@
 //! Each transition is a pure function of the stored runner, and the store only checks that the runner is unchanged.
 //! [`sweep`](self::sweep) decides how the sweeper handles runners.
 
+pub mod order;
 pub mod sweep;
 
 use crate::id::{ClaimId, InstanceId, JobId, MailboxId, ProjectId, RunnerId};
 use crate::text::{Span, truncate};
 use crate::time::Timestamp;
+use order::{Order, OrderKind, OrderReport, Updates};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -81,6 +83,12 @@ pub struct Runner {
     /// See `Runner::offline_after`. `None`: [`OFFLINE_AFTER`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline_secs: Option<u64>,
+    /// The newest order of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// `None` for a program that knows no orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Updates>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +160,7 @@ pub struct RunnerRegistration {
     /// For a runner that has none.
     pub new_mailbox: MailboxId,
     pub offline_secs: Option<u64>,
+    pub updates: Option<Updates>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +169,7 @@ pub struct Heartbeat {
     pub active_jobs: BTreeSet<JobId>,
     pub draining: bool,
     pub is_sign_off: bool,
+    pub order: Option<OrderReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +178,13 @@ pub enum Refusal {
     NameTaken { name: String },
     Replaced { name: String },
     Deleting { name: String },
+    Offline { name: String },
+    OrdersUnsupported { name: String, version: String },
+    OrderAccepted { name: String, kind: OrderKind, by: String },
+    UpdateNotAllowed { name: String },
+    InImage { name: String },
+    RunsAlready { name: String, version: String },
+    Older { name: String, version: String, target: String },
 }
 
 impl Refusal {
@@ -177,6 +194,13 @@ impl Refusal {
             Self::NameTaken { .. } => "name_taken",
             Self::Replaced { .. } => "runner_replaced",
             Self::Deleting { .. } => "runner_deleting",
+            Self::Offline { .. } => "runner_offline",
+            Self::OrdersUnsupported { .. } => "orders_unsupported",
+            Self::OrderAccepted { .. } => "order_accepted",
+            Self::UpdateNotAllowed { .. } => "update_not_allowed",
+            Self::InImage { .. } => "runner_in_image",
+            Self::RunsAlready { .. } => "version_runs",
+            Self::Older { .. } => "version_is_older",
         }
     }
 
@@ -194,6 +218,20 @@ impl Refusal {
             Self::NameTaken { name } => format!("The name {name} belongs to a runner of another token."),
             Self::Replaced { name } => format!("Another process has replaced this process of runner {name}."),
             Self::Deleting { name } => format!("The runner {name} is being removed."),
+            Self::Offline { name } => format!("{name} is offline."),
+            Self::OrdersUnsupported { name, version } => {
+                format!("{name} runs {version}, which knows no restarts and updates from afar.")
+            }
+            Self::OrderAccepted { name, kind: OrderKind::Restart, by } => {
+                format!("{name} is restarting already, as {by} requested.")
+            }
+            Self::OrderAccepted { name, kind: OrderKind::Update, by } => {
+                format!("{name} is being updated already, as {by} requested.")
+            }
+            Self::UpdateNotAllowed { name } => format!("{name} does not accept updates."),
+            Self::InImage { name } => format!("{name} runs in a container, whose image has its program."),
+            Self::RunsAlready { name, version } => format!("{name} runs {version} already."),
+            Self::Older { name, version, target } => format!("{name} runs {version}; {target} is older."),
         }
     }
 
@@ -203,6 +241,13 @@ impl Refusal {
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
+            Self::Offline { .. } => "Start it on its machine.",
+            Self::OrdersUnsupported { .. } => "Install a newer release on its machine, and start it again.",
+            Self::OrderAccepted { .. } => "Wait until `pullyard runners show NAME` names its end.",
+            Self::UpdateNotAllowed { .. } => "Its owner starts it with --allow-remote-update.",
+            Self::InImage { .. } => "On its machine: `docker compose pull && docker compose up -d`.",
+            Self::RunsAlready { .. } => "Nothing to do; `pullyard runners restart NAME` starts it again.",
+            Self::Older { .. } => "Add --allow-downgrade to install it.",
         }
     }
 }
@@ -268,8 +313,8 @@ impl Runner {
     /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
     /// registers again after a daemon was killed and continues. The runner's state follows the registration.
     pub fn register(existing: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {
-        let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs, new_mailbox, offline_secs } =
-            new;
+        let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs, new_mailbox, .. } = new;
+        let (offline_secs, updates) = (new.offline_secs, new.updates);
         let Some(old) = existing else {
             return Ok(Self {
                 id,
@@ -290,6 +335,8 @@ impl Runner {
                 claims: Vec::new(),
                 mailbox: Some(new_mailbox),
                 offline_secs,
+                order: None,
+                updates,
             });
         };
         if old.status == Presence::Deleting {
@@ -314,6 +361,8 @@ impl Runner {
             spared_until: None,
             mailbox: old.mailbox.clone().or(Some(new_mailbox)),
             offline_secs,
+            order: order::after_registration(old.order.as_ref(), updates),
+            updates,
             ..old.clone()
         })
     }
@@ -336,6 +385,9 @@ impl Runner {
         if let Some(drain) = &mut runner.drain {
             drain.acknowledged =
                 drain.acknowledged.filter(|_| heartbeat.draining).or(heartbeat.draining.then_some(now));
+        }
+        if let Some((order, report)) = self.order.as_ref().zip(heartbeat.order.as_ref()) {
+            runner.order = order.after_report(report).or(runner.order);
         }
         Ok(runner)
     }

@@ -21,6 +21,7 @@ vocabulary! {
         OverflowSoon { reason: Cause, time: Timestamp } [Itself] "overflow_soon", "{reason}; after {time} a task runs the job.", "Wait, or change the time: `pullyard settings set overflow_after_secs=N`.";
         OverflowImpossible { reason: Cause, labels: Cause, all: Cause } [Person] "overflow_impossible", "{reason}; no task can run the job, which requires {labels}.", "Start a runner with them: `pullyard runner start --labels {all}`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
+        RunnerUpdates { name: String } [Itself] "runner_updates", "No matching runner claims jobs while {name} updates its program.", "Wait, or see its progress: `pullyard runners show {name}`.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";
         MachineFull { next: Timestamp } [Itself] "machine_full", "This machine has no place or too little disk space for another job; next try at {next}.", "Wait, or free the disk. For more jobs at once: `pullyard up --jobs N`.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";

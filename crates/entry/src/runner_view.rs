@@ -1,10 +1,15 @@
-//! Shows a runner to a caller: the API and the pages hide the same runners, jobs and projects.
+//! Shows a runner to a caller: the API and the pages hide the same runners, jobs and projects, and accept the same
+//! commands.
 
+use pullyard_control::{Error, runner as control};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::runner::Presence;
+use pullyard_domain::runner::order::{Downgrade, Release};
 use pullyard_domain::time::Timestamp;
-use pullyard_protocol::runner_admin::{Runner, RunnerDrain, RunnerJob, RunnerStatus};
+use pullyard_protocol::runner_admin::{
+    Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerOrder, RunnerStatus, RunnerTask,
+};
 use std::collections::BTreeSet;
 
 /// Returns `None` for a runner that serves no project of the caller. `projects` are the caller's; `None` means all.
@@ -43,5 +48,35 @@ pub fn view_runner(member: Member, projects: Option<&BTreeSet<ProjectId>>, now: 
         last_heartbeat: runner.last_heartbeat,
         offline_after_secs,
         drain: runner.drain.map(|drain| RunnerDrain { by: drain.by, at: drain.at, acknowledged: drain.acknowledged }),
+        order: runner.order.map(|order| RunnerTask {
+            kind: order.kind,
+            version: order.version,
+            by: order.by,
+            at: order.at,
+            state: order.state,
+            reason: order.reason,
+        }),
+        updates: runner.updates,
+    })
+}
+
+/// The command that the user `by` requests.
+/// Errors: `Invalid` for an update without a release, or another command with one.
+pub fn to_command(request: &RunnerCommand, by: &str) -> Result<control::RunnerCommand, Error> {
+    let by = by.to_owned();
+    let invalid = |fault: &str| Err(Error::Invalid { pointer: "/version", fault: fault.into() });
+    Ok(match (request.command, &request.version) {
+        (RunnerOrder::Update, Some(version)) => {
+            if let Err(fault) = version.parse::<Release>() {
+                return invalid(fault);
+            }
+            let downgrade = if request.allow_downgrade { Downgrade::Allowed } else { Downgrade::Refused };
+            control::RunnerCommand::Update { by, version: version.clone(), downgrade }
+        }
+        (RunnerOrder::Update, None) => return invalid("name the release, such as 0.3.0"),
+        (_, Some(_)) => return invalid("only `update` has a release"),
+        (RunnerOrder::Drain, None) => control::RunnerCommand::Drain { by },
+        (RunnerOrder::Resume, None) => control::RunnerCommand::Resume,
+        (RunnerOrder::Restart, None) => control::RunnerCommand::Restart { by },
     })
 }

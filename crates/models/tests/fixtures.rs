@@ -159,6 +159,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         active_jobs: BTreeSet::new(),
         new_mailbox: MailboxId::new(format!("{:0>26}", name)).unwrap(),
         offline_secs: None,
+        updates: None,
     };
     Runner::register(None, new, at(0)).unwrap()
 }

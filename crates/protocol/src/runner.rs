@@ -4,8 +4,9 @@
 //! bootstrap token. Runners receive only durations, because clocks differ.
 
 use crate::limits;
-use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
+use pullyard_domain::id::{ClaimId, InstanceId, JobId, OrderId, RunnerId};
 pub use pullyard_domain::runner::RunnerIsolation;
+pub use pullyard_domain::runner::order::{OrderKind, OrderReport, OrderState, Updates};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -45,6 +46,9 @@ pub struct RegisterRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 3_600))]
     pub offline_after_secs: Option<u64>,
+    /// Whether its program can be replaced from afar. A program that carries out no orders omits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Updates>,
 }
 
 /// Answer to a registration.
@@ -82,6 +86,9 @@ pub struct HeartbeatRequest {
     /// Last heartbeat of this process. The runner is Offline at once and loses only the jobs that it has not ended.
     #[serde(default)]
     pub last: bool,
+    /// Progress of the order in an earlier answer, until an answer omits that order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderReport>,
 }
 
 /// Answer to a heartbeat.
@@ -94,6 +101,23 @@ pub struct HeartbeatAnswer {
     /// The jobs of `active` that the runner does not hold any more. It kills their processes unless they exit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub ended: BTreeSet<JobId>,
+    /// An order of an administrator. A runner confirms it as `accepted`, and begins when an answer repeats it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<HeartbeatOrder>,
+}
+
+/// An order to a runner that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HeartbeatOrder {
+    /// Its id in reports.
+    pub id: OrderId,
+    /// Kind.
+    pub kind: OrderKind,
+    /// The release of an update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `wanted` or `accepted`.
+    pub state: OrderState,
 }
 
 /// Requests a job. Idempotent: by `claim_id`; a repeat returns the same job, so a lost answer is harmless.

@@ -2,6 +2,7 @@
 
 use pullyard_domain::diagnosis::{RunnerFacts, RunnerPresence};
 use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
+use pullyard_domain::runner::order::{OrderKind, OrderState, Release, Updates};
 use pullyard_domain::runner::{OFFLINE_AFTER, RunnerIsolation};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,12 @@ pub struct Runner {
     pub offline_after_secs: u64,
     /// Drain that an administrator requested.
     pub drain: Option<RunnerDrain>,
+    /// Newest restart or update that an administrator requested.
+    #[serde(default)]
+    pub order: Option<RunnerTask>,
+    /// Whether its program can be replaced from afar; null for a program that carries out no orders.
+    #[serde(default)]
+    pub updates: Option<Updates>,
 }
 
 fn default_offline_after() -> u64 {
@@ -119,6 +126,68 @@ pub struct RunnerDrain {
     pub acknowledged: Option<Timestamp>,
 }
 
+/// A restart or an update of a runner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RunnerTask {
+    /// Kind.
+    pub kind: OrderKind,
+    /// The release of an update.
+    pub version: Option<String>,
+    /// Name of the requester's token.
+    pub by: String,
+    /// Time of the request.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub at: Timestamp,
+    /// State.
+    pub state: OrderState,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// What a restart does to a runner with this number of jobs.
+pub fn restart_effect(name: &str, jobs: u32) -> String {
+    match jobs {
+        0 => format!("{name} restarts; it runs no job."),
+        1 => format!("{name} restarts; its running job continues."),
+        n => format!("{name} restarts; its {n} running jobs continue."),
+    }
+}
+
+/// Why this runner cannot be updated to a release, as the control plane sees it now.
+pub fn update_refusal(runner: &Runner, version: &str, allow_downgrade: bool) -> Option<&'static str> {
+    let target = version.parse::<Release>();
+    match runner.updates {
+        _ if !matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining) => Some("it is offline"),
+        None => Some("its release knows no updates from afar; update it on its machine"),
+        Some(Updates::Image) => Some("it runs in a container: docker compose pull && docker compose up -d"),
+        Some(Updates::Denied) => Some("its owner starts it without --allow-remote-update"),
+        Some(Updates::Allowed) if runner.version == version => Some("it runs this release already"),
+        Some(Updates::Allowed) if !allow_downgrade && target.ok() < runner.version.parse().ok() => {
+            Some("it runs a newer release; --allow-downgrade replaces it")
+        }
+        Some(Updates::Allowed) => None,
+    }
+}
+
+impl RunnerTask {
+    /// A sentence about the request and its state.
+    pub fn sentence(&self) -> String {
+        let name = match &self.version {
+            Some(version) => format!("Update to {version}"),
+            None => "Restart".to_owned(),
+        };
+        let state = match (self.state, &self.reason) {
+            (OrderState::Wanted, _) => "not confirmed by the runner yet".to_owned(),
+            (OrderState::Accepted, _) => "in progress".to_owned(),
+            (OrderState::Done, _) => "done".to_owned(),
+            (OrderState::Failed, None) => "failed".to_owned(),
+            (OrderState::Failed, Some(reason)) => format!("failed: {reason}"),
+        };
+        format!("{name}, requested by {} at {}: {state}", self.by, self.at)
+    }
+}
+
 /// Answer to `GET /v1/runners`: up to 500 runners that the caller may see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunnerList {
@@ -136,6 +205,10 @@ pub enum RunnerOrder {
     Drain,
     /// Take jobs again.
     Resume,
+    /// Start the program again. The current jobs continue.
+    Restart,
+    /// Install the release `version` when the current jobs have ended.
+    Update,
 }
 
 /// Body of `POST /v1/runners/{runner}/commands`.
@@ -144,6 +217,20 @@ pub enum RunnerOrder {
 pub struct RunnerCommand {
     /// Command.
     pub command: RunnerOrder,
+    /// The release of an update, such as `0.3.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^(0|[1-9]\d{0,9})(\.(0|[1-9]\d{0,9})){2}$"))]
+    pub version: Option<String>,
+    /// Whether an update may install an older release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_downgrade: bool,
+}
+
+impl RunnerCommand {
+    /// A command without a release.
+    pub fn new(command: RunnerOrder) -> Self {
+        Self { command, version: None, allow_downgrade: false }
+    }
 }
 
 /// Answer to `DELETE /v1/runners/{runner}`.

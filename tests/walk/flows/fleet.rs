@@ -1,4 +1,4 @@
-//! Flows of runner commands: drain and resume, removal during a job, and closing a breaker.
+//! Flows of runner commands: drain and resume, restart, removal during a job, and closing a breaker.
 
 use super::runners::{claim, post_as_runner, register, start_process, with_runners};
 use super::tickets;
@@ -31,6 +31,24 @@ pub(in crate::walk) fn drain_and_resume() -> Flow {
         runner_command("somebody drains it once more", "drain"),
     ];
     with_runners("a runner drains, goes on and drains", &[], steps)
+}
+
+fn report_order(name: &'static str, state: &'static str) -> Step {
+    post_as_runner(name, "heartbeat", move |world| {
+        let order = json!({ "id": world.note_value("order")?, "state": state });
+        Some(json!({ "instance": "instance-1", "active": [], "order": order }))
+    })
+}
+
+pub(in crate::walk) fn restart() -> Flow {
+    let steps = vec![
+        register("instance-1"),
+        runner_command("somebody restarts it", "restart"),
+        heartbeat(false),
+        report_order("it accepts the order", "accepted"),
+        report_order("it has restarted", "done"),
+    ];
+    with_runners("a runner restarts", &[], steps)
 }
 
 /// A repeat is refused, because the runner is gone.

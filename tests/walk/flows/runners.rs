@@ -11,6 +11,7 @@ use crate::walk::world::World;
 pub(super) fn register(instance: &'static str) -> Step {
     let new = json!({
         "name": "kite", "instance": instance, "capabilities": ["command"], "labels": [], "version": "0.1.0", "slots": 1,
+        "updates": "denied",
     });
     let call = post("/v1/runners", new).token(RUNNER_TOKEN);
     Step::request("a runner registers", call.on_answer(|world, answer| world.note("runner", answer["runner"].clone())))
@@ -28,6 +29,9 @@ pub(super) fn post_as_runner(
 }
 
 fn note_claim(world: &World, answer: &Value) {
+    if let Some(order) = answer["order"].as_object() {
+        world.note("order", order["id"].clone());
+    }
     if let Some(job) = answer["job"].as_object() {
         world.note("PULLYARD_JOB", job["job"].clone());
         world.note("PULLYARD_ATTEMPT", job["attempt"].clone());

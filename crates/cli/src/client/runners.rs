@@ -1,13 +1,16 @@
-//! `pullyard runners`: lists, shows, drains, resumes and deletes runners.
+//! `pullyard runners`: lists, shows, drains, resumes, restarts, updates and deletes runners.
+
+mod update;
 
 use super::pages;
 use super::refresh::show_list;
 use crate::client::prelude::*;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus};
+use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus, RunnerTask, restart_effect};
+use update::UpdateOptions;
 
-/// List, show, drain and delete self-hosted runners.
+/// List, show, drain, restart, update and delete self-hosted runners.
 ///
 /// Start one with `pullyard runner start` and a token of `pullyard tokens create --kind runner`.
 #[derive(clap::Args)]
@@ -46,6 +49,15 @@ enum Command {
         /// Runner name or id.
         runner: String,
     },
+    /// Restart a runner's program; its running jobs continue.
+    #[command(after_help = "Examples:\n  pullyard runners restart kite-2\n  pullyard runners restart kite-2 --json")]
+    Restart {
+        /// Runner name or id.
+        runner: String,
+    },
+    /// Install another release on a runner, after its running jobs.
+    #[command(after_help = "Examples:\n  pullyard runners update kite-2 --to 0.3.0\n  pullyard runners update --all")]
+    Update(UpdateOptions),
     /// Delete a runner; its running jobs fail or are requeued.
     #[command(
         after_help = "Examples:\n  pullyard runners delete kite-2\n  pullyard runners delete kite-2 --yes --json"
@@ -63,9 +75,12 @@ impl Command {
     fn runner(&self) -> Option<&str> {
         match self {
             Self::List { .. } => None,
-            Self::Show { runner } | Self::Drain { runner } | Self::Resume { runner } | Self::Delete { runner, .. } => {
-                Some(runner)
-            }
+            Self::Update(options) => options.runner.as_deref(),
+            Self::Show { runner }
+            | Self::Drain { runner }
+            | Self::Resume { runner }
+            | Self::Restart { runner }
+            | Self::Delete { runner, .. } => Some(runner),
         }
     }
 }
@@ -111,6 +126,13 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
             Ok(())
         }
         Command::Resume { runner } => show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?),
+        Command::Restart { runner } => {
+            let ordered = session.api.command_runner(&runner, RunnerOrder::Restart).await?;
+            session.screen.report(&ordered, &restart_effect(&ordered.name, ordered.busy))?;
+            session.screen.hint(&format!("follow it with `pullyard runners show {}`", ordered.name));
+            Ok(())
+        }
+        Command::Update(options) => update::run(session, options).await,
         Command::Delete { runner, yes } => {
             let record = session.api.runner(&runner).await?;
             confirm(&session.screen, yes, &question(&record))?;
@@ -199,6 +221,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Last seen", format::time_cell(runner.last_heartbeat)),
         ("Offline after", Cell::text(format!("{} s", runner.offline_after_secs))),
         ("Drain", Cell::optional(drain.as_ref())),
+        ("Order", Cell::optional(runner.order.as_ref().map(RunnerTask::sentence))),
     ];
     session.screen.show(runner, |_| print_facts(&session.screen, &lines))
 }

@@ -1,7 +1,10 @@
-//! Drains and resumes a self-hosted runner.
+//! Drains, resumes, restarts and updates a self-hosted runner.
 
+use super::register::random_name;
 use crate::{Context, Error};
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::fleet::Member;
+use pullyard_domain::id::{OrderId, RunnerId};
+use pullyard_domain::runner::order::{Downgrade, Order, OrderKind, OrderState};
 use pullyard_domain::runner::{Drain, Presence, Refusal, Runner};
 use pullyard_store::Write;
 
@@ -9,27 +12,75 @@ use pullyard_store::Write;
 pub enum RunnerCommand {
     Drain { by: String },
     Resume,
+    Restart { by: String },
+    Update { by: String, version: String, downgrade: Downgrade },
 }
 
-/// Idempotent: a drain stays as first requested.
-/// Errors: `NotFound`; `Runner` if the runner is being removed.
+/// Idempotent: a drain stays as first requested, and an order that equals the waiting one changes nothing.
+/// Errors: `NotFound`; `Runner` with the reason of a refusal.
 pub async fn command_runner(ctx: &Context, id: &RunnerId, command: &RunnerCommand) -> Result<Runner, Error> {
+    let order_id = OrderId::new(random_name()).map_err(|error| Error::Inconsistent(error.to_string()))?;
     let mut rounds = ctx.retries(id);
     loop {
-        let runner = ctx.load_runner(id).await?;
-        if runner.status == Presence::Deleting {
-            return Err(Error::Runner(Refusal::Deleting { name: runner.name }));
-        }
-        let drain = match command {
-            RunnerCommand::Drain { .. } if runner.drain.is_some() => return Ok(runner),
-            RunnerCommand::Resume if runner.drain.is_none() => return Ok(runner),
-            RunnerCommand::Drain { by } => Some(Drain { by: by.clone(), at: ctx.clock.now(), acknowledged: None }),
-            RunnerCommand::Resume => None,
-        };
-        if ctx.store.set_drain(&runner, drain.as_ref()).await? == Write::Applied {
-            tracing::info!(runner = %id, name = %runner.name, drain = drain.is_some(), "runner command stored");
-            return Ok(Runner { drain, ..runner });
+        let member = ctx.store.load_member(id).await?.ok_or_else(|| Error::not_found("runner", id.as_str()))?;
+        if let Some(runner) = try_command(ctx, member, command, &order_id).await? {
+            return Ok(runner);
         }
         rounds.backoff().await?;
     }
+}
+
+/// Returns `None` if the runner has changed since it was read.
+async fn try_command(
+    ctx: &Context,
+    Member { runner, profile }: Member,
+    command: &RunnerCommand,
+    order_id: &OrderId,
+) -> Result<Option<Runner>, Error> {
+    let now = ctx.clock.now();
+    if runner.status == Presence::Deleting {
+        return Err(Error::Runner(Refusal::Deleting { name: runner.name }));
+    }
+    let (next, write) = match command {
+        RunnerCommand::Drain { .. } if runner.drain.is_some() => return Ok(Some(runner)),
+        RunnerCommand::Resume if runner.drain.is_none() => return Ok(Some(runner)),
+        RunnerCommand::Drain { by } => {
+            let drain = Drain { by: by.clone(), at: now, acknowledged: None };
+            let write = ctx.store.set_drain(&runner, Some(&drain)).await?;
+            (Runner { drain: Some(drain), ..runner }, write)
+        }
+        RunnerCommand::Resume => {
+            let write = ctx.store.set_drain(&runner, None).await?;
+            (Runner { drain: None, ..runner }, write)
+        }
+        RunnerCommand::Restart { by } | RunnerCommand::Update { by, .. } => {
+            let (kind, version, downgrade) = match command {
+                RunnerCommand::Update { version, downgrade, .. } => {
+                    (OrderKind::Update, Some(version.clone()), *downgrade)
+                }
+                _ => (OrderKind::Restart, None, Downgrade::Refused),
+            };
+            let order = Order {
+                id: order_id.clone(),
+                kind,
+                version,
+                by: by.clone(),
+                at: now,
+                state: OrderState::Wanted,
+                reason: None,
+            };
+            let next = runner.with_order(order, &profile.version, downgrade, now).map_err(Error::Runner)?;
+            let Some(order) = next.order.as_ref().filter(|order| order.id == *order_id) else {
+                return Ok(Some(runner));
+            };
+            let write = ctx.store.set_order(&runner, order).await?;
+            (next, write)
+        }
+    };
+    if write == Write::Stale {
+        return Ok(None);
+    }
+    let drain = next.drain.is_some();
+    tracing::info!(runner = %next.id, name = %next.name, ?command, drain, "runner command stored");
+    Ok(Some(next))
 }

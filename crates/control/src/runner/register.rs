@@ -3,6 +3,7 @@
 use super::RunnerToken;
 use crate::{Context, Error};
 use pullyard_domain::id::{InstanceId, JobId, MailboxId, RunnerId};
+use pullyard_domain::runner::order::Updates;
 use pullyard_domain::runner::{
     MAX_SLOTS, OFFLINE_AFTER_SECS, Profile, Refusal, Runner, RunnerIsolation, RunnerRegistration, validate_name,
 };
@@ -19,6 +20,7 @@ pub struct Registration {
     pub slots: u32,
     pub offline_secs: Option<u64>,
     pub isolation: Option<RunnerIsolation>,
+    pub updates: Option<Updates>,
     /// Jobs that outlived an earlier process.
     pub active_jobs: BTreeSet<JobId>,
 }
@@ -72,6 +74,7 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
             active_jobs: new.active_jobs.clone(),
             new_mailbox: random_mailbox()?,
             offline_secs: new.offline_secs,
+            updates: new.updates,
         };
         let runner = Runner::register(existing.as_ref(), registration, now).map_err(Error::Runner)?;
         let parts = RegistrationWrite { runner: &runner, profile: &profile, previous: existing.as_ref() };
@@ -85,8 +88,11 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
     }
 }
 
+pub(super) fn random_name() -> String {
+    data_encoding::BASE32_NOPAD.encode(&rand::random::<[u8; 16]>()).to_lowercase()
+}
+
 /// The name is the permission to receive the runner's hints.
 fn random_mailbox() -> Result<MailboxId, Error> {
-    let name = data_encoding::BASE32_NOPAD.encode(&rand::random::<[u8; 16]>()).to_lowercase();
-    MailboxId::new(name).map_err(|error| Error::Inconsistent(error.to_string()))
+    MailboxId::new(random_name()).map_err(|error| Error::Inconsistent(error.to_string()))
 }

@@ -72,6 +72,7 @@ async fn revoked_token_requeues_only_jobs_of_its_own_runners() {
             active_jobs: BTreeSet::new(),
             isolation: None,
             offline_secs: None,
+            updates: None,
         };
         runners.push(register_runner(ctx, &other, &new).await.unwrap());
     }

@@ -83,7 +83,8 @@ async fn gauges_count_runners_by_presence_drain_and_slots() {
     let drain = Drain { by: "ana".into(), at: now, acknowledged: None };
     assert_applied(ctx.store.set_drain(&runners[1], Some(&drain)).await);
     let instance = runners[2].instance.clone();
-    let sign_off = Heartbeat { instance, active_jobs: BTreeSet::new(), draining: false, is_sign_off: true };
+    let sign_off =
+        Heartbeat { instance, active_jobs: BTreeSet::new(), draining: false, is_sign_off: true, order: None };
     record_heartbeat(ctx, &world.token, &runners[2].id, &sign_off).await.unwrap();
     let gauges = sweep(ctx).await.into_result().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.online, gauges.draining, gauges.offline), (1, 1, 1));

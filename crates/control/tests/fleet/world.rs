@@ -152,6 +152,7 @@ impl World {
                 active_jobs: BTreeSet::new(),
                 isolation: None,
                 offline_secs: None,
+                updates: None,
             };
             register_runner(&self.ctx, &self.token, &new).await.unwrap()
         });
@@ -271,7 +272,7 @@ impl World {
 
     pub(crate) async fn beats(&self, runner: &Runner, active_jobs: BTreeSet<JobId>) {
         let instance = runner.instance.clone();
-        let heartbeat = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false };
+        let heartbeat = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false, order: None };
         record_heartbeat(&self.ctx, &self.token, &runner.id, &heartbeat).await.unwrap();
     }
 

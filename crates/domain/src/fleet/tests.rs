@@ -1,9 +1,10 @@
 use super::*;
 use crate::fixtures::{job_id, project_id, ready_job, runner, slot, time_at};
-use crate::id::ProjectId;
+use crate::id::{OrderId, ProjectId};
 use crate::job::Placement;
 use crate::key_of::KeyOwner;
 use crate::runner::Drain;
+use crate::runner::order::{Order, OrderKind, OrderState};
 use std::collections::BTreeSet;
 
 fn word_set(words: &str) -> BTreeSet<String> {
@@ -27,6 +28,21 @@ fn member(name: &str, capabilities: &str, labels: &str) -> Member {
 
 fn with_busy_slots(mut member: Member) -> Member {
     member.runner.slots = ["a", "b"].map(|name| (job_id(name), slot(name, 1))).into();
+    member
+}
+
+/// It reports that it drains, as a runner does that updates.
+fn with_update(mut member: Member) -> Member {
+    member.runner.draining = true;
+    member.runner.order = Some(Order {
+        id: OrderId::new("o1").unwrap(),
+        kind: OrderKind::Update,
+        version: Some("0.3.0".into()),
+        by: "ana".into(),
+        at: time_at(1),
+        state: OrderState::Accepted,
+        reason: None,
+    });
     member
 }
 
@@ -76,6 +92,10 @@ fn first_obstacle_is_the_wait() {
     );
     check(&[member("gull", "command", "eu")], no_label("gpu", OTHERS, "gpu"));
     check(&[with_drain(good()), member("gull", "codex", "gpu")], Wait::RunnersPaused { n: 1, name: "kite".into() });
+    let updating = || with_update(member("gull", "command", "gpu"));
+    check(&[with_drain(good()), updating()], Wait::RunnerUpdates { name: "gull".into() });
+    check(&[with_drain(updating())], Wait::RunnersPaused { n: 1, name: "gull".into() });
+    check(&[with_busy_slots(good()), updating()], Wait::SlotsBusy { total: 2, n: 1, m: 4 });
     check(&[with_busy_slots(good()), with_drain(good())], Wait::SlotsBusy { total: 2, n: 1, m: 4 });
     check(&[with_busy_slots(good()), good()], Wait::StartingNow { ago: Span(40) });
 }

@@ -20,11 +20,18 @@ fn introduction(process: &str) -> RunnerRegistration {
         active_jobs: BTreeSet::from([job_id("kept")]),
         new_mailbox: MailboxId::new("n".repeat(26)).unwrap(),
         offline_secs: None,
+        updates: None,
     }
 }
 
 fn heartbeat(process: &str) -> Heartbeat {
-    Heartbeat { instance: instance(process), active_jobs: BTreeSet::new(), draining: false, is_sign_off: false }
+    Heartbeat {
+        instance: instance(process),
+        active_jobs: BTreeSet::new(),
+        draining: false,
+        is_sign_off: false,
+        order: None,
+    }
 }
 
 #[track_caller]

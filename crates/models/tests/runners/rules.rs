@@ -349,8 +349,13 @@ impl Rules {
         match write {
             RunnerWrite::Heartbeat { runs, then } => {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
-                let heartbeat =
-                    Heartbeat { instance: instance(), active_jobs: active, draining: false, is_sign_off: false };
+                let heartbeat = Heartbeat {
+                    instance: instance(),
+                    active_jobs: active,
+                    draining: false,
+                    is_sign_off: false,
+                    order: None,
+                };
                 let runner =
                     self.runners.get(other).with_heartbeat(heartbeat, self.setting.moments.time(then)).unwrap();
                 // A heartbeat does not write slots or claims.

@@ -14,7 +14,14 @@ impl ApiClient {
     }
 
     pub async fn command_runner(&self, runner: &str, command: RunnerOrder) -> Result<Runner, Error> {
-        self.http.post_idempotent(&format!("{}/commands", path(runner)), &RunnerCommand { command }).await
+        self.http.post_idempotent(&format!("{}/commands", path(runner)), &RunnerCommand::new(command)).await
+    }
+
+    /// Requests that a runner installs a release.
+    pub async fn update_runner(&self, runner: &str, version: &str, allow_downgrade: bool) -> Result<Runner, Error> {
+        let version = Some(version.to_owned());
+        let command = RunnerCommand { version, allow_downgrade, ..RunnerCommand::new(RunnerOrder::Update) };
+        self.http.post_idempotent(&format!("{}/commands", path(runner)), &command).await
     }
 
     /// Removes a runner. Never retried: a second try would not find it.

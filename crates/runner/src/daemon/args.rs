@@ -3,14 +3,20 @@
 //! and a variable cause the same errors.
 
 use super::call_failure::{FatalExit, TOKEN_REFUSED_EXIT};
+use super::installed::{Followed, InstalledPrograms};
+use super::lifecycle::{Ending, Launch};
+use super::program::{execute, own_program};
 use super::setting_names::{SettingSources, SettingValue};
 use super::settings::{ParsedSettings, Settings};
 use super::{agents, check, lifecycle, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
+use pullyard_domain::id::InstanceId;
+use pullyard_protocol::runner::{OrderReport, OrderState};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::{Duration, SystemTime};
 
 const INVALID_SETTING_EXIT: u8 = 2;
 
@@ -85,6 +91,17 @@ pub(crate) struct Flags {
     /// sanitizers need; three quarters of the machine's if not given. [env: PULLYARD_PROCESS_MEMORY]
     #[arg(long, value_name = "SIZE")]
     process_memory: Option<String>,
+    /// Let administrators of the control plane install releases on this runner; false if not given.
+    /// [env: PULLYARD_ALLOW_REMOTE_UPDATE]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    allow_remote_update: Option<String>,
+    /// Address of the releases for updates; the one of this program's release if not given. [env: PULLYARD_RELEASES]
+    #[arg(long, value_name = "URL")]
+    releases: Option<String>,
+    /// A file with the public keys of releases; those of this program's release if not given.
+    /// [env: PULLYARD_RELEASE_KEYS]
+    #[arg(long, value_name = "FILE")]
+    release_keys: Option<String>,
     /// Image of the containers, on this machine; required with podman and docker.
     /// [env: PULLYARD_CONTAINER_IMAGE, DOCKER_EXECUTOR_IMAGE]
     #[arg(long, value_name = "IMAGE")]
@@ -150,6 +167,12 @@ pub struct Start {
     /// The program and arguments that run one job, for tests; this program if not given.
     #[arg(long, value_name = "ARG", hide = true)]
     run_job: Vec<OsString>,
+    /// Register as the runner with this instance, then exit: an update tries its new program.
+    #[arg(long, value_name = "INSTANCE", hide = true)]
+    trial: Option<InstanceId>,
+    /// Seconds that such a trial has, for tests.
+    #[arg(long, value_name = "N", hide = true, default_value = "120")]
+    trial_limit_secs: u64,
 }
 
 impl Start {
@@ -174,20 +197,45 @@ impl Start {
                 INVALID_SETTING_EXIT
             };
         }
+        if settings.updates.is_allowed && job_arguments.len() > 1 {
+            print_error("Only the program pullyard-runner can be updated: start it instead of `pullyard runner`.");
+            return INVALID_SETTING_EXIT;
+        }
+        let failed_order = if self.trial.is_none() { follow_update(&settings) } else { None };
         if !settings.has_explicit_capabilities {
             settings.capabilities = agents::capabilities(&agents::detect_agents(&Environment::from_process()).await);
         }
-        let command = match self.command(job_arguments) {
-            Ok(command) => command,
+        let run_job = match self.command(job_arguments) {
+            Ok(run_job) => run_job,
             Err(error) => {
                 print_error(&format!("Cannot find the path of this program: {error}."));
                 return 1;
             }
         };
-        lifecycle::run(settings, self.once, command).await.unwrap_or_else(|FatalExit { code, message }| {
-            print_error(&message);
-            code
-        })
+        let trial_limit = Duration::from_secs(self.trial_limit_secs);
+        let launch = Launch { run_job, check: self.check_args(job_arguments), trial_limit, failed_order };
+        let ending = match self.trial {
+            Some(instance) => Box::pin(lifecycle::run_trial(settings, instance, trial_limit)).await,
+            None => Box::pin(lifecycle::run(settings, self.once, launch)).await,
+        };
+        match ending {
+            Ok(Ending::Exit(code)) => code,
+            Ok(Ending::Replace(program)) => {
+                print_error(&format!("Cannot start {}: {}.", program.display(), execute(&program)));
+                1
+            }
+            Err(FatalExit { code, message }) => {
+                print_error(&message);
+                code
+            }
+        }
+    }
+
+    /// `check` with the flags of this `start`, in place of `run-job`.
+    fn check_args(&self, job_arguments: &[&str]) -> Vec<OsString> {
+        let program = job_arguments.iter().take(job_arguments.len().saturating_sub(1)).map(|arg| (*arg).to_owned());
+        let flags = self.flags.values().into_iter().map(|(name, value)| format!("--{name}={value}"));
+        program.chain(["check".to_owned()]).chain(flags).map(OsString::from).collect()
     }
 
     fn command(&self, job_arguments: &[&str]) -> std::io::Result<Vec<OsString>> {
@@ -196,6 +244,25 @@ impl Start {
         }
         let program = std::env::current_exe()?.into_os_string();
         Ok(std::iter::once(program).chain(job_arguments.iter().map(OsString::from)).collect())
+    }
+}
+
+/// Executes the program that an update installed, if there is one. Returns only if this program is to run, with the
+/// report about an update whose program does not work.
+fn follow_update(settings: &Settings) -> Option<OrderReport> {
+    let own = own_program().ok().filter(|_| settings.updates.is_allowed)?;
+    match InstalledPrograms::new(&settings.work_dir).follow(&own, SystemTime::now()) {
+        Followed::Stay => None,
+        Followed::Execute(program) => {
+            tracing::info!("starting {}, which an update installed", program.display());
+            let error = execute(&program);
+            tracing::error!(error = %error, "cannot start {}: {error}; this program runs", program.display());
+            None
+        }
+        Followed::GaveUp { order, reason } => {
+            tracing::error!(reason, "the update failed: {reason}");
+            Some(OrderReport { id: order, state: OrderState::Failed, reason: Some(reason) })
+        }
     }
 }
 
@@ -261,6 +328,8 @@ mod tests {
     fn every_flag_reaches_the_settings() {
         let value = |name: &str| match name {
             "isolation" => "none",
+            "releases" => "http://releases",
+            "allow-remote-update" => "true",
             "capabilities" => "command",
             "api-url" => "http://flag",
             _ => "7",

@@ -9,6 +9,7 @@ use crate::durable_file;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_protocol::runner::ClaimedJob;
@@ -26,6 +27,8 @@ use tokio::time::sleep;
 
 /// How often the lock of an earlier daemon's process is checked.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// A process frees its lock just before it ends.
+const REAP_TRIES: u32 = 20;
 
 /// Variables that a child inherits, besides the ones for agents. Never a runner token: a child knows only its job.
 const INHERITED: &[&str] = &[
@@ -53,6 +56,19 @@ impl ProcessRecord {
     /// For a process that is frozen: SIGTERM would wait until it continues.
     pub(crate) fn kill(&self, jobs: &Path) {
         self.signal(jobs, Signal::SIGKILL);
+    }
+
+    /// Collects the status of a process that has ended. It is a child of this process if the daemon restarted itself.
+    async fn reap(&self) {
+        let Some(pid) = self.pid.filter(|pid| process_start_time(*pid) == self.began) else {
+            return;
+        };
+        for _ in 0..REAP_TRIES {
+            match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => sleep(LOCK_POLL_INTERVAL).await,
+                _ => return,
+            }
+        }
     }
 
     /// Sends a signal if the process holds its lock. Some systems do not report when it began, and ids are reused.
@@ -87,7 +103,11 @@ pub(crate) struct ProcessStarter {
 
 pub(crate) enum RunningProcess {
     Child(Child),
-    Adopted(PathBuf),
+    /// The process of an earlier daemon.
+    Adopted {
+        lock: PathBuf,
+        record: ProcessRecord,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,10 +208,11 @@ impl RunningProcess {
                 // The process ended, and the cleanup of another job already collected its status.
                 Err(_) => ProcessExit::Success,
             },
-            Self::Adopted(lock) => {
+            Self::Adopted { lock, record } => {
                 while is_locked(&lock) {
                     sleep(LOCK_POLL_INTERVAL).await;
                 }
+                record.reap().await;
                 ProcessExit::Success
             }
         }
@@ -207,7 +228,7 @@ pub(crate) fn load_records(jobs: &Path) -> (Vec<(ProcessRecord, RunningProcess)>
         };
         let lock = lock_path(jobs, &record.key());
         if is_locked(&lock) {
-            living.push((record, RunningProcess::Adopted(lock)));
+            living.push((record.clone(), RunningProcess::Adopted { lock, record }));
         } else {
             dead.push(record.key());
         }

@@ -48,6 +48,11 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
             },
         }
         is_idle = false;
+        // An update that began just now waits for no claim.
+        daemon.state().update(|state| state.is_claiming = !state.is_updating);
+        if !daemon.state().read(|state| state.is_claiming) {
+            continue;
+        }
         // Do not interrupt this call, because an ignored answer may contain a job.
         match post_claim(daemon, &id).await {
             Ok(answer) => {
@@ -89,6 +94,7 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
                 }
             },
         }
+        daemon.state().update(|state| state.is_claiming = false);
     }
     if failures > 0 { repeat_unanswered_claim(daemon, &id).await } else { Ok(()) }
 }
@@ -132,7 +138,10 @@ async fn wait_until_ready(daemon: &DaemonContext) -> Result<(), FatalExit> {
 async fn wait_for_slot(daemon: &DaemonContext) {
     let slots = usize::try_from(daemon.settings.slots).unwrap_or(usize::MAX);
     // With `--once`, a draining runner claims too, and the answer has no job.
-    daemon.state().wait_until(|state| state.running.len() < slots && (daemon.once || !state.is_draining)).await;
+    daemon
+        .state()
+        .wait_until(|state| state.running.len() < slots && (daemon.once || !state.is_draining && !state.is_updating))
+        .await;
 }
 
 async fn post_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<ClaimAnswer, client::Error> {

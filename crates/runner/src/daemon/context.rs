@@ -10,7 +10,9 @@ use crate::git::workspace::Workspace;
 use pullyard_domain::id::RunnerId;
 use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
+use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) struct JobProcesses {
     pub(crate) state: State,
@@ -22,6 +24,10 @@ pub(crate) struct DaemonContext {
     pub(crate) settings: Settings,
     /// Whether the daemon leaves after one claim and its job.
     pub(crate) once: bool,
+    /// The arguments of this program that check the settings of this runner.
+    pub(crate) check_args: Vec<OsString>,
+    /// Time limit of the trial of a new program.
+    pub(crate) trial_limit: Duration,
     pub(crate) client: RunnerClient,
     pub(crate) request: RegisterRequest,
     pub(crate) registration: RegisterAnswer,
@@ -42,10 +48,10 @@ impl DaemonContext {
         self.state().read(|state| self.free_slots_in(state))
     }
 
-    /// 0 while the runner drains.
+    /// 0 while the runner drains or updates.
     pub(crate) fn free_slots_in(&self, state: &StateSnapshot) -> usize {
         let slots = usize::try_from(self.settings.slots).unwrap_or(usize::MAX);
-        if state.is_draining { 0 } else { slots.saturating_sub(state.running.len()) }
+        if state.is_draining || state.is_updating { 0 } else { slots.saturating_sub(state.running.len()) }
     }
 }
 

@@ -4,11 +4,12 @@ use super::call_failure::{CallKind, RunnerCallFailure, classify_failure};
 use super::context::DaemonContext;
 use super::lifecycle::STOP_MARGIN;
 use super::lost::LostProcesses;
+use super::orders::CurrentOrder;
 use super::pauses;
 use super::state::StateSnapshot;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::runner::HeartbeatRequest;
+use pullyard_protocol::runner::{HeartbeatRequest, OrderReport};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,11 +21,14 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
 struct HeartbeatState {
     active: BTreeSet<JobId>,
     draining: bool,
+    order: Option<OrderReport>,
 }
 
 impl HeartbeatState {
     fn from_state(snapshot: &StateSnapshot) -> Self {
-        Self { active: snapshot.active_jobs(), draining: snapshot.is_leaving || snapshot.is_draining }
+        let draining = snapshot.is_leaving || snapshot.is_draining || snapshot.is_updating;
+        let order = snapshot.order.as_ref().map(|order| order.report.clone());
+        Self { active: snapshot.active_jobs(), draining, order }
     }
 }
 
@@ -47,6 +51,9 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                     tracing::info!(drain = answer.drain, "runner {status}");
                     daemon.state().update(|state| state.is_draining = answer.drain);
                 }
+                daemon.state().update(|state| {
+                    state.order = CurrentOrder::after_answer(state.order.take(), answer.order);
+                });
                 kill_lost(daemon, &mut lost, &answer.ended);
                 Duration::from_secs(answer.next_secs)
             }
@@ -113,6 +120,7 @@ async fn post_heartbeat(
         active: heartbeat.active.clone(),
         draining: heartbeat.draining,
         last,
+        order: heartbeat.order.clone(),
     };
     let limit = daemon.settings.request_timeout;
     with_timeout(limit, &daemon.settings.api_url, daemon.client.heartbeat(daemon.runner_id(), &request)).await

@@ -4,9 +4,13 @@ use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_
 use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
+use super::installed::InstalledPrograms;
+use super::orders::{self, CurrentOrder};
+use super::program::own_program;
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
+use super::update_settings::UpdateSettings;
 use super::{claims, outbox_delivery, pauses};
 use crate::Error;
 use crate::api::outbox::Outbox;
@@ -15,12 +19,14 @@ use crate::git::workspace::disk::run_blocking;
 use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
 use crate::process::signals::Signals;
+use pullyard_domain::id::InstanceId;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
-use pullyard_protocol::runner::{RegisterRequest, RunnerIsolation};
+use pullyard_protocol::runner::{HeartbeatRequest, OrderReport, OrderState, RegisterRequest, RunnerIsolation, Updates};
 use pullyard_protocol::token::Token;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -33,9 +39,30 @@ const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs the daemon until it may exit. Returns its exit code.
+/// Printed by a trial, so that a program that exits without one does not pass.
+pub(crate) const TRIAL_PASSED: &str = "registered as the runner and sent a heartbeat";
+
+/// How the daemon ends.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Ending {
+    Exit(u8),
+    /// This program is to replace the process, which keeps its instance and its jobs.
+    Replace(PathBuf),
+}
+
+/// The commands of this program that the daemon starts, and the end of an earlier order.
+pub(crate) struct Launch {
+    /// Program and arguments.
+    pub(crate) run_job: Vec<OsString>,
+    /// Arguments.
+    pub(crate) check: Vec<OsString>,
+    pub(crate) trial_limit: Duration,
+    pub(crate) failed_order: Option<OrderReport>,
+}
+
+/// Runs the daemon until it may exit.
 /// Idempotent: it takes over the living processes of an earlier daemon.
-pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsString>) -> Result<u8, FatalExit> {
+pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> Result<Ending, FatalExit> {
     pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
     let isolation =
@@ -44,7 +71,7 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
     if !settings.has_explicit_name {
         let result = tokio::select! {
             result = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => result,
-            _ = signals.next() => return Ok(0),
+            _ = signals.next() => return Ok(Ending::Exit(0)),
         };
         token = result.ok();
         // The name becomes the name of a folder.
@@ -54,10 +81,60 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
     let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
     let check = isolation.as_ref().map(|isolation| isolation.result.clone());
-    let jobs = take_over(&settings, &state_folder, command, check).await?;
-    let request = RegisterRequest {
+    let jobs = take_over(&settings, &state_folder, launch.run_job, check).await?;
+    let request = registration(&settings, once, state_folder.instance.clone(), isolation);
+    let failed = launch.failed_order.map(|report| CurrentOrder { report, work: None });
+    let done = state_folder.load_order().map(|order| CurrentOrder::new(order, OrderState::Done));
+    jobs.state.update(|state| state.order = failed.or(done));
+    let register = async || {
+        let request = RegisterRequest { active: jobs.state.read(StateSnapshot::active_jobs), ..request.clone() };
+        with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await
+    };
+    let registration = tokio::select! {
+        result = until_reachable(&settings, "registration", register) => result?,
+        _ = signals.next() => return Ok(Ending::Exit(0)),
+    };
+    if token.is_none() {
+        token = request_token(&settings).await.ok();
+    }
+    if settings.updates.is_allowed
+        && let Ok(own) = own_program()
+    {
+        InstalledPrograms::new(&settings.work_dir).confirm(&own);
+    }
+    let token = token.map(|token| format!(", with the token \"{}\"", token.name));
+    tracing::info!(
+        runner.id = %registration.runner, name = settings.name, slots = settings.slots,
+        "registered {} as {}{}", settings.name, registration.runner, token.unwrap_or_default()
+    );
+    let daemon = Arc::new(DaemonContext {
+        settings,
+        once,
+        check_args: launch.check,
+        trial_limit: launch.trial_limit,
+        client,
+        request,
+        registration,
+        state_folder,
+        jobs,
+    });
+    run_tasks(&daemon, &mut signals).await
+}
+
+fn registration(
+    settings: &Settings,
+    once: bool,
+    instance: InstanceId,
+    isolation: Option<RunnerIsolation>,
+) -> RegisterRequest {
+    let updates = match &settings.updates {
+        UpdateSettings { is_image: true, .. } => Updates::Image,
+        UpdateSettings { is_allowed: true, .. } => Updates::Allowed,
+        _ => Updates::Denied,
+    };
+    RegisterRequest {
         name: settings.name.clone(),
-        instance: state_folder.instance.clone(),
+        instance,
         capabilities: settings.capabilities.clone(),
         labels: settings.labels.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -65,25 +142,36 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
         active: BTreeSet::new(),
         isolation,
         offline_after_secs: settings.offline_after_secs,
-    };
-    let register = async || {
-        let request = RegisterRequest { active: jobs.state.read(StateSnapshot::active_jobs), ..request.clone() };
-        with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await
-    };
-    let registration = tokio::select! {
-        result = until_reachable(&settings, "registration", register) => result?,
-        _ = signals.next() => return Ok(0),
-    };
-    if token.is_none() {
-        token = request_token(&settings).await.ok();
+        // A runner that ends after one job carries out no orders.
+        updates: (!once).then_some(updates),
     }
-    let token = token.map(|token| format!(", with the token \"{}\"", token.name));
-    tracing::info!(
-        runner.id = %registration.runner, name = settings.name, slots = settings.slots,
-        "registered {} as {}{}", settings.name, registration.runner, token.unwrap_or_default()
-    );
-    let daemon = Arc::new(DaemonContext { settings, once, client, request, registration, state_folder, jobs });
-    run_tasks(&daemon, &mut signals).await
+}
+
+/// Registers as the running daemon, which has no job, and sends a heartbeat: this program works here.
+/// Errors: also if the control plane does not answer within `limit`.
+pub(crate) async fn run_trial(settings: Settings, instance: InstanceId, limit: Duration) -> Result<Ending, FatalExit> {
+    let isolation =
+        check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
+    let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
+    let request = registration(&settings, false, instance.clone(), isolation);
+    let trial = async {
+        let register =
+            async || with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await;
+        let runner = until_reachable(&settings, "registration", register).await?.runner;
+        let heartbeat =
+            HeartbeatRequest { instance, active: BTreeSet::new(), draining: true, last: false, order: None };
+        let send = async || {
+            with_timeout(settings.request_timeout, &settings.api_url, client.heartbeat(&runner, &heartbeat)).await
+        };
+        until_reachable(&settings, "heartbeat", send).await
+    };
+    let result = timeout(limit, trial).await.unwrap_or_else(|_| {
+        Err(FatalExit { code: 1, message: "The control plane did not answer the trial in time.".into() })
+    });
+    result.map(|_| {
+        println!("{TRIAL_PASSED}");
+        Ending::Exit(0)
+    })
 }
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
@@ -188,11 +276,14 @@ async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
     with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await
 }
 
-async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result<u8, FatalExit> {
+async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result<Ending, FatalExit> {
     let (for_heartbeats, for_claims, jobs) = (Arc::clone(daemon), Arc::clone(daemon), Arc::clone(&daemon.jobs));
     let heartbeats = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&for_heartbeats).await }));
     let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&for_claims).await }));
     let deliveries = AbortOnDropHandle::new(tokio::spawn(async move { outbox_delivery::run(&jobs).await }));
+
+    let for_orders = Arc::clone(daemon);
+    let orders = AbortOnDropHandle::new(tokio::spawn(async move { orders::run(&for_orders).await }));
 
     let mut exit_code = None;
     tokio::select! {
@@ -201,11 +292,25 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
             exit_code = Some(code);
         }
         () = daemon.state().wait_until_leaving() => {}
+        () = daemon.state().wait_until(|state| state.replacement.is_some()) => {}
     }
     daemon.state().begin_leaving();
+    drop(orders);
 
     let mut code = 0;
     {
+        let replacement = daemon.state().read(|state| state.replacement.clone().filter(|_| state.fatal_exit.is_none()));
+        let replacement = replacement.filter(|_| exit_code.is_none());
+        let mut claims = claims;
+        if let Some(program) = replacement {
+            tokio::select! {
+                _ = &mut claims => {
+                    // Without a last heartbeat, so that the next process continues as this instance.
+                    return Ok(Ending::Replace(program));
+                }
+                signal = signals.next() => exit_code = Some(signal),
+            }
+        }
         let jobs_end = async {
             let _ = claims.await;
             daemon.state().wait_until(|state| state.running.is_empty()).await;
@@ -242,7 +347,7 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
     if has_left {
         daemon.state_folder.clear_instance();
     }
-    fatal.map_or(Ok(code), Err)
+    fatal.map_or(Ok(Ending::Exit(code)), Err)
 }
 
 async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {

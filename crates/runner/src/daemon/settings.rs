@@ -2,6 +2,7 @@
 
 use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_variables, variables};
 use super::state_folder::host_name;
+use super::update_settings::UpdateSettings;
 use crate::Isolation;
 use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
 use crate::process::root_folder::{self, ROOT_FOLDERS};
@@ -64,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) stop_grace: Duration,
     pub(crate) disk_limit: Option<String>,
     pub(crate) process_memory: Option<String>,
+    pub(crate) updates: UpdateSettings,
 }
 
 impl Settings {
@@ -92,6 +94,7 @@ impl Settings {
             stop_grace: Duration::from_secs(parser.parse_number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),
             disk_limit: parser.parse_setting("disk-limit", DEFAULT_DISK_LIMIT, check_disk_limit),
             process_memory: parser.parse_setting("process-memory", "3/4 of the machine's", check_process_memory),
+            updates: parser.parse_updates(),
         };
         settings.containers = parser.parse_containers(settings.isolation);
         let unused_variables = unused_variables(sources.environment, settings.containers.is_some());
@@ -120,6 +123,10 @@ impl SettingsParser<'_> {
         };
         self.add_row(name, value, from);
         setting
+    }
+
+    pub(super) fn has_variable(&self, name: &str) -> bool {
+        (self.sources.environment)(name).is_some()
     }
 
     fn add_row(&mut self, name: &'static str, value: String, from: String) {

@@ -2,9 +2,11 @@
 //! Tasks wait for a state and send no messages.
 
 use super::call_failure::FatalExit;
+use super::orders::CurrentOrder;
 use super::process_record::{AttemptKey, ProcessRecord};
 use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use tokio::sync::watch;
 
 #[derive(Debug, Default)]
@@ -13,10 +15,17 @@ pub(crate) struct StateSnapshot {
     /// Ended attempts whose finish is still in the outbox.
     pub(crate) pending_reports: BTreeSet<AttemptKey>,
     pub(crate) is_draining: bool,
+    /// An update waits for the jobs, or replaces the program.
+    pub(crate) is_updating: bool,
+    /// A claim is unanswered, or the process of its job is not recorded yet.
+    pub(crate) is_claiming: bool,
     pub(crate) is_leaving: bool,
     pub(crate) fatal_exit: Option<FatalExit>,
     /// Attempts in a row whose process could not be started or failed.
     pub(crate) failures: u32,
+    pub(crate) order: Option<CurrentOrder>,
+    /// The program that replaces this process.
+    pub(crate) replacement: Option<PathBuf>,
 }
 
 impl StateSnapshot {

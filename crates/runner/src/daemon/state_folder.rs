@@ -5,7 +5,7 @@ use crate::Error;
 use crate::api::ids;
 use crate::durable_file;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
-use pullyard_domain::id::{ClaimId, InstanceId};
+use pullyard_domain::id::{ClaimId, InstanceId, OrderId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -88,6 +88,21 @@ impl StateFolder {
         durable_file::write(&self.claim_file(), &pending)
             .map_err(|source| Error::StateFolder { dir: self.dir.clone(), source })?;
         Ok(pending.claim_id)
+    }
+
+    /// The order of the last replacement of the program.
+    pub(crate) fn load_order(&self) -> Option<OrderId> {
+        durable_file::read(&self.order_file())
+    }
+
+    /// Stores the order before its program starts, which reports it as done.
+    pub(crate) fn store_order(&self, order: &OrderId) -> Result<(), Error> {
+        durable_file::write(&self.order_file(), order)
+            .map_err(|source| Error::StateFolder { dir: self.dir.clone(), source })
+    }
+
+    fn order_file(&self) -> PathBuf {
+        self.dir.join("order.json")
     }
 
     fn claim_file(&self) -> PathBuf {

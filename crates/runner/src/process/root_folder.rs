@@ -12,7 +12,7 @@ pub(crate) const ROOT_FOLDERS: &str = "/var/lib/pullyard-jobs";
 
 /// The work folder for the jobs of a data folder, if this process is root.
 pub fn root_work_folder(data: &Path) -> Option<PathBuf> {
-    let hash = sha256_hex(&data.to_string_lossy());
+    let hash = sha256_hex(&*data.to_string_lossy());
     is_root().then(|| Path::new(ROOT_FOLDERS).join(format!("up-{}", hash.get(..12).unwrap_or(&hash))))
 }
 

@@ -8,7 +8,10 @@ use axum::extract::Path;
 use axum::routing::{get, post};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use pullyard_protocol::runner::{ClaimRequest, HeartbeatRequest, RegisterRequest};
+use pullyard_domain::id::OrderId;
+use pullyard_protocol::runner::{
+    ClaimRequest, HeartbeatOrder, HeartbeatRequest, OrderKind, OrderReport, OrderState, RegisterRequest,
+};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path as FilePath, PathBuf};
 use std::process::Stdio;
@@ -42,6 +45,10 @@ pub(crate) struct Script {
     pub(crate) lost_answers: HashMap<&'static str, u32>,
     pub(crate) refusals: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) drain: bool,
+    /// Ends with the report of the runner.
+    pub(crate) order: Option<HeartbeatOrder>,
+    /// The protocol that the server speaks; this runner's if `None`.
+    pub(crate) protocol: Option<u32>,
     /// How many of the next claims are spent: their job has ended.
     pub(crate) claims_to_spend: u32,
     /// The next answers of the mailbox, a status and a text; without more it waits. `None`: there is no mailbox.
@@ -70,6 +77,7 @@ impl RunnerApi {
             .route("/v1/runners", post(register))
             .route("/v1/runners/{runner}/{route}", post(handle_runner_call))
             .route("/v1/wake", get(wake))
+            .route("/v1/version", get(version))
             .with_state(self.inner.clone())
     }
 
@@ -116,6 +124,24 @@ impl RunnerApi {
         self.wait_for(|calls| calls.iter().rev().find(|call| call.route == "heartbeat").is_some_and(has_jobs)).await;
     }
 
+    pub(crate) fn order(&self, id: &str, version: Option<&str>) {
+        let kind = if version.is_some() { OrderKind::Update } else { OrderKind::Restart };
+        let (id, version) = (OrderId::new(id).unwrap(), version.map(str::to_owned));
+        self.script(|script| script.order = Some(HeartbeatOrder { id, kind, version, state: OrderState::Wanted }));
+    }
+
+    /// Waits until the order has ended, and returns the report.
+    pub(crate) async fn wait_for_order(&self, id: &str) -> OrderReport {
+        let find = |calls: &[Call]| {
+            let mut reports =
+                calls.iter().filter_map(|call| serde_json::from_value::<OrderReport>(call.body["order"].clone()).ok());
+            let is_end = |report: &OrderReport| report.id.as_str() == id && report.state != OrderState::Accepted;
+            reports.rfind(is_end)
+        };
+        self.wait_for(|calls| find(calls).is_some()).await;
+        find(&self.inner.calls.borrow()).unwrap()
+    }
+
     pub(crate) async fn wait_for_draining(&self) {
         self.wait_for(|calls| calls.iter().any(|call| call.route == "heartbeat" && call.has_flag("draining"))).await;
     }
@@ -142,6 +168,11 @@ async fn handle_runner_call(
     assert_eq!(runner, runner_id());
     let route = if route == "claim" { "claim" } else { "heartbeat" };
     record_and_respond(&inner, route, &headers, &body)
+}
+
+async fn version(State(inner): State<Arc<ServerState>>) -> Response {
+    let protocol = inner.script.lock().unwrap().protocol.unwrap_or(pullyard_protocol::version::PROTOCOL);
+    Json(json!({ "version": "0.1.0", "protocol": protocol })).into_response()
 }
 
 async fn wake(State(inner): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
@@ -183,8 +214,14 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
                     "mailbox": script.mailbox.as_ref().map(|_| MAILBOX) })
         }
         "heartbeat" => {
-            let _: HeartbeatRequest = serde_json::from_value(body.clone()).unwrap();
-            json!({ "next_secs": 1, "drain": script.drain })
+            let request: HeartbeatRequest = serde_json::from_value(body.clone()).unwrap();
+            if let Some(report) = request.order
+                && let Some(order) = script.order.take_if(|order| order.id == report.id)
+                && report.state == OrderState::Accepted
+            {
+                script.order = Some(HeartbeatOrder { state: OrderState::Accepted, ..order });
+            }
+            json!({ "next_secs": 1, "drain": script.drain, "order": script.order })
         }
         _ => {
             let request: ClaimRequest = serde_json::from_value(body.clone()).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::item::RunnerName;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
-use crate::write::runner::{own_name, own_profile};
+use crate::write::runner::{NO_ORDER, SAME_ORDER, own_name, own_profile, with_order};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::runner::{Profile, Runner};
@@ -17,9 +17,9 @@ pub struct RegistrationWrite<'a> {
 
 impl Store {
     /// Stores a new runner, a new process of a silent runner, or newer data of the same process.
-    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and the presence of `drain` equal
-    /// those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a
-    /// heartbeat, a claim or a drain request since the read makes this write `Stale`.
+    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims`, `order` and the presence of
+    /// `drain` equal those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a
+    /// heartbeat, a claim, a drain request or an order since the read makes this write `Stale`.
     /// Idempotent: a repeat is `Stale`, and the next read shows the instance that the first call stored.
     pub async fn register_runner(&self, parts: &RegistrationWrite<'_>) -> Result<Write, Error> {
         let unchanged = match parts.previous {
@@ -36,10 +36,11 @@ impl Store {
                 let same_slots = (0..existing.slots.len()).map(|n| format!(" AND slots.#job{n}.claim = :claim{n}"));
                 let expression = format!(
                     "epoch = :epoch AND last_heartbeat = :heard AND size(slots) = :slots{} AND {same_drain} AND \
-                     {same_claims}",
-                    same_slots.collect::<String>()
+                     {same_claims} AND {}",
+                    same_slots.collect::<String>(),
+                    if existing.order.is_some() { SAME_ORDER } else { NO_ORDER },
                 );
-                let mut condition = Condition::new(&expression);
+                let mut condition = with_order(Condition::new(&expression), existing.order.as_ref());
                 for (n, (job, slot)) in existing.slots.iter().enumerate() {
                     condition = condition
                         .name(&format!("#job{n}"), job.as_str())

@@ -1,4 +1,4 @@
-//! Writes the state of a registered runner: heartbeats, silence, drains and removal.
+//! Writes the state of a registered runner: heartbeats, silence, drains, orders and removal.
 
 use crate::item::encode_part;
 use crate::key;
@@ -6,6 +6,7 @@ use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::RunnerId;
+use pullyard_domain::runner::order::{Order, OrderState};
 use pullyard_domain::runner::{Drain, Presence, Runner};
 
 fn presence_str(status: Presence) -> &'static str {
@@ -16,9 +17,32 @@ fn presence_str(status: Presence) -> &'static str {
     }
 }
 
+fn order_state_str(state: OrderState) -> &'static str {
+    match state {
+        OrderState::Wanted => "wanted",
+        OrderState::Accepted => "accepted",
+        OrderState::Done => "done",
+        OrderState::Failed => "failed",
+    }
+}
+
+/// The order that was read is unchanged.
+pub(super) const SAME_ORDER: &str = "#order.id = :order AND #order.#state = :order_state";
+pub(super) const NO_ORDER: &str = "attribute_not_exists(#order)";
+
+/// Adds the names and values of [`SAME_ORDER`], or of [`NO_ORDER`].
+pub(super) fn with_order(condition: Condition, order: Option<&Order>) -> Condition {
+    let condition = condition.name("#order", "order");
+    let Some(order) = order else { return condition };
+    condition
+        .name("#state", "state")
+        .value(":order", string_value(order.id.as_str()))
+        .value(":order_state", string_value(order_state_str(order.state)))
+}
+
 impl Store {
     /// Writes: RUNNER except its slots and the requested drain, if `epoch`, `instance` and the presence of `drain` are
-    /// those seen, and it is not being deleted. A newer stored heartbeat stays: a delayed function must not make a
+    /// those seen, and it is not being deleted; with a report, if its order is the one seen. A newer stored heartbeat stays: a delayed function must not make a
     /// runner look silent. Not over the slots, so that a concurrent claim does not refuse a heartbeat. Obsolete claims
     /// are removed, if they are still the oldest.
     /// Idempotent: a repeat stores the same heartbeat.
@@ -31,8 +55,12 @@ impl Store {
         // Concurrent claims are appended, and another heartbeat may have removed the same claims.
         let oldest = previous.claims.first().filter(|_| forgets > 0);
         let forgotten = if oldest.is_some() { " AND claims[0] = :oldest" } else { "" };
+        // A newer order that was stored in between must not get the report.
+        let reported = next.order.as_ref().filter(|_| next.order != previous.order);
+        let same_order = if reported.is_some() { format!(" AND {SAME_ORDER}") } else { String::new() };
         let condition = format!(
-            "epoch = :seen AND instance = :instance AND #status <> :deleting AND last_heartbeat <= :heard AND {drained}{forgotten}"
+            "epoch = :seen AND instance = :instance AND #status <> :deleting AND last_heartbeat <= :heard AND \
+             {drained}{forgotten}{same_order}"
         );
         let mut sets = "#status = :status, epoch = :epoch, last_heartbeat = :heard, heard = :true, \
                         active = :active, draining = :draining"
@@ -59,6 +87,15 @@ impl Store {
         if let Some(at) = next.drain.as_ref().and_then(|drain| drain.acknowledged) {
             sets.push_str(", drain.acknowledged = :acknowledged");
             condition = condition.value(":acknowledged", number_value(at.millis()));
+        }
+        if let Some(order) = reported {
+            sets.push_str(", #order.#state = :next_state");
+            condition = with_order(condition, previous.order.as_ref())
+                .value(":next_state", string_value(order_state_str(order.state)));
+            if let Some(reason) = &order.reason {
+                sets.push_str(", #order.reason = :reason");
+                condition = condition.value(":reason", string_value(reason));
+            }
         }
         Transaction::new("store a heartbeat").update(key, &sets, &removes, condition).commit(self).await
     }
@@ -103,6 +140,21 @@ impl Store {
         }
         .commit(self)
         .await
+    }
+
+    /// Stores an order.
+    /// Writes: RUNNER if it is not being deleted, and its epoch and its order are those seen: it has not gone Offline.
+    /// Idempotent: a repeat is `Stale`, and reading again shows the order.
+    pub async fn set_order(&self, previous: &Runner, order: &Order) -> Result<Write, Error> {
+        let seen = if previous.order.is_some() { SAME_ORDER } else { NO_ORDER };
+        let key = key::runner(&previous.id);
+        let condition = Condition::new(&format!("epoch = :seen AND #status <> :deleting AND {seen}"))
+            .name("#status", "status")
+            .value(":seen", number_value(previous.epoch))
+            .value(":deleting", string_value(presence_str(Presence::Deleting)))
+            .value(":new", encode_part(&key, order)?);
+        let condition = with_order(condition, previous.order.as_ref());
+        Transaction::new("order a runner").update(key, "#order = :new", "", condition).commit(self).await
     }
 
     /// Begins the removal of a runner, which then accepts no claims and no heartbeats.

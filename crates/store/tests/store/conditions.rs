@@ -32,6 +32,7 @@ async fn runner_under_removal_rejects_further_writes() {
     world.expect_refused(world.store.record_heartbeat(&going, &back)).await;
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
     world.expect_refused(world.store.set_drain(&going, Some(&drain))).await;
+    world.expect_refused(world.store.set_order(&going, &sample::order("o1", OrderState::Wanted))).await;
     world.expect_refused(world.store.begin_removal(&going)).await;
 }
 

@@ -9,7 +9,7 @@ use pullyard_store::{MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
 
 fn heartbeat(runner: &Runner) -> Heartbeat {
     let active_jobs = runner.slots.keys().cloned().collect();
-    Heartbeat { instance: runner.instance.clone(), active_jobs, draining: false, is_sign_off: false }
+    Heartbeat { instance: runner.instance.clone(), active_jobs, draining: false, is_sign_off: false, order: None }
 }
 
 pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {

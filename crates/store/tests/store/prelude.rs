@@ -23,6 +23,7 @@ pub(crate) use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
 pub(crate) use pullyard_domain::project::{Compute, Project, Repository};
 pub(crate) use pullyard_domain::pull_request::PullRequest;
 pub(crate) use pullyard_domain::review::{Review, ReviewState};
+pub(crate) use pullyard_domain::runner::order::{Order, OrderState};
 pub(crate) use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
 pub(crate) use pullyard_domain::select::ClassRequirements;
 pub(crate) use pullyard_domain::ticket::{Badge, Ticket};

@@ -157,3 +157,40 @@ async fn heartbeat_is_refused_by_each_changed_fact() {
         world.expect_refused(world.store.record_heartbeat(&removed, &after_heartbeat(&removed, 40))).await;
     }
 }
+
+#[tokio::test]
+async fn order_changes_only_over_the_one_that_was_read() {
+    use OrderState::{Accepted, Failed, Wanted};
+    let world = World::new().await;
+    let seen = world.register_runner(&sample::runner("kite", 1)).await;
+    let (first, second) = (sample::order("o1", Wanted), sample::order("o2", Wanted));
+    world.expect_applied(world.store.set_order(&seen, &first)).await;
+    world.expect_refused(world.store.set_order(&seen, &second)).await;
+    let ordered = world.runner(&seen).await;
+    assert_eq!(ordered.order, Some(first));
+    let report = |runner: &Runner, state, secs| {
+        let order = Order { reason: (state == Failed).then(|| "why".into()), ..sample::order("o1", state) };
+        Runner { last_heartbeat: at(secs), order: Some(order), ..runner.clone() }
+    };
+    let accepted = report(&ordered, Accepted, 30);
+    world.expect_applied(world.store.record_heartbeat(&ordered, &accepted)).await;
+    let stored = world.runner(&seen).await;
+    assert_eq!(stored.order, accepted.order);
+    // A repeat of the report, and a newer order over the one that was read, are late.
+    world.expect_refused(world.store.record_heartbeat(&ordered, &report(&ordered, Failed, 31))).await;
+    world.expect_refused(world.store.set_order(&ordered, &second)).await;
+    // A registration that has not seen the order would remove it.
+    let (new, profile) = (next_process(&seen), profile(&seen));
+    let late = Runner { last_heartbeat: stored.last_heartbeat, ..seen.clone() };
+    world.expect_refused(world.store.register_runner(&takeover(&late, &new, &profile))).await;
+    world.expect_applied(world.store.record_heartbeat(&stored, &report(&stored, Failed, 40))).await;
+    let failed = world.runner(&seen).await;
+    assert_eq!(failed.order, report(&stored, Failed, 40).order);
+    world.expect_applied(world.store.set_order(&failed, &second)).await;
+    assert_eq!(world.runner(&seen).await.order, Some(second));
+    // Another heartbeat leaves the order as it is.
+    world
+        .expect_applied(world.store.record_heartbeat(&failed, &Runner { last_heartbeat: at(50), ..failed.clone() }))
+        .await;
+    assert_eq!(world.runner(&seen).await.order.unwrap().state, Wanted);
+}

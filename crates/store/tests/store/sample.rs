@@ -11,7 +11,7 @@ use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{
-    DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, RunnerId, ScheduleName, TicketKey,
+    DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunnerId, ScheduleName, TicketKey,
 };
 use pullyard_domain::job::{
     AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, plan_for_ticket, plan_without_ticket,
@@ -21,6 +21,7 @@ use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::runner::Profile;
+use pullyard_domain::runner::order::OrderKind;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_store::{Scope, Token, TokenKind};
@@ -269,7 +270,14 @@ pub(crate) fn runner(name: &str, max: u32) -> Runner {
         claims: Vec::new(),
         mailbox: Some(MailboxId::new("m".repeat(26)).unwrap()),
         offline_secs: None,
+        order: None,
+        updates: None,
     }
+}
+
+pub(crate) fn order(id: &str, state: OrderState) -> Order {
+    let id = OrderId::new(id).unwrap();
+    Order { id, kind: OrderKind::Restart, version: None, by: "ann".into(), at: at(5), state, reason: None }
 }
 
 pub(crate) fn profile(runner: &Runner, name: &str) -> Profile {

@@ -9,11 +9,12 @@ use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, Heartbeat};
 use pullyard_entry::RunnerCaller;
 use pullyard_entry::openapi::AcceptedResponse;
-use pullyard_entry::runner_view::view_runner;
+use pullyard_entry::runner_view::{to_command, view_runner};
 use pullyard_protocol::runner::{
-    ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest,
+    ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatOrder, HeartbeatRequest, RegisterAnswer,
+    RegisterRequest,
 };
-use pullyard_protocol::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList, RunnerOrder};
+use pullyard_protocol::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList};
 
 fn poll_ms() -> u64 {
     u64::try_from(CLAIM_INTERVAL.as_millis()).unwrap_or(u64::MAX)
@@ -35,6 +36,7 @@ pub(crate) async fn register(
         slots: request.slots,
         offline_secs: request.offline_after_secs,
         isolation: request.isolation,
+        updates: request.updates,
         active_jobs: request.active,
     };
     let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
@@ -61,12 +63,19 @@ pub(crate) async fn heartbeat(
         active_jobs: request.active,
         draining: request.draining,
         is_sign_off: request.last,
+        order: request.order,
     };
     let runner = control::record_heartbeat(&ctx, &caller.token, &runner, &heartbeat).await?;
     Ok(Json(HeartbeatAnswer {
         next_secs: runner.heartbeat_interval().as_secs(),
         drain: runner.drain.is_some(),
         ended: runner.ended_jobs(),
+        order: runner.open_order().map(|order| HeartbeatOrder {
+            id: order.id.clone(),
+            kind: order.kind,
+            version: order.version.clone(),
+            state: order.state,
+        }),
     }))
 }
 
@@ -131,11 +140,7 @@ pub(crate) async fn command(
     StrictJson(request): StrictJson<RunnerCommand>,
 ) -> Result<Json<Runner>, Problem> {
     let id = load_commandable(&caller, &runner).await?;
-    let command = match request.command {
-        RunnerOrder::Drain => control::RunnerCommand::Drain { by: caller.name.clone() },
-        RunnerOrder::Resume => control::RunnerCommand::Resume,
-    };
-    control::command_runner(&caller.ctx, &id, &command).await?;
+    control::command_runner(&caller.ctx, &id, &to_command(&request, &caller.name)?).await?;
     Ok(Json(load_visible(&caller, id.as_str()).await?.1))
 }
 

@@ -1,4 +1,4 @@
-//! Setup page: runners. Lists, shows, drains, resumes and deletes self-hosted runners.
+//! Setup page: runners. Lists, shows and deletes self-hosted runners, and sends them commands.
 
 mod new;
 mod sentences;
@@ -10,8 +10,9 @@ use pullyard_control::{job_view, runner as control};
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_entry::runner_view::view_runner;
-use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
+use pullyard_domain::runner::order::{OrderState, Release};
+use pullyard_entry::runner_view::{to_command, view_runner};
+use pullyard_protocol::runner_admin::{Runner, RunnerCommand, RunnerStatus, restart_effect, update_refusal};
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -60,7 +61,14 @@ struct Row {
     offline_after_secs: u64,
     /// The command that the runner accepts now: its name in the form, and on the button.
     order: Option<(&'static str, &'static str)>,
+    may_restart: bool,
+    /// The newer release of the control plane.
+    available: Option<&'static str>,
+    may_update: bool,
     may_delete: bool,
+    /// The newest restart or update; in the list, only until it is done.
+    task: Option<SafeText>,
+    open_task: Option<SafeText>,
 }
 
 async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
@@ -68,8 +76,7 @@ async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
     let members = control::list_runners(&visit.ctx).await?;
     let visible = |member: Member| Some((view_visible(&visit, &member)?, member));
     let runners: Vec<(Runner, Member)> = members.into_iter().filter_map(visible).collect();
-    let is_online = |runner: &&Runner| matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining);
-    let online: Vec<&Runner> = runners.iter().map(|(runner, _)| runner).filter(is_online).collect();
+    let online: Vec<&Runner> = runners.iter().map(|(runner, _)| runner).filter(|runner| is_online(runner)).collect();
     let busy: u32 = online.iter().map(|runner| runner.busy).sum();
     let slots: u32 = online.iter().map(|runner| runner.slots).sum();
     let is_later = |runner: &Runner| query.after.as_ref().is_none_or(|after| runner.name > *after);
@@ -86,6 +93,10 @@ async fn list(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
     Ok(render_page(StatusCode::OK, &page))
 }
 
+fn is_online(runner: &Runner) -> bool {
+    matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining)
+}
+
 /// A runner's token is a token: the same permission as on the page of tokens.
 fn may_add(visit: &PageContext) -> bool {
     super::tokens::check_may_manage(visit).is_ok()
@@ -99,6 +110,10 @@ impl Row {
     fn new(visit: &PageContext, member: &Member, runner: &Runner) -> Self {
         let now = visit.ctx.clock.now();
         let may_command = may_command(visit, member) && runner.status != RunnerStatus::Deleting;
+        let open_task = runner.order.as_ref().filter(|order| order.state != OrderState::Done);
+        let release = env!("CARGO_PKG_VERSION");
+        let is_older = runner.version.parse::<Release>().ok() < release.parse().ok();
+        let available = (is_older && is_online(runner)).then_some(release);
         let order = if runner.drain.is_some() { ("resume", "Resume") } else { ("drain", "Drain") };
         let is_busy = |slot: u32| slot < runner.busy;
         Self {
@@ -116,7 +131,12 @@ impl Row {
             last_heartbeat: labels::format_time(runner.last_heartbeat, now),
             offline_after_secs: runner.offline_after_secs,
             order: may_command.then_some(order),
+            available,
+            may_update: may_command && available.is_some_and(|to| update_refusal(runner, to, false).is_none()),
+            may_restart: may_command && runner.updates.is_some() && is_online(runner),
             may_delete: may_command,
+            task: runner.order.as_ref().map(|order| line(&order.sentence())),
+            open_task: open_task.map(|order| line(&order.sentence())),
         }
     }
 }
@@ -138,6 +158,8 @@ struct RunnerPage {
     jobs: Vec<CurrentJob>,
     hidden_jobs: usize,
     effect: SafeText,
+    restart_effect: SafeText,
+    update_effect: SafeText,
     opens_delete: bool,
 }
 
@@ -185,13 +207,15 @@ async fn show(visit: PageContext, Path(id): Path<String>, Query(query): Query<Ru
         hidden_jobs: member.runner.slots.len().saturating_sub(jobs.len()),
         jobs,
         effect: line(&sentences::describe_loss(runner.busy)),
+        restart_effect: line(&restart_effect(&runner.name, runner.busy)),
+        update_effect: line(&sentences::describe_update(runner.busy)),
         opens_delete: query.delete.is_some(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }
 
 async fn load_commandable(visit: &PageContext, id: String) -> Result<RunnerId, Fault> {
-    visit.check_admin("drain, resume or delete runners")?;
+    visit.check_admin("drain, resume, restart, update or delete runners")?;
     let (member, runner) = load_visible(visit, id).await?;
     if !may_command(visit, &member) {
         return Err(Fault::not_allowed("change a runner that also serves other projects"));
@@ -199,19 +223,13 @@ async fn load_commandable(visit: &PageContext, id: String) -> Result<RunnerId, F
     Ok(runner.id)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CommandForm {
-    command: RunnerOrder,
-}
-
-async fn command(visit: PageContext, Path(id): Path<String>, Form(form): Form<CommandForm>) -> Result<Response, Fault> {
+async fn command(
+    visit: PageContext,
+    Path(id): Path<String>,
+    Form(form): Form<RunnerCommand>,
+) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
-    let command = match form.command {
-        RunnerOrder::Drain => control::RunnerCommand::Drain { by: visit.visitor.name.clone() },
-        RunnerOrder::Resume => control::RunnerCommand::Resume,
-    };
-    control::command_runner(&visit.ctx, &id, &command).await?;
+    control::command_runner(&visit.ctx, &id, &to_command(&form, &visit.visitor.name)?).await?;
     Ok(redirect(&format!("/setup/runners/{id}")))
 }
 

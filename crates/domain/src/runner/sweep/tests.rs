@@ -50,6 +50,7 @@ fn last_heartbeat_loses_the_jobs_after_a_grace_period() {
         active_jobs: BTreeSet::new(),
         draining: true,
         is_sign_off: true,
+        order: None,
     };
     let signed_off = runner_with_job(0).with_heartbeat(heartbeat, time_at(100)).unwrap();
     check(&signed_off, 114, "nothing");

@@ -209,6 +209,8 @@ async fn runner_goes_offline_or_away_and_loses_a_slot_once() {
     check(registered_runner, async |world, seen| world.store.mark_offline(seen, &marked_offline(seen)).await, (1, &[]))
         .await;
     check(registered_runner, async |world, seen| world.store.begin_removal(seen).await, (1, &[])).await;
+    let order = sample::order("o1", OrderState::Wanted);
+    check(registered_runner, async |world, seen| world.store.set_order(seen, &order).await, (1, &[])).await;
 }
 
 #[tokio::test]

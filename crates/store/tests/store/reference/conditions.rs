@@ -65,6 +65,9 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.record_heartbeat(&runner(), &with_heartbeat(&runner(), 30)).await?;
         let forgotten = Runner { claims: Vec::new(), ..draining_runner() };
         store.record_heartbeat(&draining_runner(), &forgotten).await?;
+        let failed = Order { reason: Some("why".into()), ..sample::order("o1", OrderState::Failed) };
+        let reported = Runner { order: Some(failed), ..ordered_runner() };
+        store.record_heartbeat(&ordered_runner(), &reported).await?;
     }
     link_if_absent { store.link_if_absent(&linked_pull_request()).await?; }
     link_pull_request {
@@ -184,6 +187,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.set_drain(&runner(), draining_runner().drain.as_ref()).await?;
         store.set_drain(&runner(), None).await?;
     }
+    set_order {
+        let order = sample::order("o2", OrderState::Wanted);
+        store.set_order(&runner(), &order).await?;
+        store.set_order(&ordered_runner(), &order).await?;
+    }
     update_snapshot { store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo"), None).await?; }
     confirm_status { store.confirm_status(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?; }
     create_event_batch {
@@ -241,6 +249,10 @@ fn runner() -> Runner {
 fn draining_runner() -> Runner {
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
     Runner { claims: vec![ClaimId::new("c1").unwrap()], drain: Some(drain), ..runner() }
+}
+
+fn ordered_runner() -> Runner {
+    Runner { order: Some(sample::order("o1", OrderState::Wanted)), ..runner() }
 }
 
 fn budget(jobs: bool, usd: bool) -> Budget {
@@ -330,7 +342,7 @@ async fn remove_repository_forms(store: &Store) -> Result<(), Error> {
 async fn register_forms(store: &Store) -> Result<(), Error> {
     let profile = sample::profile(&runner(), "kite");
     store.register_runner(&first_registration(&runner(), &profile)).await?;
-    for seen in [runner(), draining_runner()] {
+    for seen in [runner(), draining_runner(), ordered_runner()] {
         let next = Runner { epoch: 2, ..seen.clone() };
         store
             .register_runner(&RegistrationWrite { previous: Some(&seen), ..first_registration(&next, &profile) })

@@ -38,3 +38,12 @@ pub(super) fn describe_loss(jobs: u32) -> String {
         n => format!("Its {n} jobs are requeued or fail, by their project's setting."),
     }
 }
+
+/// When an update replaces the program of a runner with this number of jobs.
+pub(super) fn describe_update(jobs: u32) -> String {
+    match jobs {
+        0 => "It runs no job, so it updates now.".to_owned(),
+        1 => "It claims no more jobs, and updates when its job has ended.".to_owned(),
+        n => format!("It claims no more jobs, and updates when its {n} jobs have ended."),
+    }
+}

@@ -1,0 +1,103 @@
+use super::*;
+use crate::fixtures::{runner, time_at};
+use OrderState::{Accepted, Done, Failed, Wanted};
+
+const ALL: [OrderState; 4] = [Wanted, Accepted, Done, Failed];
+
+fn order(kind: OrderKind, state: OrderState) -> Order {
+    let version = (kind == OrderKind::Update).then(|| "0.3.0".to_owned());
+    let id = OrderId::new("o1").unwrap();
+    Order { id, kind, version, by: "ana".into(), at: time_at(1), state, reason: None }
+}
+
+fn kite(updates: Option<Updates>) -> Runner {
+    Runner { updates, ..runner("kite") }
+}
+
+#[test]
+fn reports_move_an_order_only_forward() {
+    for from in ALL {
+        for to in ALL {
+            let expected = match (from, to) {
+                (Wanted, Accepted | Done | Failed) | (Accepted, Done | Failed) => Some(to),
+                _ => None,
+            };
+            let report = OrderReport { id: OrderId::new("o1").unwrap(), state: to, reason: Some("x".repeat(400)) };
+            let order = order(OrderKind::Restart, from);
+            let next = order.after_report(&report);
+            assert_eq!(next.as_ref().map(|next| next.state), expected, "{from:?} {to:?}");
+            assert!(next.is_none_or(|next| next.reason.unwrap().chars().count() <= MAX_REASON_CHARS));
+            let other = OrderReport { id: OrderId::new("o2").unwrap(), ..report };
+            assert_eq!(order.after_report(&other), None);
+        }
+    }
+}
+
+#[test]
+fn newer_order_replaces_all_but_an_accepted_one() {
+    for state in ALL {
+        let runner = Runner { order: Some(order(OrderKind::Update, state)), ..kite(Some(Updates::Allowed)) };
+        let newer = Order { id: OrderId::new("o2").unwrap(), ..order(OrderKind::Restart, Wanted) };
+        let result = runner.with_order(newer.clone(), "0.1.0", Downgrade::Refused, time_at(2));
+        match state {
+            Accepted => assert_eq!(result.unwrap_err().code(), "order_accepted"),
+            _ => assert_eq!(result.unwrap().order, Some(newer), "{state:?}"),
+        }
+    }
+    let waiting = Runner { order: Some(order(OrderKind::Restart, Wanted)), ..kite(Some(Updates::Denied)) };
+    let repeat = Order { id: OrderId::new("o2").unwrap(), ..order(OrderKind::Restart, Wanted) };
+    let repeated = waiting.with_order(repeat, "0.1.0", Downgrade::Refused, time_at(2)).unwrap();
+    assert_eq!(repeated.order, waiting.order, "a repeat changes nothing");
+}
+
+#[test]
+fn order_is_refused_with_its_own_reason() {
+    use Downgrade::{Allowed as May, Refused as No};
+    use OrderKind::{Restart, Update};
+    let runner_with = |updates, status| Runner { status, ..kite(updates) };
+    let (allowed, online) = (Some(Updates::Allowed), Presence::Online);
+    for (updates, status, kind, version, downgrade, expected) in [
+        (allowed, online, Restart, "0.1.0", No, None),
+        (Some(Updates::Denied), online, Restart, "0.1.0", No, None),
+        (Some(Updates::Image), online, Restart, "0.1.0", No, None),
+        (None, online, Restart, "0.1.0", No, Some("orders_unsupported")),
+        (allowed, Presence::Offline, Restart, "0.1.0", No, Some("runner_offline")),
+        (allowed, Presence::Deleting, Restart, "0.1.0", No, Some("runner_deleting")),
+        (allowed, online, Update, "0.1.0", No, None),
+        (Some(Updates::Denied), online, Update, "0.1.0", No, Some("update_not_allowed")),
+        (Some(Updates::Image), online, Update, "0.1.0", No, Some("runner_in_image")),
+        (allowed, online, Update, "0.3.0", May, Some("version_runs")),
+        (allowed, online, Update, "0.10.0", No, Some("version_is_older")),
+        (allowed, online, Update, "0.10.0", May, None),
+        (allowed, online, Update, "built by hand", No, None),
+    ] {
+        let runner = runner_with(updates, status);
+        let result = runner.with_order(order(kind, Wanted), version, downgrade, time_at(2));
+        let code = result.as_ref().err().map(Refusal::code);
+        assert_eq!(code, expected, "{updates:?} {status:?} {kind:?} {version}");
+        if let Err(refusal) = result {
+            let sentence = refusal.sentence();
+            assert!(sentence.contains("kite") && !refusal.help().is_empty(), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn registration_of_an_older_program_fails_an_open_order() {
+    for state in ALL {
+        let order = order(OrderKind::Restart, state);
+        let after = after_registration(Some(&order), None).unwrap().state;
+        assert_eq!(after, if order.is_open() { Failed } else { state });
+        assert_eq!(after_registration(Some(&order), Some(Updates::Denied)), Some(order));
+    }
+    assert_eq!(after_registration(None, None), None);
+}
+
+#[test]
+fn releases_are_compared_by_number() {
+    let release = |text: &str| text.parse::<Release>();
+    assert!(release("0.9.0").unwrap() < release("0.10.0").unwrap());
+    for wrong in ["", "0.3", "0.3.0.1", "v0.3.0", "0.3.0-rc1", "0.03.0", "../..", "+1.0.0", "0..0", "4294967296.0.0"] {
+        assert!(release(wrong).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,122 @@
+//! Carries out the orders of administrators, which answers to heartbeats contain.
+//! An order begins when the control plane has recorded that the runner accepts it, so that no newer one replaces it.
+
+use super::context::DaemonContext;
+use super::program::{own_program, run_program};
+use super::update::update;
+use pullyard_domain::id::OrderId;
+use pullyard_protocol::runner::{HeartbeatOrder, OrderKind, OrderReport, OrderState};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `check` attacks the isolation, which may start containers.
+const CHECK_LIMIT: Duration = Duration::from_secs(120);
+
+/// The newest order, and the report of the next heartbeats.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CurrentOrder {
+    pub(crate) report: OrderReport,
+    /// The order once it may begin.
+    pub(crate) work: Option<HeartbeatOrder>,
+}
+
+impl CurrentOrder {
+    pub(crate) fn new(id: OrderId, state: OrderState) -> Self {
+        Self { report: OrderReport { id, state, reason: None }, work: None }
+    }
+
+    fn is_in_progress(&self) -> bool {
+        self.work.is_some() && self.report.state == OrderState::Accepted
+    }
+
+    /// The order after an answer to a heartbeat. An ended order stays until an answer omits it.
+    pub(crate) fn after_answer(current: Option<Self>, answer: Option<HeartbeatOrder>) -> Option<Self> {
+        if current.as_ref().is_some_and(Self::is_in_progress) {
+            return current;
+        }
+        let order = answer?;
+        let known = current.filter(|current| current.report.id == order.id);
+        let mut next = known.unwrap_or_else(|| Self::new(order.id.clone(), OrderState::Accepted));
+        if order.state == OrderState::Accepted && next.report.state == OrderState::Accepted {
+            next.work = Some(order);
+        }
+        Some(next)
+    }
+}
+
+/// Carries out one order after the other, until a program is to replace this one.
+pub(crate) async fn run(daemon: &DaemonContext) {
+    let load_work = || daemon.state().read(|state| state.order.clone()?.work);
+    loop {
+        daemon.state().wait_until(|state| state.order.as_ref().is_some_and(CurrentOrder::is_in_progress)).await;
+        let Some(order) = load_work() else { continue };
+        tracing::info!(order = %order.id, "an administrator orders a {}", name(order.kind));
+        let result = carry_out(daemon, &order).await.and_then(|program| {
+            daemon.state_folder.store_order(&order.id).map_err(|error| error.to_string())?;
+            Ok(program)
+        });
+        match result {
+            Ok(program) => return daemon.state().update(|state| state.replacement = Some(program)),
+            Err(reason) => {
+                tracing::warn!(order = %order.id, reason, "the {} failed: {reason}", name(order.kind));
+                let report = OrderReport { id: order.id.clone(), state: OrderState::Failed, reason: Some(reason) };
+                daemon.state().update(|state| state.order = Some(CurrentOrder { report, work: Some(order) }));
+            }
+        }
+    }
+}
+
+fn name(kind: OrderKind) -> &'static str {
+    match kind {
+        OrderKind::Restart => "restart",
+        OrderKind::Update => "update",
+    }
+}
+
+/// Returns the program that replaces this one.
+async fn carry_out(daemon: &DaemonContext, order: &HeartbeatOrder) -> Result<PathBuf, String> {
+    match order.kind {
+        OrderKind::Restart => {
+            let program = own_program()?;
+            run_program(&program, &daemon.check_args, CHECK_LIMIT).await.map(|_| program)
+        }
+        OrderKind::Update => update(daemon, order).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use OrderState::{Accepted, Done, Failed, Wanted};
+
+    fn order(id: &str, state: OrderState) -> Option<HeartbeatOrder> {
+        let id = OrderId::new(id).unwrap();
+        Some(HeartbeatOrder { id, kind: OrderKind::Restart, version: None, state })
+    }
+
+    #[test]
+    fn order_begins_only_after_its_acceptance_is_recorded() {
+        let id = |id: &str| OrderId::new(id).unwrap();
+        let known = |state| Some(CurrentOrder::new(id("a"), state));
+        let begun = |state| Some(CurrentOrder { work: order("a", Accepted), ..CurrentOrder::new(id("a"), state) });
+        let other = |work| Some(CurrentOrder { work, ..CurrentOrder::new(id("b"), Accepted) });
+        for (current, answer, expected) in [
+            (None, None, None),
+            (None, order("a", Wanted), known(Accepted)),
+            // An earlier process accepted it.
+            (None, order("a", Accepted), begun(Accepted)),
+            (known(Accepted), order("a", Wanted), known(Accepted)),
+            (known(Accepted), order("a", Accepted), begun(Accepted)),
+            (known(Accepted), order("b", Wanted), other(None)),
+            (known(Accepted), None, None),
+            (begun(Accepted), None, begun(Accepted)),
+            (begun(Accepted), order("b", Wanted), begun(Accepted)),
+            (begun(Failed), order("a", Accepted), begun(Failed)),
+            (known(Done), order("a", Accepted), known(Done)),
+            (known(Done), order("b", Accepted), other(order("b", Accepted))),
+            (known(Done), None, None),
+        ] {
+            assert_eq!(CurrentOrder::after_answer(current.clone(), answer.clone()), expected, "{current:?} {answer:?}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Finds the runner's own program, runs it for a limited time, and replaces this process with another program.
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use pullyard_domain::text::truncate;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const MAX_LINE_CHARS: usize = 300;
+
+/// The path of this program, which another program may have replaced.
+/// Errors: a sentence for an administrator.
+pub(crate) fn own_program() -> Result<PathBuf, String> {
+    let path = std::env::current_exe().map_err(|error| format!("Cannot find the path of this program: {error}."))?;
+    let text = path.to_string_lossy();
+    // Linux adds this to the path of a deleted or replaced file.
+    let path = text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from);
+    let is_file = path.is_file();
+    if is_file { Ok(path) } else { Err(format!("{} is gone; install the runner again.", path.display())) }
+}
+
+/// Runs a program until it exits with 0. Kills its process group after `limit`.
+/// Errors: why it failed, by a line of its output.
+pub(crate) async fn run_program(program: &Path, args: &[OsString], limit: Duration) -> Result<String, String> {
+    let name = args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut command = tokio::process::Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.process_group(0).kill_on_drop(true).spawn();
+    let child = child.map_err(|error| format!("Cannot start {}: {error}.", program.display()))?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let Ok(result) = timeout(limit, child.wait_with_output()).await else {
+        if let Some(group) = group {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        return Err(format!("`{name}` did not end within {} s.", limit.as_secs()));
+    };
+    let output = result.map_err(|error| format!("Cannot wait for `{name}`: {error}."))?;
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    if output.status.success() {
+        return Ok(text.into_owned());
+    }
+    Err(format!("`{name}` failed ({}): {}", output.status, failure_line(&text)))
+}
+
+/// The first failed check of `check`, or the last line.
+fn failure_line(output: &str) -> String {
+    let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.clone().next_back();
+    let line = lines.find(|line| line.starts_with("WRONG")).or(last).unwrap_or("it printed nothing");
+    truncate(line, MAX_LINE_CHARS)
+}
+
+/// Replaces this process with `program`, with the same arguments, environment and process id. Files are closed, because
+/// the standard library opens them with `O_CLOEXEC`. Returns only if it fails.
+pub(crate) fn execute(program: &Path) -> std::io::Error {
+    std::process::Command::new(program).args(std::env::args_os().skip(1)).exec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn failed_program_is_described_by_one_line() {
+        let sh = async |script: &str, millis| {
+            let args = ["-c", script].map(OsString::from);
+            run_program(Path::new("/bin/sh"), &args, Duration::from_millis(millis)).await
+        };
+        assert_eq!(sh("echo fine", 60_000).await, Ok("fine\n".into()));
+        for (script, limit, expected) in [
+            ("echo first; echo last >&2; exit 3", 60_000, "last"),
+            ("echo 'WRONG  server  away'; echo 'ok  isolation'; exit 1", 60_000, "WRONG  server  away"),
+            ("exit 1", 60_000, "it printed nothing"),
+            ("kill -KILL $$", 60_000, "signal: 9"),
+            ("sleep 600 & sleep 600", 0, "did not end within 0 s"),
+        ] {
+            let reason = sh(script, limit).await.unwrap_err();
+            assert!(reason.contains(expected), "{script}: {reason}");
+        }
+        let missing = run_program(Path::new("/missing"), &[], Duration::ZERO).await.unwrap_err();
+        assert!(missing.starts_with("Cannot start /missing: "), "{missing}");
+    }
+}

@@ -1,0 +1,326 @@
+//! Tests updates of the daemon from afar, with releases from a local server.
+
+use crate::daemon_orders::stop;
+use crate::prelude::*;
+use crate::runner_api::{Daemon, WAIT_FOR_GO_JOB};
+use crate::world::is_alive;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use axum::extract::Path as UrlPath;
+use axum::routing::get;
+use base64::Engine as _;
+use pullyard_protocol::runner::OrderState;
+use sha2::{Digest, Sha256};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pullyard-runner");
+/// The release of [`PROGRAM`], which knows no other.
+const BUILT: &str = env!("CARGO_PKG_VERSION");
+
+#[derive(Clone, Default)]
+struct Files(Arc<Mutex<BTreeMap<String, Vec<u8>>>>, Arc<Mutex<Vec<String>>>);
+
+/// A server of one release, and a machine whose owner allows updates.
+struct World {
+    machine: DaemonMachine,
+    key: Ed25519KeyPair,
+    files: Files,
+    address: String,
+}
+
+/// Breaks a release.
+type Change = fn(&World);
+
+fn archive_name() -> String {
+    format!("pullyard-runner-{}-unknown-linux-gnu.tar.gz", std::env::consts::ARCH)
+}
+
+fn pack(program: &[u8]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (name, content) in [("LICENSE", &b"text"[..]), ("pullyard-runner", program)] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        tar.append_data(&mut header, name, content).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+fn new_key() -> Ed25519KeyPair {
+    Ed25519KeyPair::generate().unwrap()
+}
+
+fn to_pem(key: &Ed25519KeyPair) -> String {
+    let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    let der = [&prefix[..], key.public_key().as_ref()].concat();
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
+}
+
+/// A program of the release 9.9.9. `start` runs as a trial, or instead of the old program.
+fn script(version: &str, trial: &str, start: &str) -> Vec<u8> {
+    format!(
+        "#!/bin/sh
+case \"$1 $2\" in
+  --version*) {version}; echo 'pullyard-runner 9.9.9 (test)' ;;
+  'start --trial'*) {trial} ;;
+  *) {start} ;;
+esac
+"
+    )
+    .into_bytes()
+}
+
+/// Runs `command` in the first run of a script.
+fn once(command: &str) -> String {
+    format!("[ -e $HOME/ran ] || {{ touch $HOME/ran; {command}; }}")
+}
+
+fn run_built() -> String {
+    // It must not follow the update, which would be this script again.
+    format!("PULLYARD_ALLOW_REMOTE_UPDATE=false exec {PROGRAM} \"$@\"")
+}
+
+impl World {
+    async fn new(job: &str) -> Self {
+        let (machine, files, key) = (DaemonMachine::with_job_script(job).await, Files::default(), new_key());
+        let routes = Router::new().route("/releases/{version}/{name}", get(send)).with_state(files.clone());
+        let address = format!("{}/releases", serve(routes).await);
+        std::fs::write(machine.dir.path().join("keys.pem"), to_pem(&new_key()) + &to_pem(&key)).unwrap();
+        Self { machine, key, files, address }
+    }
+
+    async fn with_program(program: &[u8], version: &str) -> Self {
+        let world = Self::new("exit 0").await;
+        world.publish(version, pack(program));
+        world
+    }
+
+    fn publish(&self, version: &str, archive: Vec<u8>) {
+        let hash: String = Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect();
+        let list = format!("{}  install.sh\n{hash}  {}\n", "0".repeat(64), archive_name()).into_bytes();
+        self.put(version, "SHA256SUMS.sig", self.key.sign(&list).as_ref().to_vec());
+        self.put(version, "SHA256SUMS", list);
+        self.put(version, &archive_name(), archive);
+    }
+
+    fn put(&self, version: &str, name: &str, content: Vec<u8>) {
+        self.files.0.lock().unwrap().insert(format!("{version}/{name}"), content);
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        change(self.files.0.lock().unwrap().get_mut(&format!("9.9.9/{name}")).unwrap());
+    }
+
+    fn downloads(&self) -> usize {
+        self.files.1.lock().unwrap().len()
+    }
+
+    fn daemon(&self) -> Daemon {
+        self.daemon_with(|_| ())
+    }
+
+    fn daemon_with(&self, change: impl FnOnce(&mut Command)) -> Daemon {
+        self.machine.daemon_with(|command| {
+            command.arg("--trial-limit-secs=60").env("PULLYARD_ALLOW_REMOTE_UPDATE", "true");
+            command.env("PULLYARD_RELEASES", &self.address);
+            command.env("PULLYARD_RELEASE_KEYS", self.machine.dir.path().join("keys.pem"));
+            change(command);
+        })
+    }
+
+    fn programs(&self) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(self.machine.work_dir().join("programs")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+}
+
+async fn send(State(files): State<Files>, UrlPath((version, name)): UrlPath<(String, String)>) -> Response {
+    files.1.lock().unwrap().push(name.clone());
+    let file = files.0.lock().unwrap().get(&format!("{version}/{name}")).cloned();
+    match file {
+        // An unfinished download.
+        Some(content) if content.is_empty() => std::future::pending().await,
+        Some(content) => content.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn program_of(daemon: &Daemon) -> std::path::PathBuf {
+    std::fs::read_link(format!("/proc/{}/exe", daemon.pid())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_waits_for_jobs_and_starts_the_new_program() {
+    let world = World::new(WAIT_FOR_GO_JOB).await;
+    world.publish(BUILT, pack(&std::fs::read(PROGRAM).unwrap()));
+    let api = &world.machine.runner_api;
+    api.add_jobs(&[job("a")]);
+    let daemon = world.daemon();
+    let running = world.machine.pid_of(&job("a")).await;
+    assert_eq!(api.last_call("register").body["updates"], "allowed");
+    api.order("o1", Some(BUILT));
+    api.wait_for_draining().await;
+    // A claim may be on its way.
+    api.wait_for_next_call("heartbeat").await;
+    api.add_jobs(&[job("b")]);
+    let claims = api.calls("claim").len();
+    api.wait_for_next_call("heartbeat").await;
+    assert!(is_alive(&running.to_string()));
+    assert_eq!((world.downloads(), api.calls("claim").len()), (0, claims), "it waits");
+    world.machine.release_jobs();
+    let report = api.wait_for_order("o1").await;
+    assert_eq!((report.state, report.reason), (OrderState::Done, None));
+    let installed = world.machine.work_dir().join("programs").join(BUILT).join("pullyard-runner");
+    assert_eq!(program_of(&daemon), installed.canonicalize().unwrap());
+    // The trial and the new program registered as the same instance, without a sign-off.
+    let instances: BTreeSet<_> = api.calls("register").iter().map(|call| call.body["instance"].to_string()).collect();
+    assert_eq!((instances.len(), api.calls("register").len(), api.has_signed_off()), (1, 3, false));
+    world.machine.pid_of(&job("b")).await;
+    stop(daemon).await;
+
+    let next = world.daemon();
+    api.wait_for_next_call("register").await;
+    assert_eq!(program_of(&next), installed.canonicalize().unwrap(), "a later start follows the update");
+    stop(next).await;
+    let owners = world.machine.daemon();
+    api.wait_for_next_call("register").await;
+    assert_ne!(program_of(&owners), installed.canonicalize().unwrap(), "the owner allows no updates any more");
+    assert_eq!(api.last_call("register").body["updates"], "denied");
+    stop(owners).await;
+}
+
+/// A failed update leaves the old program, which claims jobs again.
+async fn check_refused(world: &World, change: impl FnOnce(&mut Command), expected: &str) {
+    let api = &world.machine.runner_api;
+    let daemon = world.daemon_with(change);
+    api.wait_for_next_call("heartbeat").await;
+    let before = program_of(&daemon);
+    let id = format!("after-{}-registrations", api.calls("register").len());
+    api.order(&id, Some("9.9.9"));
+    let report = api.wait_for_order(&id).await;
+    let reason = report.reason.unwrap();
+    assert!(report.state == OrderState::Failed && reason.contains(expected), "{expected}: {reason}");
+    assert_eq!(program_of(&daemon), before, "{expected}");
+    assert!(!world.programs().contains("9.9.9") && !world.programs().contains("current"), "{expected}");
+    let claims = api.calls("claim").len();
+    api.wait_for(|calls| calls.iter().filter(|call| call.route == "claim").count() > claims).await;
+    assert_eq!(api.last_call("register").body["version"], BUILT, "{expected}");
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn release_that_is_not_the_signed_one_is_refused() {
+    let signed = "is not signed by a known key; the update was refused. 0.1.0 continues.";
+    let cases: [(&str, Change); 8] = [
+        (signed, |world| world.change("SHA256SUMS.sig", |bytes| bytes[9] ^= 1)),
+        (signed, |world| world.change("SHA256SUMS", |bytes| bytes[70] ^= 1)),
+        (signed, |world| world.change("SHA256SUMS.sig", |bytes| *bytes = vec![0; 64])),
+        ("is larger than 64 bytes", |world| world.change("SHA256SUMS.sig", |bytes| bytes.push(0))),
+        ("is damaged or was replaced: expected ", |world| world.change(&archive_name(), |bytes| bytes[40] ^= 1)),
+        ("is damaged or was replaced: expected ", |world| world.change(&archive_name(), |bytes| bytes.truncate(50))),
+        ("Cannot unpack the release 9.9.9", |world| {
+            let archive = pack(b"program");
+            world.publish("9.9.9", archive[..archive.len() / 2].to_vec());
+        }),
+        ("answered 404 Not Found", |world| drop(world.files.0.lock().unwrap().remove("9.9.9/SHA256SUMS.sig"))),
+    ];
+    for (expected, break_release) in cases {
+        let world = World::with_program(&script(":", &run_built(), &run_built()), "9.9.9").await;
+        break_release(&world);
+        check_refused(&world, |_| (), expected).await;
+    }
+    let world = World::with_program(b"", "9.9.9").await;
+    std::fs::write(world.machine.dir.path().join("keys.pem"), to_pem(&new_key())).unwrap();
+    check_refused(&world, |_| (), signed).await;
+    check_refused(&world, |command| _ = command.env_remove("PULLYARD_RELEASE_KEYS"), "knows no release key").await;
+    check_refused(&world, |command| _ = command.env_remove("PULLYARD_RELEASES"), "knows no release address").await;
+    let machine = &world.machine;
+    let daemon = machine.daemon_args(&["--allow-remote-update=false"]);
+    machine.runner_api.order("o2", Some("9.9.9"));
+    let report = machine.runner_api.wait_for_order("o2").await;
+    assert!(report.reason.unwrap().contains("--allow-remote-update"));
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn program_that_fails_its_trial_is_removed() {
+    for (trial, expected) in [
+        ("echo starting; echo no such library >&2; exit 3", "no such library"),
+        ("exec sleep 600", "`start` did not end within 1 s. 0.1.0 continues."),
+        ("exit 0", "9.9.9 did not register."),
+    ] {
+        let world = World::with_program(&script(":", trial, "exit 9"), "9.9.9").await;
+        let api = &world.machine.runner_api;
+        let daemon = world.machine.daemon_with(|command| {
+            command.args(["--allow-remote-update", "--trial-limit-secs=1"]);
+            command.env("PULLYARD_RELEASES", &world.address);
+            command.env("PULLYARD_RELEASE_KEYS", world.machine.dir.path().join("keys.pem"));
+        });
+        // A drain of an administrator outlives the update.
+        api.script(|script| script.drain = true);
+        api.wait_for_next_call("heartbeat").await;
+        api.order("o1", Some("9.9.9"));
+        let reason = api.wait_for_order("o1").await.reason.unwrap();
+        assert!(reason.contains(expected), "{trial}: {reason}");
+        assert!(!world.programs().contains("9.9.9"), "{trial}");
+        assert!(api.wait_for_next_call("heartbeat").await.has_flag("draining"), "{trial}");
+        stop(daemon).await;
+    }
+    let world = World::with_program(&script("echo pullyard-runner 0.0.1; exit 0", "exit 0", "exit 0"), "9.9.9").await;
+    check_refused(&world, |_| (), "contains another program: pullyard-runner 0.0.1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_that_is_killed_at_any_step_is_repeated() {
+    let kill_daemon = once("kill -9 $PPID; sleep 600");
+    let (run, kill_self) = (run_built(), once("kill -9 $$"));
+    let steps = [
+        ("download", script(":", &run, &run)),
+        ("unpacked", script(&kill_daemon, &run, &run)),
+        ("trial", script(":", &format!("{kill_daemon}; {run}"), &run)),
+        ("registered", script(":", &format!("{PROGRAM} \"$@\" || exit; {kill_daemon}"), &run)),
+        ("replaced", script(":", &run, &format!("{kill_self}; {run}"))),
+    ];
+    for (step, program) in steps {
+        let world = World::with_program(&program, "9.9.9").await;
+        let api = &world.machine.runner_api;
+        if step == "download" {
+            world.change(&archive_name(), Vec::clear);
+        }
+        let daemon = world.daemon();
+        api.order("o1", Some("9.9.9"));
+        if step == "download" {
+            let waits = async {
+                while !world.files.1.lock().unwrap().contains(&archive_name()) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), waits).await.unwrap();
+            daemon.signal(Signal::SIGKILL);
+            world.publish("9.9.9", pack(&program));
+        }
+        let (code, log) = daemon.wait_for_exit().await;
+        assert_eq!(code, None, "{step}: {log}");
+        let next = world.daemon();
+        let report = api.wait_for_order("o1").await;
+        assert_eq!((report.state, report.reason), (OrderState::Done, None), "{step}");
+        assert!(world.programs().is_superset(&["9.9.9".into(), "current".into()].into()), "{step}");
+        stop(next).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn program_that_starts_in_vain_is_given_up() {
+    let world = World::with_program(&script(":", &run_built(), "exit 7"), "9.9.9").await;
+    let api = &world.machine.runner_api;
+    api.order("o1", Some("9.9.9"));
+    for start in 1..=3 {
+        let (code, log) = world.daemon().wait_for_exit().await;
+        assert_eq!(code, Some(7), "{start}: {log}");
+    }
+    let daemon = world.daemon();
+    let report = api.wait_for_order("o1").await;
+    let reason = report.reason.unwrap();
+    assert!(report.state == OrderState::Failed && reason.contains("9.9.9 started 3 times"), "{reason}");
+    assert!(!world.programs().contains("current"));
+    stop(daemon).await;
+}
