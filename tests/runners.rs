@@ -141,6 +141,7 @@ pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
         slots: 2,
         active: BTreeSet::new(),
         isolation: Some(RunnerIsolation { level: "none".into(), result: "agents have all rights of this user".into() }),
+        check_only: false,
     }
 }
 

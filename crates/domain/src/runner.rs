@@ -155,17 +155,30 @@ pub struct Heartbeat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    AlreadyOnline { name: String, ago: Span },
-    NameTaken { name: String },
-    Replaced { name: String },
-    Deleting { name: String },
+    AlreadyOnline {
+        name: String,
+        ago: Span,
+    },
+    NameTaken {
+        name: String,
+    },
+    /// A runner of another instance has the name. It may be asleep.
+    NameUsed {
+        name: String,
+    },
+    Replaced {
+        name: String,
+    },
+    Deleting {
+        name: String,
+    },
 }
 
 impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::AlreadyOnline { .. } => "runner_live",
-            Self::NameTaken { .. } => "name_taken",
+            Self::NameTaken { .. } | Self::NameUsed { .. } => "name_taken",
             Self::Replaced { .. } => "runner_replaced",
             Self::Deleting { .. } => "runner_deleting",
         }
@@ -181,6 +194,7 @@ impl Refusal {
                 )
             }
             Self::NameTaken { name } => format!("The name {name} belongs to a runner of another token."),
+            Self::NameUsed { name } => format!("The name {name} belongs to another runner, which may be asleep."),
             Self::Replaced { name } => format!("Another process has replaced this process of runner {name}."),
             Self::Deleting { name } => format!("The runner {name} is being removed."),
         }
@@ -192,6 +206,7 @@ impl Refusal {
                 "Stop the other process, choose another name, or wait until it was silent for 90 s."
             }
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
+            Self::NameUsed { .. } => "Choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
         }
@@ -297,6 +312,23 @@ impl Runner {
             spared_until: None,
             mailbox: old.mailbox.clone().or(Some(new_mailbox)),
             ..old.clone()
+        })
+    }
+
+    /// Whether a program that is not registered yet may use this runner's name. Stricter than `register`, because a
+    /// runner that is Offline may be on another machine, which sleeps.
+    pub fn check_name(&self, instance: &InstanceId, now: Timestamp) -> Result<(), Refusal> {
+        let name = self.name.clone();
+        if self.status == Presence::Deleting {
+            return Err(Refusal::Deleting { name });
+        }
+        if self.instance == *instance {
+            return Ok(());
+        }
+        Err(if self.is_online(now) {
+            Refusal::AlreadyOnline { name, ago: now.since(self.last_heartbeat).into() }
+        } else {
+            Refusal::NameUsed { name }
         })
     }
 

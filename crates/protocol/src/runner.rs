@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// Registers a runner, or a new process of a known one. Idempotent: by `instance`.
 ///
 /// Errors: 409 `runner_live` while another process of this name is online; stop it, or use another name. 409
-/// `name_taken` if a runner of another token has the name.
+/// `name_taken` if a runner of another token has the name, with `check_only` also of another instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
@@ -41,6 +41,9 @@ pub struct RegisterRequest {
     /// Isolation of its agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<RunnerIsolation>,
+    /// Only check whether this instance may use the name, and store nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check_only: bool,
 }
 
 /// Answer to a registration.

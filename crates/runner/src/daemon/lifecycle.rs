@@ -64,6 +64,7 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
         slots: settings.slots,
         active: BTreeSet::new(),
         isolation,
+        check_only: false,
     };
     let register = async || {
         let request = RegisterRequest { active: jobs.state.read(StateSnapshot::active_jobs), ..request.clone() };

@@ -36,10 +36,14 @@ pub(crate) async fn register(
         isolation: request.isolation,
         active_jobs: request.active,
     };
-    let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
-    let mailbox = runner.mailbox.as_ref().map(|mailbox| ctx.wakeups.mailbox_url(mailbox));
+    let (runner, mailbox) = if request.check_only {
+        (control::check_runner_name(&ctx, &caller.token, &registration).await?, None)
+    } else {
+        let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
+        (runner.id, runner.mailbox.map(|mailbox| ctx.wakeups.mailbox_url(&mailbox)))
+    };
     Ok(Json(RegisterAnswer {
-        runner: runner.id,
+        runner,
         heartbeat_idle_secs: HEARTBEAT_IDLE.as_secs(),
         heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
         offline_after_secs: OFFLINE_AFTER.as_secs(),
