@@ -29,11 +29,11 @@ pub(crate) struct Driver {
 
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(super) command: &'static str,
+    pub(crate) command: &'static str,
     /// The variable with the path of the program.
     pub(crate) variable: &'static str,
     /// Scope and name at npm.
-    pub(super) package: (&'static str, &'static str),
+    pub(crate) package: (&'static str, &'static str),
     /// Finds the native program in the package of the platform.
     pub(super) find_in_package: fn(&Path) -> Option<PathBuf>,
     /// Errors: why the runner cannot start this version, as a fragment of a sentence.

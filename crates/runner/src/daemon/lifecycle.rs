@@ -12,6 +12,7 @@ use crate::Error;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::run_blocking;
+use crate::job_log;
 use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
 use crate::process::signals::Signals;
@@ -110,6 +111,13 @@ async fn take_over(
     isolation_check: Option<String>,
 ) -> Result<Arc<JobProcesses>, Error> {
     let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
+    let log_copies = match &settings.log_dir {
+        Some(dir) => Some(
+            job_log::create_folder(dir, &settings.name)
+                .map_err(|source| Error::LogFolder { dir: dir.clone(), source })?,
+        ),
+        None => None,
+    };
     // An absolute path, because children run in other folders.
     let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
     let jobs = Arc::new(JobProcesses {
@@ -129,6 +137,7 @@ async fn take_over(
             jobs: state_folder.jobs(),
             logs: state_folder.logs(),
             keep_logs: settings.keep_logs,
+            log_copies,
         },
     });
     let (running, dead) = child::load_records(&jobs.starter.jobs);
