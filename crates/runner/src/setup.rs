@@ -15,7 +15,7 @@ use crate::git::workspace::disk::create_private_dirs;
 use answers::{Answers, mask};
 use checks::RunnerName;
 use own_file::{OwnFile, load_own};
-use prompt::{Abort, Question, confirm, say};
+use prompt::{Abort, Question, Terminal, confirm, say};
 use pullyard_domain::agent::ModelKey;
 use service::{Service, StartWith, Target};
 use std::ffi::OsString;
@@ -23,13 +23,11 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 const INTERRUPTED_EXIT: u8 = 130;
 const DEFAULT_SLOTS: &str = "3";
 const ONLINE_LIMIT: Duration = Duration::from_secs(60);
-/// Time in which a hidden prompt restores the terminal.
-const RESTORE_LIMIT: Duration = Duration::from_millis(500);
 
 /// Set up this machine as a runner: ask, check, write the settings and a service, and start it.
 ///
@@ -71,12 +69,12 @@ struct Plan {
 impl Setup {
     /// Returns the exit code. `program` holds the arguments that lead to the runner's commands.
     pub async fn run(self, program: &[&str]) -> u8 {
-        let plan = self.plan(program);
-        tokio::pin!(plan);
+        let terminal = Terminal::save();
         let result = tokio::select! {
-            result = &mut plan => result,
+            result = self.plan(program) => result,
             _ = tokio::signal::ctrl_c() => {
-                let _ = timeout(RESTORE_LIMIT, plan).await;
+                // The thread of a hidden prompt still waits.
+                terminal.iter().for_each(Terminal::restore);
                 Err(Abort::Cancelled)
             }
         };

@@ -1,6 +1,7 @@
 //! Asks questions on the terminal. Each answer is checked at once, and a refused one is asked again with the reason.
 
 use crate::git::workspace::disk::run_blocking;
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use std::io::{self, Write};
 
 /// Why no answer is available.
@@ -79,6 +80,20 @@ pub(super) async fn confirm(question: &str) -> Result<(), Abort> {
     }
 }
 
+/// The state of the terminal before a hidden prompt.
+pub(super) struct Terminal(Termios);
+
+impl Terminal {
+    /// `None` if the input is no terminal.
+    pub(super) fn save() -> Option<Self> {
+        tcgetattr(io::stdin()).ok().map(Self)
+    }
+
+    pub(super) fn restore(&self) {
+        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0);
+    }
+}
+
 /// A closed terminal is no error.
 pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
@@ -87,13 +102,22 @@ pub(super) fn say(text: &str) {
 /// Reads a line, on a thread of its own, so that a signal is noticed meanwhile.
 async fn read(prompt: String, is_secret: bool) -> Result<String, Abort> {
     let line = run_blocking(move || {
-        if is_secret {
-            return rpassword::prompt_password(prompt);
+        let before = Terminal::save().filter(|_| is_secret);
+        if let Some(Terminal(before)) = &before {
+            let mut hidden = before.clone();
+            hidden.local_flags.remove(LocalFlags::ECHO);
+            hidden.local_flags.insert(LocalFlags::ECHONL);
+            // Before the prompt, so that no typed character is shown.
+            tcsetattr(io::stdin(), SetArg::TCSANOW, &hidden)?;
         }
         let mut terminal = io::stderr();
-        write!(terminal, "{prompt}").and_then(|()| terminal.flush())?;
         let mut line = String::new();
-        match io::stdin().read_line(&mut line)? {
+        let read = write!(terminal, "{prompt}").and_then(|()| terminal.flush());
+        let read = read.and_then(|()| io::stdin().read_line(&mut line));
+        if let Some(before) = before {
+            before.restore();
+        }
+        match read? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(line),
         }
