@@ -9,18 +9,19 @@ use pullyard_domain::id::JobId;
 use pullyard_protocol::event::EventKind;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Units: bytes.
 const MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// Creates the subfolder of a runner. Errors: it cannot be created, or a link is at its place.
+/// Creates the subfolder of a runner. Errors: it cannot be created, or is a link or a folder of another user.
 pub(crate) fn create_folder(log_dir: &Path, runner: &str) -> io::Result<PathBuf> {
     let folder = log_dir.join(format!("{runner}.runner"));
     create_private_dirs(&folder)?;
-    if !fs::symlink_metadata(&folder)?.is_dir() {
-        return Err(io::Error::other(format!("{} is a link", folder.display())));
+    let metadata = fs::symlink_metadata(&folder)?;
+    if !metadata.is_dir() || metadata.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(io::Error::other(format!("{} is no folder of this user", folder.display())));
     }
     Ok(folder)
 }

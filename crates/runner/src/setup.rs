@@ -4,30 +4,29 @@
 mod answers;
 mod checks;
 mod own_file;
+mod plan;
 mod prompt;
 mod service;
 
 use crate::agent::environment::Environment;
 use crate::daemon::agents::detect_agents;
 use crate::daemon::config_file::{default_path, load};
-use crate::daemon::{Flags, known_instances};
-use crate::git::workspace::disk::create_private_dirs;
+use crate::daemon::setting_names::variables;
+use crate::daemon::{Flags, how_to_set};
 use answers::{Answers, mask};
-use checks::RunnerName;
+use checks::{Checked, RunnerName};
 use own_file::{OwnFile, load_own};
+use plan::Plan;
 use prompt::{Abort, Question, Terminal, confirm, say};
 use pullyard_domain::agent::ModelKey;
-use service::{Service, StartWith, Target};
+use service::{StartWith, Target};
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use std::path::{Path, PathBuf, absolute};
 
 const INTERRUPTED_EXIT: u8 = 130;
 const DEFAULT_SLOTS: &str = "3";
-const ONLINE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Set up this machine as a runner: ask, check, write the settings and a service, and start it.
 ///
@@ -54,16 +53,6 @@ pub struct Setup {
     /// Let a runner of systemd (user) stop at logout: do not run `loginctl enable-linger`.
     #[arg(long)]
     no_linger: bool,
-}
-
-struct Plan {
-    answers: Answers,
-    target: Target,
-    files: Vec<OwnFile>,
-    way: StartWith,
-    service: Service,
-    /// May fail, with this sentence for the user.
-    optional: Option<(Vec<String>, &'static str)>,
 }
 
 impl Setup {
@@ -102,10 +91,10 @@ impl Setup {
             return Err(Abort::Refused("There is no terminal for questions. Use --yes.".into()));
         }
         let path = self.flags.config.clone().unwrap_or_else(default_path);
-        let path = std::path::absolute(&path).map_err(|error| Abort::Refused(error.to_string()))?;
+        let path = absolute(&path).map_err(|error| Abort::Refused(error.to_string()))?;
         load_own(&path).map_err(Abort::Refused)?;
         let file = load(&path).map_err(Abort::Refused)?.unwrap_or_default();
-        let present_name = file.get("PULLYARD_RUNNER_NAME").cloned();
+        let present_name = variables("name").iter().find_map(|name| file.get(*name).cloned());
         let environment = |name: &str| std::env::var(name).ok();
         let answers = Answers::collect(self.flags.values(), self.flags.saved_api_url.clone(), &file, &environment);
         let mut interview = Interview { answers, is_terminal, present_name };
@@ -133,7 +122,7 @@ impl Interview {
     fn question(&self, name: &'static str, label: &str) -> Question {
         Question {
             label: label.into(),
-            setting: crate::daemon::how_to_set(name),
+            setting: how_to_set(name),
             given: self.answers.given(name),
             default: self.answers.find(name),
             ..Question::default()
@@ -145,14 +134,25 @@ impl Interview {
         self.answers.parse().rows.into_iter().find(|row| row.name == name).map(|row| row.value)
     }
 
+    /// Asks until the answer passes the check, and stores it.
+    async fn ask(
+        &mut self,
+        name: &str,
+        question: Question,
+        check: impl AsyncFn(&Answers, &str) -> Checked,
+    ) -> Result<String, Abort> {
+        let answer = question.ask(self.is_terminal, async |text| check(&self.answers, text).await).await?;
+        self.answers.set(name, &answer);
+        Ok(answer)
+    }
+
     async fn ask_all(&mut self, setup: &Setup, program: &[&str], path: PathBuf) -> Result<Plan, Abort> {
         let url = self.question("api-url", "API URL");
-        let url = url.ask(self.is_terminal, async |url| checks::check_url(&self.answers, url).await).await?;
-        let url = url.trim_end_matches('/').to_owned();
-        self.answers.set("api-url", &url);
+        self.ask("api-url", url, async |answers, url| checks::check_url(answers, url).await).await?;
+        let url = self.answers.parse().settings.api_url;
         let (token, only_name) = self.ask_token(&url).await?;
         let work_dir = self.answers.parse().settings.work_dir;
-        let work_dir = std::path::absolute(&work_dir).map_err(|error| Abort::Refused(error.to_string()))?;
+        let work_dir = absolute(&work_dir).map_err(|error| Abort::Refused(error.to_string()))?;
         self.answers.set("work-dir", &work_dir.display().to_string());
         self.ask_name(&url, &token, only_name, &work_dir).await?;
         let exe = std::env::current_exe().map_err(|error| Abort::Refused(error.to_string()))?;
@@ -163,34 +163,37 @@ impl Interview {
         self.ask_slots().await?;
         self.ask_isolation(way).await?;
         let log_dir = Question { is_optional: true, ..self.question("log-dir", "Folder for copies of job logs") };
-        let log_dir = log_dir.ask(self.is_terminal, async |dir| checks::check_log_dir(&self.answers, dir)).await?;
-        self.answers.set("log-dir", &log_dir);
+        let log_dir = self.ask("log-dir", log_dir, async |answers, dir| checks::check_log_dir(answers, dir)).await?;
         target.log_dir = Some(log_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from);
         self.finish(setup, way, target)
     }
 
     /// Returns the token and the only name that it allows.
     async fn ask_token(&mut self, url: &str) -> Result<(String, Option<String>), Abort> {
-        let only_name = std::cell::RefCell::new(None);
-        let check = async |token: &str| {
-            self.answers.check("token", token)?;
-            let about = checks::load_token(url, token).await?;
-            *only_name.borrow_mut() = about.runner.clone();
-            Ok(checks::describe_token(&about))
-        };
         let mut question =
             self.question("token", "Runner token (hidden; create one under Setup > Runners > Add runner)");
         question.is_secret = true;
         question.setting = "PULLYARD_RUNNER_TOKEN or --token-file".into();
-        if self.answers.find("token-file").is_some() {
+        let has_file = self.answers.find("token-file").is_some();
+        if let Some(file) = self.answers.find("token-file") {
+            // The service starts in another folder.
+            let file = absolute(&file).map_err(|error| Abort::Refused(error.to_string()))?;
+            self.answers.set("token-file", &file.display().to_string());
             let parsed = self.answers.parse();
             if let Some(error) = parsed.errors.into_iter().find(|error| error.is_token_error) {
                 return Err(Abort::Refused(error.message));
             }
             question.given = Some(parsed.settings.token);
         }
+        let only_name = RefCell::new(None);
+        let check = async |token: &str| {
+            self.answers.check("token", token)?;
+            let about = checks::load_token(url, token).await?;
+            *only_name.borrow_mut() = about.runner.clone();
+            Ok(checks::describe_token(&about))
+        };
         let token = question.ask(self.is_terminal, check).await?;
-        if self.answers.find("token-file").is_none() {
+        if !has_file {
             self.answers.set("token", &token);
         }
         Ok((token, only_name.into_inner()))
@@ -201,25 +204,24 @@ impl Interview {
         url: &str,
         token: &str,
         only_name: Option<String>,
-        work_dir: &std::path::Path,
+        work_dir: &Path,
     ) -> Result<(), Abort> {
         let mut question = self.question("name", "Name");
         question.default = only_name.clone().or(question.default).or_else(|| self.default_of("name"));
-        let check = async |name: &str| {
-            self.answers.check("name", name)?;
+        let present_name = self.present_name.clone();
+        let check = async |answers: &Answers, name: &str| {
+            answers.check("name", name)?;
             if let Some(only) = only_name.as_ref().filter(|only| *only != name) {
                 return Err(format!("The token is only for the runner {only}."));
             }
-            if let Some(present) = self.present_name.as_ref().filter(|present| *present != name) {
+            if let Some(present) = present_name.as_ref().filter(|present| *present != name) {
                 return Err(format!(
                     "The present file configures {present}. For a second runner, use `setup --config FILE`."
                 ));
             }
             RunnerName { url, token, name, work_dir }.check().await
         };
-        let name = question.ask(self.is_terminal, check).await?;
-        self.answers.set("name", &name);
-        Ok(())
+        self.ask("name", question, check).await.map(drop)
     }
 
     async fn ask_start(&self, setup: &Setup, target: &Target) -> Result<StartWith, Abort> {
@@ -264,10 +266,8 @@ impl Interview {
                 is_optional: true,
                 ..self.question(spec.variable, "")
             };
-            let answer = question
-                .ask(self.is_terminal, async |value| checks::check_key(&self.answers, key, value).await)
+            self.ask(spec.variable, question, async |answers, value| checks::check_key(answers, key, value).await)
                 .await?;
-            self.answers.set(spec.variable, &answer);
         }
         Ok(())
     }
@@ -275,29 +275,33 @@ impl Interview {
     async fn ask_slots(&mut self) -> Result<(), Abort> {
         let mut question = self.question("slots", "Jobs at once");
         question.default.get_or_insert(DEFAULT_SLOTS.into());
-        let check = async |slots: &str| self.answers.check("slots", slots).map(|()| "accepted".to_owned());
-        let slots = question.ask(self.is_terminal, check).await?;
-        self.answers.set("slots", &slots);
-        Ok(())
+        let check = async |answers: &Answers, slots: &str| answers.check("slots", slots).map(|()| "accepted".into());
+        self.ask("slots", question, check).await.map(drop)
     }
 
     async fn ask_isolation(&mut self, way: StartWith) -> Result<(), Abort> {
+        let mut question = self.question("isolation", "Isolation");
         if way == StartWith::Compose {
+            if question.given.is_some_and(|level| level != "external") {
+                return Err(Abort::Refused("With compose, the isolation is `external`.".into()));
+            }
             self.answers.set("isolation", "external");
             self.answers.set("PATH", "");
             return Ok(());
         }
-        let mut question = self.question("isolation", "Isolation");
         question.default = question.default.or_else(|| self.default_of("isolation"));
-        let check = async |level: &str| checks::check_level(&self.answers, level).await;
-        let level = question.ask(self.is_terminal, check).await?;
-        self.answers.set("isolation", &level);
-        Ok(())
+        self.ask("isolation", question, async |answers, level| checks::check_level(answers, level).await)
+            .await
+            .map(drop)
     }
 
     /// Checks all values together and describes what will be written and run.
     fn finish(&mut self, setup: &Setup, way: StartWith, target: Target) -> Result<Plan, Abort> {
         let parsed = self.answers.parse();
+        if way == StartWith::Compose && self.answers.find("token-file").is_some() {
+            self.answers.set("token-file", "");
+            self.answers.set("token", &parsed.settings.token);
+        }
         if parsed.settings.containers.is_none() {
             self.answers.values.retain(|name, _| !name.starts_with("PULLYARD_CONTAINER_"));
         }
@@ -311,113 +315,12 @@ impl Interview {
         let mut service = way.service(&target);
         let files = [Some(config), service.file.take()].into_iter().flatten().collect();
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
-        let lingers = user.is_some_and(|user| std::path::Path::new("/var/lib/systemd/linger").join(user).exists());
+        let lingers = user.is_some_and(|user| Path::new("/var/lib/systemd/linger").join(user).exists());
         let optional = (way == StartWith::SystemdUser && !lingers && !setup.no_linger).then(|| {
             let command = ["loginctl", "enable-linger"].map(str::to_owned).to_vec();
             (command, "The runner stops at your logout until an administrator runs `loginctl enable-linger` for you.")
         });
         let answers = std::mem::take(&mut self.answers);
         Ok(Plan { answers, target, files, way, service, optional })
-    }
-}
-
-impl Plan {
-    fn commands(&self) -> impl Iterator<Item = &Vec<String>> {
-        self.service.commands.iter().chain(self.optional.iter().map(|(command, _)| command))
-    }
-
-    fn print(&self) {
-        for file in &self.files {
-            println!("# {}\n{}", file.path.display(), file.masked);
-        }
-        self.commands().for_each(|command| println!("$ {}", command.join(" ")));
-    }
-
-    fn summarize(&self) {
-        self.files.iter().for_each(|file| say(&format!("Will write {} (0600).", file.path.display())));
-        self.commands().for_each(|command| say(&format!("Will run `{}`.", command.join(" "))));
-    }
-
-    /// Idempotent: a second `setup` with the same answers repeats all steps.
-    async fn carry_out(self) -> u8 {
-        let name = self.answers.find("name").unwrap_or_default();
-        let (url, work_dir) = (self.answers.find("api-url").unwrap_or_default(), &self.target.work_dir);
-        let token = self.answers.parse().settings.token;
-        let runner = RunnerName { url: &url, token: &token, name: &name, work_dir };
-        // A process that is alive ends after its jobs. The new process has another instance.
-        let earlier = known_instances(work_dir, &name, &url);
-        let was_online = self.way != StartWith::Nothing && runner.is_online().await;
-        let mut done = Vec::new();
-        let steps = self.write_files(&mut done).and_then(|()| self.run_commands(&mut done));
-        if let Err(reason) = steps {
-            say(&format!("error: {reason}"));
-            done.iter().for_each(|step: &String| say(&format!("Done before: {step}.")));
-            say("Correct this and run `setup` again with the same options. Present answers are its defaults.");
-            return 1;
-        }
-        done.iter().for_each(|step| say(&format!("Done: {step}.")));
-        if let Some((command, sentence)) = &self.optional
-            && let Err(reason) = run_command(command)
-        {
-            say(&format!("warning: {reason} {sentence}"));
-        }
-        say("A project uses its runners after `pullyard settings set compute=runners`.");
-        if self.way == StartWith::Nothing {
-            say(&format!("Start {name} with `{}`.", self.service.log));
-            return 0;
-        }
-        say(&format!("Waiting until {name} is online. It restarts after its running jobs."));
-        let wait = async {
-            let started = Instant::now();
-            while started.elapsed() < ONLINE_LIMIT {
-                let is_new = known_instances(work_dir, &name, &url).first() != earlier.first();
-                if (is_new || !was_online) && runner.is_online().await {
-                    return true;
-                }
-                sleep(Duration::from_secs(1)).await;
-            }
-            false
-        };
-        let is_online = tokio::select! { is_online = wait => is_online, _ = tokio::signal::ctrl_c() => false };
-        if is_online {
-            let slots = self.answers.find("slots").unwrap_or_default();
-            say(&format!("{name} is online with {slots} slots. Stop it with `{}`.", self.service.stop));
-            0
-        } else {
-            say(&format!("{name} is not online yet. Its log shows why: `{}`.", self.service.log));
-            1
-        }
-    }
-
-    fn write_files(&self, done: &mut Vec<String>) -> Result<(), String> {
-        for folder in [&self.target.work_dir].into_iter().chain(&self.target.log_dir) {
-            create_private_dirs(folder).map_err(|error| format!("Cannot create {}: {error}.", folder.display()))?;
-        }
-        for file in &self.files {
-            let shown = file.path.display();
-            file.write().map_err(|error| format!("Cannot write {shown}: {error}"))?;
-            done.push(format!("wrote {shown}"));
-        }
-        Ok(())
-    }
-
-    fn run_commands(&self, done: &mut Vec<String>) -> Result<(), String> {
-        for command in &self.service.commands {
-            run_command(command)?;
-            done.push(format!("ran `{}`", command.join(" ")));
-        }
-        Ok(())
-    }
-}
-
-/// Errors: a sentence.
-fn run_command(command: &[String]) -> Result<(), String> {
-    let line = command.join(" ");
-    let (program, args) = command.split_first().ok_or("There is no command.")?;
-    let program = crate::process::program::system_program(program);
-    match Command::new(program).args(args).stdin(Stdio::null()).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{line}` failed ({status}).")),
-        Err(error) => Err(format!("`{line}` cannot start: {error}.")),
     }
 }

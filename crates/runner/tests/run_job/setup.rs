@@ -79,7 +79,7 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     terminal.answer("Runner token", "rnt_unknown", "unknown, revoked or expired").await;
     terminal.answer("Runner token", TOKEN, "valid for acme, shop").await;
     terminal.answer("Name [", "a b", "not a valid runner name").await;
-    machine.runner_api.script(|script| drop(script.refusals.insert("check", (409, "name_taken"))));
+    machine.runner_api.script(|script| script.refusals.extend([("check", (409, "name_taken"))]));
     terminal.answer("Name [", "kite", "No.").await;
     machine.runner_api.script(|script| script.refusals.clear());
     terminal.answer("Name [", "kite", "free").await;
@@ -228,6 +228,9 @@ async fn script_gets_a_reason_for_each_refused_setting() {
         .await;
     check(&["--yes", "--api-url", &url, "--token-file", "/nowhere"], &[], &["Cannot read the token file /nowhere"])
         .await;
+    pullyard_test_script::write_script(&machine.path("bin/docker"), "exit 0");
+    let compose = ["--yes", "--api-url", &url, "--start-with", "compose"];
+    check(&compose, &token, &["With compose, the isolation is `external`"]).await;
     machine.runner_api.script(|script| script.only_name = Some("gull"));
     check(&["--yes", "--api-url", &url, "--name", "kite"], &token, &["only for the runner gull"]).await;
 }
