@@ -10,8 +10,8 @@ mod service;
 
 use crate::agent::environment::Environment;
 use crate::daemon::agents::detect_agents;
-use crate::daemon::config_file::{default_path, load};
-use crate::daemon::setting_names::variables;
+use crate::daemon::config_file::{default_path, load, variable};
+use crate::daemon::setting_names::{VARIABLES, variables};
 use crate::daemon::{Flags, how_to_set};
 use answers::{Answers, mask};
 use checks::{Checked, RunnerName};
@@ -95,8 +95,7 @@ impl Setup {
         load_own(&path).map_err(Abort::Refused)?;
         let file = load(&path).map_err(Abort::Refused)?.unwrap_or_default();
         let present_name = variables("name").iter().find_map(|name| file.get(*name).cloned());
-        let environment = |name: &str| std::env::var(name).ok();
-        let answers = Answers::collect(self.flags.values(), self.flags.saved_api_url.clone(), &file, &environment);
+        let answers = Answers::collect(self.flags.values(), self.flags.saved_api_url.clone(), &file, &variable);
         let mut interview = Interview { answers, is_terminal, present_name };
         let plan = interview.ask_all(self, program, path).await?;
         if self.print {
@@ -243,14 +242,15 @@ impl Interview {
     /// One question for each agent that is installed and has no other credential.
     async fn ask_keys(&mut self, way: StartWith) -> Result<(), Abort> {
         let values = self.answers.values.clone();
-        let read = move |name: &str| values.get(name).map(OsString::from).or_else(|| std::env::var_os(name));
+        let read =
+            move |name: &str| values.get(name).map(OsString::from).or_else(|| Environment::from_process().get(name));
         let agents = match way {
             // They are in the image.
             StartWith::Compose => Vec::new(),
             _ => detect_agents(&Environment::from_fn(&read)).await,
         };
         agents.iter().for_each(|agent| say(&agent.describe()));
-        for key in [ModelKey::AnthropicApiKey, ModelKey::OpenaiApiKey] {
+        for key in ModelKey::ALL.into_iter().filter(|key| key.spec().is_testable) {
             let spec = key.spec();
             let is_usable = agents.iter().any(|agent| agent.is_installed() && agent.uses(key));
             let has_other = |other: ModelKey| other.spec().provider == spec.provider && other != key;
@@ -303,7 +303,8 @@ impl Interview {
             self.answers.set("token", &parsed.settings.token);
         }
         if parsed.settings.containers.is_none() {
-            self.answers.values.retain(|name, _| !name.starts_with("PULLYARD_CONTAINER_"));
+            let settings = VARIABLES.iter().filter(|(setting, _)| setting.starts_with("container-"));
+            settings.for_each(|(setting, _)| self.answers.set(setting, ""));
         }
         let errors: Vec<_> = parsed.errors.iter().map(|error| error.message.as_str()).collect();
         if !errors.is_empty() {

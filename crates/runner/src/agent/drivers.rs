@@ -33,11 +33,19 @@ pub(crate) struct Program {
     /// The variable with the path of the program.
     pub(crate) variable: &'static str,
     /// Scope and name at npm.
-    pub(crate) package: (&'static str, &'static str),
+    pub(super) package: (&'static str, &'static str),
     /// Finds the native program in the package of the platform.
     pub(super) find_in_package: fn(&Path) -> Option<PathBuf>,
     /// Errors: why the runner cannot start this version, as a fragment of a sentence.
     pub(super) check_version: fn(&str) -> Result<(), String>,
+}
+
+impl Program {
+    /// As `npm install` reads it.
+    pub(crate) fn package_name(&self) -> String {
+        let (scope, name) = self.package;
+        format!("{scope}/{name}")
+    }
 }
 
 #[derive(Debug)]

@@ -56,10 +56,10 @@ impl DetectedAgent {
 
     /// The agent and its version, or how to install it.
     pub(crate) fn describe(&self) -> String {
-        let (scope, name) = self.driver.program.package;
+        let package = self.driver.program.package_name();
         match &self.detection {
             Ok(installed) => format!("{} {}", self.name(), self.version_and_path(installed)),
-            Err(reason) => format!("{}: {reason}. To install it: npm install --global {scope}/{name}", self.name()),
+            Err(reason) => format!("{}: {reason}. To install it: npm install --global {package}", self.name()),
         }
     }
 

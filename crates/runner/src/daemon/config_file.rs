@@ -45,6 +45,11 @@ pub(crate) fn default_path() -> PathBuf {
     config_folder().join("pullyard-runner/runner.env")
 }
 
+/// A variable of this process.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 pub(crate) fn config_folder() -> PathBuf {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     folder("XDG_CONFIG_HOME").unwrap_or_else(|| folder("HOME").unwrap_or_default().join(".config"))

@@ -228,7 +228,8 @@ impl SettingsParser<'_> {
             match driver {
                 Some(driver) => words = [driver.spec.code, COMMAND].map(str::to_owned).into(),
                 None => {
-                    self.add_error(format!("{source} must be `claude` or `codex`. Otherwise use --capabilities."));
+                    let commands = DRIVERS.map(|driver| driver.program.command).join(" or ");
+                    self.add_error(format!("{source} must be {commands}. Otherwise use --capabilities."));
                     return words;
                 }
             }

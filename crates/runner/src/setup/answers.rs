@@ -1,7 +1,7 @@
 //! The variables that `setup` writes: those of flags and of the environment, those of the present file, and answers.
 
 use crate::agent::agent_variables;
-use crate::daemon::config_file::{FileSource, Values, check_value};
+use crate::daemon::config_file::{self, FileSource, Values, check_value};
 use crate::daemon::setting_names::{SettingSources, SettingValue, VARIABLES, variables};
 use crate::daemon::settings::{ParsedSettings, Settings};
 use crate::git::NETWORK_ENVIRONMENT;
@@ -90,7 +90,7 @@ impl Answers {
     }
 
     pub(super) fn parse(&self) -> ParsedSettings {
-        let read = |name: &str| self.values.get(name).cloned().or_else(|| std::env::var(name).ok());
+        let read = |name: &str| self.values.get(name).cloned().or_else(|| config_file::variable(name));
         // Names of settings are those of the answers only.
         let is_setting = |name: &str| VARIABLES.iter().any(|(_, variables)| variables.contains(&name));
         let environment = |name: &str| if is_setting(name) { self.values.get(name).cloned() } else { read(name) };

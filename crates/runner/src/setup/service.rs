@@ -1,8 +1,9 @@
 //! The ways to start the runner: units of systemd, a compose file, or nothing. Describes their files and commands.
 
 use super::own_file::{OwnFile, load_own};
+use crate::agent::drivers::DRIVERS;
 use crate::daemon::config_file::config_folder;
-use crate::process::program::find_program;
+use crate::process::program::system_program;
 use crate::process::root_folder::is_root;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -159,10 +160,8 @@ fn split(line: &str) -> Vec<String> {
 }
 
 fn succeeds(command: &[&str]) -> bool {
-    let path = std::env::var_os("PATH");
     let Some((program, args)) = command.split_first() else { return false };
-    let Ok(program) = find_program(program, Path::new("/"), path.as_deref()) else { return false };
-    let mut command = Command::new(program);
+    let mut command = Command::new(system_program(program));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
@@ -216,7 +215,7 @@ services:
       dockerfile_inline: |
         FROM docker.io/library/node:24-bookworm-slim
         RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates git openssh-client ripgrep
-        RUN npm install --global @anthropic-ai/claude-code @openai/codex
+        RUN npm install --global {packages}
         ENV HOME=/tmp DISABLE_AUTOUPDATER=1
     command: [/usr/local/bin/pullyard-runner, start]
     user: \"{user}:{group}\"
@@ -230,6 +229,7 @@ services:
     restart: unless-stopped
     stop_grace_period: 2h
 ",
+        packages = DRIVERS.map(|driver| driver.program.package_name()).join(" "),
         host = crate::daemon::state_folder::host_name().unwrap_or_default(),
         config = target.config.display(),
         program = target.program.join(" "),

@@ -110,7 +110,7 @@ fn oversight_cli_chooses_the_capabilities() {
         (words("claude"), words("codex")),
         (vec!["claude_code".to_owned(), "command".to_owned()], vec!["codex".to_owned(), "command".to_owned()],)
     );
-    assert!(error_text(&capabilities("gemini")).contains("OVERSIGHT_CLI must be `claude` or `codex`"));
+    assert!(error_text(&capabilities("gemini")).contains("OVERSIGHT_CLI must be claude or codex"));
     assert!(capabilities("claude").unused_variables.is_empty());
 }
 
