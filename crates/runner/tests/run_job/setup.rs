@@ -228,7 +228,7 @@ async fn script_gets_a_reason_for_each_refused_setting() {
         .await;
     check(&["--yes", "--api-url", &url, "--token-file", "/nowhere"], &[], &["Cannot read the token file /nowhere"])
         .await;
-    pullyard_test_script::write_script(&machine.path("bin/docker"), "exit 0");
+    pullyard_test_script::write_script(machine.path("bin/docker"), "exit 0");
     let compose = ["--yes", "--api-url", &url, "--start-with", "compose"];
     check(&compose, &token, &["With compose, the isolation is `external`"]).await;
     machine.runner_api.script(|script| script.only_name = Some("gull"));
@@ -238,7 +238,7 @@ async fn script_gets_a_reason_for_each_refused_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn print_shows_files_without_secrets_and_writes_nothing() {
     let machine = SetupMachine::start().await;
-    pullyard_test_script::write_script(&machine.path("bin/docker"), "exit 0");
+    pullyard_test_script::write_script(machine.path("bin/docker"), "exit 0");
     let variables = [
         ("PULLYARD_RUNNER_TOKEN", TOKEN),
         ("ANTHROPIC_API_KEY", "sk-good"),

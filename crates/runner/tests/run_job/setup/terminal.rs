@@ -36,9 +36,9 @@ impl SetupMachine {
         let program = Path::new(env!("CARGO_BIN_EXE_pullyard-runner"));
         let copy = bin.join("pullyard-runner");
         fs::hard_link(program, &copy).or_else(|_| fs::copy(program, &copy).map(drop)).unwrap();
-        pullyard_test_script::write_script(&bin.join("systemctl"), SYSTEMCTL);
-        pullyard_test_script::write_script(&bin.join("loginctl"), "echo \"$*\" >> $HOME/systemctl.log; exit 1");
-        pullyard_test_script::write_script(&bin.join("claude"), "echo '2.1.330 (Claude Code)'");
+        pullyard_test_script::write_script(bin.join("systemctl"), SYSTEMCTL);
+        pullyard_test_script::write_script(bin.join("loginctl"), "echo \"$*\" >> $HOME/systemctl.log; exit 1");
+        pullyard_test_script::write_script(bin.join("claude"), "echo '2.1.330 (Claude Code)'");
         let runner_api = RunnerApi::new();
         runner_api.script(|script| script.version = Some("0.1.0"));
         let models = async |headers: HeaderMap| match headers.get("x-api-key") {
