@@ -2,6 +2,7 @@
 
 mod deaths;
 mod machine;
+mod setup;
 mod shutdown;
 mod unreachable;
 mod wake;

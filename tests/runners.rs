@@ -146,6 +146,7 @@ pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
         isolation: Some(RunnerIsolation { level: "none".into(), result: "agents have all rights of this user".into() }),
         offline_after_secs: None,
         updates: Some(Updates::Denied),
+        check_only: false,
     }
 }
 

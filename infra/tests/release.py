@@ -39,6 +39,7 @@ else:
     target, commit = words[words.index("--target") + 1].rsplit(".", 2)[0], os.environ["PULLYARD_COMMIT"][:12]
     built = pathlib.Path(words[words.index("--target-dir") + 1]) / target / "release"
     built.mkdir(parents=True, exist_ok=True)
+    (folder / "releases").write_text(os.environ["PULLYARD_RELEASES"])
     (folder / "flags").write_text(json.dumps(os.environ["CARGO_ENCODED_RUSTFLAGS"].split("\\x1f")))
     for name in ("pullyard", "pullyard-runner"):
         text = (folder / "program").read_text().replace("NAME", name).replace("COMMIT", commit)
@@ -158,6 +159,7 @@ def makes():
         check("the functions' program", functions.read("bootstrap").decode(), f"\x7fELF lambda {commit}")
         check("the release", archive.extractfile(f"{top}RELEASE").read().decode(), f"1.2.3 {commit} {name[13:-7]}\n")
     check("the steps name the version", b"Pullyard 1.2.3 on AWS" in archive.extractfile(f"{top}README.md").read())
+    check("programs know the address", (source.bin / "releases").read_text(), address[1])
     flags = json.loads((source.bin / "flags").read_text())
     check("no path of the machine", flags,
           [f"--remap-path-prefix={source.folder}=/pullyard", f"--remap-path-prefix={source.bin}/.cargo=/cargo"])

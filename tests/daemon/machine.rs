@@ -12,7 +12,7 @@ const STEP: Duration = Duration::from_secs(20);
 
 pub(crate) struct Machine {
     dir: TempDir,
-    url: String,
+    pub(super) url: String,
     pub(super) token: CreatedToken,
 }
 

@@ -50,6 +50,9 @@ const END_OF_PAGE: &str = "
 | `PULLYARD_CLAIM` | `run-job` | id | a new one | The claim that `start` made. |
 | `PULLYARD_ISOLATION_CHECK` | `run-job` | text | the job checks | Result of the check of the isolation. Set by `start` and `up`. |
 | `PULLYARD_CONTAINERS` | `run-job` | JSON | no containers | Image and limits of containers. Set by `start`. |
+| `PULLYARD_LOG_COPY` | `run-job` | file | off: no copy | Copy of the job's log. Set by `start`. |
+| `PULLYARD_CONFIG_NAMES` | `start`, `check`, `config` | names | off: no file | Variables that the program took from `runner.env`. Set by the program itself. |
+| `PULLYARD_RELEASES` | the build of the programs | URL | off: the programs know no release | The address of releases, which the page Add runner shows. Set by `infra/release --address`. |
 | `PULLYARD_INSTANCE` | `run-job` | id | a new one | The process of the runner that made the claim. |
 | `PULLYARD_PARENT` | `run-job` | process number | off: the job outlives its parent process | Stop when this process exits. Set by `try` and `demo` as a flag. |
 | `PULLYARD_PARENT_FOLDER` | `run-job` | folder | off: no folder is removed | Folder to remove when that process has exited. Set by `try` and `demo` as a flag. |

@@ -16,6 +16,7 @@ const READERS: &[(&str, &str)] = &[
     ("crates/runner/src/args.rs", "the bootstrap token, which is never a flag"),
     ("crates/runner/src/daemon/args.rs", "the runner's one reader"),
     ("crates/runner/src/daemon/child.rs", "what `run-job` inherits"),
+    ("crates/runner/src/daemon/config_file.rs", "what `runner.env` adds to"),
     ("crates/runner/src/git.rs", "what git inherits"),
     ("crates/runner/src/main.rs", "what is logged"),
     ("crates/runner/src/process/program.rs", "where programs of the machine are"),

@@ -118,6 +118,19 @@ async fn runner_pages_hide_other_projects_and_need_admin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn add_runner_shows_the_installer_of_a_release() {
+    let (story, mut browser) = Story::with_browser().await;
+    let ctx = story.function_context("dispatch", "effects.fifo").await;
+    let releases = "https://releases.example/pullyard";
+    browser.url = crate::story::serve(pullyard_function_pages::setup_router(ctx, None, releases)).await;
+    let page = browser.post(ADD, &[("form_key", "one")]).await;
+    let install = "curl -fsSL https://releases.example/pullyard/install.sh | sh -s -- --runner &amp;&amp; ";
+    let setup = "pullyard-runner setup --yes --api-url";
+    page.assert_contains(&["Installs the program", setup, "--name kite-3 --slots 2 --isolation external --labels"]);
+    assert!(page.body.replace("&#38;", "&amp;").contains(install), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn add_runner_shows_the_command_once_and_then_the_runner() {
     let story = start().await;
     let browser = Browser::admin(&story).await;

@@ -170,7 +170,7 @@ async fn first_run_on_aws_offers_no_folder() {
     connect_local_forge(&story).await;
     browser.get("/setup/start?project=acme&by=folder").await.assert_contains(&["Folder of this machine"]);
     let ctx = story.function_context("dispatch", "effects.fifo").await;
-    browser.url = crate::story::serve(pullyard_function_pages::setup_router(ctx, None)).await;
+    browser.url = crate::story::serve(pullyard_function_pages::setup_router(ctx, None, "")).await;
     let page = browser.get("/setup/start?project=acme&by=folder").await;
     page.assert_contains(&["Connected forge", "Source of the repository"]);
     assert!(!page.contains("Folder of this machine") && !page.contains("near the folder"), "{}", page.body);

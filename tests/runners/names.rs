@@ -3,6 +3,7 @@
 use super::register_request;
 use crate::pages::Browser;
 use crate::prelude::*;
+use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::RegisterRequest;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,6 +68,28 @@ async fn runner_names_belong_to_one_token_and_are_validated() {
     }
     let listed = story.api.runners(None).await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["gull", "kite"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_of_a_name_registers_nothing_and_spares_sleepers() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, Some("kite")).await;
+    let client = RunnerClient::new(story.local.api_url(), &token).unwrap();
+    let check = async |name: &str, instance: &str| {
+        let request = RegisterRequest { check_only: true, ..register_request(name, instance) };
+        client.register(&request).await.map_err(|error| error.code().unwrap_or_default().to_owned())
+    };
+    assert_eq!(check("kite", "i1").await.unwrap().mailbox, None);
+    assert!(story.api.runners(None).await.unwrap().runners.is_empty());
+    assert_eq!(check("gull", "i1").await.unwrap_err(), "not_allowed");
+    let kite = story.register_runner(&token, "kite", "i1").await;
+    assert_eq!(check("kite", "i2").await.unwrap_err(), "runner_live");
+    kite.try_heartbeat(&[], true, true).await.unwrap();
+    assert_eq!(
+        (check("kite", "i2").await.unwrap_err(), check("kite", "i1").await.is_ok()),
+        ("name_taken".into(), true)
+    );
+    story.assert_runner_status("kite", RunnerStatus::Offline).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -129,6 +129,7 @@ const READ_ONLY: &[&str] = &[
     "review/explain::pull_request_view",
     "review/explain::list_pull_request_views",
     "admin/rotate_secret::previous_valid_until",
+    "runner/register::check_runner_name",
     "runner/view::load_runner",
     "runner/view::list_runners",
     "admin/projects::load_readable_projects",

@@ -45,6 +45,7 @@ impl Folder {
         let mut options = Options::new(self.path.clone(), runner::bind_to_process(runner::command()?, removed));
         options.task_environment = runner::agent_environment();
         options.commit = pullyard_version::COMMIT;
+        options.releases = pullyard_version::RELEASES;
         options.open_files = raise_open_files_limit();
         options.sweep_interval = Duration::from_secs(2);
         Ok(options)

@@ -119,6 +119,7 @@ impl Up {
             options.list_repositories = nearby::repository_list(folder);
         }
         options.commit = pullyard_version::COMMIT;
+        options.releases = pullyard_version::RELEASES;
         let isolation = self.isolation.parse::<Isolation>().map_err(|error| CliError::failed(error.to_string()))?;
         options.isolation = isolation.as_str().into();
         options.work = Some(isolation).filter(|level| *level != Isolation::None).and_then(|_| root_work_folder(&data));

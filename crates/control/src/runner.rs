@@ -14,7 +14,7 @@ mod wake;
 pub use claim::{ClaimAnswer, ClaimResult, claim_job};
 pub use command::{RunnerCommand, command_runner};
 pub use heartbeat::record_heartbeat;
-pub use register::{Registration, register_runner};
+pub use register::{Registration, check_runner_name, register_runner};
 pub(crate) use remove::delete_with_mailbox;
 pub use remove::{RemovalState, remove_runner};
 pub(crate) use trust::check_runner_trust;

@@ -21,7 +21,7 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(90);
 pub const OFFLINE_AFTER_SECS: RangeInclusive<u64> = 60..=3_600;
 
 /// Longest heartbeat interval of an idle runner. Two heartbeats may be lost.
-const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
+pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
@@ -174,24 +174,58 @@ pub struct Heartbeat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    AlreadyOnline { name: String, ago: Span, offline_after: Span },
-    NameTaken { name: String },
-    Replaced { name: String },
-    Deleting { name: String },
-    Offline { name: String },
-    OrdersUnsupported { name: String, version: String },
-    OrderAccepted { name: String, kind: OrderKind, by: String },
-    UpdateNotAllowed { name: String },
-    InImage { name: String },
-    RunsAlready { name: String, version: String },
-    Older { name: String, version: String, target: String },
+    AlreadyOnline {
+        name: String,
+        ago: Span,
+        offline_after: Span,
+    },
+    NameTaken {
+        name: String,
+    },
+    /// A runner of another instance has the name. It may be asleep.
+    NameUsed {
+        name: String,
+    },
+    Replaced {
+        name: String,
+    },
+    Deleting {
+        name: String,
+    },
+    Offline {
+        name: String,
+    },
+    OrdersUnsupported {
+        name: String,
+        version: String,
+    },
+    OrderAccepted {
+        name: String,
+        kind: OrderKind,
+        by: String,
+    },
+    UpdateNotAllowed {
+        name: String,
+    },
+    InImage {
+        name: String,
+    },
+    RunsAlready {
+        name: String,
+        version: String,
+    },
+    Older {
+        name: String,
+        version: String,
+        target: String,
+    },
 }
 
 impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::AlreadyOnline { .. } => "runner_live",
-            Self::NameTaken { .. } => "name_taken",
+            Self::NameTaken { .. } | Self::NameUsed { .. } => "name_taken",
             Self::Replaced { .. } => "runner_replaced",
             Self::Deleting { .. } => "runner_deleting",
             Self::Offline { .. } => "runner_offline",
@@ -216,6 +250,7 @@ impl Refusal {
                 )
             }
             Self::NameTaken { name } => format!("The name {name} belongs to a runner of another token."),
+            Self::NameUsed { name } => format!("The name {name} belongs to another runner, which may be asleep."),
             Self::Replaced { name } => format!("Another process has replaced this process of runner {name}."),
             Self::Deleting { name } => format!("The runner {name} is being removed."),
             Self::Offline { name } => format!("{name} is offline."),
@@ -239,6 +274,7 @@ impl Refusal {
         match self {
             Self::AlreadyOnline { .. } => "Stop the other process, choose another name, or wait until it is offline.",
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
+            Self::NameUsed { .. } => "Choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
             Self::Offline { .. } => "Start it on its machine.",
@@ -364,6 +400,23 @@ impl Runner {
             order: order::after_registration(old.order.as_ref(), updates),
             updates,
             ..old.clone()
+        })
+    }
+
+    /// Whether a program that is not registered yet may use this runner's name. Stricter than `register`, because a
+    /// runner that is Offline may be on another machine, which sleeps.
+    pub fn check_name(&self, instance: &InstanceId, now: Timestamp) -> Result<(), Refusal> {
+        let name = self.name.clone();
+        if self.status == Presence::Deleting {
+            return Err(Refusal::Deleting { name });
+        }
+        if self.instance == *instance {
+            return Ok(());
+        }
+        Err(if self.is_online(now) {
+            Refusal::AlreadyOnline { name, ago: now.since(self.last_heartbeat).into() }
+        } else {
+            Refusal::NameUsed { name }
         })
     }
 

@@ -35,7 +35,7 @@ impl Functions {
             dispatcher: start(options, "dispatcher", config, |ctx| event_function(ctx, dispatch)).await,
             effects: start(options, "effects", config, |ctx| event_function(ctx, process_effects)).await,
             tasks: start(options, "tasks", config, |ctx| event_function(ctx, record_task_stop)).await,
-            api: start(options, "api", config, |ctx| api(ctx, options.commit, machine)).await,
+            api: start(options, "api", config, |ctx| api(ctx, options, machine)).await,
             tickets: start(options, "tickets", config, |ctx| to_function(pullyard_function_tickets::router(ctx))).await,
             webhook: start(options, "webhook", config, |ctx| to_function(pullyard_function_webhook::router(ctx))).await,
             pages: start(options, "pages", config, |ctx| to_function(pullyard_function_pages::router(ctx))).await,
@@ -101,10 +101,10 @@ async fn start(
     library(config.clone().context(&sdk, options.clock.clone()))
 }
 
-fn api(ctx: Context, commit: &'static str, machine: LocalMachine) -> Function {
+fn api(ctx: Context, options: &Options, machine: LocalMachine) -> Function {
     let model_urls = machine.model_urls.clone();
-    let setup = pullyard_function_pages::setup_router(ctx.clone(), Some(machine));
-    to_function(pullyard_function_api::router(ctx, commit, model_urls).merge(setup))
+    let setup = pullyard_function_pages::setup_router(ctx.clone(), Some(machine), options.releases);
+    to_function(pullyard_function_api::router(ctx, options.commit, model_urls).merge(setup))
 }
 
 fn to_function(router: http::Router) -> Function {

@@ -49,6 +49,8 @@ pub struct Options {
     /// Name in the metrics, which are written to the log; `None` writes none.
     pub deployment: Option<String>,
     pub commit: &'static str,
+    /// The address of the releases of this program; empty without one.
+    pub releases: &'static str,
     pub isolation: String,
     /// The disk of the data folder; without a limit by default.
     pub disk: Disk,
@@ -89,6 +91,7 @@ impl Options {
             function_overrides: None,
             deployment: None,
             commit: "unknown",
+            releases: "",
             isolation: "none".into(),
             disk: Disk::default(),
             work: None,

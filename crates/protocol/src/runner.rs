@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// Registers a runner, or a new process of a known one. Idempotent: by `instance`.
 ///
 /// Errors: 409 `runner_live` while another process of this name is online; stop it, or use another name. 409
-/// `name_taken` if a runner of another token has the name.
+/// `name_taken` if a runner of another token has the name, with `check_only` also of another instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
@@ -49,6 +49,9 @@ pub struct RegisterRequest {
     /// Whether its program can be replaced from afar. A program that carries out no orders omits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updates: Option<Updates>,
+    /// Only check whether this instance may use the name, and store nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check_only: bool,
 }
 
 /// Answer to a registration.

@@ -1,7 +1,7 @@
 //! The runner's commands, shared by `pullyard-runner` and `pullyard runner`.
 
 use crate::daemon::{Check, Config, SettingValue, Start};
-use crate::{Error, RunJob};
+use crate::{Error, RunJob, Setup};
 use pullyard_protocol::version::PROTOCOL;
 use std::fmt::Debug;
 use tracing::field::Field;
@@ -15,6 +15,7 @@ pub enum Command {
     RunJob(RunJob),
     /// Check whether this machine can be a runner, without registering it.
     Check(Check),
+    Setup(Box<Setup>),
     /// Show every setting with its value and source.
     Config(Config),
     /// Show release, commit and protocol version.
@@ -38,6 +39,7 @@ impl Command {
             Self::Start(start) => &mut start.flags,
             Self::Check(check) => &mut check.flags,
             Self::Config(config) => &mut config.flags,
+            Self::Setup(setup) => &mut setup.flags,
             Self::RunJob(_) | Self::Version => return self,
         };
         flags.saved_api_url = load().map(|(value, source)| SettingValue { value, source });
@@ -55,6 +57,7 @@ impl Command {
             Self::RunJob(run_job) => Ok(run_job.run().await?.code()),
             Self::Check(check) => Ok(check.run().await),
             Self::Config(config) => Ok(config.run().await),
+            Self::Setup(setup) => Ok(Box::pin(setup.run(program)).await),
             Self::Version => {
                 println!("pullyard-runner {}, protocol {PROTOCOL}", pullyard_version::LONG);
                 Ok(0)

@@ -1,12 +1,13 @@
 //! The daemon of a self-hosted runner: registers, sends heartbeats, claims jobs and runs each in its own process.
 //! These processes outlive the daemon. `run-job` runs the job, and the control plane chooses it.
 
-mod agents;
+pub(crate) mod agents;
 mod args;
 mod call_failure;
-mod check;
+pub(crate) mod check;
 mod child;
 mod claims;
+pub(crate) mod config_file;
 mod container_settings;
 mod context;
 mod heartbeat;
@@ -21,12 +22,14 @@ mod pauses;
 mod process_record;
 mod program;
 mod release;
-mod setting_names;
-mod settings;
+pub(crate) mod setting_names;
+pub(crate) mod settings;
 mod state;
-mod state_folder;
+pub(crate) mod state_folder;
 mod update;
 mod update_settings;
 
+pub(crate) use args::Flags;
 pub use args::{Check, Config, Start};
-pub(crate) use setting_names::SettingValue;
+pub(crate) use setting_names::{SettingValue, how_to_set};
+pub(crate) use state_folder::known_instances;

@@ -21,6 +21,7 @@ use crate::deadline::{Deadline, instant_after};
 use crate::inputs::conversation;
 use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::{Order, Orders};
+use crate::job_log::JobLog;
 use crate::process::parent;
 use crate::process::signals;
 use crate::secrets::forge_tokens::ForgeTokens;
@@ -72,6 +73,12 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     let input_counts = InputCounts::new();
     let handlers = AnswerHandlers { orders: orders.clone(), input_counts: input_counts.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, handlers, redactor.clone());
+    if let Some(path) = &options.log_copy {
+        match JobLog::open(path) {
+            Ok(log) => reporter.events().copy_to(log),
+            Err(error) => tracing::warn!(error = %error, "cannot copy the log to {}: {error}", path.display()),
+        }
+    }
     let uploader = Uploader::start(client.clone(), reporter.events().clone(), options.bucket_away);
     let calls = Calls {
         assignment: &assignment,

@@ -21,11 +21,13 @@ mod git;
 mod hash;
 mod inputs;
 mod job;
+mod job_log;
 mod options;
 mod output;
 mod process;
 mod publish;
 mod secrets;
+mod setup;
 mod stop;
 
 pub use agent::RestartPauses;
@@ -39,3 +41,4 @@ pub use options::{OTHER_ISOLATIONS, RunJob, check_disk_limit, check_process_memo
 pub use process::root_folder::root_work_folder;
 pub use process::sandbox::check as check_isolation;
 pub use pullyard_sandbox::Level as Isolation;
+pub use setup::Setup;

@@ -60,6 +60,9 @@ pub struct RunJob {
     /// sanitizers need; three quarters of the machine's if not given.
     #[arg(long, env = "PULLYARD_PROCESS_MEMORY", value_name = "SIZE", value_parser = parse_process_memory)]
     pub process_memory: Option<u64>,
+    /// File for a copy of the job's log, set by `start`.
+    #[arg(long, env = "PULLYARD_LOG_COPY", value_name = "FILE", hide = true)]
+    pub log_copy: Option<PathBuf>,
     /// The ECS container metadata endpoint, set by ECS.
     #[arg(long, env = "ECS_CONTAINER_METADATA_URI_V4", value_name = "URL", hide = true)]
     pub metadata_uri: Option<String>,

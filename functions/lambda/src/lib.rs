@@ -4,7 +4,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pullyard_entry::{Config, Context, ModelUrls, config, http, invocation, telemetry};
 use pullyard_function_tasks::TaskStateChange;
-use pullyard_version::COMMIT;
+use pullyard_version::{COMMIT, RELEASES};
 use serde_json::{Value, json};
 
 const HANDLERS: &str = "use api, pages, tickets, webhook, dispatcher, effects, tasks or sweeper";
@@ -16,7 +16,7 @@ pub async fn run() -> Result<(), Error> {
         "api" => {
             let ctx = connect().await?;
             let api = pullyard_function_api::router(ctx.clone(), COMMIT, ModelUrls::default());
-            Box::pin(http::run(api.merge(pullyard_function_pages::setup_router(ctx, None)))).await
+            Box::pin(http::run(api.merge(pullyard_function_pages::setup_router(ctx, None, RELEASES)))).await
         }
         "pages" => Box::pin(http::run(pullyard_function_pages::router(connect().await?))).await,
         "tickets" => Box::pin(http::run(pullyard_function_tickets::router(connect().await?))).await,

@@ -20,8 +20,12 @@ pub use machine::{CheckRepository, FindFolder, LinkFolder, ListRepositories, Loc
 use pullyard_control::Context;
 pub(crate) use settings::has_row as has_setting_row;
 
-/// Every handler may extract the machine of `pullyard up` as `Extension<Option<LocalMachine>>`.
-pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
+/// The address of the releases of this program; empty without one.
+#[derive(Clone, Copy)]
+struct Releases(&'static str);
+
+/// Every handler may extract the machine of `pullyard up` as `Extension<Option<LocalMachine>>`, and `Releases`.
+pub(crate) fn routes(machine: Option<LocalMachine>, releases: &'static str) -> Router<Context> {
     Router::new()
         .merge(start::routes())
         .merge(tickets::routes())
@@ -36,4 +40,5 @@ pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
         .merge(operations::routes())
         .route("/setup/decisions/{delivery}/replay", post(detail::replay))
         .layer(Extension(machine))
+        .layer(Extension(Releases(releases)))
 }

@@ -25,6 +25,26 @@ pub struct Registration {
     pub active_jobs: BTreeSet<JobId>,
 }
 
+/// Checks whether an instance may use a name, which no other instance has, and registers nothing.
+/// Errors: `Invalid`; `Runner` if another instance or token has the name, or the runner is being removed.
+pub async fn check_runner_name(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<RunnerId, Error> {
+    new.check()?;
+    let id = RunnerId::for_registration(&token.hash, &new.name);
+    if let Some(existing) = load_own(ctx, &id, &new.name).await? {
+        existing.check_name(&new.instance, ctx.clock.now()).map_err(Error::Runner)?;
+    }
+    Ok(id)
+}
+
+/// The runner with this id. Errors: `Runner` if another token has its name.
+async fn load_own(ctx: &Context, id: &RunnerId, name: &str) -> Result<Option<Runner>, Error> {
+    let (existing, owner) = tokio::try_join!(ctx.store.load_runner(id), ctx.store.load_runner_id(name))?;
+    if owner.is_some_and(|owner| owner != *id) {
+        return Err(Error::Runner(Refusal::NameTaken { name: name.to_owned() }));
+    }
+    Ok(existing)
+}
+
 impl Registration {
     fn check(&self) -> Result<(), Error> {
         let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
@@ -61,10 +81,7 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
     let mut rounds = ctx.retries(&id);
     loop {
         let now = ctx.clock.now();
-        let (existing, owner) = tokio::try_join!(ctx.store.load_runner(&id), ctx.store.load_runner_id(&new.name))?;
-        if owner.is_some_and(|owner| owner != id) {
-            return Err(Error::Runner(Refusal::NameTaken { name: new.name.clone() }));
-        }
+        let existing = load_own(ctx, &id, &new.name).await?;
         let registration = RunnerRegistration {
             id: id.clone(),
             name: new.name.clone(),

@@ -75,6 +75,23 @@ fn runner_is_offline_after_the_silence_that_it_states() {
 }
 
 #[test]
+fn name_is_free_only_for_the_instance_that_has_it() {
+    let kite = runner("kite");
+    let check = |runner: &Runner, process: &str, secs| {
+        runner.check_name(&instance(process), time_at(secs)).map_err(|refusal| (refusal.code(), refusal.sentence()))
+    };
+    let sleeping = || Err(("name_taken", "The name kite belongs to another runner, which may be asleep.".to_owned()));
+    assert_eq!(check(&kite, "i1", 0), Ok(()));
+    assert_eq!(check(&kite, "i1", 500), Ok(()));
+    assert_eq!(check(&kite, "i2", 90).map_err(|(code, _)| code), Err("runner_live"));
+    assert_eq!(check(&kite, "i2", 91), sleeping());
+    let offline = Runner { status: Presence::Offline, ..kite.clone() };
+    assert_eq!((check(&offline, "i1", 5), check(&offline, "i2", 5)), (Ok(()), sleeping()));
+    let deleting = Runner { status: Presence::Deleting, ..kite };
+    assert_eq!(check(&deleting, "i1", 5).map_err(|(code, _)| code), Err("runner_deleting"));
+}
+
+#[test]
 fn new_runner_is_online_without_a_heartbeat() {
     let new = Runner::register(None, introduction("i2"), time_at(5)).unwrap();
     assert_eq!((new.status, new.epoch, new.last_heartbeat), (Presence::Online, 1, time_at(5)));

@@ -29,7 +29,7 @@ pub(crate) struct Driver {
 
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(super) command: &'static str,
+    pub(crate) command: &'static str,
     /// The variable with the path of the program.
     pub(crate) variable: &'static str,
     /// Scope and name at npm.
@@ -38,6 +38,14 @@ pub(crate) struct Program {
     pub(super) find_in_package: fn(&Path) -> Option<PathBuf>,
     /// Errors: why the runner cannot start this version, as a fragment of a sentence.
     pub(super) check_version: fn(&str) -> Result<(), String>,
+}
+
+impl Program {
+    /// As `npm install` reads it.
+    pub(crate) fn package_name(&self) -> String {
+        let (scope, name) = self.package;
+        format!("{scope}/{name}")
+    }
 }
 
 #[derive(Debug)]

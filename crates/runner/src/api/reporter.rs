@@ -8,6 +8,7 @@ use crate::api::event_draft::EventDraft;
 use crate::artifacts::output_recorder::OutputRecorder;
 use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::Orders;
+use crate::job_log::JobLog;
 use crate::secrets::redact::Redactor;
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::{Event, EventKind};
@@ -25,6 +26,7 @@ struct Shared {
     redactor: Redactor,
     state: Mutex<State>,
     recorder: OnceLock<OutputRecorder>,
+    copy: OnceLock<Mutex<JobLog>>,
     queue_changed: Notify,
     /// Notified when the sender got an answer, or has ended.
     batch_answered: Notify,
@@ -44,6 +46,7 @@ impl Shared {
             redactor,
             state: Mutex::default(),
             recorder: OnceLock::new(),
+            copy: OnceLock::new(),
             queue_changed: Notify::new(),
             batch_answered: Notify::new(),
         })
@@ -67,6 +70,9 @@ impl EventSink {
         if let Some(recorder) = self.0.recorder.get() {
             recorder.record_event(&draft);
         }
+        if let Some(copy) = self.0.copy.get() {
+            copy.lock().unwrap_or_else(PoisonError::into_inner).add(&draft);
+        }
         self.0.state().queue.add(Instant::now(), draft.truncate());
         self.0.queue_changed.notify_one();
     }
@@ -87,6 +93,10 @@ impl EventSink {
 
     pub(crate) fn start_recording(&self, recorder: OutputRecorder) {
         let _ = self.0.recorder.set(recorder);
+    }
+
+    pub(crate) fn copy_to(&self, log: JobLog) {
+        let _ = self.0.copy.set(Mutex::new(log));
     }
 
     pub(crate) fn end_record(&self) {

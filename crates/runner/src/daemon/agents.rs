@@ -3,6 +3,7 @@
 use crate::agent::detect::{InstalledAgent, probe};
 use crate::agent::drivers::{DRIVERS, Driver};
 use crate::agent::environment::Environment;
+use pullyard_domain::agent::ModelKey;
 use std::collections::BTreeSet;
 
 pub(crate) struct DetectedAgent {
@@ -43,6 +44,23 @@ impl DetectedAgent {
         };
         let is_required = required.contains(self.driver.spec.code);
         if is_required && !is_usable { Err(text) } else { Ok(text) }
+    }
+
+    pub(crate) fn is_installed(&self) -> bool {
+        self.detection.is_ok()
+    }
+
+    pub(crate) fn uses(&self, key: ModelKey) -> bool {
+        self.driver.spec.keys.contains(&key)
+    }
+
+    /// The agent and its version, or how to install it.
+    pub(crate) fn describe(&self) -> String {
+        let package = self.driver.program.package_name();
+        match &self.detection {
+            Ok(installed) => format!("{} {}", self.name(), self.version_and_path(installed)),
+            Err(reason) => format!("{}: {reason}. To install it: npm install --global {package}", self.name()),
+        }
     }
 
     pub(crate) fn row(&self) -> [String; 3] {

@@ -2,7 +2,8 @@
 //! `setting_names` lists the variables of each flag. Flags hold unchecked text; `settings` validates it, so that a flag
 //! and a variable cause the same errors.
 
-use super::call_failure::{FatalExit, TOKEN_REFUSED_EXIT};
+use super::call_failure::{FatalExit, INVALID_SETTING_EXIT, TOKEN_REFUSED_EXIT};
+use super::config_file::{self, FileSource};
 use super::installed::{Followed, InstalledPrograms};
 use super::lifecycle::{Ending, Launch};
 use super::program::{execute, own_program};
@@ -16,9 +17,8 @@ use pullyard_protocol::runner::{OrderReport, OrderState};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
-
-const INVALID_SETTING_EXIT: u8 = 2;
 
 /// The settings of a runner.
 #[derive(Clone, Debug, Default, clap::Args, Serialize)]
@@ -45,7 +45,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "A,B")]
     labels: Option<String>,
     /// Agents to offer, separated by commas; `command` and the installed agents with a key if not given.
-    /// [env: PULLYARD_RUNNER_CAPABILITIES]
+    /// OVERSIGHT_CLI is `claude` or `codex`, each with `command`. [env: PULLYARD_RUNNER_CAPABILITIES, OVERSIGHT_CLI]
     #[arg(long, value_name = "A,B")]
     capabilities: Option<String>,
     /// Folder for mirrors, worktrees, logs and state; `~/.local/state/pullyard-runner`, or
@@ -54,7 +54,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DIR")]
     work_dir: Option<String>,
     /// `bubblewrap`, `podman`, `docker` or `landlock` to run agents in a sandbox, `external` if this machine is one,
-    /// `none` to run agents as this user; `auto`, this system's sandbox, if not given.
+    /// `none` to run agents as this user; `docker`, else `podman`, with a container image, else `auto`, this system's
+    /// sandbox, if not given.
     /// [env: PULLYARD_ISOLATION, SPAWND_RUNTIME_ISOLATION]
     #[arg(long, value_name = "WHAT")]
     isolation: Option<String>,
@@ -78,7 +79,11 @@ pub(crate) struct Flags {
     /// [env: PULLYARD_REQUEST_TIMEOUT_MS, RUNNER_REQUEST_TIMEOUT_MS]
     #[arg(long, value_name = "MS")]
     request_timeout_ms: Option<String>,
-    /// Number of job logs to keep; 50 if not given. [env: PULLYARD_KEEP_LOGS]
+    /// Folder for text copies of the jobs' logs, in a subfolder of this runner; no copies if not given.
+    /// [env: PULLYARD_LOG_DIR]
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<String>,
+    /// Number of job logs, and of their copies, to keep; 50 if not given. [env: PULLYARD_KEEP_LOGS]
     #[arg(long, value_name = "N")]
     keep_logs: Option<String>,
     /// Seconds that an agent has to stop before it is killed; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
@@ -127,21 +132,33 @@ pub(crate) struct Flags {
     /// Address of podman or docker; its own default if not given. [env: PULLYARD_CONTAINER_HOST, DOCKER_HOST]
     #[arg(long, value_name = "URL")]
     container_host: Option<String>,
+    /// A file of lines NAME=value, each a variable; flags and variables override it. Without this flag, `runner.env` in
+    /// `~/.config/pullyard-runner`, else in `/etc/pullyard-runner`, if there is one.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) saved_api_url: Option<SettingValue>,
 }
 
 impl Flags {
-    fn values(&self) -> BTreeMap<String, String> {
+    pub(crate) fn values(&self) -> BTreeMap<String, String> {
         let values = serde_json::to_value(self).and_then(serde_json::from_value::<BTreeMap<String, Option<String>>>);
         let values = values.unwrap_or_default().into_iter();
         values.filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    fn parse(&self) -> ParsedSettings {
+    /// Parses the settings, with those of the configuration file. Prints why that is refused; `None` then.
+    fn load(&self) -> Option<ParsedSettings> {
+        let source = config_file::enter(self.config.as_deref(), &self.values());
+        source.map_err(|message| print_error(&message)).ok().map(|file| self.parse(file))
+    }
+
+    fn parse(&self, file: FileSource) -> ParsedSettings {
         Settings::parse(&SettingSources {
             flags: self.values(),
+            file,
             environment: &|name| std::env::var(name).ok(),
             saved_api_url: self.saved_api_url.clone(),
         })
@@ -183,7 +200,8 @@ impl Start {
     pub async fn run(self, job_arguments: &[&str]) -> u8 {
         // The environment of this process may hold the runner token, which an agent of the same user could read.
         hide_from_children();
-        let ParsedSettings { mut settings, errors, unused_variables, .. } = self.flags.parse();
+        let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
+        let ParsedSettings { mut settings, errors, unused_variables, .. } = parsed;
         for (name, reason) in unused_variables {
             tracing::warn!("{name} is ignored: {reason}");
         }
@@ -274,9 +292,10 @@ pub struct Check {
 }
 
 impl Check {
-    /// Prints all checks. Returns the exit code: 1 if one fails.
+    /// Prints all checks. Returns the exit code: 1 if one fails, 2 if the configuration file is refused.
     pub async fn run(self) -> u8 {
-        check::run(&self.flags.parse()).await
+        let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
+        check::run(&parsed).await
     }
 }
 
@@ -290,7 +309,7 @@ pub struct Config {
 impl Config {
     /// Prints all settings. Returns the exit code: 2 if one is invalid.
     pub async fn run(self) -> u8 {
-        let parsed = self.flags.parse();
+        let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
         output::print_config(&parsed, &agents::detect_agents(&Environment::from_process()).await);
         if parsed.errors.is_empty() { 0 } else { INVALID_SETTING_EXIT }
     }
@@ -332,12 +351,13 @@ mod tests {
             "allow-remote-update" => "true",
             "capabilities" => "command",
             "api-url" => "http://flag",
+            "log-dir" => "/logs",
             _ => "7",
         };
         let names = || VARIABLES.iter().map(|(name, _)| *name).filter(|name| *name != "token");
         let line = names().map(|name| format!("--{name}={}", value(name)));
         let cli = TestCli::try_parse_from(std::iter::once("x".to_owned()).chain(line));
-        let parsed = cli.unwrap_or_else(|error| panic!("{error}")).start.flags.parse();
+        let parsed = cli.unwrap_or_else(|error| panic!("{error}")).start.flags.parse(FileSource::default());
         for name in names() {
             let row = parsed.rows.iter().find(|row| row.name == name).unwrap();
             assert_eq!((row.value.as_str(), row.source.clone()), (value(name), format!("--{name}")));

@@ -5,6 +5,7 @@ use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::client::Error;
 
 /// Exit codes, the same as the command line's.
+pub(crate) const INVALID_SETTING_EXIT: u8 = 2;
 pub(crate) const REFUSED_EXIT: u8 = 3;
 pub(crate) const TOKEN_REFUSED_EXIT: u8 = 4;
 pub(crate) const RUNNER_DELETED_EXIT: u8 = 5;
@@ -25,7 +26,11 @@ impl FatalExit {
 
 impl From<RunnerError> for FatalExit {
     fn from(error: RunnerError) -> Self {
-        let code = if matches!(error, RunnerError::AlreadyRuns { .. }) { REFUSED_EXIT } else { 1 };
+        let code = match error {
+            RunnerError::AlreadyRuns { .. } => REFUSED_EXIT,
+            RunnerError::LogFolder { .. } => INVALID_SETTING_EXIT,
+            _ => 1,
+        };
         Self { code, message: format!("The runner failed to {}.", format_error_chain(&error)) }
     }
 }

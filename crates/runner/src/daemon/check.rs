@@ -33,7 +33,7 @@ pub(crate) async fn run(parsed: &ParsedSettings) -> u8 {
         ("work folder", check_work_dir(&settings.work_dir)),
         ("free space", check_free_space(&settings.work_dir)),
         ("token", check_token(parsed)),
-        ("server", check_server(settings).await),
+        ("server", check_server(&settings.api_url).await),
         ("isolation", check_isolation(settings)),
         ("other settings", check_other_settings(parsed)),
     ];
@@ -116,28 +116,26 @@ fn check_token(parsed: &ParsedSettings) -> CheckResult {
     }
 }
 
-async fn check_server(settings: &Settings) -> CheckResult {
-    if settings.api_url.is_empty() {
+pub(crate) async fn check_server(api_url: &str) -> CheckResult {
+    if api_url.is_empty() {
         return Err("no URL is set".into());
     }
     // The route needs no credential, so the runner's token is not sent.
-    let client = ApiClient::new(&settings.api_url, "-").map_err(|error| error.to_string())?;
+    let client = ApiClient::new(api_url, "-").map_err(|error| error.to_string())?;
     match timeout(SERVER_TIMEOUT, client.version()).await {
-        Err(_) => Err(format!("{} did not answer within {} s", settings.api_url, SERVER_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("{} did not answer within {} s", api_url, SERVER_TIMEOUT.as_secs())),
         // A problem from a server is a sentence of its own.
-        Ok(Err(error @ client::Error::Problem(_))) => Err(format!("{}: {error}", settings.api_url)),
+        Ok(Err(error @ client::Error::Problem(_))) => Err(format!("{}: {error}", api_url)),
         Ok(Err(error)) => Err(format!("failed to {error}")),
         Ok(Ok(server)) if server.protocol != PROTOCOL => Err(format!(
             "{} speaks protocol {}, this runner {PROTOCOL}: update the older one",
-            settings.api_url, server.protocol
+            api_url, server.protocol
         )),
-        Ok(Ok(server)) => {
-            Ok(format!("{} answers: Pullyard {}, protocol {}", settings.api_url, server.version, server.protocol))
-        }
+        Ok(Ok(server)) => Ok(format!("{} answers: Pullyard {}, protocol {}", api_url, server.version, server.protocol)),
     }
 }
 
-fn check_isolation(settings: &Settings) -> CheckResult {
+pub(crate) fn check_isolation(settings: &Settings) -> CheckResult {
     let Some(isolation) = settings.isolation else { return Err("invalid, see other settings".into()) };
     match sandbox::check(isolation, settings.containers_of("check", &settings.work_dir), &settings.work_dir) {
         Ok(result) => Ok(format!("{}: {result}", isolation.as_str())),

@@ -8,6 +8,7 @@ use crate::agent;
 use crate::durable_file;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
+use crate::job_log;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -31,7 +32,7 @@ const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(250);
 const REAP_TRIES: u32 = 20;
 
 /// Variables that a child inherits, besides the ones for agents. Never a runner token: a child knows only its job.
-const INHERITED: &[&str] = &[
+pub(crate) const INHERITED: &[&str] = &[
     "PATH",
     "HOME",
     "TMPDIR",
@@ -99,6 +100,8 @@ pub(crate) struct ProcessStarter {
     pub(crate) jobs: PathBuf,
     pub(crate) logs: PathBuf,
     pub(crate) keep_logs: usize,
+    /// Folder for copies of the jobs' logs.
+    pub(crate) log_copies: Option<PathBuf>,
 }
 
 pub(crate) enum RunningProcess {
@@ -180,6 +183,9 @@ impl ProcessStarter {
         }
         if let Some(size) = &self.process_memory {
             command.env("PULLYARD_PROCESS_MEMORY", size);
+        }
+        if let Some(folder) = &self.log_copies {
+            command.env("PULLYARD_LOG_COPY", job_log::next_file(folder, &record.job, record.attempt, self.keep_logs));
         }
         if let Some(containers) = &self.containers {
             command.env("PULLYARD_CONTAINERS", serde_json::to_string(containers)?);
@@ -298,6 +304,7 @@ mod tests {
             jobs,
             logs: dir.join("logs"),
             keep_logs: 3,
+            log_copies: None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::Error;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::run_blocking;
+use crate::job_log;
 use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
 use crate::process::signals::Signals;
@@ -142,6 +143,7 @@ fn registration(
         active: BTreeSet::new(),
         isolation,
         offline_after_secs: settings.offline_after_secs,
+        check_only: false,
         // A runner that ends after one job carries out no orders.
         updates: (!once).then_some(updates),
     }
@@ -198,6 +200,13 @@ async fn take_over(
     isolation_check: Option<String>,
 ) -> Result<Arc<JobProcesses>, Error> {
     let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
+    let log_copies = match &settings.log_dir {
+        Some(dir) => Some(
+            job_log::create_folder(dir, &settings.name)
+                .map_err(|source| Error::LogFolder { dir: dir.clone(), source })?,
+        ),
+        None => None,
+    };
     // An absolute path, because children run in other folders.
     let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
     let jobs = Arc::new(JobProcesses {
@@ -217,6 +226,7 @@ async fn take_over(
             jobs: state_folder.jobs(),
             logs: state_folder.logs(),
             keep_logs: settings.keep_logs,
+            log_copies,
         },
     });
     let (running, dead) = child::load_records(&jobs.starter.jobs);

@@ -1,5 +1,6 @@
 //! Lists the variables of each setting, and finds its value with the source. `settings` checks the value.
 
+use super::config_file::FileSource;
 use std::collections::BTreeMap;
 
 /// The variables of each setting, by precedence. Each setting but the token has a flag of its name.
@@ -11,7 +12,7 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("name", &["PULLYARD_RUNNER_NAME", "RUNNER_NAME"]),
     ("slots", &["PULLYARD_RUNNER_SLOTS", "RUNNER_MAX_CONCURRENT_JOBS"]),
     ("labels", &["PULLYARD_RUNNER_LABELS"]),
-    ("capabilities", &["PULLYARD_RUNNER_CAPABILITIES"]),
+    ("capabilities", &["PULLYARD_RUNNER_CAPABILITIES", OVERSIGHT_CLI]),
     ("work-dir", &["PULLYARD_WORK_DIR", "DOCKER_WORKSPACE_BASE", "OVERSIGHT_REPO_DIR", "SPAWND_SCRATCH_ROOT"]),
     ("isolation", &["PULLYARD_ISOLATION", "SPAWND_RUNTIME_ISOLATION"]),
     ("poll-interval-ms", &["PULLYARD_POLL_INTERVAL_MS", "RUNNER_POLL_INTERVAL_MS"]),
@@ -19,6 +20,7 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("heartbeat-interval-ms", &["PULLYARD_HEARTBEAT_INTERVAL_MS", "RUNNER_HEARTBEAT_INTERVAL_MS"]),
     ("offline-after-secs", &["PULLYARD_OFFLINE_AFTER_SECS"]),
     ("request-timeout-ms", &["PULLYARD_REQUEST_TIMEOUT_MS", "RUNNER_REQUEST_TIMEOUT_MS"]),
+    ("log-dir", &["PULLYARD_LOG_DIR"]),
     ("keep-logs", &["PULLYARD_KEEP_LOGS"]),
     ("stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]),
     ("disk-limit", &["PULLYARD_DISK_LIMIT"]),
@@ -35,14 +37,16 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("container-host", &["PULLYARD_CONTAINER_HOST", "DOCKER_HOST"]),
 ];
 
+/// Chooses an agent by the name of its command.
+pub(super) const OVERSIGHT_CLI: &str = "OVERSIGHT_CLI";
+
 /// A variable of the engine's own, which may be set for other programs than the runner.
 const SHARED: &str = "DOCKER_HOST";
 
 /// Settings of other runners that change nothing here, each with the reason.
 pub(crate) const UNUSED: &[(&str, &str)] = &[
-    ("RUNNER_CLONE_DEPTH", "the runner keeps a mirror of each repository"),
+    ("RUNNER_CLONE_DEPTH", "the runner keeps a whole mirror of each repository, which later jobs only update"),
     ("RUNNER_USER_ID", "the runner token decides which jobs it may take"),
-    ("OVERSIGHT_CLI", "the repository's settings choose the agent"),
     ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
 ];
 
@@ -54,6 +58,7 @@ pub(crate) struct SettingValue {
 
 pub(crate) struct SettingSources<'a> {
     pub(crate) flags: BTreeMap<String, String>,
+    pub(crate) file: FileSource,
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
     pub(crate) saved_api_url: Option<SettingValue>,
 }
@@ -66,7 +71,7 @@ impl SettingSources<'_> {
         let variable = || {
             variables(name).iter().find_map(|variable| {
                 let value = (self.environment)(variable).filter(is_set)?;
-                Some(SettingValue { value: value.trim().to_owned(), source: (*variable).to_owned() })
+                Some(SettingValue { value: value.trim().to_owned(), source: self.file.describe(variable) })
             })
         };
         let saved = || self.saved_api_url.clone().filter(|_| name == "api-url");
@@ -90,6 +95,16 @@ pub(crate) fn variables(name: &str) -> &'static [&'static str] {
     setting.map(|(_, variables)| *variables).unwrap_or_default()
 }
 
+/// The setting of a variable. Token and file of the token are two settings for one value.
+pub(crate) fn same_setting(name: &str) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let setting = VARIABLES.iter().find(|(_, variables)| variables.contains(&name)).map(|(setting, _)| *setting);
+    let is_same = move |other: &str| {
+        setting.is_some_and(|one| one == other || (one.starts_with("token") && other.starts_with("token")))
+    };
+    VARIABLES.iter().copied().filter(move |(other, _)| is_same(other))
+}
+
+/// By its flag and first variable, or by a variable without a flag.
 pub(crate) fn how_to_set(name: &str) -> String {
-    format!("--{name} or {}", variables(name).first().copied().unwrap_or_default())
+    variables(name).first().map_or_else(|| name.to_owned(), |variable| format!("--{name} or {variable}"))
 }

@@ -1,12 +1,14 @@
 //! Parses and checks the settings. Returns each value with its source, and all errors at once.
 
-use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_variables, variables};
+use super::setting_names::{OVERSIGHT_CLI, SettingSources, SettingValue, how_to_set, unused_variables, variables};
 use super::state_folder::host_name;
 use super::update_settings::UpdateSettings;
 use crate::Isolation;
+use crate::agent::drivers::DRIVERS;
 use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
+use crate::process::program::find_program;
 use crate::process::root_folder::{self, ROOT_FOLDERS};
-use pullyard_domain::agent::{ChoiceLevel, choices};
+use pullyard_domain::agent::{COMMAND, ChoiceLevel, choices};
 use pullyard_domain::runner::{MAX_SLOTS, OFFLINE_AFTER, OFFLINE_AFTER_SECS, validate_name};
 use pullyard_sandbox::Containers;
 use std::collections::BTreeSet;
@@ -61,6 +63,7 @@ pub(crate) struct Settings {
     /// `None` for the usual time, so that an older control plane accepts the registration.
     pub(crate) offline_after_secs: Option<u64>,
     pub(crate) request_timeout: Duration,
+    pub(crate) log_dir: Option<PathBuf>,
     pub(crate) keep_logs: usize,
     pub(crate) stop_grace: Duration,
     pub(crate) disk_limit: Option<String>,
@@ -90,6 +93,7 @@ impl Settings {
                 .parse_number("offline-after-secs", "90", OFFLINE_AFTER_SECS)
                 .filter(|secs| *secs != OFFLINE_AFTER.as_secs()),
             request_timeout: parser.parse_millis("request-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
+            log_dir: parser.parse_setting("log-dir", "", parse_folder),
             keep_logs: parser.parse_number("keep-logs", "50", 1..=100_000).unwrap_or(50),
             stop_grace: Duration::from_secs(parser.parse_number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),
             disk_limit: parser.parse_setting("disk-limit", DEFAULT_DISK_LIMIT, check_disk_limit),
@@ -229,8 +233,19 @@ impl SettingsParser<'_> {
     }
 
     fn parse_capabilities(&mut self) -> BTreeSet<String> {
-        let words = self.parse_words("capabilities", "command");
+        let mut words = self.parse_words("capabilities", "command");
         let source = self.sources.find("capabilities").map(|setting| setting.source).unwrap_or_default();
+        if source.starts_with(OVERSIGHT_CLI) {
+            let driver = DRIVERS.into_iter().find(|driver| words.iter().eq([driver.program.command]));
+            match driver {
+                Some(driver) => words = [driver.spec.code, COMMAND].map(str::to_owned).into(),
+                None => {
+                    let commands = DRIVERS.map(|driver| driver.program.command).join(" or ");
+                    self.add_error(format!("{source} must be {commands}. Otherwise use --capabilities."));
+                    return words;
+                }
+            }
+        }
         let mut supported = choices(ChoiceLevel::Job);
         supported.sort_unstable();
         for capability in words.iter().filter(|capability| !supported.contains(&capability.as_str())) {
@@ -246,12 +261,29 @@ impl SettingsParser<'_> {
         setting.map_or(default, |setting| PathBuf::from(setting.value))
     }
 
+    /// A container image without an isolation asks for containers: `docker`, or `podman` where only that is installed.
+    fn default_isolation(&self) -> &'static str {
+        let path = (self.sources.environment)("PATH").unwrap_or_default();
+        let has = |program| find_program(program, Path::new("/"), Some(path.as_ref())).is_ok();
+        match self.sources.find("container-image") {
+            Some(_) if !has("docker") && has("podman") => "podman",
+            Some(_) => "docker",
+            None => AUTO,
+        }
+    }
+
     fn parse_isolation(&mut self) -> Option<Isolation> {
-        let setting = self.find("isolation", AUTO);
-        let (level, source) = setting
-            .map_or((AUTO.to_owned(), "The default isolation".to_owned()), |setting| (setting.value, setting.source));
+        let default = self.default_isolation();
+        let setting = self.find("isolation", default);
+        let (level, source) = setting.map_or((default.to_owned(), "The default isolation".to_owned()), |setting| {
+            (setting.value, setting.source)
+        });
         level.parse().map_err(|error: pullyard_sandbox::Error| self.add_error(format!("{source}: {error}."))).ok()
     }
+}
+
+fn parse_folder(text: &str) -> Result<PathBuf, &'static str> {
+    Some(PathBuf::from(text)).filter(|folder| folder.is_absolute()).ok_or("Use an absolute path.")
 }
 
 /// The part of a secret that other commands show as well.

@@ -54,6 +54,7 @@ mod runner_api;
 mod sandbox;
 mod secrets;
 mod sessions;
+mod setup;
 mod signing;
 mod sources;
 mod steering;

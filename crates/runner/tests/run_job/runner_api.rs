@@ -12,6 +12,7 @@ use pullyard_domain::id::OrderId;
 use pullyard_protocol::runner::{
     ClaimRequest, HeartbeatOrder, HeartbeatRequest, OrderKind, OrderReport, OrderState, RegisterRequest,
 };
+use pullyard_protocol::version::PROTOCOL;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path as FilePath, PathBuf};
 use std::process::Stdio;
@@ -49,6 +50,11 @@ pub(crate) struct Script {
     pub(crate) order: Option<HeartbeatOrder>,
     /// The protocol that the server speaks; this runner's if `None`.
     pub(crate) protocol: Option<u32>,
+    /// The only name that the token allows.
+    pub(crate) only_name: Option<&'static str>,
+    /// The release that the control plane names. `None`: it has no such route.
+    pub(crate) version: Option<&'static str>,
+    registered: BTreeSet<String>,
     /// How many of the next claims are spent: their job has ended.
     pub(crate) claims_to_spend: u32,
     /// The next answers of the mailbox, a status and a text; without more it waits. `None`: there is no mailbox.
@@ -78,6 +84,7 @@ impl RunnerApi {
             .route("/v1/runners/{runner}/{route}", post(handle_runner_call))
             .route("/v1/wake", get(wake))
             .route("/v1/version", get(version))
+            .route("/v1/tokens/self", get(own_token))
             .with_state(self.inner.clone())
     }
 
@@ -156,7 +163,9 @@ pub(crate) fn job(letter: &str) -> JobId {
 }
 
 async fn register(State(inner): State<Arc<ServerState>>, headers: HeaderMap, body: Bytes) -> Response {
-    record_and_respond(&inner, "register", &headers, &body)
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let route = if request["check_only"] == json!(true) { "check" } else { "register" };
+    record_and_respond(&inner, route, &headers, &body)
 }
 
 async fn handle_runner_call(
@@ -187,6 +196,28 @@ async fn wake(State(inner): State<Arc<ServerState>>, headers: HeaderMap) -> Resp
     }
 }
 
+async fn version(State(inner): State<Arc<ServerState>>) -> Response {
+    match inner.script.lock().unwrap().version {
+        Some(version) => {
+            axum::Json(json!({ "version": version, "commit": "unknown", "protocol": PROTOCOL })).into_response()
+        }
+        None => problem(404, "not_found"),
+    }
+}
+
+async fn own_token(State(inner): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
+    if headers.get("authorization").is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
+        return problem(401, "unauthorized");
+    }
+    let only_name = inner.script.lock().unwrap().only_name;
+    let token = json!({
+        "id": "a".repeat(16), "name": "kite", "kind": "runner", "prefix": "rnt_a3f8", "scopes": [],
+        "projects": ["acme", "shop"], "runner": only_name, "created": null, "created_by": null, "last_used": null,
+        "expires_at": null, "state": "active",
+    });
+    axum::Json(token).into_response()
+}
+
 fn runner_id() -> String {
     format!("rnr_{}", "k".repeat(26))
 }
@@ -207,8 +238,15 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
         return problem(*status, code);
     }
     let answer = match route {
-        "register" => {
-            let _: RegisterRequest = serde_json::from_value(body.clone()).unwrap();
+        "check" | "register" => {
+            let request: RegisterRequest = serde_json::from_value(body.clone()).unwrap();
+            let instance = request.instance.to_string();
+            if request.check_only && !script.registered.is_empty() && !script.registered.contains(&instance) {
+                return problem(409, "runner_live");
+            }
+            if !request.check_only {
+                script.registered.insert(instance);
+            }
             json!({ "runner": runner_id(), "heartbeat_idle_secs": 2, "heartbeat_busy_secs": 1,
                     "offline_after_secs": 90, "poll_ms": 30,
                     "mailbox": script.mailbox.as_ref().map(|_| MAILBOX) })

@@ -39,16 +39,21 @@ pub(crate) async fn register(
         updates: request.updates,
         active_jobs: request.active,
     };
-    let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
-    let mailbox = runner.mailbox.as_ref().map(|mailbox| ctx.wakeups.mailbox_url(mailbox));
-    Ok(Json(RegisterAnswer {
-        heartbeat_idle_secs: runner.idle_interval().as_secs(),
+    let answer = |runner, idle: Duration, offline: Duration, mailbox| RegisterAnswer {
+        runner,
+        heartbeat_idle_secs: idle.as_secs(),
         heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
-        offline_after_secs: runner.offline_after().as_secs(),
-        runner: runner.id,
+        offline_after_secs: offline.as_secs(),
         poll_ms: poll_ms(),
         mailbox,
-    }))
+    };
+    if request.check_only {
+        let id = control::check_runner_name(&ctx, &caller.token, &registration).await?;
+        return Ok(Json(answer(id, HEARTBEAT_IDLE, OFFLINE_AFTER, None)));
+    }
+    let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
+    let mailbox = runner.mailbox.as_ref().map(|mailbox| ctx.wakeups.mailbox_url(mailbox));
+    Ok(Json(answer(runner.id.clone(), runner.idle_interval(), runner.offline_after(), mailbox)))
 }
 
 pub(crate) async fn heartbeat(

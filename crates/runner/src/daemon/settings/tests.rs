@@ -1,6 +1,7 @@
 //! Tests how the runner's settings are read from flags, environment and files.
 
 use super::*;
+use crate::daemon::config_file::FileSource;
 use crate::daemon::setting_names::{UNUSED, VARIABLES};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,9 @@ fn parse(flags: &[(&str, &str)], environment: &[(&str, &str)]) -> ParsedSettings
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let flag = |(name, value): &(&str, &str)| (name.trim_start_matches('-').to_owned(), (*value).to_owned());
     let flags = flags.iter().map(flag).collect();
-    Settings::parse(&SettingSources { flags, environment: &|name| environment.get(name).cloned(), saved_api_url: None })
+    let file = FileSource::default();
+    let environment = |name: &str| environment.get(name).cloned();
+    Settings::parse(&SettingSources { flags, file, environment: &environment, saved_api_url: None })
 }
 
 fn row_of(parsed: &ParsedSettings, name: &str) -> (String, String) {
@@ -84,6 +87,34 @@ fn names_of_container_settings_have_an_effect() {
 }
 
 #[test]
+fn container_image_chooses_the_installed_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let isolation = |engines: &[&str], more: &[(&str, &str)]| {
+        let bin = dir.path().join(engines.join("-"));
+        std::fs::create_dir_all(&bin).unwrap();
+        engines.iter().for_each(|engine| pullyard_test_script::write_script(&bin.join(engine), "exit 0"));
+        let set = [&[("PATH", bin.to_str().unwrap()), ("DOCKER_EXECUTOR_IMAGE", "executor:latest")], more].concat();
+        row_of(&parse(&[], &set), "isolation").0
+    };
+    assert_eq!(isolation(&["docker", "podman"], &[]), "docker");
+    assert_eq!(isolation(&["podman"], &[]), "podman");
+    assert_eq!(isolation(&[], &[]), "docker");
+    assert_eq!(isolation(&["podman"], &[("PULLYARD_ISOLATION", "none")]), "none");
+}
+
+#[test]
+fn oversight_cli_chooses_the_capabilities() {
+    let capabilities = |value| parse(&[], &[("OVERSIGHT_CLI", value)]);
+    let words = |value| Vec::from_iter(capabilities(value).settings.capabilities);
+    assert_eq!(
+        (words("claude"), words("codex")),
+        (vec!["claude_code".to_owned(), "command".to_owned()], vec!["codex".to_owned(), "command".to_owned()],)
+    );
+    assert!(error_text(&capabilities("gemini")).contains("OVERSIGHT_CLI must be claude or codex"));
+    assert!(capabilities("claude").unused_variables.is_empty());
+}
+
+#[test]
 fn flag_precedes_own_variable_and_foreign_variable() {
     let environment = [("PULLYARD_RUNNER_NAME", "ours"), ("RUNNER_NAME", "theirs")];
     assert_eq!(row_of(&parse(&[("--name", "flag")], &environment), "name"), ("flag".into(), "--name".into()));
@@ -97,7 +128,12 @@ fn saved_url_is_used_without_flag_and_variable() {
     let row = |variable: Option<&str>| {
         let environment = |name: &str| variable.filter(|_| name == "PULLYARD_API_URL").map(str::to_owned);
         let saved = SettingValue { value: "http://saved".into(), source: "context work".into() };
-        let sources = SettingSources { flags: BTreeMap::new(), environment: &environment, saved_api_url: Some(saved) };
+        let sources = SettingSources {
+            flags: BTreeMap::new(),
+            file: FileSource::default(),
+            environment: &environment,
+            saved_api_url: Some(saved),
+        };
         row_of(&Settings::parse(&sources), "api-url")
     };
     assert_eq!(row(None), ("http://saved".into(), "context work".into()));
@@ -184,6 +220,7 @@ fn values_are_accepted_up_to_their_bounds() {
         ("--labels", ["gpu, eu", &long], ["a b", &too_long]),
         ("--api-url", ["http://h", "https://h/x/"], ["https://", "http:///x"]),
         ("--isolation", ["none", "jail"], ["None", "lxc"]),
+        ("--log-dir", ["/logs", "/a b"], ["logs", "./logs"]),
     ] {
         let is_reported = |value: &str| error_text(&parse(&[(flag, value)], &[])).contains(value);
         for value in valid {

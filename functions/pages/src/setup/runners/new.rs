@@ -1,9 +1,11 @@
 //! Adds a runner: names it, creates its token, and waits for its first heartbeat.
 //! The name and the options are in the URL, the token only in the response that creates it, so a reload creates none.
 
+use super::super::Releases;
 use super::super::tokens::check_may_manage;
 use crate::prelude::*;
 use crate::text::block;
+use axum::Extension;
 use pullyard_control::runner::load_runner;
 use pullyard_domain::runner::{MAX_SLOTS, Refusal, validate_name};
 use pullyard_domain::token::{NewToken, TokenKind};
@@ -41,6 +43,8 @@ struct NewRunnerPage {
     plan: Option<SafeText>,
     command: Option<SafeText>,
     joined: Option<Joined>,
+    /// Whether the command installs the program.
+    installs: bool,
     local_only: bool,
     address: String,
     form_key: String,
@@ -52,14 +56,18 @@ struct Joined {
     address: String,
 }
 
-pub(super) async fn show(visit: PageContext, Query(form): Query<RunnerForm>) -> Result<Response, Fault> {
+pub(super) async fn show(
+    visit: PageContext,
+    Extension(releases): Extension<Releases>,
+    Query(form): Query<RunnerForm>,
+) -> Result<Response, Fault> {
     check_may_manage(&visit)?;
     if form.name.is_empty() || form.change.is_some() {
-        return render(&visit, form, None, Ok(None)).await;
+        return render(&visit, releases, form, None, Ok(None)).await;
     }
     match plan_runner(&form) {
-        Ok(plan) => render(&visit, form, Some(&plan), Ok(None)).await,
-        Err(fault) => render(&visit, form, None, Err(fault)).await,
+        Ok(plan) => render(&visit, releases, form, Some(&plan), Ok(None)).await,
+        Err(fault) => render(&visit, releases, form, None, Err(fault)).await,
     }
 }
 
@@ -71,17 +79,18 @@ pub(super) struct TokenForm {
 
 pub(super) async fn create_token(
     visit: PageContext,
+    Extension(releases): Extension<Releases>,
     Query(form): Query<RunnerForm>,
     Form(token): Form<TokenForm>,
 ) -> Result<Response, Fault> {
     check_may_manage(&visit)?;
     let plan = match plan_runner(&form) {
         Ok(plan) => plan,
-        Err(fault) => return render(&visit, form, None, Err(fault)).await,
+        Err(fault) => return render(&visit, releases, form, None, Err(fault)).await,
     };
     match create_runner_token(&visit, &plan, token.form_key).await {
-        Ok(token) => render(&visit, form, Some(&plan), Ok(Some(token))).await,
-        Err(fault) => render(&visit, form, Some(&plan), Err(fault.for_form()?)).await,
+        Ok(token) => render(&visit, releases, form, Some(&plan), Ok(Some(token))).await,
+        Err(fault) => render(&visit, releases, form, Some(&plan), Err(fault.for_form()?)).await,
     }
 }
 
@@ -122,6 +131,7 @@ async fn create_runner_token(visit: &PageContext, plan: &Plan, form_key: String)
 
 async fn render(
     visit: &PageContext,
+    Releases(releases): Releases,
     form: RunnerForm,
     plan: Option<&Plan>,
     token: Result<Option<String>, Fault>,
@@ -140,8 +150,9 @@ async fn render(
         frame: visit.frame("Add runner", "runners", project.as_ref().map(|project| &project.id)),
         fault,
         plan: plan.map(|plan| line(&describe_plan(plan))),
-        command: plan.zip(token).map(|(plan, token)| block(&format_command(plan, url, &token))),
+        command: plan.zip(token).map(|(plan, token)| block(&format_command(plan, url, &token, releases))),
         joined,
+        installs: !releases.is_empty(),
         local_only: ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| url.starts_with(own)),
         address: format_address(&form),
         form_key: new_form_key(),
@@ -189,9 +200,15 @@ fn format_address(form: &RunnerForm) -> String {
 }
 
 /// The token is a variable, because every user of a machine can read argument lists.
-fn format_command(plan: &Plan, url: &str, token: &str) -> String {
+fn format_command(plan: &Plan, url: &str, token: &str, releases: &str) -> String {
+    let (install, start) = if releases.is_empty() {
+        (String::new(), "pullyard runner start")
+    } else {
+        let install = format!("curl -fsSL {releases}/install.sh | sh -s -- --runner && ");
+        (install + "PATH=\"$HOME/.local/bin:$PATH\" \\\n  ", "pullyard-runner setup --yes")
+    };
     let mut command = format!(
-        "PULLYARD_RUNNER_TOKEN={token} \\\n  pullyard runner start --api-url {url} \\\n  --name {} --slots {} --isolation {}",
+        "{install}PULLYARD_RUNNER_TOKEN={token} \\\n  {start} --api-url {url} \\\n  --name {} --slots {} --isolation {}",
         plan.name, plan.slots, plan.isolation
     );
     if !plan.labels.is_empty() {

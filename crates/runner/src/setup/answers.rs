@@ -1,0 +1,135 @@
+//! The variables that `setup` writes: those of flags and of the environment, those of the present file, and answers.
+
+use crate::agent::agent_variables;
+use crate::daemon::config_file::{self, FileSource, Values, check_value};
+use crate::daemon::setting_names::{SettingSources, SettingValue, VARIABLES, variables};
+use crate::daemon::settings::{ParsedSettings, Settings};
+use crate::git::NETWORK_ENVIRONMENT;
+use crate::secrets::redact::{is_secret_name, parse_url_credentials};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Other variables of this terminal that its service needs as well.
+const CARRIED: &[&str] = &[
+    "PATH",
+    "HTTP_PROXY",
+    "PULLYARD_SANDBOX_PATHS",
+    "PULLYARD_PROCESS_NAMESPACE",
+    "PULLYARD_KEEP_WORKTREE",
+    "PULLYARD_RAW_CAPTURE",
+];
+
+#[derive(Default)]
+pub(super) struct Answers {
+    pub(super) values: Values,
+    /// Settings and other variables that a flag or a variable of the environment set.
+    given: BTreeSet<&'static str>,
+}
+
+impl Answers {
+    /// A setting is stored under the first of its names.
+    pub(super) fn collect(
+        flags: BTreeMap<String, String>,
+        saved_api_url: Option<SettingValue>,
+        file: &Values,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let in_file = |name: &str| file.get(name).cloned();
+        let new = SettingSources { flags, file: FileSource::default(), environment, saved_api_url: None };
+        let old = SettingSources {
+            flags: BTreeMap::new(),
+            file: FileSource::default(),
+            environment: &in_file,
+            saved_api_url,
+        };
+        let is_setting = |name: &str| VARIABLES.iter().any(|(_, variables)| variables.contains(&name));
+        let others = file.iter().filter(|(name, _)| !is_setting(name));
+        let mut answers = Self {
+            values: others.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            given: BTreeSet::new(),
+        };
+        let has_new_token = ["token", "token-file"].iter().any(|name| new.find(name).is_some());
+        for (setting, _) in VARIABLES {
+            let old = || old.find(setting).filter(|_| !(has_new_token && setting.starts_with("token")));
+            let new = new.find(setting);
+            if new.is_some() {
+                answers.given.insert(setting);
+            }
+            if let Some(SettingValue { value, .. }) = new.or_else(old) {
+                answers.set(setting, &value);
+            }
+        }
+        for name in agent_variables().chain(NETWORK_ENVIRONMENT.iter().chain(CARRIED).copied()) {
+            if let Some(value) = environment(name).filter(|value| !value.is_empty()) {
+                answers.given.insert(name);
+                answers.set(name, &value);
+            }
+        }
+        answers
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<String> {
+        self.values.get(variable(name)).cloned()
+    }
+
+    pub(super) fn given(&self, name: &str) -> Option<String> {
+        self.find(name).filter(|_| self.given.contains(name))
+    }
+
+    /// An empty value removes the variable.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        match value.trim() {
+            "" => self.values.remove(variable(name)),
+            value => self.values.insert(variable(name).to_owned(), value.to_owned()),
+        };
+    }
+
+    pub(super) fn with(&self, name: &str, value: &str) -> Self {
+        let mut changed = Self { values: self.values.clone(), ..Self::default() };
+        changed.set(name, value);
+        changed
+    }
+
+    pub(super) fn parse(&self) -> ParsedSettings {
+        let read = |name: &str| self.values.get(name).cloned().or_else(|| config_file::variable(name));
+        // Names of settings are those of the answers only.
+        let is_setting = |name: &str| VARIABLES.iter().any(|(_, variables)| variables.contains(&name));
+        let environment = |name: &str| if is_setting(name) { self.values.get(name).cloned() } else { read(name) };
+        Settings::parse(&SettingSources {
+            flags: BTreeMap::new(),
+            file: FileSource::default(),
+            environment: &environment,
+            saved_api_url: None,
+        })
+    }
+
+    /// Checks a new value with the rules of `start`. Errors: the reason.
+    pub(super) fn check(&self, name: &str, value: &str) -> Result<(), String> {
+        check_value(value).map_err(|reason| format!("The answer {reason}"))?;
+        let before = self.parse().errors;
+        let error = self.with(name, value).parse().errors.into_iter().find(|error| !before.contains(error));
+        error.map_or(Ok(()), |error| Err(error.message))
+    }
+
+    /// Checks the characters of all values. Errors: a sentence.
+    pub(super) fn check_values(&self) -> Result<(), String> {
+        let mut checks = self.values.iter().map(|(name, value)| (name, check_value(value)));
+        let error = checks.find_map(|(name, check)| Some(format!("{name} {}", check.err()?)));
+        error.map_or(Ok(()), Err)
+    }
+
+    /// The lines of the file. `mask` replaces each value.
+    pub(super) fn format(&self, mask: impl Fn(&str, &str) -> String) -> String {
+        self.values.iter().map(|(name, value)| format!("{name}={}\n", mask(name, value))).collect()
+    }
+}
+
+fn variable(name: &str) -> &str {
+    variables(name).first().copied().unwrap_or(name)
+}
+
+pub(super) fn mask(name: &str, value: &str) -> String {
+    if is_secret_name(name) {
+        return "…".into();
+    }
+    parse_url_credentials(value).iter().fold(value.to_owned(), |value, secret| value.replace(secret.as_str(), "…"))
+}

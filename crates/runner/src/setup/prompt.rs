@@ -1,0 +1,126 @@
+//! Asks questions on the terminal. Each answer is checked at once, and a refused one is asked again with the reason.
+
+use crate::git::workspace::disk::run_blocking;
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use std::io::{self, Write};
+
+/// Why no answer is available.
+#[derive(Debug)]
+pub(super) enum Abort {
+    Cancelled,
+    /// How to set the missing setting.
+    Missing(String),
+    Refused(String),
+}
+
+#[derive(Default)]
+pub(super) struct Question {
+    pub(super) label: String,
+    /// How to set it without a question.
+    pub(super) setting: String,
+    /// From a flag or a variable, so that no question is necessary.
+    pub(super) given: Option<String>,
+    /// Used for an empty answer.
+    pub(super) default: Option<String>,
+    pub(super) is_secret: bool,
+    /// May be absent: `none` removes the present value.
+    pub(super) is_optional: bool,
+}
+
+impl Question {
+    fn prompt(&self) -> String {
+        match self.default.as_deref().filter(|default| !default.is_empty()) {
+            Some(_) if self.is_secret => format!("{} [unchanged]: ", self.label),
+            Some(default) => format!("{} [{default}]: ", self.label),
+            None if self.is_optional => format!("{} [none]: ", self.label),
+            None => format!("{}: ", self.label),
+        }
+    }
+
+    /// Without a terminal, the default is the answer. `check` returns a note, or the reason of a refusal.
+    pub(super) async fn ask(
+        self,
+        is_terminal: bool,
+        check: impl AsyncFn(&str) -> Result<String, String>,
+    ) -> Result<String, Abort> {
+        let default = self.default.clone().or_else(|| self.is_optional.then(String::new));
+        let known = match self.given.clone() {
+            None if !is_terminal => Some(default.clone().ok_or_else(|| Abort::Missing(self.setting.clone()))?),
+            given => given,
+        };
+        if let Some(answer) = known {
+            let note = check(&answer).await.map_err(|reason| Abort::Refused(format!("{}: {reason}", self.label)))?;
+            say(&format!("{}: {note}", self.label));
+            return Ok(answer);
+        }
+        loop {
+            let answer = match read(self.prompt(), self.is_secret).await? {
+                typed if typed.is_empty() => default.clone(),
+                typed if typed == "none" && self.is_optional => Some(String::new()),
+                typed => Some(typed),
+            };
+            match answer {
+                Some(answer) => match check(&answer).await {
+                    Ok(note) => {
+                        say(&format!("  {note}"));
+                        return Ok(answer);
+                    }
+                    Err(reason) => say(&format!("  {reason}")),
+                },
+                None => say("  An answer is necessary."),
+            }
+        }
+    }
+}
+
+pub(super) async fn confirm(question: &str) -> Result<(), Abort> {
+    match read(format!("{question} [y/N]: "), false).await?.as_str() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Abort::Cancelled),
+    }
+}
+
+/// The state of the terminal before a hidden prompt.
+pub(super) struct Terminal(Termios);
+
+impl Terminal {
+    /// `None` if the input is no terminal.
+    pub(super) fn save() -> Option<Self> {
+        tcgetattr(io::stdin()).ok().map(Self)
+    }
+
+    pub(super) fn restore(&self) {
+        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0);
+    }
+}
+
+/// A closed terminal is no error.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Reads a line, on a thread of its own, so that a signal is noticed meanwhile.
+async fn read(prompt: String, is_secret: bool) -> Result<String, Abort> {
+    let line = run_blocking(move || {
+        let before = Terminal::save().filter(|_| is_secret);
+        if let Some(Terminal(before)) = &before {
+            let mut hidden = before.clone();
+            hidden.local_flags.remove(LocalFlags::ECHO);
+            hidden.local_flags.insert(LocalFlags::ECHONL);
+            // Before the prompt, so that no typed character is shown.
+            tcsetattr(io::stdin(), SetArg::TCSANOW, &hidden)?;
+        }
+        let mut terminal = io::stderr();
+        let mut line = String::new();
+        let read = write!(terminal, "{prompt}").and_then(|()| terminal.flush());
+        let read = read.and_then(|()| io::stdin().read_line(&mut line));
+        if let Some(before) = before {
+            before.restore();
+        }
+        match read? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line),
+        }
+    });
+    Ok(line.await.map_err(|_| Abort::Cancelled)?.trim().to_owned())
+}
