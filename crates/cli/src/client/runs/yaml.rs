@@ -62,9 +62,9 @@ impl Reader {
     fn read(&mut self, text: &str) -> Result<(), Breach> {
         let mut parser = Parser::new_from_str(text);
         loop {
-            let (event, mark) = parser.next_token().map_err(|error| {
-                breach(*error.marker(), &format!("this is not YAML: {}", error.info()))
-            })?;
+            let (event, mark) = parser
+                .next_token()
+                .map_err(|error| breach(*error.marker(), &format!("this is not YAML: {}", error.info())))?;
             if event == Event::StreamEnd {
                 return Ok(());
             }
