@@ -46,34 +46,27 @@ pub struct Plan {
     #[schemars(length(min = 1, max = MAX_NAME_CHARS))]
     pub name: String,
     /// Repository in which all steps work, as owner/name (default: the project's).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// Branch from which the work starts (default: the repository's).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
     /// Values that each start of the plan sets. Every prompt gets them as a quoted block.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = MAX_PARAMETERS))]
     pub parameters: BTreeMap<String, Parameter>,
     /// Keys of every step that neither the step nor its role sets.
     pub defaults: StepKeys,
     /// Named keys for steps, in addition to planner, implementer, reviewer, fixer and manager.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Role>,
     /// The steps. A step starts when its needs have ended.
     #[schemars(length(min = 1, max = MAX_STEPS))]
     pub steps: Vec<PlanStep>,
     /// Steps that have a job at once (default: 4).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = MAX_STEPS))]
     pub concurrency_limit: Option<u32>,
     /// Limits of the run.
     pub limits: RunLimits,
     /// The rest of the run after a step has failed (default: stop).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
     /// The pull request of the shared branch (default: open).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<PullRequestForm>,
 }
 
@@ -88,7 +81,6 @@ pub struct Parameter {
     /// Whether a start without the value is refused.
     pub required: bool,
     /// Value if a start sets none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
 }
 
@@ -104,10 +96,8 @@ pub enum ParameterKind {
 #[serde(default)]
 pub struct RunLimits {
     /// Time of the whole run, such as 90m, 6h or 2d; at most 7d (default: 24h).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub wall: Option<String>,
     /// Cost of the whole run in US dollars (default: no limit). Every step then needs a limit of its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Number>,
 }
 
@@ -141,20 +131,15 @@ pub struct PlanStep {
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Role whose keys apply where the step has none: planner, implementer, reviewer, fixer, manager, or one of `roles`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Steps that must have ended before.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_NEEDS))]
     pub needs: Vec<String>,
     /// Outcomes of needed steps that this step requires. With another outcome, it is skipped.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub when: BTreeMap<String, Outcomes>,
     /// Task of the agent. A step has a prompt or a question.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
     /// Question to a user, who approves or refuses. A refusal is a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub approve: Option<String>,
     #[serde(flatten)]
     pub keys: StepKeys,
@@ -182,43 +167,32 @@ impl Outcomes {
 #[serde(default)]
 pub struct StepKeys {
     /// Agent: claude_code, codex, command or auto (default: the repository's, else the project's).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// Model, by the agent's own name for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Commands before the agent (default: the repository's, else the project's).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_COMMANDS))]
     pub setup: Option<Vec<String>>,
     /// Commands that check the work (default: the repository's, else the project's).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_COMMANDS))]
     pub checks: Option<Vec<String>>,
     /// Limits of each job, not above the project's.
     pub limits: StepLimits,
     /// Whether the agent may change files (default: workspace_write).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<StepSandbox>,
     /// Whether an unchanged tree is a failure (default: required).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<StepChanges>,
     /// Branch of the step's commit (default: shared).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<StepBranch>,
     /// Words of which the agent chooses one, for `when` of later steps.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 8))]
     pub outcomes: Option<Vec<String>>,
     /// Further jobs after failures of a machine, a provider, an agent or a check (default: 0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 5))]
     pub retries: Option<u32>,
     /// Whether the run continues after a failure as if the step were done (default: false).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_failure: Option<bool>,
     /// Steps that the agent may add to the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub spawn: Option<SpawnLimits>,
 }
 
@@ -226,17 +200,13 @@ pub struct StepKeys {
 #[serde(default)]
 pub struct StepLimits {
     /// Time of a job, such as 30m or 2h.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub wall: Option<String>,
     /// Time without an event of the agent, such as 10m.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stall: Option<String>,
     /// Turns of the agent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub turns: Option<u32>,
     /// Cost of a job in US dollars.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Number>,
 }
 

@@ -36,8 +36,9 @@ coded_enum! {
 
 coded_enum! {
     /// An older program treats an unknown state as `RunState` describes.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
     pub enum StepState {
+        #[default]
         Waiting = "waiting";
         /// It has a job.
         Open = "open";
@@ -133,7 +134,8 @@ pub struct Run {
     pub ended_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunStep {
     /// The plan's name, or `manager/name` of an added step.
     pub name: String,
@@ -141,30 +143,22 @@ pub struct RunStep {
     /// Time of the last change of state.
     pub at: Timestamp,
     /// Number of its jobs, which also numbers the newest.
-    #[serde(default)]
     pub jobs: u32,
     /// Retries since the run's start or last resume.
-    #[serde(default)]
     pub retries: u32,
-    /// The turn of a manager, from 1.
-    #[serde(default = "first_turn")]
+    /// Turns of a manager before this one.
     pub turn: u32,
     /// The newest job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
     /// Cost that the open job may reach.
-    #[serde(default)]
     pub reserved_usd_micros: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<StepReason>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub spawned: Option<SpawnedStep>,
-}
-
-fn first_turn() -> u32 {
-    1
 }
 
 /// A step that a manager added. Its prompt is in the output of `job`.
@@ -183,19 +177,7 @@ pub struct SpawnedStep {
 
 impl RunStep {
     fn new(name: String, now: Timestamp) -> Self {
-        Self {
-            name,
-            state: StepState::Waiting,
-            at: now,
-            jobs: 0,
-            retries: 0,
-            turn: first_turn(),
-            job: None,
-            reserved_usd_micros: 0,
-            outcome: None,
-            reason: None,
-            spawned: None,
-        }
+        Self { name, at: now, ..Self::default() }
     }
 
     fn change(&mut self, state: StepState, reason: Option<StepReason>, now: Timestamp) {

@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::roles::BUILT_IN_ROLES;
-use super::shape::{did_you_mean, escape, join_or};
+use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
     MAX_ALL_NEEDS, MAX_PARAMETER_BYTES, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, StepBranch, StepKeys,
     parse_cost, parse_wall,
@@ -11,7 +11,7 @@ use crate::agent::{COMMAND, ChoiceLevel, choices, is_valid_model_name, model_nam
 use crate::budget::format_usd;
 use crate::commands::CommandPolicy;
 use crate::id::RepositoryName;
-use crate::text::is_line;
+use crate::text::{is_line, truncate};
 use serde_json::Number;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -184,6 +184,7 @@ impl Check<'_> {
         for (need, wanted) in &step.when {
             let pointer = format!("{pointer}/when/{}", escape(need));
             if !step.needs.contains(need) {
+                let need = truncate(need, MAX_SHOWN_CHARS);
                 self.fault(&pointer, format!("add `{need}` to `needs`; `when` compares the outcomes of needed steps"));
                 continue;
             }
@@ -280,12 +281,12 @@ impl Check<'_> {
 
     fn unknown_step(&self, name: &str, own: &str) -> String {
         let others = self.plan.steps.iter().map(|step| step.name.as_str()).filter(|other| *other != own);
-        did_you_mean(format!("there is no step `{}`", crate::text::truncate(name, 40)), name, others)
+        did_you_mean(format!("there is no step `{}`", truncate(name, MAX_SHOWN_CHARS)), name, others)
     }
 
     fn unknown_role(&self, name: &str) -> String {
         let known = BUILT_IN_ROLES.into_iter().chain(self.plan.roles.keys().map(String::as_str));
-        did_you_mean(format!("there is no role `{}`", crate::text::truncate(name, 40)), name, known)
+        did_you_mean(format!("there is no role `{}`", truncate(name, MAX_SHOWN_CHARS)), name, known)
     }
 }
 

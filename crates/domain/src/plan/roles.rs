@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct Role {
     /// Text before the prompt of each step with this role.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
     #[serde(flatten)]
     pub keys: StepKeys,

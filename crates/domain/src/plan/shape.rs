@@ -3,9 +3,13 @@
 
 use super::{MAX_DEPTH, MAX_NODES, Plan, PlanFault, old_names};
 use crate::nearest::find_nearest;
+use crate::text::truncate;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
+
+/// A hostile name is cut in messages.
+pub(super) const MAX_SHOWN_CHARS: usize = 40;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(generate);
 
@@ -211,7 +215,7 @@ fn describe_unknown(schema: &Value, key: &str) -> String {
     }
     let known: Vec<&str> =
         schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-    did_you_mean(format!("there is no key `{}`", crate::text::truncate(key, 40)), key, known)
+    did_you_mean(format!("there is no key `{}`", truncate(key, MAX_SHOWN_CHARS)), key, known)
 }
 
 pub(super) fn did_you_mean<'a>(sentence: String, typed: &str, words: impl IntoIterator<Item = &'a str>) -> String {

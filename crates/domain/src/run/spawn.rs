@@ -60,8 +60,8 @@ pub fn check_spawn(run: &Run, plan: &Plan, manager: &RunStep, list: &[SpawnReque
     if list.len() > most {
         return whole(format!("use at most {most} steps"));
     }
-    if manager.turn >= limits.turns {
-        return whole(format!("this is turn {} of {}, so it can add no steps", manager.turn, limits.turns));
+    if manager.turn + 1 >= limits.turns {
+        return whole(format!("this is the last of {} turns, so it can add no steps", limits.turns));
     }
     if run.steps.len() + list.len() > MAX_RUN_STEPS {
         return whole(format!("a run has at most {MAX_RUN_STEPS} steps"));

@@ -258,7 +258,7 @@ impl Rules {
     /// Whether the job in the slot is a manager's, in a turn that may add steps.
     pub(super) fn may_add(&self, run: ItemVersion, slot: usize) -> bool {
         let name = &self.names[slot / MAX_JOBS];
-        let step = self.runs.get(run).find_step(name).filter(|step| step.turn == 1);
+        let step = self.runs.get(run).find_step(name).filter(|step| step.turn == 0);
         step.is_some() && self.plan.find_step(name).is_some_and(|step| step.role.as_deref() == Some("manager"))
     }
 
