@@ -87,8 +87,10 @@ fn visit(schema: &Value, value: &mut Value, pointer: &str, faults: &mut Vec<Plan
     };
     if let Some(fault) = find_fault(schema, value) {
         faults.push(PlanFault::new(pointer, fault));
-        // A wrong length or number of members can still be parsed.
-        return value.is_array() || value.is_object() || value.is_string() && words(schema).is_empty();
+        // A wrong length can still be parsed, and the members may have faults of their own.
+        if value.is_number() || !words(schema).is_empty() {
+            return false;
+        }
     }
     match value {
         Value::Array(all) => {
