@@ -146,7 +146,7 @@ fn choose<'a>(schema: &'a Value, value: &Value) -> Option<&'a Value> {
     let fits = |allowed: &&str| *allowed == kind || *allowed == "integer" && is_whole;
     // Alternatives with descriptions are words.
     let allowed = if schema["oneOf"].is_array() { vec!["string"] } else { kinds(&schema["type"]) };
-    allowed.iter().any(|allowed| fits(&allowed)).then_some(schema)
+    allowed.iter().any(fits).then_some(schema)
 }
 
 fn kinds(kind: &Value) -> Vec<&str> {

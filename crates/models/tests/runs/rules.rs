@@ -1,6 +1,6 @@
 //! Calls the domain's functions for the items of a state, and caches every answer.
 
-use super::{End, Job, Jobs, MAX_JOBS, MAX_STEPS, SLOTS};
+use super::{End, Job, Jobs, MAX_JOBS, MAX_STEPS};
 use crate::explore::Fast;
 use crate::fixtures::{at, project_id};
 use crate::items::{ItemVersion, Items};
@@ -150,7 +150,7 @@ impl Rules {
         }
         let (run, jobs, is_held, is_late) = *question;
         let moved = self.next_move(run, &jobs, is_held, is_late);
-        let planned = self.to_planned(run, moved, is_held, is_late);
+        let planned = self.describe_move(run, moved, is_held, is_late);
         let planned = planned.map(|planned| {
             planned.map(|planned| {
                 let number = u16::try_from(self.moves.len()).unwrap();
@@ -165,7 +165,7 @@ impl Rules {
         planned
     }
 
-    fn to_planned(
+    fn describe_move(
         &mut self,
         read: ItemVersion,
         moved: Move,
@@ -276,8 +276,8 @@ impl Rules {
         let is_open = |step: &&RunStep| step.state == StepState::Open;
         let open: Vec<usize> = run.steps.iter().filter(is_open).filter_map(newest).collect();
         let unnoted = |job: Job| matches!(job, Job::Open | Job::Cancelling | Job::Ended(_));
-        for slot in 0..SLOTS {
-            if unnoted(jobs[slot]) != open.contains(&slot) {
+        for (slot, job) in jobs.iter().enumerate() {
+            if unnoted(*job) != open.contains(&slot) {
                 return Err(format!("the job in slot {slot} and the run differ"));
             }
         }
