@@ -5,7 +5,7 @@ use pullyard_domain::code::Row;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::wait::Wait;
 
-const DOCUMENTS: [(&str, &str); 17] = [
+const DOCUMENTS: [(&str, &str); 18] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
     ("docs/analyses.md", include_str!("../docs/analyses.md")),
@@ -16,6 +16,7 @@ const DOCUMENTS: [(&str, &str); 17] = [
     ("docs/checks.md", include_str!("../docs/checks.md")),
     ("docs/forges.md", include_str!("../docs/forges.md")),
     ("docs/operations.md", include_str!("../docs/operations.md")),
+    ("docs/plans.md", include_str!("../docs/plans.md")),
     ("docs/protocol.md", include_str!("../docs/protocol.md")),
     ("docs/reviews.md", include_str!("../docs/reviews.md")),
     ("docs/runner.md", include_str!("../docs/runner.md")),

@@ -49,6 +49,7 @@ mod notifications;
 mod observability;
 mod openapi;
 mod pages;
+mod plans;
 mod prelude;
 mod processes;
 mod pulls;

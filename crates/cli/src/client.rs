@@ -31,6 +31,7 @@ mod pulls;
 mod refresh;
 mod repositories;
 mod runners;
+mod runs;
 mod schedules;
 mod screen;
 mod secrets;
@@ -163,6 +164,7 @@ pub(crate) enum Command {
     Hooks(hooks::Hooks),
     Repos(repositories::Repos),
     Runners(runners::Runners),
+    Runs(runs::Runs),
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
     Revise(pulls::Revise),
@@ -200,6 +202,7 @@ impl Command {
             Self::Completions(completions) => completions.run(&screen),
             Self::Man(pages) => pages.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
+            Self::Runs(runs) => runs.run(&screen),
             Self::Settings(settings) if settings.is_description() => settings.describe(&screen),
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
@@ -253,6 +256,7 @@ impl Command {
             | Self::Init(_)
             | Self::Completions(_)
             | Self::Man(_)
+            | Self::Runs(_)
             | Self::Help(_) => Ok(()),
         };
         session.suggest_project(result).await

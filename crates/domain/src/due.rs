@@ -6,6 +6,7 @@ use crate::id::{ClassId, ProjectId};
 use crate::job::{FINISH_GRACE, Job, JobStatus, Placement};
 use crate::notice::Notice;
 use crate::pull_request::PullRequest;
+use crate::run::{Run, RunState, WorkLeft};
 use crate::schedule::Schedule;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
@@ -104,6 +105,16 @@ pub fn pull_request(pull_request: &PullRequest) -> Option<Due> {
 pub fn poll(poll: &Poll) -> Option<Due> {
     let at = poll.not_before.map_or(poll.next, |not_before| poll.next.max(not_before));
     poll.gone_at.is_none().then_some(Due::At(at))
+}
+
+/// When a run moves next. `None`: it has ended. The end of an open job is due by itself.
+pub fn run(run: &Run) -> Option<Due> {
+    match run.left {
+        _ if run.state != RunState::Running => None,
+        Some(WorkLeft::Now) => Some(Due::At(run.moved)),
+        Some(WorkLeft::Held) => Some(Due::Held { project: run.project.clone(), order: run.created.millis() }),
+        None => Some(Due::At(run.wall_end())),
+    }
 }
 
 /// When a schedule starts its analyses. `None`: it is paused.

@@ -108,6 +108,8 @@ ids! {
     DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
     /// A notice, and the `webhook-id` of its messages.
     NoticeId checked by notice_id, r"^msg_[a-z0-9]{26}$";
+    /// A run of a plan.
+    RunId checked by run_id, r"^run_[a-z0-9]{26}$";
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
     /// The random part of the name of a runner's queue for hints. It is the only secret of the hints.
     MailboxId checked by |text| require(has_prefix_and_body(text, ""), "a mailbox is 26 characters"), r"^[a-z0-9]{26}$";
@@ -219,6 +221,10 @@ fn delivery_id(text: &str) -> Result<(), InvalidId> {
 
 fn notice_id(text: &str) -> Result<(), InvalidId> {
     require(has_prefix_and_body(text, "msg_"), "a notice's id is msg_ and 26 characters")
+}
+
+fn run_id(text: &str) -> Result<(), InvalidId> {
+    require(has_prefix_and_body(text, "run_"), "a run's id is run_ and 26 characters")
 }
 
 fn runner_id(text: &str) -> Result<(), InvalidId> {

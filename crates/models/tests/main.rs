@@ -15,4 +15,5 @@ mod items;
 mod moments;
 mod reviews;
 mod runners;
+mod runs;
 mod tools;

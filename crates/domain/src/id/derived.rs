@@ -1,7 +1,7 @@
 //! Ids derived from a hash of their trigger. The same trigger gives the same id, so a repeat finds the first job.
 
 use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId};
-use super::{NoticeId, ProjectId, ReviewId, RunnerId, TicketKey, TokenId};
+use super::{NoticeId, ProjectId, ReviewId, RunId, RunnerId, TicketKey, TokenId};
 use crate::artifact::ArtifactKind;
 use crate::budget::Day;
 use crate::key_of::KeyOwner;
@@ -54,9 +54,20 @@ impl JobId {
         Self(hash_id("job_", "analysis", &parts))
     }
 
+    /// A step's jobs are numbered from 1, so that a repeated release creates no second job.
+    pub fn for_step(run: &RunId, step: &str, number: u32) -> Self {
+        Self(hash_id("job_", "step", &[run.as_str(), step, &number.to_string()]))
+    }
+
     /// The last four characters in capitals, for display: `7F2K`.
     pub fn short(&self) -> String {
         self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()
+    }
+}
+
+impl RunId {
+    pub fn for_request(project: &ProjectId, caller: &str, key: &str) -> Self {
+        Self(hash_id("run_", "request", &[project.as_str(), caller, key]))
     }
 }
 

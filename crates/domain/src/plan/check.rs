@@ -1,0 +1,297 @@
+//! The rules of a plan that its form cannot express and that need no project.
+
+use super::graph::Graph;
+use super::roles::BUILT_IN_ROLES;
+use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
+use super::{
+    MAX_ALL_NEEDS, MAX_PARAMETER_BYTES, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, StepBranch, StepKeys,
+    parse_cost, parse_wall,
+};
+use crate::agent::{COMMAND, ChoiceLevel, choices, is_valid_model_name, model_name_rule};
+use crate::budget::format_usd;
+use crate::commands::CommandPolicy;
+use crate::id::RepositoryName;
+use crate::text::{is_line, truncate};
+use serde_json::Number;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
+const COST_RULE: &str = "use 0.01 to 1000 dollars";
+const MAX_BRANCH_CHARS: usize = 200;
+
+pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
+    let mut check = Check { plan, faults: Vec::new() };
+    check.head();
+    check.keys("/defaults", &plan.defaults);
+    check.roles();
+    check.steps();
+    check.faults
+}
+
+pub(super) fn check_steps(plan: &Plan) -> Vec<PlanFault> {
+    let mut check = Check { plan, faults: Vec::new() };
+    check.steps();
+    check.faults
+}
+
+struct Check<'a> {
+    plan: &'a Plan,
+    faults: Vec<PlanFault>,
+}
+
+impl Check<'_> {
+    fn steps(&mut self) {
+        let plan = self.plan;
+        for (index, step) in plan.steps.iter().enumerate() {
+            self.step(index, step);
+        }
+        self.order();
+    }
+
+    fn fault(&mut self, pointer: impl Into<String>, fault: impl Into<String>) {
+        self.faults.push(PlanFault::new(pointer, fault));
+    }
+
+    fn require(&mut self, is_valid: bool, pointer: &str, rule: &str) {
+        if !is_valid {
+            self.fault(pointer, rule);
+        }
+    }
+
+    fn head(&mut self) {
+        let plan = self.plan;
+        self.require(
+            plan.name.is_empty() || is_line(&plan.name, usize::MAX),
+            "/name",
+            "use one line of printable text",
+        );
+        if let Some(Err(rule)) = plan.repository.as_deref().map(RepositoryName::new) {
+            self.fault("/repository", rule.to_string());
+        }
+        let is_branch = plan.base.as_deref().is_none_or(|base| is_line(base, MAX_BRANCH_CHARS));
+        self.require(is_branch, "/base", "use the name of a branch");
+        self.wall("/limits/wall", plan.limits.wall.as_deref(), MAX_WALL);
+        self.cost("/limits/cost_usd", plan.limits.cost_usd.as_ref());
+        for (name, parameter) in &plan.parameters {
+            let pointer = format!("/parameters/{}", escape(name));
+            self.require(is_name(&name.replace('_', "-")), &pointer, NAME_RULE);
+            let bytes = parameter.default.as_ref().map_or(0, String::len);
+            self.require(bytes <= MAX_PARAMETER_BYTES, &format!("{pointer}/default"), "use at most 4 KiB");
+            let is_both = parameter.required && parameter.default.is_some();
+            self.require(!is_both, &pointer, "a required parameter has no default");
+        }
+    }
+
+    fn roles(&mut self) {
+        for (name, role) in &self.plan.roles {
+            let pointer = format!("/roles/{}", escape(name));
+            self.require(is_name(name), &pointer, NAME_RULE);
+            let is_new = !BUILT_IN_ROLES.contains(&name.as_str());
+            self.require(is_new, &pointer, "a built-in role has this name; choose another one");
+            self.text(&format!("{pointer}/prompt"), role.prompt.as_deref());
+            self.keys(&pointer, &role.keys);
+        }
+    }
+
+    fn step(&mut self, index: usize, step: &PlanStep) {
+        let pointer = format!("/steps/{index}");
+        let is_twice = self.plan.steps.iter().take(index).any(|earlier| earlier.name == step.name);
+        match is_name(&step.name) {
+            true => self.require(!is_twice, &format!("{pointer}/name"), "an earlier step has this name"),
+            false => self.fault(format!("{pointer}/name"), NAME_RULE),
+        }
+        if let Some(role) = step.role.as_deref().filter(|name| self.plan.find_role(name).is_none()) {
+            let fault = self.unknown_role(role);
+            self.fault(format!("{pointer}/role"), fault);
+        }
+        self.text(&format!("{pointer}/prompt"), step.prompt.as_deref());
+        self.text(&format!("{pointer}/approve"), step.approve.as_deref());
+        match (&step.prompt, &step.approve) {
+            (None, None) => self.fault(&pointer, "a step needs `prompt`, or `approve` with a question to a user"),
+            (Some(_), Some(_)) => {
+                self.fault(format!("{pointer}/approve"), "a step has `prompt` or `approve`, not both")
+            }
+            (None, Some(_)) => {
+                let own = StepKeys { allow_failure: None, ..step.keys.clone() };
+                let is_question = step.role.is_none() && own == StepKeys::default();
+                let rule = "a question has only `name`, `needs`, `when` and `allow_failure` beside it";
+                self.require(is_question, &format!("{pointer}/approve"), rule);
+            }
+            (Some(_), None) => self.work(&pointer, step),
+        }
+        self.needs(&pointer, step);
+        self.when(&pointer, step);
+    }
+
+    fn work(&mut self, pointer: &str, step: &PlanStep) {
+        self.keys(pointer, &step.keys);
+        let keys = self.plan.resolve(step);
+        if keys.is_read_only() {
+            for (key, commands) in [("setup", &step.keys.setup), ("checks", &step.keys.checks)] {
+                let rule = format!("a step that only reads has no {key}");
+                self.require(commands.is_none(), &format!("{pointer}/{key}"), &rule);
+            }
+        }
+        let is_with_model = keys.agent.as_deref() == Some(COMMAND) && keys.model.is_some();
+        self.require(!is_with_model, pointer, "the agent `command` has no model");
+        let limit = self.plan.cost_limit_usd_micros();
+        match (limit, keys.cost_usd_micros()) {
+            (Some(limit), Some(cost)) if cost > limit => {
+                let rule =
+                    format!("the limit of the run is {}, and this step needs {}", format_usd(limit), format_usd(cost));
+                self.fault(pointer, rule);
+            }
+            (Some(_), None) if keys.limits.cost_usd.is_none() => {
+                self.fault(pointer, "the run has a cost limit: set `limits.cost_usd` here or in `defaults`");
+            }
+            _ => {}
+        }
+        for (index, name) in keys.spawn.iter().flat_map(|spawn| spawn.roles.iter().enumerate()) {
+            // The role of the step may list the roles.
+            let own = step.keys.spawn.as_ref().map(|_| format!("{pointer}/spawn/roles/{index}"));
+            let pointer = own.unwrap_or_else(|| pointer.to_owned());
+            let Some(role) = self.plan.find_role(name) else {
+                let fault = self.unknown_role(name);
+                self.fault(pointer, fault);
+                continue;
+            };
+            let keys = self.plan.resolve_spawned(&role);
+            self.require(
+                keys.spawn.is_none(),
+                &pointer,
+                &format!("the role `{name}` adds steps, and added steps cannot"),
+            );
+            let has_cost = limit.is_none() || keys.cost_usd_micros().is_some();
+            let rule = format!("the run has a cost limit: set `limits.cost_usd` of the role `{name}` or in `defaults`");
+            self.require(has_cost, &pointer, &rule);
+        }
+    }
+
+    fn needs(&mut self, pointer: &str, step: &PlanStep) {
+        let mut seen = BTreeSet::new();
+        for (index, need) in step.needs.iter().enumerate() {
+            let pointer = format!("{pointer}/needs/{index}");
+            if self.plan.find_step(need).is_none() {
+                let fault = self.unknown_step(need, &step.name);
+                self.fault(&pointer, fault);
+            }
+            self.require(seen.insert(need), &pointer, "this step is listed twice");
+        }
+    }
+
+    fn when(&mut self, pointer: &str, step: &PlanStep) {
+        for (need, wanted) in &step.when {
+            let pointer = format!("{pointer}/when/{}", escape(need));
+            if !step.needs.contains(need) {
+                let need = truncate(need, MAX_SHOWN_CHARS);
+                self.fault(&pointer, format!("add `{need}` to `needs`; `when` compares the outcomes of needed steps"));
+                continue;
+            }
+            let Some(of) = self.plan.find_step(need) else { continue };
+            let outcomes = self.plan.resolve(of).outcomes.unwrap_or_default();
+            let known: Vec<&str> = outcomes.iter().map(String::as_str).collect();
+            let unknown = wanted.as_slice().iter().find(|outcome| !known.contains(&outcome.as_str()));
+            match unknown {
+                Some(_) if known.is_empty() => self.fault(pointer, format!("`{need}` has no `outcomes`")),
+                Some(_) => self.fault(pointer, format!("`{need}` ends as {}", join_or(&known))),
+                None => self.require(!wanted.as_slice().is_empty(), &pointer, "name an outcome"),
+            }
+        }
+    }
+
+    fn keys(&mut self, pointer: &str, keys: &StepKeys) {
+        let agents = choices(ChoiceLevel::Job);
+        if let Some(agent) = keys.agent.as_deref().filter(|agent| !agents.contains(agent)) {
+            let sentence = format!("use {}", join_or(&agents));
+            self.fault(format!("{pointer}/agent"), did_you_mean(sentence, agent, agents));
+        }
+        let is_model = keys.model.as_deref().is_none_or(is_valid_model_name);
+        self.require(is_model, &format!("{pointer}/model"), &model_name_rule());
+        for (key, commands) in [("setup", &keys.setup), ("checks", &keys.checks)] {
+            for (index, command) in commands.iter().flatten().enumerate() {
+                // The project's policy is known at the start of a run.
+                if let Err(fault) = CommandPolicy::Unrestricted.parse_command(command) {
+                    self.fault(format!("{pointer}/{key}/{index}"), fault);
+                }
+            }
+        }
+        let day = Duration::from_secs(24 * 3_600);
+        self.wall(&format!("{pointer}/limits/wall"), keys.limits.wall.as_deref(), day);
+        self.wall(&format!("{pointer}/limits/stall"), keys.limits.stall.as_deref(), day);
+        self.cost(&format!("{pointer}/limits/cost_usd"), keys.limits.cost_usd.as_ref());
+        let mut seen = BTreeSet::new();
+        for (index, outcome) in keys.outcomes.iter().flatten().enumerate() {
+            let pointer = format!("{pointer}/outcomes/{index}");
+            let is_word = is_name(&outcome.replace('_', "-"));
+            self.require(is_word, &pointer, "use lower-case letters, digits, dashes and underscores");
+            self.require(seen.insert(outcome), &pointer, "this outcome is listed twice");
+        }
+    }
+
+    fn order(&mut self) {
+        let steps = &self.plan.steps;
+        let all = steps.iter().map(|step| step.needs.len()).sum::<usize>();
+        self.require(all <= MAX_ALL_NEEDS, "/steps", &format!("use at most {MAX_ALL_NEEDS} needs in all"));
+        let Some(graph) = Graph::new(steps) else { return };
+        let name = |index: &usize| steps.get(*index).map_or("", |step| step.name.as_str());
+        let cycles = graph.cycles();
+        for cycle in &cycles {
+            let names: Vec<_> = cycle.iter().map(name).collect();
+            let first = cycle.first().copied().unwrap_or_default();
+            self.fault(format!("/steps/{first}/needs"), format!("these steps need each other: {}", names.join(" → ")));
+        }
+        // Without a misspelt need, the order may be another one.
+        let are_known = steps.iter().flat_map(|step| &step.needs).all(|need| self.plan.find_step(need).is_some());
+        if !cycles.is_empty() || !are_known {
+            return;
+        }
+        let writes = |step: &PlanStep| {
+            let keys = self.plan.resolve(step);
+            step.prompt.is_some() && !keys.is_read_only() && keys.branch != Some(StepBranch::Own)
+        };
+        let writers: Vec<usize> = (0..steps.len()).filter(|index| steps.get(*index).is_some_and(writes)).collect();
+        for later in &writers {
+            let is_unordered = |earlier: &&usize| {
+                *earlier < later && !graph.is_before(**earlier, *later) && !graph.is_before(*later, **earlier)
+            };
+            if let Some(earlier) = writers.iter().find(is_unordered) {
+                let names = format!("`{}` and `{}`", name(earlier), name(later));
+                let rule =
+                    format!("{names} both write to the shared branch: let one need the other, or use `branch: own`");
+                self.fault(format!("/steps/{later}"), rule);
+            }
+        }
+    }
+
+    fn text(&mut self, pointer: &str, text: Option<&str>) {
+        let is_valid = text.is_none_or(|text| !text.trim().is_empty() && text.len() <= MAX_TEXT_BYTES);
+        self.require(is_valid, pointer, "use 1 byte to 16 KiB of text");
+    }
+
+    fn wall(&mut self, pointer: &str, text: Option<&str>, longest: Duration) {
+        let allowed = Duration::from_secs(60)..=longest;
+        let is_valid = text.is_none_or(|text| parse_wall(text).is_some_and(|wall| allowed.contains(&wall)));
+        self.require(is_valid, pointer, &format!("use 1m to {}h, such as 30m or 2h", longest.as_secs() / 3_600));
+    }
+
+    fn cost(&mut self, pointer: &str, cost: Option<&Number>) {
+        self.require(cost.is_none_or(|cost| parse_cost(cost).is_some()), pointer, COST_RULE);
+    }
+
+    fn unknown_step(&self, name: &str, own: &str) -> String {
+        let others = self.plan.steps.iter().map(|step| step.name.as_str()).filter(|other| *other != own);
+        did_you_mean(format!("there is no step `{}`", truncate(name, MAX_SHOWN_CHARS)), name, others)
+    }
+
+    fn unknown_role(&self, name: &str) -> String {
+        let known = BUILT_IN_ROLES.into_iter().chain(self.plan.roles.keys().map(String::as_str));
+        did_you_mean(format!("there is no role `{}`", truncate(name, MAX_SHOWN_CHARS)), name, known)
+    }
+}
+
+pub(crate) fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.len() <= 40
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}

@@ -1,0 +1,45 @@
+//! Keys of Spawnd's plans, with their names in ours.
+
+const RENAMED: [(&str, &str); 12] = [
+    ("agents", "steps"),
+    ("check", "checks"),
+    ("cost_usd", "limits.cost_usd"),
+    ("depends_on", "needs"),
+    ("max_cost_usd", "limits.cost_usd"),
+    ("runtime", "agent"),
+    ("source_ref", "base"),
+    ("source_repo", "repository"),
+    ("spawn_worker", "spawn"),
+    ("use_role", "role"),
+    ("worktree_setup", "setup"),
+    ("write_allowed", "sandbox"),
+];
+
+const NO_SECRETS: &str = "clone and push use the integration's token; setup gets no secret yet";
+const NO_TERMINAL: &str = "no user is at a terminal; add a step with `approve`";
+
+/// Keys without a counterpart in the plan.
+const REPLACED: [(&str, &str); 15] = [
+    ("approval_mode", NO_TERMINAL),
+    ("approvals", NO_TERMINAL),
+    ("artifacts", "raw output is a setting of the runner, PULLYARD_RAW_CAPTURE"),
+    ("cache", "setup has no cache yet"),
+    ("cache_paths", "setup has no cache yet"),
+    ("cleanup", "Pullyard always removes the worktree"),
+    ("codex", "use `agent: codex`, and `sandbox` for its permission to write"),
+    ("command_policy", "the project sets it: `pullyard settings set command_policy=…`"),
+    ("env_refs", NO_SECRETS),
+    ("git", NO_SECRETS),
+    ("mcp_servers", "agents get no MCP servers yet"),
+    ("on_complete", "notifications are a setting of the project"),
+    ("orchestration", "use `base`; the source is always fetched"),
+    ("telemetry", "the stack has a parameter for it, `Tracing`"),
+    ("worktree_source", "use `base`; the source is always fetched"),
+];
+
+/// The fault of an unknown key that Spawnd had, if it has a name or a place here.
+pub(super) fn find_fault(key: &str) -> Option<String> {
+    let renamed = RENAMED.iter().find(|(old, _)| *old == key).map(|(old, new)| format!("`{old}` is `{new}` here"));
+    let replaced = || REPLACED.iter().find(|(old, _)| *old == key);
+    renamed.or_else(|| replaced().map(|(old, fault)| format!("there is no `{old}` here: {fault}")))
+}

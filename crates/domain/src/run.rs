@@ -1,0 +1,240 @@
+//! A run: one item with the state of every step of a plan, and the pure function that moves it.
+//!
+//! `next_move` decides the next write from the run, its plan and its open jobs. It is level-triggered: a lost message or
+//! a crash after any write only delays the next call, because the run or an ended job is still due.
+
+mod end;
+mod next_move;
+mod orders;
+mod rules;
+mod spawn;
+mod wait;
+
+pub use end::{JobEnd, StepEnd, StepJob};
+pub use next_move::{MAX_NEW_JOBS, MAX_NOTED_JOBS, Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
+pub use orders::{Answer, OrderRefusal};
+pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn};
+pub use wait::StepWait;
+
+use crate::code::coded_enum;
+use crate::id::{JobId, ProjectId, RunId};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+coded_enum! {
+    /// A program older than a state cannot parse the run. It then changes nothing, and the run stays due.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    pub enum RunState {
+        Running = "running";
+        Completed = "completed";
+        Failed = "failed";
+        Cancelled = "cancelled";
+    }
+}
+
+coded_enum! {
+    /// An older program treats an unknown state as `RunState` describes.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    pub enum StepState {
+        #[default]
+        Waiting = "waiting";
+        /// It has a job.
+        Open = "open";
+        /// A manager waits for the steps that it added.
+        Spawning = "spawning";
+        /// A user has to approve or refuse.
+        Asked = "asked";
+        Done = "done";
+        Failed = "failed";
+        Cancelled = "cancelled";
+        Skipped = "skipped";
+    }
+}
+
+impl StepState {
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled | Self::Skipped)
+    }
+}
+
+coded_enum! {
+    /// Why a step ended without being done.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    pub enum StepReason {
+        /// A needed step has another outcome than `when` requires.
+        When = "when";
+        /// A needed step failed.
+        NeedFailed = "need_failed";
+        /// The run ended before.
+        Stopped = "stopped";
+        /// A user refused.
+        Refused = "refused";
+        JobFailed = "job_failed";
+        JobCancelled = "job_cancelled";
+        /// The steps that a manager wanted to add are not allowed.
+        SpawnInvalid = "spawn_invalid";
+    }
+}
+
+coded_enum! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    pub enum RunFailure {
+        StepFailed = "step_failed";
+        TimeLimit = "time_limit";
+        CostLimit = "cost_limit";
+    }
+}
+
+/// The state that users want. A level, not a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunWant {
+    Run,
+    Cancel,
+}
+
+/// Work that the last write left, which decides when the run is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkLeft {
+    Now,
+    /// A step may start once the project is released or has budget.
+    Held,
+}
+
+/// A run as the table stores it. Readers ignore unknown fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    pub id: RunId,
+    pub project: ProjectId,
+    pub name: String,
+    /// Name of the token that started it.
+    pub by: String,
+    pub created: Timestamp,
+    /// Its start or last resume, from which the time limit counts.
+    pub since: Timestamp,
+    pub state: RunState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<RunFailure>,
+    pub want: RunWant,
+    pub wall_secs: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd_micros: Option<u64>,
+    /// Cost of all ended jobs.
+    #[serde(default)]
+    pub spent_usd_micros: u64,
+    pub steps: Vec<RunStep>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<WorkLeft>,
+    /// Time of the last move or order.
+    pub moved: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunStep {
+    /// The plan's name, or `manager/name` of an added step.
+    pub name: String,
+    pub state: StepState,
+    /// Time of the last change of state.
+    pub at: Timestamp,
+    /// Number of its jobs, which also numbers the newest.
+    pub jobs: u32,
+    /// Retries since the run's start or last resume.
+    pub retries: u32,
+    /// Turns of a manager before this one.
+    pub turn: u32,
+    /// The newest job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// Cost that the open job may reach.
+    pub reserved_usd_micros: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<StepReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spawned: Option<SpawnedStep>,
+}
+
+/// A step that a manager added. Its prompt is in the output of `job`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnedStep {
+    pub by: String,
+    pub turn: u32,
+    pub job: JobId,
+    pub role: String,
+    /// Full names of steps of the same turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd_micros: Option<u64>,
+}
+
+impl RunStep {
+    fn new(name: String, now: Timestamp) -> Self {
+        Self { name, at: now, ..Self::default() }
+    }
+
+    fn change(&mut self, state: StepState, reason: Option<StepReason>, now: Timestamp) {
+        (self.state, self.reason, self.at) = (state, reason, now);
+    }
+
+    fn is_added_by(&self, manager: &Self) -> bool {
+        self.spawned.as_ref().is_some_and(|spawned| spawned.by == manager.name && spawned.turn == manager.turn)
+    }
+}
+
+impl Run {
+    pub fn new(id: RunId, project: ProjectId, plan: &Plan, by: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            project,
+            name: plan.name.clone(),
+            by,
+            created: now,
+            since: now,
+            state: RunState::Running,
+            failure: None,
+            want: RunWant::Run,
+            wall_secs: plan.wall_limit().as_secs(),
+            cost_usd_micros: plan.cost_limit_usd_micros(),
+            spent_usd_micros: 0,
+            steps: plan.steps.iter().map(|step| RunStep::new(step.name.clone(), now)).collect(),
+            left: Some(WorkLeft::Now),
+            moved: now,
+            ended_at: None,
+        }
+    }
+
+    pub fn find_step(&self, name: &str) -> Option<&RunStep> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
+    pub fn open_jobs(&self) -> impl Iterator<Item = &JobId> {
+        let open = self.steps.iter().filter(|step| step.state == StepState::Open);
+        open.filter_map(|step| step.job.as_ref())
+    }
+
+    pub fn wall_end(&self) -> Timestamp {
+        self.since.plus(Duration::from_secs(self.wall_secs))
+    }
+
+    /// The part of the cost limit that no open job may use; `None` without a limit.
+    pub fn free_usd_micros(&self) -> Option<u64> {
+        let reserved = self.steps.iter().map(|step| step.reserved_usd_micros).fold(0, u64::saturating_add);
+        self.cost_usd_micros.map(|limit| limit.saturating_sub(self.spent_usd_micros.saturating_add(reserved)))
+    }
+
+    /// Whether all jobs are to end.
+    fn is_ending(&self, now: Timestamp) -> bool {
+        self.want == RunWant::Cancel || now >= self.wall_end()
+    }
+}
+
+#[cfg(test)]
+mod tests;

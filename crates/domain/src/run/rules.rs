@@ -1,0 +1,105 @@
+//! The part of a plan that decides when a step starts and what its failure means.
+
+use super::{Run, RunStep, StepReason, StepState};
+use crate::plan::{OnFailure, Outcomes, Plan, SpawnLimits};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    pub(super) needs: Vec<String>,
+    when: BTreeMap<String, Outcomes>,
+    pub(super) retries: u32,
+    allow_failure: bool,
+    /// Units: millionths of a US dollar.
+    pub(super) cost_usd_micros: u64,
+    pub(super) is_question: bool,
+    pub(super) spawn: Option<SpawnLimits>,
+    is_spawned: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// A need has not ended.
+    Later,
+    Ready,
+    Skip(StepReason),
+}
+
+impl Rules {
+    pub(super) fn of(plan: &Plan, step: &RunStep) -> Self {
+        if let Some(spawned) = &step.spawned {
+            let keys = plan.resolve_spawned(&plan.find_role(&spawned.role).unwrap_or_default());
+            return Self {
+                needs: spawned.needs.clone(),
+                retries: keys.retries.unwrap_or_default(),
+                allow_failure: keys.allow_failure.unwrap_or_default(),
+                cost_usd_micros: spawned.cost_usd_micros.unwrap_or_default(),
+                is_spawned: true,
+                ..Self::default()
+            };
+        }
+        let Some(planned) = plan.find_step(&step.name) else { return Self::default() };
+        let keys = plan.resolve(planned);
+        let is_question = planned.approve.is_some();
+        Self {
+            needs: planned.needs.clone(),
+            when: planned.when.clone(),
+            retries: keys.retries.unwrap_or_default(),
+            allow_failure: keys.allow_failure.unwrap_or_default(),
+            cost_usd_micros: keys.cost_usd_micros().filter(|_| !is_question).unwrap_or_default(),
+            is_question,
+            spawn: keys.spawn,
+            is_spawned: false,
+        }
+    }
+
+    /// Whether the step's failure is one of the run.
+    pub(super) fn fails_run(&self) -> bool {
+        !self.allow_failure && !self.is_spawned
+    }
+}
+
+impl Run {
+    pub(super) fn rules(&self, plan: &Plan) -> Vec<Rules> {
+        self.steps.iter().map(|step| Rules::of(plan, step)).collect()
+    }
+
+    pub(super) fn has_failed(&self, rules: &[Rules]) -> bool {
+        let is_failure = |step: &RunStep| matches!(step.state, StepState::Failed | StepState::Cancelled);
+        self.steps.iter().zip(rules).any(|(step, rules)| is_failure(step) && rules.fails_run())
+    }
+
+    /// Whether a failure stops all further steps.
+    pub(super) fn is_stopped(&self, plan: &Plan, rules: &[Rules]) -> bool {
+        plan.on_failure.unwrap_or_default() == OnFailure::Stop && self.has_failed(rules)
+    }
+
+    /// Whether a waiting step may start, by its needs and their outcomes.
+    pub(super) fn start_of(&self, rules: &Rules, all: &[Rules]) -> Start {
+        let needed = |name: &String| self.steps.iter().zip(all).find(|(step, _)| step.name == *name);
+        let mut is_met = true;
+        for (need, of_need) in rules.needs.iter().filter_map(needed) {
+            is_met &= match (need.state, need.reason) {
+                (state, _) if !state.is_terminal() => return Start::Later,
+                (StepState::Done, _) | (StepState::Skipped, Some(StepReason::When)) => true,
+                (StepState::Skipped, _) => false,
+                _ => of_need.allow_failure,
+            };
+        }
+        let outcome = |name: &String| self.find_step(name).and_then(|step| step.outcome.as_ref());
+        let holds = |(need, wanted): (&String, &Outcomes)| {
+            outcome(need).is_some_and(|outcome| wanted.as_slice().contains(outcome))
+        };
+        match is_met {
+            false => Start::Skip(StepReason::NeedFailed),
+            true if rules.when.iter().all(holds) => Start::Ready,
+            true => Start::Skip(StepReason::When),
+        }
+    }
+
+    /// Whether a manager's added steps have ended, so that its next turn may start.
+    pub(super) fn is_turn_over(&self, manager: &RunStep) -> bool {
+        let mut added = self.steps.iter().filter(|step| step.is_added_by(manager));
+        manager.state == StepState::Spawning && added.all(|step| step.state.is_terminal())
+    }
+}

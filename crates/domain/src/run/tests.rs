@@ -1,0 +1,490 @@
+use super::*;
+use crate::due::{self, Due};
+use crate::failure::FailureClass;
+use crate::fixtures::{project_id, time_at};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A run with its jobs. Every move is applied as one transaction.
+struct World {
+    plan: Plan,
+    run: Run,
+    jobs: BTreeMap<JobId, StepJob>,
+    block: Option<ReleaseBlock>,
+    secs: u64,
+}
+
+fn step(name: &str, needs: &[&str]) -> Value {
+    // Each on its own branch, so that no order is required.
+    json!({ "name": name, "needs": needs, "prompt": "Work.", "branch": "own" })
+}
+
+fn with(mut value: Value, keys: Value) -> Value {
+    value.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    value
+}
+
+const COMPLETED: JobEnd = JobEnd::Completed;
+const BROKEN: JobEnd = JobEnd::Failed(FailureClass::Infra);
+const REFUSED: JobEnd = JobEnd::Failed(FailureClass::Repo);
+
+impl World {
+    fn new(steps: Value, keys: Value) -> Self {
+        let plan = with(json!({ "name": "test", "steps": steps }), keys);
+        let plan = Plan::parse(plan).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let id = RunId::for_request(&project_id(), "ann", "k1");
+        let run = Run::new(id, project_id(), &plan, "ann".into(), time_at(0));
+        Self { plan, run, jobs: BTreeMap::new(), block: None, secs: 0 }
+    }
+
+    fn facts(&self) -> RunFacts<'_> {
+        RunFacts { plan: &self.plan, jobs: &self.jobs, block: self.block, now: time_at(self.secs) }
+    }
+
+    /// Applies moves until none is left, and returns their names.
+    fn settle(&mut self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        loop {
+            let moved = next_move(&self.run, &self.facts());
+            let (name, run) = match moved {
+                Move::Nothing => return names,
+                Move::Note { run, jobs } => {
+                    assert!(jobs.iter().all(|job| self.jobs.remove(job).is_some()));
+                    ("note", run)
+                }
+                Move::Spawn { run, job } => {
+                    assert!(self.jobs.remove(&job).is_some());
+                    ("spawn", run)
+                }
+                Move::Release { run, jobs } => {
+                    for job in jobs {
+                        assert_eq!(self.jobs.insert(job.id, StepJob::Open { is_cancelled: false }), None);
+                    }
+                    ("release", run)
+                }
+                Move::CancelJobs { jobs } => {
+                    let open = StepJob::Open { is_cancelled: true };
+                    assert!(jobs.into_iter().all(|job| self.jobs.insert(job, open.clone()).is_some()));
+                    ("cancel", self.run.clone())
+                }
+                Move::Finish { run } => ("finish", run),
+                Move::Wait { run } => ("wait", run),
+            };
+            self.run = run;
+            names.push(name);
+            assert!(names.len() < 50, "{names:?}");
+        }
+    }
+
+    fn job(&self, step: &str) -> JobId {
+        self.run.find_step(step).and_then(|step| step.job.clone()).unwrap_or_else(|| panic!("{step} has no job"))
+    }
+
+    fn finish(&mut self, step: &str, end: StepEnd) -> &mut Self {
+        let before = self.jobs.insert(self.job(step), StepJob::Ended(end));
+        assert!(matches!(before, Some(StepJob::Open { .. })), "{step}: {before:?}");
+        self
+    }
+
+    /// Ends the step's job and settles the run.
+    fn end(&mut self, step: &str, end: JobEnd) -> &mut Self {
+        self.finish(step, StepEnd { end, spent_usd_micros: 1_000_000, outcome: None, spawn: Vec::new() }).settle();
+        self
+    }
+
+    fn end_with(&mut self, step: &str, outcome: &str) -> &mut Self {
+        let outcome = Some(outcome.to_owned());
+        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new() }).settle();
+        self
+    }
+
+    fn spawn(&mut self, step: &str, list: Value) -> &mut Self {
+        let spawn = serde_json::from_value(list).unwrap();
+        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn }).settle();
+        self
+    }
+
+    fn order(&mut self, order: impl FnOnce(&Run, &Plan, Timestamp) -> Result<Run, OrderRefusal>) -> &mut Self {
+        self.run = order(&self.run, &self.plan, time_at(self.secs)).unwrap();
+        self.settle();
+        self
+    }
+
+    /// `running: plan done, fix skipped (when)`
+    fn text(&self) -> String {
+        let of_step = |step: &RunStep| {
+            let reason = step.reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
+            format!("{} {}{reason}", step.name, step.state.as_str())
+        };
+        let failure = self.run.failure.map(|failure| format!(" {}", failure.as_str())).unwrap_or_default();
+        let steps: Vec<_> = self.run.steps.iter().map(of_step).collect();
+        format!("{}{failure}: {}", self.run.state.as_str(), steps.join(", "))
+    }
+
+    #[track_caller]
+    fn check(&mut self, expected: &str) -> &mut Self {
+        assert_eq!(self.text(), expected);
+        self
+    }
+
+    #[track_caller]
+    fn check_wait(&mut self, step: &str, code: &str) -> &mut Self {
+        let wait = self.run.step_wait(step, &self.facts());
+        assert_eq!(wait.as_ref().map_or("", StepWait::code), code, "{wait:?}");
+        self
+    }
+}
+
+/// a, then b and c, then d.
+fn diamond(keys: Value) -> World {
+    let mut world =
+        World::new(json!([step("a", &[]), step("b", &["a"]), step("c", &["a"]), step("d", &["b", "c"])]), keys);
+    world.settle();
+    world
+}
+
+fn cancel(run: &Run, _: &Plan, now: Timestamp) -> Result<Run, OrderRefusal> {
+    run.cancel(now)
+}
+
+fn resume(run: &Run, plan: &Plan, now: Timestamp) -> Result<Run, OrderRefusal> {
+    run.resume(plan, None, now)
+}
+
+#[test]
+fn step_starts_when_its_needs_are_done() {
+    let mut world = diamond(json!({}));
+    world.check("running: a open, b waiting, c waiting, d waiting").check_wait("d", "needs_steps");
+    world.end("a", COMPLETED).check("running: a done, b open, c open, d waiting");
+    world.end("c", COMPLETED).check("running: a done, b open, c done, d waiting");
+    world.end("b", COMPLETED).check("running: a done, b done, c done, d open");
+    world.end("d", COMPLETED).check("completed: a done, b done, c done, d done");
+    assert_eq!((world.run.spent_usd_micros, world.run.ended_at), (4_000_000, Some(time_at(0))));
+}
+
+#[test]
+fn jobs_that_end_together_are_noted_in_one_move() {
+    let mut world = diamond(json!({}));
+    world.end("a", COMPLETED);
+    let done = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
+    world.finish("b", done.clone()).finish("c", done);
+    assert_eq!(world.settle(), ["note", "release"]);
+}
+
+#[test]
+fn failure_stops_the_run_unless_it_continues() {
+    let mut world = diamond(json!({}));
+    world.end("a", COMPLETED).end("b", REFUSED);
+    world.check("running: a done, b failed (job_failed), c open, d waiting").check_wait("d", "run_ending");
+    let end = "failed step_failed: a done, b failed (job_failed), c done, d skipped (stopped)";
+    world.end("c", COMPLETED).check(end);
+
+    let chain = json!([step("a", &[]), step("b", &["a"]), step("c", &[]), step("d", &["c"]), step("e", &["b"])]);
+    let mut world = World::new(chain, json!({ "on_failure": "continue" }));
+    world.settle();
+    world.end("a", REFUSED);
+    let middle = "a failed (job_failed), b skipped (need_failed), c open, d waiting, e skipped (need_failed)";
+    world.check(&format!("running: {middle}"));
+    world.end("c", COMPLETED).end("d", COMPLETED);
+    assert!(world.text().starts_with("failed step_failed: a failed"), "{}", world.text());
+}
+
+#[test]
+fn allowed_failure_counts_as_done() {
+    let mut world =
+        World::new(json!([with(step("a", &[]), json!({ "allow_failure": true })), step("b", &["a"])]), json!({}));
+    world.settle();
+    world.end("a", REFUSED).check("running: a failed (job_failed), b open");
+    world.end("b", COMPLETED).check("completed: a failed (job_failed), b done");
+}
+
+#[test]
+fn outcome_decides_which_steps_are_skipped() {
+    let steps = || {
+        let review = with(step("review", &[]), json!({ "outcomes": ["approved", "faulty", "unclear"] }));
+        let fix = with(step("fix", &["review"]), json!({ "when": { "review": ["faulty", "unclear"] } }));
+        json!([review, fix, step("last", &["fix"])])
+    };
+    for (outcome, fix) in [("approved", "skipped (when)"), ("faulty", "open"), ("unclear", "open")] {
+        let mut world = World::new(steps(), json!({}));
+        world.settle();
+        // A step that its own condition skips satisfies its dependents.
+        let last = if fix == "open" { "waiting" } else { "open" };
+        world.end_with("review", outcome).check(&format!("running: review done, fix {fix}, last {last}"));
+    }
+}
+
+#[test]
+fn only_some_failures_are_retried_and_each_has_its_own_job() {
+    let steps = || json!([with(step("a", &[]), json!({ "retries": 1 }))]);
+    let mut world = World::new(steps(), json!({}));
+    world.settle();
+    let first = world.job("a");
+    world.end("a", BROKEN).check("running: a open");
+    assert_ne!(world.job("a"), first);
+    world.end("a", BROKEN).check("failed step_failed: a failed (job_failed)");
+    use FailureClass::{Agent, Checks, Infra, Key, Limit, Provider, Repo, Runner};
+    for (class, is_retried) in [
+        (Infra, true),
+        (Provider, true),
+        (Agent, true),
+        (Checks, true),
+        (Limit, false),
+        (Key, false),
+        (Repo, false),
+        (Runner, false),
+    ] {
+        let mut world = World::new(steps(), json!({}));
+        world.settle();
+        world.end("a", JobEnd::Failed(class));
+        assert_eq!(world.run.state == RunState::Running, is_retried, "{class:?}");
+    }
+    let mut world = World::new(steps(), json!({}));
+    world.settle();
+    world.end("a", JobEnd::Cancelled).check("failed step_failed: a cancelled (job_cancelled)");
+}
+
+#[test]
+fn concurrency_limit_counts_open_jobs() {
+    let mut world =
+        World::new(json!([step("a", &[]), step("b", &[]), step("c", &[])]), json!({ "concurrency_limit": 2 }));
+    world.settle();
+    world.check("running: a open, b open, c waiting").check_wait("c", "run_limit");
+    world.end("b", COMPLETED).check("running: a open, b done, c open");
+}
+
+#[test]
+fn one_move_creates_a_limited_number_of_jobs() {
+    let steps: Vec<Value> = (0..20).map(|index| step(&format!("s{index}"), &[])).collect();
+    let mut world = World::new(json!(steps), json!({ "concurrency_limit": 20 }));
+    assert_eq!(world.settle(), ["release", "release", "release"]);
+    for index in 0..20 {
+        let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
+        world.finish(&format!("s{index}"), end);
+    }
+    assert_eq!(world.settle(), ["note", "note", "finish"]);
+}
+
+fn costly(cost: u64, limit: u64) -> World {
+    let keys = json!({ "limits": { "cost_usd": limit }, "defaults": { "limits": { "cost_usd": cost } } });
+    let mut world = World::new(json!([step("a", &[]), step("b", &[])]), keys);
+    world.settle();
+    world
+}
+
+#[test]
+fn step_waits_for_cost_that_an_open_step_returns() {
+    let mut world = costly(3, 5);
+    world.check("running: a open, b waiting").check_wait("b", "run_cost");
+    // The job spent one dollar of the three that were reserved.
+    world.end("a", COMPLETED).check("running: a done, b open");
+    assert_eq!(world.run.free_usd_micros(), Some(1_000_000));
+}
+
+#[test]
+fn run_without_room_for_cost_fails_and_resumes_with_more() {
+    let mut world = costly(3, 3);
+    world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped)");
+    world.order(|run, plan, now| run.resume(plan, Some(4_000_000), now)).check("running: a done, b open");
+}
+
+#[test]
+fn held_project_and_used_up_budget_start_nothing() {
+    for (block, code) in [(ReleaseBlock::Held, "project_held"), (ReleaseBlock::Budget, "day_budget")] {
+        let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({}));
+        world.block = Some(block);
+        assert_eq!(world.settle(), ["wait"]);
+        assert!(matches!(due::run(&world.run), Some(Due::Held { .. })), "{:?}", world.run.left);
+        world.check("running: a waiting, b waiting").check_wait("a", code);
+        world.block = None;
+        world.settle();
+        world.check("running: a open, b waiting");
+    }
+}
+
+#[test]
+fn cancel_ends_open_jobs_and_a_push_that_won_stays() {
+    let mut world = diamond(json!({}));
+    world.end("a", COMPLETED).order(cancel);
+    let is_cancelled = |world: &World, step: &str| world.jobs[&world.job(step)] == StepJob::Open { is_cancelled: true };
+    assert!(is_cancelled(&world, "b") && is_cancelled(&world, "c"));
+    world.check("running: a done, b open, c open, d waiting").end("b", COMPLETED).end("c", JobEnd::Cancelled);
+    world.check("cancelled: a done, b done, c cancelled (job_cancelled), d skipped (stopped)");
+    assert_eq!(world.run.cancel(time_at(1)), Err(OrderRefusal::RunEnded));
+    let mut world = diamond(json!({}));
+    world.end("a", COMPLETED).end("b", COMPLETED).end("c", COMPLETED).order(cancel).end("d", COMPLETED);
+    assert_eq!(world.run.state, RunState::Completed, "the work was done before the cancel");
+}
+
+#[test]
+fn resume_starts_what_is_not_done_with_new_jobs() {
+    let mut world = diamond(json!({}));
+    world.end("a", COMPLETED).end("b", REFUSED);
+    let before = world.job("b");
+    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(OrderRefusal::RunNotOver));
+    world.end("c", COMPLETED).order(resume).check("running: a done, b open, c done, d waiting");
+    assert_ne!(world.job("b"), before);
+    world.end("b", COMPLETED).end("d", COMPLETED).check("completed: a done, b done, c done, d done");
+    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(OrderRefusal::RunCompleted));
+}
+
+#[test]
+fn resume_decides_a_condition_again_when_its_need_failed() {
+    let review = with(step("review", &[]), json!({ "outcomes": ["approved", "faulty"], "allow_failure": true }));
+    let fix = with(step("fix", &["review"]), json!({ "when": { "review": "faulty" } }));
+    let mut world = World::new(json!([review, fix, step("last", &["review"])]), json!({}));
+    world.settle();
+    world.end("review", REFUSED).end("last", REFUSED);
+    world.check("failed step_failed: review failed (job_failed), fix skipped (when), last failed (job_failed)");
+    world.order(resume).check("running: review open, fix waiting, last waiting");
+    world.end_with("review", "faulty").check("running: review done, fix open, last open");
+}
+
+#[test]
+fn time_limit_ends_the_run_and_counts_from_a_resume() {
+    let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({ "limits": { "wall": "1h" } }));
+    world.settle();
+    assert_eq!(due::run(&world.run), Some(Due::At(time_at(3_600))));
+    world.secs = 3_600;
+    assert_eq!(world.settle(), ["cancel"]);
+    world.end("a", JobEnd::Cancelled);
+    world.check("failed time_limit: a cancelled (job_cancelled), b skipped (stopped)");
+    assert_eq!(due::run(&world.run), None);
+    world.order(resume).check("running: a open, b waiting");
+    assert_eq!(due::run(&world.run), Some(Due::At(time_at(7_200))));
+}
+
+#[test]
+fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
+    let start = || {
+        let question = json!({ "name": "ask", "needs": ["a"], "approve": "Deploy?" });
+        let mut world = World::new(json!([step("a", &[]), question, step("b", &["ask"])]), json!({}));
+        world.settle();
+        assert_eq!(world.run.answer("ask", Answer::Approve, time_at(0)), Err(OrderRefusal::NotAsked));
+        world.end("a", COMPLETED).check("running: a done, ask asked, b waiting").check_wait("ask", "approval");
+        world
+    };
+    let order = |answer: Answer| move |run: &Run, _: &Plan, now: Timestamp| run.answer("ask", answer, now);
+    start().order(order(Answer::Approve)).check("running: a done, ask done, b open");
+    let mut refused = start();
+    refused.order(order(Answer::Refuse));
+    refused.check("failed step_failed: a done, ask failed (refused), b skipped (stopped)");
+    refused.order(resume).check("running: a done, ask asked, b waiting");
+    assert_eq!(refused.run.answer("x", Answer::Refuse, time_at(0)), Err(OrderRefusal::UnknownStep));
+}
+
+fn manager() -> World {
+    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead.", "spawn": { "most": 2, "turns": 2 } });
+    let mut world = World::new(json!([lead, step("last", &["lead"])]), json!({}));
+    world.settle();
+    world
+}
+
+fn added(name: &str, needs: &[&str]) -> Value {
+    json!({ "name": name, "role": "implementer", "prompt": "Work.", "needs": needs })
+}
+
+#[test]
+fn manager_adds_steps_and_gets_another_turn_when_they_ended() {
+    let mut world = manager();
+    world.spawn("lead", json!([added("x", &[]), added("y", &["x"])]));
+    world.check("running: lead spawning, last waiting, lead/x open, lead/y waiting");
+    world.check_wait("lead", "added_steps").check_wait("lead/y", "needs_steps");
+    // The failure of an added step is a matter of its manager.
+    world.end("lead/x", REFUSED);
+    world.check("running: lead open, last waiting, lead/x failed (job_failed), lead/y skipped (need_failed)");
+    assert_eq!(world.run.find_step("lead").map(|step| (step.turn, step.jobs)), Some((1, 2)));
+    world.end("lead", COMPLETED).end("last", COMPLETED);
+    assert_eq!(world.run.state, RunState::Completed);
+}
+
+#[test]
+fn list_beyond_the_limits_of_a_manager_fails_its_step() {
+    let invalid = "failed step_failed: lead failed (spawn_invalid), last skipped (stopped)";
+    for list in [
+        json!([added("x", &[]), added("y", &[]), added("z", &[])]),
+        json!([added("x", &[]), added("x", &[])]),
+        json!([added("x", &["last"])]),
+        json!([added("x", &["x"])]),
+        json!([added("X/..", &[])]),
+        json!([{ "name": "x", "role": "fixer", "prompt": "Work." }]),
+        json!([{ "name": "x", "role": "implementer", "prompt": " " }]),
+        json!([{ "name": "x", "role": "implementer", "prompt": "Work.", "agent": "other" }]),
+    ] {
+        manager().spawn("lead", list).check(invalid);
+    }
+    let mut world = manager();
+    world.spawn("lead", json!([added("x", &[])])).end("lead/x", COMPLETED).spawn("lead", json!([added("y", &[])]));
+    world.check("failed step_failed: lead failed (spawn_invalid), last skipped (stopped), lead/x done");
+}
+
+#[test]
+fn faults_of_added_steps_point_into_the_list() {
+    let world = manager();
+    let list: Vec<SpawnRequest> = serde_json::from_value(json!([added("x", &["xx"])])).unwrap();
+    let faults = check_spawn(&world.run, &world.plan, world.run.find_step("lead").unwrap(), &list);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!((faults[0].pointer.as_str(), faults[0].fault.as_str()), ("/spawn/0/needs/0", "there is no step `xx`"));
+    let refused = check_spawn(&world.run, &world.plan, world.run.find_step("last").unwrap(), &list);
+    assert!(refused[0].fault.contains("does not allow"), "{refused:?}");
+}
+
+#[test]
+fn resumed_manager_continues_with_the_steps_of_its_turn() {
+    let mut world = manager();
+    world.spawn("lead", json!([added("x", &[]), added("y", &[])])).end("lead/x", REFUSED).order(cancel);
+    world.end("lead/y", JobEnd::Cancelled);
+    assert_eq!(world.run.state, RunState::Cancelled);
+    world.order(resume).check("running: lead spawning, last waiting, lead/x open, lead/y open");
+    world.end("lead/x", COMPLETED).end("lead/y", REFUSED);
+    world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
+    // Steps of an earlier turn do not start again.
+    world.end("lead", REFUSED).order(resume);
+    world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
+    assert_eq!(world.run.find_step("lead").map(|step| step.turn), Some(1));
+}
+
+#[test]
+fn added_step_obeys_the_cost_limit_of_the_run() {
+    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
+    let keys = json!({ "limits": { "cost_usd": 4 }, "defaults": { "limits": { "cost_usd": 2 } } });
+    let mut world = World::new(json!([lead]), keys);
+    world.settle();
+    let costly = with(added("x", &[]), json!({ "limits": { "cost_usd": 3 } }));
+    world.spawn("lead", json!([costly, added("y", &[])]));
+    world.check("running: lead spawning, lead/x open, lead/y waiting").check_wait("lead/y", "run_cost");
+    let mut world = World::new(
+        json!([json!({ "name": "lead", "role": "manager", "prompt": "Lead." })]),
+        json!({
+            "limits": { "cost_usd": 4 }, "defaults": { "limits": { "cost_usd": 2 } }
+        }),
+    );
+    world.settle();
+    let above = with(added("x", &[]), json!({ "limits": { "cost_usd": 5 } }));
+    world.spawn("lead", json!([above])).check("failed step_failed: lead failed (spawn_invalid)");
+}
+
+#[test]
+fn every_wait_has_a_short_sentence_and_help() {
+    for wait in StepWait::samples() {
+        let (sentence, help) = (wait.sentence(), wait.help());
+        assert!(sentence.ends_with('.') && help.ends_with('.') && sentence.len() <= 140, "{sentence} {help}");
+    }
+}
+
+#[test]
+fn run_of_a_newer_program_is_readable_unless_its_states_are_new() {
+    let run = diamond(json!({})).run;
+    let mut stored = serde_json::to_value(&run).unwrap();
+    stored["group"] = json!("ci");
+    stored["steps"][0]["head"] = json!("9f3");
+    assert_eq!(serde_json::from_value::<Run>(stored.clone()).unwrap(), run);
+    stored["steps"][0]["state"] = json!("paused");
+    assert!(serde_json::from_value::<Run>(stored).is_err());
+    let oldest = json!({
+        "id": run.id, "project": "acme", "name": "n", "by": "ann", "created": 0, "since": 0, "state": "running",
+        "want": "run", "wall_secs": 60, "steps": [{ "name": "a", "state": "waiting", "at": 0 }], "moved": 0,
+    });
+    let oldest: Run = serde_json::from_value(oldest).unwrap();
+    assert_eq!((oldest.steps[0].turn, oldest.left), (0, None));
+}

@@ -1,0 +1,350 @@
+//! Calls the domain's functions for the items of a state, and caches every answer.
+
+use super::{End, Job, Jobs, MAX_JOBS, MAX_STEPS};
+use crate::explore::Fast;
+use crate::fixtures::{at, project_id};
+use crate::items::{ItemVersion, Items};
+use pullyard_domain::due::{self, Due};
+use pullyard_domain::failure::FailureClass;
+use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::plan::Plan;
+use pullyard_domain::run::{
+    Answer, JobEnd, Move, ReleaseBlock, Run, RunFacts, RunState, RunStep, RunWant, SpawnRequest, StepEnd, StepJob,
+    StepReason, StepState, WorkLeft, next_move,
+};
+use pullyard_domain::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// Cost of each job. Units: millionths of a US dollar.
+const COST: u64 = 1_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Order {
+    Cancel,
+    Resume,
+    Approve,
+    Refuse,
+}
+
+impl Order {
+    pub(super) const ALL: [Self; 4] = [Self::Cancel, Self::Resume, Self::Approve, Self::Refuse];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "a user cancels",
+            Self::Resume => "a user resumes",
+            Self::Approve => "a user approves",
+            Self::Refuse => "a user refuses",
+        }
+    }
+}
+
+/// One write, with sets of slots of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Planned {
+    pub(super) run: ItemVersion,
+    pub(super) created: u32,
+    pub(super) noted: u32,
+    pub(super) cancelled: u32,
+}
+
+type Question = (ItemVersion, Jobs, bool, bool);
+
+pub(super) struct Rules {
+    plan: Plan,
+    names: Vec<String>,
+    slots: BTreeMap<JobId, usize>,
+    runs: Items<Run>,
+    moves: Vec<Planned>,
+    known: Fast<Planned, u16>,
+    move_cache: Fast<Question, Result<Option<u16>, String>>,
+    order_cache: Fast<(ItemVersion, Order, bool), Option<ItemVersion>>,
+    check_cache: Fast<(ItemVersion, Jobs), Result<(), String>>,
+}
+
+fn run_id() -> RunId {
+    RunId::for_request(&project_id(), "ann", "model")
+}
+
+fn time(is_late: bool) -> Timestamp {
+    at(if is_late { 90_000 } else { 0 })
+}
+
+fn added_steps() -> Vec<SpawnRequest> {
+    let step = |name: &str, needs: &[&str]| SpawnRequest {
+        name: name.into(),
+        role: "implementer".into(),
+        prompt: "Work.".into(),
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        agent: None,
+        model: None,
+        limits: Default::default(),
+    };
+    vec![step("x", &[]), step("y", &["x"])]
+}
+
+impl Rules {
+    pub(super) fn new(plan: Plan) -> Self {
+        let mut names: Vec<String> = plan.steps.iter().map(|step| step.name.clone()).collect();
+        names.extend(["a/x", "a/y"].map(str::to_owned));
+        assert!(names.len() <= MAX_STEPS);
+        let numbered = |(index, name): (usize, &String)| {
+            let of_number = |number: usize| {
+                (JobId::for_step(&run_id(), name, u32::try_from(number).unwrap() + 1), index * MAX_JOBS + number)
+            };
+            (0..MAX_JOBS).map(of_number).collect::<Vec<_>>()
+        };
+        let slots = names.iter().enumerate().flat_map(numbered).collect();
+        Self {
+            plan,
+            names,
+            slots,
+            runs: Items::new(),
+            moves: Vec::new(),
+            known: Fast::default(),
+            move_cache: Fast::default(),
+            order_cache: Fast::default(),
+            check_cache: Fast::default(),
+        }
+    }
+
+    pub(super) fn start(&mut self) -> ItemVersion {
+        self.runs.number(Run::new(run_id(), project_id(), &self.plan, "ann".into(), time(false)))
+    }
+
+    pub(super) fn planned(&self, number: u16) -> Planned {
+        self.moves[usize::from(number)]
+    }
+
+    fn jobs(&self, jobs: &Jobs) -> BTreeMap<JobId, StepJob> {
+        let job = |(id, slot): (&JobId, &usize)| {
+            let job = match jobs[*slot] {
+                Job::Open => StepJob::Open { is_cancelled: false },
+                Job::Cancelling => StepJob::Open { is_cancelled: true },
+                Job::Ended(end) => {
+                    let spawn = if end == End::Added { added_steps() } else { Vec::new() };
+                    let end = match end {
+                        End::Completed | End::Added => JobEnd::Completed,
+                        End::Failed => JobEnd::Failed(FailureClass::Infra),
+                        End::Cancelled => JobEnd::Cancelled,
+                    };
+                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome: Some("approved".into()), spawn })
+                }
+                Job::Absent | Job::Noted(_) => return None,
+            };
+            Some((id.clone(), job))
+        };
+        self.slots.iter().filter_map(job).collect()
+    }
+
+    fn next_move(&self, run: ItemVersion, jobs: &Jobs, is_held: bool, is_late: bool) -> Move {
+        let jobs = self.jobs(jobs);
+        let block = is_held.then_some(ReleaseBlock::Held);
+        let facts = RunFacts { plan: &self.plan, jobs: &jobs, block, now: time(is_late) };
+        next_move(self.runs.get(run), &facts)
+    }
+
+    fn find(&mut self, question: &Question) -> Result<Option<u16>, String> {
+        if let Some(known) = self.move_cache.get(question) {
+            return known.clone();
+        }
+        let (run, jobs, is_held, is_late) = *question;
+        let moved = self.next_move(run, &jobs, is_held, is_late);
+        let planned = self.describe_move(run, moved, is_held, is_late);
+        let planned = planned.map(|planned| {
+            planned.map(|planned| {
+                let number = u16::try_from(self.moves.len()).unwrap();
+                let number = *self.known.entry(planned).or_insert(number);
+                if usize::from(number) == self.moves.len() {
+                    self.moves.push(planned);
+                }
+                number
+            })
+        });
+        self.move_cache.insert(*question, planned.clone());
+        planned
+    }
+
+    fn describe_move(
+        &mut self,
+        read: ItemVersion,
+        moved: Move,
+        is_held: bool,
+        is_late: bool,
+    ) -> Result<Option<Planned>, String> {
+        let set = |slots: &BTreeMap<JobId, usize>, jobs: &[JobId]| -> Result<u32, String> {
+            let slot = |job: &JobId| slots.get(job).copied().ok_or_else(|| "a job without a slot".to_owned());
+            jobs.iter().try_fold(0, |set, job| Ok(set | 1 << slot(job)?))
+        };
+        let (run, created, noted, cancelled) = match moved {
+            Move::Nothing => return Ok(None),
+            Move::Note { run, jobs } => (Some(run), 0, set(&self.slots, &jobs)?, 0),
+            Move::Spawn { run, job } => (Some(run), 0, set(&self.slots, &[job])?, 0),
+            Move::Release { run, jobs } => {
+                let before = self.runs.get(read);
+                let is_over = time(is_late) >= before.wall_end();
+                if !jobs.is_empty() && (is_held || is_over || before.want == RunWant::Cancel) {
+                    return Err("a job is created for a run that must not start one".into());
+                }
+                for job in &jobs {
+                    check_needs(before, &self.plan, &job.step)?;
+                }
+                let ids: Vec<JobId> = jobs.into_iter().map(|job| job.id).collect();
+                (Some(run), set(&self.slots, &ids)?, 0, 0)
+            }
+            Move::CancelJobs { jobs } => (None, 0, 0, set(&self.slots, &jobs)?),
+            Move::Finish { run } | Move::Wait { run } => (Some(run), 0, 0, 0),
+        };
+        let run = run.map_or(read, |run| self.runs.number(run));
+        Ok(Some(Planned { run, created, noted, cancelled }))
+    }
+
+    /// The move of a caller. A run that is due for nothing is planned as a write of the same run.
+    pub(super) fn plan_move(
+        &mut self,
+        run: ItemVersion,
+        jobs: &Jobs,
+        is_held: bool,
+        is_late: bool,
+    ) -> Result<u16, String> {
+        if let Some(planned) = self.find(&(run, *jobs, is_held, is_late))? {
+            return Ok(planned);
+        }
+        let nothing = Planned { run, created: 0, noted: 0, cancelled: 0 };
+        self.moves.push(nothing);
+        let number = u16::try_from(self.moves.len() - 1).unwrap();
+        Ok(*self.known.entry(nothing).or_insert(number))
+    }
+
+    pub(super) fn order(&mut self, run: ItemVersion, order: Order, is_late: bool) -> Option<ItemVersion> {
+        if let Some(known) = self.order_cache.get(&(run, order, is_late)) {
+            return *known;
+        }
+        let (before, now) = (self.runs.get(run), time(is_late));
+        let asked = before.steps.iter().find(|step| step.state == StepState::Asked).map(|step| step.name.clone());
+        let after = match order {
+            Order::Cancel => before.cancel(now).ok(),
+            Order::Resume => before.resume(&self.plan, None, now).ok(),
+            Order::Approve => asked.and_then(|step| before.answer(&step, Answer::Approve, now).ok()),
+            Order::Refuse => asked.and_then(|step| before.answer(&step, Answer::Refuse, now).ok()),
+        };
+        let after = after.map(|run| self.runs.number(run));
+        self.order_cache.insert((run, order, is_late), after);
+        after
+    }
+
+    pub(super) fn is_due(&self, run: ItemVersion, is_held: bool, is_late: bool) -> bool {
+        match due::run(self.runs.get(run)) {
+            Some(Due::At(at)) => at <= time(is_late),
+            // The end of the hold wakes it.
+            Some(Due::Held { .. }) => !is_held,
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_ended(&self, run: ItemVersion) -> bool {
+        self.runs.get(run).state != RunState::Running
+    }
+
+    pub(super) fn has_question(&self, run: ItemVersion) -> bool {
+        self.runs.get(run).steps.iter().any(|step| step.state == StepState::Asked)
+    }
+
+    pub(super) fn is_due_for_nothing(&mut self, run: ItemVersion, jobs: &Jobs, is_held: bool, is_late: bool) -> bool {
+        let is_left = self.runs.get(run).left == Some(WorkLeft::Now);
+        is_left && self.find(&(run, *jobs, is_held, is_late)) == Ok(None)
+    }
+
+    /// Whether the job in the slot is a manager's, in a turn that may add steps.
+    pub(super) fn may_add(&self, run: ItemVersion, slot: usize) -> bool {
+        let name = &self.names[slot / MAX_JOBS];
+        let step = self.runs.get(run).find_step(name).filter(|step| step.turn == 0);
+        step.is_some() && self.plan.find_step(name).is_some_and(|step| step.role.as_deref() == Some("manager"))
+    }
+
+    pub(super) fn check_run(&mut self, run: ItemVersion, jobs: &Jobs) -> Result<(), String> {
+        if let Some(known) = self.check_cache.get(&(run, *jobs)) {
+            return known.clone();
+        }
+        let checked = self.find_fault(self.runs.get(run), jobs);
+        self.check_cache.insert((run, *jobs), checked.clone());
+        checked
+    }
+
+    fn find_fault(&self, run: &Run, jobs: &Jobs) -> Result<(), String> {
+        let newest = |step: &RunStep| step.job.as_ref().and_then(|job| self.slots.get(job)).copied();
+        let is_open = |step: &&RunStep| step.state == StepState::Open;
+        let open: Vec<usize> = run.steps.iter().filter(is_open).filter_map(newest).collect();
+        let unnoted = |job: Job| matches!(job, Job::Open | Job::Cancelling | Job::Ended(_));
+        for (slot, job) in jobs.iter().enumerate() {
+            if unnoted(*job) != open.contains(&slot) {
+                return Err(format!("the job in slot {slot} and the run differ"));
+            }
+        }
+        if open.len() > self.plan.concurrency_limit() {
+            return Err("too many open jobs".into());
+        }
+        let reserved: u64 = run.steps.iter().map(|step| step.reserved_usd_micros).sum();
+        if run.cost_usd_micros.is_some_and(|limit| run.spent_usd_micros + reserved > limit) {
+            return Err("the cost limit is exceeded".into());
+        }
+        let noted = jobs.iter().filter(|job| matches!(job, Job::Noted(_))).count();
+        if run.spent_usd_micros != COST * u64::try_from(noted).unwrap() {
+            return Err("a job is counted twice or never".into());
+        }
+        for (index, name) in self.names.iter().enumerate() {
+            let of_step = &jobs[index * MAX_JOBS..(index + 1) * MAX_JOBS];
+            let completed =
+                of_step.iter().filter(|job| matches!(job, Job::Ended(End::Completed) | Job::Noted(End::Completed)));
+            let completed = completed.count();
+            let step = run.find_step(name);
+            if completed > 1 {
+                return Err(format!("{name} was done twice"));
+            }
+            let is_question = self.plan.find_step(name).is_some_and(|step| step.approve.is_some());
+            if step.is_some_and(|step| step.state == StepState::Done) && completed == 0 && !is_question {
+                return Err(format!("{name} is done without a job"));
+            }
+        }
+        check_end(run, &self.plan)
+    }
+}
+
+/// The needs of a step that gets a job, by other words than the domain's.
+fn check_needs(run: &Run, plan: &Plan, name: &str) -> Result<(), String> {
+    let spawned = run.find_step(name).and_then(|step| step.spawned.as_ref());
+    let needs = spawned.map_or_else(|| plan.find_step(name).unwrap().needs.clone(), |spawned| spawned.needs.clone());
+    for need in needs {
+        let step = run.find_step(&need).unwrap();
+        let allows = plan.find_step(&need).is_some_and(|need| need.keys.allow_failure == Some(true));
+        let is_met = step.state == StepState::Done
+            || step.reason == Some(StepReason::When)
+            || allows && matches!(step.state, StepState::Failed | StepState::Cancelled);
+        // The same move skips a step whose condition does not hold.
+        let is_skipped =
+            step.state == StepState::Waiting && plan.find_step(&need).is_some_and(|need| !need.when.is_empty());
+        if !is_met && !is_skipped {
+            return Err(format!("{name} starts before {need} ended well"));
+        }
+    }
+    Ok(())
+}
+
+fn check_end(run: &Run, plan: &Plan) -> Result<(), String> {
+    if run.state == RunState::Running {
+        return Ok(());
+    }
+    if !run.steps.iter().all(|step| step.state.is_terminal()) {
+        return Err("an ended run has a step that did not end".into());
+    }
+    let is_bad = |step: &&RunStep| {
+        let allows = plan.find_step(&step.name).is_some_and(|step| step.keys.allow_failure == Some(true));
+        let is_cut = matches!(step.reason, Some(StepReason::Stopped | StepReason::NeedFailed));
+        let is_failure = matches!(step.state, StepState::Failed | StepState::Cancelled);
+        step.spawned.is_none() && (is_failure && !allows || is_cut)
+    };
+    match (run.state == RunState::Completed, run.steps.iter().find(is_bad)) {
+        (true, Some(step)) => Err(format!("the run is completed, and {} is not", step.name)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,70 @@
+//! Tests plan files by the command line, without a server.
+
+use crate::cli::User;
+use crate::prelude::*;
+
+fn write(folder: &TempDir, text: &str) -> String {
+    let file = folder.path().join("plan.yaml");
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn first_plan_is_printed_edited_and_checked_without_a_server() {
+    let (user, folder) = (User::new(), TempDir::new().unwrap());
+    let plan = user.ok(&["runs", "init"]).await;
+    let file = write(&folder, &plan);
+    assert_eq!(user.ok(&["runs", "check", &file]).await, format!("{file}: 4 steps, no fault\n"));
+
+    let misspelt = plan.replace("needs: [review]", "needs: [reviw]").replace("role: fixer", "use_role: fixer");
+    let file = write(&folder, &misspelt);
+    let ran = user.run(&["runs", "check", &file]).await.assert_exit(1, "error: the plan has 3 faults");
+    let expected = [
+        format!("{file}:22:5  /steps/3/use_role  `use_role` is `role` here"),
+        format!("{file}:23:13  /steps/3/needs/0  there is no step `reviw`; did you mean `review`?"),
+        format!(
+            "{file}:24:12  /steps/3/when/review  add `review` to `needs`; `when` compares the outcomes of needed steps"
+        ),
+    ];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected);
+
+    let ran = user.run_with(&["runs", "check", "-", "--json"], &misspelt).await.assert_exit(1, "");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&report["file"], &report["count"]), (&json!("stdin"), &json!(3)));
+    let first =
+        json!({ "line": 22, "column": 5, "pointer": "/steps/3/use_role", "fault": "`use_role` is `role` here" });
+    assert_eq!(report["faults"][0], first);
+}
+
+#[tokio::test]
+async fn unreadable_or_hostile_plan_is_refused_at_its_first_breach() {
+    let (user, folder) = (User::new(), TempDir::new().unwrap());
+    for (text, says) in [
+        (format!("a: &a [lol]\nb: [{}]\n", "*a, ".repeat(9_000)), ":1:7  anchors are not allowed"),
+        ("- ".repeat(20), ":1:25  use at most 12 levels"),
+        ("x".repeat(64 * 1024 + 1), ":1:1  a plan has at most 64 KiB"),
+        ("name: a\nname: b\n".into(), ":2:1  `name` is set twice"),
+        ("steps: [\n".into(), "this is not YAML"),
+        ("\u{1b}[31m: 1\n".into(), "  "),
+    ] {
+        let ran = user.run(&["runs", "check", &write(&folder, &text)]).await.assert_exit(1, "the plan has");
+        assert!(ran.out.contains(says) && !ran.out.contains('\u{1b}'), "{ran:?}");
+    }
+    let many: String = (0..30).map(|key| format!("key{key}: 1\n")).collect();
+    let ran = user.run(&["runs", "check", &write(&folder, &many)]).await;
+    let ran = ran.assert_exit(1, "the plan has 32 faults; the first 20 are listed");
+    assert_eq!(ran.out.lines().count(), 20);
+    user.run(&["runs", "check", "/missing.yaml"]).await.assert_exit(1, "can't read /missing.yaml");
+}
+
+/// The document's own plan and its table of keys follow the program.
+#[tokio::test]
+async fn documented_plans_have_no_fault() {
+    const PAGE: &str = include_str!("../docs/plans.md");
+    let (user, folder) = (User::new(), TempDir::new().unwrap());
+    let plans: Vec<&str> = PAGE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!plans.is_empty());
+    for plan in plans {
+        user.ok(&["runs", "check", &write(&folder, plan)]).await;
+    }
+}
