@@ -414,7 +414,8 @@ impl Runner {
             return Ok(());
         }
         Err(if self.is_online(now) {
-            Refusal::AlreadyOnline { name, ago: now.since(self.last_heartbeat).into() }
+            let (ago, offline_after) = (now.since(self.last_heartbeat).into(), self.offline_after().into());
+            Refusal::AlreadyOnline { name, ago, offline_after }
         } else {
             Refusal::NameUsed { name }
         })

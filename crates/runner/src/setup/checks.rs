@@ -96,6 +96,8 @@ impl RunnerName<'_> {
             slots: 1,
             active: BTreeSet::new(),
             isolation: None,
+            offline_after_secs: None,
+            updates: None,
             check_only: true,
         };
         let client = RunnerClient::new(self.url, self.token)?;

@@ -6,7 +6,7 @@ use pullyard_control::runner as control;
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, Heartbeat};
+use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER};
 use pullyard_entry::RunnerCaller;
 use pullyard_entry::openapi::AcceptedResponse;
 use pullyard_entry::runner_view::{to_command, view_runner};
@@ -15,6 +15,7 @@ use pullyard_protocol::runner::{
     RegisterRequest,
 };
 use pullyard_protocol::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList};
+use std::time::Duration;
 
 fn poll_ms() -> u64 {
     u64::try_from(CLAIM_INTERVAL.as_millis()).unwrap_or(u64::MAX)
