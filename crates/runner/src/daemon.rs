@@ -25,6 +25,7 @@ mod setting_names;
 mod settings;
 mod state;
 mod state_folder;
+mod trial;
 mod update;
 mod update_settings;
 
