@@ -4,21 +4,19 @@
 
 use super::call_failure::{FatalExit, INVALID_SETTING_EXIT, TOKEN_REFUSED_EXIT};
 use super::config_file::{self, FileSource};
-use super::installed::{Followed, InstalledPrograms};
-use super::lifecycle::{Ending, Launch};
-use super::program::{execute, own_program};
+use super::lifecycle::Launch;
 use super::setting_names::{SettingSources, SettingValue};
 use super::settings::{ParsedSettings, Settings};
+use super::trial::run_trial;
 use super::{agents, check, lifecycle, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
 use pullyard_domain::id::InstanceId;
-use pullyard_protocol::runner::{OrderReport, OrderState};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The settings of a runner.
 #[derive(Clone, Debug, Default, clap::Args, Serialize)]
@@ -96,7 +94,8 @@ pub(crate) struct Flags {
     /// sanitizers need; three quarters of the machine's if not given. [env: PULLYARD_PROCESS_MEMORY]
     #[arg(long, value_name = "SIZE")]
     process_memory: Option<String>,
-    /// Let administrators of the control plane install releases on this runner; false if not given.
+    /// Let administrators of the control plane install signed releases on this runner, none older than the installed
+    /// program; false if not given.
     /// [env: PULLYARD_ALLOW_REMOTE_UPDATE]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     allow_remote_update: Option<String>,
@@ -219,7 +218,6 @@ impl Start {
             print_error("Only the program pullyard-runner can be updated: start it instead of `pullyard runner`.");
             return INVALID_SETTING_EXIT;
         }
-        let failed_order = if self.trial.is_none() { follow_update(&settings) } else { None };
         if !settings.has_explicit_capabilities {
             settings.capabilities = agents::capabilities(&agents::detect_agents(&Environment::from_process()).await);
         }
@@ -231,17 +229,13 @@ impl Start {
             }
         };
         let trial_limit = Duration::from_secs(self.trial_limit_secs);
-        let launch = Launch { run_job, check: self.check_args(job_arguments), trial_limit, failed_order };
+        let launch = Launch { run_job, check: self.check_args(job_arguments), trial_limit };
         let ending = match self.trial {
-            Some(instance) => Box::pin(lifecycle::run_trial(settings, instance, trial_limit)).await,
+            Some(instance) => Box::pin(run_trial(settings, instance, trial_limit)).await,
             None => Box::pin(lifecycle::run(settings, self.once, launch)).await,
         };
         match ending {
-            Ok(Ending::Exit(code)) => code,
-            Ok(Ending::Replace(program)) => {
-                print_error(&format!("Cannot start {}: {}.", program.display(), execute(&program)));
-                1
-            }
+            Ok(code) => code,
             Err(FatalExit { code, message }) => {
                 print_error(&message);
                 code
@@ -253,7 +247,8 @@ impl Start {
     fn check_args(&self, job_arguments: &[&str]) -> Vec<OsString> {
         let program = job_arguments.iter().take(job_arguments.len().saturating_sub(1)).map(|arg| (*arg).to_owned());
         let flags = self.flags.values().into_iter().map(|(name, value)| format!("--{name}={value}"));
-        program.chain(["check".to_owned()]).chain(flags).map(OsString::from).collect()
+        let config = self.flags.config.iter().map(|path| format!("--config={}", path.display()));
+        program.chain(["check".to_owned()]).chain(flags).chain(config).map(OsString::from).collect()
     }
 
     fn command(&self, job_arguments: &[&str]) -> std::io::Result<Vec<OsString>> {
@@ -262,25 +257,6 @@ impl Start {
         }
         let program = std::env::current_exe()?.into_os_string();
         Ok(std::iter::once(program).chain(job_arguments.iter().map(OsString::from)).collect())
-    }
-}
-
-/// Executes the program that an update installed, if there is one. Returns only if this program is to run, with the
-/// report about an update whose program does not work.
-fn follow_update(settings: &Settings) -> Option<OrderReport> {
-    let own = own_program().ok().filter(|_| settings.updates.is_allowed)?;
-    match InstalledPrograms::new(&settings.work_dir).follow(&own, SystemTime::now()) {
-        Followed::Stay => None,
-        Followed::Execute(program) => {
-            tracing::info!("starting {}, which an update installed", program.display());
-            let error = execute(&program);
-            tracing::error!(error = %error, "cannot start {}: {error}; this program runs", program.display());
-            None
-        }
-        Followed::GaveUp { order, reason } => {
-            tracing::error!(reason, "the update failed: {reason}");
-            Some(OrderReport { id: order, state: OrderState::Failed, reason: Some(reason) })
-        }
     }
 }
 
@@ -294,6 +270,8 @@ pub struct Check {
 impl Check {
     /// Prints all checks. Returns the exit code: 1 if one fails, 2 if the configuration file is refused.
     pub async fn run(self) -> u8 {
+        // As in `start`; a restart from afar runs this command while agents work.
+        hide_from_children();
         let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
         check::run(&parsed).await
     }
@@ -309,6 +287,7 @@ pub struct Config {
 impl Config {
     /// Prints all settings. Returns the exit code: 2 if one is invalid.
     pub async fn run(self) -> u8 {
+        hide_from_children();
         let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
         output::print_config(&parsed, &agents::detect_agents(&Environment::from_process()).await);
         if parsed.errors.is_empty() { 0 } else { INVALID_SETTING_EXIT }

@@ -5,6 +5,7 @@ use super::context::DaemonContext;
 use super::heartbeat::with_timeout;
 use super::mailbox::Mailbox;
 use super::pauses;
+use super::state::StateSnapshot;
 use crate::disk_limit::{self, CLAIM_PAUSE};
 use pullyard_domain::id::ClaimId;
 use pullyard_protocol::client;
@@ -48,8 +49,8 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
             },
         }
         is_idle = false;
-        // An update that began just now waits for no claim.
-        daemon.state().update(|state| state.is_claiming = !state.is_updating);
+        // An update that began just now waits only for a claim whose answer was lost.
+        daemon.state().update(|state| state.is_claiming |= !state.is_updating);
         if !daemon.state().read(|state| state.is_claiming) {
             continue;
         }
@@ -64,10 +65,12 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
                     // The job ended before the answer arrived, or before its process started.
                     tracing::info!("claimed job has already ended; claiming again");
                 }
-                let has_started = answer.job.is_some_and(|job| start_job(daemon, &job, &id));
+                let has_started = answer.job.as_ref().is_some_and(|job| start_job(daemon, job, &id));
                 if has_started {
                     poll = Duration::ZERO;
                 }
+                // A job without a process is claimed again.
+                daemon.state().update(|state| state.is_claiming = answer.job.is_some() && !has_started);
                 is_idle = !has_started && !answer.spent;
                 if !is_idle {
                     id = daemon.state_folder.create_claim()?;
@@ -81,6 +84,7 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
                 RunnerCallFailure::Fatal(fatal) => return Err(fatal),
                 RunnerCallFailure::NotNow => {
                     tracing::info!(error = %error, "claim refused: {error}");
+                    daemon.state().update(|state| state.is_claiming = false);
                     (poll, failures) = (poll.max(Duration::from_secs(1)), 0);
                     if daemon.once {
                         daemon.state().begin_leaving();
@@ -94,7 +98,6 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
                 }
             },
         }
-        daemon.state().update(|state| state.is_claiming = false);
     }
     if failures > 0 { repeat_unanswered_claim(daemon, &id).await } else { Ok(()) }
 }
@@ -137,11 +140,11 @@ async fn wait_until_ready(daemon: &DaemonContext) -> Result<(), FatalExit> {
 
 async fn wait_for_slot(daemon: &DaemonContext) {
     let slots = usize::try_from(daemon.settings.slots).unwrap_or(usize::MAX);
-    // With `--once`, a draining runner claims too, and the answer has no job.
-    daemon
-        .state()
-        .wait_until(|state| state.running.len() < slots && (daemon.once || !state.is_draining && !state.is_updating))
-        .await;
+    // With `--once`, a draining runner claims too, and the answer has no job. A claim whose answer was lost is repeated,
+    // because its job needs a process.
+    let may_claim =
+        |state: &StateSnapshot| daemon.once || state.is_claiming || !state.is_draining && !state.is_updating;
+    daemon.state().wait_until(|state| state.running.len() < slots && may_claim(state)).await;
 }
 
 async fn post_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<ClaimAnswer, client::Error> {

@@ -6,6 +6,7 @@ use super::lifecycle::STOP_MARGIN;
 use super::lost::LostProcesses;
 use super::orders::CurrentOrder;
 use super::pauses;
+use super::program::own_program;
 use super::state::StateSnapshot;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::client::Error;
@@ -35,6 +36,7 @@ impl HeartbeatState {
 pub(crate) async fn run(daemon: &DaemonContext) {
     let offline_after = Duration::from_secs(daemon.registration.offline_after_secs);
     let (mut answered_at, mut failures, mut has_warned) = (Instant::now(), 0_u32, false);
+    let mut is_confirmed = !daemon.settings.updates.is_allowed;
     let mut lost = LostProcesses::default();
     loop {
         // Start the clock before the request; the control plane starts its own later.
@@ -46,6 +48,11 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                     tracing::info!(failures, "heartbeats succeed again");
                 }
                 (answered_at, failures, has_warned) = (sent_at, 0, false);
+                if !std::mem::replace(&mut is_confirmed, true)
+                    && let Ok(own) = own_program()
+                {
+                    daemon.state_folder.programs().confirm(&own);
+                }
                 if daemon.state().read(|state| state.is_draining) != answer.drain {
                     let status = if answer.drain { "draining" } else { "resumed" };
                     tracing::info!(drain = answer.drain, "runner {status}");
@@ -120,7 +127,8 @@ async fn post_heartbeat(
         active: heartbeat.active.clone(),
         draining: heartbeat.draining,
         last,
-        order: heartbeat.order.clone(),
+        // An older control plane refuses it.
+        order: heartbeat.order.clone().filter(|_| daemon.request.updates.is_some()),
     };
     let limit = daemon.settings.request_timeout;
     with_timeout(limit, &daemon.settings.api_url, daemon.client.heartbeat(daemon.runner_id(), &request)).await

@@ -4,9 +4,9 @@ use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_
 use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
-use super::installed::InstalledPrograms;
+use super::installed::{InstalledPrograms, OWN_VERSION};
 use super::orders::{self, CurrentOrder};
-use super::program::own_program;
+use super::program::{execute, own_program};
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
@@ -23,11 +23,11 @@ use crate::process::signals::Signals;
 use pullyard_domain::id::InstanceId;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
-use pullyard_protocol::runner::{HeartbeatRequest, OrderReport, OrderState, RegisterRequest, RunnerIsolation, Updates};
+use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest, RunnerIsolation, Updates};
 use pullyard_protocol::token::Token;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -36,43 +36,36 @@ use tokio_util::task::AbortOnDropHandle;
 /// Time that a process has to stop, in addition to the time of its agent.
 pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(20);
 /// As for an invalid setting: a restart does not help.
-const UNUSABLE_SANDBOX_EXIT: u8 = 2;
+pub(super) const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Printed by a trial, so that a program that exits without one does not pass.
-pub(crate) const TRIAL_PASSED: &str = "registered as the runner and sent a heartbeat";
-
 /// How the daemon ends.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Ending {
+enum Ending {
     Exit(u8),
     /// This program is to replace the process, which keeps its instance and its jobs.
     Replace(PathBuf),
 }
 
-/// The commands of this program that the daemon starts, and the end of an earlier order.
+/// The commands of this program that the daemon starts.
 pub(crate) struct Launch {
     /// Program and arguments.
     pub(crate) run_job: Vec<OsString>,
     /// Arguments.
     pub(crate) check: Vec<OsString>,
     pub(crate) trial_limit: Duration,
-    pub(crate) failed_order: Option<OrderReport>,
 }
 
-/// Runs the daemon until it may exit.
+/// Runs the daemon until it may exit. Returns the exit code.
 /// Idempotent: it takes over the living processes of an earlier daemon.
-pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> Result<Ending, FatalExit> {
+pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> Result<u8, FatalExit> {
     pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
-    let isolation =
-        check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
     let mut token = None;
     if !settings.has_explicit_name {
         let result = tokio::select! {
             result = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => result,
-            _ = signals.next() => return Ok(Ending::Exit(0)),
+            _ = signals.next() => return Ok(0),
         };
         token = result.ok();
         // The name becomes the name of a folder.
@@ -80,28 +73,26 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
         settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
     }
     let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
+    if settings.updates.is_allowed {
+        follow_update(&state_folder.programs());
+    }
+    let isolation =
+        check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
     let check = isolation.as_ref().map(|isolation| isolation.result.clone());
     let jobs = take_over(&settings, &state_folder, launch.run_job, check).await?;
-    let request = registration(&settings, once, state_folder.instance.clone(), isolation);
-    let failed = launch.failed_order.map(|report| CurrentOrder { report, work: None });
-    let done = state_folder.load_order().map(|order| CurrentOrder::new(order, OrderState::Done));
-    jobs.state.update(|state| state.order = failed.or(done));
+    let mut request = registration(&settings, once, state_folder.instance.clone(), isolation);
+    jobs.state.update(|state| state.order = state_folder.load_order().map(CurrentOrder::after_start));
     let register = async || {
-        let request = RegisterRequest { active: jobs.state.read(StateSnapshot::active_jobs), ..request.clone() };
-        with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await
+        request.active = jobs.state.read(StateSnapshot::active_jobs);
+        register(&settings, &client, &mut request).await
     };
     let registration = tokio::select! {
         result = until_reachable(&settings, "registration", register) => result?,
-        _ = signals.next() => return Ok(Ending::Exit(0)),
+        _ = signals.next() => return Ok(0),
     };
     if token.is_none() {
         token = request_token(&settings).await.ok();
-    }
-    if settings.updates.is_allowed
-        && let Ok(own) = own_program()
-    {
-        InstalledPrograms::new(&settings.work_dir).confirm(&own);
     }
     let token = token.map(|token| format!(", with the token \"{}\"", token.name));
     tracing::info!(
@@ -119,10 +110,56 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
         state_folder,
         jobs,
     });
-    run_tasks(&daemon, &mut signals).await
+    match run_tasks(&daemon, &mut signals).await? {
+        Ending::Exit(code) => Ok(code),
+        Ending::Replace(program) => Err(replace_process(&daemon.state_folder.programs(), &program)),
+    }
 }
 
-fn registration(
+/// Executes the program that an update installed, if there is one. Returns if this program is to run.
+fn follow_update(programs: &InstalledPrograms) {
+    let Some(program) = own_program().ok().and_then(|own| programs.follow(&own, OWN_VERSION)) else { return };
+    tracing::info!("starting {}, which an update installed", program.display());
+    let error = execute(&program);
+    tracing::error!(error = %error, "cannot start {}: {error}; this program runs", program.display());
+    programs.remove_current();
+}
+
+/// Executes the new program, or else this one again. Returns only if both fail.
+fn replace_process(programs: &InstalledPrograms, program: &Path) -> FatalExit {
+    let error = execute(program);
+    let message = format!("Cannot start {}: {error}.", program.display());
+    if let Ok(own) = own_program().map_err(|error| tracing::error!("{error}"))
+        && own != program
+    {
+        tracing::error!(error = %error, "{message} This program starts again.");
+        programs.remove_current();
+        let error = execute(&own);
+        tracing::error!(error = %error, "cannot start {}: {error}", own.display());
+    }
+    FatalExit { code: 1, message }
+}
+
+/// Registers. An older control plane refuses `updates`; it has no orders either.
+pub(super) async fn register(
+    settings: &Settings,
+    client: &RunnerClient,
+    request: &mut RegisterRequest,
+) -> Result<RegisterAnswer, client::Error> {
+    let (limit, url) = (settings.request_timeout, &settings.api_url);
+    match with_timeout(limit, url, client.register(request)).await {
+        Err(client::Error::Problem(problem))
+            if (problem.status, problem.pointer.as_deref()) == (400, Some("/updates")) && request.updates.is_some() =>
+        {
+            tracing::warn!("the control plane is older than this runner and knows no restarts and updates from afar");
+            request.updates = None;
+            with_timeout(limit, url, client.register(request)).await
+        }
+        answer => answer,
+    }
+}
+
+pub(super) fn registration(
     settings: &Settings,
     once: bool,
     instance: InstanceId,
@@ -138,7 +175,7 @@ fn registration(
         instance,
         capabilities: settings.capabilities.clone(),
         labels: settings.labels.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: OWN_VERSION.into(),
         slots: settings.slots,
         active: BTreeSet::new(),
         isolation,
@@ -149,36 +186,9 @@ fn registration(
     }
 }
 
-/// Registers as the running daemon, which has no job, and sends a heartbeat: this program works here.
-/// Errors: also if the control plane does not answer within `limit`.
-pub(crate) async fn run_trial(settings: Settings, instance: InstanceId, limit: Duration) -> Result<Ending, FatalExit> {
-    let isolation =
-        check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
-    let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
-    let request = registration(&settings, false, instance.clone(), isolation);
-    let trial = async {
-        let register =
-            async || with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await;
-        let runner = until_reachable(&settings, "registration", register).await?.runner;
-        let heartbeat =
-            HeartbeatRequest { instance, active: BTreeSet::new(), draining: true, last: false, order: None };
-        let send = async || {
-            with_timeout(settings.request_timeout, &settings.api_url, client.heartbeat(&runner, &heartbeat)).await
-        };
-        until_reachable(&settings, "heartbeat", send).await
-    };
-    let result = timeout(limit, trial).await.unwrap_or_else(|_| {
-        Err(FatalExit { code: 1, message: "The control plane did not answer the trial in time.".into() })
-    });
-    result.map(|_| {
-        println!("{TRIAL_PASSED}");
-        Ending::Exit(0)
-    })
-}
-
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
 /// Errors: why this machine cannot use the isolation, and what helps.
-async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
+pub(super) async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
     let Some(isolation) = settings.isolation else { return Ok(None) };
     let folder = settings.work_dir.clone();
     let containers = settings.containers_of("check", &folder);
@@ -259,10 +269,10 @@ async fn remove_left_containers(starter: &ProcessStarter) {
     }
 }
 
-async fn until_reachable<T>(
+pub(super) async fn until_reachable<T>(
     settings: &Settings,
     call_name: &str,
-    call: impl AsyncFn() -> Result<T, client::Error>,
+    mut call: impl AsyncFnMut() -> Result<T, client::Error>,
 ) -> Result<T, FatalExit> {
     let mut failures = 0;
     loop {
@@ -289,7 +299,7 @@ async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
 async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result<Ending, FatalExit> {
     let (for_heartbeats, for_claims, jobs) = (Arc::clone(daemon), Arc::clone(daemon), Arc::clone(&daemon.jobs));
     let heartbeats = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&for_heartbeats).await }));
-    let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&for_claims).await }));
+    let mut claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&for_claims).await }));
     let deliveries = AbortOnDropHandle::new(tokio::spawn(async move { outbox_delivery::run(&jobs).await }));
 
     let for_orders = Arc::clone(daemon);
@@ -307,40 +317,15 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
     daemon.state().begin_leaving();
     drop(orders);
 
-    let mut code = 0;
-    {
-        let replacement = daemon.state().read(|state| state.replacement.clone().filter(|_| state.fatal_exit.is_none()));
-        let replacement = replacement.filter(|_| exit_code.is_none());
-        let mut claims = claims;
-        if let Some(program) = replacement {
-            tokio::select! {
-                _ = &mut claims => {
-                    // Without a last heartbeat, so that the next process continues as this instance.
-                    return Ok(Ending::Replace(program));
-                }
-                signal = signals.next() => exit_code = Some(signal),
-            }
-        }
-        let jobs_end = async {
-            let _ = claims.await;
-            daemon.state().wait_until(|state| state.running.is_empty()).await;
-        };
-        tokio::pin!(jobs_end);
-        loop {
-            tokio::select! {
-                () = &mut jobs_end => break,
-                signal = signals.next() => {
-                    if exit_code.replace(signal).is_none() {
-                        tracing::info!("already draining; a second signal stops the running jobs");
-                        continue;
-                    }
-                    code = signal;
-                    stop_jobs(daemon, signals).await;
-                    break;
-                }
-            }
+    let is_replaced = |state: &StateSnapshot| exit_code.is_none() && state.fatal_exit.is_none();
+    if let Some(program) = daemon.state().read(|state| state.replacement.clone().filter(|_| is_replaced(state))) {
+        tokio::select! {
+            // Without a last heartbeat, so that the next process continues as this instance.
+            _ = &mut claims => return Ok(Ending::Replace(program)),
+            signal = signals.next() => exit_code = Some(signal),
         }
     }
+    let code = wait_for_jobs(daemon, signals, claims, exit_code).await;
     drop(deliveries);
     if daemon.state().read(|state| !state.pending_reports.is_empty()) {
         let _ = timeout(LAST_FINISHES_TIMEOUT, daemon.jobs.deliver_finishes()).await;
@@ -358,6 +343,33 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
         daemon.state_folder.clear_instance();
     }
     fatal.map_or(Ok(Ending::Exit(code)), Err)
+}
+
+/// Returns the exit code. The second signal of the daemon stops the jobs.
+async fn wait_for_jobs(
+    daemon: &DaemonContext,
+    signals: &mut Signals,
+    claims: AbortOnDropHandle<()>,
+    mut first_signal: Option<u8>,
+) -> u8 {
+    let jobs_end = async {
+        let _ = claims.await;
+        daemon.state().wait_until(|state| state.running.is_empty()).await;
+    };
+    tokio::pin!(jobs_end);
+    loop {
+        tokio::select! {
+            () = &mut jobs_end => return 0,
+            signal = signals.next() => {
+                if first_signal.replace(signal).is_none() {
+                    tracing::info!("already draining; a second signal stops the running jobs");
+                    continue;
+                }
+                stop_jobs(daemon, signals).await;
+                return signal;
+            }
+        }
+    }
 }
 
 async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {

@@ -2,7 +2,9 @@
 //! An order begins when the control plane has recorded that the runner accepts it, so that no newer one replaces it.
 
 use super::context::DaemonContext;
+use super::installed::OWN_VERSION;
 use super::program::{own_program, run_program};
+use super::state_folder::StoredOrder;
 use super::update::update;
 use pullyard_domain::id::OrderId;
 use pullyard_protocol::runner::{HeartbeatOrder, OrderKind, OrderReport, OrderState};
@@ -23,6 +25,17 @@ pub(crate) struct CurrentOrder {
 impl CurrentOrder {
     pub(crate) fn new(id: OrderId, state: OrderState) -> Self {
         Self { report: OrderReport { id, state, reason: None }, work: None }
+    }
+
+    /// The order whose program starts now. An update has failed if another release runs.
+    pub(crate) fn after_start(order: StoredOrder) -> Self {
+        match order.version.filter(|version| version != OWN_VERSION) {
+            None => Self::new(order.id, OrderState::Done),
+            Some(version) => {
+                let reason = Some(format!("{version} did not start; {OWN_VERSION} continues."));
+                Self { report: OrderReport { id: order.id, state: OrderState::Failed, reason }, work: None }
+            }
+        }
     }
 
     fn is_in_progress(&self) -> bool {
@@ -51,11 +64,7 @@ pub(crate) async fn run(daemon: &DaemonContext) {
         daemon.state().wait_until(|state| state.order.as_ref().is_some_and(CurrentOrder::is_in_progress)).await;
         let Some(order) = load_work() else { continue };
         tracing::info!(order = %order.id, "an administrator orders a {}", name(order.kind));
-        let result = carry_out(daemon, &order).await.and_then(|program| {
-            daemon.state_folder.store_order(&order.id).map_err(|error| error.to_string())?;
-            Ok(program)
-        });
-        match result {
+        match carry_out(daemon, &order).await {
             Ok(program) => return daemon.state().update(|state| state.replacement = Some(program)),
             Err(reason) => {
                 tracing::warn!(order = %order.id, reason, "the {} failed: {reason}", name(order.kind));
@@ -78,7 +87,10 @@ async fn carry_out(daemon: &DaemonContext, order: &HeartbeatOrder) -> Result<Pat
     match order.kind {
         OrderKind::Restart => {
             let program = own_program()?;
-            run_program(&program, &daemon.check_args, CHECK_LIMIT).await.map(|_| program)
+            run_program(&program, &daemon.check_args, CHECK_LIMIT).await?;
+            let stored = StoredOrder { id: order.id.clone(), version: None };
+            daemon.state_folder.store_order(&stored).map_err(|error| format!("The order failed to {error}."))?;
+            Ok(program)
         }
         OrderKind::Update => update(daemon, order).await,
     }
@@ -92,6 +104,18 @@ mod tests {
     fn order(id: &str, state: OrderState) -> Option<HeartbeatOrder> {
         let id = OrderId::new(id).unwrap();
         Some(HeartbeatOrder { id, kind: OrderKind::Restart, version: None, state })
+    }
+
+    #[test]
+    fn update_is_done_only_if_its_release_runs() {
+        let after = |version: Option<&str>| {
+            let stored = StoredOrder { id: OrderId::new("a").unwrap(), version: version.map(str::to_owned) };
+            CurrentOrder::after_start(stored).report
+        };
+        assert_eq!((after(None).state, after(Some(OWN_VERSION)).state), (Done, Done));
+        let failed = after(Some("9.9.9"));
+        let reason = format!("9.9.9 did not start; {OWN_VERSION} continues.");
+        assert_eq!((failed.state, failed.reason), (Failed, Some(reason)));
     }
 
     #[test]

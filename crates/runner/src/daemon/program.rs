@@ -6,11 +6,13 @@ use pullyard_domain::text::truncate;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::time::timeout;
 
 const MAX_LINE_CHARS: usize = 300;
+/// Time to read the output of a killed program.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The path of this program, which another program may have replaced.
 /// Errors: a sentence for an administrator.
@@ -31,28 +33,51 @@ pub(crate) async fn run_program(program: &Path, args: &[OsString], limit: Durati
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
     let child = child.map_err(|error| format!("Cannot start {}: {error}.", program.display()))?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let Ok(result) = timeout(limit, child.wait_with_output()).await else {
-        if let Some(group) = group {
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-        return Err(format!("`{name}` did not end within {} s.", limit.as_secs()));
+    let mut group = ProcessGroup(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let mut output = Box::pin(child.wait_with_output());
+    let result = timeout(limit, &mut output).await;
+    let Ok(result) = result else {
+        group.kill();
+        let last = timeout(OUTPUT_LIMIT, output).await.ok().and_then(Result::ok);
+        let last = last.map(|output| failure_line(&to_text(&output))).unwrap_or_default();
+        return Err(format!("`{name}` did not end within {} s; it printed: {last}.", limit.as_secs()));
     };
     let output = result.map_err(|error| format!("Cannot wait for `{name}`: {error}."))?;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
+    group.0 = None;
+    let text = to_text(&output);
     if output.status.success() {
-        return Ok(text.into_owned());
+        return Ok(text);
     }
     Err(format!("`{name}` failed ({}): {}", output.status, failure_line(&text)))
 }
 
-/// The first failed check of `check`, or the last line.
+/// Killed when the caller gives up, with the containers' clients and other children.
+struct ProcessGroup(Option<Pid>);
+
+impl ProcessGroup {
+    fn kill(&mut self) {
+        if let Some(group) = self.0.take() {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn to_text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+/// The first failed check of `check` or error of a command, or else the last line.
 fn failure_line(output: &str) -> String {
     let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.clone().next_back();
-    let line = lines.find(|line| line.starts_with("WRONG")).or(last).unwrap_or("it printed nothing");
-    truncate(line, MAX_LINE_CHARS)
+    let line = lines.find(|line| line.starts_with("WRONG") || line.starts_with("error:")).or(last);
+    truncate(line.unwrap_or("nothing"), MAX_LINE_CHARS)
 }
 
 /// Replaces this process with `program`, with the same arguments, environment and process id. Files are closed, because
@@ -75,7 +100,9 @@ mod tests {
         for (script, limit, expected) in [
             ("echo first; echo last >&2; exit 3", 60_000, "last"),
             ("echo 'WRONG  server  away'; echo 'ok  isolation'; exit 1", 60_000, "WRONG  server  away"),
-            ("exit 1", 60_000, "it printed nothing"),
+            ("exit 1", 60_000, "nothing"),
+            ("echo 'error: no'; echo 'help: more'; exit 2", 60_000, "error: no"),
+            ("echo waits; sleep 600", 500, "did not end within 0 s; it printed: waits."),
             ("kill -KILL $$", 60_000, "signal: 9"),
             ("sleep 600 & sleep 600", 0, "did not end within 0 s"),
         ] {

@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use pullyard_domain::text::format_error_chain;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -20,6 +20,7 @@ pub(crate) const PROGRAM: &str = "pullyard-runner";
 const TRIES: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The caller limits the whole download.
 const TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_LIST_BYTES: usize = 64 << 10;
 const SIGNATURE_BYTES: usize = 64;
@@ -37,7 +38,11 @@ pub(crate) async fn download(address: &str, keys: &str, version: &str) -> Result
     }
     let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
     let http = builder.timeout(TIMEOUT).build().map_err(|error| format!("Cannot download: {error}."))?;
-    let get = async |name: &str, limit: usize| get(&http, &format!("{address}/{version}/{name}"), limit).await;
+    // The address may contain credentials, so reasons name only the file.
+    let get = async |name: &str, limit: usize| {
+        let content = get(&http, &format!("{address}/{version}/{name}"), limit).await;
+        content.map_err(|reason| format!("Cannot download {name} of {version}: {reason}."))
+    };
     let (list, signature) = (get("SHA256SUMS", MAX_LIST_BYTES).await?, get("SHA256SUMS.sig", SIGNATURE_BYTES).await?);
     if !is_signed(&keys, &list, &signature) {
         return Err(format!("The release {version} is not signed by a known key; the update was refused."));
@@ -87,12 +92,12 @@ async fn get(http: &reqwest::Client, url: &str, limit: usize) -> Result<Vec<u8>,
     loop {
         let reason = match try_get(http, url, limit).await {
             Ok(bytes) => return Ok(bytes),
-            Err(Refused::Finally(reason)) => return Err(format!("Cannot download {url}: {reason}.")),
+            Err(Refused::Finally(reason)) => return Err(reason),
             Err(Refused::Now(reason)) => reason,
         };
         failures += 1;
         if failures == TRIES {
-            return Err(format!("Cannot download {url}: {reason}."));
+            return Err(reason);
         }
         sleep(pauses::back_off(failures, rand::random())).await;
     }
@@ -139,11 +144,14 @@ pub(crate) fn unpack(archive: &[u8], to: &Path) -> io::Result<()> {
         if size > MAX_PROGRAM_BYTES {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{PROGRAM} has {size} bytes")));
         }
-        let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o700).open(to)?;
+        let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o755).open(to)?;
         if io::copy(&mut entry.take(size), &mut file)? != size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        return file.sync_all();
+        // Root's umask may have removed what accounts of agents need.
+        file.set_permissions(Permissions::from_mode(0o755))?;
+        file.sync_all()?;
+        return to.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all());
     }
     Err(io::Error::new(io::ErrorKind::NotFound, format!("the archive has no {PROGRAM}")))
 }
@@ -222,7 +230,6 @@ mod tests {
 
     #[test]
     fn only_the_program_is_unpacked() {
-        use std::os::unix::fs::PermissionsExt;
         use tar::EntryType::{Link, Regular, Symlink};
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("to");
@@ -236,7 +243,7 @@ mod tests {
         ]);
         unpack(&good, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"program");
-        assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o7777, 0o755);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(
             unpack(&good, &to).unwrap_err().kind(),

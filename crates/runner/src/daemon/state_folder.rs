@@ -1,6 +1,7 @@
 //! The folder with the state of one runner, which outlives the runner's processes.
 //! It has a lock for one process, the instance, and the claim's id, but no secret. `child` owns the records of jobs.
 
+use super::installed::InstalledPrograms;
 use crate::Error;
 use crate::api::ids;
 use crate::durable_file;
@@ -25,6 +26,14 @@ struct RunnerIdentity {
     name: String,
     /// A copy of the folder on another machine is another runner.
     machine: String,
+}
+
+/// An order that replaces the program.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredOrder {
+    pub(crate) id: OrderId,
+    /// The release of an update.
+    pub(crate) version: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,13 +102,17 @@ impl StateFolder {
         Ok(pending.claim_id)
     }
 
+    pub(crate) fn programs(&self) -> InstalledPrograms {
+        InstalledPrograms::new(&self.dir)
+    }
+
     /// The order of the last replacement of the program.
-    pub(crate) fn load_order(&self) -> Option<OrderId> {
+    pub(crate) fn load_order(&self) -> Option<StoredOrder> {
         durable_file::read(&self.order_file())
     }
 
-    /// Stores the order before its program starts, which reports it as done.
-    pub(crate) fn store_order(&self, order: &OrderId) -> Result<(), Error> {
+    /// Stores the order before its program starts, which reports its end.
+    pub(crate) fn store_order(&self, order: &StoredOrder) -> Result<(), Error> {
         durable_file::write(&self.order_file(), order)
             .map_err(|source| Error::StateFolder { dir: self.dir.clone(), source })
     }

@@ -20,9 +20,11 @@ pub(crate) struct UpdateSettings {
 impl SettingsParser<'_> {
     pub(super) fn parse_updates(&mut self) -> UpdateSettings {
         let compiled = COMPILED_ADDRESS.filter(|address| !address.is_empty());
+        let is_image = self.has_variable(IMAGE_VARIABLE);
+        let is_allowed = self.parse_setting("allow-remote-update", "false", parse_bool).unwrap_or(false);
         UpdateSettings {
-            is_allowed: self.parse_setting("allow-remote-update", "false", parse_bool).unwrap_or(false),
-            is_image: self.has_variable(IMAGE_VARIABLE),
+            is_allowed: is_allowed && !is_image,
+            is_image,
             address: self
                 .parse_setting("releases", compiled.unwrap_or_default(), parse_address)
                 .or_else(|| compiled.map(str::to_owned)),

@@ -57,10 +57,14 @@ fn to_pem(key: &Ed25519KeyPair) -> String {
 
 /// A program of the release 9.9.9. `start` runs as a trial, or instead of the old program.
 fn script(version: &str, trial: &str, start: &str) -> Vec<u8> {
+    script_of("9.9.9", version, trial, start)
+}
+
+fn script_of(release: &str, version: &str, trial: &str, start: &str) -> Vec<u8> {
     format!(
         "#!/bin/sh
 case \"$1 $2\" in
-  --version*) {version}; echo 'pullyard-runner 9.9.9 (test)' ;;
+  --version*) {version}; echo 'pullyard-runner {release} (test)' ;;
   'start --trial'*) {trial} ;;
   *) {start} ;;
 esac
@@ -127,8 +131,12 @@ impl World {
         })
     }
 
+    fn programs_dir(&self) -> std::path::PathBuf {
+        self.machine.work_dir().join("runners/kite.runner/programs")
+    }
+
     fn programs(&self) -> BTreeSet<String> {
-        let entries = std::fs::read_dir(self.machine.work_dir().join("programs")).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(self.programs_dir()).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
     }
 }
@@ -165,11 +173,11 @@ async fn update_waits_for_jobs_and_starts_the_new_program() {
     let claims = api.calls("claim").len();
     api.wait_for_next_call("heartbeat").await;
     assert!(is_alive(&running.to_string()));
-    assert_eq!((world.downloads(), api.calls("claim").len()), (0, claims), "it waits");
+    assert_eq!((world.downloads(), api.calls("claim").len()), (3, claims), "it waits");
     world.machine.release_jobs();
     let report = api.wait_for_order("o1").await;
     assert_eq!((report.state, report.reason), (OrderState::Done, None));
-    let installed = world.machine.work_dir().join("programs").join(BUILT).join("pullyard-runner");
+    let installed = world.programs_dir().join(BUILT).join("pullyard-runner");
     assert_eq!(program_of(&daemon), installed.canonicalize().unwrap());
     // The trial and the new program registered as the same instance, without a sign-off.
     let instances: BTreeSet<_> = api.calls("register").iter().map(|call| call.body["instance"].to_string()).collect();
@@ -181,6 +189,10 @@ async fn update_waits_for_jobs_and_starts_the_new_program() {
     api.wait_for_next_call("register").await;
     assert_eq!(program_of(&next), installed.canonicalize().unwrap(), "a later start follows the update");
     stop(next).await;
+    let gull = world.daemon_with(|command| _ = command.args(["--name", "gull"]));
+    api.wait_for_next_call("register").await;
+    assert_ne!(program_of(&gull), installed.canonicalize().unwrap(), "another runner of the work folder");
+    stop(gull).await;
     let owners = world.machine.daemon();
     api.wait_for_next_call("register").await;
     assert_ne!(program_of(&owners), installed.canonicalize().unwrap(), "the owner allows no updates any more");
@@ -245,7 +257,7 @@ async fn release_that_is_not_the_signed_one_is_refused() {
 async fn program_that_fails_its_trial_is_removed() {
     for (trial, expected) in [
         ("echo starting; echo no such library >&2; exit 3", "no such library"),
-        ("exec sleep 600", "`start` did not end within 1 s. 0.1.0 continues."),
+        ("exec sleep 600", "`start` did not end within 1 s; it printed: nothing. 0.1.0 continues."),
         ("exit 0", "9.9.9 did not register."),
     ] {
         let world = World::with_program(&script(":", trial, "exit 9"), "9.9.9").await;
@@ -274,20 +286,20 @@ async fn update_that_is_killed_at_any_step_is_repeated() {
     let kill_daemon = once("kill -9 $PPID; sleep 600");
     let (run, kill_self) = (run_built(), once("kill -9 $$"));
     let steps = [
-        ("download", script(":", &run, &run)),
-        ("unpacked", script(&kill_daemon, &run, &run)),
-        ("trial", script(":", &format!("{kill_daemon}; {run}"), &run)),
-        ("registered", script(":", &format!("{PROGRAM} \"$@\" || exit; {kill_daemon}"), &run)),
-        ("replaced", script(":", &run, &format!("{kill_self}; {run}"))),
+        ("download", script_of(BUILT, ":", &run, &run)),
+        ("unpacked", script_of(BUILT, &kill_daemon, &run, &run)),
+        ("trial", script_of(BUILT, ":", &format!("{kill_daemon}; {run}"), &run)),
+        ("registered", script_of(BUILT, ":", &format!("{PROGRAM} \"$@\" || exit; {kill_daemon}"), &run)),
+        ("replaced", script_of(BUILT, ":", &run, &format!("{kill_self}; {run}"))),
     ];
     for (step, program) in steps {
-        let world = World::with_program(&program, "9.9.9").await;
+        let world = World::with_program(&program, BUILT).await;
         let api = &world.machine.runner_api;
         if step == "download" {
-            world.change(&archive_name(), Vec::clear);
+            world.put(BUILT, &archive_name(), Vec::new());
         }
         let daemon = world.daemon();
-        api.order("o1", Some("9.9.9"));
+        api.order("o1", Some(BUILT));
         if step == "download" {
             let waits = async {
                 while !world.files.1.lock().unwrap().contains(&archive_name()) {
@@ -296,14 +308,14 @@ async fn update_that_is_killed_at_any_step_is_repeated() {
             };
             tokio::time::timeout(Duration::from_secs(60), waits).await.unwrap();
             daemon.signal(Signal::SIGKILL);
-            world.publish("9.9.9", pack(&program));
+            world.publish(BUILT, pack(&program));
         }
         let (code, log) = daemon.wait_for_exit().await;
         assert_eq!(code, None, "{step}: {log}");
         let next = world.daemon();
         let report = api.wait_for_order("o1").await;
         assert_eq!((report.state, report.reason), (OrderState::Done, None), "{step}");
-        assert!(world.programs().is_superset(&["9.9.9".into(), "current".into()].into()), "{step}");
+        assert!(world.programs().is_superset(&[BUILT.into(), "current".into()].into()), "{step}");
         stop(next).await;
     }
 }
@@ -317,10 +329,86 @@ async fn program_that_starts_in_vain_is_given_up() {
         let (code, log) = world.daemon().wait_for_exit().await;
         assert_eq!(code, Some(7), "{start}: {log}");
     }
+    // The report survives a start that does not deliver it.
+    api.script(|script| _ = script.refusals.insert("register", (403, "forbidden")));
+    let (code, log) = world.daemon().wait_for_exit().await;
+    assert!(code == Some(4) && log.contains("9.9.9 started 3 times"), "{log}");
+    api.script(|script| script.refusals.clear());
     let daemon = world.daemon();
-    let report = api.wait_for_order("o1").await;
-    let reason = report.reason.unwrap();
-    assert!(report.state == OrderState::Failed && reason.contains("9.9.9 started 3 times"), "{reason}");
+    check_not_started(&world).await;
+    stop(daemon).await;
+}
+
+async fn check_not_started(world: &World) {
+    let report = world.machine.runner_api.wait_for_order("o1").await;
+    let expected = "9.9.9 did not start; 0.1.0 continues.";
+    assert_eq!((report.state, report.reason.as_deref()), (OrderState::Failed, Some(expected)));
     assert!(!world.programs().contains("current"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_program_continues_if_the_new_one_cannot_be_executed() {
+    let trial = format!("chmod 600 $0; exec {PROGRAM} \"$@\"");
+    let world = World::with_program(&script(":", &trial, "exit 9"), "9.9.9").await;
+    world.machine.runner_api.order("o1", Some("9.9.9"));
+    let daemon = world.daemon();
+    check_not_started(&world).await;
+    assert_eq!(program_of(&daemon), Path::new(PROGRAM).canonicalize().unwrap());
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_whose_order_cannot_be_stored_changes_nothing() {
+    let trial = format!("mkdir $HOME/work/runners/kite.runner/order.draft; exec {PROGRAM} \"$@\"");
+    let world = World::with_program(&script(":", &trial, "exit 9"), "9.9.9").await;
+    check_refused(&world, |_| (), "The update failed to ").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn release_older_than_the_owners_is_refused() {
+    let world = World::with_program(b"", "0.0.9").await;
+    let api = &world.machine.runner_api;
+    let daemon = world.daemon();
+    api.order("o1", Some("0.0.9"));
+    let reason = api.wait_for_order("o1").await.reason.unwrap();
+    assert!(reason.contains("installed 0.1.0; install 0.0.9 on its machine"), "{reason}");
+    assert_eq!(world.downloads(), 0);
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_waits_for_the_job_of_a_lost_claim() {
+    let world = World::new(WAIT_FOR_GO_JOB).await;
+    world.publish(BUILT, pack(&std::fs::read(PROGRAM).unwrap()));
+    let api = &world.machine.runner_api;
+    // The claim has no answer until the runner drains for the update.
+    api.script(|script| _ = script.lost_answers.insert("claim", u32::MAX));
+    api.add_jobs(&[job("a")]);
+    let daemon = world.daemon();
+    api.wait_for_next_call("claim").await;
+    api.order("o1", Some(BUILT));
+    api.wait_for_draining().await;
+    api.script(|script| script.lost_answers.clear());
+    world.machine.pid_of(&job("a")).await;
+    assert_eq!(api.calls("register").len(), 1, "no trial yet");
+    world.machine.release_jobs();
+    assert_eq!(api.wait_for_order("o1").await.state, OrderState::Done);
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updated_runner_registers_with_an_older_control_plane() {
+    let world = World::new("exit 0").await;
+    world.publish(BUILT, pack(&std::fs::read(PROGRAM).unwrap()));
+    let api = &world.machine.runner_api;
+    api.order("o1", Some(BUILT));
+    let daemon = world.daemon();
+    assert_eq!(api.wait_for_order("o1").await.state, OrderState::Done);
+    stop(daemon).await;
+    api.script(|script| script.is_older = true);
+    let daemon = world.daemon();
+    api.wait_for_next_call("heartbeat").await;
+    let (registered, heartbeat) = (api.last_call("register").body, api.last_call("heartbeat").body);
+    assert_eq!((registered.get("updates"), heartbeat.get("order")), (None, None));
     stop(daemon).await;
 }

@@ -55,6 +55,8 @@ pub(crate) struct Script {
     /// The release that the control plane names. `None`: it has no such route.
     pub(crate) version: Option<&'static str>,
     registered: BTreeSet<String>,
+    /// The server knows no orders, and refuses their fields.
+    pub(crate) is_older: bool,
     /// How many of the next claims are spent: their job has ended.
     pub(crate) claims_to_spend: u32,
     /// The next answers of the mailbox, a status and a text; without more it waits. `None`: there is no mailbox.
@@ -236,6 +238,16 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
     let mut script = inner.script.lock().unwrap();
     if let Some((status, code)) = script.refusals.get(route) {
         return problem(*status, code);
+    }
+    let unknown_field = match route {
+        "register" => "updates",
+        _ => "order",
+    };
+    if script.is_older && body.get(unknown_field).is_some() {
+        let detail = format!("`/{unknown_field}`: unknown field.");
+        let problem = json!({ "type": "about:blank", "title": "Bad request", "status": 400, "code": "body_unreadable",
+            "detail": detail, "pointer": format!("/{unknown_field}") });
+        return (StatusCode::BAD_REQUEST, axum::Json(problem)).into_response();
     }
     let answer = match route {
         "check" | "register" => {
