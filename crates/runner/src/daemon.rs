@@ -15,7 +15,7 @@ mod lifecycle;
 mod lost;
 mod mailbox;
 mod outbox_delivery;
-mod output;
+pub(crate) mod output;
 mod pauses;
 mod process_record;
 pub(crate) mod setting_names;
