@@ -252,6 +252,18 @@ fn image_matches_the_task_definitions() {
 }
 
 #[test]
+fn compose_file_sets_the_isolation_and_mounts_no_socket() {
+    let runner = parse(include_str!("../infra/compose/compose.yaml"))["services"]["runner"].clone();
+    assert_eq!(runner["environment"]["PULLYARD_ISOLATION"], "external");
+    assert_eq!(runner["environment"]["PULLYARD_WORK_DIR"], "/var/lib/pullyard-jobs/runner");
+    let program = "${PULLYARD_RUNNER:-/usr/local/bin/pullyard-runner}:/usr/local/bin/pullyard-runner:ro";
+    assert_eq!(runner["volumes"], json!([program, "work:/var/lib/pullyard-jobs"]));
+    let keys = ["init", "restart", "stop_grace_period", "env_file"].map(|key| runner[key].to_string());
+    assert_eq!(keys, ["true", "\"unless-stopped\"", "\"2h\"", "\"runner.env\""]);
+    assert!(runner.get("privileged").is_none() && runner.get("cap_add").is_none());
+}
+
+#[test]
 fn operations_page_lists_exactly_the_alarms() {
     let resources = resources(include_str!("../infra/watch.yaml"));
     let alarm_names: BTreeSet<&str> = of_type(&resources, "AWS::CloudWatch::Alarm")

@@ -17,7 +17,7 @@ mod lost;
 mod mailbox;
 mod orders;
 mod outbox_delivery;
-mod output;
+pub(crate) mod output;
 mod pauses;
 mod process_record;
 mod program;

@@ -10,8 +10,6 @@ pub enum Error {
     BootstrapMissing,
     #[error("use {}", dir.display())]
     StateFolder { dir: PathBuf, source: std::io::Error },
-    #[error("use the folder for job logs {}; choose another --log-dir", dir.display())]
-    LogFolder { dir: PathBuf, source: std::io::Error },
     #[error("start as `{name}`: another process on this machine uses this name (folder {}); choose another --name", dir.display())]
     AlreadyRuns { name: String, dir: PathBuf },
     #[error("create the client of the control plane")]

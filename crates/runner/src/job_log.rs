@@ -7,36 +7,43 @@ use crate::git::workspace::disk::create_private_dirs;
 use nix::fcntl::OFlag;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::event::EventKind;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Units: bytes.
 const MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// Creates the subfolder of a runner. Errors: it cannot be created, or is a link or a folder of another user.
+const FULL: &str = "The rest is on the job's page and in `pullyard jobs logs`.\n";
+
+/// Creates the subfolder of a runner, which only this user can enter.
+/// Errors: it cannot be created, or is a link or a folder of another user.
 pub(crate) fn create_folder(log_dir: &Path, runner: &str) -> io::Result<PathBuf> {
     let folder = log_dir.join(format!("{runner}.runner"));
     create_private_dirs(&folder)?;
-    let metadata = fs::symlink_metadata(&folder)?;
-    if !metadata.is_dir() || metadata.uid() != nix::unistd::geteuid().as_raw() {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+    let handle = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&folder)?;
+    if handle.metadata()?.uid() != nix::unistd::geteuid().as_raw() {
         return Err(io::Error::other(format!("{} is no folder of this user", folder.display())));
     }
+    handle.set_permissions(Permissions::from_mode(0o700))?;
     Ok(folder)
 }
 
 /// Deletes the oldest copies and returns the file for a new one.
 pub(crate) fn next_file(folder: &Path, job: &JobId, attempt: u32, keep: usize) -> PathBuf {
+    let file = folder.join(format!("{job}-{attempt}.log"));
     let modification = |path: PathBuf| {
         let metadata = fs::symlink_metadata(&path).ok().filter(|metadata| metadata.is_file() && is_copy(&path))?;
         Some((metadata.modified().ok()?, path))
     };
-    let mut copies: Vec<_> = durable_file::list(folder, "log").into_iter().filter_map(modification).collect();
+    let mut copies: Vec<_> =
+        durable_file::list(folder, "log").into_iter().filter(|path| *path != file).filter_map(modification).collect();
     copies.sort();
     let surplus = (copies.len() + 1).saturating_sub(keep);
     copies.iter().take(surplus).for_each(|(_, path)| durable_file::remove(path));
-    folder.join(format!("{job}-{attempt}.log"))
+    file
 }
 
 /// Whether the name is that of a copy.
@@ -52,13 +59,22 @@ pub(crate) struct JobLog {
 }
 
 impl JobLog {
-    /// Appends, because a repeated attempt continues its file. Never follows a link.
+    /// Appends, because a repeated attempt continues its file. Never follows a link or waits for a pipe.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = options.open(path)?;
-        let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        Ok(Self { file, free_bytes: MAX_BYTES.saturating_sub(size) })
+        let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags.bits()).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("this is no plain file"));
+        }
+        let mut end = [0; FULL.len()];
+        let is_full = metadata
+            .len()
+            .checked_sub(FULL.len() as u64)
+            .is_some_and(|start| file.read_exact_at(&mut end, start).is_ok() && end == FULL.as_bytes());
+        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        Ok(Self { file, free_bytes: if is_full { 0 } else { MAX_BYTES.saturating_sub(size) } })
     }
 
     /// Adds a redacted event. After an error or the limit, nothing more is added.
@@ -68,7 +84,7 @@ impl JobLog {
             return;
         }
         let is_full = text.len() >= self.free_bytes;
-        let text = if is_full { "The rest is on the job's page and in `pullyard jobs logs`.\n" } else { &text };
+        let text = if is_full { FULL } else { &text };
         self.free_bytes = if is_full { 0 } else { self.free_bytes - text.len() };
         if let Err(error) = self.file.write_all(text.as_bytes()) {
             tracing::warn!(error = %error, "cannot write the copy of the job's log: {error}");
@@ -109,7 +125,9 @@ mod tests {
     #[test]
     fn retention_deletes_only_the_runners_own_copies() {
         let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("kite.runner")).unwrap();
         let folder = create_folder(dir.path(), "kite").unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         let write = |path: PathBuf, hours: u64| {
             let file = File::create(path).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3_600)).unwrap();
@@ -122,6 +140,7 @@ mod tests {
         let link = folder.join(format!("{}-2.log", job("d")));
         symlink(&outside[0], &link).unwrap();
         next_file(&folder, &job("e"), 1, 2);
+        next_file(&folder, &job("c"), 1, 1);
         assert_eq!(copies.iter().map(|path| path.exists()).collect::<Vec<_>>(), [false, false, true]);
         assert!(others.iter().chain(&outside).all(|path| path.exists()) && fs::symlink_metadata(&link).is_ok());
     }
@@ -136,6 +155,8 @@ mod tests {
         fs::write(elsewhere.join("theirs"), "").unwrap();
         symlink(elsewhere.join("theirs"), dir.path().join("copy.log")).unwrap();
         assert!(JobLog::open(&dir.path().join("copy.log")).is_err());
+        nix::unistd::mkfifo(&dir.path().join("pipe.log"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(JobLog::open(&dir.path().join("pipe.log")).is_err());
     }
 
     #[test]
@@ -151,10 +172,8 @@ mod tests {
         log.add(&EventDraft::text(EventKind::Text, "more"));
         drop(log);
         JobLog::open(&path).unwrap().add(&EventDraft::text(EventKind::Text, "again"));
-        let rest = "The rest is on the job's page and in `pullyard jobs logs`.";
-        let expected = format!("-- executing\n$ make\n$ test\n\u{fffd}[31mred\ttab\n{rest}\nagain\n");
+        let expected = format!("-- executing\n$ make\n$ test\n\u{fffd}[31mred\ttab\n{FULL}");
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
-        use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -9,10 +9,13 @@ mod prompt;
 mod service;
 
 use crate::agent::environment::Environment;
+use crate::args::hide_from_children;
 use crate::daemon::agents::detect_agents;
-use crate::daemon::config_file::{default_path, load, variable};
+use crate::daemon::config_file::{NO_FILE, default_path, load, variable};
+use crate::daemon::output::print_line;
 use crate::daemon::setting_names::{VARIABLES, variables};
 use crate::daemon::{Flags, how_to_set};
+use crate::process::signals::Signals;
 use answers::{Answers, mask};
 use checks::{Checked, RunnerName};
 use own_file::{OwnFile, load_own};
@@ -27,6 +30,8 @@ use std::path::{Path, PathBuf, absolute};
 
 const INTERRUPTED_EXIT: u8 = 130;
 const DEFAULT_SLOTS: &str = "3";
+/// Settings whose stored value a question replaces.
+const QUESTIONS: &[&str] = &["api-url", "token", "token-file", "name", "slots", "isolation", "log-dir"];
 
 /// Set up this machine as a runner: ask, check, write the settings and a service, and start it.
 ///
@@ -58,17 +63,24 @@ pub struct Setup {
 impl Setup {
     /// Returns the exit code. `program` holds the arguments that lead to the runner's commands.
     pub async fn run(self, program: &[&str]) -> u8 {
+        // Commands of this user are started, and this process has the token and keys.
+        hide_from_children();
         let terminal = Terminal::save();
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return self.refuse(&format!("Failed to {error}.")),
+        };
         let result = tokio::select! {
             result = self.plan(program) => result,
-            _ = tokio::signal::ctrl_c() => {
+            code = signals.next() => {
                 // The thread of a hidden prompt still waits.
                 terminal.iter().for_each(Terminal::restore);
-                Err(Abort::Cancelled)
+                say("\nCancelled. Nothing was changed.");
+                return code;
             }
         };
         match result {
-            Ok(Some(plan)) => plan.carry_out().await,
+            Ok(Some(plan)) => plan.carry_out(&mut signals).await,
             Ok(None) => 0,
             Err(Abort::Cancelled) => {
                 say("\nCancelled. Nothing was changed.");
@@ -90,19 +102,27 @@ impl Setup {
         if !is_terminal && !self.yes {
             return Err(Abort::Refused("There is no terminal for questions. Use --yes.".into()));
         }
-        let path = self.flags.config.clone().unwrap_or_else(default_path);
-        let path = absolute(&path).map_err(|error| Abort::Refused(error.to_string()))?;
-        load_own(&path).map_err(Abort::Refused)?;
-        let file = load(&path).map_err(Abort::Refused)?.unwrap_or_default();
-        let present_name = variables("name").iter().find_map(|name| file.get(*name).cloned());
+        let path = match self.flags.config.clone() {
+            Some(path) if path.as_os_str() == NO_FILE => {
+                return Err("setup needs a file: name it with --config.".into());
+            }
+            Some(path) => path,
+            None => default_path().ok_or("Set HOME, or name a file with --config.")?,
+        };
+        let path = absolute(&path).map_err(|error| error.to_string())?;
+        load_own(&path)?;
+        let file = load(&path)?.unwrap_or_default();
+        let find = |setting| variables(setting).iter().find_map(|name| file.get(*name).cloned());
+        let present = find("api-url").zip(find("name")).map(|(url, name)| PresentRunner { url, name });
         let answers = Answers::collect(self.flags.values(), self.flags.saved_api_url.clone(), &file, &variable);
-        let mut interview = Interview { answers, is_terminal, present_name };
+        answers.check_unasked(QUESTIONS)?;
+        let mut interview = Interview { answers, is_terminal, present };
         let plan = interview.ask_all(self, program, path).await?;
         if self.print {
-            plan.print();
+            print_line(&plan.describe());
             return Ok(None);
         }
-        plan.summarize();
+        say(&plan.describe());
         if !self.yes {
             confirm("Continue?").await?;
         }
@@ -110,19 +130,39 @@ impl Setup {
     }
 }
 
+/// The runner that the present file configures.
+struct PresentRunner {
+    url: String,
+    name: String,
+}
+
+impl PresentRunner {
+    fn refuse(&self) -> String {
+        let Self { url, name } = self;
+        format!(
+            "The present file configures {name} at {url}. For a second runner, use `setup --config FILE`; \
+             for another URL or name of this runner, edit the file first."
+        )
+    }
+}
+
 struct Interview {
     answers: Answers,
     is_terminal: bool,
-    /// Of the runner that the present file configures.
-    present_name: Option<String>,
+    present: Option<PresentRunner>,
 }
 
 impl Interview {
+    /// Replacing the file of another runner would lose its token.
+    fn check_present(&self, is_same: impl Fn(&PresentRunner) -> bool) -> Result<(), String> {
+        self.present.as_ref().filter(|present| !is_same(present)).map_or(Ok(()), |present| Err(present.refuse()))
+    }
+
     fn question(&self, name: &'static str, label: &str) -> Question {
         Question {
             label: label.into(),
             setting: how_to_set(name),
-            given: self.answers.given(name),
+            preset: self.answers.preset(name),
             default: self.answers.find(name),
             ..Question::default()
         }
@@ -138,32 +178,42 @@ impl Interview {
         &mut self,
         name: &str,
         question: Question,
-        check: impl AsyncFn(&Answers, &str) -> Checked,
+        check: impl AsyncFn(&Self, &str) -> Checked,
     ) -> Result<String, Abort> {
-        let answer = question.ask(self.is_terminal, async |text| check(&self.answers, text).await).await?;
+        let answer = question.ask(self.is_terminal, async |text| check(self, text).await).await?;
         self.answers.set(name, &answer);
         Ok(answer)
     }
 
     async fn ask_all(&mut self, setup: &Setup, program: &[&str], path: PathBuf) -> Result<Plan, Abort> {
         let url = self.question("api-url", "API URL");
-        self.ask("api-url", url, async |answers, url| checks::check_url(answers, url).await).await?;
+        let check = async |this: &Self, url: &str| {
+            this.check_present(|present| present.url.trim_end_matches('/') == url.trim_end_matches('/'))?;
+            checks::check_url(&this.answers, url).await
+        };
+        self.ask("api-url", url, check).await?;
         let url = self.answers.parse().settings.api_url;
         let (token, only_name) = self.ask_token(&url).await?;
         let work_dir = self.answers.parse().settings.work_dir;
-        let work_dir = absolute(&work_dir).map_err(|error| Abort::Refused(error.to_string()))?;
+        let work_dir = absolute(&work_dir).map_err(|error| error.to_string())?;
         self.answers.set("work-dir", &work_dir.display().to_string());
         self.ask_name(&url, &token, only_name, &work_dir).await?;
-        let exe = std::env::current_exe().map_err(|error| Abort::Refused(error.to_string()))?;
+        let exe = std::env::current_exe().map_err(|error| error.to_string())?;
         let program = std::iter::once(exe.display().to_string()).chain(program.iter().map(|word| (*word).to_owned()));
-        let mut target = Target { program: program.collect(), config: path, work_dir, log_dir: None };
+        let target = Target { program: program.collect(), config: path, work_dir };
         let way = self.ask_start(setup, &target).await?;
-        self.ask_keys(way).await?;
-        self.ask_slots().await?;
-        self.ask_isolation(way).await?;
+        self.ask_keys().await?;
+        let mut slots = self.question("slots", "Jobs at once");
+        slots.default.get_or_insert(DEFAULT_SLOTS.into());
+        let check = async |this: &Self, slots: &str| this.answers.check("slots", slots).map(|()| "accepted".into());
+        self.ask("slots", slots, check).await?;
+        let mut isolation = self.question("isolation", "Isolation");
+        isolation.default = isolation.default.or_else(|| self.default_of("isolation"));
+        let check = async |this: &Self, level: &str| checks::check_level(&this.answers, level).await;
+        self.ask("isolation", isolation, check).await?;
         let log_dir = Question { is_optional: true, ..self.question("log-dir", "Folder for copies of job logs") };
-        let log_dir = self.ask("log-dir", log_dir, async |answers, dir| checks::check_log_dir(answers, dir)).await?;
-        target.log_dir = Some(log_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let check = async |this: &Self, dir: &str| checks::check_log_dir(&this.answers, dir);
+        self.ask("log-dir", log_dir, check).await?;
         self.finish(setup, way, target)
     }
 
@@ -176,13 +226,13 @@ impl Interview {
         let has_file = self.answers.find("token-file").is_some();
         if let Some(file) = self.answers.find("token-file") {
             // The service starts in another folder.
-            let file = absolute(&file).map_err(|error| Abort::Refused(error.to_string()))?;
+            let file = absolute(&file).map_err(|error| error.to_string())?;
             self.answers.set("token-file", &file.display().to_string());
             let parsed = self.answers.parse();
             if let Some(error) = parsed.errors.into_iter().find(|error| error.is_token_error) {
-                return Err(Abort::Refused(error.message));
+                return Err(error.message.into());
             }
-            question.given = Some(parsed.settings.token);
+            question.preset = Some(parsed.settings.token);
         }
         let only_name = RefCell::new(None);
         let check = async |token: &str| {
@@ -207,17 +257,12 @@ impl Interview {
     ) -> Result<(), Abort> {
         let mut question = self.question("name", "Name");
         question.default = only_name.clone().or(question.default).or_else(|| self.default_of("name"));
-        let present_name = self.present_name.clone();
-        let check = async |answers: &Answers, name: &str| {
-            answers.check("name", name)?;
+        let check = async |this: &Self, name: &str| {
+            this.answers.check("name", name)?;
             if let Some(only) = only_name.as_ref().filter(|only| *only != name) {
                 return Err(format!("The token is only for the runner {only}."));
             }
-            if let Some(present) = present_name.as_ref().filter(|present| *present != name) {
-                return Err(format!(
-                    "The present file configures {present}. For a second runner, use `setup --config FILE`."
-                ));
-            }
+            this.check_present(|present| present.name == name)?;
             RunnerName { url, token, name, work_dir }.check().await
         };
         self.ask("name", question, check).await.map(drop)
@@ -227,101 +272,76 @@ impl Interview {
         let question = Question {
             label: StartWith::QUESTION.into(),
             setting: "--start-with".into(),
-            given: setup.start_with.map(|way| way.number().to_string()),
+            preset: setup.start_with.map(|way| way.number().to_string()),
             default: Some(StartWith::default_for(target).number().to_string()),
             ..Question::default()
         };
         let check = async |answer: &str| {
-            let way = StartWith::parse(answer).ok_or("Use a number from 1 to 4.")?;
-            way.check(target).map(|()| "usable".to_owned())
+            let way = StartWith::parse(answer).ok_or("Use a number from 1 to 3.")?;
+            way.check(target)
         };
         let answer = question.ask(self.is_terminal, check).await?;
         Ok(StartWith::parse(&answer).unwrap_or(StartWith::Nothing))
     }
 
     /// One question for each agent that is installed and has no other credential.
-    async fn ask_keys(&mut self, way: StartWith) -> Result<(), Abort> {
+    async fn ask_keys(&mut self) -> Result<(), Abort> {
         let values = self.answers.values.clone();
         let read =
             move |name: &str| values.get(name).map(OsString::from).or_else(|| Environment::from_process().get(name));
-        let agents = match way {
-            // They are in the image.
-            StartWith::Compose => Vec::new(),
-            _ => detect_agents(&Environment::from_fn(&read)).await,
-        };
+        let agents = detect_agents(&Environment::from_fn(&read)).await;
         agents.iter().for_each(|agent| say(&agent.describe()));
         for key in ModelKey::ALL.into_iter().filter(|key| key.spec().is_testable) {
             let spec = key.spec();
-            let is_usable = agents.iter().any(|agent| agent.is_installed() && agent.uses(key));
+            let agent = agents.iter().find(|agent| agent.is_installed() && agent.uses(key));
             let has_other = |other: ModelKey| other.spec().provider == spec.provider && other != key;
             let has_other = ModelKey::ALL
                 .into_iter()
                 .any(|other| has_other(other) && self.answers.find(other.spec().variable).is_some());
-            if has_other || !(is_usable || way == StartWith::Compose || self.answers.find(spec.variable).is_some()) {
+            if has_other || !(agent.is_some() || self.answers.find(spec.variable).is_some()) {
                 continue;
             }
             let question = Question {
-                label: format!("{} (hidden; none: the projects' key)", spec.label),
+                label: format!("{} (hidden)", spec.label),
                 is_secret: true,
                 is_optional: true,
                 ..self.question(spec.variable, "")
             };
-            self.ask(spec.variable, question, async |answers, value| checks::check_key(answers, key, value).await)
-                .await?;
+            let check = async |this: &Self, value: &str| match agent {
+                Some(agent) if value.is_empty() => Ok(agent.describe_without_key(this.answers.find("capabilities"))),
+                _ => checks::check_key(&this.answers, key, value).await,
+            };
+            self.ask(spec.variable, question, check).await?;
         }
         Ok(())
-    }
-
-    async fn ask_slots(&mut self) -> Result<(), Abort> {
-        let mut question = self.question("slots", "Jobs at once");
-        question.default.get_or_insert(DEFAULT_SLOTS.into());
-        let check = async |answers: &Answers, slots: &str| answers.check("slots", slots).map(|()| "accepted".into());
-        self.ask("slots", question, check).await.map(drop)
-    }
-
-    async fn ask_isolation(&mut self, way: StartWith) -> Result<(), Abort> {
-        let mut question = self.question("isolation", "Isolation");
-        if way == StartWith::Compose {
-            if question.given.is_some_and(|level| level != "external") {
-                return Err(Abort::Refused("With compose, the isolation is `external`.".into()));
-            }
-            self.answers.set("isolation", "external");
-            self.answers.set("PATH", "");
-            return Ok(());
-        }
-        question.default = question.default.or_else(|| self.default_of("isolation"));
-        self.ask("isolation", question, async |answers, level| checks::check_level(answers, level).await)
-            .await
-            .map(drop)
     }
 
     /// Checks all values together and describes what will be written and run.
     fn finish(&mut self, setup: &Setup, way: StartWith, target: Target) -> Result<Plan, Abort> {
         let parsed = self.answers.parse();
-        if way == StartWith::Compose && self.answers.find("token-file").is_some() {
-            self.answers.set("token-file", "");
-            self.answers.set("token", &parsed.settings.token);
-        }
         if parsed.settings.containers.is_none() {
             let settings = VARIABLES.iter().filter(|(setting, _)| setting.starts_with("container-"));
             settings.for_each(|(setting, _)| self.answers.set(setting, ""));
         }
         let errors: Vec<_> = parsed.errors.iter().map(|error| error.message.as_str()).collect();
         if !errors.is_empty() {
-            return Err(Abort::Refused(errors.join(" ")));
+            return Err(errors.join(" ").into());
         }
-        self.answers.check_values().map_err(Abort::Refused)?;
-        let mut config = OwnFile::new(target.config.clone(), &self.answers.format(|_, value| value.to_owned()));
-        config.masked = OwnFile::new(target.config.clone(), &self.answers.format(mask)).text;
+        self.answers.check_values()?;
+        let (text, masked) = (self.answers.format(|_, value| value.to_owned()), self.answers.format(mask));
+        let config = OwnFile::with_secrets(target.config.clone(), &text, &masked);
         let mut service = way.service(&target);
         let files = [Some(config), service.file.take()].into_iter().flatten().collect();
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
-        let lingers = user.is_some_and(|user| Path::new("/var/lib/systemd/linger").join(user).exists());
-        let optional = (way == StartWith::SystemdUser && !lingers && !setup.no_linger).then(|| {
-            let command = ["loginctl", "enable-linger"].map(str::to_owned).to_vec();
-            (command, "The runner stops at your logout until an administrator runs `loginctl enable-linger` for you.")
+        let user = user.filter(|user| !Path::new("/var/lib/systemd/linger").join(user).exists());
+        let optional = user.filter(|_| way == StartWith::SystemdUser && !setup.no_linger).map(|user| {
+            let sentence =
+                format!("The runner stops at your logout until an administrator runs `loginctl enable-linger {user}`.");
+            (["loginctl", "enable-linger"].map(str::to_owned).to_vec(), sentence)
         });
+        let folders = [Some(target.work_dir.clone()), parsed.settings.log_dir];
+        let folders = folders.into_iter().flatten().collect();
         let answers = std::mem::take(&mut self.answers);
-        Ok(Plan { answers, target, files, way, service, optional })
+        Ok(Plan { answers, target, folders, files, way, service, optional })
     }
 }

@@ -63,6 +63,18 @@ impl DetectedAgent {
         }
     }
 
+    /// What the runner does without a key of its own.
+    pub(crate) fn describe_without_key(&self, capabilities: Option<String>) -> String {
+        match capabilities {
+            Some(capabilities) => format!("no key: jobs of {capabilities} need a key of their project"),
+            None => format!(
+                "no key: this runner does not offer {}. If each project has a key, use --capabilities {},auto,command",
+                self.name(),
+                self.driver.spec.code
+            ),
+        }
+    }
+
     pub(crate) fn row(&self) -> [String; 3] {
         let value = match &self.detection {
             Ok(installed) => self.version_and_path(installed),

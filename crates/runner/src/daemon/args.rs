@@ -132,7 +132,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "URL")]
     container_host: Option<String>,
     /// A file of lines NAME=value, each a variable; flags and variables override it. Without this flag, `runner.env` in
-    /// `~/.config/pullyard-runner`, else in `/etc/pullyard-runner`, if there is one.
+    /// `~/.config/pullyard-runner`, else in `/etc/pullyard-runner`, if there is one; `none` reads no file.
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
@@ -151,7 +151,10 @@ impl Flags {
     /// Parses the settings, with those of the configuration file. Prints why that is refused; `None` then.
     fn load(&self) -> Option<ParsedSettings> {
         let source = config_file::enter(self.config.as_deref(), &self.values());
-        source.map_err(|message| print_error(&message)).ok().map(|file| self.parse(file))
+        source.map_err(|message| print_error(&message)).ok().map(|file| {
+            file.log();
+            self.parse(file)
+        })
     }
 
     fn parse(&self, file: FileSource) -> ParsedSettings {

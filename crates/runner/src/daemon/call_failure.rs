@@ -26,11 +26,7 @@ impl FatalExit {
 
 impl From<RunnerError> for FatalExit {
     fn from(error: RunnerError) -> Self {
-        let code = match error {
-            RunnerError::AlreadyRuns { .. } => REFUSED_EXIT,
-            RunnerError::LogFolder { .. } => INVALID_SETTING_EXIT,
-            _ => 1,
-        };
+        let code = if matches!(error, RunnerError::AlreadyRuns { .. }) { REFUSED_EXIT } else { 1 };
         Self { code, message: format!("The runner failed to {}.", format_error_chain(&error)) }
     }
 }

@@ -20,6 +20,8 @@ use std::process::Command;
 pub(crate) const SYSTEM_FILE: &str = "/etc/pullyard-runner/runner.env";
 /// Names of the variables that this program took from the file, set by itself.
 const NAMES_FROM_FILE: &str = "PULLYARD_CONFIG_NAMES";
+/// `--config none` reads no file.
+pub(crate) const NO_FILE: &str = "none";
 const MAX_BYTES: u64 = 1 << 20;
 
 pub(crate) type Values = BTreeMap<String, String>;
@@ -35,14 +37,19 @@ impl FileSource {
     pub(crate) fn describe(&self, variable: &str) -> String {
         if self.names.contains(variable) { format!("{variable} in {}", self.path.display()) } else { variable.into() }
     }
+
+    /// Which file was read, and the names of its variables that apply.
+    pub(crate) fn log(&self) {
+        if !self.names.is_empty() {
+            let names = Vec::from_iter(self.names.iter().map(String::as_str)).join(", ");
+            tracing::info!("settings of {} (`--config none` ignores them): {names}", self.path.display());
+        }
+    }
 }
 
-/// The file of this user; of the machine for root.
-pub(crate) fn default_path() -> PathBuf {
-    if is_root() {
-        return SYSTEM_FILE.into();
-    }
-    config_folder().join("pullyard-runner/runner.env")
+/// The file of this user; of the machine for root. `None` without a home.
+pub(crate) fn default_path() -> Option<PathBuf> {
+    if is_root() { Some(SYSTEM_FILE.into()) } else { Some(config_folder()?.join("pullyard-runner/runner.env")) }
 }
 
 /// A variable of this process.
@@ -50,21 +57,24 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-pub(crate) fn config_folder() -> PathBuf {
+pub(crate) fn config_folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    folder("XDG_CONFIG_HOME").unwrap_or_else(|| folder("HOME").unwrap_or_default().join(".config"))
+    folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))
 }
 
 /// Loads the named file, else the user's, else the machine's. `None` if no file is named and none exists.
 /// Errors: a sentence for the user.
 fn find(named: Option<&Path>) -> Result<Option<(PathBuf, Values)>, String> {
+    if named.is_some_and(|path| path.as_os_str() == NO_FILE) {
+        return Ok(None);
+    }
     if let Some(path) = named {
         let absent = || format!("There is no file {}. `pullyard-runner setup` writes one.", path.display());
         return load(path)?.ok_or_else(absent).map(|values| Some((path.to_owned(), values)));
     }
     // A user's runner does not need the machine's file, which may be root's.
     let system = || Some(PathBuf::from(SYSTEM_FILE)).filter(|path| File::open(path).is_ok());
-    let path = Some(default_path()).filter(|path| path.exists()).or_else(system);
+    let path = default_path().filter(|path| path.exists()).or_else(system);
     match path {
         Some(path) => Ok(load(&path)?.map(|values| (path, values))),
         None => Ok(None),
@@ -118,6 +128,12 @@ fn check_name(name: &str) -> Result<(), String> {
     if known_names().any(|known| known == name) {
         return Ok(());
     }
+    // Any other text may be part of a secret that contains a line break.
+    let is_name =
+        |name: &str| name.len() <= 64 && name.chars().all(|c| c.is_ascii_uppercase() || "0123456789_ ".contains(c));
+    if !is_name(name.trim_start_matches("export ")) {
+        return Err("not NAME=value with the name of a variable.".into());
+    }
     let nearest = find_nearest(name, known_names()).map(|known| format!(" Did you mean {known}?"));
     Err(format!("the runner has no variable `{name}`.{}", nearest.unwrap_or_default()))
 }
@@ -131,8 +147,10 @@ pub(crate) fn check_value(value: &str) -> Result<(), String> {
     }
 }
 
-/// The values of the file that apply: those whose setting has neither a flag nor a variable.
-fn applicable(file: &Values, flags: &BTreeMap<String, String>, has_variable: impl Fn(&str) -> bool) -> Values {
+/// The values of the file that apply: those whose setting has neither a flag nor a variable. Programs read proxies
+/// under names in upper and in lower case, so both are one setting.
+fn applicable(file: &Values, flags: &BTreeMap<String, String>, variables: &BTreeSet<String>) -> Values {
+    let has_variable = |name: &str| variables.iter().any(|variable| variable.eq_ignore_ascii_case(name));
     let is_overridden = |name: &str| {
         has_variable(name)
             || same_setting(name).any(|(setting, variables)| {
@@ -150,8 +168,10 @@ pub(crate) fn enter(named: Option<&Path>, flags: &BTreeMap<String, String>) -> R
     let Some((path, values)) = find(named)? else { return Ok(FileSource::default()) };
     let earlier = std::env::var(NAMES_FROM_FILE).unwrap_or_default();
     let earlier: BTreeSet<&str> = earlier.split(',').filter(|name| !name.is_empty()).collect();
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let values = applicable(&values, flags, |name| !earlier.contains(name) && is_set(name));
+    let own =
+        std::env::vars_os().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.into_string().ok());
+    let own: BTreeSet<String> = own.filter(|name| !earlier.contains(name.as_str())).collect();
+    let values = applicable(&values, flags, &own);
     let is_current = |(name, value): (&String, &String)| std::env::var(name).is_ok_and(|current| current == *value);
     if earlier.len() == values.len() && values.iter().all(|one| earlier.contains(one.0.as_str()) && is_current(one)) {
         return Ok(FileSource { path, names: values.into_keys().collect() });
@@ -194,6 +214,8 @@ mod tests {
         check("RUNNER_NAME=a\nRUNNER_NAME=b", Err("Line 2 sets RUNNER_NAME again"));
         check("PULLYARD_RUNER_NAME=a", Err("Did you mean PULLYARD_RUNNER_NAME?"));
         check("export RUNNER_NAME=a", Err("no variable `export RUNNER_NAME`"));
+        let secret = parse("ANTHROPIC_API_KEY=a\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7=").unwrap_err();
+        assert!(secret.starts_with("Line 2") && !secret.contains("MII"), "{secret}");
         check("SOMETHING_ELSE_OF_MINE=a", Err("no variable `SOMETHING_ELSE_OF_MINE`."));
         for value in ["\"a\"", "a'b", "a\\b", "$HOME", "a #b", "a`b", "a\tb"] {
             check(&format!("RUNNER_NAME={value}"), Err("RUNNER_NAME contains"));
@@ -206,12 +228,13 @@ mod tests {
         let file: Values = names.map(|name| (name.to_owned(), "x".to_owned())).into();
         let remaining = |flags: &[&str], variables: &[&str]| {
             let flags = flags.iter().map(|name| ((*name).to_owned(), "y".to_owned())).collect();
-            let left = applicable(&file, &flags, |name| variables.contains(&name)).into_keys().collect::<BTreeSet<_>>();
-            names.into_iter().filter(|name| !left.contains(*name)).collect::<Vec<_>>()
+            let variables = variables.iter().map(|name| (*name).to_owned()).collect();
+            let values = applicable(&file, &flags, &variables);
+            names.into_iter().filter(|name| !values.contains_key(*name)).collect::<Vec<_>>()
         };
         assert!(remaining(&[], &[]).is_empty());
         assert_eq!(remaining(&["slots"], &["RUNNER_NAME"]), ["PULLYARD_RUNNER_NAME", "PULLYARD_RUNNER_SLOTS"]);
-        assert_eq!(remaining(&["token-file"], &["https_proxy"]), ["PULLYARD_RUNNER_TOKEN"]);
+        assert_eq!(remaining(&["token-file"], &["https_proxy"]), names[1..3]);
         assert_eq!(remaining(&[], &["PULLYARD_RUNNER_TOKEN_FILE", "HTTPS_PROXY"]), names[1..3]);
     }
 }

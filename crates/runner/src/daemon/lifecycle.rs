@@ -210,13 +210,14 @@ async fn take_over(
     isolation_check: Option<String>,
 ) -> Result<Arc<JobProcesses>, Error> {
     let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
-    let log_copies = match &settings.log_dir {
-        Some(dir) => Some(
-            job_log::create_folder(dir, &settings.name)
-                .map_err(|source| Error::LogFolder { dir: dir.clone(), source })?,
-        ),
-        None => None,
-    };
+    let log_copies = settings.log_dir.as_ref().and_then(|dir| {
+        // Jobs do not need the copies. The folder may be on a disk that is full or not mounted yet.
+        let folder = job_log::create_folder(dir, &settings.name);
+        let warn = |error: &std::io::Error| {
+            tracing::warn!(error = %error, "no copies of logs until the next start: {}: {error}", dir.display());
+        };
+        folder.inspect_err(warn).ok()
+    });
     // An absolute path, because children run in other folders.
     let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
     let jobs = Arc::new(JobProcesses {

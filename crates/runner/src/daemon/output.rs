@@ -25,6 +25,6 @@ pub(crate) fn print_table(rows: &[[String; 3]]) {
 }
 
 /// Prints a line. A closed pipe is no error.
-fn print_line(text: &str) {
+pub(crate) fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,6 +1,8 @@
 //! Lists the variables of each setting, and finds its value with the source. `settings` checks the value.
 
 use super::config_file::FileSource;
+use crate::agent::drivers::DRIVERS;
+use pullyard_domain::agent::COMMAND;
 use std::collections::BTreeMap;
 
 /// The variables of each setting, by precedence. Each setting but the token has a flag of its name.
@@ -38,7 +40,7 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
 ];
 
 /// Chooses an agent by the name of its command.
-pub(super) const OVERSIGHT_CLI: &str = "OVERSIGHT_CLI";
+const OVERSIGHT_CLI: &str = "OVERSIGHT_CLI";
 
 /// A variable of the engine's own, which may be set for other programs than the runner.
 const SHARED: &str = "DOCKER_HOST";
@@ -70,13 +72,20 @@ impl SettingSources<'_> {
         let flag = flag.map(|value| SettingValue { value: value.clone(), source: format!("--{name}") });
         let variable = || {
             variables(name).iter().find_map(|variable| {
-                let value = (self.environment)(variable).filter(is_set)?;
-                Some(SettingValue { value: value.trim().to_owned(), source: self.file.describe(variable) })
+                let value = (self.environment)(variable).filter(is_set)?.trim().to_owned();
+                let value = if *variable == OVERSIGHT_CLI { capabilities_of_command(&value)? } else { value };
+                Some(SettingValue { value, source: self.file.describe(variable) })
             })
         };
         let saved = || self.saved_api_url.clone().filter(|_| name == "api-url");
         flag.or_else(variable).or_else(saved)
     }
+}
+
+/// The agent with this command, and commands. `None` for other text, which the variable may have for another program.
+fn capabilities_of_command(command: &str) -> Option<String> {
+    let driver = DRIVERS.into_iter().find(|driver| driver.program.command == command)?;
+    Some(format!("{},{COMMAND}", driver.spec.code))
 }
 
 /// Variables that are set but have no effect, each with the reason.
@@ -87,7 +96,10 @@ pub(crate) fn unused_variables(
     let settings = VARIABLES.iter().filter(|(setting, _)| !uses_containers && setting.starts_with("container-"));
     let names = settings.flat_map(|(_, variables)| variables.iter().copied()).filter(|name| *name != SHARED);
     let container_variables = names.map(|name| (name, "only --isolation podman and docker use it"));
-    UNUSED.iter().copied().chain(container_variables).filter(|(name, _)| environment(name).is_some()).collect()
+    let command = environment(OVERSIGHT_CLI).filter(|command| capabilities_of_command(command.trim()).is_none());
+    let command = command.map(|_| (OVERSIGHT_CLI, "use `claude`, `codex` or --capabilities"));
+    let unused = UNUSED.iter().copied().chain(container_variables).filter(|(name, _)| environment(name).is_some());
+    unused.chain(command).collect()
 }
 
 pub(crate) fn variables(name: &str) -> &'static [&'static str] {

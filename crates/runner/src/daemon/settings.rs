@@ -1,10 +1,9 @@
 //! Parses and checks the settings. Returns each value with its source, and all errors at once.
 
-use super::setting_names::{OVERSIGHT_CLI, SettingSources, SettingValue, how_to_set, unused_variables, variables};
+use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_variables, variables};
 use super::state_folder::host_name;
 use super::update_settings::UpdateSettings;
 use crate::Isolation;
-use crate::agent::drivers::DRIVERS;
 use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
 use crate::process::program::find_program;
 use crate::process::root_folder::{self, ROOT_FOLDERS};
@@ -233,19 +232,8 @@ impl SettingsParser<'_> {
     }
 
     fn parse_capabilities(&mut self) -> BTreeSet<String> {
-        let mut words = self.parse_words("capabilities", "command");
+        let words = self.parse_words("capabilities", COMMAND);
         let source = self.sources.find("capabilities").map(|setting| setting.source).unwrap_or_default();
-        if source.starts_with(OVERSIGHT_CLI) {
-            let driver = DRIVERS.into_iter().find(|driver| words.iter().eq([driver.program.command]));
-            match driver {
-                Some(driver) => words = [driver.spec.code, COMMAND].map(str::to_owned).into(),
-                None => {
-                    let commands = DRIVERS.map(|driver| driver.program.command).join(" or ");
-                    self.add_error(format!("{source} must be {commands}. Otherwise use --capabilities."));
-                    return words;
-                }
-            }
-        }
         let mut supported = choices(ChoiceLevel::Job);
         supported.sort_unstable();
         for capability in words.iter().filter(|capability| !supported.contains(&capability.as_str())) {

@@ -22,7 +22,7 @@ const CARRIED: &[&str] = &[
 pub(super) struct Answers {
     pub(super) values: Values,
     /// Settings and other variables that a flag or a variable of the environment set.
-    given: BTreeSet<&'static str>,
+    presets: BTreeSet<&'static str>,
 }
 
 impl Answers {
@@ -45,14 +45,14 @@ impl Answers {
         let others = file.iter().filter(|(name, _)| !is_setting(name));
         let mut answers = Self {
             values: others.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            given: BTreeSet::new(),
+            presets: BTreeSet::new(),
         };
         let has_new_token = ["token", "token-file"].iter().any(|name| new.find(name).is_some());
         for (setting, _) in VARIABLES {
             let old = || old.find(setting).filter(|_| !(has_new_token && setting.starts_with("token")));
             let new = new.find(setting);
             if new.is_some() {
-                answers.given.insert(setting);
+                answers.presets.insert(setting);
             }
             if let Some(SettingValue { value, .. }) = new.or_else(old) {
                 answers.set(setting, &value);
@@ -60,7 +60,7 @@ impl Answers {
         }
         for name in agent_variables().chain(NETWORK_ENVIRONMENT.iter().chain(CARRIED).copied()) {
             if let Some(value) = environment(name).filter(|value| !value.is_empty()) {
-                answers.given.insert(name);
+                answers.presets.insert(name);
                 answers.set(name, &value);
             }
         }
@@ -71,8 +71,8 @@ impl Answers {
         self.values.get(variable(name)).cloned()
     }
 
-    pub(super) fn given(&self, name: &str) -> Option<String> {
-        self.find(name).filter(|_| self.given.contains(name))
+    pub(super) fn preset(&self, name: &str) -> Option<String> {
+        self.find(name).filter(|_| self.presets.contains(name))
     }
 
     /// An empty value removes the variable.
@@ -105,9 +105,20 @@ impl Answers {
     /// Checks a new value with the rules of `start`. Errors: the reason.
     pub(super) fn check(&self, name: &str, value: &str) -> Result<(), String> {
         check_value(value).map_err(|reason| format!("The answer {reason}"))?;
-        let before = self.parse().errors;
+        let before = self.with(name, "").parse().errors;
         let error = self.with(name, value).parse().errors.into_iter().find(|error| !before.contains(error));
         error.map_or(Ok(()), |error| Err(error.message))
+    }
+
+    /// Checks values that no question replaces: all but stored answers to `questions`. Errors: a sentence.
+    pub(super) fn check_unasked(&self, questions: &[&'static str]) -> Result<(), String> {
+        let replaced = questions.iter().filter(|name| !self.presets.contains(*name));
+        let unasked = replaced.fold(self.with("", ""), |answers, name| answers.with(name, ""));
+        let missing = Self::default().parse().errors;
+        match unasked.parse().errors.into_iter().find(|error| !error.is_token_error && !missing.contains(error)) {
+            Some(error) => Err(error.message),
+            None => unasked.check_values(),
+        }
     }
 
     /// Checks the characters of all values. Errors: a sentence.

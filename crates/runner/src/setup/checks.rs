@@ -42,8 +42,13 @@ pub(super) async fn load_token(url: &str, token: &str) -> Result<Token, String> 
 }
 
 pub(super) fn describe_token(token: &Token) -> String {
-    let projects = token.projects.iter().flatten().map(|project| project.as_str()).collect::<Vec<_>>().join(", ");
-    if projects.is_empty() { "valid for all projects".into() } else { format!("valid for {projects}") }
+    match &token.projects {
+        None => "valid for all projects".into(),
+        Some(projects) => {
+            let names = projects.iter().map(|project| project.as_str()).collect::<Vec<_>>().join(", ");
+            format!("valid for {names}")
+        }
+    }
 }
 
 pub(super) struct RunnerName<'a> {
@@ -57,30 +62,19 @@ impl RunnerName<'_> {
     /// Whether the name is free, or that of a runner whose instance is in the work folder.
     pub(super) async fn check(&self) -> Checked {
         let own = known_instances(self.work_dir, self.name, self.url);
-        let mut result = Err(String::new());
         let new = ids::new_instance_id().map_err(|error| error.to_string())?;
-        for instance in own.iter().chain([&new]) {
-            result = self.check_instance(instance).await.map_err(|error| match &error {
-                Error::Problem(problem) if problem.code == "body_unreadable" => {
-                    "The control plane is older than this program, so the name cannot be checked. Update it first."
-                        .into()
-                }
-                Error::Problem(problem) => [Some(problem.detail.as_str()), problem.help.as_deref()]
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                error => format!("The name could not be checked: {error}"),
-            });
-            if result.is_ok() {
-                let note = if *instance == new { "free" } else { "this machine's runner" };
-                return Ok(note.into());
+        for instance in &own {
+            match self.check_instance(instance).await {
+                Ok(()) => return Ok("this machine's runner".into()),
+                // Only another instance may have the name.
+                Err(error) if matches!(&error, Error::Problem(problem) if problem.status == 409) => {}
+                Err(error) => return Err(explain(&error)),
             }
         }
-        result.map(|()| String::new())
+        self.check_instance(&new).await.map(|()| "free".into()).map_err(|error| explain(&error))
     }
 
-    /// Whether a process of this runner is online: it is not the process of an instance that nobody has.
+    /// Whether a process of this runner is online: it refuses a new instance.
     pub(super) async fn is_online(&self) -> bool {
         let Ok(other) = ids::new_instance_id() else { return false };
         self.check_instance(&other).await.is_err_and(|error| error.code() == Some("runner_live"))
@@ -106,9 +100,24 @@ impl RunnerName<'_> {
     }
 }
 
+fn explain(error: &Error) -> String {
+    match error {
+        Error::Problem(problem) if problem.code == "body_unreadable" => {
+            "The control plane is older than this program, so the name cannot be checked. Update it first.".into()
+        }
+        Error::Problem(problem) => {
+            let own = "If the runner is this machine's, name its folder with --work-dir.";
+            let own = (problem.code == "name_taken").then_some(own);
+            let parts = [Some(problem.detail.as_str()), problem.help.as_deref(), own];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        error => format!("The name could not be checked: {error}"),
+    }
+}
+
 pub(super) async fn check_key(answers: &Answers, key: ModelKey, value: &str) -> Checked {
     if value.is_empty() {
-        return Ok("the projects' keys are used".into());
+        return Ok("no key".into());
     }
     let spec = key.spec();
     answers.check(spec.variable, value)?;
@@ -124,16 +133,28 @@ pub(super) async fn check_key(answers: &Answers, key: ModelKey, value: &str) -> 
     }
 }
 
+/// A new folder that only this user can enter or replace. Deletes it when it is dropped.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn create() -> std::io::Result<Self> {
+        Ok(Self(nix::unistd::mkdtemp(&std::env::temp_dir().join("pullyard-setup-XXXXXX"))?))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Attacks the level as `start` does, in a temporary folder.
 pub(super) async fn check_level(answers: &Answers, level: &str) -> Checked {
     answers.check("isolation", level)?;
+    let folder = TemporaryFolder::create().map_err(|error| format!("Cannot create a temporary folder: {error}."))?;
     let mut settings = answers.with("isolation", level).parse().settings;
-    settings.work_dir = std::env::temp_dir().join(format!("pullyard-setup-{}", std::process::id()));
-    let check = run_blocking(move || {
-        let result = check_isolation(&settings);
-        let _ = std::fs::remove_dir_all(&settings.work_dir);
-        Ok(result)
-    });
+    settings.work_dir = folder.0.clone();
+    let check = run_blocking(move || Ok(check_isolation(&settings)));
     check.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 

@@ -14,12 +14,25 @@ pub(super) struct OwnFile {
     pub(super) text: String,
     /// As `--print` shows it.
     pub(super) masked: String,
+    mode: u32,
 }
 
 impl OwnFile {
+    /// A file without secrets, which every user may read.
     pub(super) fn new(path: PathBuf, text: &str) -> Self {
         let text = format!("{MARK}\n{text}");
-        Self { path, masked: text.clone(), text }
+        Self { path, masked: text.clone(), text, mode: 0o644 }
+    }
+
+    /// `masked` is the text without secrets.
+    pub(super) fn with_secrets(path: PathBuf, text: &str, masked: &str) -> Self {
+        Self { masked: format!("{MARK}\n{masked}"), mode: 0o600, ..Self::new(path, text) }
+    }
+
+    /// What happens to the file, and its text without secrets.
+    pub(super) fn describe(&self) -> String {
+        let verb = if self.path.exists() { "replace" } else { "write" };
+        format!("# Will {verb} {} ({:04o})\n{}\n", self.path.display(), self.mode, self.masked)
     }
 
     /// Replaces an earlier file of `setup`. Errors: another file or a link is at its place.
@@ -28,9 +41,11 @@ impl OwnFile {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         create_private_dirs(folder)?;
         let mut draft = self.path.clone().into_os_string();
-        draft.push(format!(".{}.draft", std::process::id()));
+        draft.push(".draft");
+        // Of a process that was killed.
+        let _ = fs::remove_file(&draft);
         let write = || {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&draft)?;
             file.write_all(self.text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&draft, &self.path)
@@ -65,8 +80,9 @@ mod tests {
     fn only_own_files_are_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/runner.env");
-        OwnFile::new(path.clone(), "A=1\n").write().unwrap();
-        OwnFile::new(path.clone(), "A=2\n").write().unwrap();
+        OwnFile::with_secrets(path.clone(), "A=1\n", "").write().unwrap();
+        fs::write(dir.path().join("new/runner.env.draft"), "").unwrap();
+        OwnFile::with_secrets(path.clone(), "A=2\n", "").write().unwrap();
         assert_eq!(load_own(&path), Ok(Some(format!("{MARK}\nA=2\n"))));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));

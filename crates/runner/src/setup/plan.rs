@@ -4,10 +4,12 @@ use super::answers::Answers;
 use super::checks::RunnerName;
 use super::own_file::OwnFile;
 use super::prompt::say;
-use super::service::{Service, StartWith, Target};
+use super::service::{Service, StartWith, Target, remove_secrets};
 use crate::daemon::known_instances;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::process::program::system_program;
+use crate::process::signals::Signals;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -17,32 +19,27 @@ const ONLINE_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Plan {
     pub(super) answers: Answers,
     pub(super) target: Target,
+    pub(super) folders: Vec<PathBuf>,
     pub(super) files: Vec<OwnFile>,
     pub(super) way: StartWith,
     pub(super) service: Service,
     /// May fail, with this sentence for the user.
-    pub(super) optional: Option<(Vec<String>, &'static str)>,
+    pub(super) optional: Option<(Vec<String>, String)>,
 }
 
 impl Plan {
-    fn commands(&self) -> impl Iterator<Item = &Vec<String>> {
-        self.service.commands.iter().chain(self.optional.iter().map(|(command, _)| command))
-    }
-
-    pub(super) fn print(&self) {
-        for file in &self.files {
-            println!("# {}\n{}", file.path.display(), file.masked);
-        }
-        self.commands().for_each(|command| println!("$ {}", command.join(" ")));
-    }
-
-    pub(super) fn summarize(&self) {
-        self.files.iter().for_each(|file| say(&format!("Will write {} (0600).", file.path.display())));
-        self.commands().for_each(|command| say(&format!("Will run `{}`.", command.join(" "))));
+    /// Files, folders and commands, without secrets.
+    pub(super) fn describe(&self) -> String {
+        let folders = self.folders.iter().filter(|folder| !folder.exists());
+        let folders = folders.map(|folder| format!("# Will create {}\n", folder.display()));
+        let files = self.files.iter().map(OwnFile::describe);
+        let commands = self.service.commands.iter().chain(self.optional.iter().map(|(command, _)| command));
+        let commands = commands.map(|command| format!("$ {}\n", command.join(" ")));
+        files.chain(folders).chain(commands).collect::<String>().trim_end().to_owned()
     }
 
     /// Idempotent: a second `setup` with the same answers repeats all steps.
-    pub(super) async fn carry_out(self) -> u8 {
+    pub(super) async fn carry_out(self, signals: &mut Signals) -> u8 {
         let name = self.answers.find("name").unwrap_or_default();
         let (url, work_dir) = (self.answers.find("api-url").unwrap_or_default(), &self.target.work_dir);
         let token = self.answers.parse().settings.token;
@@ -81,10 +78,16 @@ impl Plan {
             }
             false
         };
-        let is_online = tokio::select! { is_online = wait => is_online, _ = tokio::signal::ctrl_c() => false };
+        let is_online = tokio::select! { is_online = wait => is_online, _ = signals.next() => false };
         if is_online {
             let slots = self.answers.find("slots").unwrap_or_default();
             say(&format!("{name} is online with {slots} slots. Stop it with `{}`.", self.service.stop));
+            0
+        } else if was_online && runner.is_online().await {
+            say(&format!(
+                "{name} is still running its jobs, and restarts after them. Its log: `{}`.",
+                self.service.log
+            ));
             0
         } else {
             say(&format!("{name} is not online yet. Its log shows why: `{}`.", self.service.log));
@@ -93,8 +96,10 @@ impl Plan {
     }
 
     fn write_files(&self, done: &mut Vec<String>) -> Result<(), String> {
-        for folder in [&self.target.work_dir].into_iter().chain(&self.target.log_dir) {
-            create_private_dirs(folder).map_err(|error| format!("Cannot create {}: {error}.", folder.display()))?;
+        for folder in self.folders.iter().filter(|folder| !folder.is_dir()) {
+            let shown = folder.display();
+            create_private_dirs(folder).map_err(|error| format!("Cannot create {shown}: {error}."))?;
+            done.push(format!("created {shown}"));
         }
         for file in &self.files {
             let shown = file.path.display();
@@ -117,8 +122,9 @@ impl Plan {
 fn run_command(command: &[String]) -> Result<(), String> {
     let line = command.join(" ");
     let (program, args) = command.split_first().ok_or("There is no command.")?;
-    let program = system_program(program);
-    match Command::new(program).args(args).stdin(Stdio::null()).status() {
+    let mut command = Command::new(system_program(program));
+    remove_secrets(&mut command);
+    match command.args(args).stdin(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{line}` failed ({status}).")),
         Err(error) => Err(format!("`{line}` cannot start: {error}.")),

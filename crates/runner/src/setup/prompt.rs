@@ -13,13 +13,25 @@ pub(super) enum Abort {
     Refused(String),
 }
 
+impl From<String> for Abort {
+    fn from(reason: String) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl From<&str> for Abort {
+    fn from(reason: &str) -> Self {
+        Self::Refused(reason.into())
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Question {
     pub(super) label: String,
     /// How to set it without a question.
     pub(super) setting: String,
     /// From a flag or a variable, so that no question is necessary.
-    pub(super) given: Option<String>,
+    pub(super) preset: Option<String>,
     /// Used for an empty answer.
     pub(super) default: Option<String>,
     pub(super) is_secret: bool,
@@ -44,20 +56,20 @@ impl Question {
         check: impl AsyncFn(&str) -> Result<String, String>,
     ) -> Result<String, Abort> {
         let default = self.default.clone().or_else(|| self.is_optional.then(String::new));
-        let known = match self.given.clone() {
+        let preset = match self.preset.clone() {
             None if !is_terminal => Some(default.clone().ok_or_else(|| Abort::Missing(self.setting.clone()))?),
-            given => given,
+            preset => preset,
         };
-        if let Some(answer) = known {
-            let note = check(&answer).await.map_err(|reason| Abort::Refused(format!("{}: {reason}", self.label)))?;
+        if let Some(answer) = preset {
+            let note = check(&answer).await.map_err(|reason| format!("{}: {reason}", self.label))?;
             say(&format!("{}: {note}", self.label));
             return Ok(answer);
         }
         loop {
             let answer = match read(self.prompt(), self.is_secret).await? {
-                typed if typed.is_empty() => default.clone(),
-                typed if typed == "none" && self.is_optional => Some(String::new()),
-                typed => Some(typed),
+                line if line.is_empty() => default.clone(),
+                line if line == "none" && self.is_optional => Some(String::new()),
+                line => Some(line),
             };
             match answer {
                 Some(answer) => match check(&answer).await {
@@ -94,8 +106,9 @@ impl Terminal {
     }
 }
 
-/// A closed terminal is no error.
+/// Prints a text, which may come from a server, without control characters. A closed terminal is no error.
 pub(super) fn say(text: &str) {
+    let text = text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
     let _ = writeln!(io::stderr(), "{text}");
 }
 
@@ -122,5 +135,9 @@ async fn read(prompt: String, is_secret: bool) -> Result<String, Abort> {
             _ => Ok(line),
         }
     });
-    Ok(line.await.map_err(|_| Abort::Cancelled)?.trim().to_owned())
+    let line = line.await.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted => Abort::Cancelled,
+        _ => format!("Cannot read from the terminal: {error}. Use --yes.").into(),
+    });
+    Ok(line?.trim().to_owned())
 }

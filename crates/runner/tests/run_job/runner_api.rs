@@ -54,9 +54,10 @@ pub(crate) struct Script {
     pub(crate) only_name: Option<&'static str>,
     /// The release that the control plane names. `None`: it has no such route.
     pub(crate) version: Option<&'static str>,
-    registered: BTreeSet<String>,
     /// The server knows no orders, and refuses their fields.
     pub(crate) is_older: bool,
+    /// The instance of each runner, and whether it is online.
+    pub(crate) runners: BTreeMap<String, (String, bool)>,
     /// How many of the next claims are spent: their job has ended.
     pub(crate) claims_to_spend: u32,
     /// The next answers of the mailbox, a status and a text; without more it waits. `None`: there is no mailbox.
@@ -253,11 +254,12 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
         "check" | "register" => {
             let request: RegisterRequest = serde_json::from_value(body.clone()).unwrap();
             let instance = request.instance.to_string();
-            if request.check_only && !script.registered.is_empty() && !script.registered.contains(&instance) {
-                return problem(409, "runner_live");
-            }
-            if !request.check_only {
-                script.registered.insert(instance);
+            match script.runners.get(&request.name) {
+                Some((present, is_online)) if request.check_only && *present != instance => {
+                    return problem(409, if *is_online { "runner_live" } else { "name_taken" });
+                }
+                _ if request.check_only => {}
+                _ => drop(script.runners.insert(request.name.clone(), (instance, true))),
             }
             json!({ "runner": runner_id(), "heartbeat_idle_secs": 2, "heartbeat_busy_secs": 1,
                     "offline_after_secs": 90, "poll_ms": 30,

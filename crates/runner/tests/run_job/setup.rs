@@ -16,7 +16,7 @@ async fn answer_all(machine: &SetupMachine, terminal: &mut Terminal, count: usiz
         ("API URL: ", machine.url.as_str(), "answers: Pullyard 0.1.0"),
         ("Runner token", TOKEN, "valid for acme, shop"),
         ("Name [", "kite", "free"),
-        ("Start with: ", "1", "usable"),
+        ("Start with: ", "1", "a unit of this user"),
         ("Anthropic API key", "sk-good", "Anthropic accepts the key"),
         ("Jobs at once [3]: ", "", "accepted"),
         ("Isolation [auto]: ", "none", "none: "),
@@ -83,9 +83,9 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     terminal.answer("Name [", "kite", "No.").await;
     machine.runner_api.script(|script| script.refusals.clear());
     terminal.answer("Name [", "kite", "free").await;
-    terminal.answer("Start with: ", "7", "number from 1 to 4").await;
+    terminal.answer("Start with: ", "7", "number from 1 to 3").await;
     terminal.answer("Start with: ", "2", "sudo").await;
-    terminal.answer("[1]: ", "", "usable").await;
+    terminal.answer("[1]: ", "", "a unit of this user").await;
     terminal.expect("Claude Code 2.1.330").await;
     terminal.answer("Anthropic API key", "sk-bad", "does not accept the key").await;
     terminal.answer("Anthropic API key", "sk-$HOME", "contains '$'").await;
@@ -116,7 +116,8 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     assert_eq!(written(machine.env_file()), format!("{MARK}\n{ENV_FILE}"));
     assert_eq!(written(machine.unit()), format!("{MARK}\n{UNIT}"));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&machine.env_file()), mode(machine.env_file().parent().unwrap())), (0o600, 0o700));
+    let modes = [&machine.env_file(), machine.env_file().parent().unwrap(), &machine.unit()].map(mode);
+    assert_eq!(modes, [0o600, 0o700, 0o644]);
     let commands: Vec<String> =
         log().lines().filter(|line| !line.ends_with("show-environment")).map(str::to_owned).collect();
     assert_eq!(
@@ -164,12 +165,14 @@ async fn second_setup_offers_the_present_answers() {
     machine.write(&machine.env_file(), &format!("{text}PULLYARD_RUNNER_LABELS=gpu\n"));
 
     let mut terminal = machine.terminal(&["setup", "--slots", "4"], &[]);
-    terminal.answer(&format!("API URL [{}]: ", machine.url), "", "answers").await;
+    let url = format!("API URL [{}]: ", machine.url);
+    terminal.answer(&url, "http://127.0.0.1:9", "The present file configures kite at").await;
+    terminal.answer(&url, "", "answers").await;
     terminal.answer("[unchanged]: ", "", "valid for").await;
     terminal.answer("Name [kite]: ", "gull", "The present file configures kite").await;
     terminal.answer("Name [kite]: ", "", "free").await;
-    terminal.answer("Start with: ", "4", "usable").await;
-    terminal.answer("Anthropic API key", "", "the projects' keys").await;
+    terminal.answer("Start with: ", "3", "no service").await;
+    terminal.answer("Anthropic API key", "", "this runner does not offer Claude Code").await;
     terminal.expect("Jobs at once: accepted").await;
     terminal.answer("Isolation [none]: ", "", "none: ").await;
     terminal.answer("job logs [none]: ", "", "no copies").await;
@@ -186,6 +189,7 @@ async fn files_of_others_are_refused_and_unchanged() {
     let machine = SetupMachine::start().await;
     let token = [("PULLYARD_RUNNER_TOKEN", TOKEN)];
     let setup = ["setup", "--yes", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
+    let nothing = [setup.as_slice(), &["--start-with", "nothing"]].concat();
     let setup = [setup.as_slice(), &["--start-with", "systemd-user"]].concat();
     let check = async |path: &Path, text: &str, part: &str| {
         machine.write(path, text);
@@ -202,6 +206,9 @@ async fn files_of_others_are_refused_and_unchanged() {
     machine.write(&machine.path("fail-daemon-reload"), "");
     let (code, output) = machine.run(&setup, &token).await;
     assert_eq!(code, Some(1), "{output}");
+    let (code, text) = machine.run(&nothing, &token).await;
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("Run `systemctl --user disable --now pullyard-runner` and `rm "), "{text}");
     for part in ["`systemctl --user daemon-reload` failed", "Done before: wrote", "run `setup` again"] {
         assert!(output.contains(part), "{part}: {output}");
     }
@@ -215,6 +222,7 @@ async fn script_gets_a_reason_for_each_refused_setting() {
         let (code, output) = machine.run(&[&["setup", "--isolation", "none"], args].concat(), variables).await;
         assert_eq!(code, Some(2), "{output}");
         assert!(parts.iter().all(|part| output.contains(part)) && !output.contains(TOKEN), "{parts:?}: {output}");
+        assert!(!output.contains("Jobs at once"), "refused before the questions: {output}");
         assert!(!machine.path(".config").exists() && !machine.path(".local").exists());
     };
     let token = [("RUNNER_TOKEN", TOKEN)];
@@ -222,15 +230,13 @@ async fn script_gets_a_reason_for_each_refused_setting() {
     check(&["--yes"], &[], &["A setting is missing. Set --api-url or PULLYARD_API_URL"]).await;
     check(&["--yes", "--api-url", &url], &[], &["A setting is missing. Set PULLYARD_RUNNER_TOKEN or --token-file"])
         .await;
-    check(&["--yes", "--api-url", &url, "--slots", "0"], &token, &["Jobs at once", "from 1 to 12"]).await;
+    check(&["--yes", "--api-url", &url, "--slots", "0"], &token, &["PULLYARD_RUNNER_SLOTS is 0", "from 1 to 12"]).await;
     check(&["--yes", "--api-url", &url, "--poll-timeout-ms", "0"], &token, &["PULLYARD_POLL_TIMEOUT_MS is 0"]).await;
     check(&["--yes", "--api-url", &url], &[token[0], ("HTTPS_PROXY", "http://a:b$c@d")], &["HTTPS_PROXY contains '$'"])
         .await;
     check(&["--yes", "--api-url", &url, "--token-file", "/nowhere"], &[], &["Cannot read the token file /nowhere"])
         .await;
-    pullyard_test_script::write_script(machine.path("bin/docker"), "exit 0");
-    let compose = ["--yes", "--api-url", &url, "--start-with", "compose"];
-    check(&compose, &token, &["With compose, the isolation is `external`"]).await;
+    check(&["--yes", "--api-url", &url, "--config", "none"], &token, &["setup needs a file"]).await;
     machine.runner_api.script(|script| script.only_name = Some("gull"));
     check(&["--yes", "--api-url", &url, "--name", "kite"], &token, &["only for the runner gull"]).await;
 }
@@ -238,66 +244,45 @@ async fn script_gets_a_reason_for_each_refused_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn print_shows_files_without_secrets_and_writes_nothing() {
     let machine = SetupMachine::start().await;
-    pullyard_test_script::write_script(machine.path("bin/docker"), "exit 0");
     let variables = [
         ("PULLYARD_RUNNER_TOKEN", TOKEN),
         ("ANTHROPIC_API_KEY", "sk-good"),
         ("HTTPS_PROXY", "http://me:pw1234@127.0.0.1:9"),
+        ("NO_PROXY", "127.0.0.1"),
+        ("OVERSIGHT_CLI", "claude"),
     ];
-    let setup = ["setup", "--yes", "--print", "--api-url", &machine.url, "--name", "kite", "--start-with", "compose"];
+    let setup = ["setup", "--yes", "--print", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
+    let setup = [setup.as_slice(), &["--start-with", "systemd-user", "--no-linger"]].concat();
     let (code, output) = machine.run(&setup, &variables).await;
     assert_eq!(code, Some(0), "{output}");
     for secret in [TOKEN, "sk-good", "pw1234"] {
         assert!(!output.contains(secret), "{output}");
     }
-    let (user, group) = if nix::unistd::geteuid().is_root() {
-        (65_534, 65_534)
-    } else {
-        (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
-    };
-    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
     let output = normalize(&machine, &output);
     let expected = format!(
         "\
-# HOME/.config/pullyard-runner/runner.env
+# Will write HOME/.config/pullyard-runner/runner.env (0600)
 {MARK}
 ANTHROPIC_API_KEY=…
 ANTHROPIC_BASE_URL=URL
 HTTPS_PROXY=http://me:…@127.0.0.1:9
+NO_PROXY=127.0.0.1
+PATH=HOME/bin:/usr/bin:/bin
 PULLYARD_API_URL=URL
-PULLYARD_ISOLATION=external
+PULLYARD_ISOLATION=none
+PULLYARD_RUNNER_CAPABILITIES=claude_code,command
 PULLYARD_RUNNER_NAME=kite
 PULLYARD_RUNNER_SLOTS=3
 PULLYARD_RUNNER_TOKEN=…
 PULLYARD_WORK_DIR=HOME/.local/state/pullyard-runner
 
-# HOME/.config/pullyard-runner/runner.compose/compose.yaml
+# Will write HOME/.config/systemd/user/pullyard-runner.service (0644)
 {MARK}
-name: pullyard-runner
-services:
-  runner:
-    image: pullyard-runner:local
-    build:
-      context: .
-      dockerfile_inline: |
-        FROM docker.io/library/node:24-bookworm-slim
-        RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates git openssh-client ripgrep
-        RUN npm install --global @anthropic-ai/claude-code @openai/codex
-        ENV HOME=/tmp DISABLE_AUTOUPDATER=1
-    command: [/usr/local/bin/pullyard-runner, start]
-    user: \"{user}:{group}\"
-    # The name check of a later setup compares the host.
-    hostname: {host}
-    env_file:
-      - HOME/.config/pullyard-runner/runner.env
-    volumes:
-      - HOME/bin/pullyard-runner:/usr/local/bin/pullyard-runner:ro
-      - HOME/.local/state/pullyard-runner:HOME/.local/state/pullyard-runner
-    init: true
-    restart: unless-stopped
-    stop_grace_period: 2h
-
-$ docker compose --file HOME/.config/pullyard-runner/runner.compose/compose.yaml up --detach --build
+{UNIT}
+# Will create HOME/.local/state/pullyard-runner
+$ systemctl --user daemon-reload
+$ systemctl --user enable pullyard-runner
+$ systemctl --user restart --no-block pullyard-runner
 "
     );
     assert!(output.starts_with(&expected), "{output}");
@@ -317,15 +302,52 @@ async fn config_names_the_file_and_refuses_an_open_one() {
         assert!(parts.iter().all(|part| lines.iter().any(|line| line.contains(part))), "{parts:?}: {output}");
     };
     let url = [("RUNNER_SERVER_URL", machine.url.as_str()), ("PULLYARD_ISOLATION", "none")];
+    let token = [("PULLYARD_RUNNER_TOKEN", TOKEN)];
     let source = format!("in {}", file.display());
     let slots = format!("slots 5 PULLYARD_RUNNER_SLOTS {source}");
     let name = format!("name kite RUNNER_NAME {source}");
     check(&[], &url, 0, &[&slots, &name, &format!("token rnt_a3f8… PULLYARD_RUNNER_TOKEN {source}")]).await;
     let variables = [url.as_slice(), &[("RUNNER_MAX_CONCURRENT_JOBS", "6")]].concat();
     check(&["--name", "gull"], &variables, 0, &["slots 6 RUNNER_MAX_CONCURRENT_JOBS", "name gull --name"]).await;
+    check(&["--config", "none"], &[url.as_slice(), &token].concat(), 0, &["slots 1 default"]).await;
     check(&["--config", "/nowhere/runner.env"], &url, 2, &["There is no file /nowhere/runner.env"]).await;
     machine.write(&file, "PULLYARD_RUNNER_SLOT=5\n");
     check(&[], &url, 2, &["Did you mean PULLYARD_RUNNER_SLOTS?"]).await;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     check(&[], &url, 2, &["because other users may read or write it. Run `chmod 600"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_stored_instance_keeps_its_name() {
+    let machine = SetupMachine::start().await;
+    let folder = machine.path("work/runners/kite.runner");
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    let (own, other) = ("i".repeat(26), "j".repeat(26));
+    let (own, other) = (format!("ins_{own}"), format!("ins_{other}"));
+    let check =
+        async |file: &str, url: &str, host: &str, registered: &str, is_online: bool, expected: Result<&str, &str>| {
+            let identity =
+                json!({ "instance": own, "api_url": url, "name": "kite", "machine": format!("{host}/boot") });
+            machine.write(&folder.join(file), &identity.to_string());
+            let present = BTreeMap::from([("kite".to_owned(), (registered.to_owned(), is_online))]);
+            machine.runner_api.script(|script| script.runners = present);
+            let work = machine.path("work").display().to_string();
+            let args = ["setup", "--yes", "--print", "--api-url", &machine.url, "--name", "kite", "--work-dir", &work];
+            let args = [args.as_slice(), &["--isolation", "none", "--start-with", "nothing"]].concat();
+            let (code, output) = machine.run(&args, &[("PULLYARD_RUNNER_TOKEN", TOKEN)]).await;
+            let (expected_code, part) = expected.map_or_else(|part| (2, part), |part| (0, part));
+            assert!(code == Some(expected_code) && output.contains(part), "{file} {url} {host} {registered}: {output}");
+            fs::remove_file(folder.join(file)).unwrap();
+        };
+    let url = machine.url.as_str();
+    for file in ["instance.json", "last.json"] {
+        for is_online in [true, false] {
+            check(file, url, &host, &own, is_online, Ok("this machine's runner")).await;
+        }
+    }
+    check("last.json", url, &host, &other, false, Err("name its folder with --work-dir")).await;
+    check("instance.json", url, &host, &other, true, Err("No.")).await;
+    check("last.json", "http://elsewhere", &host, &own, false, Err("name its folder with --work-dir")).await;
+    check("last.json", url, "elsewhere", &own, false, Err("name its folder with --work-dir")).await;
+    check("identity.json", url, &host, &own, false, Err("name its folder with --work-dir")).await;
 }

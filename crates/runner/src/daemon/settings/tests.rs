@@ -110,8 +110,10 @@ fn oversight_cli_chooses_the_capabilities() {
         (words("claude"), words("codex")),
         (vec!["claude_code".to_owned(), "command".to_owned()], vec!["codex".to_owned(), "command".to_owned()],)
     );
-    assert!(error_text(&capabilities("gemini")).contains("OVERSIGHT_CLI must be claude or codex"));
     assert!(capabilities("claude").unused_variables.is_empty());
+    let other = capabilities("/usr/bin/gemini");
+    assert_eq!((words("gemini"), other.settings.has_explicit_capabilities), (vec!["command".to_owned()], false));
+    assert_eq!(other.unused_variables, [("OVERSIGHT_CLI", "use `claude`, `codex` or --capabilities")]);
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl SetupMachine {
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
             .env("HOME", self.home.path())
+            .env("TMPDIR", self.home.path())
             .env("ANTHROPIC_BASE_URL", &self.url)
             .envs(variables.iter().copied())
             .current_dir("/")
@@ -174,6 +175,9 @@ impl Terminal {
     pub(super) async fn wait(mut self) -> (Option<i32>, String, bool) {
         let status = timeout(LIMIT, self.child.wait()).await.unwrap().unwrap();
         let echoes = tcgetattr(&self.slave).unwrap().local_flags.contains(LocalFlags::ECHO);
+        // The text of the process precedes this mark.
+        self.slave.write_all(b"END").unwrap();
+        timeout(LIMIT, self.screen.wait_for(|screen| screen.ends_with("END"))).await.unwrap().unwrap();
         (status.code(), self.screen.borrow().clone(), echoes)
     }
 }
