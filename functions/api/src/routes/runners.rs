@@ -6,7 +6,7 @@ use pullyard_control::runner as control;
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, Heartbeat};
+use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat};
 use pullyard_entry::RunnerCaller;
 use pullyard_entry::openapi::AcceptedResponse;
 use pullyard_entry::runner_view::view_runner;
@@ -40,7 +40,7 @@ pub(crate) async fn register(
     let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
     let mailbox = runner.mailbox.as_ref().map(|mailbox| ctx.wakeups.mailbox_url(mailbox));
     Ok(Json(RegisterAnswer {
-        heartbeat_idle_secs: runner.idle_interval().as_secs(),
+        heartbeat_idle_secs: HEARTBEAT_IDLE.as_secs(),
         heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
         offline_after_secs: runner.offline_after().as_secs(),
         runner: runner.id,
