@@ -2,7 +2,7 @@
 
 use crate::code::{coded_enum, vocabulary};
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use crate::text::Span;
+use crate::text::{Cause, Span};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,7 @@ vocabulary! {
         BudgetExhausted { project: ProjectId, used: String, limit: String, time: Timestamp } [Refused] "budget_exhausted", "{project} has used {used} of {limit} for today.", "Wait until {time}, or raise it: `pullyard budgets set`.";
         TicketWithoutRepository { ticket: TicketKey } [Refused] "ticket_without_repository", "{ticket} has no repository.", "Set it on the ticket or for the project: `pullyard settings set default_repository=OWNER/NAME`.";
         RepositoryNotIntegrated { repo: RepositoryName, project: ProjectId } [Refused] "repository_not_integrated", "{repo} is not connected to {project}.", "`pullyard repos add {repo}`.";
-        TooManyLabels { ticket: TicketKey, n: u64 } [Refused] "too_many_labels", "{ticket} requires {n} labels of a runner; a job may require 10.", "Remove some of the ticket, of its repository, or of the setting `labels`.";
+        UnusableLabels { ticket: TicketKey, fault: Cause } [Refused] "unusable_labels", "No job of {ticket} may start: {fault}.", "Change the ticket's labels, `pullyard repos set REPO --labels LIST`, or `pullyard settings set 'labels=[]'`.";
         RetriggerDisabled { project: ProjectId } [Refused] "retrigger_disabled", "Revising on review is switched off for {project}.", "`pullyard settings set revise_on_review=true`.";
         NoLinkedTicket { pr: String } [Refused] "no_linked_ticket", "{pr} is not linked to an active ticket.", "`pullyard link {pr} TICKET`.";
         TicketInactive { ticket: TicketKey } [Refused] "ticket_inactive", "{ticket} is closed in the ticket tool.", "Reopen it.";

@@ -68,7 +68,7 @@ pub enum RunnerPresence {
 
 /// Where a project's jobs find their agents. On AWS, the image has all of them.
 #[derive(Clone, Copy, Debug)]
-pub enum AgentPlace<'a> {
+enum AgentPlace<'a> {
     Runners(&'a [RunnerFacts<'a>]),
     /// The agents that are installed on this machine.
     Machine(&'a [LocalAgent]),
@@ -138,7 +138,10 @@ pub fn check_runners(url: &str, id: &ProjectId, settings: &Settings, runners: &[
             format!("Start it again on its machine, with its token: `pullyard runner start --name {}`.", runner.name),
         ),
         (None, None) => (
-            format!("Jobs of {id} need a runner, but none is registered for it."),
+            match settings.compute.uses_tasks() {
+                true => format!("No runner is registered for {id}; tasks run its jobs without labels."),
+                false => format!("Jobs of {id} need a runner, but none is registered for it."),
+            },
             format!(
                 "`pullyard tokens create --name NAME --kind runner --projects {id} > FILE`, then \
                  `pullyard runner start --api-url {url} --token-file FILE`."
@@ -167,8 +170,32 @@ pub fn is_agent_missing(agent: &str, installed: &[LocalAgent]) -> bool {
     agent != COMMAND && !installed.iter().any(|local| local.works_as(agent))
 }
 
-/// Checks that the agents of a project's repositories are where its jobs run, and on this machine also their keys.
-pub fn check_agents(
+/// Checks that the agents of a project's repositories are where its jobs run. `runners`: those of the project, if they
+/// could be read. `installed`: the agents of this machine, if tasks run on it; on AWS, the image has all.
+pub fn check_agent_places(
+    id: &ProjectId,
+    settings: &Settings,
+    agents: BTreeSet<String>,
+    runners: Option<&[RunnerFacts<'_>]>,
+    installed: Option<&[LocalAgent]>,
+) -> Vec<Finding> {
+    let (compute, mut findings) = (settings.compute, Vec::new());
+    if let Some(runners) = runners.filter(|_| compute.uses_runners()) {
+        findings.extend(check_agents(id, settings, agents.clone(), AgentPlace::Runners(runners)));
+    }
+    if compute.uses_tasks() {
+        for finding in findings.iter_mut().filter(|finding| finding.verdict == Verdict::Wrong) {
+            finding.verdict = Verdict::Warning;
+            finding.sentence.push_str(" A task runs those without labels.");
+        }
+        let local = installed.map(|installed| check_agents(id, settings, agents, AgentPlace::Machine(installed)));
+        findings.extend(local.into_iter().flatten());
+    }
+    findings
+}
+
+/// Checks that the agents are at one place, and on this machine also their keys.
+fn check_agents(
     id: &ProjectId,
     settings: &Settings,
     mut agents: BTreeSet<String>,

@@ -33,7 +33,7 @@ pub enum Due {
         /// `Job::order`.
         order: i64,
     },
-    /// It waits for a place. The first of its repository gets it first.
+    /// It waits for a place. The lowest order of its repository gets it first.
     Limited {
         project: ProjectId,
         /// Integration and id.

@@ -66,9 +66,13 @@ impl TicketText {
         labels.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
     }
 
-    /// The priority of the ticket's jobs, if a label names one. High wins.
+    /// The priority of the ticket's jobs, if a label such as `Priority: high` names one. High wins.
     pub fn priority(&self) -> Option<Priority> {
-        let has = |priority: &Priority| self.labels.contains(&format!("priority:{}", priority.as_str()));
+        let names = |label: &String, priority: Priority| {
+            let (key, value) = label.split_once(':').unwrap_or_default();
+            key.trim().eq_ignore_ascii_case("priority") && value.trim().eq_ignore_ascii_case(priority.as_str())
+        };
+        let has = |priority: &Priority| self.labels.iter().any(|label| names(label, *priority));
         [Priority::High, Priority::Low].into_iter().find(has)
     }
 }
@@ -99,7 +103,9 @@ mod tests {
             (&["priority:high", "bug"][..], Some(Priority::High)),
             (&["priority:low"], Some(Priority::Low)),
             (&["priority:low", "priority:high"], Some(Priority::High)),
-            (&["priority:urgent", "high"], None),
+            (&["Priority: High"], Some(Priority::High)),
+            (&[" priority : low "], Some(Priority::Low)),
+            (&["priority:urgent", "high", "priority", "my priority:high"], None),
         ] {
             let text = TicketText { labels: labels.iter().map(|it| it.to_string()).collect(), ..TicketText::default() };
             assert_eq!(text.priority(), expected, "{labels:?}");

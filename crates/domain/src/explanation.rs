@@ -3,6 +3,7 @@
 use crate::fleet::Fleet;
 use crate::job::{
     ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, Publishes,
+    SILENT_AFTER,
 };
 use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span, format_count};
@@ -132,11 +133,18 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
         }
         (status, _) if is_silent(job, now) => {
             let ago = age(job.run.as_ref().map_or(now, ActiveAttempt::last_heartbeat));
-            let limit = job.run.as_ref().map_or(Duration::ZERO, ActiveAttempt::silent_after);
-            let limit = Span::from(limit).render();
+            let limit = Span::from(SILENT_AFTER).render();
+            // The machine of a silent runner may be suspended. Then the runner's own time counts.
+            let has_runner = job.run.as_ref().is_some_and(|run| run.runner.is_some());
+            let condition = if has_runner { ", if its runner is not silent as well" } else { "" };
             let (state, number) = (status.label(), job.attempt);
             let help = "Wait; the setting `offline` decides whether the job is queued again or fails.";
-            (format!("Attempt {number} ({state}) has been silent for {ago}; after {limit} it is stopped."), help.into())
+            (
+                format!(
+                    "Attempt {number} ({state}) has been silent for {ago}; after {limit} it is stopped{condition}."
+                ),
+                help.into(),
+            )
         }
         (status, _) => {
             let started = age(job.run.as_ref().map_or(now, |run| run.started));

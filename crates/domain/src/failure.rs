@@ -103,7 +103,7 @@ vocabulary! {
         Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` starts from the new head.";
         LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was discarded.", "Nothing to do.";
         ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "`pullyard jobs retry` reads it again.";
-        NeverClaimed { limit: Span, why: String } [Infra] "never_claimed", "The job was not started within {limit}: {why}.", "Start a matching runner (see `pullyard doctor`); then `pullyard jobs retry`.";
+        NeverClaimed { limit: Span, why: Cause } [Infra] "never_claimed", "The job was not started within {limit}: {why}.", "Remove the obstacle (see `pullyard doctor`) or raise `limits.unclaimed_secs`; then `pullyard jobs retry`.";
         SessionLost {} [Agent] "session_lost", "The earlier session could not be restored, and the job requires it.", "`pullyard jobs retry` starts a new one.";
         SessionUnreachable { reason: String } [Infra] "session_unreachable", "The earlier session could not be fetched: {reason}.", "Check the runner's network and disk; then `pullyard jobs retry` continues it. `pullyard settings set resume=prefer` starts a new one.";
         HeadMoved {} [Repo] "head_moved", "The branch moved again while the work was updated to its head.", "`pullyard jobs retry` starts from the new head.";

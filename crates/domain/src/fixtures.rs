@@ -205,7 +205,6 @@ pub(crate) fn claim(attempt: u32, name: &str) -> Claim {
         instance: InstanceId::new("i1").unwrap(),
         runner: None,
         task: Some(format!("task-{name}")),
-        offline_secs: None,
     }
 }
 

@@ -1,11 +1,12 @@
 //! Explains why a Ready job waits for a self-hosted runner.
 
-use crate::breaker::{Breaker, breaker_ids, longest_delay};
+use crate::breaker::{breaker_ids, longest_delay};
 use crate::job::Job;
-use crate::project::{Compute, Settings};
+use crate::project::Compute;
 use crate::runner::{Presence, Profile, Runner};
 use crate::select::{ClassRequirements, join_labels, matches};
-use crate::text::{Cause, Span};
+use crate::sweep::{ClassFacts, TaskObstacle};
+use crate::text::{Advice, Cause, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use std::collections::BTreeSet;
@@ -19,45 +20,39 @@ pub struct Member {
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet<'a> {
     pub members: &'a [Member],
-    pub requirements: &'a ClassRequirements,
-    /// The current ones of the job's project.
-    pub settings: &'a Settings,
+    pub class: ClassFacts<'a>,
     /// How many jobs of its class are claimed before it.
     pub jobs_ahead: u64,
-    pub breakers: &'a [Breaker],
 }
 
 impl Fleet<'_> {
+    /// The obstacle, with the time after which a task runs the job, or the reason why none does.
     pub fn wait_reason(&self, job: &Job, now: Timestamp) -> Wait {
         let wait = self.obstacle(job, now);
-        let labels = &self.requirements.labels;
-        let overflow = job.ready_since.plus(self.settings.overflow_after());
-        let lacks_runner = matches!(
-            wait,
-            Wait::NoRunner { .. }
-                | Wait::NoOnlineRunner { .. }
-                | Wait::NoCapability { .. }
-                | Wait::NoLabel { .. }
-                | Wait::SlotsBusy { .. }
-                | Wait::RunnersPaused { .. }
-        );
-        if self.settings.compute != Compute::RunnersThenFargate || !lacks_runner {
+        let reason = || Cause(wait.sentence());
+        if let Some(time) = self.class.overflow_at(job, now) {
+            return Wait::OverflowSoon { reason: reason(), time, help: Advice(wait.help()) };
+        }
+        let has_overflowed = now.since(job.ready_since) >= self.class.settings.overflow_after();
+        let needs_runner = matches!(wait, Wait::NoRunner { .. } | Wait::NoOnlineRunner { .. });
+        if self.class.settings.compute != Compute::RunnersThenFargate || !needs_runner || !has_overflowed {
             return wait;
         }
-        // The part after the semicolon is about the current moment.
-        let sentence = wait.sentence();
-        let reason = || Cause(sentence.split(';').next().unwrap_or_default().trim_end_matches('.').to_owned());
-        if labels.is_empty() {
-            return Wait::OverflowSoon { reason: reason(), time: overflow };
-        }
-        // Earlier, or with other advice, the obstacle itself says more.
-        match wait {
-            Wait::SlotsBusy { .. } | Wait::NoOnlineRunner { .. } if now >= overflow => Wait::OverflowImpossible {
-                reason: reason(),
-                labels: Cause(join_labels(labels)),
-                all: join_with_commas(labels),
-            },
-            wait => wait,
+        let ClassRequirements { labels, capability, .. } = self.class.requirements;
+        match self.class.task_obstacle() {
+            Some(TaskObstacle::Labels) => {
+                let (cause, help) = (
+                    format!("it requires {}", join_labels(labels)),
+                    format!("Start a runner with them: `pullyard runner start --labels {}`", quote(labels)),
+                );
+                Wait::OverflowImpossible { reason: reason(), cause: Cause(cause), help: Advice(help) }
+            }
+            Some(TaskObstacle::Key) => {
+                let cause = format!("the project has no model key for {capability}");
+                let help = "Start a runner, or set a key: `pullyard settings set model_secrets.KEY=NAME`".to_owned();
+                Wait::OverflowImpossible { reason: reason(), cause: Cause(cause), help: Advice(help) }
+            }
+            None => wait,
         }
     }
 
@@ -73,13 +68,13 @@ impl Fleet<'_> {
         if online.is_empty() {
             return Wait::NoOnlineRunner { project: job.project.clone(), ago: now.since(last).into() };
         }
-        let capability = &self.requirements.capability;
+        let capability = &self.class.requirements.capability;
         let has_capability = |member: &&Member| member.profile.capabilities.contains(capability);
         let capable = online.iter().copied().filter(has_capability).collect::<Vec<_>>();
         if capable.is_empty() {
             return Wait::NoCapability { capability: capability.clone(), n: count(&online) };
         }
-        let matching = capable.iter().copied().filter(|member| matches(self.requirements, &member.profile));
+        let matching = capable.iter().copied().filter(|member| matches(self.class.requirements, &member.profile));
         let matching = matching.collect::<Vec<_>>();
         let Some(first) = matching.first() else {
             return self.label_wait(&capable);
@@ -106,35 +101,40 @@ impl Fleet<'_> {
 
     /// The breaker that delays the job on this runner, and until when.
     fn breaker_wait(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
-        let ClassRequirements { key, capability, .. } = self.requirements;
+        let ClassRequirements { key, capability, .. } = self.class.requirements;
         let ids = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
-        let relevant = self.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
+        let relevant = self.class.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
         longest_delay(relevant, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 
     /// Names the required labels that no capable runner has, else those that the best match lacks.
     fn label_wait(&self, capable: &[&Member]) -> Wait {
-        let required = &self.requirements.labels;
+        let required = &self.class.requirements.labels;
+        let all = Advice(quote(required));
         let is_missing = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
-        let mut missing = required.iter().filter(is_missing).collect::<Vec<_>>();
+        let missing = required.iter().filter(is_missing).cloned().collect::<BTreeSet<_>>();
         if missing.is_empty() {
             let best = capable.iter().min_by_key(|member| required.difference(&member.profile.labels).count());
-            missing.extend(best.into_iter().flat_map(|member| required.difference(&member.profile.labels)));
+            let lacking = best.map(|member| required.difference(&member.profile.labels).cloned().collect());
+            let name = best.map(|member| member.profile.name.clone()).unwrap_or_default();
+            return Wait::LabelsApart { name, labels: Cause(join_labels(&lacking.unwrap_or_default())), all };
         }
-        let of_project = missing.iter().filter(|label| self.settings.labels.contains(**label)).count();
+        // The setting may have changed since the job was created.
+        let of_project = missing.intersection(&self.class.settings.labels).count();
         let origin = match of_project {
             0 => "its repository, ticket or request",
             n if n == missing.len() => "the setting `labels`",
             _ => "the setting, repository, ticket or request",
         };
-        let labels = Cause(missing.into_iter().map(String::as_str).collect::<Vec<_>>().join(","));
-        Wait::NoLabel { labels, origin: origin.into(), all: join_with_commas(required) }
+        Wait::NoLabel { labels: Cause(join_labels(&missing)), origin: origin.into(), all }
     }
 }
 
-/// As the flag `--labels` takes them.
-fn join_with_commas(labels: &BTreeSet<String>) -> Cause {
-    Cause(labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+/// The labels as an argument of `--labels` in a shell. Those of a ticket may have any characters.
+fn quote(labels: &BTreeSet<String>) -> String {
+    let list = labels.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/-,".contains(c);
+    if list.chars().all(is_plain) { list } else { format!("'{}'", list.replace('\'', "'\\''")) }
 }
 
 fn count<T>(items: &[T]) -> u64 {

@@ -7,7 +7,8 @@ use crate::event::TicketEvent;
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
-use crate::select::{MAX_LABELS, required_labels};
+use crate::select::{check_labels, required_labels};
+use crate::text::Cause;
 use crate::ticket::Ticket;
 
 /// Returns the reason why the event may not start a job.
@@ -27,7 +28,7 @@ pub const TICKET_GUARDS: [(&str, TicketGuard); 14] = [
     ("budget_exhausted", budget_exhausted),
     ("ticket_without_repository", ticket_without_repository),
     ("repository_not_integrated", repository_not_integrated),
-    ("too_many_labels", too_many_labels),
+    ("unusable_labels", unusable_labels),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,12 +256,12 @@ fn repository_not_integrated(event: &TicketEvent, facts: &Facts) -> Option<Reaso
 }
 
 /// Fargate ignores labels.
-fn too_many_labels(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+fn unusable_labels(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let RepositoryFact::Connected(repository) = &facts.repository else { return None };
     let settings = &facts.project.as_ref()?.settings;
-    let required = required_labels(settings, repository, None, &facts.labels).len();
-    (settings.compute.uses_runners() && required > MAX_LABELS)
-        .then(|| Reason::TooManyLabels { ticket: event.key.clone(), n: u64::try_from(required).unwrap_or(u64::MAX) })
+    let fault = check_labels(&required_labels(settings, repository, None, &facts.labels)).err()?;
+    let reason = || Reason::UnusableLabels { ticket: event.key.clone(), fault: Cause(fault) };
+    settings.compute.uses_runners().then(reason)
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ fn title(guard: &str) -> &'static str {
         "budget_exhausted" => "The daily budget is available",
         "ticket_without_repository" => "The ticket has a repository",
         "repository_not_integrated" => "The repository is connected",
-        "too_many_labels" => "The ticket requires at most 10 labels",
+        "unusable_labels" => "A runner can have the labels that the job requires",
         "duplicate_review" => "The review has not started a job yet",
         "own_review" => "Pullyard did not write the review itself",
         "pull_request_closed" => "The pull request is open",

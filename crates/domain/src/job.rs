@@ -23,6 +23,7 @@ pub use cancel::{Cancel, MAX_REASON_CHARS, MAX_STOP_TIME, STOP_TIMEOUT};
 pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::{DispatchFault, FailedStarts};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
+pub use heartbeat::SILENT_AFTER;
 pub use kind::{
     AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview, RevisionPlan, plan_analysis, plan_for_ticket,
     plan_reading, plan_review, plan_revision, plan_without_ticket, review_prompt,
@@ -256,9 +257,6 @@ pub struct ActiveAttempt {
     pub task: Option<String>,
     /// The container stopped. The runner's finish may still arrive.
     pub died: Option<ContainerStop>,
-    /// `Runner::offline_secs` at the claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offline_secs: Option<u64>,
     /// Its runner waits for the forge in the current phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge_wait: Option<ForgeWait>,

@@ -28,6 +28,9 @@ use std::time::Duration;
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// How long a job may stay Ready before it fails, if its project states no other time.
+/// Shortest wait after which an unclaimed job fails: three starts of a task take as long.
+const MIN_UNCLAIMED_SECS: u64 = 900;
+
 pub const DEFAULT_UNCLAIMED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 pub const MAX_HOLD_REASON_CHARS: usize = 200;
@@ -382,8 +385,8 @@ impl Settings {
             (
                 "/limits/unclaimed_secs",
                 Some(limits.unclaimed_secs),
-                300..=604_800,
-                "use 300 to 604800 seconds (7 days)",
+                MIN_UNCLAIMED_SECS..=604_800,
+                "use 900 to 604800 seconds (7 days)",
             ),
             ("/overflow_after_secs", Some(self.overflow_after_secs), 60..=3_600, "use 60 to 3600 seconds (1 hour)"),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
@@ -392,8 +395,10 @@ impl Settings {
                 return fault(pointer, rule);
             }
         }
-        if self.compute == Compute::RunnersThenFargate && self.overflow_after_secs >= limits.unclaimed_secs {
-            return fault("/overflow_after_secs", "use less than `limits.unclaimed_secs`, at which the job fails");
+        let needed = self.overflow_after_secs + MIN_UNCLAIMED_SECS;
+        if self.compute == Compute::RunnersThenFargate && limits.unclaimed_secs < needed {
+            let rule = format!("at this `overflow_after_secs`, `limits.unclaimed_secs` must be at least {needed}");
+            return fault("/overflow_after_secs", rule);
         }
         check_labels(&self.labels).or_else(|message| fault("/labels", message))?;
         check::validate_agent(self)?;

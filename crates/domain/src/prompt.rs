@@ -11,7 +11,7 @@ use crate::checks::JobCommands;
 use crate::commits::Author;
 use crate::event::TicketText;
 use crate::id::{JobId, RepositoryName, TicketKey};
-use crate::job::{JobKind, PullRequestUnderReview};
+use crate::job::{JobKind, Priority, PullRequestUnderReview};
 use crate::published::title::defuse_title;
 use comments::{FrozenComment, format_comments};
 use review::ReviewContext;
@@ -45,9 +45,12 @@ pub struct Context {
     pub egress: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<Author>,
-    /// Labels that the request for the job requires of its runner.
+    /// Labels that the request for the job, or the ticket of a reviewed pull request, requires of its runner.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
+    /// The priority of the request, for a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 /// Ends each kind's introduction.

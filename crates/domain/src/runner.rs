@@ -17,17 +17,18 @@ use std::time::Duration;
 /// Silence after which a runner that states no other time is Offline, and an attempt without a runner is silent.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(90);
 
-/// What a runner may state instead.
-pub const OFFLINE_AFTER_SECS: RangeInclusive<u64> = 60..=3_600;
+/// The times that a runner may state. A shorter one would not survive a pause of the sweeper, see
+/// `sweep::MAX_SWEEP_GAP`.
+pub const OFFLINE_AFTER_SECS: RangeInclusive<u64> = 90..=3_600;
 
-/// Longest heartbeat interval of an idle runner. Two heartbeats may be lost.
+/// Heartbeat interval of an idle runner. Two heartbeats may be lost, as no runner states less than [`OFFLINE_AFTER`].
 pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
 /// A gap of this length between heartbeats may be a suspended machine. More than an idle heartbeat that is late. A
 /// shorter suspension makes no attempt silent for [`OFFLINE_AFTER`].
-const MAX_HEARTBEAT_GAP: Duration = Duration::from_secs(45);
+pub(crate) const MAX_HEARTBEAT_GAP: Duration = Duration::from_secs(45);
 
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -174,51 +175,19 @@ pub struct Heartbeat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    AlreadyOnline {
-        name: String,
-        ago: Span,
-        offline_after: Span,
-    },
-    NameTaken {
-        name: String,
-    },
+    AlreadyOnline { name: String, ago: Span, left: Span },
+    NameTaken { name: String },
     /// A runner of another instance has the name. It may be asleep.
-    NameUsed {
-        name: String,
-    },
-    Replaced {
-        name: String,
-    },
-    Deleting {
-        name: String,
-    },
-    Offline {
-        name: String,
-    },
-    OrdersUnsupported {
-        name: String,
-        version: String,
-    },
-    OrderAccepted {
-        name: String,
-        kind: OrderKind,
-        by: String,
-    },
-    UpdateNotAllowed {
-        name: String,
-    },
-    InImage {
-        name: String,
-    },
-    RunsAlready {
-        name: String,
-        version: String,
-    },
-    Older {
-        name: String,
-        version: String,
-        target: String,
-    },
+    NameUsed { name: String },
+    Replaced { name: String },
+    Deleting { name: String },
+    Offline { name: String },
+    OrdersUnsupported { name: String, version: String },
+    OrderAccepted { name: String, kind: OrderKind, by: String },
+    UpdateNotAllowed { name: String },
+    InImage { name: String },
+    RunsAlready { name: String, version: String },
+    Older { name: String, version: String, target: String },
 }
 
 impl Refusal {
@@ -241,14 +210,11 @@ impl Refusal {
     pub fn sentence(&self) -> String {
         use crate::text::Fact;
         match self {
-            Self::AlreadyOnline { name, ago, offline_after } => {
-                format!(
-                    "Another process of runner {name} is still running; its last heartbeat was {} ago, and it is offline \
-                     after {}.",
-                    ago.render(),
-                    offline_after.render()
-                )
-            }
+            Self::AlreadyOnline { name, ago, left } => format!(
+                "A process of runner {name} sent a heartbeat {} ago and may still run; the name is free in {}.",
+                ago.render(),
+                left.render()
+            ),
             Self::NameTaken { name } => format!("The name {name} belongs to a runner of another token."),
             Self::NameUsed { name } => format!("The name {name} belongs to another runner, which may be asleep."),
             Self::Replaced { name } => format!("Another process has replaced this process of runner {name}."),
@@ -272,7 +238,9 @@ impl Refusal {
 
     pub fn help(&self) -> &'static str {
         match self {
-            Self::AlreadyOnline { .. } => "Stop the other process, choose another name, or wait until it is offline.",
+            Self::AlreadyOnline { .. } => {
+                "Stop that process or wait; if it has ended, `pullyard runners delete NAME` frees the name at once."
+            }
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
             Self::NameUsed { .. } => "Choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
@@ -310,6 +278,15 @@ impl Runner {
 
     pub(crate) fn is_silent(&self, now: Timestamp) -> bool {
         now.since(self.last_heartbeat) > self.offline_after()
+    }
+
+    /// Whether its jobs continue if it sends a heartbeat now.
+    pub(crate) fn may_return(&self, now: Timestamp) -> bool {
+        match self.status {
+            Presence::Online => true,
+            Presence::Offline => self.spared_until.is_some_and(|until| now < until),
+            Presence::Deleting => false,
+        }
     }
 
     /// The silence after which it is Offline and loses its jobs.
@@ -380,8 +357,7 @@ impl Runner {
         }
         let is_alive = old.is_online(now);
         if is_alive && old.instance != instance {
-            let (ago, offline_after) = (now.since(old.last_heartbeat).into(), old.offline_after().into());
-            return Err(Refusal::AlreadyOnline { name, ago, offline_after });
+            return Err(old.refuse_name(now));
         }
         // `id` and `token` stay, because the id is derived from token and name.
         Ok(Self {
@@ -413,12 +389,13 @@ impl Runner {
         if self.instance == *instance {
             return Ok(());
         }
-        Err(if self.is_online(now) {
-            let (ago, offline_after) = (now.since(self.last_heartbeat).into(), self.offline_after().into());
-            Refusal::AlreadyOnline { name, ago, offline_after }
-        } else {
-            Refusal::NameUsed { name }
-        })
+        Err(if self.is_online(now) { self.refuse_name(now) } else { Refusal::NameUsed { name } })
+    }
+
+    fn refuse_name(&self, now: Timestamp) -> Refusal {
+        let ago = now.since(self.last_heartbeat);
+        let left = self.offline_after().saturating_sub(ago).into();
+        Refusal::AlreadyOnline { name: self.name.clone(), ago: ago.into(), left }
     }
 
     /// Records a heartbeat. The runner is Online again, unless it signs off.
@@ -452,12 +429,7 @@ impl Runner {
     }
 
     pub fn heartbeat_interval(&self) -> Duration {
-        if self.slots.is_empty() && self.active.is_empty() { self.idle_interval() } else { HEARTBEAT_BUSY }
-    }
-
-    /// Heartbeat interval without a job.
-    pub fn idle_interval(&self) -> Duration {
-        HEARTBEAT_IDLE.min(self.offline_after() / 3)
+        if self.slots.is_empty() && self.active.is_empty() { HEARTBEAT_IDLE } else { HEARTBEAT_BUSY }
     }
 
     /// The job that this claim got before, if it still has the slot.

@@ -5,7 +5,7 @@ use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::key_of::KeyOwner;
 use crate::project::{Repository, Settings};
-use crate::runner::{Profile, Runner};
+use crate::runner::{OFFLINE_AFTER, Profile, Runner};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -46,19 +46,20 @@ pub fn join_labels(labels: &BTreeSet<String>) -> String {
     labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Errors: the rule, if a job cannot require these labels.
+/// Errors: the rule, if a job cannot require these labels. No runner can have others.
 pub fn check_labels(labels: &BTreeSet<String>) -> Result<(), String> {
     if labels.len() > MAX_LABELS {
-        return Err(format!("a job may require {MAX_LABELS} labels; these are {}", labels.len()));
+        let (n, all) = (labels.len(), join_labels(labels));
+        return Err(format!(
+            "a job may require {MAX_LABELS} labels of project, repository, ticket and request; these are {n}: {all}"
+        ));
     }
     let is_valid = |label: &String| {
-        let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == ',';
-        (1..=MAX_LABEL_CHARS).contains(&label.chars().count()) && !label.contains(is_odd)
+        let is_usual = |c: char| c.is_alphanumeric() || "._:/-".contains(c);
+        (1..=MAX_LABEL_CHARS).contains(&label.chars().count()) && label.chars().all(is_usual)
     };
     match labels.iter().find(|label| !is_valid(label)) {
-        Some(label) => {
-            Err(format!("`{label}` is no label: use 1 to {MAX_LABEL_CHARS} characters without spaces and commas"))
-        }
+        Some(label) => Err(format!("`{label}` is no label: use 1 to {MAX_LABEL_CHARS} letters, digits and `._:/-`")),
         None => Ok(()),
     }
 }
@@ -87,13 +88,13 @@ pub fn sort_candidates(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Cand
     candidates
 }
 
-/// How many of the oldest jobs a claim reads, first and after each list is exhausted. A wider read costs more, so it is
+/// How many of the first jobs a claim reads, first and after each list is exhausted. A wider read costs more, so it is
 /// only used when concurrent claims took the first jobs, or the runner's protocol lacks their kinds.
 pub const READ_LIMITS: [usize; 3] = [16, 64, 256];
 
 pub const MAX_TRIES: usize = 64;
 
-/// The candidate that a claim tries next: first the oldest, then a pseudo-random one. Concurrent claims try different
+/// The candidate that a claim tries next: first the first in order, then a pseudo-random one. Concurrent claims try different
 /// candidates, and a repeated claim tries the same ones.
 pub fn candidate_index(claim: &ClaimId, tried: usize, candidates: usize) -> usize {
     if tried == 0 || candidates == 0 {
@@ -109,12 +110,13 @@ pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestam
     is_waiting && !job.awaits_place() && job.class == *class && job.may_be_claimed_by(runner, now)
 }
 
-/// The runners that a hint about the job may wake: the least busy first, and equal ones in an order of their own for each
+/// The runners that a hint about the job may wake: those that may sleep last, the least busy first, and equal ones in an order of their own for each
 /// job. Their profiles decide.
 pub fn sort_idle_runners(job: &Job, mut runners: Vec<Runner>, now: Timestamp) -> Vec<Runner> {
     runners.retain(|runner| runner.waits_for_hints(now) && is_claimable(job, &job.class, &runner.id, now));
     runners.sort_by_cached_key(|runner| {
-        (runner.slots.len(), Sha256::digest(format!("{}#{}", job.id, runner.id)).to_vec())
+        let is_late = now.since(runner.last_heartbeat) > OFFLINE_AFTER;
+        (is_late, runner.slots.len(), Sha256::digest(format!("{}#{}", job.id, runner.id)).to_vec())
     });
     runners
 }
@@ -126,14 +128,14 @@ mod tests {
     use crate::runner::{Drain, Presence};
 
     #[test]
-    fn candidates_are_ordered_by_age_across_classes() {
+    fn candidates_are_sorted_by_order_across_classes() {
         let row =
             |job: &str, class: &str, order| Candidate { job: job_id(job), class: ClassId::new(class).unwrap(), order };
         let (one, two, three) = (row("1", "a", 10), row("2", "b", 20), row("3", "a", 30));
         let rows = vec![three.clone(), one.clone(), two.clone(), one.clone()];
         assert_eq!(sort_candidates(rows.clone(), 9), [one.clone(), two.clone(), three]);
         assert_eq!(sort_candidates(rows, 2), [one, two]);
-        // Rows of equal age are ordered by id.
+        // Rows of equal order are sorted by id.
         let equal = ["1", "2", "1", "3", "2"].map(|job| row(job, "a", 10));
         let seen = sort_candidates(equal.to_vec(), 9);
         assert!(seen.len() == 3 && seen.is_sorted_by(|a, b| a.job < b.job), "{seen:?}");
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_pick_the_oldest_first_and_then_spread() {
+    fn claims_pick_the_first_in_order_and_then_spread() {
         let claims = (0..200).map(|at| ClaimId::new(format!("claim-{at}")).unwrap()).collect::<Vec<_>>();
         assert!(claims.iter().all(|claim| candidate_index(claim, 0, 16) == 0));
         let picked: BTreeSet<_> = claims.iter().map(|claim| candidate_index(claim, 1, 16)).collect();
@@ -184,6 +186,9 @@ mod tests {
         ];
         assert_eq!(names(&job, runners.clone(), 0), ["idle", "one", "busy"]);
         assert_eq!(names(&job, runners.clone(), 91), Vec::<String>::new(), "all are silent");
+        let asleep = Runner { offline_secs: Some(600), ..with_slots("asleep", 0) };
+        let awake = Runner { last_heartbeat: time_at(91), ..with_slots("awake", 2) };
+        assert_eq!(names(&job, vec![asleep, awake], 91), ["awake", "asleep"]);
         let claimed = job.claim(&claim(1, "c1"), time_at(5)).unwrap();
         assert_eq!(names(&claimed, runners, 5), Vec::<String>::new(), "the job is gone");
         // Many jobs do not all wake the same one of equal runners.
@@ -237,8 +242,8 @@ mod tests {
     fn unusable_labels_are_refused_by_name() {
         let fault = |labels: &[&str]| check_labels(&labels.iter().map(|it| it.to_string()).collect()).err();
         let long = "n".repeat(64);
-        assert_eq!((fault(&[]), fault(&["gpu", "größe", &long])), (None, None));
-        for bad in ["", "a b", "a,b", "a\nb", &format!("{long}n")] {
+        assert_eq!((fault(&[]), fault(&["gpu", "größe", "os:linux/arm_64-v1.2", &long])), (None, None));
+        for bad in ["", "a b", "a,b", "a\nb", "$(id)", "a;b", &format!("{long}n")] {
             let message = fault(&["gpu", bad]).unwrap_or_else(|| panic!("{bad}"));
             assert!(message.starts_with(&format!("`{bad}` is no label")), "{message}");
         }

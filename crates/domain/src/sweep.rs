@@ -1,18 +1,15 @@
 //! Decides the next step for a due job, as a function of the job and the time.
 
+mod waiting;
+
+pub use waiting::{ClassFacts, RECHECK_PLACE_AFTER, TaskObstacle, WaitingStep, required_place, unclaimed_failure};
+
 use crate::failure::{Failure, FailureClass};
-use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, PRIORITY_OFFSET, Placement, Publishes};
-use crate::project::{Compute, DEFAULT_UNCLAIMED_LIMIT, Limits, OfflinePolicy, Project, Settings};
-use crate::runner::{OFFLINE_AFTER, Runner};
+use crate::job::{ActiveAttempt, DispatchFault, FINISH_GRACE, Job, JobStatus, Placement, Publishes};
+use crate::project::{OfflinePolicy, Project};
+use crate::runner::{MAX_HEARTBEAT_GAP, OFFLINE_AFTER, Runner};
 use crate::time::Timestamp;
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Time after which the sweeper checks whether a Ready job still waits in the right place.
-pub const RECHECK_PLACE_AFTER: Duration = Duration::from_secs(60);
-
-/// Runners that got the hint about a job have claimed it earlier. Otherwise the hint was lost.
-const WAKE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Delay after the sweeper failed `tries` times on an item: 1 min, doubling up to 1 h.
 pub fn back_off(tries: u32) -> Duration {
@@ -68,14 +65,9 @@ fn next_step_ready(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
     if let Some(failure) = job.start_failure() {
         return JobStep::Fail(failure);
     }
-    let limits = watch.project.map(|project| &project.settings.limits);
-    let limit = limits.map_or(DEFAULT_UNCLAIMED_LIMIT, Limits::max_unclaimed);
-    if now.since(job.ready_since) >= limit {
-        let wait =
-            job.model.as_ref().map(|model| crate::breaker::wait_reason(model.cause, &model.capability, model.until));
-        let reason = wait.map_or_else(|| "it could not be started".into(), |wait| wait.sentence());
-        let reason = reason.trim_end_matches('.').into();
-        return JobStep::Fail(Failure::NeverClaimed { limit: limit.into(), why: reason });
+    let limits = watch.project.map(|project| project.settings.limits.clone()).unwrap_or_default();
+    if !job.dispatch.starting && now.since(job.startable_since(None)) >= limits.max_unclaimed() {
+        return JobStep::Fail(unclaimed_failure(crate::explanation::wait_reason(job, None, now).as_ref(), &limits));
     }
     if job.dispatch.starting { JobStep::Restart(DispatchFault::Silent) } else { JobStep::Start }
 }
@@ -89,21 +81,20 @@ fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
         return JobStep::Cancel;
     }
     let limit = Duration::from_secs(job.policy.wall_secs);
-    let is_overdue = now >= run.overdue_at(limit);
+    let may_return = watch.runner.is_some_and(|runner| may_be_suspended(run, runner, now));
+    let is_overdue = now >= run.overdue_at(limit) && !may_return;
     if let Some(died) = run.died.as_ref().filter(|_| !is_overdue) {
         let is_late = now >= died.at.plus(FINISH_GRACE);
         return if is_late { requeue_or_fail(job, died.failure.clone()) } else { JobStep::Skip };
     }
     if run.died.is_none() && now >= run.silent_at() {
-        let offline_after = watch.runner.map_or(OFFLINE_AFTER, Runner::offline_after);
-        if now < watch.since.plus(offline_after) {
+        if now < watch.since.plus(OFFLINE_AFTER) {
             // After a pause of the sweeper, the attempt may be as late as the sweeper.
             return JobStep::Skip;
         }
-        // The runner may be silent itself. `runner::sweep` then ends its jobs, and spares them in a storm.
         let is_alone = match (&run.runner, watch.runner) {
             (None, _) => true,
-            (Some(_), Some(runner)) => runner.alive_for(run.last_heartbeat()) >= offline_after,
+            (Some(_), Some(runner)) => !may_return && runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER,
             (Some(_), None) => false,
         };
         if is_alone {
@@ -113,66 +104,19 @@ fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
     if is_overdue { JobStep::Fail(Failure::TimeLimit { limit: limit.into() }) } else { JobStep::Skip }
 }
 
+/// Whether the machine of runner and attempt may be suspended, or was just woken. The next heartbeat of the attempt
+/// then extends its time limit. Otherwise `runner::sweep` ends the jobs at the runner's own time.
+fn may_be_suspended(run: &ActiveAttempt, runner: &Runner, now: Timestamp) -> bool {
+    let is_gap = |since| now.since(since) > MAX_HEARTBEAT_GAP;
+    let was_alive = runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER;
+    runner.may_return(now) && is_gap(run.last_heartbeat()) && (is_gap(runner.last_heartbeat) || !was_alive)
+}
+
 pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> JobStep {
     if !job.status.is_active() || job.push_until.is_some_and(|until| now < until) {
         return JobStep::Skip;
     }
     requeue_or_fail(job, failure)
-}
-
-/// Decides about a Ready job that waits for runners. `labels`: of its class. `settings`: the project's current ones.
-pub fn next_waiting_step(job: &Job, labels: &BTreeSet<String>, settings: &Settings, now: Timestamp) -> WaitingStep {
-    if job.status != JobStatus::Ready || job.place != Placement::Runners {
-        return WaitingStep::Skip;
-    }
-    if now.since(job.ready_since) >= settings.limits.max_unclaimed() {
-        return WaitingStep::Fail;
-    }
-    match required_place(job, labels, settings, now) {
-        Some(place) => WaitingStep::Move(place),
-        None if now.since(job.ready_since) >= WAKE_AGAIN_AFTER => WaitingStep::Wake,
-        None => WaitingStep::Skip,
-    }
-}
-
-/// Whether [`next_waiting_step`] may move or end the job, judged by its `order`. A job of low priority is an hour older
-/// than its order; a requeued one has waited for less.
-pub fn may_need_waiting_step(order: i64, labels: &BTreeSet<String>, settings: &Settings, now: Timestamp) -> bool {
-    let after = match settings.compute {
-        Compute::RunnersThenFargate if labels.is_empty() => settings.overflow_after(),
-        Compute::Runners | Compute::RunnersThenFargate => settings.limits.max_unclaimed(),
-        Compute::Fargate => RECHECK_PLACE_AFTER,
-    };
-    now.since(Timestamp::from_millis(order).minus(PRIORITY_OFFSET)) >= after
-}
-
-/// The failure of a job that no runner claimed. `why`: the sentence about its wait.
-pub fn unclaimed_failure(why: &str, limits: &Limits) -> Failure {
-    // Drop the part after the semicolon, which is about the current moment.
-    let why = why.split(';').next().unwrap_or_default().trim_end_matches('.').into();
-    Failure::NeverClaimed { limit: limits.max_unclaimed().into(), why }
-}
-
-/// The place where a Ready job should wait, if it waits in the wrong one. With overflow, a job that waits too long for
-/// runners moves to a task, and no job moves back. A task has no labels.
-pub fn required_place(job: &Job, labels: &BTreeSet<String>, settings: &Settings, now: Timestamp) -> Option<Placement> {
-    let (place, after) = match settings.compute {
-        Compute::RunnersThenFargate if job.place == Placement::Fargate || !labels.is_empty() => return None,
-        Compute::RunnersThenFargate => (Placement::Fargate, settings.overflow_after()),
-        compute => (Placement::from_compute(compute), RECHECK_PLACE_AFTER),
-    };
-    let is_due = now.since(job.ready_since) >= after;
-    (job.status == JobStatus::Ready && job.place != place && is_due && !job.dispatch.starting).then_some(place)
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WaitingStep {
-    Skip,
-    /// Runners get the hint again.
-    Wake,
-    Move(Placement),
-    /// Fails with [`unclaimed_failure`].
-    Fail,
 }
 
 /// A platform fault before the agent worked requeues the job, up to the limit. Afterwards the project's policy decides,

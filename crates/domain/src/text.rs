@@ -52,6 +52,12 @@ pub struct Quoted(pub Option<String>);
 #[schemars(transparent)]
 pub struct Cause(pub String);
 
+/// Advice with a command. Not cut below [`MAX_ADVICE_CHARS`], because a part of a command would be another command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+#[schemars(transparent)]
+pub struct Advice(pub String);
+
 impl From<String> for Cause {
     fn from(text: String) -> Self {
         Self(text)
@@ -194,6 +200,9 @@ const MAX_FACT_CHARS: usize = 48;
 
 const MAX_STORED_FACT_CHARS: usize = 200;
 
+/// More than a command with the most and longest labels.
+const MAX_ADVICE_CHARS: usize = 1_000;
+
 impl Fact for String {
     /// Without a final full stop, because the surrounding sentence has one.
     fn render(&self) -> String {
@@ -216,6 +225,15 @@ impl Fact for Cause {
     }
     fn truncate(self) -> Self {
         Self(Fact::truncate(self.0))
+    }
+}
+
+impl Fact for Advice {
+    fn render(&self) -> String {
+        truncate(self.0.trim_end_matches('.'), MAX_ADVICE_CHARS)
+    }
+    fn sample() -> Self {
+        Self(Fact::sample())
     }
 }
 

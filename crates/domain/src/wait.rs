@@ -2,7 +2,7 @@
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
-use crate::text::{Cause, Span};
+use crate::text::{Advice, Cause, Span};
 use crate::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +16,11 @@ vocabulary! {
         NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last heartbeat was {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
         NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Create a token with `pullyard tokens create --kind runner`, then use it with `pullyard runner start`; see docs/runner.md.";
         NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Start a runner with it: `pullyard runner start --capabilities {capability}`.";
-        NoLabel { labels: Cause, origin: String, all: Cause } [Person] "no_label", "No online runner has every label of the job; missing: {labels} (from {origin}).", "Start a runner with all of them: `pullyard runner start --labels {all}`.";
+        NoLabel { labels: Cause, origin: String, all: Advice } [Person] "no_label", "No online runner with the job's agent has {labels} (from {origin}).", "Start a runner with all labels of the job: `pullyard runner start --labels {all}`.";
+        LabelsApart { name: String, labels: Cause, all: Advice } [Person] "labels_apart", "No single runner has all labels of the job: {name} lacks {labels}.", "Start a runner with all of them: `pullyard runner start --labels {all}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
-        OverflowSoon { reason: Cause, time: Timestamp } [Itself] "overflow_soon", "{reason}; after {time} a task runs the job.", "Wait, or change the time: `pullyard settings set overflow_after_secs=N`.";
-        OverflowImpossible { reason: Cause, labels: Cause, all: Cause } [Person] "overflow_impossible", "{reason}; no task can run the job, which requires {labels}.", "Start a runner with them: `pullyard runner start --labels {all}`.";
+        OverflowSoon { reason: Cause, time: Timestamp, help: Advice } [Itself] "overflow_soon", "{reason}. After {time} a task runs it.", "{help}.";
+        OverflowImpossible { reason: Cause, cause: Cause, help: Advice } [Person] "overflow_impossible", "{reason}. No task can run the job: {cause}.", "{help}.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         RunnerUpdates { name: String } [Itself] "runner_updates", "No matching runner claims jobs while {name} updates its program.", "Wait, or see its progress: `pullyard runners show {name}`.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";

@@ -42,7 +42,7 @@ pub struct RegisterRequest {
     /// Isolation of its agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<RunnerIsolation>,
-    /// Silence after which the runner counts as Offline and loses its jobs, 60 to 3,600; 90 if absent. Units: seconds.
+    /// Silence after which the runner counts as Offline and loses its jobs, 90 to 3,600; 90 if absent. Units: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 3_600))]
     pub offline_after_secs: Option<u64>,

@@ -154,8 +154,6 @@ pub async fn add_repository(
     if running_jobs.is_some_and(|max| max > MAX_REPOSITORY_LIMIT) {
         return Err(Error::Invalid { pointer: "/running_jobs", fault: "use 1 to 100, or 0 for no limit".into() });
     }
-    let with_project = labels.iter().flatten().chain(&settings.labels).cloned().collect();
-    check_labels(&with_project).map_err(|fault| Error::Invalid { pointer: "/labels", fault })?;
     let to_invalid = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
     commands.check(settings.command_policy).map_err(to_invalid)?;
     agent
@@ -197,6 +195,10 @@ pub async fn add_repository(
         };
         let known_labels = || known.as_ref().map(|known| known.labels.clone());
         repository.labels = labels.clone().or_else(known_labels).unwrap_or_default();
+        if known_labels().is_none_or(|known| known != repository.labels) {
+            let all = repository.labels.union(&settings.labels).cloned().collect();
+            check_labels(&all).map_err(|fault| Error::Invalid { pointer: "/labels", fault })?;
+        }
         if repository.running_jobs.is_some() {
             // First, so that the sweeper counts the jobs of a project whose first limit this is.
             ctx.store.put_places(&Places::new(project.clone()), &[]).await?;

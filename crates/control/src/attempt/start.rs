@@ -45,7 +45,7 @@ pub async fn start_attempt(
     instance: InstanceId,
     task: Option<String>,
 ) -> Result<Assignment, Error> {
-    let mut claim = Claim { attempt: bootstrap.attempt, claim, instance, runner: None, task, offline_secs: None };
+    let mut claim = Claim { attempt: bootstrap.attempt, claim, instance, runner: None, task };
     let mut rounds = ctx.retries(&bootstrap.job);
     let job = loop {
         let now = ctx.clock.now();

@@ -14,7 +14,7 @@ use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::select::{MAX_LABELS, check_labels, join_labels, required_labels};
+use pullyard_domain::select::{check_labels, required_labels};
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -115,25 +115,22 @@ fn check_kind(request: &JobRequest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Names the reason why no job may require the labels of the request.
+/// Names the reason why no job may require the labels of the request. A retry repeats the labels of an accepted one.
 fn check_request_labels(
     project: &Project,
     repository: &Repository,
     ticket: Option<&TicketText>,
-    requested: &BTreeSet<String>,
+    request: &JobRequest,
 ) -> Result<(), Error> {
-    let invalid = |fault| Err(Error::Invalid { pointer: "/labels", fault });
-    if !project.settings.compute.uses_runners() {
-        let fault = format!("jobs of {} run on Fargate, without labels: set compute=runners", project.id);
-        return if requested.is_empty() { Ok(()) } else { invalid(fault) };
+    if request.retry_of.is_some() {
+        return Ok(());
     }
-    let all = required_labels(&project.settings, repository, ticket, requested);
-    let too_many = || {
-        let (n, labels) = (all.len(), join_labels(&all));
-        format!("with those of project, repository and ticket these are {n} labels, at most {MAX_LABELS}: {labels}")
+    let checked = match project.settings.compute.uses_runners() {
+        true => check_labels(&required_labels(&project.settings, repository, ticket, &request.labels)),
+        false if request.labels.is_empty() => Ok(()),
+        false => Err("tasks have no labels: `pullyard settings set compute=runners`, or request none".into()),
     };
-    let checked = check_labels(requested).and_then(|()| if all.len() > MAX_LABELS { Err(too_many()) } else { Ok(()) });
-    checked.or_else(invalid)
+    checked.map_err(|fault| Error::Invalid { pointer: "/labels", fault })
 }
 
 fn agent_pointer(field: &str) -> &'static str {
@@ -183,7 +180,7 @@ async fn decide_request_once(
                 .agent
                 .with_job_choice(request.agent.as_deref(), request.model.as_deref())
                 .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
-            check_request_labels(&project, &repository, ticket.as_ref().map(|(_, text)| text), &request.labels)?;
+            check_request_labels(&project, &repository, ticket.as_ref().map(|(_, text)| text), request)?;
             let new = NewJob {
                 id: id.clone(),
                 kind: request.kind,

@@ -34,9 +34,9 @@ pub(crate) struct NewJob<'a> {
     /// With the analyses of the repository, which name the job.
     pub(crate) analysis: Option<(AnalysisPlan, Analysis)>,
     pub(crate) base: Option<String>,
-    /// Labels that the request requires of a runner, besides those of project, repository and ticket.
+    /// Labels that the request requires of a runner, besides those of project, repository and `ticket`.
     pub(crate) labels: BTreeSet<String>,
-    /// Of the request. Without it, the ticket's label decides, then the retried job.
+    /// Of the request. Without it, the label of `ticket` decides.
     pub(crate) priority: Option<Priority>,
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
@@ -111,13 +111,9 @@ pub(crate) async fn write_new_ticket_and_job(
 }
 
 async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
-    let loaded = match new.reviews.as_ref().and_then(|review| review.ticket.as_ref()) {
-        Some(ticket) => ctx.store.load_ticket_text(&ticket.project, &ticket.key).await?.map(|stored| stored.text),
-        None => None,
-    };
-    let text = new.ticket.map(|(_, text)| text).or(loaded.as_ref());
+    let text = new.ticket.map(|(_, text)| text);
     let labels = required_labels(&new.project.settings, new.repository, text, &new.labels);
-    let priority = new.priority.or(text.and_then(TicketText::priority)).or(new.retry_of.map(|job| job.priority));
+    let priority = new.priority.or(text.and_then(TicketText::priority));
     let plan = JobPlan {
         id: new.id.clone(),
         project: &new.project.id,
@@ -170,6 +166,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         egress: plan.settings.egress.clone(),
         author: Author::from_settings(plan.settings),
         labels: new.labels,
+        priority: new.priority,
     };
     plan.context = ctx.store.create_context(&plan.id, &context).await?;
     let (mut job, ticket) = match (new.ticket, &context.reviews) {

@@ -132,7 +132,7 @@ async fn list_waiting(
     Ok(waiting)
 }
 
-/// The oldest waiting jobs of each repository, up to its number, with their times of creation.
+/// The first waiting jobs of each repository, up to its number, with their orders.
 async fn list_rows(
     ctx: &Context,
     project: &ProjectId,
@@ -151,7 +151,7 @@ async fn list_rows(
 }
 
 /// Compares the holders of places with their jobs, while jobs wait. After a change of limits, and hourly, it also counts
-/// the jobs that are no holders. Sends a hint for the oldest one. Returns the number of waiting jobs.
+/// the jobs that are no holders. Sends a hint for the first one. Returns the number of waiting jobs.
 /// Writes: LIMIT over `rev`; JOBs that were Ready when their limit was set.
 /// Idempotent: a repeat finds the same.
 pub(crate) async fn recount_places(ctx: &Context, project: &Project) -> Result<u32, Error> {
@@ -193,8 +193,8 @@ pub(crate) async fn recount_places(ctx: &Context, project: &Project) -> Result<u
         // Stale rows and unreadable jobs must not hide those behind them.
         let ids = rows.iter().take(STALE_ROWS).map(|(_, id)| id.clone()).collect::<Vec<_>>();
         let jobs = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
-        if let Some(oldest) = jobs.iter().find(|job| job.awaits_place()) {
-            ctx.wake_job(&oldest.id).await;
+        if let Some(first) = jobs.iter().find(|job| job.awaits_place()) {
+            ctx.wake_job(&first.id).await;
         }
     }
     Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
@@ -237,7 +237,7 @@ pub(crate) struct PlaceQueue {
     repository: Option<Repository>,
     limits: RunningLimits,
     places: Places,
-    waiting: Vec<JobId>,
+    waiting: Vec<(i64, JobId)>,
 }
 
 impl PlaceQueue {
@@ -247,13 +247,14 @@ impl PlaceQueue {
         let limits = project.as_ref().map(|project| RunningLimits::new(project, &repository)).unwrap_or_default();
         let waiting = ctx.store.list_limited_jobs(&job.project, &job.repository_key(), MAX_AHEAD).await?;
         let places = load_places(ctx, &job.project).await?;
-        Ok(Self { project, repository, limits, places, waiting: waiting.into_iter().map(|(_, id)| id).collect() })
+        Ok(Self { project, repository, limits, places, waiting })
     }
 
     pub(crate) fn explain(&self, job: &Job) -> Wait {
-        let older = self.waiting.iter().take_while(|id| **id != job.id).count();
-        let or_more = if older >= MAX_AHEAD as usize { " or more" } else { "" };
-        let (project, ahead) = (job.project.clone(), format!("{older}{or_more}"));
+        let is_ahead = |(order, id): &&(i64, JobId)| (*order, id) < (job.order(), &job.id);
+        let before = self.waiting.iter().filter(is_ahead).count();
+        let or_more = if before >= MAX_AHEAD as usize { " or more" } else { "" };
+        let (project, ahead) = (job.project.clone(), format!("{before}{or_more}"));
         if let Some(who) = self.project.as_ref().and_then(|project| project.settings.held_by.clone()) {
             return Wait::ProjectHeld { project, who };
         }

@@ -41,7 +41,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             agent: Some(context.repository.agent.capability),
             model: context.repository.agent.model,
             labels: context.labels,
-            priority: None,
+            priority: context.priority,
             retry_of: Some(job),
         },
         None => JobRequest {

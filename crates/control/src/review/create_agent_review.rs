@@ -6,6 +6,7 @@ use crate::jobs::new_job::{NewJob, NewReview, write_new_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
+use pullyard_domain::event::TicketText;
 use pullyard_domain::job::{JobKind, PullRequestUnderReview};
 use pullyard_domain::pull_request::{Note, PullRequest};
 use pullyard_domain::review::{PullRequestSnapshot, RequestedAction, ReviewEvent};
@@ -50,6 +51,11 @@ pub(super) async fn create_agent_review(
         Some(retried) => Some(ctx.load_job(retried).await?),
         None => None,
     };
+    // The job is none of the ticket, but it runs where the ticket's jobs run.
+    let text = match &loaded.ticket {
+        Some(ticket) => ctx.store.load_ticket_text(&ticket.project, &ticket.key).await?.map(|stored| stored.text),
+        None => None,
+    };
     let new = NewJob {
         id: id.clone(),
         kind: if is_resolve { JobKind::Resolve } else { JobKind::Review },
@@ -60,8 +66,8 @@ pub(super) async fn create_agent_review(
         reviews: Some(NewReview { pull_request, item, ticket: loaded.ticket.clone().filter(|_| is_resolve) }),
         analysis: None,
         base: Some(snapshot.base.clone()),
-        labels: Default::default(),
-        priority: None,
+        labels: text.as_ref().map(TicketText::runner_labels).unwrap_or_default(),
+        priority: text.as_ref().and_then(TicketText::priority),
         retry_of: retried.as_ref(),
         now: loaded.facts.now,
     };

@@ -211,6 +211,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
             egress: project.as_ref().map(|project| project.settings.egress.clone()).unwrap_or_default(),
             author: project.as_ref().and_then(|project| commits::Author::from_settings(&project.settings)),
             labels: Default::default(),
+            priority: None,
             repository: repository.resolve_agent(&project.map(|project| project.settings).unwrap_or_default()),
         },
     };

@@ -34,7 +34,8 @@ pub enum ClaimAnswer {
     ClaimUsed,
 }
 
-/// Claims a Ready job of a kind that the runner's protocol version knows: the first by `Job::order`; after a lost race, a random one of the first.
+/// Claims a Ready job of a kind that the runner's protocol version knows: the first by `Job::order`; after a lost race,
+/// a random one of the first.
 /// Idempotent: by `claim`; a repeat returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` if another process has replaced this one, or the runner is being removed.
 pub async fn claim_job(
@@ -68,7 +69,6 @@ pub async fn claim_job(
             instance: instance.clone(),
             runner: Some(id.clone()),
             task: None,
-            offline_secs: runner.offline_secs,
         };
         let Ok(job) = job.claim(&new_claim, ctx.clock.now()) else { continue };
         if ctx.store.claim_job(&job).await? == Write::Applied {

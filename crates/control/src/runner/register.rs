@@ -58,7 +58,7 @@ impl Registration {
             return invalid("/slots", "use 1 to 12");
         }
         if self.offline_secs.is_some_and(|secs| !OFFLINE_AFTER_SECS.contains(&secs)) {
-            return invalid("/offline_after_secs", "use 60 to 3600 seconds");
+            return invalid("/offline_after_secs", "use 90 to 3600 seconds");
         }
         Ok(())
     }

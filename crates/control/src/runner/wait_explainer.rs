@@ -10,6 +10,7 @@ use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
 use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::sweep::ClassFacts;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ const MAX_AHEAD: i32 = 200;
 /// Reads the runners, the breakers, each class and each repository's waiting jobs at most once for all jobs.
 #[derive(Default)]
 pub(crate) struct WaitExplainer {
-    fleet: Option<(Arc<Vec<Member>>, Vec<Breaker>)>,
+    members: Option<Arc<Vec<Member>>>,
+    breakers: Option<Vec<Breaker>>,
     classes: BTreeMap<ClassId, ClassQueue>,
     places: BTreeMap<(ProjectId, String), PlaceQueue>,
 }
@@ -29,7 +31,7 @@ pub(crate) struct WaitExplainer {
 struct ClassQueue {
     /// `None` also if the project uses no runners any more: the sweeper moves its jobs.
     requirements: Option<(ClassRequirements, Project)>,
-    ready_jobs: Vec<JobId>,
+    ready_jobs: Vec<(i64, JobId)>,
 }
 
 impl WaitExplainer {
@@ -45,9 +47,10 @@ impl WaitExplainer {
         if job.status != JobStatus::Ready || job.place != Placement::Runners {
             return Ok(explanation::wait_reason(job, None, now));
         }
-        if self.fleet.is_none() {
-            self.fleet = Some((list_recent_runners(ctx).await?, ctx.store.list_breakers().await?));
+        if self.members.is_none() {
+            self.members = Some(list_recent_runners(ctx).await?);
         }
+        self.load_breakers(ctx).await?;
         if !self.classes.contains_key(&job.class) {
             let project = ctx.store.load_project(&job.project).await?;
             let requirements = match project.filter(|project| project.settings.compute.uses_runners()) {
@@ -55,17 +58,29 @@ impl WaitExplainer {
                 None => None,
             };
             let rows = ctx.store.list_ready_jobs(&job.class, MAX_AHEAD).await?;
-            let ready_jobs = rows.into_iter().map(|row| row.job).collect();
+            let ready_jobs = rows.into_iter().map(|row| (row.order, row.job)).collect();
             self.classes.insert(job.class.clone(), ClassQueue { requirements, ready_jobs });
         }
-        let (Some((members, breakers)), Some(ClassQueue { requirements: Some((requirements, project)), ready_jobs })) =
-            (&self.fleet, self.classes.get(&job.class))
+        let (
+            Some(members),
+            Some(breakers),
+            Some(ClassQueue { requirements: Some((requirements, project)), ready_jobs }),
+        ) = (&self.members, &self.breakers, self.classes.get(&job.class))
         else {
             return Ok(explanation::wait_reason(job, None, now));
         };
-        let jobs_ahead = ready_jobs.iter().take_while(|id| **id != job.id).count();
+        // The index may not list the job yet.
+        let jobs_ahead = ready_jobs.iter().filter(|(order, id)| (*order, id) < (job.order(), &job.id)).count();
         let jobs_ahead = u64::try_from(jobs_ahead).unwrap_or(u64::MAX);
-        let fleet = Fleet { members, requirements, settings: &project.settings, jobs_ahead, breakers };
-        Ok(explanation::wait_reason(job, Some(&fleet), now))
+        let class =
+            ClassFacts { requirements, settings: &project.settings, breakers, on_one_machine: ctx.on_one_machine };
+        Ok(explanation::wait_reason(job, Some(&Fleet { members, class, jobs_ahead }), now))
+    }
+
+    pub(crate) async fn load_breakers(&mut self, ctx: &Context) -> Result<&[Breaker], Error> {
+        if self.breakers.is_none() {
+            self.breakers = Some(ctx.store.list_breakers().await?);
+        }
+        Ok(self.breakers.as_deref().unwrap_or_default())
     }
 }

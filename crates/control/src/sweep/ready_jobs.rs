@@ -11,22 +11,21 @@ use crate::jobs::places::recount_places;
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use futures::StreamExt as _;
+use pullyard_domain::breaker::Breaker;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
 use pullyard_domain::select::{Candidate, ClassRequirements, required_labels};
-use pullyard_domain::sweep::{
-    WaitingStep, may_need_waiting_step, next_waiting_step, required_place, unclaimed_failure,
-};
+use pullyard_domain::sweep::{ClassFacts, WaitingStep, required_place, unclaimed_failure};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Gauges, ReadyCursors, Write};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Mutex;
 
-/// The first jobs of a class are read in each round, for the longest wait. A job with more jobs of a higher priority
-/// ahead may wait up to two hours longer.
+/// The first jobs of a class are read in each round, for the gauge of the longest wait. The gauge misses a job behind
+/// more jobs of a higher priority for up to two hours.
 const ALWAYS_READ: usize = 25;
 /// Rows read at once. A read costs half a unit per about 35 rows.
 const ROWS_PER_PAGE: i32 = 500;
@@ -77,7 +76,7 @@ struct ReadySweep<'a> {
 struct ClassQueue {
     project: Arc<Project>,
     class: ClassId,
-    labels: Arc<BTreeSet<String>>,
+    needs: ClassRequirements,
     rows: VecDeque<Candidate>,
     last: Option<Candidate>,
 }
@@ -165,13 +164,13 @@ impl ReadySweep<'_> {
             }
         }
         count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
-        let is_due = |row: &Candidate| may_need_waiting_step(row.order, &needs.labels, &project.settings, now);
+        let facts = class_facts(self.ctx, &needs, project, &[]);
+        let is_due = |row: &Candidate| facts.may_need_step(Timestamp::from_millis(row.order), now);
         let needs_read =
             |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
         let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));
         let rows = rows.map(|(_, row)| row).collect::<VecDeque<_>>();
-        let labels = Arc::new(needs.labels);
-        Ok((!rows.is_empty()).then(|| ClassQueue { project: project.clone(), class, labels, rows, last: last.clone() }))
+        Ok((!rows.is_empty()).then(|| ClassQueue { project: project.clone(), class, needs, rows, last: last.clone() }))
     }
 
     /// Handles the queues by turns. Returns where it stopped.
@@ -195,7 +194,7 @@ impl ReadySweep<'_> {
 
     async fn handle_turn(&mut self, queue: &mut ClassQueue) {
         let turn = queue.rows.iter().take(JOBS_PER_TURN).cloned().collect::<Vec<_>>();
-        let (ctx, time, class) = (self.ctx, self.time, (queue.project.as_ref(), queue.labels.as_ref()));
+        let (ctx, time, class) = (self.ctx, self.time, (queue.project.as_ref(), &queue.needs));
         let (waits, wakes) = (&self.waits, &self.wakes);
         let jobs = turn.iter().map(|row| row.job.clone()).collect::<Vec<_>>();
         let results = futures::stream::iter(jobs).map(|job| async move {
@@ -246,15 +245,29 @@ struct SweptJob {
     waits_since: Option<Timestamp>,
 }
 
+fn class_facts<'a>(
+    ctx: &Context,
+    requirements: &'a ClassRequirements,
+    project: &'a Project,
+    breakers: &'a [Breaker],
+) -> ClassFacts<'a> {
+    ClassFacts { requirements, settings: &project.settings, breakers, on_one_machine: ctx.on_one_machine }
+}
+
 async fn sweep_job(
     ctx: &Context,
     (waits, wakes): (&Mutex<WaitExplainer>, &AtomicU32),
-    (project, labels): (&Project, &BTreeSet<String>),
+    (project, needs): (&Project, &ClassRequirements),
     id: &JobId,
 ) -> Result<SweptJob, Error> {
     let Some(job) = ctx.store.load_job(id).await? else { return Ok(SweptJob::default()) };
     let now = ctx.clock.now();
-    match next_waiting_step(&job, labels, &project.settings, now) {
+    let mut step = class_facts(ctx, needs, project, &[]).next_step(&job, now);
+    if matches!(step, WaitingStep::Fail | WaitingStep::Move(_)) && project.settings.compute.uses_runners() {
+        let mut waits = waits.lock().await;
+        step = class_facts(ctx, needs, project, waits.load_breakers(ctx).await?).next_step(&job, now);
+    }
+    match step {
         WaitingStep::Skip => {}
         WaitingStep::Wake => {
             let is_left = |left: u32| left.checked_sub(1);
@@ -267,8 +280,7 @@ async fn sweep_job(
         }
         WaitingStep::Fail => {
             let wait = waits.lock().await.explain(ctx, &job, now).await?;
-            let reason = wait.map(|wait| wait.sentence()).unwrap_or_default();
-            let failure = unclaimed_failure(&reason, &project.settings.limits);
+            let failure = unclaimed_failure(wait.as_ref(), &project.settings.limits);
             let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
             return Ok(SweptJob { is_read: true, has_ended: write == Write::Applied, waits_since: None });
@@ -281,8 +293,7 @@ async fn sweep_job(
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
 pub(super) async fn move_if_misplaced(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<bool, Error> {
     let Some(project) = project else { return Ok(false) };
-    // Only a job that waits for runners moves by its labels, and this one waits for a task.
-    match required_place(job, &BTreeSet::new(), &project.settings, ctx.clock.now()) {
+    match required_place(job, &project.settings, ctx.clock.now()) {
         None => Ok(false),
         Some(place) => move_job(ctx, project, job, place).await,
     }

@@ -6,7 +6,7 @@ use crate::world::World;
 use futures::future::join_all;
 use pullyard_control::{cancel_job, continue_job, dispatch, pause_job, sweep};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::job::{Cancel, Placement};
+use pullyard_domain::job::{Cancel, Placement, Priority};
 use pullyard_domain::limit::{Places, RunningLimits};
 use pullyard_domain::project::Repository;
 
@@ -72,6 +72,18 @@ async fn dispatchers_at_the_same_time_assign_every_place_once() {
     }
     assert_eq!(world.taking(&jobs[..7]).await, 7, "the oldest are first");
     assert_eq!(world.taking(&jobs).await, 7);
+}
+
+#[tokio::test]
+async fn place_goes_to_the_younger_job_of_high_priority() {
+    let world = World::limited(Some(1), None, &Wire::default()).await;
+    let older = world.waiting_jobs(99, 1).await.remove(0);
+    world.ctx.clock.advance(Duration::from_secs(1_800));
+    let limits = RunningLimits { project: Some(1), ..RunningLimits::default() };
+    let high = Job { priority: Priority::High, repository: 99, ..world.plan("high", 1, 1) };
+    let high = world.store_job(&high.await_place(&limits)).await;
+    dispatch(&world.ctx, &older.id).await.unwrap();
+    assert_eq!((world.taking(&[older]).await, world.taking(&[high]).await), (0, 1));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::sweep;
-use pullyard_domain::breaker::KeyOwner;
+use pullyard_domain::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
 use pullyard_domain::job::{Claim, Placement, Priority};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_store::Write;
@@ -53,6 +53,42 @@ async fn job_with_labels_never_overflows() {
 }
 
 #[tokio::test]
+async fn job_without_a_key_for_tasks_never_overflows() {
+    let (world, settings) = World::overflowing(60).await;
+    let job = world.job(&settings).await;
+    let needs = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
+    world.ctx.store.create_class(&world.project, &job.class, &needs).await.unwrap();
+    assert_eq!(world.place_after(&job, 3_600).await, Placement::Runners);
+}
+
+#[tokio::test]
+async fn requeued_job_waits_for_runners_again() {
+    let (world, settings) = World::overflowing(60).await;
+    let job = store_plain_job(&world, &settings).await;
+    let fence = world.claim(&job.id, None).await;
+    let requeued = world.load_job(&fence.job).await.requeue(world.ctx.clock.now()).unwrap();
+    assert_eq!(world.ctx.store.update_job(&requeued).await.unwrap(), Write::Applied);
+    assert_eq!(world.place_after(&job, 3_600).await, Placement::Runners);
+}
+
+#[tokio::test]
+async fn no_job_overflows_while_the_account_of_its_project_is_blocked() {
+    let (world, settings) = World::overflowing(60).await;
+    let job = world.job(&settings).await;
+    let needs = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Project };
+    world.ctx.store.create_class(&world.project, &job.class, &needs).await.unwrap();
+    let id = BreakerId { account: Account::Project(world.project.clone()), capability: "codex".into() };
+    let until = world.ctx.clock.now().plus(Duration::from_secs(3_600));
+    let fault = AccountFault { cause: BreakerCause::LimitReached, ends_at: Some(until) };
+    let by = AttemptRef { job: job.id.clone(), attempt: 1 };
+    let open = Breaker::record_fault(None, &id, &fault, &by, world.ctx.clock.now()).unwrap();
+    assert_eq!(world.ctx.store.put_breaker(&open, None).await.unwrap(), Write::Applied);
+    assert_eq!(world.place_after(&job, 3_500).await, Placement::Runners);
+    // After its end and the spread of starts, runners have their time.
+    assert_eq!(world.place_after(&job, 100 + 600 + 61).await, Placement::Fargate);
+}
+
+#[tokio::test]
 async fn claim_and_move_of_the_same_job_have_one_winner() {
     for is_claim_first in [true, false] {
         let (world, settings) = World::overflowing(60).await;
@@ -65,7 +101,6 @@ async fn claim_and_move_of_the_same_job_have_one_winner() {
             instance: runner.instance.clone(),
             runner: Some(runner.id.clone()),
             task: None,
-            offline_secs: None,
         };
         // Both were computed from the same read.
         let (claimed, moved) = (job.claim(&claim, now).unwrap(), job.move_to(Placement::Fargate, now).unwrap());
@@ -78,6 +113,9 @@ async fn claim_and_move_of_the_same_job_have_one_winner() {
         let stored = world.load_job(&job.id).await;
         let expected = if is_claim_first { (1, Placement::Runners) } else { (0, Placement::Fargate) };
         assert_eq!((stored.attempt, stored.place), expected);
+        // A second hint to the runner finds nothing, and one attempt or one task remains.
+        assert_eq!(world.takes(&runner, "k2").await.unwrap(), None);
+        assert_eq!(world.load_job(&job.id).await.attempt, expected.0);
     }
 }
 

@@ -24,7 +24,6 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
             instance: runner.instance.clone(),
             runner: Some(runner.id.clone()),
             task: None,
-            offline_secs: None,
         };
         assert_applied(ctx.store.claim_job(&job.claim(&claim, ctx.clock.now()).unwrap()).await);
     }

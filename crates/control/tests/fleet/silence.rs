@@ -8,6 +8,7 @@ use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{Cancel, Claim, MAX_STOP_TIME};
 use pullyard_domain::project::OfflinePolicy;
+use pullyard_domain::runner::Presence;
 use serde_json::{Value, json};
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
@@ -30,7 +31,6 @@ async fn working_in_a_task(offline: OfflinePolicy) -> (World, Wire, Fence) {
         instance: InstanceId::new("i1").unwrap(),
         runner: None,
         task: Some(TASK.into()),
-        offline_secs: None,
     };
     assert_applied(world.ctx.store.claim_job(&job.claim(&claim, world.ctx.clock.now()).unwrap()).await);
     let fence = Fence { job: job.id, attempt: 1, claim: claim.claim };
@@ -187,6 +187,44 @@ async fn silent_runner_is_named_instead_of_its_attempt() {
     }
     let ended = world.load_job(&job.id).await;
     assert_eq!((ended.status, failure(&ended)), (JobStatus::Failed, Some("runner_offline")));
+}
+
+#[tokio::test]
+async fn sleeping_runner_with_a_long_time_keeps_its_job() {
+    let world = World::begin().await;
+    let runner = world.runners_that_state(1, 1, 1, Some(600)).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    for _ in 0..4 {
+        pass(&world, ROUND).await;
+        world.beats(&runner, BTreeSet::new()).await;
+    }
+    let id = world.takes(&runner, "k1").await.unwrap().unwrap();
+    let fence = Fence { job: id, attempt: 1, claim: ClaimId::new("k1").unwrap() };
+    begin_work(&world, &fence).await;
+    let active = BTreeSet::from([job.id.clone()]);
+    let wake_up = async || {
+        world.beats(&runner, active.clone()).await;
+        pass(&world, Duration::ZERO).await;
+        beat(&world, &fence).await.unwrap();
+        assert_eq!(world.load_job(&job.id).await.status, JobStatus::Executing);
+    };
+    let presence = async || world.ctx.store.load_runner(&runner.id).await.unwrap().unwrap().status;
+    for _ in 0..10 {
+        pass(&world, ROUND).await;
+    }
+    assert_eq!(presence().await, Presence::Online);
+    wake_up().await;
+    // The sweeper pauses while the machine sleeps: its jobs are spared for the same time again.
+    world.ctx.clock.advance(Duration::from_secs(300));
+    for _ in 0..11 {
+        pass(&world, ROUND).await;
+    }
+    assert_eq!(presence().await, Presence::Offline);
+    wake_up().await;
+    for _ in 0..22 {
+        pass(&world, ROUND).await;
+    }
+    assert_eq!(failure(&world.load_job(&job.id).await), Some("runner_offline"));
 }
 
 #[tokio::test]

@@ -141,6 +141,16 @@ impl World {
     }
 
     pub(crate) async fn runners(&self, count: usize, kinds: usize, slots: u32) -> Vec<Runner> {
+        self.runners_that_state(count, kinds, slots, None).await
+    }
+
+    pub(crate) async fn runners_that_state(
+        &self,
+        count: usize,
+        kinds: usize,
+        slots: u32,
+        offline_secs: Option<u64>,
+    ) -> Vec<Runner> {
         let registrations = futures::stream::iter(0..count).map(async |number| {
             let new = Registration {
                 name: format!("runner-{number}"),
@@ -151,7 +161,7 @@ impl World {
                 slots,
                 active_jobs: BTreeSet::new(),
                 isolation: None,
-                offline_secs: None,
+                offline_secs,
                 updates: None,
             };
             register_runner(&self.ctx, &self.token, &new).await.unwrap()
@@ -213,6 +223,7 @@ impl World {
             egress: Vec::new(),
             author: None,
             labels: Default::default(),
+            priority: None,
         };
         let id = JobId::for_request(&self.project, "one", "1");
         let context = self.ctx.store.create_context(&id, &context).await.unwrap();
@@ -252,7 +263,6 @@ impl World {
             instance: runner.map_or_else(|| InstanceId::new("i1").unwrap(), |runner| runner.instance.clone()),
             runner: runner.map(|runner| runner.id.clone()),
             task: None,
-            offline_secs: runner.and_then(|runner| runner.offline_secs),
         };
         assert_applied(self.ctx.store.claim_job(&job.claim(&claim, self.ctx.clock.now()).unwrap()).await);
         Fence { job: job.id, attempt, claim: claim.claim }

@@ -120,7 +120,7 @@ fn reservation_is_returned_when_the_job_ends() {
 fn job_without_agent_work_returns_its_daily_place() {
     let reason = "nobody is there".into();
     let given_up = job_with_reservation()
-        .fail(Failure::NeverClaimed { limit: crate::text::Span(60), why: reason }, time_at(9))
+        .fail(Failure::NeverClaimed { limit: crate::text::Span(60), why: crate::text::Cause(reason) }, time_at(9))
         .unwrap();
     check_returned(&given_up, 1, 0);
     let preparing = Job { reserved: job_with_reservation().reserved, ..active(JobStatus::Preparing) };

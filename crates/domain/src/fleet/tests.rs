@@ -3,6 +3,7 @@ use crate::fixtures::{job_id, project_id, ready_job, runner, slot, time_at};
 use crate::id::{OrderId, ProjectId};
 use crate::job::Placement;
 use crate::key_of::KeyOwner;
+use crate::project::Settings;
 use crate::runner::Drain;
 use crate::runner::order::{Order, OrderKind, OrderState};
 use std::collections::BTreeSet;
@@ -56,6 +57,11 @@ fn with_old_heartbeat(mut member: Member) -> Member {
     member
 }
 
+fn fleet<'a>(members: &'a [Member], requirements: &'a ClassRequirements, settings: &'a Settings) -> Fleet<'a> {
+    let class = ClassFacts { requirements, settings, breakers: &[], on_one_machine: false };
+    Fleet { members, class, jobs_ahead: 4 }
+}
+
 /// Checks the wait, at 1,000 s, of a job that needs `command` and the label `gpu`.
 #[track_caller]
 fn check(members: &[Member], expected: Wait) {
@@ -66,7 +72,7 @@ fn check(members: &[Member], expected: Wait) {
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
     let needs = ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
     let settings = Settings { labels: word_set("arm"), ..Settings::default() };
-    let fleet = Fleet { members, requirements: &needs, settings: &settings, jobs_ahead: 4, breakers: &[] };
+    let fleet = fleet(members, &needs, &settings);
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
     assert_eq!(crate::explanation::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
 }
@@ -74,7 +80,7 @@ fn check_labels(members: &[Member], labels: &str, expected: Wait) {
 const OTHERS: &str = "its repository, ticket or request";
 
 fn no_label(labels: &str, origin: &str, all: &str) -> Wait {
-    Wait::NoLabel { labels: Cause(labels.into()), origin: origin.into(), all: Cause(all.into()) }
+    Wait::NoLabel { labels: Cause(labels.into()), origin: origin.into(), all: Advice(all.into()) }
 }
 
 #[test]
@@ -113,50 +119,89 @@ fn wait_counts_all_runners_with_the_obstacle() {
 fn labels_missing_everywhere_are_named_with_their_origin() {
     let fleet = [member("kite", "command", "eu"), member("gull", "command", "gpu")];
     check_labels(&fleet, "arm eu gpu", no_label("arm", "the setting `labels`", "arm,eu,gpu"));
-    check_labels(&fleet, "eu gpu", no_label("gpu", OTHERS, "eu,gpu"));
     check_labels(&fleet, "eu gpu tpu", no_label("tpu", OTHERS, "eu,gpu,tpu"));
-    check_labels(&fleet, "arm tpu", no_label("arm,tpu", "the setting, repository, ticket or request", "arm,tpu"));
+    check_labels(&fleet, "arm tpu", no_label("arm, tpu", "the setting, repository, ticket or request", "arm,tpu"));
     check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
+    // Each label has a runner, but no runner has both.
+    let apart = Wait::LabelsApart { name: "kite".into(), labels: Cause("gpu".into()), all: Advice("eu,gpu".into()) };
+    check_labels(&fleet, "eu gpu", apart.clone());
+    assert_eq!(apart.sentence(), "No single runner has all labels of the job: kite lacks gpu.");
 }
 
-/// The wait at `secs` with overflow after 120 s, of a job that is ready since 960 s.
-fn overflow_wait(members: &[Member], labels: &str, secs: u64) -> Wait {
-    let requirements =
-        &ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
-    let settings = &Settings { compute: Compute::RunnersThenFargate, ..Settings::default() };
+#[test]
+fn ten_labels_are_named_in_sentence_and_command() {
+    let labels = (0..10).map(|n| format!("label{n}-abc")).collect::<Vec<_>>();
+    let all = labels.join(",");
+    let needs = ClassRequirements {
+        capability: "command".into(),
+        labels: labels.iter().cloned().collect(),
+        key: KeyOwner::Runner,
+    };
+    let settings = Settings { labels: BTreeSet::from([labels[0].clone()]), ..Settings::default() };
+    let members = [member("kite", "command", "")];
+    let wait = fleet(&members, &needs, &settings).wait_reason(&ready_job(), time_at(1_000));
+    let origin = "the setting, repository, ticket or request";
+    let expected = format!("No online runner with the job's agent has {} (from {origin}).", labels.join(", "));
+    assert_eq!(wait.sentence(), expected);
+    assert!(wait.help().contains(&format!("`pullyard runner start --labels {all}`")), "{}", wait.help());
+}
+
+#[test]
+fn labels_of_a_ticket_are_quoted_in_commands() {
+    let set = |labels: &[&str]| labels.iter().map(|label| label.to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(quote(&set(&["gpu", "os:linux/arm_64-v1.2"])), "gpu,os:linux/arm_64-v1.2");
+    assert_eq!(quote(&set(&["$(reboot)"])), "'$(reboot)'");
+    assert_eq!(quote(&set(&["a'b"])), r"'a'\''b'");
+}
+
+/// A job that is ready since 960 s, in a project with overflow after 120 s.
+fn overflow_wait(members: &[Member], needs: &ClassRequirements, secs: u64) -> Wait {
+    let settings = Settings { compute: Compute::RunnersThenFargate, ..Settings::default() };
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
-    Fleet { members, requirements, settings, jobs_ahead: 4, breakers: &[] }.wait_reason(&job, time_at(secs))
+    fleet(members, needs, &settings).wait_reason(&job, time_at(secs))
+}
+
+fn requirements(capability: &str, labels: &str) -> ClassRequirements {
+    ClassRequirements { capability: capability.into(), labels: word_set(labels), key: KeyOwner::Runner }
 }
 
 #[test]
 fn job_that_will_overflow_names_its_obstacle_and_the_time() {
-    let good = || member("kite", "command", "gpu");
-    let busy = [with_busy_slots(good())];
-    let soon = |reason: &str| Wait::OverflowSoon { reason: Cause(reason.into()), time: time_at(1_080) };
-    for secs in [1_000, 1_085] {
-        assert_eq!(overflow_wait(&[], "", secs), soon("No runner is registered for acme"));
-        assert_eq!(overflow_wait(&busy, "", secs), soon("All 2 slots of 1 matching runners are busy"));
-        assert_eq!(overflow_wait(&[good()], "", secs).code(), "starting_now");
+    let good = || member("kite", "command", "");
+    let needs = requirements("command", "");
+    let paused = [with_drain(good())];
+    for (members, sentence, help) in [
+        (&[][..], "No runner is registered for acme.", "Create a token with"),
+        (&[with_busy_slots(good())], "All 2 slots of 1 matching runners are busy; 4 jobs are ahead.", "`--slots`."),
+        (&paused, "All 1 matching runners are paused or draining.", "`pullyard runners resume kite`."),
+        (&[good()], "The job may start at any moment; it has been ready for 40 s.", "Nothing to do."),
+    ] {
+        let wait = overflow_wait(members, &needs, 1_000);
+        assert_eq!(wait.code(), "overflow_soon");
+        let time = time_at(1_080);
+        let Wait::OverflowSoon { time: stated, .. } = &wait else { panic!("{wait:?}") };
+        assert_eq!(*stated, time);
+        let expected = format!("{sentence} After ");
+        assert!(wait.sentence().starts_with(&expected) && wait.sentence().ends_with(" a task runs it."), "{wait:?}");
+        assert!(wait.help().contains(help), "{}", wait.help());
     }
-    let offline = [with_old_heartbeat(good())];
-    let reason = "No runner of acme is online; the last heartbeat was 5 min ago";
-    assert_eq!(overflow_wait(&offline, "", 1_000), soon(reason.split(';').next().unwrap()));
-    let sentence = overflow_wait(&busy, "", 1_000).sentence();
-    assert!(sentence.ends_with(" UTC a task runs the job."), "{sentence}");
 }
 
 #[test]
-fn labelled_job_says_why_it_does_not_overflow() {
+fn job_that_no_task_can_run_says_why_once_it_is_time() {
+    let offline = [with_old_heartbeat(member("kite", "command codex", "gpu"))];
+    let labelled = requirements("command", "gpu");
+    assert_eq!(overflow_wait(&offline, &labelled, 1_079).code(), "no_online_runner");
+    let wait = overflow_wait(&offline, &labelled, 1_080);
+    let reason = "No runner of acme is online; the last heartbeat was 6 min ago";
+    assert_eq!(wait.sentence(), format!("{reason}. No task can run the job: it requires gpu."));
+    assert!(wait.help().ends_with("`pullyard runner start --labels gpu`."), "{}", wait.help());
+    let wait = overflow_wait(&offline, &requirements("codex", ""), 1_080);
+    assert_eq!(wait.sentence(), format!("{reason}. No task can run the job: the project has no model key for codex."));
+    // Other obstacles keep their own sentence and advice.
     let busy = [with_busy_slots(member("kite", "command", "gpu"))];
-    assert_eq!(overflow_wait(&busy, "gpu", 1_079).code(), "slots_busy");
-    let sentence = overflow_wait(&busy, "gpu", 1_080).sentence();
-    let expected = "All 2 slots of 1 matching runners are busy; no task can run the job, which requires gpu.";
-    assert_eq!(sentence, expected);
-    assert_eq!(overflow_wait(&[member("kite", "command", "eu")], "gpu", 1_085).code(), "no_label");
-    assert_eq!(
-        overflow_wait(&[with_old_heartbeat(member("kite", "command", "gpu"))], "gpu", 1_085).code(),
-        "overflow_impossible"
-    );
+    assert_eq!(overflow_wait(&busy, &labelled, 1_085).code(), "slots_busy");
+    assert_eq!(overflow_wait(&[member("kite", "command", "eu")], &labelled, 1_085).code(), "no_label");
 }
 
 #[test]
@@ -183,10 +228,12 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let [kite, gull] = members.each_ref().map(|member| shut(member, 5_000));
     let gull = Breaker { until: time_at(4_000), ..gull };
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
+    let settings = Settings::default();
     let wait = |members: &[Member], breakers: &[Breaker]| {
+        let plain = fleet(members, &needs, &settings);
         crate::explanation::wait_reason(
             &job,
-            Some(&Fleet { members, requirements: &needs, settings: &Settings::default(), jobs_ahead: 0, breakers }),
+            Some(&Fleet { class: ClassFacts { breakers, ..plain.class }, ..plain }),
             time_at(1_000),
         )
     };

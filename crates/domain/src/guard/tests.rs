@@ -90,7 +90,7 @@ const CONDITIONS: [(&str, Change); 14] = [
     ("repository_not_integrated", |case| {
         case.facts.repository = RepositoryFact::NotConnected(other_repository());
     }),
-    ("too_many_labels", |case| {
+    ("unusable_labels", |case| {
         case.settings_mut().compute = Compute::Runners;
         case.facts.labels = (0..11).map(|n| format!("label-{n}")).collect();
     }),
@@ -129,7 +129,7 @@ fn check_accepted(case: &Case) {
 fn guards_are_in_the_published_order() {
     assert_eq!(
         guard_names().join(" "),
-        "unknown_project repeat stale_event echo unknown_status not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated too_many_labels",
+        "unknown_project repeat stale_event echo unknown_status not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated unusable_labels",
     );
 }
 

@@ -14,6 +14,10 @@ const STORE_AFTER: Duration = Duration::from_secs(20);
 /// its own stale.
 const UNSTORED: Duration = Duration::from_secs(30);
 
+/// Age of the stored heartbeat at which the attempt has sent nothing for [`OFFLINE_AFTER`], the time of a process. Its
+/// runner may state a longer time for its machine.
+pub const SILENT_AFTER: Duration = OFFLINE_AFTER.saturating_add(UNSTORED);
+
 impl ActiveAttempt {
     pub fn last_heartbeat(&self) -> Timestamp {
         self.heartbeat.unwrap_or(self.started)
@@ -23,15 +27,9 @@ impl ActiveAttempt {
         now.since(self.last_heartbeat())
     }
 
-    /// Age of the stored heartbeat at which the attempt has sent nothing for its runner's `offline_after`, or for
-    /// [`OFFLINE_AFTER`] without a runner.
-    pub fn silent_after(&self) -> Duration {
-        self.offline_secs.map_or(OFFLINE_AFTER, Duration::from_secs).saturating_add(UNSTORED)
-    }
-
-    /// When the sweeper ends the attempt, unless it sends a heartbeat.
+    /// When the sweeper ends the attempt, unless it sends a heartbeat or its runner's machine may be suspended.
     pub fn silent_at(&self) -> Timestamp {
-        self.last_heartbeat().plus(self.silent_after())
+        self.last_heartbeat().plus(SILENT_AFTER)
     }
 
     /// When the sweeper ends the attempt for its time limit. The runner's own limit is earlier.
@@ -43,7 +41,7 @@ impl ActiveAttempt {
     /// the silence extends the time limit.
     pub(super) fn set_heartbeat(&mut self, now: Timestamp) {
         let silence = self.silence(now);
-        if silence >= self.silent_after() {
+        if silence >= SILENT_AFTER {
             self.suspended_ms =
                 self.suspended_ms.saturating_add(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
         }

@@ -100,6 +100,14 @@ impl Job {
         self.model.as_ref().is_some_and(|model| now < model.until)
     }
 
+    /// Since when the Ready job could start. A wait for its model's account does not count, for at most a day.
+    /// `blocked_until`: by a breaker.
+    pub fn startable_since(&self, blocked_until: Option<Timestamp>) -> Timestamp {
+        let until = self.model.iter().map(|model| model.until).chain(blocked_until).max();
+        let until = until.map_or(self.ready_since, |until| until.min(self.ready_since.plus(MAX_WAIT)));
+        self.ready_since.max(until)
+    }
+
     /// Delays a Ready job until its model is available, so that no task starts. `AlreadyDone`: it is delayed.
     pub fn delay_for_model(
         &self,

@@ -52,8 +52,6 @@ pub struct Claim {
     pub instance: InstanceId,
     pub runner: Option<RunnerId>,
     pub task: Option<String>,
-    /// The runner's.
-    pub offline_secs: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +182,6 @@ impl Job {
             suspended_ms: 0,
             task: claim.task.clone(),
             died: None,
-            offline_secs: claim.offline_secs,
             forge_wait: None,
         });
         job.dispatch.starting = false;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fixtures::{claim, crash_failure, finish_id, job_id, project, project_id, ready_job, time_at};
-use crate::job::{Cancel, End, Fence, JobStatus, Pause, TransitionRefusal};
+use crate::job::{Cancel, End, Fence, JobStatus, Pause, Priority, TransitionRefusal};
 use std::collections::HashSet;
 
 /// The table: jobs by age, and the places. The first two jobs are of the limited repository.
@@ -19,7 +19,9 @@ fn limits() -> RunningLimits {
 
 fn job(number: usize) -> Job {
     let repository = if number < 2 { ready_job().repository } else { 2 };
-    Job { id: job_id(&number.to_string()), repository, created: time_at(number as u64), ..ready_job() }
+    // The second one is younger, and first in the order.
+    let priority = if number == 1 { Priority::High } else { Priority::Normal };
+    Job { id: job_id(&number.to_string()), repository, created: time_at(5_000 + number as u64), priority, ..ready_job() }
 }
 
 impl World {
@@ -104,7 +106,7 @@ impl World {
         let waits = |number: usize| after.jobs[number].awaits_place();
         let is_own_full = after.jobs[..2].iter().any(Job::takes_place);
         assert!(after.taking() == 2 || !waits(2) && (is_own_full || !waits(0) && !waits(1)), "{after:?}");
-        let is_overtaken = swept.jobs[0].awaits_place() && waits(0) && swept.jobs[1].awaits_place() && !waits(1);
+        let is_overtaken = swept.jobs[1].awaits_place() && waits(1) && swept.jobs[0].awaits_place() && !waits(0);
         assert!(!is_overtaken, "{swept:?}");
     }
 }

@@ -63,7 +63,7 @@ fn limits_have_bounds() {
         (|limits, to| limits.stall_secs = to, "/limits/stall_secs", 10, 86_400),
         (|limits, to| limits.cost_usd_micros = Some(to), "/limits/cost_usd_micros", 10_000, 1_000_000_000),
         (|limits, to| limits.turns = u32::try_from(to).ok(), "/limits/turns", 1, 10_000),
-        (|limits, to| limits.unclaimed_secs = to, "/limits/unclaimed_secs", 300, 604_800),
+        (|limits, to| limits.unclaimed_secs = to, "/limits/unclaimed_secs", 900, 604_800),
         (|limits, to| limits.input_secs = to, "/limits/input_secs", 60, 2_592_000),
     ];
     for (times, expected) in [(0, Ok(())), (10, Ok(())), (11, Err("/limits/requeues"))] {
@@ -84,12 +84,12 @@ fn overflow_time_has_bounds_and_is_below_the_wait_limit() {
         check(|settings| settings.overflow_after_secs = secs, expected);
     }
     for (compute, secs, expected) in [
-        (Compute::RunnersThenFargate, 299, Ok(())),
-        (Compute::RunnersThenFargate, 300, Err("/overflow_after_secs")),
-        (Compute::Runners, 300, Ok(())),
+        (Compute::RunnersThenFargate, 300, Ok(())),
+        (Compute::RunnersThenFargate, 301, Err("/overflow_after_secs")),
+        (Compute::Runners, 301, Ok(())),
     ] {
         let change = |settings: &mut Settings| {
-            (settings.compute, settings.overflow_after_secs, settings.limits.unclaimed_secs) = (compute, secs, 300);
+            (settings.compute, settings.overflow_after_secs, settings.limits.unclaimed_secs) = (compute, secs, 1_200);
         };
         check(change, expected);
     }

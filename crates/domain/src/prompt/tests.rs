@@ -20,6 +20,7 @@ pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) ->
         egress: Vec::new(),
         author: None,
         labels: Default::default(),
+        priority: None,
     }
 }
 

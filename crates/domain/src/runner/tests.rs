@@ -52,20 +52,19 @@ fn second_process_takes_over_only_from_a_gone_one() {
     check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(2));
     check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
     let live = Runner::register(Some(&kite), introduction("i2"), time_at(40)).unwrap_err();
-    assert_eq!(live, Refusal::AlreadyOnline { name: "kite".into(), ago: Span(40), offline_after: Span(90) });
+    assert_eq!(live, Refusal::AlreadyOnline { name: "kite".into(), ago: Span(40), left: Span(50) });
 }
 
 #[test]
 fn runner_is_offline_after_the_silence_that_it_states() {
     let kite = runner("kite");
-    for (offline_secs, last, idle) in [(None, 90, 30), (Some(60), 60, 20), (Some(90), 90, 30), (Some(600), 600, 30)] {
+    for (offline_secs, last) in [(None, 90), (Some(90), 90), (Some(600), 600)] {
         let new = RunnerRegistration { offline_secs, ..introduction("i1") };
         let stated = Runner::register(Some(&kite), new, time_at(0)).unwrap();
         assert_eq!(stated.offline_after(), Duration::from_secs(last));
         assert_eq!((stated.is_online(time_at(last)), stated.is_online(time_at(last + 1))), (true, false), "{last}");
-        assert!(!stated.waits_for_hints(time_at(last + 1)), "{last}");
-        let idle_runner = Runner { active: BTreeSet::new(), ..stated.clone() };
-        assert_eq!(idle_runner.heartbeat_interval(), Duration::from_secs(idle));
+        let waits = |secs| stated.waits_for_hints(time_at(secs));
+        assert_eq!((waits(last), waits(last + 1)), (true, false), "{last}");
         check_second(&stated, last, Err("runner_live"));
         check_second(&stated, last + 1, Ok(2));
         // The next process states its own time.

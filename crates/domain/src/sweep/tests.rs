@@ -2,12 +2,12 @@ use super::*;
 use crate::due::{self, Due};
 use crate::fixtures::{
     active, awaiting_input_job, claim, crash_failure, finish, heartbeat_at, just_before, no_changes_failure,
-    paused_job, pending, project, ready_job, result, runner, step_at, time_at,
+    paused_job, pending, ready_job, result, runner, step_at, time_at,
 };
 use crate::job::JobKind;
-use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, Priority, START_TIMEOUT};
+use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, START_TIMEOUT};
 use crate::runner::Presence;
-use crate::text::Span;
+use crate::text::{Cause, Span};
 
 #[track_caller]
 fn check(job: &Job, due: Timestamp, expected: JobStep) {
@@ -86,10 +86,10 @@ fn job_that_cannot_start_is_given_up_after_a_day() {
         job.dispatch.due = time_at(due);
         job
     };
-    let reason = "it could not be started".into();
+    let reason = "it could not be started".to_owned();
     let limit = Span(86_400);
     check(&job(86_399), time_at(86_399), JobStep::Start);
-    check(&job(86_400), time_at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why: reason }));
+    check(&job(86_400), time_at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why: Cause(reason) }));
     // A requeued job has another day.
     let mut back = active(JobStatus::Claimed).requeue(time_at(80_000)).unwrap();
     back.dispatch.due = time_at(90_000);
@@ -199,21 +199,42 @@ fn attempt_is_silent_only_if_its_runner_is_online() {
     assert_eq!(step(None, 3_760), JobStep::Fail(time_limit()), "no job runs forever");
 }
 
+/// The step at `now` for an executing attempt of `kite`, whose limit ends at 3,760 s.
+fn step_with_runner(heartbeat: u64, kite: &Runner, now: u64) -> JobStep {
+    let mut job = heartbeat_at(&active(JobStatus::Executing), heartbeat);
+    job.run.as_mut().unwrap().runner = Some(kite.id.clone());
+    next_step(&job, Watch { since: time_at(0), runner: Some(kite), project: None }, time_at(now))
+}
+
 #[test]
-fn attempt_is_silent_after_the_time_of_its_runner() {
-    let mut job = heartbeat_at(&active(JobStatus::Executing), 1_000);
-    let kite = Runner { last_heartbeat: time_at(1_600), offline_secs: Some(600), ..runner("kite") };
-    let run = job.run.as_mut().unwrap();
-    (run.runner, run.offline_secs) = (Some(kite.id.clone()), Some(600));
-    let step = |runner: &Runner, since, now| {
-        next_step(&job, Watch { since: time_at(since), runner: Some(runner), project: None }, time_at(now))
-    };
-    let ago = Span(630);
-    let silent = JobStep::Fail(Failure::AttemptSilent { ago });
-    assert_eq!((step(&kite, 0, 1_629), step(&kite, 0, 1_630)), (JobStep::Skip, silent.clone()));
-    assert_eq!((step(&kite, 1_031, 1_630), step(&kite, 1_030, 1_630)), (JobStep::Skip, silent));
-    let younger = Runner { last_heartbeat: time_at(1_599), ..kite };
-    assert_eq!(step(&younger, 0, 1_630), JobStep::Skip, "the machine may have failed");
+fn attempt_on_a_suspended_machine_is_spared() {
+    let kite = |last| Runner { last_heartbeat: time_at(last), offline_secs: Some(600), ..runner("kite") };
+    // Both are silent since 3,600 s, for 300 s and for 900 s: neither the silence nor the time limit ends the attempt.
+    for now in [3_720, 3_759, 3_760, 3_900, 4_200, 4_500] {
+        assert_eq!(step_with_runner(3_600, &kite(3_600), now), JobStep::Skip, "{now}");
+    }
+    // The machine woke up, and the runner spoke first.
+    let woken = |last| Runner { steady_since: Some(time_at(3_900)), ..kite(last) };
+    assert_eq!(step_with_runner(3_600, &woken(3_900), 3_905), JobStep::Skip);
+    assert_eq!(step_with_runner(3_600, &woken(3_985), 3_985), JobStep::Skip);
+    assert_ne!(step_with_runner(3_600, &woken(3_990), 3_990), JobStep::Skip, "its process has ended");
+    // Its storm is spared, and afterwards it lost its jobs.
+    let lost = Runner { status: Presence::Offline, spared_until: Some(time_at(4_800)), ..kite(3_600) };
+    assert_eq!(step_with_runner(3_600, &lost, 4_799), JobStep::Skip);
+    assert_eq!(step_with_runner(3_600, &lost, 4_800), JobStep::Fail(time_limit()));
+    // An attempt that sends heartbeats has its usual limit.
+    assert_eq!(step_with_runner(3_759, &kite(3_759), 3_760), JobStep::Fail(time_limit()));
+    assert_eq!(step_with_runner(3_759, &kite(3_000), 3_760), JobStep::Fail(time_limit()), "only the runner is silent");
+}
+
+#[test]
+fn dead_attempt_ends_at_the_usual_time_on_any_runner() {
+    for offline_secs in [None, Some(600), Some(3_600)] {
+        let kite = |last| Runner { last_heartbeat: time_at(last), offline_secs, ..runner("kite") };
+        assert_eq!(step_with_runner(1_000, &kite(1_115), 1_119), JobStep::Skip);
+        assert_eq!(step_with_runner(1_000, &kite(1_115), 1_120), JobStep::Fail(silent()));
+        assert_eq!(step_with_runner(1_000, &kite(1_090), 1_200), JobStep::Skip, "the runner is silent as well");
+    }
 }
 
 #[test]
@@ -277,110 +298,6 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
     let waits: Vec<_> = (0..9).map(|tries| back_off(tries).as_secs() / 60).collect();
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     assert_eq!(back_off(u32::MAX), Duration::from_secs(3_600));
-}
-
-const NO_LABELS: BTreeSet<String> = BTreeSet::new();
-
-#[track_caller]
-fn check_waiting(secs: u64, settings: &Settings, expected: &WaitingStep) {
-    let job = Job { place: Placement::Runners, ..ready_job() };
-    assert_eq!(&next_waiting_step(&job, &NO_LABELS, settings, time_at(secs)), expected);
-    let changes_job = !matches!(expected, WaitingStep::Skip | WaitingStep::Wake);
-    for priority in Priority::ALL {
-        let order = Job { priority, ..job.clone() }.order();
-        assert!(!changes_job || may_need_waiting_step(order, &NO_LABELS, settings, time_at(secs)), "{priority:?}");
-        let is_young = secs + 7_200 < settings.limits.unclaimed_secs && settings.compute == Compute::Runners;
-        assert!(!is_young || !may_need_waiting_step(order, &NO_LABELS, settings, time_at(secs)), "{priority:?}");
-    }
-}
-
-fn on(compute: Compute) -> Settings {
-    Settings { compute, ..Settings::default() }
-}
-
-#[test]
-fn runner_job_is_given_up_after_a_day_with_the_reason() {
-    let day = 24 * 3_600;
-    check_waiting(29, &on(Compute::Runners), &WaitingStep::Skip);
-    check_waiting(30, &on(Compute::Runners), &WaitingStep::Wake);
-    check_waiting(day - 1, &on(Compute::Runners), &WaitingStep::Wake);
-    check_waiting(day, &on(Compute::Runners), &WaitingStep::Fail);
-    check_waiting(day, &on(Compute::Fargate), &WaitingStep::Fail);
-    for reason in ["No runner of acme is online; the last heartbeat was 24 h ago.", "No runner of acme is online."] {
-        let sentence = unclaimed_failure(reason, &Limits::default()).sentence();
-        assert_eq!(sentence, "The job was not started within 24 h: No runner of acme is online.");
-    }
-    let claimed = Job { place: Placement::Runners, ..active(JobStatus::Claimed) };
-    assert_eq!(next_waiting_step(&claimed, &NO_LABELS, &on(Compute::Fargate), time_at(day)), WaitingStep::Skip);
-    let on_fargate = next_waiting_step(&ready_job(), &NO_LABELS, &on(Compute::Runners), time_at(day));
-    assert_eq!(on_fargate, WaitingStep::Skip, "not a job of runners");
-}
-
-#[test]
-fn ready_job_is_given_up_after_the_projects_wait_limit() {
-    let mut project = project();
-    project.settings.compute = Compute::Runners;
-    for (secs, text) in [(300, "5 min"), (604_800, "7 days")] {
-        project.settings.limits.unclaimed_secs = secs;
-        check_waiting(secs - 1, &project.settings, &WaitingStep::Wake);
-        check_waiting(secs, &project.settings, &WaitingStep::Fail);
-        let sentence = unclaimed_failure("No runner of acme is online.", &project.settings.limits).sentence();
-        assert_eq!(sentence, format!("The job was not started within {text}: No runner of acme is online."));
-        let step =
-            |now| next_step(&ready_job(), Watch { since: time_at(0), runner: None, project: Some(&project) }, now);
-        assert_eq!(step(time_at(secs - 1)), JobStep::Start);
-        let JobStep::Fail(failure) = step(time_at(secs)) else { panic!("not given up after {secs} s") };
-        assert_eq!(failure.sentence(), format!("The job was not started within {text}: it could not be started."));
-    }
-}
-
-#[test]
-fn waiting_job_follows_the_project_compute_after_a_minute() {
-    check_waiting(29, &on(Compute::Fargate), &WaitingStep::Skip);
-    check_waiting(59, &on(Compute::Fargate), &WaitingStep::Wake);
-    check_waiting(60, &on(Compute::Fargate), &WaitingStep::Move(Placement::Fargate));
-    check_waiting(60, &on(Compute::Runners), &WaitingStep::Wake);
-    let job = ready_job();
-    assert_eq!(required_place(&job, &NO_LABELS, &on(Compute::Runners), time_at(60)), Some(Placement::Runners));
-    let starting = job.begin_dispatch(time_at(10)).unwrap();
-    assert_eq!(
-        required_place(&starting, &NO_LABELS, &on(Compute::Runners), time_at(100)),
-        None,
-        "a task may be on its way"
-    );
-    let moved = job.move_to(Placement::Runners, time_at(60)).unwrap();
-    assert_eq!((moved.place, moved.status, moved.ready_since), (Placement::Runners, JobStatus::Ready, job.ready_since));
-    assert!(
-        moved.move_to(Placement::Runners, time_at(61)).is_err()
-            && starting.move_to(Placement::Runners, time_at(61)).is_err()
-    );
-    let back = moved.move_to(Placement::Fargate, time_at(70)).unwrap();
-    assert_eq!((back.place, back.dispatch.due), (Placement::Fargate, time_at(70)));
-}
-
-#[test]
-fn unlabelled_job_overflows_once_after_the_projects_time() {
-    let settings = |secs| Settings { overflow_after_secs: secs, ..on(Compute::RunnersThenFargate) };
-    for secs in [60, 120, 3_600] {
-        check_waiting(secs - 1, &settings(secs), &WaitingStep::Wake);
-        check_waiting(secs, &settings(secs), &WaitingStep::Move(Placement::Fargate));
-    }
-    let job = Job { place: Placement::Runners, ..ready_job() };
-    let gpu = BTreeSet::from(["gpu".to_owned()]);
-    assert_eq!(
-        next_waiting_step(&job, &gpu, &settings(60), time_at(80_000)),
-        WaitingStep::Wake,
-        "a task has no labels"
-    );
-    assert!(!may_need_waiting_step(job.order(), &gpu, &settings(60), time_at(70_000)));
-    let moved = job.move_to(Placement::Fargate, time_at(120)).unwrap();
-    assert_eq!(required_place(&moved, &NO_LABELS, &settings(60), time_at(80_000)), None, "it does not return");
-    let requeued = Job { place: Placement::Fargate, ..active(JobStatus::Claimed) }.requeue(time_at(500)).unwrap();
-    assert_eq!(required_place(&requeued, &NO_LABELS, &settings(60), time_at(80_000)), None);
-    // A requeued job on runners has its full time again.
-    let requeued = Job { place: Placement::Runners, ..active(JobStatus::Claimed) }.requeue(time_at(500)).unwrap();
-    let place = |secs| required_place(&requeued, &NO_LABELS, &settings(60), time_at(secs));
-    assert_eq!((place(559), place(560)), (None, Some(Placement::Fargate)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::explore::Fast;
 use crate::fixtures::{self, TRIGGER, finish_id, job_id, plan_ticket_job, result, runner, settings, ticket_in};
 pub(super) use crate::items::ItemVersion;
 use crate::items::Items;
+use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::due;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
 use pullyard_domain::job::{
@@ -15,12 +16,13 @@ use pullyard_domain::outcome::{ticket_after_job, update_waiting_badge};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
 use pullyard_domain::runner::sweep::{self, LossReason, TokenState, is_slot_of_job};
 use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
-use pullyard_domain::select::is_claimable;
+use pullyard_domain::select::{ClassRequirements, is_claimable};
 use pullyard_domain::sweep::{
-    JobStep, WaitingStep, Watch, next_step, next_waiting_step, step_after_runner_loss, unclaimed_failure,
+    ClassFacts, JobStep, WaitingStep, Watch, next_step, step_after_runner_loss, unclaimed_failure,
 };
 use pullyard_domain::ticket::{SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +115,8 @@ enum RunnerWrite {
 pub(super) struct Rules {
     setting: Setting,
     settings: Settings,
+    /// A task could run the jobs, so that the sweeper may move them.
+    requirements: ClassRequirements,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     runners: Items<Runner>,
@@ -145,7 +149,12 @@ impl Rules {
         let limits = Limits { requeues: 1, input_secs: 3 * 3_600, ..Limits::default() };
         Self {
             setting,
-            settings: Settings { compute: Compute::Runners, offline, limits, ..settings() },
+            settings: Settings { compute: Compute::RunnersThenFargate, offline, limits, ..settings() },
+            requirements: ClassRequirements {
+                capability: "command".into(),
+                labels: BTreeSet::new(),
+                key: KeyOwner::Project,
+            },
             jobs: Items::new(),
             tickets: Items::new(),
             runners: Items::new(),
@@ -157,6 +166,11 @@ impl Rules {
             runner_ids: [0, 1].map(|at| RunnerId::for_registration("t1", runner_name(at))),
             settle_cache: Fast::default(),
         }
+    }
+
+    fn class_facts(&self) -> ClassFacts<'_> {
+        let (requirements, settings) = (&self.requirements, &self.settings);
+        ClassFacts { requirements, settings, breakers: &[], on_one_machine: false }
     }
 
     fn id(&self, job: u8) -> JobId {
@@ -234,7 +248,6 @@ impl Rules {
                     instance: instance(),
                     runner: Some(self.runner_ids[usize::from(runner)].clone()),
                     task: None,
-                    offline_secs: None,
                 };
                 job.claim(&claim, now).map(Some)
             }
@@ -266,10 +279,8 @@ impl Rules {
                 };
                 take(job, now, step_after_runner_loss(job, loss.failure(runner, now), now))
             }
-            Change::SweepDueJob => match next_waiting_step(job, &Default::default(), &self.settings, now) {
-                WaitingStep::Fail => {
-                    job.fail(unclaimed_failure("no runner is online", &self.settings.limits), now).map(Some)
-                }
+            Change::SweepDueJob => match self.class_facts().next_step(job, now) {
+                WaitingStep::Fail => job.fail(unclaimed_failure(None, &self.settings.limits), now).map(Some),
                 WaitingStep::Move(place) => job.move_to(place, now).map(Some),
                 WaitingStep::Skip | WaitingStep::Wake => {
                     let watch = Watch { since: self.setting.moments.time(0), runner: None, project: None };

@@ -69,7 +69,7 @@ pub(crate) struct Flags {
     /// [env: PULLYARD_HEARTBEAT_INTERVAL_MS, RUNNER_HEARTBEAT_INTERVAL_MS]
     #[arg(long, value_name = "MS")]
     heartbeat_interval_ms: Option<String>,
-    /// Seconds without a heartbeat after which this runner is Offline and loses its jobs, 60 to 3600; 90 if not given.
+    /// Seconds without a heartbeat after which this runner is Offline and loses its jobs, 90 to 3600; 90 if not given.
     /// [env: PULLYARD_OFFLINE_AFTER_SECS]
     #[arg(long, value_name = "N")]
     offline_after_secs: Option<String>,

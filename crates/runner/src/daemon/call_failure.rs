@@ -66,8 +66,8 @@ pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> Run
         (_, "runner_live") => fatal(
             REFUSED_EXIT,
             format!(
-                "The runner `{name}` is already running in another process. Stop that process or choose another --name. \
-                 If it crashed, try again in two minutes."
+                "{detail} Stop that process, wait, or choose another --name; if it has ended, `pullyard runners delete \
+                 {name}` frees the name at once."
             ),
         ),
         (_, "name_taken") => fatal(

@@ -94,9 +94,9 @@ impl Store {
     }
 
     /// The old name still finds the repository, as at the forge, until another repository takes it.
-    /// Writes: REPO if its name, limit and labels are those seen; the new name's alias if absent, another's former name or already its
-    /// own; the old name's alias, as a former name, if it is its own or gone. `Stale` if the name, the limit or the labels
-    /// changed since, or another repository has the new name.
+    /// Writes: REPO if its name, limit and labels are those seen; the new name's alias if absent, another's former name
+    /// or already its own; the old name's alias, as a former name, if it is its own or gone. `Stale` if the name, the
+    /// limit or the labels changed since, or another repository has the new name.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, previous: &Repository, next: &Repository) -> Result<Write, Error> {
         let limit = match previous.running_jobs {

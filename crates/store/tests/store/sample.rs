@@ -299,7 +299,6 @@ pub(crate) fn claim_by_task(job: &Job, claim: &str) -> Claim {
         instance: InstanceId::new("process-1").unwrap(),
         runner: None,
         task: Some("arn:aws:ecs:us-east-1:000000000000:task/pullyard/0123456789abcdef0123456789abcdef".into()),
-        offline_secs: None,
     }
 }
 

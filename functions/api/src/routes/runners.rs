@@ -40,9 +40,9 @@ pub(crate) async fn register(
         updates: request.updates,
         active_jobs: request.active,
     };
-    let answer = |runner, idle: Duration, offline: Duration, mailbox| RegisterAnswer {
+    let answer = |runner, offline: Duration, mailbox| RegisterAnswer {
         runner,
-        heartbeat_idle_secs: idle.as_secs(),
+        heartbeat_idle_secs: HEARTBEAT_IDLE.as_secs(),
         heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
         offline_after_secs: offline.as_secs(),
         poll_ms: poll_ms(),
@@ -50,11 +50,11 @@ pub(crate) async fn register(
     };
     if request.check_only {
         let id = control::check_runner_name(&ctx, &caller.token, &registration).await?;
-        return Ok(Json(answer(id, HEARTBEAT_IDLE, OFFLINE_AFTER, None)));
+        return Ok(Json(answer(id, OFFLINE_AFTER, None)));
     }
     let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
     let mailbox = runner.mailbox.as_ref().map(|mailbox| ctx.wakeups.mailbox_url(mailbox));
-    Ok(Json(answer(runner.id.clone(), runner.idle_interval(), runner.offline_after(), mailbox)))
+    Ok(Json(answer(runner.id.clone(), runner.offline_after(), mailbox)))
 }
 
 pub(crate) async fn heartbeat(

@@ -5,10 +5,9 @@ use pullyard_admin::doctor::Finding;
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent_check::LocalAgent;
 use pullyard_domain::budget::{DailyUsage, Day};
-use pullyard_domain::diagnosis::{self, AgentPlace, RunnerFacts};
+use pullyard_domain::diagnosis::{self, RunnerFacts};
 use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::Compute;
 use pullyard_domain::time::Timestamp;
 use pullyard_local::{LocalSystem, check_linked_repository};
 use pullyard_protocol::client::Error;
@@ -129,15 +128,9 @@ pub(super) async fn check_agents(
     let Ok(listed) = session.api.repositories(id).await else { return Vec::new() };
     let resolve = |repository: Repository| repository.agent.resolve(settings).capability;
     let agents: BTreeSet<String> = listed.repositories.into_iter().map(resolve).collect();
-    match (settings.compute, runners) {
-        (Compute::Runners | Compute::RunnersThenFargate, Ok(all)) => {
-            diagnosis::check_agents(id, settings, agents, AgentPlace::Runners(&list_facts(all, id)))
-        }
-        (Compute::Fargate, _) if session.data.is_some() => {
-            diagnosis::check_agents(id, settings, agents, AgentPlace::Machine(&list_installed_agents()))
-        }
-        _ => Vec::new(),
-    }
+    let runners = runners.as_ref().ok().map(|all| list_facts(all, id));
+    let installed = session.data.is_some().then(list_installed_agents);
+    diagnosis::check_agent_places(id, settings, agents, runners.as_deref(), installed.as_deref())
 }
 
 /// Tests the project's model keys with their providers. None for a token that may not test them.

@@ -42,11 +42,12 @@ pub(super) struct Create {
     /// Model name that the agent accepts (default: the model configured with that agent, else the agent's own).
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Label that the runner must have, besides those of project, repository and ticket; can be repeated.
+    /// Label that the runner must have, besides those of project, repository and ticket; can be repeated. A retry
+    /// requires it too, a revision of the pull request does not.
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
-    /// Priority: a waiting job of high priority counts as an hour older, one of low priority as an hour younger
-    /// (default: by the ticket's label `priority:high` or `priority:low`, else normal).
+    /// Priority among jobs that wait for a runner or for a place in a limit: high counts as an hour older, low as an hour
+    /// younger (default: by the ticket's label `priority:high` or `priority:low`, else normal).
     #[arg(long, value_name = "PRIORITY", value_parser = ["low", "normal", "high"])]
     priority: Option<String>,
     /// Key of this request; repeating it returns the same job.

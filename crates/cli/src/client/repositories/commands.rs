@@ -59,7 +59,8 @@ pub(super) struct Set {
     /// Jobs of the repository that run at once, 1 to 100; 0 removes the limit.
     #[arg(long, value_name = "N")]
     running_jobs: Option<u32>,
-    /// Labels that its jobs require of a runner, besides the project's, separated by commas; empty removes them.
+    /// Labels that its new jobs require of a runner, besides the project's, separated by commas; empty removes them.
+    /// Tasks on Fargate ignore them.
     #[arg(long, value_name = "A,B")]
     labels: Option<String>,
     /// Use the project's setup and checks.

@@ -14,7 +14,7 @@ fn second_entry_meets_only_the_later_guards() {
             "job_active",
             "ticket_without_repository",
             "repository_not_integrated",
-            "too_many_labels",
+            "unusable_labels",
         ];
         let (code, follow) = match name {
             "project_held" | "budget_exhausted" => (name, FollowUp::HoldEntry),

@@ -55,6 +55,10 @@ fn survived_silence_extends_the_time_limit() {
     let job = executing(200);
     assert_eq!(overdue(&job), time_at(3_760));
     assert_eq!(overdue(&record(&job, 319).unwrap()), time_at(3_760));
+    // A shorter sleep than the runner's own time counts as well.
+    for (sleep, credit) in [(119, 0), (120, 120), (300, 300), (900, 900)] {
+        assert_eq!(overdue(&record(&job, 200 + sleep).unwrap()), time_at(3_760 + credit), "{sleep}");
+    }
     // The machine slept for two hours, twice.
     let once = record(&job, 7_400).unwrap();
     assert_eq!(overdue(&once), time_at(3_760 + 7_200));

@@ -107,9 +107,11 @@ fn job_that_never_starts_names_its_model_wait() {
     let day = DEFAULT_UNCLAIMED_LIMIT.as_secs();
     let mut job = ready_job();
     job.ready_since = time_at(0);
-    let job =
-        job.delay_for_model(BreakerCause::LimitReached, "claude_code", time_at(day + 60), time_at(day - 60)).unwrap();
-    let JobStep::Fail(failure) = step_at(&job, time_at(day + 60)) else { panic!("not given up") };
+    let job = job
+        .delay_for_model(BreakerCause::LimitReached, "claude_code", time_at(3 * day), time_at(2 * day - 60))
+        .unwrap();
+    // A day of waiting for the model does not count.
+    let JobStep::Fail(failure) = step_at(&job, time_at(2 * day + 240)) else { panic!("not given up") };
     assert!(failure.sentence().contains("The model account's limit is used up until"), "{}", failure.sentence());
 }
 

@@ -5,9 +5,8 @@ use crate::prelude::*;
 use crate::setup::machine::LocalMachine;
 use pullyard_control::SweeperGauges;
 use pullyard_domain::agent_check::LocalAgent;
-use pullyard_domain::diagnosis::{self, AgentPlace, Finding, RunnerFacts, Verdict};
+use pullyard_domain::diagnosis::{self, Finding, RunnerFacts, Verdict};
 use pullyard_domain::id::JobId;
-use pullyard_domain::project::Compute;
 use pullyard_domain::text::Span;
 use pullyard_entry::runner_view::view_runner;
 use pullyard_protocol::runner_admin::Runner;
@@ -115,15 +114,7 @@ async fn check_project(
         runners.iter().filter(|runner| runner.serves(id)).map(RunnerFacts::from).collect();
     findings.extend(diagnosis::check_runners(ctx.pages_url(), id, &settings, &serving));
     let agents = repositories.into_iter().map(|repository| repository.agent.resolve(&settings).capability).collect();
-    findings.extend(match (settings.compute, installed) {
-        (Compute::Runners | Compute::RunnersThenFargate, _) => {
-            diagnosis::check_agents(id, &settings, agents, AgentPlace::Runners(&serving))
-        }
-        (Compute::Fargate, Some(installed)) => {
-            diagnosis::check_agents(id, &settings, agents, AgentPlace::Machine(installed))
-        }
-        (Compute::Fargate, None) => Vec::new(),
-    });
+    findings.extend(diagnosis::check_agent_places(id, &settings, agents, Some(&serving), installed));
     let mut problems: Vec<_> = findings.iter().filter_map(|finding| Problem::new(finding, Some(id), None)).collect();
     let newest = control::search_jobs(ctx, id, &Default::default(), None, MAX_JOBS).await?;
     let ended = newest.jobs.into_iter().map(|found| found.view.job).find(|job| job.status.is_terminal());
