@@ -242,6 +242,9 @@ impl Start {
 pub struct Check {
     #[command(flatten)]
     pub(crate) flags: Flags,
+    /// Leave out the free space: a runner without space restarts too, and claims no job.
+    #[arg(long, hide = true)]
+    for_restart: bool,
 }
 
 impl Check {
@@ -249,7 +252,7 @@ impl Check {
     pub async fn run(self) -> u8 {
         // As in `start`; a restart from afar runs this command while agents work.
         hide_from_children();
-        check::run(&self.flags.parse()).await
+        check::run(&self.flags.parse(), self.for_restart).await
     }
 }
 
