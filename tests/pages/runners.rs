@@ -44,7 +44,7 @@ async fn runner_page_drains_resumes_and_deletes_the_runner() {
     assert_eq!(story.api.runner("kite").await.unwrap().status, RunnerStatus::Online);
     assert_eq!(browser.post(&format!("{address}/command"), &[("command", "stop")]).await.status, 400);
 
-    browser.get(&address).await.assert_contains(&["Restart kite", "kite restarts; its running job continues."]);
+    browser.get(&address).await.assert_contains(&["Restart kite", "if its check passes; its running job continues."]);
     assert!(!browser.get(&address).await.contains("Update kite"), "its owner allows no updates");
     let restarted = browser.post(&format!("{address}/command"), &[("command", "restart")]).await;
     assert_eq!(restarted.redirect(), (303, address.as_str()));

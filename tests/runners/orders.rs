@@ -17,7 +17,7 @@ impl RunnerProcess {
         let order = self.report(None).await.order?;
         let report = |state, reason| Some(OrderReport { id: order.id.clone(), state, reason });
         let accepted = self.report(report(OrderState::Accepted, None)).await.order.unwrap();
-        assert_eq!((&accepted.id, accepted.state), (&order.id, OrderState::Accepted));
+        assert_eq!((&accepted.id, accepted.state), (&order.id, Some(OrderState::Accepted)));
         assert_eq!(self.report(report(state, reason.map(str::to_owned))).await.order, None);
         Some(order.version.unwrap_or_default())
     }
@@ -37,14 +37,21 @@ async fn runner_is_restarted_and_updated_by_commands() {
     let story = Story::with_runners().await;
     let (user, token) = (User::of(&story), story.runner_token("t", None, None).await);
     let kite = story.try_register(&token, &updatable_request("kite", "0.2.0")).await.unwrap();
-    check(&user, "runners restart kite", 0, &["kite restarts; it runs no job."]).await;
+    check(
+        &user,
+        "runners restart kite",
+        0,
+        &["kite restarts with its next heartbeat, if its check passes; it runs no job."],
+    )
+    .await;
     check(&user, "runners show kite", 0, &["Restart, requested by", "not confirmed"]).await;
     // An equal order stays, so a repeated request is harmless.
     check(&user, "runners restart kite", 0, &[]).await;
     assert_eq!(kite.carry_out(OrderState::Done, None).await.as_deref(), Some(""));
     check(&user, "runners show kite", 0, &[": done"]).await;
 
-    check(&user, "runners update kite --to 0.3.0", 0, &["kite updates to 0.3.0; it claims no job until then."]).await;
+    check(&user, "runners update kite --to 0.3.0", 0, &["kite will update to 0.3.0 when it has verified the release."])
+        .await;
     let failure = Some("`start` did not end within 120 s. 0.2.0 continues.");
     assert_eq!(kite.carry_out(OrderState::Failed, failure).await.as_deref(), Some("0.3.0"));
     check(&user, "runners show kite", 0, &["Update to 0.3.0", "failed: `start` did not end"]).await;
@@ -64,9 +71,9 @@ async fn runner_is_restarted_and_updated_by_commands() {
     // A program that knows no orders has replaced it.
     let unaware = RegisterRequest { updates: None, ..register_request("kite", "i1") };
     story.try_register(&token, &unaware).await.unwrap();
-    check(&user, "runners show kite", 0, &["too old for restarts and updates"]).await;
+    check(&user, "runners show kite", 0, &["started with --once, or as a release that"]).await;
     let refused = user.run(&["runners", "restart", "kite"]).await;
-    assert!(refused.err.contains("kite runs 0.1.0, which knows no restarts"), "{}", refused.err);
+    assert!(refused.err.contains("kite carries out no orders"), "{}", refused.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,8 +99,8 @@ async fn update_of_all_runners_stops_at_the_first_failure() {
         wait_and_end(kite, OrderState::Failed, Some("no such library")).await;
     };
     let expected = [
-        "a-image: skipped, it runs in a container",
-        "a-owl: skipped, its owner starts it without --allow-remote-update",
+        "a-image: skipped. a-image runs in a container",
+        "a-owl: skipped. a-owl does not accept updates.",
         "b-gull runs 0.1.0.",
         "the update of c-kite failed: no such library",
         "the runners after it are unchanged",

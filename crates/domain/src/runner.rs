@@ -203,7 +203,7 @@ impl Refusal {
             Self::UpdateNotAllowed { .. } => "update_not_allowed",
             Self::InImage { .. } => "runner_in_image",
             Self::RunsAlready { .. } => "version_runs",
-            Self::Older { .. } => "version_is_older",
+            Self::Older { .. } => "runner_is_older",
         }
     }
 
@@ -221,7 +221,7 @@ impl Refusal {
             Self::Deleting { name } => format!("The runner {name} is being removed."),
             Self::Offline { name } => format!("{name} is offline."),
             Self::OrdersUnsupported { name, version } => {
-                format!("{name} runs {version}, which knows no restarts and updates from afar.")
+                format!("{name} carries out no orders: it runs with --once, or its release {version} is too old.")
             }
             Self::OrderAccepted { name, kind: OrderKind::Restart, by } => {
                 format!("{name} is restarting already, as {by} requested.")
@@ -246,7 +246,7 @@ impl Refusal {
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
             Self::Offline { .. } => "Start it on its machine.",
-            Self::OrdersUnsupported { .. } => "Install a newer release on its machine, and start it again.",
+            Self::OrdersUnsupported { .. } => "On its machine: start it without --once, or install a newer release.",
             Self::OrderAccepted { .. } => "Wait until `pullyard runners show NAME` names its end.",
             Self::UpdateNotAllowed { .. } => "Its owner starts it with --allow-remote-update.",
             Self::InImage { .. } => "On its machine: `docker compose pull && docker compose up -d`.",
@@ -359,6 +359,7 @@ impl Runner {
         if is_alive && old.instance != instance {
             return Err(old.refuse_name(now));
         }
+        let order = order::after_registration(old, &instance, updates);
         // `id` and `token` stay, because the id is derived from token and name.
         Ok(Self {
             status: Presence::Online,
@@ -373,7 +374,7 @@ impl Runner {
             spared_until: None,
             mailbox: old.mailbox.clone().or(Some(new_mailbox)),
             offline_secs,
-            order: order::after_registration(old.order.as_ref(), updates),
+            order,
             updates,
             ..old.clone()
         })

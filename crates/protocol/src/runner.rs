@@ -7,7 +7,8 @@ use crate::limits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, OrderId, RunnerId};
 pub use pullyard_domain::runner::RunnerIsolation;
 pub use pullyard_domain::runner::order::{OrderKind, OrderReport, OrderState, Updates};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 
 /// Registers a runner, or a new process of a known one. Idempotent: by `instance`.
@@ -115,12 +116,23 @@ pub struct HeartbeatOrder {
     /// Its id in reports.
     pub id: OrderId,
     /// Kind.
-    pub kind: OrderKind,
+    // `None` for one of a newer control plane.
+    #[serde(deserialize_with = "parse_known")]
+    #[schemars(with = "OrderKind")]
+    pub kind: Option<OrderKind>,
     /// The release of an update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// `wanted` or `accepted`.
-    pub state: OrderState,
+    // `None` for one of a newer control plane.
+    #[serde(deserialize_with = "parse_known")]
+    #[schemars(with = "OrderState")]
+    pub state: Option<OrderState>,
+}
+
+/// An unknown value must not make the whole answer unreadable.
+fn parse_known<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).ok())
 }
 
 /// Requests a job. Idempotent: by `claim_id`; a repeat returns the same job, so a lost answer is harmless.

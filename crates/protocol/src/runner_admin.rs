@@ -2,7 +2,7 @@
 
 use pullyard_domain::diagnosis::{RunnerFacts, RunnerPresence};
 use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
-use pullyard_domain::runner::order::{OrderKind, OrderState, Release, Updates};
+use pullyard_domain::runner::order::{OrderKind, OrderState, Updates};
 use pullyard_domain::runner::{OFFLINE_AFTER, RunnerIsolation};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -145,28 +145,12 @@ pub struct RunnerTask {
     pub reason: Option<String>,
 }
 
-/// What a restart does to a runner with this number of jobs.
+/// The effect of a restart on a runner with this number of jobs.
 pub fn restart_effect(name: &str, jobs: u32) -> String {
     match jobs {
-        0 => format!("{name} restarts; it runs no job."),
-        1 => format!("{name} restarts; its running job continues."),
-        n => format!("{name} restarts; its {n} running jobs continue."),
-    }
-}
-
-/// Why this runner cannot be updated to a release, as the control plane sees it now.
-pub fn update_refusal(runner: &Runner, version: &str, allow_downgrade: bool) -> Option<&'static str> {
-    let target = version.parse::<Release>();
-    match runner.updates {
-        _ if !matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining) => Some("it is offline"),
-        None => Some("its release knows no updates from afar; update it on its machine"),
-        Some(Updates::Image) => Some("it runs in a container: docker compose pull && docker compose up -d"),
-        Some(Updates::Denied) => Some("its owner starts it without --allow-remote-update"),
-        Some(Updates::Allowed) if runner.version == version => Some("it runs this release already"),
-        Some(Updates::Allowed) if !allow_downgrade && target.ok() < runner.version.parse().ok() => {
-            Some("it runs a newer release; --allow-downgrade replaces it")
-        }
-        Some(Updates::Allowed) => None,
+        0 => format!("{name} restarts with its next heartbeat, if its check passes; it runs no job."),
+        1 => format!("{name} restarts with its next heartbeat, if its check passes; its running job continues."),
+        n => format!("{name} restarts with its next heartbeat, if its check passes; its {n} running jobs continue."),
     }
 }
 

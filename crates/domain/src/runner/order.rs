@@ -2,7 +2,7 @@
 //! A runner has one order at a time. Answers to heartbeats repeat it, and heartbeats report its progress.
 
 use super::{Presence, Refusal, Runner};
-use crate::id::OrderId;
+use crate::id::{InstanceId, OrderId};
 use crate::text::truncate;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -113,7 +113,8 @@ impl Order {
 }
 
 impl Runner {
-    /// Adds an order, which replaces one that the runner has not accepted. An equal order that waits stays.
+    /// Adds an order, which replaces one that the runner has not accepted. An equal order that waits stays, as does one
+    /// of the same user that the runner has accepted: the request is a repeat.
     /// `version` is the release that the runner runs.
     pub fn with_order(
         &self,
@@ -133,6 +134,9 @@ impl Runner {
             return Err(Refusal::Offline { name });
         }
         if let Some(open) = self.order.as_ref().filter(|order| order.state == OrderState::Accepted) {
+            if open.by == order.by && open.is_same_request(&order) {
+                return Ok(self.clone());
+            }
             return Err(Refusal::OrderAccepted { name, kind: open.kind, by: open.by.clone() });
         }
         if let Some(target) = &order.version {
@@ -166,14 +170,18 @@ impl Runner {
     }
 }
 
-/// The order after a registration. A program that knows no orders would leave it open.
-pub(super) fn after_registration(order: Option<&Order>, updates: Option<Updates>) -> Option<Order> {
-    let order = order?;
-    if updates.is_some() || !order.is_open() {
-        return Some(order.clone());
-    }
-    let reason = Some("The program that started is too old for restarts and updates from afar.".to_owned());
-    Some(Order { state: OrderState::Failed, reason, ..order.clone() })
+/// The order after a registration of a process, which may not know or want it.
+pub(super) fn after_registration(old: &Runner, instance: &InstanceId, updates: Option<Updates>) -> Option<Order> {
+    let order = old.order.as_ref()?;
+    let reason = match order.state {
+        OrderState::Wanted | OrderState::Accepted if updates.is_none() => {
+            "The runner was started with --once, or as a release that carries out no orders."
+        }
+        // An old request must not surprise the owner who starts the runner days later.
+        OrderState::Wanted if old.instance != *instance => "The runner was started anew before it confirmed the order.",
+        _ => return Some(order.clone()),
+    };
+    Some(Order { state: OrderState::Failed, reason: Some(reason.to_owned()), ..order.clone() })
 }
 
 #[cfg(test)]

@@ -268,6 +268,9 @@ impl Start {
 pub struct Check {
     #[command(flatten)]
     pub(crate) flags: Flags,
+    /// Leave out the free space: a runner without space restarts too, and claims no job.
+    #[arg(long, hide = true)]
+    for_restart: bool,
 }
 
 impl Check {
@@ -276,7 +279,7 @@ impl Check {
         // As in `start`; a restart from afar runs this command while agents work.
         hide_from_children();
         let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
-        check::run(&parsed).await
+        check::run(&parsed, self.for_restart).await
     }
 }
 

@@ -22,7 +22,7 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(15);
 
 type CheckResult = Result<String, String>;
 
-pub(crate) async fn run(parsed: &ParsedSettings) -> u8 {
+pub(crate) async fn run(parsed: &ParsedSettings, is_for_restart: bool) -> u8 {
     let settings = &parsed.settings;
     let git = Git::local("");
     let mut checks: Vec<(&str, CheckResult)> = vec![
@@ -37,6 +37,9 @@ pub(crate) async fn run(parsed: &ParsedSettings) -> u8 {
         ("isolation", check_isolation(settings)),
         ("other settings", check_other_settings(parsed)),
     ];
+    if is_for_restart {
+        checks.retain(|(name, _)| *name != "free space");
+    }
     for agent in agents::detect_agents(&Environment::from_process()).await {
         let required = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
         checks.push((agent.name(), agent.check_result(required)));

@@ -236,6 +236,10 @@ pub(crate) fn load_records(jobs: &Path) -> (Vec<(ProcessRecord, RunningProcess)>
         if is_locked(&lock) {
             living.push((record.clone(), RunningProcess::Adopted { lock, record }));
         } else {
+            // A child of this process that ended while the daemon restarted itself would stay a zombie.
+            if let Some(pid) = record.pid.filter(|pid| process_start_time(*pid) == record.began) {
+                let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+            }
             dead.push(record.key());
         }
     }

@@ -50,7 +50,7 @@ impl CurrentOrder {
         let order = answer?;
         let known = current.filter(|current| current.report.id == order.id);
         let mut next = known.unwrap_or_else(|| Self::new(order.id.clone(), OrderState::Accepted));
-        if order.state == OrderState::Accepted && next.report.state == OrderState::Accepted {
+        if order.state == Some(OrderState::Accepted) && next.report.state == OrderState::Accepted {
             next.work = Some(order);
         }
         Some(next)
@@ -75,24 +75,27 @@ pub(crate) async fn run(daemon: &DaemonContext) {
     }
 }
 
-fn name(kind: OrderKind) -> &'static str {
+fn name(kind: Option<OrderKind>) -> &'static str {
     match kind {
-        OrderKind::Restart => "restart",
-        OrderKind::Update => "update",
+        Some(OrderKind::Restart) => "restart",
+        Some(OrderKind::Update) => "update",
+        None => "task of a newer release",
     }
 }
 
 /// Returns the program that replaces this one.
 async fn carry_out(daemon: &DaemonContext, order: &HeartbeatOrder) -> Result<PathBuf, String> {
     match order.kind {
-        OrderKind::Restart => {
+        Some(OrderKind::Restart) => {
             let program = own_program()?;
-            run_program(&program, &daemon.check_args, CHECK_LIMIT).await?;
+            let args: Vec<_> = daemon.check_args.iter().cloned().chain(["--for-restart".into()]).collect();
+            run_program(&program, &args, CHECK_LIMIT).await?;
             let stored = StoredOrder { id: order.id.clone(), version: None };
             daemon.state_folder.store_order(&stored).map_err(|error| format!("The order failed to {error}."))?;
             Ok(program)
         }
-        OrderKind::Update => update(daemon, order).await,
+        Some(OrderKind::Update) => update(daemon, order).await,
+        None => Err(format!("{OWN_VERSION} does not know this order.")),
     }
 }
 
@@ -103,7 +106,7 @@ mod tests {
 
     fn order(id: &str, state: OrderState) -> Option<HeartbeatOrder> {
         let id = OrderId::new(id).unwrap();
-        Some(HeartbeatOrder { id, kind: OrderKind::Restart, version: None, state })
+        Some(HeartbeatOrder { id, kind: Some(OrderKind::Restart), version: None, state: Some(state) })
     }
 
     #[test]

@@ -22,12 +22,13 @@ impl SettingsParser<'_> {
         let compiled = COMPILED_ADDRESS.filter(|address| !address.is_empty());
         let is_image = self.has_variable(IMAGE_VARIABLE);
         let is_allowed = self.parse_setting("allow-remote-update", "false", parse_bool).unwrap_or(false);
+        let address = self.parse_setting("releases", compiled.unwrap_or_default(), parse_address);
+        let address = address.or_else(|| compiled.map(str::to_owned));
+        self.mask_credentials("releases");
         UpdateSettings {
             is_allowed: is_allowed && !is_image,
             is_image,
-            address: self
-                .parse_setting("releases", compiled.unwrap_or_default(), parse_address)
-                .or_else(|| compiled.map(str::to_owned)),
+            address,
             keys: self.find("release-keys", "compiled").map(|setting| PathBuf::from(setting.value)),
         }
     }
@@ -42,4 +43,27 @@ fn parse_address(text: &str) -> Result<String, &'static str> {
     let host = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
     let is_url = host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace));
     if is_url { Ok(address.to_owned()) } else { Err("Use the address of releases, such as https://HOST/pullyard.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::daemon::setting_names::SettingSources;
+    use crate::daemon::settings::Settings;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn image_is_never_updated_and_credentials_are_hidden() {
+        let environment = |name: &str| match name {
+            "PULLYARD_RUNNER_IMAGE" | "PULLYARD_ALLOW_REMOTE_UPDATE" => Some("true".to_owned()),
+            "PULLYARD_RELEASES" => Some("https://ana:secret@mirror/p@th".to_owned()),
+            _ => None,
+        };
+        let sources = SettingSources { flags: BTreeMap::new(), environment: &environment, saved_api_url: None };
+        let parsed = Settings::parse(&sources);
+        let updates = parsed.settings.updates;
+        assert!(updates.is_image && !updates.is_allowed);
+        assert_eq!(updates.address.as_deref(), Some("https://ana:secret@mirror/p@th"));
+        let row = parsed.rows.iter().find(|row| row.name == "releases").unwrap();
+        assert_eq!(row.value, "https://***@mirror/p@th");
+    }
 }

@@ -137,7 +137,9 @@ impl RunnerApi {
     pub(crate) fn order(&self, id: &str, version: Option<&str>) {
         let kind = if version.is_some() { OrderKind::Update } else { OrderKind::Restart };
         let (id, version) = (OrderId::new(id).unwrap(), version.map(str::to_owned));
-        self.script(|script| script.order = Some(HeartbeatOrder { id, kind, version, state: OrderState::Wanted }));
+        self.script(|script| {
+            script.order = Some(HeartbeatOrder { id, kind: Some(kind), version, state: Some(OrderState::Wanted) })
+        });
     }
 
     /// Waits until the order has ended, and returns the report.
@@ -271,7 +273,7 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
                 && let Some(order) = script.order.take_if(|order| order.id == report.id)
                 && report.state == OrderState::Accepted
             {
-                script.order = Some(HeartbeatOrder { state: OrderState::Accepted, ..order });
+                script.order = Some(HeartbeatOrder { state: Some(OrderState::Accepted), ..order });
             }
             json!({ "next_secs": 1, "drain": script.drain, "order": script.order })
         }

@@ -18,8 +18,8 @@ pub struct RegistrationWrite<'a> {
 impl Store {
     /// Stores a new runner, a new process of a silent runner, or newer data of the same process.
     /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims`, `order` and the presence of
-    /// `drain` equal those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a
-    /// heartbeat, a claim, a drain request or an order since the read makes this write `Stale`.
+    /// `drain` equal those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so
+    /// a heartbeat, a claim, a drain request or an order since the read makes this write `Stale`.
     /// Idempotent: a repeat is `Stale`, and the next read shows the instance that the first call stored.
     pub async fn register_runner(&self, parts: &RegistrationWrite<'_>) -> Result<Write, Error> {
         let unchanged = match parts.previous {

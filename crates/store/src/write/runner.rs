@@ -42,8 +42,8 @@ pub(super) fn with_order(condition: Condition, order: Option<&Order>) -> Conditi
 
 impl Store {
     /// Writes: RUNNER except its slots and the requested drain, if `epoch`, `instance` and the presence of `drain` are
-    /// those seen, and it is not being deleted; with a report, if its order is the one seen. A newer stored heartbeat stays: a delayed function must not make a
-    /// runner look silent. Not over the slots, so that a concurrent claim does not refuse a heartbeat. Obsolete claims
+    /// those seen, and it is not being deleted; with a report, if its order is the one seen. A newer stored heartbeat
+    /// stays: a delayed function must not make a runner look silent. Not over the slots, so that a concurrent claim does not refuse a heartbeat. Obsolete claims
     /// are removed, if they are still the oldest.
     /// Idempotent: a repeat stores the same heartbeat.
     pub async fn record_heartbeat(&self, previous: &Runner, next: &Runner) -> Result<Write, Error> {

@@ -78,9 +78,9 @@ pub(crate) async fn heartbeat(
         ended: runner.ended_jobs(),
         order: runner.open_order().map(|order| HeartbeatOrder {
             id: order.id.clone(),
-            kind: order.kind,
+            kind: Some(order.kind),
             version: order.version.clone(),
-            state: order.state,
+            state: Some(order.state),
         }),
     }))
 }

@@ -10,9 +10,9 @@ use pullyard_control::{job_view, runner as control};
 use pullyard_domain::access::Object;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::order::{OrderState, Release};
+use pullyard_domain::runner::order::{OrderState, Release, Updates};
 use pullyard_entry::runner_view::{to_command, view_runner};
-use pullyard_protocol::runner_admin::{Runner, RunnerCommand, RunnerStatus, restart_effect, update_refusal};
+use pullyard_protocol::runner_admin::{Runner, RunnerCommand, RunnerStatus, restart_effect};
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -132,7 +132,7 @@ impl Row {
             offline_after_secs: runner.offline_after_secs,
             order: may_command.then_some(order),
             available,
-            may_update: may_command && available.is_some_and(|to| update_refusal(runner, to, false).is_none()),
+            may_update: may_command && available.is_some() && runner.updates == Some(Updates::Allowed),
             may_restart: may_command && runner.updates.is_some() && is_online(runner),
             may_delete: may_command,
             task: runner.order.as_ref().map(|order| line(&order.sentence())),

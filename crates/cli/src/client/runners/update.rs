@@ -2,13 +2,28 @@
 
 use super::list_all;
 use crate::client::prelude::*;
-use pullyard_protocol::runner::{OrderKind, OrderState};
-use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerStatus, update_refusal};
+use pullyard_protocol::client::Error;
+use pullyard_protocol::runner::{OrderKind, OrderState, Updates};
+use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerStatus};
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// A runner that starts another program is silent for seconds.
 const MAX_OFFLINE_POLLS: u32 = 150;
+
+/// Refusals of one runner that do not stop the others.
+const SKIP_CODES: [&str; 8] = [
+    "runner_offline",
+    "runner_deleting",
+    "order_accepted",
+    "orders_unsupported",
+    "runner_in_image",
+    "update_not_allowed",
+    "version_runs",
+    "runner_is_older",
+];
+/// Those that end: the runner still needs the update.
+const MISSED_CODES: [&str; 2] = ["runner_offline", "order_accepted"];
 
 #[derive(clap::Args)]
 pub(super) struct UpdateOptions {
@@ -43,29 +58,40 @@ pub(super) async fn run(session: &Session, options: UpdateOptions) -> Result<(),
 fn update_effect(runner: &Runner, version: &str) -> String {
     let name = &runner.name;
     match runner.busy {
-        0 => format!("{name} updates to {version}; it claims no job until then."),
-        1 => format!("{name} updates to {version} when its running job has ended."),
-        n => format!("{name} updates to {version} when its {n} running jobs have ended."),
+        0 => format!("{name} will update to {version} when it has verified the release."),
+        1 => format!("{name} will update to {version} when its running job has ended."),
+        n => format!("{name} will update to {version} when its {n} running jobs have ended."),
     }
 }
 
 async fn update_all(session: &Session, version: &str, allow_downgrade: bool) -> Result<(), CliError> {
-    let mut updated = Vec::new();
+    let help = "the runners after it are unchanged; repeat the command when this one is repaired";
+    let (mut updated, mut skipped, mut missed) = (Vec::new(), 0, Vec::new());
     for runner in list_all(session).await? {
-        if let Some(reason) = update_refusal(&runner, version, allow_downgrade) {
-            session.screen.note(&format!("{}: skipped, {reason}", runner.name));
-            continue;
-        }
-        let ordered = session.api.update_runner(&runner.name, version, allow_downgrade).await?;
+        let ordered = match session.api.update_runner(&runner.name, version, allow_downgrade).await {
+            Ok(ordered) => ordered,
+            Err(Error::Problem(problem)) if SKIP_CODES.contains(&problem.code.as_str()) => {
+                session.screen.note(&format!("{}: skipped. {}", runner.name, problem.detail));
+                skipped += 1;
+                if runner.updates == Some(Updates::Allowed) && MISSED_CODES.contains(&problem.code.as_str()) {
+                    missed.push(runner.name);
+                }
+                continue;
+            }
+            Err(error) => return Err(CliError::from(error).with_help(help)),
+        };
         session.screen.note(&update_effect(&ordered, version));
-        let runner = wait_for_update(session, &ordered, version).await.map_err(|error| {
-            error.with_help("the runners after it are unchanged; repeat the command when this one is repaired")
-        })?;
+        let runner = wait_for_update(session, &ordered, version).await.map_err(|error| error.with_help(help))?;
         session.screen.note(&format!("{} runs {version}.", runner.name));
         updated.push(runner);
     }
-    let note = format!("{} updated to {version}.", format::format_count(updated.len(), "runner"));
-    session.screen.report(&RunnerList { runners: updated, next: None }, &note)
+    let note = format!("{} updated to {version}, {skipped} skipped.", format::format_count(updated.len(), "runner"));
+    session.screen.report(&RunnerList { runners: updated, next: None }, &note)?;
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let error = CliError::failed(format!("not updated, although their owners allow it: {}", missed.join(", ")));
+    Err(error.with_help("repeat the command when they are online"))
 }
 
 /// Errors: the update failed, or the runner did not come back.

@@ -48,6 +48,13 @@ fn newer_order_replaces_all_but_an_accepted_one() {
     let repeat = Order { id: OrderId::new("o2").unwrap(), ..order(OrderKind::Restart, Wanted) };
     let repeated = waiting.with_order(repeat, "0.1.0", Downgrade::Refused, time_at(2)).unwrap();
     assert_eq!(repeated.order, waiting.order, "a repeat changes nothing");
+    let accepted = Runner { order: Some(order(OrderKind::Restart, Accepted)), ..waiting };
+    for (by, expected) in [("ana", None), ("bob", Some("order_accepted"))] {
+        let repeat = Order { id: OrderId::new("o2").unwrap(), by: by.into(), ..order(OrderKind::Restart, Wanted) };
+        let result = accepted.with_order(repeat, "0.1.0", Downgrade::Refused, time_at(2));
+        assert_eq!(result.as_ref().err().map(Refusal::code), expected, "{by}");
+        assert!(result.is_err() || result.unwrap().order == accepted.order);
+    }
 }
 
 #[test]
@@ -67,7 +74,7 @@ fn order_is_refused_with_its_own_reason() {
         (Some(Updates::Denied), online, Update, "0.1.0", No, Some("update_not_allowed")),
         (Some(Updates::Image), online, Update, "0.1.0", No, Some("runner_in_image")),
         (allowed, online, Update, "0.3.0", May, Some("version_runs")),
-        (allowed, online, Update, "0.10.0", No, Some("version_is_older")),
+        (allowed, online, Update, "0.10.0", No, Some("runner_is_older")),
         (allowed, online, Update, "0.10.0", May, None),
         (allowed, online, Update, "built by hand", No, None),
     ] {
@@ -83,14 +90,19 @@ fn order_is_refused_with_its_own_reason() {
 }
 
 #[test]
-fn registration_of_an_older_program_fails_an_open_order() {
+fn registration_fails_an_order_that_its_process_does_not_expect() {
+    let other = InstanceId::new("other").unwrap();
     for state in ALL {
-        let order = order(OrderKind::Restart, state);
-        let after = after_registration(Some(&order), None).unwrap().state;
-        assert_eq!(after, if order.is_open() { Failed } else { state });
-        assert_eq!(after_registration(Some(&order), Some(Updates::Denied)), Some(order));
+        let runner = Runner { order: Some(order(OrderKind::Restart, state)), ..kite(Some(Updates::Denied)) };
+        let after = |instance: &InstanceId, updates| after_registration(&runner, instance, updates).unwrap().state;
+        let open_fails = if matches!(state, Wanted | Accepted) { Failed } else { state };
+        assert_eq!(after(&runner.instance, None), open_fails);
+        assert_eq!(after(&runner.instance, Some(Updates::Denied)), state);
+        // A restart that its process had accepted is done, or repeated, by the next one.
+        assert_eq!(after(&other, Some(Updates::Denied)), if state == Wanted { Failed } else { state });
     }
-    assert_eq!(after_registration(None, None), None);
+    let idle = kite(None);
+    assert_eq!(after_registration(&idle, &idle.instance, None), None);
 }
 
 #[test]
