@@ -87,7 +87,7 @@ impl Soak {
         fs::create_dir_all(&work).unwrap();
         let log = File::options().create(true).append(true).open(self.machine.path(&format!("{name}.log"))).unwrap();
         Command::new(env!("CARGO_BIN_EXE_pullyard"))
-            .args(["runner", "start", "--name", name, "--slots", &self.slots])
+            .args(["runner", "start", "--config", "none", "--name", name, "--slots", &self.slots])
             .env_remove("RUST_LOG")
             .env("PULLYARD_API_URL", &self.url)
             .env("PULLYARD_RUNNER_TOKEN", &self.token)

@@ -30,10 +30,15 @@ pub struct Registration {
 pub async fn check_runner_name(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<RunnerId, Error> {
     new.check()?;
     let id = RunnerId::for_registration(&token.hash, &new.name);
-    if let Some(existing) = load_own(ctx, &id, &new.name).await? {
-        existing.check_name(&new.instance, ctx.clock.now()).map_err(Error::Runner)?;
+    let check = load_own(ctx, &id, &new.name).await.and_then(|existing| match existing {
+        Some(existing) => existing.check_name(&new.instance, ctx.clock.now()).map_err(Error::Runner),
+        None => Ok(()),
+    });
+    if let Err(Error::Runner(refusal)) = &check {
+        // A token of other projects may try names.
+        tracing::info!(runner = %id, name = new.name, ?refusal, "runner name refused");
     }
-    Ok(id)
+    check.map(|()| id)
 }
 
 /// The runner with this id. Errors: `Runner` if another token has its name.

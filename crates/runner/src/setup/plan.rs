@@ -47,15 +47,15 @@ impl Plan {
         // A process that is alive ends after its jobs. The new process has another instance.
         let earlier = known_instances(work_dir, &name, &url);
         let was_online = self.way != StartWith::Nothing && runner.is_online().await;
-        let mut done = Vec::new();
-        let steps = self.write_files(&mut done).and_then(|()| self.run_commands(&mut done));
-        if let Err(reason) = steps {
+        let mut steps = Vec::new();
+        let result = self.write_files(&mut steps).and_then(|()| self.run_commands(&mut steps));
+        if let Err(reason) = result {
             say(&format!("error: {reason}"));
-            done.iter().for_each(|step: &String| say(&format!("Done before: {step}.")));
+            steps.iter().for_each(|step: &String| say(&format!("Done before: {step}.")));
             say("Correct this and run `setup` again with the same options. Present answers are its defaults.");
             return 1;
         }
-        done.iter().for_each(|step| say(&format!("Done: {step}.")));
+        steps.iter().for_each(|step| say(&format!("Done: {step}.")));
         if let Some((command, sentence)) = &self.optional
             && let Err(reason) = run_command(command)
         {
@@ -95,24 +95,24 @@ impl Plan {
         }
     }
 
-    fn write_files(&self, done: &mut Vec<String>) -> Result<(), String> {
+    fn write_files(&self, steps: &mut Vec<String>) -> Result<(), String> {
         for folder in self.folders.iter().filter(|folder| !folder.is_dir()) {
             let shown = folder.display();
             create_private_dirs(folder).map_err(|error| format!("Cannot create {shown}: {error}."))?;
-            done.push(format!("created {shown}"));
+            steps.push(format!("created {shown}"));
         }
         for file in &self.files {
             let shown = file.path.display();
             file.write().map_err(|error| format!("Cannot write {shown}: {error}"))?;
-            done.push(format!("wrote {shown}"));
+            steps.push(format!("wrote {shown}"));
         }
         Ok(())
     }
 
-    fn run_commands(&self, done: &mut Vec<String>) -> Result<(), String> {
+    fn run_commands(&self, steps: &mut Vec<String>) -> Result<(), String> {
         for command in &self.service.commands {
             run_command(command)?;
-            done.push(format!("ran `{}`", command.join(" ")));
+            steps.push(format!("ran `{}`", command.join(" ")));
         }
         Ok(())
     }
