@@ -11,6 +11,7 @@ pub use shape::schema;
 
 use crate::budget::parse_usd_micros;
 use crate::text::parse_seconds;
+use roles::BUILT_IN_ROLES;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 use std::collections::BTreeMap;
@@ -22,6 +23,10 @@ pub const MAX_FILE_BYTES: usize = 64 * 1024;
 pub const MAX_DEPTH: usize = 12;
 /// Mappings, lists, keys and values.
 pub const MAX_NODES: usize = 5_000;
+/// Bounds the JSON pointers of a document.
+pub const MAX_KEY_BYTES: usize = 100;
+/// The check of a plan stops here.
+pub const MAX_FAULTS: usize = 100;
 /// A message shows at most this many faults.
 pub const MAX_SHOWN_FAULTS: usize = 20;
 pub const MAX_STEPS: usize = 50;
@@ -30,6 +35,7 @@ const MAX_TEXT_BYTES: usize = 16 * 1024;
 const MAX_NEEDS: usize = 20;
 const MAX_ALL_NEEDS: usize = 500;
 const MAX_COMMANDS: usize = crate::commands::MAX_COMMANDS;
+const MAX_ROLES: usize = 50;
 const MAX_PARAMETERS: usize = 30;
 const MAX_PARAMETER_BYTES: usize = 4 * 1024;
 const MAX_WALL: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -55,6 +61,7 @@ pub struct Plan {
     /// Keys of every step that neither the step nor its role sets.
     pub defaults: StepKeys,
     /// Named keys for steps, in addition to planner, implementer, reviewer, fixer and manager.
+    #[schemars(extend("maxProperties" = MAX_ROLES))]
     pub roles: BTreeMap<String, Role>,
     /// The steps. A step starts when its needs have ended.
     #[schemars(length(min = 1, max = MAX_STEPS))]
@@ -136,6 +143,7 @@ pub struct PlanStep {
     #[schemars(length(max = MAX_NEEDS))]
     pub needs: Vec<String>,
     /// Outcomes of needed steps that this step requires. With another outcome, it is skipped.
+    #[schemars(extend("maxProperties" = MAX_NEEDS))]
     pub when: BTreeMap<String, Outcomes>,
     /// Task of the agent. A step has a prompt or a question.
     pub prompt: Option<String>,
@@ -243,8 +251,8 @@ pub struct SpawnLimits {
     /// Steps in one turn (default: 8).
     #[schemars(range(min = 1, max = MAX_STEPS))]
     pub most: u32,
-    /// Turns of the agent that adds them (default: 5).
-    #[schemars(range(min = 1, max = 20))]
+    /// Turns of the agent that adds them, of which the last adds none (default: 5).
+    #[schemars(range(min = 2, max = 20))]
     pub turns: u32,
     /// Roles of the added steps (default: implementer).
     #[schemars(length(min = 1, max = 20))]
@@ -275,27 +283,24 @@ impl PlanFault {
 impl Plan {
     /// Parses a plan and checks all rules that need no project.
     ///
-    /// Errors: all faults, at least one. A part with a fault of form is left out before the other rules apply.
-    pub fn parse(mut json: Value) -> Result<Self, Vec<PlanFault>> {
+    /// Errors: all faults of form, or all breaches of the other rules if the form has no fault; 1 to `MAX_FAULTS`.
+    pub fn parse(json: Value) -> Result<Self, Vec<PlanFault>> {
         shape::check_size(&json).map_err(|fault| vec![fault])?;
-        let mut faults = shape::check_form(&mut json);
-        match serde_json::from_value::<Self>(json) {
-            Ok(plan) => {
-                // A value with a fault of form was left out, which causes no further fault.
-                let is_inside = |inner: &str, outer: &str| {
-                    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                };
-                let is_related = |fault: &PlanFault| {
-                    let (at, forms) = (&fault.pointer, faults.iter().map(|form| &form.pointer));
-                    forms.into_iter().any(|form| is_inside(at, form) || is_inside(form, at))
-                };
-                let more: Vec<_> = check::check(&plan).into_iter().filter(|fault| !is_related(fault)).collect();
-                faults.extend(more);
-                if faults.is_empty() { Ok(plan) } else { Err(faults) }
-            }
-            Err(_) if !faults.is_empty() => Err(faults),
-            Err(error) => Err(vec![PlanFault::new("", format!("the plan is unreadable: {error}"))]),
+        let faults = shape::check_form(&json);
+        if !faults.is_empty() {
+            return Err(faults);
         }
+        let unreadable = |error| vec![PlanFault::new("", format!("the plan is unreadable: {error}"))];
+        let mut plan: Self = serde_json::from_value(json).map_err(unreadable)?;
+        let mut faults = check::check(&plan);
+        faults.truncate(MAX_FAULTS);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        // A later version of the program does not change the roles of a run.
+        let built_in = BUILT_IN_ROLES.into_iter().filter_map(|name| Some((name.to_owned(), built_in_role(name)?)));
+        plan.roles.extend(built_in);
+        Ok(plan)
     }
 
     pub fn find_step(&self, name: &str) -> Option<&PlanStep> {
@@ -303,7 +308,7 @@ impl Plan {
     }
 
     pub(crate) fn find_role(&self, name: &str) -> Option<Role> {
-        built_in_role(name).or_else(|| self.roles.get(name).cloned())
+        self.roles.get(name).cloned().or_else(|| built_in_role(name))
     }
 
     /// The keys of a step: its own, then those of its role, then the defaults. A step that only reads has no commands.
@@ -320,7 +325,8 @@ impl Plan {
     /// The keys of a step that a manager adds.
     pub fn resolve_spawned(&self, role: &Role) -> StepKeys {
         let keys = role.keys.clone().or(self.defaults.clone());
-        StepKeys { branch: Some(StepBranch::Own), ..keys }
+        // The roles of added steps are checked one by one, and `defaults` sets the limits of managers alone.
+        StepKeys { branch: Some(StepBranch::Own), spawn: role.keys.spawn.clone(), ..keys }
     }
 
     pub fn concurrency_limit(&self) -> usize {

@@ -3,7 +3,7 @@
 mod yaml;
 
 use crate::client::prelude::*;
-use pullyard_domain::plan::{MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
+use pullyard_domain::plan::{MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
 use pullyard_domain::text::format_count;
 use serde::Serialize;
 use std::fs::File;
@@ -115,7 +115,9 @@ fn parse(bytes: &[u8]) -> Result<Plan, Vec<PlacedFault>> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(whole("a plan has at most 64 KiB"));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| whole("this is not UTF-8 text"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| whole("this is not UTF-8 text; save the file as UTF-8"))?;
+    // Editors for Windows begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let breach = |breach: yaml::Breach| vec![PlacedFault::new(breach.place, String::new(), breach.fault)];
     let (json, places) = parse_yaml(text).map_err(breach)?;
     let place = |fault: PlanFault| PlacedFault::new(places.find(&fault.pointer), fault.pointer, fault.fault);
@@ -133,7 +135,8 @@ fn show(screen: &Screen, report: &Report) -> Result<(), CliError> {
     }
     let hidden = report.count - report.faults.len();
     let more = if hidden > 0 { format!("; the first {MAX_SHOWN_FAULTS} are listed") } else { String::new() };
-    screen.error(&format!("the plan has {}{more}", format_count(report.count, "fault")));
+    let least = if report.count == MAX_FAULTS { "at least " } else { "" };
+    screen.error(&format!("the plan has {least}{}{more}", format_count(report.count, "fault")));
     screen.help("docs/plans.md describes each key");
     Ok(())
 }

@@ -4,8 +4,8 @@ use super::graph::Graph;
 use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
-    MAX_ALL_NEEDS, MAX_PARAMETER_BYTES, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, StepBranch, StepKeys,
-    parse_cost, parse_wall,
+    MAX_ALL_NEEDS, MAX_FAULTS, MAX_PARAMETER_BYTES, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits,
+    StepBranch, StepKeys, built_in_role, parse_cost, parse_wall,
 };
 use crate::agent::{COMMAND, ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::budget::format_usd;
@@ -24,6 +24,7 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
     let mut check = Check { plan, faults: Vec::new() };
     check.head();
     check.keys("/defaults", &plan.defaults);
+    check.spawn(plan.defaults.spawn.as_ref(), |index| format!("/defaults/spawn/roles/{index}"));
     check.roles();
     check.steps();
     check.faults
@@ -91,10 +92,14 @@ impl Check<'_> {
             self.require(is_new, &pointer, "a built-in role has this name; choose another one");
             self.text(&format!("{pointer}/prompt"), role.prompt.as_deref());
             self.keys(&pointer, &role.keys);
+            self.spawn(role.keys.spawn.as_ref(), |index| format!("{pointer}/spawn/roles/{index}"));
         }
     }
 
     fn step(&mut self, index: usize, step: &PlanStep) {
+        if self.faults.len() >= MAX_FAULTS {
+            return;
+        }
         let pointer = format!("/steps/{index}");
         let is_twice = self.plan.steps.iter().take(index).any(|earlier| earlier.name == step.name);
         match is_name(&step.name) {
@@ -147,22 +152,25 @@ impl Check<'_> {
             }
             _ => {}
         }
-        for (index, name) in keys.spawn.iter().flat_map(|spawn| spawn.roles.iter().enumerate()) {
-            // The role of the step may list the roles.
-            let own = step.keys.spawn.as_ref().map(|_| format!("{pointer}/spawn/roles/{index}"));
-            let pointer = own.unwrap_or_else(|| pointer.to_owned());
+        match (&step.keys.spawn, step.role.as_deref().and_then(built_in_role)) {
+            (None, Some(role)) => self.spawn(role.keys.spawn.as_ref(), |_| format!("{pointer}/role")),
+            (own, _) => self.spawn(own.as_ref(), |index| format!("{pointer}/spawn/roles/{index}")),
+        }
+    }
+
+    /// Checks the roles of added steps where they are listed.
+    fn spawn(&mut self, limits: Option<&SpawnLimits>, pointer: impl Fn(usize) -> String) {
+        for (index, name) in limits.iter().flat_map(|limits| limits.roles.iter().enumerate()) {
+            let pointer = pointer(index);
             let Some(role) = self.plan.find_role(name) else {
                 let fault = self.unknown_role(name);
                 self.fault(pointer, fault);
                 continue;
             };
             let keys = self.plan.resolve_spawned(&role);
-            self.require(
-                keys.spawn.is_none(),
-                &pointer,
-                &format!("the role `{name}` adds steps, and added steps cannot"),
-            );
-            let has_cost = limit.is_none() || keys.cost_usd_micros().is_some();
+            let rule = format!("the role `{name}` adds steps, and added steps cannot");
+            self.require(keys.spawn.is_none(), &pointer, &rule);
+            let has_cost = self.plan.cost_limit_usd_micros().is_none() || keys.cost_usd_micros().is_some();
             let rule = format!("the run has a cost limit: set `limits.cost_usd` of the role `{name}` or in `defaults`");
             self.require(has_cost, &pointer, &rule);
         }
@@ -184,8 +192,20 @@ impl Check<'_> {
         for (need, wanted) in &step.when {
             let pointer = format!("{pointer}/when/{}", escape(need));
             if !step.needs.contains(need) {
-                let need = truncate(need, MAX_SHOWN_CHARS);
-                self.fault(&pointer, format!("add `{need}` to `needs`; `when` compares the outcomes of needed steps"));
+                let is_known = |need: &String| self.plan.find_step(need).is_some();
+                match is_known(need) {
+                    // The misspelt need may be this one.
+                    _ if !step.needs.iter().all(is_known) => {}
+                    true => {
+                        let rule = format!("add `{need}` to `needs`; `when` compares the outcomes of needed steps");
+                        self.fault(&pointer, rule);
+                    }
+                    false => {
+                        let sentence = format!("there is no step `{}`", truncate(need, MAX_SHOWN_CHARS));
+                        let fault = did_you_mean(sentence, need, step.needs.iter().map(String::as_str));
+                        self.fault(&pointer, fault);
+                    }
+                }
                 continue;
             }
             let Some(of) = self.plan.find_step(need) else { continue };

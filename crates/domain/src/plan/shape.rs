@@ -1,11 +1,10 @@
 //! The form of a plan: its JSON Schema, generated from the types, and the faults of a document by that schema.
-//! The editor's check and ours therefore cannot differ.
 
-use super::{MAX_DEPTH, MAX_NODES, Plan, PlanFault, old_names};
+use super::{MAX_DEPTH, MAX_FAULTS, MAX_KEY_BYTES, MAX_NODES, Plan, PlanFault, old_names};
 use crate::nearest::find_nearest;
 use crate::text::truncate;
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
 /// A hostile name is cut in messages.
@@ -27,7 +26,8 @@ fn generate() -> Value {
     schema
 }
 
-/// Refuses unknown keys, which derived schemas of flattened types cannot, and removes defaults that only Rust needs.
+/// Refuses unknown keys, which derived schemas of flattened types cannot, and `null`, and removes defaults that only
+/// Rust needs.
 fn refine(schema: &mut Value) {
     if let Some(object) = schema.as_object_mut() {
         if object.contains_key("properties") {
@@ -35,8 +35,20 @@ fn refine(schema: &mut Value) {
         }
         object.remove("default");
         object.remove("format");
-        let is_integer = object.get("type").is_some_and(|kind| kinds(kind).contains(&"integer"));
-        if is_integer {
+        if let Some([kind, _]) = object.get("type").and_then(Value::as_array).map(Vec::as_slice) {
+            let kind = kind.clone();
+            object.insert("type".into(), kind);
+        }
+        if let Some([Value::Object(alternative), null]) =
+            object.get("anyOf").and_then(Value::as_array).map(Vec::as_slice)
+            && null["type"] == "null"
+        {
+            let alternative = alternative.clone();
+            object.remove("anyOf");
+            alternative.into_iter().for_each(|(key, value)| drop(object.entry(key).or_insert(value)));
+            return refine(schema);
+        }
+        if object.get("type").is_some_and(|kind| kind == "integer") {
             object.entry("minimum").or_insert_with(|| json!(0));
         }
     }
@@ -52,53 +64,44 @@ fn refine(schema: &mut Value) {
 
 /// Refuses a document that is too deep or too large to check. `serde_json` limits the depth of this recursion.
 pub(super) fn check_size(json: &Value) -> Result<(), PlanFault> {
-    fn count(json: &Value, depth: usize, nodes: &mut usize) -> bool {
-        *nodes += 1;
-        let is_small = *nodes <= MAX_NODES;
+    fn count(json: &Value, depth: usize, nodes: &mut usize) -> Result<(), String> {
+        *nodes += 1 + json.as_object().map_or(0, Map::len);
+        if *nodes > MAX_NODES || depth > MAX_DEPTH || depth == MAX_DEPTH && (json.is_array() || json.is_object()) {
+            return Err(format!("a plan has at most {MAX_DEPTH} levels and {MAX_NODES} nodes"));
+        }
         match json {
-            Value::Array(all) => {
-                is_small && depth < MAX_DEPTH && all.iter().all(|value| count(value, depth + 1, nodes))
+            Value::Array(all) => all.iter().try_for_each(|value| count(value, depth + 1, nodes)),
+            Value::Object(all) if all.keys().any(|key| key.len() > MAX_KEY_BYTES) => {
+                Err(format!("a key has at most {MAX_KEY_BYTES} bytes"))
             }
-            Value::Object(all) => {
-                *nodes += all.len();
-                is_small && depth < MAX_DEPTH && all.values().all(|value| count(value, depth + 1, nodes))
-            }
-            _ => is_small,
+            Value::Object(all) => all.values().try_for_each(|value| count(value, depth + 1, nodes)),
+            _ => Ok(()),
         }
     }
-    let rule = || PlanFault::new("", format!("a plan has at most {MAX_DEPTH} levels and {MAX_NODES} nodes"));
-    count(json, 0, &mut 0).then_some(()).ok_or_else(rule)
+    count(json, 0, &mut 0).map_err(|fault| PlanFault::new("", fault))
 }
 
-/// All faults of form. Faulty values are removed, or emptied in lists, so that the rest can be parsed.
-pub(super) fn check_form(json: &mut Value) -> Vec<PlanFault> {
+/// The first `MAX_FAULTS` faults of form.
+pub(super) fn check_form(json: &Value) -> Vec<PlanFault> {
     let mut faults = Vec::new();
-    if !visit(schema(), json, "", &mut faults) {
-        *json = json!({});
-    }
+    visit(schema(), json, "", &mut faults);
+    faults.truncate(MAX_FAULTS);
     faults
 }
 
-/// Whether the value can be parsed.
-fn visit(schema: &Value, value: &mut Value, pointer: &str, faults: &mut Vec<PlanFault>) -> bool {
+fn visit(schema: &Value, value: &Value, pointer: &str, faults: &mut Vec<PlanFault>) {
+    if faults.len() >= MAX_FAULTS {
+        return;
+    }
     let Some(schema) = choose(schema, value) else {
         faults.push(PlanFault::new(pointer, describe_kind_fault(schema, value)));
-        return false;
+        return;
     };
-    if let Some(fault) = find_fault(schema, value) {
-        faults.push(PlanFault::new(pointer, fault));
-        // A wrong length can still be parsed, and the members may have faults of their own.
-        if value.is_number() || !words(schema).is_empty() {
-            return false;
-        }
-    }
+    faults.extend(find_fault(schema, value).map(|fault| PlanFault::new(pointer, fault)));
     match value {
         Value::Array(all) => {
-            let item = &schema["items"];
-            for (index, value) in all.iter_mut().enumerate() {
-                if !visit(item, value, &format!("{pointer}/{index}"), faults) {
-                    *value = if item["type"] == "object" { json!({}) } else { json!("") };
-                }
+            for (index, value) in all.iter().enumerate() {
+                visit(&schema["items"], value, &format!("{pointer}/{index}"), faults);
             }
         }
         Value::Object(all) => {
@@ -107,21 +110,18 @@ fn visit(schema: &Value, value: &mut Value, pointer: &str, faults: &mut Vec<Plan
                     faults.push(PlanFault::new(format!("{pointer}/{key}"), format!("`{key}` is missing")));
                 }
             }
-            all.retain(|key, value| {
+            for (key, value) in all {
                 let inner = format!("{pointer}/{}", escape(key));
-                let of_key = schema["properties"].get(key).or_else(|| Some(&schema["additionalProperties"]));
-                match of_key.filter(|schema| schema.is_object()) {
-                    Some(schema) => visit(schema, value, &inner, faults),
-                    None => {
-                        faults.push(PlanFault::new(inner, describe_unknown(schema, key)));
-                        false
-                    }
+                let of_key = schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]);
+                match of_key.is_object() {
+                    true => visit(of_key, value, &inner, faults),
+                    false if faults.len() >= MAX_FAULTS => return,
+                    false => faults.push(PlanFault::new(inner, describe_unknown(schema, key))),
                 }
-            });
+            }
         }
         _ => {}
     }
-    true
 }
 
 /// A key as a part of a JSON pointer.
@@ -131,49 +131,40 @@ pub(super) fn escape(key: &str) -> String {
 
 /// The alternative of the schema that has the value's kind.
 fn choose<'a>(schema: &'a Value, value: &Value) -> Option<&'a Value> {
-    if let Some(alternatives) = schema["anyOf"].as_array() {
-        return alternatives.iter().find_map(|alternative| choose(alternative, value));
-    }
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+    let fits = |schema: &&Value| match kind(schema) {
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        _ => false,
     };
-    let is_whole = value.is_i64() || value.is_u64();
-    let fits = |allowed: &&str| *allowed == kind || *allowed == "integer" && is_whole;
-    // Alternatives with descriptions are words.
-    let allowed = if schema["oneOf"].is_array() { vec!["string"] } else { kinds(&schema["type"]) };
-    allowed.iter().any(fits).then_some(schema)
+    alternatives(schema).iter().find(fits)
 }
 
-fn kinds(kind: &Value) -> Vec<&str> {
-    kind.as_array()
-        .map_or_else(|| kind.as_str().into_iter().collect(), |all| all.iter().filter_map(Value::as_str).collect())
+fn alternatives(schema: &Value) -> &[Value] {
+    schema["anyOf"].as_array().map_or(std::slice::from_ref(schema), Vec::as_slice)
+}
+
+/// Alternatives with descriptions are words.
+fn kind(schema: &Value) -> &str {
+    if schema["oneOf"].is_array() { "string" } else { schema["type"].as_str().unwrap_or_default() }
 }
 
 fn describe_kind_fault(schema: &Value, value: &Value) -> String {
-    fn collect<'a>(schema: &'a Value, names: &mut Vec<&'a str>) {
-        schema["anyOf"].as_array().into_iter().flatten().for_each(|alternative| collect(alternative, names));
-        names.extend(schema["oneOf"].is_array().then_some("string"));
-        names.extend(kinds(&schema["type"]));
-    }
-    let mut names = Vec::new();
-    collect(schema, &mut names);
-    let is_text = names.contains(&"string");
-    let names = names.into_iter().filter_map(|name| match name {
-        "string" => Some("text"),
-        "array" => Some("a list"),
-        "object" => Some("keys with values"),
-        "integer" => Some("a whole number"),
-        "number" => Some("a number"),
-        "boolean" => Some("true or false"),
-        _ => None,
-    });
-    let quotes = if is_text && (value.is_number() || value.is_boolean()) { ", in quotes" } else { "" };
-    format!("write {}{quotes}", names.collect::<Vec<_>>().join(" or "))
+    let kinds: Vec<&str> = alternatives(schema).iter().map(kind).collect();
+    let name = |kind: &&str| match *kind {
+        "string" => "text",
+        "array" => "a list",
+        "object" => "keys with values",
+        "integer" => "a whole number",
+        "number" => "a number",
+        _ => "true or false",
+    };
+    let is_unquoted = kinds.contains(&"string") && (value.is_number() || value.is_boolean());
+    let quotes = if is_unquoted { ", in quotes" } else { "" };
+    format!("write {}{quotes}", kinds.iter().map(name).collect::<Vec<_>>().join(" or "))
 }
 
 /// The words of an enumeration.
@@ -220,8 +211,11 @@ fn describe_unknown(schema: &Value, key: &str) -> String {
     did_you_mean(format!("there is no key `{}`", truncate(key, MAX_SHOWN_CHARS)), key, known)
 }
 
+/// Long names of a hostile file are not compared, because the time grows with the product of both lengths.
 pub(super) fn did_you_mean<'a>(sentence: String, typed: &str, words: impl IntoIterator<Item = &'a str>) -> String {
-    match find_nearest(typed, words) {
+    let is_short = |word: &&str| word.len() <= MAX_SHOWN_CHARS;
+    let nearest = is_short(&typed).then(|| find_nearest(typed, words.into_iter().filter(is_short))).flatten();
+    match nearest {
         Some(nearest) => format!("{sentence}; did you mean `{nearest}`?"),
         None => sentence,
     }

@@ -160,7 +160,11 @@ fn manager_adds_steps_only_with_known_roles_that_add_none() {
     check(manager(json!({ "roles": ["implementr"] })), &[("/steps/4/spawn/roles/0", "did you mean `implementer`?")]);
     check(manager(json!({ "roles": ["manager"] })), &[("/steps/4/spawn/roles/0", "added steps cannot")]);
     check(manager(json!({ "roles": [] })), &[("/steps/4/spawn/roles", "1 to 20 items")]);
-    check(manager(json!({ "turns": 21 })), &[("/steps/4/spawn/turns", "1 to 20")]);
+    check(manager(json!({ "turns": 1 })), &[("/steps/4/spawn/turns", "2 to 20")]);
+    check(changed("/defaults/spawn", json!({ "roles": ["implementer"] })), &[]);
+    check(changed("/defaults/spawn", json!({ "roles": ["manager"] })), &[("/defaults/spawn/roles/0", "cannot")]);
+    let lead = json!({ "lead": { "spawn": { "roles": ["x"] } } });
+    check(changed("/roles", lead), &[("/roles/lead/spawn/roles/0", "there is no role `x`")]);
 }
 
 #[test]
@@ -184,14 +188,75 @@ fn old_keys_are_refused_with_their_new_names() {
 }
 
 #[test]
-fn all_faults_are_found_at_once() {
+fn faults_of_form_come_first_and_cause_no_others() {
     let mut plan = contributor();
     plan["on_fail"] = json!("stop");
-    plan["steps"][0]["sandbox"] = json!("none");
+    plan["defaults"]["limits"]["cost_usd"] = json!("5");
+    plan["steps"][0]["sandbox"] = json!("readonly");
+    plan["steps"][1]["name"] = json!(1);
+    plan["steps"][2]["outcomes"] = json!("approved");
+    plan["steps"][3]["agent"] = json!(null);
+    plan["roles"] = json!([]);
+    let form = [
+        ("/defaults/limits/cost_usd", "write a number"),
+        ("/on_fail", "there is no key"),
+        ("/roles", "write keys with values"),
+        ("/steps/0/sandbox", "use workspace_write or read_only"),
+        ("/steps/1/name", "in quotes"),
+        ("/steps/2/outcomes", "write a list"),
+        ("/steps/3/agent", "write text"),
+    ];
+    let mut sorted = faults(plan);
+    sorted.sort();
+    let pointers = |all: &[(String, String)]| all.iter().map(|(pointer, _)| pointer.clone()).collect::<Vec<_>>();
+    assert_eq!(pointers(&sorted), form.map(|(pointer, _)| pointer));
+    assert!(sorted.iter().zip(form).all(|((_, fault), (_, says))| fault.contains(says)), "{sorted:#?}");
+
+    let mut plan = contributor();
+    plan["steps"][0]["agent"] = json!("x");
     plan["steps"][2]["needs"] = json!(["implemnt"]);
-    plan["steps"][3]["agent"] = json!(7);
-    let found: Vec<_> = faults(plan).into_iter().map(|(pointer, _)| pointer).collect();
-    assert_eq!(found, ["/on_fail", "/steps/0/sandbox", "/steps/3/agent", "/steps/2/needs/0"]);
+    plan["steps"][3]["retries"] = json!(1);
+    plan["steps"][3]["role"] = json!("fixr");
+    assert_eq!(pointers(&faults(plan)), ["/steps/0/agent", "/steps/2/needs/0", "/steps/3/role"]);
+}
+
+#[test]
+fn misspelt_need_of_a_condition_is_one_fault() {
+    check(changed("/steps/3/when", json!({ "reviw": "approved" })), &[("/steps/3/when/reviw", "mean `review`?")]);
+    check(changed("/steps/3/needs", json!(["reviw"])), &[("/steps/3/needs/0", "mean `review`?")]);
+}
+
+#[test]
+fn hostile_names_are_neither_compared_nor_repeated() {
+    let long = |letter: &str, length: usize| letter.repeat(length);
+    let mut plan = changed("/steps/0/name", json!(long("a", 30_000)));
+    plan["steps"][1]["needs"] = json!([long("a", 29_999)]);
+    let found = faults(plan);
+    assert!(found.iter().all(|(_, fault)| fault.len() < 200 && !fault.contains("did you mean")), "{found:#?}");
+    // Without the limit of faults, each of 6 million needs would be compared with each name.
+    let mut steps = vec![json!({}); 2_000];
+    steps.push(json!({ "name": "x", "needs": (0..2_000).map(|need| format!("n{need}")).collect::<Vec<_>>() }));
+    let found = faults(changed("/steps", json!(steps)));
+    assert_eq!((found.len(), found[0].0.as_str()), (MAX_FAULTS, "/steps"));
+    assert!(found.iter().all(|(_, fault)| !fault.contains("there is no step")));
+    let unknown = |step: usize| (0..MAX_NEEDS).map(|need| format!("n{step}-{need}")).collect::<Vec<_>>();
+    let steps: Vec<_> =
+        (0..50).map(|n| json!({ "name": format!("s{n}"), "prompt": "x", "needs": unknown(n) })).collect();
+    assert_eq!(faults(changed("/steps", json!(steps))).len(), MAX_FAULTS);
+    let when = json!({ long("k", 54_000): vec![1; 4_900] });
+    check(changed("/steps/0/when", when), &[("", "a key has at most 100 bytes")]);
+    let parameters: serde_json::Map<_, _> =
+        (0..30).map(|n| (format!("{}{n}", long("k", 90)), json!({ "a": 1, "b": 2, "c": 3, "d": 4 }))).collect();
+    let found = faults(changed("/parameters", json!(parameters)));
+    assert_eq!(found.len(), MAX_FAULTS);
+    assert!(found.iter().all(|(pointer, _)| pointer.len() < MAX_DEPTH * 2 * MAX_KEY_BYTES));
+}
+
+#[test]
+fn plan_freezes_the_built_in_roles() {
+    let mut plan = Plan::parse(contributor()).unwrap();
+    plan.roles.get_mut("reviewer").unwrap().keys.sandbox = None;
+    assert!(!plan.resolve(plan.find_step("review").unwrap()).is_read_only());
 }
 
 #[test]

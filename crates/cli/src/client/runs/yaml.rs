@@ -2,7 +2,7 @@
 //!
 //! It handles the parser's events one by one: neither nested nor repeated content can use more than the limits.
 
-use pullyard_domain::plan::{MAX_DEPTH, MAX_NODES};
+use pullyard_domain::plan::{MAX_DEPTH, MAX_KEY_BYTES, MAX_NODES};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use yaml_rust2::parser::{Event, Parser, Tag};
@@ -83,6 +83,10 @@ impl Reader {
                 self.count(mark, anchor, tag.as_ref())?;
                 match self.open.last_mut() {
                     Some((pointer, Container::Keys(members, key @ None))) => {
+                        // The pointer of each member has the key.
+                        if text.len() > MAX_KEY_BYTES {
+                            return Err(breach(mark, &format!("a key has at most {MAX_KEY_BYTES} bytes")));
+                        }
                         if text == "<<" && style == TScalarStyle::Plain {
                             return Err(breach(mark, "merge keys are not allowed"));
                         }
@@ -184,7 +188,7 @@ fn place_of(mark: Marker) -> Place {
     (mark.line(), mark.col() + 1)
 }
 
-/// A plain scalar by the core schema of YAML 1.2, in which `no` and `on` are text.
+/// A plain scalar by the core schema of YAML 1.2, in which `no` and `on` are text. No key of a plan needs `0x1F`.
 fn to_value(text: String) -> Value {
     match text.as_str() {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -195,12 +199,6 @@ fn to_value(text: String) -> Value {
 }
 
 fn parse_number(text: &str) -> Option<Number> {
-    if let Some(digits) = text.strip_prefix("0x") {
-        return u64::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+')).map(Number::from);
-    }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return u64::from_str_radix(digits, 8).ok().filter(|_| !digits.starts_with('+')).map(Number::from);
-    }
     // Rust also parses `inf` and `nan`, which are text here.
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
