@@ -175,19 +175,51 @@ pub struct Heartbeat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    AlreadyOnline { name: String, ago: Span, left: Span },
-    NameTaken { name: String },
+    AlreadyOnline {
+        name: String,
+        ago: Span,
+        left: Span,
+    },
+    NameTaken {
+        name: String,
+    },
     /// A runner of another instance has the name. It may be asleep.
-    NameUsed { name: String },
-    Replaced { name: String },
-    Deleting { name: String },
-    Offline { name: String },
-    OrdersUnsupported { name: String, version: String },
-    OrderAccepted { name: String, kind: OrderKind, by: String },
-    UpdateNotAllowed { name: String },
-    InImage { name: String },
-    RunsAlready { name: String, version: String },
-    Older { name: String, version: String, target: String },
+    NameUsed {
+        name: String,
+    },
+    Replaced {
+        name: String,
+    },
+    Deleting {
+        name: String,
+    },
+    Offline {
+        name: String,
+    },
+    OrdersUnsupported {
+        name: String,
+        version: String,
+    },
+    OrderAccepted {
+        name: String,
+        kind: OrderKind,
+        by: String,
+    },
+    UpdateNotAllowed {
+        name: String,
+    },
+    InImage {
+        name: String,
+    },
+    RunsAlready {
+        name: String,
+        version: String,
+    },
+    Older {
+        name: String,
+        version: String,
+        target: String,
+    },
 }
 
 impl Refusal {

@@ -21,7 +21,13 @@ fn job(number: usize) -> Job {
     let repository = if number < 2 { ready_job().repository } else { 2 };
     // The second one is younger, and first in the order.
     let priority = if number == 1 { Priority::High } else { Priority::Normal };
-    Job { id: job_id(&number.to_string()), repository, created: time_at(5_000 + number as u64), priority, ..ready_job() }
+    Job {
+        id: job_id(&number.to_string()),
+        repository,
+        created: time_at(5_000 + number as u64),
+        priority,
+        ..ready_job()
+    }
 }
 
 impl World {
