@@ -92,7 +92,7 @@ fn container_image_chooses_the_installed_engine() {
     let isolation = |engines: &[&str], more: &[(&str, &str)]| {
         let bin = dir.path().join(engines.join("-"));
         std::fs::create_dir_all(&bin).unwrap();
-        engines.iter().for_each(|engine| pullyard_test_script::write_script(&bin.join(engine), "exit 0"));
+        engines.iter().for_each(|engine| pullyard_test_script::write_script(bin.join(engine), "exit 0"));
         let set = [&[("PATH", bin.to_str().unwrap()), ("DOCKER_EXECUTOR_IMAGE", "executor:latest")], more].concat();
         row_of(&parse(&[], &set), "isolation").0
     };
