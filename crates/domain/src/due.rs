@@ -107,13 +107,21 @@ pub fn poll(poll: &Poll) -> Option<Due> {
     poll.gone_at.is_none().then_some(Due::At(at))
 }
 
-/// When a run moves next. `None`: it has ended. The end of an open job is due by itself.
+/// When a run moves next. `None`: it has ended, or the end of its open jobs moves it, which is due by itself.
+///
+/// The item has one place. With an open job, it is that of the time limit, and a release is noticed at the job's end.
+/// Without open jobs, it is that of the hold, and the run ends by its time limit when the hold ends.
 pub fn run(run: &Run) -> Option<Due> {
+    let has_open = run.open_jobs().next().is_some();
     match run.left {
         _ if run.state != RunState::Running => None,
         Some(WorkLeft::Now) => Some(Due::At(run.moved)),
-        Some(WorkLeft::Held) => Some(Due::Held { project: run.project.clone(), order: run.created.millis() }),
-        None => Some(Due::At(run.wall_end())),
+        Some(WorkLeft::Held) if !has_open => {
+            Some(Due::Held { project: run.project.clone(), order: run.created.millis() })
+        }
+        // The move after the time limit has requested the end of all jobs.
+        _ if run.moved >= run.wall_end() => None,
+        _ => Some(Due::At(run.wall_end())),
     }
 }
 

@@ -42,8 +42,8 @@ const MAX_WALL: Duration = Duration::from_secs(7 * 24 * 3_600);
 const NAME_PATTERN: &str = "^[a-z][a-z0-9-]{0,39}$";
 
 /// A plan: steps for agents, which work in the order of their needs.
-///
-/// Readers of a stored plan ignore unknown keys; only `Plan::parse` refuses them.
+// Readers of a stored plan ignore unknown keys; only `Plan::parse` refuses them. An unknown word of an enumeration makes
+// the plan unreadable for an older program, which then leaves the run as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["name", "steps"]))]
@@ -204,7 +204,7 @@ pub struct StepKeys {
     pub spawn: Option<SpawnLimits>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct StepLimits {
     /// Time of a job, such as 30m or 2h.

@@ -75,6 +75,9 @@ coded_enum! {
         JobCancelled = "job_cancelled";
         /// The steps that a manager wanted to add are not allowed.
         SpawnInvalid = "spawn_invalid";
+        /// A reason of a newer program.
+        #[serde(other)]
+        Unknown = "unknown";
     }
 }
 
@@ -84,6 +87,9 @@ coded_enum! {
         StepFailed = "step_failed";
         TimeLimit = "time_limit";
         CostLimit = "cost_limit";
+        /// A failure of a newer program.
+        #[serde(other)]
+        Unknown = "unknown";
     }
 }
 
@@ -99,9 +105,11 @@ pub enum RunWant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkLeft {
-    Now,
     /// A step may start once the project is released or has budget.
     Held,
+    /// Also the value of a newer program.
+    #[serde(other)]
+    Now,
 }
 
 /// A run as the table stores it. Readers ignore unknown fields.
@@ -135,7 +143,6 @@ pub struct Run {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct RunStep {
     /// The plan's name, or `manager/name` of an added step.
     pub name: String,
@@ -143,21 +150,25 @@ pub struct RunStep {
     /// Time of the last change of state.
     pub at: Timestamp,
     /// Number of its jobs, which also numbers the newest.
+    #[serde(default)]
     pub jobs: u32,
     /// Retries since the run's start or last resume.
+    #[serde(default)]
     pub retries: u32,
     /// Turns of a manager before this one.
+    #[serde(default)]
     pub turn: u32,
     /// The newest job.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
     /// Cost that the open job may reach.
+    #[serde(default)]
     pub reserved_usd_micros: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<StepReason>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawned: Option<SpawnedStep>,
 }
 

@@ -14,7 +14,7 @@ use rules::{Order, Planned, Rules};
 /// The steps of the plan, and at most two that a manager adds.
 const MAX_STEPS: usize = 5;
 /// Jobs of one step.
-const MAX_JOBS: usize = 4;
+const MAX_JOBS: usize = 6;
 const SLOTS: usize = MAX_STEPS * MAX_JOBS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,9 +30,13 @@ enum Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum End {
     Completed,
+    /// Completed with another outcome.
+    Faulty,
     /// Completed with a list of steps to add.
     Added,
     Failed,
+    /// Failed with a class that allows no retry.
+    Refused,
     Cancelled,
 }
 
@@ -55,6 +59,8 @@ struct Left {
     resumes: u8,
     holds: u8,
     failures: u8,
+    /// Jobs that a user cancels without their run.
+    job_cancels: u8,
     /// Whether the time limit may pass.
     time: bool,
 }
@@ -126,8 +132,9 @@ impl crate::explore::World for World {
         if !is_busy && !waits && !self.is_due(state) {
             return Err("the run is not due, and nothing else can move it".into());
         }
-        if self.rules.is_due_for_nothing(state.run, &state.jobs, state.is_held, state.is_late) {
-            return Err("the run is due, and no move is left".into());
+        let is_ending = has_open && self.rules.is_ending(state.run, state.is_late);
+        if is_ending && !is_busy && state.jobs.contains(&Job::Open) && !self.is_due(state) {
+            return Err("the run ends, and the end of an open job is not requested".into());
         }
         Ok(())
     }
@@ -148,16 +155,14 @@ impl crate::explore::World for World {
                     state.movers[number] = Mover::Idle;
                     next.push((Step::new("dies, or finds the run changed,", number), state));
                     let planned = self.rules.planned(planned);
-                    if planned.cancelled != 0 {
+                    let is_open = |slot: &usize| planned.cancelled & 1 << slot != 0 && from.jobs[*slot] == Job::Open;
+                    if let Some(slot) = (0..SLOTS).find(is_open) {
                         // One write for each job, which needs no condition on the run.
-                        for slot in (0..SLOTS).filter(|slot| planned.cancelled & 1 << slot != 0) {
-                            let mut state = state;
-                            if state.jobs[slot] == Job::Open {
-                                state.jobs[slot] = Job::Cancelling;
-                                next.push((Step::new("cancels a job", number), state));
-                            }
-                        }
+                        let mut state = *from;
+                        state.jobs[slot] = Job::Cancelling;
+                        next.push((Step::new("cancels a job", number), state));
                     } else if read == from.run {
+                        // The store compares revisions. Equal contents allow more writes.
                         self.write(&mut state, planned)?;
                         next.push((Step::new("writes", number), state));
                     }
@@ -171,15 +176,23 @@ impl crate::explore::World for World {
             }
             let ends = [
                 (End::Completed, "completes", true),
+                (End::Faulty, "completes as faulty", self.rules.has_outcomes(slot)),
                 (End::Added, "adds steps", self.rules.may_add(from.run, slot)),
                 (End::Failed, "fails", from.left.failures > 0),
+                (End::Refused, "fails without a retry", from.left.failures > 0 && self.rules.has_retries(slot)),
                 (End::Cancelled, "is cancelled", is_cancelling),
             ];
             for (end, name, _) in ends.into_iter().filter(|(_, _, is_possible)| *is_possible) {
                 let mut state = *from;
                 state.jobs[slot] = Job::Ended(end);
-                state.left.failures -= u8::from(end == End::Failed);
+                state.left.failures -= u8::from(matches!(end, End::Failed | End::Refused));
                 next.push((Step::new(name, slot), state));
+            }
+            if from.left.job_cancels > 0 && !is_cancelling {
+                let mut state = *from;
+                state.jobs[slot] = Job::Cancelling;
+                state.left.job_cancels -= 1;
+                next.push((Step::new("a user cancels the job", slot), state));
             }
         }
         for order in Order::ALL {

@@ -45,7 +45,9 @@ fn refine(schema: &mut Value) {
         {
             let alternative = alternative.clone();
             object.remove("anyOf");
-            alternative.into_iter().for_each(|(key, value)| drop(object.entry(key).or_insert(value)));
+            for (key, value) in alternative {
+                object.entry(key).or_insert(value);
+            }
             return refine(schema);
         }
         if object.get("type").is_some_and(|kind| kind == "integer") {

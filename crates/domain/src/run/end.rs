@@ -1,9 +1,8 @@
 //! A step's job as its run reads it, and the change of the step when the job has ended.
 
 use super::rules::Rules;
-use super::{Run, SpawnRequest, StepReason, StepState};
+use super::{Run, RunFacts, SpawnRequest, StepReason, StepState};
 use crate::failure::FailureClass;
-use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepJob {
@@ -36,27 +35,33 @@ fn is_retryable(class: FailureClass) -> bool {
     matches!(class, Infra | Provider | Agent | Checks)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Retries {
-    Allowed,
-    /// The run starts no further job.
-    Refused,
+impl StepEnd {
+    /// The end of a job that the table no longer has.
+    pub(super) fn lost() -> Self {
+        Self { end: JobEnd::Failed(FailureClass::Infra), spent_usd_micros: 0, outcome: None, spawn: Vec::new() }
+    }
+
+    pub(super) fn may_retry(&self, rules: &Rules) -> bool {
+        rules.retries > 0 && matches!(self.end, JobEnd::Failed(class) if is_retryable(class))
+    }
 }
 
 impl Run {
     /// Notes the end of the open job of the step with this index.
-    pub(super) fn note_end(&mut self, index: usize, end: &StepEnd, rules: &Rules, retries: Retries, now: Timestamp) {
-        let Some(step) = self.steps.get_mut(index) else { return };
+    pub(super) fn note_end(&mut self, index: usize, end: &StepEnd, all: &[Rules], facts: &RunFacts) {
+        let now = facts.now;
+        let is_last = self.is_ending(now) || self.is_stopped(facts.plan, all);
+        let (Some(step), Some(rules)) = (self.steps.get_mut(index), all.get(index)) else { return };
         self.spent_usd_micros = self.spent_usd_micros.saturating_add(end.spent_usd_micros);
         step.reserved_usd_micros = 0;
         match end.end {
+            JobEnd::Completed if !end.spawn.is_empty() => self.add_steps(index, end, facts.plan, now),
             JobEnd::Completed => {
-                step.outcome.clone_from(&end.outcome);
+                // An older runner may send any text.
+                step.outcome = end.outcome.clone().filter(|outcome| rules.outcomes.contains(outcome));
                 step.change(StepState::Done, None, now);
             }
-            JobEnd::Failed(class)
-                if is_retryable(class) && step.retries < rules.retries && retries == Retries::Allowed =>
-            {
+            JobEnd::Failed(_) if end.may_retry(rules) && step.retries < rules.retries && !is_last => {
                 step.retries += 1;
                 step.change(StepState::Waiting, None, now);
             }

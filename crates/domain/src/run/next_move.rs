@@ -1,8 +1,9 @@
 //! The next write of a run.
 
-use super::end::{JobEnd, Retries, StepEnd, StepJob};
+use super::end::{StepEnd, StepJob};
 use super::rules::{Rules, Start};
-use super::{Run, RunFailure, RunState, RunStep, RunWant, StepReason, StepState, WorkLeft};
+use super::wait::StepWait;
+use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
 use crate::id::JobId;
 use crate::plan::Plan;
 use crate::time::Timestamp;
@@ -15,7 +16,7 @@ pub const MAX_NEW_JOBS: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub struct RunFacts<'a> {
     pub plan: &'a Plan,
-    /// The jobs of open steps. A job that is not listed is open.
+    /// The jobs of all open steps. A job that is not listed is lost, and its step fails.
     pub jobs: &'a BTreeMap<JobId, StepJob>,
     pub block: Option<ReleaseBlock>,
     pub now: Timestamp,
@@ -29,37 +30,16 @@ pub enum ReleaseBlock {
     Budget,
 }
 
-/// One transaction, or a request to jobs.
+/// Requests to jobs, then one transaction: store `run`, mark the jobs in `noted`, and create those in `created`.
+///
+/// The requests come first, because the stored run is no longer due for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Move {
-    /// Store the run and mark these ended jobs as noted.
-    Note {
-        run: Run,
-        jobs: Vec<JobId>,
-    },
-    /// Store the run with the steps that this ended job added, and mark the job as noted.
-    Spawn {
-        run: Run,
-        job: JobId,
-    },
-    /// Store the run and create these jobs.
-    Release {
-        run: Run,
-        jobs: Vec<StepJobPlan>,
-    },
-    /// Request the end of these jobs. A repeat changes nothing.
-    CancelJobs {
-        jobs: Vec<JobId>,
-    },
-    /// Store the run, which has ended.
-    Finish {
-        run: Run,
-    },
-    /// Store the run, because it is due at another time.
-    Wait {
-        run: Run,
-    },
-    Nothing,
+pub struct Move {
+    pub run: Run,
+    pub noted: Vec<JobId>,
+    pub created: Vec<StepJobPlan>,
+    /// The end of these jobs is requested. A repeat changes nothing.
+    pub cancelled: Vec<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,139 +47,139 @@ pub struct StepJobPlan {
     pub id: JobId,
     pub step: String,
     pub turn: u32,
+    /// The job of the step before this one.
+    pub previous: Option<JobId>,
 }
 
 /// Idempotent: a repeat after the write decides from the stored run. The ids of new jobs depend on the run alone.
-pub fn next_move(run: &Run, facts: &RunFacts) -> Move {
-    let settle = |run: Run| Run { left: find_left(&run, facts), moved: facts.now, ..run };
-    match decide(run, facts) {
-        Move::Note { run, jobs } => Move::Note { run: settle(run), jobs },
-        Move::Spawn { run, job } => Move::Spawn { run: settle(run), job },
-        Move::Release { run, jobs } => Move::Release { run: settle(run), jobs },
-        Move::Nothing if find_left(run, facts) != run.left => Move::Wait { run: settle(run.clone()) },
-        other => other,
-    }
-}
-
-fn find_left(run: &Run, facts: &RunFacts) -> Option<WorkLeft> {
-    let is_startable = |run: &Run| {
-        let unblocked = RunFacts { block: None, ..*facts };
-        decide(run, &unblocked) != Move::Nothing
-    };
-    match decide(run, facts) {
-        Move::Nothing if run.state != RunState::Running => None,
-        Move::Nothing if facts.block.is_some() && is_startable(run) => Some(WorkLeft::Held),
-        Move::Nothing => None,
-        _ => Some(WorkLeft::Now),
-    }
-}
-
-fn decide(run: &Run, facts: &RunFacts) -> Move {
+pub fn next_move(run: &Run, facts: &RunFacts) -> Option<Move> {
     if run.state != RunState::Running {
-        return Move::Nothing;
+        return None;
     }
-    let rules = run.rules(facts.plan);
-    let is_stopped = run.is_stopped(facts.plan, &rules);
-    let is_ending = run.is_ending(facts.now);
-    if let Some(noted) = note_ends(run, facts, &rules, is_stopped || is_ending) {
-        return noted;
+    let next = Run { left: None, ..run.clone() };
+    let mut next = Move { run: next, noted: Vec::new(), created: Vec::new(), cancelled: Vec::new() };
+    next.note_ends(facts);
+    if next.run.left.is_none() {
+        next.advance(facts);
     }
-    let open: Vec<&JobId> = run.open_jobs().collect();
-    if is_ending {
-        let is_asked = |job: &&JobId| matches!(facts.jobs.get(*job), Some(StepJob::Open { is_cancelled: true }));
-        let jobs: Vec<JobId> = open.iter().filter(|job| !is_asked(job)).map(|job| (*job).clone()).collect();
-        if !jobs.is_empty() {
-            return Move::CancelJobs { jobs };
-        }
-    }
-    let is_over = run.steps.iter().all(|step| step.state.is_terminal());
-    if is_over || is_ending || is_stopped {
-        return if open.is_empty() { finish(run, facts, &rules) } else { Move::Nothing };
-    }
-    release(run, facts, &rules)
+    // This write ends the run's due time, which has passed.
+    let is_first_after_limit = facts.now >= run.wall_end() && run.moved < run.wall_end();
+    let is_needed = next.run != *run || !next.cancelled.is_empty() || is_first_after_limit;
+    next.run.moved = facts.now;
+    is_needed.then_some(next)
 }
 
-/// The newest ended jobs that the run has not noted: a manager with new steps alone, others together.
-fn note_ends(run: &Run, facts: &RunFacts, rules: &[Rules], is_ending: bool) -> Option<Move> {
-    let ended = |(index, step): (usize, &RunStep)| {
-        let job = step.job.as_ref().filter(|_| step.state == StepState::Open)?;
-        match facts.jobs.get(job)? {
-            StepJob::Ended(end) => Some((index, job.clone(), end)),
-            StepJob::Open { .. } => None,
+impl Move {
+    fn note_ends(&mut self, facts: &RunFacts) {
+        let rules = self.run.rules(facts.plan);
+        let lost = StepEnd::lost();
+        let mut ends: Vec<(usize, &StepEnd)> = Vec::new();
+        for (index, step) in self.run.steps.iter().enumerate().filter(|(_, step)| step.state == StepState::Open) {
+            match step.job.as_ref().and_then(|job| facts.jobs.get(job)) {
+                Some(StepJob::Open { .. }) => {}
+                Some(StepJob::Ended(end)) => ends.push((index, end)),
+                None => ends.push((index, &lost)),
+            }
         }
-    };
-    let ends: Vec<(usize, JobId, &StepEnd)> = run.steps.iter().enumerate().filter_map(ended).collect();
-    let mut next = run.clone();
-    let adds_steps = |end: &StepEnd| end.end == JobEnd::Completed && !end.spawn.is_empty();
-    if let Some((index, job, end)) = ends.iter().find(|(_, _, end)| adds_steps(end)) {
-        next.add_steps(*index, end, facts.plan, facts.now);
-        return Some(Move::Spawn { run: next, job: job.clone() });
+        // A failure that stops the run refuses the retries that are noted with it.
+        let may_retry = |(index, end): &(usize, &StepEnd)| rules.get(*index).is_some_and(|rules| end.may_retry(rules));
+        ends.sort_by_key(may_retry);
+        self.run.left = (ends.len() > MAX_NOTED_JOBS).then_some(WorkLeft::Now);
+        for (index, end) in ends.into_iter().take(MAX_NOTED_JOBS) {
+            let job = self.run.steps.get(index).and_then(|step| step.job.clone());
+            self.noted.extend(job.filter(|job| facts.jobs.contains_key(job)));
+            self.run.note_end(index, end, &rules, facts);
+        }
     }
-    let retries = if is_ending { Retries::Refused } else { Retries::Allowed };
-    let noted = ends.into_iter().take(MAX_NOTED_JOBS).filter_map(|(index, job, end)| {
-        next.note_end(index, end, rules.get(index)?, retries, facts.now);
-        Some(job)
-    });
-    let jobs: Vec<JobId> = noted.collect();
-    (!jobs.is_empty()).then_some(Move::Note { run: next, jobs })
-}
 
-/// Skips steps and starts as many as the limits allow, in the order of the plan.
-fn release(run: &Run, facts: &RunFacts, rules: &[Rules]) -> Move {
-    let (mut next, mut jobs, mut is_short_of_cost) = (run.clone(), Vec::new(), false);
-    let limit = facts.plan.concurrency_limit();
-    for (index, of_step) in rules.iter().enumerate() {
-        let Some(step) = next.steps.get(index) else { continue };
-        let start = match step.state {
-            StepState::Waiting => next.start_of(of_step, rules),
-            StepState::Spawning if next.is_turn_over(step) => Start::Ready,
-            _ => Start::Later,
+    /// Starts or ends what the noted ends allow.
+    fn advance(&mut self, facts: &RunFacts) {
+        let rules = self.run.rules(facts.plan);
+        let is_ending = self.run.is_ending(facts.now);
+        let is_stopped = self.run.is_stopped(facts.plan, &rules);
+        if is_ending {
+            let is_asked = |job: &&JobId| matches!(facts.jobs.get(*job), Some(StepJob::Open { is_cancelled: true }));
+            self.cancelled = self.run.open_jobs().filter(|job| !is_asked(job)).cloned().collect();
+        }
+        let is_short_of_cost = !is_ending && !is_stopped && {
+            self.run.skip(&rules, facts.now);
+            self.release(&rules, facts)
         };
-        let has_place = next.open_jobs().count() < limit && jobs.len() < MAX_NEW_JOBS;
-        let has_cost = next.free_usd_micros().is_none_or(|free| of_step.cost_usd_micros <= free);
-        let id = run.id.clone();
-        let Some(step) = next.steps.get_mut(index) else { continue };
-        match start {
-            Start::Skip(reason) => step.change(StepState::Skipped, Some(reason), facts.now),
-            Start::Later => {}
-            Start::Ready if facts.block.is_some() => {}
-            Start::Ready if of_step.is_question => step.change(StepState::Asked, None, facts.now),
-            Start::Ready if !has_place => {}
-            Start::Ready if !has_cost => is_short_of_cost = true,
-            Start::Ready => {
+        let is_over = self.run.steps.iter().all(|step| step.state.is_terminal());
+        // Only the end of an open job returns a part of the cost limit.
+        if (is_over || is_ending || is_stopped || is_short_of_cost) && self.run.open_jobs().next().is_none() {
+            self.run.finish(&rules, facts.now);
+        }
+    }
+
+    /// Starts as many steps as the limits allow, in the order of the plan. Returns whether a step lacks cost.
+    fn release(&mut self, rules: &[Rules], facts: &RunFacts) -> bool {
+        let mut is_short_of_cost = false;
+        for (index, of_step) in rules.iter().enumerate() {
+            match self.run.wait_of(index, rules, facts) {
+                Some(StepWait::Starting { .. }) => {}
+                Some(StepWait::ProjectHeld { .. } | StepWait::DayBudget { .. }) => {
+                    self.run.left = self.run.left.or(Some(WorkLeft::Held));
+                    continue;
+                }
+                wait => {
+                    is_short_of_cost |= matches!(wait, Some(StepWait::RunCost { .. }));
+                    continue;
+                }
+            }
+            let run = self.run.id.clone();
+            let Some(step) = self.run.steps.get_mut(index) else { continue };
+            if of_step.is_question {
+                step.change(StepState::Asked, None, facts.now);
+            } else if self.created.len() == MAX_NEW_JOBS {
+                self.run.left = Some(WorkLeft::Now);
+            } else {
                 step.turn += u32::from(step.state == StepState::Spawning);
                 step.jobs += 1;
-                let id = JobId::for_step(&id, &step.name, step.jobs);
-                step.job = Some(id.clone());
+                let id = JobId::for_step(&run, &step.name, step.jobs);
+                let previous = step.job.replace(id.clone());
                 step.reserved_usd_micros = of_step.cost_usd_micros;
                 step.outcome = None;
                 step.change(StepState::Open, None, facts.now);
-                jobs.push(StepJobPlan { id, step: step.name.clone(), turn: step.turn });
+                self.created.push(StepJobPlan { id, step: step.name.clone(), turn: step.turn, previous });
             }
         }
-    }
-    match next.open_jobs().count() {
-        _ if next != *run => Move::Release { run: next, jobs },
-        // Only the end of an open job returns a part of the cost limit.
-        0 if is_short_of_cost => finish(run, facts, rules),
-        _ => Move::Nothing,
+        is_short_of_cost
     }
 }
 
-/// The end of a run without open jobs.
-fn finish(run: &Run, facts: &RunFacts, rules: &[Rules]) -> Move {
-    let has_rest = run.steps.iter().any(|step| !step.state.is_terminal());
-    let is_cut = has_rest || run.steps.iter().any(|step| step.state == StepState::Cancelled);
-    let (state, failure) = match () {
-        () if is_cut && run.want == RunWant::Cancel => (RunState::Cancelled, None),
-        () if is_cut && facts.now >= run.wall_end() => (RunState::Failed, Some(RunFailure::TimeLimit)),
-        () if run.has_failed(rules) => (RunState::Failed, Some(RunFailure::StepFailed)),
-        () if has_rest => (RunState::Failed, Some(RunFailure::CostLimit)),
-        () => (RunState::Completed, None),
-    };
-    let mut next = Run { state, failure, left: None, moved: facts.now, ended_at: Some(facts.now), ..run.clone() };
-    for step in next.steps.iter_mut().filter(|step| !step.state.is_terminal()) {
-        step.change(StepState::Skipped, Some(StepReason::Stopped), facts.now);
+impl Run {
+    /// Skips steps, whose dependents may be skipped in turn.
+    fn skip(&mut self, rules: &[Rules], now: Timestamp) {
+        let mut is_changed = true;
+        while std::mem::take(&mut is_changed) {
+            for (index, of_step) in rules.iter().enumerate() {
+                let is_waiting = self.steps.get(index).is_some_and(|step| step.state == StepState::Waiting);
+                if let (true, Start::Skip(reason)) = (is_waiting, self.start_of(of_step, rules))
+                    && let Some(step) = self.steps.get_mut(index)
+                {
+                    step.change(StepState::Skipped, Some(reason), now);
+                    is_changed = true;
+                }
+            }
+        }
     }
-    Move::Finish { run: next }
+
+    /// Ends a run without open jobs.
+    fn finish(&mut self, rules: &[Rules], now: Timestamp) {
+        let has_rest = self.steps.iter().any(|step| !step.state.is_terminal());
+        let is_cut = |(step, rules): (&super::RunStep, &Rules)| step.state == StepState::Cancelled && rules.fails_run();
+        let is_cut = has_rest || self.steps.iter().zip(rules).any(is_cut);
+        (self.state, self.failure) = match () {
+            () if is_cut && self.want == RunWant::Cancel => (RunState::Cancelled, None),
+            () if is_cut && now >= self.wall_end() => (RunState::Failed, Some(RunFailure::TimeLimit)),
+            () if self.has_failed(rules) => (RunState::Failed, Some(RunFailure::StepFailed)),
+            () if has_rest => (RunState::Failed, Some(RunFailure::CostLimit)),
+            () => (RunState::Completed, None),
+        };
+        (self.left, self.ended_at) = (None, Some(now));
+        for step in self.steps.iter_mut().filter(|step| !step.state.is_terminal()) {
+            step.change(StepState::Skipped, Some(StepReason::Stopped), now);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What users order: cancel, resume, approve and refuse. Each is one write of the run.
 
-use super::{Run, RunState, RunStep, RunWant, StepReason, StepState, WorkLeft};
+use super::{Run, RunState, RunWant, StepReason, StepState, WorkLeft};
+use crate::output;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
@@ -9,8 +10,16 @@ pub enum OrderRefusal {
     RunEnded,
     /// Some of its jobs are open or not noted.
     RunNotOver,
-    /// Every step is done.
     RunCompleted,
+    /// The outputs of its first jobs may have expired: results for later steps, and prompts of added steps.
+    OutputsExpired,
+    /// The plan has no cost limit.
+    NoCostLimit,
+    /// No step that starts again fits into the cost limit. Units: millionths of a US dollar.
+    CostTooLow {
+        spent: u64,
+        needed: u64,
+    },
     UnknownStep,
     /// The step waits for no answer.
     NotAsked,
@@ -39,62 +48,78 @@ impl Run {
         match self.state {
             RunState::Running => return Err(OrderRefusal::RunNotOver),
             RunState::Completed => return Err(OrderRefusal::RunCompleted),
+            _ if now >= self.created.plus(output::RETENTION) => return Err(OrderRefusal::OutputsExpired),
+            _ if cost_usd_micros.is_some() && self.cost_usd_micros.is_none() => return Err(OrderRefusal::NoCostLimit),
             RunState::Failed | RunState::Cancelled => {}
         }
         let mut next = self.ordered(now);
         (next.state, next.failure, next.ended_at) = (RunState::Running, None, None);
         (next.want, next.since) = (RunWant::Run, now);
-        next.cost_usd_micros = self.cost_usd_micros.map(|limit| cost_usd_micros.unwrap_or(limit));
+        next.cost_usd_micros = cost_usd_micros.or(self.cost_usd_micros);
         let rules = self.rules(plan);
-        loop {
-            let restarts = |step: &RunStep| next.restarts(step, &rules);
-            let Some(index) = next.steps.iter().position(restarts) else { break };
-            let has_added =
-                next.steps.get(index).is_some_and(|step| self.steps.iter().any(|added| added.is_added_by(step)));
-            if let Some(step) = next.steps.get_mut(index) {
-                // A manager whose list of this turn was accepted does not repeat the turn.
-                let state = if has_added { StepState::Spawning } else { StepState::Waiting };
-                step.change(state, None, now);
-                (step.retries, step.outcome) = (0, None);
+        // A manager is before its added steps.
+        for index in 0..next.steps.len() {
+            if next.has_to_repeat(index) {
+                next.restart(index, now);
             }
         }
-        Ok(next)
+        // The outcome that a condition requires may still come.
+        let is_waiting = |run: &Self, name: &String| run.find_step(name).is_some_and(|need| !need.state.is_terminal());
+        let is_open = |run: &Self, index: usize| {
+            let is_skipped = run.steps.get(index).is_some_and(|step| step.reason == Some(StepReason::When));
+            is_skipped && rules.get(index).is_some_and(|rules| rules.needs.iter().any(|need| is_waiting(run, need)))
+        };
+        while let Some(index) = (0..next.steps.len()).find(|index| is_open(&next, *index)) {
+            next.restart(index, now);
+        }
+        let restarted = next.steps.iter().zip(&rules).filter(|(step, _)| step.state == StepState::Waiting);
+        let needed = restarted.map(|(_, rules)| rules.cost_usd_micros).min().unwrap_or_default();
+        match next.free_usd_micros() {
+            Some(free) if free < needed => Err(OrderRefusal::CostTooLow { spent: self.spent_usd_micros, needed }),
+            _ => Ok(next),
+        }
     }
 
-    /// Whether an ended step starts again, given those that do already.
-    fn restarts(&self, step: &RunStep, rules: &[super::rules::Rules]) -> bool {
-        let waits = |name: &String| self.find_step(name).is_some_and(|need| !need.state.is_terminal());
-        let of_step = || self.steps.iter().zip(rules).find(|(other, _)| other.name == step.name);
+    /// Whether an ended step starts again, given the earlier ones that do.
+    fn has_to_repeat(&self, index: usize) -> bool {
+        let Some(step) = self.steps.get(index) else { return false };
         // The manager of an earlier turn has used the result.
-        let manager = step.spawned.as_ref().map(|spawned| (self.find_step(&spawned.by), spawned.turn));
-        let is_needed = manager.is_none_or(|(manager, turn)| {
-            manager.is_some_and(|manager| manager.state == StepState::Spawning && manager.turn == turn)
+        let is_needed = step.spawned.as_ref().is_none_or(|spawned| {
+            let manager = self.find_step(&spawned.by);
+            manager.is_some_and(|manager| manager.state == StepState::Spawning && manager.turn == spawned.turn)
         });
-        is_needed
-            && match (step.state, step.reason) {
-                (StepState::Failed | StepState::Cancelled, _) => true,
-                // The outcome that it required may still come.
-                (StepState::Skipped, Some(StepReason::When)) => {
-                    of_step().is_some_and(|(_, rules)| rules.needs.iter().any(waits))
-                }
-                (StepState::Skipped, _) => true,
-                _ => false,
-            }
+        let is_ended = matches!(step.state, StepState::Failed | StepState::Cancelled | StepState::Skipped);
+        is_needed && is_ended && step.reason != Some(StepReason::When)
     }
 
-    /// Answers a question. Idempotent: a repeat of the answer is refused as `NotAsked` and changes nothing.
-    pub fn answer(&self, step: &str, answer: Answer, now: Timestamp) -> Result<Self, OrderRefusal> {
-        if self.state != RunState::Running {
-            return Err(OrderRefusal::RunEnded);
+    fn restart(&mut self, index: usize, now: Timestamp) {
+        // A manager whose list of this turn was accepted does not repeat the turn.
+        let has_added =
+            self.steps.get(index).is_some_and(|step| self.steps.iter().any(|added| added.is_added_by(step)));
+        if let Some(step) = self.steps.get_mut(index) {
+            step.change(if has_added { StepState::Spawning } else { StepState::Waiting }, None, now);
+            (step.retries, step.outcome) = (0, None);
         }
+    }
+
+    /// Answers a question. Idempotent: a repeat of the answer returns an equal run.
+    pub fn answer(&self, step: &str, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, OrderRefusal> {
+        let rules = self.rules(plan);
+        let index = self.steps.iter().position(|asked| asked.name == step).ok_or(OrderRefusal::UnknownStep)?;
         let mut next = self.ordered(now);
-        let asked = next.steps.iter_mut().find(|asked| asked.name == step).ok_or(OrderRefusal::UnknownStep)?;
-        if asked.state != StepState::Asked {
-            return Err(OrderRefusal::NotAsked);
-        }
-        match answer {
-            Answer::Approve => asked.change(StepState::Done, None, now),
-            Answer::Refuse => asked.change(StepState::Failed, Some(StepReason::Refused), now),
+        let is_question = rules.get(index).is_some_and(|rules| rules.is_question);
+        let asked = next.steps.get_mut(index).filter(|_| is_question).ok_or(OrderRefusal::NotAsked)?;
+        let (state, reason) = match answer {
+            Answer::Approve => (StepState::Done, None),
+            Answer::Refuse => (StepState::Failed, Some(StepReason::Refused)),
+        };
+        match asked.state {
+            _ if (asked.state, asked.reason) == (state, reason) => return Ok(self.clone()),
+            _ if self.state != RunState::Running || self.is_ending(now) || self.is_stopped(plan, &rules) => {
+                return Err(OrderRefusal::RunEnded);
+            }
+            StepState::Asked => asked.change(state, reason, now),
+            _ => return Err(OrderRefusal::NotAsked),
         }
         Ok(next)
     }

@@ -9,6 +9,7 @@ pub(super) struct Rules {
     pub(super) needs: Vec<String>,
     when: BTreeMap<String, Outcomes>,
     pub(super) retries: u32,
+    pub(super) outcomes: Vec<String>,
     allow_failure: bool,
     /// Units: millionths of a US dollar.
     pub(super) cost_usd_micros: u64,
@@ -32,6 +33,7 @@ impl Rules {
             return Self {
                 needs: spawned.needs.clone(),
                 retries: keys.retries.unwrap_or_default(),
+                outcomes: keys.outcomes.unwrap_or_default(),
                 allow_failure: keys.allow_failure.unwrap_or_default(),
                 cost_usd_micros: spawned.cost_usd_micros.unwrap_or_default(),
                 is_spawned: true,
@@ -47,6 +49,7 @@ impl Rules {
             retries: keys.retries.unwrap_or_default(),
             allow_failure: keys.allow_failure.unwrap_or_default(),
             cost_usd_micros: keys.cost_usd_micros().filter(|_| !is_question).unwrap_or_default(),
+            outcomes: keys.outcomes.unwrap_or_default(),
             is_question,
             spawn: keys.spawn,
             is_spawned: false,
@@ -95,11 +98,5 @@ impl Run {
             true if rules.when.iter().all(holds) => Start::Ready,
             true => Start::Skip(StepReason::When),
         }
-    }
-
-    /// Whether a manager's added steps have ended, so that its next turn may start.
-    pub(super) fn is_turn_over(&self, manager: &RunStep) -> bool {
-        let mut added = self.steps.iter().filter(|step| step.is_added_by(manager));
-        manager.state == StepState::Spawning && added.all(|step| step.state.is_terminal())
     }
 }

@@ -1,6 +1,6 @@
 //! The steps that a manager adds to its run.
 
-use super::end::{JobEnd, Retries, StepEnd};
+use super::end::StepEnd;
 use super::rules::Rules;
 use super::{Run, RunStep, SpawnedStep, StepReason, StepState};
 use crate::plan::{Plan, PlanFault, PlanStep, StepBranch, StepKeys, StepLimits, check_added_steps};
@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 pub const MAX_RUN_STEPS: usize = 100;
 
 /// A step in the output of a manager. It chooses no command.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+///
+/// Its JSON Schema refuses unknown keys. A stored output may have those of a newer program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct SpawnRequest {
     /// Unique among all steps of this manager.
     pub name: String,
@@ -33,8 +35,6 @@ pub struct SpawnRequest {
     #[serde(default)]
     pub limits: StepLimits,
 }
-
-impl Eq for SpawnRequest {}
 
 impl SpawnRequest {
     fn as_step(&self) -> PlanStep {
@@ -84,12 +84,13 @@ fn full_name(manager: &RunStep, name: &str) -> String {
 }
 
 impl Run {
-    /// Notes the end of a manager's job and adds its steps. The step fails if they are not allowed.
+    /// Adds the steps of a manager's ended job. The manager fails if they are not allowed.
+    ///
+    /// Two managers that end together may exceed `MAX_RUN_STEPS`. The second list is then lost: a rare case, in which a
+    /// repeated turn would cost the same as a resume.
     pub(super) fn add_steps(&mut self, index: usize, end: &StepEnd, plan: &Plan, now: Timestamp) {
         let Some(manager) = self.steps.get(index).cloned() else { return };
         let Some(job) = manager.job.clone() else { return };
-        debug_assert_eq!(end.end, JobEnd::Completed);
-        self.note_end(index, end, &Rules::default(), Retries::Refused, now);
         let is_allowed = check_spawn(self, plan, &manager, &end.spawn).is_empty();
         if let Some(step) = self.steps.get_mut(index) {
             match is_allowed {

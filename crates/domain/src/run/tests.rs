@@ -41,39 +41,21 @@ impl World {
         RunFacts { plan: &self.plan, jobs: &self.jobs, block: self.block, now: time_at(self.secs) }
     }
 
-    /// Applies moves until none is left, and returns their names.
-    fn settle(&mut self) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        loop {
-            let moved = next_move(&self.run, &self.facts());
-            let (name, run) = match moved {
-                Move::Nothing => return names,
-                Move::Note { run, jobs } => {
-                    assert!(jobs.iter().all(|job| self.jobs.remove(job).is_some()));
-                    ("note", run)
-                }
-                Move::Spawn { run, job } => {
-                    assert!(self.jobs.remove(&job).is_some());
-                    ("spawn", run)
-                }
-                Move::Release { run, jobs } => {
-                    for job in jobs {
-                        assert_eq!(self.jobs.insert(job.id, StepJob::Open { is_cancelled: false }), None);
-                    }
-                    ("release", run)
-                }
-                Move::CancelJobs { jobs } => {
-                    let open = StepJob::Open { is_cancelled: true };
-                    assert!(jobs.into_iter().all(|job| self.jobs.insert(job, open.clone()).is_some()));
-                    ("cancel", self.run.clone())
-                }
-                Move::Finish { run } => ("finish", run),
-                Move::Wait { run } => ("wait", run),
-            };
+    /// Applies moves until none is left, and returns their numbers of noted, created and cancelled jobs.
+    fn settle(&mut self) -> Vec<[usize; 3]> {
+        let mut moves = Vec::new();
+        while let Some(Move { run, noted, created, cancelled }) = next_move(&self.run, &self.facts()) {
+            moves.push([noted.len(), created.len(), cancelled.len()]);
+            assert!(moves.len() < 50, "{moves:?}");
+            let asked = StepJob::Open { is_cancelled: true };
+            assert!(cancelled.into_iter().all(|job| self.jobs.insert(job, asked.clone()).is_some()));
+            assert!(noted.iter().all(|job| self.jobs.remove(job).is_some()));
+            for job in created {
+                assert_eq!(self.jobs.insert(job.id, StepJob::Open { is_cancelled: false }), None);
+            }
             self.run = run;
-            names.push(name);
-            assert!(names.len() < 50, "{names:?}");
         }
+        moves
     }
 
     fn job(&self, step: &str) -> JobId {
@@ -168,7 +150,7 @@ fn jobs_that_end_together_are_noted_in_one_move() {
     world.end("a", COMPLETED);
     let done = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
     world.finish("b", done.clone()).finish("c", done);
-    assert_eq!(world.settle(), ["note", "release"]);
+    assert_eq!(world.settle(), [[2, 1, 0]]);
 }
 
 #[test]
@@ -257,12 +239,12 @@ fn concurrency_limit_counts_open_jobs() {
 fn one_move_creates_a_limited_number_of_jobs() {
     let steps: Vec<Value> = (0..20).map(|index| step(&format!("s{index}"), &[])).collect();
     let mut world = World::new(json!(steps), json!({ "concurrency_limit": 20 }));
-    assert_eq!(world.settle(), ["release", "release", "release"]);
+    assert_eq!(world.settle(), [[0, 8, 0], [0, 8, 0], [0, 4, 0]]);
     for index in 0..20 {
         let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
         world.finish(&format!("s{index}"), end);
     }
-    assert_eq!(world.settle(), ["note", "note", "finish"]);
+    assert_eq!(world.settle(), [[16, 0, 0], [4, 0, 0]]);
 }
 
 fn costly(cost: u64, limit: u64) -> World {
@@ -285,6 +267,9 @@ fn step_waits_for_cost_that_an_open_step_returns() {
 fn run_without_room_for_cost_fails_and_resumes_with_more() {
     let mut world = costly(3, 3);
     world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped)");
+    let too_low = OrderRefusal::CostTooLow { spent: 1_000_000, needed: 3_000_000 };
+    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(too_low));
+    assert_eq!(world.run.resume(&world.plan, Some(500_000), time_at(1)), Err(too_low));
     world.order(|run, plan, now| run.resume(plan, Some(4_000_000), now)).check("running: a done, b open");
 }
 
@@ -293,13 +278,76 @@ fn held_project_and_used_up_budget_start_nothing() {
     for (block, code) in [(ReleaseBlock::Held, "project_held"), (ReleaseBlock::Budget, "day_budget")] {
         let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({}));
         world.block = Some(block);
-        assert_eq!(world.settle(), ["wait"]);
+        assert_eq!(world.settle(), [[0, 0, 0]]);
         assert!(matches!(due::run(&world.run), Some(Due::Held { .. })), "{:?}", world.run.left);
         world.check("running: a waiting, b waiting").check_wait("a", code);
         world.block = None;
         world.settle();
         world.check("running: a open, b waiting");
     }
+}
+
+#[test]
+fn held_run_with_an_open_job_obeys_its_time_limit() {
+    let steps = json!([step("a", &[]), step("b", &[]), step("c", &["b"])]);
+    let mut world = World::new(steps, json!({ "limits": { "wall": "1h" } }));
+    world.settle();
+    world.block = Some(ReleaseBlock::Held);
+    world.end("b", COMPLETED);
+    assert_eq!((world.run.left, due::run(&world.run)), (Some(WorkLeft::Held), Some(Due::At(time_at(3_600)))));
+    world.secs = 3_600;
+    assert_eq!(world.settle(), [[0, 0, 1]]);
+    world.end("a", JobEnd::Cancelled);
+    assert_eq!(world.run.failure, Some(RunFailure::TimeLimit));
+}
+
+#[test]
+fn lost_job_fails_its_step_and_may_be_retried() {
+    let mut world = World::new(json!([with(step("a", &[]), json!({ "retries": 1 }))]), json!({}));
+    world.settle();
+    world.jobs.clear();
+    assert_eq!(world.settle(), [[0, 1, 0]]);
+    world.jobs.clear();
+    world.settle();
+    world.check("failed step_failed: a failed (job_failed)");
+}
+
+#[test]
+fn coped_cancellation_does_not_change_the_end_of_the_run() {
+    let steps = json!([with(step("a", &[]), json!({ "allow_failure": true })), step("b", &["a"])]);
+    let mut world = World::new(steps, json!({ "limits": { "wall": "1h" } }));
+    world.settle();
+    world.end("a", JobEnd::Cancelled).secs = 3_600;
+    // The job ended in time, and its end is noted late.
+    world.end("b", COMPLETED).check("completed: a cancelled (job_cancelled), b done");
+}
+
+#[test]
+fn failure_that_stops_the_run_refuses_retries_noted_with_it() {
+    let retried = with(step("a", &[]), json!({ "retries": 1 }));
+    let mut world = World::new(json!([retried, step("b", &[])]), json!({}));
+    world.settle();
+    let end = |end: JobEnd| StepEnd { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
+    world.finish("a", end(BROKEN)).finish("b", end(REFUSED)).settle();
+    world.check("failed step_failed: a failed (job_failed), b failed (job_failed)");
+}
+
+#[test]
+fn undeclared_outcome_is_not_stored() {
+    let mut world = diamond(json!({}));
+    world.end_with("a", &"x".repeat(16_384));
+    assert_eq!(world.run.find_step("a").and_then(|step| step.outcome.clone()), None);
+}
+
+#[test]
+fn resume_is_refused_without_outputs_or_a_cost_limit() {
+    let mut world = diamond(json!({}));
+    world.end("a", REFUSED);
+    let costly = world.run.resume(&world.plan, Some(1_000_000), time_at(1));
+    assert_eq!(costly, Err(OrderRefusal::NoCostLimit));
+    let days = |days: u64| time_at(days * 24 * 3_600);
+    assert_eq!(resume(&world.run, &world.plan, days(90)), Err(OrderRefusal::OutputsExpired));
+    assert!(resume(&world.run, &world.plan, days(89)).is_ok());
 }
 
 #[test]
@@ -346,7 +394,8 @@ fn time_limit_ends_the_run_and_counts_from_a_resume() {
     world.settle();
     assert_eq!(due::run(&world.run), Some(Due::At(time_at(3_600))));
     world.secs = 3_600;
-    assert_eq!(world.settle(), ["cancel"]);
+    assert_eq!(world.settle(), [[0, 0, 1]]);
+    assert_eq!(due::run(&world.run), None, "the job's end moves the run");
     world.end("a", JobEnd::Cancelled);
     world.check("failed time_limit: a cancelled (job_cancelled), b skipped (stopped)");
     assert_eq!(due::run(&world.run), None);
@@ -360,17 +409,23 @@ fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
         let question = json!({ "name": "ask", "needs": ["a"], "approve": "Deploy?" });
         let mut world = World::new(json!([step("a", &[]), question, step("b", &["ask"])]), json!({}));
         world.settle();
-        assert_eq!(world.run.answer("ask", Answer::Approve, time_at(0)), Err(OrderRefusal::NotAsked));
+        assert_eq!(world.run.answer("ask", Answer::Approve, &world.plan, time_at(0)), Err(OrderRefusal::NotAsked));
         world.end("a", COMPLETED).check("running: a done, ask asked, b waiting").check_wait("ask", "approval");
         world
     };
-    let order = |answer: Answer| move |run: &Run, _: &Plan, now: Timestamp| run.answer("ask", answer, now);
-    start().order(order(Answer::Approve)).check("running: a done, ask done, b open");
+    let order = |answer: Answer| move |run: &Run, plan: &Plan, now: Timestamp| run.answer("ask", answer, plan, now);
+    let mut approved = start();
+    approved.order(order(Answer::Approve)).check("running: a done, ask done, b open");
+    let repeat = |answer: Answer| approved.run.answer("ask", answer, &approved.plan, time_at(9));
+    assert_eq!(repeat(Answer::Approve).as_ref(), Ok(&approved.run));
+    assert_eq!(repeat(Answer::Refuse), Err(OrderRefusal::NotAsked));
+    let ending = start().run.cancel(time_at(0)).unwrap();
+    assert_eq!(ending.answer("ask", Answer::Approve, &approved.plan, time_at(0)), Err(OrderRefusal::RunEnded));
     let mut refused = start();
     refused.order(order(Answer::Refuse));
     refused.check("failed step_failed: a done, ask failed (refused), b skipped (stopped)");
     refused.order(resume).check("running: a done, ask asked, b waiting");
-    assert_eq!(refused.run.answer("x", Answer::Refuse, time_at(0)), Err(OrderRefusal::UnknownStep));
+    assert_eq!(refused.run.answer("x", Answer::Refuse, &refused.plan, time_at(0)), Err(OrderRefusal::UnknownStep));
 }
 
 fn manager() -> World {
@@ -416,6 +471,19 @@ fn list_beyond_the_limits_of_a_manager_fails_its_step() {
     let mut world = manager();
     world.spawn("lead", json!([added("x", &[])])).end("lead/x", COMPLETED).spawn("lead", json!([added("y", &[])]));
     world.check("failed step_failed: lead failed (spawn_invalid), last skipped (stopped), lead/x done");
+}
+
+#[test]
+fn second_list_beyond_the_size_of_a_run_fails_its_manager() {
+    let lead = |name: &str| json!({ "name": name, "role": "manager", "prompt": "Lead.", "branch": "own", "spawn": { "most": 50 } });
+    let mut world = World::new(json!([lead("a"), lead("b")]), json!({ "on_failure": "continue" }));
+    world.settle();
+    let list: Vec<Value> = (0..50).map(|index| added(&format!("x{index}"), &[])).collect();
+    let spawn: Vec<SpawnRequest> = serde_json::from_value(json!(list)).unwrap();
+    let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn };
+    world.finish("a", end.clone()).finish("b", end).settle();
+    assert!(world.text().starts_with("running: a spawning, b failed (spawn_invalid), a/x0 open"), "{}", world.text());
+    assert_eq!(world.run.steps.len(), 52);
 }
 
 #[test]
@@ -479,6 +547,18 @@ fn run_of_a_newer_program_is_readable_unless_its_states_are_new() {
     stored["group"] = json!("ci");
     stored["steps"][0]["head"] = json!("9f3");
     assert_eq!(serde_json::from_value::<Run>(stored.clone()).unwrap(), run);
+    let mut newer = stored.clone();
+    newer["steps"][0]["reason"] = json!("output_invalid");
+    (newer["failure"], newer["left"]) = (json!("group_full"), json!("grouped"));
+    let newer: Run = serde_json::from_value(newer).unwrap();
+    assert_eq!(newer.steps[0].reason, Some(StepReason::Unknown));
+    assert_eq!((newer.failure, newer.left), (Some(RunFailure::Unknown), Some(WorkLeft::Now)));
+    let mut request = added("x", &[]);
+    request["labels"] = json!(["newer"]);
+    assert_eq!(serde_json::from_value::<SpawnRequest>(request).unwrap().name, "x");
+    let mut nameless = stored.clone();
+    nameless["steps"][0].as_object_mut().unwrap().remove("state");
+    assert!(serde_json::from_value::<Run>(nameless).is_err());
     stored["steps"][0]["state"] = json!("paused");
     assert!(serde_json::from_value::<Run>(stored).is_err());
     let oldest = json!({

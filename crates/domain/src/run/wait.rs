@@ -15,9 +15,9 @@ vocabulary! {
         AddedSteps { step: String, n: u64 } [Itself] "added_steps", "{step} waits for {n} of its added steps.", "Nothing to do.";
         Approval { step: String } [Person] "approval", "{step} waits for a user.", "Approve or refuse it.";
         ProjectHeld { project: ProjectId } [Person] "project_held", "{project} is held.", "Release it: `pullyard release`.";
-        DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until tomorrow, or raise it with `pullyard budgets`.";
-        RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan raises the limit.";
-        RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do; an open step may return a part.";
+        DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until midnight UTC, or raise it: `pullyard budgets set`.";
+        RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan is the limit of its next run.";
+        RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do; an open step returns the part that it does not spend.";
         Starting { step: String } [Itself] "starting", "{step} is about to start.", "Nothing to do.";
     }
 }
@@ -25,27 +25,29 @@ vocabulary! {
 impl Run {
     /// The first thing that the step waits for. `None`: it has ended, or its job explains the wait.
     pub fn step_wait(&self, name: &str, facts: &RunFacts) -> Option<StepWait> {
-        let step = self.find_step(name).filter(|_| self.state == RunState::Running)?;
+        let index = self.steps.iter().position(|step| step.name == name).filter(|_| self.state == RunState::Running)?;
+        self.wait_of(index, &self.rules(facts.plan), facts)
+    }
+
+    pub(super) fn wait_of(&self, index: usize, all: &[Rules], facts: &RunFacts) -> Option<StepWait> {
+        let (step, rules) = (self.steps.get(index)?, all.get(index)?);
         let name = step.name.clone();
-        let all = self.rules(facts.plan);
-        match step.state {
-            StepState::Waiting | StepState::Spawning | StepState::Asked => {}
-            _ => return None,
+        if !matches!(step.state, StepState::Waiting | StepState::Spawning | StepState::Asked) {
+            return None;
         }
-        if self.is_ending(facts.now) || self.is_stopped(facts.plan, &all) {
+        if self.is_ending(facts.now) || self.is_stopped(facts.plan, all) {
             return Some(StepWait::RunEnding { step: name });
         }
-        let rules = Rules::of(facts.plan, step);
         match step.state {
             StepState::Asked => return Some(StepWait::Approval { step: name }),
             StepState::Spawning => {
                 let open = self.steps.iter().filter(|added| added.is_added_by(step) && !added.state.is_terminal());
-                let n = u64::try_from(open.count()).unwrap_or_default();
+                let n = to_fact(open.count());
                 if n > 0 {
                     return Some(StepWait::AddedSteps { step: name, n });
                 }
             }
-            _ if self.start_of(&rules, &all) == Start::Later => {
+            _ if self.start_of(rules, all) == Start::Later => {
                 let is_open = |need: &&String| self.find_step(need).is_some_and(|need| !need.state.is_terminal());
                 let steps: Vec<&str> = rules.needs.iter().filter(is_open).map(String::as_str).collect();
                 return Some(StepWait::NeedsSteps { step: name, steps: steps.join(", ") });
@@ -59,14 +61,15 @@ impl Run {
             (Some(ReleaseBlock::Held), _) => StepWait::ProjectHeld { project },
             (Some(ReleaseBlock::Budget), _) => StepWait::DayBudget { project },
             _ if rules.is_question => StepWait::Starting { step: name },
-            _ if open >= limit => {
-                let count = |number: usize| u64::try_from(number).unwrap_or_default();
-                StepWait::RunLimit { n: count(open), limit: count(limit) }
-            }
+            _ if open >= limit => StepWait::RunLimit { n: to_fact(open), limit: to_fact(limit) },
             (None, Some(free)) => {
                 StepWait::RunCost { step: name, cost: format_usd(rules.cost_usd_micros), left: format_usd(free) }
             }
             (None, None) => StepWait::Starting { step: name },
         })
     }
+}
+
+fn to_fact(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or_default()
 }

@@ -9,8 +9,8 @@ use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::plan::Plan;
 use pullyard_domain::run::{
-    Answer, JobEnd, Move, ReleaseBlock, Run, RunFacts, RunState, RunStep, RunWant, SpawnRequest, StepEnd, StepJob,
-    StepReason, StepState, WorkLeft, next_move,
+    Answer, JobEnd, ReleaseBlock, Run, RunFacts, RunFailure, RunState, RunStep, RunWant, SpawnRequest, StepEnd,
+    StepJob, StepJobPlan, StepReason, StepState, next_move,
 };
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ pub(super) struct Rules {
     runs: Items<Run>,
     moves: Vec<Planned>,
     known: Fast<Planned, u16>,
-    move_cache: Fast<Question, Result<Option<u16>, String>>,
+    move_cache: Fast<Question, Result<u16, String>>,
     order_cache: Fast<(ItemVersion, Order, bool), Option<ItemVersion>>,
     check_cache: Fast<(ItemVersion, Jobs), Result<(), String>>,
 }
@@ -122,13 +122,15 @@ impl Rules {
                 Job::Open => StepJob::Open { is_cancelled: false },
                 Job::Cancelling => StepJob::Open { is_cancelled: true },
                 Job::Ended(end) => {
+                    let outcome = Some(if end == End::Faulty { "faulty" } else { "approved" }.to_owned());
                     let spawn = if end == End::Added { added_steps() } else { Vec::new() };
                     let end = match end {
-                        End::Completed | End::Added => JobEnd::Completed,
+                        End::Completed | End::Faulty | End::Added => JobEnd::Completed,
                         End::Failed => JobEnd::Failed(FailureClass::Infra),
+                        End::Refused => JobEnd::Failed(FailureClass::Repo),
                         End::Cancelled => JobEnd::Cancelled,
                     };
-                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome: Some("approved".into()), spawn })
+                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome, spawn })
                 }
                 Job::Absent | Job::Noted(_) => return None,
             };
@@ -137,69 +139,36 @@ impl Rules {
         self.slots.iter().filter_map(job).collect()
     }
 
-    fn next_move(&self, run: ItemVersion, jobs: &Jobs, is_held: bool, is_late: bool) -> Move {
-        let jobs = self.jobs(jobs);
+    fn find(&mut self, question: &Question) -> Result<u16, String> {
+        let (run, jobs, is_held, is_late) = *question;
+        let jobs = self.jobs(&jobs);
         let block = is_held.then_some(ReleaseBlock::Held);
         let facts = RunFacts { plan: &self.plan, jobs: &jobs, block, now: time(is_late) };
-        next_move(self.runs.get(run), &facts)
-    }
-
-    fn find(&mut self, question: &Question) -> Result<Option<u16>, String> {
-        if let Some(known) = self.move_cache.get(question) {
-            return known.clone();
+        let moved = next_move(self.runs.get(run), &facts).ok_or("the run is due, and no move is left")?;
+        let must_not_start = is_held || facts.now >= moved.run.wall_end() || moved.run.want == RunWant::Cancel;
+        if !moved.created.is_empty() && must_not_start {
+            return Err("a job is created for a run that must not start one".into());
         }
-        let (run, jobs, is_held, is_late) = *question;
-        let moved = self.next_move(run, &jobs, is_held, is_late);
-        let planned = self.describe_move(run, moved, is_held, is_late);
-        let planned = planned.map(|planned| {
-            planned.map(|planned| {
-                let number = u16::try_from(self.moves.len()).unwrap();
-                let number = *self.known.entry(planned).or_insert(number);
-                if usize::from(number) == self.moves.len() {
-                    self.moves.push(planned);
-                }
-                number
-            })
-        });
-        self.move_cache.insert(*question, planned.clone());
-        planned
+        for job in &moved.created {
+            check_start(&moved.run, &self.plan, job)?;
+        }
+        let set = |jobs: &[JobId]| {
+            let slot = |job: &JobId| self.slots.get(job).copied().ok_or("a job without a slot");
+            jobs.iter().try_fold(0, |set, job| slot(job).map(|slot| set | 1 << slot))
+        };
+        let created: Vec<JobId> = moved.created.into_iter().map(|job| job.id).collect();
+        let (created, noted, cancelled) = (set(&created)?, set(&moved.noted)?, set(&moved.cancelled)?);
+        let planned = Planned { run: self.runs.number(moved.run), created, noted, cancelled };
+        if let Some(number) = self.known.get(&planned) {
+            return Ok(*number);
+        }
+        let number = u16::try_from(self.moves.len()).map_err(|_| "the setting has too many moves")?;
+        self.moves.push(planned);
+        self.known.insert(planned, number);
+        Ok(number)
     }
 
-    fn describe_move(
-        &mut self,
-        read: ItemVersion,
-        moved: Move,
-        is_held: bool,
-        is_late: bool,
-    ) -> Result<Option<Planned>, String> {
-        let set = |slots: &BTreeMap<JobId, usize>, jobs: &[JobId]| -> Result<u32, String> {
-            let slot = |job: &JobId| slots.get(job).copied().ok_or_else(|| "a job without a slot".to_owned());
-            jobs.iter().try_fold(0, |set, job| Ok(set | 1 << slot(job)?))
-        };
-        let (run, created, noted, cancelled) = match moved {
-            Move::Nothing => return Ok(None),
-            Move::Note { run, jobs } => (Some(run), 0, set(&self.slots, &jobs)?, 0),
-            Move::Spawn { run, job } => (Some(run), 0, set(&self.slots, &[job])?, 0),
-            Move::Release { run, jobs } => {
-                let before = self.runs.get(read);
-                let is_over = time(is_late) >= before.wall_end();
-                if !jobs.is_empty() && (is_held || is_over || before.want == RunWant::Cancel) {
-                    return Err("a job is created for a run that must not start one".into());
-                }
-                for job in &jobs {
-                    check_needs(before, &self.plan, &job.step)?;
-                }
-                let ids: Vec<JobId> = jobs.into_iter().map(|job| job.id).collect();
-                (Some(run), set(&self.slots, &ids)?, 0, 0)
-            }
-            Move::CancelJobs { jobs } => (None, 0, 0, set(&self.slots, &jobs)?),
-            Move::Finish { run } | Move::Wait { run } => (Some(run), 0, 0, 0),
-        };
-        let run = run.map_or(read, |run| self.runs.number(run));
-        Ok(Some(Planned { run, created, noted, cancelled }))
-    }
-
-    /// The move of a caller. A run that is due for nothing is planned as a write of the same run.
+    /// The move of a caller, which has one because the run is due.
     pub(super) fn plan_move(
         &mut self,
         run: ItemVersion,
@@ -207,13 +176,13 @@ impl Rules {
         is_held: bool,
         is_late: bool,
     ) -> Result<u16, String> {
-        if let Some(planned) = self.find(&(run, *jobs, is_held, is_late))? {
-            return Ok(planned);
+        let question = (run, *jobs, is_held, is_late);
+        if let Some(known) = self.move_cache.get(&question) {
+            return known.clone();
         }
-        let nothing = Planned { run, created: 0, noted: 0, cancelled: 0 };
-        self.moves.push(nothing);
-        let number = u16::try_from(self.moves.len() - 1).unwrap();
-        Ok(*self.known.entry(nothing).or_insert(number))
+        let found = self.find(&question);
+        self.move_cache.insert(question, found.clone());
+        found
     }
 
     pub(super) fn order(&mut self, run: ItemVersion, order: Order, is_late: bool) -> Option<ItemVersion> {
@@ -225,8 +194,8 @@ impl Rules {
         let after = match order {
             Order::Cancel => before.cancel(now).ok(),
             Order::Resume => before.resume(&self.plan, None, now).ok(),
-            Order::Approve => asked.and_then(|step| before.answer(&step, Answer::Approve, now).ok()),
-            Order::Refuse => asked.and_then(|step| before.answer(&step, Answer::Refuse, now).ok()),
+            Order::Approve => asked.and_then(|step| before.answer(&step, Answer::Approve, &self.plan, now).ok()),
+            Order::Refuse => asked.and_then(|step| before.answer(&step, Answer::Refuse, &self.plan, now).ok()),
         };
         let after = after.map(|run| self.runs.number(run));
         self.order_cache.insert((run, order, is_late), after);
@@ -250,9 +219,20 @@ impl Rules {
         self.runs.get(run).steps.iter().any(|step| step.state == StepState::Asked)
     }
 
-    pub(super) fn is_due_for_nothing(&mut self, run: ItemVersion, jobs: &Jobs, is_held: bool, is_late: bool) -> bool {
-        let is_left = self.runs.get(run).left == Some(WorkLeft::Now);
-        is_left && self.find(&(run, *jobs, is_held, is_late)) == Ok(None)
+    /// Whether the jobs of the run have to end.
+    pub(super) fn is_ending(&self, run: ItemVersion, is_late: bool) -> bool {
+        let run = self.runs.get(run);
+        run.want == RunWant::Cancel || time(is_late) >= run.wall_end()
+    }
+
+    pub(super) fn has_outcomes(&self, slot: usize) -> bool {
+        let step = self.plan.find_step(&self.names[slot / MAX_JOBS]);
+        step.is_some_and(|step| step.keys.outcomes.is_some())
+    }
+
+    pub(super) fn has_retries(&self, slot: usize) -> bool {
+        let step = self.plan.find_step(&self.names[slot / MAX_JOBS]);
+        step.is_some_and(|step| step.keys.retries.is_some())
     }
 
     /// Whether the job in the slot is a manager's, in a turn that may add steps.
@@ -294,9 +274,10 @@ impl Rules {
         }
         for (index, name) in self.names.iter().enumerate() {
             let of_step = &jobs[index * MAX_JOBS..(index + 1) * MAX_JOBS];
-            let completed =
-                of_step.iter().filter(|job| matches!(job, Job::Ended(End::Completed) | Job::Noted(End::Completed)));
-            let completed = completed.count();
+            let is_completed = |job: &&Job| {
+                matches!(job, Job::Ended(End::Completed | End::Faulty) | Job::Noted(End::Completed | End::Faulty))
+            };
+            let completed = of_step.iter().filter(is_completed).count();
             let step = run.find_step(name);
             if completed > 1 {
                 return Err(format!("{name} was done twice"));
@@ -310,26 +291,41 @@ impl Rules {
     }
 }
 
-/// The needs of a step that gets a job, by other words than the domain's.
-fn check_needs(run: &Run, plan: &Plan, name: &str) -> Result<(), String> {
-    let spawned = run.find_step(name).and_then(|step| step.spawned.as_ref());
-    let needs = spawned.map_or_else(|| plan.find_step(name).unwrap().needs.clone(), |spawned| spawned.needs.clone());
+/// The conditions of a step that gets a job, by other words than the domain's.
+fn check_start(after: &Run, plan: &Plan, job: &StepJobPlan) -> Result<(), String> {
+    let name = &job.step;
+    let planned = plan.find_step(name);
+    let spawned = after.find_step(name).and_then(|step| step.spawned.as_ref());
+    let needs = spawned.map_or_else(|| planned.unwrap().needs.clone(), |spawned| spawned.needs.clone());
     for need in needs {
-        let step = run.find_step(&need).unwrap();
+        let step = after.find_step(&need).unwrap();
         let allows = plan.find_step(&need).is_some_and(|need| need.keys.allow_failure == Some(true));
-        let is_met = step.state == StepState::Done
-            || step.reason == Some(StepReason::When)
-            || allows && matches!(step.state, StepState::Failed | StepState::Cancelled);
-        // The same move skips a step whose condition does not hold.
-        let is_skipped =
-            step.state == StepState::Waiting && plan.find_step(&need).is_some_and(|need| !need.when.is_empty());
-        if !is_met && !is_skipped {
+        let is_met = match step.state {
+            StepState::Done => true,
+            StepState::Skipped => step.reason == Some(StepReason::When),
+            StepState::Failed | StepState::Cancelled => allows,
+            _ => false,
+        };
+        if !is_met {
             return Err(format!("{name} starts before {need} ended well"));
         }
     }
-    Ok(())
+    for (need, wanted) in planned.iter().flat_map(|step| &step.when) {
+        let outcome = after.find_step(need).unwrap().outcome.clone();
+        if !outcome.is_some_and(|outcome| wanted.as_slice().contains(&outcome)) {
+            return Err(format!("{name} starts after another outcome of {need}"));
+        }
+    }
+    let is_of_last_turn = |step: &&RunStep| {
+        step.spawned.as_ref().is_some_and(|spawned| spawned.by == *name && spawned.turn + 1 == job.turn)
+    };
+    match after.steps.iter().filter(is_of_last_turn).find(|step| !step.state.is_terminal()) {
+        Some(step) => Err(format!("{name} has its next turn before {} ended", step.name)),
+        None => Ok(()),
+    }
 }
 
+/// The end that the steps and the orders of an ended run allow.
 fn check_end(run: &Run, plan: &Plan) -> Result<(), String> {
     if run.state == RunState::Running {
         return Ok(());
@@ -337,14 +333,25 @@ fn check_end(run: &Run, plan: &Plan) -> Result<(), String> {
     if !run.steps.iter().all(|step| step.state.is_terminal()) {
         return Err("an ended run has a step that did not end".into());
     }
-    let is_bad = |step: &&RunStep| {
+    let of_plan = |step: &&RunStep| {
         let allows = plan.find_step(&step.name).is_some_and(|step| step.keys.allow_failure == Some(true));
-        let is_cut = matches!(step.reason, Some(StepReason::Stopped | StepReason::NeedFailed));
-        let is_failure = matches!(step.state, StepState::Failed | StepState::Cancelled);
-        step.spawned.is_none() && (is_failure && !allows || is_cut)
+        step.spawned.is_none() && !allows
     };
-    match (run.state == RunState::Completed, run.steps.iter().find(is_bad)) {
-        (true, Some(step)) => Err(format!("the run is completed, and {} is not", step.name)),
-        _ => Ok(()),
+    let has = |is: fn(&RunStep) -> bool| run.steps.iter().filter(of_plan).any(is);
+    let is_stopped = run.steps.iter().any(|step| step.reason == Some(StepReason::Stopped));
+    let is_cut = is_stopped || has(|step| step.state == StepState::Cancelled);
+    let has_failed = has(|step| matches!(step.state, StepState::Failed | StepState::Cancelled))
+        || run.steps.iter().any(|step| step.spawned.is_none() && step.reason == Some(StepReason::NeedFailed));
+    let allowed = match () {
+        () if is_cut && run.want == RunWant::Cancel => (RunState::Cancelled, None),
+        () if is_cut && run.ended_at >= Some(run.wall_end()) => (RunState::Failed, Some(RunFailure::TimeLimit)),
+        () if has_failed => (RunState::Failed, Some(RunFailure::StepFailed)),
+        () if is_stopped && run.cost_usd_micros.is_some() => (RunState::Failed, Some(RunFailure::CostLimit)),
+        () if is_stopped => return Err("a step is stopped without a reason".into()),
+        () => (RunState::Completed, None),
+    };
+    match (run.state, run.failure) {
+        found if found == allowed => Ok(()),
+        found => Err(format!("the run ended as {found:?} instead of {allowed:?}")),
     }
 }

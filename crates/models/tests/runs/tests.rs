@@ -4,7 +4,7 @@ use super::*;
 use crate::explore::explore;
 use serde_json::{Value, json};
 
-const QUIET: Left = Left { cancels: 0, resumes: 0, holds: 0, failures: 1, time: false };
+const QUIET: Left = Left { cancels: 0, resumes: 0, holds: 0, failures: 1, job_cancels: 0, time: false };
 
 /// The needs of b and c among the steps before them.
 const SHAPES: [(&[&str], &[&str]); 8] = [
@@ -54,12 +54,14 @@ fn retry_is_another_job_and_no_step_is_done_twice() {
 #[test]
 fn cancel_and_resume_end_every_job_and_repeat_none() {
     check("cancel", 2, Left { cancels: 1, failures: 0, ..QUIET }, |_| {});
+    check("cancel of a job", 1, Left { job_cancels: 1, ..QUIET }, |plan| plan["steps"][0]["retries"] = json!(1));
     check("cancel and resume", 1, Left { cancels: 1, resumes: 1, ..QUIET }, |_| {});
 }
 
 #[test]
 fn held_project_and_time_limit_start_no_job() {
     check("hold", 1, Left { holds: 1, cancels: 1, ..QUIET }, |_| {});
+    check("hold and time limit", 1, Left { holds: 1, time: true, failures: 0, ..QUIET }, |_| {});
     check("time limit", 1, Left { time: true, resumes: 1, failures: 0, ..QUIET }, |_| {});
 }
 
@@ -99,5 +101,16 @@ fn added_steps_end_before_the_next_turn_of_their_manager() {
         println!("{name}: {states} states");
     };
     explore_plan("manager", 2, QUIET);
+    explore_plan("manager, hold, time limit", 1, Left { holds: 1, time: true, failures: 0, ..QUIET });
     explore_plan("manager, cancel", 1, Left { cancels: 1, resumes: 1, ..QUIET });
+    let everything = |plan: &mut Value| {
+        manager(plan);
+        plan["steps"][0]["retries"] = json!(1);
+        plan["limits"] = json!({ "cost_usd": 8 });
+        plan["defaults"] = json!({ "limits": { "cost_usd": 2 } });
+    };
+    let left = Left { cancels: 1, resumes: 1, holds: 1, failures: 1, job_cancels: 0, time: true };
+    let setting = Setting { plan: plan(SHAPES[0], everything), movers: 1, left };
+    let states = explore(&mut World::new(setting)).unwrap_or_else(|wrong| panic!("everything: {wrong}"));
+    println!("everything: {states} states");
 }
