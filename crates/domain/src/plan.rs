@@ -130,6 +130,7 @@ pub enum PullRequestForm {
     None,
 }
 
+/// A task for an agent, or a question to a user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["name"]))]
@@ -316,6 +317,9 @@ impl Plan {
         let role = step.role.as_deref().and_then(|name| self.find_role(name)).unwrap_or_default();
         let keys = step.keys.clone().or(role.keys);
         let mut resolved = keys.or(self.defaults.clone());
+        if step.approve.is_some() {
+            resolved.outcomes = None;
+        }
         if resolved.is_read_only() {
             (resolved.setup, resolved.checks) = (None, None);
         }

@@ -5,7 +5,7 @@ use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
     MAX_ALL_NEEDS, MAX_FAULTS, MAX_PARAMETER_BYTES, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits,
-    StepBranch, StepKeys, built_in_role, parse_cost, parse_wall,
+    StepBranch, StepChanges, StepKeys, built_in_role, parse_cost, parse_wall,
 };
 use crate::agent::{COMMAND, ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::budget::format_usd;
@@ -92,6 +92,9 @@ impl Check<'_> {
             self.require(is_new, &pointer, "a built-in role has this name; choose another one");
             self.text(&format!("{pointer}/prompt"), role.prompt.as_deref());
             self.keys(&pointer, &role.keys);
+            if role.keys.is_read_only() {
+                self.reader(&pointer, &role.keys);
+            }
             self.spawn(role.keys.spawn.as_ref(), |index| format!("{pointer}/spawn/roles/{index}"));
         }
     }
@@ -133,19 +136,18 @@ impl Check<'_> {
         self.keys(pointer, &step.keys);
         let keys = self.plan.resolve(step);
         if keys.is_read_only() {
-            for (key, commands) in [("setup", &step.keys.setup), ("checks", &step.keys.checks)] {
-                let rule = format!("a step that only reads has no {key}");
-                self.require(commands.is_none(), &format!("{pointer}/{key}"), &rule);
-            }
+            self.reader(pointer, &step.keys);
         }
         let is_with_model = keys.agent.as_deref() == Some(COMMAND) && keys.model.is_some();
-        self.require(!is_with_model, pointer, "the agent `command` has no model");
+        let at = if step.keys.model.is_some() { format!("{pointer}/model") } else { pointer.to_owned() };
+        self.require(!is_with_model, &at, "the agent `command` has no model");
         let limit = self.plan.cost_limit_usd_micros();
         match (limit, keys.cost_usd_micros()) {
             (Some(limit), Some(cost)) if cost > limit => {
                 let rule =
                     format!("the limit of the run is {}, and this step needs {}", format_usd(limit), format_usd(cost));
-                self.fault(pointer, rule);
+                let own = step.keys.limits.cost_usd.as_ref().map(|_| format!("{pointer}/limits/cost_usd"));
+                self.fault(own.unwrap_or_else(|| pointer.to_owned()), rule);
             }
             (Some(_), None) if keys.limits.cost_usd.is_none() => {
                 self.fault(pointer, "the run has a cost limit: set `limits.cost_usd` here or in `defaults`");
@@ -155,6 +157,20 @@ impl Check<'_> {
         match (&step.keys.spawn, step.role.as_deref().and_then(built_in_role)) {
             (None, Some(role)) => self.spawn(role.keys.spawn.as_ref(), |_| format!("{pointer}/role")),
             (own, _) => self.spawn(own.as_ref(), |index| format!("{pointer}/spawn/roles/{index}")),
+        }
+    }
+
+    /// Refuses keys that have no effect on a step that only reads.
+    fn reader(&mut self, pointer: &str, keys: &StepKeys) {
+        let has_changes = keys.changes == Some(StepChanges::Required);
+        for (key, is_set) in [
+            ("setup", keys.setup.is_some()),
+            ("checks", keys.checks.is_some()),
+            ("changes", has_changes),
+            ("branch", keys.branch.is_some()),
+        ] {
+            let rule = format!("a step that only reads has no `{key}`");
+            self.require(!is_set, &format!("{pointer}/{key}"), &rule);
         }
     }
 
@@ -255,15 +271,14 @@ impl Check<'_> {
         self.require(all <= MAX_ALL_NEEDS, "/steps", &format!("use at most {MAX_ALL_NEEDS} needs in all"));
         let Some(graph) = Graph::new(steps) else { return };
         let name = |index: &usize| steps.get(*index).map_or("", |step| step.name.as_str());
-        let cycles = graph.cycles();
-        for cycle in &cycles {
+        let cycle = graph.find_cycle();
+        if let Some(first) = cycle.first() {
             let names: Vec<_> = cycle.iter().map(name).collect();
-            let first = cycle.first().copied().unwrap_or_default();
             self.fault(format!("/steps/{first}/needs"), format!("these steps need each other: {}", names.join(" → ")));
         }
         // Without a misspelt need, the order may be another one.
         let are_known = steps.iter().flat_map(|step| &step.needs).all(|need| self.plan.find_step(need).is_some());
-        if !cycles.is_empty() || !are_known {
+        if !cycle.is_empty() || !are_known {
             return;
         }
         let writes = |step: &PlanStep| {

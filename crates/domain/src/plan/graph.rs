@@ -32,35 +32,22 @@ impl Graph {
         self.before.get(later).is_some_and(|before| before >> earlier & 1 == 1)
     }
 
-    /// One cycle through each step that is its own need and in no cycle before it.
-    pub(super) fn cycles(&self) -> Vec<Vec<usize>> {
-        let (mut cycles, mut seen) = (Vec::new(), 0);
-        for start in (0..self.needs.len()).filter(|step| self.is_before(*step, *step)) {
-            if seen >> start & 1 == 0 {
-                let cycle = self.cycle_of(start);
-                seen |= cycle.iter().fold(0, |all, step| all | 1_u64 << step);
-                cycles.push(cycle);
+    /// The first cycle, from a step back to itself; empty if there is none.
+    pub(super) fn find_cycle(&self) -> Vec<usize> {
+        let is_in_cycle = |step: &usize| self.is_before(*step, *step);
+        let Some(first) = (0..self.needs.len()).find(is_in_cycle) else { return Vec::new() };
+        let mut path = vec![first];
+        loop {
+            // A walk over needs that lie in a cycle with the last step has to repeat one.
+            let last = path.last().copied().unwrap_or(first);
+            let needs = self.needs.get(last).copied().unwrap_or_default();
+            let next = |need: &usize| needs >> need & 1 == 1 && self.is_before(last, *need);
+            let Some(need) = (0..self.needs.len()).find(next) else { return path };
+            let start = path.iter().position(|step| *step == need);
+            path.push(need);
+            if let Some(start) = start {
+                return path.split_off(start);
             }
         }
-        cycles
-    }
-
-    /// The shortest way over needs from the step back to itself.
-    fn cycle_of(&self, start: usize) -> Vec<usize> {
-        let mut paths = vec![vec![start]];
-        let mut seen: Steps = 0;
-        while let Some(path) = paths.first().cloned() {
-            paths.remove(0);
-            let needs = path.last().and_then(|last| self.needs.get(*last)).copied().unwrap_or_default();
-            if needs >> start & 1 == 1 {
-                return [path, vec![start]].concat();
-            }
-            let new = needs & !seen;
-            seen |= new;
-            for need in (0..self.needs.len()).filter(|need| new >> need & 1 == 1) {
-                paths.push([path.clone(), vec![need]].concat());
-            }
-        }
-        vec![start]
     }
 }

@@ -3,6 +3,7 @@
 use super::{SpawnLimits, StepChanges, StepKeys, StepSandbox};
 use serde::{Deserialize, Serialize};
 
+/// Keys of the steps that name the role.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Role {

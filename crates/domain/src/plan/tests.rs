@@ -106,7 +106,10 @@ fn every_fault_has_its_pointer() {
     check(changed("/steps/1/retries", json!(6)), &[("/steps/1/retries", "0 to 5")]);
     check(changed("/steps/1/outcomes", json!(["a"])), &[("/steps/1/outcomes", "2 to 8 items")]);
     check(changed("/steps/1/outcomes", json!(["a", "A b"])), &[("/steps/1/outcomes/1", "lower-case")]);
-    check(changed("/steps/1/limits", json!({ "cost_usd": 21 })), &[("/steps/1", "limit of the run is $20.00")]);
+    check(
+        changed("/steps/1/limits", json!({ "cost_usd": 21 })),
+        &[("/steps/1/limits/cost_usd", "limit of the run is $20.00")],
+    );
     check(changed("/steps/1/limits", json!({ "cost_usd": 0 })), &[("/steps/1/limits/cost_usd", "0.01 to 1000")]);
     check(changed("/steps/3/name", json!("")), &[("/steps/3/name", "lower-case")]);
     check(changed("/steps/3/needs/-", json!("")), &[("/steps/3/needs/1", "there is no step")]);
@@ -125,7 +128,22 @@ fn step_without_a_cost_limit_is_refused_in_a_limited_run() {
 fn command_agent_has_no_model() {
     let mut plan = changed("/steps/1/agent", json!("command"));
     plan["steps"][1]["model"] = json!("m");
-    check(plan, &[("/steps/1", "has no model")]);
+    check(plan, &[("/steps/1/model", "has no model")]);
+}
+
+#[test]
+fn keys_without_effect_are_refused() {
+    check(changed("/steps/0/branch", json!("own")), &[("/steps/0/branch", "only reads")]);
+    check(changed("/steps/0/changes", json!("required")), &[("/steps/0/changes", "only reads")]);
+    let reader = json!({ "reader": { "sandbox": "read_only", "checks": ["make"] } });
+    check(changed("/roles", reader), &[("/roles/reader/checks", "only reads")]);
+    let mut plan = changed("/steps/-", json!({ "name": "ask", "needs": ["fix"], "approve": "Deploy?" }));
+    plan["defaults"]["outcomes"] = json!(["approved", "faulty"]);
+    plan["steps"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "last", "needs": ["ask"], "when": { "ask": "approved" }, "prompt": "Deploy." }));
+    check(plan, &[("/steps/5/when/ask", "has no `outcomes`")]);
 }
 
 #[test]
@@ -136,6 +154,7 @@ fn unordered_writers_of_the_shared_branch_are_refused() {
     shared["branch"] = json!("shared");
     check(changed("/steps/-", shared.clone()), &[("/steps/4", "`implement` and `docs` both write")]);
     shared["sandbox"] = json!("read_only");
+    shared.as_object_mut().unwrap().remove("branch");
     check(changed("/steps/-", shared), &[]);
 }
 

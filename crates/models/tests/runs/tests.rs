@@ -54,6 +54,9 @@ fn retry_is_another_job_and_no_step_is_done_twice() {
 #[test]
 fn cancel_and_resume_end_every_job_and_repeat_none() {
     check("cancel", 2, Left { cancels: 1, failures: 0, ..QUIET }, |_| {});
+    check("allowed cancel of a job", 1, Left { job_cancels: 1, time: true, failures: 0, ..QUIET }, |plan| {
+        plan["steps"][0]["allow_failure"] = json!(true);
+    });
     check("cancel of a job", 1, Left { job_cancels: 1, ..QUIET }, |plan| plan["steps"][0]["retries"] = json!(1));
     check("cancel and resume", 1, Left { cancels: 1, resumes: 1, ..QUIET }, |_| {});
 }

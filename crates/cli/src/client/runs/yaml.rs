@@ -116,6 +116,11 @@ impl Reader {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 match self.open.pop() {
+                    // A mapping without a key has the place of its end.
+                    Some((pointer, Container::Keys(members, _))) if members.is_empty() => {
+                        self.places.0.entry(pointer).or_insert(place_of(mark));
+                        self.add(Value::Object(members));
+                    }
                     Some((_, Container::List(items))) => self.add(Value::Array(items)),
                     Some((_, Container::Keys(members, _))) => self.add(Value::Object(members)),
                     None => {}

@@ -42,6 +42,12 @@ fn every_key_and_item_has_its_place() {
     }
 }
 
+#[test]
+fn empty_mapping_of_a_list_has_the_place_of_its_line() {
+    let (_, places) = parse_yaml("steps:\n  - name: a\n    prompt: x\n  - {}\n").unwrap();
+    assert_eq!(places.find("/steps/1/name").0, 4);
+}
+
 /// A hostile file is refused at its first breach, after few nodes.
 #[track_caller]
 fn check_breach(text: &str, place: Place, says: &str, max_nodes: usize) {
