@@ -9,6 +9,7 @@ use crate::markdown;
 use crate::prelude::*;
 use month::Month;
 use pullyard_control::JobView;
+use pullyard_domain::fleet::Member;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::runner::Presence;
