@@ -58,7 +58,12 @@ mod tests {
             "PULLYARD_RELEASES" => Some("https://ana:secret@mirror/p@th".to_owned()),
             _ => None,
         };
-        let sources = SettingSources { flags: BTreeMap::new(), environment: &environment, saved_api_url: None };
+        let sources = SettingSources {
+            flags: BTreeMap::new(),
+            file: Default::default(),
+            environment: &environment,
+            saved_api_url: None,
+        };
         let parsed = Settings::parse(&sources);
         let updates = parsed.settings.updates;
         assert!(updates.is_image && !updates.is_allowed);

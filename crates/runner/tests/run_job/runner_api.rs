@@ -52,7 +52,7 @@ pub(crate) struct Script {
     pub(crate) protocol: Option<u32>,
     /// The only name that the token allows.
     pub(crate) only_name: Option<&'static str>,
-    /// The release that the control plane names. `None`: it has no such route.
+    /// The release that the control plane names; 0.1.0 if `None`.
     pub(crate) version: Option<&'static str>,
     /// The server knows no orders, and refuses their fields.
     pub(crate) is_older: bool,
@@ -184,11 +184,6 @@ async fn handle_runner_call(
     record_and_respond(&inner, route, &headers, &body)
 }
 
-async fn version(State(inner): State<Arc<ServerState>>) -> Response {
-    let protocol = inner.script.lock().unwrap().protocol.unwrap_or(pullyard_protocol::version::PROTOCOL);
-    Json(json!({ "version": "0.1.0", "protocol": protocol })).into_response()
-}
-
 async fn wake(State(inner): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
     let mailbox = headers["pullyard-mailbox"].to_str().unwrap();
     inner.calls.send_modify(|calls| calls.push(Call { route: "wake", body: json!({ "mailbox": mailbox }) }));
@@ -202,12 +197,9 @@ async fn wake(State(inner): State<Arc<ServerState>>, headers: HeaderMap) -> Resp
 }
 
 async fn version(State(inner): State<Arc<ServerState>>) -> Response {
-    match inner.script.lock().unwrap().version {
-        Some(version) => {
-            axum::Json(json!({ "version": version, "commit": "unknown", "protocol": PROTOCOL })).into_response()
-        }
-        None => problem(404, "not_found"),
-    }
+    let script = inner.script.lock().unwrap();
+    let (version, protocol) = (script.version.unwrap_or("0.1.0"), script.protocol.unwrap_or(PROTOCOL));
+    axum::Json(json!({ "version": version, "commit": "unknown", "protocol": protocol })).into_response()
 }
 
 async fn own_token(State(inner): State<Arc<ServerState>>, headers: HeaderMap) -> Response {

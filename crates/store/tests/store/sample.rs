@@ -366,6 +366,7 @@ pub(crate) fn context(words: &str) -> Context {
         egress: Vec::new(),
         author: None,
         labels: Default::default(),
+        priority: Some(Priority::High),
     }
 }
 
