@@ -98,7 +98,7 @@ async fn cli_sets_and_resets_agents_of_project_and_repository() {
     assert_eq!(set(&["agent=codex", "model=null"]).await.assert_success(), "agent\tcodex\nmodel\t\n");
 
     let list = async || user.ok(&["repos", "list"]).await;
-    let row = |agent: &str| format!("{REPOSITORY}\tgh1\tmain\t{agent}\t\t\n");
+    let row = |agent: &str| format!("{REPOSITORY}\tgh1\tmain\t{agent}\t\t\t\n");
     assert_eq!(list().await, row("./agent.sh"));
     user.ok(&["repos", "add", REPOSITORY, "--integration", "gh1"]).await;
     assert_eq!(list().await, row("project"));

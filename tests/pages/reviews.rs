@@ -68,7 +68,7 @@ async fn decision_page_lists_guards_and_replays() {
     let address = format!("/decisions/dlv_{}", &after[..26]);
     let page = browser.get(&address).await;
     for text in
-        ["Automatic jobs are on", "8 of 13 guards", "decided here", "Not evaluated.", "It was not known before."]
+        ["Automatic jobs are on", "8 of 14 guards", "decided here", "Not evaluated.", "It was not known before."]
     {
         assert!(page.contains(text), "{text}: {}", page.body);
     }

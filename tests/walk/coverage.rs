@@ -131,6 +131,7 @@ const READ_ONLY: &[&str] = &[
     "admin/rotate_secret::previous_valid_until",
     "runner/register::check_runner_name",
     "runner/view::load_runner",
+    "runner/view::list_recent_runners",
     "runner/view::list_runners",
     "admin/projects::load_readable_projects",
     "admin/secrets::list_secret_users",

@@ -65,7 +65,7 @@ fn next_step_ready(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
     if let Some(failure) = job.start_failure() {
         return JobStep::Fail(failure);
     }
-    let limits = watch.project.map(|project| project.settings.limits.clone()).unwrap_or_default();
+    let limits = watch.project.map(|project| project.settings.limits).unwrap_or_default();
     if !job.dispatch.starting && now.since(job.startable_since(None)) >= limits.max_unclaimed() {
         return JobStep::Fail(unclaimed_failure(crate::explanation::wait_reason(job, None, now).as_ref(), &limits));
     }
