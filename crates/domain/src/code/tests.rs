@@ -194,9 +194,9 @@ proptest! {
             check(failure_text(&failure.clipped()), MAX_HOSTILE_CHARS);
         }
         for wait in hostile_rows(Wait::samples(), &text, n) {
-            // A wait may contain another wait and its own cause.
-            check(wait_text(&wait), 2 * MAX_HOSTILE_CHARS);
-            check(wait_text(&wait.clipped()), 2 * MAX_HOSTILE_CHARS);
+            // A wait may contain another wait and its own cause, and its command has all labels, quoted.
+            check(wait_text(&wait), 100 * MAX_HOSTILE_CHARS);
+            check(wait_text(&wait.clipped()), 100 * MAX_HOSTILE_CHARS);
         }
     }
 

@@ -212,7 +212,7 @@ fn values_are_accepted_up_to_their_bounds() {
         ("--poll-interval-ms", ["1", "3600000"], ["0", "3600001"]),
         ("--poll-timeout-ms", ["1", "3600000"], ["0", "3600001"]),
         ("--heartbeat-interval-ms", ["1", "3600000"], ["0", "3600001"]),
-        ("--offline-after-secs", ["60", "3600"], ["59", "3601"]),
+        ("--offline-after-secs", ["90", "3600"], ["89", "3601"]),
         ("--request-timeout-ms", ["1", "3600000"], ["0", "3600001"]),
         ("--keep-logs", ["1", "100000"], ["0", "100001"]),
         ("--stop-grace-secs", ["0", "3600"], ["-1", "3601"]),
