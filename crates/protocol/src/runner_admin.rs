@@ -168,7 +168,7 @@ impl RunnerTask {
             (OrderState::Failed, None) => "failed".to_owned(),
             (OrderState::Failed, Some(reason)) => format!("failed: {reason}"),
         };
-        format!("{name}, requested by {} at {}: {state}", self.by, self.at)
+        format!("{name}, requested by {}: {state}", self.by)
     }
 }
 

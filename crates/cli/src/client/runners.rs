@@ -7,7 +7,7 @@ use super::refresh::show_list;
 use crate::client::prelude::*;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus, RunnerTask, restart_effect};
+use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus, restart_effect};
 use update::UpdateOptions;
 
 /// List, show, drain, restart, update and delete self-hosted runners.
@@ -221,7 +221,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Last seen", format::time_cell(runner.last_heartbeat)),
         ("Offline after", Cell::text(format!("{} s", runner.offline_after_secs))),
         ("Drain", Cell::optional(drain.as_ref())),
-        ("Order", Cell::optional(runner.order.as_ref().map(RunnerTask::sentence))),
+        ("Order", Cell::optional(runner.order.as_ref().map(|order| format!("{}, at {}", order.sentence(), order.at)))),
     ];
     session.screen.show(runner, |_| print_facts(&session.screen, &lines))
 }

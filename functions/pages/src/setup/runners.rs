@@ -67,7 +67,7 @@ struct Row {
     may_update: bool,
     may_delete: bool,
     /// The newest restart or update; in the list, only until it is done.
-    task: Option<SafeText>,
+    task: Option<(SafeText, TimeLabel)>,
     open_task: Option<SafeText>,
 }
 
@@ -135,7 +135,7 @@ impl Row {
             may_update: may_command && available.is_some() && runner.updates == Some(Updates::Allowed),
             may_restart: may_command && runner.updates.is_some() && is_online(runner),
             may_delete: may_command,
-            task: runner.order.as_ref().map(|order| line(&order.sentence())),
+            task: runner.order.as_ref().map(|order| (line(&order.sentence()), labels::format_time(order.at, now))),
             open_task: open_task.map(|order| line(&order.sentence())),
         }
     }
