@@ -26,6 +26,9 @@ pub const CHECK_INTERVAL: Duration = Duration::from_secs(300);
 /// A failure within this time after a breaker's end continues the series: setup may take an hour.
 const SERIES_WINDOW: Duration = Duration::from_secs(3_600);
 
+/// The highest `limits.unclaimed_secs`: a job that waited for the breaker may still count its time from the end.
+const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// Shortest wait for a limit with a known end. Doubles up to [`MAX_BACKOFF`].
 const MIN_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
@@ -208,17 +211,27 @@ impl Breaker {
         self.until.plus(Duration::from_secs(u64::from(hash) % START_SPREAD.as_secs()))
     }
 
+    /// When all its jobs may start.
+    pub fn last_start(&self) -> Timestamp {
+        self.until.plus(START_SPREAD)
+    }
+
     pub fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.until.plus(START_SPREAD)
+        now >= self.last_start()
     }
 
     /// For display: the end of the breaker, and afterwards the time when the last job may start.
     pub fn blocked_until(&self, now: Timestamp) -> Timestamp {
-        if now < self.until { self.until } else { self.until.plus(START_SPREAD) }
+        if now < self.until { self.until } else { self.last_start() }
+    }
+
+    /// Ends it early. It stays stored, because jobs that waited for it count their time from its end.
+    pub fn close(&self, now: Timestamp) -> Self {
+        Self { until: self.until.min(now.minus(START_SPREAD)), times: 0, ..self.clone() }
     }
 
     pub fn expires_at(&self) -> Timestamp {
-        self.until.plus(SERIES_WINDOW)
+        self.until.plus(KEPT_FOR)
     }
 
     pub fn wait_reason(&self, until: Timestamp) -> Wait {

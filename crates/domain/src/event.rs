@@ -62,18 +62,20 @@ pub struct TicketText {
 impl TicketText {
     /// The labels that a runner must have, trimmed as in its configuration. No runner can have an empty label.
     pub fn runner_labels(&self) -> BTreeSet<String> {
-        let labels = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));
-        labels.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
+        self.values("runner").filter(|label| !label.is_empty()).map(str::to_owned).collect()
     }
 
     /// The priority of the ticket's jobs, if a label such as `Priority: high` names one. High wins.
     pub fn priority(&self) -> Option<Priority> {
-        let names = |label: &String, priority: Priority| {
-            let (key, value) = label.split_once(':').unwrap_or_default();
-            key.trim().eq_ignore_ascii_case("priority") && value.trim().eq_ignore_ascii_case(priority.as_str())
-        };
-        let has = |priority: &Priority| self.labels.iter().any(|label| names(label, *priority));
+        let has =
+            |priority: &Priority| self.values("priority").any(|value| value.eq_ignore_ascii_case(priority.as_str()));
         [Priority::High, Priority::Low].into_iter().find(has)
+    }
+
+    /// The values of labels such as `Runner: gpu`.
+    fn values(&self, key: &'static str) -> impl Iterator<Item = &str> {
+        let pairs = self.labels.iter().filter_map(|label| label.split_once(':'));
+        pairs.filter(move |(name, _)| name.trim().eq_ignore_ascii_case(key)).map(|(_, value)| value.trim())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::breaker::{breaker_ids, longest_delay};
 use crate::job::Job;
 use crate::project::Compute;
-use crate::runner::{Presence, Profile, Runner};
+use crate::runner::{OFFLINE_AFTER, Presence, Profile, Runner};
 use crate::select::{ClassRequirements, join_labels, matches};
 use crate::sweep::{ClassFacts, TaskObstacle};
 use crate::text::{Advice, Cause, Span};
@@ -43,13 +43,15 @@ impl Fleet<'_> {
             Some(TaskObstacle::Labels) => {
                 let (cause, help) = (
                     format!("it requires {}", join_labels(labels)),
-                    format!("Start a runner with them: `pullyard runner start --labels {}`", quote(labels)),
+                    format!("Start a runner with them: `pullyard runner start --labels={}`", quote(labels)),
                 );
                 Wait::OverflowImpossible { reason: reason(), cause: Cause(cause), help: Advice(help) }
             }
             Some(TaskObstacle::Key) => {
-                let cause = format!("the project has no model key for {capability}");
-                let help = "Start a runner, or set a key: `pullyard settings set model_secrets.KEY=NAME`".to_owned();
+                let cause = format!("it was created without a model key of the project for {capability}");
+                let help =
+                    "Start a runner; or `pullyard settings set model_secrets.KEY=NAME`, then cancel and retry the job";
+                let help = help.to_owned();
                 Wait::OverflowImpossible { reason: reason(), cause: Cause(cause), help: Advice(help) }
             }
             None => wait,
@@ -64,7 +66,10 @@ impl Fleet<'_> {
         let Some(last) = serving.iter().map(|member| member.runner.last_heartbeat).max() else {
             return Wait::NoRunner { project: job.project.clone() };
         };
-        let online = serving.into_iter().filter(|member| member.runner.is_online(now)).collect::<Vec<_>>();
+        // A silent runner keeps its jobs for its own time, but claims none meanwhile.
+        let is_awake =
+            |member: &&Member| member.runner.is_online(now) && now.since(member.runner.last_heartbeat) <= OFFLINE_AFTER;
+        let online = serving.into_iter().filter(is_awake).collect::<Vec<_>>();
         if online.is_empty() {
             return Wait::NoOnlineRunner { project: job.project.clone(), ago: now.since(last).into() };
         }

@@ -27,10 +27,10 @@ use std::time::Duration;
 
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// How long a job may stay Ready before it fails, if its project states no other time.
 /// Shortest wait after which an unclaimed job fails: three starts of a task take as long.
 const MIN_UNCLAIMED_SECS: u64 = 900;
 
+/// How long a job may stay Ready before it fails, if its project states no other time.
 pub const DEFAULT_UNCLAIMED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 pub const MAX_HOLD_REASON_CHARS: usize = 200;

@@ -271,7 +271,7 @@ impl Refusal {
     pub fn help(&self) -> &'static str {
         match self {
             Self::AlreadyOnline { .. } => {
-                "Stop that process or wait; if it has ended, `pullyard runners delete NAME` frees the name at once."
+                "Stop that process or wait; if it has ended, `pullyard runners delete NAME` ends its jobs and frees the name within a minute."
             }
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
             Self::NameUsed { .. } => "Choose another name, or delete the other runner.",

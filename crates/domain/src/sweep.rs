@@ -5,7 +5,7 @@ mod waiting;
 pub use waiting::{ClassFacts, RECHECK_PLACE_AFTER, TaskObstacle, WaitingStep, required_place, unclaimed_failure};
 
 use crate::failure::{Failure, FailureClass};
-use crate::job::{ActiveAttempt, DispatchFault, FINISH_GRACE, Job, JobStatus, Placement, Publishes};
+use crate::job::{ActiveAttempt, DispatchFault, FINISH_GRACE, Job, JobStatus, Placement, Publishes, SILENT_AFTER};
 use crate::project::{OfflinePolicy, Project};
 use crate::runner::{MAX_HEARTBEAT_GAP, OFFLINE_AFTER, Runner};
 use crate::time::Timestamp;
@@ -81,8 +81,8 @@ fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
         return JobStep::Cancel;
     }
     let limit = Duration::from_secs(job.policy.wall_secs);
-    let may_return = watch.runner.is_some_and(|runner| may_be_suspended(run, runner, now));
-    let is_overdue = now >= run.overdue_at(limit) && !may_return;
+    let may_be_suspended = watch.runner.is_some_and(|runner| may_be_suspended(run, runner, now));
+    let is_overdue = now >= run.overdue_at(limit) && !may_be_suspended;
     if let Some(died) = run.died.as_ref().filter(|_| !is_overdue) {
         let is_late = now >= died.at.plus(FINISH_GRACE);
         return if is_late { requeue_or_fail(job, died.failure.clone()) } else { JobStep::Skip };
@@ -94,7 +94,7 @@ fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
         }
         let is_alone = match (&run.runner, watch.runner) {
             (None, _) => true,
-            (Some(_), Some(runner)) => !may_return && runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER,
+            (Some(_), Some(runner)) => !may_be_suspended && runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER,
             (Some(_), None) => false,
         };
         if is_alone {
@@ -109,7 +109,9 @@ fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
 fn may_be_suspended(run: &ActiveAttempt, runner: &Runner, now: Timestamp) -> bool {
     let is_gap = |since| now.since(since) > MAX_HEARTBEAT_GAP;
     let was_alive = runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER;
-    runner.may_return(now) && is_gap(run.last_heartbeat()) && (is_gap(runner.last_heartbeat) || !was_alive)
+    // A process that stays silent while its runner answers now and then is not suspended.
+    let is_short = run.silence(now) <= runner.offline_after() * 2 + SILENT_AFTER;
+    runner.may_return(now) && is_short && is_gap(run.last_heartbeat()) && (is_gap(runner.last_heartbeat) || !was_alive)
 }
 
 pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> JobStep {

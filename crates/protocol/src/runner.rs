@@ -45,7 +45,7 @@ pub struct RegisterRequest {
     pub isolation: Option<RunnerIsolation>,
     /// Silence after which the runner counts as Offline and loses its jobs, 90 to 3,600; 90 if absent. Units: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 60, max = 3_600))]
+    #[schemars(range(min = 90, max = 3_600))]
     pub offline_after_secs: Option<u64>,
     /// Whether its program can be replaced from afar. A program that carries out no orders omits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

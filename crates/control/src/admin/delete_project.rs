@@ -50,7 +50,7 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
             delete_endpoint(ctx, id, &endpoint.id).await?;
         }
         if let Some(report) = remove_hook(ctx, id, project.settings.tracker.clone()).await? {
-            tracing::info!(project = %id, report, "webhook of the ticket tool removed");
+            tracing::warn!(project = %id, report, "webhook of the ticket tool");
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
             tracing::info!(project = %id, "project deleted");

@@ -12,14 +12,15 @@ pub async fn list_open_breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
 }
 
 /// Closes a breaker early. Jobs on Fargate notice within five minutes, runners at their next claim.
-/// Writes: BREAKER deleted if unchanged since the read.
-/// Idempotent: by the account; a missing breaker is no error.
+/// Writes: BREAKER if unchanged since the read.
+/// Idempotent: by the account; a missing or ended breaker is no error.
 pub async fn close_breaker(ctx: &Context, id: &BreakerId) -> Result<bool, Error> {
     let mut rounds = ctx.retries(id);
-    while let Some(breaker) = ctx.store.load_breaker(id).await? {
-        if ctx.store.close_breaker(&breaker).await? == Write::Applied {
+    let now = ctx.clock.now();
+    while let Some(breaker) = ctx.store.load_breaker(id).await?.filter(|breaker| !breaker.is_over(now)) {
+        if ctx.store.put_breaker(&breaker.close(now), Some(&breaker)).await? == Write::Applied {
             tracing::info!(account = %id, "breaker closed by a user");
-            return Ok(!breaker.is_over(ctx.clock.now()));
+            return Ok(true);
         }
         rounds.backoff().await?;
     }

@@ -63,6 +63,7 @@ pub(crate) async fn assign_places(ctx: &Context, hinted: &Job) -> Result<(), Err
         }
         return Ok(());
     }
+    // One write may be full, or the rows of some repositories took the turn of others.
     for _ in 0..MAX_WRITES {
         let placed = assign_next(ctx, hinted, &limits, &keys).await?;
         let others = placed.iter().filter(|id| **id != hinted.id);
@@ -72,7 +73,6 @@ pub(crate) async fn assign_places(ctx: &Context, hinted: &Job) -> Result<(), Err
             }
         })
         .await;
-        // A full write, or repositories whose rows took the turn of others.
         if placed.is_empty() {
             break;
         }
@@ -181,7 +181,8 @@ pub(crate) async fn recount_places(ctx: &Context, project: &Project) -> Result<u
         let stored = load_places(ctx, &project.id).await?;
         let mut places = stored.clone();
         places.apply_changes(&before, &after);
-        if is_count_due {
+        // A limit that was removed meanwhile needs another count when it returns.
+        if is_count_due && stored.limits == before.limits {
             places.end_count(limits.clone(), now);
         }
         if places == stored || ctx.store.put_places(&places, &[]).await? == Write::Applied {

@@ -105,9 +105,12 @@ pub(super) async fn repeat_issue_looks(ctx: &Context, poll: &Poll, repository: &
         |key: &TicketKey| key.as_str().rsplit_once('#').is_some_and(|it| it.0 == repository.as_str());
     let mut unread = poll.look.unread.clone();
     unread.retain(|key, _| is_of_repository(key));
+    if unread.is_empty() {
+        return Ok(());
+    }
     let connection = ctx.store.load_tracker(&poll.integration).await?;
     let rests = connection.is_some_and(|it| it.rest_until.is_some_and(|until| until > ctx.clock.now()));
-    if unread.is_empty() || rests {
+    if rests {
         return Ok(());
     }
     for key in unread.keys() {

@@ -140,7 +140,7 @@ fn undo_choice(mut project: Project, connection: &Tracker, scope: &Scope, earlie
     let is_chosen = |tool: &TrackerSettings| tool.connection == connection.id && tool.scope == scope.key;
     if project.settings.tracker.as_ref().is_some_and(is_chosen) {
         let mut tracker = earlier.tracker.clone();
-        if let Some(tool) = tracker.as_mut().filter(|tool| tool.is_scoped()) {
+        if let Some(tool) = tracker.as_mut().filter(|tool| tool.is_scoped() && !is_chosen(tool)) {
             tool.ingress = Ingress::Poll;
         }
         let (statuses, auto_create) = (earlier.statuses.clone(), earlier.auto_create);

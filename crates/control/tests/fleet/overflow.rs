@@ -83,9 +83,12 @@ async fn no_job_overflows_while_the_account_of_its_project_is_blocked() {
     let by = AttemptRef { job: job.id.clone(), attempt: 1 };
     let open = Breaker::record_fault(None, &id, &fault, &by, world.ctx.clock.now()).unwrap();
     assert_eq!(world.ctx.store.put_breaker(&open, None).await.unwrap(), Write::Applied);
-    assert_eq!(world.place_after(&job, 3_500).await, Placement::Runners);
-    // After its end and the spread of starts, runners have their time.
-    assert_eq!(world.place_after(&job, 100 + 600 + 61).await, Placement::Fargate);
+    let other = world.job(&settings).await;
+    assert_eq!(world.place_after(&job, 3_000).await, Placement::Runners);
+    // After its end, here by a user, runners have their time.
+    assert!(pullyard_control::close_breaker(&world.ctx, &id).await.unwrap());
+    assert_eq!(world.place_after(&job, 1).await, Placement::Runners);
+    assert_eq!(world.place_after(&other, 61).await, Placement::Fargate);
 }
 
 #[tokio::test]

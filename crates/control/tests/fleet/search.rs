@@ -48,7 +48,7 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     let few = calls("few", false).await;
     world.jobs("many", 20, 1).await;
     assert_eq!(calls("many", false).await, few);
-    assert_applied(world.ctx.store.close_breaker(&shut).await);
+    assert!(pullyard_control::close_breaker(&world.ctx, &shut.id).await.unwrap());
     calls("again", true).await;
 }
 
@@ -94,7 +94,7 @@ async fn job_blocked_for_one_runner_is_left_for_another() {
     let shut = world.limit(Account::Runner(barred.id.clone())).await;
     assert_eq!(world.takes(barred, "k1").await.unwrap(), None);
     let second = world.takes(able, "k2").await.unwrap();
-    assert_applied(ctx.store.close_breaker(&shut).await);
+    assert!(pullyard_control::close_breaker(ctx, &shut.id).await.unwrap());
     let third = world.takes(barred, "k2").await.unwrap();
     let once: BTreeSet<_> = [first, second, third].into_iter().flatten().collect();
     assert_eq!(once.len(), 3, "every job was claimed");

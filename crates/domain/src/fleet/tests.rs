@@ -195,9 +195,12 @@ fn job_that_no_task_can_run_says_why_once_it_is_time() {
     let wait = overflow_wait(&offline, &labelled, 1_080);
     let reason = "No runner of acme is online; the last heartbeat was 6 min ago";
     assert_eq!(wait.sentence(), format!("{reason}. No task can run the job: it requires gpu."));
-    assert!(wait.help().ends_with("`pullyard runner start --labels gpu`."), "{}", wait.help());
+    assert!(wait.help().ends_with("`pullyard runner start --labels=gpu`."), "{}", wait.help());
     let wait = overflow_wait(&offline, &requirements("codex", ""), 1_080);
-    assert_eq!(wait.sentence(), format!("{reason}. No task can run the job: the project has no model key for codex."));
+    assert_eq!(
+        wait.sentence(),
+        format!("{reason}. No task can run the job: it was created without a model key of the project for codex.")
+    );
     // Other obstacles keep their own sentence and advice.
     let busy = [with_busy_slots(member("kite", "command", "gpu"))];
     assert_eq!(overflow_wait(&busy, &labelled, 1_085).code(), "slots_busy");

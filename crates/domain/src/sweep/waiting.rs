@@ -65,14 +65,15 @@ impl ClassFacts<'_> {
         let ClassRequirements { capability, key, .. } = self.requirements;
         let ids = breaker_ids(*key, capability, &job.project, None);
         let relevant = self.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
-        job.startable_since(relevant.map(|breaker| breaker.start_time(&job.id)).max())
+        job.startable_since(relevant.map(Breaker::last_start).max())
     }
 
-    /// When the job moves to a task. `None`: it waits for a runner. A job that had an attempt may continue only on the
-    /// machine that has its session or key, and on a task a job would wait for its model's account as well.
+    /// When the job moves to a task. `None`: it waits for a runner. Once its agent worked, only the machine that has its
+    /// session or key may continue it. On a task, it would wait for its model's account as well.
     pub fn overflow_at(&self, job: &Job, now: Timestamp) -> Option<Timestamp> {
         let since = self.startable_since(job);
-        let is_new = job.status == JobStatus::Ready && job.place == Placement::Runners && job.attempt == 0;
+        let is_new =
+            job.status == JobStatus::Ready && job.place == Placement::Runners && job.session.is_none() && !job.worked;
         (self.may_overflow() && is_new && since <= now).then(|| since.plus(self.settings.overflow_after()))
     }
 

@@ -67,7 +67,7 @@ pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> Run
             REFUSED_EXIT,
             format!(
                 "{detail} Stop that process, wait, or choose another --name; if it has ended, `pullyard runners delete \
-                 {name}` frees the name at once."
+                 {name}` ends its jobs and frees the name within a minute."
             ),
         ),
         (_, "name_taken") => fatal(

@@ -44,7 +44,7 @@ pub(super) struct Create {
     model: Option<String>,
     /// Label that the runner must have, besides those of project, repository and ticket; can be repeated. A retry
     /// requires it too, a revision of the pull request does not.
-    #[arg(long = "label", value_name = "LABEL")]
+    #[arg(long = "label", value_name = "LABEL", value_delimiter = ',')]
     labels: Vec<String>,
     /// Priority among jobs that wait for a runner or for a place in a limit: high counts as an hour older, low as an hour
     /// younger (default: by the ticket's label `priority:high` or `priority:low`, else normal).

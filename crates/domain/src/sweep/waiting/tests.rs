@@ -132,11 +132,16 @@ fn wait_for_the_model_does_not_count() {
     assert_eq!(step(&waiting, &[], 4_500), WaitingStep::Fail);
     // The same for the project's breaker, before and after its end, but for no other.
     let open = breaker(Account::Project(project_id()), 3_600);
-    let start = open.start_time(&job().id).since(time_at(0)).as_secs();
+    let start = 3_600 + 600;
     for secs in [900, start - 1, start + 899] {
         assert_eq!(step(&job(), std::slice::from_ref(&open), secs), WaitingStep::Wake, "{secs}");
     }
-    assert_eq!(step(&job(), &[open], start + 900), WaitingStep::Fail);
+    assert_eq!(step(&job(), std::slice::from_ref(&open), start + 900), WaitingStep::Fail);
+    // Closed early, it stays stored for as long as a job may wait, and the job's time begins with its end.
+    let closed = open.close(time_at(2_000));
+    assert_eq!(step(&job(), std::slice::from_ref(&closed), 2_899), WaitingStep::Wake);
+    assert_eq!(step(&job(), std::slice::from_ref(&closed), 2_900), WaitingStep::Fail);
+    assert!(closed.expires_at() >= time_at(1_400 + 7 * DAY) && closed.is_over(time_at(2_000)));
     let other = breaker(Account::Project(crate::id::ProjectId::new("other").unwrap()), 3_600);
     assert_eq!(step(&job(), &[other], 900), WaitingStep::Fail);
     // A day is the longest wait.
@@ -185,7 +190,10 @@ fn new_job_overflows_once_after_the_projects_time() {
     }
     let (needs, settings) = (needs(KeyOwner::Project, &[]), overflow(60));
     let facts = facts(&settings, &needs);
-    assert_eq!(facts.next_step(&requeued(Placement::Runners), time_at(80_000)), WaitingStep::Wake, "it had an attempt");
+    let worked = Job { worked: true, ..requeued(Placement::Runners) };
+    assert_eq!(facts.next_step(&worked, time_at(80_000)), WaitingStep::Wake, "its session or key is elsewhere");
+    let unstarted = requeued(Placement::Runners);
+    assert_eq!(facts.next_step(&unstarted, time_at(80_000)), WaitingStep::Move(Placement::Fargate));
     // A place in a limit starts the time.
     let placed = Job { ready_since: time_at(1_000), ..job() };
     assert_eq!(facts.overflow_at(&placed, time_at(1_000)), Some(time_at(1_060)));
@@ -219,7 +227,7 @@ fn job_does_not_overflow_while_its_model_is_unavailable() {
         ClassFacts { breakers, ..facts(&settings, &needs) }.next_step(job, time_at(secs))
     };
     let open = [breaker(Account::Project(project_id()), 3_600)];
-    let start = open[0].start_time(&job().id).since(time_at(0)).as_secs();
+    let start = 3_600 + 600;
     assert_eq!(step(&job(), &open, start - 1), WaitingStep::Wake);
     assert_eq!(step(&job(), &open, start + 59), WaitingStep::Wake, "runners have their time after its end");
     assert_eq!(step(&job(), &open, start + 60), WaitingStep::Move(Placement::Fargate));

@@ -34,7 +34,6 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.request_cancel(&job, &pull_request(1), Some(&ticket(1))).await?;
     }
     claim_job { store.claim_job(&claimed_job(None)).await?; store.claim_job(&claimed_job(Some(&runner()))).await?; }
-    close_breaker { store.close_breaker(&breaker(1)).await?; }
     conclude_review {
         let reason = Reason::AutoCreateOff { project: project() };
         store.conclude_review(&held_entry("r1").id, &Conclusion::Job(job_id("one"))).await?;
