@@ -139,7 +139,7 @@ pub fn check_runners(url: &str, id: &ProjectId, settings: &Settings, runners: &[
         ),
         (None, None) => (
             match settings.compute.uses_tasks() {
-                true => format!("No runner is registered for {id}; tasks run its jobs without labels."),
+                true => format!("No runner is registered for {id}; tasks run those of its jobs that need no label and have a key."),
                 false => format!("Jobs of {id} need a runner, but none is registered for it."),
             },
             format!(
@@ -186,7 +186,7 @@ pub fn check_agent_places(
     if compute.uses_tasks() {
         for finding in findings.iter_mut().filter(|finding| finding.verdict == Verdict::Wrong) {
             finding.verdict = Verdict::Warning;
-            finding.sentence.push_str(" A task runs those without labels.");
+            finding.sentence.push_str(" Tasks run jobs that need no label and have a key.");
         }
         let local = installed.map(|installed| check_agents(id, settings, agents, AgentPlace::Machine(installed)));
         findings.extend(local.into_iter().flatten());

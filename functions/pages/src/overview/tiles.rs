@@ -122,7 +122,7 @@ fn runners(project: &Project, view: &Overview, members: &[Member]) -> Tile {
                 format!("{} offline for {silence}", crate::text::line(&member.profile.name))
             }
             (None, Compute::Fargate) => "Jobs need no runner".into(),
-            (None, Compute::RunnersThenFargate) if members.is_empty() => "Tasks run jobs without labels".into(),
+            (None, Compute::RunnersThenFargate) if members.is_empty() => "Tasks may run jobs without labels".into(),
             (None, Compute::Runners) if members.is_empty() => "Jobs wait for the first runner".into(),
             (None, Compute::Runners | Compute::RunnersThenFargate) => "All runners are online".into(),
         },

@@ -40,7 +40,7 @@ pub(super) fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachin
     match (compute, machine) {
         (Compute::Runners, _) => "Self-hosted runners claim the jobs of this project.",
         (Compute::RunnersThenFargate, _) => {
-            "Self-hosted runners claim the jobs of this project; a task runs a job that waits too long."
+            "Self-hosted runners claim the jobs of this project; a task may run one that waits too long."
         }
         (Compute::Fargate, Some(_)) => "Jobs run on this machine.",
         (Compute::Fargate, None) => "Each job runs in its own Fargate task.",
