@@ -62,6 +62,11 @@ async fn put_off(ctx: &Context, key: &WorkKey, error: Option<&Error>) -> Result<
             delay(&mut pull_request.not_before, &mut pull_request.tries);
             ctx.store.update_pull_request(&pull_request).await?;
         }
+        WorkKey::Run(id) => {
+            let Some(mut run) = ctx.store.load_run(id).await? else { return Ok(()) };
+            delay(&mut run.not_before, &mut run.tries);
+            ctx.store.update_run(&run).await?;
+        }
         WorkKey::Poll(project, integration, repository) => {
             let Some(mut poll) = ctx.store.load_poll(project, integration, *repository).await? else { return Ok(()) };
             delay(&mut poll.not_before, &mut poll.tries);
