@@ -404,5 +404,5 @@ pub(crate) fn poll(rev: u64) -> Poll {
 }
 
 pub(crate) fn answer() -> JobOutput {
-    JobOutput::Read(Answer { text: "`retry()` is called in `src/client.rs`.".into() })
+    JobOutput::Read(Answer { outcome: None, text: "`retry()` is called in `src/client.rs`.".into() })
 }
