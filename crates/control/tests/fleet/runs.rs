@@ -52,7 +52,7 @@ async fn new_world() -> World {
 }
 
 fn answer(text: &str, outcome: Option<&str>) -> Option<JobOutput> {
-    Some(JobOutput::Read(Answer { outcome: None, text: text.into(), outcome: outcome.map(str::to_owned) }))
+    Some(JobOutput::Read(Answer { text: text.into(), outcome: outcome.map(str::to_owned) }))
 }
 
 impl Started {
@@ -267,9 +267,9 @@ async fn question_waits_for_a_user() {
 #[tokio::test]
 async fn held_project_and_used_up_budget_delay_steps() {
     let world = new_world().await;
-    hold_project(&world.ctx, &world.project, "ann", "").await.unwrap();
+    hold_project(&world.ctx, &world.project, "ann", "Release.").await.unwrap();
     let steps = json!([{ "name": "a", "role": "planner", "prompt": "A." }, { "name": "b", "role": "planner", "prompt": "B." }]);
-    let it = Started::in_world(world, json!({ "name": "two", "steps": steps })).await;
+    let it = Started::in_world(world, json!({ "name": "two", "steps": steps, "limits": { "wall": "2d" } })).await;
     it.expect("running: a waiting, b waiting").await;
     assert_eq!(it.wait("a").await, Some("project_held"));
     let held = it.world.ctx.store.list_held(&it.world.project, 10).await.unwrap();
@@ -280,7 +280,7 @@ async fn held_project_and_used_up_budget_delay_steps() {
     it.advance().await;
     it.expect("running: a open, b waiting").await;
     assert_eq!(it.wait("b").await, Some("day_budget"));
-    it.world.ctx.clock.advance(Duration::from_secs(24 * 3_600 - 60));
+    it.world.ctx.clock.advance(Duration::from_secs(24 * 3_600));
     it.advance().await;
     it.expect("running: a open, b open").await;
 }
