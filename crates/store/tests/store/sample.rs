@@ -391,6 +391,7 @@ pub(crate) fn context(words: &str) -> Context {
         author: None,
         labels: Default::default(),
         priority: Some(Priority::High),
+        step: None,
     }
 }
 
