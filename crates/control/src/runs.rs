@@ -9,14 +9,14 @@ pub(crate) mod submit;
 use crate::{Context, Error};
 use facts::load_facts;
 use pullyard_domain::id::{ProjectId, RunId};
-use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepWait};
+use pullyard_domain::run::{FrozenPlan, Run, StepWait};
 
-/// A step with the first thing that it waits for.
 #[derive(Clone, Debug)]
-pub struct StepView {
-    pub step: RunStep,
-    /// `None`: it has ended, or its job explains the wait.
-    pub wait: Option<StepWait>,
+pub struct RunView {
+    pub run: Run,
+    pub frozen: FrozenPlan,
+    /// For each step the first thing that it waits for. `None`: it has ended, or its job explains the wait.
+    pub waits: Vec<Option<StepWait>>,
 }
 
 /// Errors: `NotFound`.
@@ -40,12 +40,11 @@ pub async fn list_runs(
     Ok(ctx.store.list_runs(project, after, limit).await?)
 }
 
-/// The run, and its steps with their waits.
 /// Errors: `NotFound`.
-pub async fn show_run(ctx: &Context, id: &RunId) -> Result<(Run, Vec<StepView>), Error> {
+pub async fn show_run(ctx: &Context, id: &RunId) -> Result<RunView, Error> {
     let (run, frozen) = (load_run(ctx, id).await?, load_plan(ctx, id).await?);
     let facts = load_facts(ctx, &run, &frozen).await?;
-    let wait = |step: &RunStep| run.step_wait(&step.name, &facts.for_run(&frozen.plan));
-    let steps = run.steps.iter().map(|step| StepView { step: step.clone(), wait: wait(step) }).collect();
-    Ok((run, steps))
+    let facts = facts.for_run(&frozen.plan);
+    let waits = run.steps.iter().map(|step| run.step_wait(&step.name, &facts)).collect();
+    Ok(RunView { run, frozen, waits })
 }

@@ -4,6 +4,7 @@
 //! a crash after any write only delays the next call, because the run or an ended job is still due.
 
 mod end;
+mod explain;
 mod frozen;
 mod next_move;
 mod orders;
@@ -12,6 +13,7 @@ mod spawn;
 mod wait;
 
 pub use end::{JobEnd, StepEnd, StepJob};
+pub use explain::{RunFailureCause, StepExplanation};
 pub use frozen::FrozenPlan;
 pub use next_move::{MAX_NEW_JOBS, MAX_NOTED_JOBS, Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::{Answer, OrderRefusal};
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 coded_enum! {
     /// A program older than a state cannot parse the run. It then changes nothing, and the run stays due.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
     pub enum RunState {
         Running = "running";
         Completed = "completed";
@@ -39,7 +41,7 @@ coded_enum! {
 
 coded_enum! {
     /// An older program treats an unknown state as `RunState` describes.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
     pub enum StepState {
         #[default]
         Waiting = "waiting";
