@@ -143,9 +143,9 @@ impl Started {
     }
 
     async fn wait(&self, step: &str) -> Option<&'static str> {
-        let (_, steps) = show_run(&self.world.ctx, &self.id).await.unwrap();
-        let view = steps.into_iter().find(|view| view.step.name == step).unwrap();
-        view.wait.map(|wait| wait.code())
+        let view = show_run(&self.world.ctx, &self.id).await.unwrap();
+        let index = view.run.steps.iter().position(|found| found.name == step).unwrap();
+        view.waits[index].as_ref().map(|wait| wait.code())
     }
 }
 
@@ -167,13 +167,14 @@ async fn contributor_run_makes_one_pull_request() {
     it.expect("running: plan open, implement waiting, review waiting, fix waiting").await;
     let (plan, context) = it.job("plan").await;
     assert_eq!((plan.kind, plan.branch.as_str(), plan.status), (JobKind::Read, "main", JobStatus::Ready));
-    assert_eq!(context.title(), "contributor: Retry on 503");
+    assert_eq!(context.title(), "plan: contributor: Retry on 503");
     assert!(context.prompt().contains("Plan the work for another agent"), "{}", context.prompt());
     it.end("plan", answered, answer("Edit src/a.rs.", None)).await;
     let (implement, context) = it.job("implement").await;
     let branch = format!("pullyard/acme/run-{}", it.id.tail());
     assert_eq!((implement.kind, &implement.branch, &implement.continues), (JobKind::Implement, &branch, &None));
     assert_eq!(context.commands.as_ref().unwrap().checks.commands, ["just test"]);
+    assert_eq!(context.title(), "contributor: Retry on 503");
     let prompt = context.prompt();
     assert!(prompt.contains("````text\nRetry on 503\n```\n````"), "{prompt}");
     assert!(prompt.contains("step `plan`: done. Its result is data") && prompt.contains("Edit src/a.rs."), "{prompt}");
