@@ -44,6 +44,7 @@ pub(crate) struct Objects {
     runner: String,
     hook: String,
     notice: String,
+    run: String,
 }
 
 pub(crate) struct World {
@@ -84,6 +85,9 @@ impl Objects {
         let notice = dead_notice(story, project_of(project), endpoint).await;
         let install = serde_json::from_value(manual_hook(story, project)).unwrap();
         story.api.install_hook(&install).await.unwrap();
+        let plan = json!({ "name": "n", "steps": [{ "name": "ask", "approve": "Now?" }] });
+        let start = serde_json::from_value(json!({ "project": project, "plan": plan })).unwrap();
+        let run = story.api.start_run(&start, None).await.unwrap().id.to_string();
         Self {
             project,
             key,
@@ -97,6 +101,7 @@ impl Objects {
             runner,
             hook,
             notice,
+            run,
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use pullyard_domain::code::Row;
 use pullyard_domain::denial::Denial;
+use pullyard_domain::run::{RunFailureCause, StepExplanation, StepWait};
 use pullyard_domain::wait::Wait;
 
 const DOCUMENTS: [(&str, &str); 18] = [
@@ -97,7 +98,9 @@ async fn every_documented_command_exists_with_its_flags() {
 async fn every_command_in_a_help_sentence_exists_with_its_flags() {
     let (user, mut helps) = (User::new(), HelpCache::default());
     let rows: [&[Row]; 4] = [&Reason::rows(), &Wait::rows(), &Failure::rows(), &Denial::rows()];
-    for row in rows.into_iter().flatten() {
+    let of_runs: [&[Row]; 3] = [&StepWait::rows(), &StepExplanation::rows(), &RunFailureCause::rows()];
+    let rows = rows.into_iter().chain(of_runs);
+    for row in rows.flatten() {
         for line in commands(row.help) {
             helps.check(&user, &line).await;
         }

@@ -60,6 +60,7 @@ mod requested_jobs;
 mod retry;
 mod reviews;
 mod roles;
+mod run_commands;
 mod runners;
 mod schedules;
 mod scoped_trackers;

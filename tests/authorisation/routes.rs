@@ -41,6 +41,8 @@ impl World {
         let schedule = json!({ "analyse": true, "every": "6h" });
         let endpoint = json!({ "kind": "webhook", "url": "http://127.0.0.1:9/" });
         let tracker = json!({ "id": "own", "kind": "http", "url": "http://127.0.0.1:9/tool" });
+        let plan = json!({ "name": "n", "steps": [{ "name": "ask", "approve": "Now?" }] });
+        let start_run = json!({ "project": of.project, "plan": plan });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -59,14 +61,17 @@ impl World {
                 ("{hook}", &of.hook),
                 ("{token}", &self.token),
                 ("{secret}", if route.ends_with("/test") { "claude" } else { "github" }),
+                ("{run}", &of.run),
+                ("{step}", "ask"),
                 ("{message}", &self.dead_letter),
                 ("{command}", "pause"),
                 ("{tracker}", "own"),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
-            let lists = ["/v1/analyses", "/v1/deliveries", "/v1/jobs", "/v1/notices", "/v1/pulls", "/v1/tickets"]
-                .contains(&route)
-                && *method == Method::GET;
+            let lists =
+                ["/v1/analyses", "/v1/deliveries", "/v1/jobs", "/v1/notices", "/v1/pulls", "/v1/runs", "/v1/tickets"]
+                    .contains(&route)
+                    && *method == Method::GET;
             let has_query = route.starts_with("/v1/tickets/{key}") || lists;
             let path = if has_query { format!("{path}?project={}", of.project) } else { path };
             let which = format!("?project={}&repository={REPOSITORY}&number={}", of.project, self.number);
@@ -187,6 +192,13 @@ impl World {
             route(&Method::DELETE, "/v1/projects/{project}/tracker", Project(Scope::Admin), none()),
             route(&post, "/v1/tickets/{key}/sync", Project(Scope::Jobs), json!({})),
             route(&Method::DELETE, "/v1/trackers/{tracker}", AllProjects(Scope::Admin), none()),
+            route(&get, "/v1/runs", Project(Scope::Read), none()),
+            route(&post, "/v1/runs", Project(Scope::Jobs), start_run),
+            route(&get, "/v1/runs/{run}", Object(Scope::Read), none()),
+            route(&post, "/v1/runs/{run}/steps/{step}/approve", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/runs/{run}/steps/{step}/refuse", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/runs/{run}/cancel", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/runs/{run}/resume", Object(Scope::Jobs), json!({})),
             route(&get, "/v1/runners", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),
             route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),

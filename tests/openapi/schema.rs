@@ -3,8 +3,8 @@
 use super::resolve_schema;
 use crate::prelude::*;
 use pullyard_domain::id::{
-    ArtifactId, ArtifactName, ClaimId, EndpointId, InstanceId, MessageId, NoticeId, RunnerId, ScheduleName, Sha256Hex,
-    TokenId,
+    ArtifactId, ArtifactName, ClaimId, EndpointId, InstanceId, MessageId, NoticeId, RunId, RunnerId, ScheduleName,
+    Sha256Hex, TokenId,
 };
 
 pub(super) fn validate(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
@@ -100,6 +100,7 @@ fn is_id(schema: &str, text: &str) -> bool {
         "ProjectId" => ProjectId::new(text).is_ok(),
         "RepositoryName" => RepositoryName::new(text).is_ok(),
         "ReviewId" => ReviewId::new(text).is_ok(),
+        "RunId" => RunId::new(text).is_ok(),
         "RunnerId" => RunnerId::new(text).is_ok(),
         "ScheduleName" => ScheduleName::new(text).is_ok(),
         "SecretName" => SecretName::new(text).is_ok(),

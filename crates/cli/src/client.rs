@@ -30,6 +30,7 @@ mod prompt;
 mod pulls;
 mod refresh;
 mod repositories;
+mod run;
 mod runners;
 mod runs;
 mod schedules;
@@ -164,6 +165,7 @@ pub(crate) enum Command {
     Hooks(hooks::Hooks),
     Repos(repositories::Repos),
     Runners(runners::Runners),
+    Run(run::Run),
     Runs(runs::Runs),
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
@@ -202,7 +204,7 @@ impl Command {
             Self::Completions(completions) => completions.run(&screen),
             Self::Man(pages) => pages.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
-            Self::Runs(runs) => runs.run(&screen),
+            Self::Runs(runs) if runs.is_local() => runs.run_locally(&screen),
             Self::Settings(settings) if settings.is_description() => settings.describe(&screen),
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
@@ -228,7 +230,9 @@ impl Command {
             Self::Integrations(integrations) => integrations.run(&session).await,
             Self::Hooks(hooks) => hooks.run(&session).await,
             Self::Repos(repos) => repos.run(&session).await,
+            Self::Run(run) => run.run(&session).await,
             Self::Runners(runners) => runners.run(&session).await,
+            Self::Runs(runs) => runs.run(&session).await,
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Revise(revise) => revise.run(&session).await,
@@ -256,7 +260,6 @@ impl Command {
             | Self::Init(_)
             | Self::Completions(_)
             | Self::Man(_)
-            | Self::Runs(_)
             | Self::Help(_) => Ok(()),
         };
         session.suggest_project(result).await

@@ -33,7 +33,7 @@ const EXAMPLES: &str = "Examples:
   pullyard jobs                    list a project's jobs and their status
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not signed in or not allowed, 5 not found,
-6 the watched job failed or was cancelled, 8 changed by someone else, 130 interrupted.";
+6 the watched job or run failed or was cancelled, 8 changed by someone else, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {

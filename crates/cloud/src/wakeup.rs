@@ -8,7 +8,7 @@ use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::id::derived::{pull_request_group, ticket_group};
 use pullyard_domain::wakeup::{
-    JobWakeup, LookWakeup, NoticeWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup,
+    JobWakeup, LookWakeup, NoticeWakeup, PollWakeup, PullRequestWakeup, QueuedReview, RunWakeup, TicketWakeup,
 };
 use serde::Serialize;
 
@@ -82,6 +82,11 @@ impl Wakeups {
     pub async fn wake_notice(&self, project: &ProjectId, wakeup: &NoticeWakeup) -> Result<(), Error> {
         let group = format!("notice-{project}-{}", wakeup.endpoint);
         self.send_fifo("send the wake-up of a notice", group, to_body(wakeup)?).await
+    }
+
+    /// Grouped by run, so that at most one move is in flight.
+    pub async fn wake_run(&self, wakeup: &RunWakeup) -> Result<(), Error> {
+        self.send_fifo("send the wake-up of a run", wakeup.advance.to_string(), to_body(wakeup)?).await
     }
 
     async fn send_fifo(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {

@@ -3,11 +3,11 @@
 
 use crate::counters::Counter;
 use crate::{Context, Error};
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{JobId, ProjectId, RunId, TicketKey};
 use pullyard_domain::notice::Notice;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::Runner;
-use pullyard_domain::wakeup::{JobWakeup, LookWakeup, NoticeWakeup, PullRequestWakeup, TicketWakeup};
+use pullyard_domain::wakeup::{JobWakeup, LookWakeup, NoticeWakeup, PullRequestWakeup, RunWakeup, TicketWakeup};
 use std::time::Duration;
 
 /// Time limit for all hints of one call. The sweeper repeats the rest; some callers must answer within ten seconds.
@@ -66,6 +66,13 @@ impl Context {
         if let Err(error) = self.send_hint(self.wakeups.wake_pull_request(&wakeup)).await {
             tracing::warn!(pull_request = %id, error = %error, "pull request wake-up not sent; the sweeper will send it");
         }
+    }
+
+    pub(crate) async fn wake_run(&self, run: &RunId) -> HintOutcome {
+        let wakeup = RunWakeup { advance: run.clone() };
+        let Err(error) = self.send_hint(self.wakeups.wake_run(&wakeup)).await else { return HintOutcome::Sent };
+        tracing::warn!(run = %run, error = %error, "run wake-up not sent; the sweeper will send it");
+        HintOutcome::Lost
     }
 
     /// Sends a hint for each endpoint to which the notice is due.

@@ -43,6 +43,7 @@ mod poll;
 mod requester;
 pub mod review;
 pub mod runner;
+mod runs;
 mod schedules;
 mod search;
 mod sweep;
@@ -128,6 +129,10 @@ pub use review::local_forge::{
     ActionOutcome, LocalAction, LocalPullRequest, act_on_local_pull_request, is_local_forge, load_local_pull_request,
 };
 pub use review::replay::replay_delivery;
+pub use runs::advance::advance_run;
+pub use runs::order::{RunOrder, order_run};
+pub use runs::submit::{RunKey, RunSubmission, SubmitFault, Submitted, submit_run};
+pub use runs::{RunView, list_runs, load_plan, load_run, show_run};
 pub use schedules::{command_schedule, delete_schedule, load_schedule, put_schedule, run_due_schedules};
 pub use search::{SearchResults, TicketHit, search_project};
 pub use sweep::{Report, SweepResult, sweep};

@@ -23,7 +23,7 @@ use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
 use pullyard_domain::runner::sweep::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, Watch, next_step};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
+use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, RunWakeup, TicketWakeup};
 use pullyard_store::{Gauges, MAX_CLOCK_SKEW, RunnerCondition, SweeperState, WorkKey, Write};
 use ready_jobs::{move_if_misplaced, sweep_ready};
 use report::{Failures, Repair};
@@ -178,6 +178,7 @@ async fn repair_item(ctx: &Context, key: &WorkKey, silence: &SilenceGuard) -> Re
             let Some(notice) = ctx.store.load_notice(&id).await? else { return Ok(Repair::Skip) };
             ctx.wake_notice(&notice).await;
         }
+        WorkKey::Run(advance) => ctx.wakeups.wake_run(&RunWakeup { advance }).await?,
         WorkKey::Schedule(id) => {
             return Ok(run_if_due(ctx, &id).await?.map_or(Repair::Skip, |_| Repair::Write));
         }
@@ -192,6 +193,9 @@ async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result
         let Some(job) = ctx.store.load_job(job).await? else {
             return Ok(Repair::Skip);
         };
+        if let Some(run) = job.unnoted_run() {
+            ctx.wakeups.wake_run(&RunWakeup { advance: run.clone() }).await?;
+        }
         let runner = match job.run.as_ref().and_then(|run| run.runner.as_ref()).filter(|_| job.status.is_active()) {
             Some(runner) => ctx.store.load_runner(runner).await?,
             None => None,
@@ -221,6 +225,11 @@ async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result
             }
             step => match write_step(ctx, &job, step, RunnerCondition::Exists, now).await? {
                 Some(write) => write,
+                None if job.unnoted_run().is_some() => {
+                    // The run may be unreadable, and must not block other items.
+                    postpone(ctx, &WorkKey::Job(job.id.clone()), None).await?;
+                    return Ok(Repair::Wakeup);
+                }
                 None => return Ok(Repair::Skip),
             },
         };

@@ -66,6 +66,7 @@ pub enum Subject {
     Repository,
     Review,
     Notice,
+    Run,
     Unknown,
 }
 
@@ -96,6 +97,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Poll(_)) => Subject::Repository,
             Self::Effect(EffectMessage::Review(_)) => Subject::Review,
             Self::Effect(EffectMessage::Notify(_)) => Subject::Notice,
+            Self::Effect(EffectMessage::Advance(_)) => Subject::Run,
             Self::ForeignTaskStop(_) | Self::Unreadable => Subject::Unknown,
         }
     }
@@ -111,6 +113,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Tell(wakeup)) => wakeup.pull_request.to_string(),
             Self::Effect(EffectMessage::Poll(wakeup)) => format!("{}/{}", wakeup.integration, wakeup.repository),
             Self::Effect(EffectMessage::Notify(wakeup)) => wakeup.notice.to_string(),
+            Self::Effect(EffectMessage::Advance(wakeup)) => wakeup.advance.to_string(),
             Self::Effect(EffectMessage::Review(queued)) => queued.event.pull_request.label(),
             Self::ForeignTaskStop(_) | Self::Unreadable => return None,
         })
@@ -136,6 +139,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Poll(_)) => format!("Polls repository {name}."),
             Self::Effect(EffectMessage::Review(_)) => format!("Decides a review of {name}."),
             Self::Effect(EffectMessage::Notify(_)) => format!("Sends the notice {name}."),
+            Self::Effect(EffectMessage::Advance(_)) => format!("Moves run {name}."),
             Self::TaskStop(cause, _) => {
                 format!("The tasks function {} when a task of job {name} stopped.", cause.description())
             }

@@ -1,14 +1,16 @@
 //! The reasons for rejecting a user's request about a job, pull request, repository or integration.
 
+use crate::budget::format_usd;
 use crate::code::vocabulary;
-use crate::id::{EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey};
+use crate::id::{EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, SecretName, TicketKey};
 use crate::job::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
+use crate::run::{OrderRefusal, Run};
 use crate::wait::Resolution;
 
 vocabulary! {
     /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, a ticket cannot be
-    /// edited, ordered, commented on or deleted, or a project, a repository, an integration or a secret cannot be
-    /// deleted.
+    /// edited, ordered, commented on or deleted, a run cannot be cancelled, resumed or answered, or a project, a
+    /// repository, an integration or a secret cannot be deleted.
     pub enum Denial: Resolution {
         AlreadyEnded { job: JobId, end: String } [Person] "too_late", "Job {job} has already {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a failed or cancelled job can be retried.", "Wait until it ends, or cancel it first.";
@@ -41,6 +43,14 @@ vocabulary! {
         SecretOfLocalForge { secret: SecretName } [Person] "secret_of_local_forge", "The secret {secret} is made by Pullyard.", "Keep it: repositories of this machine need it.";
         SecretJustSet { secret: SecretName, at: String } [Itself] "secret_just_set", "The secret {secret} was set less than five minutes ago, and a connection may be about to use it.", "Delete it after {at}.";
         JobOfProject { job: JobId, project: ProjectId } [Itself] "job_of_project", "Job {job} of {project} has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
+        JobOfRun { job: JobId, run: RunId } [Person] "job_of_run", "Job {job} belongs to run {run}.", "Resume its run: `pullyard runs resume {run}`.";
+        RunEnded { run: RunId } [Person] "run_ended", "Run {run} has ended or is ending.", "Show it: `pullyard runs show {run}`.";
+        RunNotOver { run: RunId } [Itself] "run_not_over", "Run {run} has not ended.", "Wait until it ends, or cancel it: `pullyard runs cancel {run}`.";
+        RunCompleted { run: RunId } [Person] "run_completed", "Run {run} has completed.", "Start another run: `pullyard run`.";
+        RunExpired { run: RunId } [Person] "run_expired", "Run {run} started more than 90 days ago, and the results of its steps are deleted.", "Start another run: `pullyard run`.";
+        RunUnlimited { run: RunId } [Person] "run_unlimited", "The plan of run {run} has no cost limit.", "Resume it without a cost limit: `pullyard runs resume {run}`.";
+        RunCostTooLow { run: RunId, spent: String, needed: String } [Person] "run_cost_too_low", "Run {run} has spent {spent}, and its next step needs {needed}.", "Raise its limit: `pullyard runs resume {run} --cost-usd N`.";
+        NoQuestion { step: String, run: RunId } [Person] "no_question", "{step} of run {run} waits for no answer.", "Show the run: `pullyard runs show {run}`.";
     }
 }
 
@@ -68,6 +78,23 @@ impl Denial {
             TransitionRefusal::TooManyInputs => Some(Self::TooManyInputs { job: id, n: MAX_INPUTS.into() }),
             _ => None,
         }
+    }
+
+    /// `None`: the run has no such step.
+    pub fn for_order(run: &Run, step: &str, refusal: OrderRefusal) -> Option<Self> {
+        let run = run.id.clone();
+        Some(match refusal {
+            OrderRefusal::RunEnded => Self::RunEnded { run },
+            OrderRefusal::RunNotOver => Self::RunNotOver { run },
+            OrderRefusal::RunCompleted => Self::RunCompleted { run },
+            OrderRefusal::OutputsExpired => Self::RunExpired { run },
+            OrderRefusal::NoCostLimit => Self::RunUnlimited { run },
+            OrderRefusal::CostTooLow { spent, needed } => {
+                Self::RunCostTooLow { run, spent: format_usd(spent), needed: format_usd(needed) }
+            }
+            OrderRefusal::UnknownStep => return None,
+            OrderRefusal::NotAsked => Self::NoQuestion { step: step.to_owned(), run },
+        })
     }
 
     pub fn not_retryable(job: &Job) -> Self {

@@ -67,6 +67,7 @@ pub fn job(job: &Job) -> Option<Due> {
         }
         // Without `waits` the job is due at once; otherwise it would never be swept.
         JobStatus::Pending => job.waits.as_ref().map_or(job.created, |waits| waits.next),
+        _ if job.unnoted_run().is_some() => job.ended_at?,
         _ if job.may_have_orphaned_task() => job.orphan_stop_due()?,
         JobStatus::AwaitingInput | JobStatus::Paused => job.suspended_until()?,
         JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => return None,
@@ -113,16 +114,17 @@ pub fn poll(poll: &Poll) -> Option<Due> {
 /// Without open jobs, it is that of the hold, and the run ends by its time limit when the hold ends.
 pub fn run(run: &Run) -> Option<Due> {
     let has_open = run.open_jobs().next().is_some();
-    match run.left {
-        _ if run.state != RunState::Running => None,
-        Some(WorkLeft::Now) => Some(Due::At(run.moved)),
+    let at = match run.left {
+        _ if run.state != RunState::Running => return None,
+        Some(WorkLeft::Now) => run.moved,
         Some(WorkLeft::Held) if !has_open => {
-            Some(Due::Held { project: run.project.clone(), order: run.created.millis() })
+            return Some(Due::Held { project: run.project.clone(), order: run.created.millis() });
         }
         // The move after the time limit has requested the end of all jobs.
-        _ if run.moved >= run.wall_end() => None,
-        _ => Some(Due::At(run.wall_end())),
-    }
+        _ if run.moved >= run.wall_end() => return None,
+        _ => run.wall_end(),
+    };
+    Some(Due::At(at))
 }
 
 /// When a schedule starts its analyses. `None`: it is paused.

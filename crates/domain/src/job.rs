@@ -46,7 +46,7 @@ use crate::budget::Reservation;
 use crate::code::coded_enum;
 use crate::failure::Failure;
 use crate::id::{
-    ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
+    ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunId, RunnerId, TicketKey,
 };
 use crate::key_of::KeyOwner;
 use crate::project::{Compute, DEFAULT_SUSPENSION_LIMIT, OfflinePolicy, Resume};
@@ -148,6 +148,12 @@ pub struct Job {
     pub revises: Option<RevisedPullRequest>,
     /// In Pending: the progress of reading its review.
     pub waits: Option<ContextWait>,
+    /// The step of a run that it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepOfRun>,
+    /// The run has noted its end.
+    #[serde(default, rename = "noted", skip_serializing_if = "is_default")]
+    pub is_noted: bool,
     pub class: ClassId,
     pub place: Placement,
     /// In Ready: it waits for a place in limits. See `Job::awaits_place`.
@@ -220,6 +226,12 @@ pub struct RevisedPullRequest {
     pub branch: String,
     pub head: String,
     pub review: Option<ReviewId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepOfRun {
+    pub run: RunId,
+    pub name: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,6 +351,11 @@ impl Job {
     pub fn reviewed_pull_request(&self) -> Option<PullRequestId> {
         let revised = self.pull_request().filter(|_| self.answers_reviews());
         revised.or_else(|| self.continues.as_ref().map(|continues| self.pull_request_id(continues.number)))
+    }
+
+    /// The run that has to note the end of the job.
+    pub fn unnoted_run(&self) -> Option<&RunId> {
+        self.step.as_ref().filter(|_| self.status.is_terminal() && !self.is_noted).map(|step| &step.run)
     }
 
     pub fn pull_request_id(&self, number: u64) -> PullRequestId {

@@ -22,6 +22,9 @@ pub const OUTPUT_FILE: &str = ".pullyard/output.json";
 pub const MAX_OUTPUT_BYTES: u64 = 128 * 1024;
 
 /// Units: characters.
+const MAX_OUTCOME_CHARS: usize = 40;
+
+/// Units: characters.
 pub const MAX_ANSWER_CHARS: usize = 32_000;
 
 /// More open findings of earlier reviews are not given to the agent.
@@ -47,6 +50,10 @@ pub enum JobOutput {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
+    /// One of the outcomes of a run's step; absent for other jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_OUTCOME_CHARS))]
+    pub outcome: Option<String>,
     /// Markdown.
     #[schemars(length(min = 1, max = MAX_ANSWER_CHARS))]
     pub text: String,
@@ -265,8 +272,23 @@ impl JobOutput {
 }
 
 impl Answer {
+    /// Checks that the outcome is one of these words, and absent if there are none.
+    pub fn check_outcome(&self, outcomes: &[String]) -> Result<(), OutputFault> {
+        let fault = match &self.outcome {
+            Some(outcome) if outcomes.contains(outcome) => return Ok(()),
+            None if outcomes.is_empty() => return Ok(()),
+            Some(_) if outcomes.is_empty() => "this job has no outcomes: leave it out".to_owned(),
+            _ => format!("use one of {}", outcomes.join(", ")),
+        };
+        Err(OutputFault { pointer: "/outcome".into(), fault })
+    }
+
     /// Checks the limits that the type cannot express.
     pub fn check(&self) -> Result<(), OutputFault> {
+        if self.outcome.as_ref().is_some_and(|outcome| outcome.chars().count() > MAX_OUTCOME_CHARS) {
+            let fault = format!("it has more than {MAX_OUTCOME_CHARS} characters");
+            return Err(OutputFault { pointer: "/outcome".into(), fault });
+        }
         let fault = match self.text.chars().count() {
             _ if self.text.trim().is_empty() => "it is empty".to_owned(),
             count if count > MAX_ANSWER_CHARS => format!("it has {count} characters; {MAX_ANSWER_CHARS} are allowed"),
@@ -296,7 +318,7 @@ mod tests {
 
     #[test]
     fn answer_has_a_text_of_limited_length() {
-        let check = |text: String| JobOutput::Read(Answer { text }).check().map_err(|error| error.fault);
+        let check = |text: String| JobOutput::Read(Answer { outcome: None, text }).check().map_err(|error| error.fault);
         assert_eq!(check("ä".repeat(MAX_ANSWER_CHARS)), Ok(()));
         let long = check("ä".repeat(MAX_ANSWER_CHARS + 1)).unwrap_err();
         assert_eq!(long, "it has 32001 characters; 32000 are allowed");

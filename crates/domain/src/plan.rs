@@ -3,6 +3,7 @@
 mod check;
 mod graph;
 mod old_names;
+mod project;
 mod roles;
 mod shape;
 

@@ -4,6 +4,7 @@ pub mod comments;
 pub mod conflict;
 pub mod repair;
 pub mod review;
+pub mod step;
 pub mod untrusted;
 
 use crate::analysis::AnalysisPlan;
@@ -17,6 +18,7 @@ use comments::{FrozenComment, format_comments};
 use review::ReviewContext;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use step::StepContext;
 use untrusted::fence;
 
 /// The inputs of a job's prompt, frozen before the job becomes ready, and stored under the hash of their content.
@@ -51,6 +53,9 @@ pub struct Context {
     /// The priority of the request, for a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// The step of a run that the job does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepContext>,
 }
 
 /// Ends each kind's introduction.
@@ -77,6 +82,9 @@ impl Context {
     }
 
     pub fn title(&self) -> String {
+        if let Some(step) = &self.step {
+            return crate::text::truncate(&step.title, 120);
+        }
         let title = match (&self.ticket, &self.reviews, &self.instructions) {
             (Some((_, text)), ..) => text.title.as_str(),
             (None, Some(pull_request), _) => pull_request.title.as_str(),
@@ -100,6 +108,9 @@ impl Context {
         }
         if !self.comments.is_empty() {
             output.push_str(&format_comments(&self.comments));
+        }
+        if let Some(step) = &self.step {
+            output.push_str(&step.prompt(&self.base));
         }
         if let Some(instructions) = &self.instructions {
             output.push_str("\nInstructions for this job:\n\n");

@@ -4,6 +4,8 @@
 //! a crash after any write only delays the next call, because the run or an ended job is still due.
 
 mod end;
+mod explain;
+mod frozen;
 mod next_move;
 mod orders;
 mod rules;
@@ -11,6 +13,8 @@ mod spawn;
 mod wait;
 
 pub use end::{JobEnd, StepEnd, StepJob};
+pub use explain::{RunFailureCause, StepExplanation};
+pub use frozen::FrozenPlan;
 pub use next_move::{MAX_NEW_JOBS, MAX_NOTED_JOBS, Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::{Answer, OrderRefusal};
 pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn};
@@ -18,6 +22,7 @@ pub use wait::StepWait;
 
 use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId, RunId};
+use crate::job::JobResult;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,7 +30,7 @@ use std::time::Duration;
 
 coded_enum! {
     /// A program older than a state cannot parse the run. It then changes nothing, and the run stays due.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
     pub enum RunState {
         Running = "running";
         Completed = "completed";
@@ -36,7 +41,7 @@ coded_enum! {
 
 coded_enum! {
     /// An older program treats an unknown state as `RunState` describes.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
     pub enum StepState {
         #[default]
         Waiting = "waiting";
@@ -117,9 +122,19 @@ pub enum WorkLeft {
 pub struct Run {
     pub id: RunId,
     pub project: ProjectId,
+    /// The plan's name, and the value of its only parameter.
     pub name: String,
     /// Name of the token that started it.
     pub by: String,
+    /// Hash of the request, so that a repeat is recognised.
+    #[serde(default)]
+    pub content: String,
+    /// The branch of all steps that write.
+    #[serde(default)]
+    pub branch: String,
+    /// The newest result of a step, which later steps continue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<JobResult>,
     pub created: Timestamp,
     /// Its start or last resume, from which the time limit counts.
     pub since: Timestamp,
@@ -140,6 +155,8 @@ pub struct Run {
     pub moved: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub rev: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +178,12 @@ pub struct RunStep {
     /// The newest job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
+    /// Start of the newest job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// Cost of its ended jobs.
+    #[serde(default)]
+    pub spent_usd_micros: u64,
     /// Cost that the open job may reach.
     #[serde(default)]
     pub reserved_usd_micros: u64,
@@ -203,10 +226,13 @@ impl RunStep {
 impl Run {
     pub fn new(id: RunId, project: ProjectId, plan: &Plan, by: String, now: Timestamp) -> Self {
         Self {
+            branch: format!("pullyard/{project}/run-{}", id.tail()),
             id,
             project,
             name: plan.name.clone(),
             by,
+            content: String::new(),
+            result: None,
             created: now,
             since: now,
             state: RunState::Running,
@@ -219,6 +245,7 @@ impl Run {
             left: Some(WorkLeft::Now),
             moved: now,
             ended_at: None,
+            rev: 0,
         }
     }
 

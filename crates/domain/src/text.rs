@@ -1,7 +1,7 @@
 //! Formats facts for sentences: short, safe, and in common units.
 
 use crate::id::{
-    DeliveryId, EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
+    DeliveryId, EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, SecretName, TicketKey,
 };
 use crate::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -312,6 +312,15 @@ impl Fact for Until {
     }
     fn sample() -> Self {
         Until(Some(Timestamp::sample()))
+    }
+}
+
+impl Fact for RunId {
+    fn render(&self) -> String {
+        self.short()
+    }
+    fn sample() -> Self {
+        RunId::for_request(&Fact::sample(), "sample", "sample")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Wake-up messages. They are hints to read the table, which holds the truth.
 
-use crate::id::{EndpointId, HookName, IntegrationId, JobId, NoticeId, ProjectId, TicketKey};
+use crate::id::{EndpointId, HookName, IntegrationId, JobId, NoticeId, ProjectId, RunId, TicketKey};
 use crate::pull_request_id::PullRequestId;
 use crate::review::ReviewEvent;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,14 @@ pub struct NoticeWakeup {
     pub endpoint: EndpointId,
 }
 
+/// A run may have a next move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunWakeup {
+    /// The run.
+    pub advance: RunId,
+}
+
 /// A review that arrived with too many others and is decided in turn. It is the only message whose content is not in
 /// the table. If it is lost, polling the forge finds the review again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,4 +82,5 @@ pub enum EffectMessage {
     Look(LookWakeup),
     Review(Box<QueuedReview>),
     Notify(NoticeWakeup),
+    Advance(RunWakeup),
 }

@@ -26,6 +26,7 @@ impl Problem {
                 detail: detail.into(),
                 help: None,
                 pointer: None,
+                faults: Vec::new(),
                 recorded: None,
             }),
             retry_after_secs: None,
@@ -76,6 +77,11 @@ impl Problem {
 
     pub fn with_pointer(mut self, pointer: impl Into<String>) -> Self {
         self.body.pointer = Some(pointer.into());
+        self
+    }
+
+    pub fn with_faults(mut self, faults: Vec<protocol::problem::PlanFault>) -> Self {
+        self.body.faults = faults;
         self
     }
 

@@ -12,6 +12,7 @@ mod hook;
 mod notification;
 mod operator;
 mod pull;
+mod run;
 mod runner;
 mod schedule;
 mod sign_in;
@@ -206,6 +207,7 @@ fn gateway_problem(base: &str, status: StatusCode) -> Problem {
         detail,
         help: None,
         pointer: None,
+        faults: Vec::new(),
         recorded: None,
     }
 }

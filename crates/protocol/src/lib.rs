@@ -35,6 +35,7 @@ pub mod notification;
 pub mod problem;
 pub mod project;
 pub mod pull_request;
+pub mod run;
 pub mod runner;
 pub mod runner_admin;
 pub mod schedule;

@@ -23,7 +23,19 @@ pub struct Problem {
     /// JSON pointer to the fault in the request's body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
+    /// Only with 422 `plan_invalid`: the first 20 faults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<PlanFault>,
     /// Only with 409 `lease_lost` of a finish: whether the late result was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<bool>,
+}
+
+/// A fault of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PlanFault {
+    /// JSON pointer in the request's body: `/plan/steps/3/needs/0`, `/params/task`, `/repository`.
+    pub pointer: String,
+    /// The fault, without the end of a sentence.
+    pub fault: String,
 }

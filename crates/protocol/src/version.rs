@@ -8,7 +8,7 @@ pub const HEADER: &str = "pullyard-version";
 
 /// Current protocol version. Version 2 has jobs that report an output, version 3 reviews by agents, version 4 jobs that
 /// resolve or analyse.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// Oldest version that the server serves. A job that an older runner does not know is refused at its start.
 pub const OLDEST_PROTOCOL: u32 = 1;

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn faults_of_the_file_have_a_pointer() {
         let parse = |text: &str| parse::<Answer>(text).map_err(|fault| (fault.pointer, fault.fault));
-        assert_eq!(parse(r#"{"v":1,"text":"Yes."}"#), Ok(Answer { text: "Yes.".into() }));
+        assert_eq!(parse(r#"{"v":1,"text":"Yes."}"#), Ok(Answer { outcome: None, text: "Yes.".into() }));
         let fault = |text: &str| parse(text).unwrap_err();
         assert_eq!(fault(r#"{"v":2,"text":"Yes."}"#), ("/v".into(), "the version is 1, not 2".into()));
         assert_eq!(fault(r#"{"v":1}"#).0, "/text");

@@ -5,6 +5,7 @@
 pub(crate) mod blob;
 pub(crate) mod hook;
 mod notice;
+mod run;
 mod schedule;
 pub(crate) mod sweeper_state;
 pub(crate) mod token;

@@ -7,7 +7,7 @@ use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::budget::Day;
 use pullyard_domain::id::{
     ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId, NoticeId, ProjectId, RepositoryName,
-    ReviewId, RunnerId, TicketKey,
+    ReviewId, RunId, RunnerId, TicketKey,
 };
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
@@ -232,6 +232,21 @@ pub(crate) fn schedule(id: &ScheduleId) -> Key {
     Key::new(format!("{SCHEDULES}{}", id.project), format!("{SCHEDULES}{}", id.name))
 }
 
+pub(crate) const RUNS: &str = "RUN#";
+
+pub(crate) fn run(run: &RunId) -> Key {
+    Key::new(format!("{RUNS}{run}"), "RUN")
+}
+
+/// The frozen plan of a run.
+pub(crate) fn plan(id: &RunId) -> Key {
+    Key { sk: "PLAN".into(), ..run(id) }
+}
+
+pub(crate) fn run_list(project: &ProjectId) -> String {
+    format!("{RUNS}{project}")
+}
+
 pub(crate) const TRACKERS: &str = "TRACKERS";
 
 /// Few items, so one partition lists them.
@@ -280,7 +295,7 @@ pub(crate) fn ready_partition(class: &ClassId) -> String {
     format!("READY#{class}")
 }
 
-/// The `work` partition of a project's tickets whose entries wait until it may start jobs again.
+/// The `work` partition of a project's tickets and runs that wait until it may start jobs again.
 pub(crate) fn held_partition(project: &ProjectId) -> String {
     format!("HELD#{project}")
 }

@@ -25,6 +25,7 @@ mod read {
     mod partition;
     mod project;
     mod review;
+    mod run;
     mod runner;
     mod schedule;
     mod ticket;
@@ -52,6 +53,7 @@ mod write {
     mod project;
     mod register;
     mod review;
+    mod run;
     mod runner;
     mod schedule;
     mod sign_in;
@@ -70,6 +72,7 @@ mod write {
     pub use project::RepositoryRemoval;
     pub use register::RegistrationWrite;
     pub use review::{ReviewTrigger, ReviewWait};
+    pub use run::RunWrite;
     pub use ticket::{TextEdit, TicketCreation};
     pub use trigger::{JobCreation, Request};
 }
@@ -81,7 +84,7 @@ pub use item::token::{Scope, Token, TokenKind, hash_token, to_stored_token};
 pub use read::{DuePage, ReadyPage, StoredBatch, StoredText, WorkKey};
 pub use write::{
     CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, RepositoryRemoval, Request,
-    ReviewTrigger, ReviewWait, RunnerCondition, TextEdit, TicketCreation,
+    ReviewTrigger, ReviewWait, RunWrite, RunnerCondition, TextEdit, TicketCreation,
 };
 
 use aws_sdk_dynamodb::Client;

@@ -24,6 +24,7 @@ mod routes {
     pub(crate) mod pulls;
     pub(crate) mod repository_test;
     pub(crate) mod runners;
+    pub(crate) mod runs;
     pub(crate) mod schedules;
     pub(crate) mod secrets;
     pub(crate) mod sign_in;
@@ -44,7 +45,7 @@ use pullyard_control::{Context, ModelUrls};
 use pullyard_entry::http;
 use routes::{
     analyses, artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress,
-    integrations, job_commands, jobs, meta, metrics, notifications, projects, pulls, repository_test, runners,
+    integrations, job_commands, jobs, meta, metrics, notifications, projects, pulls, repository_test, runners, runs,
     schedules, secrets, sign_in, tickets, tokens, trackers,
 };
 
@@ -138,6 +139,12 @@ macro_rules! routes {
             .$route("/v1/pulls/revise", post(pulls::revise))
             .$route("/v1/pulls/review", post(pulls::review::<false>))
             .$route("/v1/pulls/resolve", post(pulls::review::<true>))
+            .$route("/v1/runs", get(runs::list).post(runs::start))
+            .$route("/v1/runs/{run}", get(runs::show))
+            .$route("/v1/runs/{run}/cancel", post(runs::cancel))
+            .$route("/v1/runs/{run}/resume", post(runs::resume))
+            .$route("/v1/runs/{run}/steps/{step}/approve", post(runs::answer::<true>))
+            .$route("/v1/runs/{run}/steps/{step}/refuse", post(runs::answer::<false>))
             .$route("/v1/runners", get(runners::list).post(runners::register))
             .$route("/v1/runners/{runner}", get(runners::show).delete(runners::remove))
             .$route("/v1/runners/{runner}/commands", post(runners::command))

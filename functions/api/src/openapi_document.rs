@@ -11,7 +11,8 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use pullyard_control::Context;
 use pullyard_domain::id::{
-    ArtifactId, DeliveryId, EndpointId, HookName, IntegrationId, JobId, MessageId, ProjectId, SecretName, TokenId,
+    ArtifactId, DeliveryId, EndpointId, HookName, IntegrationId, JobId, MessageId, ProjectId, RunId, SecretName,
+    TokenId,
 };
 use pullyard_entry::openapi::RouteDoc;
 use pullyard_entry::{Caller, Problem, StrictJson, openapi, scope};
@@ -86,6 +87,8 @@ fn path_parameter_schema(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "endpoint" => schemas.subschema_for::<EndpointId>(),
         "hook" => schemas.subschema_for::<HookName>(),
         "message" => schemas.subschema_for::<MessageId>(),
+        "run" => schemas.subschema_for::<RunId>(),
+        "step" => json_schema!({ "type": "string", "pattern": "^[a-z][a-z0-9-]{0,39}$" }),
         "job" => schemas.subschema_for::<JobId>(),
         "artifact" => schemas.subschema_for::<ArtifactId>(),
         "delivery" => schemas.subschema_for::<DeliveryId>(),

@@ -1,5 +1,7 @@
 //! Conversions from domain values to the API's answers.
 
+pub(crate) mod run;
+
 use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
 use pullyard_domain::comment;

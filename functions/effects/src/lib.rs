@@ -20,6 +20,7 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
             }
             EffectMessage::Notify(wakeup) => control::send_notice(ctx, &wakeup.notice, &wakeup.endpoint).await,
             EffectMessage::Look(wakeup) => Box::pin(control::look_at_ticket(ctx, &wakeup.look, &wakeup.ticket)).await,
+            EffectMessage::Advance(wakeup) => Box::pin(control::advance_run(ctx, &wakeup.advance)).await,
             EffectMessage::Review(queued) => decide(ctx, *queued).await,
         }
     })

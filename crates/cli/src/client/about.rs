@@ -27,7 +27,7 @@ impl Status {
         };
         let mut counts = BTreeMap::<JobStatus, usize>::new();
         if let Some(project) = &project {
-            let newest = session.list_newest_jobs(project).await?;
+            let newest = session.list_newest_jobs(project, super::session::MAX_PAGES).await?;
             session.ensure_project_exists(newest.is_empty(), project).await?;
             for job in newest {
                 *counts.entry(job.status).or_default() += 1;

@@ -67,6 +67,7 @@ fn find_names(path: &str, arg: &Arg) -> Option<Names> {
         }
         (_, _, "context", _) | ("contexts use", _, "name", _) => Some(Names::Contexts),
         (_, _, _, "JOB") => Some(Names::Jobs),
+        (_, _, _, "RUN" | "RUN/STEP") => Some(Names::Runs),
         (_, _, "ticket", _) | (_, "tickets", "key", _) => Some(Names::Tickets),
         (_, _, "subject", _) if path == "why" => Some(Names::Tickets),
         (_, _, _, "OWNER/NAME") | ("repos ingress", _, "name", _) => Some(Names::Repositories),

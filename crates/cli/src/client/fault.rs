@@ -3,6 +3,7 @@
 use super::screen::Screen;
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
+use pullyard_protocol::problem::PlanFault;
 use std::process::ExitCode;
 
 /// Of several, the highest counts.
@@ -14,7 +15,7 @@ pub(crate) enum Exit {
     Refused = 3,
     NotAllowed = 4,
     NotFound = 5,
-    /// The watched job failed or was cancelled.
+    /// The watched job or run failed or was cancelled.
     Ended = 6,
     Changed = 8,
     Interrupted = 130,
@@ -50,6 +51,32 @@ impl CliError {
 
     pub(super) fn not_found(error: impl Into<String>) -> Self {
         Self::new(Exit::NotFound, error)
+    }
+
+    /// `--json` prints them.
+    pub(super) fn with_plan_faults(mut self, faults: Vec<PlanFault>) -> Self {
+        let problem = self.to_problem(422, "Unprocessable Entity", "plan_invalid");
+        self.problem = Some(Box::new(Problem { faults, ..problem }));
+        self
+    }
+
+    /// The faults of a plan that the server refused.
+    pub(super) fn plan_faults(&self) -> &[PlanFault] {
+        self.problem.as_ref().map_or(&[], |problem| &problem.faults)
+    }
+
+    fn to_problem(&self, status: u16, title: &str, code: &str) -> Problem {
+        Problem {
+            kind: "about:blank".into(),
+            title: title.into(),
+            status,
+            code: code.into(),
+            detail: self.error.clone(),
+            help: self.help.clone(),
+            pointer: None,
+            faults: Vec::new(),
+            recorded: None,
+        }
     }
 
     /// An error whose message is printed already.
@@ -111,16 +138,8 @@ impl CliError {
             _ if self.unreachable => (503, "Service Unavailable", "unreachable"),
             _ => (500, "Internal Server Error", "failed"),
         };
-        self.problem.map(|problem| *problem).unwrap_or_else(|| Problem {
-            kind: "about:blank".into(),
-            title: title.into(),
-            status,
-            code: code.into(),
-            detail: self.error,
-            help: self.help,
-            pointer: None,
-            recorded: None,
-        })
+        let own = self.to_problem(status, title, code);
+        self.problem.map_or(own, |problem| *problem)
     }
 }
 
@@ -164,7 +183,7 @@ fn from_problem(problem: Box<Problem>) -> CliError {
         // A taken name is not a guard's refusal.
         409 if problem.code != "taken" => Exit::Refused,
         400 => Exit::Usage,
-        422 if problem.code == "invalid" => Exit::Usage,
+        422 if matches!(problem.code.as_str(), "invalid" | "plan_invalid") => Exit::Usage,
         _ => Exit::Failed,
     };
     let help = match problem.status {
@@ -190,8 +209,8 @@ fn from_problem(problem: Box<Problem>) -> CliError {
 }
 
 /// Codes that add nothing to the sentence. `--json` prints every code.
-const SELF_EXPLAINING_CODES: [&str; 7] =
-    ["gateway", "invalid", "body_unreadable", "bad_parameter", "taken", "too_late", "unavailable"];
+const SELF_EXPLAINING_CODES: [&str; 8] =
+    ["gateway", "invalid", "plan_invalid", "body_unreadable", "bad_parameter", "taken", "too_late", "unavailable"];
 
 /// Replaces the JSON pointer at the start of a sentence with the field's name, such as `limits.wall_secs`.
 fn name_field(detail: &str, pointer: Option<&str>) -> String {
@@ -212,6 +231,7 @@ fn listing_hint(detail: &str) -> Option<String> {
         "job" => "jobs",
         "project" => "projects",
         "repository" => "repos",
+        "run" => "runs",
         "runner" => "runners",
         "ticket" => "tickets",
         "token" => "tokens",
@@ -246,8 +266,18 @@ mod tests {
     fn problem(status: u16, code: &str, detail: &str, help: Option<&str>) -> CliError {
         let (kind, title, help) = ("about:blank".into(), "t".into(), help.map(str::to_owned));
         let (code, detail) = (code.into(), detail.into());
-        Error::Problem(Box::new(Problem { kind, title, status, code, detail, help, pointer: None, recorded: None }))
-            .into()
+        Error::Problem(Box::new(Problem {
+            kind,
+            title,
+            status,
+            code,
+            detail,
+            help,
+            pointer: None,
+            faults: Vec::new(),
+            recorded: None,
+        }))
+        .into()
     }
 
     #[test]

@@ -22,9 +22,9 @@ const EXIT_CODES: &str = "\
 3    refused by a guard; the sentence is on stderr
 4    not signed in, or not allowed
 5    not found
-6    the watched job failed or was cancelled
+6    the watched job or run failed or was cancelled
 8    changed by another request
-130  interrupted; the job keeps running";
+130  interrupted; the job or run goes on";
 
 const JSON: &str = "\
 --json prints the API's response as one JSON document on stdout, on one line if it is piped.
@@ -46,7 +46,7 @@ const TOPICS: [(&str, &str); 3] = [("exit-codes", EXIT_CODES), ("json", JSON), (
 
 const GROUPS: [(&str, &str); 4] = [
     ("Start", "demo try up open login logout contexts status version help completions man"),
-    ("Work", "tickets jobs pulls review resolve revise analyses runs schedules link unlink why hold release"),
+    ("Work", "tickets jobs pulls review resolve revise analyses run runs schedules link unlink why hold release"),
     ("Set up", "init projects settings budgets integrations repos hooks trackers runners notifications secrets tokens"),
     ("Operate", "doctor deliveries breakers dlq"),
 ];

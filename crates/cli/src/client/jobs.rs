@@ -15,6 +15,7 @@ mod show;
 
 pub(super) use create::print_decision;
 pub(super) use list::parse_time;
+pub(super) use logs::print_logs;
 pub(super) use output::print_end;
 
 use super::{open, watch};

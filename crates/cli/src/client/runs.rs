@@ -1,26 +1,33 @@
-//! `pullyard runs`: writes and checks plan files, without a server.
+//! `pullyard runs`: plan files, which need no server, and the runs of plans.
 
+mod check;
+pub(super) mod plan_file;
+mod show;
+pub(super) mod watch;
 mod yaml;
 
+use super::run::parse_dollars;
 use crate::client::prelude::*;
-use pullyard_domain::plan::{MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
-use pullyard_domain::text::format_count;
-use serde::Serialize;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use yaml::{Place, parse_yaml};
+use pullyard_domain::id::{JobId, RunId};
+use pullyard_protocol::run::{ResumeRun, Run, RunStep};
+use serde_json::Number;
+use std::path::PathBuf;
 
 const CONTRIBUTOR_PLAN: &str = include_str!("runs/contributor.yaml");
 
-/// Write and check plans, in which several agents work on one task.
+/// List, show, follow, cancel, resume and answer runs; write and check their plans.
+///
+/// Name a run by its id, by the id's last (K3TZ) or first characters, or by @last; a step by RUN/STEP.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard runs init > plan.yaml
-  pullyard runs check plan.yaml")]
+  pullyard runs check plan.yaml
+  pullyard runs show @last")]
 pub(crate) struct Runs {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    list: show::List,
 }
 
 #[derive(Subcommand)]
@@ -40,105 +47,153 @@ enum Command {
         #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
     },
+    List(show::List),
+    /// Show a run and its steps.
+    #[command(after_help = "Examples:\n  pullyard runs show K3TZ\n  pullyard runs show @last --json")]
+    Show(RunArg),
+    /// Follow a run until it ends; exits with 6 if it failed or was cancelled.
+    #[command(after_help = "Examples:\n  pullyard runs watch K3TZ\n  pullyard runs watch @last --json")]
+    Watch(RunArg),
+    /// Explain each step of a run that is not done, or one step.
+    #[command(after_help = "Examples:\n  pullyard runs why K3TZ\n  pullyard runs why @last/review")]
+    Why {
+        /// Run or step.
+        #[arg(value_name = "RUN[/STEP]")]
+        subject: String,
+    },
+    /// Print the log of a step's newest job.
+    #[command(after_help = "Examples:\n  pullyard runs logs K3TZ/review\n  pullyard runs logs @last/main -f")]
+    Logs {
+        #[command(flatten)]
+        step: StepArg,
+        /// Follow the log until the job ends; exits with 6 if it failed or was cancelled.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Cancel a run: its jobs stop within a minute, and pushed work stays.
+    #[command(after_help = "Examples:\n  pullyard runs cancel K3TZ --yes")]
+    Cancel {
+        #[command(flatten)]
+        run: RunArg,
+        /// Skip the confirmation.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Resume a failed or cancelled run: steps that are done stay, all others start again.
+    #[command(after_help = "Examples:\n  pullyard runs resume K3TZ\n  pullyard runs resume K3TZ --cost-usd 30 --watch")]
+    Resume {
+        #[command(flatten)]
+        run: RunArg,
+        /// New cost limit in US dollars, for a plan that has one.
+        #[arg(long, value_name = "N", value_parser = parse_dollars)]
+        cost_usd: Option<Number>,
+        /// Follow the run until it ends; exits with 6 if it failed or was cancelled.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Approve a step that asks; the steps that need it then start.
+    #[command(after_help = "Examples:\n  pullyard runs approve K3TZ/ask")]
+    Approve(StepArg),
+    /// Refuse a step that asks, which is a failure of the step.
+    #[command(after_help = "Examples:\n  pullyard runs refuse K3TZ/ask")]
+    Refuse(StepArg),
 }
 
-#[derive(Serialize)]
-struct Report {
-    file: String,
-    /// Number of steps of a plan without faults.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    steps: Option<usize>,
-    /// At most 20.
-    faults: Vec<PlacedFault>,
-    /// Number of all faults.
-    count: usize,
+#[derive(clap::Args)]
+struct RunArg {
+    /// Run id.
+    #[arg(value_name = "RUN")]
+    id: String,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct PlacedFault {
-    line: usize,
-    column: usize,
-    pointer: String,
-    fault: String,
+#[derive(clap::Args)]
+struct StepArg {
+    /// Run id and name of the step.
+    #[arg(value_name = "RUN/STEP")]
+    step: String,
 }
 
-impl PlacedFault {
-    fn new((line, column): Place, pointer: String, fault: String) -> Self {
-        Self { line, column, pointer, fault }
+impl RunArg {
+    async fn resolve(&self, session: &Session) -> Result<RunId, CliError> {
+        session.resolve_run(&self.id).await
     }
+}
+
+impl StepArg {
+    async fn resolve(&self, session: &Session) -> Result<(RunId, String), CliError> {
+        let unnamed = || CliError::usage(format!("{} names no step", self.step)).with_help("write it as RUN/STEP");
+        let (run, step) = self.step.split_once('/').filter(|(_, step)| !step.is_empty()).ok_or_else(unnamed)?;
+        Ok((session.resolve_run(run).await?, step.to_owned()))
+    }
+
+    async fn answer(&self, session: &Session, answer: &str) -> Result<(), CliError> {
+        let (id, step) = self.resolve(session).await?;
+        let run = session.api.run(&id).await?;
+        find_step(&run, &step)?;
+        let run = session.api.answer_step(&id, &step, answer).await?;
+        let done = if answer == "approve" { "Approved" } else { "Refused" };
+        session.screen.report(&run, &format!("{done} {step} of run {}.", id.short()))
+    }
+
+    async fn job(&self, session: &Session) -> Result<JobId, CliError> {
+        let (id, step) = self.resolve(session).await?;
+        let run = session.api.run(&id).await?;
+        let step = find_step(&run, &step)?;
+        let why = format!("`pullyard runs why {}/{}` explains it", id.short(), step.name);
+        step.job.clone().ok_or_else(|| CliError::not_found(format!("{} has no job", step.name)).with_help(why))
+    }
+}
+
+/// Errors: `NotFound` with the names of all steps.
+fn find_step<'a>(run: &'a Run, name: &str) -> Result<&'a RunStep, CliError> {
+    let names = || run.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
+    let missing = || CliError::not_found(format!("run {} has no step {name}", run.id.short()));
+    run.steps
+        .iter()
+        .find(|step| step.name == name)
+        .ok_or_else(|| missing().with_help(format!("its steps are {}", names())))
 }
 
 impl Runs {
-    pub(super) fn run(self, screen: &Screen) -> Result<(), CliError> {
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.command, Some(Command::Init | Command::Check { .. }))
+    }
+
+    pub(super) fn run_locally(self, screen: &Screen) -> Result<(), CliError> {
         match self.command {
-            Command::Init => screen.print_line(CONTRIBUTOR_PLAN.trim_end()),
-            Command::Check { file } => check(screen, &file),
+            Some(Command::Check { file }) => check::check(screen, &file),
+            _ => screen.print_line(CONTRIBUTOR_PLAN.trim_end()),
         }
     }
-}
 
-fn check(screen: &Screen, path: &Path) -> Result<(), CliError> {
-    let is_stdin = path == Path::new("-");
-    let file = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
-    let unreadable = |error: io::Error| CliError::failed(format!("can't read {file}: {error}"));
-    let bytes = if is_stdin { read(io::stdin().lock()) } else { File::open(path).and_then(read) };
-    let mut report = report(&bytes.map_err(unreadable)?);
-    report.file = file;
-    if screen.is_json() {
-        screen.json(&report)?;
-    } else {
-        show(screen, &report)?;
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let screen = &session.screen;
+        match self.command.unwrap_or(Command::List(self.list)) {
+            Command::Init | Command::Check { .. } => Ok(()),
+            Command::List(list) => list.run(session).await,
+            Command::Show(run) => show::show(session, &run.resolve(session).await?).await,
+            Command::Watch(run) => watch::watch(session, &run.resolve(session).await?).await,
+            Command::Why { subject } => show::explain(session, &subject).await,
+            Command::Logs { step, follow } => super::jobs::print_logs(session, &step.job(session).await?, follow).await,
+            Command::Cancel { run, yes } => {
+                let id = run.resolve(session).await?;
+                let question = format!("Cancel run {}? Its jobs stop, and their work is not published.", id.short());
+                confirm(screen, yes, &question)?;
+                let run = session.api.cancel_run(&id).await?;
+                screen.report(&run, &format!("Run {} ends; its jobs stop within a minute.", id.short()))
+            }
+            Command::Resume { run, cost_usd, watch } => {
+                let id = run.resolve(session).await?;
+                let run = session.api.resume_run(&id, &ResumeRun { cost_usd }).await?;
+                if watch {
+                    return watch::watch(session, &id).await;
+                }
+                screen.report(&run, &format!("Resumed run {}.", id.short()))
+            }
+            Command::Approve(step) => step.answer(session, "approve").await,
+            Command::Refuse(step) => step.answer(session, "refuse").await,
+        }
     }
-    if report.count == 0 { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
-}
-
-/// Reads one byte more than a plan may have.
-fn read(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source.take(u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX) + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn report(bytes: &[u8]) -> Report {
-    let (steps, mut faults) = match parse(bytes) {
-        Ok(plan) => (Some(plan.steps.len()), Vec::new()),
-        Err(faults) => (None, faults),
-    };
-    let count = faults.len();
-    faults.sort();
-    faults.truncate(MAX_SHOWN_FAULTS);
-    Report { file: String::new(), steps, faults, count }
-}
-
-fn parse(bytes: &[u8]) -> Result<Plan, Vec<PlacedFault>> {
-    let whole = |fault: &str| vec![PlacedFault::new((1, 1), String::new(), fault.into())];
-    if bytes.len() > MAX_FILE_BYTES {
-        return Err(whole("a plan has at most 64 KiB"));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| whole("this is not UTF-8 text; save the file as UTF-8"))?;
-    // Editors for Windows begin a file with a byte order mark.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let breach = |breach: yaml::Breach| vec![PlacedFault::new(breach.place, String::new(), breach.fault)];
-    let (json, places) = parse_yaml(text).map_err(breach)?;
-    let place = |fault: PlanFault| PlacedFault::new(places.find(&fault.pointer), fault.pointer, fault.fault);
-    Plan::parse(json).map_err(|faults| faults.into_iter().map(place).collect())
-}
-
-fn show(screen: &Screen, report: &Report) -> Result<(), CliError> {
-    let file = &report.file;
-    if let Some(steps) = report.steps {
-        return screen.print_line(&sanitize(&format!("{file}: {}, no fault", format_count(steps, "step"))));
-    }
-    for PlacedFault { line, column, pointer, fault } in &report.faults {
-        let pointer = if pointer.is_empty() { String::new() } else { format!("{pointer}  ") };
-        screen.print_line(&sanitize(&format!("{file}:{line}:{column}  {pointer}{fault}")))?;
-    }
-    let hidden = report.count - report.faults.len();
-    let more = if hidden > 0 { format!("; the first {MAX_SHOWN_FAULTS} are listed") } else { String::new() };
-    let least = if report.count == MAX_FAULTS { "at least " } else { "" };
-    screen.error(&format!("the plan has {least}{}{more}", format_count(report.count, "fault")));
-    screen.help("docs/plans.md describes each key");
-    Ok(())
 }
 
 #[cfg(test)]
@@ -147,7 +202,7 @@ mod tests {
 
     #[test]
     fn contributor_plan_has_no_fault() {
-        let report = report(CONTRIBUTOR_PLAN.as_bytes());
+        let report = check::report(String::new(), CONTRIBUTOR_PLAN.as_bytes());
         assert_eq!((report.steps, report.count), (Some(4), 0));
     }
 }

@@ -145,6 +145,19 @@ impl Screen {
         write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| CliError::silent(Exit::Failed))
     }
 
+    /// Replaces the progress line of a terminal.
+    pub(super) fn progress(&self, line: &str) {
+        if self.width.is_some() && !self.quiet && !self.json {
+            let mut out = io::stdout().lock();
+            // Best effort: the reader may be gone.
+            let _ = write!(out, "\r\u{1b}[K{line}").and_then(|()| out.flush());
+        }
+    }
+
+    pub(super) fn end_progress(&self) {
+        self.progress("");
+    }
+
     pub(crate) fn note(&self, line: &str) {
         if !self.quiet {
             write_stderr(&sanitize(line));

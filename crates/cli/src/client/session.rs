@@ -4,17 +4,19 @@ use super::config::{Config, SavedContext};
 use super::fault::CliError;
 use super::screen::Screen;
 use super::{Global, pages};
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::id::{JobId, ProjectId, RunId};
 use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::Project;
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 pub(super) const LOCAL_URL: &str = "http://127.0.0.1:7878";
 
 /// How far back a short id is searched. Units: pages of 50.
-const MAX_PAGES: usize = 4;
+pub(super) const MAX_PAGES: usize = 4;
 
 pub(super) struct Session {
     pub(super) screen: Screen,
@@ -143,9 +145,9 @@ impl Session {
         .await
     }
 
-    pub(super) async fn list_newest_jobs(&self, project: &ProjectId) -> Result<Vec<Job>, CliError> {
+    pub(super) async fn list_newest_jobs(&self, project: &ProjectId, pages: usize) -> Result<Vec<Job>, CliError> {
         let (mut jobs, mut after) = (Vec::new(), None);
-        for _ in 0..MAX_PAGES {
+        for _ in 0..pages {
             let page = self.api.jobs(project, after.as_deref()).await?;
             jobs.extend(page.jobs);
             after = page.next;
@@ -157,37 +159,66 @@ impl Session {
     }
 
     pub(super) async fn resolve_job(&self, reference: &str) -> Result<JobId, CliError> {
-        if let Ok(job) = reference.to_lowercase().parse() {
-            return Ok(job);
+        self.resolve("job", "jobs create --prompt TEXT", reference, async |project, pages| {
+            Ok(self.list_newest_jobs(project, pages).await?.into_iter().map(|job| job.id).collect())
+        })
+        .await
+    }
+
+    pub(super) async fn resolve_run(&self, reference: &str) -> Result<RunId, CliError> {
+        self.resolve("run", "run --prompt TEXT", reference, async |project, pages| {
+            let (mut runs, mut after) = (Vec::new(), None);
+            for _ in 0..pages {
+                let page = self.api.runs(project, after.as_deref()).await?;
+                runs.extend(page.runs.into_iter().map(|run| run.id));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            Ok(runs)
+        })
+        .await
+    }
+
+    /// Finds an id by its last or first characters, or the newest by `@last`. `create`: the command that makes one.
+    async fn resolve<T: FromStr + Display>(
+        &self,
+        noun: &str,
+        create: &str,
+        reference: &str,
+        load_newest: impl AsyncFnOnce(&ProjectId, usize) -> Result<Vec<T>, CliError>,
+    ) -> Result<T, CliError> {
+        if let Ok(id) = reference.to_lowercase().parse() {
+            return Ok(id);
         }
         if reference.trim().is_empty() {
-            return Err(
-                CliError::usage("the job id is empty").with_help("`pullyard jobs` lists them; @last is the newest")
-            );
+            return Err(CliError::usage(format!("the {noun} id is empty"))
+                .with_help(format!("`pullyard {noun}s` lists them; @last is the newest")));
         }
         let project = self.project().await?;
+        let newest = load_newest(&project, if reference == "@last" { 1 } else { MAX_PAGES }).await?;
         if reference == "@last" {
-            let newest = self.api.jobs(&project, None).await?.jobs.into_iter().next();
             let none = || {
-                CliError::not_found(format!("there is no job in project {project} yet"))
-                    .with_help("create one: `pullyard jobs create --prompt TEXT`")
+                CliError::not_found(format!("there is no {noun} in project {project} yet"))
+                    .with_help(format!("create one: `pullyard {create}`"))
             };
-            return newest.map(|job| job.id).ok_or_else(none);
+            return newest.into_iter().next().ok_or_else(none);
         }
-        let part = reference.to_lowercase();
-        let is_selected = |id: &JobId| {
-            let id = id.as_str();
-            !part.is_empty() && (id.ends_with(&part) || (part.starts_with("job_") && id.starts_with(&part)))
+        let (part, prefix) = (reference.to_lowercase(), format!("{noun}_"));
+        let is_selected = |id: &T| {
+            let id = id.to_string();
+            id.ends_with(&part) || (part.starts_with(&prefix) && id.starts_with(&part))
         };
-        let mut ids = self.list_newest_jobs(&project).await?.into_iter().map(|job| job.id).filter(is_selected);
+        let mut ids = newest.into_iter().filter(is_selected);
         match (ids.next(), ids.next()) {
-            (Some(job), None) => Ok(job),
+            (Some(id), None) => Ok(id),
             (Some(first), Some(second)) => {
-                Err(CliError::usage(format!("{reference} matches more than one job: {first}, {second}"))
+                Err(CliError::usage(format!("{reference} matches more than one {noun}: {first}, {second}"))
                     .with_help("write more characters of the id"))
             }
-            (None, _) => Err(CliError::not_found(format!("there is no job {reference} in project {project}"))
-                .with_help("`pullyard jobs` lists them; short ids match only the newest 200")),
+            (None, _) => Err(CliError::not_found(format!("there is no {noun} {reference} in project {project}"))
+                .with_help(format!("`pullyard {noun}s` lists them; short ids match only the newest 200"))),
         }
     }
 }

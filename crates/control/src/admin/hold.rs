@@ -58,12 +58,12 @@ pub(crate) async fn wake_held_tickets(ctx: &Context, project: &Project) {
     .await;
 }
 
-/// Wakes tickets that wait for this project, unless it is held. Returns their number.
+/// Wakes tickets and runs that wait for this project, unless it is held. Returns their number.
 pub(crate) async fn wake_within_budget(ctx: &Context, project: &Project) -> Result<u32, Error> {
     if project.settings.held_by.is_some() {
         return Ok(0);
     }
-    let waiting = ctx.store.list_held_tickets(&project.id, MAX_WAKES).await?;
+    let waiting = ctx.store.list_held(&project.id, MAX_WAKES).await?;
     if waiting.is_empty() {
         return Ok(0);
     }
@@ -75,11 +75,12 @@ pub(crate) async fn wake_within_budget(ctx: &Context, project: &Project) -> Resu
         if ctx.clock.monotonic().saturating_sub(start) >= WAKE_TIMEOUT {
             break;
         }
-        if let WorkKey::Ticket(project, ticket) = key
-            && ctx.wake_ticket(&project, &ticket).await == HintOutcome::Sent
-        {
-            woken += 1;
-        }
+        let outcome = match key {
+            WorkKey::Ticket(project, ticket) => ctx.wake_ticket(&project, &ticket).await,
+            WorkKey::Run(run) => ctx.wake_run(&run).await,
+            _ => continue,
+        };
+        woken += u32::from(outcome == HintOutcome::Sent);
     }
     Ok(woken)
 }

@@ -85,16 +85,15 @@ pub async fn create_job(
 }
 
 fn check_base_branch(request: &JobRequest) -> Result<(), Error> {
-    let is_valid = |base: &String| {
-        (1..=200).contains(&base.len())
-            && !base.starts_with('-')
-            && !base.contains(|c: char| c.is_control() || c == ' ')
-    };
-    if request.base.as_ref().is_none_or(is_valid) {
+    if request.base.as_deref().is_none_or(is_base_branch) {
         Ok(())
     } else {
         Err(Error::Invalid { pointer: "/base", fault: "use a branch name of at most 200 bytes".into() })
     }
+}
+
+pub(crate) fn is_base_branch(base: &str) -> bool {
+    (1..=200).contains(&base.len()) && !base.starts_with('-') && !base.contains(|c: char| c.is_control() || c == ' ')
 }
 
 fn check_kind(request: &JobRequest) -> Result<(), Error> {
@@ -190,6 +189,7 @@ async fn decide_request_once(
                 instructions: request.instructions.clone(),
                 reviews: None,
                 analysis: None,
+                step: None,
                 base: request.base.clone(),
                 labels: request.labels.clone(),
                 priority: request.priority,

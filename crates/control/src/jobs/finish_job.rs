@@ -105,6 +105,9 @@ pub(crate) async fn write_end(
             if let Some(notice) = &notice {
                 ctx.wake_notice(notice).await;
             }
+            if let Some(run) = ended.unnoted_run() {
+                ctx.wake_run(run).await;
+            }
             if ended.may_have_orphaned_task() || ended.has_left_its_place() {
                 // Only the dispatcher stops tasks and assigns places. If the hint is lost, the sweeper sends it.
                 ctx.wake_job(&ended.id).await;

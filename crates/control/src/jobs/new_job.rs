@@ -16,7 +16,9 @@ use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
+use pullyard_domain::prompt::step::StepContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
+use pullyard_domain::run::Run;
 use pullyard_domain::select::{ClassRequirements, required_labels};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -33,6 +35,8 @@ pub(crate) struct NewJob<'a> {
     pub(crate) reviews: Option<NewReview>,
     /// With the analyses of the repository, which name the job.
     pub(crate) analysis: Option<(AnalysisPlan, Analysis)>,
+    /// With the run and the name of the step that it does.
+    pub(crate) step: Option<(&'a Run, &'a str, StepContext)>,
     pub(crate) base: Option<String>,
     /// Labels that the request requires of a runner, besides those of project, repository and `ticket`.
     pub(crate) labels: BTreeSet<String>,
@@ -110,6 +114,12 @@ pub(crate) async fn write_new_ticket_and_job(
     Ok(write)
 }
 
+/// Plans the job of a step, which its run creates.
+/// Writes: the context and the class, as above.
+pub(crate) async fn plan_new_job(ctx: &Context, new: NewJob<'_>) -> Result<Job, Error> {
+    Ok(Box::pin(plan_job(ctx, new)).await?.job)
+}
+
 async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     let text = new.ticket.map(|(_, text)| text);
     let labels = required_labels(&new.project.settings, new.repository, text, &new.labels);
@@ -125,6 +135,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         now: new.now,
     };
     let (project, repository, retry_of) = (new.project, new.repository, new.retry_of);
+    let step = new.step.as_ref().map(|(run, step, _)| (*run, *step));
     let revision = match (retry_of, new.ticket) {
         (Some(retried), Some((ticket, _))) => plan_revision_retry(ctx, retried, &plan, ticket).await?,
         _ => None,
@@ -135,6 +146,9 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     };
     if let Some(retried) = retry_of {
         (planned.job, planned.ticket) = to_retry(retried, &project.settings, planned.job, planned.ticket);
+    }
+    if let Some((run, step)) = step {
+        planned.job = planned.job.for_step(run, step);
     }
     planned.job = planned.job.await_place(&RunningLimits::new(project, [repository]));
     create_class(ctx, &planned.job, repository, labels).await?;
@@ -167,6 +181,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
         author: Author::from_settings(plan.settings),
         labels: new.labels,
         priority: new.priority,
+        step: new.step.map(|(.., context)| context),
     };
     plan.context = ctx.store.create_context(&plan.id, &context).await?;
     let (mut job, ticket) = match (new.ticket, &context.reviews) {

@@ -18,6 +18,9 @@ use std::collections::BTreeSet;
 /// Errors: `NotFound` (job, ticket), `KeyReused`, `Contended`; `Denied` if the job has not failed.
 pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
     let job = ctx.load_job(of).await?;
+    if let Some(step) = &job.step {
+        return Err(Error::Denied(Denial::JobOfRun { job: job.id.clone(), run: step.run.clone() }));
+    }
     if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }

@@ -100,6 +100,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         instructions: None,
         reviews: None,
         analysis: Some((plan, item)),
+        step: None,
         base: None,
         labels: BTreeSet::new(),
         priority: None,

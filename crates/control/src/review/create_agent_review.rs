@@ -65,6 +65,7 @@ pub(super) async fn create_agent_review(
         instructions: request.message.clone(),
         reviews: Some(NewReview { pull_request, item, ticket: loaded.ticket.clone().filter(|_| is_resolve) }),
         analysis: None,
+        step: None,
         base: Some(snapshot.base.clone()),
         labels: text.as_ref().map(TicketText::runner_labels).unwrap_or_default(),
         priority: text.as_ref().and_then(TicketText::priority),

@@ -212,6 +212,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
             author: project.as_ref().and_then(|project| commits::Author::from_settings(&project.settings)),
             labels: Default::default(),
             priority: None,
+            step: None,
             repository: repository.resolve_agent(&project.map(|project| project.settings).unwrap_or_default()),
         },
     };

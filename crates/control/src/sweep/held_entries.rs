@@ -33,7 +33,7 @@ pub(super) async fn sweep_held_entries(
 }
 
 async fn wake_project(ctx: &Context, id: &ProjectId, gauges: &mut Gauges) -> Result<u32, Error> {
-    let held = ctx.store.list_held_tickets(id, MAX_COUNTED).await?;
+    let held = ctx.store.list_held(id, MAX_COUNTED).await?;
     if held.is_empty() {
         return Ok(0);
     }

@@ -150,6 +150,7 @@ pub(crate) fn plan_new_job<'a>(
         kind: JobKind::default(),
         reviews: None,
         analysis: None,
+        step: None,
         id: id.clone(),
         project,
         repository,

@@ -173,11 +173,7 @@ async fn release_returns_while_wake_ups_hang() {
     let lost =
         ctx.counters().take().into_iter().find(|(counter, _)| *counter == Counter::WakeupLost).map(|(_, count)| count);
     assert!(lost >= Some(1), "{lost:?}");
-    assert_eq!(
-        ctx.store.list_held_tickets(&world.project, 10).await.unwrap().len(),
-        3,
-        "the entries wait for the sweeper"
-    );
+    assert_eq!(ctx.store.list_held(&world.project, 10).await.unwrap().len(), 3, "the entries wait for the sweeper");
 }
 
 #[tokio::test]

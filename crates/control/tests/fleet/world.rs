@@ -224,6 +224,7 @@ impl World {
             author: None,
             labels: Default::default(),
             priority: None,
+            step: None,
         };
         let id = JobId::for_request(&self.project, "one", "1");
         let context = self.ctx.store.create_context(&id, &context).await.unwrap();

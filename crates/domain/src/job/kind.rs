@@ -7,9 +7,10 @@ mod resolve;
 mod review;
 mod revise;
 
-use super::Job;
+use super::{ContinuedPullRequest, Job, StepOfRun};
 use crate::code::coded_enum;
 use crate::prompt;
+use crate::run::Run;
 pub use analysis::plan_analysis;
 pub use implement::{plan_for_ticket, plan_without_ticket};
 pub use read::plan_reading;
@@ -102,10 +103,27 @@ impl JobKind {
 }
 
 impl Job {
+    /// Makes a planned job that of a run's step: it works on the branch of the run, and continues its pull request.
+    #[must_use]
+    pub fn for_step(mut self, run: &Run, step: &str) -> Self {
+        let result = run.result.as_ref();
+        if self.publishes() == Publishes::Change {
+            self.branch.clone_from(&run.branch);
+            self.continues =
+                result.map(|result| ContinuedPullRequest { number: result.number, branch: result.branch.clone() });
+        } else if let Some(result) = result {
+            self.branch.clone_from(&result.branch);
+        }
+        self.step = Some(StepOfRun { run: run.id.clone(), name: step.to_owned() });
+        self
+    }
+
     /// Whether runners of this protocol version know the kind.
     pub fn is_known_by(&self, protocol: u32) -> bool {
         let least = match self.kind {
             JobKind::Implement | JobKind::Revise => 1,
+            // Older runners refuse an outcome.
+            JobKind::Read if self.step.is_some() => 5,
             JobKind::Read => 2,
             JobKind::Review => 3,
             JobKind::Resolve => 4,

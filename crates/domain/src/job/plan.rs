@@ -46,6 +46,8 @@ pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job 
         place: Placement::from_compute(plan.settings.compute),
         is_limited: false,
         is_placed: false,
+        step: None,
+        is_noted: false,
         task: Task::from_settings(plan.settings),
         priority: plan.priority,
         created: plan.now,

@@ -21,6 +21,7 @@ pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) ->
         author: None,
         labels: Default::default(),
         priority: None,
+        step: None,
     }
 }
 

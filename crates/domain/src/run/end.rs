@@ -2,7 +2,8 @@
 
 use super::rules::Rules;
 use super::{Run, RunFacts, SpawnRequest, StepReason, StepState};
-use crate::failure::FailureClass;
+use crate::failure::{Failure, FailureClass};
+use crate::job::{DesiredState, Job, JobStatus};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepJob {
@@ -54,6 +55,7 @@ impl Run {
         let (Some(step), Some(rules)) = (self.steps.get_mut(index), all.get(index)) else { return };
         self.spent_usd_micros = self.spent_usd_micros.saturating_add(end.spent_usd_micros);
         step.reserved_usd_micros = 0;
+        step.spent_usd_micros = step.spent_usd_micros.saturating_add(end.spent_usd_micros);
         match end.end {
             JobEnd::Completed if !end.spawn.is_empty() => self.add_steps(index, end, facts.plan, now),
             JobEnd::Completed => {
@@ -68,5 +70,22 @@ impl Run {
             JobEnd::Failed(_) => step.change(StepState::Failed, Some(StepReason::JobFailed), now),
             JobEnd::Cancelled => step.change(StepState::Cancelled, Some(StepReason::JobCancelled), now),
         }
+    }
+}
+
+impl StepJob {
+    /// `outcome`: of the job's output. `may_change_nothing`: an unchanged tree is no failure of the step.
+    pub fn new(job: &Job, outcome: Option<String>, may_change_nothing: bool) -> Self {
+        let end = match (job.status, &job.failure) {
+            (JobStatus::Completed, _) => JobEnd::Completed,
+            (JobStatus::Cancelled, _) => JobEnd::Cancelled,
+            (JobStatus::Failed, Some(Failure::NoChanges { .. })) if may_change_nothing => JobEnd::Completed,
+            (JobStatus::Failed, failure) => {
+                JobEnd::Failed(failure.as_ref().map_or(FailureClass::Infra, Failure::class))
+            }
+            _ => return Self::Open { is_cancelled: job.want == DesiredState::Cancel },
+        };
+        let spent_usd_micros = job.spent_usd_micros;
+        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn: Vec::new() })
     }
 }

@@ -19,6 +19,8 @@ pub struct RunFacts<'a> {
     /// The jobs of all open steps. A job that is not listed is lost, and its step fails.
     pub jobs: &'a BTreeMap<JobId, StepJob>,
     pub block: Option<ReleaseBlock>,
+    /// Jobs that fit into the day's budget.
+    pub room: usize,
     pub now: Timestamp,
 }
 
@@ -131,7 +133,7 @@ impl Move {
             let Some(step) = self.run.steps.get_mut(index) else { continue };
             if of_step.is_question {
                 step.change(StepState::Asked, None, facts.now);
-            } else if self.created.len() == MAX_NEW_JOBS {
+            } else if self.created.len() >= MAX_NEW_JOBS.min(facts.room) {
                 self.run.left = Some(WorkLeft::Now);
             } else {
                 step.turn += u32::from(step.state == StepState::Spawning);
@@ -140,6 +142,7 @@ impl Move {
                 let previous = step.job.replace(id.clone());
                 step.reserved_usd_micros = of_step.cost_usd_micros;
                 step.outcome = None;
+                step.started = Some(facts.now);
                 step.change(StepState::Open, None, facts.now);
                 self.created.push(StepJobPlan { id, step: step.name.clone(), turn: step.turn, previous });
             }

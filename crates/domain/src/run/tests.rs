@@ -38,7 +38,7 @@ impl World {
     }
 
     fn facts(&self) -> RunFacts<'_> {
-        RunFacts { plan: &self.plan, jobs: &self.jobs, block: self.block, now: time_at(self.secs) }
+        RunFacts { plan: &self.plan, jobs: &self.jobs, block: self.block, room: usize::MAX, now: time_at(self.secs) }
     }
 
     /// Applies moves until none is left, and returns their numbers of noted, created and cancelled jobs.

@@ -5,7 +5,7 @@ use super::rules::{Rules, Start};
 use super::{Run, RunState, StepState};
 use crate::budget::format_usd;
 use crate::code::vocabulary;
-use crate::id::ProjectId;
+use crate::id::{ProjectId, RunId};
 use crate::wait::Resolution;
 
 vocabulary! {
@@ -13,7 +13,7 @@ vocabulary! {
         RunEnding { step: String } [Itself] "run_ending", "The run ends, so {step} does not start.", "Nothing to do.";
         NeedsSteps { step: String, steps: String } [Itself] "needs_steps", "{step} waits for {steps}.", "Nothing to do.";
         AddedSteps { step: String, n: u64 } [Itself] "added_steps", "{step} waits for {n} of its added steps.", "Nothing to do.";
-        Approval { step: String } [Person] "approval", "{step} waits for a user.", "Approve or refuse it.";
+        Approval { step: String, run: RunId } [Person] "approval", "{step} waits for a user.", "`pullyard runs approve {run}/{step}`, or `pullyard runs refuse {run}/{step}`.";
         ProjectHeld { project: ProjectId } [Person] "project_held", "{project} is held.", "Release it: `pullyard release`.";
         DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until midnight UTC, or raise it: `pullyard budgets set`.";
         RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan is the limit of its next run.";
@@ -39,7 +39,7 @@ impl Run {
             return Some(StepWait::RunEnding { step: name });
         }
         match step.state {
-            StepState::Asked => return Some(StepWait::Approval { step: name }),
+            StepState::Asked => return Some(StepWait::Approval { step: name, run: self.id.clone() }),
             StepState::Spawning => {
                 let open = self.steps.iter().filter(|added| added.is_added_by(step) && !added.state.is_terminal());
                 let n = to_fact(open.count());

@@ -50,6 +50,9 @@ pub struct Assignment {
     /// The prompt has instructions of a user: a resolve job without findings starts its agent nevertheless.
     #[serde(default, skip_serializing_if = "is_false")]
     pub has_instructions: bool,
+    /// Words of which the answer of a read job has to name one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<String>,
     /// Agent and how to start it.
     pub agent: Agent,
     /// Title and body of a new pull request.

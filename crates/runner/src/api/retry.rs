@@ -92,6 +92,7 @@ mod tests {
             detail: String::new(),
             help: None,
             pointer: None,
+            faults: Vec::new(),
             recorded: None,
         };
         assert_eq!(classify_error(&Error::Problem(Box::new(problem))), expected, "{status} {code}");

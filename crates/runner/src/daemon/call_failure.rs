@@ -111,6 +111,7 @@ mod tests {
             detail: "No.".into(),
             help: None,
             pointer: None,
+            faults: Vec::new(),
             recorded: None,
         };
         let result = match classify_failure(&Error::Problem(Box::new(problem)), call_kind, "kite") {

@@ -88,6 +88,10 @@ pub(super) async fn prepare<'a>(
     let mut target = match kind.spec().publishes {
         Publishes::Change => target::choose_target(git, &mirror, attempt.assignment, open).await?,
         Publishes::Review => target::reviewed_target(git, &mirror, attempt.assignment, open).await?,
+        // A step of a run reads the branch of the run.
+        Publishes::Nothing if attempt.assignment.branch != attempt.assignment.base => {
+            target::reviewed_target(git, &mirror, attempt.assignment, open).await?
+        }
         Publishes::Nothing => target::base_target(git, &mirror, &attempt.assignment.base, repository).await?,
     };
     let workspace: &Workspace = match workspace {

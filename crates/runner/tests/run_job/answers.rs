@@ -23,7 +23,7 @@ async fn answer(world: &World) -> String {
     let phases: Vec<_> = world.api.calls("status").iter().map(|call| call.body["status"].clone()).collect();
     assert_eq!(phases, ["preparing", "executing", "syncing"]);
     match finish.output {
-        Some(JobOutput::Read(Answer { text })) => text,
+        Some(JobOutput::Read(Answer { text, .. })) => text,
         other => panic!("no answer: {other:?}"),
     }
 }
@@ -52,7 +52,7 @@ async fn last_message_of_an_agent_is_the_answer_without_a_file() {
     std::fs::write(machine.world.outside_path("said.jsonl"), format!("{result}\n")).unwrap();
     machine.world.api.change_assignment(ask);
     let finish = machine.completes().await;
-    let Some(JobOutput::Read(Answer { text })) = finish.output else { panic!("{finish:?}") };
+    let Some(JobOutput::Read(Answer { text, .. })) = finish.output else { panic!("{finish:?}") };
     assert!(text.starts_with("Twice:\n\n- in `a.rs`\n- in `b.rs`, with "), "{text}");
     assert!(!text.contains(TOKEN), "{text}");
 }
@@ -133,7 +133,7 @@ async fn next_attempt_has_the_output_and_no_changes() {
     let ran = run_on_another_machine(&world).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = world.api.only_finish();
-    assert!(matches!(&finish.output, Some(JobOutput::Read(Answer { text })) if text == "First."), "{finish:?}");
+    assert!(matches!(&finish.output, Some(JobOutput::Read(Answer { text, .. })) if text == "First."), "{finish:?}");
     assert_eq!(std::fs::read_to_string(world.outside_path("seen")).unwrap(), "output.json\n");
 }
 

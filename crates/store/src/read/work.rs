@@ -5,7 +5,7 @@ use crate::key::Key;
 use crate::schema::WORK;
 use crate::transaction::{number_value, string_value};
 use crate::{Error, Store, key};
-use pullyard_domain::id::{ClassId, IntegrationId, JobId, NoticeId, ProjectId, TicketKey};
+use pullyard_domain::id::{ClassId, IntegrationId, JobId, NoticeId, ProjectId, RunId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
 use pullyard_domain::select::Candidate;
@@ -19,6 +19,7 @@ pub enum WorkKey {
     Poll(ProjectId, IntegrationId, u64),
     Schedule(ScheduleId),
     Notice(NoticeId),
+    Run(RunId),
 }
 
 /// A page of due items.
@@ -48,6 +49,7 @@ impl WorkKey {
             Self::Poll(project, integration, repository) => key::poll(project, integration, *repository),
             Self::Schedule(id) => key::schedule(id),
             Self::Notice(id) => key::notice(id),
+            Self::Run(id) => key::run(id),
         }
     }
 
@@ -57,6 +59,9 @@ impl WorkKey {
         }
         if let Some(notice) = pk.strip_prefix(key::NOTICES) {
             return NoticeId::new(notice).ok().map(Self::Notice);
+        }
+        if let Some(run) = pk.strip_prefix(key::RUNS) {
+            return RunId::new(run).ok().map(Self::Run);
         }
         if let Some(id) = pk.strip_prefix("PR#") {
             return id.replace('#', "/").parse().ok().map(Self::PullRequest);
@@ -121,8 +126,9 @@ impl Store {
         Ok(ReadyPage { rows: page.rows.into_iter().filter_map(candidate).collect(), is_full: page.is_full })
     }
 
-    /// The tickets of a project whose entries wait until it may start jobs again, oldest first, at most `limit`.
-    pub async fn list_held_tickets(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
+    /// The tickets of a project whose entries wait until it may start jobs again, and the runs whose steps do, oldest
+    /// first, at most `limit`.
+    pub async fn list_held(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
         let rows = self.query_work_rows(&key::held_partition(project), None, limit).await?.rows;
         Ok(rows.into_iter().map(|(key, _)| key).collect())
     }

@@ -199,7 +199,7 @@ async fn held_entries_are_listed_oldest_first() {
     assert_eq!(world.due_items(0, at(9_999), 100).await, []);
     let key = |key: &str| pullyard_store::WorkKey::Ticket(sample::project(), sample::ticket_key(key));
     let held = async |most: i32| {
-        world.after_catching_up(async || world.store.list_held_tickets(&sample::project(), most).await.unwrap()).await
+        world.after_catching_up(async || world.store.list_held(&sample::project(), most).await.unwrap()).await
     };
     assert_eq!(held(2).await, ["A", "B"].map(key));
     // A snapshot leaves the queued entry unchanged.

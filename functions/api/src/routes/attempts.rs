@@ -47,6 +47,7 @@ pub(crate) async fn start(
         checkpoint: job.attempt > 1 || job.retry_of.is_some(),
         prompt: context.prompt(),
         has_instructions: context.instructions.is_some(),
+        outcomes: context.step.map(|step| step.outcomes).unwrap_or_default(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
             forge: start.integration.kind,

@@ -31,7 +31,7 @@ pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Re
 pub(super) async fn render(visit: &PageContext, subject: &Subject) -> Result<Response, Fault> {
     let output = control::load_output(&visit.ctx, &subject.view.job.id).await?;
     let (text, review) = match output {
-        Some(JobOutput::Read(Answer { text })) => (Some(text), None),
+        Some(JobOutput::Read(Answer { text, .. })) => (Some(text), None),
         Some(JobOutput::Review(posted)) => (Some(posted.review.summary.clone()), Some(posted)),
         Some(JobOutput::Analysis(report)) => (Some(report.sentence()), None),
         None => (None, None),

@@ -22,6 +22,7 @@ pub(super) enum Names {
     Tickets,
     Repositories,
     Runners,
+    Runs,
     Settings,
 }
 
@@ -69,6 +70,10 @@ async fn load(session: &Session, names: Names) -> Result<Vec<(String, String)>, 
         Names::Runners => {
             let runners = session.api.runners(None).await?.runners;
             runners.into_iter().map(|runner| (runner.name, format::to_code(&runner.status))).collect()
+        }
+        Names::Runs => {
+            let runs = session.api.runs(&session.project().await?, None).await?.runs;
+            runs.iter().map(|run| (run.id.short(), clean(&format!("{}, {}", run.state.as_str(), run.name)))).collect()
         }
         Names::Contexts | Names::Settings => Vec::new(),
     })

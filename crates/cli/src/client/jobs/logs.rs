@@ -25,6 +25,12 @@ pub(super) struct Logs {
     jsonl: bool,
 }
 
+/// The log of any job that is known already.
+pub(in crate::client) async fn print_logs(session: &Session, job: &JobId, follow: bool) -> Result<(), CliError> {
+    let job = JobArg { id: job.to_string() };
+    Logs { job, follow, attempt: None, jsonl: false }.run(session).await
+}
+
 impl Logs {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         if session.screen.is_json() && self.follow && !self.jsonl {

@@ -13,7 +13,7 @@ pub(super) async fn print_output(session: &Session, id: &JobId) -> Result<(), Cl
     let text = match &answer.output {
         None => return Err(missing_output(session, id).await?),
         Some(_) if session.screen.is_json() => return session.screen.json(&answer),
-        Some(JobOutput::Read(Answer { text })) => text.clone(),
+        Some(JobOutput::Read(Answer { text, .. })) => text.clone(),
         Some(JobOutput::Review(posted)) => render_review(posted),
         Some(JobOutput::Analysis(report)) => report.sentence(),
     };
@@ -24,7 +24,7 @@ pub(super) async fn print_output(session: &Session, id: &JobId) -> Result<(), Cl
 pub(in crate::client) async fn print_end(session: &Session, id: &JobId) -> Result<(), CliError> {
     match session.api.job_output(id).await?.output {
         None => Err(missing_output(session, id).await?),
-        Some(JobOutput::Read(Answer { text })) => print_text(session, &text),
+        Some(JobOutput::Read(Answer { text, .. })) => print_text(session, &text),
         Some(JobOutput::Analysis(report)) => session.screen.print_line(&report.sentence()),
         Some(JobOutput::Review(posted)) => {
             let attempts = session.api.attempts(id).await?.attempts;

@@ -22,18 +22,22 @@ pub(in crate::job) async fn read(
 }
 
 /// Loads the output, without secrets and invisible characters. If the file is missing, the last message of an agent
-/// with sessions is the answer. A command's last line is never an answer.
+/// with sessions is the answer, unless it has to choose an outcome. A command's last line is never an answer.
 async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<JobOutput, OutputFault> {
+    let outcomes = &attempt.assignment.outcomes;
     let clean = |text: &str| attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
     let output = match output::load::<Answer>(preparation.workspace, OUTPUT_FILE).await? {
-        Some(Answer { text }) => JobOutput::Read(Answer { text: clean(&text) }),
-        None if preparation.agent.has_sessions() => {
+        Some(answer) => {
+            answer.check_outcome(outcomes)?;
+            JobOutput::Read(Answer { text: clean(&answer.text), ..answer })
+        }
+        None if preparation.agent.has_sessions() && outcomes.is_empty() => {
             let message = clean(&attempt.artifacts.last_message().await.unwrap_or_default());
             let text = truncate_lines(&message, MAX_ANSWER_CHARS);
             if text.is_empty() {
                 return Err(OutputFault::missing());
             }
-            JobOutput::Read(Answer { text })
+            JobOutput::Read(Answer { outcome: None, text })
         }
         None => return Err(OutputFault::missing()),
     };

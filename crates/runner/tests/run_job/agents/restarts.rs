@@ -70,7 +70,7 @@ async fn answer_of_a_lost_session_is_dropped() {
     machine.world.api.change_assignment(ask);
     let finish = machine.completes().await;
     assert_eq!(finish.work.unwrap().starts, 3);
-    let Some(JobOutput::Read(Answer { text })) = finish.output else { panic!("no output") };
+    let Some(JobOutput::Read(Answer { text, .. })) = finish.output else { panic!("no output") };
     assert_eq!(text, "went on");
 }
 

@@ -1,0 +1,153 @@
+//! `pullyard run`: starts the run of a prompt or of a plan file.
+
+use super::choices::agent_choices;
+use super::runs::plan_file::{self, FAULT_HELP, PlacedFault, PlanFile, count_faults};
+use super::runs::watch;
+use super::screen::write_stderr;
+use crate::client::prelude::*;
+use pullyard_domain::agent::ChoiceLevel;
+use pullyard_domain::id::{EventId, RepositoryName};
+use pullyard_domain::plan::MAX_SHOWN_FAULTS;
+use pullyard_domain::text::truncate;
+use pullyard_protocol::problem::PlanFault;
+use pullyard_protocol::run::StartRun;
+use serde_json::{Map, Number, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Units: characters of a plan's name.
+const MAX_NAME_CHARS: usize = 80;
+
+/// Start a run: one task for one agent, or a plan for several; prints its id.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard run -p 'Improve the parser error message' --check 'pytest tests/test_parser.py' --watch
+  pullyard run -f plan.yaml --param task='Retry on 503' --watch")]
+#[command(group = clap::ArgGroup::new("work").required(true).args(["prompt", "file"]))]
+pub(crate) struct Run {
+    /// Task of one agent.
+    #[arg(long, short, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// Plan in YAML or JSON; - reads stdin. `pullyard runs init` prints one.
+    #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file: Option<PathBuf>,
+    /// Command that checks the work; can be repeated (default: the repository's, else the project's).
+    #[arg(long = "check", value_name = "COMMAND", conflicts_with = "file")]
+    checks: Vec<String>,
+    /// Agent (default: the repository's, else the project's).
+    #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job), conflicts_with = "file")]
+    agent: Option<String>,
+    /// Cost limit in US dollars (default: the project's).
+    #[arg(long, value_name = "N", value_parser = parse_dollars, conflicts_with = "file")]
+    cost_usd: Option<Number>,
+    /// Value of a parameter of the plan; can be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param, conflicts_with = "prompt")]
+    params: Vec<(String, String)>,
+    /// Repository (default: the plan's, else the project's).
+    #[arg(long, value_name = "OWNER/NAME")]
+    repository: Option<RepositoryName>,
+    /// Branch to start from (default: the plan's, else the repository's).
+    #[arg(long, value_name = "BRANCH")]
+    base: Option<String>,
+    /// Own name of the run; repeating it with the same plan returns the same run.
+    #[arg(long, value_name = "KEY")]
+    run_id: Option<EventId>,
+    /// Follow the run until it ends; exits with 6 if it failed or was cancelled.
+    #[arg(long)]
+    watch: bool,
+}
+
+pub(super) fn parse_dollars(text: &str) -> Result<Number, String> {
+    text.parse().map_err(|_| "use an amount in dollars, such as 5 or 0.50".into())
+}
+
+fn parse_param(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Run {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let screen = &session.screen;
+        let file = self.file.as_ref().map(|path| load_file(path)).transpose()?;
+        let plan = match &file {
+            Some((_, file)) => file.json.clone(),
+            None => self.short_plan()?,
+        };
+        let (repository, base, run_id) = (self.repository, self.base, self.run_id);
+        let params = self.params.into_iter().collect();
+        let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
+        let key = format::new_idempotency_key();
+        let answer = session.api.start_run(&request, Some(&key)).await.map_err(CliError::from);
+        let run = answer.inspect_err(|fault| {
+            print_faults(fault.plan_faults().iter().map(|fault| describe(fault, file.as_ref())));
+        })?;
+        if !self.watch && screen.is_json() {
+            return screen.json(&run);
+        }
+        if !screen.is_json() {
+            screen.print_line(run.id.as_str())?;
+        }
+        if self.watch {
+            return watch::watch(session, &run.id).await;
+        }
+        screen.hint(&format!("watch it with `pullyard runs watch {}`", run.id.short()));
+        Ok(())
+    }
+
+    /// A plan with one step.
+    fn short_plan(&self) -> Result<Map<String, Value>, CliError> {
+        let prompt = self.prompt.as_deref().unwrap_or_default().trim();
+        let name = truncate(prompt.lines().next().unwrap_or_default(), MAX_NAME_CHARS);
+        if name.is_empty() {
+            return Err(CliError::usage("the prompt is empty"));
+        }
+        let mut step = json!({ "name": "main", "prompt": prompt });
+        if !self.checks.is_empty() {
+            step["checks"] = json!(self.checks);
+        }
+        if let Some(agent) = &self.agent {
+            step["agent"] = json!(agent);
+        }
+        let mut plan = Map::from_iter([("name".to_owned(), json!(name))]);
+        if let Some(cost) = &self.cost_usd {
+            step["limits"] = json!({ "cost_usd": cost });
+            plan.insert("limits".into(), json!({ "cost_usd": cost }));
+        }
+        plan.insert("steps".into(), json!([step]));
+        Ok(plan)
+    }
+}
+
+/// A fault that only the server finds: in the file, in a parameter, or in another flag.
+fn describe(fault: &PlanFault, file: Option<&(String, PlanFile)>) -> String {
+    let (pointer, text) = (fault.pointer.as_str(), fault.fault.clone());
+    if let (Some(pointer), Some((name, plan))) = (pointer.strip_prefix("/plan"), file) {
+        return plan.place(PlanFault { pointer: pointer.to_owned(), fault: text }).to_line(name);
+    }
+    let parameter = pointer.strip_prefix("/params/").map(|name| format!("--param {name}: "));
+    let flag = || match pointer.rsplit_once('/').map_or("", |(_, key)| key) {
+        key @ ("agent" | "base" | "prompt" | "repository") => format!("--{key}: "),
+        "checks" => "--check: ".to_owned(),
+        "cost_usd" => "--cost-usd: ".to_owned(),
+        _ => String::new(),
+    };
+    sanitize(&format!("{}{text}", parameter.unwrap_or_else(flag)))
+}
+
+/// The name of the file for messages, and the plan. Prints its faults.
+fn load_file(path: &Path) -> Result<(String, PlanFile), CliError> {
+    let (name, bytes) = plan_file::read(path)?;
+    match PlanFile::parse(&bytes) {
+        Ok(plan) => Ok((name, plan)),
+        Err(faults) => {
+            print_faults(faults.iter().map(|fault| fault.to_line(&name)));
+            let fault = CliError::usage(count_faults(faults.len())).with_help(FAULT_HELP);
+            let faults = faults.into_iter().take(MAX_SHOWN_FAULTS).map(PlacedFault::into_wire).collect();
+            Err(fault.with_plan_faults(faults))
+        }
+    }
+}
+
+fn print_faults(lines: impl Iterator<Item = String>) {
+    lines.take(MAX_SHOWN_FAULTS).for_each(|line| write_stderr(&line));
+}

@@ -1,0 +1,106 @@
+//! Reads a plan file, and shows the place of each fault.
+
+use super::yaml::{self, Place, Places, parse_yaml};
+use crate::client::prelude::*;
+use pullyard_domain::plan::{self as domain, MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan};
+use pullyard_domain::text::format_count;
+use pullyard_protocol::problem::PlanFault;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// A plan without faults that need no server.
+#[derive(Debug)]
+pub(in crate::client) struct PlanFile {
+    pub(in crate::client) json: Map<String, Value>,
+    places: Places,
+    pub(super) steps: usize,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(in crate::client) struct PlacedFault {
+    line: usize,
+    column: usize,
+    pointer: String,
+    fault: String,
+}
+
+impl PlacedFault {
+    fn new((line, column): Place, pointer: String, fault: String) -> Self {
+        Self { line, column, pointer, fault }
+    }
+
+    /// `plan.yaml:23:13  /steps/3/needs/0  there is no step …`
+    pub(in crate::client) fn to_line(&self, file: &str) -> String {
+        let Self { line, column, pointer, fault } = self;
+        let pointer = if pointer.is_empty() { String::new() } else { format!("{pointer}  ") };
+        sanitize(&format!("{file}:{line}:{column}  {pointer}{fault}"))
+    }
+
+    pub(in crate::client) fn into_wire(self) -> PlanFault {
+        PlanFault { pointer: self.pointer, fault: self.fault }
+    }
+}
+
+/// The name of the file in messages, and the content, of which a too large one is cut.
+pub(in crate::client) fn read(path: &Path) -> Result<(String, Vec<u8>), CliError> {
+    let is_stdin = path == Path::new("-");
+    let file = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
+    let bytes = if is_stdin { read_most(io::stdin().lock()) } else { File::open(path).and_then(read_most) };
+    let bytes = bytes.map_err(|error| CliError::failed(format!("can't read {file}: {error}")))?;
+    Ok((file, bytes))
+}
+
+/// Reads one byte more than a plan may have.
+fn read_most(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX) + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl PlanFile {
+    /// Errors: all faults, in the order of the file.
+    pub(in crate::client) fn parse(bytes: &[u8]) -> Result<Self, Vec<PlacedFault>> {
+        let whole = |fault: &str| vec![PlacedFault::new((1, 1), String::new(), fault.into())];
+        if bytes.len() > MAX_FILE_BYTES {
+            return Err(whole("a plan has at most 64 KiB"));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| whole("this is not UTF-8 text; save the file as UTF-8"))?;
+        // Editors for Windows begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let breach = |breach: yaml::Breach| vec![PlacedFault::new(breach.place, String::new(), breach.fault)];
+        let (json, places) = parse_yaml(text).map_err(breach)?;
+        match Plan::parse(json.clone()) {
+            Ok(plan) => {
+                let json = json.as_object().cloned().unwrap_or_default();
+                Ok(Self { json, places, steps: plan.steps.len() })
+            }
+            Err(faults) => {
+                let wire = |fault: domain::PlanFault| PlanFault { pointer: fault.pointer, fault: fault.fault };
+                let mut faults: Vec<_> = faults.into_iter().map(|fault| place(&places, wire(fault))).collect();
+                faults.sort();
+                Err(faults)
+            }
+        }
+    }
+
+    pub(in crate::client) fn place(&self, fault: PlanFault) -> PlacedFault {
+        place(&self.places, fault)
+    }
+}
+
+fn place(places: &Places, PlanFault { pointer, fault }: PlanFault) -> PlacedFault {
+    PlacedFault::new(places.find(&pointer), pointer, fault)
+}
+
+/// `the plan has 32 faults; the first 20 are listed`
+pub(in crate::client) fn count_faults(count: usize) -> String {
+    let more =
+        if count > MAX_SHOWN_FAULTS { format!("; the first {MAX_SHOWN_FAULTS} are listed") } else { String::new() };
+    let least = if count == MAX_FAULTS { "at least " } else { "" };
+    format!("the plan has {least}{}{more}", format_count(count, "fault"))
+}
+
+pub(in crate::client) const FAULT_HELP: &str = "docs/plans.md describes each key";

@@ -1,0 +1,167 @@
+//! `pullyard runs list`, `show` and `why`.
+
+use super::find_step;
+use crate::client::pages::hint_more;
+use crate::client::prelude::*;
+use crate::client::refresh::show_list;
+use pullyard_domain::id::RunId;
+use pullyard_domain::run::{RunState, StepState};
+use pullyard_domain::text::capitalize;
+use pullyard_protocol::job::Explanation;
+use pullyard_protocol::run::{Run, RunPage, RunStep};
+
+/// List a project's runs, newest first.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  pullyard runs list\n  pullyard runs list --watch\n  pullyard runs list --json")]
+pub(super) struct List {
+    /// Continue after the page that printed this cursor.
+    #[arg(long, value_name = "CURSOR", value_parser = crate::client::parse_cursor)]
+    after: Option<String>,
+    /// Refresh every two seconds until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
+}
+
+impl List {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let project = session.project().await?;
+        let load = async || {
+            let page = session.api.runs(&project, self.after.as_deref()).await?;
+            session.ensure_project_exists(page.runs.is_empty(), &project).await?;
+            Ok(page)
+        };
+        show_list(session, self.watch, load, |page| list(session, page)).await
+    }
+}
+
+fn list(session: &Session, page: &RunPage) -> Result<(), CliError> {
+    let columns =
+        [Fixed("STATE"), Fixed("RUN"), Flexible("NAME"), Right("DONE"), Right("COST"), Right("TOOK"), Fixed("CREATED")];
+    let mut table = Table::new(columns);
+    for run in &page.runs {
+        let ended = run.steps.iter().filter(|step| step.state.is_terminal()).count();
+        let cells = [
+            state_cell(&session.screen, run),
+            Cell::new(run.id.short(), &run.id),
+            Cell::text(&run.name),
+            Cell::text(format!("{ended}/{}", run.steps.len())),
+            format::dollars_cell(Some(run.spent_usd_micros), None),
+            format::duration_cell(run.ended.unwrap_or_else(format::now).since(run.created)),
+            format::time_cell(run.created),
+        ];
+        table.row_with(cells, run.failure.as_ref().map_or("", |failure| &failure.sentence));
+    }
+    table.show(&session.screen, "No run yet. Start one with `pullyard run`.")?;
+    hint_more(&session.screen, "runs list", page.next.as_ref());
+    Ok(())
+}
+
+fn state_cell(screen: &Screen, run: &Run) -> Cell {
+    let (symbol, ascii, colour) = match run.state {
+        RunState::Running => ("◐", "*", Colour::Blue),
+        RunState::Completed => ("✓", "+", Colour::Green),
+        RunState::Failed => ("✕", "x", Colour::Red),
+        RunState::Cancelled => ("⊘", "-", Colour::Grey),
+    };
+    let code = run.state.as_str();
+    let label = if run.cancelled && run.state == RunState::Running { "Ending".into() } else { capitalize(code) };
+    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), code).with_colour(colour)
+}
+
+pub(super) fn step_symbol(screen: &Screen, state: StepState) -> (&'static str, Colour) {
+    let (symbol, ascii, colour) = match state {
+        StepState::Waiting | StepState::Spawning => ("◌", ".", Colour::Grey),
+        StepState::Open => ("◐", "*", Colour::Blue),
+        StepState::Asked => ("?", "?", Colour::Magenta),
+        StepState::Done => ("✓", "+", Colour::Green),
+        StepState::Failed => ("✕", "x", Colour::Red),
+        StepState::Cancelled | StepState::Skipped => ("⊘", "-", Colour::Grey),
+    };
+    (screen.symbol(symbol, ascii), colour)
+}
+
+fn step_cell(screen: &Screen, state: StepState) -> Cell {
+    let (symbol, colour) = step_symbol(screen, state);
+    let label = if state == StepState::Asked { "Needs answer".into() } else { capitalize(state.as_str()) };
+    Cell::new(format!("{symbol} {label}"), state.as_str()).with_colour(colour)
+}
+
+/// From the start of its newest job to its end, or until now.
+pub(super) fn took(step: &RunStep) -> Option<std::time::Duration> {
+    let end = if step.state.is_terminal() { step.changed } else { format::now() };
+    step.started.map(|started| end.since(started))
+}
+
+pub(super) async fn show(session: &Session, id: &RunId) -> Result<(), CliError> {
+    let run = session.api.run(id).await?;
+    session.screen.show(&run, |run| show_run(session, run))
+}
+
+fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
+    let screen = &session.screen;
+    let mut facts =
+        vec![("Run", Cell::text(&run.id)), ("Name", Cell::text(&run.name)), ("State", state_cell(screen, run))];
+    facts.extend(run.failure.as_ref().map(|failure| ("Why", Cell::text(&failure.sentence))));
+    facts.extend([
+        ("Repository", Cell::optional(run.repository.as_ref())),
+        ("Branch", Cell::optional(run.branch.as_ref())),
+        ("Pull request", Cell::optional(run.pull_request.as_ref())),
+        ("Cost", format::dollars_cell(Some(run.spent_usd_micros), None)),
+        ("Started by", Cell::text(&run.by)),
+        ("Created", format::time_cell(run.created)),
+    ]);
+    facts.extend(run.cost_limit_usd_micros.map(|limit| ("Cost limit", format::dollars_cell(Some(limit), None))));
+    facts.push(match run.ended {
+        Some(ended) => ("Ended", format::time_cell(ended)),
+        None => ("Time limit", Cell::text(run.time_limit)),
+    });
+    print_facts(screen, &facts)?;
+    let columns = [Fixed("STATE"), Flexible("STEP"), Fixed("OUTCOME"), Fixed("JOB"), Right("TOOK"), Right("COST")];
+    let mut table = Table::new(columns);
+    for step in &run.steps {
+        let cells = [
+            step_cell(screen, step.state),
+            Cell::text(&step.name),
+            Cell::optional(step.outcome.as_ref()),
+            format::job_cell(step.job.as_ref()),
+            took(step).map_or_else(Cell::none, format::duration_cell),
+            format::dollars_cell(step.job.as_ref().map(|_| step.spent_usd_micros), None),
+        ];
+        let is_explained = matches!(step.state, StepState::Done | StepState::Open);
+        let why = step.why.as_ref().filter(|_| !is_explained).map_or("", |why| &why.sentence);
+        table.row_with(cells, why);
+    }
+    table.show(screen, "")?;
+    if let Some(help) = run.failure.as_ref().map(|failure| failure.help.as_str()) {
+        screen.hint(help);
+    }
+    Ok(())
+}
+
+/// Explains a step, or each step that is not done.
+pub(super) async fn explain(session: &Session, subject: &str) -> Result<(), CliError> {
+    let (run, step) = subject.split_once('/').map_or((subject, None), |(run, step)| (run, Some(step)));
+    let run = session.api.run(&session.resolve_run(run).await?).await?;
+    if let Some(name) = step {
+        let step = find_step(&run, name)?;
+        return match (&step.job, &step.why) {
+            (Some(job), _) if step.state == StepState::Open => {
+                let job_why = session.api.explain_job(job).await?;
+                let help = format::with_job_id(&job_why.help, job);
+                session.screen.explain(&job_why, &format!("{name}, job {}: {}", job.short(), job_why.sentence), &help)
+            }
+            (_, Some(why)) => session.screen.explain(why, &why.sentence, &why.help),
+            (_, None) => session.screen.explain(step, &format!("{name} is {}.", step.state.as_str()), ""),
+        };
+    }
+    if session.screen.is_json() {
+        return session.screen.json(&run);
+    }
+    let print = |why: &Explanation| session.screen.explain(why, &why.sentence, &why.help);
+    let steps = run.steps.iter().filter(|step| step.state != StepState::Done).filter_map(|step| step.why.as_ref());
+    run.failure.iter().chain(steps).try_for_each(print)?;
+    if run.state == RunState::Completed {
+        session.screen.print_line(&format!("Run {} is completed.", run.id.short()))?;
+    }
+    Ok(())
+}

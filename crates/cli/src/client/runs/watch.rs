@@ -1,0 +1,139 @@
+//! `pullyard runs watch`: prints each change of a run until it ends; on a terminal, one line that changes.
+
+use super::show::{step_symbol, took};
+use crate::client::prelude::*;
+use crate::client::table::truncate;
+use pullyard_domain::budget::format_usd;
+use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::run::{RunState, StepState};
+use pullyard_protocol::job::Job;
+use pullyard_protocol::run::{Run, RunStep};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// More open jobs are not read for the line.
+const MAX_READ_JOBS: usize = 4;
+
+type Jobs = BTreeMap<JobId, Job>;
+
+pub(in crate::client) async fn watch(session: &Session, id: &RunId) -> Result<(), CliError> {
+    let run = tokio::select! {
+        ended = follow(session, id) => ended?,
+        _ = tokio::signal::ctrl_c() => {
+            session.screen.end_progress();
+            return Err(CliError::interrupted(&session.screen, &format!("run {} goes on", id.short())));
+        }
+    };
+    print_end(session, &run).await
+}
+
+async fn follow(session: &Session, id: &RunId) -> Result<Run, CliError> {
+    let screen = &session.screen;
+    let mut printed = BTreeMap::new();
+    loop {
+        let run = session.api.run(id).await?;
+        let mut jobs = Jobs::new();
+        let open = run.steps.iter().filter(|step| step.state == StepState::Open);
+        for job in open.filter_map(|step| step.job.as_ref()).take(MAX_READ_JOBS) {
+            jobs.insert(job.clone(), session.api.job(job).await?);
+        }
+        for step in &run.steps {
+            let text = describe(step, &jobs);
+            let is_changed = printed.get(&step.name) != Some(&text);
+            if is_changed && (screen.width().is_none() || step.state == StepState::Asked) {
+                screen.end_progress();
+                print_change(screen, &run, step, &text);
+            }
+            printed.insert(step.name.clone(), text);
+        }
+        if run.state != RunState::Running {
+            screen.end_progress();
+            return Ok(run);
+        }
+        let is_begun = |step: &&RunStep| step.state != StepState::Waiting;
+        let steps = run.steps.iter().filter(is_begun).map(|step| describe_briefly(screen, step, &jobs));
+        screen.progress(&truncate(&steps.collect::<Vec<_>>().join(" │ "), screen.width().unwrap_or_default()));
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str) {
+    if step.state == StepState::Waiting && step.jobs == 0 {
+        return;
+    }
+    screen.note(&format!("{}: {text}", step.name));
+    if let (StepState::Asked, Some(question)) = (step.state, &step.question) {
+        screen.note(&sanitize(question));
+        let step = format!("{}/{}", run.id.short(), step.name);
+        screen.hint(&format!("`pullyard runs approve {step}`, or `pullyard runs refuse {step}`"));
+    }
+}
+
+/// Without times, which would change with each look.
+fn describe(step: &RunStep, jobs: &Jobs) -> String {
+    let spent = || {
+        let took = took(step).map(format::format_duration).unwrap_or_default();
+        format!("{took}, {}", format_usd(step.spent_usd_micros))
+    };
+    match (step.state, &step.outcome) {
+        (StepState::Open, _) => job_status(step, jobs),
+        (StepState::Asked, _) => "waits for a user".into(),
+        (StepState::Done, None) if step.job.is_none() => "approved".into(),
+        (StepState::Done, None) => format!("done in {}", spent()),
+        (StepState::Done, Some(outcome)) => format!("{outcome} in {}", spent()),
+        (StepState::Failed, _) if step.job.is_some() => format!("failed after {}", spent()),
+        (state, _) => state.as_str().into(),
+    }
+}
+
+fn describe_briefly(screen: &Screen, step: &RunStep, jobs: &Jobs) -> String {
+    let (symbol, _) = step_symbol(screen, step.state);
+    let state = match (step.state, &step.outcome) {
+        (StepState::Open, _) => job_status(step, jobs),
+        (_, outcome) => outcome.clone().unwrap_or_default(),
+    };
+    let took = took(step).map(format::format_duration).unwrap_or_default();
+    let cost =
+        if step.state.is_terminal() && step.job.is_some() { format_usd(step.spent_usd_micros) } else { String::new() };
+    let parts = [&step.name, symbol, &state, &took, &cost];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// `executing`, or `waiting: no runner`.
+fn job_status(step: &RunStep, jobs: &Jobs) -> String {
+    let Some(job) = step.job.as_ref().and_then(|job| jobs.get(job)) else { return "open".into() };
+    let label = format::status_name(job.status).to_lowercase();
+    match &job.waits {
+        Some(waits) => format!("{label}: {}", waits.code.replace('_', " ")),
+        None => label,
+    }
+}
+
+async fn print_end(session: &Session, run: &Run) -> Result<(), CliError> {
+    let screen = &session.screen;
+    if screen.is_json() {
+        screen.json(run)?;
+    }
+    let took = format::format_duration(run.ended.unwrap_or(run.created).since(run.created));
+    let (short, cost) = (run.id.short(), format_usd(run.spent_usd_micros));
+    if let Some(url) = run.pull_request.as_ref().filter(|_| !screen.is_json()) {
+        screen.print_line(&sanitize(url))?;
+    }
+    if run.state == RunState::Completed {
+        screen.note(&format!("Run {short} completed in {took}, {cost}."));
+        return Ok(());
+    }
+    let why = run.failure.as_ref().map(|failure| format!(": {}", failure.sentence)).unwrap_or_default();
+    screen.error(&format!("run {short} {} after {took}, {cost}{why}", run.state.as_str()));
+    for step in run.steps.iter().filter(|step| step.state == StepState::Failed) {
+        let failure = match &step.job {
+            Some(job) => session.api.job(job).await?.failure.map(|failure| failure.sentence),
+            None => step.why.as_ref().map(|why| why.sentence.clone()),
+        };
+        screen.note(&format!("{}: {}", step.name, failure.unwrap_or_default()));
+    }
+    screen.help(&format!("after a correction, `pullyard runs resume {short}` starts the steps that are not done"));
+    Err(CliError::silent(Exit::Ended))
+}

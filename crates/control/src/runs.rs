@@ -1,0 +1,50 @@
+//! Runs of plans: submission, orders of users, and the moves of a run.
+
+pub(crate) mod advance;
+mod facts;
+pub(crate) mod order;
+mod step_job;
+pub(crate) mod submit;
+
+use crate::{Context, Error};
+use facts::load_facts;
+use pullyard_domain::id::{ProjectId, RunId};
+use pullyard_domain::run::{FrozenPlan, Run, StepWait};
+
+#[derive(Clone, Debug)]
+pub struct RunView {
+    pub run: Run,
+    pub frozen: FrozenPlan,
+    /// For each step the first thing that it waits for. `None`: it has ended, or its job explains the wait.
+    pub waits: Vec<Option<StepWait>>,
+}
+
+/// Errors: `NotFound`.
+pub async fn load_run(ctx: &Context, id: &RunId) -> Result<Run, Error> {
+    ctx.store.load_run(id).await?.ok_or_else(|| Error::not_found("run", id.short()))
+}
+
+/// Errors: `NotFound`.
+pub async fn load_plan(ctx: &Context, id: &RunId) -> Result<FrozenPlan, Error> {
+    ctx.store.load_plan(id).await?.ok_or_else(|| Error::not_found("run", id.short()))
+}
+
+/// The runs of a project, newest first, and the cursor of the next page.
+/// Errors: `BadCursor` for a cursor that this version did not issue.
+pub async fn list_runs(
+    ctx: &Context,
+    project: &ProjectId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Run>, Option<String>), Error> {
+    Ok(ctx.store.list_runs(project, after, limit).await?)
+}
+
+/// Errors: `NotFound`.
+pub async fn show_run(ctx: &Context, id: &RunId) -> Result<RunView, Error> {
+    let (run, frozen) = (load_run(ctx, id).await?, load_plan(ctx, id).await?);
+    let facts = load_facts(ctx, &run, &frozen).await?;
+    let facts = facts.for_run(&frozen.plan);
+    let waits = run.steps.iter().map(|step| run.step_wait(&step.name, &facts)).collect();
+    Ok(RunView { run, frozen, waits })
+}

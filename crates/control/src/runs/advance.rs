@@ -1,0 +1,86 @@
+//! Moves a run: notes the ends of its jobs, and creates those of the next steps.
+
+use super::facts::{LoadedFacts, load_facts};
+use super::step_job::plan_step_job;
+use crate::jobs::cancel_job::cancel_job;
+use crate::sweep::postpone::postpone_after;
+use crate::{Context, Error};
+use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::job::Job;
+use pullyard_domain::run::{FrozenPlan, Move, Run, RunWant, next_move};
+use pullyard_store::{RunWrite, WorkKey, Write};
+
+/// Moves for one message. The next message continues, so that none takes too long.
+const MAX_MOVES: usize = 20;
+
+/// Moves a run until the end of a job, a user or the time moves it next.
+/// Writes: RUN, noted JOBs, new JOBs and BUDGET, in one transaction for each move; before it the cancels of jobs, and the
+/// contexts and classes of new ones.
+/// Idempotent: a repeat decides from the stored run. It stays due until no move is left, and a job until it is noted.
+/// Errors: `Contended`; a lasting error also postpones the run.
+pub async fn advance_run(ctx: &Context, id: &RunId) -> Result<(), Error> {
+    let result = advance(ctx, id).await;
+    postpone_after(ctx, &WorkKey::Run(id.clone()), result, |error| !error.is_transient()).await
+}
+
+async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
+    let (mut rounds, mut moves) = (ctx.retries(id), 0);
+    let Some(frozen) = ctx.store.load_plan(id).await? else { return Ok(()) };
+    while moves < MAX_MOVES {
+        let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
+        let facts = load_facts(ctx, &run, &frozen).await?;
+        if facts.project.is_none() && run.want == RunWant::Run {
+            // Its project was deleted.
+            let Ok(cancelled) = run.cancel(facts.now) else { return Ok(()) };
+            ctx.store.update_run(&cancelled).await?;
+            moves += 1;
+            continue;
+        }
+        let Some(next) = next_move(&run, &facts.for_run(&frozen.plan)) else { return Ok(()) };
+        match Box::pin(apply(ctx, &frozen, &facts, next)).await? {
+            Write::Applied => moves += 1,
+            Write::Stale => rounds.backoff().await?,
+        }
+    }
+    ctx.wake_run(id).await;
+    Ok(())
+}
+
+async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Move) -> Result<Write, Error> {
+    let Move { run, noted, created, cancelled } = next;
+    for job in &cancelled {
+        cancel_step(ctx, job).await?;
+    }
+    let is_noted = |job: &&Job| noted.contains(&job.id);
+    let noted: Vec<Job> = facts.jobs.iter().filter(is_noted).map(|job| Job { is_noted: true, ..job.clone() }).collect();
+    // At most one of them writes to the branch.
+    let result = noted.iter().find_map(|job| job.result.clone()).or(run.result.clone());
+    let run = Run { result, ..run };
+    let (mut jobs, mut charge) = (Vec::new(), None);
+    for plan in &created {
+        let Some(project) = &facts.project else { break };
+        let job = plan_step_job(ctx, project, frozen, (&run, plan), facts.now).await?;
+        charge = project.settings.budget.charge(&job);
+        jobs.push(job);
+    }
+    let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge: charge.as_ref() };
+    let write = ctx.store.move_run(&write).await?;
+    if write == Write::Applied {
+        tracing::info!(run = %run.id, state = run.state.as_str(), noted = noted.len(), created = jobs.len(), "run moved");
+        ctx.send_hints(async {
+            for job in &jobs {
+                ctx.wake_job(&job.id).await;
+            }
+        })
+        .await;
+    }
+    Ok(write)
+}
+
+async fn cancel_step(ctx: &Context, job: &JobId) -> Result<(), Error> {
+    match cancel_job(ctx, job, "Pullyard", Some("Its run ends.")).await {
+        // It has ended meanwhile, or was never created.
+        Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

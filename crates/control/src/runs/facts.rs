@@ -1,0 +1,60 @@
+//! Loads the facts of a run's next move.
+
+use crate::facts::load_usage_today;
+use crate::{Context, Error};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::output::JobOutput;
+use pullyard_domain::plan::Plan;
+use pullyard_domain::project::Project;
+use pullyard_domain::run::{FrozenPlan, ReleaseBlock, Run, RunFacts, StepJob};
+use pullyard_domain::time::Timestamp;
+use std::collections::BTreeMap;
+
+pub(super) struct LoadedFacts {
+    /// `None`: it was deleted.
+    pub(super) project: Option<Project>,
+    /// The jobs of all open steps.
+    pub(super) jobs: Vec<Job>,
+    steps: BTreeMap<JobId, StepJob>,
+    block: Option<ReleaseBlock>,
+    room: usize,
+    pub(super) now: Timestamp,
+}
+
+impl LoadedFacts {
+    pub(super) fn for_run<'a>(&'a self, plan: &'a Plan) -> RunFacts<'a> {
+        RunFacts { plan, jobs: &self.steps, block: self.block, room: self.room, now: self.now }
+    }
+}
+
+/// Errors: an unreadable job, because its step must not fail as if the job were lost.
+pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) -> Result<LoadedFacts, Error> {
+    let now = ctx.clock.now();
+    let ids: Vec<_> = run.open_jobs().cloned().collect();
+    let jobs = ctx.store.load_each_job(&ids).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut steps = BTreeMap::new();
+    for job in &jobs {
+        let keys = job.step.as_ref().and_then(|step| frozen.plan.find_step(&step.name));
+        let keys = keys.map(|step| frozen.plan.resolve(step)).unwrap_or_default();
+        let has_outcome = keys.outcomes.is_some() && job.status == JobStatus::Completed;
+        let output = if has_outcome { ctx.store.load_output(&job.id).await? } else { None };
+        let outcome = match output {
+            Some(JobOutput::Read(answer)) => answer.outcome,
+            Some(JobOutput::Review(_) | JobOutput::Analysis(_)) | None => None,
+        };
+        steps.insert(job.id.clone(), StepJob::new(job, outcome, keys.may_change_nothing()));
+    }
+    let project = ctx.store.load_project(&run.project).await?;
+    let today = load_usage_today(ctx, project.as_ref(), now).await?;
+    let settings = project.as_ref().map(|project| &project.settings);
+    let budget = settings.map(|settings| settings.budget).filter(|budget| budget.has_limit());
+    let block = match budget {
+        _ if settings.is_none_or(|settings| settings.held_by.is_some()) => Some(ReleaseBlock::Held),
+        Some(budget) if budget.remaining_jobs(&today) == 0 => Some(ReleaseBlock::Budget),
+        _ => None,
+    };
+    // A write charges the budget for one job.
+    let room = if budget.is_some() { 1 } else { usize::MAX };
+    Ok(LoadedFacts { project, jobs, steps, block, room, now })
+}

@@ -1,0 +1,54 @@
+//! What users order of a run.
+
+use crate::runs::{load_plan, load_run};
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::RunId;
+use pullyard_domain::run::{Answer, Run};
+use pullyard_store::Write;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunOrder {
+    Cancel,
+    /// Units: millionths of a US dollar.
+    Resume {
+        cost_usd_micros: Option<u64>,
+    },
+    Answer {
+        step: String,
+        answer: Answer,
+    },
+}
+
+/// Cancels or resumes a run, or answers the question of a step. A hint then moves the run.
+/// Writes: RUN if `rev` is unchanged.
+/// Idempotent: a repeat returns the run, except that a resumed run is refused as not over.
+/// Errors: `NotFound` (run, step); `Denied`; `Contended`.
+pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) -> Result<Run, Error> {
+    let plan = load_plan(ctx, id).await?.plan;
+    let mut rounds = ctx.retries(id);
+    loop {
+        let (run, now) = (load_run(ctx, id).await?, ctx.clock.now());
+        let (next, step) = match order {
+            RunOrder::Cancel => (run.cancel(now), ""),
+            RunOrder::Resume { cost_usd_micros } => (run.resume(&plan, *cost_usd_micros, now), ""),
+            RunOrder::Answer { step, answer } => (run.answer(step, *answer, &plan, now), step.as_str()),
+        };
+        let next = next.map_err(|refusal| match Denial::for_order(&run, step, refusal) {
+            Some(denial) => Error::Denied(denial),
+            None => Error::not_found("step", step),
+        })?;
+        if next == run {
+            return Ok(run);
+        }
+        if ctx.store.update_run(&next).await? == Write::Applied {
+            tracing::info!(run = %id, by, order = ?order, "run ordered");
+            ctx.send_hints(async {
+                ctx.wake_run(id).await;
+            })
+            .await;
+            return Ok(next);
+        }
+        rounds.backoff().await?;
+    }
+}

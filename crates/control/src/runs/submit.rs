@@ -1,0 +1,131 @@
+//! Starts a run of a plan.
+
+use crate::facts::load_repository_fact;
+use crate::requester::{Requester, hash_request};
+use crate::{Context, Error};
+use pullyard_domain::facts::RepositoryFact;
+use pullyard_domain::id::{EventId, ProjectId, RepositoryName, RunId};
+use pullyard_domain::plan::{Plan, PlanFault};
+use pullyard_domain::run::{FrozenPlan, Run};
+use pullyard_store::Write;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct RunSubmission {
+    pub project: ProjectId,
+    /// The plan as JSON.
+    pub plan: Value,
+    /// Values of the plan's parameters.
+    pub params: BTreeMap<String, String>,
+    /// Instead of the plan's, or the project's.
+    pub repository: Option<RepositoryName>,
+    /// Instead of the plan's, or the repository's.
+    pub base: Option<String>,
+}
+
+/// Identifies the request, so that a repeat starts no second run.
+#[derive(Clone, Debug)]
+pub enum RunKey {
+    /// Chosen for the run; valid for all callers of the project.
+    Run(EventId),
+    /// The caller's `Idempotency-Key`.
+    Caller(EventId),
+}
+
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    pub run: Run,
+    /// An earlier request with the same key started it.
+    pub is_repeat: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitFault {
+    /// With pointers of the request: `/plan/steps/3/needs/0`, `/params/task`, `/repository`.
+    #[error("accept the plan: it has {} faults", .0.len())]
+    Plan(Vec<PlanFault>),
+    #[error(transparent)]
+    Error(#[from] Error),
+}
+
+/// Checks a plan against its project, freezes it, and starts its run.
+/// Writes: RUN and PLAN, if absent.
+/// Idempotent: by the key; a repeat returns the first run. Without a key, each call starts a run.
+/// Errors: `Plan`; `NotFound` (project); `KeyReused` if the first request with the key was another.
+pub async fn submit_run(
+    ctx: &Context,
+    submission: &RunSubmission,
+    caller: &Requester,
+    key: Option<&RunKey>,
+) -> Result<Submitted, SubmitFault> {
+    let project = &submission.project;
+    let id = match key {
+        Some(RunKey::Run(key)) => RunId::for_request(project, "", key.as_str()),
+        Some(RunKey::Caller(key)) => RunId::for_request(project, &caller.id, key.as_str()),
+        None => RunId::for_request(project, &caller.id, &ctx.clock.ulid()),
+    };
+    let content = hash_request(submission);
+    if let Some(first) = find_first(ctx, &id, &content).await? {
+        return Ok(first);
+    }
+    let frozen = freeze(ctx, submission).await?;
+    let run = Run::new(id.clone(), project.clone(), &frozen.plan, caller.name.clone(), ctx.clock.now());
+    let run = Run { name: frozen.title(), content: content.clone(), ..run };
+    if ctx.store.create_run(&run, &frozen).await.map_err(Error::from)? == Write::Stale {
+        let first = find_first(ctx, &id, &content).await?;
+        return first.ok_or_else(|| Error::Contended { subject: id.to_string() }.into());
+    }
+    tracing::info!(run = %id, project = %project, caller = caller.id, "run started");
+    ctx.send_hints(async {
+        ctx.wake_run(&id).await;
+    })
+    .await;
+    Ok(Submitted { run, is_repeat: false })
+}
+
+async fn find_first(ctx: &Context, id: &RunId, content: &str) -> Result<Option<Submitted>, Error> {
+    match ctx.store.load_run(id).await? {
+        Some(run) if run.content != content => Err(Error::KeyReused),
+        first => Ok(first.map(|run| Submitted { run, is_repeat: true })),
+    }
+}
+
+async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan, SubmitFault> {
+    let project = ctx.load_project(&submission.project).await?;
+    let plan = Plan::parse(submission.plan.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))?;
+    let named = submission.repository.clone();
+    let named = named.or_else(|| plan.repository.as_ref().and_then(|name| RepositoryName::new(name.as_str()).ok()));
+    let at = if submission.repository.is_none() && plan.repository.is_some() { "/plan" } else { "" };
+    let refuse = |fault: String| SubmitFault::Plan(below(at, vec![PlanFault::new("/repository", fault)]));
+    let repository = match load_repository_fact(ctx, &project, named.as_ref()).await? {
+        RepositoryFact::Connected(repository) => *repository,
+        RepositoryFact::NotNamed => {
+            return Err(refuse("give a repository, or set a default in the project's settings".into()));
+        }
+        RepositoryFact::NotConnected(name) => {
+            let command = format!("pullyard repos add {name} --project {}", project.id);
+            return Err(refuse(format!("{name} is not connected to {}: `{command}`", project.id)));
+        }
+    };
+    let mut faults = below("/plan", plan.check_for_project(&project.settings, &repository));
+    let parameters = plan.fill_parameters(&submission.params).unwrap_or_else(|of_params| {
+        faults.extend(below("/params", of_params));
+        BTreeMap::new()
+    });
+    let base = submission.base.clone().or_else(|| plan.base.clone());
+    let base = base.unwrap_or_else(|| repository.default_branch.clone());
+    if !crate::jobs::create_job::is_base_branch(&base) {
+        faults.push(PlanFault::new("/base", "use a branch name of at most 200 bytes"));
+    }
+    match faults.is_empty() {
+        true => Ok(FrozenPlan { plan, parameters, repository, base }),
+        false => Err(SubmitFault::Plan(faults)),
+    }
+}
+
+fn below(pointer: &str, faults: Vec<PlanFault>) -> Vec<PlanFault> {
+    let moved = |fault: PlanFault| PlanFault { pointer: format!("{pointer}{}", fault.pointer), ..fault };
+    faults.into_iter().map(moved).collect()
+}

@@ -1,0 +1,206 @@
+//! The rules of a plan that depend on its project, and the settings of a step's job.
+
+use super::{
+    MAX_PARAMETER_BYTES, Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges, StepKeys, parse_wall,
+};
+use crate::budget::format_usd;
+use crate::project::{Repository, Settings};
+use std::collections::BTreeMap;
+
+impl StepKeys {
+    fn wall_secs(&self) -> Option<u64> {
+        self.limits.wall.as_deref().and_then(parse_wall).map(|wall| wall.as_secs())
+    }
+
+    fn stall_secs(&self) -> Option<u64> {
+        self.limits.stall.as_deref().and_then(parse_wall).map(|stall| stall.as_secs())
+    }
+
+    /// Whether an unchanged tree completes the step.
+    pub fn may_change_nothing(&self) -> bool {
+        self.changes == Some(StepChanges::Optional)
+    }
+
+    /// The settings and the repository with which the job of the step is planned. The repository has its agent.
+    /// Errors: why the agent or the model is refused.
+    pub fn apply(&self, settings: &Settings, repository: &Repository) -> Result<(Settings, Repository), String> {
+        let (mut settings, mut repository) = (settings.clone(), repository.clone());
+        let limits = &mut settings.limits;
+        limits.wall_secs = self.wall_secs().unwrap_or(limits.wall_secs);
+        limits.stall_secs = self.stall_secs().unwrap_or(limits.stall_secs);
+        limits.turns = self.limits.turns.or(limits.turns);
+        limits.cost_usd_micros = self.cost_usd_micros().or(limits.cost_usd_micros);
+        let commands = &mut repository.commands;
+        commands.setup = self.setup.clone().or_else(|| commands.setup.take());
+        commands.checks = self.checks.clone().or_else(|| commands.checks.take());
+        let agent = repository.agent.with_job_choice(self.agent.as_deref(), self.model.as_deref());
+        repository.agent = agent.map_err(|bad| bad.message)?;
+        Ok((settings, repository))
+    }
+}
+
+impl Plan {
+    /// The faults of a plan in a project. The repository has its agent.
+    pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
+        let mut faults = Vec::new();
+        if !matches!(self.pull_request, None | Some(PullRequestForm::Open)) {
+            faults.push(PlanFault::new("/pull_request", "a run opens its pull request: leave this key out"));
+        }
+        for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
+            let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
+            faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
+        }
+        faults
+    }
+
+    fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
+        let (keys, own, limits) = (self.resolve(step), &step.keys, &settings.limits);
+        let mut faults = Vec::new();
+        // The key may be inherited: then the fault is that of the step.
+        let mut refuse = |is_own: bool, key: &'static str, fault: String| {
+            faults.push((if is_own { key } else { "" }, fault));
+        };
+        if keys.branch == Some(StepBranch::Own) {
+            refuse(own.branch.is_some(), "/branch", "all steps use the shared branch: leave `branch` out".into());
+        }
+        if keys.spawn.is_some() {
+            refuse(own.spawn.is_some(), "/spawn", "no step can add steps: use another role, without `spawn`".into());
+        }
+        if keys.outcomes.is_some() && !keys.is_read_only() {
+            let fault = "only a step that reads has outcomes: set `sandbox: read_only`";
+            refuse(own.outcomes.is_some(), "/outcomes", fault.into());
+        }
+        let time = |secs: u64| format!("the project's limit is {secs} s");
+        if keys.wall_secs().is_some_and(|wall| wall > limits.wall_secs) {
+            refuse(own.limits.wall.is_some(), "/limits/wall", time(limits.wall_secs));
+        }
+        if keys.stall_secs().is_some_and(|stall| stall > limits.stall_secs) {
+            refuse(own.limits.stall.is_some(), "/limits/stall", time(limits.stall_secs));
+        }
+        if let (Some(turns), Some(most)) = (keys.limits.turns, limits.turns)
+            && turns > most
+        {
+            refuse(own.limits.turns.is_some(), "/limits/turns", format!("the project's limit is {most}"));
+        }
+        if let (Some(cost), Some(most)) = (keys.cost_usd_micros(), limits.cost_usd_micros)
+            && cost > most
+        {
+            let fault = format!("the project's limit is {}", format_usd(most));
+            refuse(own.limits.cost_usd.is_some(), "/limits/cost_usd", fault);
+        }
+        for (key, lines, is_own) in
+            [("/setup", &keys.setup, own.setup.is_some()), ("/checks", &keys.checks, own.checks.is_some())]
+        {
+            if let Err(fault) = settings.command_policy.check(lines.as_deref().unwrap_or_default()) {
+                refuse(is_own, key, fault);
+            }
+        }
+        if let Err(fault) = keys.apply(settings, repository) {
+            refuse(own.agent.is_some(), "/agent", fault);
+        }
+        faults
+    }
+
+    /// The values of all parameters.
+    /// Errors: the faults, with pointers of parameters.
+    pub fn fill_parameters(
+        &self,
+        given: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, Vec<PlanFault>> {
+        let mut faults = Vec::new();
+        for (name, value) in given {
+            let fault = match self.parameters.contains_key(name) {
+                false => "the plan has no such parameter",
+                true if value.len() > MAX_PARAMETER_BYTES => "use at most 4 KiB",
+                true => continue,
+            };
+            faults.push(PlanFault::new(format!("/{}", super::shape::escape(name)), fault));
+        }
+        let mut values = BTreeMap::new();
+        for (name, parameter) in &self.parameters {
+            match given.get(name).or(parameter.default.as_ref()) {
+                Some(value) => drop(values.insert(name.clone(), value.clone())),
+                None if parameter.required => {
+                    faults.push(PlanFault::new(format!("/{name}"), "the plan requires this parameter"));
+                }
+                None => {}
+            }
+        }
+        if faults.is_empty() { Ok(values) } else { Err(faults) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Agent;
+    use serde_json::{Value, json};
+
+    fn plan(steps: Value) -> Plan {
+        let plan = json!({ "name": "test", "steps": steps, "parameters": {
+            "task": { "type": "text", "required": true }, "depth": { "type": "text", "default": "2" },
+        } });
+        Plan::parse(plan).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    fn repository() -> Repository {
+        let agent = Agent { capability: "claude_code".into(), command: Vec::new(), model: None };
+        Repository { agent, ..crate::fixtures::repository() }
+    }
+
+    #[track_caller]
+    fn check(step: Value, pointer: &str, fault: &str) {
+        let mut settings = Settings::default();
+        (settings.limits.turns, settings.limits.cost_usd_micros) = (Some(50), Some(2_000_000));
+        let mut step = step;
+        step["name"] = json!("a");
+        step["prompt"] = json!("Work.");
+        let faults = plan(json!([step])).check_for_project(&settings, &repository());
+        let found: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.fault.as_str())).collect();
+        assert!(matches!(&found[..], [(at, text)] if *at == pointer && text.contains(fault)), "{found:?}");
+    }
+
+    #[test]
+    fn plan_is_refused_where_it_exceeds_its_project() {
+        check(json!({ "limits": { "wall": "2h" } }), "/steps/0/limits/wall", "3600 s");
+        check(json!({ "limits": { "stall": "30m" } }), "/steps/0/limits/stall", "900 s");
+        check(json!({ "limits": { "turns": 51 } }), "/steps/0/limits/turns", "limit is 50");
+        check(json!({ "limits": { "cost_usd": 3 } }), "/steps/0/limits/cost_usd", "limit is $2.00");
+        check(json!({ "setup": ["rm -r x"] }), "/steps/0/setup", "not on the list");
+        check(json!({ "checks": ["rm -r x"] }), "/steps/0/checks", "not on the list");
+        check(json!({ "agent": "command" }), "/steps/0/agent", "name a program");
+        check(json!({ "branch": "own" }), "/steps/0/branch", "shared branch");
+        check(json!({ "role": "manager" }), "/steps/0", "no step can add steps");
+        check(json!({ "outcomes": ["yes", "no"] }), "/steps/0/outcomes", "only a step that reads");
+    }
+
+    #[test]
+    fn step_keys_replace_those_of_project_and_repository() {
+        let keys = json!({ "agent": "codex", "model": "m", "checks": ["just test"],
+            "limits": { "wall": "10m", "stall": "5m", "turns": 7, "cost_usd": 1 } });
+        let keys: StepKeys = serde_json::from_value(keys).unwrap();
+        let mut repository = repository();
+        (repository.commands.setup, repository.commands.checks) = (Some(vec!["npm ci".into()]), Some(Vec::new()));
+        let (settings, applied) = keys.apply(&Settings::default(), &repository).unwrap();
+        let limits = settings.limits;
+        assert_eq!((limits.wall_secs, limits.stall_secs), (600, 300));
+        assert_eq!((limits.turns, limits.cost_usd_micros), (Some(7), Some(1_000_000)));
+        assert_eq!((applied.agent.capability.as_str(), applied.agent.model.as_deref()), ("codex", Some("m")));
+        assert_eq!(applied.commands.setup, Some(vec!["npm ci".to_owned()]));
+        assert_eq!(applied.commands.checks, Some(vec!["just test".to_owned()]));
+        let unchanged = StepKeys::default().apply(&Settings::default(), &repository).unwrap();
+        assert_eq!(unchanged, (Settings::default(), repository));
+    }
+
+    #[test]
+    fn parameters_get_defaults_and_refuse_unknown_names() {
+        let plan = plan(json!([{ "name": "a", "prompt": "Work." }]));
+        let fill = |given: Value| plan.fill_parameters(&serde_json::from_value(given).unwrap());
+        let filled = fill(json!({ "task": "T" })).unwrap();
+        assert_eq!(serde_json::to_value(filled).unwrap(), json!({ "task": "T", "depth": "2" }));
+        let pointers =
+            |given: Value| fill(given).unwrap_err().into_iter().map(|fault| fault.pointer).collect::<Vec<_>>();
+        assert_eq!(pointers(json!({ "other": "x" })), ["/other", "/task"]);
+        assert_eq!(pointers(json!({ "task": "x".repeat(4_097) })), ["/task"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! The state of a run or a step in one sentence, with the user's next step.
+
+use super::{Run, RunFailure, RunStep, StepReason, StepState};
+use crate::budget::format_usd;
+use crate::code::vocabulary;
+use crate::id::{JobId, RunId};
+use crate::wait::Resolution;
+
+vocabulary! {
+    /// Why a step has a job or has ended. `StepWait` explains the other states.
+    pub enum StepExplanation: Resolution {
+        HasJob { step: String, job: JobId } [Itself] "has_job", "{step} has the job {job}.", "`pullyard why {job}` explains it.";
+        Done { step: String } [Itself] "done", "{step} is done.", "Nothing to do.";
+        Chosen { step: String, outcome: String } [Itself] "outcome", "{step} is done: {outcome}.", "Nothing to do.";
+        OtherOutcome { step: String } [Itself] "when", "{step} was skipped, because a step in its `when` has another outcome.", "Nothing to do.";
+        NeedFailed { step: String } [Person] "need_failed", "{step} was skipped, because a step that it needs failed.", "Correct that step's failure.";
+        Stopped { step: String } [Person] "stopped", "{step} was skipped, because the run ended before it.", "Correct the failure of the run.";
+        Refused { step: String, run: RunId } [Person] "refused", "A user refused {step}.", "`pullyard runs resume {run}` asks again.";
+        JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
+        JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
+        SpawnInvalid { step: String, job: JobId } [Person] "spawn_invalid", "{step} wanted to add steps that the plan does not allow.", "`pullyard jobs output {job}` shows them.";
+        Unknown { step: String, state: String } [Person] "unknown", "{step} is {state} for a reason that this version does not know.", "Update Pullyard.";
+    }
+}
+
+vocabulary! {
+    /// Why a run failed.
+    pub enum RunFailureCause: Resolution {
+        StepFailed { steps: String, run: RunId } [Person] "step_failed", "Failed or cancelled steps: {steps}.", "`pullyard runs why {run}` names the causes; after their correction, `pullyard runs resume {run}`.";
+        TimeLimit { run: RunId } [Person] "time_limit", "The run reached its time limit.", "`pullyard runs resume {run}` continues it with the same limit.";
+        CostLimit { run: RunId, limit: String } [Person] "cost_limit", "The rest of the run does not fit into its cost limit of {limit}.", "Raise it: `pullyard runs resume {run} --cost-usd N`.";
+        Unknown {} [Person] "unknown", "The run failed for a reason that this version does not know.", "Update Pullyard.";
+    }
+}
+
+impl Run {
+    /// Why a step has a job or has ended. `None`: `step_wait` explains it.
+    pub fn explain_step(&self, step: &RunStep) -> Option<StepExplanation> {
+        use StepExplanation as E;
+        let (name, run, state) = (step.name.clone(), self.id.clone(), step.state);
+        let job = step.job.clone();
+        Some(match (state, step.reason, job) {
+            (StepState::Waiting | StepState::Spawning | StepState::Asked, ..) => return None,
+            (StepState::Open, _, Some(job)) => E::HasJob { step: name, job },
+            (StepState::Done, ..) => match step.outcome.clone() {
+                Some(outcome) => E::Chosen { step: name, outcome },
+                None => E::Done { step: name },
+            },
+            (_, Some(StepReason::When), _) => E::OtherOutcome { step: name },
+            (_, Some(StepReason::NeedFailed), _) => E::NeedFailed { step: name },
+            (_, Some(StepReason::Stopped), _) => E::Stopped { step: name },
+            (_, Some(StepReason::Refused), _) => E::Refused { step: name, run },
+            (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },
+            (_, Some(StepReason::JobCancelled), Some(job)) => E::JobCancelled { step: name, job, run },
+            (_, Some(StepReason::SpawnInvalid), Some(job)) => E::SpawnInvalid { step: name, job },
+            _ => E::Unknown { step: name, state: state.as_str().into() },
+        })
+    }
+
+    pub fn explain_failure(&self) -> Option<RunFailureCause> {
+        let run = self.id.clone();
+        Some(match self.failure? {
+            RunFailure::StepFailed => {
+                let failed =
+                    self.steps.iter().filter(|step| matches!(step.state, StepState::Failed | StepState::Cancelled));
+                let names: Vec<&str> = failed.map(|step| step.name.as_str()).collect();
+                RunFailureCause::StepFailed { steps: names.join(", "), run }
+            }
+            RunFailure::TimeLimit => RunFailureCause::TimeLimit { run },
+            RunFailure::CostLimit => {
+                RunFailureCause::CostLimit { run, limit: format_usd(self.cost_usd_micros.unwrap_or_default()) }
+            }
+            RunFailure::Unknown => RunFailureCause::Unknown {},
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{project_id, time_at};
+    use crate::plan::Plan;
+    use serde_json::json;
+
+    #[test]
+    fn every_state_has_a_short_sentence_and_help() {
+        let texts = StepExplanation::samples().into_iter().map(|one| (one.sentence(), one.help()));
+        for (sentence, help) in
+            texts.chain(RunFailureCause::samples().into_iter().map(|one| (one.sentence(), one.help())))
+        {
+            assert!(sentence.ends_with('.') && sentence.chars().count() <= 140, "{sentence}");
+            assert!(help.ends_with('.') && help.chars().count() <= 140, "{help}");
+        }
+    }
+
+    #[test]
+    fn ended_step_is_explained_by_its_reason() {
+        let plan = json!({ "name": "n", "steps": [{ "name": "one", "prompt": "Work." }] });
+        let plan = Plan::parse(plan).unwrap();
+        let mut run =
+            Run::new(RunId::for_request(&project_id(), "ann", "k"), project_id(), &plan, "ann".into(), time_at(0));
+        assert_eq!(run.explain_step(&run.steps[0]), None);
+        let job = JobId::for_step(&run.id, "one", 1);
+        for (state, reason, sentence) in [
+            (StepState::Open, None, format!("one has the job {}.", job.short())),
+            (StepState::Done, None, "one is done.".to_owned()),
+            (StepState::Failed, Some(StepReason::JobFailed), format!("Job {} of one failed.", job.short())),
+            (
+                StepState::Failed,
+                Some(StepReason::Unknown),
+                "one is failed for a reason that this version does not know.".into(),
+            ),
+        ] {
+            let step = RunStep { state, reason, job: Some(job.clone()), ..run.steps[0].clone() };
+            assert_eq!(run.explain_step(&step).unwrap().sentence(), sentence);
+        }
+        run.steps[0].state = StepState::Failed;
+        run.failure = Some(RunFailure::StepFailed);
+        assert_eq!(run.explain_failure().unwrap().sentence(), "Failed or cancelled steps: one.");
+    }
+}

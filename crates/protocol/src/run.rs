@@ -1,0 +1,129 @@
+//! Runs of plans: `/v1/runs…`.
+
+use crate::job::Explanation;
+use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, RunId};
+use pullyard_domain::run::{RunState, StepState};
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+use std::collections::BTreeMap;
+
+/// Body of `POST /v1/runs`: starts the run of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRun {
+    /// Project.
+    pub project: ProjectId,
+    /// Plan, as a plan file contains it; docs/reference/plan.schema.json is its schema.
+    #[schemars(extend("additionalProperties" = {}))]
+    pub plan: Map<String, Value>,
+    /// Values of the plan's parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// Repository; absent: the plan's, or the project's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
+    /// Branch to start from; absent: the plan's, or the repository's default branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// Own key of the run: the same key in the same project gives the same run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<EventId>,
+}
+
+/// Body of `POST /v1/runs/{run}/resume`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRun {
+    /// New cost limit in US dollars, for a run that has one; absent: the former limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Number>,
+}
+
+/// Body of `POST /v1/runs/{run}/cancel` and of `approve` and `refuse` of a step. No fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderRun {}
+
+/// A run as the API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Run {
+    /// Run id.
+    pub id: RunId,
+    /// Project.
+    pub project: ProjectId,
+    /// Name of its plan.
+    pub name: String,
+    /// State.
+    pub state: RunState,
+    /// Why it failed.
+    pub failure: Option<Explanation>,
+    /// Whether a user cancelled it. Its jobs need up to a minute to stop.
+    pub cancelled: bool,
+    /// Name of the token that started it.
+    pub by: String,
+    /// Repository of all steps.
+    pub repository: Option<RepositoryName>,
+    /// Branch of the steps that write.
+    pub branch: Option<String>,
+    /// URL of its pull request, once a step has opened it.
+    pub pull_request: Option<String>,
+    /// Cost of its ended jobs. Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+    /// Limit of the cost. Units: millionths of a US dollar.
+    pub cost_limit_usd_micros: Option<u64>,
+    /// Creation time.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub created: Timestamp,
+    /// A run that still works then fails; counts from its creation or last resume.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub time_limit: Timestamp,
+    /// End.
+    #[serde(with = "rfc3339::option")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub ended: Option<Timestamp>,
+    /// Its steps in the order of the plan.
+    pub steps: Vec<RunStep>,
+}
+
+/// A step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RunStep {
+    /// Its name in the plan.
+    pub name: String,
+    /// State.
+    pub state: StepState,
+    /// Outcome that its agent chose.
+    pub outcome: Option<String>,
+    /// Its newest job.
+    pub job: Option<JobId>,
+    /// Number of its jobs.
+    pub jobs: u32,
+    /// Start of its newest job.
+    #[serde(with = "rfc3339::option")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub started: Option<Timestamp>,
+    /// Time of the last change of its state.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub changed: Timestamp,
+    /// Cost of its ended jobs. Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+    /// Question to a user, if the step asks one. Absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// Why it has this state. Absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Explanation>,
+}
+
+/// Answer to `GET /v1/runs?project=P&after=CURSOR`, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RunPage {
+    /// At most 50.
+    pub runs: Vec<Run>,
+    /// Cursor of the next page; null on the last page.
+    pub next: Option<String>,
+}

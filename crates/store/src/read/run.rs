@@ -1,0 +1,27 @@
+//! Reads runs.
+
+use crate::item::blob;
+use crate::read::list::{Order, Page};
+use crate::{Error, Store, key};
+use pullyard_domain::id::{ProjectId, RunId};
+use pullyard_domain::run::{FrozenPlan, Run};
+
+impl Store {
+    pub async fn load_run(&self, id: &RunId) -> Result<Option<Run>, Error> {
+        self.load(&key::run(id)).await
+    }
+
+    pub async fn load_plan(&self, id: &RunId) -> Result<Option<FrozenPlan>, Error> {
+        let key = key::plan(id);
+        self.load_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
+    }
+
+    /// The runs of a project, newest first, and the cursor of the next page.
+    /// Errors: `BadCursor` for a cursor that no page returned.
+    pub async fn list_runs(&self, project: &ProjectId, after: Option<&str>, limit: usize) -> Result<Page<Run>, Error> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let (keys, next) = self.list_keys(&key::run_list(project), Order::NewestFirst, after, limit).await?;
+        let ids = keys.iter().filter_map(|pk| RunId::new(pk.strip_prefix(key::RUNS)?).ok());
+        Ok((self.load_in_order(ids.map(|id| key::run(&id)).collect()).await?, next))
+    }
+}

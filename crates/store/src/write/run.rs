@@ -1,0 +1,46 @@
+//! Writes runs and the jobs of their steps.
+
+use crate::item::blob;
+use crate::transaction::{Condition, Transaction};
+use crate::{Error, Store, Write, key};
+use pullyard_domain::budget::Charge;
+use pullyard_domain::job::Job;
+use pullyard_domain::run::{FrozenPlan, Run};
+
+/// A move of a run with the jobs that change with it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunWrite<'a> {
+    pub run: &'a Run,
+    /// Ended jobs that the run has noted.
+    pub noted: &'a [Job],
+    /// New jobs of its steps, whose contexts and classes are stored.
+    pub created: &'a [Job],
+    /// For all new jobs.
+    pub charge: Option<&'a Charge>,
+}
+
+impl Store {
+    /// Writes: RUN and PLAN if absent.
+    /// Idempotent: by the id of the run; a repeat is `Stale`, and reading again shows the run.
+    pub async fn create_run(&self, run: &Run, frozen: &FrozenPlan) -> Result<Write, Error> {
+        let plan = blob::pack(&key::plan(&run.id), frozen)?;
+        Transaction::new("create a run").revise(run)?.put_item(plan, Condition::absent()).commit(self).await
+    }
+
+    /// Writes: RUN if `rev` is the one seen.
+    pub async fn update_run(&self, run: &Run) -> Result<Write, Error> {
+        Transaction::new("change a run").revise(run)?.commit(self).await
+    }
+
+    /// Writes: RUN and noted JOBs if `rev` is the one seen; new JOBs if absent; BUDGET if the day has enough left.
+    /// All or nothing: a run has the jobs that it names, and a job's end counts once.
+    /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows the move.
+    pub async fn move_run(&self, write: &RunWrite<'_>) -> Result<Write, Error> {
+        let jobs = write.noted.iter().chain(write.created);
+        let transaction = Transaction::new("move a run").revise(write.run)?;
+        jobs.fold(Ok(transaction), |transaction: Result<_, Error>, job| transaction?.revise(job))?
+            .charge(write.charge)
+            .commit(self)
+            .await
+    }
+}

@@ -1,0 +1,101 @@
+//! Starts, shows and orders runs of plans.
+
+use crate::routes::prelude::*;
+use axum::http::StatusCode;
+use pullyard_control::{RunKey, RunOrder, RunSubmission, SubmitFault};
+use pullyard_domain::budget::parse_usd_micros;
+use pullyard_domain::id::RunId;
+use pullyard_domain::plan::{MAX_SHOWN_FAULTS, PlanFault};
+use pullyard_domain::run::Answer;
+use pullyard_domain::text::format_count;
+use pullyard_entry::openapi::CreatedOrExisting;
+use pullyard_protocol::problem;
+use pullyard_protocol::run::{OrderRun, ResumeRun, Run, RunPage, StartRun};
+
+/// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
+pub(crate) async fn start(
+    caller: Caller<scope::Jobs>,
+    IdempotencyKey(key): IdempotencyKey,
+    StrictJson(request): StrictJson<StartRun>,
+) -> Result<CreatedOrExisting<Run>, Problem> {
+    let StartRun { project, plan, params, repository, base, run_id } = request;
+    caller.authorize_project(&project)?;
+    let key = run_id.map(RunKey::Run).or_else(|| key.map(RunKey::Caller));
+    let submission = RunSubmission { project, plan: plan.into(), params, repository, base };
+    let submitted = control::submit_run(&caller.ctx, &submission, &caller.requester(), key.as_ref()).await;
+    let submitted = submitted.map_err(|fault| match fault {
+        SubmitFault::Plan(faults) => plan_problem(faults),
+        SubmitFault::Error(error) => error.into(),
+    })?;
+    let run = show_whole(&caller.ctx, &submitted.run.id).await?;
+    Ok(if submitted.is_repeat { CreatedOrExisting::Existing(run) } else { CreatedOrExisting::Created(run) })
+}
+
+fn plan_problem(faults: Vec<PlanFault>) -> Problem {
+    let detail = format!("The plan has {}.", format_count(faults.len(), "fault"));
+    let to_wire = |fault: PlanFault| problem::PlanFault { pointer: fault.pointer, fault: fault.fault };
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)
+        .with_help("Correct each fault; docs/plans.md describes the keys.")
+        .with_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).map(to_wire).collect())
+}
+
+pub(crate) async fn list(
+    caller: Caller<scope::Read>,
+    Query(query): Query<ProjectPageQuery>,
+) -> Result<Json<RunPage>, Problem> {
+    caller.authorize_project(&query.project)?;
+    let limit = PAGE_SIZE as usize;
+    let (runs, next) = control::list_runs(&caller.ctx, &query.project, query.after.as_deref(), limit).await?;
+    Ok(Json(RunPage { runs: runs.into_iter().map(wire::run::listed_run).collect(), next }))
+}
+
+pub(crate) async fn show(caller: Caller<scope::Read>, Path(run): Path<RunId>) -> Result<Json<Run>, Problem> {
+    check_visible(&caller, &run).await?;
+    Ok(Json(show_whole(&caller.ctx, &run).await?))
+}
+
+/// Another project's run counts as missing.
+async fn check_visible<S>(caller: &Caller<S>, run: &RunId) -> Result<(), Problem> {
+    let found = control::load_run(&caller.ctx, run).await?;
+    caller
+        .authorize_project(&found.project)
+        .map_err(|_| Problem::not_found(format!("There is no run {}.", run.short())))
+}
+
+async fn show_whole(ctx: &Context, run: &RunId) -> Result<Run, Problem> {
+    Ok(wire::run::run(control::show_run(ctx, run).await?))
+}
+
+async fn order(caller: &Caller<scope::Jobs>, run: &RunId, order: RunOrder) -> Result<Json<Run>, Problem> {
+    check_visible(caller, run).await?;
+    control::order_run(&caller.ctx, run, &order, &caller.name).await?;
+    Ok(Json(show_whole(&caller.ctx, run).await?))
+}
+
+pub(crate) async fn cancel(
+    caller: Caller<scope::Jobs>,
+    Path(run): Path<RunId>,
+    StrictJson(OrderRun {}): StrictJson<OrderRun>,
+) -> Result<Json<Run>, Problem> {
+    order(&caller, &run, RunOrder::Cancel).await
+}
+
+pub(crate) async fn resume(
+    caller: Caller<scope::Jobs>,
+    Path(run): Path<RunId>,
+    StrictJson(ResumeRun { cost_usd }): StrictJson<ResumeRun>,
+) -> Result<Json<Run>, Problem> {
+    let cost = cost_usd.map(|cost| parse_usd_micros(&cost.to_string())).transpose();
+    let invalid = |_| Error::Invalid { pointer: "/cost_usd", fault: "use dollars, such as 5 or 0.50".into() };
+    order(&caller, &run, RunOrder::Resume { cost_usd_micros: cost.map_err(invalid)? }).await
+}
+
+/// `IS_APPROVAL`: whether the user approves the step.
+pub(crate) async fn answer<const IS_APPROVAL: bool>(
+    caller: Caller<scope::Jobs>,
+    Path((run, step)): Path<(RunId, String)>,
+    StrictJson(OrderRun {}): StrictJson<OrderRun>,
+) -> Result<Json<Run>, Problem> {
+    let answer = if IS_APPROVAL { Answer::Approve } else { Answer::Refuse };
+    order(&caller, &run, RunOrder::Answer { step, answer }).await
+}

@@ -1,0 +1,223 @@
+//! Tests `pullyard run` and `pullyard runs` as their user lives them, with a scripted agent.
+
+use crate::cli::body;
+use crate::prelude::*;
+
+/// Approves as a reviewer, answers as a planner, and otherwise writes a line.
+const AGENT: &str = r#"#!/bin/sh
+prompt=$(cat)
+case "$prompt" in
+*'End with one of these outcomes'*) printf '{"v":1,"outcome":"approved","text":"No fault."}' > .pullyard/output.json;;
+*'Change no file'*) printf '{"v":1,"text":"Write one line."}' > .pullyard/output.json;;
+*) echo right >> work.txt;;
+esac
+"#;
+
+const QUESTION: &str = "name: release
+steps:
+  - {name: ask, approve: Is it complete?}
+  - {name: work, needs: [ask], prompt: Write a line.}
+";
+
+struct World {
+    story: Story,
+    user: User,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let story = Story::start_with(Setup { agent: AGENT, ..Setup::default() }).await;
+        let (user, folder) = (User::of(&story), TempDir::new().unwrap());
+        user.ok(&["settings", "set", "command_policy=unrestricted"]).await;
+        Self { story, user, folder }
+    }
+
+    fn write(&self, plan: &str) -> String {
+        let file = self.folder.path().join("plan.yaml");
+        std::fs::write(&file, plan).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
+    /// The plan of `runs init` for the scripted agent.
+    async fn contributor_plan(&self) -> String {
+        let plan = self.user.ok(&["runs", "init"]).await;
+        let plan = plan.replace("agent: claude_code, ", "").replace("    agent: codex\n", "");
+        self.write(&plan.replace("cargo test", "grep right work.txt"))
+    }
+
+    async fn wait_for(&self, state: &str) -> Value {
+        let limit = Instant::now() + Duration::from_secs(120);
+        loop {
+            let run = self.user.json(&["runs", "show", "@last"]).await;
+            let is_there =
+                run["state"] == state || run["steps"].as_array().unwrap().iter().any(|step| step["state"] == state);
+            if is_there {
+                return run;
+            }
+            assert!(Instant::now() < limit, "{run}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_with_a_failing_check_exits_with_6_and_pushes_nothing() {
+    let World { story, user, .. } = World::new().await;
+    let run = ["run", "-p", "Write a line.\nBe brief.", "--check", "grep wrong work.txt", "--watch"];
+    let ran = user.run(&run).await.assert_exit(6, " failed after ");
+    assert!(ran.err.contains("main: executing\n") && ran.err.contains("main: failed after "), "{ran:?}");
+    assert!(ran.err.contains("`grep wrong work.txt`") && ran.err.contains("`pullyard runs resume "), "{ran:?}");
+    assert_eq!((story.branches().await.len(), story.pull_requests().await.len()), (0, 0));
+    let listed = user.ok(&["runs"]).await;
+    assert!(listed.starts_with("failed\trun_") && listed.contains("\tWrite a line.\t1/1\t"), "{listed}");
+    let why = user.ok(&["runs", "why", "@last"]).await;
+    assert!(why.contains("Failed or cancelled steps: main.") && why.contains("of main failed."), "{why}");
+    let log = user.run(&["runs", "logs", "@last/main"]).await;
+    assert!(log.err.contains("-- executing, attempt 1 --"), "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_plan_makes_one_pull_request_and_its_repeat_no_second() {
+    let world = World::new().await;
+    let (story, user, file) = (&world.story, &world.user, world.contributor_plan().await);
+    let run = ["run", "-f", &file, "--param", "task=Retry on 503", "--run-id", "retry-503"];
+    let ran = user.run(&[&run[..], &["--watch"]].concat()).await;
+    for line in ["plan: done in ", "implement: done in ", "review: approved in ", "fix: skipped\n", " completed in "] {
+        assert!(ran.err.contains(line), "{line}: {ran:?}");
+    }
+    let out = ran.assert_success();
+    let pulls = story.pull_requests().await;
+    assert_eq!(pulls.len(), 1);
+    let (id, url) = out.trim().split_once('\n').unwrap();
+    assert_eq!(url, pulls[0]["html_url"].as_str().unwrap());
+    let jobs = story.jobs().await.len();
+    assert_eq!(user.ok(&run).await.trim(), id, "the repeat started another run");
+    assert_eq!((story.jobs().await.len(), jobs), (3, 3));
+    let other = ["run", "-f", &file, "--param", "task=Else", "--run-id", "retry-503"];
+    user.run(&other).await.assert_exit(1, "idempotency_key_reused");
+
+    let shown = user.ok(&["runs", "show", "@last"]).await;
+    assert!(
+        shown.contains("name\tcontributor: Retry on 503\n") && shown.contains("done\treview\tapproved\tjob_"),
+        "{shown}"
+    );
+    let one = format!("/v1/runs/{id}");
+    assert_eq!(user.json(&["runs", "show", "@last"]).await, body(story, &one).await);
+    assert_eq!(user.json(&["runs", "list"]).await, body(story, "/v1/runs?project=acme").await);
+    user.run(&["runs", "resume", "@last"]).await.assert_exit(3, "run_completed");
+    user.run(&["runs", "cancel", "@last", "--yes"]).await.assert_exit(3, "run_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn question_is_approved_or_refused_by_command() {
+    let world = World::new().await;
+    let (story, user, file) = (&world.story, &world.user, world.write(QUESTION));
+    let watched = user.spawn(&["run", "-f", &file, "--watch"]);
+    world.wait_for("asked").await;
+    assert_eq!(user.ok(&["runs", "why", "@last/work"]).await, "work waits for ask.\n");
+    user.run(&["runs", "logs", "@last/work"]).await.assert_exit(5, "work has no job");
+    user.run(&["runs", "approve", "@last/work"]).await.assert_exit(3, "no_question");
+    user.run(&["runs", "resume", "@last"]).await.assert_exit(3, "run_not_over");
+    let answered = user.run(&["runs", "approve", "@last/ask"]).await;
+    assert!(answered.err.contains("Approved ask of run "), "{answered:?}");
+    let ended = watched.wait_with_output().await.unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{err}");
+    assert!(err.contains("ask: waits for a user\nIs it complete?\n") && err.contains("ask: approved\n"), "{err}");
+    assert_eq!(story.pull_requests().await.len(), 1);
+
+    user.ok(&["run", "-f", &file]).await;
+    world.wait_for("asked").await;
+    user.run(&["runs", "refuse", "@last/ask"]).await.assert_success();
+    let run = world.wait_for("failed").await;
+    assert_eq!(run["steps"][1]["why"]["code"], "stopped", "{run}");
+    user.run(&["runs", "resume", "@last", "--cost-usd", "9"]).await.assert_exit(3, "run_unlimited");
+    user.run(&["runs", "resume", "@last"]).await.assert_success();
+    world.wait_for("asked").await;
+    user.run(&["runs", "cancel", "@last"]).await.assert_exit(2, "add --yes");
+    user.run(&["runs", "cancel", "@last", "--yes"]).await.assert_success();
+    world.wait_for("cancelled").await;
+    user.run(&["runs", "watch", "@last"]).await.assert_exit(6, " cancelled after ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_watch_lets_the_run_go_on() {
+    let world = World::new().await;
+    let file = world.write(QUESTION);
+    let mut terminal = world.user.shown_at_terminal(&["run", "-f", &file, "--watch"]);
+    terminal.wait_for_text("ask ? ").await;
+    terminal.write("\u{3}");
+    let (code, _) = terminal.wait().await;
+    assert_eq!(code, Some(130), "{}", terminal.text());
+    assert!(terminal.text().contains("goes on"), "{}", terminal.text());
+    assert_eq!(world.wait_for("asked").await["state"], "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_plan_or_flag_is_refused_with_its_place() {
+    let world = World::new().await;
+    let (story, user) = (&world.story, &world.user);
+    user.ok(&["settings", "set", "command_policy=allowlist"]).await;
+    user.run(&["runs", "show", "@last"]).await.assert_exit(5, "`pullyard run --prompt TEXT`");
+    for (arguments, text) in [
+        (&[][..], "--prompt"),
+        (&["-p", "a", "-f", "b"], "cannot be used with"),
+        (&["-p", " "], "the prompt is empty"),
+        (&["-p", "a", "--param", "b=c"], "cannot be used with"),
+        (&["-f", "a", "--check", "make"], "cannot be used with"),
+        (&["-f", "a", "--param", "b"], "write it as NAME=VALUE"),
+        (&["-p", "a", "--cost-usd", "much"], "use an amount in dollars"),
+        (&["-p", "a", "--cost-usd", "0"], "--cost-usd: "),
+        (&["-p", "a", "--check", "rm -r x"], "--check: "),
+        (&["-p", "a", "--agent", "odd"], "invalid value 'odd'"),
+        (&["-p", "a", "--repository", "acme/none"], "--repository: acme/none is not connected to acme"),
+        (&["-p", "a", "--base", "a b"], "--base: use a branch name"),
+    ] {
+        user.run(&[&["run"], arguments].concat()).await.assert_exit(2, text);
+    }
+    user.run(&["run", "-f", "/missing.yaml"]).await.assert_exit(1, "can't read /missing.yaml");
+
+    let file = world.contributor_plan().await;
+    user.run(&["run", "-f", &file]).await.assert_exit(2, "--param task: the plan requires this parameter");
+    let unknown = user.run(&["run", "-f", &file, "--param", "task=a", "--param", "taks=b"]).await;
+    unknown.assert_exit(2, "--param taks: the plan has no such parameter");
+    let plan = std::fs::read_to_string(&file).unwrap();
+    let file = world.write(&plan.replace("retries: 1", "branch: own"));
+    let ran = user.run(&["run", "-f", &file, "--param", "task=a"]).await;
+    let ran = ran.assert_exit(2, &format!("{file}:15:5  /steps/1/branch  "));
+    assert!(ran.err.contains("error: the plan has "), "{ran:?}");
+    let file = world.write(&plan.replace("needs: [review]", "needs: [reviw]"));
+    let fault = "there is no step `reviw`; did you mean `review`?";
+    let ran = user.run(&["run", "-f", &file, "--json"]).await.assert_exit(2, &format!("  /steps/3/needs/0  {fault}\n"));
+    let problem: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&problem["code"], &problem["faults"][0]["fault"]), (&json!("plan_invalid"), &json!(fault)));
+
+    let token = story.local.admin_token();
+    let send = async |path: &str, body: Value| {
+        let (status, _, problem) = story.request(Method::POST, path, Some(token), body.to_string().into_bytes()).await;
+        (status, problem)
+    };
+    let (status, problem) = send("/v1/runs", json!({ "project": "acme", "plan": { "name": "a", "stpes": [] } })).await;
+    let pointers: Vec<_> = problem["faults"].as_array().unwrap().iter().map(|fault| &fault["pointer"]).collect();
+    assert_eq!((status, &problem["code"], pointers.len()), (422, &json!("plan_invalid"), 2), "{problem}");
+    assert!(pointers.contains(&&json!("/plan/steps")) && pointers.contains(&&json!("/plan/stpes")), "{problem}");
+    assert!(problem["help"].as_str().unwrap().contains("docs/plans.md"), "{problem}");
+
+    user.ok(&["run", "-f", &world.write(QUESTION)]).await;
+    let id = world.wait_for("asked").await["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        send(&format!("/v1/runs/{id}/resume"), json!({ "cost_usd": 0.0000001 })).await.1["pointer"],
+        "/cost_usd"
+    );
+    user.run(&["runs", "approve", "@last"]).await.assert_exit(2, "RUN/STEP");
+    user.run(&["runs", "approve", "@last/aks"]).await.assert_exit(5, "has no step aks");
+    user.run(&["runs", "show", "zzzz"]).await.assert_exit(5, "there is no run zzzz in project acme");
+    let reader = story.create_token(&[Scope::Read], Some(&["acme"])).await;
+    let reader = User::with(story, &reader);
+    reader.ok(&["runs", "show", &id]).await;
+    reader.run(&["runs", "approve", &format!("{id}/ask")]).await.assert_exit(4, "not_allowed");
+    reader.run(&["run", "-p", "a"]).await.assert_exit(4, "not_allowed");
+    let stranger = story.create_token(&[Scope::Read, Scope::Jobs], Some(&["other"])).await;
+    User::with(story, &stranger).run(&["runs", "cancel", &id, "--yes"]).await.assert_exit(5, "there is no run");
+}
