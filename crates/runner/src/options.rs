@@ -53,6 +53,9 @@ pub struct RunJob {
     /// Folders with toolchains and caches that sandboxed commands may read, separated by colons; no folder if not given.
     #[arg(long, env = "PULLYARD_SANDBOX_PATHS", value_name = "A:B", value_delimiter = ':')]
     pub sandbox_paths: Vec<PathBuf>,
+    /// Newest commits of each branch that the first fetch of a repository loads; 0 for all.
+    #[arg(long, env = "PULLYARD_CLONE_DEPTH", value_name = "N", default_value = "0")]
+    pub clone_depth: u32,
     /// Size of a job's folder, such as 10g, above which the job fails.
     #[arg(long, env = "PULLYARD_DISK_LIMIT", value_name = "SIZE", default_value = DEFAULT_DISK_LIMIT, value_parser = parse_size)]
     pub disk_limit: u64,
