@@ -55,6 +55,33 @@ async fn job_waits_for_a_runner_with_the_labels_of_all_sources() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_with_the_runners_token_get_none_of_pullyard() {
+    let story = Story::with_runners().await;
+    let (user, token) = (User::of(&story), story.runner_token("t", None, None).await);
+    let before = create_by_command(&user, &[]).await;
+    let set = ["repos", "set", REPOSITORY, "--credentials"];
+    user.ok(&[&set[..], &["runner"]].concat()).await;
+    // New labels do not change the credentials.
+    assert!(user.ok(&["repos", "set", REPOSITORY, "--labels", "gpu"]).await.contains("forge-token, gpu"));
+    Browser::admin(&story).await.get("/setup/repositories?project=acme").await.assert_contains(&["the runner’s"]);
+    let job = create_by_command(&user, &[]).await;
+    story.assert_why(&job, "no_label", &["has forge-token, gpu", "--labels forge-token,gpu`"]).await;
+    let kite = story.try_register(&token, &with_labels("kite", &["forge-token", "gpu"])).await.unwrap();
+    for (claim, expected, forge_token) in [("c1", before, story.forge_token()), ("c2", job, String::new())] {
+        let (claimed, client) = story.claim_and_start(&kite, claim, Phase::Preparing).await;
+        assert_eq!((claimed, client.credentials().await.unwrap().forge_token), (expected, forge_token));
+        client.finish(&failed_finish("f1")).await.unwrap();
+    }
+    user.ok(&["settings", "set", "compute=fargate"]).await;
+    user.run(&["jobs", "create", "--prompt", "Do it."]).await.assert_exit(2, "and tasks have none: `pullyard settings");
+    let refused = story.api.send_ticket_event(&story.event("e1", "APP-1", TRIGGER, 1)).await.unwrap();
+    assert_eq!(refused.code, "unusable_labels", "{}", refused.sentence);
+    let restored = user.ok(&[&set[..], &["pullyard"]].concat()).await;
+    assert!(restored.contains("gpu") && !restored.contains("forge-token"), "{restored}");
+    user.run(&[&set[..], &["runner"]].concat()).await.assert_exit(2, "and tasks have none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retry_requires_the_labels_of_its_request() {
     let story = Story::with_runners().await;
     let (user, token) = (User::of(&story), story.runner_token("t", None, None).await);

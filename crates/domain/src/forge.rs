@@ -144,6 +144,21 @@ impl ForgeKind {
     }
 }
 
+/// Git sends the forge's token to the clone URL. It must have the forge's own host and the scheme of its API.
+pub fn is_same_forge_host(api_url: &str, clone_url: &str) -> bool {
+    match (scheme_and_host(api_url), scheme_and_host(clone_url)) {
+        (Some((api_scheme, api_host)), Some((scheme, host))) => {
+            scheme == api_scheme && (host == api_host || format!("api.{host}") == api_host)
+        }
+        _ => false,
+    }
+}
+
+pub fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    Some((scheme, rest.split('/').next()?))
+}
+
 fn host_of(url: &str) -> &str {
     let address = url.split_once("://").map_or(url, |(_, address)| address);
     let authority = address.split('/').next().unwrap_or_default();

@@ -299,6 +299,9 @@ pub struct JobPolicy {
     /// The project names a signing key, which is read when the runner requests it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub signs: bool,
+    /// Attempts get no token of the forge, because their runner has one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub uses_runner_token: bool,
 }
 
 impl JobPolicy {

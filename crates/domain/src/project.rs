@@ -16,7 +16,7 @@ use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::limit::MAX_PROJECT_LIMIT;
 use crate::notice::Endpoint;
-use crate::select::check_labels;
+use crate::select::{FORGE_TOKEN_LABEL, check_labels};
 use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::{is_line, truncate};
@@ -332,12 +332,18 @@ pub struct Repository {
     /// Jobs that run at once, besides the project's limit. None means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_jobs: Option<u32>,
-    /// Labels that its jobs require of a self-hosted runner, besides the project's.
+    /// Labels that its jobs require of a self-hosted runner, besides the project's. With `forge-token`, attempts use the
+    /// runner's token of the forge.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
 }
 
 impl Repository {
+    /// Whether its attempts use the forge's token of their runner, and get none of the control plane.
+    pub fn uses_runner_token(&self) -> bool {
+        self.labels.contains(FORGE_TOKEN_LABEL)
+    }
+
     pub fn resolve_agent(self, settings: &Settings) -> Self {
         Self { agent: self.agent.resolve(settings), ..self }
     }

@@ -25,6 +25,10 @@ pub const MAX_LABELS: usize = 10;
 
 const MAX_LABEL_CHARS: usize = 64;
 
+/// The label of runners with a token of their own for the forge. Attempts of a repository with this label get no token
+/// of the control plane.
+pub const FORGE_TOKEN_LABEL: &str = "forge-token";
+
 /// The labels that a job requires of its runner: of its project, its repository, its ticket and its request.
 pub fn required_labels(
     settings: &Settings,
@@ -44,6 +48,24 @@ pub fn parse_labels(text: &str) -> BTreeSet<String> {
 
 pub fn join_labels(labels: &BTreeSet<String>) -> String {
     labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Errors: the rule, if no runner or task can run a job with these labels. Tasks ignore all but `forge-token`.
+pub fn check_job_labels(
+    settings: &Settings,
+    repository: &Repository,
+    ticket: Option<&TicketText>,
+    requested: &BTreeSet<String>,
+) -> Result<(), String> {
+    match settings.compute.uses_runners() {
+        true => check_labels(&required_labels(settings, repository, ticket, requested)),
+        false if repository.uses_runner_token() => Err(format!(
+            "{0} uses the token of its runner, and tasks have none: `pullyard settings set compute=runners`, or \
+             `pullyard repos set {0} --credentials pullyard`",
+            repository.name
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Errors: the rule, if a job cannot require these labels.
@@ -127,6 +149,7 @@ pub fn sort_idle_runners(job: &Job, mut runners: Vec<Runner>, now: Timestamp) ->
 mod tests {
     use super::*;
     use crate::fixtures::{claim, crash_failure, job_id, ready_job, runner, slot, time_at};
+    use crate::project::Compute;
     use crate::runner::{Drain, Presence};
 
     #[test]
@@ -238,6 +261,23 @@ mod tests {
         };
         assert_eq!(required(None, ""), word_set("eu gpu shared"));
         assert_eq!(required(Some(&text), "big"), word_set("arm big eu gpu shared"));
+    }
+
+    #[test]
+    fn token_of_the_runner_needs_own_runners() {
+        let labels = word_set(FORGE_TOKEN_LABEL);
+        let repository = Repository { labels, ..crate::fixtures::repository() };
+        let on = |compute: Compute| Settings {
+            compute,
+            labels: (0..9).map(|n| format!("l{n}")).collect(),
+            ..Settings::default()
+        };
+        let check = |compute, requested: &str| check_job_labels(&on(compute), &repository, None, &word_set(requested));
+        assert_eq!(check(Compute::Runners, ""), Ok(()));
+        assert!(check(Compute::Runners, "more").unwrap_err().contains("these are 11"));
+        assert!(check(Compute::Fargate, "").unwrap_err().contains("--credentials pullyard"));
+        let other = crate::fixtures::repository();
+        assert_eq!(check_job_labels(&on(Compute::Fargate), &other, None, &word_set("a b")), Ok(()));
     }
 
     #[test]

@@ -161,7 +161,8 @@ pub struct CredentialsRequest {}
 /// The secrets of the attempt. `Debug` omits them, so that they never reach a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Credentials {
-    /// For git and the forge's REST API, limited to the needs of the job.
+    /// For git and the forge's REST API, limited to the needs of the job. Empty if the repository's jobs use the token of
+    /// their runner.
     pub forge_token: String,
     /// Lifetime of the token. Each call returns a new one. Absent for a token that does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]

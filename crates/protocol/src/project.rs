@@ -183,7 +183,8 @@ pub struct AddRepository {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]
     pub running_jobs: Option<u32>,
-    /// Labels that its jobs require of a runner, at most 10 with the project's. Absent: unchanged.
+    /// Labels that its jobs require of a runner, at most 10 with the project's. With `forge-token`, attempts use the
+    /// runner's token of the forge. Absent: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = pullyard_domain::select::MAX_LABELS))]
     pub labels: Option<BTreeSet<String>>,
@@ -221,7 +222,8 @@ pub struct Repository {
     /// Jobs of the repository that run at once; absent: only the project's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_jobs: Option<u32>,
-    /// Labels that its jobs require of a runner, besides the project's.
+    /// Labels that its jobs require of a runner, besides the project's. With `forge-token`, attempts use the runner's
+    /// token of the forge.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
 }

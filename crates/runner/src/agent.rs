@@ -14,6 +14,7 @@ pub(crate) mod drivers;
 pub(crate) mod environment;
 #[cfg(test)]
 mod goldens;
+pub(crate) mod host_profile;
 mod instructions;
 mod json_lines;
 mod limit_failure;
@@ -57,6 +58,7 @@ use adapter::{Adapter, StartInput};
 use classify::{EndFacts, Verdict};
 use command::CommandAgent;
 use cost_meter::{CostMeter, Remaining};
+use host_profile::AgentProfile;
 use limits::Limits;
 use model_route::create_proxy;
 use pullyard_domain::failure::Failure;
@@ -69,6 +71,7 @@ use pullyard_protocol::event::EventKind;
 use run::RunEnd;
 use run_state::SharedRunState;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -202,6 +205,8 @@ impl Agent<'_> {
         };
         let network = run.sandbox.map(|sandbox| sandbox.network(upstream.is_some())).transpose()?.unwrap_or_default();
         let remaining_cost = limits.remaining_cost(usage);
+        let host_home = environment.get("HOME").filter(|_| run.options.agent_profile == AgentProfile::Host);
+        let host_home = host_home.map(PathBuf::from);
         let start = StartInput {
             prompt: &prompt_with_messages(prompt, &inputs),
             instructions,
@@ -211,6 +216,7 @@ impl Agent<'_> {
             remaining_turns: limits.remaining_turns(usage),
             remaining_cost,
             home: &run.workspace.home(),
+            host_home: host_home.as_deref(),
             tree: &run.workspace.tree(),
             model_port: network.model_port(),
         };

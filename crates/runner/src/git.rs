@@ -385,6 +385,6 @@ pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, GitErr
 }
 
 #[cfg(test)]
-mod test_world;
+pub(crate) mod test_world;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The flags of `run-job`, each with an environment name. Its only secret comes from the environment.
 
+use crate::agent::host_profile::AgentProfile;
 use crate::agent::restart::{RestartPauses, parse_pauses};
 use crate::process::pid_namespace::ProcessNamespace;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
@@ -53,6 +54,12 @@ pub struct RunJob {
     /// Folders with toolchains and caches that sandboxed commands may read, separated by colons; no folder if not given.
     #[arg(long, env = "PULLYARD_SANDBOX_PATHS", value_name = "A:B", value_delimiter = ':')]
     pub sandbox_paths: Vec<PathBuf>,
+    /// Newest commits of each branch that the first fetch of a repository loads; 0 for all.
+    #[arg(long, env = "PULLYARD_CLONE_DEPTH", value_name = "N", default_value = "0")]
+    pub clone_depth: u32,
+    /// Whose configuration agents have: none of their own (`job`), or that of this user (`host`).
+    #[arg(long, env = "PULLYARD_AGENT_PROFILE", value_enum, default_value_t)]
+    pub agent_profile: AgentProfile,
     /// Size of a job's folder, such as 10g, above which the job fails.
     #[arg(long, env = "PULLYARD_DISK_LIMIT", value_name = "SIZE", default_value = DEFAULT_DISK_LIMIT, value_parser = parse_size)]
     pub disk_limit: u64,

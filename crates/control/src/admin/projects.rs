@@ -11,7 +11,7 @@ use crate::trackers::choose::check_tool;
 use crate::{Context, Error};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::forge::{Auth, ForgeKind, Integration};
+use pullyard_domain::forge::{Auth, ForgeKind, Integration, is_same_forge_host};
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
@@ -20,7 +20,7 @@ use pullyard_domain::notice::Endpoint;
 use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::SecretKind;
-use pullyard_domain::select::check_labels;
+use pullyard_domain::select::{check_job_labels, check_labels};
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 
@@ -197,7 +197,9 @@ pub async fn add_repository(
         repository.labels = labels.clone().or_else(known_labels).unwrap_or_default();
         if known_labels().is_none_or(|known| known != repository.labels) {
             let all = repository.labels.union(&settings.labels).cloned().collect();
-            check_labels(&all).map_err(|fault| Error::Invalid { pointer: "/labels", fault })?;
+            check_labels(&all)
+                .and_then(|()| check_job_labels(&settings, &repository, None, &BTreeSet::new()))
+                .map_err(|fault| Error::Invalid { pointer: "/labels", fault })?;
         }
         if repository.running_jobs.is_some() {
             // First, so that the sweeper counts the jobs of a project whose first limit this is.
@@ -264,19 +266,4 @@ fn agent_pointer(field: &str) -> &'static str {
         "model" => "/agent/model",
         _ => "/agent/capability",
     }
-}
-
-/// Git sends the forge's token to the clone URL. It must have the forge's own host and the scheme of its API.
-fn is_same_forge_host(api_url: &str, clone_url: &str) -> bool {
-    match (scheme_and_host(api_url), scheme_and_host(clone_url)) {
-        (Some((api_scheme, api_host)), Some((scheme, host))) => {
-            scheme == api_scheme && (host == api_host || format!("api.{host}") == api_host)
-        }
-        _ => false,
-    }
-}
-
-pub(crate) fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    Some((scheme, rest.split('/').next()?))
 }

@@ -42,6 +42,7 @@ pub async fn issue_credentials(ctx: &Context, fence: &Fence) -> Result<Credentia
     let model = load_model_secrets(ctx, &job, project.as_ref()).await?;
     let signing_key = load_signing_key(ctx, &job, project.as_ref()).await?;
     let (forge_token, expires_in) = match &integration.auth {
+        _ if job.policy.uses_runner_token => ("".into(), None),
         Auth::Token { secret } => (ctx.secrets.get(secret).await?, None),
         Auth::App { .. } => mint_forge_token(ctx, fence, &job, &integration).await?,
     };

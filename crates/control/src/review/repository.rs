@@ -1,12 +1,11 @@
 //! Records that a repository was renamed, transferred or deleted. Its id does not change, so every link stays valid.
 
 use super::facts::ProjectScope;
-use crate::admin::projects::scheme_and_host;
 use crate::forge::forge_client;
 use crate::poll::update_poll;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::forge::Integration;
+use pullyard_domain::forge::{Integration, scheme_and_host};
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;

@@ -88,6 +88,7 @@ pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job 
             resume: plan.settings.resume,
             model_of,
             signs: plan.settings.commits.signing_secret.is_some(),
+            uses_runner_token: plan.repository.uses_runner_token(),
         },
         reserved: plan.settings.budget.reserve(plan.now),
         spent_usd_micros: 0,

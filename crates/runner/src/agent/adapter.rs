@@ -32,6 +32,8 @@ pub(super) struct StartInput<'a> {
     /// The rest of the budget. Units: millionths of a US dollar.
     pub(super) remaining_cost: Option<u64>,
     pub(super) home: &'a Path,
+    /// The home of the runner's user, whose configuration the agent gets.
+    pub(super) host_home: Option<&'a Path>,
     pub(super) tree: &'a Path,
     /// The port of the model's proxy. The agent then gets a placeholder instead of its key.
     pub(super) model_port: Option<u16>,

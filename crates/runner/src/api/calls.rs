@@ -5,6 +5,7 @@ use crate::api::reporter::EventSink;
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use crate::deadline::Deadline;
 use crate::inputs::orders::{Order, Orders};
+use crate::secrets::access::own_forge_token;
 use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
@@ -101,7 +102,16 @@ impl Calls<'_> {
             Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },
             _ => Failure::Unknown { last_words: error.to_string() },
         };
-        let credentials = self.retry_or_fail(async || self.client.credentials().await, to_failure).await?;
+        let mut credentials = self.retry_or_fail(async || self.client.credentials().await, to_failure).await?;
+        if credentials.forge_token.is_empty() {
+            let own = own_forge_token(repository, |name| std::env::var(name).ok());
+            credentials.forge_token = own.ok_or_else(|| {
+                let api_url = &repository.api_url;
+                self.events
+                    .log(format!("The repository uses the runner's token, and the runner has none for {api_url}."));
+                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
+            })?;
+        }
         let model = credentials.model.iter().map(|model| model.value.as_str());
         let signing_key = credentials.signing_key.as_deref();
         let token = credentials.forge_token.as_str();

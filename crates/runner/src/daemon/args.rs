@@ -87,6 +87,19 @@ pub(crate) struct Flags {
     /// Seconds that an agent has to stop before it is killed; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
     #[arg(long, value_name = "N")]
     stop_grace_secs: Option<String>,
+    /// REST URL of the only forge that gets the token in PULLYARD_FORGE_TOKEN or GITHUB_TOKEN, which has no flag;
+    /// https://api.github.com if not given. [env: PULLYARD_FORGE_API_URL]
+    #[arg(long, value_name = "URL")]
+    forge_api_url: Option<String>,
+    /// `host` gives agents a copy of this user's `~/.claude` or `~/.codex`, without sessions and secrets, and needs a
+    /// token for one runner and named projects; `job`, no configuration of their own, if not given.
+    /// [env: PULLYARD_AGENT_PROFILE]
+    #[arg(long, value_name = "job|host")]
+    agent_profile: Option<String>,
+    /// Newest commits of each branch that the first fetch of a repository loads, 0 for all; 0 if not given.
+    /// [env: PULLYARD_CLONE_DEPTH, RUNNER_CLONE_DEPTH]
+    #[arg(long, value_name = "N")]
+    clone_depth: Option<String>,
     /// Size of a job's folder above which the job fails; 10g if not given. [env: PULLYARD_DISK_LIMIT]
     #[arg(long, value_name = "SIZE")]
     disk_limit: Option<String>,
@@ -320,8 +333,8 @@ mod tests {
     fn flags_name_their_variables_and_exclude_the_token() {
         let command = TestCli::command();
         command.clone().debug_assert();
-        assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")));
-        for (name, variables) in VARIABLES.iter().filter(|(name, _)| *name != "token") {
+        assert!(command.get_arguments().all(|arg| !arg.get_long().unwrap_or_default().ends_with("token")));
+        for (name, variables) in VARIABLES.iter().filter(|(name, _)| !name.ends_with("token")) {
             let arg = command.get_arguments().find(|arg| arg.get_long() == Some(*name));
             let help = arg.and_then(|arg| arg.get_help()).map(ToString::to_string).unwrap_or_default();
             assert!(help.ends_with(&format!("[env: {}]", variables.join(", "))), "{name}: {help}");
@@ -337,9 +350,10 @@ mod tests {
             "capabilities" => "command",
             "api-url" => "http://flag",
             "log-dir" => "/logs",
+            "agent-profile" => "host",
             _ => "7",
         };
-        let names = || VARIABLES.iter().map(|(name, _)| *name).filter(|name| *name != "token");
+        let names = || VARIABLES.iter().map(|(name, _)| *name).filter(|name| !name.ends_with("token"));
         let line = names().map(|name| format!("--{name}={}", value(name)));
         let cli = TestCli::try_parse_from(std::iter::once("x".to_owned()).chain(line));
         let parsed = cli.unwrap_or_else(|error| panic!("{error}")).start.flags.parse(FileSource::default());

@@ -5,10 +5,12 @@
 use super::process_record::{AttemptKey, ProcessRecord};
 use crate::Isolation;
 use crate::agent;
+use crate::agent::host_profile::AgentProfile;
 use crate::durable_file;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
 use crate::job_log;
+use crate::secrets::access::{OWN_API_URL, OWN_TOKEN};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -95,6 +97,10 @@ pub(crate) struct ProcessStarter {
     pub(crate) containers: Option<Containers>,
     pub(crate) instance: InstanceId,
     pub(crate) stop_grace: Duration,
+    pub(crate) clone_depth: Option<u32>,
+    /// The forge's token, and the REST URL of its forge.
+    pub(crate) forge: Option<(String, String)>,
+    pub(crate) agent_profile: AgentProfile,
     pub(crate) disk_limit: Option<String>,
     pub(crate) process_memory: Option<String>,
     pub(crate) jobs: PathBuf,
@@ -177,6 +183,15 @@ impl ProcessStarter {
         }
         if let Some(check) = &self.isolation_check {
             command.env("PULLYARD_ISOLATION_CHECK", check);
+        }
+        if let Some((token, api_url)) = &self.forge {
+            command.env(OWN_TOKEN, token).env(OWN_API_URL, api_url);
+        }
+        if self.agent_profile == AgentProfile::Host {
+            command.env("PULLYARD_AGENT_PROFILE", "host");
+        }
+        if let Some(depth) = self.clone_depth {
+            command.env("PULLYARD_CLONE_DEPTH", depth.to_string());
         }
         if let Some(size) = &self.disk_limit {
             command.env("PULLYARD_DISK_LIMIT", size);
@@ -303,6 +318,9 @@ mod tests {
             containers: None,
             instance: crate::api::ids::new_instance_id().unwrap(),
             stop_grace: Duration::from_secs(1),
+            clone_depth: None,
+            forge: None,
+            agent_profile: AgentProfile::Job,
             disk_limit: None,
             process_memory: None,
             jobs,

@@ -1,6 +1,8 @@
 //! Runs the daemon from start to end: takes over running jobs, registers, waits for a reason to leave, and leaves.
 
-use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
+use super::call_failure::{
+    CallKind, FatalExit, INVALID_SETTING_EXIT, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure,
+};
 use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
@@ -13,6 +15,7 @@ use super::state_folder::StateFolder;
 use super::update_settings::UpdateSettings;
 use super::{claims, outbox_delivery, pauses};
 use crate::Error;
+use crate::agent::host_profile::AgentProfile;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::run_blocking;
@@ -62,15 +65,20 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
     pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
     let mut token = None;
-    if !settings.has_explicit_name {
+    if !settings.has_explicit_name || settings.agent_profile == AgentProfile::Host {
         let result = tokio::select! {
-            result = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => result,
+            result = until_reachable(&settings, "loading the token", || request_token(&settings)) => result,
             _ = signals.next() => return Ok(0),
         };
+        if settings.agent_profile == AgentProfile::Host {
+            check_host_profile(result.as_ref().map_err(Clone::clone)?)?;
+        }
         token = result.ok();
-        // The name becomes the name of a folder.
-        let only_runner = token.as_ref().and_then(|token| token.runner.clone());
-        settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
+        if !settings.has_explicit_name {
+            // The name becomes the name of a folder.
+            let only_runner = token.as_ref().and_then(|token| token.runner.clone());
+            settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
+        }
     }
     let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     if settings.updates.is_allowed {
@@ -114,6 +122,16 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
         Ending::Exit(code) => Ok(code),
         Ending::Replace(program) => Err(replace_process(&daemon.state_folder.programs(), &program)),
     }
+}
+
+/// Others must not send their jobs to a machine whose agents have the configuration of its user.
+fn check_host_profile(token: &Token) -> Result<(), FatalExit> {
+    if token.runner.is_some() && token.projects.is_some() {
+        return Ok(());
+    }
+    let message = "`--agent-profile host` needs a token that is limited to one runner and to named projects: \
+                   `pullyard tokens create --name NAME --kind runner --runner RUNNER --projects PROJECT`.";
+    Err(FatalExit { code: INVALID_SETTING_EXIT, message: message.into() })
 }
 
 /// Executes the program that an update installed, if there is one. Returns if this program is to run.
@@ -232,6 +250,9 @@ async fn take_over(
             work_dir,
             instance: state_folder.instance.clone(),
             stop_grace: settings.stop_grace,
+            forge: settings.forge_token.clone().map(|token| (token, settings.forge_api_url.clone())),
+            agent_profile: settings.agent_profile,
+            clone_depth: settings.clone_depth,
             disk_limit: settings.disk_limit.clone(),
             process_memory: settings.process_memory.clone(),
             jobs: state_folder.jobs(),

@@ -5,7 +5,7 @@ use crate::agent::drivers::DRIVERS;
 use pullyard_domain::agent::COMMAND;
 use std::collections::BTreeMap;
 
-/// The variables of each setting, by precedence. Each setting but the token has a flag of its name.
+/// The variables of each setting, by precedence. Each setting but the tokens has a flag of its name.
 pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("api-url", &["PULLYARD_API_URL", "RUNNER_SERVER_URL"]),
     // Without a flag, because every user of a machine can read argument lists.
@@ -25,6 +25,10 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("log-dir", &["PULLYARD_LOG_DIR"]),
     ("keep-logs", &["PULLYARD_KEEP_LOGS"]),
     ("stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]),
+    ("clone-depth", &["PULLYARD_CLONE_DEPTH", "RUNNER_CLONE_DEPTH"]),
+    ("forge-token", &["PULLYARD_FORGE_TOKEN", "GITHUB_TOKEN"]),
+    ("forge-api-url", &["PULLYARD_FORGE_API_URL"]),
+    ("agent-profile", &["PULLYARD_AGENT_PROFILE"]),
     ("disk-limit", &["PULLYARD_DISK_LIMIT"]),
     ("process-memory", &["PULLYARD_PROCESS_MEMORY"]),
     ("allow-remote-update", &["PULLYARD_ALLOW_REMOTE_UPDATE"]),
@@ -47,7 +51,6 @@ const SHARED: &str = "DOCKER_HOST";
 
 /// Settings of other runners that change nothing here, each with the reason.
 pub(crate) const UNUSED: &[(&str, &str)] = &[
-    ("RUNNER_CLONE_DEPTH", "the runner keeps a whole mirror of each repository, which later jobs only update"),
     ("RUNNER_USER_ID", "the runner token decides which jobs it may take"),
     ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
 ];

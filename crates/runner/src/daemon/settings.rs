@@ -4,11 +4,15 @@ use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_vari
 use super::state_folder::host_name;
 use super::update_settings::UpdateSettings;
 use crate::Isolation;
+use crate::agent::host_profile::AgentProfile;
 use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
 use crate::process::program::find_program;
 use crate::process::root_folder::{self, ROOT_FOLDERS};
+use clap::ValueEnum;
 use pullyard_domain::agent::{COMMAND, ChoiceLevel, choices};
+use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::runner::{MAX_SLOTS, OFFLINE_AFTER, OFFLINE_AFTER_SECS, validate_name};
+use pullyard_domain::select::FORGE_TOKEN_LABEL;
 use pullyard_sandbox::Containers;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -65,6 +69,10 @@ pub(crate) struct Settings {
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) keep_logs: usize,
     pub(crate) stop_grace: Duration,
+    pub(crate) clone_depth: Option<u32>,
+    pub(crate) forge_token: Option<String>,
+    pub(crate) forge_api_url: String,
+    pub(crate) agent_profile: AgentProfile,
     pub(crate) disk_limit: Option<String>,
     pub(crate) process_memory: Option<String>,
     pub(crate) updates: UpdateSettings,
@@ -95,10 +103,21 @@ impl Settings {
             log_dir: parser.parse_setting("log-dir", "", parse_folder),
             keep_logs: parser.parse_number("keep-logs", "50", 1..=100_000).unwrap_or(50),
             stop_grace: Duration::from_secs(parser.parse_number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),
+            forge_token: parser.parse_forge_token(),
+            forge_api_url: parser.parse_forge_api_url(),
+            agent_profile: parser.parse_setting("agent-profile", "job", parse_profile).unwrap_or_default(),
+            clone_depth: parser.parse_number("clone-depth", "0", 0..=1_000_000),
             disk_limit: parser.parse_setting("disk-limit", DEFAULT_DISK_LIMIT, check_disk_limit),
             process_memory: parser.parse_setting("process-memory", "3/4 of the machine's", check_process_memory),
             updates: parser.parse_updates(),
         };
+        match &settings.forge_token {
+            Some(_) => drop(settings.labels.insert(FORGE_TOKEN_LABEL.into())),
+            None if settings.labels.contains(FORGE_TOKEN_LABEL) => {
+                parser.add_error(format!("The label {FORGE_TOKEN_LABEL} needs a token in PULLYARD_FORGE_TOKEN."));
+            }
+            None => {}
+        }
         settings.containers = parser.parse_containers(settings.isolation);
         let unused_variables = unused_variables(sources.environment, settings.containers.is_some());
         let SettingsParser { rows, errors, .. } = parser;
@@ -199,6 +218,24 @@ impl SettingsParser<'_> {
         value
     }
 
+    fn parse_forge_token(&mut self) -> Option<String> {
+        let token = self.find("forge-token", "")?.value;
+        if let Some(row) = self.rows.last_mut() {
+            row.value = mask_secret(&token);
+        }
+        Some(token)
+    }
+
+    fn parse_forge_api_url(&mut self) -> String {
+        let default = ForgeKind::DEFAULT.spec().api_url;
+        let setting = self.find("forge-api-url", default);
+        let url = setting.as_ref().map_or(default, |setting| setting.value.trim_end_matches('/')).to_owned();
+        if !(url.starts_with("https://") || url.starts_with("http://127.0.0.1:")) {
+            self.add_error(format!("`{url}` ({}) is refused. Use https.", how_to_set("forge-api-url")));
+        }
+        url
+    }
+
     fn parse_name(&mut self) -> String {
         let host = to_runner_name(&host_name().unwrap_or_default());
         let setting = self.find("name", &host);
@@ -279,6 +316,10 @@ impl SettingsParser<'_> {
         });
         level.parse().map_err(|error: pullyard_sandbox::Error| self.add_error(format!("{source}: {error}."))).ok()
     }
+}
+
+fn parse_profile(text: &str) -> Result<AgentProfile, &'static str> {
+    AgentProfile::from_str(text, false).map_err(|_| "Use `job` or `host`.")
 }
 
 fn parse_folder(text: &str) -> Result<PathBuf, &'static str> {

@@ -60,7 +60,7 @@ impl TestRepository {
     pub(crate) async fn check_out(self) -> TestWork {
         let assignment = assignment();
         let work_dir = self.dir.path().canonicalize().unwrap().join("work");
-        let mirror = Mirror::fetch(&self.git, &work_dir).await.unwrap();
+        let mirror = Mirror::fetch(&self.git, &work_dir, 0).await.unwrap();
         let start = mirror.branch(&self.git, "main").await.unwrap().unwrap();
         let workspace = Workspace::create(&work_dir, &assignment.job, 1).await.unwrap();
         let checkout = Checkout { branch: "b", start: &start, base: ("main", &start) };

@@ -191,17 +191,19 @@ impl Workspace {
 
     pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
-        settings::reset(&repository, Some(mirror.dir()))?;
+        let shallow = mirror::load_shallow(mirror.dir());
+        settings::reset(&repository, Some(mirror.dir()), &shallow)?;
         // With the index, git reads only touched files again, and reports no old line endings as changes.
         let call = GitCall::new(["reset", "--hard", "--quiet", at.start]);
         git.run(GitCall::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
-        self.create_agent_repository(git, mirror, at).await?;
+        self.create_agent_repository(git, mirror, at, &shallow).await?;
         self.skip_submodules(git).await?;
         {
             let mut snapshot = self.snapshot();
             snapshot.head = Some(at.start.to_owned());
             snapshot.mirror = Some(mirror.dir().to_owned());
+            snapshot.shallow = shallow;
         }
         Ok(self.snapshot_index().await?)
     }
@@ -245,7 +247,7 @@ impl Workspace {
             folders.iter().try_for_each(|folder| verify_in_place(folder))?;
             remove::remove_special_files(&repository)?;
             snapshot.mirror.as_deref().map_or(Ok(()), mirror::clean_objects)?;
-            settings::reset(&repository, snapshot.mirror.as_deref())?;
+            settings::reset(&repository, snapshot.mirror.as_deref(), &snapshot.shallow)?;
             snapshot.restore(&repository)
         };
         Ok(run_blocking(reset).await?)
@@ -264,9 +266,15 @@ impl Workspace {
     }
 
     /// Creates the agent's repository: same files, history and tags, no remote, no credentials, no hooks.
-    async fn create_agent_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
+    async fn create_agent_repository(
+        &self,
+        git: &Git,
+        mirror: &Mirror,
+        at: Checkout<'_>,
+        shallow: &[u8],
+    ) -> Result<(), GitError> {
         let dir = git::init_bare(git, self.tree().join(".git")).await?;
-        settings::reset(&dir, Some(mirror.dir()))?;
+        settings::reset(&dir, Some(mirror.dir()), shallow)?;
         let (base, base_commit) = at.base;
         let (branch, base) = (git::branch_ref(at.branch), format!("refs/remotes/origin/{base}"));
         let refs = format!("update {branch} {}\nupdate {base} {base_commit}\n", at.start);

@@ -73,10 +73,16 @@ pub(super) async fn prepare<'a>(
     let open = forge_wait.retry(to_failure, async || get_open_pull_request(attempt, forge).await).await?;
     let work_dir = create_work_dir(options)?;
     let base = target::base_branch(attempt.assignment, open.as_ref());
+    let head = open.as_ref().map_or(&attempt.assignment.branch, |pull| &pull.head_branch);
+    // Earlier attempts and reviews name commits.
+    let needs_history =
+        *checkpoint || attempt.assignment.revises.as_ref().is_some_and(|revises| revises.since.is_some());
     let fetch = async || {
-        let mirror = Mirror::fetch(git, &work_dir).await.map_err(|error| to_fetch_fault(attempt, &error))?;
+        let load =
+            async |depth| Mirror::fetch(git, &work_dir, depth).await.map_err(|error| to_fetch_fault(attempt, &error));
+        let mirror = load(if needs_history { 0 } else { options.clone_depth }).await?;
         target::check_base_branch((git, &mirror), forge, repository, base).await?;
-        Ok(mirror)
+        if mirror.joins(git, head, base).await? { Ok(mirror) } else { load(0).await }
     };
     let mirror = match has_checkout {
         true => forge_wait.retry(to_failure, fetch).await?,

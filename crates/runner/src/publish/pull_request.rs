@@ -1,7 +1,6 @@
 //! Finds the pull request of a pushed branch: the continued one, else the open one, else a new one.
 //! Each try looks for the open one first, so that a creation without a readable answer is not repeated.
 
-use crate::Isolation;
 use crate::api::forge_wait::{ForgeFault, Outage};
 use crate::git::target::Target;
 use crate::secrets::redact::Redactor;
@@ -23,7 +22,7 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct PullRequestFacts<'a> {
     pub(crate) commit: &'a str,
     /// The isolation of the agent, if it worked on this machine.
-    pub(crate) isolation: Option<Isolation>,
+    pub(crate) isolation: Option<String>,
     pub(crate) agent: Option<&'a str>,
     /// Of a job with one attempt; earlier attempts have costs that the runner does not know. Units: millionths of a US
     /// dollar.
@@ -138,8 +137,8 @@ impl PullRequestFacts<'_> {
     }
 
     fn work_facts<'a>(&'a self, agent: Option<&'a str>) -> WorkFacts<'a> {
-        let Self { cost_usd_micros, checks, is_rebased, .. } = *self;
-        WorkFacts { agent, isolation: self.isolation.map(Isolation::as_str), cost_usd_micros, checks, is_rebased }
+        let &Self { cost_usd_micros, checks, is_rebased, .. } = self;
+        WorkFacts { agent, isolation: self.isolation.as_deref(), cost_usd_micros, checks, is_rebased }
     }
 }
 

@@ -4,9 +4,15 @@ use crate::api::calls::Calls;
 use crate::git::Git;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::forge::is_same_forge_host;
 use pullyard_forge::{Endpoint, Forge, Token, git_login};
+use pullyard_protocol::attempt::AssignedRepository;
 use pullyard_protocol::attempt::ModelCredential;
 use tokio::time::Instant;
+
+/// The token of the runner's owner, and the REST URL of its forge.
+pub(crate) const OWN_TOKEN: &str = "PULLYARD_FORGE_TOKEN";
+pub(crate) const OWN_API_URL: &str = "PULLYARD_FORGE_API_URL";
 
 pub(crate) struct ForgeAccess {
     pub(crate) git: Git,
@@ -33,4 +39,44 @@ pub(crate) async fn request_access(attempt: &Calls<'_>) -> Result<ForgeAccess, S
         requested_at,
         model_credentials: credentials.model,
     })
+}
+
+/// The token of the runner's owner, which goes to its own forge only, whatever addresses the control plane names.
+pub(crate) fn own_forge_token(
+    repository: &AssignedRepository,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let api_url = variable(OWN_API_URL)?;
+    let is_own_forge =
+        repository.api_url.trim_end_matches('/') == api_url && is_same_forge_host(&api_url, &repository.clone_url);
+    variable(OWN_TOKEN).filter(|token| is_own_forge && !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_token_goes_to_its_own_forge_only() {
+        let token = |api_url: &str, clone_url: &str| {
+            let assignment = crate::git::test_world::assignment();
+            let (api_url, clone_url) = (api_url.to_owned(), clone_url.to_owned());
+            let repository = AssignedRepository { api_url, clone_url, ..assignment.repository };
+            own_forge_token(&repository, |name| match name {
+                OWN_TOKEN => Some("planted".into()),
+                _ => Some("https://api.github.com".into()),
+            })
+        };
+        let own = ["https://api.github.com/", "https://github.com/acme/app.git"];
+        assert_eq!(token(own[0], own[1]).as_deref(), Some("planted"));
+        for [api_url, clone_url] in [
+            ["https://api.github.com.evil.example", own[1]],
+            [own[0], "https://evil.example/acme/app.git"],
+            [own[0], "https://github.com@evil.example/acme/app.git"],
+            [own[0], "http://github.com/acme/app.git"],
+            ["https://evil.example", "https://evil.example/acme/app.git"],
+        ] {
+            assert_eq!(token(api_url, clone_url), None, "{api_url} {clone_url}");
+        }
+    }
 }

@@ -17,6 +17,13 @@ fn received_prompt(world: &World) -> String {
 
 #[tokio::test]
 async fn agent_learns_which_files_conflict_with_the_base() {
+    // With a depth of 1, the first fetch has no common commit of the branches.
+    for depth in ["0", "1"] {
+        check_conflicts(depth).await;
+    }
+}
+
+async fn check_conflicts(depth: &str) {
     let (world, _) = world_under_review(CONFLICT_READING_AGENT).await;
     commit_file(&world, FEATURE, "README.md", "# Ours\n");
     commit_file(&world, FEATURE, "ours.txt", "ours\n");
@@ -24,7 +31,8 @@ async fn agent_learns_which_files_conflict_with_the_base() {
     commit_file(&world, FEATURE, hostile, "ours\n");
     commit_file(&world, "main", hostile, "theirs\n");
     let main = commit_file(&world, "main", "README.md", "# Theirs\n");
-    world.completes().await;
+    let ran = world.run_under("PULLYARD_CLONE_DEPTH", depth).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
     let prompt = received_prompt(&world);
     let begins = format!(
         "Write a greeting.\n\nWhat is in your work folder does not merge with `main` as that is now, at commit {main}."

@@ -76,11 +76,11 @@ async fn registration_contains_the_configured_values() {
     let machine = DaemonMachine::with_job_script("exit 0").await;
     machine.runner_api.add_jobs(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
-        command.args(["--once", "--labels", "gpu, eu"]).env("RUNNER_CLONE_DEPTH", "1");
+        command.args(["--once", "--labels", "gpu, eu"]).env("RUNNER_USER_ID", "1");
     });
     let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("RUNNER_CLONE_DEPTH is ignored"), "{log}");
+    assert!(log.contains("RUNNER_USER_ID is ignored"), "{log}");
     let register = machine.runner_api.last_call("register").body;
     assert_eq!(register["labels"], serde_json::json!(["eu", "gpu"]));
     assert_eq!(register["capabilities"], serde_json::json!(["command"]));
@@ -141,4 +141,54 @@ async fn check_reports_problems_and_registers_nothing() {
     assert!(machine.runner_api.calls("register").is_empty());
     let (code, output) = run_command(&machine, &["version"], |_| ()).await;
     assert_eq!((code, output.contains("protocol 5")), (Some(0), true));
+}
+
+#[tokio::test]
+async fn forge_token_reaches_jobs_and_a_label_only() {
+    let machine = DaemonMachine::with_job_script("env > $HOME/env.draft; mv $HOME/env.draft $HOME/env").await;
+    machine.runner_api.add_jobs(&[job("a")]);
+    let daemon = machine.daemon_with(|command| {
+        command.args(["--once", "--agent-profile", "job"]).env("GITHUB_TOKEN", "planted-token");
+    });
+    let (code, log) = daemon.wait_for_exit().await;
+    assert_eq!((code, log.contains("planted-token")), (Some(0), false), "{log}");
+    let register = machine.runner_api.last_call("register").body;
+    assert_eq!(register["labels"], serde_json::json!(["forge-token"]));
+    assert!(!register.to_string().contains("planted-token"));
+    let environment = std::fs::read_to_string(machine.dir.path().join("env")).unwrap();
+    for line in ["PULLYARD_FORGE_TOKEN=planted-token", "PULLYARD_FORGE_API_URL=https://api.github.com"] {
+        assert!(environment.lines().any(|variable| variable == line), "{environment}");
+    }
+    let (code, log) = machine.daemon_args(&["--labels", "forge-token"]).wait_for_exit().await;
+    assert!(code == Some(2) && log.contains("needs a token in PULLYARD_FORGE_TOKEN"), "{log}");
+}
+
+#[tokio::test]
+async fn check_tests_the_forge_token() {
+    let machine = DaemonMachine::with_job_script("exit 0").await;
+    let world = crate::world::World::with_agent("true").await;
+    let url = world.api.assignment().repository.api_url;
+    for (token, expected) in
+        [(crate::world::TOKEN, "accepts it as pullyard-bot"), ("other-token", "WRONG  forge token")]
+    {
+        let (code, output) = run_command(&machine, &["check", "--forge-api-url", &url], |command| {
+            command.env("PULLYARD_FORGE_TOKEN", token);
+        })
+        .await;
+        assert_eq!(code, Some(u8::from(token == "other-token").into()), "{output}");
+        assert!(output.contains(expected) && !output.contains(token), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn host_profile_needs_a_token_for_one_runner() {
+    let machine = DaemonMachine::with_job_script("echo $PULLYARD_AGENT_PROFILE > $HOME/profile").await;
+    machine.runner_api.add_jobs(&[job("a")]);
+    let start = || machine.daemon_args(&["--once", "--agent-profile", "host"]).wait_for_exit();
+    let (code, log) = start().await;
+    assert!(code == Some(2) && log.contains("limited to one runner"), "{log}");
+    machine.runner_api.script(|script| script.only_name = Some("kite"));
+    let (code, log) = start().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(std::fs::read_to_string(machine.dir.path().join("profile")).unwrap(), "host\n");
 }

@@ -97,6 +97,15 @@ async fn refused_host_is_recorded_once() {
 
 /// Runs Claude Code, played by a script, in a sandbox with a model at this address. It prints a recorded run.
 async fn run_claude_code(model: Router, script: &str, cost_limit: Option<u64>) -> (AgentMachine, FinishRequest) {
+    run_changed_claude_code(model, script, cost_limit, |_, _| ()).await
+}
+
+async fn run_changed_claude_code(
+    model: Router,
+    script: &str,
+    cost_limit: Option<u64>,
+    change: impl FnOnce(&Path, &mut Command),
+) -> (AgentMachine, FinishRequest) {
     let url = serve(model).await;
     let script = format!("{script}; cat @DIR@/said.jsonl; cat > /dev/null");
     let machine = AgentMachine::with_agent(CLAUDE, &script).await;
@@ -111,6 +120,7 @@ async fn run_claude_code(model: Router, script: &str, cost_limit: Option<u64>) -
             // Otherwise only the program itself is visible.
             command.env("PULLYARD_SANDBOX_PATHS", machine.world.outside_path(""));
             command.env("PULLYARD_ISOLATION", "bubblewrap").env("ANTHROPIC_BASE_URL", url);
+            change(machine.world.dir.path(), command);
         })
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -143,6 +153,34 @@ async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
     assert_eq!((work.input_tokens, work.output_tokens, finish.spent_usd_micros), (5_000, 6_000, Some(175_000)));
     let reported = machine.world.api.events().into_iter().filter_map(|event| event.usage());
     assert!(reported.clone().count() > 0 && reported.clone().all(|usage| usage.output_tokens == Some(6_000)));
+}
+
+#[tokio::test]
+async fn sandboxed_agent_has_the_users_configuration_only() {
+    if lacks_programs() {
+        return;
+    }
+    let script = "{ (cd $CLAUDE_CONFIG_DIR; find . -type f | sort); sh ~/.claude/hooks/own
+                   cat @DIR@/../.claude/CLAUDE.md || echo hidden; } > greeting.txt 2> /dev/null";
+    let (machine, finish) = run_changed_claude_code(Router::new(), script, None, |home, command| {
+        command.env("PULLYARD_AGENT_PROFILE", "host");
+        for (name, text) in [
+            ("CLAUDE.md", "Use tabs."),
+            ("hooks/own", "echo the hook runs"),
+            (".credentials.json", "{}"),
+            ("projects/p/session.jsonl", "{}"),
+        ] {
+            let file = home.join(".claude").join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+    })
+    .await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let content = machine.world.file_at(BRANCH, "greeting.txt").unwrap();
+    assert_eq!(content, "./CLAUDE.md\n./hooks/own\nthe hook runs\nhidden\n");
+    let body = pull_request(&machine.world).await["body"].to_string();
+    assert!(body.contains("| Isolation | bubblewrap, with the agent's configuration on the runner |"), "{body}");
 }
 
 #[tokio::test]

@@ -86,3 +86,13 @@ async fn missing_branch_is_named() {
     let empty = |world: &World| file_url(&world.outside_path("empty.git"), true);
     check_url(empty, "source_unreachable", "its answer did not contain the branch main").await;
 }
+
+#[tokio::test]
+async fn job_with_a_clone_depth_pushes_onto_a_cut_history() {
+    let world = World::with_agent("git rev-list --count HEAD > greeting.txt").await;
+    let main = commit_file(&world, "main", "b.txt", "b\n");
+    let ran = world.run_under("PULLYARD_CLONE_DEPTH", "1").await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+    assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("1\n"));
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), main);
+}

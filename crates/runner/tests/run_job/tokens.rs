@@ -71,3 +71,28 @@ async fn refused_token_fails_as_source_denied() {
     world.api.change_script(|script| script.refuse("credentials", 422, "forge_refused"));
     assert_eq!(world.fails().await, "source_denied");
 }
+
+#[tokio::test]
+async fn runner_uses_its_own_token_for_its_own_forge() {
+    let agent = "env > greeting.txt; cat /proc/[0-9]*/environ >> greeting.txt 2> /dev/null; true";
+    let mut world = World::with_agent(agent).await;
+    let assignment = world.api.assignment();
+    let own_url = assignment.repository.api_url.clone();
+    for (api_url, outcome) in [("https://api.github.com", FinishOutcome::Failed), (&own_url, FinishOutcome::Completed)]
+    {
+        world.api = Api::start(assignment.clone(), "").await;
+        let ran = world
+            .run_with(|command| {
+                command.env("PULLYARD_FORGE_TOKEN", TOKEN).env("PULLYARD_FORGE_API_URL", api_url);
+            })
+            .await;
+        let finish = world.api.only_finish();
+        assert_eq!(finish.outcome, outcome, "{}", ran.log);
+        assert!(!ran.log.contains(TOKEN) && !world.api.event_texts().contains(TOKEN), "{}", ran.log);
+        if outcome == FinishOutcome::Failed {
+            assert_eq!(finish.failure.unwrap().code(), "source_denied");
+            assert!(world.api.event_texts().contains("the runner has none for http://127.0.0.1"));
+        }
+    }
+    assert!(!world.file_at(BRANCH, "greeting.txt").unwrap().contains(TOKEN));
+}

@@ -6,7 +6,7 @@ use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::nearest::find_nearest;
-use pullyard_domain::select::parse_labels;
+use pullyard_domain::select::{FORGE_TOKEN_LABEL, parse_labels};
 use pullyard_protocol::project::{AddRepository, Repository};
 
 /// Setup and check commands of a repository, which replace the project's.
@@ -27,7 +27,14 @@ impl CommandArgs {
     }
 }
 
-/// Set a repository's agent, setup, checks, limit and labels; other values stay.
+/// The token of the forge that a repository's jobs use.
+#[derive(Clone, Copy, clap::ValueEnum, PartialEq, Eq)]
+enum Credentials {
+    Pullyard,
+    Runner,
+}
+
+/// Set a repository's agent, setup, checks, limit, labels and credentials; other values stay.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard repos set acme/app --agent codex --model gpt-5.2-codex
@@ -36,6 +43,7 @@ impl CommandArgs {
   pullyard repos set acme/app --no-checks
   pullyard repos set acme/app --running-jobs 2
   pullyard repos set acme/app --labels gpu,eu
+  pullyard repos set acme/app --credentials runner
   pullyard repos set acme/app --project-commands")]
 pub(super) struct Set {
     /// Repository.
@@ -63,6 +71,10 @@ pub(super) struct Set {
     /// Tasks on Fargate ignore them.
     #[arg(long, value_name = "A,B")]
     labels: Option<String>,
+    /// Token of the forge that its new jobs use: the one of its integration, or that of their runner
+    /// (PULLYARD_FORGE_TOKEN). The label `forge-token` then selects the runners.
+    #[arg(long, value_name = "WHOSE", value_enum)]
+    credentials: Option<Credentials>,
     /// Use the project's setup and checks.
     #[arg(long, conflicts_with_all = ["setup", "checks", "no_setup", "no_checks"])]
     project_commands: bool,
@@ -70,7 +82,18 @@ pub(super) struct Set {
 
 impl Set {
     pub(super) async fn apply(self, session: &Session, project: &ProjectId) -> Result<Repository, CliError> {
-        let Self { name, agent, model, commands, no_setup, no_checks, running_jobs, labels, project_commands } = self;
+        let Self {
+            name,
+            agent,
+            model,
+            commands,
+            no_setup,
+            no_checks,
+            running_jobs,
+            labels,
+            credentials,
+            project_commands,
+        } = self;
         let repositories = session.api.repositories(project).await?.repositories;
         let has_name = |repository: &Repository| repository.name.as_str().eq_ignore_ascii_case(name.as_str());
         let names = repositories.iter().map(|repository| repository.name.as_str());
@@ -91,8 +114,14 @@ impl Set {
             }
         };
         let agent = repository.agent.with_overrides(agent.as_deref(), model.as_deref());
-        let Repository { integration, name, workflows, .. } = repository;
-        let labels = labels.as_deref().map(parse_labels);
+        let Repository { integration, name, workflows, labels: present, .. } = repository;
+        let uses_runner = credentials.map_or(present.contains(FORGE_TOKEN_LABEL), |whose| whose == Credentials::Runner);
+        let labels = (labels.is_some() || credentials.is_some()).then(|| {
+            let mut labels = labels.as_deref().map_or(present, parse_labels);
+            labels.remove(FORGE_TOKEN_LABEL);
+            labels.extend(uses_runner.then(|| FORGE_TOKEN_LABEL.to_owned()));
+            labels
+        });
         let changed = AddRepository { integration, name, agent, workflows, commands, running_jobs, labels };
         Ok(session.api.add_repository(project, &changed).await?)
     }

@@ -150,6 +150,7 @@ fn project_limits_become_the_job_policy() {
         resume: Resume::Require,
         model_of: None,
         signs: false,
+        uses_runner_token: false,
     };
     assert_eq!(plan_job(&settings, job_id("j9"), &ticket_in(TRIGGER), time_at(50)).0.policy, expected);
 }

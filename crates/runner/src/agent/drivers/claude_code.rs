@@ -7,10 +7,12 @@ use crate::Isolation;
 use crate::agent::adapter::{Adapter, InputEncoder, Launch, StartInput};
 use crate::agent::drivers::{Driver, Program};
 use crate::agent::environment::Environment;
+use crate::agent::host_profile::HostProfile;
 use crate::agent::model_route::PLACEHOLDER_KEY;
 use crate::agent::prompt_escape;
 use crate::api::ids;
 use crate::git::workspace::disk::create_private_dir;
+use crate::git::workspace::remove_entry;
 use crate::process::program::executable_file;
 use lines::StreamJsonParser;
 use pullyard_agent_proxy::model::{Key, Upstream};
@@ -20,6 +22,7 @@ use pullyard_domain::job::AgentWrites;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 pub(super) const DRIVER: Driver = Driver {
@@ -35,6 +38,21 @@ pub(super) const DRIVER: Driver = Driver {
     token_file: "claude/.credentials.json",
     session: session::SESSION,
     create: |program, environment, isolation| Box::new(ClaudeCode::new(program, environment, isolation)),
+};
+
+const PROFILE: HostProfile = HostProfile {
+    folder: ".claude",
+    entries: &[
+        "CLAUDE.md",
+        "agents",
+        "commands",
+        "hooks",
+        "output-styles",
+        "plugins",
+        "rules",
+        "settings.json",
+        "skills",
+    ],
 };
 
 const ANTHROPIC_KEY: &str = ModelKey::AnthropicApiKey.spec().variable;
@@ -113,6 +131,17 @@ impl Adapter for ClaudeCode {
             (AgentWrites::OutputFile, Isolation::None) => READING_TOOLS,
             (AgentWrites::OutputFile | AgentWrites::Tree, _) => TOOLS,
         };
+        let (sources, tools) = match start.host_home {
+            Some(host_home) => {
+                PROFILE.copy(host_home, &config)?;
+                // Hooks name their scripts by `~/.claude`.
+                let link = start.home.join(PROFILE.folder);
+                remove_entry(&link)?;
+                symlink(&config, link)?;
+                ("user", &*format!("{tools},Skill"))
+            }
+            None => ("", tools),
+        };
         let mut args: Vec<OsString> = [
             "-p",
             "--input-format",
@@ -125,7 +154,7 @@ impl Adapter for ClaudeCode {
             "--replay-user-messages",
             // The repository's own settings may run hooks, start servers and send the key elsewhere.
             "--setting-sources",
-            "",
+            sources,
             "--strict-mcp-config",
             "--permission-mode",
             "acceptEdits",
@@ -209,7 +238,7 @@ mod tests {
         launch_in(home.path(), change)
     }
 
-    fn launch_in(home: &Path, change: impl FnOnce(&mut StartInput<'_>)) -> Launch {
+    fn launch_in<'a>(home: &'a Path, change: impl FnOnce(&mut StartInput<'a>)) -> Launch {
         let read = |name: &str| match name {
             "ANTHROPIC_API_KEY" => Some("sk-test".into()),
             "HTTPS_PROXY" => Some("http://proxy".into()),
@@ -226,6 +255,7 @@ mod tests {
             remaining_turns: None,
             remaining_cost: None,
             home,
+            host_home: None,
             tree: Path::new("/workspace"),
             model_port: None,
         };
@@ -237,6 +267,19 @@ mod tests {
         let mut args = launch.args.iter().map(|arg| arg.to_str().unwrap());
         let at = args.find(|arg| *arg == option || arg.starts_with(&format!("{option}=")))?;
         at.split_once('=').map(|(_, value)| value).or_else(|| args.next()).map(str::to_owned)
+    }
+
+    #[test]
+    fn profile_of_the_user_adds_its_settings_and_skills_only() {
+        let home = tempfile::tempdir().unwrap();
+        let host = home.path().join("ci");
+        fs::create_dir_all(host.join(".claude")).unwrap();
+        fs::write(host.join(".claude/CLAUDE.md"), "Use tabs.").unwrap();
+        let launch = launch_in(home.path(), |start| start.host_home = Some(&host));
+        assert_eq!(value(&launch, "--setting-sources").as_deref(), Some("user"));
+        assert_eq!(value(&launch, "--tools").unwrap(), format!("{TOOLS},Skill"));
+        assert!(launch.args.iter().any(|arg| arg == "--strict-mcp-config"));
+        assert_eq!(fs::read_to_string(home.path().join(".claude/CLAUDE.md")).unwrap(), "Use tabs.");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::agent::adapter::{Adapter, Launch, ReadFiles, StartInput};
 use crate::agent::agent_event::Tokens;
 use crate::agent::drivers::{Driver, Program};
 use crate::agent::environment::Environment;
+use crate::agent::host_profile::HostProfile;
 use crate::agent::model_route::PLACEHOLDER_KEY;
 use crate::agent::now;
 use crate::agent::prices::{BilledTokens, Prices};
@@ -47,6 +48,8 @@ pub(super) const DRIVER: Driver = Driver {
     session: session::SESSION,
     create: |program, environment, isolation| Box::new(Codex::new(program, environment, isolation)),
 };
+
+const PROFILE: HostProfile = HostProfile { folder: ".codex", entries: &["AGENTS.md", "prompts", "rules", "skills"] };
 
 const OPENAI_KEY: &str = ModelKey::OpenaiApiKey.spec().variable;
 const CODEX_AUTH: &str = ModelKey::CodexAuth.spec().variable;
@@ -126,7 +129,11 @@ impl Adapter for Codex {
             (None, None, _) => None,
         };
         // An earlier agent may have put a link, a pipe or a folder here. `write_private_file` replaces it.
-        let settings = config::render_config(provider, start.instructions, start.tree);
+        let mut settings = config::render_config(provider, start.instructions, start.tree);
+        if let Some(host_home) = start.host_home {
+            PROFILE.copy(host_home, &home)?;
+            settings = config::merge(&PROFILE.file(host_home, "config.toml"), &settings)?;
+        }
         write_private_file(&home.join("config.toml"), settings.as_bytes())?;
         let mut env = self.env.clone();
         env.push(("CODEX_HOME", home.clone().into()));

@@ -57,10 +57,8 @@ fn variable_names_of_other_runners_are_accepted() {
     assert_eq!(parsed.settings.poll_timeout, Duration::from_secs(15));
     assert_eq!(parsed.settings.heartbeat_interval, Some(Duration::from_secs(10)));
     assert_eq!(parsed.settings.request_timeout, Duration::from_secs(5));
-    assert_eq!(
-        parsed.unused_variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        ["RUNNER_CLONE_DEPTH", "DOCKER_POOL_SIZE"]
-    );
+    assert_eq!(parsed.unused_variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["DOCKER_POOL_SIZE"]);
+    assert_eq!(parsed.settings.clone_depth, Some(1));
     assert_eq!(row_of(&parsed, "slots"), ("3".into(), "RUNNER_MAX_CONCURRENT_JOBS".into()));
 }
 

@@ -24,9 +24,11 @@ pub(crate) struct Mirror {
 impl Mirror {
     /// Fetches all branches and tags into the mirror. Waits without limit while another attempt fetches the same
     /// repository. Replaces a damaged mirror once.
+    /// A new mirror gets only the newest `depth` commits of each branch, and no tags. Depth 0 fetches all commits, also
+    /// those that the mirror lacks.
     /// Errors: `Disk` for local causes, otherwise the error of git.
-    pub(crate) async fn fetch(git: &Git, work_dir: &Path) -> Result<Self, GitError> {
-        Self::fetch_or_renew(git, work_dir, None).await
+    pub(crate) async fn fetch(git: &Git, work_dir: &Path, depth: u32) -> Result<Self, GitError> {
+        Self::fetch_or_renew(git, work_dir, depth, None).await
     }
 
     /// Replaces the mirror after this error, which a damaged object caused.
@@ -35,10 +37,15 @@ impl Mirror {
         if !error.is_damage() {
             return Err(error);
         }
-        Self::fetch_or_renew(git, work_dir, Some(error)).await
+        Self::fetch_or_renew(git, work_dir, 0, Some(error)).await
     }
 
-    async fn fetch_or_renew(git: &Git, work_dir: &Path, damage: Option<GitError>) -> Result<Self, GitError> {
+    async fn fetch_or_renew(
+        git: &Git,
+        work_dir: &Path,
+        depth: u32,
+        damage: Option<GitError>,
+    ) -> Result<Self, GitError> {
         let mirrors = work_dir.join("mirrors");
         create_private_dirs(&mirrors)?;
         let name = mirror_name(git.url());
@@ -47,7 +54,7 @@ impl Mirror {
         let dir = mirrors.join(format!("{name}.git"));
         let damage = match damage {
             Some(damage) => damage,
-            None => match Self::update(git, dir.clone()).await {
+            None => match Self::update(git, dir.clone(), depth).await {
                 Err(error) if error.is_damage() => error,
                 result => return result,
             },
@@ -58,7 +65,8 @@ impl Mirror {
         let to_remove = new.clone();
         run_blocking(move || remove::remove_entry(&to_remove)).await?;
         // An error about damage has its cause in the answer now, because a new mirror has nothing to be damaged.
-        Self::update(git, new.clone()).await?;
+        // Running attempts may need any commit of the old mirror.
+        Self::update(git, new.clone(), 0).await?;
         let replace = move || {
             remove::remove_entry(&old)?;
             fs::rename(&dir, &old)?;
@@ -79,23 +87,45 @@ impl Mirror {
         Ok(Self { dir })
     }
 
-    async fn update(git: &Git, dir: PathBuf) -> Result<Self, GitError> {
+    async fn update(git: &Git, dir: PathBuf, depth: u32) -> Result<Self, GitError> {
         // An agent that found the mirror may have replaced files that git reads by pipes, even its settings.
         let dir_to_clean = dir.clone();
         run_blocking(move || remove::remove_special_files(&dir_to_clean)).await?;
         // A repeated `init` repairs a repository if a killed process created it only in part.
         let dir = git::init_bare(git, dir).await?.canonicalize()?;
-        settings::reset(&dir, None)?;
+        let shallow = load_shallow(&dir);
+        settings::reset(&dir, None, &shallow)?;
         remove_stale_locks(&dir);
         // Git does not fetch into a branch that a worktree uses, and an agent may have created one.
         for name in ["worktrees", ALTERNATES] {
             remove::remove_entry(&dir.join(name))?;
         }
-        let options = "fetch --quiet --prune --no-tags --no-write-fetch-head --no-recurse-submodules --".split(' ');
+        let is_shallow = !shallow.is_empty();
+        let history = match depth {
+            0 => is_shallow.then(|| "--unshallow".to_owned()),
+            _ if is_shallow || !is_new(git, &dir).await? => None,
+            depth => Some(format!("--depth={depth}")),
+        };
+        // The commits of all tags could be most of a history.
+        let has_tags = depth == 0 || !is_shallow && history.is_none();
+        let options = "fetch --quiet --prune --no-tags --no-write-fetch-head --no-recurse-submodules".split(' ');
         // An explicit list, because tags that git adds by itself are never moved or removed.
-        let args = options.chain([git.url(), "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+        let args = options.chain(history.as_deref()).chain(["--", git.url(), "+refs/heads/*:refs/heads/*"]);
+        let args = args.chain(has_tags.then_some("+refs/tags/*:refs/tags/*"));
         git.run(GitCall::new(args).repository(&dir).with_forge_access()).await?;
         Ok(Self { dir })
+    }
+
+    /// Whether the history of the branches begins at a common commit. Without it, git can neither compare nor merge them.
+    pub(crate) async fn joins(&self, git: &Git, one: &str, other: &str) -> Result<bool, GitError> {
+        let (Some(one), Some(other)) = (self.branch(git, one).await?, self.branch(git, other).await?) else {
+            return Ok(true);
+        };
+        match git.run(GitCall::new(["merge-base", &one, &other]).repository(&self.dir)).await {
+            Ok(_) => Ok(true),
+            Err(GitError::Failed { stderr, .. }) if stderr.trim().is_empty() => Ok(load_shallow(&self.dir).is_empty()),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -130,6 +160,21 @@ pub(super) fn clean_objects(mirror: &Path) -> io::Result<()> {
     remove::remove_entry(&mirror.join(ALTERNATES))
 }
 
+/// The commits whose parents the repository lacks. Empty if it has all commits, or if another program wrote the file.
+pub(super) fn load_shallow(repository: &Path) -> Vec<u8> {
+    let path = repository.join("shallow");
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    let list = if is_file { fs::read(path).unwrap_or_default() } else { Vec::new() };
+    let is_commit = |line: &[u8]| matches!(line.len(), 40 | 64) && line.iter().all(u8::is_ascii_hexdigit);
+    let lines = list.strip_suffix(b"\n").unwrap_or_default();
+    if lines.split(|byte| *byte == b'\n').all(is_commit) { list } else { Vec::new() }
+}
+
+async fn is_new(git: &Git, dir: &Path) -> Result<bool, GitError> {
+    let call = GitCall::new(["for-each-ref", "--count=1"]).repository(dir);
+    Ok(git.run(call).await?.is_empty())
+}
+
 fn mirror_name(url: &str) -> String {
     let hash = sha256_hex(url);
     hash.get(..32).unwrap_or(&hash).to_owned()
@@ -148,7 +193,7 @@ async fn acquire_lock(lock: &File) -> io::Result<()> {
 
 /// Removes git's own lock files. The caller holds the mirror's lock, so the processes that created them are dead.
 fn remove_stale_locks(dir: &Path) {
-    for name in ["packed-refs.lock", "HEAD.lock", "config.lock"] {
+    for name in ["packed-refs.lock", "HEAD.lock", "config.lock", "shallow.lock"] {
         let _ = fs::remove_file(dir.join(name));
     }
     let mut folders = vec![dir.join("refs")];
@@ -197,10 +242,10 @@ mod tests {
             let repository = TestRepository::create().await;
             repository.commit(&[("a", "100644", b"1\n")]).await;
             let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
-            let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+            let mirror = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap();
             empty_files(mirror.dir(), &is_damaged);
             let newer = repository.commit(&[("a", "100644", b"2\n")]).await;
-            let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+            let mirror = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap();
             assert_eq!(mirror.branch(&repository.git, "main").await.unwrap(), Some(newer), "{kind}");
             let count = fs::read_dir(work_dir.join("mirrors")).unwrap().count();
             assert_eq!(count, 2, "the mirror and its lock: {kind}");
@@ -212,11 +257,11 @@ mod tests {
         let repository = TestRepository::create().await;
         let start = repository.commit(&[("a", "100644", b"1\n")]).await;
         let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
-        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        let mirror = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap();
         let blob = repository.run(&["rev-parse", "main:a"], b"").await;
         let (folder, name) = blob.split_at(2);
         empty_files(&mirror.dir().join("objects").join(folder), &|path| path.ends_with(name));
-        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        let mirror = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap();
         let job = crate::git::test_world::assignment().job;
         let workspace = Workspace::create(&work_dir, &job, 1).await.unwrap();
         let checkout = Checkout { branch: "b", start: &start, base: ("main", &start) };
@@ -226,16 +271,53 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn shallow_mirror_grows_and_is_completed_once() {
+        let repository = TestRepository::create().await;
+        let git = &repository.git;
+        let first = repository.commit(&[("a", "100644", b"1\n")]).await;
+        repository.run(&["tag", "v1", &first], b"").await;
+        repository.commit(&[("a", "100644", b"2\n")]).await;
+        let old = repository.run(&["commit-tree", "main^{tree}", "-p", &first, "-m", "old"], b"").await;
+        repository.run(&["update-ref", "refs/heads/old", &old], b"").await;
+        let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
+        let list = async |dir: &Path, name: &str| {
+            let call = GitCall::new(["rev-list", "--count", name]).repository(dir);
+            git.run_for_line(call).await.unwrap()
+        };
+        let mirror = Mirror::fetch(git, &work_dir, 1).await.unwrap();
+        let dir = mirror.dir().to_owned();
+        assert_eq!(list(&dir, "main").await, "1");
+        let head = repository.commit(&[("a", "100644", b"3\n")]).await;
+        let mirror = Mirror::fetch(git, &work_dir, 1).await.unwrap();
+        assert_eq!((list(&dir, "main").await, mirror.joins(git, "old", "main").await.unwrap()), ("2".into(), false));
+        // An attempt has the same history, also after a process planted another one.
+        let job = crate::git::test_world::assignment().job;
+        let workspace = Workspace::create(&work_dir, &job, 1).await.unwrap();
+        let checkout = Checkout { branch: "b", start: &head, base: ("main", &head) };
+        workspace.check_out(git, &mirror, checkout).await.unwrap();
+        fs::write(workspace.repository().join("shallow"), format!("{head}\n")).unwrap();
+        workspace.reset_repository().await.unwrap();
+        for repository in [workspace.repository(), workspace.tree().join(".git")] {
+            assert_eq!(list(&repository, "HEAD").await, "2");
+        }
+        let mirror = Mirror::fetch(git, &work_dir, 0).await.unwrap();
+        assert_eq!((list(&dir, "v1").await, mirror.joins(git, "old", "main").await.unwrap()), ("1".into(), true));
+        assert_eq!((list(&dir, "main").await, load_shallow(&dir)), ("3".into(), Vec::new()));
+        Mirror::fetch(git, &work_dir, 1).await.unwrap();
+        assert_eq!((list(&dir, "main").await, list(&workspace.repository(), "HEAD").await), ("3".into(), "2".into()));
+    }
+
+    #[tokio::test]
     async fn mirror_of_a_damaged_source_is_not_blamed_on_the_forge() {
         let repository = TestRepository::create().await;
         repository.commit(&[("a", "100644", b"1\n")]).await;
         let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
-        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        let mirror = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap();
         empty_files(mirror.dir(), &|_| true);
         // The new mirror cannot be created either.
         let name = mirror_name(repository.git.url());
         fs::remove_dir_all(&repository.source).unwrap();
-        let error = Mirror::fetch(&repository.git, &work_dir).await.unwrap_err();
+        let error = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap_err();
         let repo = pullyard_domain::id::RepositoryName::new("acme/app").unwrap();
         assert_eq!(error.to_source_failure("GitHub", &repo).code(), "source_not_found", "the true reason");
         assert!(mirror.dir().ends_with(format!("{name}.git")) && mirror.dir().exists());
@@ -257,7 +339,7 @@ mod tests {
         let moved = repository.run(&["rev-parse", "main"], b"").await;
         repository.run(&["tag", "-f", "v1", "main"], b"").await;
         let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
-        let mirror = Mirror::fetch(&repository.git, &work_dir).await.unwrap();
+        let mirror = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap();
         let tag = GitCall::new(["rev-parse", "refs/tags/v1"]).repository(mirror.dir());
         assert_eq!(repository.git.run_for_line(tag).await.unwrap(), moved);
     }

@@ -10,8 +10,8 @@ use std::path::Path;
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
 
 /// Replaces links, and removes everything that leads git to other settings. With a `mirror`, the repository borrows its
-/// objects.
-pub(super) fn reset(repository: &Path, mirror: Option<&Path>) -> io::Result<()> {
+/// objects. `shallow` lists the commits whose parents are absent, one a line.
+pub(super) fn reset(repository: &Path, mirror: Option<&Path>, shallow: &[u8]) -> io::Result<()> {
     // A link in place of a folder could lead elsewhere.
     for folder in ["info", "objects", "objects/info"] {
         create_private_dir(&repository.join(folder))?;
@@ -26,6 +26,9 @@ pub(super) fn reset(repository: &Path, mirror: Option<&Path>) -> io::Result<()> 
         remove_entry(&repository.join(foreign))?;
     }
     write_private_file(&repository.join("config"), CONFIG.as_bytes())?;
+    if !shallow.is_empty() {
+        write_private_file(&repository.join("shallow"), shallow)?;
+    }
     if let Some(mirror) = mirror {
         let line = [mirror.join("objects").as_os_str().as_bytes(), b"\n"].concat();
         write_private_file(&repository.join("objects/info/alternates"), &line)?;
@@ -53,7 +56,7 @@ mod tests {
         for link in ["config", "objects/info/alternates"] {
             symlink(&victim, repository.join(link)).unwrap();
         }
-        reset(&repository, Some(Path::new("/mirror"))).unwrap();
+        reset(&repository, Some(Path::new("/mirror")), b"").unwrap();
         assert!(foreign.iter().all(|file| !repository.join(file).exists()));
         assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
         let alternates = fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
@@ -74,7 +77,7 @@ mod tests {
         for link in ["info", "objects/info"] {
             symlink(&elsewhere, repository.join(link)).unwrap();
         }
-        reset(&repository, Some(Path::new("/mirror"))).unwrap();
+        reset(&repository, Some(Path::new("/mirror")), b"").unwrap();
         assert!(files.iter().all(|file| fs::read_to_string(file).is_ok_and(|text| text == "mine")));
         let alternates = fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
         assert_eq!(alternates, "/mirror/objects\n");
@@ -86,11 +89,11 @@ mod tests {
         let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
         fs::create_dir_all(repository.join("info")).unwrap();
         fs::write(&exclude, "/made\n").unwrap();
-        reset(&repository, None).unwrap();
+        reset(&repository, None, b"").unwrap();
         assert_eq!(fs::read_to_string(&exclude).unwrap(), "/made\n");
         fs::remove_file(&exclude).unwrap();
         nix::unistd::mkfifo(&exclude, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        reset(&repository, None).unwrap();
+        reset(&repository, None, b"").unwrap();
         assert!(!exclude.exists());
     }
 }

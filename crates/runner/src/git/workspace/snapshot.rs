@@ -13,6 +13,8 @@ use std::time::SystemTime;
 pub(super) struct RepositorySnapshot {
     pub(super) head: Option<String>,
     pub(super) mirror: Option<PathBuf>,
+    /// The commits whose parents the mirror lacked at the checkout.
+    pub(super) shallow: Vec<u8>,
     pub(super) index: Option<Arc<Index>>,
     pub(super) exclude: Vec<u8>,
 }

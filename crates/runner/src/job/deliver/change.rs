@@ -52,7 +52,9 @@ pub(in crate::job) async fn deliver_change(
         },
     };
     let result = match &published {
-        Some(published) => Some(report(attempt, isolation, (preparation, &mut forge_wait), published).await?),
+        Some(published) => {
+            Some(report(attempt, (isolation, options.agent_profile), (preparation, &mut forge_wait), published).await?)
+        }
         None => None,
     };
     let Some(resolution) = resolution else { return Ok(Delivered { result, ..Delivered::default() }) };

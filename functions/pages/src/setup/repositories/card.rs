@@ -1,6 +1,7 @@
 //! Builds the card of a repository: the source of its events, and their problems.
 
 use super::hooks::hook_url;
+use super::repository::own_labels;
 use super::{HEALTHY, WEBHOOK_FAILING, repository_query};
 use crate::labels::{NEEDS_ATTENTION, format_time};
 use crate::prelude::*;
@@ -123,7 +124,11 @@ impl Card {
                     "Running jobs",
                     line(&repository.running_jobs.map_or("no own limit".into(), |max| format!("at most {max}"))),
                 ),
-                ("Labels of the runner", describe_labels(&repository.labels)),
+                ("Labels of the runner", describe_labels(&own_labels(&repository.labels))),
+                (
+                    "Token of its jobs",
+                    line(if repository.uses_runner_token() { "the runner’s" } else { "the connection’s" }),
+                ),
             ],
             checked: poll.as_ref().and_then(|poll| poll.look.complete_until()).map(|at| format_time(at, now)),
             last_event: hooks

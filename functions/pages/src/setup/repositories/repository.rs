@@ -12,7 +12,8 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
-use pullyard_domain::select::{join_labels, parse_labels};
+use pullyard_domain::select::{FORGE_TOKEN_LABEL, join_labels, parse_labels};
+use std::collections::BTreeSet;
 
 #[derive(Deserialize)]
 pub(super) struct FormQuery {
@@ -38,6 +39,7 @@ pub(super) struct RepositoryForm {
     checks: String,
     running_jobs: String,
     labels: String,
+    credentials: String,
 }
 
 #[derive(Template)]
@@ -99,6 +101,7 @@ impl RepositoryForm {
             Some([]) => "none".to_owned(),
             Some(_) => "own".to_owned(),
         };
+        let credentials = if repository.uses_runner_token() { "runner" } else { "" };
         let CommandOverrides { setup, checks } = repository.commands;
         Self {
             project: repository.project.to_string(),
@@ -113,7 +116,8 @@ impl RepositoryForm {
             checks_from: source(&checks),
             checks: checks.unwrap_or_default().join("\n"),
             running_jobs: repository.running_jobs.map(|max| max.to_string()).unwrap_or_default(),
-            labels: join_labels(&repository.labels),
+            credentials: credentials.to_owned(),
+            labels: join_labels(&own_labels(&repository.labels)),
         }
     }
 
@@ -140,9 +144,16 @@ impl RepositoryForm {
             "" => 0,
             number => number.parse().map_err(|_| FormFault::at("running_jobs", "use 1 to 100"))?,
         };
-        let (running_jobs, labels) = (Some(running_jobs), Some(parse_labels(&self.labels)));
+        let token_label = (self.credentials == "runner").then(|| FORGE_TOKEN_LABEL.to_owned());
+        let labels = own_labels(&parse_labels(&self.labels)).into_iter().chain(token_label).collect();
+        let (running_jobs, labels) = (Some(running_jobs), Some(labels));
         Ok((integration, name, RepositorySettings { agent, workflows, commands, running_jobs, labels, if_connected }))
     }
+}
+
+/// Without the label that stands for the runner's credentials, which the pages show apart.
+pub(super) fn own_labels(labels: &BTreeSet<String>) -> BTreeSet<String> {
+    labels.iter().filter(|label| *label != FORGE_TOKEN_LABEL).cloned().collect()
 }
 
 pub(super) async fn add(visit: PageContext, Form(form): Form<RepositoryForm>) -> Result<Response, Fault> {

@@ -1,6 +1,8 @@
 //! Writes Codex's `config.toml` for one start.
 
-use serde_json::json;
+use crate::agent::host_profile::{read_file, remove_secrets};
+use serde_json::{Value, json};
+use std::io;
 use std::path::Path;
 
 /// A provider of the model other than Codex's own.
@@ -42,6 +44,30 @@ pub(super) fn render_config(provider: Option<ModelProvider<'_>>, instructions: &
     file
 }
 
+/// Settings of the user that another provider, folder or profile would bring back.
+const REPLACED: &[&str] = &["model_provider", "model_providers", "profile", "profiles", "projects"];
+
+/// Adds the settings of this file that `ours` does not have, without secrets.
+pub(super) fn merge(file: &Path, ours: &str) -> io::Result<String> {
+    let invalid = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
+    let mut merged: Value = toml::from_str(&read_file(file)?).map_err(|error| invalid(&error))?;
+    remove_secrets(&mut merged);
+    if let Some(fields) = merged.as_object_mut() {
+        fields.retain(|name, _| !REPLACED.contains(&name.as_str()));
+    }
+    add(&mut merged, toml::from_str(ours).map_err(|error| invalid(&error))?);
+    toml::to_string(&merged).map_err(|error| invalid(&error))
+}
+
+fn add(to: &mut Value, ours: Value) {
+    match (to, ours) {
+        (Value::Object(fields), Value::Object(ours)) => {
+            ours.into_iter().for_each(|(name, value)| add(fields.entry(name).or_insert(Value::Null), value));
+        }
+        (to, ours) => *to = ours,
+    }
+}
+
 /// A basic string of TOML. It escapes like JSON, except for one character.
 fn toml_string(text: &str) -> String {
     json!(text).to_string().replace('\u{7f}', "\\u007f")
@@ -75,6 +101,34 @@ mod tests {
         // Codex's default is five requests for each of six streams.
         assert_eq!(provider["request_max_retries"].as_integer(), Some(2));
         assert_eq!(provider["stream_max_retries"].as_integer(), Some(3));
+    }
+
+    #[test]
+    fn users_settings_are_below_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        let host = "model = \"gpt-6\"\nweb_search = \"live\"\nprofile = \"mine\"\n[analytics]\nenabled = true\n\
+                    [projects.\"/t\"]\ntrust_level = \"trusted\"\n[profiles.mine]\nmodel_provider = \"mine\"\n\
+                    [mcp_servers.docs]\ncommand = \"docs\"\n[mcp_servers.docs.env]\nKEY = \"planted\"\n\
+                    [model_providers.mine]\nbase_url = \"http://evil\"\n";
+        std::fs::write(&file, host).unwrap();
+        let ours = render_config(None, "Use \"tabs\".", Path::new("/t"));
+        let table: toml::Table = toml::from_str(&merge(&file, &ours).unwrap()).unwrap();
+        let mut expected: toml::Table = toml::from_str(&ours).unwrap();
+        expected.insert("model".into(), "gpt-6".into());
+        expected.insert(
+            "mcp_servers".into(),
+            toml::Table::from_iter([(
+                "docs".to_owned(),
+                toml::Table::from_iter([("command".to_owned(), "docs".into())]).into(),
+            )])
+            .into(),
+        );
+        assert_eq!(table, expected);
+        std::fs::write(&file, "[").unwrap();
+        assert!(merge(&file, &ours).is_err());
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(toml::from_str::<toml::Table>(&merge(&file, &ours).unwrap()), toml::from_str(&ours));
     }
 
     #[test]

@@ -23,6 +23,7 @@ fn start(home: &Path) -> StartInput<'_> {
         remaining_turns: None,
         remaining_cost: None,
         home,
+        host_home: None,
         tree: Path::new("/workspace"),
         model_port: None,
     }

@@ -2,6 +2,7 @@
 
 use super::publish::{forge_unavailable, keep_work, renew_old_access};
 use crate::Isolation;
+use crate::agent::host_profile::AgentProfile;
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
 use crate::git::commit;
 use crate::inputs::orders::Order;
@@ -26,7 +27,7 @@ const MAX_WAIT_FOR_REPLIES: Duration = Duration::from_secs(600);
 /// An adopted commit, or a user's commit, is described by its own content: how it was made and checked is unknown.
 pub(super) async fn report(
     attempt: &Attempt<'_>,
-    isolation: Isolation,
+    (isolation, profile): (Isolation, AgentProfile),
     (preparation, forge_wait): (&mut Preparation<'_>, &mut ForgeWait<'_>),
     (work_result, published): &(WorkResult, PublishResult),
 ) -> Result<FinishResult, Stop> {
@@ -60,7 +61,10 @@ pub(super) async fn report(
     };
     let facts = pull_request::PullRequestFacts {
         commit: &published.commit,
-        isolation: (is_ours && !work_result.is_earlier).then_some(isolation),
+        isolation: (is_ours && !work_result.is_earlier).then_some(match profile {
+            AgentProfile::Job => isolation.as_str().to_owned(),
+            AgentProfile::Host => format!("{}, with the agent's configuration on the runner", isolation.as_str()),
+        }),
         agent,
         cost_usd_micros: attempt
             .work_report()

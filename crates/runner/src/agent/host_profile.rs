@@ -1,0 +1,196 @@
+//! Copies the own configuration of an agent's user into the home of a job.
+
+use crate::git::workspace::disk::{create_private_dir, write_private_file};
+use crate::git::workspace::remove_entry;
+use crate::secrets::redact::is_secret_name;
+use nix::fcntl::OFlag;
+use serde_json::Value;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+const MAX_BYTES: u64 = 64 << 20;
+const MAX_DEPTH: usize = 16;
+
+/// Whose configuration an agent has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum AgentProfile {
+    /// None.
+    #[default]
+    Job,
+    /// That of the runner's user.
+    Host,
+}
+
+/// The configuration of one agent.
+pub(super) struct HostProfile {
+    /// Below the user's home.
+    pub(super) folder: &'static str,
+    /// Files and folders of this folder that are configuration. Sessions, projects, caches and sign-ins have other names.
+    pub(super) entries: &'static [&'static str],
+}
+
+impl HostProfile {
+    /// Replaces the entries in `to`. Links and files of credentials are left out.
+    /// Errors: also for more than 64 MiB.
+    pub(super) fn copy(&self, user_home: &Path, to: &Path) -> io::Result<()> {
+        let from = user_home.join(self.folder);
+        let mut copy = Copy { from: from.display().to_string(), to: to.display().to_string(), bytes: 0 };
+        for entry in self.entries {
+            remove_entry(&to.join(entry))?;
+            copy.copy(&from.join(entry), &to.join(entry), MAX_DEPTH)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn file(&self, user_home: &Path, name: &str) -> PathBuf {
+        user_home.join(self.folder).join(name)
+    }
+}
+
+struct Copy {
+    /// The folder's path, and its path in the job.
+    from: String,
+    to: String,
+    bytes: u64,
+}
+
+impl Copy {
+    fn copy(&mut self, from: &Path, to: &Path, depth: usize) -> io::Result<()> {
+        let Ok(metadata) = fs::symlink_metadata(from) else { return Ok(()) };
+        if metadata.is_dir() && depth > 0 {
+            create_private_dir(to)?;
+            for entry in fs::read_dir(from)? {
+                let name = entry?.file_name();
+                if !is_credential_file(&name.to_string_lossy()) {
+                    self.copy(&from.join(&name), &to.join(&name), depth - 1)?;
+                }
+            }
+        } else if metadata.is_file() {
+            self.copy_file(from, to)?;
+        }
+        Ok(())
+    }
+
+    fn copy_file(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut content = Vec::new();
+        let file = open(from)?;
+        let mode = file.metadata()?.permissions().mode();
+        file.take(MAX_BYTES - self.bytes + 1).read_to_end(&mut content)?;
+        self.bytes += content.len() as u64;
+        if self.bytes > MAX_BYTES {
+            return Err(io::Error::other(format!("the configuration in {} is larger than 64 MiB", self.from)));
+        }
+        // Plugins are registered by their paths.
+        if from.extension().is_some_and(|end| end == "json")
+            && let Ok(mut value) = serde_json::from_slice::<Value>(&content)
+        {
+            remove_secrets(&mut value);
+            content = value.to_string().replace(&self.from, &self.to).into_bytes();
+        }
+        write_private_file(to, &content)?;
+        fs::set_permissions(to, Permissions::from_mode(mode & 0o100 | 0o600))
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)
+}
+
+/// The text of a file that is no link.
+pub(super) fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    match open(path) {
+        Ok(file) => file.take(MAX_BYTES).read_to_string(&mut text).map(|_| text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(text),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_credential_file(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let stem = name.trim_start_matches('.').split('.').next().unwrap_or_default();
+    let is_key = [".pem", ".key", ".p12", ".pfx"].iter().any(|end| name.ends_with(end));
+    let names = ["auth", "credential", "credentials", "env", "netrc", "npmrc", "secret", "secrets", "token", "tokens"];
+    is_key || name.starts_with("id_") || (names.contains(&stem) && !name.ends_with(".md"))
+}
+
+/// Removes variables and headers, programs that print keys, and texts with the name of a secret.
+pub(super) fn remove_secrets(value: &mut Value) {
+    let is_secret = |name: &str, value: &Value| {
+        matches!(name, "env" | "headers" | "http_headers" | "set")
+            || name.ends_with("Helper")
+            || (value.is_string() && is_secret_name(name))
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| !is_secret(name, value));
+            fields.values_mut().for_each(remove_secrets);
+        }
+        Value::Array(values) => values.iter_mut().for_each(remove_secrets),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    const PROFILE: HostProfile = HostProfile { folder: ".claude", entries: &["settings.json", "skills", "plugins"] };
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn profile_has_configuration_without_secrets_and_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, to) = (dir.path().join("ci"), dir.path().join("job"));
+        let from = home.join(".claude");
+        fs::create_dir_all(to.join("skills/planted")).unwrap();
+        let settings = r#"{"env":{"A":"planted"},"apiKeyHelper":"planted","hooks":{"Stop":[{"hooks":[{"x":1}]}]}}"#;
+        write(&from.join("settings.json"), settings);
+        write(&from.join("skills/a/SKILL.md"), "skill");
+        write(&from.join("skills/a/run"), "#!/bin/sh");
+        fs::set_permissions(from.join("skills/a/run"), Permissions::from_mode(0o755)).unwrap();
+        write(&from.join("plugins/list.json"), &format!(r#"{{"path":"{}/plugins/x"}}"#, from.display()));
+        for secret in [".credentials.json", "projects/p/s.jsonl", "skills/a/.env", "skills/a/id_rsa", "skills/key.pem"]
+        {
+            write(&from.join(secret), "planted");
+        }
+        write(&dir.path().join("elsewhere/file"), "planted");
+        symlink(dir.path().join("elsewhere"), from.join("skills/linked")).unwrap();
+        symlink(dir.path().join("elsewhere/file"), from.join("skills/a/linked")).unwrap();
+        PROFILE.copy(&home, &to).unwrap();
+        let mut files: Vec<String> = Vec::new();
+        let mut folders = vec![to.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                match entry.is_dir() {
+                    true => folders.push(entry),
+                    false => files.push(entry.strip_prefix(&to).unwrap().display().to_string()),
+                }
+            }
+        }
+        files.sort();
+        assert_eq!(files, ["plugins/list.json", "settings.json", "skills/a/SKILL.md", "skills/a/run"]);
+        assert!(!to.join("skills/planted").exists());
+        let read = |name: &str| fs::read_to_string(to.join(name)).unwrap();
+        assert_eq!(read("settings.json"), r#"{"hooks":{"Stop":[{"hooks":[{"x":1}]}]}}"#);
+        assert_eq!(read("plugins/list.json"), format!(r#"{{"path":"{}/plugins/x"}}"#, to.display()));
+        let mode = |name: &str| fs::metadata(to.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("skills/a/run"), mode("skills/a/SKILL.md")), (0o700, 0o600));
+    }
+
+    #[test]
+    fn profile_above_its_limit_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join(".claude/skills/a"), "");
+        File::options().write(true).open(dir.path().join(".claude/skills/a")).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        let error = PROFILE.copy(dir.path(), &dir.path().join("job")).unwrap_err();
+        assert!(error.to_string().ends_with("is larger than 64 MiB"), "{error}");
+    }
+}
