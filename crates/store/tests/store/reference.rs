@@ -163,7 +163,7 @@ impl KindSummary {
 fn unsampled_rows(kind: &str) -> &'static [&'static str] {
     match kind {
         "JOB" => &["DUE#…", "READY#…"],
-        "TICKET" => &["DUE#…", "HELD#…"],
+        "TICKET" | "RUN" => &["DUE#…", "HELD#…"],
         "PR" => &["DUE#…"],
         _ => &[],
     }
