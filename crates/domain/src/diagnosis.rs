@@ -139,7 +139,9 @@ pub fn check_runners(url: &str, id: &ProjectId, settings: &Settings, runners: &[
         ),
         (None, None) => (
             match settings.compute.uses_tasks() {
-                true => format!("No runner is registered for {id}; tasks run those of its jobs that need no label and have a key."),
+                true => format!(
+                    "No runner is registered for {id}; tasks run those of its jobs that need no label and have a key."
+                ),
                 false => format!("Jobs of {id} need a runner, but none is registered for it."),
             },
             format!(

@@ -108,23 +108,28 @@ pub fn poll(poll: &Poll) -> Option<Due> {
     poll.gone_at.is_none().then_some(Due::At(at))
 }
 
-/// When a run moves next. `None`: it has ended, or the end of its open jobs moves it, which is due by itself.
+/// With an open job, a run is moved at least this often: it may have missed the end of a hold, of the day, or of a job
+/// under an older program.
+const MOVE_AGAIN_AFTER: Duration = Duration::from_secs(900);
+
+/// When a run moves next. `None`: it has ended.
 ///
-/// The item has one place. With an open job, it is that of the time limit, and a release is noticed at the job's end.
-/// Without open jobs, it is that of the hold, and the run ends by its time limit when the hold ends.
+/// The item has one place. Without open jobs, it is that of the hold, and the run ends by its time limit when the hold
+/// ends.
 pub fn run(run: &Run) -> Option<Due> {
     let has_open = run.open_jobs().next().is_some();
-    let at = match run.left {
-        _ if run.state != RunState::Running => return None,
-        Some(WorkLeft::Now) => run.moved,
+    let again = run.moved.plus(MOVE_AGAIN_AFTER);
+    match run.left {
+        _ if run.state != RunState::Running => None,
+        Some(WorkLeft::Now) => Some(Due::At(run.moved)),
         Some(WorkLeft::Held) if !has_open => {
-            return Some(Due::Held { project: run.project.clone(), order: run.created.millis() });
+            Some(Due::Held { project: run.project.clone(), order: run.since.millis() })
         }
         // The move after the time limit has requested the end of all jobs.
-        _ if run.moved >= run.wall_end() => return None,
-        _ => run.wall_end(),
-    };
-    Some(Due::At(at))
+        _ if has_open && run.moved >= run.wall_end() => Some(Due::At(again)),
+        _ if has_open => Some(Due::At(again.min(run.wall_end()))),
+        _ => Some(Due::At(run.wall_end())),
+    }
 }
 
 /// When a schedule starts its analyses. `None`: it is paused.

@@ -77,6 +77,8 @@ coded_enum! {
         /// A user refused.
         Refused = "refused";
         JobFailed = "job_failed";
+        /// Its agent chose none of the outcomes.
+        NoOutcome = "no_outcome";
         JobCancelled = "job_cancelled";
         /// The steps that a manager wanted to add are not allowed.
         SpawnInvalid = "spawn_invalid";
@@ -129,10 +131,7 @@ pub struct Run {
     /// Hash of the request, so that a repeat is recognised.
     #[serde(default)]
     pub content: String,
-    /// The branch of all steps that write.
-    #[serde(default)]
-    pub branch: String,
-    /// The newest result of a step, which later steps continue.
+    /// The newest result of a step. Later steps continue its branch and pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
     pub created: Timestamp,
@@ -226,7 +225,6 @@ impl RunStep {
 impl Run {
     pub fn new(id: RunId, project: ProjectId, plan: &Plan, by: String, now: Timestamp) -> Self {
         Self {
-            branch: format!("pullyard/{project}/run-{}", id.tail()),
             id,
             project,
             name: plan.name.clone(),

@@ -40,12 +40,13 @@ where
 const TRACE_ATTRIBUTE: &str = "AWSTraceHeader";
 
 /// Message fields that are logged, with their names in log lines.
-const LOGGED_FIELDS: [(&str, &str); 6] = [
+const LOGGED_FIELDS: [(&str, &str); 7] = [
     ("job", "job"),
     ("project", "project"),
     ("poll", "project"),
     ("ticket", "ticket"),
     ("recover", "hook"),
+    ("advance", "run"),
     ("pull_request", "pull_request"),
 ];
 

@@ -3,14 +3,17 @@
 
 use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
 use crate::notify::endpoints::delete_endpoint;
+use crate::runs::order::{RunOrder, order_run};
 use crate::tickets::delete_ticket::delete_ticket_and_comments;
 use crate::trackers::choose::remove_hook;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::removal::{deny_project_for_hook, deny_project_for_job, deny_project_for_repositories};
-use pullyard_store::Write;
+use pullyard_store::{WorkKey, Write};
 
 const MAX_JOBS: usize = 2_000;
+
+const MAX_HELD: i32 = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProjectDeletion {
@@ -21,7 +24,7 @@ pub struct ProjectDeletion {
 }
 
 /// Deletes a page of tickets, and the project with its schedules and endpoints if no other ticket remains.
-/// Writes: see `delete_ticket_and_comments` and `Store::delete_project`; the webhook of its ticket tool, if that answers.
+/// Writes: see `delete_ticket_and_comments` and `Store::delete_project`; its held RUNs, which end; the webhook of its ticket tool, if that answers.
 /// Idempotent: a repeat continues; once the project is deleted, it returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while the project has a repository, a hook or an active job; `Store` if
 /// one of these is unreadable.
@@ -51,6 +54,12 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         }
         if let Some(report) = remove_hook(ctx, id, project.settings.tracker.clone()).await? {
             tracing::warn!(project = %id, report, "webhook of the ticket tool");
+        }
+        // No sweep reads the held entries of a deleted project.
+        for key in ctx.store.list_held(id, MAX_HELD).await? {
+            if let WorkKey::Run(run) = key {
+                order_run(ctx, &run, &RunOrder::Cancel, "the deletion of the project").await?;
+            }
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
             tracing::info!(project = %id, "project deleted");

@@ -29,8 +29,8 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
     while moves < MAX_MOVES {
         let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
         let facts = load_facts(ctx, &run, &frozen).await?;
-        if facts.project.is_none() && run.want == RunWant::Run {
-            // Its project was deleted.
+        if facts.place.is_none() && run.want == RunWant::Run {
+            tracing::warn!(run = %id, "run cancelled: its project or repository was removed");
             let Ok(cancelled) = run.cancel(facts.now) else { return Ok(()) };
             ctx.store.update_run(&cancelled).await?;
             moves += 1;
@@ -51,15 +51,21 @@ async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Mo
     for job in &cancelled {
         cancel_step(ctx, job).await?;
     }
+    let note = |job: &Job| {
+        let mut job = Job { is_noted: true, ..job.clone() };
+        // Its orphaned task, if there is one, is due by its own time.
+        job.reset_sweep_backoff();
+        job
+    };
     let is_noted = |job: &&Job| noted.contains(&job.id);
-    let noted: Vec<Job> = facts.jobs.iter().filter(is_noted).map(|job| Job { is_noted: true, ..job.clone() }).collect();
+    let noted: Vec<Job> = facts.jobs.iter().filter(is_noted).map(note).collect();
     // At most one of them writes to the branch.
     let result = noted.iter().find_map(|job| job.result.clone()).or(run.result.clone());
     let run = Run { result, ..run };
     let (mut jobs, mut charge) = (Vec::new(), None);
     for plan in &created {
-        let Some(project) = &facts.project else { break };
-        let job = plan_step_job(ctx, project, frozen, (&run, plan), facts.now).await?;
+        let Some((project, repository)) = &facts.place else { break };
+        let job = plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.now).await?;
         charge = project.settings.budget.charge(&job);
         jobs.push(job);
     }

@@ -6,14 +6,14 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::plan::Plan;
-use pullyard_domain::project::Project;
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::run::{FrozenPlan, ReleaseBlock, Run, RunFacts, StepJob};
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeMap;
 
 pub(super) struct LoadedFacts {
-    /// `None`: it was deleted.
-    pub(super) project: Option<Project>,
+    /// `None`: the project was deleted, or the repository removed from it.
+    pub(super) place: Option<(Project, Repository)>,
     /// The jobs of all open steps.
     pub(super) jobs: Vec<Job>,
     steps: BTreeMap<JobId, StepJob>,
@@ -46,6 +46,8 @@ pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) ->
         steps.insert(job.id.clone(), StepJob::new(job, outcome, keys.may_change_nothing()));
     }
     let project = ctx.store.load_project(&run.project).await?;
+    let first = &frozen.repository;
+    let repository = ctx.store.load_repository(&run.project, &first.integration, first.id).await?;
     let today = load_usage_today(ctx, project.as_ref(), now).await?;
     let settings = project.as_ref().map(|project| &project.settings);
     let budget = settings.map(|settings| settings.budget).filter(|budget| budget.has_limit());
@@ -56,5 +58,6 @@ pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) ->
     };
     // A write charges the budget for one job.
     let room = if budget.is_some() { 1 } else { usize::MAX };
-    Ok(LoadedFacts { project, jobs, steps, block, room, now })
+    let place = project.zip(repository);
+    Ok(LoadedFacts { place, jobs, steps, block, room, now })
 }

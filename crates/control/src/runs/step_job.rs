@@ -4,7 +4,7 @@ use crate::jobs::new_job::{NewJob, plan_new_job};
 use crate::{Context, Error};
 use pullyard_domain::job::{Job, JobKind};
 use pullyard_domain::output::JobOutput;
-use pullyard_domain::project::Project;
+use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::published::short_commit;
 use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan};
 use pullyard_domain::text::format_count;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Writes: the context and the class, which stay unused if the job is not created.
 pub(super) async fn plan_step_job(
     ctx: &Context,
-    project: &Project,
+    (project, repository): (&Project, &Repository),
     frozen: &FrozenPlan,
     (run, planned): (&Run, &StepJobPlan),
     now: Timestamp,
@@ -22,13 +22,8 @@ pub(super) async fn plan_step_job(
     let step = frozen.plan.find_step(&planned.step);
     let step = step.ok_or_else(|| Error::Inconsistent(format!("{} has no step {}", run.id, planned.step)))?;
     let keys = frozen.plan.resolve(step);
-    let (first, settings) = (&frozen.repository, &project.settings);
-    let stored = ctx.store.load_repository(&project.id, &first.integration, first.id).await?;
-    let stored = stored.map(|repository| repository.resolve_agent(settings));
-    let stored = stored.and_then(|repository| keys.apply(settings, &repository).ok());
-    // The submission has checked the frozen one.
-    let applied = stored.map_or_else(|| keys.apply(settings, first), Ok);
-    let (settings, repository) = applied.map_err(Error::Inconsistent)?;
+    let repository = repository.clone().resolve_agent(&project.settings);
+    let (settings, repository) = keys.apply(&project.settings, &repository).map_err(Error::Inconsistent)?;
     let retry_of = match &planned.previous {
         Some(previous) => ctx.store.load_job(previous).await?,
         None => None,

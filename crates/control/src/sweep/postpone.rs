@@ -68,9 +68,10 @@ async fn put_off(ctx: &Context, key: &WorkKey, error: Option<&Error>) -> Result<
             poll.look.problem = error.map(format_for_table).or(poll.look.problem);
             ctx.store.put_poll(&poll).await?;
         }
-        // The due times of a schedule identify its starts, and those of a notice are times between tries. A run has no
-        // field for it.
-        WorkKey::Schedule(_) | WorkKey::Notice(_) | WorkKey::Run(_) => drop(ctx.store.postpone_row(key, now.plus(back_off(1))).await?),
+        // A user's order and the end of a job move a run at once.
+        WorkKey::Run(_) => drop(ctx.store.postpone_row(key, now.plus(back_off(u32::MAX))).await?),
+        // The due times of a schedule identify its starts, and those of a notice are times between tries.
+        WorkKey::Schedule(_) | WorkKey::Notice(_) => drop(ctx.store.postpone_row(key, now.plus(back_off(1))).await?),
     }
     Ok(())
 }

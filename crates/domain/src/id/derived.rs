@@ -70,11 +70,6 @@ impl RunId {
         Self(hash_id("run_", "request", &[project.as_str(), caller, key]))
     }
 
-    /// The random end, for the branch.
-    pub fn tail(&self) -> &str {
-        self.0.get(self.0.len().saturating_sub(8)..).unwrap_or(&self.0)
-    }
-
     /// The last four characters in capitals, for display: `K3TZ`.
     pub fn short(&self) -> String {
         self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()

@@ -107,12 +107,11 @@ impl Job {
     #[must_use]
     pub fn for_step(mut self, run: &Run, step: &str) -> Self {
         let result = run.result.as_ref();
-        if self.publishes() == Publishes::Change {
-            self.branch.clone_from(&run.branch);
-            self.continues =
-                result.map(|result| ContinuedPullRequest { number: result.number, branch: result.branch.clone() });
-        } else if let Some(result) = result {
+        // Without a result, an earlier job may have pushed without opening its pull request: each has its own branch.
+        if let Some(result) = result {
             self.branch.clone_from(&result.branch);
+            let continued = || ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
+            self.continues = (self.publishes() == Publishes::Change).then(continued);
         }
         self.step = Some(StepOfRun { run: run.id.clone(), name: step.to_owned() });
         self

@@ -26,10 +26,11 @@ impl StepKeys {
     pub fn apply(&self, settings: &Settings, repository: &Repository) -> Result<(Settings, Repository), String> {
         let (mut settings, mut repository) = (settings.clone(), repository.clone());
         let limits = &mut settings.limits;
-        limits.wall_secs = self.wall_secs().unwrap_or(limits.wall_secs);
-        limits.stall_secs = self.stall_secs().unwrap_or(limits.stall_secs);
-        limits.turns = self.limits.turns.or(limits.turns);
-        limits.cost_usd_micros = self.cost_usd_micros().or(limits.cost_usd_micros);
+        // The project may have lowered its limits since the submission.
+        limits.wall_secs = self.wall_secs().map_or(limits.wall_secs, |wall| wall.min(limits.wall_secs));
+        limits.stall_secs = self.stall_secs().map_or(limits.stall_secs, |stall| stall.min(limits.stall_secs));
+        limits.turns = self.limits.turns.into_iter().chain(limits.turns).min();
+        limits.cost_usd_micros = self.cost_usd_micros().into_iter().chain(limits.cost_usd_micros).min();
         let commands = &mut repository.commands;
         commands.setup = self.setup.clone().or_else(|| commands.setup.take());
         commands.checks = self.checks.clone().or_else(|| commands.checks.take());

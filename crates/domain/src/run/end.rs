@@ -42,6 +42,10 @@ impl StepEnd {
         Self { end: JobEnd::Failed(FailureClass::Infra), spent_usd_micros: 0, outcome: None, spawn: Vec::new() }
     }
 
+    fn has_outcome(&self, rules: &Rules) -> bool {
+        rules.outcomes.is_empty() || self.outcome.as_ref().is_some_and(|outcome| rules.outcomes.contains(outcome))
+    }
+
     pub(super) fn may_retry(&self, rules: &Rules) -> bool {
         rules.retries > 0 && matches!(self.end, JobEnd::Failed(class) if is_retryable(class))
     }
@@ -55,15 +59,20 @@ impl Run {
         let (Some(step), Some(rules)) = (self.steps.get_mut(index), all.get(index)) else { return };
         self.spent_usd_micros = self.spent_usd_micros.saturating_add(end.spent_usd_micros);
         step.reserved_usd_micros = 0;
+        let may_pay = self.free_usd_micros().is_none_or(|free| free >= rules.cost_usd_micros);
+        let Some(step) = self.steps.get_mut(index) else { return };
         step.spent_usd_micros = step.spent_usd_micros.saturating_add(end.spent_usd_micros);
         match end.end {
             JobEnd::Completed if !end.spawn.is_empty() => self.add_steps(index, end, facts.plan, now),
+            // An older runner or control plane may have sent none, or any text.
+            JobEnd::Completed if !end.has_outcome(rules) => {
+                step.change(StepState::Failed, Some(StepReason::NoOutcome), now);
+            }
             JobEnd::Completed => {
-                // An older runner may send any text.
                 step.outcome = end.outcome.clone().filter(|outcome| rules.outcomes.contains(outcome));
                 step.change(StepState::Done, None, now);
             }
-            JobEnd::Failed(_) if end.may_retry(rules) && step.retries < rules.retries && !is_last => {
+            JobEnd::Failed(_) if may_pay && end.may_retry(rules) && step.retries < rules.retries && !is_last => {
                 step.retries += 1;
                 step.change(StepState::Waiting, None, now);
             }
@@ -85,7 +94,10 @@ impl StepJob {
             }
             _ => return Self::Open { is_cancelled: job.want == DesiredState::Cancel },
         };
-        let spent_usd_micros = job.spent_usd_micros;
+        // A lost attempt reports no cost, and may have reached its limit.
+        let is_unreported = job.requeues > 0 || (job.worked && job.ended_by.is_none());
+        let least = job.policy.cost_usd_micros.filter(|_| is_unreported).unwrap_or_default();
+        let spent_usd_micros = job.spent_usd_micros.max(least);
         Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn: Vec::new() })
     }
 }

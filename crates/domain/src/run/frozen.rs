@@ -3,7 +3,8 @@
 use super::{Run, RunStep, StepState};
 use crate::plan::{Plan, PlanStep};
 use crate::project::Repository;
-use crate::prompt::step::{NeedResult, StepContext};
+use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, StepContext};
+use crate::prompt::untrusted::{remove_hidden, truncate_with_count};
 use crate::text::truncate;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,11 +40,14 @@ impl FrozenPlan {
         summary: impl Fn(&RunStep) -> Option<String>,
     ) -> StepContext {
         let needs = step.needs.iter().filter_map(|name| run.find_step(name));
+        // All results of a step fit into its prompt and into one item.
+        let most = MAX_RESULTS_CHARS / step.needs.len().max(8);
+        let cut = |text: &str| truncate_with_count(remove_hidden(text).trim(), most);
         let result = |need: &RunStep| NeedResult {
             name: need.name.clone(),
             end: need.state.as_str().to_owned(),
             outcome: need.outcome.clone(),
-            summary: summary(need).filter(|_| need.state == StepState::Done),
+            summary: summary(need).filter(|_| need.state == StepState::Done).map(|text| cut(&text)),
         };
         let keys = self.plan.resolve(step);
         let opens = run.result.is_none() && !keys.is_read_only();

@@ -4,6 +4,7 @@ use super::end::{StepEnd, StepJob};
 use super::rules::{Rules, Start};
 use super::wait::StepWait;
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
+use crate::due::{self, Due};
 use crate::id::JobId;
 use crate::plan::Plan;
 use crate::time::Timestamp;
@@ -64,9 +65,9 @@ pub fn next_move(run: &Run, facts: &RunFacts) -> Option<Move> {
     if next.run.left.is_none() {
         next.advance(facts);
     }
-    // This write ends the run's due time, which has passed.
-    let is_first_after_limit = facts.now >= run.wall_end() && run.moved < run.wall_end();
-    let is_needed = next.run != *run || !next.cancelled.is_empty() || is_first_after_limit;
+    // This write moves the run's due time, if that has passed.
+    let is_due = matches!(due::run(run), Some(Due::At(at)) if at <= facts.now);
+    let is_needed = next.run != *run || !next.cancelled.is_empty() || is_due;
     next.run.moved = facts.now;
     is_needed.then_some(next)
 }

@@ -46,6 +46,14 @@ impl Run {
     /// `cost_usd_micros` replaces the cost limit of a run that has one.
     pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, now: Timestamp) -> Result<Self, OrderRefusal> {
         match self.state {
+            // A repeat, whose first answer was lost.
+            RunState::Running
+                if self.since > self.created
+                    && self.want == RunWant::Run
+                    && cost_usd_micros.is_none_or(|cost| self.cost_usd_micros == Some(cost)) =>
+            {
+                return Ok(self.clone());
+            }
             RunState::Running => return Err(OrderRefusal::RunNotOver),
             RunState::Completed => return Err(OrderRefusal::RunCompleted),
             _ if now >= self.created.plus(output::RETENTION) => return Err(OrderRefusal::OutputsExpired),

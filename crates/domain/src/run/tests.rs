@@ -294,7 +294,7 @@ fn held_run_with_an_open_job_obeys_its_time_limit() {
     world.settle();
     world.block = Some(ReleaseBlock::Held);
     world.end("b", COMPLETED);
-    assert_eq!((world.run.left, due::run(&world.run)), (Some(WorkLeft::Held), Some(Due::At(time_at(3_600)))));
+    assert_eq!((world.run.left, due::run(&world.run)), (Some(WorkLeft::Held), Some(Due::At(time_at(900)))));
     world.secs = 3_600;
     assert_eq!(world.settle(), [[0, 0, 1]]);
     world.end("a", JobEnd::Cancelled);
@@ -337,6 +337,17 @@ fn undeclared_outcome_is_not_stored() {
     let mut world = diamond(json!({}));
     world.end_with("a", &"x".repeat(16_384));
     assert_eq!(world.run.find_step("a").and_then(|step| step.outcome.clone()), None);
+}
+
+#[test]
+fn step_without_one_of_its_outcomes_fails() {
+    let review = with(step("review", &[]), json!({ "outcomes": ["approved", "faulty"] }));
+    for outcome in [None, Some("other".to_owned())] {
+        let mut world = World::new(json!([review.clone()]), json!({}));
+        world.settle();
+        world.finish("review", StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new() }).settle();
+        world.check("failed step_failed: review failed (no_outcome)");
+    }
 }
 
 #[test]
@@ -392,15 +403,18 @@ fn resume_decides_a_condition_again_when_its_need_failed() {
 fn time_limit_ends_the_run_and_counts_from_a_resume() {
     let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({ "limits": { "wall": "1h" } }));
     world.settle();
+    assert_eq!(due::run(&world.run), Some(Due::At(time_at(900))), "it may have missed a release");
+    world.secs = 3_000;
+    assert_eq!(world.settle(), [[0, 0, 0]]);
     assert_eq!(due::run(&world.run), Some(Due::At(time_at(3_600))));
     world.secs = 3_600;
     assert_eq!(world.settle(), [[0, 0, 1]]);
-    assert_eq!(due::run(&world.run), None, "the job's end moves the run");
+    assert_eq!(due::run(&world.run), Some(Due::At(time_at(4_500))));
     world.end("a", JobEnd::Cancelled);
     world.check("failed time_limit: a cancelled (job_cancelled), b skipped (stopped)");
     assert_eq!(due::run(&world.run), None);
     world.order(resume).check("running: a open, b waiting");
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(7_200))));
+    assert_eq!(due::run(&world.run), Some(Due::At(time_at(4_500))));
 }
 
 #[test]

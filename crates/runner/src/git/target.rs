@@ -207,6 +207,11 @@ pub(crate) async fn choose_target(
     let start = match (&head, &open) {
         (Some(head), Some(_)) => head.clone(),
         (None, Some(_)) => return Err(Failure::BranchDeleted { branch }.into()),
+        // The pull request of a run's earlier step.
+        (_, None) if assignment.continues.as_ref().is_some_and(|it| it.branch == branch) => {
+            let pr = assignment.continues.as_ref().map(|it| format!("#{}", it.number)).unwrap_or_default();
+            return Err(Failure::PullRequestClosed { pr, state: "closed or merged".into() }.into());
+        }
         // The push would be refused, so fail before an agent works.
         (Some(_), None) => return Err(Failure::BranchTaken { branch }.into()),
         (None, None) => match find_blocking_branch(git, mirror, &branch).await? {

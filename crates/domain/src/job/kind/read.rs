@@ -24,7 +24,7 @@ fn introduction(context: &prompt::Context) -> String {
     if let [first, ..] = outcomes {
         let all = outcomes.iter().map(|outcome| format!("`{outcome}`")).collect::<Vec<_>>().join(", ");
         return format!(
-            "You read a checkout of {repository}, started from branch `{base}`, and do what is asked below. Change no file: only the folder `.pullyard` is writable, and no change is kept.\nEnd with one of these outcomes: {all}. Write it with your answer, in Markdown, to `{OUTPUT_FILE}`: one JSON object such as {{\"v\":1,\"outcome\":\"{first}\",\"text\":\"`retry()` is called in `src/client.rs:41`.\"}}, with at most {MAX_ANSWER_CHARS} characters of text.\n",
+            "You read a checkout of {repository}, whose base is the branch `{base}`, and do what is asked below. Change no file: only the folder `.pullyard` is writable, and no change is kept.\nEnd with one of these outcomes: {all}. Write it with your answer, in Markdown, to `{OUTPUT_FILE}`: one JSON object such as {{\"v\":1,\"outcome\":\"{first}\",\"text\":\"`retry()` is called in `src/client.rs:41`.\"}}, with at most {MAX_ANSWER_CHARS} characters of text. If users send messages, write it again, to the same place.\n",
         );
     }
     format!(
