@@ -339,7 +339,7 @@ impl Job {
         self.dispatch.due = now;
     }
 
-    pub(super) fn reset_sweep_backoff(&mut self) {
+    pub fn reset_sweep_backoff(&mut self) {
         self.tries = 0;
         self.not_before = None;
     }
