@@ -83,7 +83,7 @@ async fn older_protocol_version_is_refused() {
     for version in ["1", "2"] {
         let (status, _, response) =
             story.request_with_headers(Method::GET, "/v1/version", &[("pullyard-version", version)], Vec::new()).await;
-        assert_eq!((status, &response["protocol"]), (200, &json!(4)), "{response}");
+        assert_eq!((status, &response["protocol"]), (200, &json!(5)), "{response}");
     }
     let answer = story
         .request_with_headers(

@@ -220,6 +220,7 @@ pub(super) const CALLS: &[Row] = &[
     ("tasks", "dynamodb:GetItem", Table, "the job of the task that stopped"),
     ("tasks", "dynamodb:PutItem", Table, "the death of the task, conditional on the revision that was read"),
     ("effects", "dynamodb:GetItem", Table, "the ticket, job, pull request or hook of the message"),
+    ("effects", "dynamodb:BatchGetItem", Table, "the open jobs of a run"),
     ("effects", "dynamodb:Query", Table, "the reviews of a pull request"),
     ("effects", "dynamodb:Query", ListIndex, "open pull requests, to compare them with the forge"),
     ("effects", "dynamodb:PutItem", Table, "results of the message, conditional on the revision that was read"),

@@ -44,6 +44,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("RUNNERS#", "runners", &["api", "sweeper"]),
     ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
     ("NAME#", "names of runners", &["api", "sweeper"]),
+    ("RUN#", "runs of plans", &["api", "effects", "sweeper"]),
     ("SCHEDULE#", "schedules", &["api", "sweeper"]),
     ("BREAKER#", "paused model accounts", &["api"]),
     ("TRACKERS", "connections to ticket tools", &["api", "effects"]),
@@ -113,6 +114,7 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
             "POLL#",
             "NOTICE#",
             "ROTATION#",
+            "RUN#",
             "TRACKERS",
         ],
     ),
@@ -158,6 +160,7 @@ const UNTESTED_WRITES: &[(&str, &str, &str)] = &[
     ("webhook", "POLL#", "a repository is gone"),
     ("webhook", "NOTICE#", "a closed pull request ends a job"),
     ("sweeper", "NOTICE#", "it ends a job"),
+    ("sweeper", "RUN#", "a move that cannot be requested is postponed"),
     ("sweeper", "POLL#", "a poll that cannot be requested is postponed"),
 ];
 
@@ -276,6 +279,8 @@ fn every_item_kind_of_the_store_is_listed() {
         "IDEMPOTENCY",
         "POLL",
         "LIMIT",
+        "RUN",
+        "PLAN",
     ];
     let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
     let unknown = kinds.filter(|kind| {

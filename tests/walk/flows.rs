@@ -13,6 +13,7 @@ pub(super) mod replays;
 pub(super) mod requests;
 pub(super) mod reviews;
 pub(super) mod runners;
+pub(super) mod runs;
 pub(super) mod schedules;
 pub(super) mod scoped_trackers;
 pub(super) mod setup;

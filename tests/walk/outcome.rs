@@ -7,6 +7,7 @@ use pullyard_domain::due::{self, Due};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::Job;
 use pullyard_domain::notice::Notice;
+use pullyard_domain::run::Run;
 use pullyard_domain::schedule::Schedule;
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
@@ -164,6 +165,7 @@ fn check_index_row(item: &Value) {
         "PR" => due_of::<PullRequest>(item, due::pull_request),
         "POLL" => due_of::<Poll>(item, due::poll),
         "NOTICE" => due_of::<Notice>(item, due::notice),
+        "RUN" => due_of::<Run>(item, due::run),
         sk if sk.starts_with("SCHEDULE#") => due_of::<Schedule>(item, due::schedule),
         _ => return,
     };

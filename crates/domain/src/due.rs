@@ -118,14 +118,13 @@ pub fn run(run: &Run) -> Option<Due> {
         _ if run.state != RunState::Running => return None,
         Some(WorkLeft::Now) => run.moved,
         Some(WorkLeft::Held) if !has_open => {
-            let order = run.not_before.map_or(run.created, |not_before| run.created.max(not_before)).millis();
-            return Some(Due::Held { project: run.project.clone(), order });
+            return Some(Due::Held { project: run.project.clone(), order: run.created.millis() });
         }
         // The move after the time limit has requested the end of all jobs.
         _ if run.moved >= run.wall_end() => return None,
         _ => run.wall_end(),
     };
-    Some(Due::At(run.not_before.map_or(at, |not_before| at.max(not_before))))
+    Some(Due::At(at))
 }
 
 /// When a schedule starts its analyses. `None`: it is paused.

@@ -155,11 +155,6 @@ pub struct Run {
     pub moved: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// Failed moves since the last success.
-    #[serde(default)]
-    pub tries: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<Timestamp>,
     #[serde(default)]
     pub rev: u64,
 }
@@ -250,8 +245,6 @@ impl Run {
             left: Some(WorkLeft::Now),
             moved: now,
             ended_at: None,
-            tries: 0,
-            not_before: None,
             rev: 0,
         }
     }

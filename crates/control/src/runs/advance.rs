@@ -55,7 +55,7 @@ async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Mo
     let noted: Vec<Job> = facts.jobs.iter().filter(is_noted).map(|job| Job { is_noted: true, ..job.clone() }).collect();
     // At most one of them writes to the branch.
     let result = noted.iter().find_map(|job| job.result.clone()).or(run.result.clone());
-    let run = Run { result, tries: 0, not_before: None, ..run };
+    let run = Run { result, ..run };
     let (mut jobs, mut charge) = (Vec::new(), None);
     for plan in &created {
         let Some(project) = &facts.project else { break };

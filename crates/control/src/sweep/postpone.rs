@@ -62,19 +62,15 @@ async fn put_off(ctx: &Context, key: &WorkKey, error: Option<&Error>) -> Result<
             delay(&mut pull_request.not_before, &mut pull_request.tries);
             ctx.store.update_pull_request(&pull_request).await?;
         }
-        WorkKey::Run(id) => {
-            let Some(mut run) = ctx.store.load_run(id).await? else { return Ok(()) };
-            delay(&mut run.not_before, &mut run.tries);
-            ctx.store.update_run(&run).await?;
-        }
         WorkKey::Poll(project, integration, repository) => {
             let Some(mut poll) = ctx.store.load_poll(project, integration, *repository).await? else { return Ok(()) };
             delay(&mut poll.not_before, &mut poll.tries);
             poll.look.problem = error.map(format_for_table).or(poll.look.problem);
             ctx.store.put_poll(&poll).await?;
         }
-        // The due times of a schedule identify its starts, and those of a notice are times between tries.
-        WorkKey::Schedule(_) | WorkKey::Notice(_) => drop(ctx.store.postpone_row(key, now.plus(back_off(1))).await?),
+        // The due times of a schedule identify its starts, and those of a notice are times between tries. A run has no
+        // field for it.
+        WorkKey::Schedule(_) | WorkKey::Notice(_) | WorkKey::Run(_) => drop(ctx.store.postpone_row(key, now.plus(back_off(1))).await?),
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ mod requeues;
 mod reviews;
 mod rounds;
 mod runner_commands;
+mod runs;
 mod schedules;
 mod search;
 mod settles;

@@ -11,7 +11,7 @@ pub const MAX_SUMMARY_CHARS: usize = 8_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepContext {
-    /// Title of the run, which becomes that of its pull request.
+    /// Subject of the commit. That of the first commit is the title of the run's pull request.
     pub title: String,
     /// Text of the step's role.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -45,12 +45,14 @@ impl FrozenPlan {
             outcome: need.outcome.clone(),
             summary: summary(need).filter(|_| need.state == StepState::Done),
         };
+        let keys = self.plan.resolve(step);
+        let opens = run.result.is_none() && !keys.is_read_only();
         StepContext {
-            title: run.name.clone(),
+            title: if opens { run.name.clone() } else { format!("{}: {}", step.name, run.name) },
             role: step.role.as_deref().and_then(|role| self.plan.find_role(role)).and_then(|role| role.prompt),
             parameters: self.parameters.clone(),
             needs: needs.map(result).collect(),
-            outcomes: self.plan.resolve(step).outcomes.unwrap_or_default(),
+            outcomes: keys.outcomes.unwrap_or_default(),
             is_changed: run.result.is_some(),
         }
     }

@@ -90,6 +90,42 @@ async fn wrong_output_returns_to_the_agent_with_its_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn outcome_of_a_step_is_one_of_its_words() {
+    let world = world(
+        r#"if [ -e .pullyard/output.json ]; then
+             cat > @DIR@/prompt; echo '{"v":1,"outcome":"approved","text":"Good."}' > .pullyard/output.json
+           else
+             echo '{"v":1,"outcome":"fine","text":"Good."}' > .pullyard/output.json
+           fi"#,
+    )
+    .await;
+    world.api.change_assignment(|job| job.outcomes = ["approved", "changes_requested"].map(str::to_owned).to_vec());
+    let finish = world.completes().await;
+    let expected = Answer { outcome: Some("approved".into()), text: "Good.".into() };
+    assert_eq!(finish.output, Some(JobOutput::Read(expected)));
+    let prompt = std::fs::read_to_string(world.outside_path("prompt")).unwrap();
+    assert!(prompt.contains("use one of approved, changes_requested at `/outcome`"), "{prompt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcome_of_another_job_is_refused() {
+    let world = world(r#"echo '{"v":1,"outcome":"approved","text":"Good."}' > .pullyard/output.json"#).await;
+    let expected = Failure::OutputInvalid { fault: "this job has no outcomes: leave it out at `/outcome`".into() };
+    assert_eq!(world.failure().await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn step_reads_the_branch_of_its_run() {
+    let world = world(
+        r#"printf '{"v":1,"text":"%s"}' "$(git diff --name-only origin/main...HEAD)" > .pullyard/output.json"#,
+    )
+    .await;
+    world.forge.commit("acme/app", "feature", "pullyard-bot", &[("new.txt", "new", false)]).await.unwrap();
+    world.api.change_assignment(|job| job.branch = "feature".into());
+    assert_eq!(answer(&world).await, "new.txt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn output_that_stays_wrong_fails_the_job() {
     let world = world(r#"echo run >> @DIR@/runs; echo '{"v":2,"text":"Wrong."}' > .pullyard/output.json"#).await;
     let failure = world.failure().await;

@@ -140,5 +140,5 @@ async fn check_reports_problems_and_registers_nothing() {
     assert_eq!((code, output.lines().filter(|line| line.starts_with("WRONG")).count()), (Some(1), 3), "{output}");
     assert!(machine.runner_api.calls("register").is_empty());
     let (code, output) = run_command(&machine, &["version"], |_| ()).await;
-    assert_eq!((code, output.contains("protocol 4")), (Some(0), true));
+    assert_eq!((code, output.contains("protocol 5")), (Some(0), true));
 }

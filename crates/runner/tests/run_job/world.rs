@@ -90,6 +90,7 @@ impl World {
             commands: None,
             egress: Vec::new(),
             has_instructions: false,
+            outcomes: Vec::new(),
             requires_session: false,
             checkpoint: false,
             author: None,

@@ -161,6 +161,8 @@ async fn each_kind_of_item_is_postponed_alone() {
     world.expect_applied(world.store.put_schedule(&schedule)).await;
     let notice = sample::notice(0);
     world.expect_applied(world.store.record_notice(&notice.clone().into())).await;
+    let run = sample::run(0);
+    world.expect_applied(world.store.create_run(&run, &sample::frozen_plan())).await;
     let until = at(9_000);
     let mut put_off = BTreeSet::new();
     for (key, kind) in [
@@ -170,6 +172,7 @@ async fn each_kind_of_item_is_postponed_alone() {
         (WorkKey::Poll(sample::project(), sample::integration(), 99), "POLL"),
         (WorkKey::Schedule(schedule.id), "SCHEDULE"),
         (WorkKey::Notice(notice.id), "NOTICE"),
+        (WorkKey::Run(run.id), "RUN"),
     ] {
         world.expect_applied(world.store.postpone_row(&key, until)).await;
         put_off.insert(kind.to_owned());

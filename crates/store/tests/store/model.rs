@@ -32,6 +32,7 @@ pub(crate) fn check_items(items: &Items) {
             "PR" => due = due::pull_request(&decode_item(item)),
             "POLL" => due = due::poll(&decode_item(item)),
             "NOTICE" => due = due::notice(&decode_item(item)),
+            "RUN" => due = due::run(&decode_item(item)),
             _ if sk.starts_with("SCHEDULE#") => due = due::schedule(&decode_item(item)),
             _ if pk.starts_with("RUNNERS#") => runners.push(decode_item(item)),
             _ if sk.starts_with("ATTEMPT#") => {

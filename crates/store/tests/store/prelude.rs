@@ -30,7 +30,7 @@ pub(crate) use pullyard_domain::ticket::{Badge, Ticket};
 pub(crate) use pullyard_domain::time::Timestamp;
 pub(crate) use pullyard_store::{
     CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, Request, ReviewTrigger,
-    ReviewWait, RunnerCondition, Store, TicketCreation, WorkKey, Write,
+    ReviewWait, RunWrite, RunnerCondition, Store, TicketCreation, WorkKey, Write,
 };
 pub(crate) use pullyard_testkit::Fault;
 pub(crate) use std::collections::{BTreeMap, BTreeSet};

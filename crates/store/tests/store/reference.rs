@@ -44,6 +44,8 @@ NAME | NAME#runner#{name} | NAME | The runner that owns a name.
 HOOK | HOOK#{name} | HOOK | A webhook: forge, projects, name of its secret.
 HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused delivery, last repair and number of refused deliveries.
 POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingress and polling state.
+RUN | RUN#{run} | RUN | A run of a plan: the state of each step.
+PLAN | RUN#{run} | PLAN | The run's frozen plan and parameters, zstd.
 SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and when, its next time and its last result.
 NOTICE | NOTICE#{notice} | NOTICE | A message about an event: its facts, and its state at each endpoint.
 ENDPOINT | PROJECT#{project} | ENDPOINT#{endpoint} | How messages reach an endpoint: its failures, its rest, the messages of the last minutes.
@@ -161,7 +163,7 @@ impl KindSummary {
 fn unsampled_rows(kind: &str) -> &'static [&'static str] {
     match kind {
         "JOB" => &["DUE#…", "READY#…"],
-        "TICKET" => &["DUE#…", "HELD#…"],
+        "TICKET" | "RUN" => &["DUE#…", "HELD#…"],
         "PR" => &["DUE#…"],
         _ => &[],
     }

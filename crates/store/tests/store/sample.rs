@@ -11,15 +11,16 @@ use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{
-    DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunnerId, ScheduleName, TicketKey,
+    DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunId, RunnerId, ScheduleName, TicketKey,
 };
 use pullyard_domain::job::{
-    AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, plan_for_ticket, plan_without_ticket,
+    AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, StepOfRun, plan_for_ticket, plan_without_ticket,
 };
 use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
+use pullyard_domain::run::{FrozenPlan, Run};
 use pullyard_domain::runner::Profile;
 use pullyard_domain::runner::order::OrderKind;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
@@ -58,6 +59,29 @@ pub(crate) fn schedule(rev: u64) -> Schedule {
     let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown: text("20h"), zone: text("UTC") };
     let last = Some(Occurrence { at: at(1), outcome: Outcome::Ran(Starts { started: 1, ..Starts::default() }) });
     Schedule { spec, paused: false, next: Some(at(9)), last, rev, ..Schedule::new(id, at(0)) }
+}
+
+/// The plan of a run with one step.
+pub(crate) fn frozen_plan() -> FrozenPlan {
+    let json = serde_json::json!({ "name": "release", "steps": [{ "name": "notes", "prompt": "Write them." }] });
+    let plan = pullyard_domain::plan::Plan::parse(json).unwrap();
+    FrozenPlan { plan, parameters: BTreeMap::new(), repository: repository(99, "acme/app"), base: "main".into() }
+}
+
+/// A run with a step whose job has ended.
+pub(crate) fn run(rev: u64) -> Run {
+    let id = RunId::for_request(&project(), "", "one");
+    let mut run = Run::new(id, project(), &frozen_plan().plan, "ann".into(), at(1));
+    for step in &mut run.steps {
+        (step.job, step.started) = (Some(step_job().id), Some(at(2)));
+    }
+    Run { content: "0a".into(), result: Some(result(7)), rev, ..run }
+}
+
+/// The job of its step.
+pub(crate) fn step_job() -> Job {
+    let run = RunId::for_request(&project(), "", "one");
+    Job { step: Some(StepOfRun { run, name: "notes".into() }), ..job("step") }
 }
 
 pub(crate) fn endpoint() -> Endpoint {
@@ -367,6 +391,7 @@ pub(crate) fn context(words: &str) -> Context {
         author: None,
         labels: Default::default(),
         priority: Some(Priority::High),
+        step: None,
     }
 }
 
@@ -404,5 +429,5 @@ pub(crate) fn poll(rev: u64) -> Poll {
 }
 
 pub(crate) fn answer() -> JobOutput {
-    JobOutput::Read(Answer { text: "`retry()` is called in `src/client.rs`.".into() })
+    JobOutput::Read(Answer { outcome: None, text: "`retry()` is called in `src/client.rs`.".into() })
 }

@@ -142,6 +142,10 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
+    world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan())).await;
+    let job = Job { is_noted: true, ..sample::step_job() };
+    let write = RunWrite { run: &sample::run(1), noted: &[], created: &[job], charge: None };
+    world.expect_applied(store.move_run(&write)).await;
     world.expect_applied(store.record_notice(&sample::notice_record(0, 0))).await;
     world.expect_applied(store.put_tracker(&sample::tracker(0))).await;
     open_breaker(world, "codex").await;
@@ -351,7 +355,7 @@ async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
     let expected =
-        "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB LIMIT NOTICE POLL PR ROTATION SCHEDULE SETTINGS TICKET TRACKERS";
+        "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
@@ -361,11 +365,11 @@ async fn coordinating_items_have_a_rev() {
 async fn index_rows_exist_only_for_indexed_kinds() {
     let items = every_item().await;
     let work = kinds(items, |item| item.contains_key("wk"));
-    assert_eq!(work, ["JOB", "NOTICE", "POLL", "SCHEDULE", "TICKET"].map(str::to_owned).into());
+    assert_eq!(work, ["JOB", "NOTICE", "POLL", "RUN", "SCHEDULE", "TICKET"].map(str::to_owned).into());
     let lists = kinds(items, |item| item.contains_key("lk"));
     assert_eq!(
         lists,
-        ["BREAKER", "DELIVERY", "HOOK", "INTEGRATION", "JOB", "NOTICE", "PR", "SETTINGS", "TICKET", "TOKEN"]
+        ["BREAKER", "DELIVERY", "HOOK", "INTEGRATION", "JOB", "NOTICE", "PR", "RUN", "SETTINGS", "TICKET", "TOKEN"]
             .map(str::to_owned)
             .into()
     );

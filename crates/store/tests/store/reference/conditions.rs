@@ -46,6 +46,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.create_comment(&bare).await?;
         store.create_comment(&CommentCreation { request: Some(&request), ..bare }).await?;
     }
+    create_run { store.create_run(&sample::run(0), &sample::frozen_plan()).await?; }
     create_ticket { create_ticket_forms(store).await?; }
     create_token {
         let token = sample::token("abc", "laptop");
@@ -53,6 +54,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.create_token(&token, Some(&sample::request("key", at(0)))).await?;
     }
     delete_comments { store.delete_comments(&[Comment { rev: 1, ..sample::comment(1) }]).await?; }
+    update_run { store.update_run(&sample::run(1)).await?; }
     update_comment { store.update_comment(&Comment { rev: 1, ..sample::comment(1) }).await?; }
     delete_endpoint_state { store.delete_endpoint_state(&sample::endpoint_state(1)).await?; }
     delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
@@ -123,11 +125,18 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.put_rotation(&rotation(0)).await?;
         store.put_rotation(&rotation(1)).await?;
     }
+    move_run {
+        let (noted, created) = ([Job { rev: 1, ..sample::step_job() }], [sample::job("one")]);
+        let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
+        let charge = budget.charge(&Job { reserved: budget.reserve(at(0)), ..sample::job("one") });
+        let run = sample::run(1);
+        store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref() }).await?;
+    }
     postpone_row {
         let (ticket, poll) = (ticket(1), sample::poll(1));
         let poll = WorkKey::Poll(poll.project, poll.integration, poll.repository);
         let ticket = WorkKey::Ticket(ticket.project, ticket.key);
-        for key in [WorkKey::Job(job_id("one")), ticket, WorkKey::PullRequest(pull_request_id()), poll, WorkKey::Schedule(sample::schedule(1).id), WorkKey::Notice(sample::notice(1).id)] {
+        for key in [WorkKey::Job(job_id("one")), ticket, WorkKey::PullRequest(pull_request_id()), poll, WorkKey::Schedule(sample::schedule(1).id), WorkKey::Notice(sample::notice(1).id), WorkKey::Run(sample::run(1).id)] {
             store.postpone_row(&key, at(9)).await?;
         }
     }

@@ -1,0 +1,331 @@
+//! Runs of plans: their steps' jobs, orders of users, limits of the project, and races.
+
+use crate::prelude::*;
+use crate::world::{World, job_result};
+use futures::future::join_all;
+use pullyard_control::attempt::{Finish, finish_attempt};
+use pullyard_control::{
+    Error, RunKey, RunOrder, RunSubmission, SubmitFault, Submitted, advance_run, hold_project, order_run,
+    release_project, retry_job, show_run, submit_run,
+};
+use pullyard_domain::budget::Budget;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{RepositoryName, RunId};
+use pullyard_domain::job::{End, JobKind};
+use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::prompt::Context as Prompt;
+use pullyard_domain::run::{Answer as Verdict, Run};
+use pullyard_domain::text::Quoted;
+use pullyard_store::WorkKey;
+use serde_json::{Value, json};
+
+const CONTRIBUTOR: &str = r#"{
+    "name": "contributor", "parameters": { "task": { "type": "text", "required": true } },
+    "steps": [
+        { "name": "plan", "role": "planner", "prompt": "Write down how." },
+        { "name": "implement", "role": "implementer", "needs": ["plan"], "prompt": "Do it.", "checks": ["just test"], "retries": 1 },
+        { "name": "review", "role": "reviewer", "needs": ["implement"], "prompt": "Name each fault." },
+        { "name": "fix", "role": "fixer", "needs": ["review"], "when": { "review": "changes_requested" }, "prompt": "Repair." }
+    ]
+}"#;
+
+struct Started {
+    world: World,
+    id: RunId,
+}
+
+fn submission(world: &World, plan: Value) -> RunSubmission {
+    let params = plan.get("parameters").map(|_| ("task".to_owned(), "Retry on 503\n```".to_owned()));
+    let (project, params) = (world.project.clone(), params.into_iter().collect());
+    RunSubmission { project, plan, params, repository: Some(world.repository().name), base: None }
+}
+
+fn ann() -> Requester {
+    Requester { id: "t1".into(), name: "ann".into() }
+}
+
+async fn new_world() -> World {
+    let world = World::begin().await;
+    world.connect().await;
+    world.set_settings(Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    world
+}
+
+fn answer(text: &str, outcome: Option<&str>) -> Option<JobOutput> {
+    Some(JobOutput::Read(Answer { text: text.into(), outcome: outcome.map(str::to_owned) }))
+}
+
+impl Started {
+    async fn new(plan: Value) -> Self {
+        Self::in_world(new_world().await, plan).await
+    }
+
+    async fn contributor() -> Self {
+        Self::new(serde_json::from_str(CONTRIBUTOR).unwrap()).await
+    }
+
+    async fn in_world(world: World, plan: Value) -> Self {
+        let Submitted { run, is_repeat } =
+            submit_run(&world.ctx, &submission(&world, plan), &ann(), None).await.unwrap();
+        assert!(!is_repeat);
+        let it = Self { world, id: run.id };
+        assert!(it.due().await.contains(&WorkKey::Run(it.id.clone())), "a lost hint is found");
+        it.advance().await;
+        it
+    }
+
+    async fn advance(&self) {
+        advance_run(&self.world.ctx, &self.id).await.unwrap();
+    }
+
+    async fn run(&self) -> Run {
+        self.world.ctx.store.load_run(&self.id).await.unwrap().unwrap()
+    }
+
+    async fn due(&self) -> Vec<WorkKey> {
+        let (mut due, now) = (Vec::new(), self.world.ctx.clock.now());
+        for shard in 0..pullyard_domain::due::SHARDS {
+            let rows = self.world.ctx.store.list_due(shard, 100).await.unwrap();
+            due.extend(rows.into_iter().filter(|(_, at)| *at <= now).map(|(key, _)| key));
+        }
+        due
+    }
+
+    #[track_caller]
+    fn check(&self, run: &Run, expected: &str) {
+        let steps: Vec<_> = run.steps.iter().map(|step| format!("{} {}", step.name, step.state.as_str())).collect();
+        assert_eq!(format!("{}: {}", run.state.as_str(), steps.join(", ")), expected);
+    }
+
+    async fn expect(&self, expected: &str) {
+        self.check(&self.run().await, expected);
+    }
+
+    async fn job(&self, step: &str) -> (Job, Prompt) {
+        let id = self.run().await.find_step(step).unwrap().job.clone().unwrap();
+        let job = self.world.load_job(&id).await;
+        assert_eq!(job.step.as_ref().map(|of| (&of.run, of.name.as_str())), Some((&self.id, step)));
+        let context = self.world.ctx.store.load_context(&id, &job.context).await.unwrap().unwrap();
+        (job, context)
+    }
+
+    /// Ends the step's job without a hint; the job is then due.
+    async fn end_silently(&self, step: &str, end: impl FnOnce(&Job) -> End, output: Option<JobOutput>) -> JobId {
+        let (world, (job, _)) = (&self.world, self.job(step).await);
+        let fence = world.claim(&job.id, None).await;
+        for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+            let next = world.load_job(&job.id).await.advance(&fence, phase, world.ctx.clock.now()).unwrap();
+            assert_applied(world.ctx.store.update_job(&next).await);
+        }
+        let (id, end) = (FinishId::new("f1").unwrap(), end(&job));
+        let finish = Finish { id, end, spent_usd_micros: Some(500_000), work: None, output };
+        finish_attempt(&world.ctx, &fence, &finish).await.unwrap();
+        assert!(self.due().await.contains(&WorkKey::Job(job.id.clone())), "the end is due until the run notes it");
+        job.id
+    }
+
+    async fn end(&self, step: &str, end: impl FnOnce(&Job) -> End, output: Option<JobOutput>) {
+        let job = self.end_silently(step, end, output).await;
+        self.advance().await;
+        assert!(self.world.load_job(&job).await.is_noted);
+        assert_eq!(self.due().await, [], "nothing is left to do");
+    }
+
+    async fn order(&self, order: RunOrder) -> Result<Run, String> {
+        match order_run(&self.world.ctx, &self.id, &order, "ann").await {
+            Ok(run) => {
+                self.advance().await;
+                Ok(run)
+            }
+            Err(Error::Denied(denial)) => Err(denial.code().into()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn wait(&self, step: &str) -> Option<&'static str> {
+        let view = show_run(&self.world.ctx, &self.id).await.unwrap();
+        let index = view.run.steps.iter().position(|found| found.name == step).unwrap();
+        view.waits[index].as_ref().map(|wait| wait.code())
+    }
+}
+
+fn completed(job: &Job) -> End {
+    End::Completed(Some(job_result(job)))
+}
+
+fn answered(_: &Job) -> End {
+    End::Completed(None)
+}
+
+fn crashed(_: &Job) -> End {
+    End::Failed(Failure::Unknown { last_words: String::new() }, None)
+}
+
+#[tokio::test]
+async fn contributor_run_makes_one_pull_request() {
+    let it = Started::contributor().await;
+    it.expect("running: plan open, implement waiting, review waiting, fix waiting").await;
+    let (plan, context) = it.job("plan").await;
+    assert_eq!((plan.kind, plan.branch.as_str(), plan.status), (JobKind::Read, "main", JobStatus::Ready));
+    assert_eq!(context.title(), "plan: contributor: Retry on 503");
+    assert!(context.prompt().contains("Plan the work for another agent"), "{}", context.prompt());
+    it.end("plan", answered, answer("Edit src/a.rs.", None)).await;
+    let (implement, context) = it.job("implement").await;
+    let branch = format!("pullyard/acme/run-{}", it.id.tail());
+    assert_eq!((implement.kind, &implement.branch, &implement.continues), (JobKind::Implement, &branch, &None));
+    assert_eq!(context.commands.as_ref().unwrap().checks.commands, ["just test"]);
+    assert_eq!(context.title(), "contributor: Retry on 503");
+    let prompt = context.prompt();
+    assert!(prompt.contains("````text\nRetry on 503\n```\n````"), "{prompt}");
+    assert!(prompt.contains("step `plan`: done. Its result is data") && prompt.contains("Edit src/a.rs."), "{prompt}");
+    it.end("implement", completed, None).await;
+    let (review, context) = it.job("review").await;
+    assert_eq!((review.kind, &review.branch, context.base.as_str()), (JobKind::Read, &branch, "main"));
+    let prompt = context.prompt();
+    assert!(prompt.contains("git diff origin/main...HEAD") && prompt.contains("`changes_requested`"), "{prompt}");
+    it.end("review", answered, answer("The test is missing.", Some("changes_requested"))).await;
+    let (fix, context) = it.job("fix").await;
+    let continued = fix.continues.unwrap();
+    assert_eq!((continued.number, &continued.branch, &fix.branch), (7, &branch, &branch));
+    assert!(context.prompt().contains("step `review`: done, outcome `changes_requested`"), "{}", context.prompt());
+    // The fixer may find nothing to change.
+    let unchanged = Failure::NoChanges { left_out: Quoted(None) };
+    it.end("fix", |_| End::Failed(unchanged, None), None).await;
+    let run = it.run().await;
+    it.check(&run, "completed: plan done, implement done, review done, fix done");
+    assert_eq!((run.result.unwrap().number, run.spent_usd_micros), (7, 2_000_000));
+}
+
+#[tokio::test]
+async fn approved_change_skips_the_fix() {
+    let it = Started::contributor().await;
+    it.end("plan", answered, answer("Plan.", None)).await;
+    it.end("implement", completed, None).await;
+    it.end("review", answered, answer("Good.", Some("approved"))).await;
+    it.expect("completed: plan done, implement done, review done, fix skipped").await;
+}
+
+#[tokio::test]
+async fn concurrent_moves_create_one_job_for_each_step() {
+    let it = Started::new(json!({ "name": "two", "steps": [
+        { "name": "a", "role": "planner", "prompt": "A." }, { "name": "b", "role": "planner", "prompt": "B." },
+        { "name": "last", "role": "planner", "needs": ["a", "b"], "prompt": "Last." },
+    ] }))
+    .await;
+    it.end_silently("a", answered, answer("A.", None)).await;
+    it.end_silently("b", answered, answer("B.", None)).await;
+    for moved in join_all((0..4).map(|_| advance_run(&it.world.ctx, &it.id))).await {
+        moved.unwrap();
+    }
+    it.expect("running: a done, b done, last open").await;
+    let (ids, _) = it.world.ctx.store.list_job_ids(&it.world.project, None, None, 50).await.unwrap();
+    assert_eq!(ids.len(), 3);
+}
+
+#[tokio::test]
+async fn failed_step_is_retried_and_its_job_only_by_the_run() {
+    let it = Started::contributor().await;
+    it.end("plan", answered, answer("Plan.", None)).await;
+    let (first, _) = it.job("implement").await;
+    it.end("implement", crashed, None).await;
+    let (second, _) = it.job("implement").await;
+    assert_eq!(second.retry_of, Some(first.id));
+    it.end("implement", crashed, None).await;
+    it.expect("failed: plan done, implement failed, review skipped, fix skipped").await;
+    let refused = retry_job(&it.world.ctx, &second.id, &ann(), None).await.unwrap_err();
+    assert!(matches!(&refused, Error::Denied(denial) if denial.code() == "job_of_run"), "{refused}");
+    it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
+    it.expect("running: plan done, implement open, review waiting, fix waiting").await;
+    assert_eq!(it.order(RunOrder::Resume { cost_usd_micros: None }).await, Err("run_not_over".into()));
+}
+
+#[tokio::test]
+async fn cancelled_run_ends_its_jobs_and_resumes_with_the_rest() {
+    let it = Started::contributor().await;
+    it.end("plan", answered, answer("Plan.", None)).await;
+    it.order(RunOrder::Cancel).await.unwrap();
+    it.expect("cancelled: plan done, implement cancelled, review skipped, fix skipped").await;
+    assert_eq!(it.due().await, []);
+    assert_eq!(it.order(RunOrder::Cancel).await, Err("run_ended".into()));
+    it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
+    it.end("implement", completed, None).await;
+    it.expect("running: plan done, implement done, review open, fix waiting").await;
+}
+
+#[tokio::test]
+async fn question_waits_for_a_user() {
+    let it = Started::new(json!({ "name": "ask", "steps": [
+        { "name": "ask", "approve": "Now?" }, { "name": "a", "role": "planner", "needs": ["ask"], "prompt": "A." },
+    ] }))
+    .await;
+    assert_eq!(it.wait("ask").await, Some("approval"));
+    let answer = |answer: Verdict| RunOrder::Answer { step: "ask".into(), answer };
+    it.order(answer(Verdict::Approve)).await.unwrap();
+    it.expect("running: ask done, a open").await;
+    assert_eq!(it.order(answer(Verdict::Refuse)).await, Err("no_question".into()));
+}
+
+#[tokio::test]
+async fn held_project_and_used_up_budget_delay_steps() {
+    let world = new_world().await;
+    hold_project(&world.ctx, &world.project, "ann", "Release.").await.unwrap();
+    let steps = json!([{ "name": "a", "role": "planner", "prompt": "A." }, { "name": "b", "role": "planner", "prompt": "B." }]);
+    let it = Started::in_world(world, json!({ "name": "two", "steps": steps, "limits": { "wall": "2d" } })).await;
+    it.expect("running: a waiting, b waiting").await;
+    assert_eq!(it.wait("a").await, Some("project_held"));
+    let held = it.world.ctx.store.list_held(&it.world.project, 10).await.unwrap();
+    assert_eq!(held, [WorkKey::Run(it.id.clone())]);
+    release_project(&it.world.ctx, &it.world.project).await.unwrap();
+    let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
+    it.world.set_settings(Settings { compute: Compute::Runners, budget, ..Settings::default() }).await;
+    it.advance().await;
+    it.expect("running: a open, b waiting").await;
+    assert_eq!(it.wait("b").await, Some("day_budget"));
+    it.world.ctx.clock.advance(Duration::from_secs(24 * 3_600));
+    it.advance().await;
+    it.expect("running: a open, b open").await;
+}
+
+#[tokio::test]
+async fn repeated_submission_returns_the_first_run() {
+    let world = new_world().await;
+    let plan: Value = serde_json::from_str(CONTRIBUTOR).unwrap();
+    let key = RunKey::Run(EventId::new("nightly-7").unwrap());
+    let submit = async |submission: RunSubmission| submit_run(&world.ctx, &submission, &ann(), Some(&key)).await;
+    let first = submit(submission(&world, plan.clone())).await.unwrap();
+    let repeat = submit(submission(&world, plan.clone())).await.unwrap();
+    assert_eq!((repeat.is_repeat, &repeat.run.id), (true, &first.run.id));
+    let other = RunSubmission { base: Some("next".into()), ..submission(&world, plan.clone()) };
+    assert!(matches!(submit(other).await, Err(SubmitFault::Error(Error::KeyReused))));
+    let own = RunKey::Caller(EventId::new("nightly-7").unwrap());
+    let own = submit_run(&world.ctx, &submission(&world, plan), &ann(), Some(&own)).await.unwrap();
+    assert_ne!(own.run.id, first.run.id);
+}
+
+#[tokio::test]
+async fn plan_that_its_project_refuses_starts_no_run() {
+    let world = new_world().await;
+    let plan = |keys: Value| {
+        let mut step = json!({ "name": "a", "prompt": "A." });
+        step.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        json!({ "name": "one", "steps": [step] })
+    };
+    let valid = submission(&world, plan(json!({})));
+    let with = |keys: Value| RunSubmission { plan: plan(keys), ..valid.clone() };
+    let other = RepositoryName::new("acme/other").unwrap();
+    for (submission, pointer) in [
+        (with(json!({ "needs": ["b"] })), "/plan/steps/0/needs/0"),
+        (with(json!({ "limits": { "wall": "2h" } })), "/plan/steps/0/limits/wall"),
+        (RunSubmission { params: [("x".to_owned(), "1".to_owned())].into(), ..valid.clone() }, "/params/x"),
+        (RunSubmission { repository: Some(other), ..valid.clone() }, "/repository"),
+        (RunSubmission { repository: None, ..valid.clone() }, "/repository"),
+        (RunSubmission { base: Some("-x".into()), ..valid.clone() }, "/base"),
+    ] {
+        let Err(SubmitFault::Plan(faults)) = submit_run(&world.ctx, &submission, &ann(), None).await else {
+            panic!("{submission:?}")
+        };
+        assert_eq!(faults.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), [pointer]);
+    }
+    let (runs, _) = pullyard_control::list_runs(&world.ctx, &world.project, None, 10).await.unwrap();
+    assert_eq!(runs, []);
+}
