@@ -4,6 +4,7 @@ use super::{generated, table_cell};
 use crate::prelude::*;
 use pullyard_domain::code::Row;
 use pullyard_domain::denial::Denial;
+use pullyard_domain::run::{RunFailureCause, StepExplanation, StepWait};
 use pullyard_domain::wait::Wait;
 
 /// Codes that refuse a request for a job or a revision. Only ticket tools and forges receive the other codes.
@@ -56,8 +57,10 @@ async fn codes_page_matches_the_vocabularies() {
     plain(&mut page, "class", &Failure::rows());
     page.push_str("\n## Waits\n\nThe reason that a job does not run yet, and who ends the wait; `itself` ends without an action.\n\n");
     plain(&mut page, "ends by", &Wait::rows());
+    page.push_str("\n## Runs\n\nThe reason that a step has not started, has a job or has ended, and that a run failed.\n\n");
+    plain(&mut page, "ends by", &[StepWait::rows(), StepExplanation::rows(), RunFailureCause::rows()].concat());
     page.push_str(
-        "\n## Denials\n\nThe reason that a command on a job, pull request, repository or integration is refused: HTTP 409, exit 3.\n\n",
+        "\n## Denials\n\nThe reason that a command on a job, run, pull request, repository or integration is refused: HTTP 409, exit 3.\n\n",
     );
     plain(&mut page, "ends by", &Denial::rows());
     page.push_str("\n## Exit codes\n\n```\n");
