@@ -78,6 +78,7 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),
                     ("crates/cli/src/runner.rs", 1),
+                    ("crates/runner/src/daemon/setting_names.rs", 1),
                     ("functions/pages/templates/repository_form.html", 1),
                 ],
             ),

@@ -58,6 +58,7 @@ async fn job_waits_for_a_runner_with_the_labels_of_all_sources() {
 async fn jobs_with_the_runners_token_get_none_of_pullyard() {
     let story = Story::with_runners().await;
     let (user, token) = (User::of(&story), story.runner_token("t", None, None).await);
+    story.try_register(&token, &with_labels("swan", &[])).await.unwrap();
     let before = create_by_command(&user, &[]).await;
     let set = ["repos", "set", REPOSITORY, "--credentials"];
     user.ok(&[&set[..], &["runner"]].concat()).await;

@@ -1,5 +1,6 @@
 //! The calls of an attempt to the control plane, within its orders and its time limit.
 
+use crate::agent::environment::Environment;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
@@ -104,7 +105,7 @@ impl Calls<'_> {
         };
         let mut credentials = self.retry_or_fail(async || self.client.credentials().await, to_failure).await?;
         if credentials.forge_token.is_empty() {
-            let own = own_forge_token(repository, |name| std::env::var(name).ok());
+            let own = own_forge_token(repository, &Environment::from_process());
             credentials.forge_token = own.ok_or_else(|| {
                 let api_url = &repository.api_url;
                 self.events

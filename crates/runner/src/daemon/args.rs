@@ -216,9 +216,12 @@ impl Start {
         // The environment of this process may hold the runner token, which an agent of the same user could read.
         hide_from_children();
         let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
-        let ParsedSettings { mut settings, errors, unused_variables, .. } = parsed;
+        let ParsedSettings { mut settings, rows, errors, unused_variables } = parsed;
         for (name, reason) in unused_variables {
             tracing::warn!("{name} is ignored: {reason}");
+        }
+        if let Some(row) = rows.iter().find(|row| row.name == "forge-token" && settings.forge_token.is_some()) {
+            tracing::info!("repositories with `--credentials runner` use {} at {}", row.source, settings.forge_api_url);
         }
         for error in &errors {
             print_error(&error.message);

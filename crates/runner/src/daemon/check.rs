@@ -9,8 +9,7 @@ use crate::git::{self, Git, GitCall};
 use crate::options::OTHER_ISOLATIONS;
 use crate::process::program::find_program;
 use crate::process::{orphans, sandbox};
-use pullyard_domain::forge::ForgeKind;
-use pullyard_forge::{Endpoint, Forge, Token};
+use crate::secrets::access::check_own_token;
 use pullyard_protocol::client::{self, ApiClient};
 use pullyard_protocol::version::PROTOCOL;
 use std::collections::BTreeSet;
@@ -35,13 +34,13 @@ pub(crate) async fn run(parsed: &ParsedSettings, is_for_restart: bool) -> u8 {
         ("work folder", check_work_dir(&settings.work_dir)),
         ("free space", check_free_space(&settings.work_dir)),
         ("token", check_token(parsed)),
-        ("forge token", check_forge_token(settings).await),
+        ("forge token", check_own_token(settings.forge_token.as_deref(), &settings.forge_api_url).await),
         ("server", check_server(&settings.api_url).await),
         ("isolation", check_isolation(settings)),
         ("other settings", check_other_settings(parsed)),
     ];
     if is_for_restart {
-        checks.retain(|(name, _)| !["free space", "forge token"].contains(name));
+        checks.retain(|(name, _)| *name != "free space");
     }
     for agent in agents::detect_agents(&Environment::from_process()).await {
         let required = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
@@ -119,19 +118,6 @@ fn check_token(parsed: &ParsedSettings) -> CheckResult {
             let (value, from) = row.map_or(("", ""), |row| (&row.value, &row.source));
             Ok(format!("{value} from {from}; `start` verifies it"))
         }
-    }
-}
-
-async fn check_forge_token(settings: &Settings) -> CheckResult {
-    let (Some(token), url) = (&settings.forge_token, &settings.forge_api_url) else {
-        return Ok("none: PULLYARD_FORGE_TOKEN serves repositories with `--credentials runner`".into());
-    };
-    let kind = ForgeKind::ALL.into_iter().find(|kind| kind.spec().api_url == url).unwrap_or(ForgeKind::DEFAULT);
-    let account = async { Forge::connect(kind, Endpoint::new(url), Token::new(token))?.account().await };
-    match timeout(SERVER_TIMEOUT, account).await {
-        Ok(Ok(account)) => Ok(format!("{url} accepts it as {}", account.login)),
-        Ok(Err(error)) => Err(format!("failed to {error}")),
-        Err(_) => Err(format!("{url} did not answer within {} s", SERVER_TIMEOUT.as_secs())),
     }
 }
 

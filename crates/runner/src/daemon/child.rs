@@ -10,7 +10,6 @@ use crate::durable_file;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
 use crate::job_log;
-use crate::secrets::access::{OWN_API_URL, OWN_TOKEN};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -185,7 +184,7 @@ impl ProcessStarter {
             command.env("PULLYARD_ISOLATION_CHECK", check);
         }
         if let Some((token, api_url)) = &self.forge {
-            command.env(OWN_TOKEN, token).env(OWN_API_URL, api_url);
+            command.env("PULLYARD_FORGE_TOKEN", token).env("PULLYARD_FORGE_API_URL", api_url);
         }
         if self.agent_profile == AgentProfile::Host {
             command.env("PULLYARD_AGENT_PROFILE", "host");

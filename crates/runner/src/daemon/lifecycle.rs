@@ -1,8 +1,6 @@
 //! Runs the daemon from start to end: takes over running jobs, registers, waits for a reason to leave, and leaves.
 
-use super::call_failure::{
-    CallKind, FatalExit, INVALID_SETTING_EXIT, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure,
-};
+use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
 use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
@@ -64,21 +62,24 @@ pub(crate) struct Launch {
 pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> Result<u8, FatalExit> {
     pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
+    if settings.agent_profile == AgentProfile::Host {
+        tokio::select! {
+            token = until_reachable(&settings, "loading the token", || request_token(&settings)) => {
+                check_host_profile(&token?)?;
+            }
+            _ = signals.next() => return Ok(0),
+        }
+    }
     let mut token = None;
-    if !settings.has_explicit_name || settings.agent_profile == AgentProfile::Host {
+    if !settings.has_explicit_name {
         let result = tokio::select! {
-            result = until_reachable(&settings, "loading the token", || request_token(&settings)) => result,
+            result = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => result,
             _ = signals.next() => return Ok(0),
         };
-        if settings.agent_profile == AgentProfile::Host {
-            check_host_profile(result.as_ref().map_err(Clone::clone)?)?;
-        }
         token = result.ok();
-        if !settings.has_explicit_name {
-            // The name becomes the name of a folder.
-            let only_runner = token.as_ref().and_then(|token| token.runner.clone());
-            settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
-        }
+        // The name becomes the name of a folder.
+        let only_runner = token.as_ref().and_then(|token| token.runner.clone());
+        settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
     }
     let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     if settings.updates.is_allowed {
@@ -131,7 +132,7 @@ fn check_host_profile(token: &Token) -> Result<(), FatalExit> {
     }
     let message = "`--agent-profile host` needs a token that is limited to one runner and to named projects: \
                    `pullyard tokens create --name NAME --kind runner --runner RUNNER --projects PROJECT`.";
-    Err(FatalExit { code: INVALID_SETTING_EXIT, message: message.into() })
+    Err(FatalExit { code: super::call_failure::INVALID_SETTING_EXIT, message: message.into() })
 }
 
 /// Executes the program that an update installed, if there is one. Returns if this program is to run.

@@ -1,18 +1,21 @@
 //! Requests an attempt's credentials, and configures git and the forge client with them.
 
+use crate::agent::environment::Environment;
 use crate::api::calls::Calls;
 use crate::git::Git;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::forge::is_same_forge_host;
+use pullyard_domain::forge::{ForgeKind, is_same_forge_host};
 use pullyard_forge::{Endpoint, Forge, Token, git_login};
-use pullyard_protocol::attempt::AssignedRepository;
-use pullyard_protocol::attempt::ModelCredential;
-use tokio::time::Instant;
+use pullyard_protocol::attempt::{AssignedRepository, ModelCredential};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+const CHECK_LIMIT: Duration = Duration::from_secs(15);
 
 /// The token of the runner's owner, and the REST URL of its forge.
-pub(crate) const OWN_TOKEN: &str = "PULLYARD_FORGE_TOKEN";
-pub(crate) const OWN_API_URL: &str = "PULLYARD_FORGE_API_URL";
+const OWN_TOKEN: &str = "PULLYARD_FORGE_TOKEN";
+const OWN_API_URL: &str = "PULLYARD_FORGE_API_URL";
 
 pub(crate) struct ForgeAccess {
     pub(crate) git: Git,
@@ -42,14 +45,26 @@ pub(crate) async fn request_access(attempt: &Calls<'_>) -> Result<ForgeAccess, S
 }
 
 /// The token of the runner's owner, which goes to its own forge only, whatever addresses the control plane names.
-pub(crate) fn own_forge_token(
-    repository: &AssignedRepository,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Option<String> {
+pub(crate) fn own_forge_token(repository: &AssignedRepository, environment: &Environment<'_>) -> Option<String> {
+    let variable = |name: &str| environment.get(name)?.into_string().ok();
     let api_url = variable(OWN_API_URL)?;
     let is_own_forge =
         repository.api_url.trim_end_matches('/') == api_url && is_same_forge_host(&api_url, &repository.clone_url);
-    variable(OWN_TOKEN).filter(|token| is_own_forge && !token.is_empty())
+    variable(OWN_TOKEN).filter(|_| is_own_forge)
+}
+
+/// The account of the runner's own token. Errors: a fragment of a sentence.
+pub(crate) async fn check_own_token(token: Option<&str>, url: &str) -> Result<String, String> {
+    let Some(token) = token else {
+        return Ok("none: PULLYARD_FORGE_TOKEN serves repositories with `--credentials runner`".into());
+    };
+    let kind = ForgeKind::ALL.into_iter().find(|kind| kind.spec().api_url == url).unwrap_or(ForgeKind::DEFAULT);
+    let account = async { Forge::connect(kind, Endpoint::new(url), Token::new(token))?.account().await };
+    match timeout(CHECK_LIMIT, account).await {
+        Ok(Ok(account)) => Ok(format!("{url} accepts it as {}", account.login)),
+        Ok(Err(error)) => Err(format!("failed to {error}")),
+        Err(_) => Err(format!("{url} did not answer within {} s", CHECK_LIMIT.as_secs())),
+    }
 }
 
 #[cfg(test)]
@@ -62,10 +77,11 @@ mod tests {
             let assignment = crate::git::test_world::assignment();
             let (api_url, clone_url) = (api_url.to_owned(), clone_url.to_owned());
             let repository = AssignedRepository { api_url, clone_url, ..assignment.repository };
-            own_forge_token(&repository, |name| match name {
+            let read = |name: &str| match name {
                 OWN_TOKEN => Some("planted".into()),
                 _ => Some("https://api.github.com".into()),
-            })
+            };
+            own_forge_token(&repository, &Environment::from_fn(&read))
         };
         let own = ["https://api.github.com/", "https://github.com/acme/app.git"];
         assert_eq!(token(own[0], own[1]).as_deref(), Some("planted"));

@@ -170,7 +170,7 @@ fn succeeds(command: &[String]) -> bool {
 
 /// Commands of the machine need no token of the runner.
 pub(super) fn remove_secrets(command: &mut Command) {
-    for name in variables("token").iter().chain(variables("forge-token")) {
+    for name in variables("token") {
         command.env_remove(name);
     }
 }

@@ -105,6 +105,25 @@ async fn revision_is_rebased_onto_a_concurrent_push() {
 }
 
 #[tokio::test]
+async fn revision_on_a_cut_history_is_rebased() {
+    let world = World::with_agent(WAITING_AGENT).await;
+    ["b", "c"].iter().for_each(|file| drop(commit_file(&world, "main", file, "x\n")));
+    let _desk = add_review(&world).await;
+    let child = world.spawn(|command| {
+        command.env("PULLYARD_CLONE_DEPTH", "2");
+    });
+    world.api.wait_for_text("waiting").await;
+    let theirs = world.commit_on(BRANCH, "Quicker");
+    std::fs::write(world.outside_path("go"), "").unwrap();
+    let ran = wait_for_exit(child).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+    assert_eq!(parent(&world, &world.branch_head(BRANCH).unwrap()), theirs);
+    let mirrors = std::fs::read_dir(world.work_dir().join("mirrors")).unwrap();
+    let is_cut = mirrors.flatten().any(|mirror| mirror.path().join("shallow").exists());
+    assert!(is_cut, "the rest of the history was loaded");
+}
+
+#[tokio::test]
 async fn killed_rebase_is_repeated() {
     let (world, _) = world_under_review(WAITING_AGENT).await;
     let once = world.outside_path("once").display().to_string();
