@@ -26,7 +26,6 @@ pub(crate) mod setting_names;
 pub(crate) mod settings;
 mod state;
 pub(crate) mod state_folder;
-mod trial;
 mod update;
 mod update_settings;
 

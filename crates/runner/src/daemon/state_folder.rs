@@ -141,6 +141,13 @@ fn remember_instance(dir: &Path) {
     }
 }
 
+/// The present instance of a runner in this work folder.
+pub(crate) fn load_instance(work_dir: &Path, name: &str, api_url: &str) -> Option<InstanceId> {
+    let file = work_dir.join("runners").join(format!("{name}.runner/instance.json"));
+    let identity: RunnerIdentity = durable_file::read(&file)?;
+    (identity.api_url == api_url && identity.name == name).then_some(identity.instance)
+}
+
 /// The present instance of a runner in this work folder and its last one, also from before a boot.
 pub(crate) fn known_instances(work_dir: &Path, name: &str, api_url: &str) -> Vec<InstanceId> {
     let dir = work_dir.join("runners").join(format!("{name}.runner"));

@@ -3,17 +3,15 @@
 
 use super::answers::Answers;
 use crate::api::ids;
-use crate::daemon::check::{check_isolation, check_server};
+use crate::daemon::check::{check_isolation, check_name, check_server};
 use crate::daemon::state_folder::known_instances;
 use crate::git::workspace::disk::run_blocking;
 use nix::unistd::{AccessFlags, access};
 use pullyard_domain::agent::ModelKey;
 use pullyard_domain::id::InstanceId;
 use pullyard_forge::{Endpoint, Error as Refusal, Token as Key, check_model_key};
-use pullyard_protocol::client::{ApiClient, Error, RunnerClient};
-use pullyard_protocol::runner::RegisterRequest;
+use pullyard_protocol::client::{ApiClient, Error};
 use pullyard_protocol::token::{Token, TokenKind};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -81,22 +79,7 @@ impl RunnerName<'_> {
     }
 
     async fn check_instance(&self, instance: &InstanceId) -> Result<(), Error> {
-        let request = RegisterRequest {
-            name: self.name.to_owned(),
-            instance: instance.clone(),
-            capabilities: BTreeSet::from(["command".to_owned()]),
-            labels: BTreeSet::new(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            slots: 1,
-            active: BTreeSet::new(),
-            isolation: None,
-            offline_after_secs: None,
-            updates: None,
-            check_only: true,
-        };
-        let client = RunnerClient::new(self.url, self.token)?;
-        let url = || Error::Unreachable { url: self.url.to_owned(), reason: "no answer in time".into() };
-        timeout(LIMIT, client.register(&request)).await.map_err(|_| url())?.map(|_| ())
+        check_name(self.url, self.token, self.name, instance).await
     }
 }
 
