@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// Registers a runner, or a new process of a known one. Idempotent: by `instance`.
 ///
 /// Errors: 409 `runner_live` while another process of this name is online; stop it, or use another name. 409
-/// `name_taken` if a runner of another token has the name, with `check_only` also of another instance.
+/// `name_taken` if a runner of another token has the name; with `check_only`, `name_used` if another instance has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
@@ -45,7 +45,7 @@ pub struct RegisterRequest {
     pub isolation: Option<RunnerIsolation>,
     /// Silence after which the runner counts as Offline and loses its jobs, 90 to 3,600; 90 if absent. Units: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 60, max = 3_600))]
+    #[schemars(range(min = 90, max = 3_600))]
     pub offline_after_secs: Option<u64>,
     /// Whether its program can be replaced from afar. A program that carries out no orders omits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
