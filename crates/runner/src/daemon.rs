@@ -32,4 +32,3 @@ mod update_settings;
 pub(crate) use args::Flags;
 pub use args::{Check, Config, Start};
 pub(crate) use setting_names::{SettingValue, how_to_set};
-pub(crate) use state_folder::known_instances;

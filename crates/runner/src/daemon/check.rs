@@ -60,7 +60,7 @@ pub(crate) async fn run(parsed: &ParsedSettings, instance: Option<&InstanceId>) 
 }
 
 /// Whether git can create a repository and a commit in the work folder, and has its helper for HTTPS.
-async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
+pub(crate) async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
     let reason = |error: git::GitError| error.reason();
     create_private_dirs(work_dir).map_err(|error| error.to_string())?;
     // git runs in this folder, where a relative path would be another one.
@@ -91,7 +91,7 @@ fn check_signing() -> CheckResult {
 }
 
 /// The runner must verify that no process of an agent is alive before it publishes work.
-fn check_processes() -> CheckResult {
+pub(crate) fn check_processes() -> CheckResult {
     match orphans::count_processes().map_err(|error| format!("failed to {error}"))? {
         Some(count) => Ok(format!("{count} processes visible in /proc")),
         None => Ok("only process groups are visible: a process that leaves its group may outlive its job".into()),

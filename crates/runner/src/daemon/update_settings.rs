@@ -1,12 +1,11 @@
 //! Parses the settings of updates from afar.
 
 use super::settings::SettingsParser;
+use pullyard_version::RELEASES;
 use std::path::PathBuf;
 
 /// Set by the image of the runner, whose program is replaced with the image.
 const IMAGE_VARIABLE: &str = "PULLYARD_RUNNER_IMAGE";
-/// The release address that `infra/release --address` compiles in.
-const COMPILED_ADDRESS: Option<&str> = option_env!("PULLYARD_RELEASES");
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UpdateSettings {
@@ -18,16 +17,14 @@ pub(crate) struct UpdateSettings {
 
 impl SettingsParser<'_> {
     pub(super) fn parse_updates(&mut self) -> UpdateSettings {
-        let compiled = COMPILED_ADDRESS.filter(|address| !address.is_empty());
         let is_allowed = self.parse_setting("allow-remote-update", "false", parse_bool).unwrap_or(false);
         if is_allowed && self.has_variable(IMAGE_VARIABLE) {
             self.add_error("A container is updated with its image: remove --allow-remote-update.".into());
         }
-        let address = self.parse_setting("releases", compiled.unwrap_or_default(), parse_address);
-        let address = address.or_else(|| compiled.map(str::to_owned));
+        let address = self.parse_setting("releases", RELEASES, parse_address);
         UpdateSettings {
             is_allowed,
-            address,
+            address: address.or_else(|| Some(RELEASES.to_owned()).filter(|address| !address.is_empty())),
             keys: self.find("release-keys", "compiled").map(|setting| PathBuf::from(setting.value)),
         }
     }

@@ -1,10 +1,13 @@
 //! The ways to start the runner: a unit of systemd, or nothing. Describes their files and commands.
 
+use super::checks::RunnerName;
 use super::own_file::{OwnFile, load_own};
 use crate::daemon::config_file::config_folder;
 use crate::daemon::setting_names::variables;
-use crate::process::program::system_program;
+use crate::process::program::{find_program, system_program};
 use crate::process::root_folder::is_root;
+use std::fs::metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -29,52 +32,64 @@ pub(super) struct Target {
 pub(super) struct Service {
     pub(super) file: Option<OwnFile>,
     /// In order; each must succeed.
-    pub(super) commands: Vec<Vec<String>>,
+    pub(super) commands: Vec<String>,
     /// Shows why it did not start.
     pub(super) log: String,
     pub(super) stop: String,
 }
 
 impl StartWith {
-    pub(super) const QUESTION: &str = "Start with: 1 systemd (user)  2 systemd (system, needs root)  3 nothing";
+    pub(super) const QUESTION: &str = "Start with systemd-user, systemd-system (needs root) or nothing";
     const ALL: [Self; 3] = [Self::SystemdUser, Self::SystemdSystem, Self::Nothing];
 
-    /// By its number in the question, or its name on the command line.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let by_number = text.parse::<usize>().ok().and_then(|number| Self::ALL.get(number.checked_sub(1)?).copied());
-        by_number.or_else(|| clap::ValueEnum::from_str(text, false).ok())
+        clap::ValueEnum::from_str(text, false).ok()
     }
 
-    pub(super) fn number(self) -> usize {
-        1 + Self::ALL.iter().position(|one| *one == self).unwrap_or_default()
+    pub(super) fn name(self) -> String {
+        clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// The way of an earlier `setup`, else the usual one of this machine.
     pub(super) fn default_for(target: &Target) -> Self {
-        let usual = if is_root() { Self::SystemdSystem } else { Self::SystemdUser };
-        let is_present = |way: &Self| way.has_file_of(target);
-        Self::ALL.into_iter().find(is_present).unwrap_or(if usual.check(target).is_ok() {
-            usual
-        } else {
-            Self::Nothing
+        let earlier = Self::ALL.into_iter().find(|way| way.has_file_of(target));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let has_systemd = find_program("systemctl", Path::new("/"), Some(&path)).is_ok();
+        earlier.unwrap_or(match (target.config.exists(), has_systemd, is_root()) {
+            // An earlier `setup` wrote settings and no service.
+            (true, _, _) | (_, false, _) => Self::Nothing,
+            (false, true, true) => Self::SystemdSystem,
+            (false, true, false) => Self::SystemdUser,
         })
     }
 
+    /// As `check`; also refuses a runner that another process runs, because the service could not start it.
+    pub(super) async fn check_running(self, target: &Target, runner: &RunnerName<'_>) -> Result<String, String> {
+        let note = self.check(target)?;
+        if self == Self::Nothing || self.has_file_of(target) || !runner.is_online().await {
+            return Ok(note);
+        }
+        let (name, file) = (runner.name, target.config.display());
+        Err(format!("{name} runs already, and not as the service of {file}. Stop it first, or choose another name."))
+    }
+
     /// Whether this machine can use it. Returns a note. Errors: the reason, with the next step.
-    pub(super) fn check(self, target: &Target) -> Result<String, String> {
-        let (command, note) = match self {
-            Self::SystemdUser if is_root() => return Err("As root, use systemd (system).".into()),
-            Self::SystemdSystem if !is_root() => {
-                return Err("Run `sudo pullyard-runner setup` for a system unit.".into());
+    fn check(self, target: &Target) -> Result<String, String> {
+        let program = target.program.first().map_or("pullyard-runner", String::as_str);
+        let note = match self {
+            Self::SystemdUser if is_root() => return Err("As root, use systemd-system.".into()),
+            Self::SystemdSystem if !is_root() => return Err(format!("Run `sudo {program} setup` for a system unit.")),
+            // Agents of another user could replace what root starts.
+            Self::SystemdSystem if !metadata(program).is_ok_and(|file| file.uid() == 0 && file.mode() & 0o022 == 0) => {
+                return Err(format!("Other users can replace {program}. Install it as root first."));
             }
-            Self::SystemdUser => ("systemctl --user show-environment", "a unit of this user"),
-            Self::SystemdSystem => {
-                ("systemctl show-environment", "a unit that runs as root, with an account for each job")
-            }
-            Self::Nothing => ("", "no service"),
+            Self::SystemdUser => "a unit of this user",
+            Self::SystemdSystem => "a unit that runs as root, with an account for each job",
+            Self::Nothing => "no service",
         };
-        if !command.is_empty() && !succeeds(&split(command)) {
-            return Err(format!("`{command}` fails on this machine. Use another way."));
+        if self != Self::Nothing {
+            let test = format!("{} show-environment", self.systemctl());
+            run_command(&test).map_err(|reason| format!("{reason} Use another way, such as `nothing`."))?;
         }
         let paths = [&target.config, &target.work_dir].into_iter().map(|path| path.display().to_string());
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
@@ -113,9 +128,9 @@ impl StartWith {
 
     /// Whether an earlier `setup` made this service for the same settings.
     fn has_file_of(self, target: &Target) -> bool {
-        let line = format!("EnvironmentFile={}", target.config.display());
+        let end = format!(" start --config {}", target.config.display());
         let text = self.file_path(target).and_then(|path| load_own(&path).ok().flatten());
-        text.is_some_and(|text| text.lines().any(|own| own == line))
+        text.is_some_and(|text| text.lines().any(|line| line.starts_with("ExecStart=") && line.ends_with(&end)))
     }
 
     fn file_path(self, target: &Target) -> Option<PathBuf> {
@@ -127,22 +142,22 @@ impl StartWith {
         }
     }
 
+    fn systemctl(self) -> &'static str {
+        if self == Self::SystemdUser { "systemctl --user" } else { "systemctl" }
+    }
+
     pub(super) fn service(self, target: &Target) -> Service {
-        let unit = unit_name(&target.config);
-        let (text, systemctl, log) = match self {
-            Self::SystemdUser => (unit_text(target, self), "systemctl --user", "journalctl --user"),
-            Self::SystemdSystem => (unit_text(target, self), "systemctl", "journalctl"),
-            Self::Nothing => {
-                let start = format!("{} start --config {}", target.program.join(" "), target.config.display());
-                return Service { file: None, commands: Vec::new(), log: start, stop: String::new() };
-            }
-        };
+        let (unit, systemctl) = (unit_name(&target.config), self.systemctl());
+        if self == Self::Nothing {
+            let start = format!("{} start --config {}", target.program.join(" "), target.config.display());
+            return Service { file: None, commands: Vec::new(), log: start, stop: String::new() };
+        }
         // A restart waits for the running jobs.
         let commands = ["daemon-reload".to_owned(), format!("enable {unit}"), format!("restart --no-block {unit}")];
         Service {
-            file: self.file_path(target).map(|path| OwnFile::new(path, &text)),
-            commands: commands.iter().map(|command| split(&format!("{systemctl} {command}"))).collect(),
-            log: format!("{log} --unit {unit} --lines 50"),
+            file: self.file_path(target).map(|path| OwnFile::new(path, &unit_text(target, self), 0o644)),
+            commands: commands.iter().map(|command| format!("{systemctl} {command}")).collect(),
+            log: format!("{} --unit {unit} --lines 50", systemctl.replace("systemctl", "journalctl")),
             stop: format!("{systemctl} stop {unit}"),
         }
     }
@@ -156,38 +171,34 @@ fn unit_name(config: &Path) -> String {
     }
 }
 
-fn split(line: &str) -> Vec<String> {
-    line.split(' ').map(str::to_owned).collect()
-}
-
-fn succeeds(command: &[String]) -> bool {
-    let Some((program, args)) = command.split_first() else { return false };
-    let mut command = Command::new(system_program(program));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    remove_secrets(&mut command);
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// Commands of the machine need no token of the runner.
-pub(super) fn remove_secrets(command: &mut Command) {
+/// Runs a command of the machine, whose words have no spaces, without the runner's token. Errors: a sentence.
+pub(super) fn run_command(line: &str) -> Result<(), String> {
+    let mut words = line.split(' ');
+    let mut command = Command::new(system_program(words.next().unwrap_or_default()));
+    command.args(words).stdin(Stdio::null());
     for name in variables("token") {
         command.env_remove(name);
     }
+    let output = command.output().map_err(|error| format!("`{line}` cannot start: {error}."))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("`{line}` failed ({}). {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// The file of settings is read twice: by systemd, which sets `PATH` for the agents, and by `start`, which checks it.
 fn unit_text(target: &Target, way: StartWith) -> String {
-    let (network, wanted_by) = match way {
-        StartWith::SystemdSystem => ("Wants=network-online.target\nAfter=network-online.target\n", "multi-user.target"),
+    let (order, wanted_by) = match way {
+        StartWith::SystemdSystem => {
+            ("Wants=network-online.target\nAfter=network-online.target docker.service\n", "multi-user.target")
+        }
         _ => ("", "default.target"),
     };
     format!(
         "\
 [Unit]
 Description=Pullyard runner
-{network}
+{order}
 [Service]
-EnvironmentFile={config}
 ExecStart={program} start --config {config}
 Restart=on-failure
 RestartSec=15
