@@ -40,7 +40,7 @@ const DEFAULT_SLOTS: &str = "3";
 #[command(after_help = "Examples:
   pullyard-runner setup
   PULLYARD_RUNNER_TOKEN=rnt_… pullyard-runner setup --yes --api-url https://pullyard.example --name kite
-  sudo pullyard-runner setup --start-with systemd-system
+  sudo pullyard-runner setup --start-with systemd
   pullyard-runner setup --print")]
 pub struct Setup {
     #[command(flatten)]
@@ -263,7 +263,7 @@ impl Interview {
         };
         let check = async |answer: &str| {
             let way = StartWith::parse(answer).ok_or("Use one of these names.")?;
-            way.check_running(target, &RunnerName::of(&self.answers.parse().settings)).await
+            way.check(target, &RunnerName::of(&self.answers.parse().settings)).await
         };
         let answer = question.ask(self.is_terminal, check).await?;
         Ok(StartWith::parse(&answer).unwrap_or(StartWith::Nothing))
@@ -314,7 +314,7 @@ impl Interview {
         }
         self.answers.check_values()?;
         let config = OwnFile::new(target.config.clone(), &self.answers.format(), 0o600);
-        let mut service = way.service(&target);
+        let mut service = way.service(&target)?;
         // The settings last: without a service, they mean that there is none.
         let files = service.file.take().into_iter().chain([config]).collect();
         let folders = std::iter::once(target.work_dir).chain(parsed.settings.log_dir.clone()).collect();

@@ -20,7 +20,7 @@ pub(crate) const PROGRAM: &str = "pullyard-runner";
 const TRIES: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The caller limits the whole download.
+/// Of one file.
 const TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_LIST_BYTES: usize = 64 << 10;
 const SIGNATURE_BYTES: usize = 64;

@@ -17,8 +17,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
-const DOWNLOAD_LIMIT: Duration = Duration::from_secs(15 * 60);
-const JOBS_LIMIT: Duration = Duration::from_secs(2 * 3_600);
+/// Of the whole update, which waits for running jobs.
+const LIMIT: Duration = Duration::from_secs(2 * 3_600);
 
 /// A release that replaces this program.
 struct Target {
@@ -50,10 +50,12 @@ pub(crate) async fn update(daemon: &DaemonContext, order: &HeartbeatOrder) -> Re
     let installation = async {
         install(daemon, &programs, &target).await?;
         daemon.state().update(|state| state.is_updating = true);
-        wait_for_jobs(daemon).await?;
+        // A job that was claimed just then is taken over, as in a restart. A finish may still be undelivered.
+        daemon.state().wait_until(|state| state.active_jobs().is_empty()).await;
         replace(daemon, &programs, &target, order).await
     };
-    if let Err(reason) = installation.await {
+    let result = timeout(LIMIT, installation).await.unwrap_or_else(|_| Err(describe_delay(daemon)));
+    if let Err(reason) = result {
         if let Some(folder) = target.program.parent().map(Path::to_owned) {
             let _ = run_blocking(move || std::fs::remove_dir_all(folder)).await;
         }
@@ -63,13 +65,9 @@ pub(crate) async fn update(daemon: &DaemonContext, order: &HeartbeatOrder) -> Re
     Ok(target.program)
 }
 
-/// Waits until no job runs and no finish is undelivered. A job that was claimed just then is taken over, as in a restart.
-async fn wait_for_jobs(daemon: &DaemonContext) -> Result<(), String> {
-    let end = daemon.state().wait_until(|state| state.active_jobs().is_empty());
-    timeout(JOBS_LIMIT, end).await.map_err(|_| {
-        let jobs = daemon.state().read(|state| Vec::from_iter(state.active_jobs().iter().map(ToString::to_string)));
-        format!("These jobs did not end within {} h: {}.", JOBS_LIMIT.as_secs() / 3_600, jobs.join(", "))
-    })
+fn describe_delay(daemon: &DaemonContext) -> String {
+    let jobs = daemon.state().read(|state| Vec::from_iter(state.active_jobs().iter().map(ToString::to_string)));
+    format!("The update did not end within {} h; running jobs: {}.", LIMIT.as_secs() / 3_600, jobs.join(", "))
 }
 
 async fn install(daemon: &DaemonContext, programs: &InstalledPrograms, target: &Target) -> Result<(), String> {
@@ -83,10 +81,7 @@ async fn install(daemon: &DaemonContext, programs: &InstalledPrograms, target: &
     if let Some(reason) = disk_limit::load_low_space(daemon.jobs.starter.work_dir.clone()).await {
         return Err(format!("The work folder's disk has too little space: {reason}."));
     }
-    let download = timeout(DOWNLOAD_LIMIT, release::download(address, &keys, version));
-    let limit = DOWNLOAD_LIMIT.as_secs() / 60;
-    let archive =
-        download.await.unwrap_or_else(|_| Err(format!("The download of {version} did not end within {limit} min.")))?;
+    let archive = release::download(address, &keys, version).await?;
     let (programs, folder, to) = (programs.clone(), version.clone(), target.program.clone());
     let unpack = run_blocking(move || programs.create_folder(&folder).and_then(|()| release::unpack(&archive, &to)));
     unpack.await.map_err(|error| format!("Cannot unpack the release {version}: {error}."))?;

@@ -6,6 +6,7 @@ use super::prompt::say;
 use super::service::{Service, StartWith, run_command};
 use crate::daemon::settings::Settings;
 use crate::git::workspace::disk::create_private_dirs;
+use crate::process::root_folder::is_root;
 use crate::process::signals::Signals;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,13 +47,12 @@ impl Plan {
         }
         steps.iter().for_each(|step| say(&format!("Done: {step}.")));
         say("A project uses its runners after `pullyard settings set compute=runners`.");
-        match self.way {
-            StartWith::Nothing => {
-                say(&format!("Start {name} with `{log}`."));
-                return 0;
-            }
-            StartWith::SystemdUser => say("It stops at your logout, unless `loginctl enable-linger` was run."),
-            StartWith::SystemdSystem => {}
+        if self.way == StartWith::Nothing {
+            say(&format!("Start {name} with `{log}`."));
+            return 0;
+        }
+        if !is_root() {
+            say("It stops at your logout, unless `loginctl enable-linger` was run.");
         }
         if was_online {
             say(&format!("{name} restarts after its running jobs. Its log: `{log}`."));

@@ -16,7 +16,7 @@ async fn answer_all(machine: &SetupMachine, terminal: &mut Terminal, count: usiz
         ("API URL: ", machine.url.as_str(), "answers: Pullyard 0.1.0"),
         ("Runner token", TOKEN, "valid for acme, shop"),
         ("Name [", "kite", "free"),
-        ("Start with ", "systemd-user", "a unit of this user"),
+        ("Start with ", "systemd", "a unit of this user"),
         ("Anthropic API key", "sk-good", "Anthropic accepts the key"),
         ("Jobs at once [3]: ", "", "accepted"),
         ("Isolation [auto]: ", "none", "none: "),
@@ -83,8 +83,7 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     machine.runner_api.script(|script| script.refusals.clear());
     terminal.answer("Name [", "kite", "free").await;
     terminal.answer("Start with ", "cron", "one of these names").await;
-    terminal.answer("Start with ", "systemd-system", "sudo").await;
-    terminal.answer("[systemd-user]: ", "", "a unit of this user").await;
+    terminal.answer("[systemd]: ", "", "pullyard-runner setup` makes one of the machine").await;
     terminal.expect("Claude Code 2.1.330").await;
     terminal.answer("Anthropic API key", "sk-bad", "does not accept the key").await;
     terminal.answer("Anthropic API key", "sk-$HOME", "contains '$'").await;
@@ -193,7 +192,7 @@ async fn files_of_others_are_refused_and_unchanged() {
     let token = [("PULLYARD_RUNNER_TOKEN", TOKEN)];
     let setup = ["setup", "--yes", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
     let nothing = [setup.as_slice(), &["--start-with", "nothing"]].concat();
-    let setup = [setup.as_slice(), &["--start-with", "systemd-user"]].concat();
+    let setup = [setup.as_slice(), &["--start-with", "systemd"]].concat();
     let check = async |path: &Path, text: &str, part: &str| {
         machine.write(path, text);
         let (code, output) = machine.run(&setup, &token).await;
@@ -252,7 +251,7 @@ async fn print_shows_files_without_secrets_and_writes_nothing() {
         ("OVERSIGHT_CLI", "claude"),
     ];
     let setup = ["setup", "--yes", "--print", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
-    let setup = [setup.as_slice(), &["--start-with", "systemd-user"]].concat();
+    let setup = [setup.as_slice(), &["--start-with", "systemd"]].concat();
     let (code, output) = machine.run(&setup, &variables).await;
     assert_eq!(code, Some(0), "{output}");
     for secret in [TOKEN, "sk-good", "pw1234"] {
@@ -338,14 +337,14 @@ async fn only_the_present_file_keeps_its_name() {
     for is_online in [true, false] {
         check("nothing", is_online, 0, "the runner of this file").await;
     }
-    check("systemd-user", false, 0, "the runner of this file").await;
-    check("systemd-user", true, 2, "kite runs already, and not as the service of").await;
+    check("systemd", false, 0, "the runner of this file").await;
+    check("systemd", true, 2, "kite runs already, and not as the service of").await;
     let unit = format!("{MARK}\n[Service]\nExecStart=x start --config {}\n", machine.env_file().display());
     machine.write(&machine.unit(), &unit);
-    check("systemd-user", true, 0, "kite restarts after its running jobs. Its log: `journalctl --user").await;
+    check("systemd", true, 0, "kite restarts after its running jobs. Its log: `journalctl --user").await;
     machine.stop_daemon();
     machine.runner_api.script(|script| script.refusals.extend([("check", (409, "name_taken"))]));
-    check("systemd-user", true, 2, "No.").await;
+    check("systemd", true, 2, "No.").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
