@@ -57,7 +57,7 @@ async fn runner_that_was_set_up_keeps_its_name_and_copies_logs() {
     assert!(code == Some(2) && text.contains("belongs to another runner, which may be asleep"), "{text}");
     assert!(!machine.path("elsewhere").exists());
     let (code, text) = machine.set_up("here").await;
-    assert!(code == Some(0) && text.contains("this machine's runner"), "{text}");
+    assert!(code == Some(0) && text.contains("the runner of this file"), "{text}");
 
     let job = story.create_job("e1", "APP-1", 1).await;
     machine.release_agents();

@@ -85,10 +85,7 @@ async fn check_of_a_name_registers_nothing_and_spares_sleepers() {
     let kite = story.register_runner(&token, "kite", "i1").await;
     assert_eq!(check("kite", "i2").await.unwrap_err(), "runner_live");
     kite.try_heartbeat(&[], true, true).await.unwrap();
-    assert_eq!(
-        (check("kite", "i2").await.unwrap_err(), check("kite", "i1").await.is_ok()),
-        ("name_taken".into(), true)
-    );
+    assert_eq!((check("kite", "i2").await.unwrap_err(), check("kite", "i1").await.is_ok()), ("name_used".into(), true));
     story.assert_runner_status("kite", RunnerStatus::Offline).await;
 }
 

@@ -208,17 +208,9 @@ pub enum Refusal {
     UpdateNotAllowed {
         name: String,
     },
-    InImage {
-        name: String,
-    },
     RunsAlready {
         name: String,
         version: String,
-    },
-    Older {
-        name: String,
-        version: String,
-        target: String,
     },
 }
 
@@ -226,16 +218,15 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::AlreadyOnline { .. } => "runner_live",
-            Self::NameTaken { .. } | Self::NameUsed { .. } => "name_taken",
+            Self::NameTaken { .. } => "name_taken",
+            Self::NameUsed { .. } => "name_used",
             Self::Replaced { .. } => "runner_replaced",
             Self::Deleting { .. } => "runner_deleting",
             Self::Offline { .. } => "runner_offline",
             Self::OrdersUnsupported { .. } => "orders_unsupported",
             Self::OrderAccepted { .. } => "order_accepted",
             Self::UpdateNotAllowed { .. } => "update_not_allowed",
-            Self::InImage { .. } => "runner_in_image",
             Self::RunsAlready { .. } => "version_runs",
-            Self::Older { .. } => "runner_is_older",
         }
     }
 
@@ -253,7 +244,10 @@ impl Refusal {
             Self::Deleting { name } => format!("The runner {name} is being removed."),
             Self::Offline { name } => format!("{name} is offline."),
             Self::OrdersUnsupported { name, version } => {
-                format!("{name} carries out no orders: it runs with --once, or its release {version} is too old.")
+                format!(
+                    "{name} carries out no orders: it runs with --once, its release {version} is too old, or the control \
+                     plane was older when it started."
+                )
             }
             Self::OrderAccepted { name, kind: OrderKind::Restart, by } => {
                 format!("{name} is restarting already, as {by} requested.")
@@ -262,9 +256,7 @@ impl Refusal {
                 format!("{name} is being updated already, as {by} requested.")
             }
             Self::UpdateNotAllowed { name } => format!("{name} does not accept updates."),
-            Self::InImage { name } => format!("{name} runs in a container, whose image has its program."),
             Self::RunsAlready { name, version } => format!("{name} runs {version} already."),
-            Self::Older { name, version, target } => format!("{name} runs {version}; {target} is older."),
         }
     }
 
@@ -278,12 +270,14 @@ impl Refusal {
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
             Self::Offline { .. } => "Start it on its machine.",
-            Self::OrdersUnsupported { .. } => "On its machine: start it without --once, or install a newer release.",
-            Self::OrderAccepted { .. } => "Wait until `pullyard runners show NAME` names its end.",
-            Self::UpdateNotAllowed { .. } => "Its owner starts it with --allow-remote-update.",
-            Self::InImage { .. } => "On its machine: `docker compose pull && docker compose up -d`.",
+            Self::OrdersUnsupported { .. } => "On its machine, start it again: without --once, and as a newer release.",
+            Self::OrderAccepted { .. } => {
+                "Wait until `pullyard runners show NAME` names its end. On its machine, a restart of the runner ends it."
+            }
+            Self::UpdateNotAllowed { .. } => {
+                "Its owner starts it with --allow-remote-update. In a container, its program or image is replaced instead."
+            }
             Self::RunsAlready { .. } => "Nothing to do; `pullyard runners restart NAME` starts it again.",
-            Self::Older { .. } => "Add --allow-downgrade to install it.",
         }
     }
 }

@@ -5,7 +5,7 @@ use pullyard_control::{Error, runner as control};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::runner::Presence;
-use pullyard_domain::runner::order::{Downgrade, Release};
+use pullyard_domain::runner::order::Release;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::runner_admin::{
     Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerOrder, RunnerStatus, RunnerTask,
@@ -70,8 +70,7 @@ pub fn to_command(request: &RunnerCommand, by: &str) -> Result<control::RunnerCo
             if let Err(fault) = version.parse::<Release>() {
                 return invalid(fault);
             }
-            let downgrade = if request.allow_downgrade { Downgrade::Allowed } else { Downgrade::Refused };
-            control::RunnerCommand::Update { by, version: version.clone(), downgrade }
+            control::RunnerCommand::Update { by, version: version.clone() }
         }
         (RunnerOrder::Update, None) => return invalid("name the release, such as 0.3.0"),
         (_, Some(_)) => return invalid("only `update` has a release"),

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// Registers a runner, or a new process of a known one. Idempotent: by `instance`.
 ///
 /// Errors: 409 `runner_live` while another process of this name is online; stop it, or use another name. 409
-/// `name_taken` if a runner of another token has the name, with `check_only` also of another instance.
+/// `name_taken` if a runner of another token has the name; with `check_only`, `name_used` if another instance has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {

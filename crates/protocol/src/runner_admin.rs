@@ -205,15 +205,12 @@ pub struct RunnerCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^(0|[1-9]\d{0,9})(\.(0|[1-9]\d{0,9})){2}$"))]
     pub version: Option<String>,
-    /// Whether an update may install an older release.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_downgrade: bool,
 }
 
 impl RunnerCommand {
     /// A command without a release.
     pub fn new(command: RunnerOrder) -> Self {
-        Self { command, version: None, allow_downgrade: false }
+        Self { command, version: None }
     }
 }
 

@@ -38,7 +38,7 @@ fn collect_secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec
 
 /// Prevents children from reading the bootstrap token and the lease. Children get an environment without the token. But
 /// on Linux, a child of the same user could read both in `/proc` of a dumpable parent. Root can always read them.
-pub(crate) fn hide_from_children() {
+pub fn hide_from_children() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
         tracing::warn!(error = %error, "cannot hide the runner's memory from its children: {error}");

@@ -26,11 +26,9 @@ pub(crate) mod setting_names;
 pub(crate) mod settings;
 mod state;
 pub(crate) mod state_folder;
-mod trial;
 mod update;
 mod update_settings;
 
 pub(crate) use args::Flags;
 pub use args::{Check, Config, Start};
 pub(crate) use setting_names::{SettingValue, how_to_set};
-pub(crate) use state_folder::known_instances;

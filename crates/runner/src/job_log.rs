@@ -3,13 +3,12 @@
 
 use crate::api::event_draft::EventDraft;
 use crate::durable_file;
-use crate::git::workspace::disk::create_private_dirs;
 use nix::fcntl::OFlag;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::event::EventKind;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Units: bytes.
@@ -21,7 +20,11 @@ const FULL: &str = "The rest is on the job's page and in `pullyard jobs logs`.\n
 /// Errors: it cannot be created, or is a link or a folder of another user.
 pub(crate) fn create_folder(log_dir: &Path, runner: &str) -> io::Result<PathBuf> {
     let folder = log_dir.join(format!("{runner}.runner"));
-    create_private_dirs(&folder)?;
+    // Not `log_dir`, whose disk may not be mounted yet.
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
     let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
     let handle = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&folder)?;
     if handle.metadata()?.uid() != nix::unistd::geteuid().as_raw() {
@@ -34,16 +37,21 @@ pub(crate) fn create_folder(log_dir: &Path, runner: &str) -> io::Result<PathBuf>
 /// Deletes the oldest copies and returns the file for a new one.
 pub(crate) fn next_file(folder: &Path, job: &JobId, attempt: u32, keep: usize) -> PathBuf {
     let file = folder.join(format!("{job}-{attempt}.log"));
+    remove_old_logs(folder, keep.saturating_sub(1), |path| *path != file && is_copy(path));
+    file
+}
+
+/// Deletes the oldest files of a folder which are logs.
+pub(crate) fn remove_old_logs(folder: &Path, keep: usize, is_log: impl Fn(&PathBuf) -> bool) {
     let modification = |path: PathBuf| {
-        let metadata = fs::symlink_metadata(&path).ok().filter(|metadata| metadata.is_file() && is_copy(&path))?;
+        let metadata = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?;
         Some((metadata.modified().ok()?, path))
     };
-    let mut copies: Vec<_> =
-        durable_file::list(folder, "log").into_iter().filter(|path| *path != file).filter_map(modification).collect();
-    copies.sort();
-    let surplus = (copies.len() + 1).saturating_sub(keep);
-    copies.iter().take(surplus).for_each(|(_, path)| durable_file::remove(path));
-    file
+    let logs = durable_file::list(folder, "log").into_iter().filter(is_log);
+    let mut logs: Vec<_> = logs.filter_map(modification).collect();
+    logs.sort();
+    let surplus = logs.len().saturating_sub(keep);
+    logs.iter().take(surplus).for_each(|(_, path)| durable_file::remove(path));
 }
 
 /// Whether the name is that of a copy.
@@ -63,18 +71,13 @@ impl JobLog {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags.bits()).open(path)?;
+        let file = options.append(true).create(true).mode(0o600).custom_flags(flags.bits()).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("this is no plain file"));
         }
-        let mut end = [0; FULL.len()];
-        let is_full = metadata
-            .len()
-            .checked_sub(FULL.len() as u64)
-            .is_some_and(|start| file.read_exact_at(&mut end, start).is_ok() && end == FULL.as_bytes());
         let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-        Ok(Self { file, free_bytes: if is_full { 0 } else { MAX_BYTES.saturating_sub(size) } })
+        Ok(Self { file, free_bytes: MAX_BYTES.saturating_sub(size) })
     }
 
     /// Adds a redacted event. After an error or the limit, nothing more is added.
@@ -152,6 +155,7 @@ mod tests {
         fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, dir.path().join("kite.runner")).unwrap();
         assert!(create_folder(dir.path(), "kite").is_err());
+        assert!(create_folder(&dir.path().join("not-mounted"), "kite").is_err());
         fs::write(elsewhere.join("theirs"), "").unwrap();
         symlink(elsewhere.join("theirs"), dir.path().join("copy.log")).unwrap();
         assert!(JobLog::open(&dir.path().join("copy.log")).is_err());
@@ -170,8 +174,6 @@ mod tests {
         log.add(&EventDraft::text(EventKind::Usage, "1 USD"));
         log.add(&EventDraft::text(EventKind::Text, "x".repeat(MAX_BYTES)));
         log.add(&EventDraft::text(EventKind::Text, "more"));
-        drop(log);
-        JobLog::open(&path).unwrap().add(&EventDraft::text(EventKind::Text, "again"));
         let expected = format!("-- executing\n$ make\n$ test\n\u{fffd}[31mred\ttab\n{FULL}");
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

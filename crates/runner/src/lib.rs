@@ -32,6 +32,7 @@ mod stop;
 
 pub use agent::RestartPauses;
 pub use agent::{agent_variables, list_local_agents};
+pub use args::hide_from_children;
 pub use command::{Command, write_message};
 pub use daemon::{Check, Config, Start};
 pub use disk_limit::find_low_space;

@@ -27,6 +27,8 @@ fn main() -> anyhow::Result<ExitCode> {
     if let Some(code) = pullyard_sandbox::run_helper(std::env::args_os()) {
         return Ok(code);
     }
+    // The environment has the runner's token, also while these arguments are parsed.
+    pullyard_runner::hide_from_children();
     let Cli { command } = Cli::parse();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     if command.logs_sentences() {

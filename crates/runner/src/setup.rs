@@ -15,8 +15,9 @@ use crate::daemon::config_file::{NO_FILE, default_path, load, variable};
 use crate::daemon::output::print_line;
 use crate::daemon::setting_names::{VARIABLES, variables};
 use crate::daemon::{Flags, how_to_set};
+use crate::git::NETWORK_ENVIRONMENT;
 use crate::process::signals::Signals;
-use answers::{Answers, mask};
+use answers::Answers;
 use checks::{Checked, RunnerName};
 use own_file::{OwnFile, load_own};
 use plan::Plan;
@@ -26,12 +27,10 @@ use service::{StartWith, Target};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{PathBuf, absolute};
 
 const INTERRUPTED_EXIT: u8 = 130;
 const DEFAULT_SLOTS: &str = "3";
-/// Settings whose stored value a question replaces.
-const QUESTIONS: &[&str] = &["api-url", "token", "token-file", "name", "slots", "isolation", "log-dir"];
 
 /// Set up this machine as a runner: ask, check, write the settings and a service, and start it.
 ///
@@ -41,7 +40,7 @@ const QUESTIONS: &[&str] = &["api-url", "token", "token-file", "name", "slots", 
 #[command(after_help = "Examples:
   pullyard-runner setup
   PULLYARD_RUNNER_TOKEN=rnt_… pullyard-runner setup --yes --api-url https://pullyard.example --name kite
-  sudo pullyard-runner setup --start-with systemd-system
+  sudo pullyard-runner setup --start-with systemd
   pullyard-runner setup --print")]
 pub struct Setup {
     #[command(flatten)]
@@ -55,9 +54,6 @@ pub struct Setup {
     /// How the runner starts.
     #[arg(long, value_name = "WHAT", value_enum)]
     start_with: Option<StartWith>,
-    /// Let a runner of systemd (user) stop at logout: do not run `loginctl enable-linger`.
-    #[arg(long)]
-    no_linger: bool,
 }
 
 impl Setup {
@@ -111,11 +107,19 @@ impl Setup {
         };
         let path = absolute(&path).map_err(|error| error.to_string())?;
         load_own(&path)?;
-        let file = load(&path)?.unwrap_or_default();
+        let file = load(&path)?.unwrap_or_default().values;
+        if let Some(name) =
+            NETWORK_ENVIRONMENT.iter().find(|name| file.contains_key(**name) && variable(name).is_none())
+        {
+            return Err(format!("{} sets {name}. Run `setup` with the same variable.", path.display()).into());
+        }
+        checks::check_machine().await?;
         let find = |setting| variables(setting).iter().find_map(|name| file.get(*name).cloned());
         let present = find("api-url").zip(find("name")).map(|(url, name)| PresentRunner { url, name });
         let answers = Answers::collect(self.flags.values(), self.flags.saved_api_url.clone(), &file, &variable);
-        answers.check_unasked(QUESTIONS)?;
+        if answers.find("token-file").is_some() {
+            return Err("`setup` stores the token itself. Set PULLYARD_RUNNER_TOKEN instead of a token file.".into());
+        }
         let mut interview = Interview { answers, is_terminal, present };
         let plan = interview.ask_all(self, program, path).await?;
         if self.print {
@@ -197,7 +201,7 @@ impl Interview {
         let work_dir = self.answers.parse().settings.work_dir;
         let work_dir = absolute(&work_dir).map_err(|error| error.to_string())?;
         self.answers.set("work-dir", &work_dir.display().to_string());
-        self.ask_name(&url, &token, only_name, &work_dir).await?;
+        self.ask_name(&url, &token, only_name).await?;
         let exe = std::env::current_exe().map_err(|error| error.to_string())?;
         let program = std::iter::once(exe.display().to_string()).chain(program.iter().map(|word| (*word).to_owned()));
         let target = Target { program: program.collect(), config: path, work_dir };
@@ -209,12 +213,12 @@ impl Interview {
         self.ask("slots", slots, check).await?;
         let mut isolation = self.question("isolation", "Isolation");
         isolation.default = isolation.default.or_else(|| self.default_of("isolation"));
-        let check = async |this: &Self, level: &str| checks::check_level(&this.answers, level).await;
+        let check = async |this: &Self, level: &str| checks::check_level(&this.answers, level, &target.config).await;
         self.ask("isolation", isolation, check).await?;
         let log_dir = Question { is_optional: true, ..self.question("log-dir", "Folder for copies of job logs") };
         let check = async |this: &Self, dir: &str| checks::check_log_dir(&this.answers, dir);
         self.ask("log-dir", log_dir, check).await?;
-        self.finish(setup, way, target)
+        self.finish(way, target)
     }
 
     /// Returns the token and the only name that it allows.
@@ -222,18 +226,7 @@ impl Interview {
         let mut question =
             self.question("token", "Runner token (hidden; create one under Setup > Runners > Add runner)");
         question.is_secret = true;
-        question.setting = "PULLYARD_RUNNER_TOKEN or --token-file".into();
-        let has_file = self.answers.find("token-file").is_some();
-        if let Some(file) = self.answers.find("token-file") {
-            // The service starts in another folder.
-            let file = absolute(&file).map_err(|error| error.to_string())?;
-            self.answers.set("token-file", &file.display().to_string());
-            let parsed = self.answers.parse();
-            if let Some(error) = parsed.errors.into_iter().find(|error| error.is_token_error) {
-                return Err(error.message.into());
-            }
-            question.preset = Some(parsed.settings.token);
-        }
+        question.setting = "PULLYARD_RUNNER_TOKEN".into();
         let only_name = RefCell::new(None);
         let check = async |token: &str| {
             self.answers.check("token", token)?;
@@ -242,19 +235,11 @@ impl Interview {
             Ok(checks::describe_token(&about))
         };
         let token = question.ask(self.is_terminal, check).await?;
-        if !has_file {
-            self.answers.set("token", &token);
-        }
+        self.answers.set("token", &token);
         Ok((token, only_name.into_inner()))
     }
 
-    async fn ask_name(
-        &mut self,
-        url: &str,
-        token: &str,
-        only_name: Option<String>,
-        work_dir: &Path,
-    ) -> Result<(), Abort> {
+    async fn ask_name(&mut self, url: &str, token: &str, only_name: Option<String>) -> Result<(), Abort> {
         let mut question = self.question("name", "Name");
         question.default = only_name.clone().or(question.default).or_else(|| self.default_of("name"));
         let check = async |this: &Self, name: &str| {
@@ -263,7 +248,7 @@ impl Interview {
                 return Err(format!("The token is only for the runner {only}."));
             }
             this.check_present(|present| present.name == name)?;
-            RunnerName { url, token, name, work_dir }.check().await
+            RunnerName { url, token, name }.check(this.present.is_some()).await
         };
         self.ask("name", question, check).await.map(drop)
     }
@@ -272,13 +257,13 @@ impl Interview {
         let question = Question {
             label: StartWith::QUESTION.into(),
             setting: "--start-with".into(),
-            preset: setup.start_with.map(|way| way.number().to_string()),
-            default: Some(StartWith::default_for(target).number().to_string()),
+            preset: setup.start_with.map(StartWith::name),
+            default: Some(StartWith::default_for(target).name()),
             ..Question::default()
         };
         let check = async |answer: &str| {
-            let way = StartWith::parse(answer).ok_or("Use a number from 1 to 3.")?;
-            way.check(target)
+            let way = StartWith::parse(answer).ok_or("Use one of these names.")?;
+            way.check(target, &RunnerName::of(&self.answers.parse().settings)).await
         };
         let answer = question.ask(self.is_terminal, check).await?;
         Ok(StartWith::parse(&answer).unwrap_or(StartWith::Nothing))
@@ -294,11 +279,7 @@ impl Interview {
         for key in ModelKey::ALL.into_iter().filter(|key| key.spec().is_testable) {
             let spec = key.spec();
             let agent = agents.iter().find(|agent| agent.is_installed() && agent.uses(key));
-            let has_other = |other: ModelKey| other.spec().provider == spec.provider && other != key;
-            let has_other = ModelKey::ALL
-                .into_iter()
-                .any(|other| has_other(other) && self.answers.find(other.spec().variable).is_some());
-            if has_other || !(agent.is_some() || self.answers.find(spec.variable).is_some()) {
+            if agent.is_none() && self.answers.find(spec.variable).is_none() {
                 continue;
             }
             let question = Question {
@@ -307,17 +288,21 @@ impl Interview {
                 is_optional: true,
                 ..self.question(spec.variable, "")
             };
-            let check = async |this: &Self, value: &str| match agent {
-                Some(agent) if value.is_empty() => Ok(agent.describe_without_key(this.answers.find("capabilities"))),
-                _ => checks::check_key(&this.answers, key, value).await,
-            };
+            let check = async |this: &Self, value: &str| checks::check_key(&this.answers, key, value).await;
             self.ask(spec.variable, question, check).await?;
+        }
+        let installed: Vec<_> = agents.iter().filter(|agent| agent.is_installed()).map(|agent| agent.code()).collect();
+        if !installed.is_empty() && self.answers.find("capabilities").is_none() {
+            let codes = installed.join(",");
+            say(&format!(
+                "An agent without a key is not offered. If each project has a key, use --capabilities {codes},auto,command."
+            ));
         }
         Ok(())
     }
 
     /// Checks all values together and describes what will be written and run.
-    fn finish(&mut self, setup: &Setup, way: StartWith, target: Target) -> Result<Plan, Abort> {
+    fn finish(&mut self, way: StartWith, target: Target) -> Result<Plan, Abort> {
         let parsed = self.answers.parse();
         if parsed.settings.containers.is_none() {
             let settings = VARIABLES.iter().filter(|(setting, _)| setting.starts_with("container-"));
@@ -328,20 +313,11 @@ impl Interview {
             return Err(errors.join(" ").into());
         }
         self.answers.check_values()?;
-        let (text, masked) = (self.answers.format(|_, value| value.to_owned()), self.answers.format(mask));
-        let config = OwnFile::with_secrets(target.config.clone(), &text, &masked);
-        let mut service = way.service(&target);
-        let files = [Some(config), service.file.take()].into_iter().flatten().collect();
-        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
-        let user = user.filter(|user| !Path::new("/var/lib/systemd/linger").join(user).exists());
-        let optional = user.filter(|_| way == StartWith::SystemdUser && !setup.no_linger).map(|user| {
-            let sentence =
-                format!("The runner stops at your logout until an administrator runs `loginctl enable-linger {user}`.");
-            (["loginctl", "enable-linger"].map(str::to_owned).to_vec(), sentence)
-        });
-        let folders = [Some(target.work_dir.clone()), parsed.settings.log_dir];
-        let folders = folders.into_iter().flatten().collect();
-        let answers = std::mem::take(&mut self.answers);
-        Ok(Plan { answers, target, folders, files, way, service, optional })
+        let config = OwnFile::new(target.config.clone(), &self.answers.format(), 0o600);
+        let mut service = way.service(&target)?;
+        // The settings last: without a service, they mean that there is none.
+        let files = service.file.take().into_iter().chain([config]).collect();
+        let folders = std::iter::once(target.work_dir).chain(parsed.settings.log_dir.clone()).collect();
+        Ok(Plan { settings: parsed.settings, folders, files, way, service })
     }
 }

@@ -4,7 +4,7 @@ use super::register::random_name;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{OrderId, RunnerId};
-use pullyard_domain::runner::order::{Downgrade, Order, OrderKind, OrderState};
+use pullyard_domain::runner::order::{Order, OrderKind, OrderState};
 use pullyard_domain::runner::{Drain, Presence, Refusal, Runner};
 use pullyard_store::Write;
 
@@ -13,10 +13,10 @@ pub enum RunnerCommand {
     Drain { by: String },
     Resume,
     Restart { by: String },
-    Update { by: String, version: String, downgrade: Downgrade },
+    Update { by: String, version: String },
 }
 
-/// Idempotent: a drain stays as first requested, and an order that equals the waiting one changes nothing.
+/// Idempotent: a drain stays as first requested, and an order replaces one that the runner has not accepted.
 /// Errors: `NotFound`; `Runner` with the reason of a refusal.
 pub async fn command_runner(ctx: &Context, id: &RunnerId, command: &RunnerCommand) -> Result<Runner, Error> {
     let order_id = OrderId::new(random_name()).map_err(|error| Error::Inconsistent(error.to_string()))?;
@@ -54,11 +54,9 @@ async fn try_command(
             (Runner { drain: None, ..runner }, write)
         }
         RunnerCommand::Restart { by } | RunnerCommand::Update { by, .. } => {
-            let (kind, version, downgrade) = match command {
-                RunnerCommand::Update { version, downgrade, .. } => {
-                    (OrderKind::Update, Some(version.clone()), *downgrade)
-                }
-                _ => (OrderKind::Restart, None, Downgrade::Refused),
+            let (kind, version) = match command {
+                RunnerCommand::Update { version, .. } => (OrderKind::Update, Some(version.clone())),
+                _ => (OrderKind::Restart, None),
             };
             let order = Order {
                 id: order_id.clone(),
@@ -69,11 +67,8 @@ async fn try_command(
                 state: OrderState::Wanted,
                 reason: None,
             };
-            let next = runner.with_order(order, &profile.version, downgrade, now).map_err(Error::Runner)?;
-            let Some(order) = next.order.as_ref().filter(|order| order.id == *order_id) else {
-                return Ok(Some(runner));
-            };
-            let write = ctx.store.set_order(&runner, order).await?;
+            let next = runner.with_order(order.clone(), &profile.version, now).map_err(Error::Runner)?;
+            let write = ctx.store.set_order(&runner, &order).await?;
             (next, write)
         }
     };

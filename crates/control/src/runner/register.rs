@@ -30,21 +30,18 @@ pub struct Registration {
 pub async fn check_runner_name(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<RunnerId, Error> {
     new.check()?;
     let id = RunnerId::for_registration(&token.hash, &new.name);
-    let check = load_own(ctx, &id, &new.name).await.and_then(|existing| match existing {
-        Some(existing) => existing.check_name(&new.instance, ctx.clock.now()).map_err(Error::Runner),
-        None => Ok(()),
-    });
-    if let Err(Error::Runner(refusal)) = &check {
-        // A token of other projects may try names.
-        tracing::info!(runner = %id, name = new.name, ?refusal, "runner name refused");
+    if let Some(existing) = load_own(ctx, &id, &new.name).await? {
+        existing.check_name(&new.instance, ctx.clock.now()).map_err(Error::Runner)?;
     }
-    check.map(|()| id)
+    Ok(id)
 }
 
 /// The runner with this id. Errors: `Runner` if another token has its name.
 async fn load_own(ctx: &Context, id: &RunnerId, name: &str) -> Result<Option<Runner>, Error> {
     let (existing, owner) = tokio::try_join!(ctx.store.load_runner(id), ctx.store.load_runner_id(name))?;
     if owner.is_some_and(|owner| owner != *id) {
+        // A token of other projects may try names.
+        tracing::info!(runner = %id, name, "runner name refused: another token has it");
         return Err(Error::Runner(Refusal::NameTaken { name: name.to_owned() }));
     }
     Ok(existing)

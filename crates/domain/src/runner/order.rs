@@ -66,15 +66,6 @@ pub enum Updates {
     Allowed,
     /// Its owner does not allow updates.
     Denied,
-    /// The program belongs to a container image.
-    Image,
-}
-
-/// Whether an update may install an older release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Downgrade {
-    Allowed,
-    Refused,
 }
 
 /// A release, such as `0.3.0`.
@@ -106,23 +97,12 @@ impl Order {
         let reason = report.reason.as_deref().map(|reason| truncate(reason, MAX_REASON_CHARS));
         (is_next && self.id == report.id).then(|| Self { state: report.state, reason, ..self.clone() })
     }
-
-    fn is_same_request(&self, other: &Self) -> bool {
-        (self.kind, &self.version) == (other.kind, &other.version)
-    }
 }
 
 impl Runner {
-    /// Adds an order, which replaces one that the runner has not accepted. An equal order that waits stays, as does one
-    /// of the same user that the runner has accepted: the request is a repeat.
+    /// Adds an order, which replaces one that the runner has not accepted.
     /// `version` is the release that the runner runs.
-    pub fn with_order(
-        &self,
-        order: Order,
-        version: &str,
-        downgrade: Downgrade,
-        now: Timestamp,
-    ) -> Result<Self, Refusal> {
+    pub fn with_order(&self, order: Order, version: &str, now: Timestamp) -> Result<Self, Refusal> {
         let name = self.name.clone();
         if self.status == Presence::Deleting {
             return Err(Refusal::Deleting { name });
@@ -134,29 +114,17 @@ impl Runner {
             return Err(Refusal::Offline { name });
         }
         if let Some(open) = self.order.as_ref().filter(|order| order.state == OrderState::Accepted) {
-            if open.by == order.by && open.is_same_request(&order) {
-                return Ok(self.clone());
-            }
             return Err(Refusal::OrderAccepted { name, kind: open.kind, by: open.by.clone() });
         }
         if let Some(target) = &order.version {
-            match updates {
-                Updates::Denied => return Err(Refusal::UpdateNotAllowed { name }),
-                Updates::Image => return Err(Refusal::InImage { name }),
-                Updates::Allowed => {}
+            if updates == Updates::Denied {
+                return Err(Refusal::UpdateNotAllowed { name });
             }
             if target == version {
                 return Err(Refusal::RunsAlready { name, version: target.clone() });
             }
-            let is_older = target.parse::<Release>().ok() < version.parse::<Release>().ok();
-            if is_older && downgrade == Downgrade::Refused {
-                return Err(Refusal::Older { name, version: version.to_owned(), target: target.clone() });
-            }
         }
-        match &self.order {
-            Some(waiting) if waiting.is_open() && waiting.is_same_request(&order) => Ok(self.clone()),
-            _ => Ok(Self { order: Some(order), ..self.clone() }),
-        }
+        Ok(Self { order: Some(order), ..self.clone() })
     }
 
     /// The order that the next answer repeats.
@@ -164,24 +132,22 @@ impl Runner {
         self.order.as_ref().filter(|order| order.is_open())
     }
 
-    /// Whether it takes no jobs because it installs a release.
+    /// Whether it installs a release, for which it soon claims no more jobs.
     pub fn is_updating(&self) -> bool {
         self.order.as_ref().is_some_and(|order| (order.kind, order.state) == (OrderKind::Update, OrderState::Accepted))
     }
 }
 
-/// The order after a registration of a process, which may not know or want it.
+/// The order after a registration of a process, which may not know it. An old request must not surprise the owner who
+/// starts the runner days later. A process that knows orders reports the end of one that an earlier process accepted.
 pub(super) fn after_registration(old: &Runner, instance: &InstanceId, updates: Option<Updates>) -> Option<Order> {
-    let order = old.order.as_ref()?;
-    let reason = match order.state {
-        OrderState::Wanted | OrderState::Accepted if updates.is_none() => {
-            "The runner was started with --once, or as a release that carries out no orders."
-        }
-        // An old request must not surprise the owner who starts the runner days later.
-        OrderState::Wanted if old.instance != *instance => "The runner was started anew before it confirmed the order.",
-        _ => return Some(order.clone()),
-    };
-    Some(Order { state: OrderState::Failed, reason: Some(reason.to_owned()), ..order.clone() })
+    let order = old.order.clone()?;
+    let is_expected = updates.is_some() && (order.state == OrderState::Accepted || old.instance == *instance);
+    if !order.is_open() || is_expected {
+        return Some(order);
+    }
+    let reason = Some("The runner was started anew, or carries out no orders.".to_owned());
+    Some(Order { state: OrderState::Failed, reason, ..order })
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn name_is_free_only_for_the_instance_that_has_it() {
     let check = |runner: &Runner, process: &str, secs| {
         runner.check_name(&instance(process), time_at(secs)).map_err(|refusal| (refusal.code(), refusal.sentence()))
     };
-    let sleeping = || Err(("name_taken", "The name kite belongs to another runner, which may be asleep.".to_owned()));
+    let sleeping = || Err(("name_used", "The name kite belongs to another runner, which may be asleep.".to_owned()));
     assert_eq!(check(&kite, "i1", 0), Ok(()));
     assert_eq!(check(&kite, "i1", 500), Ok(()));
     assert_eq!(check(&kite, "i2", 90).map_err(|(code, _)| code), Err("runner_live"));

@@ -18,9 +18,8 @@ impl ApiClient {
     }
 
     /// Requests that a runner installs a release.
-    pub async fn update_runner(&self, runner: &str, version: &str, allow_downgrade: bool) -> Result<Runner, Error> {
-        let version = Some(version.to_owned());
-        let command = RunnerCommand { version, allow_downgrade, ..RunnerCommand::new(RunnerOrder::Update) };
+    pub async fn update_runner(&self, runner: &str, version: &str) -> Result<Runner, Error> {
+        let command = RunnerCommand { command: RunnerOrder::Update, version: Some(version.to_owned()) };
         self.http.post_idempotent(&format!("{}/commands", path(runner)), &command).await
     }
 

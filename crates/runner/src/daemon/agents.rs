@@ -46,6 +46,10 @@ impl DetectedAgent {
         if is_required && !is_usable { Err(text) } else { Ok(text) }
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.driver.spec.code
+    }
+
     pub(crate) fn is_installed(&self) -> bool {
         self.detection.is_ok()
     }
@@ -60,18 +64,6 @@ impl DetectedAgent {
         match &self.detection {
             Ok(installed) => format!("{} {}", self.name(), self.version_and_path(installed)),
             Err(reason) => format!("{}: {reason}. To install it: npm install --global {package}", self.name()),
-        }
-    }
-
-    /// What the runner does without a key of its own.
-    pub(crate) fn describe_without_key(&self, capabilities: Option<String>) -> String {
-        match capabilities {
-            Some(capabilities) => format!("no key: jobs of {capabilities} need a key of their project"),
-            None => format!(
-                "no key: this runner does not offer {}. If each project has a key, use --capabilities {},auto,command",
-                self.name(),
-                self.driver.spec.code
-            ),
         }
     }
 

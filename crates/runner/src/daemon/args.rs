@@ -7,7 +7,6 @@ use super::config_file::{self, FileSource};
 use super::lifecycle::Launch;
 use super::setting_names::{SettingSources, SettingValue};
 use super::settings::{ParsedSettings, Settings};
-use super::trial::run_trial;
 use super::{agents, check, lifecycle, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
@@ -16,7 +15,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The settings of a runner.
 #[derive(Clone, Debug, Default, clap::Args, Serialize)]
@@ -199,12 +197,6 @@ pub struct Start {
     /// The program and arguments that run one job, for tests; this program if not given.
     #[arg(long, value_name = "ARG", hide = true)]
     run_job: Vec<OsString>,
-    /// Register as the runner with this instance, then exit: an update tries its new program.
-    #[arg(long, value_name = "INSTANCE", hide = true)]
-    trial: Option<InstanceId>,
-    /// Seconds that such a trial has, for tests.
-    #[arg(long, value_name = "N", hide = true, default_value = "120")]
-    trial_limit_secs: u64,
 }
 
 impl Start {
@@ -247,13 +239,8 @@ impl Start {
                 return 1;
             }
         };
-        let trial_limit = Duration::from_secs(self.trial_limit_secs);
-        let launch = Launch { run_job, check: self.check_args(job_arguments), trial_limit };
-        let ending = match self.trial {
-            Some(instance) => Box::pin(run_trial(settings, instance, trial_limit)).await,
-            None => Box::pin(lifecycle::run(settings, self.once, launch)).await,
-        };
-        match ending {
+        let launch = Launch { run_job, check: self.check_args(job_arguments) };
+        match Box::pin(lifecycle::run(settings, self.once, launch)).await {
             Ok(code) => code,
             Err(FatalExit { code, message }) => {
                 print_error(&message);
@@ -284,9 +271,9 @@ impl Start {
 pub struct Check {
     #[command(flatten)]
     pub(crate) flags: Flags,
-    /// Leave out the free space: a runner without space restarts too, and claims no job.
-    #[arg(long, hide = true)]
-    for_restart: bool,
+    /// Check also that `start` continues as the runner with this instance: a restart from afar tries its program.
+    #[arg(long, value_name = "INSTANCE", hide = true)]
+    instance: Option<InstanceId>,
 }
 
 impl Check {
@@ -295,7 +282,7 @@ impl Check {
         // As in `start`; a restart from afar runs this command while agents work.
         hide_from_children();
         let Some(parsed) = self.flags.load() else { return INVALID_SETTING_EXIT };
-        check::run(&parsed, self.for_restart).await
+        check::run(&parsed, self.instance.as_ref()).await
     }
 }
 

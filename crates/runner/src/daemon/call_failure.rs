@@ -45,6 +45,11 @@ pub(crate) enum RunnerCallFailure {
     Fatal(FatalExit),
 }
 
+/// Whether the control plane is older than this runner and does not know a field of the request.
+pub(crate) fn is_unknown_field(error: &Error, pointer: &str) -> bool {
+    matches!(error, Error::Problem(problem) if problem.status == 400 && problem.pointer.as_deref() == Some(pointer))
+}
+
 pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> RunnerCallFailure {
     let Error::Problem(problem) = error else {
         return RunnerCallFailure::RetryLater;

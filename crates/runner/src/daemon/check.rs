@@ -1,8 +1,12 @@
 //! Checks whether this machine can be a runner, without registering or claiming.
 
 use super::agents;
+use super::heartbeat::with_timeout;
+use super::installed::OWN_VERSION;
+use super::lifecycle::{request_token, runner_name};
 use super::output::print_table;
 use super::settings::{ParsedSettings, Settings};
+use super::state_folder::load_instance;
 use crate::agent::environment::Environment;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::{self, Git, GitCall};
@@ -10,7 +14,9 @@ use crate::options::OTHER_ISOLATIONS;
 use crate::process::program::find_program;
 use crate::process::{orphans, sandbox};
 use crate::secrets::access::check_own_token;
-use pullyard_protocol::client::{self, ApiClient};
+use pullyard_domain::id::InstanceId;
+use pullyard_protocol::client::{self, ApiClient, RunnerClient};
+use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::version::PROTOCOL;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,7 +29,7 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(15);
 
 type CheckResult = Result<String, String>;
 
-pub(crate) async fn run(parsed: &ParsedSettings, is_for_restart: bool) -> u8 {
+pub(crate) async fn run(parsed: &ParsedSettings, instance: Option<&InstanceId>) -> u8 {
     let settings = &parsed.settings;
     let git = Git::local("");
     let mut checks: Vec<(&str, CheckResult)> = vec![
@@ -39,8 +45,8 @@ pub(crate) async fn run(parsed: &ParsedSettings, is_for_restart: bool) -> u8 {
         ("isolation", check_isolation(settings)),
         ("other settings", check_other_settings(parsed)),
     ];
-    if is_for_restart {
-        checks.retain(|(name, _)| *name != "free space");
+    if let Some(instance) = instance {
+        checks.push(("this runner", check_instance(settings, instance).await));
     }
     for agent in agents::detect_agents(&Environment::from_process()).await {
         let required = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
@@ -56,10 +62,12 @@ pub(crate) async fn run(parsed: &ParsedSettings, is_for_restart: bool) -> u8 {
 }
 
 /// Whether git can create a repository and a commit in the work folder, and has its helper for HTTPS.
-async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
+pub(crate) async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
     let reason = |error: git::GitError| error.reason();
     create_private_dirs(work_dir).map_err(|error| error.to_string())?;
-    let dir = work_dir.join(format!("check-{}", std::process::id()));
+    // git runs in this folder, where a relative path would be another one.
+    let dir = std::path::absolute(work_dir).map_err(|error| error.to_string())?;
+    let dir = dir.join(format!("check-{}", std::process::id()));
     let check = async {
         let dir = git::init_bare(git, dir.clone()).await.map_err(reason)?;
         let tree = git.run_for_line(GitCall::new(["mktree"]).repository(&dir)).await.map_err(reason)?;
@@ -85,7 +93,7 @@ fn check_signing() -> CheckResult {
 }
 
 /// The runner must verify that no process of an agent is alive before it publishes work.
-fn check_processes() -> CheckResult {
+pub(crate) fn check_processes() -> CheckResult {
     match orphans::count_processes().map_err(|error| format!("failed to {error}"))? {
         Some(count) => Ok(format!("{count} processes visible in /proc")),
         None => Ok("only process groups are visible: a process that leaves its group may outlive its job".into()),
@@ -138,6 +146,35 @@ pub(crate) async fn check_server(api_url: &str) -> CheckResult {
         )),
         Ok(Ok(server)) => Ok(format!("{} answers: Pullyard {}, protocol {}", api_url, server.version, server.protocol)),
     }
+}
+
+/// Whether `start` continues as the runner of this instance. Another one would leave its jobs.
+async fn check_instance(settings: &Settings, instance: &InstanceId) -> CheckResult {
+    let failed = |error: client::Error| error.to_string();
+    let name = runner_name(settings, Some(&request_token(settings).await.map_err(failed)?));
+    if load_instance(&settings.work_dir, &name, &settings.api_url).as_ref() != Some(instance) {
+        return Err("another name, URL or work folder makes another runner: stop this one and start it".into());
+    }
+    check_name(&settings.api_url, &settings.token, &name, instance).await.map_err(failed)?;
+    Ok(format!("{name} continues"))
+}
+
+/// Checks whether an instance may register with this name, and registers nothing.
+pub(crate) async fn check_name(url: &str, token: &str, name: &str, instance: &InstanceId) -> Result<(), client::Error> {
+    let request = RegisterRequest {
+        name: name.to_owned(),
+        instance: instance.clone(),
+        capabilities: BTreeSet::from(["command".to_owned()]),
+        labels: BTreeSet::new(),
+        version: OWN_VERSION.into(),
+        slots: 1,
+        active: BTreeSet::new(),
+        isolation: None,
+        offline_after_secs: None,
+        updates: None,
+        check_only: true,
+    };
+    with_timeout(SERVER_TIMEOUT, url, RunnerClient::new(url, token)?.register(&request)).await.map(drop)
 }
 
 pub(crate) fn check_isolation(settings: &Settings) -> CheckResult {

@@ -9,7 +9,7 @@ use crate::agent::host_profile::AgentProfile;
 use crate::durable_file;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
-use crate::job_log;
+use crate::job_log::{self, remove_old_logs};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -211,7 +211,7 @@ impl ProcessStarter {
 
     fn create_log(&self, key: &AttemptKey) -> io::Result<File> {
         create_private_dirs(&self.logs)?;
-        remove_old_logs(&self.logs, self.keep_logs.saturating_sub(1));
+        remove_old_logs(&self.logs, self.keep_logs.saturating_sub(1), |_| true);
         let path = self.logs.join(format!("{}.log", file_stem(key)));
         OpenOptions::new().append(true).create(true).mode(0o600).open(path)
     }
@@ -288,16 +288,6 @@ fn process_start_time(pid: i32) -> Option<String> {
     // Field 22 of the line, counted after the name's closing bracket, because the name may contain spaces.
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19).map(str::to_owned)
-}
-
-fn remove_old_logs(logs: &Path, keep: usize) {
-    let modification = |path: PathBuf| Some((fs::symlink_metadata(&path).ok()?.modified().ok()?, path));
-    let mut all: Vec<_> = durable_file::list(logs, "log").into_iter().filter_map(modification).collect();
-    all.sort();
-    let surplus = all.len().saturating_sub(keep);
-    for (_, path) in all.into_iter().take(surplus) {
-        durable_file::remove(&path);
-    }
 }
 
 #[cfg(test)]
@@ -403,7 +393,7 @@ mod tests {
             let file = File::create(dir.path().join(name)).unwrap();
             file.set_modified(now - Duration::from_secs(hours * 3_600)).unwrap();
         }
-        remove_old_logs(dir.path(), 2);
+        remove_old_logs(dir.path(), 2, |_| true);
         let mut file_names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         file_names.sort();

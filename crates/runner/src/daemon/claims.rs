@@ -49,11 +49,6 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
             },
         }
         is_idle = false;
-        // An update that began just now waits only for a claim whose answer was lost.
-        daemon.state().update(|state| state.is_claiming |= !state.is_updating);
-        if !daemon.state().read(|state| state.is_claiming) {
-            continue;
-        }
         // Do not interrupt this call, because an ignored answer may contain a job.
         match post_claim(daemon, &id).await {
             Ok(answer) => {
@@ -69,8 +64,6 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
                 if has_started {
                     poll = Duration::ZERO;
                 }
-                // A job without a process is claimed again.
-                daemon.state().update(|state| state.is_claiming = answer.job.is_some() && !has_started);
                 is_idle = !has_started && !answer.spent;
                 if !is_idle {
                     id = daemon.state_folder.create_claim()?;
@@ -84,7 +77,6 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
                 RunnerCallFailure::Fatal(fatal) => return Err(fatal),
                 RunnerCallFailure::NotNow => {
                     tracing::info!(error = %error, "claim refused: {error}");
-                    daemon.state().update(|state| state.is_claiming = false);
                     (poll, failures) = (poll.max(Duration::from_secs(1)), 0);
                     if daemon.once {
                         daemon.state().begin_leaving();
@@ -140,10 +132,8 @@ async fn wait_until_ready(daemon: &DaemonContext) -> Result<(), FatalExit> {
 
 async fn wait_for_slot(daemon: &DaemonContext) {
     let slots = usize::try_from(daemon.settings.slots).unwrap_or(usize::MAX);
-    // With `--once`, a draining runner claims too, and the answer has no job. A claim whose answer was lost is repeated,
-    // because its job needs a process.
-    let may_claim =
-        |state: &StateSnapshot| daemon.once || state.is_claiming || !state.is_draining && !state.is_updating;
+    // With `--once`, a draining runner claims too, and the answer has no job.
+    let may_claim = |state: &StateSnapshot| daemon.once || !state.is_draining && !state.is_updating;
     daemon.state().wait_until(|state| state.running.len() < slots && may_claim(state)).await;
 }
 

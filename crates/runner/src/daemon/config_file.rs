@@ -3,11 +3,10 @@
 //! same values.
 
 use super::child::INHERITED;
-use super::setting_names::{UNUSED, VARIABLES, same_setting};
+use super::setting_names::{UNUSED, VARIABLES, is_set, same_setting};
 use crate::agent::agent_variables;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::process::root_folder::is_root;
-use pullyard_domain::nearest::find_nearest;
 use pullyard_sandbox::Containers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -31,6 +30,8 @@ pub(crate) type Values = BTreeMap<String, String>;
 pub(crate) struct FileSource {
     pub(crate) path: PathBuf,
     pub(crate) names: BTreeSet<String>,
+    /// Numbers of the lines whose variable this release does not know.
+    unknown: Vec<usize>,
 }
 
 impl FileSource {
@@ -38,8 +39,11 @@ impl FileSource {
         if self.names.contains(variable) { format!("{variable} in {}", self.path.display()) } else { variable.into() }
     }
 
-    /// Which file was read, and the names of its variables that apply.
+    /// Which file was read, and the names of its variables that apply. The text of an unknown line may be a secret.
     pub(crate) fn log(&self) {
+        for number in &self.unknown {
+            tracing::warn!("line {number} of {} is ignored: this release has no such variable", self.path.display());
+        }
         if !self.names.is_empty() {
             let names = Vec::from_iter(self.names.iter().map(String::as_str)).join(", ");
             tracing::info!("settings of {} (`--config none` ignores them): {names}", self.path.display());
@@ -64,25 +68,25 @@ pub(crate) fn config_folder() -> Option<PathBuf> {
 
 /// Loads the named file, else the user's, else the machine's. `None` if no file is named and none exists.
 /// Errors: a sentence for the user.
-fn find(named: Option<&Path>) -> Result<Option<(PathBuf, Values)>, String> {
+fn find(named: Option<&Path>) -> Result<Option<(PathBuf, Lines)>, String> {
     if named.is_some_and(|path| path.as_os_str() == NO_FILE) {
         return Ok(None);
     }
     if let Some(path) = named {
         let absent = || format!("There is no file {}. `pullyard-runner setup` writes one.", path.display());
-        return load(path)?.ok_or_else(absent).map(|values| Some((path.to_owned(), values)));
+        return load(path)?.ok_or_else(absent).map(|lines| Some((path.to_owned(), lines)));
     }
     // A user's runner does not need the machine's file, which may be root's.
     let system = || Some(PathBuf::from(SYSTEM_FILE)).filter(|path| File::open(path).is_ok());
     let path = default_path().filter(|path| path.exists()).or_else(system);
     match path {
-        Some(path) => Ok(load(&path)?.map(|values| (path, values))),
+        Some(path) => Ok(load(&path)?.map(|lines| (path, lines))),
         None => Ok(None),
     }
 }
 
 /// `None` if the file does not exist. Errors: a sentence for the user.
-pub(crate) fn load(path: &Path) -> Result<Option<Values>, String> {
+pub(crate) fn load(path: &Path) -> Result<Option<Lines>, String> {
     let shown = path.display();
     let failed = |error: io::Error| format!("Cannot read {shown}: {error}.");
     let mut file = match File::open(path) {
@@ -102,40 +106,36 @@ pub(crate) fn load(path: &Path) -> Result<Option<Values>, String> {
     parse(&text).map(Some).map_err(|error| format!("{shown}: {error}"))
 }
 
-fn parse(text: &str) -> Result<Values, String> {
-    let mut values = Values::new();
+#[derive(Default)]
+pub(crate) struct Lines {
+    pub(crate) values: Values,
+    unknown: Vec<usize>,
+}
+
+/// Ignores unknown names, because the installed program reads the file before it starts the release of an update.
+fn parse(text: &str) -> Result<Lines, String> {
+    let Lines { mut values, mut unknown } = Lines::default();
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         let (name, value) = line.split_once('=').ok_or_else(|| format!("Line {number} is not NAME=value."))?;
         let value = value.trim();
-        check_name(name).map_err(|reason| format!("Line {number}: {reason}"))?;
+        if !known_names().any(|known| known == name) {
+            unknown.push(number);
+            continue;
+        }
         check_value(value).map_err(|reason| format!("Line {number}: {name} {reason}"))?;
         if values.insert(name.to_owned(), value.to_owned()).is_some() {
             return Err(format!("Line {number} sets {name} again. Delete one of the lines."));
         }
     }
-    Ok(values)
+    Ok(Lines { values, unknown })
 }
 
 /// Variables that have an effect in this program, in git or in agents.
-pub(crate) fn known_names() -> impl Iterator<Item = &'static str> {
+fn known_names() -> impl Iterator<Item = &'static str> {
     let settings = VARIABLES.iter().flat_map(|(_, names)| names.iter().copied());
     let shared = INHERITED.iter().chain(NETWORK_ENVIRONMENT).chain(&Containers::CLIENT_VARIABLES).copied();
     settings.chain(UNUSED.iter().map(|(name, _)| *name)).chain(agent_variables()).chain(shared)
-}
-
-fn check_name(name: &str) -> Result<(), String> {
-    if known_names().any(|known| known == name) {
-        return Ok(());
-    }
-    // Any other text may be part of a secret that contains a line break.
-    let is_name =
-        |name: &str| name.len() <= 64 && name.chars().all(|c| c.is_ascii_uppercase() || "0123456789_ ".contains(c));
-    if !is_name(name.trim_start_matches("export ")) {
-        return Err("not NAME=value with the name of a variable.".into());
-    }
-    let nearest = find_nearest(name, known_names()).map(|known| format!(" Did you mean {known}?"));
-    Err(format!("the runner has no variable `{name}`.{}", nearest.unwrap_or_default()))
 }
 
 /// Refuses the characters that systemd, compose or a shell would change. Errors: a fragment that follows the name.
@@ -165,16 +165,17 @@ fn applicable(file: &Values, flags: &BTreeMap<String, String>, variables: &BTree
 /// variables of the process. A program that is started again later reads the file again.
 /// Errors: a sentence for the user.
 pub(crate) fn enter(named: Option<&Path>, flags: &BTreeMap<String, String>) -> Result<FileSource, String> {
-    let Some((path, values)) = find(named)? else { return Ok(FileSource::default()) };
+    let Some((path, Lines { values, unknown })) = find(named)? else { return Ok(FileSource::default()) };
     let earlier = std::env::var(NAMES_FROM_FILE).unwrap_or_default();
     let earlier: BTreeSet<&str> = earlier.split(',').filter(|name| !name.is_empty()).collect();
-    let own =
-        std::env::vars_os().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.into_string().ok());
-    let own: BTreeSet<String> = own.filter(|name| !earlier.contains(name.as_str())).collect();
+    // Each process has a `PATH`, which would hide that of the file.
+    let is_own = |name: &String| !earlier.contains(name.as_str()) && name != "PATH" && is_set(name);
+    let own = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let own: BTreeSet<String> = own.filter(is_own).collect();
     let values = applicable(&values, flags, &own);
     let is_current = |(name, value): (&String, &String)| std::env::var(name).is_ok_and(|current| current == *value);
     if earlier.len() == values.len() && values.iter().all(|one| earlier.contains(one.0.as_str()) && is_current(one)) {
-        return Ok(FileSource { path, names: values.into_keys().collect() });
+        return Ok(FileSource { path, names: values.into_keys().collect(), unknown });
     }
     let failed = |error: io::Error| format!("Cannot start this program with {}: {error}.", path.display());
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
@@ -194,7 +195,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Result<&[(&str, &str)], &str>) {
-        let parsed = parse(text);
+        let parsed = parse(text).map(|lines| lines.values);
         match expected {
             Ok(pairs) => {
                 let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -207,16 +208,13 @@ mod tests {
     #[test]
     fn lines_are_names_with_plain_values() {
         let text = "# comment\n\n PULLYARD_RUNNER_SLOTS = 3\n";
-        check(text, Err("`PULLYARD_RUNNER_SLOTS `"));
+        check(text, Ok(&[]));
         check("PULLYARD_RUNNER_SLOTS=3\r\nHTTPS_PROXY=\n", Ok(&[("PULLYARD_RUNNER_SLOTS", "3"), ("HTTPS_PROXY", "")]));
         check("PULLYARD_RUNNER_LABELS= gpu,eu ", Ok(&[("PULLYARD_RUNNER_LABELS", "gpu,eu")]));
         check("RUNNER_NAME", Err("Line 1 is not NAME=value"));
         check("RUNNER_NAME=a\nRUNNER_NAME=b", Err("Line 2 sets RUNNER_NAME again"));
-        check("PULLYARD_RUNER_NAME=a", Err("Did you mean PULLYARD_RUNNER_NAME?"));
-        check("export RUNNER_NAME=a", Err("no variable `export RUNNER_NAME`"));
-        let secret = parse("ANTHROPIC_API_KEY=a\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7=").unwrap_err();
-        assert!(secret.starts_with("Line 2") && !secret.contains("MII"), "{secret}");
-        check("SOMETHING_ELSE_OF_MINE=a", Err("no variable `SOMETHING_ELSE_OF_MINE`."));
+        let unknown = parse("RUNNER_NAME=a\n\nPULLYARD_LATER=b\nexport RUNNER_NAME=c").unwrap();
+        assert_eq!((unknown.unknown, unknown.values.len()), (vec![3, 4], 1));
         for value in ["\"a\"", "a'b", "a\\b", "$HOME", "a #b", "a`b", "a\tb"] {
             check(&format!("RUNNER_NAME={value}"), Err("RUNNER_NAME contains"));
         }

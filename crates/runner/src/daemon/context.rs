@@ -12,7 +12,6 @@ use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(crate) struct JobProcesses {
     pub(crate) state: State,
@@ -26,8 +25,6 @@ pub(crate) struct DaemonContext {
     pub(crate) once: bool,
     /// The arguments of this program that check the settings of this runner.
     pub(crate) check_args: Vec<OsString>,
-    /// Time limit of the trial of a new program.
-    pub(crate) trial_limit: Duration,
     pub(crate) client: RunnerClient,
     pub(crate) request: RegisterRequest,
     pub(crate) registration: RegisterAnswer,

@@ -1,6 +1,6 @@
 //! Sends heartbeats on a task of its own, which waits for no job. Their content comes from `state`.
 
-use super::call_failure::{CallKind, RunnerCallFailure, classify_failure};
+use super::call_failure::{CallKind, RunnerCallFailure, classify_failure, is_unknown_field};
 use super::context::DaemonContext;
 use super::lifecycle::STOP_MARGIN;
 use super::lost::LostProcesses;
@@ -59,7 +59,10 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                     daemon.state().update(|state| state.is_draining = answer.drain);
                 }
                 daemon.state().update(|state| {
-                    state.order = CurrentOrder::after_answer(state.order.take(), answer.order);
+                    // A leaving daemon begins no order.
+                    if !state.is_leaving {
+                        state.order = CurrentOrder::after_answer(state.order.take(), answer.order);
+                    }
                 });
                 kill_lost(daemon, &mut lost, &answer.ended);
                 Duration::from_secs(answer.next_secs)
@@ -122,16 +125,22 @@ async fn post_heartbeat(
     heartbeat: &HeartbeatState,
     last: bool,
 ) -> Result<pullyard_protocol::runner::HeartbeatAnswer, Error> {
-    let request = HeartbeatRequest {
+    let mut request = HeartbeatRequest {
         instance: daemon.state_folder.instance.clone(),
         active: heartbeat.active.clone(),
         draining: heartbeat.draining,
         last,
-        // An older control plane refuses it.
-        order: heartbeat.order.clone().filter(|_| daemon.request.updates.is_some()),
+        order: heartbeat.order.clone(),
     };
-    let limit = daemon.settings.request_timeout;
-    with_timeout(limit, &daemon.settings.api_url, daemon.client.heartbeat(daemon.runner_id(), &request)).await
+    let (limit, url) = (daemon.settings.request_timeout, &daemon.settings.api_url);
+    match with_timeout(limit, url, daemon.client.heartbeat(daemon.runner_id(), &request)).await {
+        // An older release of the control plane was deployed again.
+        Err(error) if is_unknown_field(&error, "/order") => {
+            request.order = None;
+            with_timeout(limit, url, daemon.client.heartbeat(daemon.runner_id(), &request)).await
+        }
+        answer => answer,
+    }
 }
 
 pub(crate) async fn with_timeout<T>(

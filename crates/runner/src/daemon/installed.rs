@@ -1,5 +1,8 @@
 //! The programs that updates installed: one folder per release in `programs` of the runner's folder. The file `current`
 //! names the one that starts, in place of the program that the owner installed.
+//!
+//! Programs of different releases read and start each other. Therefore these stay as they are: `current`,
+//! `instance.json`, `order.json`, the flags of `check` with `--instance`, and the first line of `--version`.
 
 use super::release::PROGRAM;
 use crate::durable_file;
@@ -9,7 +12,6 @@ use pullyard_domain::runner::order::Release;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Starts without a confirmed registration after which the owner's program starts again.
@@ -44,18 +46,10 @@ impl InstalledPrograms {
         self.dir.join("current")
     }
 
-    /// `None` also if another user could have written it.
     pub(crate) fn current(&self) -> Option<CurrentProgram> {
-        let current: CurrentProgram = durable_file::read(&self.current_file())?;
-        let metadata = fs::symlink_metadata(&self.dir).ok()?;
-        let is_private =
-            metadata.is_dir() && metadata.uid() == nix::unistd::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+        let current = durable_file::read::<CurrentProgram>(&self.current_file());
         // The version becomes the name of a folder.
-        if is_private && current.version.parse::<Release>().is_ok() {
-            return Some(current);
-        }
-        tracing::error!(folder = %self.dir.display(), "ignored the update in {}: other users can write there", self.dir.display());
-        None
+        current.filter(|current| current.version.parse::<Release>().is_ok())
     }
 
     /// The release that the owner installed last, as the program `own` knows it.
@@ -104,12 +98,15 @@ impl InstalledPrograms {
         durable_file::write(&self.current_file(), &CurrentProgram { version, owner, starts: 1, is_confirmed: false })
     }
 
+    /// The current program, if it is `own` and the control plane has not answered it yet.
+    pub(crate) fn unconfirmed(&self, own: &Path) -> Option<CurrentProgram> {
+        let is_own = |current: &CurrentProgram| is_same_file(own, &self.program(&current.version));
+        self.current().filter(|current| !current.is_confirmed && is_own(current))
+    }
+
     /// Records that the control plane answers the program `own`, if it is current.
     pub(crate) fn confirm(&self, own: &Path) {
-        let Some(current) = self.current().filter(|current| !current.is_confirmed) else { return };
-        if !is_same_file(own, &self.program(&current.version)) {
-            return;
-        }
+        let Some(current) = self.unconfirmed(own) else { return };
         if let Err(error) = durable_file::write(&self.current_file(), &CurrentProgram { is_confirmed: true, ..current })
         {
             tracing::warn!(error = %error, "cannot record that the new program works: {error}");
@@ -130,13 +127,12 @@ impl InstalledPrograms {
         File::open(&self.dir)?.sync_all()
     }
 
-    /// Removes the programs of all releases but those two: the current one, and the one that runs.
-    pub(crate) fn remove_others(&self, own: &Path) -> io::Result<()> {
-        let current = self.current().map(|current| self.dir.join(current.version));
-        for entry in fs::read_dir(&self.dir).into_iter().flatten() {
+    /// Removes all programs but those two.
+    pub(crate) fn remove_others(&self, program: &Path, own: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
             let folder = entry?.path();
-            let is_used = Some(&folder) == current.as_ref() || is_same_file(own, &folder.join(PROGRAM));
-            if folder.is_dir() && !is_used {
+            let is_one = |one| is_same_file(one, &folder.join(PROGRAM));
+            if folder.is_dir() && !is_one(program) && !is_one(own) {
                 fs::remove_dir_all(folder)?;
             }
         }
@@ -151,7 +147,6 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     struct World {
         _dir: tempfile::TempDir,
@@ -194,6 +189,7 @@ mod tests {
         let program = world.update();
         assert_eq!(world.programs.follow(&program, "0.2.0"), None, "it runs already");
         world.programs.confirm(&world.own);
+        assert!(world.programs.unconfirmed(&program).is_some() && world.programs.unconfirmed(&world.own).is_none());
         for _ in 2..=3 {
             assert_eq!(world.follow(), Some(program.clone()));
         }
@@ -236,24 +232,28 @@ mod tests {
     }
 
     #[test]
-    fn update_that_another_user_could_have_written_is_ignored() {
+    fn version_that_is_no_release_is_ignored() {
         let world = World::new();
-        world.update();
-        let set_mode = |mode| fs::set_permissions(&world.programs.dir, fs::Permissions::from_mode(mode)).unwrap();
-        set_mode(0o770);
-        assert_eq!(world.follow(), None);
-        set_mode(0o700);
-        world.programs.set_current("../../x", &world.own).unwrap();
-        assert_eq!(world.follow(), None);
+        world.install("../x");
+        world.programs.set_current("../x", &world.own).unwrap();
+        assert_eq!((world.follow(), world.programs.current()), (None, None));
     }
 
     #[test]
-    fn cleanup_spares_the_current_and_the_running_program() {
+    fn file_of_another_release_is_read() {
+        let world = World::new();
+        let text = r#"{"version":"0.2.0","owner":"0.1.0","starts":1,"is_confirmed":true,"later":1}"#;
+        fs::write(world.programs.current_file(), text).unwrap();
+        assert_eq!(world.programs.follow(&world.own, "0.1.0"), Some(world.programs.program("0.2.0")));
+    }
+
+    #[test]
+    fn cleanup_spares_the_new_and_the_running_program() {
         let world = World::new();
         let running = world.install("0.1.0");
         world.install("0.3.0");
-        world.update();
-        world.programs.remove_others(&running).unwrap();
+        let new = world.update();
+        world.programs.remove_others(&new, &running).unwrap();
         let exists = |version| world.programs.program(version).exists();
         assert_eq!((exists("0.1.0"), exists("0.2.0"), exists("0.3.0")), (true, true, false));
         assert!(world.programs.current().is_some());

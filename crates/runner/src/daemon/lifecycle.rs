@@ -1,6 +1,8 @@
 //! Runs the daemon from start to end: takes over running jobs, registers, waits for a reason to leave, and leaves.
 
-use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
+use super::call_failure::{
+    CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure, is_unknown_field,
+};
 use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
@@ -10,7 +12,6 @@ use super::program::{execute, own_program};
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
-use super::update_settings::UpdateSettings;
 use super::{claims, outbox_delivery, pauses};
 use crate::Error;
 use crate::agent::host_profile::AgentProfile;
@@ -28,7 +29,7 @@ use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest, RunnerIsolation
 use pullyard_protocol::token::Token;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -37,9 +38,11 @@ use tokio_util::task::AbortOnDropHandle;
 /// Time that a process has to stop, in addition to the time of its agent.
 pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(20);
 /// As for an invalid setting: a restart does not help.
-pub(super) const UNUSABLE_SANDBOX_EXIT: u8 = 2;
+const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time of a new program until the control plane answers a heartbeat.
+const CONFIRMATION_LIMIT: Duration = Duration::from_secs(120);
 
 /// How the daemon ends.
 enum Ending {
@@ -54,7 +57,6 @@ pub(crate) struct Launch {
     pub(crate) run_job: Vec<OsString>,
     /// Arguments.
     pub(crate) check: Vec<OsString>,
-    pub(crate) trial_limit: Duration,
 }
 
 /// Runs the daemon until it may exit. Returns the exit code.
@@ -77,14 +79,46 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
             _ = signals.next() => return Ok(0),
         };
         token = result.ok();
-        // The name becomes the name of a folder.
-        let only_runner = token.as_ref().and_then(|token| token.runner.clone());
-        settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
+        settings.name = runner_name(&settings, token.as_ref());
     }
     let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
+    let programs = state_folder.programs();
     if settings.updates.is_allowed {
-        follow_update(&state_folder.programs());
+        follow_update(&programs);
     }
+    let is_unconfirmed = || own_program().is_ok_and(|own| programs.unconfirmed(&own).is_some());
+    let result = tokio::select! {
+        result = Box::pin(run_locked(settings, once, launch, state_folder, token, &mut signals)) => result,
+        fatal = fail_unless_confirmed(is_unconfirmed) => Err(fatal),
+    };
+    // The service manager starts a new program again, and after three starts the old one.
+    result.map_err(|fatal| if is_unconfirmed() { FatalExit { code: 1, ..fatal } } else { fatal })
+}
+
+/// The setting, else the only name of the token, else the machine's. It becomes the name of a folder.
+pub(super) fn runner_name(settings: &Settings, token: Option<&Token>) -> String {
+    let only = token.filter(|_| !settings.has_explicit_name).and_then(|token| token.runner.clone());
+    only.filter(|name| validate_name(name).is_ok()).unwrap_or_else(|| settings.name.clone())
+}
+
+/// Returns if a new program hangs or does not reach the control plane.
+async fn fail_unless_confirmed(is_unconfirmed: impl Fn() -> bool) -> FatalExit {
+    sleep(CONFIRMATION_LIMIT).await;
+    if !is_unconfirmed() {
+        std::future::pending::<()>().await;
+    }
+    let message = format!("The control plane answered no heartbeat within {} s.", CONFIRMATION_LIMIT.as_secs());
+    FatalExit { code: 1, message }
+}
+
+async fn run_locked(
+    settings: Settings,
+    once: bool,
+    launch: Launch,
+    state_folder: StateFolder,
+    mut token: Option<Token>,
+    signals: &mut Signals,
+) -> Result<u8, FatalExit> {
     let isolation =
         check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
@@ -112,16 +146,18 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
         settings,
         once,
         check_args: launch.check,
-        trial_limit: launch.trial_limit,
         client,
         request,
         registration,
         state_folder,
         jobs,
     });
-    match run_tasks(&daemon, &mut signals).await? {
+    match run_tasks(&daemon, signals).await? {
         Ending::Exit(code) => Ok(code),
-        Ending::Replace(program) => Err(replace_process(&daemon.state_folder.programs(), &program)),
+        Ending::Replace(program) => {
+            let error = execute(&program);
+            Err(FatalExit { code: 1, message: format!("Cannot start {}: {error}.", program.display()) })
+        }
     }
 }
 
@@ -144,32 +180,15 @@ fn follow_update(programs: &InstalledPrograms) {
     programs.remove_current();
 }
 
-/// Executes the new program, or else this one again. Returns only if both fail.
-fn replace_process(programs: &InstalledPrograms, program: &Path) -> FatalExit {
-    let error = execute(program);
-    let message = format!("Cannot start {}: {error}.", program.display());
-    if let Ok(own) = own_program().map_err(|error| tracing::error!("{error}"))
-        && own != program
-    {
-        tracing::error!(error = %error, "{message} This program starts again.");
-        programs.remove_current();
-        let error = execute(&own);
-        tracing::error!(error = %error, "cannot start {}: {error}", own.display());
-    }
-    FatalExit { code: 1, message }
-}
-
 /// Registers. An older control plane refuses `updates`; it has no orders either.
-pub(super) async fn register(
+async fn register(
     settings: &Settings,
     client: &RunnerClient,
     request: &mut RegisterRequest,
 ) -> Result<RegisterAnswer, client::Error> {
     let (limit, url) = (settings.request_timeout, &settings.api_url);
     match with_timeout(limit, url, client.register(request)).await {
-        Err(client::Error::Problem(problem))
-            if (problem.status, problem.pointer.as_deref()) == (400, Some("/updates")) && request.updates.is_some() =>
-        {
+        Err(error) if is_unknown_field(&error, "/updates") => {
             tracing::warn!("the control plane is older than this runner and knows no restarts and updates from afar");
             request.updates = None;
             with_timeout(limit, url, client.register(request)).await
@@ -178,17 +197,13 @@ pub(super) async fn register(
     }
 }
 
-pub(super) fn registration(
+fn registration(
     settings: &Settings,
     once: bool,
     instance: InstanceId,
     isolation: Option<RunnerIsolation>,
 ) -> RegisterRequest {
-    let updates = match &settings.updates {
-        UpdateSettings { is_image: true, .. } => Updates::Image,
-        UpdateSettings { is_allowed: true, .. } => Updates::Allowed,
-        _ => Updates::Denied,
-    };
+    let updates = if settings.updates.is_allowed { Updates::Allowed } else { Updates::Denied };
     RegisterRequest {
         name: settings.name.clone(),
         instance,
@@ -207,7 +222,7 @@ pub(super) fn registration(
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
 /// Errors: why this machine cannot use the isolation, and what helps.
-pub(super) async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
+async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
     let Some(isolation) = settings.isolation else { return Ok(None) };
     let folder = settings.work_dir.clone();
     let containers = settings.containers_of("check", &folder);
@@ -292,7 +307,7 @@ async fn remove_left_containers(starter: &ProcessStarter) {
     }
 }
 
-pub(super) async fn until_reachable<T>(
+async fn until_reachable<T>(
     settings: &Settings,
     call_name: &str,
     mut call: impl AsyncFnMut() -> Result<T, client::Error>,
@@ -314,7 +329,7 @@ pub(super) async fn until_reachable<T>(
     }
 }
 
-async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
+pub(super) async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
     let api = ApiClient::new(&settings.api_url, &settings.token)?;
     with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await
 }

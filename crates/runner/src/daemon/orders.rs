@@ -8,11 +8,13 @@ use super::state_folder::StoredOrder;
 use super::update::update;
 use pullyard_domain::id::OrderId;
 use pullyard_protocol::runner::{HeartbeatOrder, OrderKind, OrderReport, OrderState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::process::Command;
 
-/// `check` attacks the isolation, which may start containers.
-const CHECK_LIMIT: Duration = Duration::from_secs(120);
+/// `check` attacks the isolation, which may start containers. The new program repeats that while it sends no heartbeat,
+/// and after 90 s of silence the runner loses its jobs.
+const CHECK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The newest order, and the report of the next heartbeats.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,14 +29,15 @@ impl CurrentOrder {
         Self { report: OrderReport { id, state, reason: None }, work: None }
     }
 
+    fn failed(id: OrderId, reason: String) -> Self {
+        Self { report: OrderReport { id, state: OrderState::Failed, reason: Some(reason) }, work: None }
+    }
+
     /// The order whose program starts now. An update has failed if another release runs.
     pub(crate) fn after_start(order: StoredOrder) -> Self {
         match order.version.filter(|version| version != OWN_VERSION) {
             None => Self::new(order.id, OrderState::Done),
-            Some(version) => {
-                let reason = Some(format!("{version} did not start; {OWN_VERSION} continues."));
-                Self { report: OrderReport { id: order.id, state: OrderState::Failed, reason }, work: None }
-            }
+            Some(version) => Self::failed(order.id, format!("{version} did not start; {OWN_VERSION} continues.")),
         }
     }
 
@@ -42,18 +45,22 @@ impl CurrentOrder {
         self.work.is_some() && self.report.state == OrderState::Accepted
     }
 
-    /// The order after an answer to a heartbeat. An ended order stays until an answer omits it.
+    /// The order after an answer to a heartbeat. An ended order stays until an answer omits it. One that an earlier
+    /// process accepted may be old, or may have ended that process, so it fails.
     pub(crate) fn after_answer(current: Option<Self>, answer: Option<HeartbeatOrder>) -> Option<Self> {
         if current.as_ref().is_some_and(Self::is_in_progress) {
             return current;
         }
         let order = answer?;
-        let known = current.filter(|current| current.report.id == order.id);
-        let mut next = known.unwrap_or_else(|| Self::new(order.id.clone(), OrderState::Accepted));
-        if order.state == Some(OrderState::Accepted) && next.report.state == OrderState::Accepted {
-            next.work = Some(order);
-        }
-        Some(next)
+        let is_accepted = order.state == Some(OrderState::Accepted);
+        Some(match current.filter(|current| current.report.id == order.id) {
+            None if is_accepted => Self::failed(order.id, "The runner was started anew; order it again.".to_owned()),
+            None => Self::new(order.id, OrderState::Accepted),
+            Some(known) if is_accepted && known.report.state == OrderState::Accepted => {
+                Self { work: Some(order), ..known }
+            }
+            Some(known) => known,
+        })
     }
 }
 
@@ -68,8 +75,7 @@ pub(crate) async fn run(daemon: &DaemonContext) {
             Ok(program) => return daemon.state().update(|state| state.replacement = Some(program)),
             Err(reason) => {
                 tracing::warn!(order = %order.id, reason, "the {} failed: {reason}", name(order.kind));
-                let report = OrderReport { id: order.id.clone(), state: OrderState::Failed, reason: Some(reason) };
-                daemon.state().update(|state| state.order = Some(CurrentOrder { report, work: Some(order) }));
+                daemon.state().update(|state| state.order = Some(CurrentOrder::failed(order.id, reason)));
             }
         }
     }
@@ -88,8 +94,7 @@ async fn carry_out(daemon: &DaemonContext, order: &HeartbeatOrder) -> Result<Pat
     match order.kind {
         Some(OrderKind::Restart) => {
             let program = own_program()?;
-            let args: Vec<_> = daemon.check_args.iter().cloned().chain(["--for-restart".into()]).collect();
-            run_program(&program, &args, CHECK_LIMIT).await?;
+            check_program(daemon, &program).await?;
             let stored = StoredOrder { id: order.id.clone(), version: None };
             daemon.state_folder.store_order(&stored).map_err(|error| format!("The order failed to {error}."))?;
             Ok(program)
@@ -97,6 +102,13 @@ async fn carry_out(daemon: &DaemonContext, order: &HeartbeatOrder) -> Result<Pat
         Some(OrderKind::Update) => update(daemon, order).await,
         None => Err(format!("{OWN_VERSION} does not know this order.")),
     }
+}
+
+/// Tries a program, of this or another release: its `check` must find this runner, and registers nothing.
+pub(super) async fn check_program(daemon: &DaemonContext, program: &Path) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.args(&daemon.check_args).arg(format!("--instance={}", daemon.state_folder.instance.as_str()));
+    run_program(command, CHECK_LIMIT).await.map(drop)
 }
 
 #[cfg(test)]
@@ -126,21 +138,22 @@ mod tests {
         let id = |id: &str| OrderId::new(id).unwrap();
         let known = |state| Some(CurrentOrder::new(id("a"), state));
         let begun = |state| Some(CurrentOrder { work: order("a", Accepted), ..CurrentOrder::new(id("a"), state) });
-        let other = |work| Some(CurrentOrder { work, ..CurrentOrder::new(id("b"), Accepted) });
+        let started_anew =
+            |one: &str| Some(CurrentOrder::failed(id(one), "The runner was started anew; order it again.".into()));
         for (current, answer, expected) in [
             (None, None, None),
             (None, order("a", Wanted), known(Accepted)),
             // An earlier process accepted it.
-            (None, order("a", Accepted), begun(Accepted)),
+            (None, order("a", Accepted), started_anew("a")),
             (known(Accepted), order("a", Wanted), known(Accepted)),
             (known(Accepted), order("a", Accepted), begun(Accepted)),
-            (known(Accepted), order("b", Wanted), other(None)),
+            (known(Accepted), order("b", Wanted), Some(CurrentOrder::new(id("b"), Accepted))),
             (known(Accepted), None, None),
             (begun(Accepted), None, begun(Accepted)),
             (begun(Accepted), order("b", Wanted), begun(Accepted)),
-            (begun(Failed), order("a", Accepted), begun(Failed)),
+            (known(Failed), order("a", Accepted), known(Failed)),
             (known(Done), order("a", Accepted), known(Done)),
-            (known(Done), order("b", Accepted), other(order("b", Accepted))),
+            (known(Done), order("b", Accepted), started_anew("b")),
             (known(Done), None, None),
         ] {
             assert_eq!(CurrentOrder::after_answer(current.clone(), answer.clone()), expected, "{current:?} {answer:?}");

@@ -85,6 +85,12 @@ impl SettingSources<'_> {
     }
 }
 
+/// Whether this process has a variable that sets something.
+pub(super) fn is_set(name: &str) -> bool {
+    let value = std::env::var(name).unwrap_or_default();
+    !value.is_empty() && (name != OVERSIGHT_CLI || capabilities_of_command(&value).is_some())
+}
+
 /// The agent with this command, and commands. `None` for other text, which the variable may have for another program.
 fn capabilities_of_command(command: &str) -> Option<String> {
     let driver = DRIVERS.into_iter().find(|driver| driver.program.command == command)?;

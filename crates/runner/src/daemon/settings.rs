@@ -151,17 +151,6 @@ impl SettingsParser<'_> {
         (self.sources.environment)(name).is_some()
     }
 
-    /// Hides the credentials of a URL from `config`.
-    pub(super) fn mask_credentials(&mut self, name: &str) {
-        if let Some(row) = self.rows.iter_mut().find(|row| row.name == name)
-            && let Some((scheme, rest)) = row.value.split_once("://")
-            && let authority = rest.split('/').next().unwrap_or(rest)
-            && let Some((credentials, _)) = authority.rsplit_once('@')
-        {
-            row.value = format!("{scheme}://***{}", rest.get(credentials.len()..).unwrap_or_default());
-        }
-    }
-
     fn add_row(&mut self, name: &'static str, value: String, from: String) {
         self.rows.push(SettingRow { name, value, source: from });
     }

@@ -17,8 +17,6 @@ pub(crate) struct StateSnapshot {
     pub(crate) is_draining: bool,
     /// An update waits for the jobs, or replaces the program.
     pub(crate) is_updating: bool,
-    /// A claim is unanswered or its answer was lost, or the process of its job is not recorded yet.
-    pub(crate) is_claiming: bool,
     pub(crate) is_leaving: bool,
     pub(crate) fatal_exit: Option<FatalExit>,
     /// Attempts in a row whose process could not be started or failed.

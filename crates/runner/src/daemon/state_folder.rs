@@ -66,10 +66,7 @@ impl StateFolder {
         let earlier: Option<RunnerIdentity> = durable_file::read(&dir.join("instance.json"));
         let instance = match earlier {
             Some(earlier) if identity.is_same_runner(&earlier) => earlier.instance,
-            earlier => {
-                if earlier.is_some() {
-                    remember_instance(&dir);
-                }
+            _ => {
                 durable_file::write(&dir.join("instance.json"), &identity).map_err(to_error)?;
                 durable_file::remove(&dir.join("claim.json"));
                 identity.instance
@@ -127,29 +124,16 @@ impl StateFolder {
 
     /// The control plane knows that this process ended, so the next process is a new instance.
     pub(crate) fn clear_instance(&self) {
-        remember_instance(&self.dir);
+        durable_file::remove(&self.dir.join("instance.json"));
         durable_file::remove(&self.claim_file());
     }
 }
 
-/// An instance that ended. Its runner's name remains this machine's.
-fn remember_instance(dir: &Path) {
-    let file = dir.join("instance.json");
-    if let Err(error) = std::fs::rename(&file, dir.join("last.json")) {
-        tracing::warn!(error = %error, "cannot remember the instance: {error}");
-        durable_file::remove(&file);
-    }
-}
-
-/// The present instance of a runner in this work folder and its last one, also from before a boot.
-pub(crate) fn known_instances(work_dir: &Path, name: &str, api_url: &str) -> Vec<InstanceId> {
-    let dir = work_dir.join("runners").join(format!("{name}.runner"));
-    let host = host_name().unwrap_or_default();
-    let identities = ["instance.json", "last.json"].map(|file| durable_file::read::<RunnerIdentity>(&dir.join(file)));
-    let is_own = |one: &RunnerIdentity| {
-        one.api_url == api_url && one.name == name && one.machine.rsplit_once('/').is_some_and(|(own, _)| own == host)
-    };
-    identities.into_iter().flatten().filter(is_own).map(|one| one.instance).collect()
+/// The present instance of a runner in this work folder.
+pub(crate) fn load_instance(work_dir: &Path, name: &str, api_url: &str) -> Option<InstanceId> {
+    let file = work_dir.join("runners").join(format!("{name}.runner/instance.json"));
+    let identity: RunnerIdentity = durable_file::read(&file)?;
+    (identity.api_url == api_url && identity.name == name).then_some(identity.instance)
 }
 
 impl RunnerIdentity {

@@ -1,17 +1,15 @@
 //! Parses the settings of updates from afar.
 
 use super::settings::SettingsParser;
+use pullyard_version::RELEASES;
 use std::path::PathBuf;
 
 /// Set by the image of the runner, whose program is replaced with the image.
 const IMAGE_VARIABLE: &str = "PULLYARD_RUNNER_IMAGE";
-/// The release address that `infra/release --address` compiles in.
-const COMPILED_ADDRESS: Option<&str> = option_env!("PULLYARD_RELEASES");
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UpdateSettings {
     pub(crate) is_allowed: bool,
-    pub(crate) is_image: bool,
     pub(crate) address: Option<String>,
     /// A file with release keys, in place of the compiled ones.
     pub(crate) keys: Option<PathBuf>,
@@ -19,16 +17,14 @@ pub(crate) struct UpdateSettings {
 
 impl SettingsParser<'_> {
     pub(super) fn parse_updates(&mut self) -> UpdateSettings {
-        let compiled = COMPILED_ADDRESS.filter(|address| !address.is_empty());
-        let is_image = self.has_variable(IMAGE_VARIABLE);
         let is_allowed = self.parse_setting("allow-remote-update", "false", parse_bool).unwrap_or(false);
-        let address = self.parse_setting("releases", compiled.unwrap_or_default(), parse_address);
-        let address = address.or_else(|| compiled.map(str::to_owned));
-        self.mask_credentials("releases");
+        if is_allowed && self.has_variable(IMAGE_VARIABLE) {
+            self.add_error("A container is updated with its image: remove --allow-remote-update.".into());
+        }
+        let address = self.parse_setting("releases", RELEASES, parse_address);
         UpdateSettings {
-            is_allowed: is_allowed && !is_image,
-            is_image,
-            address,
+            is_allowed,
+            address: address.or_else(|| Some(RELEASES.to_owned()).filter(|address| !address.is_empty())),
             keys: self.find("release-keys", "compiled").map(|setting| PathBuf::from(setting.value)),
         }
     }
@@ -41,8 +37,13 @@ fn parse_bool(text: &str) -> Result<bool, &'static str> {
 fn parse_address(text: &str) -> Result<String, &'static str> {
     let address = text.trim_end_matches('/');
     let host = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
-    let is_url = host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace));
-    if is_url { Ok(address.to_owned()) } else { Err("Use the address of releases, such as https://HOST/pullyard.") }
+    // `config` and reasons show the address.
+    let is_url = host.is_some_and(|host| !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '@'));
+    if is_url {
+        Ok(address.to_owned())
+    } else {
+        Err("Use an address without credentials, such as https://HOST/pullyard.")
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +53,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn image_is_never_updated_and_credentials_are_hidden() {
+    fn updates_of_an_image_and_credentials_are_refused() {
         let environment = |name: &str| match name {
             "PULLYARD_RUNNER_IMAGE" | "PULLYARD_ALLOW_REMOTE_UPDATE" => Some("true".to_owned()),
-            "PULLYARD_RELEASES" => Some("https://ana:secret@mirror/p@th".to_owned()),
+            "PULLYARD_RELEASES" => Some("https://ana:secret@mirror/path".to_owned()),
             _ => None,
         };
         let sources = SettingSources {
@@ -65,10 +66,8 @@ mod tests {
             saved_api_url: None,
         };
         let parsed = Settings::parse(&sources);
-        let updates = parsed.settings.updates;
-        assert!(updates.is_image && !updates.is_allowed);
-        assert_eq!(updates.address.as_deref(), Some("https://ana:secret@mirror/p@th"));
-        let row = parsed.rows.iter().find(|row| row.name == "releases").unwrap();
-        assert_eq!(row.value, "https://***@mirror/p@th");
+        for expected in ["remove --allow-remote-update", "Use an address without credentials"] {
+            assert!(parsed.errors.iter().any(|error| error.message.contains(expected)), "{expected}");
+        }
     }
 }

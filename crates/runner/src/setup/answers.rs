@@ -47,18 +47,19 @@ impl Answers {
             values: others.map(|(name, value)| (name.clone(), value.clone())).collect(),
             presets: BTreeSet::new(),
         };
-        let has_new_token = ["token", "token-file"].iter().any(|name| new.find(name).is_some());
         for (setting, _) in VARIABLES {
-            let old = || old.find(setting).filter(|_| !(has_new_token && setting.starts_with("token")));
             let new = new.find(setting);
             if new.is_some() {
                 answers.presets.insert(setting);
             }
-            if let Some(SettingValue { value, .. }) = new.or_else(old) {
+            if let Some(SettingValue { value, .. }) = new.or_else(|| old.find(setting)) {
                 answers.set(setting, &value);
             }
         }
-        for name in agent_variables().chain(NETWORK_ENVIRONMENT.iter().chain(CARRIED).copied()) {
+        // Another terminal may have a shorter `PATH`, without the agents.
+        let is_kept = |name: &&str| *name == "PATH" && file.contains_key(*name);
+        let names = agent_variables().chain(NETWORK_ENVIRONMENT.iter().chain(CARRIED).copied());
+        for name in names.filter(|name| !is_kept(name)) {
             if let Some(value) = environment(name).filter(|value| !value.is_empty()) {
                 answers.presets.insert(name);
                 answers.set(name, &value);
@@ -110,17 +111,6 @@ impl Answers {
         error.map_or(Ok(()), |error| Err(error.message))
     }
 
-    /// Checks values that no question replaces: all but stored answers to `questions`. Errors: a sentence.
-    pub(super) fn check_unasked(&self, questions: &[&'static str]) -> Result<(), String> {
-        let replaced = questions.iter().filter(|name| !self.presets.contains(*name));
-        let unasked = replaced.fold(self.with("", ""), |answers, name| answers.with(name, ""));
-        let missing = Self::default().parse().errors;
-        match unasked.parse().errors.into_iter().find(|error| !error.is_token_error && !missing.contains(error)) {
-            Some(error) => Err(error.message),
-            None => unasked.check_values(),
-        }
-    }
-
     /// Checks the characters of all values. Errors: a sentence.
     pub(super) fn check_values(&self) -> Result<(), String> {
         let mut checks = self.values.iter().map(|(name, value)| (name, check_value(value)));
@@ -128,9 +118,9 @@ impl Answers {
         error.map_or(Ok(()), Err)
     }
 
-    /// The lines of the file. `mask` replaces each value.
-    pub(super) fn format(&self, mask: impl Fn(&str, &str) -> String) -> String {
-        self.values.iter().map(|(name, value)| format!("{name}={}\n", mask(name, value))).collect()
+    /// The lines of the file.
+    pub(super) fn format(&self) -> String {
+        self.values.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
     }
 }
 
@@ -138,9 +128,13 @@ fn variable(name: &str) -> &str {
     variables(name).first().copied().unwrap_or(name)
 }
 
-pub(super) fn mask(name: &str, value: &str) -> String {
-    if is_secret_name(name) {
-        return "…".into();
+/// A line of a file without secrets.
+pub(super) fn mask(line: &str) -> String {
+    let (name, value) = line.split_once('=').unwrap_or((line, ""));
+    // The other settings are no secrets, such as the path of the release keys.
+    let is_plain = VARIABLES.iter().any(|(setting, names)| *setting != "token" && names.contains(&name));
+    if is_secret_name(name) && !is_plain && !value.is_empty() {
+        return format!("{name}=…");
     }
-    parse_url_credentials(value).iter().fold(value.to_owned(), |value, secret| value.replace(secret.as_str(), "…"))
+    parse_url_credentials(value).iter().fold(line.to_owned(), |line, secret| line.replace(secret.as_str(), "…"))
 }

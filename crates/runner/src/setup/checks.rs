@@ -2,18 +2,17 @@
 //! a refusal. None registers or writes anything.
 
 use super::answers::Answers;
+use crate::Isolation;
 use crate::api::ids;
-use crate::daemon::check::{check_isolation, check_server};
-use crate::daemon::state_folder::known_instances;
+use crate::daemon::check::{check_git, check_isolation, check_name, check_processes, check_server};
+use crate::daemon::settings::Settings;
+use crate::git::Git;
 use crate::git::workspace::disk::run_blocking;
 use nix::unistd::{AccessFlags, access};
 use pullyard_domain::agent::ModelKey;
-use pullyard_domain::id::InstanceId;
 use pullyard_forge::{Endpoint, Error as Refusal, Token as Key, check_model_key};
-use pullyard_protocol::client::{ApiClient, Error, RunnerClient};
-use pullyard_protocol::runner::RegisterRequest;
+use pullyard_protocol::client::{ApiClient, Error};
 use pullyard_protocol::token::{Token, TokenKind};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -55,63 +54,42 @@ pub(super) struct RunnerName<'a> {
     pub(super) url: &'a str,
     pub(super) token: &'a str,
     pub(super) name: &'a str,
-    pub(super) work_dir: &'a Path,
 }
 
-impl RunnerName<'_> {
-    /// Whether the name is free, or that of a runner whose instance is in the work folder.
-    pub(super) async fn check(&self) -> Checked {
-        let own = known_instances(self.work_dir, self.name, self.url);
-        let new = ids::new_instance_id().map_err(|error| error.to_string())?;
-        for instance in &own {
-            match self.check_instance(instance).await {
-                Ok(()) => return Ok("this machine's runner".into()),
-                // Only another instance may have the name.
-                Err(error) if matches!(&error, Error::Problem(problem) if problem.status == 409) => {}
-                Err(error) => return Err(explain(&error)),
+impl<'a> RunnerName<'a> {
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        Self { url: &settings.api_url, token: &settings.token, name: &settings.name }
+    }
+
+    /// Whether the name is free, or that of the runner which the present file configures.
+    pub(super) async fn check(&self, is_present: bool) -> Checked {
+        match self.check_new().await {
+            Ok(()) => Ok("free".into()),
+            Err(error) if is_present && matches!(error.code(), Some("runner_live" | "name_used")) => {
+                Ok("the runner of this file".into())
             }
+            Err(Error::Problem(problem)) if problem.code == "body_unreadable" => {
+                Err("The control plane is older than this program, so the name cannot be checked. Update it first."
+                    .into())
+            }
+            Err(Error::Problem(problem)) => Err([Some(problem.detail.as_str()), problem.help.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" ")),
+            Err(error) => Err(format!("The name could not be checked: {error}")),
         }
-        self.check_instance(&new).await.map(|()| "free".into()).map_err(|error| explain(&error))
     }
 
     /// Whether a process of this runner is online: it refuses a new instance.
     pub(super) async fn is_online(&self) -> bool {
-        let Ok(other) = ids::new_instance_id() else { return false };
-        self.check_instance(&other).await.is_err_and(|error| error.code() == Some("runner_live"))
+        self.check_new().await.is_err_and(|error| error.code() == Some("runner_live"))
     }
 
-    async fn check_instance(&self, instance: &InstanceId) -> Result<(), Error> {
-        let request = RegisterRequest {
-            name: self.name.to_owned(),
-            instance: instance.clone(),
-            capabilities: BTreeSet::from(["command".to_owned()]),
-            labels: BTreeSet::new(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            slots: 1,
-            active: BTreeSet::new(),
-            isolation: None,
-            offline_after_secs: None,
-            updates: None,
-            check_only: true,
-        };
-        let client = RunnerClient::new(self.url, self.token)?;
-        let url = || Error::Unreachable { url: self.url.to_owned(), reason: "no answer in time".into() };
-        timeout(LIMIT, client.register(&request)).await.map_err(|_| url())?.map(|_| ())
-    }
-}
-
-fn explain(error: &Error) -> String {
-    match error {
-        Error::Problem(problem) if problem.code == "body_unreadable" => {
-            "The control plane is older than this program, so the name cannot be checked. Update it first.".into()
-        }
-        Error::Problem(problem) => {
-            let own = "If the runner is this machine's, name its folder with --work-dir.";
-            let own = (problem.code == "name_taken").then_some(own);
-            let parts = [Some(problem.detail.as_str()), problem.help.as_deref(), own];
-            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
-        }
-        error => format!("The name could not be checked: {error}"),
+    async fn check_new(&self) -> Result<(), Error> {
+        let failed = |error: crate::Error| Error::Unreachable { url: self.url.to_owned(), reason: error.to_string() };
+        let instance = ids::new_instance_id().map_err(failed)?;
+        check_name(self.url, self.token, self.name, &instance).await
     }
 }
 
@@ -148,14 +126,26 @@ impl Drop for TemporaryFolder {
     }
 }
 
-/// Attacks the level as `start` does, in a temporary folder.
-pub(super) async fn check_level(answers: &Answers, level: &str) -> Checked {
+/// What each runner needs. Errors: what is missing.
+pub(super) async fn check_machine() -> Result<(), String> {
+    let folder = TemporaryFolder::create().map_err(|error| format!("Cannot create a temporary folder: {error}."))?;
+    let git = check_git(&Git::local(""), &folder.0).await;
+    git.map_err(|reason| format!("The runner needs git with http support: {reason}."))?;
+    check_processes().map(drop)
+}
+
+/// Attacks the level as `start` does, in the work folder or in a temporary one.
+pub(super) async fn check_level(answers: &Answers, level: &str, file: &Path) -> Checked {
     answers.check("isolation", level)?;
     let folder = TemporaryFolder::create().map_err(|error| format!("Cannot create a temporary folder: {error}."))?;
     let mut settings = answers.with("isolation", level).parse().settings;
-    settings.work_dir = folder.0.clone();
+    if !settings.work_dir.is_dir() {
+        settings.work_dir = folder.0.clone();
+    }
+    let is_none = settings.isolation == Some(Isolation::None);
     let check = run_blocking(move || Ok(check_isolation(&settings)));
-    check.await.unwrap_or_else(|error| Err(error.to_string()))
+    let result = check.await.unwrap_or_else(|error| Err(error.to_string()))?;
+    Ok(if is_none { format!("{result}; they can read the token and keys in {}", file.display()) } else { result })
 }
 
 /// The folder may be missing, if this user may create it.

@@ -1,9 +1,10 @@
 //! Files that `setup` writes. It replaces only files with its mark, and each at once.
 
+use super::answers::mask;
+use crate::durable_file;
 use crate::git::workspace::disk::create_private_dirs;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub(super) const MARK: &str = "# Written by `pullyard-runner setup`, which replaces this file when it runs again.";
@@ -11,47 +12,27 @@ pub(super) const MARK: &str = "# Written by `pullyard-runner setup`, which repla
 pub(super) struct OwnFile {
     pub(super) path: PathBuf,
     /// Begins with the mark.
-    pub(super) text: String,
-    /// As `--print` shows it.
-    pub(super) masked: String,
+    text: String,
     mode: u32,
 }
 
 impl OwnFile {
-    /// A file without secrets, which every user may read.
-    pub(super) fn new(path: PathBuf, text: &str) -> Self {
-        let text = format!("{MARK}\n{text}");
-        Self { path, masked: text.clone(), text, mode: 0o644 }
-    }
-
-    /// `masked` is the text without secrets.
-    pub(super) fn with_secrets(path: PathBuf, text: &str, masked: &str) -> Self {
-        Self { masked: format!("{MARK}\n{masked}"), mode: 0o600, ..Self::new(path, text) }
+    pub(super) fn new(path: PathBuf, text: &str, mode: u32) -> Self {
+        Self { path, text: format!("{MARK}\n{text}"), mode }
     }
 
     /// What happens to the file, and its text without secrets.
     pub(super) fn describe(&self) -> String {
         let verb = if self.path.exists() { "replace" } else { "write" };
-        format!("# Will {verb} {} ({:04o})\n{}\n", self.path.display(), self.mode, self.masked)
+        let text: String = self.text.lines().map(|line| mask(line) + "\n").collect();
+        format!("# Will {verb} {} ({:04o})\n{text}\n", self.path.display(), self.mode)
     }
 
     /// Replaces an earlier file of `setup`. Errors: another file or a link is at its place.
     pub(super) fn write(&self) -> io::Result<()> {
         load_own(&self.path).map_err(io::Error::other)?;
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        create_private_dirs(folder)?;
-        let mut draft = self.path.clone().into_os_string();
-        draft.push(".draft");
-        // Of a process that was killed.
-        let _ = fs::remove_file(&draft);
-        let write = || {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&draft)?;
-            file.write_all(self.text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&draft, &self.path)
-        };
-        write().inspect_err(|_| drop(fs::remove_file(&draft)))?;
-        File::open(folder)?.sync_all()
+        create_private_dirs(self.path.parent().unwrap_or(Path::new("/")))?;
+        durable_file::write_bytes(&self.path, self.text.as_bytes(), self.mode)
     }
 }
 
@@ -80,9 +61,9 @@ mod tests {
     fn only_own_files_are_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/runner.env");
-        OwnFile::with_secrets(path.clone(), "A=1\n", "").write().unwrap();
-        fs::write(dir.path().join("new/runner.env.draft"), "").unwrap();
-        OwnFile::with_secrets(path.clone(), "A=2\n", "").write().unwrap();
+        OwnFile::new(path.clone(), "A=1\n", 0o600).write().unwrap();
+        symlink("/nowhere", dir.path().join("new/runner.draft")).unwrap();
+        OwnFile::new(path.clone(), "A=2\n", 0o600).write().unwrap();
         assert_eq!(load_own(&path), Ok(Some(format!("{MARK}\nA=2\n"))));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
@@ -93,7 +74,7 @@ mod tests {
         let link = dir.path().join("link");
         symlink(&path, &link).unwrap();
         for path in [&theirs, &link, &dir.path().to_owned()] {
-            assert!(OwnFile::new(path.clone(), "A=3\n").write().is_err(), "{path:?}");
+            assert!(OwnFile::new(path.clone(), "A=3\n", 0o600).write().is_err(), "{path:?}");
         }
         assert_eq!((fs::read_to_string(&theirs).unwrap(), fs::read_link(&link).unwrap()), ("A=1\n".into(), path));
     }

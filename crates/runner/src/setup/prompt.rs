@@ -41,9 +41,10 @@ pub(super) struct Question {
 
 impl Question {
     fn prompt(&self) -> String {
+        let removal = if self.is_optional { "; none removes it" } else { "" };
         match self.default.as_deref().filter(|default| !default.is_empty()) {
-            Some(_) if self.is_secret => format!("{} [unchanged]: ", self.label),
-            Some(default) => format!("{} [{default}]: ", self.label),
+            Some(_) if self.is_secret => format!("{} [unchanged{removal}]: ", self.label),
+            Some(default) => format!("{} [{default}{removal}]: ", self.label),
             None if self.is_optional => format!("{} [none]: ", self.label),
             None => format!("{}: ", self.label),
         }

@@ -1,19 +1,20 @@
 //! The ways to start the runner: a unit of systemd, or nothing. Describes their files and commands.
 
+use super::checks::RunnerName;
 use super::own_file::{OwnFile, load_own};
 use crate::daemon::config_file::config_folder;
 use crate::daemon::setting_names::variables;
-use crate::process::program::system_program;
+use crate::process::program::{find_program, system_program};
 use crate::process::root_folder::is_root;
+use std::fs::metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum StartWith {
-    /// A systemd unit of this user.
-    SystemdUser,
-    /// A systemd unit of the machine; needs root.
-    SystemdSystem,
+    /// A unit of systemd: as root of the machine, else of this user.
+    Systemd,
     /// No service: start the runner by hand.
     Nothing,
 }
@@ -29,165 +30,150 @@ pub(super) struct Target {
 pub(super) struct Service {
     pub(super) file: Option<OwnFile>,
     /// In order; each must succeed.
-    pub(super) commands: Vec<Vec<String>>,
+    pub(super) commands: Vec<String>,
     /// Shows why it did not start.
     pub(super) log: String,
     pub(super) stop: String,
 }
 
+impl Target {
+    /// `pullyard-runner` for `runner.env`, and a name of its own for each other file.
+    fn unit(&self) -> String {
+        match self.config.file_stem().unwrap_or_default().to_string_lossy().as_ref() {
+            "runner" => "pullyard-runner".into(),
+            other => format!("pullyard-runner-{other}"),
+        }
+    }
+
+    fn unit_path(&self) -> Result<PathBuf, String> {
+        let units = config_folder().map(|folder| folder.join("systemd/user"));
+        let units = if is_root() { Some("/etc/systemd/system".into()) } else { units };
+        Ok(units.ok_or("Set HOME for a unit of this user.")?.join(format!("{}.service", self.unit())))
+    }
+
+    /// Whether an earlier `setup` made the unit for the same settings.
+    fn has_unit(&self) -> bool {
+        let end = format!(" start --config {}", self.config.display());
+        let text = self.unit_path().and_then(|path| load_own(&path)).ok().flatten();
+        text.is_some_and(|text| text.lines().any(|line| line.starts_with("ExecStart=") && line.ends_with(&end)))
+    }
+}
+
+fn systemctl() -> &'static str {
+    if is_root() { "systemctl" } else { "systemctl --user" }
+}
+
 impl StartWith {
-    pub(super) const QUESTION: &str = "Start with: 1 systemd (user)  2 systemd (system, needs root)  3 nothing";
-    const ALL: [Self; 3] = [Self::SystemdUser, Self::SystemdSystem, Self::Nothing];
+    pub(super) const QUESTION: &str = "Start with systemd or nothing";
 
-    /// By its number in the question, or its name on the command line.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let by_number = text.parse::<usize>().ok().and_then(|number| Self::ALL.get(number.checked_sub(1)?).copied());
-        by_number.or_else(|| clap::ValueEnum::from_str(text, false).ok())
+        clap::ValueEnum::from_str(text, false).ok()
     }
 
-    pub(super) fn number(self) -> usize {
-        1 + Self::ALL.iter().position(|one| *one == self).unwrap_or_default()
+    pub(super) fn name(self) -> String {
+        clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// The way of an earlier `setup`, else the usual one of this machine.
+    /// The way of an earlier `setup`, else systemd where it is installed.
     pub(super) fn default_for(target: &Target) -> Self {
-        let usual = if is_root() { Self::SystemdSystem } else { Self::SystemdUser };
-        let is_present = |way: &Self| way.has_file_of(target);
-        Self::ALL.into_iter().find(is_present).unwrap_or(if usual.check(target).is_ok() {
-            usual
-        } else {
-            Self::Nothing
-        })
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let has_systemd = find_program("systemctl", Path::new("/"), Some(&path)).is_ok();
+        // An earlier `setup` wrote settings and no service.
+        let has_settings_only = target.config.exists() && !target.has_unit();
+        if has_systemd && !has_settings_only { Self::Systemd } else { Self::Nothing }
     }
 
     /// Whether this machine can use it. Returns a note. Errors: the reason, with the next step.
-    pub(super) fn check(self, target: &Target) -> Result<String, String> {
-        let (command, note) = match self {
-            Self::SystemdUser if is_root() => return Err("As root, use systemd (system).".into()),
-            Self::SystemdSystem if !is_root() => {
-                return Err("Run `sudo pullyard-runner setup` for a system unit.".into());
+    pub(super) async fn check(self, target: &Target, runner: &RunnerName<'_>) -> Result<String, String> {
+        let (has_unit, config) = (target.has_unit(), target.config.display());
+        if self == Self::Nothing {
+            if has_unit {
+                let (file, unit) = (target.unit_path()?, target.unit());
+                let stop = format!("{} disable --now {unit}", systemctl());
+                return Err(format!("{} starts this runner. Run `{stop}` and `rm {0}` first.", file.display()));
             }
-            Self::SystemdUser => ("systemctl --user show-environment", "a unit of this user"),
-            Self::SystemdSystem => {
-                ("systemctl show-environment", "a unit that runs as root, with an account for each job")
-            }
-            Self::Nothing => ("", "no service"),
-        };
-        if !command.is_empty() && !succeeds(&split(command)) {
-            return Err(format!("`{command}` fails on this machine. Use another way."));
+            return Ok("no service".into());
+        }
+        run_command(&format!("{} show-environment", systemctl()))
+            .map_err(|reason| format!("{reason} Correct this, or use `nothing`."))?;
+        let program = target.program.first().map_or("pullyard-runner", String::as_str);
+        // Agents of another user could replace what root starts.
+        if is_root() && !metadata(program).is_ok_and(|file| file.uid() == 0 && file.mode() & 0o022 == 0) {
+            return Err(format!("Other users can replace {program}. Install it as root first."));
         }
         let paths = [&target.config, &target.work_dir].into_iter().map(|path| path.display().to_string());
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
-        match paths.chain(target.program.clone()).find(|path| !path.chars().all(is_plain)) {
-            Some(path) if self != Self::Nothing => {
-                return Err(format!(
-                    "{path} has characters that systemd changes. Use a path of letters, digits and `/._-+@` \
-                     (--config, --work-dir), or no service."
-                ));
-            }
-            _ => self.check_file(target)?,
+        if let Some(path) = paths.chain(target.program.clone()).find(|path| !path.chars().all(is_plain)) {
+            return Err(format!(
+                "{path} has characters that systemd changes. Use a path of letters, digits and `/._-+@` (--config, \
+                 --work-dir), or `nothing`."
+            ));
         }
-        // Two services of one runner would end each other.
-        match Self::ALL.into_iter().find(|way| *way != self && way.has_file_of(target)) {
-            Some(other) => {
-                let file = other.file_path(target).unwrap_or_default();
-                let stop = other.service(target).stop.replace(" stop ", " disable --now ");
-                Err(format!("{} starts this runner. Run `{stop}` and `rm {0}` first.", file.display()))
-            }
-            None => Ok(note.into()),
+        let unit = target.unit_path()?;
+        if !has_unit && load_own(&unit)?.is_some() {
+            return Err(format!(
+                "{} starts a runner with other settings than {config}. Use --config with another file name.",
+                unit.display()
+            ));
         }
+        // The service could not start it.
+        if !has_unit && runner.is_online().await {
+            let name = runner.name;
+            return Err(format!(
+                "{name} runs already, and not as the service of {config}. Stop it first, or choose another name."
+            ));
+        }
+        Ok(if is_root() {
+            "a unit that runs as root, with an account for each job".into()
+        } else {
+            format!("a unit of this user; `sudo {program} setup` makes one of the machine")
+        })
     }
 
-    /// Refuses a file of others, and the file of another runner.
-    fn check_file(self, target: &Target) -> Result<(), String> {
-        let Some(path) = self.file_path(target) else { return Ok(()) };
-        match load_own(&path)? {
-            Some(_) if !self.has_file_of(target) => Err(format!(
-                "{} starts a runner with other settings than {}. Use --config with another file name.",
-                path.display(),
-                target.config.display()
-            )),
-            _ => Ok(()),
+    pub(super) fn service(self, target: &Target) -> Result<Service, String> {
+        if self == Self::Nothing {
+            let start = format!("{} start --config {}", target.program.join(" "), target.config.display());
+            return Ok(Service { file: None, commands: Vec::new(), log: start, stop: String::new() });
         }
-    }
-
-    /// Whether an earlier `setup` made this service for the same settings.
-    fn has_file_of(self, target: &Target) -> bool {
-        let line = format!("EnvironmentFile={}", target.config.display());
-        let text = self.file_path(target).and_then(|path| load_own(&path).ok().flatten());
-        text.is_some_and(|text| text.lines().any(|own| own == line))
-    }
-
-    fn file_path(self, target: &Target) -> Option<PathBuf> {
-        let unit = format!("{}.service", unit_name(&target.config));
-        match self {
-            Self::SystemdUser => Some(config_folder()?.join("systemd/user").join(unit)),
-            Self::SystemdSystem => Some(Path::new("/etc/systemd/system").join(unit)),
-            Self::Nothing => None,
-        }
-    }
-
-    pub(super) fn service(self, target: &Target) -> Service {
-        let unit = unit_name(&target.config);
-        let (text, systemctl, log) = match self {
-            Self::SystemdUser => (unit_text(target, self), "systemctl --user", "journalctl --user"),
-            Self::SystemdSystem => (unit_text(target, self), "systemctl", "journalctl"),
-            Self::Nothing => {
-                let start = format!("{} start --config {}", target.program.join(" "), target.config.display());
-                return Service { file: None, commands: Vec::new(), log: start, stop: String::new() };
-            }
-        };
+        let (unit, systemctl) = (target.unit(), systemctl());
         // A restart waits for the running jobs.
         let commands = ["daemon-reload".to_owned(), format!("enable {unit}"), format!("restart --no-block {unit}")];
-        Service {
-            file: self.file_path(target).map(|path| OwnFile::new(path, &text)),
-            commands: commands.iter().map(|command| split(&format!("{systemctl} {command}"))).collect(),
-            log: format!("{log} --unit {unit} --lines 50"),
+        Ok(Service {
+            file: Some(OwnFile::new(target.unit_path()?, &unit_text(target), 0o644)),
+            commands: commands.iter().map(|command| format!("{systemctl} {command}")).collect(),
+            log: format!("{} --unit {unit} --lines 50", systemctl.replace("systemctl", "journalctl")),
             stop: format!("{systemctl} stop {unit}"),
-        }
+        })
     }
 }
 
-/// `pullyard-runner` for `runner.env`, and a name of its own for each other file.
-fn unit_name(config: &Path) -> String {
-    match config.file_stem().unwrap_or_default().to_string_lossy().as_ref() {
-        "runner" => "pullyard-runner".into(),
-        other => format!("pullyard-runner-{other}"),
-    }
-}
-
-fn split(line: &str) -> Vec<String> {
-    line.split(' ').map(str::to_owned).collect()
-}
-
-fn succeeds(command: &[String]) -> bool {
-    let Some((program, args)) = command.split_first() else { return false };
-    let mut command = Command::new(system_program(program));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    remove_secrets(&mut command);
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// Commands of the machine need no token of the runner.
-pub(super) fn remove_secrets(command: &mut Command) {
+/// Runs a command of the machine, whose words have no spaces, without the runner's token. Errors: a sentence.
+pub(super) fn run_command(line: &str) -> Result<(), String> {
+    let mut words = line.split(' ');
+    let mut command = Command::new(system_program(words.next().unwrap_or_default()));
+    command.args(words).stdin(Stdio::null());
     for name in variables("token") {
         command.env_remove(name);
     }
+    let output = command.output().map_err(|error| format!("`{line}` cannot start: {error}."))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("`{line}` failed ({}). {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// The file of settings is read twice: by systemd, which sets `PATH` for the agents, and by `start`, which checks it.
-fn unit_text(target: &Target, way: StartWith) -> String {
-    let (network, wanted_by) = match way {
-        StartWith::SystemdSystem => ("Wants=network-online.target\nAfter=network-online.target\n", "multi-user.target"),
-        _ => ("", "default.target"),
+fn unit_text(target: &Target) -> String {
+    let (order, wanted_by) = if is_root() {
+        ("Wants=network-online.target\nAfter=network-online.target docker.service\n", "multi-user.target")
+    } else {
+        ("", "default.target")
     };
     format!(
         "\
 [Unit]
 Description=Pullyard runner
-{network}
+{order}
 [Service]
-EnvironmentFile={config}
 ExecStart={program} start --config {config}
 Restart=on-failure
 RestartSec=15

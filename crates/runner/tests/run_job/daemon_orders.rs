@@ -1,7 +1,7 @@
 //! Tests restarts of the daemon from afar.
 
 use crate::prelude::*;
-use crate::runner_api::{Daemon, WAIT_FOR_GO_JOB};
+use crate::runner_api::{Daemon, TOKEN, WAIT_FOR_GO_JOB};
 use crate::world::is_alive;
 use pullyard_protocol::runner::OrderState;
 
@@ -75,7 +75,44 @@ async fn failed_check_fails_the_order_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn order_of_a_killed_daemon_is_carried_out_by_the_next() {
+async fn restart_as_another_runner_is_refused() {
+    let machine = DaemonMachine::with_job_script("exit 0").await;
+    let api = &machine.runner_api;
+    let file = machine.dir.path().join("runner.env");
+    let daemon = machine.daemon_with(|command| {
+        let settings = [("RUNNER_NAME", "kite"), ("PULLYARD_RUNNER_TOKEN", TOKEN), ("PULLYARD_WORK_DIR", "work")];
+        let lines = settings.map(|(name, value)| format!("{name}={value}\n"));
+        std::fs::write(&file, lines.concat()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        for name in ["RUNNER_NAME", "RUNNER_TOKEN", "PULLYARD_WORK_DIR"] {
+            command.env_remove(name);
+        }
+        command.current_dir(machine.dir.path()).arg("--config").arg(&file);
+    });
+    api.wait_for_next_call("heartbeat").await;
+    let before = std::fs::read_to_string(&file).unwrap();
+    let other_token = TOKEN.replace("a3f8", "b3f8");
+    for (id, old, new, expected) in [
+        ("o1", "kite", "gull", "another name, URL or work folder makes another runner"),
+        ("o2", "=work", "=elsewhere", "another name, URL or work folder makes another runner"),
+        ("o3", TOKEN, other_token.as_str(), "WRONG  this runner"),
+    ] {
+        std::fs::write(&file, before.replace(old, new)).unwrap();
+        api.order(id, None);
+        let report = api.wait_for_order(id).await;
+        let reason = report.reason.unwrap();
+        assert!(report.state == OrderState::Failed && reason.contains(expected), "{new}: {reason}");
+    }
+    // The file counts, not the values of this process.
+    std::fs::write(&file, before + "PULLYARD_RUNNER_LABELS=gpu\n").unwrap();
+    api.order("o4", None);
+    assert_eq!(api.wait_for_order("o4").await.state, OrderState::Done);
+    assert_eq!(api.last_call("register").body["labels"], json!(["gpu"]));
+    stop(daemon).await;
+}
+
+#[tokio::test]
+async fn order_of_a_killed_daemon_fails_in_the_next() {
     let machine = DaemonMachine::with_job_script("exit 0").await;
     let api = &machine.runner_api;
     api.order("o1", None);
@@ -84,8 +121,29 @@ async fn order_of_a_killed_daemon_is_carried_out_by_the_next() {
     daemon.signal(Signal::SIGKILL);
     daemon.wait_for_exit().await;
     let daemon = machine.daemon();
-    assert_eq!(api.wait_for_order("o1").await.state, OrderState::Done);
+    let report = api.wait_for_order("o1").await;
+    let reason = Some("The runner was started anew; order it again.".to_owned());
+    assert_eq!((report.state, report.reason), (OrderState::Failed, reason));
     stop(daemon).await;
+}
+
+#[tokio::test]
+async fn leaving_daemon_accepts_no_order() {
+    let machine = DaemonMachine::with_job_script(WAIT_FOR_GO_JOB).await;
+    let api = &machine.runner_api;
+    api.add_jobs(&[job("a")]);
+    let daemon = machine.daemon();
+    machine.pid_of(&job("a")).await;
+    daemon.signal(Signal::SIGTERM);
+    api.wait_for_draining().await;
+    api.order("o1", None);
+    for _ in 0..2 {
+        api.wait_for_next_call("heartbeat").await;
+    }
+    assert_eq!(api.last_call("heartbeat").body["order"], Value::Null);
+    machine.release_jobs();
+    let (code, log) = daemon.wait_for_exit().await;
+    assert_eq!(code, Some(0), "{log}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::daemon_orders::stop;
 use crate::prelude::*;
-use crate::runner_api::{Daemon, WAIT_FOR_GO_JOB};
+use crate::runner_api::{Call, Daemon, WAIT_FOR_GO_JOB};
 use crate::world::is_alive;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::extract::Path as UrlPath;
@@ -55,17 +55,17 @@ fn to_pem(key: &Ed25519KeyPair) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
 }
 
-/// A program of the release 9.9.9. `start` runs as a trial, or instead of the old program.
-fn script(version: &str, trial: &str, start: &str) -> Vec<u8> {
-    script_of("9.9.9", version, trial, start)
+/// A program of the release 9.9.9.
+fn script(version: &str, check: &str, start: &str) -> Vec<u8> {
+    script_of("9.9.9", version, check, start)
 }
 
-fn script_of(release: &str, version: &str, trial: &str, start: &str) -> Vec<u8> {
+fn script_of(release: &str, version: &str, check: &str, start: &str) -> Vec<u8> {
     format!(
         "#!/bin/sh
-case \"$1 $2\" in
-  --version*) {version}; echo 'pullyard-runner {release} (test)' ;;
-  'start --trial'*) {trial} ;;
+case $1 in
+  --version) {version}; echo 'pullyard-runner {release} (test)' ;;
+  check) {check} ;;
   *) {start} ;;
 esac
 "
@@ -124,7 +124,7 @@ impl World {
 
     fn daemon_with(&self, change: impl FnOnce(&mut Command)) -> Daemon {
         self.machine.daemon_with(|command| {
-            command.arg("--trial-limit-secs=60").env("PULLYARD_ALLOW_REMOTE_UPDATE", "true");
+            command.env("PULLYARD_ALLOW_REMOTE_UPDATE", "true");
             command.env("PULLYARD_RELEASES", &self.address);
             command.env("PULLYARD_RELEASE_KEYS", self.machine.dir.path().join("keys.pem"));
             change(command);
@@ -179,9 +179,9 @@ async fn update_waits_for_jobs_and_starts_the_new_program() {
     assert_eq!((report.state, report.reason), (OrderState::Done, None));
     let installed = world.programs_dir().join(BUILT).join("pullyard-runner");
     assert_eq!(program_of(&daemon), installed.canonicalize().unwrap());
-    // The trial and the new program registered as the same instance, without a sign-off.
+    // The new program registered as the same instance, without a sign-off.
     let instances: BTreeSet<_> = api.calls("register").iter().map(|call| call.body["instance"].to_string()).collect();
-    assert_eq!((instances.len(), api.calls("register").len(), api.has_signed_off()), (1, 3, false));
+    assert_eq!((instances.len(), api.calls("register").len(), api.has_signed_off()), (1, 2, false));
     world.machine.pid_of(&job("b")).await;
     stop(daemon).await;
 
@@ -233,10 +233,10 @@ async fn release_that_is_not_the_signed_one_is_refused() {
             let archive = pack(b"program");
             world.publish("9.9.9", archive[..archive.len() / 2].to_vec());
         }),
-        ("answered 404 Not Found", |world| drop(world.files.0.lock().unwrap().remove("9.9.9/SHA256SUMS.sig"))),
+        ("404 Not Found", |world| drop(world.files.0.lock().unwrap().remove("9.9.9/SHA256SUMS.sig"))),
     ];
     for (expected, break_release) in cases {
-        let world = World::with_program(&script(":", &run_built(), &run_built()), "9.9.9").await;
+        let world = World::with_program(&script(":", "exit 0", &run_built()), "9.9.9").await;
         break_release(&world);
         check_refused(&world, |_| (), expected).await;
     }
@@ -255,42 +255,32 @@ async fn release_that_is_not_the_signed_one_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn program_that_fails_its_trial_is_removed() {
-    for (trial, expected) in [
-        ("echo starting; echo no such library >&2; exit 3", "no such library"),
-        ("exec sleep 600", "`start` did not end within 1 s; it printed: nothing. 0.1.0 continues."),
-        ("exit 0", "9.9.9 did not register."),
-    ] {
-        let world = World::with_program(&script(":", trial, "exit 9"), "9.9.9").await;
-        let api = &world.machine.runner_api;
-        let daemon = world.machine.daemon_with(|command| {
-            command.args(["--allow-remote-update", "--trial-limit-secs=1"]);
-            command.env("PULLYARD_RELEASES", &world.address);
-            command.env("PULLYARD_RELEASE_KEYS", world.machine.dir.path().join("keys.pem"));
-        });
-        // A drain of an administrator outlives the update.
-        api.script(|script| script.drain = true);
-        api.wait_for_next_call("heartbeat").await;
-        api.order("o1", Some("9.9.9"));
-        let reason = api.wait_for_order("o1").await.reason.unwrap();
-        assert!(reason.contains(expected), "{trial}: {reason}");
-        assert!(!world.programs().contains("9.9.9"), "{trial}");
-        assert!(api.wait_for_next_call("heartbeat").await.has_flag("draining"), "{trial}");
-        stop(daemon).await;
-    }
+    let check = "echo starting; echo no such library >&2; exit 3";
+    let world = World::with_program(&script(":", check, "exit 9"), "9.9.9").await;
+    let api = &world.machine.runner_api;
+    let daemon = world.daemon();
+    // A drain of an administrator outlives the update.
+    api.script(|script| script.drain = true);
+    api.wait_for_next_call("heartbeat").await;
+    api.order("o1", Some("9.9.9"));
+    let reason = api.wait_for_order("o1").await.reason.unwrap();
+    assert!(reason.contains("no such library 0.1.0 continues."), "{reason}");
+    assert!(!world.programs().contains("9.9.9"));
+    assert!(api.wait_for_next_call("heartbeat").await.has_flag("draining"));
+    stop(daemon).await;
     let world = World::with_program(&script("echo pullyard-runner 0.0.1; exit 0", "exit 0", "exit 0"), "9.9.9").await;
     check_refused(&world, |_| (), "contains another program: pullyard-runner 0.0.1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn update_that_is_killed_at_any_step_is_repeated() {
-    let kill_daemon = once("kill -9 $PPID; sleep 600");
-    let (run, kill_self) = (run_built(), once("kill -9 $$"));
+async fn update_that_is_killed_at_any_step_ends() {
+    let (run, kill_daemon) = (run_built(), "kill -9 $PPID; sleep 600");
+    // `--version` has no environment.
     let steps = [
-        ("download", script_of(BUILT, ":", &run, &run)),
-        ("unpacked", script_of(BUILT, &kill_daemon, &run, &run)),
-        ("trial", script_of(BUILT, ":", &format!("{kill_daemon}; {run}"), &run)),
-        ("registered", script_of(BUILT, ":", &format!("{PROGRAM} \"$@\" || exit; {kill_daemon}"), &run)),
-        ("replaced", script_of(BUILT, ":", &run, &format!("{kill_self}; {run}"))),
+        ("download", script_of(BUILT, ":", "exit 0", &run)),
+        ("unpacked", script_of(BUILT, kill_daemon, "exit 0", &run)),
+        ("trial", script_of(BUILT, ":", kill_daemon, &run)),
+        ("replaced", script_of(BUILT, ":", "exit 0", &format!("{}; echo > $HOME/again; {run}", once("kill -9 $$")))),
     ];
     for (step, program) in steps {
         let world = World::with_program(&program, BUILT).await;
@@ -314,15 +304,19 @@ async fn update_that_is_killed_at_any_step_is_repeated() {
         assert_eq!(code, None, "{step}: {log}");
         let next = world.daemon();
         let report = api.wait_for_order("o1").await;
-        assert_eq!((report.state, report.reason), (OrderState::Done, None), "{step}");
-        assert!(world.programs().is_superset(&[BUILT.into(), "current".into()].into()), "{step}");
+        let is_done = step == "replaced";
+        let reason = (!is_done).then(|| "The runner was started anew; order it again.".to_owned());
+        let state = if is_done { OrderState::Done } else { OrderState::Failed };
+        assert_eq!((report.state, report.reason), (state, reason), "{step}");
+        assert_eq!(world.programs().contains("current"), is_done, "{step}");
+        assert_eq!(world.machine.dir.path().join("again").exists(), is_done, "{step}");
         stop(next).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn program_that_starts_in_vain_is_given_up() {
-    let world = World::with_program(&script(":", &run_built(), "exit 7"), "9.9.9").await;
+    let world = World::with_program(&script(":", "exit 0", "exit 7"), "9.9.9").await;
     let api = &world.machine.runner_api;
     api.order("o1", Some("9.9.9"));
     for start in 1..=3 {
@@ -347,10 +341,11 @@ async fn check_not_started(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_program_continues_if_the_new_one_cannot_be_executed() {
-    let trial = format!("chmod 600 $0; exec {PROGRAM} \"$@\"");
-    let world = World::with_program(&script(":", &trial, "exit 9"), "9.9.9").await;
+async fn old_program_starts_if_the_new_one_cannot_be_executed() {
+    let world = World::with_program(&script(":", "chmod 600 $0", "exit 9"), "9.9.9").await;
     world.machine.runner_api.order("o1", Some("9.9.9"));
+    let (code, log) = world.daemon().wait_for_exit().await;
+    assert!(code == Some(1) && log.contains("Cannot start "), "{log}");
     let daemon = world.daemon();
     check_not_started(&world).await;
     assert_eq!(program_of(&daemon), Path::new(PROGRAM).canonicalize().unwrap());
@@ -359,8 +354,8 @@ async fn old_program_continues_if_the_new_one_cannot_be_executed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn update_whose_order_cannot_be_stored_changes_nothing() {
-    let trial = format!("mkdir $HOME/work/runners/kite.runner/order.draft; exec {PROGRAM} \"$@\"");
-    let world = World::with_program(&script(":", &trial, "exit 9"), "9.9.9").await;
+    let check = "mkdir $HOME/work/runners/kite.runner/order.draft";
+    let world = World::with_program(&script(":", check, "exit 9"), "9.9.9").await;
     check_refused(&world, |_| (), "The update failed to ").await;
 }
 
@@ -377,20 +372,38 @@ async fn release_older_than_the_owners_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn update_waits_for_the_job_of_a_lost_claim() {
+async fn unconfirmed_program_exits_so_that_it_starts_again() {
+    let world = World::new("exit 0").await;
+    world.publish(BUILT, pack(&std::fs::read(PROGRAM).unwrap()));
+    let api = &world.machine.runner_api;
+    let daemon = world.daemon();
+    api.wait_for_next_call("heartbeat").await;
+    // From its registration on, the control plane refuses the new program.
+    api.script(|script| _ = script.refusals.insert("register", (403, "forbidden")));
+    api.order("o1", Some(BUILT));
+    let (code, log) = daemon.wait_for_exit().await;
+    assert!(code == Some(1) && log.contains("does not allow this"), "not 4, with which systemd stops: {log}");
+    let (code, log) = world.daemon().wait_for_exit().await;
+    assert_eq!(code, Some(1), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_outlive_an_older_control_plane_during_an_update() {
     let world = World::new(WAIT_FOR_GO_JOB).await;
     world.publish(BUILT, pack(&std::fs::read(PROGRAM).unwrap()));
     let api = &world.machine.runner_api;
-    // The claim has no answer until the runner drains for the update.
-    api.script(|script| _ = script.lost_answers.insert("claim", u32::MAX));
     api.add_jobs(&[job("a")]);
     let daemon = world.daemon();
-    api.wait_for_next_call("claim").await;
+    world.machine.pid_of(&job("a")).await;
     api.order("o1", Some(BUILT));
     api.wait_for_draining().await;
-    api.script(|script| script.lost_answers.clear());
-    world.machine.pid_of(&job("a")).await;
-    assert_eq!(api.calls("register").len(), 1, "no trial yet");
+    api.script(|script| script.is_older = true);
+    api.wait_for_next_call("heartbeat").await;
+    let is_plain =
+        |call: &Call| call.route == "heartbeat" && call.body.get("order").is_none() && !call.active().is_empty();
+    let plain = |calls: &[Call]| calls.iter().filter(|call| is_plain(call) && call.has_flag("draining")).count();
+    api.wait_for(|calls| plain(calls) > 1).await;
+    api.script(|script| script.is_older = false);
     world.machine.release_jobs();
     assert_eq!(api.wait_for_order("o1").await.state, OrderState::Done);
     stop(daemon).await;

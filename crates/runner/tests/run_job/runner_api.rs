@@ -250,7 +250,7 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
             let instance = request.instance.to_string();
             match script.runners.get(&request.name) {
                 Some((present, is_online)) if request.check_only && *present != instance => {
-                    return problem(409, if *is_online { "runner_live" } else { "name_taken" });
+                    return problem(409, if *is_online { "runner_live" } else { "name_used" });
                 }
                 _ if request.check_only => {}
                 _ => drop(script.runners.insert(request.name.clone(), (instance, true))),

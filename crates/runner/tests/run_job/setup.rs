@@ -16,7 +16,7 @@ async fn answer_all(machine: &SetupMachine, terminal: &mut Terminal, count: usiz
         ("API URL: ", machine.url.as_str(), "answers: Pullyard 0.1.0"),
         ("Runner token", TOKEN, "valid for acme, shop"),
         ("Name [", "kite", "free"),
-        ("Start with: ", "1", "a unit of this user"),
+        ("Start with ", "systemd", "a unit of this user"),
         ("Anthropic API key", "sk-good", "Anthropic accepts the key"),
         ("Jobs at once [3]: ", "", "accepted"),
         ("Isolation [auto]: ", "none", "none: "),
@@ -50,7 +50,6 @@ const UNIT: &str = "\
 Description=Pullyard runner
 
 [Service]
-EnvironmentFile=HOME/.config/pullyard-runner/runner.env
 ExecStart=HOME/bin/pullyard-runner start --config HOME/.config/pullyard-runner/runner.env
 Restart=on-failure
 RestartSec=15
@@ -83,9 +82,8 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     terminal.answer("Name [", "kite", "No.").await;
     machine.runner_api.script(|script| script.refusals.clear());
     terminal.answer("Name [", "kite", "free").await;
-    terminal.answer("Start with: ", "7", "number from 1 to 3").await;
-    terminal.answer("Start with: ", "2", "sudo").await;
-    terminal.answer("[1]: ", "", "a unit of this user").await;
+    terminal.answer("Start with ", "cron", "one of these names").await;
+    terminal.answer("[systemd]: ", "", "pullyard-runner setup` makes one of the machine").await;
     terminal.expect("Claude Code 2.1.330").await;
     terminal.answer("Anthropic API key", "sk-bad", "does not accept the key").await;
     terminal.answer("Anthropic API key", "sk-$HOME", "contains '$'").await;
@@ -110,7 +108,7 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
         screen.contains("kite is online with 3 slots. Stop it with `systemctl --user stop pullyard-runner`."),
         "{screen}"
     );
-    assert!(screen.contains("The runner stops at your logout"), "{screen}");
+    assert!(screen.contains("It stops at your logout, unless `loginctl enable-linger` was run."), "{screen}");
     assert!(!screen.contains(TOKEN) && !screen.contains("sk-"), "{screen}");
     let written = |path| normalize(&machine, &fs::read_to_string(path).unwrap());
     assert_eq!(written(machine.env_file()), format!("{MARK}\n{ENV_FILE}"));
@@ -122,24 +120,27 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
         log().lines().filter(|line| !line.ends_with("show-environment")).map(str::to_owned).collect();
     assert_eq!(
         commands,
-        [
-            "--user daemon-reload",
-            "--user enable pullyard-runner",
-            "--user restart --no-block pullyard-runner",
-            "enable-linger",
-        ]
+        ["--user daemon-reload", "--user enable pullyard-runner", "--user restart --no-block pullyard-runner"]
     );
     let registered = machine.runner_api.last_call("register").body;
     assert_eq!((&registered["name"], &registered["slots"]), (&json!("kite"), &json!(3)));
-    assert_eq!(registered["capabilities"], json!(["auto", "claude_code", "command"]), "the daemon has the file's key");
+    assert_eq!(
+        registered["capabilities"],
+        json!(["auto", "claude_code", "command"]),
+        "the daemon has the file's key and PATH"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupt_at_each_question_leaves_no_file() {
     let machine = SetupMachine::start().await;
-    for count in 0..=8 {
+    let questions =
+        ["API URL", "Runner token", "Name [", "Start with", "Anthropic API key", "Jobs at once", "Isolation ["];
+    let questions = questions.into_iter().chain(["Folder for copies", "Continue?"]);
+    for (count, question) in questions.enumerate() {
         let mut terminal = machine.terminal(&["setup"], &[]);
         answer_all(&machine, &mut terminal, count).await;
+        terminal.expect(question).await;
         terminal.expect(": ").await;
         terminal.send("\u{3}");
         terminal.expect("Nothing was changed").await;
@@ -171,8 +172,9 @@ async fn second_setup_offers_the_present_answers() {
     terminal.answer("[unchanged]: ", "", "valid for").await;
     terminal.answer("Name [kite]: ", "gull", "The present file configures kite").await;
     terminal.answer("Name [kite]: ", "", "free").await;
-    terminal.answer("Start with: ", "3", "no service").await;
-    terminal.answer("Anthropic API key", "", "this runner does not offer Claude Code").await;
+    terminal.answer("[nothing]: ", "", "no service").await;
+    terminal.answer("Anthropic API key", "", "no key").await;
+    terminal.expect("If each project has a key, use --capabilities claude_code,auto,command.").await;
     terminal.expect("Jobs at once: accepted").await;
     terminal.answer("Isolation [none]: ", "", "none: ").await;
     terminal.answer("job logs [none]: ", "", "no copies").await;
@@ -190,7 +192,7 @@ async fn files_of_others_are_refused_and_unchanged() {
     let token = [("PULLYARD_RUNNER_TOKEN", TOKEN)];
     let setup = ["setup", "--yes", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
     let nothing = [setup.as_slice(), &["--start-with", "nothing"]].concat();
-    let setup = [setup.as_slice(), &["--start-with", "systemd-user"]].concat();
+    let setup = [setup.as_slice(), &["--start-with", "systemd"]].concat();
     let check = async |path: &Path, text: &str, part: &str| {
         machine.write(path, text);
         let (code, output) = machine.run(&setup, &token).await;
@@ -201,7 +203,7 @@ async fn files_of_others_are_refused_and_unchanged() {
     };
     check(&machine.env_file(), "PULLYARD_RUNNER_NAME=gull\n", "is not a file of `pullyard-runner setup`").await;
     check(&machine.unit(), "[Service]\nExecStart=/bin/true\n", "is not a file of `pullyard-runner setup`").await;
-    let other = format!("{MARK}\n[Service]\nEnvironmentFile=/srv/gull/runner.env\n");
+    let other = format!("{MARK}\n[Service]\nExecStart=/bin/runner start --config /srv/gull/runner.env\n");
     check(&machine.unit(), &other, "starts a runner with other settings").await;
     machine.write(&machine.path("fail-daemon-reload"), "");
     let (code, output) = machine.run(&setup, &token).await;
@@ -222,20 +224,17 @@ async fn script_gets_a_reason_for_each_refused_setting() {
         let (code, output) = machine.run(&[&["setup", "--isolation", "none"], args].concat(), variables).await;
         assert_eq!(code, Some(2), "{output}");
         assert!(parts.iter().all(|part| output.contains(part)) && !output.contains(TOKEN), "{parts:?}: {output}");
-        assert!(!output.contains("Jobs at once"), "refused before the questions: {output}");
         assert!(!machine.path(".config").exists() && !machine.path(".local").exists());
     };
     let token = [("RUNNER_TOKEN", TOKEN)];
     check(&[], &[], &["no terminal for questions. Use --yes"]).await;
     check(&["--yes"], &[], &["A setting is missing. Set --api-url or PULLYARD_API_URL"]).await;
-    check(&["--yes", "--api-url", &url], &[], &["A setting is missing. Set PULLYARD_RUNNER_TOKEN or --token-file"])
-        .await;
+    check(&["--yes", "--api-url", &url], &[], &["A setting is missing. Set PULLYARD_RUNNER_TOKEN"]).await;
     check(&["--yes", "--api-url", &url, "--slots", "0"], &token, &["PULLYARD_RUNNER_SLOTS is 0", "from 1 to 12"]).await;
     check(&["--yes", "--api-url", &url, "--poll-timeout-ms", "0"], &token, &["PULLYARD_POLL_TIMEOUT_MS is 0"]).await;
     check(&["--yes", "--api-url", &url], &[token[0], ("HTTPS_PROXY", "http://a:b$c@d")], &["HTTPS_PROXY contains '$'"])
         .await;
-    check(&["--yes", "--api-url", &url, "--token-file", "/nowhere"], &[], &["Cannot read the token file /nowhere"])
-        .await;
+    check(&["--yes", "--api-url", &url, "--token-file", "/nowhere"], &[], &["`setup` stores the token itself"]).await;
     check(&["--yes", "--api-url", &url, "--config", "none"], &token, &["setup needs a file"]).await;
     machine.runner_api.script(|script| script.only_name = Some("gull"));
     check(&["--yes", "--api-url", &url, "--name", "kite"], &token, &["only for the runner gull"]).await;
@@ -252,7 +251,7 @@ async fn print_shows_files_without_secrets_and_writes_nothing() {
         ("OVERSIGHT_CLI", "claude"),
     ];
     let setup = ["setup", "--yes", "--print", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
-    let setup = [setup.as_slice(), &["--start-with", "systemd-user", "--no-linger"]].concat();
+    let setup = [setup.as_slice(), &["--start-with", "systemd"]].concat();
     let (code, output) = machine.run(&setup, &variables).await;
     assert_eq!(code, Some(0), "{output}");
     for secret in [TOKEN, "sk-good", "pw1234"] {
@@ -261,6 +260,9 @@ async fn print_shows_files_without_secrets_and_writes_nothing() {
     let output = normalize(&machine, &output);
     let expected = format!(
         "\
+# Will write HOME/.config/systemd/user/pullyard-runner.service (0644)
+{MARK}
+{UNIT}
 # Will write HOME/.config/pullyard-runner/runner.env (0600)
 {MARK}
 ANTHROPIC_API_KEY=…
@@ -276,9 +278,6 @@ PULLYARD_RUNNER_SLOTS=3
 PULLYARD_RUNNER_TOKEN=…
 PULLYARD_WORK_DIR=HOME/.local/state/pullyard-runner
 
-# Will write HOME/.config/systemd/user/pullyard-runner.service (0644)
-{MARK}
-{UNIT}
 # Will create HOME/.local/state/pullyard-runner
 $ systemctl --user daemon-reload
 $ systemctl --user enable pullyard-runner
@@ -312,42 +311,52 @@ async fn config_names_the_file_and_refuses_an_open_one() {
     check(&["--config", "none"], &[url.as_slice(), &token].concat(), 0, &["slots 1 default"]).await;
     check(&["--config", "/nowhere/runner.env"], &url, 2, &["There is no file /nowhere/runner.env"]).await;
     machine.write(&file, "PULLYARD_RUNNER_SLOT=5\n");
-    check(&[], &url, 2, &["Did you mean PULLYARD_RUNNER_SLOTS?"]).await;
+    let unknown = format!("line 1 of {} is ignored: this release has no such variable", file.display());
+    check(&[], &[url.as_slice(), &token].concat(), 0, &[&unknown, "slots 1 default"]).await;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     check(&[], &url, 2, &["because other users may read or write it. Run `chmod 600"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_stored_instance_keeps_its_name() {
+async fn only_the_present_file_keeps_its_name() {
     let machine = SetupMachine::start().await;
-    let folder = machine.path("work/runners/kite.runner");
-    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
-    let (own, other) = ("i".repeat(26), "j".repeat(26));
-    let (own, other) = (format!("ins_{own}"), format!("ins_{other}"));
-    let check =
-        async |file: &str, url: &str, host: &str, registered: &str, is_online: bool, expected: Result<&str, &str>| {
-            let identity =
-                json!({ "instance": own, "api_url": url, "name": "kite", "machine": format!("{host}/boot") });
-            machine.write(&folder.join(file), &identity.to_string());
-            let present = BTreeMap::from([("kite".to_owned(), (registered.to_owned(), is_online))]);
-            machine.runner_api.script(|script| script.runners = present);
-            let work = machine.path("work").display().to_string();
-            let args = ["setup", "--yes", "--print", "--api-url", &machine.url, "--name", "kite", "--work-dir", &work];
-            let args = [args.as_slice(), &["--isolation", "none", "--start-with", "nothing"]].concat();
-            let (code, output) = machine.run(&args, &[("PULLYARD_RUNNER_TOKEN", TOKEN)]).await;
-            let (expected_code, part) = expected.map_or_else(|part| (2, part), |part| (0, part));
-            assert!(code == Some(expected_code) && output.contains(part), "{file} {url} {host} {registered}: {output}");
-            fs::remove_file(folder.join(file)).unwrap();
-        };
-    let url = machine.url.as_str();
-    for file in ["instance.json", "last.json"] {
-        for is_online in [true, false] {
-            check(file, url, &host, &own, is_online, Ok("this machine's runner")).await;
-        }
+    let check = async |way: &str, is_online: bool, code: i32, part: &str| {
+        let present = BTreeMap::from([("kite".to_owned(), ("other".to_owned(), is_online))]);
+        machine.runner_api.script(|script| script.runners = present);
+        let setup = ["setup", "--yes", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
+        let print: &[&str] = if part.contains("restarts") { &[] } else { &["--print"] };
+        let setup = [setup.as_slice(), &["--start-with", way], print].concat();
+        let (exit, output) = machine.run(&setup, &[("PULLYARD_RUNNER_TOKEN", TOKEN)]).await;
+        assert!(exit == Some(code) && output.contains(part), "{way} {is_online} {part}: {output}");
+    };
+    for is_online in [true, false] {
+        check("nothing", is_online, 2, "No.").await;
     }
-    check("last.json", url, &host, &other, false, Err("name its folder with --work-dir")).await;
-    check("instance.json", url, &host, &other, true, Err("No.")).await;
-    check("last.json", "http://elsewhere", &host, &own, false, Err("name its folder with --work-dir")).await;
-    check("last.json", url, "elsewhere", &own, false, Err("name its folder with --work-dir")).await;
-    check("identity.json", url, &host, &own, false, Err("name its folder with --work-dir")).await;
+    let settings = format!("{MARK}\nPULLYARD_API_URL={}\nPULLYARD_RUNNER_NAME=kite\n", machine.url);
+    machine.write(&machine.env_file(), &settings);
+    for is_online in [true, false] {
+        check("nothing", is_online, 0, "the runner of this file").await;
+    }
+    check("systemd", false, 0, "the runner of this file").await;
+    check("systemd", true, 2, "kite runs already, and not as the service of").await;
+    let unit = format!("{MARK}\n[Service]\nExecStart=x start --config {}\n", machine.env_file().display());
+    machine.write(&machine.unit(), &unit);
+    check("systemd", true, 0, "kite restarts after its running jobs. Its log: `journalctl --user").await;
+    machine.stop_daemon();
+    machine.runner_api.script(|script| script.refusals.extend([("check", (409, "name_taken"))]));
+    check("systemd", true, 2, "No.").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_setup_needs_the_proxies_and_keeps_the_path() {
+    let machine = SetupMachine::start().await;
+    let file = format!("{MARK}\nHTTPS_PROXY=http://127.0.0.1:9\nPATH=/opt/node/bin:/usr/bin\n");
+    machine.write(&machine.env_file(), &file);
+    let setup = ["setup", "--yes", "--print", "--api-url", &machine.url, "--name", "kite", "--isolation", "none"];
+    let token = ("PULLYARD_RUNNER_TOKEN", TOKEN);
+    let (code, output) = machine.run(&setup, &[token]).await;
+    assert!(code == Some(2) && output.contains("runner.env sets HTTPS_PROXY. Run `setup` with"), "{output}");
+    let (code, output) = machine.run(&setup, &[token, ("HTTPS_PROXY", "http://127.0.0.1:9")]).await;
+    assert!(code == Some(0) && output.contains("\nPATH=/opt/node/bin:/usr/bin\n"), "{output}");
+    assert!(output.contains("they can read the token and keys in ") && !output.contains("systemctl"), "{output}");
 }

@@ -2,6 +2,7 @@
 
 use super::list_all;
 use crate::client::prelude::*;
+use pullyard_domain::runner::order::Release;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::runner::{OrderKind, OrderState, Updates};
 use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerStatus};
@@ -10,20 +11,6 @@ use std::time::Duration;
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// A runner that starts another program is silent for seconds.
 const MAX_OFFLINE_POLLS: u32 = 150;
-
-/// Refusals of one runner that do not stop the others.
-const SKIP_CODES: [&str; 8] = [
-    "runner_offline",
-    "runner_deleting",
-    "order_accepted",
-    "orders_unsupported",
-    "runner_in_image",
-    "update_not_allowed",
-    "version_runs",
-    "runner_is_older",
-];
-/// Those that end: the runner still needs the update.
-const MISSED_CODES: [&str; 2] = ["runner_offline", "order_accepted"];
 
 #[derive(clap::Args)]
 pub(super) struct UpdateOptions {
@@ -36,9 +23,6 @@ pub(super) struct UpdateOptions {
     /// Update all runners that accept updates, one after the other; stop at the first failure.
     #[arg(long)]
     all: bool,
-    /// Install a release that is older than the runner's.
-    #[arg(long)]
-    allow_downgrade: bool,
 }
 
 pub(super) async fn run(session: &Session, options: UpdateOptions) -> Result<(), CliError> {
@@ -47,9 +31,9 @@ pub(super) async fn run(session: &Session, options: UpdateOptions) -> Result<(),
         None => session.api.version().await?.version,
     };
     let Some(runner) = &options.runner else {
-        return update_all(session, &version, options.allow_downgrade).await;
+        return update_all(session, &version, options.to.is_some()).await;
     };
-    let ordered = session.api.update_runner(runner, &version, options.allow_downgrade).await?;
+    let ordered = session.api.update_runner(runner, &version).await?;
     session.screen.report(&ordered, &update_effect(&ordered, &version))?;
     session.screen.hint(&format!("follow it with `pullyard runners show {}`", ordered.name));
     Ok(())
@@ -64,16 +48,24 @@ fn update_effect(runner: &Runner, version: &str) -> String {
     }
 }
 
-async fn update_all(session: &Session, version: &str, allow_downgrade: bool) -> Result<(), CliError> {
-    let help = "the runners after it are unchanged; repeat the command when this one is repaired";
+/// Runners of newer releases are skipped, unless the user names the release.
+async fn update_all(session: &Session, version: &str, is_named: bool) -> Result<(), CliError> {
+    let help = "the runners after it are unchanged; repeat the command when the reason is gone";
+    let release = |text: &str| text.parse::<Release>().ok();
     let (mut updated, mut skipped, mut missed) = (Vec::new(), 0, Vec::new());
     for runner in list_all(session).await? {
-        let ordered = match session.api.update_runner(&runner.name, version, allow_downgrade).await {
+        if runner.version == version || !is_named && release(&runner.version) > release(version) {
+            session.screen.note(&format!("{}: skipped. It runs {}.", runner.name, runner.version));
+            skipped += 1;
+            continue;
+        }
+        let ordered = match session.api.update_runner(runner.id.as_str(), version).await {
             Ok(ordered) => ordered,
-            Err(Error::Problem(problem)) if SKIP_CODES.contains(&problem.code.as_str()) => {
+            // This runner is unchanged: it serves projects of others, was deleted, or cannot update now.
+            Err(Error::Problem(problem)) if matches!(problem.status, 403 | 404 | 409) => {
                 session.screen.note(&format!("{}: skipped. {}", runner.name, problem.detail));
                 skipped += 1;
-                if runner.updates == Some(Updates::Allowed) && MISSED_CODES.contains(&problem.code.as_str()) {
+                if runner.updates == Some(Updates::Allowed) && problem.status == 409 {
                     missed.push(runner.name);
                 }
                 continue;
@@ -112,9 +104,10 @@ async fn wait_for_update(session: &Session, ordered: &Runner, version: &str) -> 
             }
             (OrderState::Wanted | OrderState::Accepted, _) => {}
         }
-        offline_polls = if runner.status == RunnerStatus::Offline { offline_polls + 1 } else { 0 };
+        let is_online = matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining);
+        offline_polls = if is_online { 0 } else { offline_polls + 1 };
         if offline_polls > MAX_OFFLINE_POLLS {
-            return Err(CliError::failed(format!("{name} is offline since its update began")));
+            return Err(CliError::failed(format!("{name} is not online since its update began")));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

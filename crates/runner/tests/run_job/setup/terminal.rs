@@ -24,7 +24,7 @@ pub(super) struct SetupMachine {
 const SYSTEMCTL: &str = "echo \"$*\" >> $HOME/systemctl.log
     if [ -e $HOME/fail-$2 ]; then exit 1; fi
     case \"$*\" in *restart*)
-        setsid $HOME/bin/pullyard-runner start --config $HOME/.config/pullyard-runner/runner.env > $HOME/daemon.log 2>&1 &
+        PATH=/usr/bin:/bin setsid $HOME/bin/pullyard-runner start --config $HOME/.config/pullyard-runner/runner.env > $HOME/daemon.log 2>&1 &
         echo $! > $HOME/daemon.pid ;;
     esac";
 
@@ -37,7 +37,6 @@ impl SetupMachine {
         let copy = bin.join("pullyard-runner");
         fs::hard_link(program, &copy).or_else(|_| fs::copy(program, &copy).map(drop)).unwrap();
         pullyard_test_script::write_script(bin.join("systemctl"), SYSTEMCTL);
-        pullyard_test_script::write_script(bin.join("loginctl"), "echo \"$*\" >> $HOME/systemctl.log; exit 1");
         pullyard_test_script::write_script(bin.join("claude"), "echo '2.1.330 (Claude Code)'");
         let runner_api = RunnerApi::new();
         runner_api.script(|script| script.version = Some("0.1.0"));

@@ -2,7 +2,8 @@
 
 use crate::labels::format_count;
 use crate::prelude::*;
-use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
+use pullyard_protocol::runner::{OrderKind, OrderState};
+use pullyard_protocol::runner_admin::{Runner, RunnerStatus, RunnerTask};
 
 /// Explains a runner that takes no jobs, and what happens to the jobs that it holds.
 pub(super) fn describe(runner: &Runner, now: Timestamp) -> Option<SafeText> {
@@ -14,6 +15,9 @@ pub(super) fn describe(runner: &Runner, now: Timestamp) -> Option<SafeText> {
     let sentence = match (runner.status, &runner.drain) {
         (RunnerStatus::Online, _) => return None,
         (RunnerStatus::NeverHeard, _) => "It registered, but sent no heartbeat.".to_owned(),
+        (RunnerStatus::Draining, None) if runner.order.as_ref().is_some_and(is_open_update) => {
+            format!("Its update waits for its jobs: {rest} and takes no new jobs.")
+        }
         (RunnerStatus::Draining, None) => format!("The runner is stopping: {rest} and takes no new jobs."),
         (RunnerStatus::Draining, Some(drain)) if drain.acknowledged.is_none() => {
             format!("{} requested a drain; the runner has not confirmed it.", drain.by)
@@ -30,6 +34,10 @@ pub(super) fn describe(runner: &Runner, now: Timestamp) -> Option<SafeText> {
     Some(line(&sentence))
 }
 
+fn is_open_update(order: &RunnerTask) -> bool {
+    (order.kind, order.state) == (OrderKind::Update, OrderState::Accepted)
+}
+
 /// The effect of losing the runner on its jobs.
 pub(super) fn describe_loss(jobs: u32) -> String {
     match jobs {
@@ -43,7 +51,9 @@ pub(super) fn describe_loss(jobs: u32) -> String {
 pub(super) fn describe_update(jobs: u32) -> String {
     match jobs {
         0 => "It runs no job, so it updates now.".to_owned(),
-        1 => "It claims no more jobs, and updates when its job has ended.".to_owned(),
-        n => format!("It claims no more jobs, and updates when its {n} jobs have ended."),
+        1 => "It verifies the release, then claims no more jobs, and updates when its job has ended.".to_owned(),
+        n => {
+            format!("It verifies the release, then claims no more jobs, and updates when its {n} jobs have ended.")
+        }
     }
 }
