@@ -57,7 +57,9 @@ async fn codes_page_matches_the_vocabularies() {
     plain(&mut page, "class", &Failure::rows());
     page.push_str("\n## Waits\n\nThe reason that a job does not run yet, and who ends the wait; `itself` ends without an action.\n\n");
     plain(&mut page, "ends by", &Wait::rows());
-    page.push_str("\n## Runs\n\nThe reason that a step has not started, has a job or has ended, and that a run failed.\n\n");
+    page.push_str(
+        "\n## Runs\n\nThe reason that a step has not started, has a job or has ended, and that a run failed.\n\n",
+    );
     plain(&mut page, "ends by", &[StepWait::rows(), StepExplanation::rows(), RunFailureCause::rows()].concat());
     page.push_str(
         "\n## Denials\n\nThe reason that a command on a job, run, pull request, repository or integration is refused: HTTP 409, exit 3.\n\n",

@@ -269,7 +269,8 @@ async fn question_waits_for_a_user() {
 async fn held_project_and_used_up_budget_delay_steps() {
     let world = new_world().await;
     hold_project(&world.ctx, &world.project, "ann", "Release.").await.unwrap();
-    let steps = json!([{ "name": "a", "role": "planner", "prompt": "A." }, { "name": "b", "role": "planner", "prompt": "B." }]);
+    let steps =
+        json!([{ "name": "a", "role": "planner", "prompt": "A." }, { "name": "b", "role": "planner", "prompt": "B." }]);
     let it = Started::in_world(world, json!({ "name": "two", "steps": steps, "limits": { "wall": "2d" } })).await;
     it.expect("running: a waiting, b waiting").await;
     assert_eq!(it.wait("a").await, Some("project_held"));

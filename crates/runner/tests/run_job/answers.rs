@@ -116,10 +116,9 @@ async fn outcome_of_another_job_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn step_reads_the_branch_of_its_run() {
-    let world = world(
-        r#"printf '{"v":1,"text":"%s"}' "$(git diff --name-only origin/main...HEAD)" > .pullyard/output.json"#,
-    )
-    .await;
+    let world =
+        world(r#"printf '{"v":1,"text":"%s"}' "$(git diff --name-only origin/main...HEAD)" > .pullyard/output.json"#)
+            .await;
     world.forge.commit("acme/app", "feature", "pullyard-bot", &[("new.txt", "new", false)]).await.unwrap();
     world.api.change_assignment(|job| job.branch = "feature".into());
     assert_eq!(answer(&world).await, "new.txt");
