@@ -226,6 +226,7 @@ fn hostile_context(number: u64) -> Context {
         author: None,
         labels: Default::default(),
         priority: None,
+        step: None,
         repository: Repository {
             project: pullyard_domain::id::ProjectId::new("acme").unwrap(),
             integration: pullyard_domain::id::IntegrationId::new("gh1").unwrap(),

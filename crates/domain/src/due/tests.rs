@@ -29,6 +29,18 @@ fn not_before_delays_the_due_time() {
 }
 
 #[test]
+fn ended_job_of_a_step_is_due_until_its_run_notes_it() {
+    let run = crate::id::RunId::for_request(&project_id(), "", "one");
+    let step = Some(crate::job::StepOfRun { run, name: "notes".into() });
+    let ended = Job { step, ..crate::fixtures::finish(&active(JobStatus::Executing), crate::job::End::Cancelled) };
+    check(&ended, ended.ended_at);
+    assert!(ended.ended_at.is_some());
+    check(&Job { not_before: Some(time_at(9_000)), ..ended.clone() }, Some(time_at(9_000)));
+    check(&Job { is_noted: true, ..ended.clone() }, None);
+    check(&Job { step: None, ..ended }, None);
+}
+
+#[test]
 fn suspended_job_is_due_after_the_limit_of_its_project() {
     let mut short = awaiting_input_job();
     short.policy.input_secs = Some(600);
