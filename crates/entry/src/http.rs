@@ -86,7 +86,7 @@ async fn reject_old_runners(request: Request, next: Next) -> Response {
 }
 
 /// Path parameters that are logged, with their names in log lines. Others may contain a code or a secret's name.
-const LOGGED_PARAMETERS: [(&str, &str); 7] = [
+const LOGGED_PARAMETERS: [(&str, &str); 8] = [
     ("project", "project"),
     ("job", "job"),
     ("attempt", "attempt"),
@@ -94,6 +94,7 @@ const LOGGED_PARAMETERS: [(&str, &str); 7] = [
     ("delivery", "delivery"),
     ("hook", "hook"),
     ("runner", "runner"),
+    ("run", "run"),
 ];
 
 #[derive(Clone, Debug)]

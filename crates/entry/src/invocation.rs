@@ -54,6 +54,7 @@ pub(crate) async fn run_in_span<F: Future>(
         delivery = Empty,
         hook = Empty,
         runner = Empty,
+        run = Empty,
         pull_request = Empty,
     );
     trace::with_trace(trace, part.instrument(span)).await
