@@ -201,7 +201,6 @@ async fn repository_is_added_changed_tested_and_removed() {
         (SHOP, &[("setup_from", "own"), ("setup", "npm ci | sh")], "commands/setup"),
         (SHOP, &[("running_jobs", "two")], "running_jobs"),
         (SHOP, &[("running_jobs", "101")], "running_jobs"),
-        (SHOP, &[("credentials", "runner")], "labels"),
     ] {
         let refused = add(name, more).await;
         assert_eq!(refused.status, 422, "{field}");

@@ -73,13 +73,16 @@ async fn jobs_with_the_runners_token_get_none_of_pullyard() {
         assert_eq!((claimed, client.credentials().await.unwrap().forge_token), (expected, forge_token));
         client.finish(&failed_finish("f1")).await.unwrap();
     }
+    // Tasks have no token, so the job waits for a runner.
     user.ok(&["settings", "set", "compute=fargate"]).await;
-    user.run(&["jobs", "create", "--prompt", "Do it."]).await.assert_exit(2, "and tasks have none: `pullyard settings");
-    let refused = story.api.send_ticket_event(&story.event("e1", "APP-1", TRIGGER, 1)).await.unwrap();
-    assert_eq!(refused.code, "unusable_labels", "{}", refused.sentence);
+    let later = create_by_command(&user, &[]).await;
+    assert_eq!(kite.claim_job_id("c3").await, Some(later));
+    let by_hand = ["repos", "set", REPOSITORY, "--labels", "forge-token"];
+    user.run(&by_hand).await.assert_exit(2, "use `--credentials runner`");
+    let setting = r#"labels=["forge-token"]"#;
+    user.run(&["settings", "set", setting]).await.assert_exit(2, "--credentials runner");
     let restored = user.ok(&[&set[..], &["pullyard"]].concat()).await;
     assert!(restored.contains("gpu") && !restored.contains("forge-token"), "{restored}");
-    user.run(&[&set[..], &["runner"]].concat()).await.assert_exit(2, "and tasks have none");
 }
 
 #[tokio::test(flavor = "multi_thread")]

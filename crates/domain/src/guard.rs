@@ -7,7 +7,7 @@ use crate::event::TicketEvent;
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
-use crate::select::check_job_labels;
+use crate::select::{check_labels, required_labels};
 use crate::text::Cause;
 use crate::ticket::Ticket;
 
@@ -255,11 +255,13 @@ fn repository_not_integrated(event: &TicketEvent, facts: &Facts) -> Option<Reaso
     }
 }
 
+/// Fargate ignores labels.
 fn unusable_labels(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let RepositoryFact::Connected(repository) = &facts.repository else { return None };
     let settings = &facts.project.as_ref()?.settings;
-    let fault = check_job_labels(settings, repository, None, &facts.labels).err()?;
-    Some(Reason::UnusableLabels { ticket: event.key.clone(), fault: Cause(fault) })
+    let fault = check_labels(&required_labels(settings, repository, None, &facts.labels)).err()?;
+    let reason = || Reason::UnusableLabels { ticket: event.key.clone(), fault: Cause(fault) };
+    settings.compute.uses_runners().then(reason)
 }
 
 #[cfg(test)]

@@ -407,6 +407,12 @@ impl Settings {
             return fault("/overflow_after_secs", rule);
         }
         check_labels(&self.labels).or_else(|message| fault("/labels", message))?;
+        if self.labels.contains(FORGE_TOKEN_LABEL) {
+            return fault(
+                "/labels",
+                "use `pullyard repos set OWNER/NAME --credentials runner` in place of `forge-token`",
+            );
+        }
         check::validate_agent(self)?;
         check::validate_commands(self)?;
         check::validate_egress(self)?;

@@ -50,24 +50,6 @@ pub fn join_labels(labels: &BTreeSet<String>) -> String {
     labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Errors: the rule, if no runner or task can run a job with these labels. Tasks ignore all but `forge-token`.
-pub fn check_job_labels(
-    settings: &Settings,
-    repository: &Repository,
-    ticket: Option<&TicketText>,
-    requested: &BTreeSet<String>,
-) -> Result<(), String> {
-    match settings.compute.uses_runners() {
-        true => check_labels(&required_labels(settings, repository, ticket, requested)),
-        false if repository.uses_runner_token() => Err(format!(
-            "{0} uses the token of its runner, and tasks have none: `pullyard settings set compute=runners`, or \
-             `pullyard repos set {0} --credentials pullyard`",
-            repository.name
-        )),
-        false => Ok(()),
-    }
-}
-
 /// Errors: the rule, if a job cannot require these labels.
 pub fn check_labels(labels: &BTreeSet<String>) -> Result<(), String> {
     if labels.len() > MAX_LABELS {
@@ -149,7 +131,6 @@ pub fn sort_idle_runners(job: &Job, mut runners: Vec<Runner>, now: Timestamp) ->
 mod tests {
     use super::*;
     use crate::fixtures::{claim, crash_failure, job_id, ready_job, runner, slot, time_at};
-    use crate::project::Compute;
     use crate::runner::{Drain, Presence};
 
     #[test]
@@ -261,23 +242,6 @@ mod tests {
         };
         assert_eq!(required(None, ""), word_set("eu gpu shared"));
         assert_eq!(required(Some(&text), "big"), word_set("arm big eu gpu shared"));
-    }
-
-    #[test]
-    fn token_of_the_runner_needs_own_runners() {
-        let labels = word_set(FORGE_TOKEN_LABEL);
-        let repository = Repository { labels, ..crate::fixtures::repository() };
-        let on = |compute: Compute| Settings {
-            compute,
-            labels: (0..9).map(|n| format!("l{n}")).collect(),
-            ..Settings::default()
-        };
-        let check = |compute, requested: &str| check_job_labels(&on(compute), &repository, None, &word_set(requested));
-        assert_eq!(check(Compute::Runners, ""), Ok(()));
-        assert!(check(Compute::Runners, "more").unwrap_err().contains("these are 11"));
-        assert!(check(Compute::Fargate, "").unwrap_err().contains("--credentials pullyard"));
-        let other = crate::fixtures::repository();
-        assert_eq!(check_job_labels(&on(Compute::Fargate), &other, None, &word_set("a b")), Ok(()));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use pullyard_domain::notice::Endpoint;
 use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::SecretKind;
-use pullyard_domain::select::{check_job_labels, check_labels};
+use pullyard_domain::select::check_labels;
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 
@@ -197,9 +197,7 @@ pub async fn add_repository(
         repository.labels = labels.clone().or_else(known_labels).unwrap_or_default();
         if known_labels().is_none_or(|known| known != repository.labels) {
             let all = repository.labels.union(&settings.labels).cloned().collect();
-            check_labels(&all)
-                .and_then(|()| check_job_labels(&settings, &repository, None, &BTreeSet::new()))
-                .map_err(|fault| Error::Invalid { pointer: "/labels", fault })?;
+            check_labels(&all).map_err(|fault| Error::Invalid { pointer: "/labels", fault })?;
         }
         if repository.running_jobs.is_some() {
             // First, so that the sweeper counts the jobs of a project whose first limit this is.

@@ -14,7 +14,7 @@ use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::select::check_job_labels;
+use pullyard_domain::select::{check_labels, required_labels};
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -125,10 +125,9 @@ fn check_request_labels(
         return Ok(());
     }
     let checked = match project.settings.compute.uses_runners() {
-        false if !request.labels.is_empty() => {
-            Err("tasks have no labels: `pullyard settings set compute=runners`, or request none".into())
-        }
-        _ => check_job_labels(&project.settings, repository, ticket, &request.labels),
+        true => check_labels(&required_labels(&project.settings, repository, ticket, &request.labels)),
+        false if request.labels.is_empty() => Ok(()),
+        false => Err("tasks have no labels: `pullyard settings set compute=runners`, or request none".into()),
     };
     checked.map_err(|fault| Error::Invalid { pointer: "/labels", fault })
 }

@@ -43,7 +43,11 @@ pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job 
         revises: None,
         waits: None,
         class: ClassId::for_key(plan.project.as_str(), &plan.repository.agent.capability, plan.labels, key),
-        place: Placement::from_compute(plan.settings.compute),
+        // Tasks have no token of their own.
+        place: match plan.repository.uses_runner_token() {
+            true => Placement::Runners,
+            false => Placement::from_compute(plan.settings.compute),
+        },
         is_limited: false,
         is_placed: false,
         step: None,

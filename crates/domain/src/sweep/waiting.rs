@@ -121,7 +121,7 @@ pub fn unclaimed_failure(wait: Option<&Wait>, limits: &Limits) -> Failure {
 /// The place where a Ready job should wait, if it waits in the wrong one. With overflow, a job stays where it is: a job
 /// without labels moves later, see [`ClassFacts::overflow_at`], and does not return.
 pub fn required_place(job: &Job, settings: &Settings, now: Timestamp) -> Option<Placement> {
-    if settings.compute == Compute::RunnersThenFargate {
+    if settings.compute == Compute::RunnersThenFargate || job.policy.uses_runner_token {
         return None;
     }
     let place = Placement::from_compute(settings.compute);

@@ -2,7 +2,7 @@
 
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use crate::git::workspace::remove_entry;
-use crate::secrets::redact::is_secret_name;
+use crate::secrets::redact::{is_secret_name, parse_url_credentials};
 use nix::fcntl::OFlag;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -12,6 +12,11 @@ use std::path::{Path, PathBuf};
 
 const MAX_BYTES: u64 = 64 << 20;
 const MAX_DEPTH: usize = 16;
+/// Files that may contain secrets beside settings.
+const SETTINGS: &[&str] = &["settings.json", "hooks.json", ".mcp.json", "plugin.json", "config.json"];
+/// Files and folders with these names, also with an ending, are left out.
+const CREDENTIALS: &str = " auth credential credentials env envrc git git-credentials kubeconfig netrc npmrc pgpass \
+    secret secrets service-account token tokens ";
 
 /// Whose configuration an agent has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -75,19 +80,30 @@ impl Copy {
 
     fn copy_file(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let mut content = Vec::new();
-        let file = open(from)?;
+        // Without the right to read it, it is no configuration of this user.
+        let Ok(file) = open(from) else { return Ok(()) };
         let mode = file.metadata()?.permissions().mode();
         file.take(MAX_BYTES - self.bytes + 1).read_to_end(&mut content)?;
         self.bytes += content.len() as u64;
         if self.bytes > MAX_BYTES {
             return Err(io::Error::other(format!("the configuration in {} is larger than 64 MiB", self.from)));
         }
-        // Plugins are registered by their paths.
-        if from.extension().is_some_and(|end| end == "json")
-            && let Ok(mut value) = serde_json::from_slice::<Value>(&content)
-        {
-            remove_secrets(&mut value);
-            content = value.to_string().replace(&self.from, &self.to).into_bytes();
+        if let Ok(mut text) = std::str::from_utf8(&content).map(str::to_owned) {
+            let name = from.file_name().unwrap_or_default().to_string_lossy();
+            if SETTINGS.contains(&&*name) {
+                let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
+                    tracing::warn!("{} is not copied: it is no JSON", from.display());
+                    return Ok(());
+                };
+                remove_secrets(&mut value);
+                text = value.to_string();
+            }
+            if !parse_url_credentials(&text).is_empty() {
+                tracing::warn!("{} is not copied: it has an address with a password", from.display());
+                return Ok(());
+            }
+            // Plugins are registered by their paths.
+            content = text.replace(&format!("{}/", self.from), &format!("{}/", self.to)).into_bytes();
         }
         write_private_file(to, &content)?;
         fs::set_permissions(to, Permissions::from_mode(mode & 0o100 | 0o600))
@@ -110,18 +126,21 @@ pub(super) fn read_file(path: &Path) -> io::Result<String> {
 
 fn is_credential_file(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let stem = name.trim_start_matches('.').split('.').next().unwrap_or_default();
+    let bare = name.trim_start_matches('.');
+    let (stem, end) = bare.split_once('.').unwrap_or((bare, ""));
     let is_key = [".pem", ".key", ".p12", ".pfx"].iter().any(|end| name.ends_with(end));
-    let names = ["auth", "credential", "credentials", "env", "netrc", "npmrc", "secret", "secrets", "token", "tokens"];
-    is_key || name.starts_with("id_") || (names.contains(&stem) && !name.ends_with(".md"))
+    let is_listed = CREDENTIALS.split(' ').any(|listed| listed == stem) && end != "md";
+    is_key || is_listed || end == "env" || name.starts_with("id_")
 }
 
-/// Removes variables and headers, programs that print keys, and texts with the name of a secret.
+/// Removes variables and headers, programs that print keys, values with the name of a secret, and addresses with a
+/// password.
 pub(super) fn remove_secrets(value: &mut Value) {
     let is_secret = |name: &str, value: &Value| {
-        matches!(name, "env" | "headers" | "http_headers" | "set")
+        matches!(name, "env" | "headers" | "http_headers")
             || name.ends_with("Helper")
-            || (value.is_string() && is_secret_name(name))
+            || (!value.is_boolean() && !value.is_number() && is_secret_name(name.trim_end_matches('s')))
+            || value.as_str().is_some_and(|text| !parse_url_credentials(text).is_empty())
     };
     match value {
         Value::Object(fields) => {
@@ -151,16 +170,21 @@ mod tests {
         let (home, to) = (dir.path().join("ci"), dir.path().join("job"));
         let from = home.join(".claude");
         fs::create_dir_all(to.join("skills/planted")).unwrap();
-        let settings = r#"{"env":{"A":"planted"},"apiKeyHelper":"planted","hooks":{"Stop":[{"hooks":[{"x":1}]}]}}"#;
+        let settings = r#"{"env":{"A":"planted"},"apiKeyHelper":"planted","tokens":{"github":"planted"},
+            "url":"https://ci:planted-password@x.test","hooks":{"Stop":[{"hooks":[{"x":1}]}]}}"#;
         write(&from.join("settings.json"), settings);
         write(&from.join("skills/a/SKILL.md"), "skill");
         write(&from.join("skills/a/run"), "#!/bin/sh");
         fs::set_permissions(from.join("skills/a/run"), Permissions::from_mode(0o755)).unwrap();
         write(&from.join("plugins/list.json"), &format!(r#"{{"path":"{}/plugins/x"}}"#, from.display()));
-        for secret in [".credentials.json", "projects/p/s.jsonl", "skills/a/.env", "skills/a/id_rsa", "skills/key.pem"]
-        {
+        for secret in [".credentials.json", "projects/p/s.jsonl"] {
             write(&from.join(secret), "planted");
         }
+        for secret in [".env", "prod.env", "id_rsa", "key.pem", ".git/config", "credentials.json", "auth.json"] {
+            write(&from.join("skills/a").join(secret), "planted");
+        }
+        write(&from.join("plugins/settings.json"), "// a comment\n{\"env\":{\"A\":\"planted\"}}");
+        write(&from.join("plugins/markets.json"), r#"{"url":"https://ci:planted-password@x.test/y"}"#);
         write(&dir.path().join("elsewhere/file"), "planted");
         symlink(dir.path().join("elsewhere"), from.join("skills/linked")).unwrap();
         symlink(dir.path().join("elsewhere/file"), from.join("skills/a/linked")).unwrap();

@@ -64,10 +64,10 @@ pub(crate) struct Launch {
 pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> Result<u8, FatalExit> {
     pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
-    if settings.agent_profile == AgentProfile::Host {
+    if settings.agent_profile == AgentProfile::Host || settings.forge_token.is_some() {
         tokio::select! {
             token = until_reachable(&settings, "loading the token", || request_token(&settings)) => {
-                check_host_profile(&token?)?;
+                check_limits(&settings, &token?)?;
             }
             _ = signals.next() => return Ok(0),
         }
@@ -161,12 +161,14 @@ async fn run_locked(
     }
 }
 
-/// Others must not send their jobs to a machine whose agents have the configuration of its user.
-fn check_host_profile(token: &Token) -> Result<(), FatalExit> {
-    if token.runner.is_some() && token.projects.is_some() {
+/// Other projects must not send their jobs to a machine that has the configuration or the forge's token of its user.
+fn check_limits(settings: &Settings, token: &Token) -> Result<(), FatalExit> {
+    let needs_runner = settings.agent_profile == AgentProfile::Host;
+    if token.projects.is_some() && (token.runner.is_some() || !needs_runner) {
         return Ok(());
     }
-    let message = "`--agent-profile host` needs a token that is limited to one runner and to named projects: \
+    let message = "`--agent-profile host` needs a runner token that is limited to one runner and to named projects, \
+                   and PULLYARD_FORGE_TOKEN one that is limited to named projects: \
                    `pullyard tokens create --name NAME --kind runner --runner RUNNER --projects PROJECT`.";
     Err(FatalExit { code: super::call_failure::INVALID_SETTING_EXIT, message: message.into() })
 }

@@ -26,7 +26,7 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("keep-logs", &["PULLYARD_KEEP_LOGS"]),
     ("stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]),
     ("clone-depth", &["PULLYARD_CLONE_DEPTH", "RUNNER_CLONE_DEPTH"]),
-    ("forge-token", &["PULLYARD_FORGE_TOKEN", "GITHUB_TOKEN"]),
+    ("forge-token", &["PULLYARD_FORGE_TOKEN", SHARED_TOKEN]),
     ("forge-api-url", &["PULLYARD_FORGE_API_URL"]),
     ("agent-profile", &["PULLYARD_AGENT_PROFILE"]),
     ("disk-limit", &["PULLYARD_DISK_LIMIT"]),
@@ -42,6 +42,9 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("container-pool", &["PULLYARD_CONTAINER_POOL", "DOCKER_POOL_SIZE"]),
     ("container-host", &["PULLYARD_CONTAINER_HOST", "DOCKER_HOST"]),
 ];
+
+/// Other programs use it too, so it counts only with the address of its forge.
+pub(crate) const SHARED_TOKEN: &str = "GITHUB_TOKEN";
 
 /// Chooses an agent by the name of its command.
 const OVERSIGHT_CLI: &str = "OVERSIGHT_CLI";
@@ -81,7 +84,8 @@ impl SettingSources<'_> {
             })
         };
         let saved = || self.saved_api_url.clone().filter(|_| name == "api-url");
-        flag.or_else(variable).or_else(saved)
+        let is_used = |found: &SettingValue| found.source != SHARED_TOKEN || self.find("forge-api-url").is_some();
+        flag.or_else(variable).or_else(saved).filter(is_used)
     }
 }
 

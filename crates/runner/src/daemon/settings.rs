@@ -111,15 +111,15 @@ impl Settings {
             process_memory: parser.parse_setting("process-memory", "3/4 of the machine's", check_process_memory),
             updates: parser.parse_updates(),
         };
-        match &settings.forge_token {
-            Some(_) => drop(settings.labels.insert(FORGE_TOKEN_LABEL.into())),
-            None if settings.labels.contains(FORGE_TOKEN_LABEL) => {
-                parser.add_error(format!("The label {FORGE_TOKEN_LABEL} needs a token in PULLYARD_FORGE_TOKEN."));
-            }
-            None => {}
+        if settings.agent_profile == AgentProfile::Host && settings.isolation == Some(Isolation::None) {
+            parser.add_error("`--agent-profile host` needs a sandbox, in which hooks and skills run.".into());
         }
         settings.containers = parser.parse_containers(settings.isolation);
-        let unused_variables = unused_variables(sources.environment, settings.containers.is_some());
+        let mut unused_variables = unused_variables(sources.environment, settings.containers.is_some());
+        if settings.labels.remove(FORGE_TOKEN_LABEL) && settings.forge_token.is_none() {
+            unused_variables.push((FORGE_TOKEN_LABEL, "this label needs a token in PULLYARD_FORGE_TOKEN"));
+        }
+        settings.labels.extend(settings.forge_token.iter().map(|_| FORGE_TOKEN_LABEL.to_owned()));
         let SettingsParser { rows, errors, .. } = parser;
         ParsedSettings { settings, rows, errors, unused_variables }
     }
@@ -219,8 +219,9 @@ impl SettingsParser<'_> {
         let default = ForgeKind::DEFAULT.spec().api_url;
         let setting = self.find("forge-api-url", default);
         let url = setting.as_ref().map_or(default, |setting| setting.value.trim_end_matches('/')).to_owned();
-        if !(url.starts_with("https://") || url.starts_with("http://127.0.0.1:")) {
-            self.add_error(format!("`{url}` ({}) is refused. Use https.", how_to_set("forge-api-url")));
+        if !(url.starts_with("https://") || url.starts_with("http://127.0.0.1:")) || url.contains(['@', '?', '#']) {
+            let how = how_to_set("forge-api-url");
+            self.add_error(format!("`{url}` ({how}) is refused. Use https, without `@`, `?` and `#`."));
         }
         url
     }

@@ -26,6 +26,8 @@ const DAMAGE_PHRASES: &[&str] = &[
     "unable to read sha1",
     "unable to read tree",
     "could not parse object",
+    "could not parse commit",
+    "failed to traverse parents",
     "unable to parse object",
     "unable to unpack",
     "unexpected line in",

@@ -6,7 +6,7 @@ use crate::git::Git;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::{ForgeKind, is_same_forge_host};
-use pullyard_forge::{Endpoint, Forge, Token, git_login};
+use pullyard_forge::{Endpoint, Error, Forge, Token, git_login};
 use pullyard_protocol::attempt::{AssignedRepository, ModelCredential};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -62,6 +62,7 @@ pub(crate) async fn check_own_token(token: Option<&str>, url: &str) -> Result<St
     let account = async { Forge::connect(kind, Endpoint::new(url), Token::new(token))?.account().await };
     match timeout(CHECK_LIMIT, account).await {
         Ok(Ok(account)) => Ok(format!("{url} accepts it as {}", account.login)),
+        Ok(Err(Error::Forbidden { .. })) => Ok(format!("{url} accepts it and hides its account")),
         Ok(Err(error)) => Err(format!("failed to {error}")),
         Err(_) => Err(format!("{url} did not answer within {} s", CHECK_LIMIT.as_secs())),
     }

@@ -149,6 +149,7 @@ async fn forge_token_reaches_jobs_and_a_label_only() {
     machine.runner_api.add_jobs(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
         command.args(["--once", "--agent-profile", "job"]).env("GITHUB_TOKEN", "planted-token");
+        command.env("PULLYARD_FORGE_API_URL", "https://api.github.com/");
     });
     let (code, log) = daemon.wait_for_exit().await;
     assert_eq!((code, log.contains("planted-token")), (Some(0), false), "{log}");
@@ -159,8 +160,13 @@ async fn forge_token_reaches_jobs_and_a_label_only() {
     for line in ["PULLYARD_FORGE_TOKEN=planted-token", "PULLYARD_FORGE_API_URL=https://api.github.com"] {
         assert!(environment.lines().any(|variable| variable == line), "{environment}");
     }
-    let (code, log) = machine.daemon_args(&["--labels", "forge-token"]).wait_for_exit().await;
-    assert!(code == Some(2) && log.contains("needs a token in PULLYARD_FORGE_TOKEN"), "{log}");
+    // Another program's token alone has no effect, and neither has the label.
+    let daemon = machine.daemon_with(|command| {
+        command.args(["--once", "--labels", "forge-token"]).env("GITHUB_TOKEN", "planted-token");
+    });
+    let (_, log) = daemon.wait_for_exit().await;
+    assert!(log.contains("forge-token is ignored: this label needs a token in PULLYARD_FORGE_TOKEN"), "{log}");
+    assert_eq!(machine.runner_api.last_call("register").body["labels"], serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -184,7 +190,10 @@ async fn check_tests_the_forge_token() {
 async fn host_profile_needs_a_token_for_one_runner() {
     let machine = DaemonMachine::with_job_script("echo $PULLYARD_AGENT_PROFILE > $HOME/profile").await;
     machine.runner_api.add_jobs(&[job("a")]);
-    let start = || machine.daemon_args(&["--once", "--agent-profile", "host"]).wait_for_exit();
+    let (code, log) = machine.daemon_args(&["--agent-profile", "host"]).wait_for_exit().await;
+    assert!(code == Some(2) && log.contains("needs a sandbox"), "{log}");
+    let args = ["--once", "--agent-profile", "host", "--isolation", "external"];
+    let start = || machine.daemon_args(&args).wait_for_exit();
     let (code, log) = start().await;
     assert!(code == Some(2) && log.contains("limited to one runner"), "{log}");
     machine.runner_api.script(|script| script.only_name = Some("kite"));

@@ -51,7 +51,8 @@ pub(crate) async fn start(
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
             forge: start.integration.kind,
-            account: Some(start.integration.account.id).filter(|id| *id != 0),
+            // The account of a runner's own token is unknown here.
+            account: Some(start.integration.account.id).filter(|id| *id != 0 && !job.policy.uses_runner_token),
             api_url: start.integration.api_url,
             name: context.repository.name,
             clone_url: context.repository.clone_url,

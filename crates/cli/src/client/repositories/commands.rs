@@ -116,6 +116,9 @@ impl Set {
         let agent = repository.agent.with_overrides(agent.as_deref(), model.as_deref());
         let Repository { integration, name, workflows, labels: present, .. } = repository;
         let uses_runner = credentials.map_or(present.contains(FORGE_TOKEN_LABEL), |whose| whose == Credentials::Runner);
+        if labels.as_deref().is_some_and(|labels| parse_labels(labels).contains(FORGE_TOKEN_LABEL)) {
+            return Err(CliError::usage("use `--credentials runner` in place of the label forge-token"));
+        }
         let labels = (labels.is_some() || credentials.is_some()).then(|| {
             let mut labels = labels.as_deref().map_or(present, parse_labels);
             labels.remove(FORGE_TOKEN_LABEL);

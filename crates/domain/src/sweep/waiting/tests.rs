@@ -166,6 +166,10 @@ fn waiting_job_follows_the_project_compute_after_a_minute() {
     check(60, &on(Compute::Runners), WaitingStep::Wake);
     let job = ready_job();
     assert_eq!(required_place(&job, &on(Compute::Runners), time_at(60)), Some(Placement::Runners));
+    let mut with_token = Job { place: Placement::Runners, ..job.clone() };
+    assert_eq!(required_place(&with_token, &on(Compute::Fargate), time_at(60)), Some(Placement::Fargate));
+    with_token.policy.uses_runner_token = true;
+    assert_eq!(required_place(&with_token, &on(Compute::Fargate), time_at(60)), None);
     let starting = job.begin_dispatch(time_at(10)).unwrap();
     assert_eq!(required_place(&starting, &on(Compute::Runners), time_at(100)), None, "a task may be on its way");
     let moved = job.move_to(Placement::Runners, time_at(60)).unwrap();

@@ -49,7 +49,7 @@ pub(super) const DRIVER: Driver = Driver {
     create: |program, environment, isolation| Box::new(Codex::new(program, environment, isolation)),
 };
 
-const PROFILE: HostProfile = HostProfile { folder: ".codex", entries: &["AGENTS.md", "prompts", "rules", "skills"] };
+const PROFILE: HostProfile = HostProfile { folder: ".codex", entries: &["AGENTS.md", "rules"] };
 
 const OPENAI_KEY: &str = ModelKey::OpenaiApiKey.spec().variable;
 const CODEX_AUTH: &str = ModelKey::CodexAuth.spec().variable;

@@ -7,6 +7,7 @@ use super::disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_p
 use super::{remove, settings};
 use crate::git::{self, Git, GitCall, GitError};
 use crate::hash::sha256_hex;
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -116,16 +117,20 @@ impl Mirror {
         Ok(Self { dir })
     }
 
-    /// Whether the history of the branches begins at a common commit. Without it, git can neither compare nor merge them.
+    /// Whether the mirror has all commits of one branch that are not on the other. Otherwise, git would compare and merge
+    /// them from a wrong base.
     pub(crate) async fn joins(&self, git: &Git, one: &str, other: &str) -> Result<bool, GitError> {
         let (Some(one), Some(other)) = (self.branch(git, one).await?, self.branch(git, other).await?) else {
             return Ok(true);
         };
-        match git.run(GitCall::new(["merge-base", &one, &other]).repository(&self.dir)).await {
-            Ok(_) => Ok(true),
-            Err(GitError::Failed { stderr, .. }) if stderr.trim().is_empty() => Ok(load_shallow(&self.dir).is_empty()),
-            Err(error) => Err(error),
+        let shallow = load_shallow(&self.dir);
+        if shallow.is_empty() {
+            return Ok(true);
         }
+        let call = GitCall::new(["rev-list", &format!("{one}...{other}")]).repository(&self.dir);
+        let (commits, shallow) = (git.run_for_line(call).await?, String::from_utf8_lossy(&shallow));
+        let cut: HashSet<&str> = shallow.lines().collect();
+        Ok(!commits.lines().any(|commit| cut.contains(commit)))
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -305,6 +310,21 @@ mod tests {
         assert_eq!((list(&dir, "main").await, load_shallow(&dir)), ("3".into(), Vec::new()));
         Mirror::fetch(git, &work_dir, 1).await.unwrap();
         assert_eq!((list(&dir, "main").await, list(&workspace.repository(), "HEAD").await), ("3".into(), "2".into()));
+    }
+
+    #[tokio::test]
+    async fn mirror_without_its_list_of_cut_commits_is_replaced() {
+        let repository = TestRepository::create().await;
+        repository.commit(&[("a", "100644", b"1\n")]).await;
+        repository.commit(&[("a", "100644", b"2\n")]).await;
+        let work_dir = repository.dir.path().canonicalize().unwrap().join("work");
+        let mirror = Mirror::fetch(&repository.git, &work_dir, 1).await.unwrap();
+        fs::remove_file(mirror.dir().join("shallow")).unwrap();
+        let newer = repository.commit(&[("a", "100644", b"3\n")]).await;
+        let mirror = Mirror::fetch(&repository.git, &work_dir, 1).await.unwrap();
+        assert_eq!(mirror.branch(&repository.git, "main").await.unwrap(), Some(newer));
+        let count = GitCall::new(["rev-list", "--count", "main"]).repository(mirror.dir());
+        assert_eq!(repository.git.run_for_line(count).await.unwrap(), "3");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Resets the settings of a repository that an agent could have changed.
 
 use super::disk::{create_private_dir, write_private_file};
+use super::mirror::load_shallow;
 use super::remove::remove_entry;
 use std::fs;
 use std::io;
@@ -22,13 +23,16 @@ pub(super) fn reset(repository: &Path, mirror: Option<&Path>, shallow: &[u8]) ->
         remove_entry(&exclude)?;
     }
     // `commondir` would make git read another repository's settings.
-    for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
+    for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts"] {
         remove_entry(&repository.join(foreign))?;
     }
-    write_private_file(&repository.join("config"), CONFIG.as_bytes())?;
-    if !shallow.is_empty() {
+    // An equal list stays in place: without its list, git cannot read a mirror after a crash.
+    if shallow.is_empty() {
+        remove_entry(&repository.join("shallow"))?;
+    } else if load_shallow(repository) != shallow {
         write_private_file(&repository.join("shallow"), shallow)?;
     }
+    write_private_file(&repository.join("config"), CONFIG.as_bytes())?;
     if let Some(mirror) = mirror {
         let line = [mirror.join("objects").as_os_str().as_bytes(), b"\n"].concat();
         write_private_file(&repository.join("objects/info/alternates"), &line)?;

@@ -44,8 +44,9 @@ pub(super) fn render_config(provider: Option<ModelProvider<'_>>, instructions: &
     file
 }
 
-/// Settings of the user that another provider, folder or profile would bring back.
-const REPLACED: &[&str] = &["model_provider", "model_providers", "profile", "profiles", "projects"];
+/// Settings of the user that reach no other address, file or account.
+const KEPT: &[&str] =
+    &["mcp_servers", "model", "model_reasoning_effort", "model_reasoning_summary", "model_verbosity", "personality"];
 
 /// Adds the settings of this file that `ours` does not have, without secrets.
 pub(super) fn merge(file: &Path, ours: &str) -> io::Result<String> {
@@ -53,7 +54,7 @@ pub(super) fn merge(file: &Path, ours: &str) -> io::Result<String> {
     let mut merged: Value = toml::from_str(&read_file(file)?).map_err(|error| invalid(&error))?;
     remove_secrets(&mut merged);
     if let Some(fields) = merged.as_object_mut() {
-        fields.retain(|name, _| !REPLACED.contains(&name.as_str()));
+        fields.retain(|name, _| KEPT.contains(&name.as_str()));
     }
     add(&mut merged, toml::from_str(ours).map_err(|error| invalid(&error))?);
     toml::to_string(&merged).map_err(|error| invalid(&error))
@@ -107,7 +108,7 @@ mod tests {
     fn users_settings_are_below_ours() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.toml");
-        let host = "model = \"gpt-6\"\nweb_search = \"live\"\nprofile = \"mine\"\n[analytics]\nenabled = true\n\
+        let host = "model = \"gpt-6\"\nweb_search = \"live\"\nprofile = \"mine\"\nnotify = [\"x\"]\n[analytics]\nenabled = true\n\
                     [projects.\"/t\"]\ntrust_level = \"trusted\"\n[profiles.mine]\nmodel_provider = \"mine\"\n\
                     [mcp_servers.docs]\ncommand = \"docs\"\n[mcp_servers.docs.env]\nKEY = \"planted\"\n\
                     [model_providers.mine]\nbase_url = \"http://evil\"\n";

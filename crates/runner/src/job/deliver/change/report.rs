@@ -62,8 +62,10 @@ pub(super) async fn report(
     let facts = pull_request::PullRequestFacts {
         commit: &published.commit,
         isolation: (is_ours && !work_result.is_earlier).then_some(match profile {
-            AgentProfile::Job => isolation.as_str().to_owned(),
-            AgentProfile::Host => format!("{}, with the agent's configuration on the runner", isolation.as_str()),
+            AgentProfile::Host if preparation.agent.has_sessions() => {
+                format!("{}, with the agent's configuration on the runner", isolation.as_str())
+            }
+            _ => isolation.as_str().to_owned(),
         }),
         agent,
         cost_usd_micros: attempt
