@@ -12,6 +12,7 @@ use pullyard_domain::text::truncate;
 use pullyard_protocol::problem::PlanFault;
 use pullyard_protocol::run::StartRun;
 use serde_json::{Map, Number, Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Units: characters of a plan's name.
@@ -74,7 +75,13 @@ impl Run {
             None => self.short_plan()?,
         };
         let (repository, base, run_id) = (self.repository, self.base, self.run_id);
-        let params = self.params.into_iter().collect();
+        let mut params = BTreeMap::new();
+        for (name, value) in self.params {
+            if params.contains_key(&name) {
+                return Err(CliError::usage(format!("--param {name} is set twice")));
+            }
+            params.insert(name, value);
+        }
         let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
         let key = format::new_idempotency_key();
         let answer = session.api.start_run(&request, Some(&key)).await.map_err(CliError::from);
@@ -111,7 +118,6 @@ impl Run {
         let mut plan = Map::from_iter([("name".to_owned(), json!(name))]);
         if let Some(cost) = &self.cost_usd {
             step["limits"] = json!({ "cost_usd": cost });
-            plan.insert("limits".into(), json!({ "cost_usd": cost }));
         }
         plan.insert("steps".into(), json!([step]));
         Ok(plan)

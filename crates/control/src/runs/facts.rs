@@ -28,6 +28,24 @@ impl LoadedFacts {
     }
 }
 
+/// The run's project, and why it may start no job.
+pub(super) async fn load_block(
+    ctx: &Context,
+    run: &Run,
+    now: Timestamp,
+) -> Result<(Option<Project>, Option<ReleaseBlock>), Error> {
+    let project = ctx.store.load_project(&run.project).await?;
+    let today = load_usage_today(ctx, project.as_ref(), now).await?;
+    let settings = project.as_ref().map(|project| &project.settings);
+    let budget = settings.map(|settings| settings.budget).filter(|budget| budget.has_limit());
+    let block = match budget {
+        _ if settings.is_none_or(|settings| settings.held_by.is_some()) => Some(ReleaseBlock::Held),
+        Some(budget) if budget.remaining_jobs(&today) == 0 => Some(ReleaseBlock::Budget),
+        _ => None,
+    };
+    Ok((project, block))
+}
+
 /// Errors: an unreadable job, because its step must not fail as if the job were lost.
 pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) -> Result<LoadedFacts, Error> {
     let now = ctx.clock.now();
@@ -45,19 +63,12 @@ pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) ->
         };
         steps.insert(job.id.clone(), StepJob::new(job, outcome, keys.may_change_nothing()));
     }
-    let project = ctx.store.load_project(&run.project).await?;
+    let (project, block) = load_block(ctx, run, now).await?;
     let first = &frozen.repository;
     let repository = ctx.store.load_repository(&run.project, &first.integration, first.id).await?;
-    let today = load_usage_today(ctx, project.as_ref(), now).await?;
-    let settings = project.as_ref().map(|project| &project.settings);
-    let budget = settings.map(|settings| settings.budget).filter(|budget| budget.has_limit());
-    let block = match budget {
-        _ if settings.is_none_or(|settings| settings.held_by.is_some()) => Some(ReleaseBlock::Held),
-        Some(budget) if budget.remaining_jobs(&today) == 0 => Some(ReleaseBlock::Budget),
-        _ => None,
-    };
+    let has_budget = project.as_ref().is_some_and(|project| project.settings.budget.has_limit());
     // A write charges the budget for one job.
-    let room = if budget.is_some() { 1 } else { usize::MAX };
+    let room = if has_budget { 1 } else { usize::MAX };
     let place = project.zip(repository);
     Ok(LoadedFacts { place, jobs, steps, block, room, now })
 }

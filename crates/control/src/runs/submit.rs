@@ -5,7 +5,7 @@ use crate::requester::{Requester, hash_request};
 use crate::{Context, Error};
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, RunId};
-use pullyard_domain::plan::{Plan, PlanFault};
+use pullyard_domain::plan::{MAX_FILE_BYTES, Plan, PlanFault};
 use pullyard_domain::run::{FrozenPlan, Run};
 use pullyard_store::Write;
 use serde::Serialize;
@@ -94,6 +94,9 @@ async fn find_first(ctx: &Context, id: &RunId, content: &str) -> Result<Option<S
 
 async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan, SubmitFault> {
     let project = ctx.load_project(&submission.project).await?;
+    if serde_json::to_string(&submission.plan).is_ok_and(|text| text.len() > MAX_FILE_BYTES) {
+        return Err(SubmitFault::Plan(vec![PlanFault::new("/plan", "a plan has at most 64 KiB")]));
+    }
     let plan = Plan::parse(submission.plan.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))?;
     let named = submission.repository.clone();
     let named = named.or_else(|| plan.repository.as_ref().and_then(|name| RepositoryName::new(name.as_str()).ok()));
@@ -117,7 +120,8 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let base = submission.base.clone().or_else(|| plan.base.clone());
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
     if !crate::jobs::create_job::is_base_branch(&base) {
-        faults.push(PlanFault::new("/base", "use a branch name of at most 200 bytes"));
+        let at = if submission.base.is_none() && plan.base.is_some() { "/plan/base" } else { "/base" };
+        faults.push(PlanFault::new(at, "use a branch name of at most 200 bytes"));
     }
     match faults.is_empty() {
         true => Ok(FrozenPlan { plan, parameters, repository, base }),

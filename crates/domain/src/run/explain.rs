@@ -13,8 +13,8 @@ vocabulary! {
         Done { step: String } [Itself] "done", "{step} is done.", "Nothing to do.";
         Chosen { step: String, outcome: String } [Itself] "outcome", "{step} is done: {outcome}.", "Nothing to do.";
         OtherOutcome { step: String } [Itself] "when", "{step} was skipped, because a step in its `when` has another outcome.", "Nothing to do.";
-        NeedFailed { step: String } [Person] "need_failed", "{step} was skipped, because a step that it needs failed.", "Correct that step's failure.";
-        Stopped { step: String } [Person] "stopped", "{step} was skipped, because the run ended before it.", "Correct the failure of the run.";
+        NeedFailed { step: String, run: RunId } [Person] "need_failed", "{step} was skipped, because a step that it needs failed.", "`pullyard runs resume {run}` starts both again.";
+        Stopped { step: String, run: RunId } [Person] "stopped", "{step} was skipped, because the run ended before it.", "`pullyard runs resume {run}` starts it.";
         Refused { step: String, run: RunId } [Person] "refused", "A user refused {step}.", "`pullyard runs resume {run}` asks again.";
         JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
@@ -48,8 +48,8 @@ impl Run {
                 None => E::Done { step: name },
             },
             (_, Some(StepReason::When), _) => E::OtherOutcome { step: name },
-            (_, Some(StepReason::NeedFailed), _) => E::NeedFailed { step: name },
-            (_, Some(StepReason::Stopped), _) => E::Stopped { step: name },
+            (_, Some(StepReason::NeedFailed), _) => E::NeedFailed { step: name, run },
+            (_, Some(StepReason::Stopped), _) => E::Stopped { step: name, run },
             (_, Some(StepReason::Refused), _) => E::Refused { step: name, run },
             (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },
             (_, Some(StepReason::NoOutcome), Some(job)) => E::NoOutcome { step: name, job, run },

@@ -1,13 +1,12 @@
 //! `pullyard runs list`, `show` and `why`.
 
-use super::find_step;
+use super::{find_step, watch};
 use crate::client::pages::hint_more;
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
 use pullyard_domain::id::RunId;
 use pullyard_domain::run::{RunState, StepState};
 use pullyard_domain::text::capitalize;
-use pullyard_protocol::job::Explanation;
 use pullyard_protocol::run::{Run, RunPage, RunStep};
 
 /// List a project's runs, newest first.
@@ -132,6 +131,11 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
         table.row_with(cells, why);
     }
     table.show(screen, "")?;
+    for step in run.steps.iter().filter(|step| step.state == StepState::Asked) {
+        if let Some(question) = &step.question {
+            watch::print_question(screen, run, step, question);
+        }
+    }
     if let Some(help) = run.failure.as_ref().map(|failure| failure.help.as_str()) {
         screen.hint(help);
     }
@@ -157,9 +161,22 @@ pub(super) async fn explain(session: &Session, subject: &str) -> Result<(), CliE
     if session.screen.is_json() {
         return session.screen.json(&run);
     }
-    let print = |why: &Explanation| session.screen.explain(why, &why.sentence, &why.help);
-    let steps = run.steps.iter().filter(|step| step.state != StepState::Done).filter_map(|step| step.why.as_ref());
-    run.failure.iter().chain(steps).try_for_each(print)?;
+    if run.state == RunState::Cancelled {
+        session.screen.print_line(&format!("Run {} was cancelled.", run.id.short()))?;
+    }
+    if let Some(failure) = &run.failure {
+        // The help of failed steps is this command.
+        let help = if failure.code == "step_failed" { "" } else { &failure.help };
+        session.screen.explain(failure, &failure.sentence, help)?;
+    }
+    for step in run.steps.iter().filter(|step| step.state != StepState::Done) {
+        if let Some(why) = step.why.as_ref().filter(|why| why.code != "stopped") {
+            session.screen.explain(why, &why.sentence, &why.help)?;
+        }
+        if let (StepState::Asked, Some(question)) = (step.state, &step.question) {
+            watch::print_question(&session.screen, &run, step, question);
+        }
+    }
     if run.state == RunState::Completed {
         session.screen.print_line(&format!("Run {} is completed.", run.id.short()))?;
     }

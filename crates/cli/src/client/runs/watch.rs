@@ -6,12 +6,12 @@ use crate::client::table::truncate;
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::run::{RunState, StepState};
-use pullyard_protocol::job::Job;
+use pullyard_protocol::job::{Explanation, Job};
 use pullyard_protocol::run::{Run, RunStep};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// More open jobs are not read for the line.
 const MAX_READ_JOBS: usize = 4;
@@ -20,7 +20,10 @@ type Jobs = BTreeMap<JobId, Job>;
 
 pub(in crate::client) async fn watch(session: &Session, id: &RunId) -> Result<(), CliError> {
     let run = tokio::select! {
-        ended = follow(session, id) => ended?,
+        ended = follow(session, id) => {
+            session.screen.end_progress();
+            ended?
+        }
         _ = tokio::signal::ctrl_c() => {
             session.screen.end_progress();
             return Err(CliError::interrupted(&session.screen, &format!("run {} goes on", id.short())));
@@ -31,7 +34,7 @@ pub(in crate::client) async fn watch(session: &Session, id: &RunId) -> Result<()
 
 async fn follow(session: &Session, id: &RunId) -> Result<Run, CliError> {
     let screen = &session.screen;
-    let mut printed = BTreeMap::new();
+    let (mut printed, mut wait) = (BTreeMap::new(), None);
     loop {
         let run = session.api.run(id).await?;
         let mut jobs = Jobs::new();
@@ -49,14 +52,34 @@ async fn follow(session: &Session, id: &RunId) -> Result<Run, CliError> {
             printed.insert(step.name.clone(), text);
         }
         if run.state != RunState::Running {
-            screen.end_progress();
             return Ok(run);
         }
+        let next = find_wait(&run);
+        if wait.as_ref() != next.map(|why| &why.code)
+            && let Some(why) = next
+        {
+            screen.end_progress();
+            screen.note(&why.sentence);
+            screen.hint(&why.help);
+        }
+        wait = next.map(|why| why.code.clone());
         let is_begun = |step: &&RunStep| step.state != StepState::Waiting;
-        let steps = run.steps.iter().filter(is_begun).map(|step| describe_briefly(screen, step, &jobs));
-        screen.progress(&truncate(&steps.collect::<Vec<_>>().join(" │ "), screen.width().unwrap_or_default()));
+        let mut steps: Vec<_> = run.steps.iter().filter(is_begun).collect();
+        // The end of the line may be cut off.
+        steps.sort_by_key(|step| step.state.is_terminal());
+        let steps: Vec<_> = steps.into_iter().map(|step| describe_briefly(screen, step, &jobs)).collect();
+        let line = sanitize(&steps.join(screen.symbol(" │ ", " | ")));
+        screen.progress(&truncate(&line, screen.width().unwrap_or_default()));
         tokio::time::sleep(POLL_INTERVAL).await;
     }
+}
+
+/// What a run waits for while none of its steps has a job or a question.
+fn find_wait(run: &Run) -> Option<&Explanation> {
+    let is_busy = run.steps.iter().any(|step| matches!(step.state, StepState::Open | StepState::Asked));
+    let mut waits =
+        run.steps.iter().filter(|step| step.state == StepState::Waiting).filter_map(|step| step.why.as_ref());
+    waits.find(|why| !matches!(&*why.code, "starting" | "needs_steps")).filter(|_| !is_busy)
 }
 
 fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str) {
@@ -65,10 +88,14 @@ fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str) {
     }
     screen.note(&format!("{}: {text}", step.name));
     if let (StepState::Asked, Some(question)) = (step.state, &step.question) {
-        screen.note(&sanitize(question));
-        let step = format!("{}/{}", run.id.short(), step.name);
-        screen.hint(&format!("`pullyard runs approve {step}`, or `pullyard runs refuse {step}`"));
+        print_question(screen, run, step, question);
     }
+}
+
+pub(super) fn print_question(screen: &Screen, run: &Run, step: &RunStep, question: &str) {
+    question.lines().for_each(|line| screen.note(line));
+    let step = format!("{}/{}", run.id.short(), step.name);
+    screen.hint(&format!("`pullyard runs approve {step}`, or `pullyard runs refuse {step}`"));
 }
 
 /// Without times, which would change with each look.
@@ -127,13 +154,18 @@ async fn print_end(session: &Session, run: &Run) -> Result<(), CliError> {
     }
     let why = run.failure.as_ref().map(|failure| format!(": {}", failure.sentence)).unwrap_or_default();
     screen.error(&format!("run {short} {} after {took}, {cost}{why}", run.state.as_str()));
-    for step in run.steps.iter().filter(|step| step.state == StepState::Failed) {
+    for step in run.steps.iter().filter(|step| matches!(step.state, StepState::Failed | StepState::Cancelled)) {
+        // The run has ended, whether its jobs can be read or not.
         let failure = match &step.job {
-            Some(job) => session.api.job(job).await?.failure.map(|failure| failure.sentence),
-            None => step.why.as_ref().map(|why| why.sentence.clone()),
+            Some(job) => session.api.job(job).await.ok().and_then(|job| job.failure).map(|failure| failure.sentence),
+            None => None,
         };
-        screen.note(&format!("{}: {}", step.name, failure.unwrap_or_default()));
+        let why = failure.or(step.why.as_ref().map(|why| why.sentence.clone())).unwrap_or_default();
+        screen.note(&format!("{}: {why}", step.name));
     }
-    screen.help(&format!("after a correction, `pullyard runs resume {short}` starts the steps that are not done"));
+    match run.failure.as_ref().filter(|failure| failure.code != "step_failed") {
+        Some(failure) => screen.help(&failure.help),
+        None => screen.help(&format!("`pullyard runs resume {short}` starts the steps that are not done again")),
+    }
     Err(CliError::silent(Exit::Ended))
 }
