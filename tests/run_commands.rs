@@ -146,10 +146,10 @@ async fn interrupted_watch_lets_the_run_go_on() {
     let file = world.write(QUESTION);
     let mut terminal = world.user.shown_at_terminal(&["run", "-f", &file, "--watch"]);
     terminal.wait_for_text("ask ?").await;
-    terminal.write("\u{3}");
-    let (code, _) = terminal.wait().await;
-    assert_eq!(code, Some(130), "{}", terminal.text());
-    assert!(terminal.text().contains("goes on"), "{}", terminal.text());
+    terminal.signal("-INT").await;
+    let (code, err) = terminal.wait().await;
+    assert_eq!(code, Some(130), "{err}");
+    assert!(err.contains("ask: waits for a user\n") && err.contains(" goes on\n"), "{err}");
     assert_eq!(world.wait_for("asked").await["state"], "running");
 }
 

@@ -1,4 +1,4 @@
-//! Flows of runs: one asks a user and completes, one is cancelled and resumed.
+//! Flows of runs: one asks a user and completes, one is cancelled.
 
 use super::flow;
 use crate::prelude::*;
@@ -7,10 +7,11 @@ use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
 
+/// Without its user, the run ends by its time limit.
 fn start(steps: Value) -> Step {
-    let request = json!({ "project": "acme", "run_id": "one", "plan": { "name": "release", "steps": steps } });
+    let request = json!({ "project": "acme", "run_id": "one", "plan": { "name": "release", "limits": { "wall": "30m" }, "steps": steps } });
     let call = post("/v1/runs", request).on_answer(|world, run| world.note("run", run["id"].clone()));
-    Step::request("somebody starts a run", call).without_repeat(WithoutRepeat::AllOrNothing)
+    Step::request("somebody starts a run", call).without_repeat(WithoutRepeat::AlwaysRepeated)
 }
 
 fn order(name: &'static str, order: &'static str) -> Step {
@@ -27,6 +28,9 @@ pub(in crate::walk) fn approve_and_complete() -> Flow {
             { "name": "ask", "approve": "Now?" }, { "name": "notes", "needs": ["ask"], "prompt": "Write them." },
         ])),
         Step::messages(),
+        // The question is asked after a lost hint, too.
+        Step::sweeps(1),
+        Step::messages(),
         order("somebody approves its question", "steps/ask/approve"),
         Step::messages(),
         attempt::start_task(),
@@ -41,18 +45,12 @@ pub(in crate::walk) fn approve_and_complete() -> Flow {
     flow("a run asks a user and opens a pull request", &["completed"], steps)
 }
 
-pub(in crate::walk) fn cancel_and_resume() -> Flow {
+pub(in crate::walk) fn cancel() -> Flow {
     let steps = vec![
         start(json!([{ "name": "notes", "prompt": "Write them." }])).broken_elsewhere(),
         Step::messages(),
         order("somebody cancels it", "cancel"),
         Step::messages(),
-        order("somebody resumes it", "resume").refused_on_repeat("409"),
-        Step::messages(),
-        attempt::start_task(),
-        attempt::claim(),
-        attempt::finish_failed(),
-        Step::messages(),
     ];
-    flow("a run is cancelled, resumed and fails", &["cancelled", "failed"], steps)
+    flow("a run is cancelled", &["cancelled"], steps)
 }

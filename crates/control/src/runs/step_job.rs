@@ -40,7 +40,7 @@ pub(super) async fn plan_step_job(
     let context = frozen.step_context(run, step, |need| summaries.get(need.name.as_str()).cloned().flatten());
     let new = NewJob {
         id: planned.id.clone(),
-        kind: if keys.is_read_only() { JobKind::Read } else { JobKind::Implement },
+        kind: JobKind::of_step(&keys),
         project: &Project { settings, ..project.clone() },
         repository: &repository,
         ticket: None,

@@ -71,7 +71,7 @@ async fn put_off(ctx: &Context, key: &WorkKey, error: Option<&Error>) -> Result<
         // The due times of a schedule identify its starts, and those of a notice are times between tries. A run has no
         // field for it.
         WorkKey::Schedule(_) | WorkKey::Notice(_) | WorkKey::Run(_) => {
-            drop(ctx.store.postpone_row(key, now.plus(back_off(1))).await?)
+            ctx.store.postpone_row(key, now.plus(back_off(1))).await?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod revise;
 
 use super::{ContinuedPullRequest, Job, StepOfRun};
 use crate::code::coded_enum;
+use crate::plan::StepKeys;
 use crate::prompt;
 use crate::run::Run;
 pub use analysis::plan_analysis;
@@ -89,6 +90,11 @@ impl JobKind {
             Self::Resolve => &resolve::SPEC,
             Self::Analysis => &analysis::SPEC,
         }
+    }
+
+    /// The kind of a step's job.
+    pub fn of_step(keys: &StepKeys) -> Self {
+        if keys.is_read_only() { Self::Read } else { Self::Implement }
     }
 
     /// Whether the job reviews a pull request, and ends with a posted review.
