@@ -314,7 +314,7 @@ async fn watch_explains_a_long_wait() {
 async fn help_covers_topics_and_job_commands() {
     let user = User::new();
     for (about, expected) in [
-        (&["exit-codes"][..], "6    the watched job failed"),
+        (&["exit-codes"][..], "6    the watched job or run failed"),
         (&["json"], "--jsonl"),
         (&["environment"], "PULLYARD_TOKEN"),
         (&["jobs", "cancel"], "pullyard jobs cancel 7F2K"),

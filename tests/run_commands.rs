@@ -2,6 +2,7 @@
 
 use crate::cli::body;
 use crate::prelude::*;
+use crate::story::wait_until;
 
 /// Approves as a reviewer, answers as a planner, and otherwise writes a line.
 const AGENT: &str = r#"#!/bin/sh
@@ -46,18 +47,16 @@ impl World {
         self.write(&plan.replace("cargo test", "grep right work.txt"))
     }
 
+    /// Waits until the newest run or one of its steps has this state.
     async fn wait_for(&self, state: &str) -> Value {
-        let limit = Instant::now() + Duration::from_secs(120);
-        loop {
-            let run = self.user.json(&["runs", "show", "@last"]).await;
-            let is_there =
-                run["state"] == state || run["steps"].as_array().unwrap().iter().any(|step| step["state"] == state);
-            if is_there {
-                return run;
-            }
-            assert!(Instant::now() < limit, "{run}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        wait_until("the run has its state", async || {
+            let ran = self.user.run(&["runs", "show", "@last", "--json"]).await;
+            let run: Value = serde_json::from_str(&ran.out).unwrap();
+            let mut states = run["steps"].as_array().into_iter().flatten().map(|step| &step["state"]);
+            let is_reached = run["state"] == state || states.any(|step| step == state);
+            if is_reached { Ok(run) } else { Err(ran.out) }
+        })
+        .await
     }
 }
 
@@ -146,11 +145,11 @@ async fn interrupted_watch_lets_the_run_go_on() {
     let world = World::new().await;
     let file = world.write(QUESTION);
     let mut terminal = world.user.shown_at_terminal(&["run", "-f", &file, "--watch"]);
-    terminal.wait_for_text("ask ? ").await;
-    terminal.write("\u{3}");
-    let (code, _) = terminal.wait().await;
-    assert_eq!(code, Some(130), "{}", terminal.text());
-    assert!(terminal.text().contains("goes on"), "{}", terminal.text());
+    terminal.wait_for_text("ask ?").await;
+    terminal.signal("-INT").await;
+    let (code, err) = terminal.wait().await;
+    assert_eq!(code, Some(130), "{err}");
+    assert!(err.contains("ask: waits for a user\n") && err.contains(" goes on\n"), "{err}");
     assert_eq!(world.wait_for("asked").await["state"], "running");
 }
 
