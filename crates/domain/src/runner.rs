@@ -265,7 +265,9 @@ impl Refusal {
             Self::AlreadyOnline { .. } => {
                 "Stop that process or wait; if it has ended, `pullyard runners delete NAME` ends its jobs and frees the name within a minute."
             }
-            Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
+            Self::NameTaken { .. } => {
+                "Use that token or another name; if the token is new, `pullyard runners delete NAME` frees the name."
+            }
             Self::NameUsed { .. } => "Choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Expected after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",

@@ -181,7 +181,8 @@ pub(crate) fn enter(named: Option<&Path>, flags: &BTreeMap<String, String>) -> R
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     let mut arguments = std::env::args_os();
     command.arg0(arguments.next().unwrap_or_default()).args(arguments);
-    for name in earlier {
+    // Without the file's `PATH`, its last value remains: the service manager's own is gone.
+    for name in earlier.into_iter().filter(|name| *name != "PATH") {
         command.env_remove(name);
     }
     let names: Vec<&str> = values.keys().map(String::as_str).collect();

@@ -36,7 +36,7 @@ impl HeartbeatState {
 pub(crate) async fn run(daemon: &DaemonContext) {
     let offline_after = Duration::from_secs(daemon.registration.offline_after_secs);
     let (mut answered_at, mut failures, mut has_warned) = (Instant::now(), 0_u32, false);
-    let mut is_confirmed = !daemon.settings.updates.is_allowed;
+    let mut is_confirmed = false;
     let mut lost = LostProcesses::default();
     loop {
         // Start the clock before the request; the control plane starts its own later.
@@ -48,10 +48,8 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                     tracing::info!(failures, "heartbeats succeed again");
                 }
                 (answered_at, failures, has_warned) = (sent_at, 0, false);
-                if !std::mem::replace(&mut is_confirmed, true)
-                    && let Ok(own) = own_program()
-                {
-                    daemon.state_folder.programs().confirm(&own);
+                if let (false, Ok(own)) = (is_confirmed, own_program()) {
+                    is_confirmed = daemon.state_folder.programs().confirm(&own);
                 }
                 if daemon.state().read(|state| state.is_draining) != answer.drain {
                     let status = if answer.drain { "draining" } else { "resumed" };

@@ -105,12 +105,13 @@ impl InstalledPrograms {
     }
 
     /// Records that the control plane answers the program `own`, if it is current.
-    pub(crate) fn confirm(&self, own: &Path) {
-        let Some(current) = self.unconfirmed(own) else { return };
-        if let Err(error) = durable_file::write(&self.current_file(), &CurrentProgram { is_confirmed: true, ..current })
-        {
+    pub(crate) fn confirm(&self, own: &Path) -> bool {
+        let Some(current) = self.unconfirmed(own) else { return true };
+        let written = durable_file::write(&self.current_file(), &CurrentProgram { is_confirmed: true, ..current });
+        if let Err(error) = &written {
             tracing::warn!(error = %error, "cannot record that the new program works: {error}");
         }
+        written.is_ok()
     }
 
     /// Creates the folder of a release, in place of a left one. Accounts of agents execute a program of root.

@@ -1,7 +1,7 @@
 //! Runs the daemon from start to end: takes over running jobs, registers, waits for a reason to leave, and leaves.
 
 use super::call_failure::{
-    CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure, is_unknown_field,
+    CallKind, FatalExit, RUNNER_DELETED_EXIT, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure, is_unknown_field,
 };
 use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
@@ -92,7 +92,8 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
         fatal = fail_unless_confirmed(is_unconfirmed) => Err(fatal),
     };
     // The service manager starts a new program again, and after three starts the old one.
-    result.map_err(|fatal| if is_unconfirmed() { FatalExit { code: 1, ..fatal } } else { fatal })
+    let starts_again = |fatal: &FatalExit| fatal.code != RUNNER_DELETED_EXIT && is_unconfirmed();
+    result.map_err(|fatal| if starts_again(&fatal) { FatalExit { code: 1, ..fatal } } else { fatal })
 }
 
 /// The setting, else the only name of the token, else the machine's. It becomes the name of a folder.

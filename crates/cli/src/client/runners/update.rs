@@ -33,6 +33,12 @@ pub(super) async fn run(session: &Session, options: UpdateOptions) -> Result<(),
     let Some(runner) = &options.runner else {
         return update_all(session, &version, options.to.is_some()).await;
     };
+    let release = |text: &str| text.parse::<Release>().ok();
+    let present = session.api.runner(runner).await?.version;
+    if options.to.is_none() && release(&present) > release(&version) {
+        let error = CliError::failed(format!("{runner} runs {present}, which is newer than {version}"));
+        return Err(error.with_help("name an older release with --to"));
+    }
     let ordered = session.api.update_runner(runner, &version).await?;
     session.screen.report(&ordered, &update_effect(&ordered, &version))?;
     session.screen.hint(&format!("follow it with `pullyard runners show {}`", ordered.name));
@@ -65,7 +71,7 @@ async fn update_all(session: &Session, version: &str, is_named: bool) -> Result<
             Err(Error::Problem(problem)) if matches!(problem.status, 403 | 404 | 409) => {
                 session.screen.note(&format!("{}: skipped. {}", runner.name, problem.detail));
                 skipped += 1;
-                if runner.updates == Some(Updates::Allowed) && problem.status == 409 {
+                if problem.status == 403 || runner.updates == Some(Updates::Allowed) && problem.status == 409 {
                     missed.push(runner.name);
                 }
                 continue;
@@ -82,8 +88,8 @@ async fn update_all(session: &Session, version: &str, is_named: bool) -> Result<
     if missed.is_empty() {
         return Ok(());
     }
-    let error = CliError::failed(format!("not updated, although their owners allow it: {}", missed.join(", ")));
-    Err(error.with_help("repeat the command when they are online"))
+    let error = CliError::failed(format!("not updated: {}", missed.join(", ")));
+    Err(error.with_help("the lines above have the reasons; repeat the command when they are gone"))
 }
 
 /// Errors: the update failed, or the runner did not come back.
