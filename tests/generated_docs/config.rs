@@ -64,7 +64,7 @@ const END_OF_PAGE: &str = "
 | `AWS_PROFILE` | `init --stack`, `doctor --stack` | name | `default` | AWS credentials and region, as for every program with the AWS SDK. |
 | `ECS_CONTAINER_METADATA_URI_V4` | `run-job` | URL | off: the process is not an ECS task | URL of the task's metadata. Set by ECS. |
 | `PULLYARD_RUNNER_TOKEN` | `start` | token | required, or a file | The runner token; also RUNNER_TOKEN. Never a flag. |
-| `PULLYARD_FORGE_TOKEN` | `start`, `check`, `run-job` | token | off: no token of its own | The runner's token of the forge; also GITHUB_TOKEN. Never a flag. |
+| `PULLYARD_FORGE_TOKEN` | `start`, `check`, `run-job` | token | off: no token of its own | The runner's token of the forge; also GITHUB_TOKEN, with --forge-api-url. Never a flag. |
 | `PULLYARD_RUNNER_IMAGE` | `start` | any text | off: not an image | The program belongs to a container image. Set by the image. |
 | `HTTPS_PROXY` | command line, runner, git | URL | off: no proxy | Proxy, as usual; also HTTP_PROXY, ALL_PROXY and NO_PROXY, in upper or lower case. |
 | `SSL_CERT_FILE` | runner, git | file | the system's | Authorities to trust; also SSL_CERT_DIR, and GIT_SSL_CAINFO for git. |
