@@ -269,7 +269,7 @@ impl Interview {
         Ok(StartWith::parse(&answer).unwrap_or(StartWith::Nothing))
     }
 
-    /// One question for each agent that is installed and has no other credential.
+    /// One question for each provider of an installed agent.
     async fn ask_keys(&mut self) -> Result<(), Abort> {
         let values = self.answers.values.clone();
         let read =
