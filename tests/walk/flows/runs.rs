@@ -14,6 +14,18 @@ fn start(steps: Value) -> Step {
     Step::request("somebody starts a run", call).without_repeat(WithoutRepeat::AlwaysRepeated)
 }
 
+/// A user orders what the run shows. After a lost hint, that follows a sweep.
+fn settle() -> Step {
+    Step::act("the sweeper goes round", |world| {
+        async move {
+            world.invoke(&world.sweep_event()).await;
+            world.drain().await;
+            true
+        }
+        .boxed()
+    })
+}
+
 fn order(name: &'static str, order: &'static str) -> Step {
     let make = move |world: &World| {
         let path = format!("/v1/runs/{}/{order}", world.note_value("run")?);
@@ -28,9 +40,7 @@ pub(in crate::walk) fn approve_and_complete() -> Flow {
             { "name": "ask", "approve": "Now?" }, { "name": "notes", "needs": ["ask"], "prompt": "Write them." },
         ])),
         Step::messages(),
-        // The question is asked after a lost hint, too.
-        Step::sweeps(1),
-        Step::messages(),
+        settle(),
         order("somebody approves its question", "steps/ask/approve"),
         Step::messages(),
         attempt::start_task(),
@@ -49,6 +59,7 @@ pub(in crate::walk) fn cancel() -> Flow {
     let steps = vec![
         start(json!([{ "name": "notes", "prompt": "Write them." }])).broken_elsewhere(),
         Step::messages(),
+        settle(),
         order("somebody cancels it", "cancel"),
         Step::messages(),
     ];
