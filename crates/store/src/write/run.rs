@@ -36,11 +36,9 @@ impl Store {
     /// All or nothing: a run has the jobs that it names, and a job's end counts once.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows the move.
     pub async fn move_run(&self, write: &RunWrite<'_>) -> Result<Write, Error> {
-        let jobs = write.noted.iter().chain(write.created);
+        let mut jobs = write.noted.iter().chain(write.created);
         let transaction = Transaction::new("move a run").revise(write.run)?;
-        jobs.fold(Ok(transaction), |transaction: Result<_, Error>, job| transaction?.revise(job))?
-            .charge(write.charge)
-            .commit(self)
-            .await
+        let transaction = jobs.try_fold(transaction, |transaction, job| transaction.revise(job))?;
+        transaction.charge(write.charge).commit(self).await
     }
 }
