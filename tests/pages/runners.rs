@@ -68,7 +68,7 @@ async fn older_runner_is_updated_on_its_page() {
     let available = format!("{release} available");
     browser.get("/setup/runners").await.assert_contains(&["0.0.9", &available]);
     browser.get(&address).await.assert_contains(&[&available, "Update to 0.1.0", "It runs no job, so it updates now."]);
-    for (version, status) in [("0.0.8", 409), ("new", 422), (release, 303)] {
+    for (version, status) in [("new", 422), (release, 303)] {
         let form = [("command", "update"), ("version", version)];
         assert_eq!(browser.post(&format!("{address}/command"), &form).await.status, status, "{version}");
     }

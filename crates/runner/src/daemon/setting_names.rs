@@ -1,6 +1,6 @@
 //! Lists the variables of each setting, and finds its value with the source. `settings` checks the value.
 
-use super::config_file::FileSource;
+use super::config_file::{FileSource, variable};
 use crate::agent::drivers::DRIVERS;
 use pullyard_domain::agent::COMMAND;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl SettingSources<'_> {
 
 /// Whether this process has a variable that sets something.
 pub(super) fn is_set(name: &str) -> bool {
-    let value = std::env::var(name).unwrap_or_default();
+    let value = variable(name).unwrap_or_default();
     !value.is_empty() && (name != OVERSIGHT_CLI || capabilities_of_command(&value).is_some())
 }
 

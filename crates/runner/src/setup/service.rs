@@ -4,11 +4,11 @@ use super::checks::RunnerName;
 use super::own_file::{OwnFile, load_own};
 use crate::daemon::config_file::config_folder;
 use crate::daemon::setting_names::variables;
-use crate::process::program::{find_program, system_program};
+use crate::process::program::system_program;
 use crate::process::root_folder::is_root;
 use std::fs::metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -76,8 +76,7 @@ impl StartWith {
 
     /// The way of an earlier `setup`, else systemd where it is installed.
     pub(super) fn default_for(target: &Target) -> Self {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let has_systemd = find_program("systemctl", Path::new("/"), Some(&path)).is_ok();
+        let has_systemd = system_program("systemctl").is_absolute();
         // An earlier `setup` wrote settings and no service.
         let has_settings_only = target.config.exists() && !target.has_unit();
         if has_systemd && !has_settings_only { Self::Systemd } else { Self::Nothing }
