@@ -174,7 +174,7 @@ pub(super) async fn explain(session: &Session, subject: &str) -> Result<(), CliE
             session.screen.explain(why, &why.sentence, &why.help)?;
         }
         if let (StepState::Asked, Some(question)) = (step.state, &step.question) {
-            watch::print_question(&session.screen, &run, step, question);
+            question.lines().for_each(|line| session.screen.note(line));
         }
     }
     if run.state == RunState::Completed {
