@@ -55,7 +55,7 @@ async fn requested_change_is_a_second_commit_of_the_pull_request() {
     let pulls = story.pull_requests().await;
     assert_eq!((pulls.len(), &pulls[0]["title"]), (1, &json!("contributor: Retry on 503")));
     let branch = pulls[0]["head"]["ref"].as_str().unwrap();
-    assert!(branch.starts_with("pullyard/acme/run-"), "{branch}");
+    assert!(branch.starts_with("pullyard/acme/"), "{branch}");
     let subjects = story.git(&["log", "--format=%s", &format!("main..{branch}")]).await;
     assert_eq!(subjects, "fix: contributor: Retry on 503\ncontributor: Retry on 503");
     assert_eq!(story.git(&["show", &format!("{branch}:word.txt")]).await, "final");

@@ -180,7 +180,7 @@ async fn unclaimed_job_overflows_to_a_task_unless_it_has_labels() {
     story.advance_and_sweep(Duration::from_secs(90)).await;
     assert_eq!(story.api.job(&job).await.unwrap().place, Placement::Fargate);
     story.wait_for_task(&job, 1).await;
-    let parts = [" ago. No task can run the job: it requires gpu.", "--labels gpu`"];
+    let parts = [" ago. No task can run the job: it requires gpu.", "--labels=gpu`"];
     story.assert_why(&labelled, "overflow_impossible", &parts).await;
     swan.report_active(&[]).await;
     assert_eq!(swan.claim_job_id("c1").await, Some(labelled));
