@@ -45,8 +45,8 @@ walks! {
     question_is_answered_after_a_crash: flows::requests::ask_and_answer(), 30;
     repository_is_analysed_after_a_crash: flows::requests::analyse(), 35;
     job_is_answered_paused_and_resumed_after_a_crash: flows::suspensions::question_pause_and_resume().only_own_steps(), 86;
-    run_asks_and_completes_after_a_crash: flows::runs::approve_and_complete(), 68;
-    run_is_cancelled_after_a_crash: flows::runs::cancel().only_own_steps(), 58;
+    run_asks_and_completes_after_a_crash: flows::runs::approve_and_complete(), 73;
+    run_is_cancelled_after_a_crash: flows::runs::cancel().only_own_steps(), 62;
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;
     end_of_a_job_is_sent_after_a_crash: flows::notices::send(), 41;

@@ -98,7 +98,7 @@ async fn update_of_all_runners_stops_at_the_first_failure() {
     let expected = [
         "..: skipped. .. does not accept updates.",
         "a-new: skipped. It runs 0.10.0.",
-        "a-owl: skipped. a-owl does not accept updates.",
+        "a-owl: skipped. It runs 0.1.0.",
         "b-gull runs 0.1.0.",
         "the update of c-kite failed: no such library",
         "the runners after it are unchanged",

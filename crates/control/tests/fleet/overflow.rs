@@ -62,12 +62,13 @@ async fn job_without_a_key_for_tasks_never_overflows() {
 }
 
 #[tokio::test]
-async fn requeued_job_waits_for_runners_again() {
+async fn requeued_job_of_a_working_agent_waits_for_runners() {
     let (world, settings) = World::overflowing(60).await;
     let job = store_plain_job(&world, &settings).await;
     let fence = world.claim(&job.id, None).await;
     let requeued = world.load_job(&fence.job).await.requeue(world.ctx.clock.now()).unwrap();
-    assert_eq!(world.ctx.store.update_job(&requeued).await.unwrap(), Write::Applied);
+    let worked = Job { worked: true, ..requeued };
+    assert_eq!(world.ctx.store.update_job(&worked).await.unwrap(), Write::Applied);
     assert_eq!(world.place_after(&job, 3_600).await, Placement::Runners);
 }
 
@@ -83,12 +84,11 @@ async fn no_job_overflows_while_the_account_of_its_project_is_blocked() {
     let by = AttemptRef { job: job.id.clone(), attempt: 1 };
     let open = Breaker::record_fault(None, &id, &fault, &by, world.ctx.clock.now()).unwrap();
     assert_eq!(world.ctx.store.put_breaker(&open, None).await.unwrap(), Write::Applied);
-    let other = world.job(&settings).await;
     assert_eq!(world.place_after(&job, 3_000).await, Placement::Runners);
     // After its end, here by a user, runners have their time.
     assert!(pullyard_control::close_breaker(&world.ctx, &id).await.unwrap());
     assert_eq!(world.place_after(&job, 1).await, Placement::Runners);
-    assert_eq!(world.place_after(&other, 61).await, Placement::Fargate);
+    assert_eq!(world.place_after(&job, 61).await, Placement::Fargate);
 }
 
 #[tokio::test]

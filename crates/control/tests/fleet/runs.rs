@@ -237,7 +237,10 @@ async fn failed_step_is_retried_and_its_job_only_by_the_run() {
     assert!(matches!(&refused, Error::Denied(denial) if denial.code() == "job_of_run"), "{refused}");
     it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
     it.expect("running: plan done, implement open, review waiting, fix waiting").await;
-    assert_eq!(it.order(RunOrder::Resume { cost_usd_micros: None }).await, Err("run_not_over".into()));
+    let again = it.order(RunOrder::Resume { cost_usd_micros: None }).await;
+    assert_eq!(again, Ok(it.run().await), "a repeat changes nothing");
+    let other = it.order(RunOrder::Resume { cost_usd_micros: Some(1) }).await;
+    assert_eq!(other, Err("run_not_over".into()));
 }
 
 #[tokio::test]
