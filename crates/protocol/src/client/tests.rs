@@ -110,7 +110,7 @@ async fn call_with_an_idempotency_key_is_tried_four_times() {
     assert_eq!((keyed.request_heads().len(), bare.request_heads().len()), (4, 1));
     for head in keyed.request_heads() {
         assert!(head.contains("idempotency-key: own-key") && head.contains("authorization: bearer a-token"), "{head}");
-        assert!(head.contains("pullyard-version: 4"), "{head}");
+        assert!(head.contains("pullyard-version: 5"), "{head}");
     }
 }
 

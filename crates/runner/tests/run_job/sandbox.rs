@@ -71,7 +71,10 @@ async fn agent_that_reports_may_write_its_output_only() {
     for isolation in ["bubblewrap", "landlock"] {
         let world = World::with_agent(script).await;
         open_folder(world.dir.path());
-        world.api.change_assignment(|assignment| assignment.kind = JobKind::Read);
+        world.api.change_assignment(|assignment| {
+            assignment.kind = JobKind::Read;
+            assignment.branch.clone_from(&assignment.base);
+        });
         let ran = world.run_under("PULLYARD_ISOLATION", isolation).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         let finish = world.api.only_finish();
