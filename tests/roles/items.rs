@@ -70,7 +70,6 @@ const DELETERS: &[(&str, &[&str])] = &[
             "RUNNER#",
             "NAME#",
             "SCHEDULE#",
-            "BREAKER#",
             "TRACKERS",
         ],
     ),
