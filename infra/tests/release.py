@@ -80,6 +80,7 @@ class Source:
         (self.bin / "cargo").write_text(CARGO)
         (self.bin / "cargo").chmod(0o755)
         (self.bin / "program").write_text(PROGRAM)
+        (self.folder / "infra/compose/runner.env").write_text("PULLYARD_RUNNER_TOKEN=secret\n")
         self.git("init", "-q")
         self.commit()
 
@@ -138,12 +139,16 @@ def makes():
     check("one build for each target", [words[0] for words in calls], ["zigbuild", "zigbuild", "lambda", "lambda", "metadata", "metadata"])
     aws = ["pullyard-aws-x86_64.tar.gz", "pullyard-aws-arm64.tar.gz"]
     archives = [f"{name}-{target}.tar.gz" for name in release.PROGRAMS for target in release.TARGETS]
-    check("the files", sorted(os.listdir(out)), sorted([*archives, *aws, "install.sh", "pullyard.cdx.json", "SHA256SUMS", "SHA256SUMS.sig"]))
+    compose = [f"pullyard-compose-{target}.tar.gz" for target in release.TARGETS]
+    check("the files", sorted(os.listdir(out)), sorted([*archives, *compose, *aws, "install.sh", "pullyard.cdx.json", "SHA256SUMS", "SHA256SUMS.sig"]))
     texts, more = ["LICENSE", "THIRD-PARTY.txt"], [*(f"completions/{name}" for name in release.SHELLS.values()), "man/man1/pullyard.1"]
     content = {name: tarfile.open(out / name) for name in archives}
     for name in archives:
         expected = sorted(["pullyard-runner", *texts] if name.startswith("pullyard-runner") else ["pullyard", *texts, *more])
         check(f"the content of {name}", content[name].getnames(), expected)
+    for name in compose:
+        files = [".dockerignore", "LICENSE", "THIRD-PARTY.txt", "compose.yaml", "pullyard-runner", "runner.env.example"]
+        check(f"the content of {name}", tarfile.open(out / name).getnames(), [f"pullyard-compose/{one}" for one in files])
     for name in aws:
         archive, top = tarfile.open(out / name), f"pullyard-aws-1.2.3-{name[13:-7]}/"
         parts = {one.name.removeprefix(top).split("/")[0] for one in archive}
@@ -171,7 +176,7 @@ def makes():
     check("the bill of materials", [one["name"] for one in components], [*linked[:2], "pullyard-cli", "pullyard-functions", "pullyard-runner", "url"])
     check("its hash", components[-1]["hashes"][0]["content"], "a" * 64)
     sums = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=out, capture_output=True)
-    check("the hashes", (sums.returncode, len((out / "SHA256SUMS").read_text().splitlines())), (0, 8))
+    check("the hashes", (sums.returncode, len((out / "SHA256SUMS").read_text().splitlines())), (0, 10))
     check("the installer's hash", hashlib.sha256((out / archives[0]).read_bytes()).hexdigest() in (out / "install.sh").read_text())
     verify = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-in", out / "SHA256SUMS",
               "-sigfile", out / "SHA256SUMS.sig"]
