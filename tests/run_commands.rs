@@ -47,13 +47,13 @@ impl World {
         self.write(&plan.replace("cargo test", "grep right work.txt"))
     }
 
-    /// Waits until the newest run or one of its steps has this state.
+    /// Waits until the newest run has this state, or one of its steps asks.
     async fn wait_for(&self, state: &str) -> Value {
         wait_until("the run has its state", async || {
             let ran = self.user.run(&["runs", "show", "@last", "--json"]).await;
             let run: Value = serde_json::from_str(&ran.out).unwrap();
             let mut states = run["steps"].as_array().into_iter().flatten().map(|step| &step["state"]);
-            let is_reached = run["state"] == state || states.any(|step| step == state);
+            let is_reached = if state == "asked" { states.any(|step| step == state) } else { run["state"] == state };
             if is_reached { Ok(run) } else { Err(ran.out) }
         })
         .await

@@ -76,6 +76,8 @@ coded_enum! {
         Stopped = "stopped";
         /// A user refused.
         Refused = "refused";
+        /// Settings that changed after the submission refuse its job.
+        NotStarted = "not_started";
         JobFailed = "job_failed";
         /// Its agent chose none of the outcomes.
         NoOutcome = "no_outcome";
@@ -94,6 +96,8 @@ coded_enum! {
         StepFailed = "step_failed";
         TimeLimit = "time_limit";
         CostLimit = "cost_limit";
+        /// Its project or repository was removed.
+        PlaceGone = "place_gone";
         /// A failure of a newer program.
         #[serde(other)]
         Unknown = "unknown";

@@ -11,7 +11,7 @@ mod service;
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
 use crate::daemon::agents::detect_agents;
-use crate::daemon::config_file::{NO_FILE, default_path, load, variable};
+use crate::daemon::config_file::{Lines, NO_FILE, default_path, load, variable};
 use crate::daemon::output::print_line;
 use crate::daemon::setting_names::{VARIABLES, variables};
 use crate::daemon::{Flags, how_to_set};
@@ -107,7 +107,11 @@ impl Setup {
         };
         let path = absolute(&path).map_err(|error| error.to_string())?;
         load_own(&path)?;
-        let file = load(&path)?.unwrap_or_default().values;
+        let Lines { values: file, unknown } = load(&path)?.unwrap_or_default();
+        if let Some(line) = unknown.first() {
+            let refusal = "has a name that this program does not know: delete it, or use the newer program that does";
+            return Err(format!("Line {line} of {} {refusal}.", path.display()).into());
+        }
         if let Some(name) =
             NETWORK_ENVIRONMENT.iter().find(|name| file.contains_key(**name) && variable(name).is_none())
         {

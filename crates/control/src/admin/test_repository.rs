@@ -52,6 +52,14 @@ pub async fn test_repository(
                 // The embedded forge has no permissions that a user could grant.
                 rows.retain(|(_, status)| !matches!(status, FeatureStatus::Unknown(_)));
             }
+            if repository.uses_runner_token() {
+                let pushes = |row: &FeatureRow| {
+                    matches!(row.feature, Feature::Push | Feature::Workflows | Feature::PullRequests)
+                };
+                for (_, status) in rows.iter_mut().filter(|(row, _)| pushes(row)) {
+                    *status = FeatureStatus::NotNeeded("the runner's token does it; `pullyard-runner check` tests that one");
+                }
+            }
             Ok(RepositoryTestResult::Features(rows))
         }
         Err(Error::Forge(error)) if error.is_transient() => Err(error.into()),

@@ -7,7 +7,7 @@ use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::Job;
-use pullyard_domain::run::{FrozenPlan, Move, Run, RunWant, next_move};
+use pullyard_domain::run::{FrozenPlan, Move, Run, RunFailure, RunWant, next_move};
 use pullyard_store::{RunWrite, WorkKey, Write};
 
 /// Moves for one message. The next message continues, so that none takes too long.
@@ -30,9 +30,9 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
         let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
         let facts = load_facts(ctx, &run, &frozen).await?;
         if facts.place.is_none() && run.want == RunWant::Run {
-            tracing::warn!(run = %id, "run cancelled: its project or repository was removed");
+            tracing::warn!(run = %id, "run ends: its project or repository was removed");
             let Ok(cancelled) = run.cancel(facts.now) else { return Ok(()) };
-            ctx.store.update_run(&cancelled).await?;
+            ctx.store.update_run(&Run { failure: Some(RunFailure::PlaceGone), ..cancelled }).await?;
             moves += 1;
             continue;
         }
@@ -61,13 +61,21 @@ async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Mo
     let noted: Vec<Job> = facts.jobs.iter().filter(is_noted).map(note).collect();
     // At most one of them writes to the branch.
     let result = noted.iter().find_map(|job| job.result.clone()).or(run.result.clone());
-    let run = Run { result, ..run };
+    let mut run = Run { result, ..run };
     let (mut jobs, mut charge) = (Vec::new(), None);
     for plan in &created {
         let Some((project, repository)) = &facts.place else { break };
-        let job = plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.now).await?;
-        charge = project.settings.budget.charge(&job);
-        jobs.push(job);
+        match plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.now).await {
+            Ok(job) => {
+                charge = project.settings.budget.charge(&job);
+                jobs.push(job);
+            }
+            Err(error @ Error::Inconsistent(_)) => {
+                tracing::warn!(run = %run.id, step = plan.step, "step failed: {error}");
+                run = run.refuse_step(plan, facts.now);
+            }
+            Err(error) => return Err(error),
+        }
     }
     let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge: charge.as_ref() };
     let write = ctx.store.move_run(&write).await?;

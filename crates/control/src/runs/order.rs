@@ -22,7 +22,7 @@ pub enum RunOrder {
 
 /// Cancels or resumes a run, or answers the question of a step. A hint then moves the run.
 /// Writes: RUN if `rev` is unchanged.
-/// Idempotent: a repeat returns the run, except that a resumed run is refused as not over.
+/// Idempotent: a repeat returns the run.
 /// Errors: `NotFound` (run, step); `Denied`; `Contended`.
 pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) -> Result<Run, Error> {
     let plan = load_plan(ctx, id).await?.plan;

@@ -263,7 +263,7 @@ async fn sweep_job(
     let Some(job) = ctx.store.load_job(id).await? else { return Ok(SweptJob::default()) };
     let now = ctx.clock.now();
     let mut step = class_facts(ctx, needs, project, &[]).next_step(&job, now);
-    if matches!(step, WaitingStep::Fail | WaitingStep::Move(_)) && project.settings.compute.uses_runners() {
+    if matches!(step, WaitingStep::Fail | WaitingStep::Move(_)) {
         let mut waits = waits.lock().await;
         step = class_facts(ctx, needs, project, waits.load_breakers(ctx).await?).next_step(&job, now);
     }

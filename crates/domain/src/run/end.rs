@@ -1,9 +1,11 @@
 //! A step's job as its run reads it, and the change of the step when the job has ended.
 
 use super::rules::Rules;
-use super::{Run, RunFacts, SpawnRequest, StepReason, StepState};
+use super::{Run, RunFacts, SpawnRequest, StepJobPlan, StepReason, StepState, WorkLeft};
 use crate::failure::{Failure, FailureClass};
-use crate::job::{DesiredState, Job, JobStatus};
+use crate::job::{DesiredState, Job, JobStatus, Placement};
+use crate::project::OfflinePolicy;
+use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepJob {
@@ -52,6 +54,18 @@ impl StepEnd {
 }
 
 impl Run {
+    /// Takes the job that was planned for a step back, because the project does not allow it any more.
+    #[must_use]
+    pub fn refuse_step(mut self, planned: &StepJobPlan, now: Timestamp) -> Self {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.name == planned.step) {
+            (step.job, step.jobs, step.reserved_usd_micros) =
+                (planned.previous.clone(), step.jobs.saturating_sub(1), 0);
+            step.change(StepState::Failed, Some(StepReason::NotStarted), now);
+        }
+        self.left = Some(WorkLeft::Now);
+        self
+    }
+
     /// Notes the end of the open job of the step with this index.
     pub(super) fn note_end(&mut self, index: usize, end: &StepEnd, all: &[Rules], facts: &RunFacts) {
         let now = facts.now;
@@ -94,10 +108,42 @@ impl StepJob {
             }
             _ => return Self::Open { is_cancelled: job.want == DesiredState::Cancel },
         };
-        // A lost attempt reports no cost, and may have reached its limit.
-        let is_unreported = job.requeues > 0 || (job.worked && job.ended_by.is_none());
+        // A lost attempt reports no cost, and may have reached its limit. By default, one that worked is not repeated.
+        let was_repeated =
+            job.requeues > 0 && (job.policy.offline == OfflinePolicy::Requeue || job.place == Placement::Fargate);
+        let was_lost = job.run.is_some() && job.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
+        let is_unreported = job.worked && (was_repeated || was_lost);
         let least = job.policy.cost_usd_micros.filter(|_| is_unreported).unwrap_or_default();
         let spent_usd_micros = job.spent_usd_micros.max(least);
         Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn: Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{active, crash_failure, finish, time_at};
+    use crate::job::End;
+
+    fn spent(job: Job) -> u64 {
+        let mut job = job;
+        job.policy.cost_usd_micros = Some(5_000_000);
+        match StepJob::new(&job, None, false) {
+            StepJob::Ended(end) => end.spent_usd_micros,
+            StepJob::Open { .. } => panic!("{:?} has not ended", job.status),
+        }
+    }
+
+    #[test]
+    fn lost_attempt_that_worked_counts_its_cost_limit() {
+        let lose = |status| active(status).fail(crash_failure(), time_at(400)).unwrap();
+        assert_eq!(spent(lose(JobStatus::Executing)), 5_000_000);
+        assert_eq!(spent(lose(JobStatus::Preparing)), 0, "no agent has worked");
+        let requeued =
+            Job { requeues: 1, spent_usd_micros: 600_000, place: Placement::Runners, ..active(JobStatus::Executing) };
+        assert_eq!(spent(finish(&requeued, End::Failed(crash_failure(), None))), 600_000, "lost before its work");
+        let mut repeated = requeued;
+        repeated.policy.offline = OfflinePolicy::Requeue;
+        assert_eq!(spent(finish(&repeated, End::Failed(crash_failure(), None))), 5_000_000);
     }
 }

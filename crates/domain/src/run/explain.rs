@@ -18,6 +18,7 @@ vocabulary! {
         Refused { step: String, run: RunId } [Person] "refused", "A user refused {step}.", "`pullyard runs resume {run}` asks again.";
         JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
+        NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent, the model or a command of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
         JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
         SpawnInvalid { step: String, job: JobId } [Person] "spawn_invalid", "{step} wanted to add steps that the plan does not allow.", "`pullyard jobs output {job}` shows them.";
         Unknown { step: String, state: String } [Person] "unknown", "{step} is {state} for a reason that this version does not know.", "Update Pullyard.";
@@ -28,7 +29,8 @@ vocabulary! {
     /// Why a run failed.
     pub enum RunFailureCause: Resolution {
         StepFailed { steps: String, run: RunId } [Person] "step_failed", "Failed or cancelled steps: {steps}.", "`pullyard runs why {run}` names the causes; after their correction, `pullyard runs resume {run}`.";
-        TimeLimit { run: RunId } [Person] "time_limit", "The run reached its time limit.", "`pullyard runs resume {run}` continues it with the same limit.";
+        TimeLimit { run: RunId } [Person] "time_limit", "The run reached its time limit.", "`pullyard runs resume {run}` starts the steps that are not done, with the same limit.";
+        PlaceGone { run: RunId } [Person] "place_gone", "The project or the repository of the run was removed.", "Connect it again, then `pullyard runs resume {run}`.";
         CostLimit { run: RunId, limit: String } [Person] "cost_limit", "The rest of the run does not fit into its cost limit of {limit}.", "Raise it: `pullyard runs resume {run} --cost-usd N`.";
         Unknown {} [Person] "unknown", "The run failed for a reason that this version does not know.", "Update Pullyard.";
     }
@@ -51,6 +53,7 @@ impl Run {
             (_, Some(StepReason::NeedFailed), _) => E::NeedFailed { step: name, run },
             (_, Some(StepReason::Stopped), _) => E::Stopped { step: name, run },
             (_, Some(StepReason::Refused), _) => E::Refused { step: name, run },
+            (_, Some(StepReason::NotStarted), _) => E::NotStarted { step: name, run },
             (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },
             (_, Some(StepReason::NoOutcome), Some(job)) => E::NoOutcome { step: name, job, run },
             (_, Some(StepReason::JobCancelled), Some(job)) => E::JobCancelled { step: name, job, run },
@@ -65,10 +68,13 @@ impl Run {
             RunFailure::StepFailed => {
                 let failed =
                     self.steps.iter().filter(|step| matches!(step.state, StepState::Failed | StepState::Cancelled));
+                // The failure of an added step is none of the run.
+                let failed = failed.filter(|step| step.spawned.is_none());
                 let names: Vec<&str> = failed.map(|step| step.name.as_str()).collect();
                 RunFailureCause::StepFailed { steps: names.join(", "), run }
             }
             RunFailure::TimeLimit => RunFailureCause::TimeLimit { run },
+            RunFailure::PlaceGone => RunFailureCause::PlaceGone { run },
             RunFailure::CostLimit => {
                 RunFailureCause::CostLimit { run, limit: format_usd(self.cost_usd_micros.unwrap_or_default()) }
             }

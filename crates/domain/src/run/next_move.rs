@@ -175,6 +175,7 @@ impl Run {
         let is_cut = |(step, rules): (&super::RunStep, &Rules)| step.state == StepState::Cancelled && rules.fails_run();
         let is_cut = has_rest || self.steps.iter().zip(rules).any(is_cut);
         (self.state, self.failure) = match () {
+            () if is_cut && self.failure == Some(RunFailure::PlaceGone) => (RunState::Failed, self.failure),
             () if is_cut && self.want == RunWant::Cancel => (RunState::Cancelled, None),
             () if is_cut && now >= self.wall_end() => (RunState::Failed, Some(RunFailure::TimeLimit)),
             () if self.has_failed(rules) => (RunState::Failed, Some(RunFailure::StepFailed)),

@@ -1,6 +1,7 @@
 //! What users order: cancel, resume, approve and refuse. Each is one write of the run.
 
-use super::{Run, RunState, RunWant, StepReason, StepState, WorkLeft};
+use super::rules::{Rules, Start};
+use super::{Run, RunState, RunStep, RunWant, StepReason, StepState, WorkLeft};
 use crate::output;
 use crate::plan::Plan;
 use crate::time::Timestamp;
@@ -49,6 +50,7 @@ impl Run {
             // A repeat, whose first answer was lost.
             RunState::Running
                 if self.since > self.created
+                    && !self.is_ending(now)
                     && self.want == RunWant::Run
                     && cost_usd_micros.is_none_or(|cost| self.cost_usd_micros == Some(cost)) =>
             {
@@ -80,7 +82,10 @@ impl Run {
         while let Some(index) = (0..next.steps.len()).find(|index| is_open(&next, *index)) {
             next.restart(index, now);
         }
-        let restarted = next.steps.iter().zip(&rules).filter(|(step, _)| step.state == StepState::Waiting);
+        let is_next = |(step, of_step): &(&RunStep, &Rules)| {
+            step.state == StepState::Waiting && !of_step.is_question && next.start_of(of_step, &rules) == Start::Ready
+        };
+        let restarted = next.steps.iter().zip(&rules).filter(is_next);
         let needed = restarted.map(|(_, rules)| rules.cost_usd_micros).min().unwrap_or_default();
         match next.free_usd_micros() {
             Some(free) if free < needed => Err(OrderRefusal::CostTooLow { spent: self.spent_usd_micros, needed }),

@@ -274,6 +274,28 @@ fn run_without_room_for_cost_fails_and_resumes_with_more() {
 }
 
 #[test]
+fn resume_for_a_question_needs_the_cost_of_the_step_before_it() {
+    let limit = json!({ "limits": { "cost_usd": 1 }, "defaults": { "limits": { "cost_usd": 1 } } });
+    let ask = json!({ "name": "ask", "needs": ["b"], "approve": "Is it right?" });
+    let mut world = World::new(json!([step("a", &[]), step("b", &["a"]), ask]), limit);
+    world.settle();
+    world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped), ask skipped (stopped)");
+    let too_low = OrderRefusal::CostTooLow { spent: 1_000_000, needed: 1_000_000 };
+    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(too_low));
+}
+
+#[test]
+fn step_that_the_project_refuses_fails_and_others_go_on() {
+    let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({}));
+    let Move { run, created, .. } = next_move(&world.run, &world.facts()).unwrap();
+    world.run = run.refuse_step(&created[0], time_at(1));
+    assert_eq!(world.run.steps[0].job, None);
+    world.settle();
+    world.check("failed step_failed: a failed (not_started), b skipped (stopped)");
+    world.order(resume).check("running: a open, b waiting");
+}
+
+#[test]
 fn held_project_and_used_up_budget_start_nothing() {
     for (block, code) in [(ReleaseBlock::Held, "project_held"), (ReleaseBlock::Budget, "day_budget")] {
         let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({}));
@@ -415,6 +437,9 @@ fn time_limit_ends_the_run_and_counts_from_a_resume() {
     assert_eq!(due::run(&world.run), None);
     world.order(resume).check("running: a open, b waiting");
     assert_eq!(due::run(&world.run), Some(Due::At(time_at(4_500))));
+    let late = world.run.since.plus(Duration::from_secs(3_600));
+    assert!(resume(&world.run, &world.plan, time_at(3_700)).is_ok(), "a repeat");
+    assert_eq!(resume(&world.run, &world.plan, late), Err(OrderRefusal::RunNotOver), "it is about to end");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::agents;
 use super::heartbeat::with_timeout;
 use super::installed::OWN_VERSION;
-use super::lifecycle::{request_token, runner_name};
+use super::lifecycle::{check_limits, request_token, runner_name};
 use super::output::print_table;
 use super::settings::{ParsedSettings, Settings};
 use super::state_folder::load_instance;
@@ -45,6 +45,9 @@ pub(crate) async fn run(parsed: &ParsedSettings, instance: Option<&InstanceId>) 
         ("isolation", check_isolation(settings)),
         ("other settings", check_other_settings(parsed)),
     ];
+    if settings.needs_limited_token() {
+        checks.push(("token's limits", check_token_limits(settings).await));
+    }
     if let Some(instance) = instance {
         checks.push(("this runner", check_instance(settings, instance).await));
     }
@@ -127,6 +130,12 @@ fn check_token(parsed: &ParsedSettings) -> CheckResult {
             Ok(format!("{value} from {from}; `start` verifies it"))
         }
     }
+}
+
+async fn check_token_limits(settings: &Settings) -> CheckResult {
+    let token = request_token(settings).await.map_err(|error| error.to_string())?;
+    check_limits(settings, &token).map_err(|fatal| fatal.message)?;
+    Ok("its projects are named".into())
 }
 
 pub(crate) async fn check_server(api_url: &str) -> CheckResult {

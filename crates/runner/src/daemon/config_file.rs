@@ -109,7 +109,7 @@ pub(crate) fn load(path: &Path) -> Result<Option<Lines>, String> {
 #[derive(Default)]
 pub(crate) struct Lines {
     pub(crate) values: Values,
-    unknown: Vec<usize>,
+    pub(crate) unknown: Vec<usize>,
 }
 
 /// Ignores unknown names, because the installed program reads the file before it starts the release of an update.

@@ -64,7 +64,7 @@ pub(crate) struct Launch {
 pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> Result<u8, FatalExit> {
     pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
-    if settings.agent_profile == AgentProfile::Host || settings.forge_token.is_some() {
+    if settings.needs_limited_token() {
         tokio::select! {
             token = until_reachable(&settings, "loading the token", || request_token(&settings)) => {
                 check_limits(&settings, &token?)?;
@@ -163,7 +163,7 @@ async fn run_locked(
 }
 
 /// Other projects must not send their jobs to a machine that has the configuration or the forge's token of its user.
-fn check_limits(settings: &Settings, token: &Token) -> Result<(), FatalExit> {
+pub(super) fn check_limits(settings: &Settings, token: &Token) -> Result<(), FatalExit> {
     let needs_runner = settings.agent_profile == AgentProfile::Host;
     if token.projects.is_some() && (token.runner.is_some() || !needs_runner) {
         return Ok(());

@@ -79,6 +79,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Whether only named projects may send jobs, because their agents have something of the runner's user.
+    pub(super) fn needs_limited_token(&self) -> bool {
+        self.agent_profile == AgentProfile::Host || self.forge_token.is_some()
+    }
+
     pub(crate) fn parse(sources: &SettingSources<'_>) -> ParsedSettings {
         let mut parser = SettingsParser { sources, rows: Vec::new(), errors: Vec::new() };
         let mut settings = Self {

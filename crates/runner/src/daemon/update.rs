@@ -49,6 +49,8 @@ pub(crate) async fn update(daemon: &DaemonContext, order: &HeartbeatOrder) -> Re
     }
     let installation = async {
         install(daemon, &programs, &target).await?;
+        // Before the wait for running jobs, because most faults last.
+        check_program(daemon, &target.program).await?;
         daemon.state().update(|state| state.is_updating = true);
         // A job that was claimed just then is taken over, as in a restart. A finish may still be undelivered.
         daemon.state().wait_until(|state| state.active_jobs().is_empty()).await;
@@ -67,7 +69,8 @@ pub(crate) async fn update(daemon: &DaemonContext, order: &HeartbeatOrder) -> Re
 
 fn describe_delay(daemon: &DaemonContext) -> String {
     let jobs = daemon.state().read(|state| Vec::from_iter(state.active_jobs().iter().map(ToString::to_string)));
-    format!("The update did not end within {} h; running jobs: {}.", LIMIT.as_secs() / 3_600, jobs.join(", "))
+    let jobs = if jobs.is_empty() { String::new() } else { format!("; running jobs: {}", jobs.join(", ")) };
+    format!("The update did not end within {} h{jobs}.", LIMIT.as_secs() / 3_600)
 }
 
 async fn install(daemon: &DaemonContext, programs: &InstalledPrograms, target: &Target) -> Result<(), String> {

@@ -122,7 +122,7 @@ async fn order_of_a_killed_daemon_fails_in_the_next() {
     daemon.wait_for_exit().await;
     let daemon = machine.daemon();
     let report = api.wait_for_order("o1").await;
-    let reason = Some("The runner was started anew; order it again.".to_owned());
+    let reason = Some("The runner or the control plane was started anew; order it again.".to_owned());
     assert_eq!((report.state, report.reason), (OrderState::Failed, reason));
     stop(daemon).await;
 }

@@ -196,6 +196,8 @@ async fn host_profile_needs_a_token_for_one_runner() {
     let start = || machine.daemon_args(&args).wait_for_exit();
     let (code, log) = start().await;
     assert!(code == Some(2) && log.contains("limited to one runner"), "{log}");
+    let (_, output) = run_command(&machine, &["check", "--agent-profile", "host"], |_| ()).await;
+    assert!(output.contains("WRONG  token's limits") && output.contains("limited to one runner"), "{output}");
     machine.runner_api.script(|script| script.only_name = Some("kite"));
     let (code, log) = start().await;
     assert_eq!(code, Some(0), "{log}");

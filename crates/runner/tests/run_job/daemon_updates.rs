@@ -305,7 +305,7 @@ async fn update_that_is_killed_at_any_step_ends() {
         let next = world.daemon();
         let report = api.wait_for_order("o1").await;
         let is_done = step == "replaced";
-        let reason = (!is_done).then(|| "The runner was started anew; order it again.".to_owned());
+        let reason = (!is_done).then(|| "The runner or the control plane was started anew; order it again.".to_owned());
         let state = if is_done { OrderState::Done } else { OrderState::Failed };
         assert_eq!((report.state, report.reason), (state, reason), "{step}");
         assert_eq!(world.programs().contains("current"), is_done, "{step}");

@@ -1,12 +1,8 @@
 //! Reads breakers.
 
-use crate::read::list::Order;
 use crate::{Error, Store, key};
 use pullyard_domain::breaker::{Breaker, BreakerId};
 use std::collections::BTreeSet;
-
-/// Limit for one list of breakers. If there are even more, they have one common cause.
-const MAX_LISTED: i32 = 100;
 
 impl Store {
     /// The breaker of an account. DynamoDB deletes late: [`Breaker::is_over`] decides.
@@ -20,9 +16,9 @@ impl Store {
         self.load_many(&keys).await?.iter().map(|item| self.decode(item)).collect()
     }
 
-    /// All breakers by name, at most a hundred, including those that are over.
+    /// All breakers by name, including those that are over.
     pub async fn list_breakers(&self) -> Result<Vec<Breaker>, Error> {
-        let (keys, _) = self.list_keys(key::BREAKER_LIST, Order::ByName, None, MAX_LISTED).await?;
+        let keys = self.list_all_keys(key::BREAKER_LIST).await?;
         let ids = keys.iter().filter_map(|pk| pk.strip_prefix(key::BREAKERS)?.replace('#', "/").parse().ok());
         let items = self.load_many(&ids.map(|id: BreakerId| key::breaker(&id)).collect::<Vec<_>>()).await?;
         let mut breakers = items.iter().map(|item| self.decode(item)).collect::<Result<Vec<Breaker>, _>>()?;

@@ -9,8 +9,8 @@ use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerStatus};
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// A runner that starts another program is silent for seconds.
-const MAX_OFFLINE_POLLS: u32 = 150;
+/// A runner is silent for seconds, or for seven minutes if the new program fails in its three starts.
+const MAX_OFFLINE_POLLS: u32 = 240;
 
 #[derive(clap::Args)]
 pub(super) struct UpdateOptions {
@@ -30,6 +30,10 @@ pub(super) async fn run(session: &Session, options: UpdateOptions) -> Result<(),
         Some(version) => version.clone(),
         None => session.api.version().await?.version,
     };
+    if options.to.is_none() && version.parse::<Release>().is_err() {
+        let error = CliError::usage(format!("the control plane runs {version}, which is no release"));
+        return Err(error.with_help("name one such as 0.3.0 with --to"));
+    }
     let Some(runner) = &options.runner else {
         return update_all(session, &version, options.to.is_some()).await;
     };

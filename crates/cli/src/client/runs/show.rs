@@ -148,6 +148,9 @@ pub(super) async fn explain(session: &Session, subject: &str) -> Result<(), CliE
     let run = session.api.run(&session.resolve_run(run).await?).await?;
     if let Some(name) = step {
         let step = find_step(&run, name)?;
+        if let (StepState::Asked, Some(question), false) = (step.state, &step.question, session.screen.is_json()) {
+            watch::print_question(&session.screen, &run, step, question);
+        }
         return match (&step.job, &step.why) {
             (Some(job), _) if step.state == StepState::Open => {
                 let job_why = session.api.explain_job(job).await?;

@@ -5,13 +5,17 @@ use crate::client::prelude::*;
 use crate::client::table::truncate;
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::run::{RunState, StepState};
 use pullyard_protocol::job::{Explanation, Job};
 use pullyard_protocol::run::{Run, RunStep};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Time without an answer of the server, such as during its update, after which the watch ends.
+const MAX_SILENCE: Duration = Duration::from_secs(600);
 
 /// More open jobs are not read for the line.
 const MAX_READ_JOBS: usize = 4;
@@ -34,20 +38,29 @@ pub(in crate::client) async fn watch(session: &Session, id: &RunId) -> Result<()
 
 async fn follow(session: &Session, id: &RunId) -> Result<Run, CliError> {
     let screen = &session.screen;
-    let (mut printed, mut wait) = (BTreeMap::new(), None);
+    let (mut printed, mut wait, mut seen) = (BTreeMap::new(), None, Instant::now());
     loop {
-        let run = session.api.run(id).await?;
+        let run = match session.api.run(id).await {
+            Err(error) if error.is_transient() && seen.elapsed() < MAX_SILENCE => {
+                tokio::time::sleep(POLL_INTERVAL).await;
+                continue;
+            }
+            run => run.map_err(|error| CliError::from(error).with_help(format!("it goes on: `pullyard runs watch {}`", id.short())))?,
+        };
+        seen = Instant::now();
         let mut jobs = Jobs::new();
         let open = run.steps.iter().filter(|step| step.state == StepState::Open);
         for job in open.filter_map(|step| step.job.as_ref()).take(MAX_READ_JOBS) {
-            jobs.insert(job.clone(), session.api.job(job).await?);
+            jobs.extend(session.api.job(job).await.ok().map(|read| (job.clone(), read)));
         }
         for step in &run.steps {
             let text = describe(step, &jobs);
             let is_changed = printed.get(&step.name) != Some(&text);
             if is_changed && (screen.width().is_none() || step.state == StepState::Asked) {
                 screen.end_progress();
-                print_change(screen, &run, step, &text);
+                let job = step.job.as_ref().and_then(|job| jobs.get(job));
+                let asks = job.is_some_and(|job| job.status == JobStatus::AwaitingInput);
+                print_change(screen, &run, step, &text, asks);
             }
             printed.insert(step.name.clone(), text);
         }
@@ -82,11 +95,14 @@ fn find_wait(run: &Run) -> Option<&Explanation> {
     waits.find(|why| !matches!(&*why.code, "starting" | "needs_steps")).filter(|_| !is_busy)
 }
 
-fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str) {
+fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str, asks: bool) {
     if step.state == StepState::Waiting && step.jobs == 0 {
         return;
     }
     screen.note(&format!("{}: {text}", step.name));
+    if let (StepState::Open, Some(job)) = (step.state, step.job.as_ref().filter(|_| asks)) {
+        screen.hint(&format!("`pullyard jobs answer {}`", job.short()));
+    }
     if let (StepState::Asked, Some(question)) = (step.state, &step.question) {
         print_question(screen, run, step, question);
     }
