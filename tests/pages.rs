@@ -18,6 +18,7 @@ mod pulls;
 mod repositories;
 mod reviews;
 mod runners;
+mod runs;
 mod search;
 mod settings;
 mod sign_in;

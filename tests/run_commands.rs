@@ -115,6 +115,13 @@ async fn question_is_approved_or_refused_by_command() {
     let watched = user.spawn(&["run", "-f", &file, "--watch"]);
     world.wait_for("asked").await;
     assert_eq!(user.ok(&["runs", "why", "@last/work"]).await, "work waits for ask.\n");
+    let id = user.json(&["runs", "show", "@last"]).await["id"].as_str().unwrap().to_owned();
+    for run in ["@last", &id, &id[id.len() - 4..]] {
+        assert_eq!(user.ok(&["why", &format!("{run}/work")]).await, "work waits for ask.\n");
+    }
+    let why = user.ok(&["why", &id]).await;
+    assert!(why.contains("ask waits for a user.\n") && why == user.ok(&["why", &id[id.len() - 4..]]).await, "{why}");
+    user.run(&["why", &format!("{id}/none")]).await.assert_exit(5, "has no step none");
     user.run(&["runs", "logs", "@last/work"]).await.assert_exit(5, "work has no job");
     user.run(&["runs", "approve", "@last/work"]).await.assert_exit(3, "no_question");
     user.run(&["runs", "resume", "@last"]).await.assert_exit(3, "run_not_over");

@@ -24,12 +24,13 @@ struct Route {
     form: Vec<(&'static str, &'static str)>,
 }
 
-fn routes(job: &JobId, artifact: &str, repository: u64) -> Vec<Route> {
+fn routes(job: &JobId, run: &str, artifact: &str, repository: u64) -> Vec<Route> {
     use RequiredPermission::{Administer, Nothing, Object, Project, Read, Work, WorkOn};
     let (get, post) = (Method::GET, Method::POST);
     let delivery = DeliveryId::for_ticket_event(&ProjectId::new("acme").unwrap(), &EventId::new("e1").unwrap());
     let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
-        let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
+        let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{run}", run);
+        let path = path.replace("{name}", "ui.css");
         let path = path.replace("{comment}", "1").replace("{integration}", "gh1").replace("{number}", "1");
         let path = path.replace("{repository}", &repository.to_string());
         let path = path.replace("{artifact}", artifact).replace("{delivery}", delivery.as_str());
@@ -70,6 +71,13 @@ fn routes(job: &JobId, artifact: &str, repository: u64) -> Vec<Route> {
         route(&post, "/jobs/{job}/answer", WorkOn, "", &[("text", "Yes.")]),
         route(&post, "/jobs/{job}/retry", WorkOn, "", &[("form_key", "two")]),
         route(&post, "/jobs/{job}/cancel", WorkOn, "", &[("x", "y")]),
+        route(&get, "/runs", Project, acme, &[]),
+        route(&post, "/runs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("form_key", "four")]),
+        route(&get, "/runs/{run}", Object, "", &[]),
+        route(&get, "/runs/{run}/waterfall", Object, "", &[]),
+        route(&post, "/runs/{run}/answer", WorkOn, "", &[("step", "ask"), ("answer", "approve")]),
+        route(&post, "/runs/{run}/resume", WorkOn, "", &[("cost_usd", "")]),
+        route(&post, "/runs/{run}/cancel", WorkOn, "", &[("x", "y")]),
         route(&get, "/pulls", Project, acme, &[]),
         route(&post, "/pulls/review", Work, "", &[("project", "acme"), ("pull_request", "acme/app#1")]),
         route(&post, "/pulls/revise", Work, "", &[("project", "acme"), ("ticket", "APP-1")]),
@@ -104,6 +112,9 @@ async fn every_page_requires_exactly_its_permission() {
     let repository = story.local.forge().repository(REPOSITORY).await.unwrap().id;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let artifact = crate::artifacts::store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"one").await;
+    let plan = json!({ "name": "n", "steps": [{ "name": "ask", "approve": "Now?" }] });
+    let start = serde_json::from_value(json!({ "project": "acme", "plan": plan })).unwrap();
+    let run = story.api.start_run(&start, None).await.unwrap().id.to_string();
     let nobody = Browser::new(&story);
     let mut visitors = Vec::new();
     for scopes in
@@ -113,7 +124,7 @@ async fn every_page_requires_exactly_its_permission() {
             visitors.push((scopes, projects, Browser::with(&story, scopes, projects).await));
         }
     }
-    for Route { method, path, needs, form, .. } in routes(&job, artifact.as_str(), repository) {
+    for Route { method, path, needs, form, .. } in routes(&job, &run, artifact.as_str(), repository) {
         let headers = [("sec-fetch-site", "same-origin")];
         if needs != RequiredPermission::Nothing {
             let answer = nobody.ask(method.clone(), &path, &headers, &form).await;
@@ -158,8 +169,10 @@ async fn every_page_requires_exactly_its_permission() {
 #[test]
 fn page_table_matches_the_router() {
     let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
-    let tabled =
-        routes(&job, "", 1).iter().map(|route| format!("{} {}", route.method, route.route)).collect::<BTreeSet<_>>();
+    let tabled = routes(&job, "", "", 1)
+        .iter()
+        .map(|route| format!("{} {}", route.method, route.route))
+        .collect::<BTreeSet<_>>();
     let source = include_str!("../../functions/pages/src/lib.rs");
     let mut routed = BTreeSet::new();
     for call in source.split(".route(\"").skip(1) {
@@ -229,6 +242,7 @@ async fn cross_site_form_is_refused() {
             "/pulls/review",
             "/pulls/revise",
             "/analyses",
+            "/runs",
             "/pulls/gh1/1/1/state",
         ] {
             let answer = browser.ask(Method::POST, path, headers, &form).await;
@@ -250,11 +264,13 @@ async fn reader_sees_no_buttons_and_cannot_act() {
     let story = Story::start_with_waiting_tasks().await;
     story.send_ticket_event("e1", "APP-1", "Todo", 1).await;
     let browser = Browser::with(&story, &[Scope::Read], None).await;
-    for path in ["/board", "/jobs", "/pulls", "/tickets/APP-1?project=acme"] {
+    for path in ["/board", "/jobs", "/pulls", "/runs", "/tickets/APP-1?project=acme"] {
         let page = browser.get(path).await;
         assert_eq!(page.status, 200);
         // Without the status of moves the script disables dragging.
-        for button in ["Move to", "id=\"moved\"", "New ticket", "Edit", "Delete", "Create job", "Add comment"] {
+        for button in
+            ["Move to", "id=\"moved\"", "New ticket", "Edit", "Delete", "Create job", "Start run", "Add comment"]
+        {
             assert!(!page.contains(button), "{path} has {button}");
         }
     }

@@ -241,6 +241,12 @@ fn advice_names_the_button_that_the_page_has() {
         (Page::Job, "Test it: `pullyard repos test acme/app`.", "Test it: “Test now” on the Repositories page."),
         (Page::Job, "`pullyard repos delete acme/app`.", "“Remove” on the Repositories page."),
         (Page::Job, "`pullyard hooks delete app`.", "“Remove” on the webhook’s page."),
+        (Page::Job, "Resume its run: `pullyard runs resume K3TZ`.", "Resume its run: “Resume” on the run’s page."),
+        (
+            Page::Run,
+            "`pullyard runs why K3TZ` names it; then `pullyard runs resume K3TZ`.",
+            "“Plan” names it; then “Resume”.",
+        ),
         (Page::Job, doctor, doctor),
         (Page::Job, "Read `pullyard jobs logs", "Read `pullyard jobs logs"),
     ] {

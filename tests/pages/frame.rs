@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[tokio::test(flavor = "multi_thread")]
 async fn navigation_has_only_entries_that_the_scopes_allow() {
     let story = Story::start_with_waiting_tasks().await;
-    let all = ["Overview", "Board", "Jobs", "Decisions", "Repositories", "Runners", "Settings"];
+    let all = ["Overview", "Board", "Jobs", "Runs", "Decisions", "Repositories", "Runners", "Settings"];
     for (scopes, projects, creates, operates) in [
         (&[Scope::Admin][..], None, true, true),
         (&[Scope::Admin], Some(&["acme"][..]), true, false),

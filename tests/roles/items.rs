@@ -44,7 +44,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("RUNNERS#", "runners", &["api", "sweeper"]),
     ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
     ("NAME#", "names of runners", &["api", "sweeper"]),
-    ("RUN#", "runs of plans", &["api", "effects", "sweeper"]),
+    ("RUN#", "runs of plans", &["api", "pages", "effects", "sweeper"]),
     ("SCHEDULE#", "schedules", &["api", "sweeper"]),
     ("BREAKER#", "paused model accounts", &["api"]),
     ("TRACKERS", "connections to ticket tools", &["api", "effects"]),

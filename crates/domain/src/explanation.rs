@@ -1,5 +1,6 @@
 //! Explains the state of a job in one plain sentence.
 
+use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::job::{
     ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, Publishes,
@@ -91,7 +92,7 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
         return (wait.sentence(), wait.help());
     }
     if let Some(failure) = &job.failure {
-        let (sentence, help) = (failure.sentence(), failure.help());
+        let (sentence, help) = explain_failure(job, failure);
         return match unresolved_push_note(job) {
             Some(note) => (format!("{sentence} {note}"), format!("{} {help}", push_location_help(job))),
             None => (sentence, help),
@@ -162,6 +163,26 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             (format!("{activity} (attempt {}, started {started} ago).", job.attempt), nothing())
         }
     }
+}
+
+/// A failure of the job, with advice. A run repeats the jobs of its steps.
+pub fn explain_failure(job: &Job, failure: &Failure) -> (String, String) {
+    match &job.step {
+        Some(_) if is_allowed_without_change(job) => {
+            ("Nothing to change, which the step allows.".into(), NO_ACTION.into())
+        }
+        Some(step) => {
+            let resume = format!("`pullyard runs resume {}`", step.run.short());
+            (failure.sentence(), failure.help().replace("`pullyard jobs retry`", &resume))
+        }
+        None => (failure.sentence(), failure.help()),
+    }
+}
+
+/// Whether the job of a step failed only because it changed nothing, which the step allows.
+pub fn is_allowed_without_change(job: &Job) -> bool {
+    let may_change_nothing = job.step.as_ref().is_some_and(|step| step.may_change_nothing);
+    may_change_nothing && matches!(job.failure, Some(Failure::NoChanges { .. }))
 }
 
 fn is_silent(job: &Job, now: Timestamp) -> bool {

@@ -232,6 +232,9 @@ pub struct RevisedPullRequest {
 pub struct StepOfRun {
     pub run: RunId,
     pub name: String,
+    /// An unchanged tree completes the step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_change_nothing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

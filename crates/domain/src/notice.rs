@@ -1,6 +1,7 @@
 //! Notices: messages about events of a project, and the endpoints that receive them.
 
 mod endpoint;
+mod of_run;
 mod send;
 
 pub use endpoint::{Endpoint, EndpointKind, EndpointState, MAX_ENDPOINTS, Window};
@@ -8,7 +9,7 @@ pub use send::{Answer, DIGEST_SENTENCES, NoticeRecord, SendFacts, SendStep};
 
 use crate::code::coded_enum;
 use crate::failure::{Failure, FailureClass};
-use crate::id::{EndpointId, JobId, NoticeId, ProjectId, TicketKey};
+use crate::id::{EndpointId, JobId, NoticeId, ProjectId, RunId, TicketKey};
 use crate::job::{Job, JobKind, JobStatus};
 use crate::text::truncate;
 use crate::time::Timestamp;
@@ -29,6 +30,12 @@ coded_enum! {
         /// Its agent waits for an answer.
         JobAsks = "job.asks", "A job asks a question";
         JobCompleted = "job.completed", "A job completed";
+        RunFailed = "run.failed", "A run failed";
+        RunCancelled = "run.cancelled", "A run was cancelled";
+        /// A step waits until a user approves or refuses.
+        RunAsked = "run.asked", "A run asks a question";
+        /// Only of a plan with `on_complete: notify`.
+        RunCompleted = "run.completed", "A run completed";
         /// Messages no longer reach another endpoint.
         EndpointDisabled = "endpoint.disabled", "Another endpoint was disabled";
         /// The ticket tool refused the credential.
@@ -42,7 +49,7 @@ coded_enum! {
 
 impl NoticeEvent {
     /// The events that an endpoint may choose: all but the last two.
-    pub const CHOICES: [Self; 8] = match Self::ALL.first_chunk() {
+    pub const CHOICES: [Self; 12] = match Self::ALL.first_chunk() {
         Some(choices) => *choices,
         None => unreachable!(),
     };
@@ -52,10 +59,11 @@ impl NoticeEvent {
         self != Self::JobCompleted
     }
 
-    /// The event of a job's new state.
+    /// The event of a job's new state. The end of a step's job is none, because its run decides what follows.
     pub fn of_job(before: &Job, job: &Job) -> Option<Self> {
         match job.status {
             status if status == before.status => None,
+            status if job.step.is_some() && status != JobStatus::AwaitingInput => None,
             JobStatus::Completed => Some(Self::JobCompleted),
             JobStatus::Cancelled => Some(Self::JobCancelled),
             JobStatus::AwaitingInput => Some(Self::JobAsks),
@@ -87,21 +95,23 @@ pub struct Notice {
 pub struct NoticeData {
     pub project: ProjectId,
     pub job: Option<JobId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     pub ticket: Option<TicketKey>,
     pub kind: Option<JobKind>,
     pub attempt: Option<u32>,
-    /// The code of the job's failure.
+    /// The code of the failure.
     pub code: Option<String>,
     /// Where to fix the cause of the failure.
     pub class: Option<String>,
     pub sentence: String,
     /// Advice.
     pub help: String,
-    /// The job's cost. Units: millionths of a US dollar.
+    /// The cost of the job or run. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
     /// The page about it.
     pub url: String,
-    /// The pull request of a completed job.
+    /// The pull request of a completed job, or of a run.
     pub pull_request: Option<String>,
 }
 
@@ -142,8 +152,22 @@ impl NoticeDelivery {
 impl NoticeData {
     pub fn new(project: ProjectId, sentence: &str, help: &str, url: String) -> Self {
         let (sentence, help) = (truncate(sentence, MAX_SENTENCE_CHARS), truncate(help, MAX_SENTENCE_CHARS));
-        let (job, ticket, kind, attempt, code, class, spent_usd_micros, pull_request) = Default::default();
-        Self { project, job, ticket, kind, attempt, code, class, sentence, help, spent_usd_micros, url, pull_request }
+        let (job, run, ticket, kind, attempt, code, class, spent_usd_micros, pull_request) = Default::default();
+        Self {
+            project,
+            job,
+            run,
+            ticket,
+            kind,
+            attempt,
+            code,
+            class,
+            sentence,
+            help,
+            spent_usd_micros,
+            url,
+            pull_request,
+        }
     }
 
     fn of_job(event: NoticeEvent, job: &Job, url: String) -> Self {
@@ -251,13 +275,14 @@ impl Notice {
         Self::new(id, event, NoticeData::of_job(event, job, job_url), endpoints, now)
     }
 
-    /// Its ticket or job, for a list.
+    /// Its ticket, job or run, for a list.
     pub fn subject(&self) -> String {
-        let NoticeData { project, job, ticket, .. } = &self.data;
-        match (ticket, job) {
-            (Some(ticket), _) => ticket.to_string(),
-            (None, Some(job)) => job.short(),
-            (None, None) => project.to_string(),
+        let NoticeData { project, job, run, ticket, .. } = &self.data;
+        match (ticket, job, run) {
+            (Some(ticket), ..) => ticket.to_string(),
+            (None, Some(job), _) => job.short(),
+            (None, None, Some(run)) => run.short(),
+            (None, None, None) => project.to_string(),
         }
     }
 

@@ -76,6 +76,8 @@ pub struct Plan {
     pub on_failure: Option<OnFailure>,
     /// The pull request of the shared branch (default: open).
     pub pull_request: Option<PullRequestForm>,
+    /// Whether the completion of the run is notified, as all other ends are (default: nothing).
+    pub on_complete: Option<OnComplete>,
 }
 
 /// A value that a start of the plan sets.
@@ -129,6 +131,16 @@ pub enum PullRequestForm {
     Draft,
     /// The branch is pushed without a pull request.
     None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnComplete {
+    /// The project's endpoints receive `run.completed`.
+    Notify,
+    /// No endpoint receives a message.
+    #[default]
+    Nothing,
 }
 
 /// A task for an agent, or a question to a user.

@@ -2,7 +2,7 @@
 
 use crate::limits;
 use pullyard_domain::failure::FailureClass;
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName, RunId, TicketKey};
 use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement, Priority};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::task::Task;
@@ -161,6 +161,12 @@ pub struct Job {
     pub ticket: Option<TicketKey>,
     /// Repository of the job.
     pub repository: Option<RepositoryName>,
+    /// Run of whose plan the job does a step; absent for other jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// That step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// Pull request that the job revises; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<RevisedPullRequest>,

@@ -71,6 +71,11 @@ fn failure(failure: &Failure) -> Explanation {
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, revises, .. } = view;
     let waits = waits.map(wait_to_wire);
+    let failure = job.failure.as_ref().map(|cause| {
+        let (sentence, help) = explanation::explain_failure(&job, cause);
+        Explanation { sentence, help, ..failure(cause) }
+    });
+    let (run, step) = job.step.clone().map(|step| (step.run, step.name)).unzip();
     let (until, unverified_push) = (job.stop_deadline(), explanation::unresolved_push_note(&job));
     Job {
         waits,
@@ -80,7 +85,9 @@ pub(crate) fn job(view: JobView) -> Job {
         inputs: job.inputs,
         read_inputs: job.read_inputs,
         retry_of: job.retry_of,
-        failure: job.failure.as_ref().map(failure),
+        failure,
+        run,
+        step,
         unverified_push: unverified_push.map(str::to_owned),
         started: job.run.as_ref().map(|run| run.started),
         result: job.result,

@@ -79,7 +79,7 @@ impl Frame {
     pub(crate) fn section(&self) -> String {
         match self.at {
             "overview" => "/".to_owned(),
-            "jobs" | "pulls" | "decisions" | "analyses" => format!("/{}", self.at),
+            "jobs" | "runs" | "pulls" | "decisions" | "analyses" => format!("/{}", self.at),
             "repositories" | "runners" | "schedules" | "notifications" | "tokens" | "settings" | "tracker"
             | "operations" => {
                 format!("/setup/{}", self.at)

@@ -56,6 +56,9 @@ pub(crate) fn pill(status: JobStatus) -> Pill {
 
 pub(crate) fn job_pill(job: &Job) -> Pill {
     match (job.status, job.publishes()) {
+        (JobStatus::Failed, _) if explanation::is_allowed_without_change(job) => {
+            Pill { word: "No changes", shape: "dash", path: DASH, tone: "wait" }
+        }
         (JobStatus::Syncing, Publishes::Nothing) => pill(JobStatus::Executing),
         (JobStatus::Syncing, Publishes::Review) => Pill { word: publishing(job), ..pill(JobStatus::Syncing) },
         (status, _) => pill(status),

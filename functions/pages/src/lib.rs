@@ -27,6 +27,7 @@ mod params;
 mod prelude;
 mod pulls;
 mod revise_request;
+mod runs;
 mod search;
 mod setup;
 mod sign_in;
@@ -70,6 +71,12 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs/{job}/continue", post(job::commands::continue_job))
         .route("/jobs/{job}/answer", post(job::commands::answer))
         .route("/jobs/{job}/retry", post(job::commands::retry))
+        .route("/runs", get(runs::list).post(runs::start))
+        .route("/runs/{run}", get(runs::page::show))
+        .route("/runs/{run}/waterfall", get(runs::page::show_waterfall))
+        .route("/runs/{run}/cancel", post(runs::orders::cancel))
+        .route("/runs/{run}/resume", post(runs::orders::resume))
+        .route("/runs/{run}/answer", post(runs::orders::answer))
         .route("/pulls", get(pulls::list::show))
         .route("/pulls/review", post(pulls::request::request))
         .route("/pulls/revise", post(pulls::revise))

@@ -6,6 +6,8 @@ mod show;
 pub(super) mod watch;
 mod yaml;
 
+pub(super) use show::explain;
+
 use super::run::parse_dollars;
 use crate::client::prelude::*;
 use pullyard_domain::id::{JobId, RunId};

@@ -146,7 +146,10 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
             let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
             screen.error(&format!("job {} was {label}{by} after {took}", job.id.short()));
             hint_unreported_push(screen, job);
-            screen.help(&format!("retry it with `pullyard jobs retry {}`", job.id.short()));
+            screen.help(&match &job.run {
+                Some(run) => format!("resume its run with `pullyard runs resume {}`", run.short()),
+                None => format!("retry it with `pullyard jobs retry {}`", job.id.short()),
+            });
         }
     }
     Err(CliError::silent(Exit::Ended))

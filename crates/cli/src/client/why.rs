@@ -1,7 +1,7 @@
-//! `pullyard why`: explains a job, a ticket, a pull request or a delivery in one sentence.
+//! `pullyard why`: explains a job, a run or its step, a ticket, a pull request or a delivery in one sentence.
 
 use super::fault::NOTHING_TO_DO;
-use super::pulls;
+use super::{pulls, runs};
 use crate::client::prelude::*;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
@@ -13,15 +13,16 @@ use pullyard_protocol::ticket::Ticket;
 /// How far back a ticket's deliveries are searched. Units: pages, each of 500 searched deliveries.
 const MAX_PAGES: usize = 4;
 
-/// Explain the state of a job, ticket, pull request or delivery in one sentence.
+/// Explain the state of a job, run, step of a run, ticket, pull request or delivery in one sentence.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard why DEMO-2
   pullyard why https://github.com/acme/app/pull/7
+  pullyard why K3TZ/review
   pullyard why @last")]
 pub(crate) struct Why {
-    /// Ticket key, job id, delivery id, or pull request (URL, OWNER/NAME#7 or #7).
-    #[arg(value_name = "JOB|TICKET|PR|DELIVERY")]
+    /// Ticket key, job id, run id, RUN/STEP, delivery id, or pull request (URL, OWNER/NAME#7 or #7).
+    #[arg(value_name = "JOB|RUN[/STEP]|TICKET|PR|DELIVERY")]
     subject: String,
 }
 
@@ -32,6 +33,8 @@ impl Why {
             explain_delivery(session, "", &session.api.delivery(&delivery).await?)
         } else if PullRequestName::parse(subject).is_some_and(|name| name.host.is_some()) {
             pulls::explain(session, subject).await
+        } else if subject.to_lowercase().starts_with("run_") || subject.starts_with("@last/") {
+            runs::explain(session, subject).await
         } else if subject == "@last" || subject.to_lowercase().starts_with("job_") {
             explain_job(session, "", &session.resolve_job(subject).await?).await
         } else {
@@ -40,7 +43,7 @@ impl Why {
     }
 }
 
-/// Tries the ticket first, because a ticket's key may have any form.
+/// Tries the ticket first, because a ticket's key may have any form, and the run last.
 async fn explain_ticket_or_job(session: &Session, subject: &str) -> Result<(), CliError> {
     let project = session.project().await?;
     if let Ok(key) = subject.parse::<TicketKey>() {
@@ -53,12 +56,20 @@ async fn explain_ticket_or_job(session: &Session, subject: &str) -> Result<(), C
     if PullRequestName::is_unambiguous(subject) {
         return pulls::explain(session, subject).await;
     }
-    match session.resolve_job(subject).await {
-        Ok(id) => explain_job(session, "", &id).await,
+    if !subject.contains('/') {
+        match session.resolve_job(subject).await {
+            Ok(id) => return explain_job(session, "", &id).await,
+            Err(fault) if fault.is_not_found() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    let run = subject.split('/').next().unwrap_or_default();
+    match session.resolve_run(run).await {
+        Ok(id) => runs::explain(session, &subject.replacen(run, id.as_str(), 1)).await,
         Err(fault) if fault.is_not_found() => Err(CliError::not_found(format!(
-            "there is no ticket, job, pull request or delivery {subject} in project {project}"
+            "there is no ticket, job, run, pull request or delivery {subject} in project {project}"
         ))
-        .with_help("`pullyard tickets list`, `pullyard jobs` and `pullyard deliveries` list them")),
+        .with_help("`pullyard tickets list`, `pullyard jobs`, `pullyard runs` and `pullyard deliveries` list them")),
         Err(fault) => Err(fault),
     }
 }

@@ -3,6 +3,7 @@
 use super::facts::{LoadedFacts, load_facts};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
+use crate::notify::notice_of_run;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, RunId};
@@ -14,7 +15,7 @@ use pullyard_store::{RunWrite, WorkKey, Write};
 const MAX_MOVES: usize = 20;
 
 /// Moves a run until the end of a job, a user or the time moves it next.
-/// Writes: RUN, noted JOBs, new JOBs and BUDGET, in one transaction for each move; before it the cancels of jobs, and the
+/// Writes: RUN, noted JOBs, new JOBs, BUDGET and NOTICE, in one transaction for each move; before it the cancels of jobs, and the
 /// contexts and classes of new ones.
 /// Idempotent: a repeat decides from the stored run. It stays due until no move is left, and a job until it is noted.
 /// Errors: `Contended`; a lasting error also postpones the run.
@@ -37,7 +38,7 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
             continue;
         }
         let Some(next) = next_move(&run, &facts.for_run(&frozen.plan)) else { return Ok(()) };
-        match Box::pin(apply(ctx, &frozen, &facts, next)).await? {
+        match Box::pin(apply(ctx, &frozen, &facts, (&run, next))).await? {
             Write::Applied => moves += 1,
             Write::Stale => rounds.backoff().await?,
         }
@@ -46,7 +47,12 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
     Ok(())
 }
 
-async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Move) -> Result<Write, Error> {
+async fn apply(
+    ctx: &Context,
+    frozen: &FrozenPlan,
+    facts: &LoadedFacts,
+    (before, next): (&Run, Move),
+) -> Result<Write, Error> {
     let Move { run, noted, created, cancelled } = next;
     for job in &cancelled {
         cancel_step(ctx, job).await?;
@@ -77,13 +83,18 @@ async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Mo
             Err(error) => return Err(error),
         }
     }
-    let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge: charge.as_ref() };
+    let project = facts.place.as_ref().map(|(project, _)| project);
+    let notice = notice_of_run(ctx, project, (before, &run), &frozen.plan);
+    let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge: charge.as_ref(), notice: notice.as_ref() };
     let write = ctx.store.move_run(&write).await?;
     if write == Write::Applied {
         tracing::info!(run = %run.id, state = run.state.as_str(), noted = noted.len(), created = jobs.len(), "run moved");
         ctx.send_hints(async {
             for job in &jobs {
                 ctx.wake_job(&job.id).await;
+            }
+            if let Some(notice) = &notice {
+                ctx.wake_notice(notice).await;
             }
         })
         .await;

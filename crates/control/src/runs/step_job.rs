@@ -49,7 +49,11 @@ pub(super) async fn plan_step_job(
         retry_of: retry_of.as_ref(),
         now,
     };
-    plan_new_job(ctx, new).await
+    let mut job = plan_new_job(ctx, new).await?;
+    if let Some(step) = &mut job.step {
+        step.may_change_nothing = keys.may_change_nothing();
+    }
+    Ok(job)
 }
 
 /// The answer of a step that read, or the commit of one that wrote.

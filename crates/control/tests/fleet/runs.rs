@@ -5,13 +5,14 @@ use crate::world::{World, job_result};
 use futures::future::join_all;
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::{
-    Error, RunKey, RunOrder, RunSubmission, SubmitFault, Submitted, advance_run, hold_project, order_run,
-    release_project, retry_job, show_run, submit_run,
+    Error, RunKey, RunOrder, RunSubmission, SubmitFault, Submitted, advance_run, hold_project, list_notices, order_run,
+    put_endpoint, release_project, retry_job, show_run, submit_run,
 };
 use pullyard_domain::budget::Budget;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{RepositoryName, RunId};
+use pullyard_domain::id::{EndpointId, RepositoryName, RunId};
 use pullyard_domain::job::{End, JobKind};
+use pullyard_domain::notice::{Endpoint, EndpointKind, Notice};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::prompt::Context as Prompt;
 use pullyard_domain::run::{Answer as Verdict, Run};
@@ -195,6 +196,45 @@ async fn contributor_run_makes_one_pull_request() {
     let run = it.run().await;
     it.check(&run, "completed: plan done, implement done, review done, fix done");
     assert_eq!((run.result.unwrap().number, run.spent_usd_micros), (7, 2_000_000));
+}
+
+/// The events of all notices, oldest first, with their sentences.
+async fn notices(it: &Started) -> Vec<String> {
+    let (notices, _) = list_notices(&it.world.ctx, &it.world.project, false, None).await.unwrap();
+    let of_run = |notice: &Notice| notice.data.run == Some(it.id.clone()) && notice.data.url.ends_with(it.id.as_str());
+    assert!(notices.iter().all(of_run), "{notices:?}");
+    let text = |notice: &Notice| format!("{}: {}", notice.event.as_str(), notice.data.sentence);
+    notices.iter().rev().map(text).map(|text| text.replace(&it.id.short(), "K3TZ")).collect()
+}
+
+#[tokio::test]
+async fn run_notifies_its_question_and_end_but_no_end_of_a_job() {
+    let world = new_world().await;
+    let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
+    let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };
+    put_endpoint(&world.ctx, &world.project, new).await.unwrap();
+    let plan = |on_complete: &str| {
+        json!({ "name": "n", "on_complete": on_complete, "steps": [
+            { "name": "ask", "approve": "Now?" }, { "name": "work", "needs": ["ask"], "role": "planner", "prompt": "W." },
+        ] })
+    };
+    let it = Started::in_world(world, plan("notify")).await;
+    let approve = || RunOrder::Answer { step: "ask".into(), answer: Verdict::Approve };
+    let asked = "run.asked: Run K3TZ waits for a user, who approves or refuses ask.";
+    assert_eq!(notices(&it).await, [asked]);
+    it.order(approve()).await.unwrap();
+    it.end_silently("work", crashed, None).await;
+    it.advance().await;
+    let failed = "run.failed: Run K3TZ failed. Failed or cancelled steps: work.";
+    assert_eq!(notices(&it).await, [asked, failed]);
+    it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
+    it.order(RunOrder::Cancel).await.unwrap();
+    let cancelled = "run.cancelled: Run K3TZ was cancelled.";
+    assert_eq!(notices(&it).await, [asked, failed, cancelled]);
+    it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
+    it.end_silently("work", answered, answer("Done.", None)).await;
+    it.advance().await;
+    assert_eq!(notices(&it).await, [asked, failed, cancelled, "run.completed: Run K3TZ completed."]);
 }
 
 #[tokio::test]

@@ -144,6 +144,11 @@ impl NoticeId {
         Self(hash_id("msg_", "notice", &[job.as_str(), &attempt.to_string(), event]))
     }
 
+    /// A notice of the move of a run with this revision.
+    pub fn for_run(run: &RunId, rev: u64, event: &str) -> Self {
+        Self(hash_id("msg_", "run-notice", &[run.as_str(), &rev.to_string(), event]))
+    }
+
     /// A notice for or about an endpoint.
     pub fn for_endpoint(project: &ProjectId, endpoint: &EndpointId, event: &str, at: Timestamp) -> Self {
         let at = at.millis().to_string();

@@ -119,7 +119,7 @@ impl Job {
             let continued = || ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
             self.continues = (self.publishes() == Publishes::Change).then(continued);
         }
-        self.step = Some(StepOfRun { run: run.id.clone(), name: step.to_owned() });
+        self.step = Some(StepOfRun { run: run.id.clone(), name: step.to_owned(), may_change_nothing: false });
         self
     }
 

@@ -100,6 +100,16 @@ fn event_follows_the_new_state_of_a_job() {
 }
 
 #[test]
+fn job_of_a_step_is_reported_only_if_it_asks() {
+    let run = crate::id::RunId::for_request(&project_id(), "ann", "k");
+    let step = Some(crate::job::StepOfRun { run, name: "one".into(), may_change_nothing: false });
+    let of_step = |job: Job| Job { step: step.clone(), ..job };
+    let before = of_step(active(JobStatus::Executing));
+    assert_eq!(NoticeEvent::of_job(&before, &of_step(failed())), None);
+    assert_eq!(NoticeEvent::of_job(&before, &of_step(awaiting_input_job())), Some(NoticeEvent::JobAsks));
+}
+
+#[test]
 fn completed_job_is_only_reported_to_subscribers() {
     let completed = finish(&active(JobStatus::Syncing), End::Completed(Some(result())));
     let notice = |endpoints: &[Endpoint]| {

@@ -19,7 +19,7 @@ const NO_SECRETS: &str = "clone and push use the integration's token; setup gets
 const NO_TERMINAL: &str = "no user is at a terminal; add a step with `approve`";
 
 /// Keys without a counterpart in the plan.
-const REPLACED: [(&str, &str); 15] = [
+const REPLACED: [(&str, &str); 14] = [
     ("approval_mode", NO_TERMINAL),
     ("approvals", NO_TERMINAL),
     ("artifacts", "raw output is a setting of the runner, PULLYARD_RAW_CAPTURE"),
@@ -31,7 +31,6 @@ const REPLACED: [(&str, &str); 15] = [
     ("env_refs", NO_SECRETS),
     ("git", NO_SECRETS),
     ("mcp_servers", "agents get no MCP servers yet"),
-    ("on_complete", "notifications are a setting of the project"),
     ("orchestration", "use `base`; the source is always fetched"),
     ("telemetry", "the stack has a parameter for it, `Tracing`"),
     ("worktree_source", "use `base`; the source is always fetched"),

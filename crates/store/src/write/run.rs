@@ -5,6 +5,7 @@ use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write, key};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Job;
+use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Run};
 
 /// A move of a run with the jobs that change with it.
@@ -17,6 +18,8 @@ pub struct RunWrite<'a> {
     pub created: &'a [Job],
     /// For all new jobs.
     pub charge: Option<&'a Charge>,
+    /// The notice of the move, if an endpoint subscribes to it.
+    pub notice: Option<&'a Notice>,
 }
 
 impl Store {
@@ -32,13 +35,13 @@ impl Store {
         Transaction::new("change a run").revise(run)?.commit(self).await
     }
 
-    /// Writes: RUN and noted JOBs if `rev` is the one seen; new JOBs if absent; BUDGET if the day has enough left.
+    /// Writes: RUN and noted JOBs if `rev` is the one seen; new JOBs and NOTICE if absent; BUDGET if the day has enough left.
     /// All or nothing: a run has the jobs that it names, and a job's end counts once.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows the move.
     pub async fn move_run(&self, write: &RunWrite<'_>) -> Result<Write, Error> {
         let mut jobs = write.noted.iter().chain(write.created);
         let transaction = Transaction::new("move a run").revise(write.run)?;
         let transaction = jobs.try_fold(transaction, |transaction, job| transaction.revise(job))?;
-        transaction.charge(write.charge).commit(self).await
+        transaction.charge(write.charge).revise_some(write.notice)?.commit(self).await
     }
 }

@@ -123,10 +123,19 @@ async fn move_of_a_run_is_refused_by_each_changed_item() {
         let next = Job { reserved: BUDGET.reserve(at(0)), ..sample::job("next") };
         let (noted, created) = ([Job { rev: 1, is_noted: true, ..sample::step_job() }], [next]);
         let charge = BUDGET.charge(&created[0]);
-        let run = sample::run(1);
-        world.store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref() }).await
+        let (run, notice) = (sample::run(1), sample::notice(0));
+        world
+            .store
+            .move_run(&RunWrite {
+                run: &run,
+                noted: &noted,
+                created: &created,
+                charge: charge.as_ref(),
+                notice: Some(&notice),
+            })
+            .await
     };
-    check(prepare, write, (4, &[])).await;
+    check(prepare, write, (5, &[])).await;
 }
 
 struct FullTrigger {

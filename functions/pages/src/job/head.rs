@@ -11,7 +11,7 @@ use crate::prelude::*;
 use pullyard_control::JobView;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::event::EventKind;
@@ -63,6 +63,9 @@ pub(crate) struct JobHead {
     /// Kind of the message form: empty, `answer`, or `say` with the status. The script replaces the form if it changes.
     pub(crate) speaks: String,
     pub(crate) may_retry: bool,
+    /// Run and step that the job belongs to, and whether the run may have to be resumed.
+    pub(crate) step: Option<(RunId, SafeText)>,
+    pub(crate) may_resume: bool,
     pub(crate) form_key: String,
 }
 
@@ -93,6 +96,9 @@ impl JobHead {
             (false, Some(_)) => format!("say {}", job.status.as_str()),
             (false, None) => String::new(),
         };
+        let is_unchanged = explanation::is_allowed_without_change(job);
+        let failed = job.failure.is_some() && !is_unchanged;
+        let may_repeat = may_run && !is_unchanged && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled);
         let running = job.run.as_ref().filter(|_| job.status.is_active());
         Self {
             id: job.id.clone(),
@@ -104,14 +110,14 @@ impl JobHead {
             sentence: line(&sentence),
             // The form for the answer is on the page.
             help: (help != "Nothing to do." && !may_answer).then(|| text::help(&name_buttons(&help, Page::Job))),
-            failed: job.failure.is_some(),
+            failed,
             fault: job
                 .failure
                 .as_ref()
-                .filter(|_| waits.is_none())
+                .filter(|_| failed && waits.is_none())
                 .and_then(|failure| failure.class().label_beside(&sentence)),
             cause: None,
-            next_steps: if job.failure.is_some() { next_steps(&help, job.project.as_str()) } else { Vec::new() },
+            next_steps: if failed { next_steps(&help, job.project.as_str()) } else { Vec::new() },
             result: to_result(&visit.ctx, job, pull_request_state),
             verb: job.kind.spec().title_prefix.trim(),
             pull_request: revises.as_ref().map(|of| {
@@ -155,7 +161,9 @@ impl JobHead {
             hears,
             speaks,
             may_cancel: may_run && !job.status.is_terminal() && job.cancel.is_none(),
-            may_retry: may_run && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled),
+            may_retry: may_repeat && job.step.is_none(),
+            may_resume: may_repeat && job.step.is_some(),
+            step: job.step.as_ref().map(|step| (step.run.clone(), line(&step.name))),
             form_key: new_form_key(),
         }
     }

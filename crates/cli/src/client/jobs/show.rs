@@ -31,8 +31,10 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         let suffix = if cancel.until.is_some() { " (its runner is stopping it)" } else { "" };
         lines.push(("Cancelled by", Cell::text(format!("{}{reason}{suffix}", cancel.by))));
     }
+    lines.extend([("Ticket", Cell::optional(job.ticket.as_ref()))]);
+    lines.extend(job.run.as_ref().map(|run| ("Run", Cell::new(run.short(), run.as_str()))));
+    lines.extend(job.step.as_ref().map(|step| ("Step", Cell::text(step))));
     lines.extend([
-        ("Ticket", Cell::optional(job.ticket.as_ref())),
         ("Repository", Cell::optional(job.repository.as_ref())),
         ("Branch", Cell::text(&job.branch)),
         ("Where", compute_cell(session, job.place)),

@@ -143,7 +143,7 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
 }
 
 /// Explains a step, or each step that is not done.
-pub(super) async fn explain(session: &Session, subject: &str) -> Result<(), CliError> {
+pub(in crate::client) async fn explain(session: &Session, subject: &str) -> Result<(), CliError> {
     let (run, step) = subject.split_once('/').map_or((subject, None), |(run, step)| (run, Some(step)));
     let run = session.api.run(&session.resolve_run(run).await?).await?;
     if let Some(name) = step {

@@ -128,8 +128,9 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         let (noted, created) = ([Job { rev: 1, ..sample::step_job() }], [sample::job("one")]);
         let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
         let charge = budget.charge(&Job { reserved: budget.reserve(at(0)), ..sample::job("one") });
-        let run = sample::run(1);
-        store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref() }).await?;
+        let (run, notice) = (sample::run(1), sample::notice(0));
+        let notice = Some(&notice);
+        store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref(), notice }).await?;
     }
     postpone_row {
         let (ticket, poll) = (ticket(1), sample::poll(1));

@@ -1,0 +1,55 @@
+//! The notices of runs: their end, and steps that ask a user.
+
+use super::{Endpoint, Notice, NoticeData, NoticeEvent};
+use crate::id::NoticeId;
+use crate::plan::{OnComplete, Plan};
+use crate::run::{Run, RunState, RunStep, StepState};
+use crate::time::Timestamp;
+
+impl Notice {
+    /// The notice of a run's move from `before`, if it ends the run or asks a user. `url` is the page of the run.
+    pub fn of_run(
+        (before, run): (&Run, &Run),
+        plan: &Plan,
+        endpoints: &[Endpoint],
+        url: String,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let name = run.id.short();
+        let resume = || format!("`pullyard runs resume {name}` starts the steps that are not done.");
+        let asks: Vec<&str> = newly_asked(before, run).map(|step| step.name.as_str()).collect();
+        let cause = run.explain_failure();
+        let (event, sentence, help) = match (run.state, &cause) {
+            (RunState::Running, _) if asks.is_empty() => return None,
+            (RunState::Completed, _) if plan.on_complete != Some(OnComplete::Notify) => return None,
+            (RunState::Running, _) => (
+                NoticeEvent::RunAsked,
+                format!("Run {name} waits for a user, who approves or refuses {}.", asks.join(", ")),
+                format!("`pullyard runs show {name}` shows the question."),
+            ),
+            (RunState::Completed, _) => (
+                NoticeEvent::RunCompleted,
+                format!("Run {name} completed."),
+                format!("`pullyard runs show {name}` shows its steps."),
+            ),
+            (RunState::Cancelled, _) => (NoticeEvent::RunCancelled, format!("Run {name} was cancelled."), resume()),
+            (RunState::Failed, Some(cause)) => {
+                (NoticeEvent::RunFailed, format!("Run {name} failed. {}", cause.sentence()), cause.help())
+            }
+            (RunState::Failed, None) => (NoticeEvent::RunFailed, format!("Run {name} failed."), resume()),
+        };
+        let data = NoticeData {
+            run: Some(run.id.clone()),
+            code: cause.as_ref().map(|cause| cause.code().into()),
+            spent_usd_micros: Some(run.spent_usd_micros),
+            pull_request: run.result.as_ref().map(|result| result.url.clone()),
+            ..NoticeData::new(run.project.clone(), &sentence, &help, url)
+        };
+        Self::new(NoticeId::for_run(&run.id, run.rev, event.as_str()), event, data, endpoints, now)
+    }
+}
+
+fn newly_asked<'a>(before: &'a Run, run: &'a Run) -> impl Iterator<Item = &'a RunStep> {
+    let was_asked = |name: &str| before.find_step(name).is_some_and(|step| step.state == StepState::Asked);
+    run.steps.iter().filter(move |step| step.state == StepState::Asked && !was_asked(&step.name))
+}

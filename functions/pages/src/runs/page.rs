@@ -1,0 +1,204 @@
+//! The page of a run: its steps as a diagram and a list, or as a waterfall of their times.
+
+use super::count_ended;
+use super::diagram::{Diagram, NODE_HEIGHT, NODE_WIDTH};
+use super::orders::load_visible_run;
+use super::pills::{run_pill, step_pill};
+use crate::charts::percent;
+use crate::hints::{Page, name_buttons};
+use crate::prelude::*;
+use pullyard_control::RunView;
+use pullyard_domain::budget::format_usd_exact;
+use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::job::Job;
+use pullyard_domain::pull_request_id::PullRequestId;
+use pullyard_domain::run::{FrozenPlan, Run, RunState, RunStep, RunWant, StepReason, StepState, StepWait};
+use pullyard_domain::text::truncate;
+use std::collections::BTreeMap;
+
+/// Longer names do not fit into a node.
+const MAX_NODE_CHARS: usize = 19;
+/// Units: milliseconds.
+const REFRESH_MS: u32 = 2_000;
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    frame: Frame,
+    project: ProjectId,
+    id: RunId,
+    name: SafeText,
+    pill: Pill,
+    ended: String,
+    spent: String,
+    took: String,
+    by: SafeText,
+    repository: SafeText,
+    created: TimeLabel,
+    failure: Option<(SafeText, Help)>,
+    wait: Option<(SafeText, Help)>,
+    /// Names of asked steps, with their questions.
+    questions: Vec<(String, SafeText)>,
+    may_answer: bool,
+    may_cancel: bool,
+    may_resume: bool,
+    /// Units: US dollars.
+    cost_limit: Option<String>,
+    pull: Option<(String, u64)>,
+    steps: Vec<StepRow>,
+    /// Absent in the waterfall.
+    diagram: Option<Diagram>,
+    /// 0 once the run has ended.
+    refresh: u32,
+}
+
+struct StepRow {
+    name: SafeText,
+    short: SafeText,
+    pill: Pill,
+    job: Option<JobId>,
+    outcome: SafeText,
+    took: String,
+    cost: String,
+    sentence: Option<SafeText>,
+    /// Of the waterfall. Units: percent of the run's time.
+    begin: u64,
+    share: u64,
+}
+
+pub(crate) async fn show(visit: PageContext, Path(id): Path<RunId>) -> Result<Response, Fault> {
+    render(&visit, &id, true).await
+}
+
+pub(crate) async fn show_waterfall(visit: PageContext, Path(id): Path<RunId>) -> Result<Response, Fault> {
+    render(&visit, &id, false).await
+}
+
+async fn render(visit: &PageContext, id: &RunId, has_diagram: bool) -> Result<Response, Fault> {
+    load_visible_run(visit, id).await?;
+    let view = control::show_run(&visit.ctx, id).await?;
+    let is_read = |step: &&RunStep| matches!(step.state, StepState::Open | StepState::Failed);
+    let ids: Vec<_> = view.run.steps.iter().filter(is_read).filter_map(|step| step.job.clone()).collect();
+    // An unreadable job has no state here; its own page reports it.
+    let jobs = visit.ctx.store.load_each_job(&ids).await?.into_iter().filter_map(Result::ok);
+    let jobs: BTreeMap<JobId, Job> = jobs.map(|job| (job.id.clone(), job)).collect();
+    Ok(render_page(StatusCode::OK, &RunPage::new(visit, &view, &jobs, has_diagram)))
+}
+
+impl RunPage {
+    fn new(visit: &PageContext, view: &RunView, jobs: &BTreeMap<JobId, Job>, has_diagram: bool) -> Self {
+        let RunView { run, frozen, waits } = view;
+        let now = visit.ctx.clock.now();
+        let may_work = visit.visitor.may_run_jobs();
+        let advise = |help: &str| text::help(&name_buttons(help, Page::Run));
+        let open = run.open_jobs().filter_map(|job| jobs.get(job)).map(|job| job.spent_usd_micros);
+        let spent = labels::format_cost(open.fold(run.spent_usd_micros, u64::saturating_add));
+        let limit = run.cost_usd_micros;
+        let repository = &frozen.repository;
+        let pull = run.result.as_ref().and_then(|result| {
+            let id = PullRequestId {
+                integration: repository.integration.clone(),
+                repository: repository.id,
+                number: result.number,
+            };
+            Some((labels::pull_request_address(&visit.ctx, &id, &result.url)?, result.number))
+        });
+        let asked = run.steps.iter().filter(|step| step.state == StepState::Asked);
+        let question = |step: &RunStep| frozen.plan.find_step(&step.name).and_then(|step| step.approve.clone());
+        let is_over = run.state != RunState::Running;
+        Self {
+            frame: visit.frame(&format!("{} {}", id_label(run), run.name), "runs", Some(&run.project)),
+            project: run.project.clone(),
+            name: line(&run.name),
+            pill: run_pill(run),
+            ended: count_ended(run).replace('/', " of "),
+            spent: limit.map_or_else(|| spent.clone(), |limit| format!("{spent} of {}", labels::format_usd(limit))),
+            took: labels::format_duration(run.ended_at.unwrap_or(now).since(run.created)),
+            by: line(&run.by),
+            repository: line(repository.name.as_str()),
+            created: labels::format_time(run.created, now),
+            failure: run.explain_failure().map(|cause| (line(&cause.sentence()), advise(&cause.help()))),
+            wait: find_wait(run, waits).map(|wait| (line(&wait.sentence()), advise(&wait.help()))),
+            questions: asked
+                .map(|step| (step.name.clone(), text::block(&question(step).unwrap_or_default())))
+                .collect(),
+            may_answer: may_work && run.want == RunWant::Run,
+            may_cancel: may_work && !is_over && run.want == RunWant::Run,
+            may_resume: may_work && matches!(run.state, RunState::Failed | RunState::Cancelled),
+            cost_limit: limit.map(format_usd_exact),
+            pull,
+            steps: run
+                .steps
+                .iter()
+                .zip(waits)
+                .map(|(step, wait)| StepRow::new(run, step, wait.as_ref(), jobs, now))
+                .collect(),
+            diagram: has_diagram.then(|| Diagram::new(&find_needs(run, frozen))),
+            refresh: if is_over { 0 } else { REFRESH_MS },
+            id: run.id.clone(),
+        }
+    }
+}
+
+fn id_label(run: &Run) -> String {
+    format!("Run {}", run.id.short())
+}
+
+/// The first reason for which no step of the run works.
+fn find_wait<'a>(run: &Run, waits: &'a [Option<StepWait>]) -> Option<&'a StepWait> {
+    let is_busy = run.steps.iter().any(|step| matches!(step.state, StepState::Open | StepState::Asked));
+    let is_reason = |wait: &&StepWait| !matches!(wait, StepWait::Starting { .. } | StepWait::NeedsSteps { .. });
+    waits.iter().flatten().find(is_reason).filter(|_| !is_busy)
+}
+
+/// For each step, the indexes of the steps that it needs; for an added step, also its manager.
+fn find_needs(run: &Run, frozen: &FrozenPlan) -> Vec<Vec<usize>> {
+    let index = |name: &String| run.steps.iter().position(|step| step.name == *name);
+    let needs = |step: &RunStep| match &step.spawned {
+        Some(spawned) => spawned.needs.iter().chain([&spawned.by]).filter_map(index).collect(),
+        None => frozen.plan.find_step(&step.name).into_iter().flat_map(|step| &step.needs).filter_map(index).collect(),
+    };
+    run.steps.iter().map(needs).collect()
+}
+
+impl StepRow {
+    fn new(run: &Run, step: &RunStep, wait: Option<&StepWait>, jobs: &BTreeMap<JobId, Job>, now: Timestamp) -> Self {
+        let job = step.job.as_ref().and_then(|job| jobs.get(job));
+        let begin = step.started.or((step.state == StepState::Asked).then_some(step.at));
+        let end = if step.state.is_terminal() { step.at } else { now };
+        let whole = run.ended_at.unwrap_or(now).since(run.created).as_secs().max(1);
+        let failure = job.and_then(|job| job.failure.as_ref()).filter(|_| step.reason == Some(StepReason::JobFailed));
+        let sentence = match (step.state, failure) {
+            (StepState::Done | StepState::Open, _) => None,
+            (_, Some(failure)) => Some(failure.sentence()),
+            (_, None) => wait.map(StepWait::sentence).or_else(|| run.explain_step(step).map(|why| why.sentence())),
+        };
+        let open = job.filter(|_| step.state == StepState::Open).map_or(0, |job| job.spent_usd_micros);
+        Self {
+            name: line(&step.name),
+            short: line(&truncate(&step.name, MAX_NODE_CHARS)),
+            pill: step_pill(step, job),
+            job: step.job.clone(),
+            outcome: line(step.outcome.as_deref().unwrap_or_default()),
+            took: begin.map(|begin| labels::format_duration(end.since(begin))).unwrap_or_default(),
+            cost: labels::format_cost(step.spent_usd_micros.saturating_add(open)),
+            sentence: sentence.map(|sentence| line(&sentence)),
+            begin: begin.map_or(0, |begin| percent(begin.since(run.created).as_secs(), whole).min(99)),
+            share: begin.map_or(0, |begin| percent(end.since(begin).as_secs(), whole).max(1)),
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.pill.tone == "wait"
+    }
+
+    /// The class of its bar.
+    fn fill(&self) -> &'static str {
+        match self.pill.tone {
+            "accent" => "f-run",
+            "ok" => "f-ok",
+            "bad" => "f-bad",
+            _ => "f",
+        }
+    }
+}
