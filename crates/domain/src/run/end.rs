@@ -4,6 +4,7 @@ use super::rules::Rules;
 use super::{Run, RunFacts, SpawnRequest, StepReason, StepState};
 use crate::failure::{Failure, FailureClass};
 use crate::job::{DesiredState, Job, JobStatus};
+use crate::output::Answer;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepJob {
@@ -21,6 +22,8 @@ pub struct StepEnd {
     /// From the agent's output.
     pub outcome: Option<String>,
     pub spawn: Vec<SpawnRequest>,
+    /// Why the project does not allow these steps.
+    pub spawn_fault: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ fn is_retryable(class: FailureClass) -> bool {
 impl StepEnd {
     /// The end of a job that the table no longer has.
     pub(super) fn lost() -> Self {
-        Self { end: JobEnd::Failed(FailureClass::Infra), spent_usd_micros: 0, outcome: None, spawn: Vec::new() }
+        Self { end: JobEnd::Failed(FailureClass::Infra), spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None }
     }
 
     fn has_outcome(&self, rules: &Rules) -> bool {
@@ -83,8 +86,10 @@ impl Run {
 }
 
 impl StepJob {
-    /// `outcome`: of the job's output. `may_change_nothing`: an unchanged tree is no failure of the step.
-    pub fn new(job: &Job, outcome: Option<String>, may_change_nothing: bool) -> Self {
+    /// `answer`: the job's output, and why the project does not allow its steps.
+    /// `may_change_nothing`: an unchanged tree is no failure of the step.
+    pub fn new(job: &Job, (answer, spawn_fault): (Answer, Option<String>), may_change_nothing: bool) -> Self {
+        let Answer { outcome, spawn, .. } = answer;
         let end = match (job.status, &job.failure) {
             (JobStatus::Completed, _) => JobEnd::Completed,
             (JobStatus::Cancelled, _) => JobEnd::Cancelled,
@@ -98,6 +103,6 @@ impl StepJob {
         let is_unreported = job.requeues > 0 || (job.worked && job.ended_by.is_none());
         let least = job.policy.cost_usd_micros.filter(|_| is_unreported).unwrap_or_default();
         let spent_usd_micros = job.spent_usd_micros.max(least);
-        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn: Vec::new() })
+        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn, spawn_fault })
     }
 }

@@ -19,7 +19,7 @@ vocabulary! {
         JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
         JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
-        SpawnInvalid { step: String, job: JobId } [Person] "spawn_invalid", "{step} wanted to add steps that the plan does not allow.", "`pullyard jobs output {job}` shows them.";
+        SpawnInvalid { step: String, job: JobId, fault: String } [Person] "spawn_invalid", "{step} may not add its steps: {fault}.", "`pullyard jobs output {job}` shows them.";
         Unknown { step: String, state: String } [Person] "unknown", "{step} is {state} for a reason that this version does not know.", "Update Pullyard.";
     }
 }
@@ -54,7 +54,9 @@ impl Run {
             (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },
             (_, Some(StepReason::NoOutcome), Some(job)) => E::NoOutcome { step: name, job, run },
             (_, Some(StepReason::JobCancelled), Some(job)) => E::JobCancelled { step: name, job, run },
-            (_, Some(StepReason::SpawnInvalid), Some(job)) => E::SpawnInvalid { step: name, job },
+            (_, Some(StepReason::SpawnInvalid), Some(job)) => {
+                E::SpawnInvalid { step: name, job, fault: step.fault.clone().unwrap_or_else(|| "they are wrong".into()) }
+            }
             _ => E::Unknown { step: name, state: state.as_str().into() },
         })
     }
