@@ -61,6 +61,7 @@ mod retry;
 mod reviews;
 mod roles;
 mod run_commands;
+mod run_managers;
 mod run_steps;
 mod runners;
 mod schedules;

@@ -20,7 +20,7 @@ async fn begin() -> (Story, User) {
 }
 
 fn answer(text: &str) -> Option<JobOutput> {
-    Some(JobOutput::Read(Answer { outcome: None, text: text.into() }))
+    Some(JobOutput::Read(Answer { text: text.into(), ..Answer::default() }))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,9 +189,9 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
     let unknown = user.run(&["run", "-f", &file, "--param", "task=a", "--param", "taks=b"]).await;
     unknown.assert_exit(2, "--param taks: the plan has no such parameter");
     let plan = std::fs::read_to_string(&file).unwrap();
-    let file = world.write(&plan.replace("retries: 1", "branch: own"));
+    let file = world.write(&plan.replace("retries: 1", "limits: {wall: 9h}"));
     let ran = user.run(&["run", "-f", &file, "--param", "task=a"]).await;
-    let ran = ran.assert_exit(2, &format!("{file}:15:5  /steps/1/branch  "));
+    let ran = ran.assert_exit(2, &format!("{file}:15:14  /steps/1/limits/wall  "));
     assert!(ran.err.contains("error: the plan has "), "{ran:?}");
     let file = world.write(&plan.replace("needs: [review]", "needs: [reviw]"));
     let fault = "there is no step `reviw`; did you mean `review`?";

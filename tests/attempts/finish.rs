@@ -68,9 +68,10 @@ async fn invalid_result_is_refused_and_the_attempt_continues() {
         (with(&|result| result.branch = String::new()), 422),
         (with(&|result| result.branch = "a\nb".into()), 422),
         (with(&|result| result.branch = "b".repeat(256)), 422),
-        (with(&|result| result.pull_request.url = "javascript:alert(1)".into()), 422),
-        (with(&|result| result.pull_request.url = "https://x/\ny".into()), 422),
-        (with(&|result| result.pull_request.url = format!("https://x/{}", "y".repeat(491))), 422),
+        (with(&|result| result.pull_request = None), 422),
+        (with(&|result| result.pull_request.as_mut().unwrap().url = "javascript:alert(1)".into()), 422),
+        (with(&|result| result.pull_request.as_mut().unwrap().url = "https://x/\ny".into()), 422),
+        (with(&|result| result.pull_request.as_mut().unwrap().url = format!("https://x/{}", "y".repeat(491))), 422),
     ] {
         assert_eq!(refusal(client.finish(&request).await).0, status, "{request:?}");
     }
@@ -78,7 +79,7 @@ async fn invalid_result_is_refused_and_the_attempt_continues() {
     let longest = with(&|result| {
         result.head = "a".repeat(64);
         result.branch = "b".repeat(255);
-        result.pull_request.url = format!("https://x/{}", "y".repeat(490));
+        result.pull_request.as_mut().unwrap().url = format!("https://x/{}", "y".repeat(490));
     });
     client.finish(&longest).await.unwrap();
 }

@@ -34,7 +34,7 @@ pub(crate) fn completed_finish(id: &str, number: u64) -> FinishRequest {
     let result = FinishResult {
         branch: "pullyard/acme/app-1-1".into(),
         head: "a".repeat(40),
-        pull_request: FinishPullRequest { number, url: format!("https://forge.test/acme/app/pull/{number}") },
+        pull_request: Some(FinishPullRequest { number, url: format!("https://forge.test/acme/app/pull/{number}") }),
         files: 1,
         insertions: 2,
         deletions: 3,

@@ -121,6 +121,11 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             let files = format_count(result.files, "file");
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
+        (JobStatus::Completed, None) if job.pushed.is_some() => {
+            let files = format_count(job.pushed.as_ref().map_or(0, |pushed| pushed.files), "file");
+            let help = "The steps that need it get it as a patch.".into();
+            (format!("The job completed with a commit on the branch {}: {files} changed.", job.branch), help)
+        }
         (JobStatus::Completed, None) => {
             let what = if job.kind.reviews() { "a review" } else { "an answer" };
             (format!("The job completed with {what}."), "Read it with `pullyard jobs output`.".into())

@@ -198,6 +198,9 @@ pub struct Job {
     pub context: String,
     pub failure: Option<Failure>,
     pub result: Option<JobResult>,
+    /// Instead of `result`, of a step with a branch of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<PushedCommit>,
     /// The last end or yield, so that a repeat is recognised.
     pub ended_by: Option<LastReport>,
     pub ended_at: Option<Timestamp>,
@@ -235,6 +238,27 @@ pub struct StepOfRun {
     /// An unchanged tree completes the step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_change_nothing: bool,
+    /// A job that writes files has an output too.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reports: bool,
+    /// The commit is pushed to a branch of its own, without a pull request.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub has_own_branch: bool,
+}
+
+/// The commit of a job without a pull request, on the job's branch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PushedCommit {
+    /// Branch.
+    pub branch: String,
+    /// The commit.
+    pub head: String,
+    /// Files changed by it.
+    pub files: u32,
+    /// Lines added.
+    pub insertions: u32,
+    /// Lines removed.
+    pub deletions: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -182,6 +182,9 @@ impl NoticeData {
             }
             (_, Some(failure), _) => (failure.sentence(), failure.help()),
             (_, None, Some(_)) => ("The job completed.".into(), "Review the pull request.".into()),
+            (_, None, None) if job.pushed.is_some() => {
+                (format!("The job pushed a commit to the branch {}.", job.branch), "Nothing to do.".into())
+            }
             (_, None, None) => ("The job completed.".into(), format!("Read its output: `pullyard jobs show {name}`.")),
         };
         Self {

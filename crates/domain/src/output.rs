@@ -3,6 +3,7 @@
 use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
 use crate::published::short_commit;
+use crate::run::SpawnRequest;
 use crate::report::review_output::{Finding, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
 use crate::text::format_count;
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 #[schemars(rename = "Output")]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum JobOutput {
-    /// The answer of a job of kind `read`.
+    /// The answer of a job of kind `read`, or of a run's step.
     Read(Answer),
     /// The posted review of a job of kind `review` or `resolve`.
     Review(PostedReview),
@@ -47,7 +48,7 @@ pub enum JobOutput {
 }
 
 /// An agent's answer. It is hostile text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// One of the outcomes of a run's step; absent for other jobs.
@@ -57,6 +58,9 @@ pub struct Answer {
     /// Markdown.
     #[schemars(length(min = 1, max = MAX_ANSWER_CHARS))]
     pub text: String,
+    /// Steps that a manager adds to its run; absent for other jobs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spawn: Vec<SpawnRequest>,
 }
 
 /// A review as it was posted. Its texts are hostile.
@@ -261,6 +265,13 @@ impl std::fmt::Display for OutputFault {
 }
 
 impl JobOutput {
+    pub fn into_answer(self) -> Option<Answer> {
+        match self {
+            Self::Read(answer) => Some(answer),
+            Self::Review(_) | Self::Analysis(_) => None,
+        }
+    }
+
     /// Checks the limits that the types cannot express.
     pub fn check(&self) -> Result<(), OutputFault> {
         match self {
@@ -318,7 +329,7 @@ mod tests {
 
     #[test]
     fn answer_has_a_text_of_limited_length() {
-        let check = |text: String| JobOutput::Read(Answer { outcome: None, text }).check().map_err(|error| error.fault);
+        let check = |text: String| JobOutput::Read(Answer { text, ..Answer::default() }).check().map_err(|error| error.fault);
         assert_eq!(check("ä".repeat(MAX_ANSWER_CHARS)), Ok(()));
         let long = check("ä".repeat(MAX_ANSWER_CHARS + 1)).unwrap_err();
         assert_eq!(long, "it has 32001 characters; 32000 are allowed");

@@ -294,6 +294,12 @@ impl PlanFault {
     }
 }
 
+impl std::fmt::Display for PlanFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at `{}`", self.fault, self.pointer)
+    }
+}
+
 impl Plan {
     /// Parses a plan and checks all rules that need no project.
     ///

@@ -14,16 +14,16 @@ mod wait;
 
 pub use end::{JobEnd, StepEnd, StepJob};
 pub use explain::{RunFailureCause, StepExplanation};
-pub use frozen::FrozenPlan;
+pub use frozen::{FrozenPlan, StepResult};
 pub use next_move::{MAX_NEW_JOBS, MAX_NOTED_JOBS, Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::{Answer, OrderRefusal};
-pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn};
+pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn, check_spawn_form};
 pub use wait::StepWait;
 
 use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId, RunId};
 use crate::job::JobResult;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanStep, StepKeys};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -194,6 +194,9 @@ pub struct RunStep {
     pub outcome: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<StepReason>,
+    /// The first fault of the steps that a manager wanted to add.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawned: Option<SpawnedStep>,
 }
@@ -218,7 +221,22 @@ impl RunStep {
     }
 
     fn change(&mut self, state: StepState, reason: Option<StepReason>, now: Timestamp) {
-        (self.state, self.reason, self.at) = (state, reason, now);
+        (self.state, self.reason, self.fault, self.at) = (state, reason, None, now);
+    }
+
+    /// The keys of its job. An added step adds none, whatever `defaults` says.
+    pub fn resolve(&self, plan: &Plan, step: &PlanStep) -> StepKeys {
+        let keys = plan.resolve(step);
+        let spawn = keys.spawn.clone().filter(|_| self.spawned.is_none());
+        StepKeys { spawn, ..keys }
+    }
+
+    /// The keys of its jobs, without those that a manager chose.
+    pub fn keys(&self, plan: &Plan) -> StepKeys {
+        match &self.spawned {
+            Some(spawned) => plan.resolve_spawned(&plan.find_role(&spawned.role).unwrap_or_default()),
+            None => plan.find_step(&self.name).map(|step| plan.resolve(step)).unwrap_or_default(),
+        }
     }
 
     fn is_added_by(&self, manager: &Self) -> bool {

@@ -7,7 +7,7 @@ mod assignment;
 mod finish;
 
 pub use assignment::{
-    Agent, AssignedAnalysis, AssignedRepository, AssignedTicket, Assignment, ContinuedPullRequest, Input, Limits,
+    Agent, AssignedAnalysis, AssignedPatch, AssignedRepository, AssignedStep, AssignedTicket, Assignment, ContinuedPullRequest, Input, Limits,
     PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
 };
 pub use finish::{

@@ -3,7 +3,7 @@
 use crate::limits;
 use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, RunId, TicketKey};
-use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement, Priority};
+use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement, Priority, PushedCommit};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -221,6 +221,9 @@ pub struct Job {
     pub retry_of: Option<JobId>,
     /// Result of the job.
     pub result: Option<JobResult>,
+    /// Instead of `result`, for the step of a run with a branch of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<PushedCommit>,
 }
 
 /// The pull request that a job revises.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const VERSION: u8 = 1;
 
@@ -41,6 +41,12 @@ pub(crate) fn replace_inputs(workspace: &Workspace, files: &[InputFile]) -> io::
     files.iter().try_for_each(|file| add_input(workspace, &file.name, file.content.as_bytes()))
 }
 
+/// Where an input file in folders is stored; `None` if the path would leave the folder.
+pub(crate) fn input_path(workspace: &Workspace, file: &str) -> Option<PathBuf> {
+    let is_plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+    is_plain.then(|| kept_inputs(workspace).join(file))
+}
+
 fn kept_inputs(workspace: &Workspace) -> PathBuf {
     workspace.root().join("input")
 }
@@ -51,15 +57,39 @@ pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
     let folder = workspace.tree().join(PULLYARD_FOLDER);
     remove_entry(&folder)?;
     fs::create_dir(&folder)?;
-    let kept = kept_inputs(workspace);
-    if !kept.is_dir() {
+    copy_inputs(workspace)
+}
+
+/// Copies the input files into a worktree that is published, beside the files that the repository has in the folder.
+pub(crate) fn add_inputs(workspace: &Workspace) -> io::Result<()> {
+    if !kept_inputs(workspace).is_dir() {
         return Ok(());
     }
-    let input = workspace.tree().join(INPUT_FOLDER);
-    fs::create_dir(&input)?;
-    for file in fs::read_dir(&kept)? {
-        let file = file?;
-        fs::copy(file.path(), input.join(file.file_name()))?;
+    let folder = workspace.tree().join(PULLYARD_FOLDER);
+    match fs::symlink_metadata(&folder) {
+        Ok(metadata) if metadata.is_dir() => remove_entry(&workspace.tree().join(INPUT_FOLDER))?,
+        Ok(_) => return Err(io::Error::other(format!("`{PULLYARD_FOLDER}` of the repository is no folder"))),
+        Err(_) => fs::create_dir(&folder)?,
+    }
+    copy_inputs(workspace)
+}
+
+fn copy_inputs(workspace: &Workspace) -> io::Result<()> {
+    let kept = kept_inputs(workspace);
+    match kept.is_dir() {
+        true => copy_folder(&kept, &workspace.tree().join(INPUT_FOLDER)),
+        false => Ok(()),
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for file in fs::read_dir(from)? {
+        let (file, to) = file.map(|file| (file.path(), to.join(file.file_name())))?;
+        match file.is_dir() {
+            true => copy_folder(&file, &to)?,
+            false => drop(fs::copy(&file, &to)?),
+        }
     }
     Ok(())
 }
@@ -135,7 +165,7 @@ mod tests {
     #[test]
     fn faults_of_the_file_have_a_pointer() {
         let parse = |text: &str| parse::<Answer>(text).map_err(|fault| (fault.pointer, fault.fault));
-        assert_eq!(parse(r#"{"v":1,"text":"Yes."}"#), Ok(Answer { outcome: None, text: "Yes.".into() }));
+        assert_eq!(parse(r#"{"v":1,"text":"Yes."}"#), Ok(Answer { text: "Yes.".into(), ..Answer::default() }));
         let fault = |text: &str| parse(text).unwrap_err();
         assert_eq!(fault(r#"{"v":2,"text":"Yes."}"#), ("/v".into(), "the version is 1, not 2".into()));
         assert_eq!(fault(r#"{"v":1}"#).0, "/text");

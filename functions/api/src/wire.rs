@@ -91,6 +91,7 @@ pub(crate) fn job(view: JobView) -> Job {
         unverified_push: unverified_push.map(str::to_owned),
         started: job.run.as_ref().map(|run| run.started),
         result: job.result,
+        pushed: job.pushed,
         id: job.id,
         project: job.project,
         kind: job.kind,

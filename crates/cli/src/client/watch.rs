@@ -122,13 +122,17 @@ async fn print_end(session: &Session, job: &Job) -> Result<(), CliError> {
 pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> {
     let took = format::format_duration(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == JobStatus::Completed {
-        screen.note(&match &job.result {
-            Some(result) => {
+        screen.note(&match (&job.result, &job.pushed) {
+            (Some(result), _) => {
                 let files = format::format_count(result.files, "file");
                 format!("Completed in {took}: pull request #{}, {files}", result.number)
             }
-            None if job.kind.reviews() => format!("Completed in {took}: a review"),
-            None => format!("Completed in {took}: an answer"),
+            (None, Some(pushed)) => {
+                let files = format::format_count(pushed.files, "file");
+                format!("Completed in {took}: branch {}, {files}", sanitize(&pushed.branch))
+            }
+            _ if job.kind.reviews() => format!("Completed in {took}: a review"),
+            _ => format!("Completed in {took}: an answer"),
         });
         return Ok(());
     }

@@ -74,23 +74,30 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
 fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
     let (result, is_completed) = match &finish.end {
         End::Completed(result) => (result.as_ref(), true),
+        End::Pushed(_) => (None, true),
         End::Failed(_, result) => (result.as_ref(), false),
         End::Cancelled => (None, false),
     };
     let (changes, reports) = (job.publishes() == Publishes::Change, job.kind.reports());
+    let step = job.step.as_ref().filter(|_| job.kind == JobKind::Implement);
+    let step_reports = step.is_some_and(|step| step.reports);
+    let has_own_branch = step.is_some_and(|step| step.has_own_branch);
+    let is_pushed = matches!(finish.end, End::Pushed(_));
     let is_own = |output: &JobOutput| match output {
-        JobOutput::Read(_) => job.kind == JobKind::Read,
+        JobOutput::Read(_) => job.kind == JobKind::Read || step_reports,
         JobOutput::Review(_) => job.kind.reviews(),
         JobOutput::Analysis(_) => job.kind == JobKind::Analysis,
     };
     let fault = match (result, &finish.output) {
         (Some(_), _) if !changes => ("/result", "a job of this kind has no result"),
-        (_, Some(_)) if !reports => ("/output", "a job of this kind has no output"),
+        (Some(_), _) if has_own_branch => ("/result/pull_request", "this job has no pull request"),
+        (None, _) if is_pushed && !has_own_branch => ("/result/pull_request", "this job has a pull request"),
+        (_, Some(_)) if !reports && !step_reports => ("/output", "a job of this kind has no output"),
         (_, Some(_)) if !is_completed => ("/output", "only a completed attempt has an output"),
         (_, Some(output)) if !is_own(output) => ("/output", "a job of this kind has another output"),
         (_, None) if is_completed && reports => ("/output", "a completed attempt of this kind has an output"),
-        // A job that reports has none if it found nothing to fix.
-        (None, _) if is_completed && !reports => ("/result", "a completed attempt has a result"),
+        // A job that reports has none if it found nothing to fix, or left the tree unchanged.
+        (None, output) if is_completed && !reports && !is_pushed && output.is_none() => ("/result", "a completed attempt has a result"),
         _ => return Ok(()),
     };
     Err(Error::Invalid { pointer: fault.0, fault: fault.1.into() })
@@ -99,7 +106,7 @@ fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
 fn model_fault(end: &End) -> Option<(&Failure, AccountFault)> {
     match end {
         End::Failed(failure, None) => AccountFault::from_failure(failure).map(|fault| (failure, fault)),
-        End::Completed(_) | End::Failed(..) | End::Cancelled => None,
+        End::Completed(_) | End::Pushed(_) | End::Failed(..) | End::Cancelled => None,
     }
 }
 

@@ -51,21 +51,22 @@ pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) ->
     let now = ctx.clock.now();
     let ids: Vec<_> = run.open_jobs().cloned().collect();
     let jobs = ctx.store.load_each_job(&ids).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let mut steps = BTreeMap::new();
-    for job in &jobs {
-        let keys = job.step.as_ref().and_then(|step| frozen.plan.find_step(&step.name));
-        let keys = keys.map(|step| frozen.plan.resolve(step)).unwrap_or_default();
-        let has_outcome = keys.outcomes.is_some() && job.status == JobStatus::Completed;
-        let output = if has_outcome { ctx.store.load_output(&job.id).await? } else { None };
-        let outcome = match output {
-            Some(JobOutput::Read(answer)) => answer.outcome,
-            Some(JobOutput::Review(_) | JobOutput::Analysis(_)) | None => None,
-        };
-        steps.insert(job.id.clone(), StepJob::new(job, outcome, keys.may_change_nothing()));
-    }
     let (project, block) = load_block(ctx, run, now).await?;
     let first = &frozen.repository;
     let repository = ctx.store.load_repository(&run.project, &first.integration, first.id).await?;
+    let mut steps = BTreeMap::new();
+    for job in &jobs {
+        let step = job.step.as_ref().and_then(|step| run.find_step(&step.name));
+        let keys = step.map(|step| step.keys(&frozen.plan)).unwrap_or_default();
+        let has_output = (keys.outcomes.is_some() || keys.spawn.is_some()) && job.status == JobStatus::Completed;
+        let output = if has_output { ctx.store.load_output(&job.id).await? } else { None };
+        let answer = output.and_then(JobOutput::into_answer).unwrap_or_default();
+        let spawn_fault = project.as_ref().zip(repository.as_ref()).and_then(|(project, repository)| {
+            let repository = repository.clone().resolve_agent(&project.settings);
+            frozen.plan.find_spawn_fault(&answer.spawn, &project.settings, &repository)
+        });
+        steps.insert(job.id.clone(), StepJob::new(job, (answer, spawn_fault), keys.may_change_nothing()));
+    }
     let has_budget = project.as_ref().is_some_and(|project| project.settings.budget.has_limit());
     // A write charges the budget for one job.
     let room = if has_budget { 1 } else { usize::MAX };

@@ -2,11 +2,14 @@
 
 use crate::jobs::new_job::{NewJob, plan_new_job};
 use crate::{Context, Error};
-use pullyard_domain::job::{Job, JobKind};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{Job, JobKind, JobStatus};
 use pullyard_domain::output::JobOutput;
+use pullyard_domain::plan::PlanStep;
 use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::prompt::step::PatchSource;
 use pullyard_domain::published::short_commit;
-use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan};
+use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan, StepResult};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,20 +22,25 @@ pub(super) async fn plan_step_job(
     (run, planned): (&Run, &StepJobPlan),
     now: Timestamp,
 ) -> Result<Job, Error> {
-    let step = frozen.plan.find_step(&planned.step);
-    let step = step.ok_or_else(|| Error::Inconsistent(format!("{} has no step {}", run.id, planned.step)))?;
-    let keys = frozen.plan.resolve(step);
+    let of = run.find_step(&planned.step);
+    let of = of.ok_or_else(|| Error::Inconsistent(format!("{} has no step {}", run.id, planned.step)))?;
+    let step = load_step(ctx, frozen, of).await?;
+    let keys = of.resolve(&frozen.plan, &step);
     let repository = repository.clone().resolve_agent(&project.settings);
     let (settings, repository) = keys.apply(&project.settings, &repository).map_err(Error::Inconsistent)?;
     let retry_of = match &planned.previous {
-        Some(previous) => ctx.store.load_job(previous).await?,
+        // The next turn of a manager is other work than the last one.
+        Some(previous) => ctx.store.load_job(previous).await?.filter(|job| job.status != JobStatus::Completed),
         None => None,
     };
-    let mut summaries = BTreeMap::new();
-    for need in step.needs.iter().filter_map(|name| run.find_step(name)) {
-        summaries.insert(need.name.as_str(), load_summary(ctx, need).await?);
+    let last_turn = run.added_in_last_turn(of).into_iter().find_map(|added| Some(added.spawned.as_ref()?.job.clone()));
+    let mut results = BTreeMap::new();
+    for need in run.inputs_of(&frozen.plan, of) {
+        let job = if need.name == of.name { last_turn.as_ref() } else { need.job.as_ref() };
+        results.insert(need.name.as_str(), load_result(ctx, job).await?);
     }
-    let context = frozen.step_context(run, step, |need| summaries.get(need.name.as_str()).cloned().flatten());
+    let result = |need: &RunStep| results.get(need.name.as_str()).cloned().unwrap_or_default();
+    let context = frozen.step_context(run, (of, &step), result);
     let new = NewJob {
         id: planned.id.clone(),
         kind: JobKind::of_step(&keys),
@@ -49,23 +57,33 @@ pub(super) async fn plan_step_job(
         retry_of: retry_of.as_ref(),
         now,
     };
-    let mut job = plan_new_job(ctx, new).await?;
-    if let Some(step) = &mut job.step {
-        step.may_change_nothing = keys.may_change_nothing();
-    }
-    Ok(job)
+    plan_new_job(ctx, new).await
 }
 
-/// The answer of a step that read, or the commit of one that wrote.
-async fn load_summary(ctx: &Context, step: &RunStep) -> Result<Option<String>, Error> {
-    let Some(id) = &step.job else { return Ok(None) };
-    match ctx.store.load_output(id).await? {
-        Some(JobOutput::Read(answer)) => return Ok(Some(answer.text)),
-        Some(JobOutput::Review(_) | JobOutput::Analysis(_)) | None => {}
-    }
-    let result = ctx.store.load_job(id).await?.and_then(|job| job.result);
-    Ok(result.map(|result| {
-        let (commit, files) = (short_commit(&result.head), format_count(result.files, "file"));
-        format!("Commit {commit}: {files} changed, {} lines added, {} removed.", result.insertions, result.deletions)
-    }))
+/// The step of the plan, or the one that a manager's output describes.
+async fn load_step(ctx: &Context, frozen: &FrozenPlan, of: &RunStep) -> Result<PlanStep, Error> {
+    let missing = || Error::Inconsistent(format!("the step {} is neither in the plan nor in an output", of.name));
+    let Some(spawned) = &of.spawned else { return frozen.plan.find_step(&of.name).cloned().ok_or_else(missing) };
+    let output = ctx.store.load_output(&spawned.job).await?;
+    let list = output.and_then(JobOutput::into_answer).unwrap_or_default().spawn;
+    let (_, name) = of.name.split_once('/').ok_or_else(missing)?;
+    list.iter().find(|request| request.name == name).map(|request| request.as_step(&frozen.plan)).ok_or_else(missing)
+}
+
+/// The answer of a job, or its commit.
+async fn load_result(ctx: &Context, job: Option<&JobId>) -> Result<StepResult, Error> {
+    let Some(id) = job else { return Ok(StepResult::default()) };
+    let answer = ctx.store.load_output(id).await?.and_then(JobOutput::into_answer);
+    let Some(job) = ctx.store.load_job(id).await? else {
+        return Ok(StepResult { summary: answer.map(|answer| answer.text), patch: None });
+    };
+    let describe = |head: &str, files: u32, insertions: u32, deletions: u32| {
+        let (commit, files) = (short_commit(head), format_count(files, "file"));
+        format!("Commit {commit}: {files} changed, {insertions} lines added, {deletions} removed.")
+    };
+    let of_result = job.result.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
+    let of_branch = || job.pushed.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
+    let summary = answer.map(|answer| answer.text).or(of_result).or_else(of_branch);
+    let patch = job.pushed.map(|pushed| PatchSource { branch: pushed.branch, head: pushed.head });
+    Ok(StepResult { summary, patch })
 }

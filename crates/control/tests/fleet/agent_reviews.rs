@@ -303,7 +303,7 @@ async fn output_of_another_kind_is_refused() {
     let desk = ReviewedWorld::new().await;
     let job = desk.request("c1", "a", false).await.job.unwrap();
     let fence = desk.world.claim(&job, None).await;
-    let output = Some(JobOutput::Read(pullyard_domain::output::Answer { outcome: None, text: "Yes.".into() }));
+    let output = Some(JobOutput::Read(pullyard_domain::output::Answer { text: "Yes.".into(), ..Default::default() }));
     let id = FinishId::new("f1").unwrap();
     let finish = Finish { id, end: End::Completed(None), spent_usd_micros: None, work: None, output };
     let error = finish_attempt(&desk.world.ctx, &fence, &finish).await.unwrap_err();

@@ -124,7 +124,7 @@ async fn failed_analysis_shows_its_failure_and_is_retried() {
 async fn analysis_ends_with_a_report_only() {
     let world = new_world().await;
     let job = created(&world, "1").await;
-    let answer = JobOutput::Read(Answer { outcome: None, text: "Yes.".into() });
+    let answer = JobOutput::Read(Answer { text: "Yes.".into(), ..Default::default() });
     let refused = finish(&world, &job, End::Completed(None), Some(answer)).await;
     assert!(matches!(refused, Err(Error::Invalid { pointer: "/output", .. })), "{refused:?}");
 }

@@ -1,5 +1,7 @@
 //! Runs of plans: their steps' jobs, orders of users, limits of the project, and races.
 
+mod managers;
+
 use crate::prelude::*;
 use crate::world::{World, job_result};
 use futures::future::join_all;
@@ -53,7 +55,7 @@ async fn new_world() -> World {
 }
 
 fn answer(text: &str, outcome: Option<&str>) -> Option<JobOutput> {
-    Some(JobOutput::Read(Answer { text: text.into(), outcome: outcome.map(str::to_owned) }))
+    Some(JobOutput::Read(Answer { text: text.into(), outcome: outcome.map(str::to_owned), ..Answer::default() }))
 }
 
 impl Started {

@@ -109,9 +109,15 @@ impl JobKind {
 }
 
 impl Job {
-    /// Makes a planned job that of a run's step: it works on the branch of the run, and continues its pull request.
+    /// Makes a planned job that of a run's step: it works on a branch of its own, or else on the branch of the run, and
+    /// continues its pull request.
     #[must_use]
-    pub fn for_step(mut self, run: &Run, step: &str) -> Self {
+    pub fn for_step(mut self, run: &Run, step: StepOfRun, own_branch: Option<String>) -> Self {
+        self.step = Some(step);
+        if let Some(branch) = own_branch {
+            (self.branch, self.continues) = (branch, None);
+            return self;
+        }
         let result = run.result.as_ref();
         // Without a result, an earlier job may have pushed without opening its pull request: each has its own branch.
         if let Some(result) = result {
@@ -119,13 +125,13 @@ impl Job {
             let continued = || ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
             self.continues = (self.publishes() == Publishes::Change).then(continued);
         }
-        self.step = Some(StepOfRun { run: run.id.clone(), name: step.to_owned(), may_change_nothing: false });
         self
     }
 
     /// Whether runners of this protocol version know the kind.
     pub fn is_known_by(&self, protocol: u32) -> bool {
         let least = match self.kind {
+            JobKind::Implement if self.step.as_ref().is_some_and(|step| step.reports || step.has_own_branch) => 5,
             JobKind::Implement | JobKind::Revise => 1,
             // Older runners refuse an outcome.
             JobKind::Read if self.step.is_some() => 5,
@@ -139,6 +145,11 @@ impl Job {
 
     pub fn publishes(&self) -> Publishes {
         self.kind.spec().publishes
+    }
+
+    /// Whether a completed job may have an output.
+    pub fn reports(&self) -> bool {
+        self.kind.reports() || self.step.as_ref().is_some_and(|step| step.reports)
     }
 
     /// Whether the job exists because of reviews; other jobs only take them into account.

@@ -99,6 +99,7 @@ pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job 
         context: plan.context.clone(),
         failure: None,
         result: None,
+        pushed: None,
         ended_by: None,
         ended_at: None,
         tries: 0,

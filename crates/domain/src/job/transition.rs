@@ -7,6 +7,7 @@
 use super::fault::{DispatchFault, FailedStarts};
 use super::{
     ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement, Publishes,
+    PushedCommit,
 };
 use crate::failure::Failure;
 use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
@@ -58,6 +59,8 @@ pub struct Claim {
 pub enum End {
     /// With the result if its kind publishes a change.
     Completed(Option<JobResult>),
+    /// A commit on a branch of its own, without a pull request.
+    Pushed(PushedCommit),
     /// A failure, with the result if work was pushed.
     Failed(Failure, Option<JobResult>),
     Cancelled,
@@ -230,7 +233,7 @@ impl Job {
     ) -> Result<Self, TransitionRefusal> {
         self.check_new_report(fence, finish)?;
         self.check_fence(fence)?;
-        if matches!(end, End::Completed(_)) && self.status != JobStatus::Syncing {
+        if matches!(end, End::Completed(_) | End::Pushed(_)) && self.status != JobStatus::Syncing {
             return Err(TransitionRefusal::WrongStatus(self.status));
         }
         Ok(self.end(end, Some(finish.clone()), now))
@@ -375,10 +378,14 @@ impl Job {
         let mut job = self.clone();
         (job.status, job.failure, job.result) = match end {
             End::Completed(result) => (JobStatus::Completed, None, result),
+            End::Pushed(pushed) => {
+                job.pushed = Some(pushed);
+                (JobStatus::Completed, None, None)
+            }
             End::Failed(failure, result) => (JobStatus::Failed, Some(failure.clipped()), result),
             End::Cancelled => (JobStatus::Cancelled, None, None),
         };
-        job.lost_a_push = job.result.is_none() && self.has_unreported_push(!is_unreported);
+        job.lost_a_push = job.result.is_none() && job.pushed.is_none() && self.has_unreported_push(!is_unreported);
         job.ended_by = Some(LastReport { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;

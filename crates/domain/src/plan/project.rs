@@ -5,6 +5,7 @@ use super::{
 };
 use crate::budget::format_usd;
 use crate::project::{Repository, Settings};
+use crate::run::SpawnRequest;
 use std::collections::BTreeMap;
 
 impl StepKeys {
@@ -14,6 +15,16 @@ impl StepKeys {
 
     fn stall_secs(&self) -> Option<u64> {
         self.limits.stall.as_deref().and_then(parse_wall).map(|stall| stall.as_secs())
+    }
+
+    /// Whether the step's commit is on a branch of its own.
+    pub fn has_own_branch(&self) -> bool {
+        self.branch == Some(StepBranch::Own) && !self.is_read_only()
+    }
+
+    /// Whether the job of a step that writes has an output too.
+    pub fn reports(&self) -> bool {
+        !self.is_read_only() && (self.outcomes.is_some() || self.spawn.is_some())
     }
 
     /// Whether an unchanged tree completes the step.
@@ -50,8 +61,33 @@ impl Plan {
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
             faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
+            faults.extend(self.find_role_faults(step, settings, repository).into_iter().map(fault));
         }
         faults
+    }
+
+    /// The faults of the roles of added steps, which choose their commands.
+    fn find_role_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
+        let of_role = |role: String| {
+            let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
+            let faults = self.find_step_faults(&added, settings, repository).into_iter();
+            faults.map(|(_, fault)| fault).map(|fault| ("", format!("its added role `{role}`: {fault}"))).collect::<Vec<_>>()
+        };
+        let roles = self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles);
+        roles.flat_map(of_role).collect()
+    }
+
+    /// Why the project does not allow one of the steps that a manager adds.
+    pub fn find_spawn_fault(
+        &self,
+        list: &[SpawnRequest],
+        settings: &Settings,
+        repository: &Repository,
+    ) -> Option<String> {
+        list.iter().find_map(|request| {
+            let fault = self.find_step_faults(&request.as_step(self), settings, repository).into_iter().next();
+            fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
+        })
     }
 
     fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
@@ -61,16 +97,6 @@ impl Plan {
         let mut refuse = |is_own: bool, key: &'static str, fault: String| {
             faults.push((if is_own { key } else { "" }, fault));
         };
-        if keys.branch == Some(StepBranch::Own) {
-            refuse(own.branch.is_some(), "/branch", "all steps use the shared branch: leave `branch` out".into());
-        }
-        if keys.spawn.is_some() {
-            refuse(own.spawn.is_some(), "/spawn", "no step can add steps: use another role, without `spawn`".into());
-        }
-        if keys.outcomes.is_some() && !keys.is_read_only() {
-            let fault = "only a step that reads has outcomes: set `sandbox: read_only`";
-            refuse(own.outcomes.is_some(), "/outcomes", fault.into());
-        }
         let time = |secs: u64| format!("the project's limit is {secs} s");
         if keys.wall_secs().is_some_and(|wall| wall > limits.wall_secs) {
             refuse(own.limits.wall.is_some(), "/limits/wall", time(limits.wall_secs));
@@ -170,9 +196,6 @@ mod tests {
         check(json!({ "setup": ["rm -r x"] }), "/steps/0/setup", "not on the list");
         check(json!({ "checks": ["rm -r x"] }), "/steps/0/checks", "not on the list");
         check(json!({ "agent": "command" }), "/steps/0/agent", "name a program");
-        check(json!({ "branch": "own" }), "/steps/0/branch", "shared branch");
-        check(json!({ "role": "manager" }), "/steps/0", "no step can add steps");
-        check(json!({ "outcomes": ["yes", "no"] }), "/steps/0/outcomes", "only a step that reads");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The part of a prompt that a step of a run adds: its role, the parameters, and the results of earlier steps.
 
 use super::untrusted::fence;
+use crate::output::{INPUT_FOLDER, MAX_ANSWER_CHARS, OUTPUT_FILE};
+use crate::plan::SpawnLimits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,6 +27,26 @@ pub struct StepContext {
     pub outcomes: Vec<String>,
     /// Whether earlier steps have committed to the branch of the run.
     pub is_changed: bool,
+    /// Whether the job writes files and an output.
+    pub reports: bool,
+    /// Whether an unchanged tree is no failure of a job that writes both.
+    pub may_change_nothing: bool,
+    /// Branch for the commit, which gets no pull request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_branch: Option<String>,
+    /// The branch of the run, once it exists, from which a branch of its own starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_from: Option<String>,
+    /// Steps that the agent may add. Its `turns` are those that are left, with this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spawn: Option<SpawnLimits>,
+}
+
+/// The commit of a step on a branch of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchSource {
+    pub branch: String,
+    pub head: String,
 }
 
 /// The result of a needed step.
@@ -38,9 +60,42 @@ pub struct NeedResult {
     /// Text of its agent, or the commit. Hostile text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<PatchSource>,
 }
 
 impl StepContext {
+    /// The part of the prompt about the output file of a job that writes.
+    pub(crate) fn output_prompt(&self) -> String {
+        if !self.reports {
+            return String::new();
+        }
+        let mut text = format!(
+            "Also write your result to `{OUTPUT_FILE}`: one JSON object such as {{\"v\":1,{}\"text\":\"The retry has a limit now.\"}}, with at most {MAX_ANSWER_CHARS} characters of text. It is not committed.\n",
+            self.outcomes.first().map(|first| format!("\"outcome\":\"{first}\",")).unwrap_or_default(),
+        );
+        if !self.outcomes.is_empty() {
+            text.push_str(&format!("`outcome` is one of {}.\n", list_words(&self.outcomes)));
+        }
+        if self.may_change_nothing {
+            text.push_str("You may leave all other files unchanged.\n");
+        }
+        text + &self.spawn_prompt()
+    }
+
+    /// The part of the prompt about added steps.
+    pub(crate) fn spawn_prompt(&self) -> String {
+        match &self.spawn {
+            None => String::new(),
+            Some(SpawnLimits { turns: 0 | 1, .. }) => "This is your last turn: you can add no steps.\n".to_owned(),
+            Some(SpawnLimits { most, turns, roles }) => format!(
+                "You can add steps to this run, which other agents do at the same time, each on a branch of its own that starts from the newest commit of the run. Add `\"spawn\":[{{\"name\":\"parser\",\"role\":\"{}\",\"prompt\":\"What to do, in full.\",\"needs\":[]}}]` to the object in `{OUTPUT_FILE}`, with at most {most} steps. `name` has lower-case letters, digits and dashes, `role` is one of {}, and `needs` names steps of the same list. `agent`, `model` and `limits` are optional. When all have ended, you get a turn with their results and patches of their commits. You have {turns} turns with this one; one without `spawn` is the last.\n",
+                roles.first().map_or("", String::as_str),
+                list_words(roles),
+            ),
+        }
+    }
+
     pub(super) fn prompt(&self, base: &str) -> String {
         let mut text = String::new();
         if self.is_changed {
@@ -68,7 +123,22 @@ impl StepContext {
                 }
                 None => text.push('\n'),
             }
+            if need.patch.is_some() {
+                let file = need.patch_file();
+                text.push_str(&format!("\nIts commit is not in your checkout. Apply its patch with `git apply --3way {INPUT_FOLDER}/{file}`.\n"));
+            }
         }
         text
     }
+}
+
+impl NeedResult {
+    /// Relative to the folder of input files.
+    pub fn patch_file(&self) -> String {
+        format!("{}/change.patch", self.name)
+    }
+}
+
+fn list_words(words: &[String]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }

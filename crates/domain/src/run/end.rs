@@ -4,6 +4,7 @@ use super::rules::Rules;
 use super::{Run, RunFacts, SpawnRequest, StepJobPlan, StepReason, StepState, WorkLeft};
 use crate::failure::{Failure, FailureClass};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
+use crate::output::Answer;
 use crate::project::OfflinePolicy;
 use crate::time::Timestamp;
 
@@ -23,6 +24,8 @@ pub struct StepEnd {
     /// From the agent's output.
     pub outcome: Option<String>,
     pub spawn: Vec<SpawnRequest>,
+    /// Why the project does not allow these steps.
+    pub spawn_fault: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +44,13 @@ fn is_retryable(class: FailureClass) -> bool {
 impl StepEnd {
     /// The end of a job that the table no longer has.
     pub(super) fn lost() -> Self {
-        Self { end: JobEnd::Failed(FailureClass::Infra), spent_usd_micros: 0, outcome: None, spawn: Vec::new() }
+        Self {
+            end: JobEnd::Failed(FailureClass::Infra),
+            spent_usd_micros: 0,
+            outcome: None,
+            spawn: Vec::new(),
+            spawn_fault: None,
+        }
     }
 
     fn has_outcome(&self, rules: &Rules) -> bool {
@@ -97,8 +106,10 @@ impl Run {
 }
 
 impl StepJob {
-    /// `outcome`: of the job's output. `may_change_nothing`: an unchanged tree is no failure of the step.
-    pub fn new(job: &Job, outcome: Option<String>, may_change_nothing: bool) -> Self {
+    /// `answer`: the job's output, and why the project does not allow its steps.
+    /// `may_change_nothing`: an unchanged tree is no failure of the step.
+    pub fn new(job: &Job, (answer, spawn_fault): (Answer, Option<String>), may_change_nothing: bool) -> Self {
+        let Answer { outcome, spawn, .. } = answer;
         let end = match (job.status, &job.failure) {
             (JobStatus::Completed, _) => JobEnd::Completed,
             (JobStatus::Cancelled, _) => JobEnd::Cancelled,
@@ -115,7 +126,7 @@ impl StepJob {
         let is_unreported = job.worked && (was_repeated || was_lost);
         let least = job.policy.cost_usd_micros.filter(|_| is_unreported).unwrap_or_default();
         let spent_usd_micros = job.spent_usd_micros.max(least);
-        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn: Vec::new() })
+        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn, spawn_fault })
     }
 }
 
@@ -128,7 +139,7 @@ mod tests {
     fn spent(job: Job) -> u64 {
         let mut job = job;
         job.policy.cost_usd_micros = Some(5_000_000);
-        match StepJob::new(&job, None, false) {
+        match StepJob::new(&job, (Answer::default(), None), false) {
             StepJob::Ended(end) => end.spent_usd_micros,
             StepJob::Open { .. } => panic!("{:?} has not ended", job.status),
         }

@@ -1,9 +1,10 @@
 //! The data that a run freezes when it is submitted, and the context of its steps.
 
-use super::{Run, RunStep, StepState};
-use crate::plan::{Plan, PlanStep};
+use super::rules::Rules;
+use super::{Run, RunStep, SpawnedStep, StepState};
+use crate::plan::{Plan, PlanStep, SpawnLimits};
 use crate::project::Repository;
-use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, StepContext};
+use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 use crate::prompt::untrusted::{remove_hidden, truncate_with_count};
 use crate::text::truncate;
 use serde::{Deserialize, Serialize};
@@ -32,32 +33,79 @@ impl FrozenPlan {
         truncate(&line.map_or_else(|| name.clone(), |line| format!("{name}: {line}")), MAX_TITLE_CHARS)
     }
 
-    /// The context of a step's job. `summary` gives the result of a needed step.
+    /// The context of a step's job. `result` gives the result of a step in `inputs_of`.
     pub fn step_context(
         &self,
         run: &Run,
-        step: &PlanStep,
-        summary: impl Fn(&RunStep) -> Option<String>,
+        (of, step): (&RunStep, &PlanStep),
+        result: impl Fn(&RunStep) -> StepResult,
     ) -> StepContext {
-        let needs = step.needs.iter().filter_map(|name| run.find_step(name));
+        let inputs = run.inputs_of(&self.plan, of);
         // All results of a step fit into its prompt and into one item.
-        let most = MAX_RESULTS_CHARS / step.needs.len().max(8);
+        let most = MAX_RESULTS_CHARS / inputs.len().max(8);
         let cut = |text: &str| truncate_with_count(remove_hidden(text).trim(), most);
-        let result = |need: &RunStep| NeedResult {
-            name: need.name.clone(),
-            end: need.state.as_str().to_owned(),
-            outcome: need.outcome.clone(),
-            summary: summary(need).filter(|_| need.state == StepState::Done).map(|text| cut(&text)),
+        let need = |need: &RunStep| {
+            // An earlier turn of the step itself is done, although the step is not.
+            let result = Some(result(need)).filter(|_| need.state == StepState::Done || need.name == of.name);
+            let StepResult { summary, patch } = result.unwrap_or_default();
+            let end = if need.name == of.name { "your last turn" } else { need.state.as_str() };
+            NeedResult {
+                name: need.name.clone(),
+                end: end.to_owned(),
+                outcome: need.outcome.clone(),
+                summary: summary.map(|text| cut(&text)),
+                patch,
+            }
         };
-        let keys = self.plan.resolve(step);
-        let opens = run.result.is_none() && !keys.is_read_only();
+        let keys = of.resolve(&self.plan, step);
+        let own_branch = keys.has_own_branch().then(|| run.own_branch(of));
+        let opens = run.result.is_none() && !keys.is_read_only() && own_branch.is_none();
+        let turns_left = |spawn: SpawnLimits| SpawnLimits { turns: spawn.turns.saturating_sub(of.turn), ..spawn };
         StepContext {
-            title: if opens { run.name.clone() } else { format!("{}: {}", step.name, run.name) },
+            title: if opens { run.name.clone() } else { format!("{}: {}", of.name, run.name) },
             role: step.role.as_deref().and_then(|role| self.plan.find_role(role)).and_then(|role| role.prompt),
             parameters: self.parameters.clone(),
-            needs: needs.map(result).collect(),
-            outcomes: keys.outcomes.unwrap_or_default(),
+            needs: inputs.into_iter().map(need).collect(),
             is_changed: run.result.is_some(),
+            reports: keys.reports(),
+            may_change_nothing: keys.may_change_nothing(),
+            own_branch,
+            starts_from: run.result.as_ref().map(|result| result.branch.clone()),
+            spawn: keys.spawn.clone().map(turns_left),
+            outcomes: keys.outcomes.unwrap_or_default(),
         }
+    }
+}
+
+/// What a step gives to the steps that need it.
+#[derive(Clone, Debug, Default)]
+pub struct StepResult {
+    pub summary: Option<String>,
+    /// Its commit on a branch of its own.
+    pub patch: Option<PatchSource>,
+}
+
+impl Run {
+    /// The steps whose results the step's job gets: those that it needs, and after its first turn itself and those that
+    /// it added in the last one.
+    pub fn inputs_of<'a>(&'a self, plan: &Plan, step: &RunStep) -> Vec<&'a RunStep> {
+        let rules = Rules::of(plan, step);
+        let needed = rules.needs.iter().filter_map(|name| self.find_step(name));
+        let added = self.added_in_last_turn(step);
+        let own = self.steps.iter().filter(|of| of.name == step.name && step.turn > 0);
+        needed.chain(own).chain(added).collect()
+    }
+
+    pub fn added_in_last_turn<'a>(&'a self, step: &RunStep) -> Vec<&'a RunStep> {
+        let is_added = |spawned: &SpawnedStep| spawned.by == step.name && spawned.turn + 1 == step.turn;
+        self.steps.iter().filter(|added| added.spawned.as_ref().is_some_and(is_added)).collect()
+    }
+
+    /// Each job has a branch of its own, because an earlier one may have pushed. Names of steps have no dot.
+    fn own_branch(&self, step: &RunStep) -> String {
+        let id = self.id.as_str();
+        let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);
+        let number = if step.jobs > 1 { format!(".{}", step.jobs) } else { String::new() };
+        format!("pullyard/{}/run-{tail}-{}{number}", self.project, step.name.replace('/', "."))
     }
 }

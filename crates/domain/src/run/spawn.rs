@@ -3,12 +3,15 @@
 use super::end::StepEnd;
 use super::rules::Rules;
 use super::{Run, RunStep, SpawnedStep, StepReason, StepState};
-use crate::plan::{Plan, PlanFault, PlanStep, StepBranch, StepKeys, StepLimits, check_added_steps};
+use crate::plan::{Plan, PlanFault, PlanStep, Role, SpawnLimits, StepBranch, StepKeys, StepLimits, check_added_steps};
+use crate::text::truncate;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Steps of a plan and all that its managers added.
 pub const MAX_RUN_STEPS: usize = 100;
+
+const MAX_FAULT_CHARS: usize = 90;
 
 /// A step in the output of a manager. It chooses no command.
 ///
@@ -37,14 +40,17 @@ pub struct SpawnRequest {
 }
 
 impl SpawnRequest {
-    fn as_step(&self) -> PlanStep {
+    /// A step with a branch of its own, unless its role only reads.
+    pub fn as_step(&self, plan: &Plan) -> PlanStep {
+        let only_reads = plan.find_role(&self.role).is_some_and(|role| plan.resolve_spawned(&role).is_read_only());
+        let branch = (!only_reads).then_some(StepBranch::Own);
         let (agent, model, limits) = (self.agent.clone(), self.model.clone(), self.limits.clone());
         PlanStep {
             name: self.name.clone(),
             role: Some(self.role.clone()),
             needs: self.needs.clone(),
             prompt: Some(self.prompt.clone()),
-            keys: StepKeys { agent, model, limits, branch: Some(StepBranch::Own), ..StepKeys::default() },
+            keys: StepKeys { agent, model, limits, branch, ..StepKeys::default() },
             ..PlanStep::default()
         }
     }
@@ -56,24 +62,47 @@ pub fn check_spawn(run: &Run, plan: &Plan, manager: &RunStep, list: &[SpawnReque
     let Some(limits) = Rules::of(plan, manager).spawn else {
         return whole("the plan does not allow this step to add steps".into());
     };
-    let most = usize::try_from(limits.most).unwrap_or(MAX_RUN_STEPS);
-    if list.len() > most {
-        return whole(format!("use at most {most} steps"));
-    }
-    if manager.turn + 1 >= limits.turns {
-        return whole(format!("this is the last of {} turns, so it can add no steps", limits.turns));
+    if let Some(fault) = check_count(&limits, manager.turn, list.len()) {
+        return vec![fault];
     }
     if run.steps.len() + list.len() > MAX_RUN_STEPS {
         return whole(format!("a run has at most {MAX_RUN_STEPS} steps"));
     }
-    let mut faults = check_added_steps(plan, list.iter().map(SpawnRequest::as_step).collect(), "/spawn");
+    let mut faults = check_list(plan, &limits, list);
+    for (index, request) in list.iter().enumerate() {
+        if run.find_step(&full_name(manager, &request.name)).is_some() {
+            faults.push(PlanFault::new(format!("/spawn/{index}/name"), "a step of an earlier turn has this name"));
+        }
+    }
+    faults
+}
+
+/// The faults of a list that its runner can find without the plan. `limits.turns`: the turns that are left, with this one.
+pub fn check_spawn_form(limits: &SpawnLimits, list: &[SpawnRequest]) -> Vec<PlanFault> {
+    if let Some(fault) = check_count(limits, 0, list.len()) {
+        return vec![fault];
+    }
+    let roles = limits.roles.iter().map(|role| (role.clone(), Role::default())).collect();
+    check_list(&Plan { roles, ..Plan::default() }, limits, list)
+}
+
+fn check_count(limits: &SpawnLimits, turn: u32, count: usize) -> Option<PlanFault> {
+    let most = usize::try_from(limits.most).unwrap_or(MAX_RUN_STEPS);
+    let fault = match count {
+        0 => return None,
+        _ if turn + 1 >= limits.turns => "this is the last turn, so it can add no steps".to_owned(),
+        count if count > most => format!("use at most {most} steps"),
+        _ => return None,
+    };
+    Some(PlanFault::new("/spawn", fault))
+}
+
+fn check_list(plan: &Plan, limits: &SpawnLimits, list: &[SpawnRequest]) -> Vec<PlanFault> {
+    let mut faults = check_added_steps(plan, list.iter().map(|request| request.as_step(plan)).collect(), "/spawn");
     for (index, request) in list.iter().enumerate() {
         if !limits.roles.contains(&request.role) {
             let fault = format!("use one of the roles {}", limits.roles.join(", "));
             faults.push(PlanFault::new(format!("/spawn/{index}/role"), fault));
-        }
-        if run.find_step(&full_name(manager, &request.name)).is_some() {
-            faults.push(PlanFault::new(format!("/spawn/{index}/name"), "a step of an earlier turn has this name"));
         }
     }
     faults
@@ -91,21 +120,25 @@ impl Run {
     pub(super) fn add_steps(&mut self, index: usize, end: &StepEnd, plan: &Plan, now: Timestamp) {
         let Some(manager) = self.steps.get(index).cloned() else { return };
         let Some(job) = manager.job.clone() else { return };
-        let is_allowed = check_spawn(self, plan, &manager, &end.spawn).is_empty();
+        let fault = check_spawn(self, plan, &manager, &end.spawn).first().map(PlanFault::to_string);
+        let fault = fault.or_else(|| end.spawn_fault.clone());
         if let Some(step) = self.steps.get_mut(index) {
-            match is_allowed {
-                true => step.change(StepState::Spawning, None, now),
-                false => step.change(StepState::Failed, Some(StepReason::SpawnInvalid), now),
+            match &fault {
+                None => step.change(StepState::Spawning, None, now),
+                Some(fault) => {
+                    step.change(StepState::Failed, Some(StepReason::SpawnInvalid), now);
+                    step.fault = Some(truncate(fault, MAX_FAULT_CHARS));
+                }
             }
         }
-        for request in end.spawn.iter().filter(|_| is_allowed) {
+        for request in end.spawn.iter().filter(|_| fault.is_none()) {
             let spawned = SpawnedStep {
                 by: manager.name.clone(),
                 turn: manager.turn,
                 job: job.clone(),
                 role: request.role.clone(),
                 needs: request.needs.iter().map(|need| full_name(&manager, need)).collect(),
-                cost_usd_micros: plan.resolve(&request.as_step()).cost_usd_micros(),
+                cost_usd_micros: plan.resolve(&request.as_step(plan)).cost_usd_micros(),
             };
             let step = RunStep::new(full_name(&manager, &request.name), now);
             self.steps.push(RunStep { spawned: Some(spawned), ..step });

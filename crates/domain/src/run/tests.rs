@@ -70,19 +70,19 @@ impl World {
 
     /// Ends the step's job and settles the run.
     fn end(&mut self, step: &str, end: JobEnd) -> &mut Self {
-        self.finish(step, StepEnd { end, spent_usd_micros: 1_000_000, outcome: None, spawn: Vec::new() }).settle();
+        self.finish(step, StepEnd { end, spent_usd_micros: 1_000_000, outcome: None, spawn: Vec::new(), spawn_fault: None }).settle();
         self
     }
 
     fn end_with(&mut self, step: &str, outcome: &str) -> &mut Self {
         let outcome = Some(outcome.to_owned());
-        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new() }).settle();
+        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None }).settle();
         self
     }
 
     fn spawn(&mut self, step: &str, list: Value) -> &mut Self {
         let spawn = serde_json::from_value(list).unwrap();
-        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn }).settle();
+        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None }).settle();
         self
     }
 
@@ -148,7 +148,7 @@ fn step_starts_when_its_needs_are_done() {
 fn jobs_that_end_together_are_noted_in_one_move() {
     let mut world = diamond(json!({}));
     world.end("a", COMPLETED);
-    let done = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
+    let done = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
     world.finish("b", done.clone()).finish("c", done);
     assert_eq!(world.settle(), [[2, 1, 0]]);
 }
@@ -241,7 +241,7 @@ fn one_move_creates_a_limited_number_of_jobs() {
     let mut world = World::new(json!(steps), json!({ "concurrency_limit": 20 }));
     assert_eq!(world.settle(), [[0, 8, 0], [0, 8, 0], [0, 4, 0]]);
     for index in 0..20 {
-        let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
+        let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
         world.finish(&format!("s{index}"), end);
     }
     assert_eq!(world.settle(), [[16, 0, 0], [4, 0, 0]]);
@@ -349,7 +349,7 @@ fn failure_that_stops_the_run_refuses_retries_noted_with_it() {
     let retried = with(step("a", &[]), json!({ "retries": 1 }));
     let mut world = World::new(json!([retried, step("b", &[])]), json!({}));
     world.settle();
-    let end = |end: JobEnd| StepEnd { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new() };
+    let end = |end: JobEnd| StepEnd { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
     world.finish("a", end(BROKEN)).finish("b", end(REFUSED)).settle();
     world.check("failed step_failed: a failed (job_failed), b failed (job_failed)");
 }
@@ -367,7 +367,7 @@ fn step_without_one_of_its_outcomes_fails() {
     for outcome in [None, Some("other".to_owned())] {
         let mut world = World::new(json!([review.clone()]), json!({}));
         world.settle();
-        world.finish("review", StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new() }).settle();
+        world.finish("review", StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None }).settle();
         world.check("failed step_failed: review failed (no_outcome)");
     }
 }
@@ -519,7 +519,7 @@ fn second_list_beyond_the_size_of_a_run_fails_its_manager() {
     world.settle();
     let list: Vec<Value> = (0..50).map(|index| added(&format!("x{index}"), &[])).collect();
     let spawn: Vec<SpawnRequest> = serde_json::from_value(json!(list)).unwrap();
-    let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn };
+    let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None };
     world.finish("a", end.clone()).finish("b", end).settle();
     assert!(world.text().starts_with("running: a spawning, b failed (spawn_invalid), a/x0 open"), "{}", world.text());
     assert_eq!(world.run.steps.len(), 52);

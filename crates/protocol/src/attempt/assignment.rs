@@ -4,6 +4,7 @@ use pullyard_domain::analysis::{AnalysisReport, ItemKind};
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 pub use pullyard_domain::job::ContinuedPullRequest;
 use pullyard_domain::job::JobKind;
+use pullyard_domain::plan::SpawnLimits;
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub struct Assignment {
     /// Words of which the answer of a read job has to name one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<String>,
+    /// What the step of a run adds to its job; absent for other jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<AssignedStep>,
     /// Agent and how to start it.
     pub agent: Agent,
     /// Title and body of a new pull request.
@@ -227,6 +231,39 @@ pub struct Agent {
     /// Model, as the agent names it; absent for the agent's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+}
+
+/// What the step of a run adds to its job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct AssignedStep {
+    /// The agent changes files and writes an output.
+    pub reports: bool,
+    /// An unchanged tree completes a job that does both.
+    pub may_change_nothing: bool,
+    /// Steps that the output may add to the run; `turns` counts those that are left, with this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spawn: Option<SpawnLimits>,
+    /// The commit is pushed to `branch` without a pull request.
+    pub has_own_branch: bool,
+    /// The branch from which a branch of its own starts; absent for `base`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_from: Option<String>,
+    /// Commits of earlier steps that the agent gets as patches.
+    pub patches: Vec<AssignedPatch>,
+}
+
+/// The commit of an earlier step on a branch of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AssignedPatch {
+    /// Name of the step.
+    pub step: String,
+    /// File of the patch, below `.pullyard/input`.
+    pub file: String,
+    /// Branch of the commit.
+    pub branch: String,
+    /// The commit.
+    pub head: String,
 }
 
 /// Title and text of a pull request.

@@ -68,7 +68,7 @@ pub struct FinishRequest {
     /// it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<FinishResult>,
-    /// Required with `completed` if the job's kind reports, refused otherwise.
+    /// Required with `completed` if the job's kind reports; allowed for a step of a run that also reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<pullyard_domain::output::JobOutput>,
     /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.
@@ -99,8 +99,9 @@ pub struct FinishResult {
     pub branch: String,
     /// The commit at its head, 40 or 64 hex digits.
     pub head: String,
-    /// The pull request.
-    pub pull_request: FinishPullRequest,
+    /// The pull request; absent for a step of a run with a branch of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<FinishPullRequest>,
     /// Files changed by the job's commit.
     pub files: u32,
     /// Lines added.

@@ -216,7 +216,13 @@ pub(crate) async fn choose_target(
         (Some(_), None) => return Err(Failure::BranchTaken { branch }.into()),
         (None, None) => match find_blocking_branch(git, mirror, &branch).await? {
             Some(branch) => return Err(Failure::BranchTaken { branch }.into()),
-            None => base.clone(),
+            None => match assignment.step.as_ref().and_then(|step| step.starts_from.as_ref()) {
+                Some(shared) => {
+                    let missing = || Failure::BranchDeleted { branch: shared.clone() };
+                    mirror.branch(git, shared).await?.ok_or_else(missing)?
+                }
+                None => base.clone(),
+            },
         },
     };
     Ok(Target {

@@ -1,10 +1,11 @@
 //! What an attempt delivers, by the kind of its job.
 
-mod agent_output;
+pub(super) mod agent_output;
 pub(super) mod analysis;
 pub(super) mod change;
 pub(super) mod read;
 pub(super) mod review;
+pub(super) mod step;
 
 use crate::inputs::orders::Order;
 use crate::stop::Stop;

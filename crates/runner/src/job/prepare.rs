@@ -14,6 +14,7 @@ use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::workspace::{Checkout, Workspace};
 use crate::job::attempt::Attempt;
+use crate::job::deliver::step::store_patches;
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
@@ -76,7 +77,7 @@ pub(super) async fn prepare<'a>(
     let head = open.as_ref().map_or(&attempt.assignment.branch, |pull| &pull.head_branch);
     // Earlier attempts and reviews name commits.
     let needs_history =
-        *checkpoint || attempt.assignment.revises.as_ref().is_some_and(|revises| revises.since.is_some());
+        *checkpoint || attempt.assignment.step.is_some() || attempt.assignment.revises.as_ref().is_some_and(|revises| revises.since.is_some());
     let fetch = async || {
         let load =
             async |depth| Mirror::fetch(git, &work_dir, depth).await.map_err(|error| to_fetch_fault(attempt, &error));
@@ -121,6 +122,7 @@ pub(super) async fn prepare<'a>(
     attempt.artifacts.set_folder(workspace.artifacts())?;
     attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, options.raw_capture));
     workspace.check_out_or_renew(git, &mirror, &work_dir, checkout).await?;
+    store_patches(attempt, (git, &mirror), workspace).await?;
     Ok(Preparation { access, agent: agent_choice, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
 }
 

@@ -20,6 +20,8 @@ use crate::hash::sha256_hex;
 use crate::inputs::conversation::{self, Conversation, QuestionResult};
 use crate::inputs::messages::{InputTracker, newest_number};
 use crate::job::attempt::Attempt;
+use crate::job::deliver::agent_output::run_until_valid;
+use crate::job::deliver::step::{load_step_output, reporting_step};
 use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
@@ -31,10 +33,12 @@ use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::job::JobKind;
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::published::work_notes::WorkNotes;
 
 #[derive(Default)]
 pub(crate) struct WorkResult {
+    /// Empty if the tree is unchanged, and the step may change nothing.
     pub(crate) commit: String,
     /// `None` if an earlier attempt made the commit.
     tree: Option<String>,
@@ -43,6 +47,8 @@ pub(crate) struct WorkResult {
     pub(crate) replies: AgentReplies,
     pub(crate) results: CheckResults,
     pub(crate) notes: WorkNotes,
+    /// Of a step that reports.
+    pub(crate) output: Option<JobOutput>,
     /// The last message of an agent that worked in an earlier attempt.
     pub(crate) earlier_summary: Option<String>,
     /// No agent worked in this attempt.
@@ -130,22 +136,44 @@ impl WorkContext<'_> {
     ) -> Result<WorkResult, Stop> {
         let Self { attempt, preparation, .. } = *self;
         let (git, workspace) = (&preparation.access.git, preparation.workspace);
-        let (tree, results, notes) = loop {
-            self.run_agent(conversation, further_prompt.as_deref()).await?;
-            let (tree, notes) = self.write_tree().await?;
+        let step = reporting_step(attempt);
+        let (tree, results, notes, output) = loop {
+            let output = match step {
+                Some(_) => {
+                    let mut load = async || load_step_output(attempt, preparation).await;
+                    run_until_valid(self, conversation, further_prompt.take(), &mut load).await?
+                }
+                None => {
+                    self.run_agent(conversation, further_prompt.as_deref()).await?;
+                    None
+                }
+            };
+            let written = match self.write_tree().await {
+                Err(Stop::Failure(Failure::NoChanges { .. }))
+                    if output.is_some() && step.is_some_and(|step| step.may_change_nothing) =>
+                {
+                    return Ok(WorkResult { output, ..WorkResult::default() });
+                }
+                written => written,
+            };
+            let (tree, notes) = written?;
             let decision = self.check_tree(rounds).await?;
             rounds.check_rounds += 1;
             match decision {
-                CheckDecision::Publish(results) => break (tree, results, notes),
+                CheckDecision::Publish(results) => break (tree, results, notes, output),
                 CheckDecision::Repair(prompt) => further_prompt = Some(prompt),
             }
             rounds.repair_rounds += 1;
             attempt.unless_ordered(commit::restore_tree(git, workspace, &tree)).await?;
             attempt.events.add(EventDraft::phase("repairing"));
+            if step.is_some() {
+                attempt.events.resume_recording();
+            }
         };
         attempt.events.end_record();
         let commit = self.create_commit(&tree, results.verdict(), number).await?;
-        if attempt.assignment.kind != JobKind::Resolve {
+        // Without an agent, the next attempt would have no output.
+        if attempt.assignment.kind != JobKind::Resolve && step.is_none() {
             attempt.checkpoint_state.set_finished(&tree, results.runs(), &notes);
         }
         let replies = match &attempt.assignment.revises {
@@ -153,7 +181,7 @@ impl WorkContext<'_> {
             None => AgentReplies::default(),
         };
         let tree = Some(tree);
-        Ok(WorkResult { commit, tree, rounds, round: number, replies, results, notes, ..WorkResult::default() })
+        Ok(WorkResult { commit, tree, rounds, round: number, replies, results, notes, output, ..WorkResult::default() })
     }
 
     /// Writes the work as a tree without protected content. Also returns notes on work that the tree omits.

@@ -101,7 +101,7 @@ async fn outcome_of_a_step_is_one_of_its_words() {
     .await;
     world.api.change_assignment(|job| job.outcomes = ["approved", "changes_requested"].map(str::to_owned).to_vec());
     let finish = world.completes().await;
-    let expected = Answer { outcome: Some("approved".into()), text: "Good.".into() };
+    let expected = Answer { outcome: Some("approved".into()), text: "Good.".into(), ..Answer::default() };
     assert_eq!(finish.output, Some(JobOutput::Read(expected)));
     let prompt = std::fs::read_to_string(world.outside_path("prompt")).unwrap();
     assert!(prompt.contains("use one of approved, changes_requested at `/outcome`"), "{prompt}");

@@ -76,7 +76,7 @@ async fn final_state(world: &World) -> FinalState {
         outcome: finish.outcome,
         names_head_and_pull_request: (
             Some(result.head) == world.branch_head(BRANCH),
-            result.pull_request.number == published.pull_request,
+            result.pull_request.as_ref().unwrap().number == published.pull_request,
         ),
         max_finish_ids: finish_ids.values().map(BTreeSet::len).max(),
         published,

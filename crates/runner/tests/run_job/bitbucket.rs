@@ -58,7 +58,7 @@ async fn lost_answer_to_opening_creates_no_second_pull_request() {
         lose_next_answer(&world, "POST", "/pullrequests");
         let result = run_to_success(&world).await;
         let pull = only_open_pull_request(&world).await;
-        assert_eq!((result.pull_request.number, &result.pull_request.url), (pull.number, &pull.url));
+        assert_eq!((result.pull_request.as_ref().unwrap().number, &result.pull_request.as_ref().unwrap().url), (pull.number, &pull.url));
         assert_eq!((pull.head_branch.as_str(), pull.title.as_str()), (BRANCH, "APP-17: Greet"));
         assert_eq!(world.branch_head(BRANCH).as_ref(), Some(&result.head));
         let text = pull_request_text(&world, pull.number).await;
@@ -69,7 +69,7 @@ async fn lost_answer_to_opening_creates_no_second_pull_request() {
 
 async fn world_under_review() -> (World, u64, Vec<u64>) {
     let world = bitbucket_world(COUNTING_AGENT, TOKEN).await;
-    let number = run_to_success(&world).await.pull_request.number;
+    let number = run_to_success(&world).await.pull_request.as_ref().unwrap().number;
     let threads = add_review(&world, &bitbucket_client(&world), number).await;
     (world, number, threads)
 }
@@ -90,7 +90,7 @@ async fn each_thread_is_answered_once_despite_lost_answers() {
     let (world, number, threads) = world_under_review().await;
     lose_next_answer(&world, "POST", "/comments");
     let revised = run_to_success(&world).await;
-    assert_eq!(revised.pull_request.number, number);
+    assert_eq!(revised.pull_request.as_ref().unwrap().number, number);
     assert_eq!(revised.replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, number, &threads).await;
     // The finish is lost, and the next attempt finds the answers.

@@ -131,7 +131,7 @@ async fn run_and_check(times: usize, calls: &[(&'static str, Fault)], phase: &st
         let finish = world.completes().await;
         assert_eq!(forge.left.load(Ordering::SeqCst), 0, "{call} {fault:?}: not all calls were broken");
         let pull = world.open_pull_request(BRANCH).await.unwrap();
-        assert_eq!(finish.result.unwrap().pull_request.number, pull.number, "{call} {fault:?}");
+        assert_eq!(finish.result.unwrap().pull_request.as_ref().unwrap().number, pull.number, "{call} {fault:?}");
         assert_eq!((agent_runs(&world), pull.number), (1, 1), "{call} {fault:?}");
         assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1", "{call} {fault:?}");
         let waits = reported_waits(&world);
@@ -174,7 +174,7 @@ async fn broken_pull_request_is_waited_out() {
 async fn pull_request_with_a_page_as_answer_is_opened_once() {
     let world = World::with_agent(AGENT).await;
     BrokenForge::start(&world, (NEW_PULL_REQUEST, Fault::PageAfterCall), 1).await;
-    assert_eq!(world.completes().await.result.unwrap().pull_request.number, 1);
+    assert_eq!(world.completes().await.result.unwrap().pull_request.as_ref().unwrap().number, 1);
     assert_eq!(world.open_pull_request(BRANCH).await.unwrap().number, 1);
 }
 
@@ -225,7 +225,7 @@ async fn long_outage_fails_and_a_retry_publishes_without_an_agent() {
         begin_retry(&world, "c");
         forge.repair();
         let result = world.completes().await.result.unwrap();
-        assert_eq!((result.branch.as_str(), result.pull_request.number), (BRANCH, 1), "{call}");
+        assert_eq!((result.branch.as_str(), result.pull_request.as_ref().unwrap().number), (BRANCH, 1), "{call}");
         assert_eq!((agent_runs(&world), result.files), (1, 1), "{call}");
         assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"), "{call}");
         if is_pushed {

@@ -58,6 +58,7 @@ mod setup;
 mod signing;
 mod sources;
 mod steering;
+mod steps;
 mod stops;
 #[path = "../../../../tests/token_gate.rs"]
 mod token_gate;

@@ -41,7 +41,7 @@ fn assign_revision(world: &World, number: u64, name: &str) {
 }
 
 async fn run_to_success(world: &World) -> u64 {
-    world.completes().await.result.unwrap().pull_request.number
+    world.completes().await.result.unwrap().pull_request.as_ref().unwrap().number
 }
 
 async fn pull_request_text(world: &World, number: u64) -> String {

@@ -82,7 +82,7 @@ async fn fixed_findings_are_pushed_and_the_others_are_posted() {
     let before = world.branch_head(FEATURE).unwrap();
     let finish = world.completes().await;
     let (result, output) = (finish.result.clone().unwrap(), output_of(&finish));
-    assert_eq!((result.pull_request.number, result.files, result.insertions), (number(&world), 1, 1));
+    assert_eq!((result.pull_request.as_ref().unwrap().number, result.files, result.insertions), (number(&world), 1, 1));
     let head = world.branch_head(FEATURE).unwrap();
     assert_eq!((&result.head, world.git_line(&["rev-parse", &format!("{head}^")])), (&head, before.clone()));
     // Neither the reviewing agent's changes nor the files of Pullyard are published.

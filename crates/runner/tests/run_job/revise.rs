@@ -67,7 +67,7 @@ async fn revision_adds_one_commit_to_the_newest_head() {
     let result = finish.result.unwrap();
     let head = world.branch_head(BRANCH).unwrap();
     assert_eq!((result.branch.as_str(), &result.head), (BRANCH, &head));
-    assert_eq!(result.pull_request.number, NUMBER);
+    assert_eq!(result.pull_request.as_ref().unwrap().number, NUMBER);
     assert_eq!(parent(&world, &head), newest);
     assert_eq!(world.file_at(&head, "later.txt").as_deref(), Some("later\n"));
     let job = world.api.assignment().job;

@@ -78,7 +78,7 @@ async fn agent_that_reports_may_write_its_output_only() {
         let ran = world.run_under("PULLYARD_ISOLATION", isolation).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         let finish = world.api.only_finish();
-        let expected = JobOutput::Read(Answer { outcome: None, text: ".pullyard/notes temp/note.".into() });
+        let expected = JobOutput::Read(Answer { text: ".pullyard/notes temp/note.".into(), ..Default::default() });
         assert_eq!(finish.output, Some(expected), "{isolation}: {finish:?}");
     }
 }

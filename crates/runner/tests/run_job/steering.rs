@@ -284,7 +284,7 @@ async fn input_before_an_answer_leads_to_a_new_answer() {
         assert_eq!(api.statuses(), ["preparing", "executing", "syncing", "syncing"], "{turns:?}");
         let reported: Vec<_> = api.calls("status").iter().map(|call| call.body["inputs"].as_u64()).collect();
         assert_eq!(reported[2..], inputs, "{turns:?}");
-        let expected = JobOutput::Read(Answer { outcome: None, text: expected.into() });
+        let expected = JobOutput::Read(Answer { text: expected.into(), ..Default::default() });
         assert_eq!(api.only_finish().output, Some(expected), "{turns:?}");
     }
 }

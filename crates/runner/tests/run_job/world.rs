@@ -91,6 +91,7 @@ impl World {
             egress: Vec::new(),
             has_instructions: false,
             outcomes: Vec::new(),
+            step: None,
             requires_session: false,
             checkpoint: false,
             author: None,

@@ -81,7 +81,7 @@ pub(crate) fn run(rev: u64) -> Run {
 /// The job of its step.
 pub(crate) fn step_job() -> Job {
     let run = RunId::for_request(&project(), "", "one");
-    Job { step: Some(StepOfRun { run, name: "notes".into(), may_change_nothing: true }), ..job("step") }
+    Job { step: Some(StepOfRun { run, name: "notes".into(), may_change_nothing: true, reports: true, has_own_branch: false }), ..job("step") }
 }
 
 pub(crate) fn endpoint() -> Endpoint {
@@ -429,5 +429,5 @@ pub(crate) fn poll(rev: u64) -> Poll {
 }
 
 pub(crate) fn answer() -> JobOutput {
-    JobOutput::Read(Answer { outcome: None, text: "`retry()` is called in `src/client.rs`.".into() })
+    JobOutput::Read(Answer { text: "`retry()` is called in `src/client.rs`.".into(), ..Default::default() })
 }

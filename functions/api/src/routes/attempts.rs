@@ -5,10 +5,11 @@ use axum::http::HeaderMap;
 use pullyard_control::attempt as control;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus};
+use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus, PushedCommit};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::LinkOptions;
 use pullyard_domain::prompt::review::ReviewContext;
+use pullyard_domain::prompt::step::{NeedResult, PatchSource, StepContext};
 use pullyard_entry::{BootstrapCaller, LeaseCaller, strict};
 use pullyard_protocol::attempt::{
     self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Credentials,
@@ -47,7 +48,8 @@ pub(crate) async fn start(
         checkpoint: job.attempt > 1 || job.retry_of.is_some(),
         prompt: context.prompt(),
         has_instructions: context.instructions.is_some(),
-        outcomes: context.step.map(|step| step.outcomes).unwrap_or_default(),
+        outcomes: context.step.as_ref().map(|step| step.outcomes.clone()).unwrap_or_default(),
+        step: context.step.map(to_wire_step),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
             forge: start.integration.kind,
@@ -91,6 +93,21 @@ pub(crate) async fn start(
         attempt: job.attempt,
         kind: job.kind,
     }))
+}
+
+fn to_wire_step(step: StepContext) -> wire::AssignedStep {
+    let patch = |need: NeedResult| {
+        let file = need.patch_file();
+        need.patch.map(|PatchSource { branch, head }| wire::AssignedPatch { step: need.name, file, branch, head })
+    };
+    wire::AssignedStep {
+        reports: step.reports,
+        may_change_nothing: step.may_change_nothing,
+        spawn: step.spawn,
+        has_own_branch: step.own_branch.is_some(),
+        starts_from: step.starts_from.filter(|_| step.own_branch.is_some()),
+        patches: step.needs.into_iter().filter_map(patch).collect(),
+    }
 }
 
 fn to_wire_resume(job: &domain::Job, inputs: Vec<domain::Input>) -> Option<ResumeState> {
@@ -280,8 +297,15 @@ pub(crate) async fn finish(
 }
 
 fn parse_end(request: &FinishRequest) -> Result<End, Problem> {
-    let result = request.result.as_ref().map(parse_result).transpose()?;
-    let failure = request.failure.clone().map(Failure::clipped);
+    let (result, failure) = (request.result.as_ref(), request.failure.clone().map(Failure::clipped));
+    if let (FinishOutcome::Completed, Some(result), None) = (request.outcome, result, &failure)
+        && result.pull_request.is_none()
+    {
+        check_commit(result)?;
+        let wire::FinishResult { branch, head, files, insertions, deletions, .. } = result.clone();
+        return Ok(End::Pushed(PushedCommit { branch, head, files, insertions, deletions }));
+    }
+    let result = result.map(parse_result).transpose()?;
     match (request.outcome, result, failure) {
         (FinishOutcome::Completed, result, None) => Ok(End::Completed(result)),
         (FinishOutcome::Failed, result, Some(failure)) => Ok(End::Failed(failure, result)),
@@ -294,17 +318,28 @@ fn parse_end(request: &FinishRequest) -> Result<End, Problem> {
     }
 }
 
+/// Bounds the branch and the commit.
+fn check_commit(result: &wire::FinishResult) -> Result<(), Error> {
+    let is_object_id = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let branch = &result.branch;
+    let is_branch = !branch.is_empty() && branch.len() <= 255 && !branch.chars().any(char::is_control);
+    match (is_object_id, is_branch) {
+        (false, _) => Err(Error::Invalid { pointer: "/result/head", fault: "use 40 or 64 hex digits".into() }),
+        (_, false) => {
+            Err(Error::Invalid { pointer: "/result/branch", fault: "use a branch name of at most 255 bytes".into() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Bounds the result, because it is stored in the job's item and shown on pages.
 fn parse_result(result: &wire::FinishResult) -> Result<JobResult, Error> {
     let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
-    let is_object_id = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_object_id {
-        return invalid("/result/head", "use 40 or 64 hex digits");
-    }
-    if result.branch.is_empty() || result.branch.len() > 255 || result.branch.chars().any(char::is_control) {
-        return invalid("/result/branch", "use a branch name of at most 255 bytes");
-    }
-    let url = &result.pull_request.url;
+    check_commit(result)?;
+    let Some(pull_request) = &result.pull_request else {
+        return invalid("/result/pull_request", "a failed attempt with a result has a pull request");
+    };
+    let url = &pull_request.url;
     if url.len() > 500
         || !(url.starts_with("https://") || url.starts_with("http://"))
         || url.chars().any(char::is_control)
@@ -314,7 +349,7 @@ fn parse_result(result: &wire::FinishResult) -> Result<JobResult, Error> {
     Ok(JobResult {
         branch: result.branch.clone(),
         head: result.head.clone(),
-        number: result.pull_request.number,
+        number: pull_request.number,
         url: url.clone(),
         files: result.files,
         insertions: result.insertions,

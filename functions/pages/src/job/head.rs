@@ -186,12 +186,14 @@ impl JobHead {
 }
 
 fn to_result(ctx: &Context, job: &Job, pull_request_state: Option<PullRequestState>) -> Option<JobResult> {
-    let result = job.result.as_ref()?;
-    let files = labels::format_count(result.files, "file");
+    let of_result = job.result.as_ref().map(|it| (&it.head, it.files, it.insertions, it.deletions));
+    let of_branch = || job.pushed.as_ref().map(|it| (&it.head, it.files, it.insertions, it.deletions));
+    let (head, files, insertions, deletions) = of_result.or_else(of_branch)?;
+    let files = labels::format_count(files, "file");
     Some(JobResult {
         pull_request: PullRequestView::of_result(ctx, job, pull_request_state.unwrap_or(PullRequestState::Open)),
-        commit: text::short_commit(&result.head),
-        changed: format!("{files} +{} \u{2212}{}", result.insertions, result.deletions),
+        commit: text::short_commit(head),
+        changed: format!("{files} +{insertions} \u{2212}{deletions}"),
         html: None,
     })
 }

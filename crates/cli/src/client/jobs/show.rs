@@ -48,16 +48,23 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));
     lines.extend(job.started.map(|at| ("Started", format::time_cell(at))));
     lines.extend(job.ended.map(|at| ("Ended", format::time_cell(at))));
+    let changed = |files: u32, insertions: u32, deletions: u32| {
+        Cell::text(format!("{}, +{insertions} -{deletions}", format::format_count(files, "file")))
+    };
+    if let Some(pushed) = &job.pushed {
+        lines.extend([
+            ("Head", Cell::text(&pushed.head)),
+            ("Changed", changed(pushed.files, pushed.insertions, pushed.deletions)),
+        ]);
+    }
     if let Some(result) = &job.result {
-        let changed =
-            format!("{}, +{} -{}", format::format_count(result.files, "file"), result.insertions, result.deletions);
         lines.extend([
             ("Pull request", Cell::text(&result.url)),
             ("Head", Cell::text(&result.head)),
-            ("Changed", Cell::text(changed)),
+            ("Changed", changed(result.files, result.insertions, result.deletions)),
         ]);
     }
-    if job.result.is_none() && job.status == JobStatus::Completed {
+    if job.result.is_none() && job.pushed.is_none() && job.status == JobStatus::Completed {
         lines.push(("Output", Cell::text(format!("`pullyard jobs output {}`", job.id.short()))));
     }
     if job.attempt > 0 {

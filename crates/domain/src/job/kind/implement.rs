@@ -3,6 +3,8 @@
 use super::super::plan::{branch_name, new_job};
 use super::{AgentWrites, JobKind, KindSpec, Publishes};
 use crate::job::{ContinuedPullRequest, Job, JobPlan};
+use crate::output::{INPUT_FOLDER, OUTPUT_FILE};
+use crate::prompt::step::StepContext;
 use crate::prompt::{self, DONE_FOR_YOU, QUESTION_FILE};
 use crate::ticket::Ticket;
 
@@ -11,7 +13,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
     title_prefix: "",
     answers_reviews: false,
     moves_ticket_unstarted: true,
-    side_files: &[QUESTION_FILE],
+    side_files: &[QUESTION_FILE, OUTPUT_FILE, INPUT_FOLDER],
     writes: AgentWrites::Tree,
     publishes: Publishes::Change,
     checkout: true,
@@ -20,8 +22,9 @@ pub(super) const SPEC: KindSpec = KindSpec {
 
 fn introduction(context: &prompt::Context) -> String {
     let (repository, base) = (&context.repository.name, &context.base);
+    let output = context.step.as_ref().map(StepContext::output_prompt).unwrap_or_default();
     format!(
-        "You work in a checkout of {repository}, branch `{base}`.\nMake the change that is requested below by editing files here. {DONE_FOR_YOU}\n",
+        "You work in a checkout of {repository}, branch `{base}`.\nMake the change that is requested below by editing files here. {DONE_FOR_YOU}\n{output}",
     )
 }
 

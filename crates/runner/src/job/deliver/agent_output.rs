@@ -76,7 +76,7 @@ pub(super) async fn produce_output<T>(
 
 /// Runs the agent, and again while its output is wrong.
 /// Errors: `OutputInvalid`, and everything else that ends the attempt.
-pub(super) async fn run_until_valid<T>(
+pub(in crate::job) async fn run_until_valid<T>(
     context: &WorkContext<'_>,
     conversation: &mut Conversation,
     mut next_prompt: Option<String>,

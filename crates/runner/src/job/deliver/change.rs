@@ -5,17 +5,21 @@ mod report;
 
 pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old_access};
 
+use super::check_grant;
 use super::review::{Report, adopt_posted};
+use super::step::reporting_step;
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
 use crate::git::conflicts;
 use crate::inputs::conversation::Conversation;
+use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
 use crate::job::phases::Delivered;
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::job::setup;
 use crate::job::work::{self, WorkResult};
+use crate::output;
 use crate::process::sandbox::JobSandbox;
 use crate::publish::push::PublishResult;
 use crate::stop::Stop;
@@ -41,23 +45,30 @@ pub(in crate::job) async fn deliver_change(
     }
     let mut forge_wait = ForgeWait::new(attempt, Phase::Syncing, attempt.forge_away);
     let mut resolution = Report::begin(attempt, preparation).await?;
-    let published = match preparation.target.adopted_commit.clone() {
+    let mut output = None;
+    let mut published = match preparation.target.adopted_commit.clone() {
         Some(commit) => Some(adopt(attempt, preparation, &commit, &mut forge_wait).await?),
         None => match publish_finished(attempt, preparation, &mut forge_wait).await? {
             Some(published) => Some(published),
             None => {
-                run_agent_and_publish(attempt, options, isolation, (preparation, &mut forge_wait), &mut resolution)
-                    .await?
+                let reports = (&mut resolution, &mut output);
+                run_agent_and_publish(attempt, options, isolation, (preparation, &mut forge_wait), reports).await?
             }
         },
     };
+    let output = output.or_else(|| published.as_mut().and_then(|(work, _)| work.output.take()));
     let result = match &published {
         Some(published) => {
             Some(report(attempt, (isolation, options.agent_profile), (preparation, &mut forge_wait), published).await?)
         }
         None => None,
     };
-    let Some(resolution) = resolution else { return Ok(Delivered { result, ..Delivered::default() }) };
+    if reporting_step(attempt).is_some() && preparation.target.adopted_commit.is_some() {
+        let fault = "an earlier attempt pushed the change, and its output was lost".into();
+        let result = result.filter(|result| result.pull_request.is_some());
+        return Ok(Delivered { result, output: None, failure: Some(Failure::OutputInvalid { fault }) });
+    }
+    let Some(resolution) = resolution else { return Ok(Delivered { result, output, failure: None }) };
     match resolution.post(attempt, preparation, published.as_ref()).await {
         Ok(posted) => Ok(Delivered { result, output: Some(JobOutput::Review(posted)), failure: None }),
         // The commits are pushed, although the report failed.
@@ -115,13 +126,13 @@ async fn publish_without_inputs(
     }
 }
 
-/// `None`: a job that resolves has nothing to push.
+/// `None`: a job that resolves, or a step with an output, has nothing to push.
 async fn run_agent_and_publish(
     attempt: &Attempt<'_>,
     options: &RunJob,
     isolation: Isolation,
     (preparation, forge_wait): (&mut Preparation<'_>, &mut ForgeWait<'_>),
-    resolution: &mut Option<Report>,
+    (resolution, output): (&mut Option<Report>, &mut Option<JobOutput>),
 ) -> Result<Option<(WorkResult, PublishResult)>, Stop> {
     let Preparation { access, mirror, target, workspace, .. } = &*preparation;
     let (git, workspace) = (&access.git, *workspace);
@@ -136,6 +147,9 @@ async fn run_agent_and_publish(
 
     // Before the phase `executing`, because an attempt without its session starts no agent.
     let restored_work = attempt.unless_ordered(preparation.checkpoint.restore(attempt, git, workspace)).await?;
+    if attempt.assignment.step.is_some() {
+        output::add_inputs(workspace)?;
+    }
     attempt.unless_ordered(attempt.report_executing(Some(preparation.agent.describe(isolation)))).await?;
     let search = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored_work.has_work);
     let conflicts =
@@ -169,6 +183,11 @@ async fn run_agent_and_publish(
             Err(Stop::Failure(Failure::NoChanges { .. })) if resolution.is_some() => return Ok(None),
             result => result?,
         };
+        if result.commit.is_empty() {
+            check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
+            *output = result.output;
+            return Ok(None);
+        }
         renew_access(attempt, preparation).await?;
         let input_count = result.accepts_new_inputs(&preparation.agent).then(|| conversation.read_inputs());
         if let Some(published) = publish(attempt, preparation, &result.commit, input_count, forge_wait).await? {

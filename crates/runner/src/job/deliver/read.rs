@@ -7,7 +7,9 @@ use crate::output;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OUTPUT_FILE, OutputFault};
+use pullyard_domain::plan::PlanFault;
 use pullyard_domain::prompt::untrusted;
+use pullyard_domain::run::{SpawnRequest, check_spawn_form};
 use pullyard_domain::text::truncate_lines;
 
 /// Neither commits nor pushes. The output is the agent's output file, or else its last message.
@@ -24,23 +26,40 @@ pub(in crate::job) async fn read(
 /// Loads the output, without secrets and invisible characters. If the file is missing, the last message of an agent
 /// with sessions is the answer, unless it has to choose an outcome. A command's last line is never an answer.
 async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<JobOutput, OutputFault> {
-    let outcomes = &attempt.assignment.outcomes;
-    let clean = |text: &str| attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
-    let output = match output::load::<Answer>(preparation.workspace, OUTPUT_FILE).await? {
-        Some(answer) => {
-            answer.check_outcome(outcomes)?;
-            JobOutput::Read(Answer { text: clean(&answer.text), ..answer })
-        }
-        None if preparation.agent.has_sessions() && outcomes.is_empty() => {
-            let message = clean(&attempt.artifacts.last_message().await.unwrap_or_default());
+    let answer = match output::load::<Answer>(preparation.workspace, OUTPUT_FILE).await? {
+        Some(answer) => answer,
+        None if preparation.agent.has_sessions() && attempt.assignment.outcomes.is_empty() => {
+            let message = clean(attempt, &attempt.artifacts.last_message().await.unwrap_or_default());
             let text = truncate_lines(&message, MAX_ANSWER_CHARS);
             if text.is_empty() {
                 return Err(OutputFault::missing());
             }
-            JobOutput::Read(Answer { outcome: None, text })
+            Answer { text, ..Answer::default() }
         }
         None => return Err(OutputFault::missing()),
     };
+    check_answer(attempt, answer)
+}
+
+fn clean(attempt: &Attempt<'_>, text: &str) -> String {
+    attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned()
+}
+
+/// Removes secrets and invisible characters from an answer, and checks its outcome and its added steps.
+pub(super) fn check_answer(attempt: &Attempt<'_>, answer: Answer) -> Result<JobOutput, OutputFault> {
+    answer.check_outcome(&attempt.assignment.outcomes)?;
+    let limits = attempt.assignment.step.as_ref().and_then(|step| step.spawn.as_ref());
+    let faults = match limits {
+        Some(limits) => check_spawn_form(limits, &answer.spawn),
+        None if answer.spawn.is_empty() => Vec::new(),
+        None => vec![PlanFault::new("/spawn", "this job can add no steps: leave it out")],
+    };
+    if let Some(PlanFault { pointer, fault }) = faults.into_iter().next() {
+        return Err(OutputFault { pointer, fault });
+    }
+    let clean_step = |step: SpawnRequest| SpawnRequest { prompt: clean(attempt, &step.prompt), ..step };
+    let (text, spawn) = (clean(attempt, &answer.text), answer.spawn.into_iter().map(clean_step).collect());
+    let output = JobOutput::Read(Answer { text, spawn, ..answer });
     output.check()?;
     Ok(output)
 }

@@ -102,12 +102,16 @@ pub(super) async fn report(
         None => None,
     };
     let opening = Opening { target: &target, assignment, facts: &facts, pushed_at };
+    let has_own_branch = assignment.step.as_ref().is_some_and(|step| step.has_own_branch);
     let pull_request = loop {
+        if has_own_branch {
+            break None;
+        }
         let open = opening.try_once(&preparation.access.forge);
         match attempt.unless_aborted(async { Ok(open.await) }).await? {
             Ok(pull_request) => {
                 forge_wait.end().await;
-                break pull_request;
+                break Some(pull_request);
             }
             Err(ForgeFault::Final(stop)) => return Err(stop),
             Err(ForgeFault::Away(outage)) => {
@@ -123,7 +127,8 @@ pub(super) async fn report(
     let size = commit::measure_commit(git, &repository, (&parent, &published.commit)).await;
     Ok(FinishResult {
         branch: target.branch.clone(),
-        head,
+        // Later steps get the step's commit, without those that users pushed on top.
+        head: if has_own_branch { published.commit.clone() } else { head },
         pull_request,
         files: size.files,
         insertions: size.insertions,

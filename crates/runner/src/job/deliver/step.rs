@@ -1,0 +1,62 @@
+//! The input and the output of a run's step: patches of earlier steps, and the answer of an agent that changes files.
+
+use super::read::check_answer;
+use crate::agent_files::is_untracked;
+use crate::git::patch::{self, Binaries};
+use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::create_private_dirs;
+use crate::git::workspace::mirror::Mirror;
+use crate::git::{self, Git};
+use crate::job::attempt::Attempt;
+use crate::job::prepare::Preparation;
+use crate::output;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::output::{Answer, JobOutput, OUTPUT_FILE, OutputFault};
+use pullyard_protocol::attempt::{AssignedPatch, AssignedStep};
+
+/// Stores the patches of earlier steps outside the worktree.
+/// Errors: `InputMissing` if a commit is not in the mirror, which has all branches.
+pub(in crate::job) async fn store_patches(
+    attempt: &Attempt<'_>,
+    (git, mirror): (&Git, &Mirror),
+    workspace: &Workspace,
+) -> Result<(), Stop> {
+    let patches = attempt.assignment.step.iter().flat_map(|step| &step.patches);
+    for AssignedPatch { step, file, branch, head } in patches {
+        let missing = || Failure::InputMissing { step: step.clone(), branch: branch.clone() };
+        let is_id = matches!(head.len(), 40 | 64) && head.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let parent = format!("{head}^");
+        if !is_id || git::resolve_commit(git, mirror.dir(), &parent).await?.is_none() {
+            return Err(missing().into());
+        }
+        let path = output::input_path(workspace, file).ok_or_else(missing)?;
+        if let Some(folder) = path.parent() {
+            create_private_dirs(folder)?;
+        }
+        // The branch of a step has one commit.
+        patch::write(git, mirror.dir(), (&parent, head), Binaries::Full, &path).await?;
+    }
+    Ok(())
+}
+
+/// What the agent of a step that changes files has to write beside its change.
+pub(in crate::job) fn reporting_step<'a>(attempt: &'a Attempt<'_>) -> Option<&'a AssignedStep> {
+    attempt.assignment.step.as_ref().filter(|step| step.reports)
+}
+
+/// Loads the output of an agent that changes files. A step without outcomes needs none.
+pub(in crate::job) async fn load_step_output(
+    attempt: &Attempt<'_>,
+    Preparation { access, workspace, .. }: &Preparation<'_>,
+) -> Result<Option<JobOutput>, OutputFault> {
+    let loaded = match is_untracked(&access.git, workspace, OUTPUT_FILE).await {
+        true => output::load::<Answer>(workspace, OUTPUT_FILE).await?,
+        false => None,
+    };
+    match loaded {
+        Some(answer) => check_answer(attempt, answer).map(Some),
+        None if attempt.assignment.outcomes.is_empty() => Ok(None),
+        None => Err(OutputFault::missing()),
+    }
+}

@@ -1,0 +1,118 @@
+//! Tests the jobs of a run's steps: branches of their own, patches of earlier steps, and outputs beside a change.
+
+use crate::prelude::*;
+use crate::world::World;
+use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::plan::SpawnLimits;
+use pullyard_protocol::attempt::{AssignedPatch, AssignedStep};
+
+const OWN: &str = "pullyard/acme/run-1-left";
+
+async fn world(script: &str, step: AssignedStep) -> World {
+    let world = World::with_agent(script).await;
+    world.api.change_assignment(|job| (job.ticket, job.step) = (None, Some(step)));
+    world
+}
+
+fn manager() -> AssignedStep {
+    let spawn = SpawnLimits { most: 1, turns: 2, roles: vec!["implementer".into()] };
+    AssignedStep { reports: true, may_change_nothing: true, spawn: Some(spawn), ..AssignedStep::default() }
+}
+
+fn answer(finish: FinishRequest) -> Answer {
+    finish.output.and_then(JobOutput::into_answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_branch_starts_from_that_of_the_run_without_a_pull_request() {
+    let step = AssignedStep { has_own_branch: true, starts_from: Some("shared".into()), ..AssignedStep::default() };
+    let world = world("echo hello > greeting.txt", step).await;
+    world.forge.commit("acme/app", "shared", "pullyard-bot", &[("first.txt", "first", false)]).await.unwrap();
+    world.api.change_assignment(|job| job.branch = OWN.into());
+    let result = world.completes().await.result.unwrap();
+    assert_eq!((result.branch.as_str(), result.pull_request, result.files), (OWN, None, 1));
+    assert_eq!(world.branch_head(OWN), Some(result.head));
+    assert_eq!(Some(world.git_line(&["rev-parse", &format!("{OWN}^")])), world.branch_head("shared"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn earlier_commit_is_applied_as_a_patch() {
+    let script = "git apply --3way .pullyard/input/lead/left/change.patch && echo seen";
+    let world = world(script, AssignedStep::default()).await;
+    let main = world.branch_head("main").unwrap();
+    world.forge.commit("acme/app", OWN, "pullyard-bot", &[("left.txt", "left\n", false)]).await.unwrap();
+    let patch = AssignedPatch {
+        step: "lead/left".into(),
+        file: "lead/left/change.patch".into(),
+        branch: OWN.into(),
+        head: world.branch_head(OWN).unwrap(),
+    };
+    world.api.change_assignment(|job| job.step.as_mut().unwrap().patches = vec![patch]);
+    let result = world.completes().await.result.unwrap();
+    assert_eq!(world.git_line(&["diff", "--name-only", &main, &result.head]), "left.txt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patch_without_its_commit_fails_before_an_agent() {
+    let world = world("echo ran > @DIR@/ran", AssignedStep::default()).await;
+    let head = "a".repeat(40);
+    let patch = AssignedPatch { step: "left".into(), file: "left/change.patch".into(), branch: OWN.into(), head };
+    world.api.change_assignment(|job| job.step.as_mut().unwrap().patches = vec![patch]);
+    assert_eq!(world.fails().await, "input_missing");
+    assert!(!world.outside_path("ran").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn change_and_output_are_delivered_together() {
+    let script = r#"echo hello > greeting.txt; mkdir .pullyard
+        printf '{"v":1,"outcome":"fixed","text":"Said %s."}' "$(cat @DIR@/token)" > .pullyard/output.json"#;
+    let world = world(script, AssignedStep { reports: true, ..AssignedStep::default() }).await;
+    std::fs::write(world.outside_path("token"), crate::world::TOKEN).unwrap();
+    world.api.change_assignment(|job| job.outcomes = ["fixed", "unclear"].map(str::to_owned).to_vec());
+    let finish = world.completes().await;
+    let head = finish.result.as_ref().unwrap().head.clone();
+    assert_eq!(world.git_line(&["show", "--name-only", "--format=", &head]), "greeting.txt");
+    let answer = answer(finish);
+    assert_eq!(answer.outcome.as_deref(), Some("fixed"));
+    assert!(!answer.text.contains(crate::world::TOKEN), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unchanged_tree_completes_a_manager_with_its_list() {
+    let script = r#"mkdir .pullyard
+        echo '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"implementer","prompt":"Do it."}]}' > .pullyard/output.json"#;
+    let world = world(script, manager()).await;
+    let finish = world.completes().await;
+    assert_eq!(finish.result, None);
+    let names: Vec<_> = answer(finish).spawn.into_iter().map(|step| step.name).collect();
+    assert_eq!(names, ["a"]);
+    assert_eq!(world.git_line(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_list_returns_to_the_agent_with_its_fault() {
+    let script = r#"mkdir -p .pullyard
+        if [ -e .pullyard/output.json ]; then
+          cat > @DIR@/prompt; echo '{"v":1,"text":"Done."}' > .pullyard/output.json; echo hello > greeting.txt
+        else
+          echo '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"other","prompt":"Do it."}]}' > .pullyard/output.json
+        fi"#;
+    let world = world(script, manager()).await;
+    let finish = world.completes().await;
+    assert!(finish.result.is_some() && answer(finish).spawn.is_empty());
+    let prompt = std::fs::read_to_string(world.outside_path("prompt")).unwrap();
+    assert!(prompt.contains("there is no role `other`"), "{prompt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_of_another_job_or_of_the_last_turn_is_refused() {
+    let script = r#"mkdir -p .pullyard
+        echo '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"implementer","prompt":"Do it."}]}' > .pullyard/output.json"#;
+    let mut last = manager();
+    last.spawn.as_mut().unwrap().turns = 1;
+    let other = AssignedStep { spawn: None, ..manager() };
+    for (step, fault) in [(last, "the last turn"), (other, "this job can add no steps")] {
+        let failure = world(script, step).await.failure().await;
+        assert!(failure.sentence().contains(fault), "{failure:?}");
+    }
+}
