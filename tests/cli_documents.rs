@@ -6,12 +6,14 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::run::{RunFailureCause, StepExplanation, StepWait};
 use pullyard_domain::wait::Wait;
 
-const DOCUMENTS: [(&str, &str); 18] = [
+const DOCUMENTS: [(&str, &str); 20] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
     ("docs/analyses.md", include_str!("../docs/analyses.md")),
+    ("docs/clients.md", include_str!("../docs/clients.md")),
     ("docs/coming-from/ai-review.md", include_str!("../docs/coming-from/ai-review.md")),
     ("docs/coming-from/oversight.md", include_str!("../docs/coming-from/oversight.md")),
+    ("docs/coming-from/spawnd.md", include_str!("../docs/coming-from/spawnd.md")),
     ("docs/coming-from/spedy.md", include_str!("../docs/coming-from/spedy.md")),
     ("docs/agents.md", include_str!("../docs/agents.md")),
     ("docs/checks.md", include_str!("../docs/checks.md")),

@@ -55,14 +55,44 @@ async fn unreadable_or_hostile_plan_is_refused_at_its_first_breach() {
     user.run(&["runs", "check", "/missing.yaml"]).await.assert_exit(1, "can't read /missing.yaml");
 }
 
-/// The document's own plan and its table of keys follow the program.
+const SPAWND_PAGE: &str = include_str!("../docs/coming-from/spawnd.md");
+
+/// The documents' own plans and their tables of keys follow the program.
 #[tokio::test]
 async fn documented_plans_have_no_fault() {
-    const PAGE: &str = include_str!("../docs/plans.md");
     let (user, folder) = (User::new(), TempDir::new().unwrap());
-    let plans: Vec<&str> = PAGE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(!plans.is_empty());
-    for plan in plans {
-        user.ok(&["runs", "check", &write(&folder, plan)]).await;
+    for page in [include_str!("../docs/plans.md"), SPAWND_PAGE] {
+        let plans: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!plans.is_empty());
+        for plan in plans {
+            user.ok(&["runs", "check", &write(&folder, plan)]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_of_spawnd_are_renamed_or_refused_as_its_page_says() {
+    let (user, folder) = (User::new(), TempDir::new().unwrap());
+    for (key, fault) in [
+        ("depends_on", "`depends_on` is `needs` here"),
+        ("use_role", "`use_role` is `role` here"),
+        ("check", "`check` is `checks` here"),
+        ("runtime", "`runtime` is `agent` here"),
+        ("max_cost_usd", "`max_cost_usd` is `limits.cost_usd` here"),
+        ("write_allowed", "`write_allowed` is `sandbox` here"),
+        ("source_repo", "`source_repo` is `repository` here"),
+        ("worktree_setup", "`worktree_setup` is `setup` here"),
+        ("env_refs", "clone and push use the integration's token; setup gets no secret yet"),
+        ("mcp_servers", "agents get no MCP servers yet"),
+        ("cache", "setup has no cache yet"),
+        ("cache_paths", "setup has no cache yet"),
+    ] {
+        let plan = write(&folder, &format!("name: a\nsteps: [{{name: b, prompt: c, {key}: d}}]\n"));
+        let ran = user.run(&["runs", "check", &plan]).await.assert_exit(1, "the plan has 1 fault");
+        assert!(ran.out.contains(fault) && SPAWND_PAGE.contains(key), "{ran:?}");
+        if fault.ends_with(" yet") {
+            let sentence = fault.rsplit("; ").next().unwrap();
+            assert!(SPAWND_PAGE.contains(sentence), "{sentence}");
+        }
     }
 }

@@ -46,6 +46,11 @@ else:
         (built / name).write_text(text if target == {NATIVE!r} else "#!for another processor")
         (built / name).chmod(0o755)
 """
+# Writes the time and the source of the wheel.
+PIP = r"""
+while [ "$1" != --wheel-dir ]; do shift; done
+echo "$SOURCE_DATE_EPOCH $(cat "$3/pyproject.toml")" > "$2/pullyard-1.2.3-py3-none-any.whl"
+"""
 PROGRAM = """#!/bin/sh
 case $1 in
   --version) echo "NAME 1.2.3 (COMMIT)" ;;
@@ -64,6 +69,8 @@ class Source:
         shutil.copy(REPOSITORY / "samconfig.toml", self.folder)
         (self.folder / "functions/lambda").mkdir(parents=True)
         (self.folder / "docs").mkdir()
+        (self.folder / "clients/python").mkdir(parents=True)
+        (self.folder / "clients/python/pyproject.toml").write_text("a package\n")
         (self.folder / "docs/operations.md").write_text("# Operations\n")
         (self.folder / "Cargo.toml").write_text('[workspace.package]\nversion = "1.2.3"\n')
         self.changelog = self.folder / "CHANGELOG.md"
@@ -73,6 +80,7 @@ class Source:
         (self.folder / "LICENSE").write_text("Pullyard's licence\n")
         (self.folder / ".gitignore").write_text("/target\n/dist\n")
         self.bin.mkdir()
+        program(self.bin, "pip", PIP)
         program(self.bin, "rustc", 'echo "${0%/*}/sysroot"')
         for target in release.TARGETS:
             (self.bin / "sysroot/lib/rustlib" / target / "lib").mkdir(parents=True)
@@ -140,7 +148,7 @@ def makes():
     aws = ["pullyard-aws-x86_64.tar.gz", "pullyard-aws-arm64.tar.gz"]
     archives = [f"{name}-{target}.tar.gz" for name in release.PROGRAMS for target in release.TARGETS]
     compose = [f"pullyard-compose-{target}.tar.gz" for target in release.TARGETS]
-    check("the files", sorted(os.listdir(out)), sorted([*archives, *compose, *aws, "install.sh", "pullyard.cdx.json", "SHA256SUMS", "SHA256SUMS.sig"]))
+    check("the files", sorted(os.listdir(out)), sorted([*archives, *compose, *aws, "pullyard-1.2.3-py3-none-any.whl", "install.sh", "pullyard.cdx.json", "SHA256SUMS", "SHA256SUMS.sig"]))
     texts, more = ["LICENSE", "THIRD-PARTY.txt"], [*(f"completions/{name}" for name in release.SHELLS.values()), "man/man1/pullyard.1"]
     content = {name: tarfile.open(out / name) for name in archives}
     for name in archives:
@@ -163,6 +171,8 @@ def makes():
         commit = source.git("rev-parse", "HEAD").strip()
         check("the functions' program", functions.read("bootstrap").decode(), f"\x7fELF lambda {commit}")
         check("the release", archive.extractfile(f"{top}RELEASE").read().decode(), f"1.2.3 {commit} {name[13:-7]}\n")
+    seconds = source.git("log", "-1", "--format=%ct").strip()
+    check("the wheel", (out / "pullyard-1.2.3-py3-none-any.whl").read_text(), f"{seconds} a package\n")
     check("the steps name the version", b"Pullyard 1.2.3 on AWS" in archive.extractfile(f"{top}README.md").read())
     check("programs know the address", (source.bin / "releases").read_text(), address[1])
     flags = json.loads((source.bin / "flags").read_text())
@@ -176,7 +186,7 @@ def makes():
     check("the bill of materials", [one["name"] for one in components], [*linked[:2], "pullyard-cli", "pullyard-functions", "pullyard-runner", "url"])
     check("its hash", components[-1]["hashes"][0]["content"], "a" * 64)
     sums = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=out, capture_output=True)
-    check("the hashes", (sums.returncode, len((out / "SHA256SUMS").read_text().splitlines())), (0, 10))
+    check("the hashes", (sums.returncode, len((out / "SHA256SUMS").read_text().splitlines())), (0, 11))
     check("the installer's hash", hashlib.sha256((out / archives[0]).read_bytes()).hexdigest() in (out / "install.sh").read_text())
     verify = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-in", out / "SHA256SUMS",
               "-sigfile", out / "SHA256SUMS.sig"]

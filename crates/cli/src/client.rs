@@ -20,6 +20,7 @@ mod init;
 mod integrations;
 mod jobs;
 mod man;
+mod mcp;
 mod notifications;
 mod open;
 mod pages;
@@ -167,6 +168,7 @@ pub(crate) enum Command {
     Runners(runners::Runners),
     Run(run::Run),
     Runs(runs::Runs),
+    Mcp(mcp::Mcp),
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
     Revise(pulls::Revise),
@@ -209,6 +211,7 @@ impl Command {
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) => init.run(global, &screen).await,
+            Self::Mcp(mcp) => mcp.run(global).await,
             Self::Trackers(trackers) if trackers.is_check() => trackers.run_check(&screen).await,
             remote => remote.run_remote(global).await,
         };
@@ -258,6 +261,7 @@ impl Command {
             | Self::Logout(_)
             | Self::Contexts(_)
             | Self::Init(_)
+            | Self::Mcp(_)
             | Self::Completions(_)
             | Self::Man(_)
             | Self::Help(_) => Ok(()),

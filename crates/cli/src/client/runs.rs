@@ -1,6 +1,6 @@
 //! `pullyard runs`: plan files, which need no server, and the runs of plans.
 
-mod check;
+pub(super) mod check;
 pub(super) mod plan_file;
 mod show;
 pub(super) mod watch;
@@ -147,7 +147,7 @@ impl StepArg {
 }
 
 /// Errors: `NotFound` with the names of all steps.
-fn find_step<'a>(run: &'a Run, name: &str) -> Result<&'a RunStep, CliError> {
+pub(super) fn find_step<'a>(run: &'a Run, name: &str) -> Result<&'a RunStep, CliError> {
     let names = || run.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let missing = || CliError::not_found(format!("run {} has no step {name}", run.id.short()));
     run.steps

@@ -166,7 +166,7 @@ fn hint_unreported_push(screen: &Screen, job: &Job) {
     }
 }
 
-fn format_event(screen: &Screen, record: &EventRecord, since: Timestamp) -> String {
+pub(super) fn format_event(screen: &Screen, record: &EventRecord, since: Timestamp) -> String {
     let event = &record.event;
     let kind = format::to_code(&event.kind);
     let details = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| sanitize(text));

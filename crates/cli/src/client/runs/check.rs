@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::path::Path;
 
 #[derive(Serialize)]
-pub(super) struct Report {
+pub(in crate::client) struct Report {
     file: String,
     /// Number of steps of a plan without faults.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -16,7 +16,7 @@ pub(super) struct Report {
     /// At most 20.
     faults: Vec<PlacedFault>,
     /// Number of all faults.
-    pub(super) count: usize,
+    pub(in crate::client) count: usize,
 }
 
 pub(super) fn check(screen: &Screen, path: &Path) -> Result<(), CliError> {
@@ -30,7 +30,7 @@ pub(super) fn check(screen: &Screen, path: &Path) -> Result<(), CliError> {
     if report.count == 0 { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
 }
 
-pub(super) fn report(file: String, bytes: &[u8]) -> Report {
+pub(in crate::client) fn report(file: String, bytes: &[u8]) -> Report {
     let (steps, mut faults) = match PlanFile::parse(bytes) {
         Ok(plan) => (Some(plan.steps), Vec::new()),
         Err(faults) => (None, faults),

@@ -1,0 +1,117 @@
+//! Answers JSON-RPC messages of both forms of the protocol: versions up to 2025-11-25 begin with `initialize`, and
+//! each request of 2026-07-28 names its version in `_meta`. Agents send the one, the other or both.
+
+use super::tools;
+use crate::client::prelude::*;
+use serde_json::{Value, json};
+
+/// Versions that begin with `initialize`, oldest first.
+const HANDSHAKE_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+const NEWEST_HANDSHAKE: &str = "2025-11-25";
+const STATELESS_VERSION: &str = "2026-07-28";
+
+const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
+
+/// How long a client may keep the list of tools, which changes with the program only. Units: milliseconds.
+const LIST_TTL_MS: u64 = 60_000;
+
+const INSTRUCTIONS: &str = "Pullyard runs plans of coding agents on repositories and opens pull requests. Check a plan \
+    with plan_check, start it with run_start, then call run_wait until the run has ended. Answer the question of an agent \
+    with job_answer. A step in the state `asked` waits for a user, who runs `pullyard runs approve RUN/STEP`.";
+
+/// An error of the protocol. Tools report theirs in their result, where the model reads them.
+pub(super) struct RpcError {
+    code: i32,
+    message: String,
+    data: Option<Value>,
+}
+
+impl RpcError {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self { code: -32602, message: message.into(), data: None }
+    }
+
+    fn to_answer(&self, id: &Value) -> Value {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let Some(data) = &self.data {
+            error["data"] = data.clone();
+        }
+        json!({ "jsonrpc": "2.0", "id": id, "error": error })
+    }
+}
+
+/// `None` for a notification or an empty line, which get no answer.
+pub(super) async fn answer(session: &Session, line: &[u8]) -> Option<Value> {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return None;
+    }
+    let refuse = |code, message: &str| {
+        let error = RpcError { code, message: message.into(), data: None };
+        Some(error.to_answer(&Value::Null))
+    };
+    let Ok(message) = serde_json::from_slice::<Value>(line) else { return refuse(-32700, "this line is not JSON") };
+    let Some(method) = message["method"].as_str() else {
+        return refuse(-32600, "send one request or notification per line");
+    };
+    let id = message.get("id").filter(|id| id.is_string() || id.is_number())?;
+    Some(match dispatch(session, method, &message["params"]).await {
+        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+        Err(error) => error.to_answer(id),
+    })
+}
+
+async fn dispatch(session: &Session, method: &str, params: &Value) -> Result<Value, RpcError> {
+    if method == "initialize" {
+        return Ok(initialize(params));
+    }
+    let is_stateless = check_version(params)?;
+    let mut result = match method {
+        "server/discover" if is_stateless => json!({ "supportedVersions": [STATELESS_VERSION],
+            "capabilities": { "tools": {} }, "instructions": INSTRUCTIONS }),
+        "server/discover" => return Err(RpcError::invalid(format!("`_meta` needs {VERSION_KEY}"))),
+        "ping" => json!({}),
+        "tools/list" => json!({ "tools": tools::list() }),
+        "tools/call" => Box::pin(tools::call(session, params)).await?,
+        _ => {
+            let message = format!("there is no method {method}");
+            return Err(RpcError { code: -32601, message, data: None });
+        }
+    };
+    if is_stateless {
+        result["resultType"] = json!("complete");
+        result["_meta"] = json!({ SERVER_KEY: server_info() });
+        if method.ends_with("discover") || method.ends_with("list") {
+            result["ttlMs"] = json!(LIST_TTL_MS);
+            result["cacheScope"] = json!("private");
+        }
+    }
+    Ok(result)
+}
+
+fn initialize(params: &Value) -> Value {
+    let wanted = params["protocolVersion"].as_str();
+    let version = HANDSHAKE_VERSIONS.into_iter().find(|version| Some(*version) == wanted).unwrap_or(NEWEST_HANDSHAKE);
+    json!({ "protocolVersion": version, "capabilities": { "tools": {} }, "serverInfo": server_info(),
+        "instructions": INSTRUCTIONS })
+}
+
+fn server_info() -> Value {
+    json!({ "name": "pullyard", "version": pullyard_version::VERSION })
+}
+
+/// Whether the request has the form of 2026-07-28.
+fn check_version(params: &Value) -> Result<bool, RpcError> {
+    let meta = &params["_meta"];
+    let Some(version) = meta.get(VERSION_KEY) else { return Ok(false) };
+    if version != STATELESS_VERSION {
+        let data = Some(json!({ "supported": [STATELESS_VERSION], "requested": version }));
+        return Err(RpcError { code: -32022, message: "this version of the protocol is not supported".into(), data });
+    }
+    if !meta[CAPABILITIES_KEY].is_object() {
+        return Err(RpcError::invalid(format!("`_meta` needs {CAPABILITIES_KEY}")));
+    }
+    Ok(true)
+}
