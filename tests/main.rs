@@ -64,6 +64,8 @@ mod reviews;
 mod roles;
 mod run_commands;
 mod run_managers;
+mod run_groups;
+mod run_merges;
 mod run_steps;
 mod runners;
 mod schedules;

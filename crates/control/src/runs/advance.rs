@@ -1,6 +1,7 @@
 //! Moves a run: notes the ends of its jobs, and creates those of the next steps.
 
 use super::facts::{LoadedFacts, load_facts};
+use super::group::{MAX_ROUNDS, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::notify::notice_of_run;
@@ -15,8 +16,8 @@ use pullyard_store::{RunWrite, WorkKey, Write};
 const MAX_MOVES: usize = 20;
 
 /// Moves a run until the end of a job, a user or the time moves it next.
-/// Writes: RUN, noted JOBs, new JOBs, BUDGET and NOTICE, in one transaction for each move; before it the cancels of jobs, and the
-/// contexts and classes of new ones.
+/// Writes: RUN, GROUP, noted JOBs, new JOBs, BUDGET and NOTICE, in one transaction for each move; before it the cancels
+/// of jobs, and the contexts and classes of new ones.
 /// Idempotent: a repeat decides from the stored run. It stays due until no move is left, and a job until it is noted.
 /// Errors: `Contended`; a lasting error also postpones the run.
 pub async fn advance_run(ctx: &Context, id: &RunId) -> Result<(), Error> {
@@ -25,7 +26,7 @@ pub async fn advance_run(ctx: &Context, id: &RunId) -> Result<(), Error> {
 }
 
 async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
-    let (mut rounds, mut moves) = (ctx.retries(id), 0);
+    let (mut rounds, mut moves) = (ctx.retries(id).up_to(MAX_ROUNDS), 0);
     let Some(frozen) = ctx.store.load_plan(id).await? else { return Ok(()) };
     while moves < MAX_MOVES {
         let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
@@ -53,7 +54,7 @@ async fn apply(
     facts: &LoadedFacts,
     (before, next): (&Run, Move),
 ) -> Result<Write, Error> {
-    let Move { run, noted, created, cancelled } = next;
+    let Move { run, noted, created, cancelled, group } = next;
     for job in &cancelled {
         cancel_step(ctx, job).await?;
     }
@@ -85,7 +86,8 @@ async fn apply(
     }
     let project = facts.place.as_ref().map(|(project, _)| project);
     let notice = notice_of_run(ctx, project, (before, &run), &frozen.plan);
-    let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge: charge.as_ref(), notice: notice.as_ref() };
+    let (charge, group, notice) = (charge.as_ref(), group.as_ref(), notice.as_ref());
+    let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge, group, notice };
     let write = ctx.store.move_run(&write).await?;
     if write == Write::Applied {
         tracing::info!(run = %run.id, state = run.state.as_str(), noted = noted.len(), created = jobs.len(), "run moved");
@@ -93,11 +95,14 @@ async fn apply(
             for job in &jobs {
                 ctx.wake_job(&job.id).await;
             }
-            if let Some(notice) = &notice {
+            if let Some(notice) = notice {
                 ctx.wake_notice(notice).await;
             }
         })
         .await;
+        if let Some(group) = group {
+            wake_next_runs(ctx, group, &frozen.plan).await;
+        }
     }
     Ok(write)
 }

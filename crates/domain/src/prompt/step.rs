@@ -40,6 +40,9 @@ pub struct StepContext {
     /// Steps that the agent may add. Its `turns` are those that are left, with this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spawn: Option<SpawnLimits>,
+    /// Whether its pull request is opened as a draft.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_draft: bool,
 }
 
 /// The commit of a step on a branch of its own.

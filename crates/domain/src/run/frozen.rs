@@ -2,7 +2,7 @@
 
 use super::rules::Rules;
 use super::{Run, RunStep, SpawnedStep, StepState};
-use crate::plan::{Plan, PlanStep, SpawnLimits};
+use crate::plan::{Plan, PlanStep, PullRequestForm, SpawnLimits};
 use crate::project::Repository;
 use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 use crate::prompt::untrusted::{remove_hidden, truncate_with_count};
@@ -73,6 +73,7 @@ impl FrozenPlan {
             starts_from: run.result.as_ref().map(|result| result.branch.clone()),
             spawn: keys.spawn.clone().map(turns_left),
             outcomes: keys.outcomes.unwrap_or_default(),
+            is_draft: self.plan.pull_request == Some(PullRequestForm::Draft),
         }
     }
 }

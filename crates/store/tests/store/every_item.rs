@@ -109,11 +109,15 @@ async fn check_lost_answer<T>(
 #[tokio::test]
 async fn move_of_a_run_is_refused_by_each_changed_item() {
     let prepare = async || (World::new().await, ());
-    let create = async |world: &World, (): &()| world.store.create_run(&sample::run(0), &sample::frozen_plan()).await;
-    check(prepare, create, (2, &[])).await;
+    let create = async |world: &World, (): &()| {
+        world.store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0))).await
+    };
+    check(prepare, create, (3, &[])).await;
     let prepare = async || {
         let world = World::new().await;
-        world.expect_applied(world.store.create_run(&sample::run(0), &sample::frozen_plan())).await;
+        world
+            .expect_applied(world.store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0))))
+            .await;
         world.expect_applied(world.store.create_job(&job_trigger(&sample::step_job()))).await;
         (world, ())
     };
@@ -123,19 +127,14 @@ async fn move_of_a_run_is_refused_by_each_changed_item() {
         let next = Job { reserved: BUDGET.reserve(at(0)), ..sample::job("next") };
         let (noted, created) = ([Job { rev: 1, is_noted: true, ..sample::step_job() }], [next]);
         let charge = BUDGET.charge(&created[0]);
-        let (run, notice) = (sample::run(1), sample::notice(0));
+        let (run, group, notice) = (sample::run(1), sample::group(1), sample::notice(0));
+        let (charge, group, notice) = (charge.as_ref(), Some(&group), Some(&notice));
         world
             .store
-            .move_run(&RunWrite {
-                run: &run,
-                noted: &noted,
-                created: &created,
-                charge: charge.as_ref(),
-                notice: Some(&notice),
-            })
+            .move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge, group, notice })
             .await
     };
-    check(prepare, write, (5, &[])).await;
+    check(prepare, write, (6, &[])).await;
 }
 
 struct FullTrigger {

@@ -142,9 +142,9 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
-    world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan())).await;
+    world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0)))).await;
     let job = Job { is_noted: true, ..sample::step_job() };
-    let write = RunWrite { run: &sample::run(1), noted: &[], created: &[job], charge: None, notice: None };
+    let write = RunWrite { run: &sample::run(1), noted: &[], created: &[job], charge: None, group: None, notice: None };
     world.expect_applied(store.move_run(&write)).await;
     world.expect_applied(store.record_notice(&sample::notice_record(0, 0))).await;
     world.expect_applied(store.put_tracker(&sample::tracker(0))).await;
