@@ -3,8 +3,8 @@
 use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
 use crate::published::short_commit;
-use crate::run::SpawnRequest;
 use crate::report::review_output::{Finding, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
+use crate::run::SpawnRequest;
 use crate::text::format_count;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -329,7 +329,8 @@ mod tests {
 
     #[test]
     fn answer_has_a_text_of_limited_length() {
-        let check = |text: String| JobOutput::Read(Answer { text, ..Answer::default() }).check().map_err(|error| error.fault);
+        let check =
+            |text: String| JobOutput::Read(Answer { text, ..Answer::default() }).check().map_err(|error| error.fault);
         assert_eq!(check("ä".repeat(MAX_ANSWER_CHARS)), Ok(()));
         let long = check("ä".repeat(MAX_ANSWER_CHARS + 1)).unwrap_err();
         assert_eq!(long, "it has 32001 characters; 32000 are allowed");

@@ -110,7 +110,7 @@ impl Context {
             output.push_str(&format_comments(&self.comments));
         }
         if let Some(step) = &self.step {
-            output.push_str(&step.prompt(&self.base));
+            output.push_str(&step.prompt(&self.base, self.kind.spec().writes));
         }
         if let Some(instructions) = &self.instructions {
             output.push_str("\nInstructions for this job:\n\n");

@@ -7,8 +7,9 @@ mod assignment;
 mod finish;
 
 pub use assignment::{
-    Agent, AssignedAnalysis, AssignedPatch, AssignedRepository, AssignedStep, AssignedTicket, Assignment, ContinuedPullRequest, Input, Limits,
-    PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
+    Agent, AssignedAnalysis, AssignedPatch, AssignedRepository, AssignedStep, AssignedTicket, Assignment,
+    ContinuedPullRequest, Input, Limits, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest,
+    RevisedReview,
 };
 pub use finish::{
     FinishAnswer, FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, YieldAnswer, YieldReason, YieldRequest,

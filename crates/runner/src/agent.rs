@@ -250,7 +250,8 @@ impl Agent<'_> {
         let record = &end.record;
         let denied = record.denied_tool.as_deref();
         // After a stop, skip the check for changes: the files may be gone or the disk full.
-        let may_change = run.assignment.kind.spec().writes == AgentWrites::Tree;
+        let reports = run.assignment.step.as_ref().is_some_and(|step| step.reports);
+        let may_change = run.assignment.kind.spec().writes == AgentWrites::Tree && !reports;
         let has_changes = if denied.is_some() && end.stop.is_none() && may_change {
             work::is_changed(run.git, run.workspace, &run.target.start_commit, run.assignment.kind).await?
         } else {

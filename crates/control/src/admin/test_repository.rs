@@ -57,7 +57,8 @@ pub async fn test_repository(
                     matches!(row.feature, Feature::Push | Feature::Workflows | Feature::PullRequests)
                 };
                 for (_, status) in rows.iter_mut().filter(|(row, _)| pushes(row)) {
-                    *status = FeatureStatus::NotNeeded("the runner's token does it; `pullyard-runner check` tests that one");
+                    *status =
+                        FeatureStatus::NotNeeded("the runner's token does it; `pullyard-runner check` tests that one");
                 }
             }
             Ok(RepositoryTestResult::Features(rows))

@@ -31,7 +31,13 @@ fn not_before_delays_the_due_time() {
 #[test]
 fn ended_job_of_a_step_is_due_until_its_run_notes_it() {
     let run = crate::id::RunId::for_request(&project_id(), "", "one");
-    let step = Some(crate::job::StepOfRun { run, name: "notes".into(), may_change_nothing: false, reports: false, has_own_branch: false });
+    let step = Some(crate::job::StepOfRun {
+        run,
+        name: "notes".into(),
+        may_change_nothing: false,
+        reports: false,
+        has_own_branch: false,
+    });
     let ended = Job { step, ..crate::fixtures::finish(&active(JobStatus::Executing), crate::job::End::Cancelled) };
     check(&ended, ended.ended_at);
     assert!(ended.ended_at.is_some());

@@ -131,7 +131,8 @@ impl Job {
     /// Whether runners of this protocol version know the kind.
     pub fn is_known_by(&self, protocol: u32) -> bool {
         let least = match self.kind {
-            JobKind::Implement if self.step.as_ref().is_some_and(|step| step.reports || step.has_own_branch) => 5,
+            // Older runners know no patches, outputs and own branches.
+            JobKind::Implement if self.step.is_some() => 5,
             JobKind::Implement | JobKind::Revise => 1,
             // Older runners refuse an outcome.
             JobKind::Read if self.step.is_some() => 5,

@@ -102,7 +102,13 @@ fn event_follows_the_new_state_of_a_job() {
 #[test]
 fn job_of_a_step_is_reported_only_if_it_asks() {
     let run = crate::id::RunId::for_request(&project_id(), "ann", "k");
-    let step = Some(crate::job::StepOfRun { run, name: "one".into(), may_change_nothing: false, reports: false, has_own_branch: false });
+    let step = Some(crate::job::StepOfRun {
+        run,
+        name: "one".into(),
+        may_change_nothing: false,
+        reports: false,
+        has_own_branch: false,
+    });
     let of_step = |job: Job| Job { step: step.clone(), ..job };
     let before = of_step(active(JobStatus::Executing));
     assert_eq!(NoticeEvent::of_job(&before, &of_step(failed())), None);

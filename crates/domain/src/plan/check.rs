@@ -153,6 +153,10 @@ impl Check<'_> {
             }
             _ => {}
         }
+        // The commits of its turns would be on several branches.
+        let is_scattered = keys.spawn.is_some() && keys.branch == Some(StepBranch::Own);
+        let at = if step.keys.branch.is_some() { format!("{pointer}/branch") } else { pointer.to_owned() };
+        self.require(!is_scattered, &at, "a step with `spawn` writes to the shared branch");
         match (&step.keys.spawn, step.role.as_deref().and_then(built_in_role)) {
             (None, Some(role)) => self.spawn(role.keys.spawn.as_ref(), |_| format!("{pointer}/role")),
             (own, _) => self.spawn(own.as_ref(), |index| format!("{pointer}/spawn/roles/{index}")),

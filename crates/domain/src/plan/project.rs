@@ -27,9 +27,9 @@ impl StepKeys {
         !self.is_read_only() && (self.outcomes.is_some() || self.spawn.is_some())
     }
 
-    /// Whether an unchanged tree completes the step.
+    /// Whether an unchanged tree completes the step. A manager may only add steps.
     pub fn may_change_nothing(&self) -> bool {
-        self.changes == Some(StepChanges::Optional)
+        self.changes.map_or(self.spawn.is_some(), |changes| changes == StepChanges::Optional)
     }
 
     /// The settings and the repository with which the job of the step is planned. The repository has its agent.
@@ -71,7 +71,10 @@ impl Plan {
         let of_role = |role: String| {
             let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
             let faults = self.find_step_faults(&added, settings, repository).into_iter();
-            faults.map(|(_, fault)| fault).map(|fault| ("", format!("its added role `{role}`: {fault}"))).collect::<Vec<_>>()
+            faults
+                .map(|(_, fault)| fault)
+                .map(|fault| ("", format!("its added role `{role}`: {fault}")))
+                .collect::<Vec<_>>()
         };
         let roles = self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles);
         roles.flat_map(of_role).collect()
@@ -85,7 +88,12 @@ impl Plan {
         repository: &Repository,
     ) -> Option<String> {
         list.iter().find_map(|request| {
-            let fault = self.find_step_faults(&request.as_step(self), settings, repository).into_iter().next();
+            // A list may only lower the limits of the plan.
+            let role = self.find_role(&request.role).unwrap_or_default();
+            let applied = self.resolve_spawned(&role).apply(settings, repository);
+            let settings = applied.map_or_else(|_| settings.clone(), |(settings, _)| settings);
+            let fault = self.find_step_faults(&request.as_step(self), &settings, repository).into_iter().next();
+            let fault = fault.map(|(key, fault)| (key, fault.replace("the project's limit", "the limit")));
             fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
         })
     }

@@ -1,6 +1,7 @@
 //! The part of a prompt that a step of a run adds: its role, the parameters, and the results of earlier steps.
 
 use super::untrusted::fence;
+use crate::job::AgentWrites;
 use crate::output::{INPUT_FOLDER, MAX_ANSWER_CHARS, OUTPUT_FILE};
 use crate::plan::SpawnLimits;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub struct StepContext {
     /// Steps that the agent may add. Its `turns` are those that are left, with this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spawn: Option<SpawnLimits>,
+    /// Names of the steps that it added.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<String>,
     /// Whether its pull request is opened as a draft.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_draft: bool,
@@ -74,7 +78,7 @@ impl StepContext {
             return String::new();
         }
         let mut text = format!(
-            "Also write your result to `{OUTPUT_FILE}`: one JSON object such as {{\"v\":1,{}\"text\":\"The retry has a limit now.\"}}, with at most {MAX_ANSWER_CHARS} characters of text. It is not committed.\n",
+            "Also write your result to `{OUTPUT_FILE}`: one JSON object such as {{\"v\":1,{}\"text\":\"The retry has a limit now.\"}}, with at most {MAX_ANSWER_CHARS} characters of text. It is not committed. If you work on later, write it again, to the same place.\n",
             self.outcomes.first().map(|first| format!("\"outcome\":\"{first}\",")).unwrap_or_default(),
         );
         if !self.outcomes.is_empty() {
@@ -88,18 +92,22 @@ impl StepContext {
 
     /// The part of the prompt about added steps.
     pub(crate) fn spawn_prompt(&self) -> String {
+        let taken = match self.taken.is_empty() {
+            true => String::new(),
+            false => format!(" These names are used already: {}.", list_words(&self.taken)),
+        };
         match &self.spawn {
             None => String::new(),
             Some(SpawnLimits { turns: 0 | 1, .. }) => "This is your last turn: you can add no steps.\n".to_owned(),
             Some(SpawnLimits { most, turns, roles }) => format!(
-                "You can add steps to this run, which other agents do at the same time, each on a branch of its own that starts from the newest commit of the run. Add `\"spawn\":[{{\"name\":\"parser\",\"role\":\"{}\",\"prompt\":\"What to do, in full.\",\"needs\":[]}}]` to the object in `{OUTPUT_FILE}`, with at most {most} steps. `name` has lower-case letters, digits and dashes, `role` is one of {}, and `needs` names steps of the same list. `agent`, `model` and `limits` are optional. When all have ended, you get a turn with their results and patches of their commits. You have {turns} turns with this one; one without `spawn` is the last.\n",
+                "You can add steps to this run, which other agents do at the same time, each on a branch of its own that starts from the newest commit of the run. Add `\"spawn\":[{{\"name\":\"parser\",\"role\":\"{}\",\"prompt\":\"What to do, in full.\",\"needs\":[]}}]` to the object in `{OUTPUT_FILE}`, with at most {most} steps. `name` has lower-case letters, digits and dashes, `role` is one of {}, and `needs` names steps of the same list. `agent`, `model` and `limits`, such as {{\"cost_usd\":2,\"wall\":\"30m\"}}, are optional.{taken} When all have ended, you get a turn with their results and patches of their commits. You have {turns} turns with this one; one without `spawn` is the last.\n",
                 roles.first().map_or("", String::as_str),
                 list_words(roles),
             ),
         }
     }
 
-    pub(super) fn prompt(&self, base: &str) -> String {
+    pub(super) fn prompt(&self, base: &str, writes: AgentWrites) -> String {
         let mut text = String::new();
         if self.is_changed {
             text.push_str(&format!(
@@ -128,7 +136,14 @@ impl StepContext {
             }
             if need.patch.is_some() {
                 let file = need.patch_file();
-                text.push_str(&format!("\nIts commit is not in your checkout. Apply its patch with `git apply --3way {INPUT_FOLDER}/{file}`.\n"));
+                let use_it = match writes {
+                    AgentWrites::Tree => "Apply its patch with `git apply --3way",
+                    AgentWrites::OutputFile => "Its patch is `",
+                };
+                let space = if writes == AgentWrites::Tree { " " } else { "" };
+                text.push_str(&format!(
+                    "\nIts commit is not in your checkout. {use_it}{space}{INPUT_FOLDER}/{file}`.\n"
+                ));
             }
         }
         text

@@ -20,7 +20,7 @@ vocabulary! {
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
         NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent, the model or a command of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
         JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
-        SpawnInvalid { step: String, job: JobId, fault: String } [Person] "spawn_invalid", "{step} may not add its steps: {fault}.", "`pullyard jobs output {job}` shows them.";
+        SpawnInvalid { step: String, job: JobId, run: RunId, fault: String } [Person] "spawn_invalid", "{step} may not add its steps: {fault}.", "`pullyard jobs output {job} --json` shows them; `pullyard runs resume {run}` repeats the turn.";
         Unknown { step: String, state: String } [Person] "unknown", "{step} is {state} for a reason that this version does not know.", "Update Pullyard.";
     }
 }
@@ -57,9 +57,12 @@ impl Run {
             (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },
             (_, Some(StepReason::NoOutcome), Some(job)) => E::NoOutcome { step: name, job, run },
             (_, Some(StepReason::JobCancelled), Some(job)) => E::JobCancelled { step: name, job, run },
-            (_, Some(StepReason::SpawnInvalid), Some(job)) => {
-                E::SpawnInvalid { step: name, job, fault: step.fault.clone().unwrap_or_else(|| "they are wrong".into()) }
-            }
+            (_, Some(StepReason::SpawnInvalid), Some(job)) => E::SpawnInvalid {
+                step: name,
+                job,
+                run,
+                fault: step.fault.clone().unwrap_or_else(|| "they are wrong".into()),
+            },
             _ => E::Unknown { step: name, state: state.as_str().into() },
         })
     }

@@ -1,7 +1,7 @@
 //! The data that a run freezes when it is submitted, and the context of its steps.
 
 use super::rules::Rules;
-use super::{Run, RunStep, SpawnedStep, StepState};
+use super::{MAX_RUN_STEPS, Run, RunStep, SpawnedStep, StepState};
 use crate::plan::{Plan, PlanStep, PullRequestForm, SpawnLimits};
 use crate::project::Repository;
 use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
@@ -60,7 +60,13 @@ impl FrozenPlan {
         let keys = of.resolve(&self.plan, step);
         let own_branch = keys.has_own_branch().then(|| run.own_branch(of));
         let opens = run.result.is_none() && !keys.is_read_only() && own_branch.is_none();
-        let turns_left = |spawn: SpawnLimits| SpawnLimits { turns: spawn.turns.saturating_sub(of.turn), ..spawn };
+        let room = u32::try_from(MAX_RUN_STEPS.saturating_sub(run.steps.len())).unwrap_or_default();
+        let turns_left = |spawn: SpawnLimits| match spawn.most.min(room) {
+            0 => SpawnLimits { turns: 1, ..spawn },
+            most => SpawnLimits { turns: spawn.turns.saturating_sub(of.turn), most, ..spawn },
+        };
+        let added = run.steps.iter().filter(|step| step.spawned.as_ref().is_some_and(|spawned| spawned.by == of.name));
+        let taken = added.filter_map(|step| Some(step.name.split_once('/')?.1.to_owned())).collect();
         StepContext {
             title: if opens { run.name.clone() } else { format!("{}: {}", of.name, run.name) },
             role: step.role.as_deref().and_then(|role| self.plan.find_role(role)).and_then(|role| role.prompt),
@@ -72,6 +78,7 @@ impl FrozenPlan {
             own_branch,
             starts_from: run.result.as_ref().map(|result| result.branch.clone()),
             spawn: keys.spawn.clone().map(turns_left),
+            taken,
             outcomes: keys.outcomes.unwrap_or_default(),
             is_draft: self.plan.pull_request == Some(PullRequestForm::Draft),
         }
@@ -102,11 +109,12 @@ impl Run {
         self.steps.iter().filter(|added| added.spawned.as_ref().is_some_and(is_added)).collect()
     }
 
-    /// Each job has a branch of its own, because an earlier one may have pushed. Names of steps have no dot.
+    /// Each job has a branch of its own, because an earlier one may have pushed. Names of steps have neither dot nor
+    /// underscore, and git refuses names that end with `.lock`.
     fn own_branch(&self, step: &RunStep) -> String {
         let id = self.id.as_str();
         let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);
         let number = if step.jobs > 1 { format!(".{}", step.jobs) } else { String::new() };
-        format!("pullyard/{}/run-{tail}-{}{number}", self.project, step.name.replace('/', "."))
+        format!("pullyard/{}/run-{tail}-{}{number}", self.project, step.name.replace('/', "_"))
     }
 }

@@ -15,9 +15,9 @@ const MAX_FAULT_CHARS: usize = 90;
 
 /// A step in the output of a manager. It chooses no command.
 ///
-/// Its JSON Schema refuses unknown keys. A stored output may have those of a newer program.
+/// An unknown key, such as a misspelt `needs`, is refused and not lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SpawnRequest {
     /// Unique among all steps of this manager.
     pub name: String,
@@ -69,21 +69,28 @@ pub fn check_spawn(run: &Run, plan: &Plan, manager: &RunStep, list: &[SpawnReque
         return whole(format!("a run has at most {MAX_RUN_STEPS} steps"));
     }
     let mut faults = check_list(plan, &limits, list);
-    for (index, request) in list.iter().enumerate() {
-        if run.find_step(&full_name(manager, &request.name)).is_some() {
-            faults.push(PlanFault::new(format!("/spawn/{index}/name"), "a step of an earlier turn has this name"));
-        }
-    }
+    faults.extend(check_names(list, |name| run.find_step(&full_name(manager, name)).is_some()));
     faults
 }
 
 /// The faults of a list that its runner can find without the plan. `limits.turns`: the turns that are left, with this one.
-pub fn check_spawn_form(limits: &SpawnLimits, list: &[SpawnRequest]) -> Vec<PlanFault> {
+/// `taken`: names of the steps of earlier turns.
+pub fn check_spawn_form(limits: &SpawnLimits, taken: &[String], list: &[SpawnRequest]) -> Vec<PlanFault> {
     if let Some(fault) = check_count(limits, 0, list.len()) {
         return vec![fault];
     }
     let roles = limits.roles.iter().map(|role| (role.clone(), Role::default())).collect();
-    check_list(&Plan { roles, ..Plan::default() }, limits, list)
+    let mut faults = check_list(&Plan { roles, ..Plan::default() }, limits, list);
+    faults.extend(check_names(list, |name| taken.iter().any(|one| one == name)));
+    faults
+}
+
+fn check_names(list: &[SpawnRequest], is_taken: impl Fn(&str) -> bool) -> impl Iterator<Item = PlanFault> {
+    let fault = move |(index, request): (usize, &SpawnRequest)| {
+        let fault = || PlanFault::new(format!("/spawn/{index}/name"), "a step of an earlier turn has this name");
+        is_taken(&request.name).then(fault)
+    };
+    list.iter().enumerate().filter_map(fault)
 }
 
 fn check_count(limits: &SpawnLimits, turn: u32, count: usize) -> Option<PlanFault> {

@@ -71,19 +71,28 @@ impl World {
 
     /// Ends the step's job and settles the run.
     fn end(&mut self, step: &str, end: JobEnd) -> &mut Self {
-        self.finish(step, StepEnd { end, spent_usd_micros: 1_000_000, outcome: None, spawn: Vec::new(), spawn_fault: None }).settle();
+        self.finish(
+            step,
+            StepEnd { end, spent_usd_micros: 1_000_000, outcome: None, spawn: Vec::new(), spawn_fault: None },
+        )
+        .settle();
         self
     }
 
     fn end_with(&mut self, step: &str, outcome: &str) -> &mut Self {
         let outcome = Some(outcome.to_owned());
-        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None }).settle();
+        self.finish(
+            step,
+            StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None },
+        )
+        .settle();
         self
     }
 
     fn spawn(&mut self, step: &str, list: Value) -> &mut Self {
         let spawn = serde_json::from_value(list).unwrap();
-        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None }).settle();
+        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None })
+            .settle();
         self
     }
 
@@ -368,7 +377,12 @@ fn step_without_one_of_its_outcomes_fails() {
     for outcome in [None, Some("other".to_owned())] {
         let mut world = World::new(json!([review.clone()]), json!({}));
         world.settle();
-        world.finish("review", StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None }).settle();
+        world
+            .finish(
+                "review",
+                StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None },
+            )
+            .settle();
         world.check("failed step_failed: review failed (no_outcome)");
     }
 }

@@ -244,6 +244,9 @@ pub struct AssignedStep {
     /// Steps that the output may add to the run; `turns` counts those that are left, with this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spawn: Option<SpawnLimits>,
+    /// Names that steps of earlier turns have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<String>,
     /// The commit is pushed to `branch` without a pull request.
     pub has_own_branch: bool,
     /// The branch from which a branch of its own starts; absent for `base`.

@@ -329,8 +329,9 @@ async fn set_target_start(
         }
         target.expected_head = Some(start.to_owned());
     } else {
-        // A commit that was removed from the base branch must not return through our branch.
-        let call = GitCall::new(["merge-base", "--is-ancestor", start, &target.base_commit]).repository(mirror.dir());
+        // A commit that was removed from the branch must not return through ours. A step's own branch starts at another
+        // branch than the base.
+        let call = GitCall::new(["merge-base", "--is-ancestor", start, &target.start_commit]).repository(mirror.dir());
         match git.run(call).await {
             Ok(_) => {}
             Err(GitError::Failed { .. }) => return Ok(false),

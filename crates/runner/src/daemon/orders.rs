@@ -54,7 +54,9 @@ impl CurrentOrder {
         let order = answer?;
         let is_accepted = order.state == Some(OrderState::Accepted);
         Some(match current.filter(|current| current.report.id == order.id) {
-            None if is_accepted => Self::failed(order.id, "The runner or the control plane was started anew; order it again.".to_owned()),
+            None if is_accepted => {
+                Self::failed(order.id, "The runner or the control plane was started anew; order it again.".to_owned())
+            }
             None => Self::new(order.id, OrderState::Accepted),
             Some(known) if is_accepted && known.report.state == OrderState::Accepted => {
                 Self { work: Some(order), ..known }
@@ -138,8 +140,12 @@ mod tests {
         let id = |id: &str| OrderId::new(id).unwrap();
         let known = |state| Some(CurrentOrder::new(id("a"), state));
         let begun = |state| Some(CurrentOrder { work: order("a", Accepted), ..CurrentOrder::new(id("a"), state) });
-        let started_anew =
-            |one: &str| Some(CurrentOrder::failed(id(one), "The runner or the control plane was started anew; order it again.".into()));
+        let started_anew = |one: &str| {
+            Some(CurrentOrder::failed(
+                id(one),
+                "The runner or the control plane was started anew; order it again.".into(),
+            ))
+        };
         for (current, answer, expected) in [
             (None, None, None),
             (None, order("a", Wanted), known(Accepted)),

@@ -76,8 +76,9 @@ pub(super) async fn prepare<'a>(
     let base = target::base_branch(attempt.assignment, open.as_ref());
     let head = open.as_ref().map_or(&attempt.assignment.branch, |pull| &pull.head_branch);
     // Earlier attempts and reviews name commits.
-    let needs_history =
-        *checkpoint || attempt.assignment.step.is_some() || attempt.assignment.revises.as_ref().is_some_and(|revises| revises.since.is_some());
+    let since = attempt.assignment.revises.as_ref().and_then(|revises| revises.since.as_ref());
+    let has_patches = attempt.assignment.step.as_ref().is_some_and(|step| !step.patches.is_empty());
+    let needs_history = *checkpoint || has_patches || since.is_some();
     let fetch = async || {
         let load =
             async |depth| Mirror::fetch(git, &work_dir, depth).await.map_err(|error| to_fetch_fault(attempt, &error));
@@ -122,7 +123,9 @@ pub(super) async fn prepare<'a>(
     attempt.artifacts.set_folder(workspace.artifacts())?;
     attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, options.raw_capture));
     workspace.check_out_or_renew(git, &mirror, &work_dir, checkout).await?;
-    store_patches(attempt, (git, &mirror), workspace).await?;
+    if target.adopted_commit.is_none() && checkpoint_plan.finished().is_none() {
+        store_patches(attempt, (git, &mirror), workspace).await?;
+    }
     Ok(Preparation { access, agent: agent_choice, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
 }
 

@@ -20,9 +20,9 @@ use crate::hash::sha256_hex;
 use crate::inputs::conversation::{self, Conversation, QuestionResult};
 use crate::inputs::messages::{InputTracker, newest_number};
 use crate::job::attempt::Attempt;
+use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
 use crate::job::deliver::agent_output::run_until_valid;
 use crate::job::deliver::step::{load_step_output, reporting_step};
-use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::process::sandbox::{JobSandbox, TreeAccess};
@@ -212,7 +212,9 @@ impl WorkContext<'_> {
             false => None,
         };
         let access = before.as_ref().map_or(TreeAccess::Write, |before| TreeAccess::ReadExcept(&before.ignored));
-        let has_pull_request = target.pull_request.is_some();
+        // An own branch opens no draft that could show the failure.
+        let has_own_branch = attempt.assignment.step.as_ref().is_some_and(|step| step.has_own_branch);
+        let has_pull_request = target.pull_request.is_some() || has_own_branch;
         let decision = checks::run_checks(command_runner, (&commands.checks, access), rounds, has_pull_request).await;
         // The repository's commands may have changed our repository's settings, which signing and pushing use next.
         let reset = workspace.reset_repository().await;

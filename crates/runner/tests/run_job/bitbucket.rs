@@ -58,7 +58,10 @@ async fn lost_answer_to_opening_creates_no_second_pull_request() {
         lose_next_answer(&world, "POST", "/pullrequests");
         let result = run_to_success(&world).await;
         let pull = only_open_pull_request(&world).await;
-        assert_eq!((result.pull_request.as_ref().unwrap().number, &result.pull_request.as_ref().unwrap().url), (pull.number, &pull.url));
+        assert_eq!(
+            (result.pull_request.as_ref().unwrap().number, &result.pull_request.as_ref().unwrap().url),
+            (pull.number, &pull.url)
+        );
         assert_eq!((pull.head_branch.as_str(), pull.title.as_str()), (BRANCH, "APP-17: Greet"));
         assert_eq!(world.branch_head(BRANCH).as_ref(), Some(&result.head));
         let text = pull_request_text(&world, pull.number).await;

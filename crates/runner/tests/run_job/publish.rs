@@ -36,7 +36,10 @@ async fn ticket_becomes_a_pull_request() {
     let head = world.branch_head(BRANCH).unwrap();
     let pull = world.open_pull_request(BRANCH).await.unwrap();
     assert_eq!((result.branch.as_str(), result.head.as_str()), (BRANCH, head.as_str()));
-    assert_eq!((result.pull_request.as_ref().unwrap().number, &result.pull_request.as_ref().unwrap().url), (pull.number, &pull.url));
+    assert_eq!(
+        (result.pull_request.as_ref().unwrap().number, &result.pull_request.as_ref().unwrap().url),
+        (pull.number, &pull.url)
+    );
     assert_eq!((pull.title.as_str(), pull.base_branch.as_str()), ("APP-17: Greet", "main"));
     assert_eq!((result.files, result.deletions), (7, 1));
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);

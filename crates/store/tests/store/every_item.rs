@@ -129,10 +129,7 @@ async fn move_of_a_run_is_refused_by_each_changed_item() {
         let charge = BUDGET.charge(&created[0]);
         let (run, group, notice) = (sample::run(1), sample::group(1), sample::notice(0));
         let (charge, group, notice) = (charge.as_ref(), Some(&group), Some(&notice));
-        world
-            .store
-            .move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge, group, notice })
-            .await
+        world.store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge, group, notice }).await
     };
     check(prepare, write, (6, &[])).await;
 }

@@ -88,7 +88,16 @@ pub(crate) fn group(rev: u64) -> Group {
 /// The job of its step.
 pub(crate) fn step_job() -> Job {
     let run = RunId::for_request(&project(), "", "one");
-    Job { step: Some(StepOfRun { run, name: "notes".into(), may_change_nothing: true, reports: true, has_own_branch: false }), ..job("step") }
+    Job {
+        step: Some(StepOfRun {
+            run,
+            name: "notes".into(),
+            may_change_nothing: true,
+            reports: true,
+            has_own_branch: false,
+        }),
+        ..job("step")
+    }
 }
 
 pub(crate) fn endpoint() -> Endpoint {

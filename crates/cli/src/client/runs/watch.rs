@@ -45,7 +45,9 @@ async fn follow(session: &Session, id: &RunId) -> Result<Run, CliError> {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
-            run => run.map_err(|error| CliError::from(error).with_help(format!("it goes on: `pullyard runs watch {}`", id.short())))?,
+            run => run.map_err(|error| {
+                CliError::from(error).with_help(format!("it goes on: `pullyard runs watch {}`", id.short()))
+            })?,
         };
         seen = Instant::now();
         let mut jobs = Jobs::new();

@@ -21,7 +21,7 @@ use crate::job::setup;
 use crate::job::work::{self, WorkResult};
 use crate::output;
 use crate::process::sandbox::JobSandbox;
-use crate::publish::push::PublishResult;
+use crate::publish::push::{PublishResult, PushedBy};
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use publish::publish;
@@ -63,10 +63,11 @@ pub(in crate::job) async fn deliver_change(
         }
         None => None,
     };
-    if reporting_step(attempt).is_some() && preparation.target.adopted_commit.is_some() {
-        let fault = "an earlier attempt pushed the change, and its output was lost".into();
+    let is_of_earlier =
+        published.as_ref().is_some_and(|(_, published)| published.pushed_by == PushedBy::EarlierAttempt);
+    if reporting_step(attempt).is_some() && is_of_earlier {
         let result = result.filter(|result| result.pull_request.is_some());
-        return Ok(Delivered { result, output: None, failure: Some(Failure::OutputInvalid { fault }) });
+        return Ok(Delivered { result, output: None, failure: Some(Failure::OutputLost {}) });
     }
     let Some(resolution) = resolution else { return Ok(Delivered { result, output, failure: None }) };
     match resolution.post(attempt, preparation, published.as_ref()).await {
@@ -184,9 +185,13 @@ async fn run_agent_and_publish(
             result => result?,
         };
         if result.commit.is_empty() {
-            check_grant(&attempt.unless(Order::Cancel, attempt.request_push(None)).await?)?;
-            *output = result.output;
-            return Ok(None);
+            let read = preparation.agent.has_sessions().then(|| conversation.read_inputs());
+            if check_grant(&attempt.unless(Order::Cancel, attempt.request_push(read)).await?)? {
+                *output = result.output;
+                return Ok(None);
+            }
+            work_result = Some(result);
+            continue;
         }
         renew_access(attempt, preparation).await?;
         let input_count = result.accepts_new_inputs(&preparation.agent).then(|| conversation.read_inputs());

@@ -48,9 +48,9 @@ fn clean(attempt: &Attempt<'_>, text: &str) -> String {
 /// Removes secrets and invisible characters from an answer, and checks its outcome and its added steps.
 pub(super) fn check_answer(attempt: &Attempt<'_>, answer: Answer) -> Result<JobOutput, OutputFault> {
     answer.check_outcome(&attempt.assignment.outcomes)?;
-    let limits = attempt.assignment.step.as_ref().and_then(|step| step.spawn.as_ref());
-    let faults = match limits {
-        Some(limits) => check_spawn_form(limits, &answer.spawn),
+    let step = attempt.assignment.step.as_ref();
+    let faults = match step.and_then(|step| Some((step.spawn.as_ref()?, &step.taken))) {
+        Some((limits, taken)) => check_spawn_form(limits, taken, &answer.spawn),
         None if answer.spawn.is_empty() => Vec::new(),
         None => vec![PlanFault::new("/spawn", "this job can add no steps: leave it out")],
     };

@@ -52,7 +52,11 @@ pub(in crate::job) async fn load_step_output(
 ) -> Result<Option<JobOutput>, OutputFault> {
     let loaded = match is_untracked(&access.git, workspace, OUTPUT_FILE).await {
         true => output::load::<Answer>(workspace, OUTPUT_FILE).await?,
-        false => None,
+        // An unnoticed list of steps would end the work of a manager.
+        false => {
+            let fault = format!("the repository has a file `{OUTPUT_FILE}`, or git could not say");
+            return Err(OutputFault { pointer: String::new(), fault });
+        }
     };
     match loaded {
         Some(answer) => check_answer(attempt, answer).map(Some),
