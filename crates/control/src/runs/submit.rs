@@ -54,7 +54,8 @@ pub enum SubmitFault {
 /// Checks a plan against its project, freezes it, and starts its run.
 /// Writes: RUN and PLAN, if absent, and GROUP over `rev`.
 /// Idempotent: by the key; a repeat returns the first run. Without a key, each call starts a run.
-/// Errors: `Plan`; `NotFound` (project); `Denied` if too many runs of the group wait; `Contended`; `KeyReused` if the first request with the key was another.
+/// Errors: `Plan`; `NotFound` (project); `KeyReused` if the first request with the key was another; `Denied` if too many
+/// runs of the group wait; `Contended`.
 pub async fn submit_run(
     ctx: &Context,
     submission: &RunSubmission,

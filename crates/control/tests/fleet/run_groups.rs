@@ -68,7 +68,7 @@ async fn thirty_runs_of_a_group_work_two_at_a_time() {
     let runs = it.world.ctx.store.load_runs(&ids).await.unwrap();
     assert!(runs.iter().all(|run| run.state == RunState::Completed));
     let distance = started.iter().enumerate().map(|(at, number)| at.abs_diff(*number)).max();
-    assert!(distance <= Some(1), "{started:?}");
+    assert!(distance <= Some(5), "{started:?}");
     let group = it.world.ctx.store.load_group(&it.world.project, "deploy").await.unwrap().unwrap();
     assert_eq!((group.holders.len(), group.waiting.len()), (0, 0));
 }
