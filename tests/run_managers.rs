@@ -1,5 +1,6 @@
 //! Tests steps on branches of their own, and managers that add steps, end to end with scripted agents.
 
+use crate::cli::CommandOutput;
 use crate::prelude::*;
 
 /// Writes one half on a branch of its own, or applies both.
@@ -39,7 +40,7 @@ const MANAGER: &str = "name: lead\nsteps: [{name: lead, role: manager, prompt: D
 const ENDLESS: &str =
     "name: endless\nsteps: [{name: lead, role: manager, prompt: Always divide., spawn: {turns: 2}}]\n";
 
-async fn run(plan: &str) -> (Story, User, Ran) {
+async fn run(plan: &str) -> (Story, User, CommandOutput) {
     let story = Story::start_with(Setup { agent: AGENT, ..Setup::default() }).await;
     let (user, folder) = (User::of(&story), TempDir::new().unwrap());
     user.ok(&["settings", "set", "command_policy=unrestricted"]).await;

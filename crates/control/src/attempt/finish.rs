@@ -79,7 +79,7 @@ fn check_result(job: &Job, finish: &Finish) -> Result<(), Error> {
         End::Cancelled => (None, false),
     };
     let (changes, reports) = (job.publishes() == Publishes::Change, job.kind.reports());
-    let step = job.step.as_ref().filter(|_| job.kind == JobKind::Implement);
+    let step = job.step.as_ref();
     let step_reports = step.is_some_and(|step| step.reports);
     let has_own_branch = step.is_some_and(|step| step.has_own_branch);
     let is_pushed = matches!(finish.end, End::Pushed(_));
