@@ -55,7 +55,7 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     assert_eq!(browser.post("/runs", &form).await.redirect().1, address, "the second click started another run");
 
     let failed = wait_for(&browser, address, "Failed or cancelled steps: main.").await;
-    failed.assert_contains(&["1 of 1 steps ended.", "grep wrong work.txt", ">Resume</button>", r#"data-refresh="0""#]);
+    failed.assert_contains(&["1/1 steps ended.", "grep wrong work.txt", ">Resume</button>", r#"data-refresh="0""#]);
     assert!(!failed.contains("Cancel this run") && !failed.contains("jobs retry"), "{}", failed.body);
     browser.get("/runs").await.assert_contains(&[&format!(r#"href="{address}">Write a line.</a>"#), ">1/1<"]);
     browser.get(&format!("{address}/waterfall")).await.assert_contains(&[r#"class="f-bad""#, ">main</a>"]);
@@ -111,14 +111,14 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     let page = reader.get(&address).await;
     assert!(page.contains("Is it complete?"), "{}", page.body);
     assert!(!page.contains("Approve") && !page.contains("Cancel this run"), "{}", page.body);
-    let answer = [("step", "write"), ("answer", "approve")];
+    let answer = [("step", "write"), ("approve", "true")];
     assert_eq!(browser.post(&format!("{address}/answer"), &answer).await.status, 409);
-    let answer = [("step", "ask"), ("answer", "approve")];
+    let answer = [("step", "ask"), ("approve", "true")];
     assert_eq!(browser.post(&format!("{address}/answer"), &answer).await.redirect(), (303, address.as_str()));
 
     let page = wait_for(&browser, &address, "Completed").await;
     page.assert_contains(&[
-        "5 of 5 steps ended.",
+        "5/5 steps ended.",
         " of $20.00 spent",
         "Pull request #1",
         "approved",

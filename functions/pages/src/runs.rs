@@ -3,10 +3,9 @@
 mod diagram;
 pub(crate) mod orders;
 pub(crate) mod page;
-mod pills;
+pub(crate) mod pills;
 
 use crate::prelude::*;
-use pills::run_pill;
 use pullyard_control::{RunKey, RunSubmission, SubmitFault};
 use pullyard_domain::id::{RepositoryName, RunId};
 use pullyard_domain::run::{Run, RunState};
@@ -24,24 +23,14 @@ struct RunsPage {
     frame: Frame,
     project: String,
     may_work: bool,
-    rows: Vec<Row>,
+    runs: Vec<Run>,
+    now: Timestamp,
     repositories: Vec<String>,
     form: StartForm,
     fault: Option<Fault>,
     has_newer: bool,
     next: Option<String>,
     refresh: u32,
-}
-
-struct Row {
-    id: RunId,
-    pill: Pill,
-    name: SafeText,
-    sentence: Option<SafeText>,
-    done: String,
-    cost: String,
-    when: TimeLabel,
-    pull: Option<(String, u64)>,
 }
 
 #[derive(Deserialize)]
@@ -67,21 +56,6 @@ fn count_ended(run: &Run) -> String {
     format!("{ended}/{}", run.steps.len())
 }
 
-impl Row {
-    fn new(run: Run, now: Timestamp) -> Self {
-        Self {
-            pill: run_pill(&run),
-            sentence: run.explain_failure().map(|cause| line(&cause.sentence())),
-            done: count_ended(&run),
-            cost: labels::format_cost(run.spent_usd_micros),
-            when: labels::format_time(run.created, now),
-            pull: run.result.as_ref().and_then(|result| Some((http_url(&result.url)?, result.number))),
-            name: line(&run.name),
-            id: run.id,
-        }
-    }
-}
-
 pub(crate) async fn list(visit: PageContext, Query(query): Query<RunsQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     render(&visit, &project, query.after.as_deref(), StartForm::default(), None).await
@@ -96,13 +70,13 @@ async fn render(
 ) -> Result<Response, Fault> {
     let (runs, next) = control::list_runs(&visit.ctx, &project.id, after, PAGE_SIZE).await?;
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
-    let now = visit.ctx.clock.now();
     let page = RunsPage {
         frame: visit.frame(&format!("Runs of {}", project.name), "runs", Some(&project.id)),
         project: project.id.to_string(),
         may_work: visit.visitor.may_run_jobs(),
         refresh: labels::refresh_ms(runs.iter().any(|run| run.state == RunState::Running)),
-        rows: runs.into_iter().map(|run| Row::new(run, now)).collect(),
+        runs,
+        now: visit.ctx.clock.now(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
         form: StartForm { form_key: new_form_key(), ..form },

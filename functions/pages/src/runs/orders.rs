@@ -45,25 +45,15 @@ pub(crate) async fn resume(
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnswerForm {
     step: String,
-    answer: Verdict,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Approve,
-    Refuse,
+    approve: bool,
 }
 
 pub(crate) async fn answer(
     visit: PageContext,
     Path(id): Path<RunId>,
-    Form(AnswerForm { step, answer }): Form<AnswerForm>,
+    Form(AnswerForm { step, approve }): Form<AnswerForm>,
 ) -> Result<Response, Fault> {
     visit.check_may_work()?;
-    let answer = match answer {
-        Verdict::Approve => Answer::Approve,
-        Verdict::Refuse => Answer::Refuse,
-    };
+    let answer = if approve { Answer::Approve } else { Answer::Refuse };
     order(&visit, &id, RunOrder::Answer { step, answer }).await
 }

@@ -1,9 +1,8 @@
 //! The page of a run: its steps as a diagram and a list, or as a waterfall of their times.
 
-use super::count_ended;
 use super::diagram::{Diagram, NODE_HEIGHT, NODE_WIDTH};
 use super::orders::load_visible_run;
-use super::pills::{run_pill, step_pill};
+use super::pills::step_pill;
 use crate::charts::percent;
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
@@ -18,38 +17,21 @@ use std::collections::BTreeMap;
 
 /// Longer names do not fit into a node.
 const MAX_NODE_CHARS: usize = 19;
-/// Units: milliseconds.
 const REFRESH_MS: u32 = 2_000;
 
 #[derive(Template)]
 #[template(path = "run.html")]
 struct RunPage {
     frame: Frame,
-    project: ProjectId,
-    id: RunId,
-    name: SafeText,
-    pill: Pill,
-    ended: String,
+    view: RunView,
+    may_work: bool,
+    /// With the jobs that have not ended.
     spent: String,
-    took: String,
-    by: SafeText,
-    repository: SafeText,
-    created: TimeLabel,
-    failure: Option<(SafeText, Help)>,
-    wait: Option<(SafeText, Help)>,
-    /// Names of asked steps, with their questions.
-    questions: Vec<(String, SafeText)>,
-    may_answer: bool,
-    may_cancel: bool,
-    may_resume: bool,
-    /// Units: US dollars.
-    cost_limit: Option<String>,
     pull: Option<(String, u64)>,
     steps: Vec<StepRow>,
     /// Absent in the waterfall.
     diagram: Option<Diagram>,
-    /// 0 once the run has ended.
-    refresh: u32,
+    now: Timestamp,
 }
 
 struct StepRow {
@@ -82,66 +64,71 @@ async fn render(visit: &PageContext, id: &RunId, has_diagram: bool) -> Result<Re
     // An unreadable job has no state here; its own page reports it.
     let jobs = visit.ctx.store.load_each_job(&ids).await?.into_iter().filter_map(Result::ok);
     let jobs: BTreeMap<JobId, Job> = jobs.map(|job| (job.id.clone(), job)).collect();
-    Ok(render_page(StatusCode::OK, &RunPage::new(visit, &view, &jobs, has_diagram)))
+    let RunView { run, frozen, waits } = &view;
+    let now = visit.ctx.clock.now();
+    let open = run.open_jobs().filter_map(|job| jobs.get(job)).map(|job| job.spent_usd_micros);
+    let spent = labels::format_cost(open.fold(run.spent_usd_micros, u64::saturating_add));
+    let limit = run.cost_usd_micros.map(|limit| format!(" of {}", labels::format_usd(limit)));
+    let pull = run.result.as_ref().and_then(|result| {
+        let (integration, repository) = (frozen.repository.integration.clone(), frozen.repository.id);
+        let id = PullRequestId { integration, repository, number: result.number };
+        Some((labels::pull_request_address(&visit.ctx, &id, &result.url)?, result.number))
+    });
+    let rows = run.steps.iter().zip(waits).map(|(step, wait)| StepRow::new(run, step, wait.as_ref(), &jobs, now));
+    let page = RunPage {
+        frame: visit.frame(&format!("Run {} {}", id.short(), run.name), "runs", Some(&run.project)),
+        may_work: visit.visitor.may_run_jobs(),
+        spent: format!("{spent}{}", limit.unwrap_or_default()),
+        pull,
+        steps: rows.collect(),
+        diagram: has_diagram.then(|| Diagram::new(&find_needs(run, frozen))),
+        now,
+        view,
+    };
+    Ok(render_page(StatusCode::OK, &page))
 }
 
 impl RunPage {
-    fn new(visit: &PageContext, view: &RunView, jobs: &BTreeMap<JobId, Job>, has_diagram: bool) -> Self {
-        let RunView { run, frozen, waits } = view;
-        let now = visit.ctx.clock.now();
-        let may_work = visit.visitor.may_run_jobs();
-        let advise = |help: &str| text::help(&name_buttons(help, Page::Run));
-        let open = run.open_jobs().filter_map(|job| jobs.get(job)).map(|job| job.spent_usd_micros);
-        let spent = labels::format_cost(open.fold(run.spent_usd_micros, u64::saturating_add));
-        let limit = run.cost_usd_micros;
-        let repository = &frozen.repository;
-        let pull = run.result.as_ref().and_then(|result| {
-            let id = PullRequestId {
-                integration: repository.integration.clone(),
-                repository: repository.id,
-                number: result.number,
-            };
-            Some((labels::pull_request_address(&visit.ctx, &id, &result.url)?, result.number))
-        });
-        let asked = run.steps.iter().filter(|step| step.state == StepState::Asked);
-        let question = |step: &RunStep| frozen.plan.find_step(&step.name).and_then(|step| step.approve.clone());
-        let is_over = run.state != RunState::Running;
-        Self {
-            frame: visit.frame(&format!("{} {}", id_label(run), run.name), "runs", Some(&run.project)),
-            project: run.project.clone(),
-            name: line(&run.name),
-            pill: run_pill(run),
-            ended: count_ended(run).replace('/', " of "),
-            spent: limit.map_or_else(|| spent.clone(), |limit| format!("{spent} of {}", labels::format_usd(limit))),
-            took: labels::format_duration(run.ended_at.unwrap_or(now).since(run.created)),
-            by: line(&run.by),
-            repository: line(repository.name.as_str()),
-            created: labels::format_time(run.created, now),
-            failure: run.explain_failure().map(|cause| (line(&cause.sentence()), advise(&cause.help()))),
-            wait: find_wait(run, waits).map(|wait| (line(&wait.sentence()), advise(&wait.help()))),
-            questions: asked
-                .map(|step| (step.name.clone(), text::block(&question(step).unwrap_or_default())))
-                .collect(),
-            may_answer: may_work && run.want == RunWant::Run,
-            may_cancel: may_work && !is_over && run.want == RunWant::Run,
-            may_resume: may_work && matches!(run.state, RunState::Failed | RunState::Cancelled),
-            cost_limit: limit.map(format_usd_exact),
-            pull,
-            steps: run
-                .steps
-                .iter()
-                .zip(waits)
-                .map(|(step, wait)| StepRow::new(run, step, wait.as_ref(), jobs, now))
-                .collect(),
-            diagram: has_diagram.then(|| Diagram::new(&find_needs(run, frozen))),
-            refresh: if is_over { 0 } else { REFRESH_MS },
-            id: run.id.clone(),
-        }
+    /// 0 once the run has ended. Units: milliseconds.
+    fn refresh(&self) -> u32 {
+        if self.view.run.state == RunState::Running { REFRESH_MS } else { 0 }
     }
-}
 
-fn id_label(run: &Run) -> String {
-    format!("Run {}", run.id.short())
+    fn took(&self) -> String {
+        let run = &self.view.run;
+        labels::format_duration(run.ended_at.unwrap_or(self.now).since(run.created))
+    }
+
+    /// Whether users may cancel the run and answer its questions.
+    fn is_wanted(&self) -> bool {
+        self.may_work && self.view.run.state == RunState::Running && self.view.run.want == RunWant::Run
+    }
+
+    fn may_resume(&self) -> bool {
+        self.may_work && matches!(self.view.run.state, RunState::Failed | RunState::Cancelled)
+    }
+
+    /// Why the run failed, or why no step of it works: class, sentence and advice.
+    fn note(&self) -> Option<(&'static str, SafeText, Help)> {
+        let RunView { run, waits, .. } = &self.view;
+        let failure = run.explain_failure().map(|cause| ("bad", cause.sentence(), cause.help()));
+        let wait = || find_wait(run, waits).map(|wait| ("warn", wait.sentence(), wait.help()));
+        let (class, sentence, help) = failure.or_else(wait)?;
+        Some((class, line(&sentence), text::help(&name_buttons(&help, Page::Run))))
+    }
+
+    /// Units: US dollars.
+    fn cost_limit(&self) -> Option<String> {
+        self.view.run.cost_usd_micros.map(format_usd_exact)
+    }
+
+    /// The names of steps that ask, with their questions.
+    fn questions(&self) -> Vec<(&str, SafeText)> {
+        let asked = self.view.run.steps.iter().filter(|step| step.state == StepState::Asked);
+        let question =
+            |step: &RunStep| self.view.frozen.plan.find_step(&step.name).and_then(|step| step.approve.as_deref());
+        asked.map(|step| (step.name.as_str(), text::block(question(step).unwrap_or_default()))).collect()
+    }
 }
 
 /// The first reason for which no step of the run works.

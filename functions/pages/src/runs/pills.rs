@@ -4,7 +4,7 @@ use crate::labels::{Pill, RING, TICK, pill};
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::run::{Run, RunState, RunStep, RunWant, StepState};
 
-pub(super) fn run_pill(run: &Run) -> Pill {
+pub(crate) fn run_pill(run: &Run) -> Pill {
     match run.state {
         RunState::Running if run.want == RunWant::Cancel => Pill { word: "Ending", ..pill(JobStatus::Executing) },
         RunState::Running if run.steps.iter().any(|step| step.state == StepState::Asked) => {
