@@ -30,6 +30,7 @@ mod revise_request;
 mod search;
 mod setup;
 mod sign_in;
+mod templates;
 pub mod text;
 mod theme;
 mod tickets;
@@ -80,6 +81,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/analyses/items", get(analyses::show))
         .route("/decisions", get(decisions::list))
         .route("/decisions/{delivery}", get(decisions::detail::show))
+        .route("/runs/templates", get(templates::list).post(templates::start))
         .route("/search", get(search::show))
         .route("/theme", post(theme::set))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
