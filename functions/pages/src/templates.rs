@@ -67,7 +67,10 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<BTreeMap<String, 
     let project = visit.load_named_project(field("project")).await?;
     let done = match non_empty(field("template")) {
         Some(name) => start_run(&visit, &project, parse_id("template", &name)?, &form).await,
-        None => add_contributor(&visit, &project).await,
+        None => {
+            visit.check_admin("add a template")?;
+            add_contributor(&visit, &project).await
+        }
     };
     match done {
         Ok(target) => Ok(redirect(&target)),
