@@ -87,6 +87,10 @@ impl Objects {
         story.api.install_hook(&install).await.unwrap();
         let plan = json!({ "name": "n", "steps": [{ "name": "ask", "approve": "Now?" }] });
         let start = serde_json::from_value(json!({ "project": project, "plan": plan })).unwrap();
+        let template = json!({ "project": project, "name": name });
+        let put = json!({ "plan": { "name": "n", "started_by": ["hand", "submission"], "steps": [{ "name": "ask", "approve": "Now?" }] } });
+        let (template, put) = (serde_json::from_value(template).unwrap(), serde_json::from_value(put).unwrap());
+        story.api.put_template(&template, &put).await.unwrap();
         let run = story.api.start_run(&start, None).await.unwrap().id.to_string();
         Self {
             project,

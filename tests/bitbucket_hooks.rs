@@ -49,6 +49,7 @@ impl Shop {
             app: false,
             base_url: story.local.api_url().into(),
             by_hand: true,
+            template: None,
         };
         let webhook = story.api.install_hook(&hook).await.unwrap();
         assert_eq!(webhook.url, Some(format!("{}/webhooks/bitbucket/{HOOK}", story.local.api_url())));

@@ -80,6 +80,7 @@ mod story;
 mod suspended_jobs;
 mod sweeps;
 mod tasks;
+mod templates;
 mod tickets;
 mod token_gate;
 mod tokens;

@@ -75,6 +75,8 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/domain/src/tracker.rs", 2),
                     ("crates/domain/src/tracker/issues.rs", 2),
                     ("crates/domain/src/decision.rs", 1),
+                    // The events that start a template.
+                    ("crates/domain/src/template.rs", 12),
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),
                     ("crates/cli/src/runner.rs", 1),
@@ -121,6 +123,7 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/cli/src/client/repositories/commands.rs", 1),
                     ("crates/cli/src/client/repositories.rs", 3),
                     ("crates/cli/src/client/runs/contributor.yaml", 2),
+                    ("crates/domain/src/plan/contributor.json", 2),
                     ("crates/cli/src/demo.rs", 1),
                     ("crates/cli/src/try_job.rs", 1),
                     ("crates/domain/src/plan.rs", 1),

@@ -48,6 +48,8 @@ walks! {
     run_asks_and_completes_after_a_crash: flows::runs::approve_and_complete(), 73;
     run_is_cancelled_after_a_crash: flows::runs::cancel().only_own_steps(), 62;
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
+    submission_starts_one_run_after_a_crash: flows::templates::submit().only_own_steps(), 1;
+    template_is_deleted_after_a_crash: flows::templates::delete_template().only_own_steps(), 1;
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;
     end_of_a_job_is_sent_after_a_crash: flows::notices::send(), 41;
     endpoint_is_enabled_and_deleted_after_a_crash: flows::notices::enable_redeliver_and_delete().only_own_steps(), 106;

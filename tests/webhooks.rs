@@ -91,6 +91,7 @@ impl World {
             app: false,
             base_url: self.story.local.api_url().into(),
             by_hand,
+            template: None,
         }
     }
 

@@ -64,6 +64,7 @@ impl World {
             app: true,
             base_url: base_url.to_owned(),
             by_hand,
+            template: None,
         }
     }
 

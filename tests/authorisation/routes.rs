@@ -43,6 +43,10 @@ impl World {
         let tracker = json!({ "id": "own", "kind": "http", "url": "http://127.0.0.1:9/tool" });
         let plan = json!({ "name": "n", "steps": [{ "name": "ask", "approve": "Now?" }] });
         let start_run = json!({ "project": of.project, "plan": plan });
+        let template =
+            json!({ "plan": { "started_by": ["hand", "submission"], "name": plan["name"], "steps": plan["steps"] } });
+        let name = REPOSITORY.split('/').nth(1).unwrap();
+        let submission = json!({ "id": "s1", "project": of.project, "template": name });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -200,6 +204,12 @@ impl World {
             route(&post, "/v1/runs/{run}/cancel", Object(Scope::Jobs), json!({})),
             route(&post, "/v1/runs/{run}/pull-request/merge", Object(Scope::Admin), json!({})),
             route(&post, "/v1/runs/{run}/resume", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/submissions", Project(Scope::Jobs), submission),
+            route(&Method::PUT, "/v1/templates/{project}/{name}", Project(Scope::Admin), template),
+            route(&get, "/v1/templates/{project}", Project(Scope::Read), none()),
+            route(&get, "/v1/templates/{project}/{name}", Project(Scope::Read), none()),
+            route(&post, "/v1/templates/{project}/{name}/runs", Project(Scope::Jobs), json!({})),
+            route(&Method::DELETE, "/v1/templates/{project}/{name}", Project(Scope::Admin), none()),
             route(&get, "/v1/runners", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),
             route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),

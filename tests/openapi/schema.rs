@@ -4,7 +4,7 @@ use super::resolve_schema;
 use crate::prelude::*;
 use pullyard_domain::id::{
     ArtifactId, ArtifactName, ClaimId, EndpointId, InstanceId, MessageId, NoticeId, RunId, RunnerId, ScheduleName,
-    Sha256Hex, TokenId,
+    Sha256Hex, TemplateName, TokenId,
 };
 
 pub(super) fn validate(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
@@ -103,6 +103,7 @@ fn is_id(schema: &str, text: &str) -> bool {
         "RunId" => RunId::new(text).is_ok(),
         "RunnerId" => RunnerId::new(text).is_ok(),
         "ScheduleName" => ScheduleName::new(text).is_ok(),
+        "TemplateName" => TemplateName::new(text).is_ok(),
         "SecretName" => SecretName::new(text).is_ok(),
         "Sha256Hex" => Sha256Hex::new(text).is_ok(),
         "TicketKey" => TicketKey::new(text).is_ok(),

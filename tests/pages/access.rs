@@ -93,6 +93,8 @@ fn routes(job: &JobId, run: &str, artifact: &str, repository: u64) -> Vec<Route>
         route(&get, "/analyses", Project, acme, &[]),
         route(&post, "/analyses", Work, "", &[("project", "acme"), ("repository", REPOSITORY)]),
         route(&get, "/analyses/items", Project, "?project=acme&repository=acme/app", &[]),
+        route(&get, "/runs/templates", Project, acme, &[]),
+        route(&post, "/runs/templates", Work, "", &[("project", "acme"), ("template", "ask")]),
         route(&get, "/decisions", Project, acme, &[]),
         route(&get, "/decisions/{delivery}", Object, "", &[]),
         route(&get, "/search", Project, "?project=acme&q=app-1", &[]),

@@ -99,6 +99,7 @@ impl ReviewWorld {
             app: false,
             base_url: self.story.local.api_url().into(),
             by_hand: false,
+            template: None,
         };
         self.story.api.install_hook(&hook).await.unwrap();
         self.story.local.forge().wait_for_deliveries().await;

@@ -18,6 +18,7 @@ pub(super) mod schedules;
 pub(super) mod scoped_trackers;
 pub(super) mod setup;
 pub(super) mod suspensions;
+pub(super) mod templates;
 pub(super) mod tickets;
 pub(super) mod tokens;
 pub(super) mod trackers;

@@ -40,7 +40,9 @@ mod secrets;
 mod session;
 mod settings;
 mod sign_in;
+mod submissions;
 mod table;
+mod templates;
 mod tickets;
 mod tokens;
 mod trackers;
@@ -169,6 +171,8 @@ pub(crate) enum Command {
     Run(run::Run),
     Runs(runs::Runs),
     Mcp(mcp::Mcp),
+    Templates(templates::Templates),
+    Submissions(submissions::Submissions),
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
     Revise(pulls::Revise),
@@ -236,6 +240,8 @@ impl Command {
             Self::Run(run) => run.run(&session).await,
             Self::Runners(runners) => runners.run(&session).await,
             Self::Runs(runs) => runs.run(&session).await,
+            Self::Submissions(submissions) => submissions.run(&session).await,
+            Self::Templates(templates) => templates.run(&session).await,
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Revise(revise) => revise.run(&session).await,

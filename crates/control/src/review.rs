@@ -12,7 +12,7 @@ mod freeze_reviews;
 mod job_in_ledger;
 pub(crate) mod list_deliveries;
 pub(crate) mod local_forge;
-mod permission;
+pub(crate) mod permission;
 mod post_status;
 mod pull_request_changed;
 mod read;

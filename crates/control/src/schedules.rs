@@ -1,4 +1,6 @@
-//! Schedules: each of their times starts an analysis of each repository of the project.
+//! Schedules: each of their times starts an analysis of each repository of the project, or runs of a template.
+
+mod template_runs;
 
 use crate::error::format_for_table;
 use crate::{Context, Error, StartAnalysis, start_analysis};
@@ -10,6 +12,7 @@ use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, 
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
+use template_runs::{check_template, start_runs};
 
 const MAX_SCHEDULES: usize = 50;
 
@@ -24,6 +27,7 @@ const CONCURRENT_STARTS: usize = 4;
 /// Errors: `NotFound` (project); `Invalid`, also for one schedule too many; `Contended`.
 pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) -> Result<Schedule, Error> {
     ctx.load_project(&id.project).await?;
+    check_template(ctx, id, &spec).await?;
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
@@ -89,8 +93,8 @@ pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<
     failure.map_or(Ok(ran), Err)
 }
 
-/// Starts a schedule's analyses. `None` if it is not due.
-/// Writes: SCHEDULE as begun, those of `start_analysis` for each repository, then SCHEDULE.
+/// Starts a schedule's analyses or runs. `None` if it is not due.
+/// Writes: SCHEDULE as begun, those of `start_analysis` for each repository or of `start_runs`, then SCHEDULE.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
 /// Errors: `Contended`; a transient one of a start, after all repositories were tried, until the next due time.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
@@ -101,7 +105,13 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
         let is_in_time = schedule.is_in_time(now)?;
         let schedule = if schedule.begun {
-            let (starts, failure) = start_all(ctx, id, due).await?;
+            let (schedule, starts, failure) = match schedule.spec.template.clone() {
+                Some(template) => Box::pin(start_runs(ctx, schedule, &template, due)).await?,
+                None => {
+                    let (starts, failure) = start_all(ctx, id, due).await?;
+                    (schedule, starts, failure)
+                }
+            };
             match failure {
                 Some(error) if !schedule.is_replaced(now) => return Err(error),
                 // The next due time is now.

@@ -2,6 +2,7 @@
 //! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
 
 mod rejected_deliveries;
+mod start_template;
 pub(crate) mod verify;
 
 pub use rejected_deliveries::RejectedDeliveries;
@@ -23,8 +24,10 @@ use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, Reposito
 use pullyard_domain::project::Repository;
 use pullyard_domain::review::PullRequestSnapshot;
 use pullyard_domain::text::truncate;
+use pullyard_forge::parse_start_event;
 use pullyard_forge::webhook::{Event, parse};
 use sha2::{Digest, Sha256};
+use start_template::decide_start;
 use std::time::Duration;
 
 /// Limit for the forge: its client would try three times ten seconds, longer than the function may run.
@@ -79,6 +82,13 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
         Ok(event) => event,
         Err(bad) => return record_unreadable(bad.pointer, bad.fault).await,
     };
+    if let Some(template) = hook.template.as_ref().filter(|_| !matches!(event, Event::Ping)) {
+        let answer = match parse_start_event(call.event, call.body) {
+            Ok(event) => Box::pin(decide_start(ctx, &hook, call, template, event)).await?,
+            Err(bad) => return record_unreadable(bad.pointer, bad.fault).await,
+        };
+        return Ok(WebhookOutcome::Decided(answer));
+    }
     if let Some(reason) = check_repository(&hook, &event) {
         return record_delivery(ctx, &hook, call, reason, None).await.map(WebhookOutcome::Decided);
     }

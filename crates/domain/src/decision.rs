@@ -1,7 +1,7 @@
 //! The decision about a delivery: a verdict and a reason with its facts.
 
 use crate::code::{coded_enum, vocabulary};
-use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, RunId, ScheduleName, TemplateName, TicketKey};
 use crate::text::{Cause, Span};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ coded_enum! {
 vocabulary! {
     pub enum Reason: Verdict {
         Accepted { job: JobId } [Accepted] "accepted", "Created job {job}.", "Nothing to do.";
+        RunStarted { run: RunId } [Accepted] "run_started", "Started run {run}.", "Nothing to do.";
         HeldForJob { job: JobId } [Held] "held_for_job", "Job {job} is running; this review will be part of the next revision.", "Nothing to do.";
         HeldUntil { #[serde(default, skip_serializing)] #[schemars(skip)] ago: Option<Span>, time: Timestamp } [Held] "held_until", "A pull request is revised at most once an hour; this review will be part of the next revision at {time}.", "Nothing to do.";
         HeldWithOthers { pr: String } [Held] "held_with_others", "Earlier reviews of {pr} wait; this one will be part of the same revision.", "Nothing to do.";
@@ -60,6 +61,8 @@ vocabulary! {
         AnalysisRunning { job: JobId } [Duplicate] "analysis_running", "Job {job} analyses this repository.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         AlreadyReviewed { pr: String, commit: String, job: JobId } [Refused] "already_reviewed", "{pr} was reviewed at its head {commit} by job {job}.", "Review everything again: `pullyard review {pr} --full`.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "If it was closed and the forge allows it, reopen it; otherwise create a new job: `pullyard jobs create`.";
+        TemplateRefused { template: TemplateName, fault: Cause } [Refused] "template_refused", "The template {template} starts no run: {fault}.", "Correct the template or its parameters; see `pullyard templates show {template}`.";
+        ScheduleBusy { schedule: ScheduleName, run: RunId } [Refused] "schedule_busy", "The run that {schedule} started last, {run}, is open.", "Wait for its end, or cancel it: `pullyard runs cancel {run}`.";
         EventIgnored { event: String } [Ignored] "event_ignored", "Pullyard does not act on {event}.", "Nothing to do.";
         Noted { event: String } [Ignored] "noted", "Recorded {event}; no job is needed.", "Nothing to do.";
         Ping {} [Ignored] "ping", "The hook works.", "Nothing to do.";

@@ -74,6 +74,8 @@ pub enum Source {
     /// A project's setting.
     Automatic,
     Schedule,
+    /// A program's start of a template.
+    Submission,
 }
 
 #[cfg(test)]

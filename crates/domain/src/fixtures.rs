@@ -172,6 +172,7 @@ pub(crate) fn hook() -> Webhook {
         secret: SecretName::new("hook-acme").unwrap(),
         base_url: None,
         forge_id: None,
+        template: None,
         created: time_at(0),
         rev: 0,
     }

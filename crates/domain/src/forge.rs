@@ -88,6 +88,8 @@ pub struct TokenTexts {
 pub struct HookSpec {
     /// The events that a webhook subscribes to.
     pub events: &'static [&'static str],
+    /// The events that may start templates.
+    pub start_events: &'static [&'static str],
     /// Names of the headers of a delivery, in lower case.
     pub event_header: &'static str,
     pub delivery_header: &'static str,

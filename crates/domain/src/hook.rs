@@ -4,7 +4,7 @@ pub mod poll_progress;
 
 use crate::decision::Reason;
 use crate::forge::ForgeKind;
-use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
 use crate::project::Repository;
 use crate::time::Timestamp;
 use poll_progress::PollProgress;
@@ -51,6 +51,9 @@ pub struct Webhook {
     /// Pullyard's base URL as registered at the forge; `None` for a webhook that a user created.
     pub base_url: Option<String>,
     pub forge_id: Option<u64>,
+    /// The template of the home project that its deliveries start. `None`: they are reviews and the like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateName>,
     pub created: Timestamp,
     pub rev: u64,
 }

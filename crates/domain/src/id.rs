@@ -102,6 +102,7 @@ ids! {
     /// An endpoint of notices in its project.
     EndpointId checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     ScheduleName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
+    TemplateName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}$";
     JobId checked by job_id, r"^job_[a-z0-9]{26}$";

@@ -58,6 +58,7 @@ pub mod setting_fault;
 pub mod sweep;
 pub mod task;
 pub mod task_stop;
+pub mod template;
 pub mod text;
 pub mod ticket;
 pub mod time;

@@ -3,15 +3,18 @@
 mod check;
 mod graph;
 mod old_names;
+mod parameter;
 mod project;
 mod roles;
 mod shape;
 
+pub use parameter::{Parameter, ParameterKeys, ParameterKind, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
 
 use crate::budget::parse_usd_micros;
 use crate::job::Priority;
+use crate::template::{StartEvents, StartedBy};
 use crate::text::parse_seconds;
 use roles::BUILT_IN_ROLES;
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,8 @@ pub const MAX_FAULTS: usize = 100;
 /// A message shows at most this many faults.
 pub const MAX_SHOWN_FAULTS: usize = 20;
 pub const MAX_STEPS: usize = 50;
+/// The plan of `pullyard runs init` as JSON.
+pub const CONTRIBUTOR_PLAN: &str = include_str!("plan/contributor.json");
 const MAX_NAME_CHARS: usize = 80;
 const MAX_TEXT_BYTES: usize = 16 * 1024;
 const MAX_NEEDS: usize = 20;
@@ -51,13 +56,25 @@ const NAME_PATTERN: &str = "^[a-z][a-z0-9-]{0,39}$";
 #[serde(default)]
 #[schemars(extend("required" = ["name", "steps"]))]
 pub struct Plan {
-    /// Display name.
-    #[schemars(length(min = 1, max = MAX_NAME_CHARS))]
+    /// Display name, or `{param: NAME}`.
+    #[schemars(schema_with = "parameter::text_or_parameter::<80>")]
     pub name: String,
-    /// Repository in which all steps work, as owner/name (default: the project's).
+    /// Repository in which all steps work, as owner/name or `{param: NAME}` (default: the project's).
+    #[schemars(schema_with = "parameter::text_or_parameter::<300>")]
     pub repository: Option<String>,
-    /// Branch from which the work starts (default: the repository's).
+    /// Branch from which the work starts, or `{param: NAME}` (default: the repository's).
+    #[schemars(schema_with = "parameter::text_or_parameter::<200>")]
     pub base: Option<String>,
+    /// Starts that a template allows (default: hand).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 4))]
+    pub started_by: Vec<StartedBy>,
+    /// Events of a webhook that start a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<StartEvents>,
+    /// Keys that get the values of parameters at the start.
+    #[serde(skip)]
+    pub from_parameters: ParameterKeys,
     /// Values that each start of the plan sets. Every prompt gets them as a quoted block.
     #[schemars(extend("maxProperties" = MAX_PARAMETERS))]
     pub parameters: BTreeMap<String, Parameter>,
@@ -84,28 +101,6 @@ pub struct Plan {
     pub pull_request: Option<PullRequestForm>,
     /// Whether the completion of the run is notified, as all other ends are (default: nothing).
     pub on_complete: Option<OnComplete>,
-}
-
-/// A value that a start of the plan sets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default)]
-#[schemars(extend("required" = ["type"]))]
-pub struct Parameter {
-    /// Type of the value.
-    #[serde(rename = "type")]
-    pub kind: ParameterKind,
-    /// Whether a start without the value is refused.
-    pub required: bool,
-    /// Value if a start sets none.
-    pub default: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ParameterKind {
-    /// Text of at most 4 KiB.
-    #[default]
-    Text,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -328,9 +323,13 @@ impl Plan {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let mut json = json;
+        let from_parameters = ParameterKeys::take(&mut json);
         let unreadable = |error| vec![PlanFault::new("", format!("the plan is unreadable: {error}"))];
         let mut plan: Self = serde_json::from_value(json).map_err(unreadable)?;
+        plan.from_parameters = from_parameters;
         let mut faults = check::check(&plan);
+        faults.extend(parameter::check(&plan));
         faults.truncate(MAX_FAULTS);
         if !faults.is_empty() {
             return Err(faults);

@@ -1,11 +1,12 @@
-//! Schedules, which start analyses of a project's repositories at recurring times.
+//! Schedules, which start analyses of a project's repositories or runs of a template at recurring times.
 
 mod times;
 
-use crate::id::{ProjectId, ScheduleName};
+use crate::id::{ProjectId, RunId, ScheduleName, TemplateName};
 use crate::setting_fault::{SettingFault, fault};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use times::MIN_INTERVAL;
 pub use times::ScheduleTime;
@@ -27,6 +28,15 @@ pub struct ScheduleId {
 pub struct ScheduleSpec {
     /// Start an analysis of each connected repository of the project, at most 100.
     pub analyse: bool,
+    /// Instead of analyses: start a run of this template, unless the last one is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateName>,
+    /// Values of the template's parameters.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// Start a run in each connected repository of the project, at most 100.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub each_repository: bool,
     /// Elapsed time between two starts, 5 minutes to 31 days: `30m`, `6h` or `7d`.
     pub every: Option<String>,
     /// Minute, hour, day of the month, month and day of the week: `0 3 * * 1-5`.
@@ -63,6 +73,9 @@ pub struct Starts {
     pub refused: u32,
     /// The last refusal.
     pub refusal: String,
+    /// Whether these are runs of a template, and not analyses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub runs: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +90,9 @@ pub struct Schedule {
     pub last: Option<Occurrence>,
     /// Times in a row at which each start was refused; missed times do not count.
     pub failures: u32,
+    /// Runs that its last start created. While one is open, the next times are skipped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunId>,
     pub created: Timestamp,
     pub rev: u64,
 }
@@ -101,7 +117,8 @@ impl ScheduleSpec {
     pub fn label(&self) -> String {
         let parts = [("every ", &self.every), ("", &self.cron), ("", &self.window), ("cooldown ", &self.cooldown)];
         let parts = parts.iter().filter_map(|(name, value)| Some(format!("{name}{}, ", value.as_deref()?)));
-        parts.chain([self.zone.as_deref().unwrap_or("UTC").to_owned()]).collect()
+        let template = self.template.iter().map(|name| format!("{name}: "));
+        template.chain(parts).chain([self.zone.as_deref().unwrap_or("UTC").to_owned()]).collect()
     }
 }
 
@@ -116,11 +133,10 @@ impl fmt::Display for Outcome {
         match self {
             Self::Missed => write!(f, "Missed, because the server was down."),
             Self::Ran(starts) if starts.is_failure() => write!(f, "{}", starts.refusal),
-            Self::Ran(Starts { started, running, refused: 0, .. }) => {
-                write!(f, "Analyses started: {started}, still running: {running}.")
-            }
-            Self::Ran(Starts { started, running, refused, refusal }) => {
-                write!(f, "Analyses started: {started}, still running: {running}, refused: {refused}. {refusal}")
+            Self::Ran(Starts { started, running, refused, refusal, runs }) => {
+                let things = if *runs { "Runs" } else { "Analyses" };
+                write!(f, "{things} started: {started}, still running: {running}")?;
+                if *refused == 0 { write!(f, ".") } else { write!(f, ", refused: {refused}. {refusal}") }
             }
         }
     }
@@ -129,8 +145,8 @@ impl fmt::Display for Outcome {
 impl Schedule {
     /// A new schedule is paused.
     pub fn new(id: ScheduleId, created: Timestamp) -> Self {
-        let spec = ScheduleSpec::default();
-        Self { id, spec, paused: true, next: None, begun: false, last: None, failures: 0, created, rev: 0 }
+        let (spec, runs) = (ScheduleSpec::default(), Vec::new());
+        Self { id, spec, paused: true, next: None, begun: false, last: None, failures: 0, runs, created, rev: 0 }
     }
 
     /// An equal spec changes nothing, so that a repeat does not move the next time.

@@ -1,7 +1,8 @@
 //! Formats facts for sentences: short, safe, and in common units.
 
 use crate::id::{
-    DeliveryId, EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, SecretName, TicketKey,
+    DeliveryId, EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, ScheduleName, SecretName,
+    TemplateName, TicketKey,
 };
 use crate::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -349,6 +350,8 @@ macro_rules! plain_facts {
 plain_facts! {
     HookName = "acme";
     EndpointId = "ops";
+    ScheduleName = "nightly";
+    TemplateName = "fix";
     SecretName = "github";
     ProjectId = "acme";
     IntegrationId = "gh1";

@@ -413,6 +413,7 @@ impl Source {
             Self::Poll => "Poll",
             Self::Automatic => "Setting",
             Self::Schedule => "Schedule",
+            Self::Submission => "Submission",
         }
     }
 
@@ -421,7 +422,7 @@ impl Source {
         match self {
             Self::Board => Some(&board::SPEC),
             Self::TicketTool => Some(&http::SPEC),
-            Self::Person | Self::Webhook | Self::Poll | Self::Automatic | Self::Schedule => None,
+            Self::Person | Self::Webhook | Self::Poll | Self::Automatic | Self::Schedule | Self::Submission => None,
         }
     }
 

@@ -19,6 +19,7 @@ mod pull_requests;
 mod push_refusal;
 mod responses;
 mod reviews;
+mod start_event;
 mod statuses;
 mod threads;
 mod token_access;
@@ -48,6 +49,7 @@ pub(crate) use error_body::is_already_exists;
 pub use issues::{Issue, IssueChange, IssueChangeKind};
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
 pub(crate) use responses::{ActorResponse, PullRequestResponse, ReviewResponse};
+pub use start_event::{StartEvent, parse_start_event};
 pub use token_access::{TokenAccess, TokenPermission};
 
 pub(crate) static VENDOR: Vendor = Vendor {

@@ -16,6 +16,7 @@ mod run;
 mod runner;
 mod schedule;
 mod sign_in;
+mod template;
 mod ticket;
 mod tracker;
 

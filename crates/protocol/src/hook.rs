@@ -2,7 +2,7 @@
 
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::{Ingress, WebhookScope};
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ pub struct InstallHook {
     /// A person creates the webhook at the forge.
     #[serde(default)]
     pub by_hand: bool,
+    /// Template of the project that its deliveries start, for the webhook of a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateName>,
 }
 
 /// A webhook of Pullyard.
@@ -66,6 +69,9 @@ pub struct Hook {
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub old_secret_until: Option<Timestamp>,
+    /// Template that its deliveries start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateName>,
 }
 
 /// Answer to `GET /v1/hooks?after=CURSOR`, by name. Omits webhooks of projects that the token may not access.

@@ -43,6 +43,7 @@ pub mod secret;
 #[expect(missing_docs, reason = "no wire type")]
 pub mod setting;
 pub mod sign_in;
+pub mod template;
 pub mod ticket;
 pub mod token;
 pub mod tracker;

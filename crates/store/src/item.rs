@@ -8,6 +8,7 @@ mod notice;
 mod run;
 mod schedule;
 pub(crate) mod sweeper_state;
+mod template;
 pub(crate) mod token;
 mod tracker;
 pub(crate) mod unknown;

@@ -11,6 +11,7 @@ use pullyard_domain::id::{
 };
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
+use pullyard_domain::template::TemplateId;
 use pullyard_domain::text::percent_encode;
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
@@ -224,6 +225,12 @@ pub(crate) const POLLS: &str = "POLL#";
 
 pub(crate) fn poll(project: &ProjectId, integration: &IntegrationId, repository: u64) -> Key {
     Key::new(format!("{POLLS}{project}#{integration}#{repository}"), "POLL")
+}
+
+pub(crate) const TEMPLATES: &str = "TEMPLATE#";
+
+pub(crate) fn template(id: &TemplateId) -> Key {
+    Key { sk: format!("{TEMPLATES}{}", id.name), ..project(&id.project) }
 }
 
 pub(crate) const SCHEDULES: &str = "SCHEDULE#";

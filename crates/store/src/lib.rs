@@ -28,6 +28,7 @@ mod read {
     mod run;
     mod runner;
     mod schedule;
+    mod template;
     mod ticket;
     mod token;
     mod tracker;
@@ -59,6 +60,7 @@ mod write {
     mod sign_in;
     mod snapshot;
     mod sweeps;
+    mod template;
     mod ticket;
     mod token;
     mod tracker;

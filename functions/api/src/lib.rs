@@ -28,6 +28,7 @@ mod routes {
     pub(crate) mod schedules;
     pub(crate) mod secrets;
     pub(crate) mod sign_in;
+    pub(crate) mod templates;
     pub(crate) mod tickets;
     pub(crate) mod tokens;
     pub(crate) mod trackers;
@@ -46,7 +47,7 @@ use pullyard_entry::http;
 use routes::{
     analyses, artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress,
     integrations, job_commands, jobs, meta, metrics, notifications, projects, pulls, repository_test, runners, runs,
-    schedules, secrets, sign_in, tickets, tokens, trackers,
+    schedules, secrets, sign_in, templates, tickets, tokens, trackers,
 };
 
 /// The git commit for `/v1/version`. The program passes it in, so that a new commit does not rebuild this crate.
@@ -146,6 +147,10 @@ macro_rules! routes {
             .$route("/v1/runs/{run}/pull-request/merge", post(runs::merge))
             .$route("/v1/runs/{run}/steps/{step}/approve", post(runs::answer::<true>))
             .$route("/v1/runs/{run}/steps/{step}/refuse", post(runs::answer::<false>))
+            .$route("/v1/submissions", post(templates::submit))
+            .$route("/v1/templates/{project}", get(templates::list))
+            .$route("/v1/templates/{project}/{name}", get(templates::show).put(templates::put).delete(templates::delete))
+            .$route("/v1/templates/{project}/{name}/runs", post(templates::start))
             .$route("/v1/runners", get(runners::list).post(runners::register))
             .$route("/v1/runners/{runner}", get(runners::show).delete(runners::remove))
             .$route("/v1/runners/{runner}/commands", post(runners::command))

@@ -212,6 +212,7 @@ fn describe_delivery(delivery: &Delivery) -> String {
         (Some(_), _) => "Update of".into(),
         (None, Source::Person) if delivery.ticket.is_none() => "Job requested by prompt".into(),
         (None, Source::Person) => "Job requested for".into(),
+        (None, Source::Submission) => format!("Submission {}", delivery.event),
         (None, Source::Schedule) => "Started by a schedule".into(),
         (None, source) => match source.tracker() {
             Some(tracker) => tracker.ledger_phrase.into(),

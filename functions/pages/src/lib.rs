@@ -31,6 +31,7 @@ mod runs;
 mod search;
 mod setup;
 mod sign_in;
+mod templates;
 pub mod text;
 mod theme;
 mod tickets;
@@ -87,6 +88,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/analyses/items", get(analyses::show))
         .route("/decisions", get(decisions::list))
         .route("/decisions/{delivery}", get(decisions::detail::show))
+        .route("/runs/templates", get(templates::list).post(templates::start))
         .route("/search", get(search::show))
         .route("/theme", post(theme::set))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))

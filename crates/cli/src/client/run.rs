@@ -6,12 +6,14 @@ use super::runs::watch;
 use super::screen::write_stderr;
 use crate::client::prelude::*;
 use pullyard_domain::agent::ChoiceLevel;
-use pullyard_domain::id::{EventId, RepositoryName};
+use pullyard_domain::id::{EventId, RepositoryName, TemplateName};
 use pullyard_domain::job::Priority;
 use pullyard_domain::plan::MAX_SHOWN_FAULTS;
+use pullyard_domain::template::TemplateId;
 use pullyard_domain::text::truncate;
 use pullyard_protocol::problem::PlanFault;
-use pullyard_protocol::run::StartRun;
+use pullyard_protocol::run::{Run as StartedRun, StartRun};
+use pullyard_protocol::template::StartTemplate;
 use serde_json::{Map, Number, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,32 +25,43 @@ const MAX_NAME_CHARS: usize = 80;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard run -p 'Improve the parser error message' --check 'pytest tests/test_parser.py' --watch
-  pullyard run -f plan.yaml --param task='Retry on 503' --watch")]
-#[command(group = clap::ArgGroup::new("work").required(true).args(["prompt", "file"]))]
+  pullyard run -f plan.yaml --param task='Retry on 503' --watch
+  pullyard run --template fix --param task='Retry on 503'")]
+#[command(group = clap::ArgGroup::new("work").required(true).args(["prompt", "file", "template"]))]
 pub(crate) struct Run {
     /// Task of one agent.
-    #[arg(long, short, value_name = "TEXT")]
+    #[arg(long, short, value_name = "TEXT", conflicts_with = "params")]
     prompt: Option<String>,
     /// Plan in YAML or JSON; - reads stdin. `pullyard runs init` prints one.
     #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: Option<PathBuf>,
+    /// Template of the project; `pullyard templates` lists them.
+    #[arg(long, value_name = "NAME")]
+    template: Option<TemplateName>,
     /// Command that checks the work; can be repeated (default: the repository's, else the project's).
-    #[arg(long = "check", value_name = "COMMAND", conflicts_with = "file")]
+    #[arg(long = "check", value_name = "COMMAND", conflicts_with_all = ["file", "template"])]
     checks: Vec<String>,
     /// Agent (default: the repository's, else the project's).
-    #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job), conflicts_with = "file")]
+    #[arg(long, value_name = "AGENT", value_parser = agent_choices(ChoiceLevel::Job), conflicts_with_all = ["file", "template"])]
     agent: Option<String>,
     /// Cost limit in US dollars (default: the project's).
-    #[arg(long, value_name = "N", value_parser = parse_dollars, conflicts_with = "file")]
+    #[arg(long, value_name = "N", value_parser = parse_dollars, conflicts_with_all = ["file", "template"])]
     cost_usd: Option<Number>,
     /// Group of runs, of which one works at once; the others wait.
-    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "template"])]
     group: Option<String>,
     /// Priority of its job, and of the run in its group (default: normal).
-    #[arg(long, value_name = "PRIORITY", value_parser = Priority::ALL.map(Priority::as_str), conflicts_with = "file")]
+    #[arg(long, value_name = "PRIORITY", value_parser = Priority::ALL.map(Priority::as_str), conflicts_with_all = ["file", "template"])]
     priority: Option<String>,
+    #[command(flatten)]
+    start: Start,
+}
+
+/// The flags of each start of a plan.
+#[derive(clap::Args)]
+pub(super) struct Start {
     /// Value of a parameter of the plan; can be repeated.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param, conflicts_with = "prompt")]
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param)]
     params: Vec<(String, String)>,
     /// Repository (default: the plan's, else the project's).
     #[arg(long, value_name = "OWNER/NAME")]
@@ -68,14 +81,16 @@ pub(super) fn parse_dollars(text: &str) -> Result<Number, String> {
     text.parse().map_err(|_| "use an amount in dollars, such as 5 or 0.50".into())
 }
 
-fn parse_param(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_param(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Run {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let screen = &session.screen;
+        if let Some(template) = self.template.clone() {
+            return self.start.run_template(session, template).await;
+        }
         let file = self.file.as_ref().map(|path| load_file(path)).transpose()?;
         let plan = match &file {
             Some((_, file)) => file.json.clone(),
@@ -87,31 +102,13 @@ impl Run {
                 plan
             }
         };
-        let (repository, base, run_id) = (self.repository, self.base, self.run_id);
-        let mut params = BTreeMap::new();
-        for (name, value) in self.params {
-            if params.contains_key(&name) {
-                return Err(CliError::usage(format!("--param {name} is set twice")));
-            }
-            params.insert(name, value);
-        }
-        let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
-        let key = format::new_idempotency_key();
-        let answer = session.api.start_run(&request, Some(&key)).await.map_err(CliError::from);
-        let run = answer.inspect_err(|fault| {
-            print_faults(fault.plan_faults().iter().map(|fault| describe(fault, file.as_ref())));
-        })?;
-        if !self.watch && screen.is_json() {
-            return screen.json(&run);
-        }
-        if !screen.is_json() {
-            screen.print_line(run.id.as_str())?;
-        }
-        if self.watch {
-            return watch::watch(session, &run.id).await;
-        }
-        screen.hint(&format!("watch it with `pullyard runs watch {}`", run.id.short()));
-        Ok(())
+        let Start { params, repository, base, run_id, watch } = self.start;
+        let (project, params) = (session.project().await?, collect_params(params)?);
+        let request = StartRun { project, plan, params, repository, base, run_id };
+        let answer = session.api.start_run(&request, Some(&format::new_idempotency_key())).await;
+        let answer = answer.map_err(CliError::from);
+        let run = answer.inspect_err(|fault| print_faults_in(fault, file.as_ref()))?;
+        show_started(session, &run, watch).await
     }
 }
 
@@ -142,6 +139,44 @@ pub(super) fn short_plan(
     Ok(plan)
 }
 
+impl Start {
+    pub(super) async fn run_template(self, session: &Session, name: TemplateName) -> Result<(), CliError> {
+        let id = TemplateId { project: session.project().await?, name };
+        let Self { params, repository, base, run_id, watch } = self;
+        let request = StartTemplate { params: collect_params(params)?, repository, base, run_id };
+        let answer = session.api.start_template(&id, &request, Some(&format::new_idempotency_key())).await;
+        let run = answer.map_err(CliError::from).inspect_err(|fault| print_faults_in(fault, None))?;
+        show_started(session, &run, watch).await
+    }
+}
+
+pub(super) fn collect_params(all: Vec<(String, String)>) -> Result<BTreeMap<String, String>, CliError> {
+    let mut params = BTreeMap::new();
+    for (name, value) in all {
+        if params.contains_key(&name) {
+            return Err(CliError::usage(format!("--param {name} is set twice")));
+        }
+        params.insert(name, value);
+    }
+    Ok(params)
+}
+
+/// Prints the id of a new run, or follows it.
+async fn show_started(session: &Session, run: &StartedRun, watch: bool) -> Result<(), CliError> {
+    let screen = &session.screen;
+    if !watch && screen.is_json() {
+        return screen.json(run);
+    }
+    if !screen.is_json() {
+        screen.print_line(run.id.as_str())?;
+    }
+    if watch {
+        return watch::watch(session, &run.id).await;
+    }
+    screen.hint(&format!("watch it with `pullyard runs watch {}`", run.id.short()));
+    Ok(())
+}
+
 /// A fault that only the server finds: in the file, in a parameter, or in another flag.
 fn describe(fault: &PlanFault, file: Option<&(String, PlanFile)>) -> String {
     let (pointer, text) = (fault.pointer.as_str(), fault.fault.clone());
@@ -159,7 +194,7 @@ fn describe(fault: &PlanFault, file: Option<&(String, PlanFile)>) -> String {
 }
 
 /// The name of the file for messages, and the plan. Prints its faults.
-fn load_file(path: &Path) -> Result<(String, PlanFile), CliError> {
+pub(super) fn load_file(path: &Path) -> Result<(String, PlanFile), CliError> {
     let (name, bytes) = plan_file::read(path)?;
     match PlanFile::parse(&bytes) {
         Ok(plan) => Ok((name, plan)),
@@ -178,6 +213,11 @@ pub(super) fn load_plan(bytes: &[u8]) -> Result<Map<String, Value>, CliError> {
 fn refuse_plan(faults: Vec<PlacedFault>) -> CliError {
     let fault = CliError::usage(count_faults(faults.len())).with_help(FAULT_HELP);
     fault.with_plan_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).map(PlacedFault::into_wire).collect())
+}
+
+/// Prints the faults of a plan that the server refused.
+pub(super) fn print_faults_in(fault: &CliError, file: Option<&(String, PlanFile)>) {
+    print_faults(fault.plan_faults().iter().map(|fault| describe(fault, file)));
 }
 
 fn print_faults(lines: impl Iterator<Item = String>) {

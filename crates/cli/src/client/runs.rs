@@ -210,5 +210,8 @@ mod tests {
     fn contributor_plan_has_no_fault() {
         let report = check::report(String::new(), CONTRIBUTOR_PLAN.as_bytes());
         assert_eq!((report.steps, report.count), (Some(4), 0));
+        let plan = plan_file::PlanFile::parse(CONTRIBUTOR_PLAN.as_bytes()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(pullyard_domain::plan::CONTRIBUTOR_PLAN).unwrap();
+        assert_eq!(json.as_object(), Some(&plan.json), "the page Templates adds the same plan");
     }
 }

@@ -1,14 +1,15 @@
-//! `pullyard schedules`: analyses repositories at recurring times.
+//! `pullyard schedules`: analyses repositories, or starts runs of a template, at recurring times.
 
+use super::run::{collect_params, parse_param};
 use crate::client::prelude::*;
-use pullyard_domain::id::ScheduleName;
+use pullyard_domain::id::{ScheduleName, TemplateName};
 use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
 use pullyard_protocol::schedule::{Schedule, Schedules as ScheduleList};
 
 const NO_SCHEDULE: &str = "No schedule. Create one with `pullyard schedules put`; its help has examples.";
 const NOT_DUE: &str = "No schedule is due.";
 
-/// Analyse the repositories of a project at recurring times.
+/// Analyse the repositories of a project, or start runs of a template, at recurring times.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard schedules put nightly --analyse --window 02:00-02:59 --cooldown 20h --zone Europe/Berlin
@@ -28,7 +29,8 @@ enum Command {
     #[command(after_help = "Examples:
   pullyard schedules put nightly --analyse --window 02:00-02:59 --cooldown 20h --zone Europe/Berlin
   pullyard schedules put workdays --analyse --cron '0 3 * * 1-5'
-  pullyard schedules put often --analyse --every 6h")]
+  pullyard schedules put often --analyse --every 6h
+  pullyard schedules put upgrade --template upgrade --param depth=2 --cron '0 3 * * 1'")]
     Put(Put),
     /// Show a schedule with its next five times.
     #[command(after_help = "Examples:\n  pullyard schedules show nightly")]
@@ -36,7 +38,7 @@ enum Command {
     /// Resume a schedule; its next time counts from now.
     #[command(after_help = "Examples:\n  pullyard schedules resume nightly")]
     Resume(Name),
-    /// Pause a schedule; running analyses continue.
+    /// Pause a schedule; running jobs continue.
     #[command(after_help = "Examples:\n  pullyard schedules pause nightly")]
     Pause(Name),
     /// Start a schedule now, also a paused one.
@@ -45,7 +47,7 @@ enum Command {
     /// Start all due schedules that the token can access; the server does so each minute.
     #[command(after_help = "Examples:\n  pullyard schedules run-due")]
     RunDue,
-    /// Delete a schedule; running analyses continue.
+    /// Delete a schedule; running jobs continue.
     #[command(after_help = "Examples:\n  pullyard schedules delete nightly --yes")]
     Delete {
         #[command(flatten)]
@@ -68,8 +70,17 @@ struct Put {
     /// Schedule.
     name: ScheduleName,
     /// Analyse each repository of the project.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "template", conflicts_with = "template")]
     analyse: bool,
+    /// Start a run of this template, unless the last one is open.
+    #[arg(long, value_name = "NAME")]
+    template: Option<TemplateName>,
+    /// Value of a parameter of the template; can be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param, requires = "template")]
+    params: Vec<(String, String)>,
+    /// Start a run in each repository of the project.
+    #[arg(long, requires = "template")]
+    each_repository: bool,
     /// Time between two starts: 30m, 6h or 7d.
     #[arg(long, value_name = "TIME")]
     every: Option<String>,
@@ -99,8 +110,11 @@ impl Schedules {
                 let deleted = api.delete_schedule(&id(name).await?).await?;
                 return session.screen.report(&deleted, &format!("Deleted {}", deleted.name));
             }
-            Command::Put(Put { name, analyse, every, cron, window, cooldown, zone }) => {
-                let spec = ScheduleSpec { analyse, every, cron, window, cooldown, zone };
+            Command::Put(put) => {
+                let Put { name, analyse, template, params, each_repository, every, cron, window, cooldown, zone } = put;
+                let params = collect_params(params)?;
+                let spec =
+                    ScheduleSpec { analyse, template, params, each_repository, every, cron, window, cooldown, zone };
                 api.put_schedule(&id(name).await?, &spec).await?
             }
             Command::Show(Name { name }) => api.schedule(&id(name).await?).await?,

@@ -29,6 +29,7 @@ impl DemoRun<'_> {
             app: false,
             base_url: self.local.api_url().into(),
             by_hand: false,
+            template: None,
         };
         let hook = self.api.install_hook(&hook).await?;
         self.screen.step("Hooked", &format!("the forge sends events to {}", hook.url.unwrap_or_default()));

@@ -23,7 +23,7 @@ pub struct ProjectDeletion {
     pub has_more_tickets: bool,
 }
 
-/// Deletes a page of tickets, and the project with its schedules and endpoints if no other ticket remains.
+/// Deletes a page of tickets, and the project with its schedules, templates and endpoints if no other ticket remains.
 /// Writes: see `delete_ticket_and_comments` and `Store::delete_project`; its held RUNs, which end; the webhook of its
 /// ticket tool, if that answers.
 /// Idempotent: a repeat continues; once the project is deleted, it returns `NotFound`.
@@ -49,6 +49,9 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         let mut is_stale = false;
         for schedule in ctx.store.list_schedules(id).await? {
             is_stale |= ctx.store.delete_schedule(&schedule).await? == Write::Stale;
+        }
+        for template in ctx.store.list_templates(id).await? {
+            is_stale |= ctx.store.delete_template(&template).await? == Write::Stale;
         }
         for endpoint in &project.settings.notifications {
             delete_endpoint(ctx, id, &endpoint.id).await?;

@@ -2,12 +2,11 @@
 
 use super::app;
 use super::drift::{Drift, drift};
-use super::install::{load_hook_scope, sync_forge_hook};
+use super::install::{load_events, load_hook_scope, sync_forge_hook};
 use crate::admin::rotate_secret::previous_valid_until;
 use crate::error::format_for_table;
 use crate::forge::forge_client_for_hook;
 use crate::{Context, Error};
-use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
 use pullyard_domain::secret::SecretKind;
@@ -105,7 +104,7 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     }
     match &settings {
         Some(app) => drifts.extend(app::settings_drifts(app)),
-        None => drifts.extend(subscription_drifts(integration.kind, forge_hook)),
+        None => drifts.extend(subscription_drifts(&load_events(ctx, hook, integration.kind).await?, forge_hook)),
     }
     if !forge_hook.has_secret {
         drifts.push(drift("no_secret", "It has no secret, so all its deliveries are rejected.", true));
@@ -136,13 +135,13 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     Ok(drifts)
 }
 
-fn subscription_drifts(kind: ForgeKind, forge_hook: &pullyard_forge::Hook) -> Vec<Drift> {
+fn subscription_drifts(events: &BTreeSet<String>, forge_hook: &pullyard_forge::Hook) -> Vec<Drift> {
     let mut drifts = Vec::new();
     if !forge_hook.active {
         drifts.push(drift("disabled", "It is disabled.", true));
     }
     let actual: BTreeSet<&str> = forge_hook.events.iter().map(String::as_str).collect();
-    let expected: BTreeSet<&str> = kind.spec().hook.events.iter().copied().collect();
+    let expected: BTreeSet<&str> = events.iter().map(String::as_str).collect();
     if actual != expected && !actual.contains("*") {
         let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
         let missing = list(expected.difference(&actual).collect());

@@ -4,14 +4,16 @@ use super::app;
 use crate::admin::secrets::generate_secret_value;
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
 use crate::{Context, Error};
-use pullyard_domain::forge::{Auth, Integration};
+use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope, app_webhook_refusal, secret_fault};
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::template::TemplateId;
 use pullyard_forge::Error::NotFound;
 use pullyard_forge::webhook::Secret;
 use pullyard_forge::{Forge, HookScope, HookSettings};
 use pullyard_store::Write;
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -30,6 +32,8 @@ pub struct NewHook {
     pub base_url: String,
     /// Only the table is written, because a user creates the hook at the forge.
     pub is_manual: bool,
+    /// The template of the project that its deliveries start.
+    pub template: Option<TemplateName>,
 }
 
 /// Installs a hook: stores it, then creates it at the forge, or updates an existing one with the same address.
@@ -40,12 +44,17 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
     ctx.load_project(&new.main_project).await?;
     let base_url = parse_base_url(&new.base_url)?;
     let integration = ctx.load_integration(&new.integration).await?;
+    check_template(ctx, new, &integration).await?;
     let scope = load_scope(ctx, &integration, &new.target).await?;
     let mut rounds = ctx.retries(&new.name);
     loop {
         let existing = ctx.store.load_hook(&new.name).await?;
         let mut hook = match &existing {
-            Some(hook) if hook.integration != new.integration || !is_same_target(&hook.kind, &scope) => {
+            Some(hook)
+                if hook.integration != new.integration
+                    || hook.template != new.template
+                    || !is_same_target(&hook.kind, &scope) =>
+            {
                 return Err(Error::NameTaken { resource: "hook", name: new.name.to_string() });
             }
             Some(hook) => hook.clone(),
@@ -79,6 +88,33 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
         }
         rounds.backoff().await?;
     }
+}
+
+/// Errors: `Invalid` for a template that no delivery can start.
+async fn check_template(ctx: &Context, new: &NewHook, integration: &Integration) -> Result<(), Error> {
+    let Some(name) = &new.template else { return Ok(()) };
+    let id = TemplateId { project: new.main_project.clone(), name: name.clone() };
+    let fault = match ctx.store.load_template(&id).await? {
+        _ if integration.kind.spec().hook.start_events.is_empty() => {
+            format!("webhooks of {} start no templates", integration.kind.label())
+        }
+        _ if !matches!(new.target, Target::Repository(_)) => "name the repository of the webhook".into(),
+        None => format!("there is no template {name}"),
+        Some(template) if template.start_events().is_empty() => {
+            format!("{name} is not started by webhook: add `on` to its plan")
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Error::Invalid { pointer: "/template", fault })
+}
+
+/// The events to which a webhook subscribes. None for a webhook whose template is gone.
+pub(super) async fn load_events(ctx: &Context, hook: &Webhook, kind: ForgeKind) -> Result<BTreeSet<String>, Error> {
+    let Some(name) = hook.template.clone() else {
+        return Ok(kind.spec().hook.events.iter().copied().map(str::to_owned).collect());
+    };
+    let template = ctx.store.load_template(&TemplateId { project: hook.home.clone(), name }).await?;
+    Ok(template.map(|template| template.start_events()).unwrap_or_default())
 }
 
 async fn load_scope(ctx: &Context, integration: &Integration, target: &Target) -> Result<WebhookScope, Error> {
@@ -175,7 +211,7 @@ async fn load_hook_settings(ctx: &Context, integration: &Integration, hook: &Web
         return Err(Error::Invalid { pointer: "/name", fault });
     }
     let secret = Secret::new(versions.current.value.as_bytes());
-    let events = integration.kind.spec().hook.events.iter().copied().map(str::to_owned).collect();
+    let events = load_events(ctx, hook, integration.kind).await?.into_iter().collect();
     Ok(HookSettings { url, secret, events, active: true })
 }
 
@@ -200,6 +236,7 @@ fn new_hook(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Inte
         secret,
         base_url: None,
         forge_id: None,
+        template: new.template.clone(),
         created: ctx.clock.now(),
         rev: 0,
     })

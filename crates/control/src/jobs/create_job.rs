@@ -13,6 +13,7 @@ use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
+use pullyard_domain::plan::is_branch;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::select::{check_labels, required_labels};
 use pullyard_store::{Request, Write};
@@ -85,15 +86,11 @@ pub async fn create_job(
 }
 
 fn check_base_branch(request: &JobRequest) -> Result<(), Error> {
-    if request.base.as_deref().is_none_or(is_base_branch) {
+    if request.base.as_deref().is_none_or(is_branch) {
         Ok(())
     } else {
         Err(Error::Invalid { pointer: "/base", fault: "use a branch name of at most 200 bytes".into() })
     }
-}
-
-pub(crate) fn is_base_branch(base: &str) -> bool {
-    (1..=200).contains(&base.len()) && !base.starts_with('-') && !base.contains(|c: char| c.is_control() || c == ' ')
 }
 
 fn check_kind(request: &JobRequest) -> Result<(), Error> {

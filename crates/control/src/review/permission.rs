@@ -66,7 +66,7 @@ pub(super) async fn get_permission(
     Ok(permission)
 }
 
-pub(super) async fn get_permission_or_unknown(
+pub(crate) async fn get_permission_or_unknown(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,

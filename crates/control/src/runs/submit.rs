@@ -3,11 +3,14 @@
 use super::group::{MAX_ROUNDS, join_group};
 use crate::facts::load_repository_fact;
 use crate::requester::{Requester, hash_request};
+use crate::templates::load_template;
 use crate::{Context, Error};
 use pullyard_domain::facts::RepositoryFact;
-use pullyard_domain::id::{EventId, ProjectId, RepositoryName, RunId};
-use pullyard_domain::plan::{MAX_FILE_BYTES, Plan, PlanFault};
+use pullyard_domain::id::{EventId, ProjectId, RepositoryName, RunId, TemplateName};
+use pullyard_domain::plan::{MAX_FILE_BYTES, ParameterKind, Plan, PlanFault, is_branch};
+use pullyard_domain::project::Project;
 use pullyard_domain::run::{FrozenPlan, Run};
+use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_store::Write;
 use serde::Serialize;
 use serde_json::Value;
@@ -16,8 +19,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Serialize)]
 pub struct RunSubmission {
     pub project: ProjectId,
-    /// The plan as JSON.
+    /// The plan as JSON; null for a template.
     pub plan: Value,
+    /// Instead of a plan: a template, and the kind of start, which the template has to allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<(TemplateName, StartedBy)>,
     /// Values of the plan's parameters.
     pub params: BTreeMap<String, String>,
     /// Instead of the plan's, or the project's.
@@ -33,6 +39,8 @@ pub enum RunKey {
     Run(EventId),
     /// The caller's `Idempotency-Key`.
     Caller(EventId),
+    /// A kind of source without a caller, and its own id of the start.
+    Source(&'static str, String),
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +62,7 @@ pub enum SubmitFault {
 /// Checks a plan against its project, freezes it, and starts its run.
 /// Writes: RUN and PLAN, if absent, and GROUP over `rev`.
 /// Idempotent: by the key; a repeat returns the first run. Without a key, each call starts a run.
-/// Errors: `Plan`; `NotFound` (project); `KeyReused` if the first request with the key was another; `Denied` if too many
+/// Errors: `Plan`; `NotFound` (project, template); `KeyReused` if the first request with the key was another; `Denied` if too many
 /// runs of the group wait; `Contended`.
 pub async fn submit_run(
     ctx: &Context,
@@ -66,6 +74,7 @@ pub async fn submit_run(
     let id = match key {
         Some(RunKey::Run(key)) => RunId::for_request(project, "", key.as_str()),
         Some(RunKey::Caller(key)) => RunId::for_request(project, &caller.id, key.as_str()),
+        Some(RunKey::Source(kind, key)) => RunId::for_request(project, kind, key),
         None => RunId::for_request(project, &caller.id, &ctx.clock.ulid()),
     };
     let content = hash_request(submission);
@@ -103,32 +112,38 @@ async fn find_first(ctx: &Context, id: &RunId, content: &str) -> Result<Option<S
 
 async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan, SubmitFault> {
     let project = ctx.load_project(&submission.project).await?;
-    if serde_json::to_string(&submission.plan).is_ok_and(|text| text.len() > MAX_FILE_BYTES) {
-        return Err(SubmitFault::Plan(vec![PlanFault::new("/plan", "a plan has at most 64 KiB")]));
+    let json = match &submission.template {
+        Some((name, _)) => {
+            load_template(ctx, &TemplateId { project: project.id.clone(), name: name.clone() }).await?.json()
+        }
+        None => submission.plan.clone(),
+    };
+    let mut plan = parse(&json)?;
+    if let Some((name, start)) = &submission.template
+        && !plan.allows(*start)
+    {
+        let start = start.as_str();
+        let fault = format!("{name} is not started by {start}: add {start} to its `started_by`");
+        return Err(SubmitFault::Plan(vec![PlanFault::new("/template", fault)]));
     }
-    let plan = Plan::parse(submission.plan.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))?;
-    let named = submission.repository.clone();
-    let named = named.or_else(|| plan.repository.as_ref().and_then(|name| RepositoryName::new(name.as_str()).ok()));
+    let filled = plan.fill_parameters(&submission.params);
+    let parameters = filled.map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
+    let mut faults = check_repositories(ctx, &project, &plan, &parameters).await?;
+    let named = submission.repository.clone().or_else(|| plan_repository(&plan));
     let at = if submission.repository.is_none() && plan.repository.is_some() { "/plan" } else { "" };
     let refuse = |fault: String| SubmitFault::Plan(below(at, vec![PlanFault::new("/repository", fault)]));
     let repository = match load_repository_fact(ctx, &project, named.as_ref()).await? {
         RepositoryFact::Connected(repository) => *repository,
+        _ if !faults.is_empty() => return Err(SubmitFault::Plan(faults)),
         RepositoryFact::NotNamed => {
             return Err(refuse("give a repository, or set a default in the project's settings".into()));
         }
-        RepositoryFact::NotConnected(name) => {
-            let command = format!("pullyard repos add {name} --project {}", project.id);
-            return Err(refuse(format!("{name} is not connected to {}: `{command}`", project.id)));
-        }
+        RepositoryFact::NotConnected(name) => return Err(refuse(describe_unconnected(&name, &project))),
     };
-    let mut faults = below("/plan", plan.check_for_project(&project.settings, &repository));
-    let parameters = plan.fill_parameters(&submission.params).unwrap_or_else(|of_params| {
-        faults.extend(below("/params", of_params));
-        BTreeMap::new()
-    });
+    faults.extend(below("/plan", plan.check_for_project(&project.settings, &repository)));
     let base = submission.base.clone().or_else(|| plan.base.clone());
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
-    if !crate::jobs::create_job::is_base_branch(&base) {
+    if !is_branch(&base) {
         let at = if submission.base.is_none() && plan.base.is_some() { "/plan/base" } else { "/base" };
         faults.push(PlanFault::new(at, "use a branch name of at most 200 bytes"));
     }
@@ -136,6 +151,55 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         true => Ok(FrozenPlan { plan, parameters, repository, base }),
         false => Err(SubmitFault::Plan(faults)),
     }
+}
+
+fn parse(json: &Value) -> Result<Plan, SubmitFault> {
+    if serde_json::to_string(json).is_ok_and(|text| text.len() > MAX_FILE_BYTES) {
+        return Err(SubmitFault::Plan(vec![PlanFault::new("/plan", "a plan has at most 64 KiB")]));
+    }
+    Plan::parse(json.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))
+}
+
+/// Checks a plan before a start of it has parameters. Each start checks the project again.
+/// Errors: `Plan`.
+pub(crate) async fn check_plan(ctx: &Context, project: &Project, json: &Value) -> Result<(), SubmitFault> {
+    let plan = parse(json)?;
+    let mut faults = Vec::new();
+    match load_repository_fact(ctx, project, plan_repository(&plan).as_ref()).await? {
+        RepositoryFact::Connected(repository) => faults = plan.check_for_project(&project.settings, &repository),
+        RepositoryFact::NotConnected(name) if plan.repository.is_some() => {
+            faults.push(PlanFault::new("/repository", describe_unconnected(&name, project)));
+        }
+        // The start may name one.
+        RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => {}
+    }
+    if faults.is_empty() { Ok(()) } else { Err(SubmitFault::Plan(below("/plan", faults))) }
+}
+
+fn plan_repository(plan: &Plan) -> Option<RepositoryName> {
+    plan.repository.as_ref().and_then(|name| RepositoryName::new(name.as_str()).ok())
+}
+
+fn describe_unconnected(name: &RepositoryName, project: &Project) -> String {
+    format!("{name} is not connected to {0}: `pullyard repos add {name} --project {0}`", project.id)
+}
+
+/// Faults of parameters that name a repository of another project.
+async fn check_repositories(
+    ctx: &Context,
+    project: &Project,
+    plan: &Plan,
+    parameters: &BTreeMap<String, String>,
+) -> Result<Vec<PlanFault>, Error> {
+    let mut faults = Vec::new();
+    for (name, value) in parameters {
+        let is_repository = plan.parameters.get(name).is_some_and(|of| of.kind == ParameterKind::Repository);
+        let Some(repository) = RepositoryName::new(value.as_str()).ok().filter(|_| is_repository) else { continue };
+        if ctx.store.load_repository_by_name(&project.id, &repository).await?.is_none() {
+            faults.push(PlanFault::new(format!("/params/{name}"), describe_unconnected(&repository, project)));
+        }
+    }
+    Ok(faults)
 }
 
 fn below(pointer: &str, faults: Vec<PlanFault>) -> Vec<PlanFault> {

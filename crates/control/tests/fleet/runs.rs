@@ -40,7 +40,7 @@ pub(crate) struct Started {
 pub(crate) fn submission(world: &World, plan: Value) -> RunSubmission {
     let params = plan.get("parameters").map(|_| ("task".to_owned(), "Retry on 503\n```".to_owned()));
     let (project, params) = (world.project.clone(), params.into_iter().collect());
-    RunSubmission { project, plan, params, repository: Some(world.repository().name), base: None }
+    RunSubmission { project, plan, template: None, params, repository: Some(world.repository().name), base: None }
 }
 
 pub(crate) fn ann() -> Requester {

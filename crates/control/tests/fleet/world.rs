@@ -71,6 +71,7 @@ impl World {
             secret: SecretName::new("hook-acme").unwrap(),
             base_url: None,
             forge_id: None,
+            template: None,
             created: now,
             rev: 0,
         }

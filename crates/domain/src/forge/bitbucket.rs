@@ -34,6 +34,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
             "repo:transfer",
             "repo:updated",
         ],
+        start_events: &[],
         event_header: "x-event-key",
         delivery_header: "x-request-uuid",
         signature_header: "x-hub-signature",

@@ -22,6 +22,7 @@ pub(super) static SPEC: ForgeSpec = ForgeSpec {
     marker: HTML_COMMENT,
     hook: HookSpec {
         events: &["issue_comment", "issues", "pull_request", "pull_request_review", "repository"],
+        start_events: &["pull_request", "push", "workflow_run"],
         event_header: "x-github-event",
         delivery_header: "x-github-delivery",
         signature_header: "x-hub-signature-256",

@@ -134,6 +134,11 @@ impl DeliveryId {
         Self(hash_id("dlv_", "request", &[job.as_str()]))
     }
 
+    /// The ledger entry of a start of a template without a caller.
+    pub fn for_start(project: &ProjectId, kind: &str, key: &str) -> Self {
+        Self(hash_id("dlv_", "start", &[project.as_str(), kind, key]))
+    }
+
     pub fn for_unreadable(caller: &str, hash: &str) -> Self {
         Self(hash_id("dlv_", "unreadable", &[caller, hash]))
     }

@@ -4,8 +4,8 @@ use super::graph::Graph;
 use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
-    MAX_ALL_NEEDS, MAX_FAULTS, MAX_PARAMETER_BYTES, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits,
-    StepBranch, StepChanges, StepKeys, built_in_role, parse_cost, parse_wall,
+    MAX_ALL_NEEDS, MAX_FAULTS, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits, StepBranch,
+    StepChanges, StepKeys, built_in_role, parse_cost, parse_wall,
 };
 use crate::agent::{COMMAND, ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::budget::format_usd;
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
 const NAME_TEXT_RULE: &str = "use one line of printable text";
+pub(super) const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
 const COST_RULE: &str = "use 0.01 to 1000 dollars";
 const MAX_BRANCH_CHARS: usize = 200;
 
@@ -73,14 +74,6 @@ impl Check<'_> {
         self.require(group.is_empty() || is_line(group, usize::MAX), "/concurrency/group", NAME_TEXT_RULE);
         self.wall("/limits/wall", plan.limits.wall.as_deref(), MAX_WALL);
         self.cost("/limits/cost_usd", plan.limits.cost_usd.as_ref());
-        for (name, parameter) in &plan.parameters {
-            let pointer = format!("/parameters/{}", escape(name));
-            self.require(is_name(&name.replace('_', "-")), &pointer, NAME_RULE);
-            let bytes = parameter.default.as_ref().map_or(0, String::len);
-            self.require(bytes <= MAX_PARAMETER_BYTES, &format!("{pointer}/default"), "use at most 4 KiB");
-            let is_both = parameter.required && parameter.default.is_some();
-            self.require(!is_both, &pointer, "a required parameter has no default");
-        }
     }
 
     fn roles(&mut self) {

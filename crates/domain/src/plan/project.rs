@@ -1,8 +1,6 @@
 //! The rules of a plan that depend on its project, and the settings of a step's job.
 
-use super::{
-    MAX_PARAMETER_BYTES, Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges, StepKeys, parse_wall,
-};
+use super::{Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
 use crate::project::{Repository, Settings};
 use crate::run::SpawnRequest;
@@ -135,34 +133,6 @@ impl Plan {
         }
         faults
     }
-
-    /// The values of all parameters.
-    /// Errors: the faults, with pointers of parameters.
-    pub fn fill_parameters(
-        &self,
-        given: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, Vec<PlanFault>> {
-        let mut faults = Vec::new();
-        for (name, value) in given {
-            let fault = match self.parameters.contains_key(name) {
-                false => "the plan has no such parameter",
-                true if value.len() > MAX_PARAMETER_BYTES => "use at most 4 KiB",
-                true => continue,
-            };
-            faults.push(PlanFault::new(format!("/{}", super::shape::escape(name)), fault));
-        }
-        let mut values = BTreeMap::new();
-        for (name, parameter) in &self.parameters {
-            match given.get(name).or(parameter.default.as_ref()) {
-                Some(value) => drop(values.insert(name.clone(), value.clone())),
-                None if parameter.required => {
-                    faults.push(PlanFault::new(format!("/{name}"), "the plan requires this parameter"));
-                }
-                None => {}
-            }
-        }
-        if faults.is_empty() { Ok(values) } else { Err(faults) }
-    }
 }
 
 #[cfg(test)]
@@ -172,9 +142,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn plan(steps: Value) -> Plan {
-        let plan = json!({ "name": "test", "steps": steps, "parameters": {
-            "task": { "type": "text", "required": true }, "depth": { "type": "text", "default": "2" },
-        } });
+        let plan = json!({ "name": "test", "steps": steps });
         Plan::parse(plan).unwrap_or_else(|faults| panic!("{faults:?}"))
     }
 
@@ -227,17 +195,5 @@ mod tests {
         assert_eq!(applied.commands.checks, Some(vec!["just test".to_owned()]));
         let unchanged = StepKeys::default().apply(&Settings::default(), &repository).unwrap();
         assert_eq!(unchanged, (Settings::default(), repository));
-    }
-
-    #[test]
-    fn parameters_get_defaults_and_refuse_unknown_names() {
-        let plan = plan(json!([{ "name": "a", "prompt": "Work." }]));
-        let fill = |given: Value| plan.fill_parameters(&serde_json::from_value(given).unwrap());
-        let filled = fill(json!({ "task": "T" })).unwrap();
-        assert_eq!(serde_json::to_value(filled).unwrap(), json!({ "task": "T", "depth": "2" }));
-        let pointers =
-            |given: Value| fill(given).unwrap_err().into_iter().map(|fault| fault.pointer).collect::<Vec<_>>();
-        assert_eq!(pointers(json!({ "other": "x" })), ["/other", "/task"]);
-        assert_eq!(pointers(json!({ "task": "x".repeat(4_097) })), ["/task"]);
     }
 }

@@ -155,7 +155,9 @@ fn kind(schema: &Value) -> &str {
 }
 
 fn describe_kind_fault(schema: &Value, value: &Value) -> String {
-    let kinds: Vec<&str> = alternatives(schema).iter().map(kind).collect();
+    let mut kinds: Vec<&str> = alternatives(schema).iter().map(kind).collect();
+    // Text may be a parameter, which is rarely the intention.
+    kinds.retain(|kind| *kind != "object" || alternatives(schema).len() == 1);
     let name = |kind: &&str| match *kind {
         "string" => "text",
         "array" => "a list",

@@ -29,7 +29,7 @@ fn active(spec: ScheduleSpec, now: &str) -> Schedule {
 }
 
 fn ran(started: u32, running: u32, refused: u32) -> Outcome {
-    Outcome::Ran(Starts { started, running, refused, refusal: "The project is held.".into() })
+    Outcome::Ran(Starts { started, running, refused, refusal: "The project is held.".into(), runs: false })
 }
 
 /// The minutes of the first times after `now`, in UTC.

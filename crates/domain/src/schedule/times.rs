@@ -38,9 +38,12 @@ pub struct ScheduleTime {
 impl Schedule {
     /// The first time after `after`, or at it in a window. `last` is the time before.
     pub(super) fn next_after(&self, after: Timestamp, last: Option<Timestamp>) -> Result<Timestamp, SettingFault> {
-        let ScheduleSpec { analyse, every, cron, window, cooldown, .. } = &self.spec;
-        if !analyse {
-            return fault("/analyse", "set it; a schedule starts analyses");
+        let ScheduleSpec { analyse, template, params, each_repository, every, cron, window, cooldown, .. } = &self.spec;
+        if *analyse == template.is_some() {
+            return fault("/analyse", "set either `analyse` or `template`");
+        }
+        if *analyse && (*each_repository || !params.is_empty()) {
+            return fault("/template", "only the runs of a template have `params` and `each_repository`");
         }
         let zone = self.zone()?;
         match (every, cron, window, cooldown) {

@@ -36,7 +36,7 @@ pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError
 }
 
 /// Subjects of events that share a field with an event we parse.
-const SUBJECTS: [&str; 12] = [
+pub(super) const SUBJECTS: [&str; 12] = [
     "alert",
     "commit",
     "comment",

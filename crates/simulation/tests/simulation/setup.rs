@@ -63,6 +63,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
             secret: SecretName::new(HOOK_SECRET).unwrap(),
             base_url: None,
             forge_id: None,
+            template: None,
             created: now,
             rev: 0,
         };

@@ -17,6 +17,7 @@ pub(crate) fn hook(name: &str) -> Webhook {
         secret: SecretName::new("hook-acme").unwrap(),
         base_url: None,
         forge_id: None,
+        template: None,
         created: at(1),
         rev: 0,
     }

@@ -47,6 +47,7 @@ POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingr
 RUN | RUN#{run} | RUN | A run of a plan: the state of each step.
 GROUP | RUN#{project}#{group} | GROUP | The runs of a project that name a group: those that hold a place, and those that wait.
 PLAN | RUN#{run} | PLAN | The run's frozen plan and parameters, zstd.
+TEMPLATE | PROJECT#{project} | TEMPLATE#{name} | A template: a plan that schedules, programs, webhooks and users start.
 SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and when, its next time and its last result.
 NOTICE | NOTICE#{notice} | NOTICE | A message about an event: its facts, and its state at each endpoint.
 ENDPOINT | PROJECT#{project} | ENDPOINT#{endpoint} | How messages reach an endpoint: its failures, its rest, the messages of the last minutes.

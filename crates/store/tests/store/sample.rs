@@ -11,7 +11,8 @@ use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{
-    DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunId, RunnerId, ScheduleName, TicketKey,
+    DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunId, RunnerId, ScheduleName,
+    TemplateName, TicketKey,
 };
 use pullyard_domain::job::{
     AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, StepOfRun, plan_for_ticket, plan_without_ticket,
@@ -24,6 +25,7 @@ use pullyard_domain::run::{FrozenPlan, Group, Run};
 use pullyard_domain::runner::Profile;
 use pullyard_domain::runner::order::OrderKind;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::template::{Template, TemplateId};
 use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_store::{Scope, Token, TokenKind};
 
@@ -56,9 +58,15 @@ pub(crate) fn schedule(rev: u64) -> Schedule {
     let id = ScheduleId { project: project(), name: ScheduleName::new("nightly").unwrap() };
     let text = |text: &str| Some(text.to_owned());
     let (every, cron, window) = (text("6h"), text("0 3 * * *"), text("02:00-02:59"));
-    let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown: text("20h"), zone: text("UTC") };
+    let times = ScheduleSpec { every, cron, window, ..ScheduleSpec::default() };
+    let spec = ScheduleSpec { analyse: true, cooldown: text("20h"), zone: text("UTC"), ..times };
     let last = Some(Occurrence { at: at(1), outcome: Outcome::Ran(Starts { started: 1, ..Starts::default() }) });
     Schedule { spec, paused: false, next: Some(at(9)), last, rev, ..Schedule::new(id, at(0)) }
+}
+
+pub(crate) fn template(rev: u64) -> Template {
+    let id = TemplateId { project: project(), name: TemplateName::new("fix").unwrap() };
+    Template { id, plan: r#"{"name":"fix"}"#.into(), by: "ann".into(), created: at(0), changed: at(1), rev }
 }
 
 /// The plan of a run with one step.

@@ -143,6 +143,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
     world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0)))).await;
+    world.expect_applied(store.put_template(&sample::template(0))).await;
     let job = Job { is_noted: true, ..sample::step_job() };
     let write = RunWrite { run: &sample::run(1), noted: &[], created: &[job], charge: None, group: None, notice: None };
     world.expect_applied(store.move_run(&write)).await;
@@ -354,7 +355,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS TICKET TRACKERS";
+    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS TEMPLATE TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");

@@ -33,6 +33,7 @@ fn to_wire(view: HookView) -> wire::Hook {
         refused_at: counts.refused_at,
         refused: counts.refused,
         old_secret_until,
+        template: hook.template,
     }
 }
 
@@ -100,6 +101,7 @@ pub(crate) async fn install(
         target,
         base_url: new.base_url,
         is_manual: new.by_hand,
+        template: new.template,
     };
     let hook = control::install_hook(&caller.ctx, &new).await?;
     Ok(CreatedResponse(to_wire(control::load_hook_view(&caller.ctx, hook).await?)))

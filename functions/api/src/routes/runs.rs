@@ -21,14 +21,26 @@ pub(crate) async fn start(
     let StartRun { project, plan, params, repository, base, run_id } = request;
     caller.authorize_project(&project)?;
     let key = run_id.map(RunKey::Run).or_else(|| key.map(RunKey::Caller));
-    let submission = RunSubmission { project, plan: plan.into(), params, repository, base };
-    let submitted = control::submit_run(&caller.ctx, &submission, &caller.requester(), key.as_ref()).await;
-    let submitted = submitted.map_err(|fault| match fault {
-        SubmitFault::Plan(faults) => plan_problem(faults),
-        SubmitFault::Error(error) => error.into(),
-    })?;
+    let submission = RunSubmission { project, plan: plan.into(), template: None, params, repository, base };
+    start_run(&caller, &submission, key).await
+}
+
+pub(super) async fn start_run(
+    caller: &Caller<scope::Jobs>,
+    submission: &RunSubmission,
+    key: Option<RunKey>,
+) -> Result<CreatedOrExisting<Run>, Problem> {
+    let submitted = control::submit_run(&caller.ctx, submission, &caller.requester(), key.as_ref()).await;
+    let submitted = submitted.map_err(submit_problem)?;
     let run = show_whole(&caller.ctx, &submitted.run.id).await?;
     Ok(if submitted.is_repeat { CreatedOrExisting::Existing(run) } else { CreatedOrExisting::Created(run) })
+}
+
+pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
+    match fault {
+        SubmitFault::Plan(faults) => plan_problem(faults),
+        SubmitFault::Error(error) => error.into(),
+    }
 }
 
 fn plan_problem(faults: Vec<PlanFault>) -> Problem {
@@ -62,7 +74,7 @@ async fn check_visible<S>(caller: &Caller<S>, run: &RunId) -> Result<(), Problem
         .map_err(|_| Problem::not_found(format!("There is no run {}.", run.short())))
 }
 
-async fn show_whole(ctx: &Context, run: &RunId) -> Result<Run, Problem> {
+pub(super) async fn show_whole(ctx: &Context, run: &RunId) -> Result<Run, Problem> {
     Ok(wire::run::run(control::show_run(ctx, run).await?))
 }
 

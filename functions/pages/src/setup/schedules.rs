@@ -79,7 +79,10 @@ async fn apply(ctx: &Context, project: &ProjectId, form: &ScheduleForm) -> Resul
     } else {
         let [every, cron, window, cooldown, zone] =
             [&form.every, &form.cron, &form.window, &form.cooldown, &form.zone].map(|field| non_empty(field));
-        let spec = ScheduleSpec { analyse: true, every, cron, window, cooldown, zone };
+        // The form changes the times of a schedule; its action stays.
+        let found = ctx.store.load_schedule(&id).await.map_err(control::Error::from)?.map(|found| found.spec);
+        let action = found.unwrap_or_else(|| ScheduleSpec { analyse: true, ..ScheduleSpec::default() });
+        let spec = ScheduleSpec { every, cron, window, cooldown, zone, ..action };
         control::put_schedule(ctx, &id, spec).await?;
     }
     Ok(())
@@ -115,7 +118,7 @@ fn question(visit: &PageContext, project: &Project, name: String) -> RemovalPage
     RemovalPage {
         frame: visit.frame("Delete a schedule", "schedules", Some(&project.id)),
         question: line(&format!("Delete the schedule {name}?")),
-        effect: line("It starts no more analyses; running ones continue."),
+        effect: line("It starts nothing more; running jobs continue."),
         verb: "Delete schedule",
         action: "/setup/schedules".into(),
         fields: vec![("project", project.id.to_string()), ("name", name), ("delete", "confirmed".into())],

@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::client::prelude::*;
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, TemplateName};
 use pullyard_protocol::hook::{Hook, InstallHook};
 
 /// Create or repair webhooks of repositories or of an organization, here and at the forge.
@@ -10,7 +10,8 @@ use pullyard_protocol::hook::{Hook, InstallHook};
 #[command(after_help = "Examples:
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --org acme
-  pullyard hooks install --integration bb1 --base-url https://pullyard.acme.example --repo acme/shop")]
+  pullyard hooks install --integration bb1 --base-url https://pullyard.acme.example --repo acme/shop
+  pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app --template fix-ci")]
 pub(super) struct Install {
     /// URL at which the forge reaches this server.
     #[arg(long, value_name = "URL")]
@@ -27,7 +28,10 @@ pub(super) struct Install {
     /// Integration.
     #[arg(long, value_name = "ID")]
     integration: IntegrationId,
-    /// Last part of its URL (default: derived from the repository or organization).
+    /// Template of the project that the deliveries start; its plan names the events in `on`.
+    #[arg(long, value_name = "NAME", requires = "repo")]
+    template: Option<TemplateName>,
+    /// Last part of its URL (default: the template, or derived from the repository or organization).
     #[arg(long, value_name = "NAME")]
     name: Option<HookName>,
     /// Print what to enter at the forge, for a token that can't create webhooks.
@@ -37,8 +41,8 @@ pub(super) struct Install {
 
 impl Install {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        if self.name.is_some() && self.repo.len() > 1 {
-            return Err(CliError::usage("--name needs exactly one --repo"));
+        if (self.name.is_some() || self.template.is_some()) && self.repo.len() > 1 {
+            return Err(CliError::usage("--name and --template need exactly one --repo"));
         }
         warn_if_unreachable(session, &self.base_url, &self.integration).await?;
         let project = session.project().await?;
@@ -56,11 +60,13 @@ impl Install {
                 app: false,
                 base_url: self.base_url.clone(),
                 by_hand: self.by_hand,
+                template: self.template.clone(),
             })
         };
         let mut requests = Vec::new();
         for repository in &self.repo {
-            requests.push(InstallHook { repository: Some(repository.clone()), ..request(repository.as_str())? });
+            let subject = self.template.as_ref().map_or(repository.as_str(), TemplateName::as_str);
+            requests.push(InstallHook { repository: Some(repository.clone()), ..request(subject)? });
         }
         if let Some(login) = &self.org {
             requests.push(InstallHook { organisation: Some(login.clone()), ..request(login)? });

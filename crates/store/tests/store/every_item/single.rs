@@ -37,6 +37,7 @@ async fn setting_is_written_only_over_the_rev_read() {
     .await;
     check_revisions(async |world, rev| world.store.put_poll(&sample::poll(rev)).await).await;
     check_revisions(async |world, rev| world.store.put_schedule(&sample::schedule(rev)).await).await;
+    check_revisions(async |world, rev| world.store.put_template(&sample::template(rev)).await).await;
     check_revisions(async |world, rev| world.store.put_endpoint_state(&sample::endpoint_state(rev)).await).await;
     check_revisions(async |world, rev| world.store.record_notice(&sample::notice(rev).into()).await).await;
     check_revisions(async |world, rev| world.store.put_tracker(&sample::tracker(rev)).await).await;

@@ -57,6 +57,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     update_comment { store.update_comment(&Comment { rev: 1, ..sample::comment(1) }).await?; }
     delete_endpoint_state { store.delete_endpoint_state(&sample::endpoint_state(1)).await?; }
     delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
+    delete_template { store.delete_template(&sample::template(1)).await?; }
     delete_schedule { store.delete_schedule(&sample::schedule(1)).await?; }
     delete_tracker { store.delete_tracker(&sample::tracker(1)).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
@@ -140,6 +141,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
             store.postpone_row(&key, at(9)).await?;
         }
     }
+    put_template { store.put_template(&sample::template(0)).await?; store.put_template(&sample::template(1)).await?; }
     put_schedule { store.put_schedule(&sample::schedule(0)).await?; store.put_schedule(&sample::schedule(1)).await?; }
     put_tracker { store.put_tracker(&sample::tracker(0)).await?; store.put_tracker(&sample::tracker(1)).await?; }
     put_sweeper_state {

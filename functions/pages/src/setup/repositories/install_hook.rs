@@ -143,6 +143,7 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
         target,
         base_url: form.base_url.trim().to_owned(),
         is_manual: form.by_hand.is_some(),
+        template: None,
     };
     match install_hook(&visit.ctx, &new).await {
         Err(Error::NameTaken { .. }) => Err(name_fault()),

@@ -1,0 +1,109 @@
+//! The runs of a template that a schedule starts.
+
+use super::MAX_REPOSITORIES;
+use crate::error::format_for_table;
+use crate::templates::{Start, load_template, refusal, start};
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::id::{DeliveryId, EventId, RepositoryName, RunId, TemplateName};
+use pullyard_domain::plan::Plan;
+use pullyard_domain::schedule::{Schedule, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::template::{StartedBy, TemplateId};
+use pullyard_domain::text::to_sentence;
+use pullyard_domain::time::Timestamp;
+
+/// Errors: `Invalid` for a missing template, one that schedules may not start, or faulty parameters.
+pub(super) async fn check_template(ctx: &Context, id: &ScheduleId, spec: &ScheduleSpec) -> Result<(), Error> {
+    let Some(name) = spec.template.clone() else { return Ok(()) };
+    let invalid = |pointer, fault: String| Err(Error::Invalid { pointer, fault });
+    let id = TemplateId { project: id.project.clone(), name };
+    let template = match load_template(ctx, &id).await {
+        Err(Error::NotFound { .. }) => return invalid("/template", format!("there is no template {}", id.name)),
+        template => template?,
+    };
+    let mut plan = Plan::parse(template.json()).unwrap_or_default();
+    if !plan.allows(StartedBy::Schedule) {
+        return invalid("/template", format!("add schedule to the `started_by` of {}", id.name));
+    }
+    match plan.fill_parameters(&spec.params) {
+        Ok(_) => Ok(()),
+        Err(faults) => {
+            let faults: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.fault)).collect();
+            invalid("/params", faults.join("; "))
+        }
+    }
+}
+
+/// Starts a run, or one in each repository, unless a run of the last start is open. Also returns a transient error.
+/// Writes: RUN and PLAN of each run, if absent; DELIVERY for each answer.
+/// Idempotent: by the due time and the repository.
+pub(super) async fn start_runs(
+    ctx: &Context,
+    schedule: Schedule,
+    template: &TemplateName,
+    due: Timestamp,
+) -> Result<(Schedule, Starts, Option<Error>), Error> {
+    let mut starts = Starts { refusal: "The project has no repository.".into(), runs: true, ..Starts::default() };
+    let open = find_open(ctx, &schedule.runs).await?;
+    if let Some(run) = open.first() {
+        let reason = Reason::ScheduleBusy { schedule: schedule.id.name.clone(), run: run.clone() };
+        record(ctx, &schedule.id, &due.millis().to_string(), reason).await?;
+        starts.running = u32::try_from(open.len()).unwrap_or(u32::MAX);
+        return Ok((schedule, starts, None));
+    }
+    let repositories: Vec<Option<RepositoryName>> = match schedule.spec.each_repository {
+        true => ctx.store.list_repositories(&schedule.id.project).await?.into_iter().map(|it| Some(it.name)).collect(),
+        false => vec![None],
+    };
+    let (mut runs, mut failure) = (Vec::new(), None);
+    for repository in repositories.into_iter().take(MAX_REPOSITORIES) {
+        let key = format!("{} {}", due.millis(), repository.as_ref().map_or("", RepositoryName::as_str));
+        let request = Start {
+            project: &schedule.id.project,
+            template,
+            kind: StartedBy::Schedule,
+            params: schedule.spec.params.clone(),
+            repository,
+            key: format!("{} {key}", schedule.id.name),
+            by: format!("schedule {}", schedule.id.name),
+        };
+        let reason = match start(ctx, request).await {
+            Ok(Ok(run)) => {
+                starts.started += 1;
+                runs.push(run.clone());
+                Reason::RunStarted { run }
+            }
+            Ok(Err(fault)) => refusal(template, &fault),
+            Err(error) => {
+                tracing::warn!(schedule = %schedule.id, %error, "run not started");
+                (starts.refused, starts.refusal) = (starts.refused + 1, to_sentence(&format_for_table(&error)));
+                failure = failure.or(error.is_transient().then_some(error));
+                continue;
+            }
+        };
+        if !matches!(reason, Reason::RunStarted { .. }) {
+            (starts.refused, starts.refusal) = (starts.refused + 1, reason.sentence());
+        }
+        record(ctx, &schedule.id, &key, reason).await?;
+    }
+    Ok((Schedule { runs, ..schedule }, starts, failure))
+}
+
+async fn find_open(ctx: &Context, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+    let mut open = Vec::new();
+    for id in runs {
+        let run = ctx.store.load_run(id).await?;
+        open.extend(run.filter(|run| run.ended_at.is_none()).map(|run| run.id));
+    }
+    Ok(open)
+}
+
+async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
+    let id = DeliveryId::for_start(&schedule.project, "schedule", &format!("{} {key}", schedule.name));
+    let (now, event) = (ctx.clock.now(), EventId::new(schedule.name.as_str())?);
+    ctx.counters().count_decision(&reason);
+    let delivery = Delivery::new(id, schedule.project.clone(), Source::Schedule, event, now, reason.clipped());
+    ctx.store.record_delivery(&delivery).await?;
+    Ok(())
+}

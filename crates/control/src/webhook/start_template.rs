@@ -1,0 +1,89 @@
+//! Decides a delivery of a webhook that starts a template.
+
+use super::{WebhookRequest, record_delivery};
+use crate::review::permission::get_permission_or_unknown;
+use crate::templates::{Start, refusal, start};
+use crate::{Answer, Context, Error};
+use data_encoding::HEXLOWER;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::hook::Webhook;
+use pullyard_domain::id::{RepositoryName, TemplateName};
+use pullyard_domain::plan::{Plan, PlanFault};
+use pullyard_domain::review::{Author, Permission};
+use pullyard_domain::template::{StartedBy, TemplateId};
+use pullyard_domain::text::truncate;
+use pullyard_forge::StartEvent;
+use sha2::{Digest, Sha256};
+
+/// The branches of Pullyard's own work.
+const OWN_BRANCHES: &str = "pullyard/";
+
+/// Starts a run for an event that the template names. Pullyard's own changes and users without write access start none.
+/// Writes: RUN and PLAN, if absent; DELIVERY.
+/// Idempotent: by hook and body.
+pub(super) async fn decide_start(
+    ctx: &Context,
+    hook: &Webhook,
+    call: &WebhookRequest<'_>,
+    template: &TemplateName,
+    event: StartEvent,
+) -> Result<Answer, Error> {
+    let reason = decide(ctx, hook, call, template, event).await?;
+    record_delivery(ctx, hook, call, reason, None).await
+}
+
+async fn decide(
+    ctx: &Context,
+    hook: &Webhook,
+    call: &WebhookRequest<'_>,
+    template: &TemplateName,
+    event: StartEvent,
+) -> Result<Reason, Error> {
+    let StartEvent { name, repository, sender, branch, facts } = event;
+    let id = TemplateId { project: hook.home.clone(), name: template.clone() };
+    let Some(stored) = ctx.store.load_template(&id).await? else {
+        return Ok(refusal(template, &PlanFault::new("", "it was deleted")));
+    };
+    let plan = Plan::parse(stored.json()).unwrap_or_default();
+    let connected = match hook.is_for_repository(repository.id) {
+        true => ctx.store.load_repository(&hook.home, &hook.integration, repository.id).await?,
+        false => None,
+    };
+    let Some(connected) = connected else {
+        let repo = RepositoryName::new(repository.full_name);
+        return Ok(match repo {
+            Ok(repo) => Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() },
+            Err(_) => Reason::EventIgnored { event: "event of another repository".into() },
+        });
+    };
+    if !plan.starts_on(&name) {
+        return Ok(Reason::EventIgnored { event: truncate(&name, 80) });
+    }
+    let integration = ctx.load_integration(&hook.integration).await?;
+    if sender.id == integration.account.id || branch.starts_with(OWN_BRANCHES) {
+        return Ok(Reason::Echo {});
+    }
+    let author = Author { id: sender.id, login: sender.login, bot: sender.is_bot };
+    match get_permission_or_unknown(ctx, &integration, &connected, 0, &author).await {
+        Permission::Write => {}
+        Permission::Less => return Ok(Reason::AuthorNotPermitted { author: author.login, repo: connected.name }),
+        Permission::Unknown => {
+            let fault = "the forge could not confirm its sender's write access; redeliver it there";
+            return Ok(refusal(template, &PlanFault::new("", fault)));
+        }
+    }
+    let declared = facts.into_iter().filter(|(name, _)| plan.parameters.contains_key(name));
+    let request = Start {
+        project: &hook.home,
+        template,
+        kind: StartedBy::Webhook,
+        params: declared.collect(),
+        repository: None,
+        key: format!("{} {}", hook.name, HEXLOWER.encode(&Sha256::digest(call.body))),
+        by: format!("webhook {}, {}", hook.name, author.login),
+    };
+    Ok(match start(ctx, request).await? {
+        Ok(run) => Reason::RunStarted { run },
+        Err(fault) => refusal(template, &fault),
+    })
+}

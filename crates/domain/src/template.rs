@@ -1,0 +1,192 @@
+//! Templates: stored plans that users, schedules, programs and webhooks start with parameters.
+
+use crate::code::coded_enum;
+use crate::forge::ForgeKind;
+use crate::id::{EventId, ProjectId, TemplateName};
+use crate::plan::{Plan, PlanFault};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+coded_enum! {
+    /// A kind of start.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum StartedBy {
+        /// A user or a program with a token.
+        Hand = "hand";
+        /// A delivery of a webhook of this template.
+        Webhook = "webhook";
+        /// A schedule.
+        Schedule = "schedule";
+        /// A submission.
+        Submission = "submission";
+    }
+}
+
+/// The events that start a template.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct StartEvents {
+    /// Events of GitHub, such as push, pull_request.opened or workflow_run.completed.failure.
+    #[schemars(length(min = 1, max = 20), inner(length(max = 80)))]
+    pub github: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TemplateId {
+    pub project: ProjectId,
+    pub name: TemplateName,
+}
+
+/// A template as the table stores it. Readers ignore unknown fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    pub id: TemplateId,
+    /// The plan's JSON as its user wrote it, which each start parses again.
+    pub plan: String,
+    /// Name of the token that stored it.
+    pub by: String,
+    pub created: Timestamp,
+    pub changed: Timestamp,
+    #[serde(default)]
+    pub rev: u64,
+}
+
+/// A program's start of a template: the body of `POST /v1/submissions`, and a message of the queue of submissions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// Version of this form: 1.
+    #[serde(default = "Submission::version")]
+    pub v: u32,
+    /// Own id: repeats with it start no second run.
+    pub id: EventId,
+    /// Project.
+    pub project: ProjectId,
+    /// Template, which allows submissions.
+    pub template: TemplateName,
+    /// Values of the template's parameters.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+}
+
+impl Submission {
+    pub fn version() -> u32 {
+        1
+    }
+}
+
+impl fmt::Display for TemplateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.project, self.name)
+    }
+}
+
+impl Template {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.plan).unwrap_or_default()
+    }
+
+    /// The events to which its webhook subscribes: the first words of those that start it.
+    pub fn start_events(&self) -> BTreeSet<String> {
+        let plan = Plan::parse(self.json()).unwrap_or_default();
+        plan.github_events().iter().filter_map(|event| event.split('.').next()).map(str::to_owned).collect()
+    }
+}
+
+impl Plan {
+    pub fn allows(&self, start: StartedBy) -> bool {
+        match start {
+            _ if !self.started_by.is_empty() => self.started_by.contains(&start),
+            StartedBy::Hand => true,
+            StartedBy::Webhook => !self.github_events().is_empty(),
+            StartedBy::Schedule | StartedBy::Submission => false,
+        }
+    }
+
+    /// Events of GitHub that start the template.
+    pub fn github_events(&self) -> &[String] {
+        self.on.as_ref().map_or(&[], |on| &on.github)
+    }
+
+    /// Whether an event starts the template: `push`, or `workflow_run.completed.failure`, which `workflow_run` includes.
+    pub fn starts_on(&self, event: &str) -> bool {
+        let is_start =
+            |wanted: &String| event.strip_prefix(wanted).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b'.', ..]));
+        self.allows(StartedBy::Webhook) && self.github_events().iter().any(is_start)
+    }
+}
+
+/// Faults of `started_by` and `on`.
+pub(crate) fn check_starts(plan: &Plan) -> Vec<PlanFault> {
+    let mut faults = Vec::new();
+    for (index, event) in plan.github_events().iter().enumerate() {
+        let parts: Vec<&str> = event.split('.').collect();
+        let is_word =
+            |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        if parts.len() > 3
+            || !parts.iter().all(is_word)
+            || !ForgeKind::GitHub.spec().hook.start_events.iter().any(|known| parts.first() == Some(known))
+        {
+            let fault = "use push, pull_request or workflow_run, with an action: workflow_run.completed.failure";
+            faults.push(PlanFault::new(format!("/on/github/{index}"), fault));
+        }
+    }
+    if plan.allows(StartedBy::Webhook) == plan.github_events().is_empty() {
+        faults.push(PlanFault::new("/on", "`on` has the events of `started_by: [webhook]`: set both or none"));
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(keys: Value) -> Result<Plan, Vec<PlanFault>> {
+        let mut plan = json!({ "name": "n", "steps": [{ "name": "a", "prompt": "Work." }] });
+        keys.as_object().unwrap().iter().for_each(|(key, value)| plan[key] = value.clone());
+        Plan::parse(plan)
+    }
+
+    #[test]
+    fn template_allows_only_its_starts() {
+        let default = parse(json!({})).unwrap();
+        assert!(default.allows(StartedBy::Hand) && !default.allows(StartedBy::Schedule));
+        let both = parse(json!({ "started_by": ["schedule", "submission"] })).unwrap();
+        assert!(both.allows(StartedBy::Submission) && !both.allows(StartedBy::Hand));
+    }
+
+    #[test]
+    fn event_starts_a_template_by_its_first_words() {
+        let on = json!({ "github": ["push", "workflow_run.completed.failure"] });
+        let plan = parse(json!({ "started_by": ["webhook"], "on": on })).unwrap();
+        for (event, starts) in [
+            ("push", true),
+            ("workflow_run.completed.failure", true),
+            ("workflow_run.completed.success", false),
+            ("workflow_run.completed", false),
+            ("pushed", false),
+            ("pull_request.opened", false),
+        ] {
+            assert_eq!(plan.starts_on(event), starts, "{event}");
+        }
+    }
+
+    #[test]
+    fn events_and_their_start_are_declared_together() {
+        for (keys, pointer) in [
+            (json!({ "started_by": ["webhook"] }), "/on"),
+            (json!({ "started_by": ["hand"], "on": { "github": ["push"] } }), "/on"),
+            (json!({ "started_by": ["webhook"], "on": { "github": ["issues"] } }), "/on/github/0"),
+            (json!({ "started_by": ["webhook"], "on": { "github": ["push.a.b.c"] } }), "/on/github/0"),
+            (json!({ "started_by": ["cron"] }), "/started_by/0"),
+            (json!({ "started_by": [] }), "/started_by"),
+        ] {
+            let faults = parse(keys.clone()).unwrap_err();
+            assert_eq!(faults[0].pointer, pointer, "{keys}: {faults:?}");
+        }
+    }
+}

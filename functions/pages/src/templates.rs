@@ -1,0 +1,154 @@
+//! The templates of a project, each with a form of its parameters.
+
+use crate::prelude::*;
+use pullyard_control::{RunKey, RunSubmission, SubmitFault};
+use pullyard_domain::id::TemplateName;
+use pullyard_domain::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, Plan, PlanFault};
+use pullyard_domain::template::{StartedBy, TemplateId};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The template that a project without templates is offered.
+const CONTRIBUTOR: &str = "contributor";
+
+/// Before the name of a parameter in the name of its field.
+const FIELD: &str = "param-";
+
+#[derive(Template)]
+#[template(path = "templates.html")]
+struct TemplatesPage {
+    frame: Frame,
+    project: String,
+    may_work: bool,
+    may_administer: bool,
+    form_key: String,
+    rows: Vec<Row>,
+    fault: Option<Fault>,
+}
+
+struct Row {
+    name: TemplateName,
+    title: SafeText,
+    by_hand: bool,
+    fields: Vec<Field>,
+}
+
+struct Field {
+    name: String,
+    parameter: Parameter,
+    about: Option<SafeText>,
+    value: String,
+}
+
+impl Field {
+    fn is(&self, kind: &str) -> bool {
+        self.parameter.kind.as_str() == kind
+    }
+
+    /// The values of a list; none for a field of text.
+    fn options(&self) -> Vec<&str> {
+        match self.parameter.kind {
+            ParameterKind::Boolean => vec!["true", "false"],
+            ParameterKind::Choice => self.parameter.of.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+pub(crate) async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
+    render(&visit, &project, &BTreeMap::new(), None).await
+}
+
+/// Starts a run of a template. Without a template, adds the contributor template.
+pub(crate) async fn start(visit: PageContext, Form(form): Form<BTreeMap<String, String>>) -> Result<Response, Fault> {
+    visit.check_may_work()?;
+    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    let project = visit.load_named_project(field("project")).await?;
+    let done = match non_empty(field("template")) {
+        Some(name) => start_run(&visit, &project, parse_id("template", &name)?, &form).await,
+        None => {
+            visit.check_admin("add a template")?;
+            add_contributor(&visit, &project).await
+        }
+    };
+    match done {
+        Ok(target) => Ok(redirect(&target)),
+        Err(SubmitFault::Plan(faults)) => {
+            let to_line = |PlanFault { pointer, fault }: PlanFault| {
+                format!("{}: {fault}", pointer.trim_start_matches("/params/"))
+            };
+            let lines: Vec<_> = faults.into_iter().take(5).map(to_line).collect();
+            render(&visit, &project, &form, Some(Fault::invalid(&format!("{}.", lines.join("; "))))).await
+        }
+        Err(SubmitFault::Error(error)) => {
+            let fault = Fault::from(error).for_form()?;
+            render(&visit, &project, &form, Some(fault)).await
+        }
+    }
+}
+
+async fn start_run(
+    visit: &PageContext,
+    project: &Project,
+    template: TemplateName,
+    form: &BTreeMap<String, String>,
+) -> Result<String, SubmitFault> {
+    let value = |(name, value): (&String, &String)| Some((name.strip_prefix(FIELD)?.to_owned(), non_empty(value)?));
+    let submission = RunSubmission {
+        project: project.id.clone(),
+        plan: Value::Null,
+        template: Some((template, StartedBy::Hand)),
+        params: form.iter().filter_map(value).collect(),
+        repository: None,
+        base: None,
+    };
+    let key = form.get("form_key").and_then(|key| request_key(key)).map(RunKey::Caller);
+    let started = control::submit_run(&visit.ctx, &submission, &visit.requester(), key.as_ref()).await?;
+    Ok(format!("/runs/{}", started.run.id))
+}
+
+async fn add_contributor(visit: &PageContext, project: &Project) -> Result<String, SubmitFault> {
+    let plan = serde_json::from_str(CONTRIBUTOR_PLAN).unwrap_or_default();
+    let name = TemplateName::new(CONTRIBUTOR).map_err(Error::from)?;
+    let id = TemplateId { project: project.id.clone(), name };
+    control::put_template(&visit.ctx, &id, &plan, &visit.visitor.name).await?;
+    Ok(format!("/runs/templates?project={}", project.id))
+}
+
+async fn render(
+    visit: &PageContext,
+    project: &Project,
+    form: &BTreeMap<String, String>,
+    fault: Option<Fault>,
+) -> Result<Response, Fault> {
+    let mut rows = Vec::new();
+    for template in control::list_templates(&visit.ctx, &project.id).await? {
+        let plan = Plan::parse(template.json()).unwrap_or_default();
+        let (by_hand, name) = (plan.allows(StartedBy::Hand), template.id.name);
+        let is_sent = form.get("template").is_some_and(|sent| sent == name.as_str());
+        let to_field = |(name, parameter): (String, Parameter)| Field {
+            about: parameter.about.as_deref().map(line),
+            value: form
+                .get(&format!("{FIELD}{name}"))
+                .filter(|_| is_sent)
+                .or(parameter.default.as_ref())
+                .cloned()
+                .unwrap_or_default(),
+            name,
+            parameter,
+        };
+        let (title, parameters) = (line(&plan.name), plan.parameters);
+        rows.push(Row { name, title, by_hand, fields: parameters.into_iter().map(to_field).collect() });
+    }
+    let page = TemplatesPage {
+        frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),
+        project: project.id.to_string(),
+        may_work: visit.visitor.may_run_jobs(),
+        may_administer: visit.visitor.may_administer(),
+        form_key: new_form_key(),
+        rows,
+        fault,
+    };
+    Ok(render_form(page.fault.as_ref(), &page))
+}

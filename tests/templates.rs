@@ -1,0 +1,252 @@
+//! Tests templates as their user lives them: by command, API, page, schedule, submission and webhook.
+
+use crate::cli::body;
+use crate::pages::Browser;
+use crate::prelude::*;
+use crate::webhooks::{ANN, BRANCH, SECRET, World};
+use pullyard_domain::project::Compute;
+
+/// One question, so that a run needs no agent.
+const ASK: &str = "name: {param: task}
+repository: {param: repo}
+started_by: [hand, schedule, submission]
+parameters:
+  task: {type: text, required: true, about: What to ask}
+  repo: {type: repository}
+  depth: {type: integer, min: 1, max: 5, default: '2'}
+steps:
+  - {name: ask, approve: Is it complete?}
+";
+
+const FIX_CI: &str = "name: fix
+started_by: [webhook]
+on: {github: [push, workflow_run.completed.failure]}
+parameters:
+  repo: {type: repository, required: true}
+  head_sha: {type: sha}
+steps:
+  - {name: ask, approve: Is it complete?}
+";
+
+async fn story() -> (Story, User, TempDir) {
+    let story = Story::start_with(Setup::default()).await;
+    story.update_settings(|settings| settings.compute = Compute::Runners).await;
+    let user = User::of(&story);
+    (story, user, TempDir::new().unwrap())
+}
+
+fn write(folder: &TempDir, plan: &str) -> String {
+    let file = folder.path().join("plan.yaml");
+    std::fs::write(&file, plan).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+async fn runs(story: &Story) -> Vec<Value> {
+    body(story, "/v1/runs?project=acme").await["runs"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn template_is_stored_run_changed_and_deleted_by_command() {
+    let (story, user, folder) = story().await;
+    assert!(user.run(&["templates"]).await.err.contains("No template."));
+    let file = write(&folder, ASK);
+    let stored = user.run(&["templates", "put", "ask", "-f", &file]).await;
+    assert!(stored.err.contains("Stored ask.") && stored.err.contains("`pullyard templates run ask`"), "{stored:?}");
+    let listed = user.ok(&["templates"]).await;
+    assert!(listed.starts_with("ask\thand, schedule, submission\tdepth, repo, task\t"), "{listed}");
+    let shown = user.ok(&["templates", "show", "ask"]).await;
+    assert!(
+        shown.contains("depth (integer, default 2)") && shown.contains("task (text, required): What to ask"),
+        "{shown}"
+    );
+    assert_eq!(user.json(&["templates", "show", "ask"]).await, body(&story, "/v1/templates/acme/ask").await);
+
+    let run = user.ok(&["templates", "run", "ask", "--param", "task=Is\nit?", "--param", "repo=acme/app"]).await;
+    let run = body(&story, &format!("/v1/runs/{}", run.trim())).await;
+    assert_eq!(run["repository"], "acme/app");
+    let again = ["run", "--template", "ask", "--param", "task=T", "--run-id", "one"];
+    assert_eq!(user.ok(&again).await, user.ok(&again).await, "a repeat");
+    assert_eq!(runs(&story).await.len(), 2);
+    for (param, text) in [
+        ("depth=9", "--param depth: use a whole number from 1 to 5"),
+        ("repo=acme/other", "--param repo: acme/other is not connected to acme"),
+        ("other=x", "--param other: the plan has no such parameter"),
+    ] {
+        user.run(&["templates", "run", "ask", "--param", "task=T", "--param", param]).await.assert_exit(2, text);
+    }
+    user.run(&["templates", "run", "ask"]).await.assert_exit(2, "--param task: the plan requires this parameter");
+    user.run(&["templates", "run", "none"]).await.assert_exit(5, "there is no template none");
+
+    // The repeat returns its run, although the template has changed.
+    user.ok(&["templates", "put", "ask", "-f", &file, "--started-by", "hand"]).await;
+    assert_eq!(body(&story, "/v1/templates/acme/ask").await["started_by"], json!(["hand"]));
+    assert!(user.ok(&again).await.starts_with("run_"));
+    let faulty = write(&folder, &ASK.replace("repo: {type: repository}", "repo: {type: text}"));
+    user.run(&["templates", "put", "ask", "-f", &faulty]).await.assert_exit(2, "plan.yaml:2:13  /repository/param");
+    let wide = ASK.replace("approve: Is it complete?", "prompt: Work., limits: {wall: 2h}");
+    let wide = write(&folder, &wide.replace("repository: {param: repo}\n", ""));
+    user.run(&["templates", "put", "ask", "-f", &wide])
+        .await
+        .assert_exit(2, "/steps/0/limits/wall  the project's limit");
+    user.run(&["templates", "delete", "ask"]).await.assert_exit(2, "--yes");
+    assert!(user.run(&["templates", "delete", "ask", "--yes"]).await.err.contains("Deleted ask"));
+    user.run(&["templates", "show", "ask"]).await.assert_exit(5, "there is no template ask");
+    assert_eq!(runs(&story).await.len(), 2, "its runs continue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn submission_repeated_fifty_times_is_one_run() {
+    let (story, user, folder) = story().await;
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;
+    let send = ["submissions", "send", "ask", "--id", "alert-17", "--param", "task=T"];
+    let first = user.ok(&send).await;
+    assert!(first.starts_with("run_"), "{first}");
+    let token = story.local.admin_token();
+    let submission = json!({ "id": "alert-17", "project": "acme", "template": "ask", "params": { "task": "T" } });
+    for _ in 0..49 {
+        let bytes = submission.to_string().into_bytes();
+        let (status, _, run) = story.request(Method::POST, "/v1/submissions", Some(token), bytes).await;
+        assert_eq!((status, &run["id"]), (200, &json!(first.trim())));
+    }
+    assert_eq!(runs(&story).await.len(), 1);
+    let other = ["submissions", "send", "ask", "--id", "alert-17", "--param", "task=Other"];
+    user.run(&other).await.assert_exit(2, "other content");
+    let faulty = ["submissions", "send", "ask", "--id", "alert-18", "--param", "depth=0"];
+    user.run(&faulty).await.assert_exit(2, "--param depth: use a whole number");
+    user.ok(&["templates", "put", "hand", "-f", &write(&folder, ASK), "--started-by", "hand"]).await;
+    user.run(&["submissions", "send", "hand", "--id", "x"]).await.assert_exit(2, "is not started by submission");
+    user.run(&["submissions", "send", "none", "--id", "y"]).await.assert_exit(2, "there is no template none");
+    let ledger = body(&story, "/v1/deliveries?project=acme").await;
+    let entry = |event: &str| {
+        let all = ledger["deliveries"].as_array().unwrap();
+        let found: Vec<_> = all.iter().filter(|delivery| delivery["event"] == event).collect();
+        assert_eq!(found.len(), 1, "{ledger:#}");
+        (found[0]["code"].as_str().unwrap().to_owned(), found[0]["sentence"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(entry("alert-17").0, "run_started");
+    let (code, sentence) = entry("alert-18");
+    assert!(code == "body_unreadable" && sentence.contains("`/params/depth`"), "{code} {sentence}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedule_starts_a_run_and_skips_while_it_is_open() {
+    let (story, user, folder) = story().await;
+    let put = ["schedules", "put", "weekly", "--template", "ask", "--every", "30m", "--param", "task=T"];
+    user.run(&put).await.assert_exit(2, "template: there is no template ask");
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;
+    user.run(&put[..7]).await.assert_exit(2, "params: /task: the plan requires this parameter");
+    assert!(user.ok(&put).await.contains("when\task: every 30m, UTC\n"));
+    user.ok(&["schedules", "resume", "weekly"]).await;
+    let half_hour = Duration::from_secs(30 * 60);
+    story.advance_and_sweep(half_hour).await;
+    let (swept, _) = tokio::join!(story.local.sweep(), story.local.sweep());
+    swept.unwrap();
+    user.run(&["schedules", "run-due"]).await;
+    let found = runs(&story).await;
+    assert_eq!((found.len(), &found[0]["by"]), (1, &json!("schedule weekly")));
+    let last = async || body(&story, "/v1/schedules/acme/weekly").await["last"].as_str().unwrap().to_owned();
+    assert_eq!(last().await, "Runs started: 1, still running: 0.");
+    story.advance_and_sweep(half_hour).await;
+    assert_eq!(last().await, "Runs started: 0, still running: 1.");
+    let codes = async || {
+        let all = body(&story, "/v1/deliveries?project=acme").await;
+        all["deliveries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["code"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(codes().await, ["schedule_busy", "run_started"]);
+    user.ok(&["runs", "cancel", "@last", "--yes"]).await;
+    user.ok(&["templates", "delete", "ask", "--yes"]).await;
+    for _ in 0..5 {
+        story.advance_and_sweep(half_hour).await;
+    }
+    let paused =
+        "Paused after 5 failures in a row: The template ask starts no run: /template: there is no template ask.";
+    assert_eq!(last().await, paused);
+    assert_eq!(runs(&story).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_of_a_named_event_starts_one_run() {
+    let world = World::new().await;
+    let (user, folder) = (User::of(&world.story), TempDir::new().unwrap());
+    let base_url = world.story.local.api_url().to_owned();
+    let install =
+        ["hooks", "install", "--integration", "gh1", "--base-url", &base_url, "--repo", REPOSITORY, "--template"];
+    user.run(&[&install[..], &["fix-ci"]].concat()).await.assert_exit(2, "there is no template fix-ci");
+    user.ok(&[
+        "templates",
+        "put",
+        "hand",
+        "-f",
+        &write(&folder, &ASK.replace("[hand, schedule, submission]", "[hand]")),
+    ])
+    .await;
+    user.run(&[&install[..], &["hand"]].concat()).await.assert_exit(2, "hand is not started by webhook");
+    user.ok(&["templates", "put", "fix-ci", "-f", &write(&folder, FIX_CI)]).await;
+    let installed = user.ok(&[&install[..], &["fix-ci"]].concat()).await;
+    assert!(installed.starts_with("fix-ci\t"), "{installed}");
+    user.ok(&["hooks", "verify", "fix-ci"]).await;
+    let secret = user.json(&["hooks", "list"]).await[0]["secret"].as_str().unwrap().to_owned();
+    let value = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
+    world.story.api.set_secret(&secret.parse().unwrap(), &value).await.unwrap();
+
+    let ann = json!({ "id": ANN, "login": "ann", "type": "User" });
+    let repository = json!({ "id": world.repository, "full_name": REPOSITORY, "name": "app" });
+    let push = |branch: &str, sender: &Value| {
+        json!({ "ref": format!("refs/heads/{branch}"), "before": "a".repeat(40), "after": "b".repeat(40),
+            "repository": repository, "sender": sender })
+    };
+    let send = async |event: &str, body: &Value| {
+        let (status, decision) = world.send("fix-ci", event, body).await;
+        assert_eq!(status, 200, "{decision}");
+        decision["code"].as_str().unwrap().to_owned()
+    };
+    let of_ann = push("main", &ann);
+    assert_eq!(send("push", &of_ann).await, "run_started");
+    assert_eq!(send("push", &of_ann).await, "run_started");
+    assert_eq!(runs(&world.story).await.len(), 1, "a redelivery");
+    let plan = json!({ "action": "completed", "repository": repository, "sender": ann,
+        "workflow_run": { "conclusion": "success", "head_branch": "main", "head_sha": "c".repeat(40) } });
+    assert_eq!(send("workflow_run", &plan).await, "event_ignored");
+    let mut failed = plan.clone();
+    failed["workflow_run"]["conclusion"] = json!("failure");
+    assert_eq!(send("workflow_run", &failed).await, "run_started");
+    let ben = world.add_reader().await;
+    assert_eq!(send("push", &push("main", &ben)).await, "author_not_permitted");
+    assert_eq!(send("push", &push(BRANCH, &ann)).await, "echo");
+    let bot = json!({ "id": (1_u64 << 53) + 7, "login": "pullyard-bot", "type": "User" });
+    assert_eq!(send("push", &push("main", &bot)).await, "echo");
+    let mut foreign = push("main", &ann);
+    foreign["repository"]["id"] = json!(world.repository + 1);
+    assert_eq!(send("push", &foreign).await, "repository_not_integrated");
+    let (status, decision) = world.send("fix-ci", "push", &failed).await;
+    assert_eq!((status, &decision["code"]), (400, &json!("body_unreadable")), "another event's shape");
+    assert_eq!(runs(&world.story).await.len(), 2);
+    let shown = body(&world.story, "/v1/hooks/fix-ci").await;
+    assert_eq!(shown["template"], "fix-ci");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_template_is_added_and_started_on_the_page() {
+    let (story, _, _) = story().await;
+    let browser = Browser::admin(&story).await;
+    const PAGE: &str = "/runs/templates?project=acme";
+    browser.get(PAGE).await.assert_contains(&["No template yet", "Add the contributor template"]);
+    let added = browser.post("/runs/templates", &[("project", "acme")]).await;
+    assert_eq!(added.redirect(), (303, PAGE));
+    browser.get(PAGE).await.assert_contains(&["contributor", "name=\"param-task\"", "Start a run"]);
+    let of = [("project", "acme"), ("template", "contributor"), ("form_key", "page-1")];
+    let missing = browser.post("/runs/templates", &of).await;
+    assert_eq!(missing.status, 422);
+    missing.assert_contains(&["task: the plan requires this parameter."]);
+    let with_task = [&of[..], &[("param-task", "Retry on 503")]].concat();
+    let started = browser.post("/runs/templates", &with_task).await;
+    let run = runs(&story).await[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(started.redirect(), (303, format!("/runs/{run}").as_str()));
+    assert_eq!(browser.post("/runs/templates", &with_task).await.redirect(), started.redirect());
+    assert_eq!(runs(&story).await.len(), 1, "a repeated click");
+}
