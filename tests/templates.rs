@@ -82,7 +82,7 @@ async fn template_is_stored_run_changed_and_deleted_by_command() {
     assert_eq!(body(&story, "/v1/templates/acme/ask").await["started_by"], json!(["hand"]));
     assert!(user.ok(&again).await.starts_with("run_"));
     let faulty = write(&folder, &ASK.replace("repo: {type: repository}", "repo: {type: text}"));
-    user.run(&["templates", "put", "ask", "-f", &faulty]).await.assert_exit(2, "plan.yaml:2:13  /repository/param");
+    user.run(&["templates", "put", "ask", "-f", &faulty]).await.assert_exit(2, "plan.yaml:2:14  /repository/param");
     let wide = ASK.replace("approve: Is it complete?", "prompt: Work., limits: {wall: 2h}");
     let wide = write(&folder, &wide.replace("repository: {param: repo}\n", ""));
     user.run(&["templates", "put", "ask", "-f", &wide])

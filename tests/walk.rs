@@ -48,8 +48,8 @@ walks! {
     run_asks_and_completes_after_a_crash: flows::runs::approve_and_complete(), 73;
     run_is_cancelled_after_a_crash: flows::runs::cancel().only_own_steps(), 62;
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
-    submission_starts_one_run_after_a_crash: flows::templates::submit().only_own_steps(), 1;
-    template_is_deleted_after_a_crash: flows::templates::delete_template().only_own_steps(), 1;
+    submission_starts_one_run_after_a_crash: flows::templates::submit().only_own_steps(), 28;
+    template_is_deleted_after_a_crash: flows::templates::delete_template().only_own_steps(), 10;
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;
     end_of_a_job_is_sent_after_a_crash: flows::notices::send(), 41;
     endpoint_is_enabled_and_deleted_after_a_crash: flows::notices::enable_redeliver_and_delete().only_own_steps(), 106;
@@ -96,7 +96,7 @@ walks! {
     forge_is_connected_and_its_secret_rotated_after_a_crash: flows::setup::connect_and_rotate(), 23;
     forge_is_disconnected_after_a_crash: flows::setup::disconnect_forge(), 15;
     repository_is_removed_after_a_crash: flows::setup::repository_removal(), 10;
-    project_is_deleted_after_a_crash: flows::setup::project_deletion(), 9;
+    project_is_deleted_after_a_crash: flows::setup::project_deletion(), 12;
     token_is_created_once_after_a_crash: flows::tokens::token_creation(), 3;
     token_is_revoked_after_a_crash: flows::tokens::token_revocation(), 4;
     unreadable_event_is_recorded_after_a_crash: flows::tickets::unreadable(), 2;

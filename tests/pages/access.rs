@@ -111,6 +111,9 @@ async fn every_page_requires_exactly_its_permission() {
     let (story, job) = Story::with_job().await;
     assert_eq!(crate::pulls::open_pull(&story, "feature").await, 1);
     crate::pulls::link_new_ticket(&story, 1, "APP-2").await;
+    let template = serde_json::from_value(json!({ "project": "acme", "name": "ask" })).unwrap();
+    let plan = json!({ "plan": { "name": "n", "steps": [{ "name": "ask", "approve": "Now?" }] } });
+    story.api.put_template(&template, &serde_json::from_value(plan).unwrap()).await.unwrap();
     let repository = story.local.forge().repository(REPOSITORY).await.unwrap().id;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let artifact = crate::artifacts::store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"one").await;

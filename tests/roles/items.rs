@@ -283,6 +283,7 @@ fn every_item_kind_of_the_store_is_listed() {
         "RUN",
         "GROUP",
         "PLAN",
+        "TEMPLATE#",
     ];
     let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
     let unknown = kinds.filter(|kind| {

@@ -90,7 +90,11 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
     for hook in hooks {
         let cells = [
             Cell::text(&hook.name),
-            Cell::text(hook.kind.label()),
+            Cell::text(
+                hook.template
+                    .as_ref()
+                    .map_or_else(|| hook.kind.label(), |template| format!("{}, starts {template}", hook.kind.label())),
+            ),
             Cell::text(&hook.integration),
             format::optional_time_cell(hook.verified_at),
             Cell::text(hook.refused),

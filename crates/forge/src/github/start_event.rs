@@ -8,6 +8,9 @@ use crate::webhook::{EventRepository, ParseError, value::field};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// Names a push that changes no branch. Its space keeps it from starting a template.
+const OTHER_PUSH: &str = "push of a tag or of a deleted branch";
+
 /// A delivery that may start a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartEvent {
@@ -42,8 +45,7 @@ pub fn parse_start_event(event: &str, body: &[u8]) -> Result<StartEvent, ParseEr
     let action = at("/action").filter(|action| is_event_name(action));
     let branch = at("/ref").and_then(|name| Some(name.strip_prefix("refs/heads/")?.to_owned()));
     let name = match (event, &action) {
-        // A tag, or a deleted branch.
-        ("push", _) if branch.is_none() || body["deleted"] == Value::Bool(true) => "other_push".to_owned(),
+        ("push", _) if branch.is_none() || body["deleted"] == Value::Bool(true) => OTHER_PUSH.to_owned(),
         (_, Some(action)) => match at(&format!("/{event}/conclusion")).filter(|end| is_event_name(end)) {
             Some(conclusion) => format!("{event}.{action}.{conclusion}"),
             None => format!("{event}.{action}"),
@@ -107,8 +109,8 @@ mod tests {
             assert_eq!(found.facts["repo"], "acme/app");
         }
         let deleted = json!({ "ref": "refs/heads/main", "deleted": true });
-        assert_eq!(parse("push", &deleted).unwrap().name, "other_push");
-        assert_eq!(parse("push", &json!({ "ref": "refs/tags/v1" })).unwrap().name, "other_push");
+        assert_eq!(parse("push", &deleted).unwrap().name, OTHER_PUSH);
+        assert_eq!(parse("push", &json!({ "ref": "refs/tags/v1" })).unwrap().name, OTHER_PUSH);
     }
 
     #[test]

@@ -117,7 +117,10 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
 
 fn manual_setup_text(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
-    let fields = hook.forge.map(|kind| format!(", {}", (kind.spec().hook.form)())).unwrap_or_default();
+    let fields = match &hook.template {
+        Some(template) => format!(", application/json, the events that `on` of {template} names"),
+        None => hook.forge.map(|kind| format!(", {}", (kind.spec().hook.form)())).unwrap_or_default(),
+    };
     let secret = &hook.secret;
     format!("at the forge enter {url}{fields}, and a secret that you set here with `pullyard secrets set {secret}`")
 }
