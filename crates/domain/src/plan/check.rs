@@ -16,7 +16,6 @@ use serde_json::Number;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
 const NAME_TEXT_RULE: &str = "use one line of printable text";
 pub(super) const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
 const COST_RULE: &str = "use 0.01 to 1000 dollars";
