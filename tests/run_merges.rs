@@ -28,7 +28,7 @@ impl World {
     }
 
     async fn merge(&self, arguments: &[&str]) -> crate::cli::CommandOutput {
-        self.user.run(&[&["runs", "pr", "merge", "@last"], arguments].concat()).await
+        self.user.run(&[&["runs", "pr", "merge", "@last", "--yes"], arguments].concat()).await
     }
 }
 
@@ -39,9 +39,9 @@ async fn pull_request_of_a_run_is_merged_once() {
     let refused = world.merge(&["--method", "squash"]).await;
     refused.assert_exit(3, "not_merged: The forge does not merge acme/app#1: this forge only makes merge commits");
     let jobs = world.story.create_token(&[Scope::Read, Scope::Jobs], Some(&["acme"])).await;
-    User::with(&world.story, &jobs).run(&["runs", "pr", "merge", "@last"]).await.assert_exit(4, "not_allowed");
+    User::with(&world.story, &jobs).run(&["runs", "pr", "merge", "@last", "--yes"]).await.assert_exit(4, "not_allowed");
     let merged = world.merge(&["--method", "merge"]).await;
-    assert!(merged.err.contains("Merged http") && merged.err.contains(" of run "), "{merged:?}");
+    assert!(merged.err.contains(" of run ") && merged.err.contains(" is merged."), "{merged:?}");
     merged.assert_success();
     world.merge(&[]).await.assert_success();
     let pulls = world.story.pull_requests().await;

@@ -10,9 +10,10 @@ use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
 use pullyard_domain::secret::token_fault;
+use pullyard_forge::features::WorkflowPolicy;
 use pullyard_forge::{
-    Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, control_permissions,
-    missing_permissions,
+    Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, attempt_permissions,
+    control_permissions, missing_permissions,
 };
 use std::time::Duration;
 
@@ -32,6 +33,22 @@ pub(crate) async fn forge_client(
             ctx.forge_tokens.get(key, &ctx.clock, mint).await?
         }
     };
+    client(ctx, integration.kind, &integration.api_url, token)
+}
+
+/// With an App, the token may push, unlike the control plane's own one. It is used for one merge.
+pub(crate) async fn merging_client(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &Repository,
+) -> Result<Forge, Error> {
+    if let Auth::Token { .. } = &integration.auth {
+        return forge_client(ctx, integration, repository).await;
+    }
+    let workflows = if repository.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
+    let selector = RepositorySelector::Id(repository.id);
+    let permissions = |_: &Permissions| attempt_permissions(workflows);
+    let token = mint_installation_token(ctx, integration, &repository.name, selector, permissions).await?.token;
     client(ctx, integration.kind, &integration.api_url, token)
 }
 

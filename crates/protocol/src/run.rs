@@ -66,7 +66,10 @@ pub struct Run {
     pub name: String,
     /// State.
     pub state: RunState,
-    /// Group for whose place it waits; its plan's `concurrency` names it.
+    /// Group of its plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The group, while the run waits for a place in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for_group: Option<String>,
     /// Why it failed.

@@ -2,8 +2,9 @@
 
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
+use pullyard_domain::id::RunId;
 use pullyard_domain::plan::Plan;
-use pullyard_domain::run::{Group, GroupFacts, MAX_WAITING_RUNS, Run};
+use pullyard_domain::run::{Group, GroupFacts, MAX_WAITING_RUNS, Run, RunState, RunWant};
 use pullyard_domain::time::Timestamp;
 
 /// Each start and each end of a run writes its group.
@@ -24,9 +25,29 @@ pub(super) async fn load_group_facts(
     let Some(rule) = &plan.concurrency else { return Ok(None) };
     // The runs are read after the group: the write then refuses a place that another one got since.
     let group = load_group(ctx, run, &rule.group, now).await?;
-    let asked = if run.has_place() { Vec::new() } else { group.first_runs(rule.limit()) };
-    let runs = ctx.store.load_runs(&asked).await?;
+    let waits = run.state == RunState::Running && run.want == RunWant::Run && !run.has_place();
+    let mut asked = if waits { group.first_runs(rule.limit()) } else { Vec::new() };
+    let runs = match ctx.store.load_runs(&asked).await {
+        Err(error) if !error.is_transient() => load_readable(ctx, &mut asked).await?,
+        runs => runs?,
+    };
     Ok(Some(GroupFacts::new(group, asked, &runs)))
+}
+
+/// An unreadable run counts as one that works: only a newer program knows its state.
+async fn load_readable(ctx: &Context, asked: &mut Vec<RunId>) -> Result<Vec<Run>, Error> {
+    let mut runs = Vec::new();
+    for id in std::mem::take(asked) {
+        match ctx.store.load_run(&id).await {
+            Ok(run) => {
+                runs.extend(run);
+                asked.push(id);
+            }
+            Err(error) if !error.is_transient() => tracing::warn!(run = %id, "run of the group unreadable: {error}"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(runs)
 }
 
 /// The group in which a new run waits.

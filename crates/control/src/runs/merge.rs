@@ -1,7 +1,7 @@
 //! Merges the pull request of a run.
 
 use super::{load_plan, load_run};
-use crate::forge::forge_client;
+use crate::forge::merging_client;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::RunId;
@@ -30,7 +30,7 @@ pub async fn merge_run_pull_request(
     let repository = ctx.store.load_repository(&run.project, &first.integration, first.id).await?;
     let repository = repository.ok_or_else(|| Error::not_found("repository", &first.name))?;
     let integration = ctx.load_integration(&repository.integration).await?;
-    let forge = forge_client(ctx, &integration, &repository).await?;
+    let forge = merging_client(ctx, &integration, &repository).await?;
     let name = repository.name.as_str();
     let found = forge.pull_request(name, number).await?;
     let pr = format!("{name}#{number}");

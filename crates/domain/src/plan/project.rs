@@ -4,7 +4,6 @@ use super::{Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges,
 use crate::budget::format_usd;
 use crate::project::{Repository, Settings};
 use crate::run::SpawnRequest;
-use std::collections::BTreeMap;
 
 impl StepKeys {
     fn wall_secs(&self) -> Option<u64> {

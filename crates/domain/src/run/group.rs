@@ -117,7 +117,8 @@ impl Run {
         let ahead = group.in_order().into_iter().take_while(|run| **run != self.id).count();
         let is_busy = n + ahead >= limit;
         let (n, limit, ahead) = (to_fact(n), to_fact(limit), to_fact(ahead));
-        is_busy.then(|| StepWait::GroupBusy { n, limit, group: rule.group.clone(), ahead })
+        let first = group.holders.iter().chain(group.in_order()).next().unwrap_or(&self.id).clone();
+        is_busy.then(|| StepWait::GroupBusy { n, limit, group: rule.group.clone(), ahead, first })
     }
 }
 

@@ -52,7 +52,7 @@ impl Opening<'_> {
         if let Some(pull) = &target.pull_request {
             return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
         }
-        let new_pull_request = NewPullRequest {
+        let mut new_pull_request = NewPullRequest {
             title: facts.redactor.redact_text(&assignment.pull_request.title).into_owned(),
             body: render_body(assignment.repository.forge, &assignment.pull_request.body, facts),
             head: target.branch.clone(),
@@ -60,7 +60,20 @@ impl Opening<'_> {
             draft: facts.checks.has_failure() || assignment.pull_request.draft,
         };
         let repository = assignment.repository.name.as_str();
-        match timeout(TIME_LIMIT, forge.find_or_create_pull_request(repository, &new_pull_request)).await {
+        let open = async |pull: &NewPullRequest| {
+            timeout(TIME_LIMIT, forge.find_or_create_pull_request(repository, pull)).await
+        };
+        let mut opened = open(&new_pull_request).await;
+        if let Ok(Err(pullyard_forge::Error::Refused { reason })) = &opened
+            && !facts.checks.has_failure()
+            && new_pull_request.draft
+            && is_draft_refusal(reason)
+        {
+            // A plan wants the draft, and its work is complete.
+            new_pull_request.draft = false;
+            opened = open(&new_pull_request).await;
+        }
+        match opened {
             Ok(Ok(pull)) => Ok(FinishPullRequest { number: pull.number, url: pull.url }),
             Ok(Err(error)) => Err(self.to_fault(&error, facts.checks.has_failure())),
             Err(_) => Err(ForgeFault::Away(Outage::from("it did not answer in time".to_owned()))),
