@@ -71,7 +71,7 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     assert!(!page.contains(">Retry<") && !page.contains("jobs retry"), "{}", page.body);
     let shown = User::of(&story).run(&["jobs", "show", job.id.as_str()]).await;
     assert!(
-        shown.out.contains("Step\tmain\n") && shown.err.contains(&format!("pullyard runs resume {short}")),
+        shown.out.contains("\nstep\tmain\n") && shown.err.contains(&format!("pullyard runs resume {short}")),
         "{shown:?}"
     );
 
@@ -116,9 +116,9 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     let answer = [("step", "ask"), ("approve", "true")];
     assert_eq!(browser.post(&format!("{address}/answer"), &answer).await.redirect(), (303, address.as_str()));
 
-    let page = wait_for(&browser, &address, "Completed").await;
+    let page = wait_for(&browser, &address, "5/5 steps ended.").await;
     page.assert_contains(&[
-        "5/5 steps ended.",
+        "Completed",
         " of $20.00 spent",
         "Pull request #1",
         "approved",
