@@ -1,5 +1,6 @@
 //! Templates: stores plans of a project, and starts runs of them.
 
+use crate::error::format_for_table;
 use crate::requester::Requester;
 use crate::runs::submit::{RunKey, RunSubmission, SubmitFault, check_plan, submit_run};
 use crate::{Context, Error};
@@ -102,6 +103,8 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
         Err(SubmitFault::Error(Error::KeyReused)) => {
             Some(PlanFault::new("/id", "an earlier start with this id had other content"))
         }
+        // A full group, for example.
+        Err(SubmitFault::Error(error)) if !error.is_transient() => Some(PlanFault::new("", format_for_table(&error))),
         Err(SubmitFault::Error(error)) => return Err(error),
     };
     Ok(Err(fault.unwrap_or_else(|| PlanFault::new("", "the plan is refused"))))

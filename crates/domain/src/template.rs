@@ -1,7 +1,6 @@
 //! Templates: stored plans that users, schedules, programs and webhooks start with parameters.
 
 use crate::code::coded_enum;
-use crate::forge::ForgeKind;
 use crate::id::{EventId, ProjectId, TemplateName};
 use crate::plan::{Plan, PlanFault};
 use crate::time::Timestamp;
@@ -126,11 +125,13 @@ pub(crate) fn check_starts(plan: &Plan) -> Vec<PlanFault> {
         let parts: Vec<&str> = event.split('.').collect();
         let is_word =
             |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        if parts.len() > 3
-            || !parts.iter().all(is_word)
-            || !ForgeKind::GitHub.spec().hook.start_events.iter().any(|known| parts.first() == Some(known))
-        {
-            let fault = "use push, pull_request or workflow_run, with an action: workflow_run.completed.failure";
+        let is_sent = match parts[..] {
+            ["push"] | ["pull_request" | "workflow_run"] | ["pull_request", _] => true,
+            ["workflow_run", "requested" | "in_progress" | "completed"] | ["workflow_run", "completed", _] => true,
+            _ => false,
+        };
+        if !is_sent || !parts.iter().all(is_word) {
+            let fault = "use push, pull_request.opened or workflow_run.completed.failure, with any action or end; all branches count";
             faults.push(PlanFault::new(format!("/on/github/{index}"), fault));
         }
     }

@@ -112,7 +112,10 @@ async fn add_contributor(visit: &PageContext, project: &Project) -> Result<Strin
     let plan = serde_json::from_str(CONTRIBUTOR_PLAN).unwrap_or_default();
     let name = TemplateName::new(CONTRIBUTOR).map_err(Error::from)?;
     let id = TemplateId { project: project.id.clone(), name };
-    control::put_template(&visit.ctx, &id, &plan, &visit.visitor.name).await?;
+    // The page may be older than a template of this name.
+    if visit.ctx.store.load_template(&id).await.map_err(Error::from)?.is_none() {
+        control::put_template(&visit.ctx, &id, &plan, &visit.visitor.name).await?;
+    }
     Ok(format!("/runs/templates?project={}", project.id))
 }
 

@@ -29,7 +29,7 @@ pub struct PermissionCache {
 
 /// Takes a few seconds at most. Caches answers, but not failures.
 /// Errors: `Forge` if it did not answer; `Cloud` if its token could not be read.
-pub(super) async fn get_permission(
+pub(crate) async fn get_permission(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,
@@ -66,7 +66,7 @@ pub(super) async fn get_permission(
     Ok(permission)
 }
 
-pub(crate) async fn get_permission_or_unknown(
+pub(super) async fn get_permission_or_unknown(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,

@@ -1,7 +1,7 @@
 //! Decides a delivery of a webhook that starts a template.
 
 use super::{WebhookRequest, record_delivery};
-use crate::review::permission::get_permission_or_unknown;
+use crate::review::permission::get_permission;
 use crate::templates::{Start, refusal, start};
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
@@ -60,17 +60,17 @@ async fn decide(
         return Ok(Reason::EventIgnored { event: truncate(&name, 80) });
     }
     let integration = ctx.load_integration(&hook.integration).await?;
+    if sender.id == integration.account.id && !sender.is_bot {
+        let fault = "its sender is the user of the integration's token, whose changes may be Pullyard's own";
+        return Ok(refusal(template, &PlanFault::new("", fault)));
+    }
     if sender.id == integration.account.id || branch.starts_with(OWN_BRANCHES) {
         return Ok(Reason::Echo {});
     }
     let author = Author { id: sender.id, login: sender.login, bot: sender.is_bot };
-    match get_permission_or_unknown(ctx, &integration, &connected, 0, &author).await {
-        Permission::Write => {}
-        Permission::Less => return Ok(Reason::AuthorNotPermitted { author: author.login, repo: connected.name }),
-        Permission::Unknown => {
-            let fault = "the forge could not confirm its sender's write access; redeliver it there";
-            return Ok(refusal(template, &PlanFault::new("", fault)));
-        }
+    // After an error the forge lists the delivery as failed, so that a user can redeliver it.
+    if get_permission(ctx, &integration, &connected, 0, &author).await? != Permission::Write {
+        return Ok(Reason::AuthorNotPermitted { author: author.login, repo: connected.name });
     }
     let declared = facts.into_iter().filter(|(name, _)| plan.parameters.contains_key(name));
     let request = Start {
@@ -78,7 +78,8 @@ async fn decide(
         template,
         kind: StartedBy::Webhook,
         params: declared.collect(),
-        repository: None,
+        // The hook's, unless the plan names one.
+        repository: (!plan.names_repository()).then_some(connected.name),
         key: format!("{} {}", hook.name, HEXLOWER.encode(&Sha256::digest(call.body))),
         by: format!("webhook {}, {}", hook.name, author.login),
     };

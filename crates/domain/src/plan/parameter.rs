@@ -196,6 +196,11 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
 }
 
 impl Plan {
+    /// Whether the repository is in the plan or in a parameter.
+    pub fn names_repository(&self) -> bool {
+        self.repository.is_some() || self.from_parameters.0.contains_key("repository")
+    }
+
     /// The values of all parameters, which also become the values of the keys that name one.
     /// Errors: the faults, with pointers of parameters.
     pub fn fill_parameters(

@@ -30,6 +30,8 @@ impl FrozenPlan {
         let mut values = self.parameters.values();
         let value = values.next().filter(|_| values.next().is_none());
         let line = value.and_then(|value| value.lines().map(str::trim).find(|line| !line.is_empty()));
+        // The parameter may be the name.
+        let line = line.filter(|line| !line.starts_with(name.as_str()));
         truncate(&line.map_or_else(|| name.clone(), |line| format!("{name}: {line}")), MAX_TITLE_CHARS)
     }
 

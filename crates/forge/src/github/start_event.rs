@@ -46,6 +46,8 @@ pub fn parse_start_event(event: &str, body: &[u8]) -> Result<StartEvent, ParseEr
     let branch = at("/ref").and_then(|name| Some(name.strip_prefix("refs/heads/")?.to_owned()));
     let name = match (event, &action) {
         ("push", _) if branch.is_none() || body["deleted"] == Value::Bool(true) => OTHER_PUSH.to_owned(),
+        // The header is not signed, so it alone must not match the events of a template.
+        _ if subject == "repository" => format!("the event {event}"),
         (_, Some(action)) => match at(&format!("/{event}/conclusion")).filter(|end| is_event_name(end)) {
             Some(conclusion) => format!("{event}.{action}.{conclusion}"),
             None => format!("{event}.{action}"),

@@ -178,7 +178,8 @@ pub(super) async fn check_hooks(session: &Session, projects: &[Project]) -> Find
 async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Finding, CliError> {
     let hooks = hooks::list_all(session).await?;
     let mut webhook_repositories = 0;
-    let mut needed = BTreeSet::new();
+    // A webhook that starts a template is needed while it exists.
+    let mut needed: BTreeSet<_> = hooks.iter().filter(|hook| hook.template.is_some()).map(|hook| &hook.name).collect();
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;
         let ingresses = session.api.ingresses(&project.id).await?.repositories;
@@ -190,7 +191,8 @@ async fn compare_hooks(session: &Session, projects: &[Project]) -> Result<Findin
             }
             webhook_repositories += 1;
             let covers = |hook: &&Hook| {
-                hook.integration == repository.integration
+                hook.template.is_none()
+                    && hook.integration == repository.integration
                     && match &hook.kind {
                         WebhookScope::Repository { id, .. } => *id == repository.id && hook.project == project.id,
                         WebhookScope::Organisation { login } => {

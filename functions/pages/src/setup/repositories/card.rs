@@ -90,7 +90,10 @@ impl Card {
             |forge| format!("{} ({})", forge.kind.display_name_at(&forge.api_url), forge.id),
         );
         let serves_repository = |view: &&HookView| {
-            view.hook.integration == repository.integration && view.hook.is_for_repository(repository.id)
+            let hook = &view.hook;
+            hook.template.is_none()
+                && hook.integration == repository.integration
+                && hook.is_for_repository(repository.id)
         };
         let hooks: Vec<&HookView> = hooks.iter().filter(serves_repository).collect();
         let ingress = poll.as_ref().map(|poll| poll.ingress).unwrap_or_default();
