@@ -64,14 +64,14 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     let page = browser.get(&format!("/jobs/{}", job.id)).await;
     let short = address[address.len() - 4..].to_uppercase();
     page.assert_contains(&[
-        &format!(r#"href="{address}">Resume its run</a>"#),
+        &format!(r#"href="{address}">Open its run</a>"#),
         "“Resume” on the run’s page",
         "step main",
     ]);
     assert!(!page.contains(">Retry<") && !page.contains("jobs retry"), "{}", page.body);
     let shown = User::of(&story).run(&["jobs", "show", job.id.as_str()]).await;
     assert!(
-        shown.out.contains("\nstep\tmain\n") && shown.err.contains(&format!("pullyard runs resume {short}")),
+        shown.out.contains("\nstep\tmain\n") && shown.err.contains(&format!("pullyard runs why {short}")),
         "{shown:?}"
     );
 
@@ -130,7 +130,7 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     let fix = story.jobs().await.into_iter().find(|job| job.step.as_deref() == Some("fix")).unwrap();
     let page = browser.get(&format!("/jobs/{}", fix.id)).await;
     page.assert_contains(&["Nothing to change, which the step allows.", "No changes"]);
-    assert!(!page.contains("Resume its run") && !page.contains("note bad"), "{}", page.body);
+    assert!(!page.contains("jobs retry") && !page.contains("note bad"), "{}", page.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

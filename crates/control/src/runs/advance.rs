@@ -84,8 +84,7 @@ async fn apply(
             Err(error) => return Err(error),
         }
     }
-    let project = facts.place.as_ref().map(|(project, _)| project);
-    let notice = notice_of_run(ctx, project, (before, &run), &frozen.plan);
+    let notice = notice_of_run(ctx, facts.project.as_ref(), (before, &run), &frozen.plan);
     let (charge, group, notice) = (charge.as_ref(), group.as_ref(), notice.as_ref());
     let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge, group, notice };
     let write = ctx.store.move_run(&write).await?;

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 pub(super) struct LoadedFacts {
     /// `None`: the project was deleted, or the repository removed from it.
     pub(super) place: Option<(Project, Repository)>,
+    /// `None`: it was deleted.
+    pub(super) project: Option<Project>,
     /// The jobs of all open steps.
     pub(super) jobs: Vec<Job>,
     steps: BTreeMap<JobId, StepJob>,

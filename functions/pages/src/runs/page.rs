@@ -124,7 +124,11 @@ impl RunPage {
 
     /// The names of steps that ask, with their questions.
     fn questions(&self) -> Vec<(&str, SafeText)> {
-        let asked = self.view.run.steps.iter().filter(|step| step.state == StepState::Asked);
+        // A run that ends takes no answer.
+        let may_answer = |wait: &Option<StepWait>| matches!(wait, Some(StepWait::Approval { .. }));
+        let asked = self.view.run.steps.iter().zip(&self.view.waits);
+        let asked =
+            asked.filter(|(step, wait)| step.state == StepState::Asked && may_answer(wait)).map(|(step, _)| step);
         let question =
             |step: &RunStep| self.view.frozen.plan.find_step(&step.name).and_then(|step| step.approve.as_deref());
         asked.map(|step| (step.name.as_str(), text::block(question(step).unwrap_or_default()))).collect()
@@ -134,7 +138,9 @@ impl RunPage {
 /// The first reason for which no step of the run works.
 fn find_wait<'a>(run: &Run, waits: &'a [Option<StepWait>]) -> Option<&'a StepWait> {
     let is_busy = run.steps.iter().any(|step| matches!(step.state, StepState::Open | StepState::Asked));
-    let is_reason = |wait: &&StepWait| !matches!(wait, StepWait::Starting { .. } | StepWait::NeedsSteps { .. });
+    let is_reason = |wait: &&StepWait| {
+        !matches!(wait, StepWait::Starting { .. } | StepWait::NeedsSteps { .. } | StepWait::AddedSteps { .. })
+    };
     waits.iter().flatten().find(is_reason).filter(|_| !is_busy)
 }
 
@@ -151,7 +157,9 @@ fn find_needs(run: &Run, frozen: &FrozenPlan) -> Vec<Vec<usize>> {
 impl StepRow {
     fn new(run: &Run, step: &RunStep, wait: Option<&StepWait>, jobs: &BTreeMap<JobId, Job>, now: Timestamp) -> Self {
         let job = step.job.as_ref().and_then(|job| jobs.get(job));
-        let begin = step.started.or((step.state == StepState::Asked).then_some(step.at));
+        // A step that starts again has the time of its earlier job.
+        let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);
+        let begin = step.started.filter(|_| has_begun).or((step.state == StepState::Asked).then_some(step.at));
         let end = if step.state.is_terminal() { step.at } else { now };
         let whole = run.ended_at.unwrap_or(now).since(run.created).as_secs().max(1);
         let failure = job.and_then(|job| job.failure.as_ref()).filter(|_| step.reason == Some(StepReason::JobFailed));
@@ -176,7 +184,7 @@ impl StepRow {
     }
 
     fn is_waiting(&self) -> bool {
-        self.pill.tone == "wait"
+        self.pill.word == "Waiting"
     }
 
     /// The class of its bar.

@@ -159,7 +159,8 @@ pub(super) async fn check_last_job(session: &Session, project: &Project) -> Opti
     let statuses = vec![JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled];
     let query = JobQuery { statuses, limit: Some(1), ..JobQuery::default() };
     let job = session.api.list_jobs_matching(&project.id, &query).await.ok()?.jobs.into_iter().next()?;
-    let failure = job.failure?;
+    // The step of a run may allow that its job changes nothing.
+    let failure = job.failure.filter(|failure| job.step.is_none() || failure.code != "no_changes")?;
     let help = format::with_job_id(&failure.help, &job.id);
     Some(diagnosis::failed_job(&project.id, &job.id, &failure.sentence, help))
 }

@@ -6,6 +6,7 @@ use crate::setup::machine::LocalMachine;
 use pullyard_control::SweeperGauges;
 use pullyard_domain::agent_check::LocalAgent;
 use pullyard_domain::diagnosis::{self, Finding, RunnerFacts, Verdict};
+use pullyard_domain::explanation;
 use pullyard_domain::id::JobId;
 use pullyard_domain::text::Span;
 use pullyard_entry::runner_view::view_runner;
@@ -119,8 +120,9 @@ async fn check_project(
     let newest = control::search_jobs(ctx, id, &Default::default(), None, MAX_JOBS).await?;
     let ended = newest.jobs.into_iter().map(|found| found.view.job).find(|job| job.status.is_terminal());
     problems.extend(ended.and_then(|job| {
-        let failure = job.failure?;
-        let finding = diagnosis::failed_job(id, &job.id, &failure.sentence(), failure.help());
+        let failure = job.failure.as_ref().filter(|_| !explanation::is_allowed_without_change(&job))?;
+        let (sentence, help) = explanation::explain_failure(&job, failure);
+        let finding = diagnosis::failed_job(id, &job.id, &sentence, help);
         Problem::new(&finding, Some(id), Some(&job.id))
     }));
     Ok(problems)
