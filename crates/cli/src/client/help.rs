@@ -46,8 +46,8 @@ const TOPICS: [(&str, &str); 3] = [("exit-codes", EXIT_CODES), ("json", JSON), (
 
 const GROUPS: [(&str, &str); 4] = [
     ("Start", "demo try up open login logout contexts status version help completions man"),
-    ("Work", "tickets jobs pulls review resolve revise analyses run runs mcp schedules link unlink why hold release"),
-    ("Set up", "init projects settings budgets integrations repos hooks trackers runners notifications secrets tokens"),
+    ("Work", "tickets jobs pulls review resolve revise analyses run runs schedules link unlink why hold release"),
+    ("Set up", "init projects settings budgets integrations repos hooks trackers runners notifications secrets tokens mcp"),
     ("Operate", "doctor deliveries breakers dlq"),
 ];
 

@@ -72,10 +72,7 @@ impl Run {
         let file = self.file.as_ref().map(|path| load_file(path)).transpose()?;
         let plan = match &file {
             Some((_, file)) => file.json.clone(),
-            None => {
-                let prompt = self.prompt.as_deref().unwrap_or_default();
-                short_plan(prompt, &self.checks, self.agent.as_deref(), self.cost_usd.as_ref())?
-            }
+            None => self.short_plan()?,
         };
         let (repository, base, run_id) = (self.repository, self.base, self.run_id);
         let mut params = BTreeMap::new();
@@ -103,33 +100,28 @@ impl Run {
         screen.hint(&format!("watch it with `pullyard runs watch {}`", run.id.short()));
         Ok(())
     }
-}
 
-/// A plan with one step.
-pub(super) fn short_plan(
-    prompt: &str,
-    checks: &[String],
-    agent: Option<&str>,
-    cost_usd: Option<&Number>,
-) -> Result<Map<String, Value>, CliError> {
-    let prompt = prompt.trim();
-    let name = truncate(prompt.lines().next().unwrap_or_default(), MAX_NAME_CHARS);
-    if name.is_empty() {
-        return Err(CliError::usage("the prompt is empty"));
+    /// A plan with one step.
+    fn short_plan(&self) -> Result<Map<String, Value>, CliError> {
+        let prompt = self.prompt.as_deref().unwrap_or_default().trim();
+        let name = truncate(prompt.lines().next().unwrap_or_default(), MAX_NAME_CHARS);
+        if name.is_empty() {
+            return Err(CliError::usage("the prompt is empty"));
+        }
+        let mut step = json!({ "name": "main", "prompt": prompt });
+        if !self.checks.is_empty() {
+            step["checks"] = json!(self.checks);
+        }
+        if let Some(agent) = &self.agent {
+            step["agent"] = json!(agent);
+        }
+        let mut plan = Map::from_iter([("name".to_owned(), json!(name))]);
+        if let Some(cost) = &self.cost_usd {
+            step["limits"] = json!({ "cost_usd": cost });
+        }
+        plan.insert("steps".into(), json!([step]));
+        Ok(plan)
     }
-    let mut step = json!({ "name": "main", "prompt": prompt });
-    if !checks.is_empty() {
-        step["checks"] = json!(checks);
-    }
-    if let Some(agent) = agent {
-        step["agent"] = json!(agent);
-    }
-    let mut plan = Map::from_iter([("name".to_owned(), json!(name))]);
-    if let Some(cost) = cost_usd {
-        step["limits"] = json!({ "cost_usd": cost });
-    }
-    plan.insert("steps".into(), json!([step]));
-    Ok(plan)
 }
 
 /// A fault that only the server finds: in the file, in a parameter, or in another flag.
@@ -155,19 +147,11 @@ fn load_file(path: &Path) -> Result<(String, PlanFile), CliError> {
         Ok(plan) => Ok((name, plan)),
         Err(faults) => {
             print_faults(faults.iter().map(|fault| fault.to_line(&name)));
-            Err(refuse_plan(faults))
+            let fault = CliError::usage(count_faults(faults.len())).with_help(FAULT_HELP);
+            let faults = faults.into_iter().take(MAX_SHOWN_FAULTS).map(PlacedFault::into_wire).collect();
+            Err(fault.with_plan_faults(faults))
         }
     }
-}
-
-/// A plan from the text of a file. Errors: with its faults.
-pub(super) fn load_plan(bytes: &[u8]) -> Result<Map<String, Value>, CliError> {
-    PlanFile::parse(bytes).map(|plan| plan.json).map_err(refuse_plan)
-}
-
-fn refuse_plan(faults: Vec<PlacedFault>) -> CliError {
-    let fault = CliError::usage(count_faults(faults.len())).with_help(FAULT_HELP);
-    fault.with_plan_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).map(PlacedFault::into_wire).collect())
 }
 
 fn print_faults(lines: impl Iterator<Item = String>) {
