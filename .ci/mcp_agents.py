@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import threading
 
-CALLS = [("run_start", {"prompt": "Write a line.", "checks": ["grep right work.txt"]}), ("run_wait", {"run": "@last"})]
+PLAN = {"name": "line", "steps": [{"name": "main", "prompt": "Write a line.", "checks": ["grep right work.txt"]}]}
+CALLS = [("run_start", {"plan": PLAN}), ("run_wait", {"run": "@last"})]
 TOOLS = [name for name, _ in CALLS]
 
 

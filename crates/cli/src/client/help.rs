@@ -48,9 +48,12 @@ const GROUPS: [(&str, &str); 4] = [
     ("Start", "demo try up open login logout contexts status version help completions man"),
     (
         "Work",
-        "tickets jobs pulls review resolve revise analyses run runs templates submissions mcp schedules link unlink why hold release",
+        "tickets jobs pulls review resolve revise analyses run runs templates submissions schedules link unlink why hold release",
     ),
-    ("Set up", "init projects settings budgets integrations repos hooks trackers runners notifications secrets tokens"),
+    (
+        "Set up",
+        "init projects settings budgets integrations repos hooks trackers runners notifications secrets tokens mcp",
+    ),
     ("Operate", "doctor deliveries breakers dlq"),
 ];
 

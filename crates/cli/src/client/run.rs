@@ -113,7 +113,7 @@ impl Run {
 }
 
 /// A plan with one step.
-pub(super) fn short_plan(
+fn short_plan(
     prompt: &str,
     checks: &[String],
     agent: Option<&str>,
@@ -203,11 +203,6 @@ pub(super) fn load_file(path: &Path) -> Result<(String, PlanFile), CliError> {
             Err(refuse_plan(faults))
         }
     }
-}
-
-/// A plan from the text of a file. Errors: with its faults.
-pub(super) fn load_plan(bytes: &[u8]) -> Result<Map<String, Value>, CliError> {
-    PlanFile::parse(bytes).map(|plan| plan.json).map_err(refuse_plan)
 }
 
 fn refuse_plan(faults: Vec<PlacedFault>) -> CliError {

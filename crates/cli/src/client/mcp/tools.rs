@@ -3,7 +3,7 @@
 
 use super::message::RpcError;
 use crate::client::prelude::*;
-use crate::client::run::{load_plan, short_plan};
+use crate::client::runs::plan_file::{PlanFile, count_faults};
 use crate::client::runs::{check, find_step};
 use crate::client::watch::format_event;
 use pullyard_domain::id::{EventId, RepositoryName, RunId};
@@ -12,7 +12,7 @@ use pullyard_domain::prompt::untrusted::fence;
 use pullyard_domain::run::StepState;
 use pullyard_protocol::run::{ResumeRun, Run, StartRun};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Number, Value, json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -48,10 +48,7 @@ enum Call {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Start {
-    plan: Option<Value>,
-    prompt: Option<String>,
-    #[serde(default)]
-    checks: Vec<String>,
+    plan: Value,
     #[serde(default)]
     params: BTreeMap<String, String>,
     repository: Option<RepositoryName>,
@@ -136,12 +133,9 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
 
 impl Start {
     async fn run(self, session: &Session) -> Result<String, CliError> {
-        let plan: Map<String, Value> = match (self.plan, &self.prompt) {
-            (Some(plan), None) if self.checks.is_empty() => load_plan(&to_bytes(plan))?,
-            (None, Some(prompt)) => short_plan(prompt, &self.checks, None, None)?,
-            _ => return Err(CliError::usage("give either a plan, or a prompt with its checks")),
-        };
-        let Self { params, repository, base, run_id, .. } = self;
+        let Self { plan, params, repository, base, run_id } = self;
+        let plan = PlanFile::parse(&to_bytes(plan)).map(|file| file.json);
+        let plan = plan.map_err(|faults| CliError::usage(count_faults(faults.len())).with_help("call plan_check"))?;
         let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
         let run = session.api.start_run(&request, Some(&format::new_idempotency_key())).await?;
         data("The run has started.", &run)
