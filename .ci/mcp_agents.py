@@ -30,7 +30,11 @@ class Model(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         is_claude = "/messages" in self.path
         results = body.count('"tool_result"') if is_claude else body.count('_call_output"')
-        call = CALLS[results] if results < len(CALLS) and "run_start" in body else None
+        # A slow machine needs several waits.
+        is_over = results >= len(CALLS) and ("The run has ended." in body or results > 6)
+        call = None
+        if "run_start" in body and not is_over:
+            call = (*CALLS[min(results, len(CALLS) - 1)], results)
         if call:
             self.server.called.append(call[0])
         if results:
@@ -49,7 +53,7 @@ def claude(call):
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "demo", "content": [], "stop_reason": None,
                "stop_sequence": None, "usage": usage}
     if call:
-        block = {"type": "tool_use", "id": f"toolu_{call[0]}", "name": f"mcp__pullyard__{call[0]}", "input": {}}
+        block = {"type": "tool_use", "id": f"toolu_{call[0]}_{call[2]}", "name": f"mcp__pullyard__{call[0]}", "input": {}}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(call[1])}
     else:
         block, delta = {"type": "text", "text": ""}, {"type": "text_delta", "text": "Done."}
@@ -65,7 +69,7 @@ def claude(call):
 
 def codex(call):
     if call:
-        item = {"type": "function_call", "id": f"fc_{call[0]}", "call_id": f"call_{call[0]}", "status": "completed",
+        item = {"type": "function_call", "id": f"fc_{call[0]}_{call[2]}", "call_id": f"call_{call[0]}_{call[2]}", "status": "completed",
                 "namespace": "mcp__pullyard", "name": call[0], "arguments": json.dumps(call[1])}
     else:
         item = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
@@ -122,7 +126,7 @@ def check(agent, describe):
         done = subprocess.run(line, cwd=folder, env={**kept, **proxy, "HOME": str(folder), **variables}, timeout=180,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     model.shutdown()
-    assert done.returncode == 0 and model.called == TOOLS, (done, model.called, model.answers[-3000:])
+    assert done.returncode == 0 and set(model.called) == set(TOOLS), (done, model.called, model.answers[-3000:])
     run = json.loads(subprocess.run([pullyard, "runs", "show", "@last", "--json"], stdout=subprocess.PIPE, check=True).stdout)
     assert run["state"] == "completed" and run["id"] in model.answers and "The run has ended." in model.answers, (run, model.answers[-3000:])
     print(f"{agent} started run {run['id']} and awaited its end")

@@ -95,4 +95,10 @@ async fn keys_of_spawnd_are_renamed_or_refused_as_its_page_says() {
             assert!(SPAWND_PAGE.contains(sentence), "{sentence}");
         }
     }
+    let nested =
+        "name: a\nsteps: [{name: b, prompt: c}]\norchestration: {git: {env_refs: [T]}, worktree_setup: {cache: x}}\n";
+    let ran = user.run(&["runs", "check", &write(&folder, nested)]).await.assert_exit(1, "the plan has 5 faults");
+    for key in ["/orchestration/git/env_refs ", "/orchestration/worktree_setup/cache "] {
+        assert!(ran.out.contains(key), "{ran:?}");
+    }
 }

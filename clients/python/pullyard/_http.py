@@ -41,7 +41,7 @@ class ApiError(PullyardError):
         self.detail: str = problem.get("detail") or f"The server answered {status}."
         self.help: str | None = problem.get("help")
         self.pointer: str | None = problem.get("pointer")
-        self.faults = [Fault(one["pointer"], one["fault"]) for one in problem.get("faults") or []]
+        self.faults = [Fault(one.get("pointer", ""), one.get("fault", "")) for one in problem.get("faults") or []]
         lines = [f"{self.detail} ({self.code})", *(f"  {one.pointer}  {one.fault}" for one in self.faults)]
         super().__init__("\n".join(lines + ([self.help] if self.help else [])))
 
@@ -108,5 +108,5 @@ def _read_problem(error: urllib.error.HTTPError) -> dict:
 def _pause(attempt: int, retry_after: str | None) -> float:
     """Units: seconds."""
     most = 0.2 * 2**attempt
-    asked = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+    asked = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
     return min(asked, MAX_PAUSE_SECS) + random.uniform(most / 2, most)

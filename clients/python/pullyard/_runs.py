@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from urllib.parse import quote, urlencode
 
-from ._http import Http, PullyardError
+from ._http import TRANSIENT, ApiError, ConnectionFailed, Http, PullyardError
 from ._settings import find_settings
 
 ROUTES = {
@@ -22,9 +22,10 @@ ROUTES = {
     "refuse": ("POST", "/v1/runs/{run}/steps/{step}/refuse"),
     "events": ("GET", "/v1/jobs/{job}/events"),
 }
-ENDS = frozenset({"completed", "failed", "cancelled"})
 STEP_ENDS = frozenset({"done", "failed", "cancelled", "skipped"})
 MAX_NAME_CHARS = 80
+# Without an answer for so long, such as during an update of the server, a wait ends. Units: seconds.
+MAX_SILENCE = 600.0
 
 
 class RunFailed(PullyardError):
@@ -37,7 +38,11 @@ class RunFailed(PullyardError):
 
 
 class WaitTimeout(PullyardError, TimeoutError):
-    """The run still works; wait again, or cancel it."""
+    """The run still works; wait again with `run`, or cancel it."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        super().__init__(f"run {run.id} is still {run.state}")
 
 
 @dataclass
@@ -80,7 +85,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        return self.state in ENDS
+        return self.ended is not None
 
     def step(self, name: str) -> Step:
         """Errors: KeyError with the names of all steps."""
@@ -93,15 +98,28 @@ class Run:
         return self._order("show")
 
     def wait(self, timeout: float | None = None, check: bool = True) -> Run:
-        """Waits for the end. Errors: `RunFailed` with `check`; `WaitTimeout` after `timeout` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self.refresh().is_over:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise WaitTimeout(f"run {self.id} is still {self.state}")
-            time.sleep(self._client.poll)
+        """Waits for the end. Errors: `RunFailed` with `check`; `WaitTimeout` after `timeout` seconds. Every error has
+        `run`, so that no run is started again."""
+        deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while not self._look().is_over:
+            if time.monotonic() >= deadline:
+                raise WaitTimeout(self)
+            time.sleep(max(0.0, min(self._client.poll, deadline - time.monotonic())))
         if check and self.state != "completed":
             raise RunFailed(self)
         return self
+
+    def _look(self) -> Run:
+        """Loads the run again, and waits for a server that is away."""
+        since = time.monotonic()
+        while True:
+            try:
+                return self.refresh()
+            except (ApiError, ConnectionFailed) as error:
+                error.run = self
+                if getattr(error, "status", 503) not in TRANSIENT or time.monotonic() - since > MAX_SILENCE:
+                    raise
+                time.sleep(self._client.poll)
 
     def events(self, step: str | None = None) -> Iterator[Step] | Iterator[dict]:
         """Each change of a step until the run ends; with `step`, the events of its newest job until that ends."""
@@ -110,7 +128,7 @@ class Run:
     def _changes(self) -> Iterator[Step]:
         seen: dict[str, tuple] = {}
         while True:
-            self.refresh()
+            self._look()
             for one in self.steps:
                 state = (one.state, one.job, one.outcome)
                 if seen.get(one.name) != state:
@@ -203,11 +221,21 @@ class Client:
 
     def start(self, plan: dict, *, params: dict[str, str] | None = None, repository: str | None = None,
               base: str | None = None, run_id: str | None = None) -> Run:
-        """Starts a plan as a plan file contains it. The same `run_id` and request return the same run."""
+        """Starts a plan as a plan file contains it. The same `run_id` and request return the same run.
+
+        Errors: `ApiError` with `faults`. After a lost answer, `run_id` of the error repeats the start harmlessly.
+        """
+        run_id = run_id or f"python-{uuid.uuid4().hex}"
         body = {"project": self.project, "plan": plan, "params": params, "repository": repository, "base": base,
                 "run_id": run_id}
         body = {name: value for name, value in body.items() if value is not None}
-        return self._to_run(self._call("start", body, key=f"python-{uuid.uuid4().hex}"))
+        try:
+            return self._to_run(self._call("start", body, key=run_id))
+        except (ApiError, ConnectionFailed) as error:
+            if getattr(error, "status", 503) in TRANSIENT:
+                error.run_id = run_id
+                error.args = (f"{error.args[0]}\nthe run may have started: repeat the call with run_id={run_id!r}",)
+            raise
 
     def get(self, run: str) -> Run:
         """`run`: the whole id."""

@@ -31,8 +31,12 @@ def find_settings(url: str | None, token: str | None, project: str | None) -> tu
 def _load_context() -> dict:
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     path = Path(base, "pullyard", "config.toml")
-    if tomllib is None or not path.is_file():
+    if not path.is_file():
         return {}
+    if tomllib is None:
+        if os.environ.get("PULLYARD_URL") and os.environ.get("PULLYARD_TOKEN"):
+            return {}
+        raise ValueError("Python 3.10 reads no context; set PULLYARD_URL and PULLYARD_TOKEN")
     try:
         saved = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

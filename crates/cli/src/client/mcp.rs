@@ -10,6 +10,8 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
+/// Calls at once; an agent with more waits.
+const MAX_CALLS: usize = 16;
 /// More unread messages wait in the pipe.
 const MAX_WAITING: usize = 64;
 
@@ -39,6 +41,9 @@ impl Mcp {
         let serve = async {
             let mut answers = JoinSet::new();
             while let Some(line) = lines.recv().await {
+                while answers.len() >= MAX_CALLS {
+                    answers.join_next().await;
+                }
                 let session = Rc::clone(&session);
                 answers.spawn_local(async move {
                     let answer = message::answer(&session, &line).await;

@@ -75,7 +75,7 @@ pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) ->
     let has_budget = project.as_ref().is_some_and(|project| project.settings.budget.has_limit());
     // A write charges the budget for one job.
     let room = if has_budget { 1 } else { usize::MAX };
-    let place = project.zip(repository);
+    let place = project.clone().zip(repository);
     let group = load_group_facts(ctx, run, &frozen.plan, now).await?;
-    Ok(LoadedFacts { place, jobs, steps, block, group, room, now })
+    Ok(LoadedFacts { place, project, jobs, steps, block, group, room, now })
 }

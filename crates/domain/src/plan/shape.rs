@@ -118,11 +118,23 @@ fn visit(schema: &Value, value: &Value, pointer: &str, faults: &mut Vec<PlanFaul
                 match of_key.is_object() {
                     true => visit(of_key, value, &inner, faults),
                     false if faults.len() >= MAX_FAULTS => return,
-                    false => faults.push(PlanFault::new(inner, describe_unknown(schema, key))),
+                    false => {
+                        faults.push(PlanFault::new(&inner, describe_unknown(schema, key)));
+                        visit_old(value, &inner, faults);
+                    }
                 }
             }
         }
         _ => {}
+    }
+}
+
+/// The faults of old keys below an unknown one, such as `orchestration`.
+fn visit_old(value: &Value, pointer: &str, faults: &mut Vec<PlanFault>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let inner = format!("{pointer}/{}", escape(key));
+        faults.extend(old_names::find_fault(key).map(|fault| PlanFault::new(&inner, fault)));
+        visit_old(value, &inner, faults);
     }
 }
 

@@ -6,7 +6,8 @@ use crate::client::prelude::*;
 use serde_json::{Value, json};
 
 /// Versions that begin with `initialize`, oldest first.
-const HANDSHAKE_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+/// 2025-03-26 has batches, which no agent sends.
+const HANDSHAKE_VERSIONS: [&str; 3] = ["2024-11-05", "2025-06-18", "2025-11-25"];
 const NEWEST_HANDSHAKE: &str = "2025-11-25";
 const STATELESS_VERSION: &str = "2026-07-28";
 
@@ -19,7 +20,7 @@ const LIST_TTL_MS: u64 = 60_000;
 
 const INSTRUCTIONS: &str = "Pullyard runs plans of coding agents on repositories and opens pull requests. Check a plan \
     with plan_check, start it with run_start, then call run_wait until the run has ended. Answer the question of an agent \
-    with job_answer. A step in the state `asked` waits for a user, who runs `pullyard runs approve RUN/STEP`.";
+    with job_answer. A step in the state `asked` waits for a user, who runs `pullyard runs approve RUN/STEP`; do not run it yourself.";
 
 /// An error of the protocol. Tools report theirs in their result, where the model reads them.
 pub(super) struct RpcError {

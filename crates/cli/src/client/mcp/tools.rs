@@ -6,14 +6,17 @@ use crate::client::prelude::*;
 use crate::client::runs::plan_file::{PlanFile, count_faults};
 use crate::client::runs::{check, find_step};
 use crate::client::watch::format_event;
-use pullyard_domain::id::{EventId, RepositoryName, RunId};
+use pullyard_domain::id::{EventId, JobId, RepositoryName, RunId, TemplateName};
 use pullyard_domain::job::MAX_INPUT_CHARS;
 use pullyard_domain::prompt::untrusted::fence;
 use pullyard_domain::run::StepState;
+use pullyard_domain::template::TemplateId;
+use pullyard_protocol::client::Error;
 use pullyard_protocol::run::{ResumeRun, Run, StartRun};
+use pullyard_protocol::template::StartTemplate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -33,16 +36,44 @@ const MAX_READ_JOBS: usize = 8;
 #[derive(Deserialize)]
 #[serde(tag = "name", content = "arguments", rename_all = "snake_case", deny_unknown_fields)]
 enum Call {
-    PlanCheck { plan: Value },
+    PlanCheck {
+        plan: Value,
+    },
     RunStart(Start),
     RunList {},
-    RunShow { run: String },
-    RunWait { run: String, seconds: Option<u64> },
-    RunLogs { run: String, step: String, after: Option<String> },
-    RunWhy { run: String },
-    RunCancel { run: String },
-    RunResume { run: String, cost_usd: Option<Number> },
-    JobAnswer { job: String, text: String },
+    RunShow {
+        run: String,
+    },
+    RunWait {
+        run: String,
+        seconds: Option<u64>,
+    },
+    RunLogs {
+        run: String,
+        step: String,
+        after: Option<String>,
+    },
+    RunWhy {
+        run: String,
+    },
+    RunCancel {
+        run: RunId,
+    },
+    RunResume {
+        run: RunId,
+        cost_usd: Option<Number>,
+    },
+    TemplateList {},
+    TemplateRun {
+        template: TemplateName,
+        #[serde(default)]
+        params: BTreeMap<String, String>,
+        run_id: Option<EventId>,
+    },
+    JobAnswer {
+        job: JobId,
+        text: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -73,7 +104,7 @@ pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, Rpc
     if !TOOLS.as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == *name)) {
         return Err(RpcError::invalid(format!("there is no tool {name}")));
     }
-    let arguments = params.get("arguments").unwrap_or(&empty);
+    let arguments = params.get("arguments").filter(|given| !given.is_null()).unwrap_or(&empty);
     let called = match serde_json::from_value(json!({ "name": name, "arguments": arguments })) {
         Ok(call) => run(session, call).await,
         Err(error) => Err(CliError::usage(error.to_string())),
@@ -113,15 +144,28 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
         Call::RunLogs { run, step, after } => logs(session, &run, &step, after).await,
         Call::RunWhy { run } => explain(session, &run).await,
         Call::RunCancel { run } => {
-            let run = api.cancel_run(&session.resolve_run(&run).await?).await?;
+            let run = api.cancel_run(&run).await?;
             data("The run ends; its jobs stop within a minute.", &run)
         }
         Call::RunResume { run, cost_usd } => {
-            let run = api.resume_run(&session.resolve_run(&run).await?, &ResumeRun { cost_usd }).await?;
+            let run = api.resume_run(&run, &ResumeRun { cost_usd }).await?;
             data("The run works again.", &run)
         }
-        Call::JobAnswer { job, text } => {
-            let (id, text) = (session.resolve_job(&job).await?, text.trim());
+        Call::TemplateList {} => {
+            data("The templates of the project.", &api.templates(&session.project().await?).await?)
+        }
+        Call::TemplateRun { template, params, run_id } => {
+            let (id, key) = (TemplateId { project: session.project().await?, name: template }, own_run_id(run_id)?);
+            let request = StartTemplate { params, repository: None, base: None, run_id: Some(key.clone()) };
+            let started = api.start_template(&id, &request, None).await;
+            data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
+        }
+        Call::JobAnswer { job: id, text } => {
+            let text = text.trim();
+            if api.job(&id).await?.question.is_none() {
+                let fault = CliError::failed(format!("job {} has no open question", id.short()));
+                return Err(fault.with_help("call run_show, which lists the open questions"));
+            }
             if text.is_empty() || text.chars().count() > MAX_INPUT_CHARS {
                 return Err(CliError::usage(format!("an answer has 1 to {MAX_INPUT_CHARS} characters")));
             }
@@ -136,9 +180,28 @@ impl Start {
         let Self { plan, params, repository, base, run_id } = self;
         let plan = PlanFile::parse(&to_bytes(plan)).map(|file| file.json);
         let plan = plan.map_err(|faults| CliError::usage(count_faults(faults.len())).with_help("call plan_check"))?;
+        let key = own_run_id(run_id)?;
+        let run_id = Some(key.clone());
         let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
-        let run = session.api.start_run(&request, Some(&format::new_idempotency_key())).await?;
-        data("The run has started.", &run)
+        let started = session.api.start_run(&request, None).await;
+        data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
+    }
+}
+
+/// The agent's id of the run, or a new one, so that it can repeat a call whose answer was lost.
+fn own_run_id(given: Option<EventId>) -> Result<EventId, CliError> {
+    given.map_or_else(
+        || EventId::new(format::new_idempotency_key()).map_err(|bad| CliError::failed(bad.to_string())),
+        Ok,
+    )
+}
+
+fn or_started(error: Error, run_id: &EventId) -> CliError {
+    let is_transient = error.is_transient();
+    let fault = CliError::from(error);
+    match is_transient {
+        true => fault.with_help(format!("the run may have started: repeat the call with \"run_id\": \"{run_id}\"")),
+        false => fault,
     }
 }
 
@@ -177,6 +240,9 @@ async fn load(session: &Session, id: &RunId) -> Result<Shown, CliError> {
 fn show(shown: &Shown) -> Result<String, CliError> {
     let lead = match (shown.run.ended, shown.questions.is_empty()) {
         (Some(_), _) => "The run has ended.",
+        (None, true) if shown.run.steps.iter().any(|step| step.state == StepState::Asked) => {
+            "The run waits for a user; tell the user, and end your turn if no other step works."
+        }
         (None, true) => "The run has not ended.",
         (None, false) => "The run has not ended; answer the questions with job_answer.",
     };
@@ -190,15 +256,20 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
         return Err(CliError::usage(format!("seconds: use 1 to {MAX_WAIT_SECS}")));
     }
     let (deadline, id) = (Instant::now() + Duration::from_secs(seconds), session.resolve_run(run).await?);
-    let first = load(session, &id).await?;
     let asked = |shown: &Shown| {
         let steps = shown.run.steps.iter().filter(|step| step.state == StepState::Asked);
-        shown.questions.len() + steps.count()
+        steps.map(|step| step.name.clone()).collect::<BTreeSet<_>>()
     };
-    let (known, mut shown) = (asked(&first), first);
-    while shown.run.ended.is_none() && asked(&shown) <= known && Instant::now() < deadline {
-        tokio::time::sleep(POLL_INTERVAL.min(deadline.saturating_duration_since(Instant::now()))).await;
-        shown = load(session, &id).await?;
+    let mut shown = load(session, &id).await?;
+    let known = asked(&shown);
+    // The agent can answer a question, old or new.
+    while shown.run.ended.is_none() && shown.questions.is_empty() && asked(&shown).is_subset(&known) {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        tokio::time::sleep(POLL_INTERVAL.min(rest)).await;
+        match tokio::time::timeout(rest, load(session, &id)).await {
+            Ok(loaded) => shown = loaded?,
+            Err(_) => break,
+        }
     }
     show(&shown)
 }
