@@ -47,9 +47,10 @@ impl HelpCache {
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         let Some(first) = words.first().filter(|word| is_name(word)) else { return };
         let mut help = self.of(user, &[first], line).await;
-        let second = words.get(1).filter(|word| is_name(word) && help.contains("\nCommands:"));
-        if let Some(second) = second {
-            help = self.of(user, &[first, second], line).await;
+        for depth in 2..=3 {
+            let last = words.get(depth - 1).filter(|word| is_name(word) && help.contains("\nCommands:"));
+            let Some(_) = last else { break };
+            help = self.of(user, &words[..depth], line).await;
         }
         // Flags after `--agent-command` belong to the agent.
         for flag in words.iter().take_while(|word| **word != "--agent-command").filter(|word| word.starts_with("--")) {

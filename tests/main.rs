@@ -61,6 +61,8 @@ mod retry;
 mod reviews;
 mod roles;
 mod run_commands;
+mod run_groups;
+mod run_merges;
 mod run_steps;
 mod runners;
 mod schedules;

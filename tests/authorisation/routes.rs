@@ -198,6 +198,7 @@ impl World {
             route(&post, "/v1/runs/{run}/steps/{step}/approve", Object(Scope::Jobs), json!({})),
             route(&post, "/v1/runs/{run}/steps/{step}/refuse", Object(Scope::Jobs), json!({})),
             route(&post, "/v1/runs/{run}/cancel", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/runs/{run}/pull-request/merge", Object(Scope::Admin), json!({})),
             route(&post, "/v1/runs/{run}/resume", Object(Scope::Jobs), json!({})),
             route(&get, "/v1/runners", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),

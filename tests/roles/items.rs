@@ -279,6 +279,7 @@ fn every_item_kind_of_the_store_is_listed() {
         "POLL",
         "LIMIT",
         "RUN",
+        "GROUP",
         "PLAN",
     ];
     let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();

@@ -193,6 +193,10 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ("admin/dead_letters::get_dead_letter", "it takes messages for half a minute, and changes nothing"),
     ("admin/dead_letters::list_dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("admin/sign_in::sign_in", "a code signs in once; after a crash the user requests another link"),
+    (
+        "runs/merge::merge_run_pull_request",
+        "its only write is the forge's merge; a repeat finds the pull request merged",
+    ),
     ("jobs/event_pages::list_events", "its only write records a viewer, and decides nothing"),
     ("jobs/event_pages::list_events_before", "its only write is that of `list_events`"),
     ("jobs/event_pages::list_events_from", "its only write is that of `list_events`"),

@@ -2,12 +2,15 @@
 
 pub(crate) mod advance;
 mod facts;
+mod group;
+pub(crate) mod merge;
 pub(crate) mod order;
 mod step_job;
 pub(crate) mod submit;
 
 use crate::{Context, Error};
 use facts::load_block;
+use group::load_group_facts;
 use pullyard_domain::id::{ProjectId, RunId};
 use pullyard_domain::run::{FrozenPlan, Run, RunFacts, StepWait};
 use std::collections::BTreeMap;
@@ -47,7 +50,9 @@ pub async fn show_run(ctx: &Context, id: &RunId) -> Result<RunView, Error> {
     let now = ctx.clock.now();
     let (_, block) = load_block(ctx, &run, now).await?;
     // The waits of steps do not depend on the jobs, one of which may be unreadable.
-    let facts = RunFacts { plan: &frozen.plan, jobs: &BTreeMap::new(), block, room: usize::MAX, now };
+    let group = load_group_facts(ctx, &run, &frozen.plan, now).await?;
+    let jobs = BTreeMap::new();
+    let facts = RunFacts { plan: &frozen.plan, jobs: &jobs, block, group: group.as_ref(), room: usize::MAX, now };
     let waits = run.steps.iter().map(|step| run.step_wait(&step.name, &facts)).collect();
     Ok(RunView { run, frozen, waits })
 }

@@ -9,7 +9,7 @@ use crate::wait::Resolution;
 
 vocabulary! {
     /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, a ticket cannot be
-    /// edited, ordered, commented on or deleted, a run cannot be cancelled, resumed or answered, or a project, a
+    /// edited, ordered, commented on or deleted, a run cannot be started, cancelled, resumed, answered or merged, or a project, a
     /// repository, an integration or a secret cannot be deleted.
     pub enum Denial: Resolution {
         AlreadyEnded { job: JobId, end: String } [Person] "too_late", "Job {job} has already {end}.", "Nothing to do.";
@@ -50,6 +50,11 @@ vocabulary! {
         RunExpired { run: RunId } [Person] "run_expired", "Run {run} started more than 90 days ago, and the results of its steps are deleted.", "Start another run: `pullyard run`.";
         RunUnlimited { run: RunId } [Person] "run_unlimited", "The plan of run {run} has no cost limit.", "Resume it without a cost limit: `pullyard runs resume {run}`.";
         RunCostTooLow { run: RunId, spent: String, needed: String } [Person] "run_cost_too_low", "Run {run} has spent {spent}, and its next step needs {needed}.", "Raise its limit: `pullyard runs resume {run} --cost-usd N`.";
+        GroupFull { n: u64, group: String } [Person] "group_full", "{n} runs wait for the group {group}.", "Cancel some of them: `pullyard runs cancel`.";
+        NoPullRequest { run: RunId } [Person] "no_pull_request", "Run {run} has opened no pull request.", "Show its steps: `pullyard runs show {run}`.";
+        PullRequestClosed { pr: String } [Person] "pull_request_closed", "{pr} is closed.", "Reopen it at the forge.";
+        HeadMoved { pr: String, run: RunId } [Person] "head_moved", "{pr} has another head than run {run} pushed.", "Review its new commits, then merge it at the forge.";
+        NotMerged { pr: String, reason: String } [Person] "not_merged", "The forge does not merge {pr}: {reason}.", "Do what the forge requires, then repeat the command.";
         NoQuestion { step: String, run: RunId } [Person] "no_question", "{step} of run {run} waits for no answer.", "Show the run: `pullyard runs show {run}`.";
     }
 }

@@ -112,6 +112,9 @@ pub fn poll(poll: &Poll) -> Option<Due> {
 /// under an older program.
 const MOVE_AGAIN_AFTER: Duration = Duration::from_secs(900);
 
+/// A run that waits for its group checks it at least this often, because the hint of the run that left may be lost.
+const CHECK_GROUP_AFTER: Duration = Duration::from_secs(300);
+
 /// When a run moves next. `None`: it has ended.
 ///
 /// The item has one place. Without open jobs, it is that of the hold, and the run ends by its time limit when the hold
@@ -125,6 +128,7 @@ pub fn run(run: &Run) -> Option<Due> {
         Some(WorkLeft::Held) if !has_open => {
             Some(Due::Held { project: run.project.clone(), order: run.since.millis() })
         }
+        Some(WorkLeft::Group) if !has_open => Some(Due::At(run.moved.plus(CHECK_GROUP_AFTER).min(run.wall_end()))),
         // The move after the time limit has requested the end of all jobs.
         _ if has_open && run.moved >= run.wall_end() => Some(Due::At(again)),
         _ if has_open => Some(Due::At(again.min(run.wall_end()))),

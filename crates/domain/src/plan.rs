@@ -11,6 +11,7 @@ pub use roles::{Role, built_in_role};
 pub use shape::schema;
 
 use crate::budget::parse_usd_micros;
+use crate::job::Priority;
 use crate::text::parse_seconds;
 use roles::BUILT_IN_ROLES;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,7 @@ const MAX_ALL_NEEDS: usize = 500;
 const MAX_COMMANDS: usize = crate::commands::MAX_COMMANDS;
 const MAX_ROLES: usize = 50;
 const MAX_PARAMETERS: usize = 30;
+const MAX_GROUP_LIMIT: u32 = 50;
 const MAX_PARAMETER_BYTES: usize = 4 * 1024;
 const MAX_WALL: Duration = Duration::from_secs(7 * 24 * 3_600);
 const NAME_PATTERN: &str = "^[a-z][a-z0-9-]{0,39}$";
@@ -70,6 +72,10 @@ pub struct Plan {
     /// Steps that have a job at once (default: 4).
     #[schemars(range(min = 1, max = MAX_STEPS))]
     pub concurrency_limit: Option<u32>,
+    /// Runs of the project with the same group, of which only some work at once (default: no group).
+    pub concurrency: Option<Concurrency>,
+    /// Priority of the run's jobs, and of the run in its group (default: normal).
+    pub priority: Option<Priority>,
     /// Limits of the run.
     pub limits: RunLimits,
     /// The rest of the run after a step has failed (default: stop).
@@ -107,6 +113,18 @@ pub struct RunLimits {
     pub wall: Option<String>,
     /// Cost of the whole run in US dollars (default: no limit). Every step then needs a limit of its own.
     pub cost_usd: Option<Number>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["group"]))]
+pub struct Concurrency {
+    /// Name of the group.
+    #[schemars(length(min = 1, max = MAX_NAME_CHARS))]
+    pub group: String,
+    /// Runs of the group that work at once (default: 1). The others wait.
+    #[schemars(range(min = 1, max = MAX_GROUP_LIMIT))]
+    pub limit: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

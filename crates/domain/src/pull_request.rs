@@ -5,6 +5,7 @@ mod agent_reviews;
 pub use crate::pull_request_id::PullRequestId;
 pub use agent_reviews::{AgentReviews, AutomaticReviews, CommitNews, EndedReview, ReviewedCommit};
 
+use crate::code::coded_enum;
 use crate::decision::Reason;
 use crate::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use crate::text::Span;
@@ -35,6 +36,19 @@ impl PullRequestState {
             Self::Closed => "closed",
             Self::Merged => "merged",
         }
+    }
+}
+
+coded_enum! {
+    /// How a merge adds the commits of a pull request to its base.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum MergeMethod {
+        /// With a merge commit.
+        Merge = "merge";
+        /// As one commit.
+        Squash = "squash";
+        /// One by one, without a merge commit.
+        Rebase = "rebase";
     }
 }
 

@@ -6,6 +6,7 @@
 mod end;
 mod explain;
 mod frozen;
+mod group;
 mod next_move;
 mod orders;
 mod rules;
@@ -15,6 +16,7 @@ mod wait;
 pub use end::{JobEnd, StepEnd, StepJob};
 pub use explain::{RunFailureCause, StepExplanation};
 pub use frozen::FrozenPlan;
+pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
 pub use next_move::{MAX_NEW_JOBS, MAX_NOTED_JOBS, Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::{Answer, OrderRefusal};
 pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn};
@@ -114,6 +116,8 @@ pub enum RunWant {
 pub enum WorkLeft {
     /// A step may start once the project is released or has budget.
     Held,
+    /// The run waits for a place in its group. An older program starts it without one.
+    Group,
     /// Also the value of a newer program.
     #[serde(other)]
     Now,
@@ -137,6 +141,12 @@ pub struct Run {
     pub created: Timestamp,
     /// Its start or last resume, from which the time limit counts.
     pub since: Timestamp,
+    /// Its group, if the plan names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The value of `since` for which it got its place in the group. After a resume it needs another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Timestamp>,
     pub state: RunState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RunFailure>,
@@ -233,6 +243,8 @@ impl Run {
             result: None,
             created: now,
             since: now,
+            group: plan.concurrency.as_ref().map(|concurrency| concurrency.group.clone()),
+            placed: None,
             state: RunState::Running,
             failure: None,
             want: RunWant::Run,

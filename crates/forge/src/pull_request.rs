@@ -39,6 +39,11 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
+    /// Whether this commit is the newest one known to the forge.
+    pub fn is_at(&self, head: &str) -> bool {
+        !self.head_sha.is_empty() && head.starts_with(&self.head_sha)
+    }
+
     pub(crate) fn prefer_base(pulls: Vec<Self>, base: &str) -> Option<Self> {
         let at = pulls.iter().position(|pull| pull.base_branch == base);
         pulls.into_iter().nth(at.unwrap_or(0))

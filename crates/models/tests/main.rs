@@ -11,6 +11,7 @@
 
 mod explore;
 mod fixtures;
+mod groups;
 mod items;
 mod moments;
 mod reviews;

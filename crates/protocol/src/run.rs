@@ -2,6 +2,7 @@
 
 use crate::job::Explanation;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, RunId};
+use pullyard_domain::pull_request::MergeMethod;
 use pullyard_domain::run::{RunState, StepState};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,15 @@ pub struct ResumeRun {
 #[serde(deny_unknown_fields)]
 pub struct OrderRun {}
 
+/// Body of `POST /v1/runs/{run}/pull-request/merge`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeRun {
+    /// How its commits are added to the base; absent: as the forge does by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<MergeMethod>,
+}
+
 /// A run as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Run {
@@ -56,6 +66,9 @@ pub struct Run {
     pub name: String,
     /// State.
     pub state: RunState,
+    /// Group for whose place it waits; its plan's `concurrency` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for_group: Option<String>,
     /// Why it failed.
     pub failure: Option<Explanation>,
     /// Whether a user cancelled it. Its jobs need up to a minute to stop.

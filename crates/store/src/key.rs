@@ -243,6 +243,11 @@ pub(crate) fn plan(id: &RunId) -> Key {
     Key { sk: "PLAN".into(), ..run(id) }
 }
 
+/// The runs of a project that name this group.
+pub(crate) fn group(project: &ProjectId, name: &str) -> Key {
+    Key::new(format!("{RUNS}{project}#{}", percent_encode(name)), "GROUP")
+}
+
 pub(crate) fn run_list(project: &ProjectId) -> String {
     format!("{RUNS}{project}")
 }

@@ -7,6 +7,7 @@ use super::screen::write_stderr;
 use crate::client::prelude::*;
 use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::id::{EventId, RepositoryName};
+use pullyard_domain::job::Priority;
 use pullyard_domain::plan::MAX_SHOWN_FAULTS;
 use pullyard_domain::text::truncate;
 use pullyard_protocol::problem::PlanFault;
@@ -40,6 +41,12 @@ pub(crate) struct Run {
     /// Cost limit in US dollars (default: the project's).
     #[arg(long, value_name = "N", value_parser = parse_dollars, conflicts_with = "file")]
     cost_usd: Option<Number>,
+    /// Group of runs, of which one works at once; the others wait.
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    group: Option<String>,
+    /// Priority of its job, and of the run in its group (default: normal).
+    #[arg(long, value_name = "PRIORITY", value_parser = Priority::ALL.map(Priority::as_str), conflicts_with = "file")]
+    priority: Option<String>,
     /// Value of a parameter of the plan; can be repeated.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param, conflicts_with = "prompt")]
     params: Vec<(String, String)>,
@@ -119,6 +126,12 @@ impl Run {
         if let Some(cost) = &self.cost_usd {
             step["limits"] = json!({ "cost_usd": cost });
         }
+        if let Some(group) = &self.group {
+            plan.insert("concurrency".into(), json!({ "group": group }));
+        }
+        if let Some(priority) = &self.priority {
+            plan.insert("priority".into(), json!(priority));
+        }
         plan.insert("steps".into(), json!([step]));
         Ok(plan)
     }
@@ -132,7 +145,7 @@ fn describe(fault: &PlanFault, file: Option<&(String, PlanFile)>) -> String {
     }
     let parameter = pointer.strip_prefix("/params/").map(|name| format!("--param {name}: "));
     let flag = || match pointer.rsplit_once('/').map_or("", |(_, key)| key) {
-        key @ ("agent" | "base" | "prompt" | "repository") => format!("--{key}: "),
+        key @ ("agent" | "base" | "group" | "prompt" | "repository") => format!("--{key}: "),
         "checks" => "--check: ".to_owned(),
         "cost_usd" => "--cost-usd: ".to_owned(),
         _ => String::new(),

@@ -2,6 +2,7 @@
 
 mod check;
 pub(super) mod plan_file;
+mod pull_request;
 mod show;
 pub(super) mod watch;
 mod yaml;
@@ -97,6 +98,8 @@ enum Command {
     /// Refuse a step that asks, which is a failure of the step.
     #[command(after_help = "Examples:\n  pullyard runs refuse K3TZ/ask")]
     Refuse(StepArg),
+    /// Merge a run's pull request.
+    Pr(pull_request::PullRequest),
 }
 
 #[derive(clap::Args)]
@@ -192,6 +195,7 @@ impl Runs {
             }
             Command::Approve(step) => step.answer(session, "approve").await,
             Command::Refuse(step) => step.answer(session, "refuse").await,
+            Command::Pr(pull_request) => pull_request.run(session).await,
         }
     }
 }

@@ -95,7 +95,7 @@ pub async fn act_on_local_pull_request(
     let name = repository.name.as_str();
     let written = match action {
         LocalAction::Review(new) => send_review(&forge, name, number, new).await,
-        LocalAction::Merge { head } => forge.merge(name, number, &head).await,
+        LocalAction::Merge { head } => forge.merge(name, number, &head, None).await,
         LocalAction::SetState(state) => forge.set_state(name, number, state).await,
     };
     match written {

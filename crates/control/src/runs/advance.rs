@@ -1,6 +1,7 @@
 //! Moves a run: notes the ends of its jobs, and creates those of the next steps.
 
 use super::facts::{LoadedFacts, load_facts};
+use super::group::{MAX_ROUNDS, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::sweep::postpone::postpone_after;
@@ -14,8 +15,8 @@ use pullyard_store::{RunWrite, WorkKey, Write};
 const MAX_MOVES: usize = 20;
 
 /// Moves a run until the end of a job, a user or the time moves it next.
-/// Writes: RUN, noted JOBs, new JOBs and BUDGET, in one transaction for each move; before it the cancels of jobs, and the
-/// contexts and classes of new ones.
+/// Writes: RUN, GROUP, noted JOBs, new JOBs and BUDGET, in one transaction for each move; before it the cancels of jobs,
+/// and the contexts and classes of new ones.
 /// Idempotent: a repeat decides from the stored run. It stays due until no move is left, and a job until it is noted.
 /// Errors: `Contended`; a lasting error also postpones the run.
 pub async fn advance_run(ctx: &Context, id: &RunId) -> Result<(), Error> {
@@ -24,7 +25,7 @@ pub async fn advance_run(ctx: &Context, id: &RunId) -> Result<(), Error> {
 }
 
 async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
-    let (mut rounds, mut moves) = (ctx.retries(id), 0);
+    let (mut rounds, mut moves) = (ctx.retries(id).up_to(MAX_ROUNDS), 0);
     let Some(frozen) = ctx.store.load_plan(id).await? else { return Ok(()) };
     while moves < MAX_MOVES {
         let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
@@ -47,7 +48,7 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
 }
 
 async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Move) -> Result<Write, Error> {
-    let Move { run, noted, created, cancelled } = next;
+    let Move { run, noted, created, cancelled, group } = next;
     for job in &cancelled {
         cancel_step(ctx, job).await?;
     }
@@ -69,7 +70,7 @@ async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Mo
         charge = project.settings.budget.charge(&job);
         jobs.push(job);
     }
-    let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge: charge.as_ref() };
+    let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge: charge.as_ref(), group: group.as_ref() };
     let write = ctx.store.move_run(&write).await?;
     if write == Write::Applied {
         tracing::info!(run = %run.id, state = run.state.as_str(), noted = noted.len(), created = jobs.len(), "run moved");
@@ -79,6 +80,9 @@ async fn apply(ctx: &Context, frozen: &FrozenPlan, facts: &LoadedFacts, next: Mo
             }
         })
         .await;
+        if let Some(group) = &group {
+            wake_next_runs(ctx, group, &frozen.plan).await;
+        }
     }
     Ok(write)
 }

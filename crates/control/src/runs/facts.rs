@@ -1,5 +1,6 @@
 //! Loads the facts of a run's next move.
 
+use super::group::load_group_facts;
 use crate::facts::load_usage_today;
 use crate::{Context, Error};
 use pullyard_domain::id::JobId;
@@ -7,7 +8,7 @@ use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::plan::Plan;
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::run::{FrozenPlan, ReleaseBlock, Run, RunFacts, StepJob};
+use pullyard_domain::run::{FrozenPlan, GroupFacts, ReleaseBlock, Run, RunFacts, StepJob};
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -18,13 +19,15 @@ pub(super) struct LoadedFacts {
     pub(super) jobs: Vec<Job>,
     steps: BTreeMap<JobId, StepJob>,
     block: Option<ReleaseBlock>,
+    group: Option<GroupFacts>,
     room: usize,
     pub(super) now: Timestamp,
 }
 
 impl LoadedFacts {
     pub(super) fn for_run<'a>(&'a self, plan: &'a Plan) -> RunFacts<'a> {
-        RunFacts { plan, jobs: &self.steps, block: self.block, room: self.room, now: self.now }
+        let (block, group, room, now) = (self.block, self.group.as_ref(), self.room, self.now);
+        RunFacts { plan, jobs: &self.steps, block, group, room, now }
     }
 }
 
@@ -70,5 +73,6 @@ pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) ->
     // A write charges the budget for one job.
     let room = if has_budget { 1 } else { usize::MAX };
     let place = project.zip(repository);
-    Ok(LoadedFacts { place, jobs, steps, block, room, now })
+    let group = load_group_facts(ctx, run, &frozen.plan, now).await?;
+    Ok(LoadedFacts { place, jobs, steps, block, group, room, now })
 }

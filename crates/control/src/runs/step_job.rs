@@ -45,7 +45,7 @@ pub(super) async fn plan_step_job(
         step: Some((run, &planned.step, context)),
         base: Some(frozen.base.clone()),
         labels: BTreeSet::new(),
-        priority: None,
+        priority: frozen.plan.priority,
         retry_of: retry_of.as_ref(),
         now,
     };

@@ -1,5 +1,6 @@
 //! Starts a run of a plan.
 
+use super::group::{MAX_ROUNDS, join_group};
 use crate::facts::load_repository_fact;
 use crate::requester::{Requester, hash_request};
 use crate::{Context, Error};
@@ -51,9 +52,10 @@ pub enum SubmitFault {
 }
 
 /// Checks a plan against its project, freezes it, and starts its run.
-/// Writes: RUN and PLAN, if absent.
+/// Writes: RUN and PLAN, if absent, and GROUP over `rev`.
 /// Idempotent: by the key; a repeat returns the first run. Without a key, each call starts a run.
-/// Errors: `Plan`; `NotFound` (project); `KeyReused` if the first request with the key was another.
+/// Errors: `Plan`; `NotFound` (project); `KeyReused` if the first request with the key was another; `Denied` if too many
+/// runs of the group wait; `Contended`.
 pub async fn submit_run(
     ctx: &Context,
     submission: &RunSubmission,
@@ -73,9 +75,16 @@ pub async fn submit_run(
     let frozen = freeze(ctx, submission).await?;
     let run = Run::new(id.clone(), project.clone(), &frozen.plan, caller.name.clone(), ctx.clock.now());
     let run = Run { name: frozen.title(), content: content.clone(), ..run };
-    if ctx.store.create_run(&run, &frozen).await.map_err(Error::from)? == Write::Stale {
-        let first = find_first(ctx, &id, &content).await?;
-        return first.ok_or_else(|| Error::Contended { subject: id.to_string() }.into());
+    let mut rounds = ctx.retries(&id).up_to(MAX_ROUNDS);
+    loop {
+        let group = join_group(ctx, &run, &frozen.plan).await?;
+        if ctx.store.create_run(&run, &frozen, group.as_ref()).await.map_err(Error::from)? == Write::Applied {
+            break;
+        }
+        if let Some(first) = find_first(ctx, &id, &content).await? {
+            return Ok(first);
+        }
+        rounds.backoff().await?;
     }
     tracing::info!(run = %id, project = %project, caller = caller.id, "run started");
     ctx.send_hints(async {

@@ -29,6 +29,7 @@ mod removals;
 mod requeues;
 mod reviews;
 mod rounds;
+mod run_groups;
 mod runner_commands;
 mod runs;
 mod schedules;

@@ -29,29 +29,29 @@ const CONTRIBUTOR: &str = r#"{
     ]
 }"#;
 
-struct Started {
-    world: World,
-    id: RunId,
+pub(crate) struct Started {
+    pub(crate) world: World,
+    pub(crate) id: RunId,
 }
 
-fn submission(world: &World, plan: Value) -> RunSubmission {
+pub(crate) fn submission(world: &World, plan: Value) -> RunSubmission {
     let params = plan.get("parameters").map(|_| ("task".to_owned(), "Retry on 503\n```".to_owned()));
     let (project, params) = (world.project.clone(), params.into_iter().collect());
     RunSubmission { project, plan, params, repository: Some(world.repository().name), base: None }
 }
 
-fn ann() -> Requester {
+pub(crate) fn ann() -> Requester {
     Requester { id: "t1".into(), name: "ann".into() }
 }
 
-async fn new_world() -> World {
+pub(crate) async fn new_world() -> World {
     let world = World::begin().await;
     world.connect().await;
     world.set_settings(Settings { compute: Compute::Runners, ..Settings::default() }).await;
     world
 }
 
-fn answer(text: &str, outcome: Option<&str>) -> Option<JobOutput> {
+pub(crate) fn answer(text: &str, outcome: Option<&str>) -> Option<JobOutput> {
     Some(JobOutput::Read(Answer { text: text.into(), outcome: outcome.map(str::to_owned) }))
 }
 
@@ -78,11 +78,11 @@ impl Started {
         advance_run(&self.world.ctx, &self.id).await.unwrap();
     }
 
-    async fn run(&self) -> Run {
+    pub(crate) async fn run(&self) -> Run {
         self.world.ctx.store.load_run(&self.id).await.unwrap().unwrap()
     }
 
-    async fn due(&self) -> Vec<WorkKey> {
+    pub(crate) async fn due(&self) -> Vec<WorkKey> {
         let (mut due, now) = (Vec::new(), self.world.ctx.clock.now());
         for shard in 0..pullyard_domain::due::SHARDS {
             let rows = self.world.ctx.store.list_due(shard, 100).await.unwrap();
@@ -110,7 +110,12 @@ impl Started {
     }
 
     /// Ends the step's job without a hint; the job is then due.
-    async fn end_silently(&self, step: &str, end: impl FnOnce(&Job) -> End, output: Option<JobOutput>) -> JobId {
+    pub(crate) async fn end_silently(
+        &self,
+        step: &str,
+        end: impl FnOnce(&Job) -> End,
+        output: Option<JobOutput>,
+    ) -> JobId {
         let (world, (job, _)) = (&self.world, self.job(step).await);
         let fence = world.claim(&job.id, None).await;
         for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
@@ -153,7 +158,7 @@ fn completed(job: &Job) -> End {
     End::Completed(Some(job_result(job)))
 }
 
-fn answered(_: &Job) -> End {
+pub(crate) fn answered(_: &Job) -> End {
     End::Completed(None)
 }
 

@@ -3,6 +3,7 @@
 
 use super::Job;
 use crate::code::coded_enum;
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -25,18 +26,23 @@ impl Priority {
     pub fn is_normal(&self) -> bool {
         *self == Self::Normal
     }
+
+    /// The place in a queue, lowest first, of an item that waits since this time. Units: Unix milliseconds.
+    pub fn order(self, since: Timestamp) -> i64 {
+        match self {
+            Self::Low => since.plus(PRIORITY_OFFSET),
+            Self::Normal => since,
+            Self::High => since.minus(PRIORITY_OFFSET),
+        }
+        .millis()
+    }
 }
 
 impl Job {
     /// Its order among the waiting jobs of its class, or of its repository. Never changes, so that a requeued or
     /// continued job waits where it would have waited before. Units: Unix milliseconds.
     pub fn order(&self) -> i64 {
-        match self.priority {
-            Priority::Low => self.created.plus(PRIORITY_OFFSET),
-            Priority::Normal => self.created,
-            Priority::High => self.created.minus(PRIORITY_OFFSET),
-        }
-        .millis()
+        self.priority.order(self.created)
     }
 }
 

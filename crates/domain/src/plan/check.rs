@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
+const NAME_TEXT_RULE: &str = "use one line of printable text";
 const COST_RULE: &str = "use 0.01 to 1000 dollars";
 const MAX_BRANCH_CHARS: usize = 200;
 
@@ -62,16 +63,14 @@ impl Check<'_> {
 
     fn head(&mut self) {
         let plan = self.plan;
-        self.require(
-            plan.name.is_empty() || is_line(&plan.name, usize::MAX),
-            "/name",
-            "use one line of printable text",
-        );
+        self.require(plan.name.is_empty() || is_line(&plan.name, usize::MAX), "/name", NAME_TEXT_RULE);
         if let Some(Err(rule)) = plan.repository.as_deref().map(RepositoryName::new) {
             self.fault("/repository", rule.to_string());
         }
         let is_branch = plan.base.as_deref().is_none_or(|base| is_line(base, MAX_BRANCH_CHARS));
         self.require(is_branch, "/base", "use the name of a branch");
+        let group = plan.concurrency.as_ref().map_or("", |concurrency| &concurrency.group);
+        self.require(group.is_empty() || is_line(group, usize::MAX), "/concurrency/group", NAME_TEXT_RULE);
         self.wall("/limits/wall", plan.limits.wall.as_deref(), MAX_WALL);
         self.cost("/limits/cost_usd", plan.limits.cost_usd.as_ref());
         for (name, parameter) in &plan.parameters {

@@ -44,8 +44,8 @@ impl Plan {
     /// The faults of a plan in a project. The repository has its agent.
     pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
         let mut faults = Vec::new();
-        if !matches!(self.pull_request, None | Some(PullRequestForm::Open)) {
-            faults.push(PlanFault::new("/pull_request", "a run opens its pull request: leave this key out"));
+        if self.pull_request == Some(PullRequestForm::None) {
+            faults.push(PlanFault::new("/pull_request", "a run opens its pull request: use open or draft"));
         }
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
@@ -173,6 +173,11 @@ mod tests {
         check(json!({ "branch": "own" }), "/steps/0/branch", "shared branch");
         check(json!({ "role": "manager" }), "/steps/0", "no step can add steps");
         check(json!({ "outcomes": ["yes", "no"] }), "/steps/0/outcomes", "only a step that reads");
+        for (form, expected) in [("open", None), ("draft", None), ("none", Some("/pull_request"))] {
+            let plan = json!({ "name": "t", "pull_request": form, "steps": [{ "name": "a", "prompt": "Work." }] });
+            let faults = Plan::parse(plan).unwrap().check_for_project(&Settings::default(), &repository());
+            assert_eq!(faults.first().map(|fault| fault.pointer.as_str()), expected);
+        }
     }
 
     #[test]

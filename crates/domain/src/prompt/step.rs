@@ -25,6 +25,9 @@ pub struct StepContext {
     pub outcomes: Vec<String>,
     /// Whether earlier steps have committed to the branch of the run.
     pub is_changed: bool,
+    /// Whether its pull request is opened as a draft.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_draft: bool,
 }
 
 /// The result of a needed step.

@@ -1,7 +1,7 @@
 //! The data that a run freezes when it is submitted, and the context of its steps.
 
 use super::{Run, RunStep, StepState};
-use crate::plan::{Plan, PlanStep};
+use crate::plan::{Plan, PlanStep, PullRequestForm};
 use crate::project::Repository;
 use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, StepContext};
 use crate::prompt::untrusted::{remove_hidden, truncate_with_count};
@@ -58,6 +58,7 @@ impl FrozenPlan {
             needs: needs.map(result).collect(),
             outcomes: keys.outcomes.unwrap_or_default(),
             is_changed: run.result.is_some(),
+            is_draft: self.plan.pull_request == Some(PullRequestForm::Draft),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The next write of a run.
 
 use super::end::{StepEnd, StepJob};
+use super::group::{Group, GroupFacts};
 use super::rules::{Rules, Start};
 use super::wait::StepWait;
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
@@ -20,6 +21,8 @@ pub struct RunFacts<'a> {
     /// The jobs of all open steps. A job that is not listed is lost, and its step fails.
     pub jobs: &'a BTreeMap<JobId, StepJob>,
     pub block: Option<ReleaseBlock>,
+    /// Of a plan with `concurrency`.
+    pub group: Option<&'a GroupFacts>,
     /// Jobs that fit into the day's budget.
     pub room: usize,
     pub now: Timestamp,
@@ -33,7 +36,8 @@ pub enum ReleaseBlock {
     Budget,
 }
 
-/// Requests to jobs, then one transaction: store `run`, mark the jobs in `noted`, and create those in `created`.
+/// Requests to jobs, then one transaction: store `run` and `group`, mark the jobs in `noted`, and create those in
+/// `created`.
 ///
 /// The requests come first, because the stored run is no longer due for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Move {
     pub created: Vec<StepJobPlan>,
     /// The end of these jobs is requested. A repeat changes nothing.
     pub cancelled: Vec<JobId>,
+    /// If it changes.
+    pub group: Option<Group>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,14 +66,14 @@ pub fn next_move(run: &Run, facts: &RunFacts) -> Option<Move> {
         return None;
     }
     let next = Run { left: None, ..run.clone() };
-    let mut next = Move { run: next, noted: Vec::new(), created: Vec::new(), cancelled: Vec::new() };
+    let mut next = Move { run: next, noted: Vec::new(), created: Vec::new(), cancelled: Vec::new(), group: None };
     next.note_ends(facts);
     if next.run.left.is_none() {
         next.advance(facts);
     }
     // This write moves the run's due time, if that has passed.
     let is_due = matches!(due::run(run), Some(Due::At(at)) if at <= facts.now);
-    let is_needed = next.run != *run || !next.cancelled.is_empty() || is_due;
+    let is_needed = next.run != *run || !next.cancelled.is_empty() || next.group.is_some() || is_due;
     next.run.moved = facts.now;
     is_needed.then_some(next)
 }
@@ -106,12 +112,14 @@ impl Move {
         }
         let is_short_of_cost = !is_ending && !is_stopped && {
             self.run.skip(&rules, facts.now);
+            self.take_place(facts);
             self.release(&rules, facts)
         };
         let is_over = self.run.steps.iter().all(|step| step.state.is_terminal());
         // Only the end of an open job returns a part of the cost limit.
         if (is_over || is_ending || is_stopped || is_short_of_cost) && self.run.open_jobs().next().is_none() {
             self.run.finish(&rules, facts.now);
+            self.leave_group(facts);
         }
     }
 
@@ -123,6 +131,10 @@ impl Move {
                 Some(StepWait::Starting { .. }) => {}
                 Some(StepWait::ProjectHeld { .. } | StepWait::DayBudget { .. }) => {
                     self.run.left = self.run.left.or(Some(WorkLeft::Held));
+                    continue;
+                }
+                Some(StepWait::GroupBusy { .. }) => {
+                    self.run.left = self.run.left.or(Some(WorkLeft::Group));
                     continue;
                 }
                 wait => {

@@ -38,13 +38,14 @@ impl World {
     }
 
     fn facts(&self) -> RunFacts<'_> {
-        RunFacts { plan: &self.plan, jobs: &self.jobs, block: self.block, room: usize::MAX, now: time_at(self.secs) }
+        let (plan, jobs, block, now) = (&self.plan, &self.jobs, self.block, time_at(self.secs));
+        RunFacts { plan, jobs, block, group: None, room: usize::MAX, now }
     }
 
     /// Applies moves until none is left, and returns their numbers of noted, created and cancelled jobs.
     fn settle(&mut self) -> Vec<[usize; 3]> {
         let mut moves = Vec::new();
-        while let Some(Move { run, noted, created, cancelled }) = next_move(&self.run, &self.facts()) {
+        while let Some(Move { run, noted, created, cancelled, .. }) = next_move(&self.run, &self.facts()) {
             moves.push([noted.len(), created.len(), cancelled.len()]);
             assert!(moves.len() < 50, "{moves:?}");
             let asked = StepJob::Open { is_cancelled: true };
@@ -558,7 +559,7 @@ fn every_wait_has_a_short_sentence_and_help() {
 fn run_of_a_newer_program_is_readable_unless_its_states_are_new() {
     let run = diamond(json!({})).run;
     let mut stored = serde_json::to_value(&run).unwrap();
-    stored["group"] = json!("ci");
+    stored["queue"] = json!("ci");
     stored["steps"][0]["head"] = json!("9f3");
     assert_eq!(serde_json::from_value::<Run>(stored.clone()).unwrap(), run);
     let mut newer = stored.clone();

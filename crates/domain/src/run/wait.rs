@@ -16,6 +16,7 @@ vocabulary! {
         Approval { step: String, run: RunId } [Person] "approval", "{step} waits for a user.", "`pullyard runs approve {run}/{step}`, or `pullyard runs refuse {run}/{step}`.";
         ProjectHeld { project: ProjectId } [Person] "project_held", "{project} is held.", "Release it: `pullyard release`.";
         DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until midnight UTC, or raise it: `pullyard budgets set`.";
+        GroupBusy { n: u64, limit: u64, group: String, ahead: u64 } [Itself] "group_busy", "{n} of {limit} runs of {group} are working; {ahead} are ahead.", "Wait, or cancel one of them: `pullyard runs cancel`.";
         RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan is the limit of its next run.";
         RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do; an open step returns the part that it does not spend.";
         Starting { step: String } [Itself] "starting", "{step} is about to start.", "Nothing to do.";
@@ -55,11 +56,13 @@ impl Run {
             _ => {}
         }
         let project = self.project.clone();
+        let group = self.group_wait(facts);
         let (open, limit) = (self.open_jobs().count(), facts.plan.concurrency_limit());
         let free = self.free_usd_micros().filter(|free| *free < rules.cost_usd_micros);
         Some(match (facts.block, free) {
             (Some(ReleaseBlock::Held), _) => StepWait::ProjectHeld { project },
             (Some(ReleaseBlock::Budget), _) => StepWait::DayBudget { project },
+            _ if group.is_some() => return group,
             _ if rules.is_question => StepWait::Starting { step: name },
             _ if open >= limit => StepWait::RunLimit { n: to_fact(open), limit: to_fact(limit) },
             (None, Some(free)) => {
@@ -70,6 +73,6 @@ impl Run {
     }
 }
 
-fn to_fact(count: usize) -> u64 {
+pub(super) fn to_fact(count: usize) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }

@@ -247,11 +247,22 @@ pub(super) async fn decline(
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
+#[derive(Default, Deserialize)]
+struct MergeBody {
+    merge_strategy: Option<String>,
+}
+
+/// Always creates a merge commit, as if the branch allowed no other strategy.
 pub(super) async fn merge(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((workspace, slug, number)): ItemPath,
+    body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
+    let MergeBody { merge_strategy } = if body.is_empty() { MergeBody::default() } else { body::parse(&body)? };
+    if merge_strategy.is_some_and(|strategy| strategy != "merge_commit") {
+        return Err(Refusal::bad_request("The merge strategy is not allowed for this branch."));
+    }
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_WRITE).await?;
     let record = find_open(&entry, &number).await?.record;
     let number = record.number;

@@ -1,5 +1,6 @@
 //! Reads and edits pull requests.
 
+use pullyard_domain::pull_request::MergeMethod;
 use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
@@ -111,6 +112,30 @@ impl Bitbucket {
         let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
         let subject = format!("pull request {number} of {full_name}");
         self.client.get(address, &subject, RetryPolicy::Retry).await
+    }
+
+    /// Reads the head first, because the merge has no condition.
+    /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/merge`.
+    pub async fn merge(
+        &self,
+        full_name: &str,
+        number: u64,
+        head: &str,
+        method: Option<MergeMethod>,
+    ) -> Result<(), Error> {
+        if !self.pull_request(full_name, number).await?.is_at(head) {
+            return Err(Error::Refused { reason: "the pull request has new commits".into() });
+        }
+        let address = self.url(full_name, &["pullrequests", &number.to_string(), "merge"])?;
+        let subject = format!("pull request {number} of {full_name}");
+        let strategy = method.map(|method| match method {
+            MergeMethod::Merge => "merge_commit",
+            MergeMethod::Squash => "squash",
+            MergeMethod::Rebase => "rebase_fast_forward",
+        });
+        let body = strategy.map_or_else(|| json!({}), |strategy| json!({ "merge_strategy": strategy }));
+        self.client.send::<IgnoredAny>(Method::POST, address, &subject, &body, RetryPolicy::Once).await?;
+        Ok(())
     }
 
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {

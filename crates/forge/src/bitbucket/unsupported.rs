@@ -25,10 +25,6 @@ impl Bitbucket {
         unsupported("read a diff")
     }
 
-    pub async fn merge(&self, _full_name: &str, _number: u64, _head: &str) -> Result<(), Error> {
-        unsupported("merge")
-    }
-
     pub async fn set_state(&self, _full_name: &str, _number: u64, _state: NewState) -> Result<(), Error> {
         unsupported("close or reopen")
     }

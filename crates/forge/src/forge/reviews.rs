@@ -1,5 +1,7 @@
 //! Calls for pull requests, reviews, comments and commit statuses.
 
+use pullyard_domain::pull_request::MergeMethod;
+
 use crate::{
     Access, Actor, Comment, CommitStatus, Error, Listing, NewReview, NewState, OpenItem, Page, PullRequest,
     PullRequestDetails, Review, ReviewComment, Thread,
@@ -42,9 +44,17 @@ impl Forge {
         dispatch!(self, create_review(full_name, number, new))
     }
 
-    /// Merges if `head` is still the newest commit. Errors: `Refused` with the forge's reason.
-    pub async fn merge(&self, full_name: &str, number: u64, head: &str) -> Result<(), Error> {
-        dispatch!(self, merge(full_name, number, head))
+    /// Merges if `head` is still the newest commit; Bitbucket accepts one that is pushed during the call. Without
+    /// `method`, the forge's default.
+    /// Not idempotent: a repeat is refused; read the state before. Errors: `Refused` with the forge's reason.
+    pub async fn merge(
+        &self,
+        full_name: &str,
+        number: u64,
+        head: &str,
+        method: Option<MergeMethod>,
+    ) -> Result<(), Error> {
+        dispatch!(self, merge(full_name, number, head, method))
     }
 
     /// Idempotent. Errors: `Refused` with the forge's reason.

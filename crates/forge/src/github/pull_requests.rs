@@ -1,5 +1,6 @@
 //! Reads and edits pull requests, and requests reviewers.
 
+use pullyard_domain::pull_request::MergeMethod;
 use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
@@ -83,10 +84,19 @@ impl GitHub {
     }
 
     /// Source: `PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge`.
-    pub async fn merge(&self, full_name: &str, number: u64, head: &str) -> Result<(), Error> {
+    pub async fn merge(
+        &self,
+        full_name: &str,
+        number: u64,
+        head: &str,
+        method: Option<MergeMethod>,
+    ) -> Result<(), Error> {
         let address = self.url(full_name, &["pulls", &number.to_string(), "merge"])?;
         let subject = format!("pull request {number} of {full_name}");
-        let body = json!({ "sha": head });
+        let mut body = json!({ "sha": head });
+        if let Some(method) = method {
+            body["merge_method"] = json!(method);
+        }
         let result = self.client.send::<IgnoredAny>(Method::PUT, address, &subject, &body, RetryPolicy::Once).await;
         result.map(drop).map_err(|error| to_refusal(error, &[405, 409]))
     }

@@ -5,6 +5,7 @@ use crate::pull_requests::check_concurrent_calls_open_one;
 use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::pull_request::MergeMethod;
 use pullyard_forge::{Bitbucket, Error, ErrorKind, GitLogin, PullRequestState, git_login};
 use pullyard_local_forge::{AccountKind, Role, User};
 
@@ -94,4 +95,26 @@ async fn declined_or_merged_pull_request_allows_another() {
     let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap().items;
     let ended = [PullRequestState::Merged, PullRequestState::Closed];
     assert!(listed.len() == 2 && listed.iter().all(|pull| ended.contains(&pull.state)), "{listed:?}");
+}
+
+#[tokio::test]
+async fn pull_request_is_merged_at_the_head_that_was_seen() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    let forge = bitbucket(&world, TOKEN);
+    let number = forge.create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap().number;
+    let head = forge.pull_request(REPOSITORY, number).await.unwrap().head_sha;
+    for (head, method, expected) in [
+        (&"0".repeat(40), None, "the pull request has new commits"),
+        (&head, Some(MergeMethod::Squash), "the merge strategy is not allowed for this branch"),
+        (&head, Some(MergeMethod::Rebase), "the merge strategy is not allowed for this branch"),
+    ] {
+        let refused = forge.merge(REPOSITORY, number, head, method).await.unwrap_err();
+        let Error::Refused { reason } = &refused else { panic!("{refused:?}") };
+        assert!(reason.to_lowercase().contains(expected), "{reason}");
+    }
+    forge.merge(REPOSITORY, number, &head, Some(MergeMethod::Merge)).await.unwrap();
+    assert_eq!(forge.pull_request(REPOSITORY, number).await.unwrap().state, PullRequestState::Merged);
+    let refused = forge.merge(REPOSITORY, number, &head, None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused, "a repeat: {refused:?}");
 }

@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::pull_request::MergeMethod;
 use pullyard_forge::{
     BaseRepository, CommitState, CommitStatus, Error, ErrorKind, Forge, HookScope, HookSettings, Lines, NewLineComment,
     NewReview, NewState, PullRequest, PullRequestState, ReviewState, Side, Verdict,
@@ -123,12 +124,14 @@ async fn reviewer_comments_on_a_line_and_merges() {
     let refused = refusal(ann.create_review(REPOSITORY, number, &review(99, "two")).await);
     assert!(refused.starts_with("line could not be resolved: the changes do not show "), "{refused}");
     ann.set_state(REPOSITORY, number, NewState::Closed).await.unwrap();
-    let reason = refusal(ann.merge(REPOSITORY, number, &pull.head_sha).await);
+    let reason = refusal(ann.merge(REPOSITORY, number, &pull.head_sha, None).await);
     assert_eq!(reason, format!("Pull request #{number} is closed: reopen it, then merge."));
     ann.set_state(REPOSITORY, number, NewState::Open).await.unwrap();
-    let reason = refusal(ann.merge(REPOSITORY, number, &"0".repeat(40)).await);
+    let reason = refusal(ann.merge(REPOSITORY, number, &"0".repeat(40), None).await);
     assert_eq!(reason, "A branch has new commits: look at the changes again, then merge.");
-    ann.merge(REPOSITORY, number, &pull.head_sha).await.unwrap();
+    let reason = refusal(ann.merge(REPOSITORY, number, &pull.head_sha, Some(MergeMethod::Squash)).await);
+    assert_eq!(reason, "this forge only makes merge commits: use the method merge");
+    ann.merge(REPOSITORY, number, &pull.head_sha, Some(MergeMethod::Merge)).await.unwrap();
     assert_eq!(forge.pull_request(REPOSITORY, number).await.unwrap().state, PullRequestState::Merged);
     let details = forge.pull_request_details(REPOSITORY, number).await.unwrap();
     assert_eq!((details.text.as_str(), details.commits), ("What and why.", 1));

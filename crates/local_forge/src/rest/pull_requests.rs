@@ -132,6 +132,7 @@ pub(crate) async fn show(
 #[derive(Deserialize)]
 struct MergeBody {
     sha: Option<String>,
+    merge_method: Option<String>,
 }
 
 /// Always creates a merge commit.
@@ -142,7 +143,10 @@ pub(crate) async fn merge(
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_WRITE).await?;
-    let MergeBody { sha: seen } = body::parse(&body)?;
+    let MergeBody { sha: seen, merge_method } = body::parse(&body)?;
+    if merge_method.is_some_and(|method| method != "merge") {
+        return Err(ApiError::unsupported("this forge only makes merge commits: use the method merge"));
+    }
     let record = pulls::find(&entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?.record;
     // In a linked repository, the user may have merged with git, without a push through the forge.
     pushes::apply_push(&shared, &entry, &actor).await?;

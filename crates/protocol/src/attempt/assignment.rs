@@ -236,6 +236,9 @@ pub struct PullRequestText {
     pub title: String,
     /// Markdown.
     pub body: String,
+    /// Whether it is opened as a draft.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft: bool,
 }
 
 /// Limits of an attempt.

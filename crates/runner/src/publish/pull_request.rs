@@ -57,12 +57,12 @@ impl Opening<'_> {
             body: render_body(assignment.repository.forge, &assignment.pull_request.body, facts),
             head: target.branch.clone(),
             base: assignment.base.clone(),
-            draft: facts.checks.has_failure(),
+            draft: facts.checks.has_failure() || assignment.pull_request.draft,
         };
         let repository = assignment.repository.name.as_str();
         match timeout(TIME_LIMIT, forge.find_or_create_pull_request(repository, &new_pull_request)).await {
             Ok(Ok(pull)) => Ok(FinishPullRequest { number: pull.number, url: pull.url }),
-            Ok(Err(error)) => Err(self.to_fault(&error, new_pull_request.draft)),
+            Ok(Err(error)) => Err(self.to_fault(&error, facts.checks.has_failure())),
             Err(_) => Err(ForgeFault::Away(Outage::from("it did not answer in time".to_owned()))),
         }
     }

@@ -83,7 +83,7 @@ impl World {
                 command: vec!["./agent.sh".into(), "--now".into()],
                 model: None,
             },
-            pull_request: PullRequestText { title: "APP-17: Greet".into(), body: "As asked.".into() },
+            pull_request: PullRequestText { title: "APP-17: Greet".into(), body: "As asked.".into(), draft: false },
             limits: Limits { wall_secs: 600, stall_secs: 300, cost_usd_micros: None, turns: None },
             heartbeat_secs: 1,
             resume: None,

@@ -1,9 +1,10 @@
 //! Defines the items of runs.
 
-use super::Item;
+use super::{DAY, Item};
 use crate::key::{self, Key};
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::run::Run;
+use pullyard_domain::run::{Group, Run};
+use pullyard_domain::time::Timestamp;
 
 impl Item for Run {
     fn key(&self) -> Key {
@@ -14,5 +15,15 @@ impl Item for Run {
     }
     fn list_row(&self) -> Option<(String, String)> {
         Some((key::run_list(&self.project), key::to_sort_key(self.created)))
+    }
+}
+
+impl Item for Group {
+    fn key(&self) -> Key {
+        key::group(&self.project, &self.name)
+    }
+    /// A listed run works or waits for a week at most.
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.changed.plus(30 * DAY))
     }
 }

@@ -4,7 +4,7 @@ use crate::item::blob;
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
 use pullyard_domain::id::{ProjectId, RunId};
-use pullyard_domain::run::{FrozenPlan, Run};
+use pullyard_domain::run::{FrozenPlan, Group, Run};
 
 impl Store {
     pub async fn load_run(&self, id: &RunId) -> Result<Option<Run>, Error> {
@@ -14,6 +14,15 @@ impl Store {
     pub async fn load_plan(&self, id: &RunId) -> Result<Option<FrozenPlan>, Error> {
         let key = key::plan(id);
         self.load_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
+    }
+
+    pub async fn load_group(&self, project: &ProjectId, name: &str) -> Result<Option<Group>, Error> {
+        self.load(&key::group(project, name)).await
+    }
+
+    /// Those of the runs that exist.
+    pub async fn load_runs(&self, ids: &[RunId]) -> Result<Vec<Run>, Error> {
+        self.load_in_order(ids.iter().map(key::run).collect()).await
     }
 
     /// The runs of a project, newest first, and the cursor of the next page.

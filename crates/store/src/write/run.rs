@@ -5,7 +5,7 @@ use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write, key};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Job;
-use pullyard_domain::run::{FrozenPlan, Run};
+use pullyard_domain::run::{FrozenPlan, Group, Run};
 
 /// A move of a run with the jobs that change with it.
 #[derive(Clone, Copy, Debug)]
@@ -17,14 +17,17 @@ pub struct RunWrite<'a> {
     pub created: &'a [Job],
     /// For all new jobs.
     pub charge: Option<&'a Charge>,
+    /// The run's group, if it changes.
+    pub group: Option<&'a Group>,
 }
 
 impl Store {
-    /// Writes: RUN and PLAN if absent.
+    /// Writes: RUN and PLAN if absent; the GROUP in which the run waits if `rev` is the one seen.
     /// Idempotent: by the id of the run; a repeat is `Stale`, and reading again shows the run.
-    pub async fn create_run(&self, run: &Run, frozen: &FrozenPlan) -> Result<Write, Error> {
+    pub async fn create_run(&self, run: &Run, frozen: &FrozenPlan, group: Option<&Group>) -> Result<Write, Error> {
         let plan = blob::pack(&key::plan(&run.id), frozen)?;
-        Transaction::new("create a run").revise(run)?.put_item(plan, Condition::absent()).commit(self).await
+        let transaction = Transaction::new("create a run").revise(run)?.put_item(plan, Condition::absent());
+        transaction.revise_some(group)?.commit(self).await
     }
 
     /// Writes: RUN if `rev` is the one seen.
@@ -32,13 +35,13 @@ impl Store {
         Transaction::new("change a run").revise(run)?.commit(self).await
     }
 
-    /// Writes: RUN and noted JOBs if `rev` is the one seen; new JOBs if absent; BUDGET if the day has enough left.
+    /// Writes: RUN, GROUP and noted JOBs if `rev` is the one seen; new JOBs if absent; BUDGET if the day has enough left.
     /// All or nothing: a run has the jobs that it names, and a job's end counts once.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows the move.
     pub async fn move_run(&self, write: &RunWrite<'_>) -> Result<Write, Error> {
         let mut jobs = write.noted.iter().chain(write.created);
         let transaction = Transaction::new("move a run").revise(write.run)?;
         let transaction = jobs.try_fold(transaction, |transaction, job| transaction.revise(job))?;
-        transaction.charge(write.charge).commit(self).await
+        transaction.revise_some(write.group)?.charge(write.charge).commit(self).await
     }
 }

@@ -109,11 +109,15 @@ async fn check_lost_answer<T>(
 #[tokio::test]
 async fn move_of_a_run_is_refused_by_each_changed_item() {
     let prepare = async || (World::new().await, ());
-    let create = async |world: &World, (): &()| world.store.create_run(&sample::run(0), &sample::frozen_plan()).await;
-    check(prepare, create, (2, &[])).await;
+    let create = async |world: &World, (): &()| {
+        world.store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0))).await
+    };
+    check(prepare, create, (3, &[])).await;
     let prepare = async || {
         let world = World::new().await;
-        world.expect_applied(world.store.create_run(&sample::run(0), &sample::frozen_plan())).await;
+        world
+            .expect_applied(world.store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0))))
+            .await;
         world.expect_applied(world.store.create_job(&job_trigger(&sample::step_job()))).await;
         (world, ())
     };
@@ -123,10 +127,14 @@ async fn move_of_a_run_is_refused_by_each_changed_item() {
         let next = Job { reserved: BUDGET.reserve(at(0)), ..sample::job("next") };
         let (noted, created) = ([Job { rev: 1, is_noted: true, ..sample::step_job() }], [next]);
         let charge = BUDGET.charge(&created[0]);
-        let run = sample::run(1);
-        world.store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref() }).await
+        let (run, group) = (sample::run(1), sample::group(1));
+        let group = Some(&group);
+        world
+            .store
+            .move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref(), group })
+            .await
     };
-    check(prepare, write, (4, &[])).await;
+    check(prepare, write, (5, &[])).await;
 }
 
 struct FullTrigger {

@@ -162,7 +162,7 @@ async fn each_kind_of_item_is_postponed_alone() {
     let notice = sample::notice(0);
     world.expect_applied(world.store.record_notice(&notice.clone().into())).await;
     let run = sample::run(0);
-    world.expect_applied(world.store.create_run(&run, &sample::frozen_plan())).await;
+    world.expect_applied(world.store.create_run(&run, &sample::frozen_plan(), None)).await;
     let until = at(9_000);
     let mut put_off = BTreeSet::new();
     for (key, kind) in [

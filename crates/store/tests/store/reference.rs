@@ -45,6 +45,7 @@ HOOK | HOOK#{name} | HOOK | A webhook: forge, projects, name of its secret.
 HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused delivery, last repair and number of refused deliveries.
 POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingress and polling state.
 RUN | RUN#{run} | RUN | A run of a plan: the state of each step.
+GROUP | RUN#{project}#{group} | GROUP | The runs of a project that name a group: those that hold a place, and those that wait.
 PLAN | RUN#{run} | PLAN | The run's frozen plan and parameters, zstd.
 SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and when, its next time and its last result.
 NOTICE | NOTICE#{notice} | NOTICE | A message about an event: its facts, and its state at each endpoint.

@@ -20,7 +20,7 @@ use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, Not
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
 use pullyard_domain::prompt::Context;
-use pullyard_domain::run::{FrozenPlan, Run};
+use pullyard_domain::run::{FrozenPlan, Group, Run};
 use pullyard_domain::runner::Profile;
 use pullyard_domain::runner::order::OrderKind;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
@@ -76,6 +76,13 @@ pub(crate) fn run(rev: u64) -> Run {
         (step.job, step.started) = (Some(step_job().id), Some(at(2)));
     }
     Run { content: "0a".into(), result: Some(result(7)), rev, ..run }
+}
+
+/// The group of the run and of another one.
+pub(crate) fn group(rev: u64) -> Group {
+    let group = Group::new(project(), "deploy".into(), at(1));
+    let group = group.with_waiting(&run(0), &frozen_plan().plan).unwrap();
+    Group { holders: [RunId::for_request(&project(), "", "two")].into(), rev, ..group }
 }
 
 /// The job of its step.

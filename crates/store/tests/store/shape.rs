@@ -142,9 +142,9 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
-    world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan())).await;
+    world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0)))).await;
     let job = Job { is_noted: true, ..sample::step_job() };
-    let write = RunWrite { run: &sample::run(1), noted: &[], created: &[job], charge: None };
+    let write = RunWrite { run: &sample::run(1), noted: &[], created: &[job], charge: None, group: None };
     world.expect_applied(store.move_run(&write)).await;
     world.expect_applied(store.record_notice(&sample::notice_record(0, 0))).await;
     world.expect_applied(store.put_tracker(&sample::tracker(0))).await;
@@ -323,7 +323,7 @@ async fn every_time_is_a_number() {
 async fn only_temporary_items_expire() {
     let items = every_item().await;
     let ends = kinds(items, |item| item.contains_key("expires"));
-    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
+    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS GROUP IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
     assert_eq!(ends, temporary.split(' ').map(str::to_owned).collect());
     for ((pk, sk), item) in items {
         let Some(end) = number_attribute(item, "expires") else { continue };
@@ -332,7 +332,7 @@ async fn only_temporary_items_expire() {
             // Other tests verify these.
             "SIGNIN" | "BUDGET" | "BREAKER" | "ROTATION" => continue,
             "IDEMPOTENCY" => 1,
-            "DELIVERY" | "NOTICE" => 30,
+            "DELIVERY" | "GROUP" | "NOTICE" => 30,
             _ => 90,
         };
         let slack = 3_600;
@@ -354,7 +354,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS TICKET TRACKERS";
+    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");

@@ -41,6 +41,7 @@ pub(crate) async fn start(
     let pages = Some(ctx.pages_url()).filter(is_reachable);
     let options = LinkOptions { pages, revises_on_review: start.revises_on_review };
     let (title, body) = context.pull_request(&job.id, &options);
+    let draft = context.step.as_ref().is_some_and(|step| step.is_draft);
     Ok(Json(Assignment {
         resume: to_wire_resume(&job, start.inputs),
         requires_session: job.policy.resume == Policy::Require,
@@ -71,7 +72,7 @@ pub(crate) async fn start(
         }),
         continues: job.continues,
         agent: to_wire_agent(context.repository.agent),
-        pull_request: PullRequestText { title, body },
+        pull_request: PullRequestText { title, body, draft },
         commands: context.commands,
         egress: context.egress,
         author: context.author,

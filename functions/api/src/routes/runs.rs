@@ -10,7 +10,7 @@ use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::problem;
-use pullyard_protocol::run::{OrderRun, ResumeRun, Run, RunPage, StartRun};
+use pullyard_protocol::run::{MergeRun, OrderRun, ResumeRun, Run, RunPage, StartRun};
 
 /// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
 pub(crate) async fn start(
@@ -88,6 +88,17 @@ pub(crate) async fn resume(
     let cost = cost_usd.map(|cost| parse_usd_micros(&cost.to_string())).transpose();
     let invalid = |_| Error::Invalid { pointer: "/cost_usd", fault: "use dollars, such as 5 or 0.50".into() };
     order(&caller, &run, RunOrder::Resume { cost_usd_micros: cost.map_err(invalid)? }).await
+}
+
+/// Changes the base branch with the integration's credential.
+pub(crate) async fn merge(
+    caller: Caller<scope::Admin>,
+    Path(run): Path<RunId>,
+    StrictJson(MergeRun { method }): StrictJson<MergeRun>,
+) -> Result<Json<Run>, Problem> {
+    check_visible(&caller, &run).await?;
+    control::merge_run_pull_request(&caller.ctx, &run, method, &caller.name).await?;
+    Ok(Json(show_whole(&caller.ctx, &run).await?))
 }
 
 /// `IS_APPROVAL`: whether the user approves the step.

@@ -28,6 +28,7 @@ pub(crate) fn listed_run(run: domain::Run) -> Run {
     let failure = run.explain_failure().map(|cause| Explained::from(&cause).0);
     let time_limit = run.wall_end();
     Run {
+        waits_for_group: run.awaited_group().map(str::to_owned),
         failure,
         time_limit,
         cancelled: run.want == RunWant::Cancel,

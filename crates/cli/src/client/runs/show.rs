@@ -48,7 +48,9 @@ fn list(session: &Session, page: &RunPage) -> Result<(), CliError> {
             format::duration_cell(run.ended.unwrap_or_else(format::now).since(run.created)),
             format::time_cell(run.created),
         ];
-        table.row_with(cells, run.failure.as_ref().map_or("", |failure| &failure.sentence));
+        let waits = run.waits_for_group.as_ref().map(|group| format!("Waits for a place in the group {group}."));
+        let failure = run.failure.as_ref().map(|failure| failure.sentence.clone());
+        table.row_with(cells, &failure.or(waits).unwrap_or_default());
     }
     table.show(&session.screen, "No run yet. Start one with `pullyard run`.")?;
     hint_more(&session.screen, "runs list", page.next.as_ref());
@@ -57,13 +59,18 @@ fn list(session: &Session, page: &RunPage) -> Result<(), CliError> {
 
 fn state_cell(screen: &Screen, run: &Run) -> Cell {
     let (symbol, ascii, colour) = match run.state {
+        RunState::Running if run.waits_for_group.is_some() => ("◌", ".", Colour::Grey),
         RunState::Running => ("◐", "*", Colour::Blue),
         RunState::Completed => ("✓", "+", Colour::Green),
         RunState::Failed => ("✕", "x", Colour::Red),
         RunState::Cancelled => ("⊘", "-", Colour::Grey),
     };
     let code = run.state.as_str();
-    let label = if run.cancelled && run.state == RunState::Running { "Ending".into() } else { capitalize(code) };
+    let label = match run.state {
+        RunState::Running if run.cancelled => "Ending".into(),
+        RunState::Running if run.waits_for_group.is_some() => "Waiting".into(),
+        _ => capitalize(code),
+    };
     Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), code).with_colour(colour)
 }
 
@@ -101,6 +108,7 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
     let mut facts =
         vec![("Run", Cell::text(&run.id)), ("Name", Cell::text(&run.name)), ("State", state_cell(screen, run))];
     facts.extend(run.failure.as_ref().map(|failure| ("Why", Cell::text(&failure.sentence))));
+    facts.extend(run.waits_for_group.as_ref().map(|group| ("Waits for group", Cell::text(group))));
     facts.extend([
         ("Repository", Cell::optional(run.repository.as_ref())),
         ("Branch", Cell::optional(run.branch.as_ref())),

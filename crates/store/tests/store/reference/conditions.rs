@@ -45,7 +45,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.create_comment(&bare).await?;
         store.create_comment(&CommentCreation { request: Some(&request), ..bare }).await?;
     }
-    create_run { store.create_run(&sample::run(0), &sample::frozen_plan()).await?; }
+    create_run { store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(1))).await?; }
     create_ticket { create_ticket_forms(store).await?; }
     create_token {
         let token = sample::token("abc", "laptop");
@@ -128,8 +128,9 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         let (noted, created) = ([Job { rev: 1, ..sample::step_job() }], [sample::job("one")]);
         let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
         let charge = budget.charge(&Job { reserved: budget.reserve(at(0)), ..sample::job("one") });
-        let run = sample::run(1);
-        store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref() }).await?;
+        let (run, group) = (sample::run(1), sample::group(1));
+        let group = Some(&group);
+        store.move_run(&RunWrite { run: &run, noted: &noted, created: &created, charge: charge.as_ref(), group }).await?;
     }
     postpone_row {
         let (ticket, poll) = (ticket(1), sample::poll(1));

@@ -1,0 +1,57 @@
+//! Merges the pull request of a run.
+
+use super::{load_plan, load_run};
+use crate::forge::forge_client;
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::RunId;
+use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::run::{Run, RunState};
+use pullyard_domain::text::truncate;
+use pullyard_forge::{Error as ForgeError, PullRequestState};
+
+const MAX_REASON_CHARS: usize = 200;
+
+/// Merges the pull request of an ended run, if its head is still the commit that the run pushed.
+/// Idempotent: a merged pull request is a success. The forge's rules decide about checks and approvals.
+/// Errors: `NotFound` (run, repository); `Denied`; `Forge`.
+pub async fn merge_run_pull_request(
+    ctx: &Context,
+    id: &RunId,
+    method: Option<MergeMethod>,
+    by: &str,
+) -> Result<Run, Error> {
+    let (run, frozen) = (load_run(ctx, id).await?, load_plan(ctx, id).await?);
+    if run.state == RunState::Running {
+        return Err(Error::Denied(Denial::RunNotOver { run: run.id }));
+    }
+    let Some(result) = &run.result else { return Err(Error::Denied(Denial::NoPullRequest { run: run.id })) };
+    let (first, number) = (&frozen.repository, result.number);
+    let repository = ctx.store.load_repository(&run.project, &first.integration, first.id).await?;
+    let repository = repository.ok_or_else(|| Error::not_found("repository", &first.name))?;
+    let integration = ctx.load_integration(&repository.integration).await?;
+    let forge = forge_client(ctx, &integration, &repository).await?;
+    let name = repository.name.as_str();
+    let found = forge.pull_request(name, number).await?;
+    let pr = format!("{name}#{number}");
+    let denial = match found.state {
+        PullRequestState::Merged => return Ok(run),
+        PullRequestState::Closed => Some(Denial::PullRequestClosed { pr: pr.clone() }),
+        PullRequestState::Open if !found.is_at(&result.head) => {
+            Some(Denial::HeadMoved { pr: pr.clone(), run: run.id.clone() })
+        }
+        PullRequestState::Open => None,
+    };
+    Error::refuse_if(denial)?;
+    match forge.merge(name, number, &result.head, method).await {
+        Err(ForgeError::Refused { reason }) => {
+            let reason = truncate(reason.trim_end_matches('.'), MAX_REASON_CHARS);
+            Err(Error::Denied(Denial::NotMerged { pr, reason }))
+        }
+        merged => {
+            merged?;
+            tracing::info!(run = %id, by, number, "pull request merged");
+            Ok(run)
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The group of a run: at most `limit` of the project's runs with the same group work at once.
+//!
+//! One item lists the runs that hold a place and those that wait. A run gets its place in the transaction that lists it,
+//! and only there, so no limit is exceeded. The states of the listed runs decide: the end of a run takes it off the list,
+//! and one that an older program ended is taken off by the next run.
+
+use super::next_move::{Move, RunFacts};
+use super::wait::{StepWait, to_fact};
+use super::{Run, RunState, WorkLeft};
+use crate::id::{ProjectId, RunId};
+use crate::plan::{Concurrency, Plan};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A further run is refused.
+pub const MAX_WAITING_RUNS: usize = 400;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub project: ProjectId,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub holders: BTreeSet<RunId>,
+    /// With their orders: the lowest gets the next place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<RunId, i64>,
+    pub changed: Timestamp,
+    #[serde(default)]
+    pub rev: u64,
+}
+
+/// A group as the table has it, and the listed runs that have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupFacts {
+    pub group: Group,
+    pub ended: BTreeSet<RunId>,
+}
+
+impl Concurrency {
+    pub fn limit(&self) -> usize {
+        self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(1)
+    }
+}
+
+impl Group {
+    pub fn new(project: ProjectId, name: String, now: Timestamp) -> Self {
+        Self { project, name, holders: BTreeSet::new(), waiting: BTreeMap::new(), changed: now, rev: 0 }
+    }
+
+    /// The group with a run that waits from now on. `None`: too many wait.
+    pub fn with_waiting(&self, run: &Run, plan: &Plan) -> Option<Self> {
+        let mut next = Self { changed: run.since, ..self.clone() };
+        next.waiting.insert(run.id.clone(), plan.priority.unwrap_or_default().order(run.since));
+        (next.waiting.len() <= MAX_WAITING_RUNS).then_some(next)
+    }
+
+    fn remove(&mut self, run: &RunId) {
+        self.holders.remove(run);
+        self.waiting.remove(run);
+    }
+
+    fn in_order(&self) -> Vec<&RunId> {
+        let mut runs: Vec<_> = self.waiting.iter().map(|(run, order)| (order, run)).collect();
+        runs.sort();
+        runs.into_iter().map(|(_, run)| run).collect()
+    }
+
+    /// The waiting runs for which places are free, in their order.
+    pub fn next_runs(&self, limit: usize) -> Vec<RunId> {
+        let free = limit.saturating_sub(self.holders.len());
+        self.in_order().into_iter().take(free).cloned().collect()
+    }
+
+    /// The runs whose states decide whether a place is free: all that hold one, and the first that wait.
+    pub fn first_runs(&self, limit: usize) -> Vec<RunId> {
+        self.holders.iter().chain(self.in_order().into_iter().take(limit)).cloned().collect()
+    }
+}
+
+impl GroupFacts {
+    /// `runs`: those of `asked` that exist.
+    pub fn new(group: Group, asked: Vec<RunId>, runs: &[Run]) -> Self {
+        let is_listed = |id: &RunId| {
+            let run = runs.iter().find(|run| run.id == *id && run.state == RunState::Running);
+            run.is_some_and(|run| run.has_place() || group.waiting.contains_key(id))
+        };
+        let ended = asked.into_iter().filter(|id| !is_listed(id)).collect();
+        Self { group, ended }
+    }
+
+    fn live(&self) -> Group {
+        let mut group = self.group.clone();
+        self.ended.iter().for_each(|run| group.remove(run));
+        group
+    }
+}
+
+impl Run {
+    /// Whether it may start jobs as a run of its group.
+    pub fn has_place(&self) -> bool {
+        self.placed == Some(self.since)
+    }
+
+    /// The group for whose place it waits.
+    pub fn awaited_group(&self) -> Option<&str> {
+        let waits = self.state == RunState::Running && self.left == Some(WorkLeft::Group);
+        self.group.as_deref().filter(|_| waits)
+    }
+
+    pub(super) fn group_wait(&self, facts: &RunFacts) -> Option<StepWait> {
+        if self.has_place() {
+            return None;
+        }
+        let (group, rule) = (facts.group?.live(), facts.plan.concurrency.as_ref()?);
+        let (n, limit) = (group.holders.len(), rule.limit());
+        let ahead = group.in_order().into_iter().take_while(|run| **run != self.id).count();
+        let is_busy = n + ahead >= limit;
+        let (n, limit, ahead) = (to_fact(n), to_fact(limit), to_fact(ahead));
+        is_busy.then(|| StepWait::GroupBusy { n, limit, group: rule.group.clone(), ahead })
+    }
+}
+
+impl Move {
+    /// Takes a place in the group, or waits for one in the order of its age.
+    pub(super) fn take_place(&mut self, facts: &RunFacts) {
+        let Some(of_run) = facts.group.filter(|_| !self.run.has_place()) else { return };
+        let mut group = of_run.live();
+        group.holders.remove(&self.run.id);
+        if facts.block.is_none() && self.run.group_wait(facts).is_none() {
+            self.run.placed = Some(self.run.since);
+            group.waiting.remove(&self.run.id);
+            group.holders.insert(self.run.id.clone());
+        } else if !group.waiting.contains_key(&self.run.id) {
+            // It was resumed. No limit applies to resumes, each of which is a user's.
+            let order = facts.plan.priority.unwrap_or_default().order(self.run.since);
+            group.waiting.insert(self.run.id.clone(), order);
+        }
+        self.change_group(group, facts);
+    }
+
+    pub(super) fn leave_group(&mut self, facts: &RunFacts) {
+        let Some(of_run) = facts.group else { return };
+        let mut group = of_run.live();
+        group.remove(&self.run.id);
+        self.change_group(group, facts);
+    }
+
+    fn change_group(&mut self, group: Group, facts: &RunFacts) {
+        let is_changed = facts.group.is_some_and(|stored| stored.group != group);
+        self.group = is_changed.then_some(Group { changed: facts.now, ..group });
+    }
+}
+
+#[cfg(test)]
+mod tests;

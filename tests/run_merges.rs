@@ -1,0 +1,99 @@
+//! Tests `pullyard runs pr merge` as its user lives it.
+
+use crate::prelude::*;
+use crate::story::wait_until;
+
+const QUESTION: &str = "name: release
+steps:
+  - {name: ask, approve: Is it complete?}
+";
+
+struct World {
+    story: Story,
+    user: User,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let story = Story::start_with(Setup { agent: "#!/bin/sh\necho right >> work.txt\n", ..Setup::default() }).await;
+        let (user, folder) = (User::of(&story), TempDir::new().unwrap());
+        Self { story, user, folder }
+    }
+
+    /// Completes a run, and returns its branch.
+    async fn complete(&self) -> String {
+        self.user.run(&["run", "-p", "Write a line.", "--watch"]).await.assert_success();
+        self.user.json(&["runs", "show", "@last"]).await["branch"].as_str().unwrap().to_owned()
+    }
+
+    async fn merge(&self, arguments: &[&str]) -> crate::cli::CommandOutput {
+        self.user.run(&[&["runs", "pr", "merge", "@last"], arguments].concat()).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_request_of_a_run_is_merged_once() {
+    let world = World::new().await;
+    world.complete().await;
+    let refused = world.merge(&["--method", "squash"]).await;
+    refused.assert_exit(3, "not_merged: The forge does not merge acme/app#1: this forge only makes merge commits");
+    let jobs = world.story.create_token(&[Scope::Read, Scope::Jobs], Some(&["acme"])).await;
+    User::with(&world.story, &jobs).run(&["runs", "pr", "merge", "@last"]).await.assert_exit(4, "not_allowed");
+    let merged = world.merge(&["--method", "merge"]).await;
+    assert!(merged.err.contains("Merged http") && merged.err.contains(" of run "), "{merged:?}");
+    merged.assert_success();
+    world.merge(&[]).await.assert_success();
+    let pulls = world.story.pull_requests().await;
+    assert!(pulls[0]["merged_at"].is_string(), "{}", pulls[0]);
+    assert_eq!(world.story.git(&["show", "main:work.txt"]).await, "right");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_opens_a_draft_which_the_forge_does_not_merge() {
+    let world = World::new().await;
+    let plan = world.folder.path().join("plan.yaml");
+    std::fs::write(&plan, "name: notes\npull_request: draft\nsteps:\n  - {name: write, prompt: Write a line.}\n")
+        .unwrap();
+    world.user.run(&["run", "-f", plan.to_str().unwrap(), "--watch"]).await.assert_success();
+    assert_eq!(world.story.pull_requests().await[0]["draft"], true);
+    world.merge(&[]).await.assert_exit(3, "Pull request #1 is a draft and cannot be merged.");
+    std::fs::write(&plan, "name: notes\npull_request: none\nsteps:\n  - {name: write, prompt: Write a line.}\n")
+        .unwrap();
+    let refused = world.user.run(&["run", "-f", plan.to_str().unwrap()]).await;
+    refused.assert_exit(2, ":2:1  /pull_request  a run opens its pull request: use open or draft");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merge_is_refused_without_an_open_pull_request() {
+    let world = World::new().await;
+    world.user.run(&["runs", "pr", "merge", "zzzz"]).await.assert_exit(5, "there is no run zzzz");
+    world.merge(&["--method", "odd"]).await.assert_exit(2, "invalid value 'odd'");
+    let file = world.folder.path().join("plan.yaml");
+    std::fs::write(&file, QUESTION).unwrap();
+    world.user.ok(&["run", "-f", file.to_str().unwrap()]).await;
+    world.merge(&[]).await.assert_exit(3, "run_not_over");
+    wait_until("the run asks", async || {
+        let run = world.user.json(&["runs", "show", "@last"]).await;
+        if run["steps"][0]["state"] == "asked" { Ok(()) } else { Err(run) }
+    })
+    .await;
+    world.user.run(&["runs", "approve", "@last/ask"]).await.assert_success();
+    world.user.run(&["runs", "watch", "@last"]).await.assert_success();
+    world.merge(&[]).await.assert_exit(3, "no_pull_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merge_is_refused_for_a_commit_of_another_user() {
+    let world = World::new().await;
+    let branch = world.complete().await;
+    let author = ["-c", "user.name=Ann", "-c", "user.email=ann@acme.example"];
+    let tree = format!("{branch}^{{tree}}");
+    let commit = world.story.git(&[&author[..], &["commit-tree", "-p", &branch, "-m", "More.", &tree]].concat()).await;
+    let before = world.story.git(&["rev-parse", &branch]).await;
+    world.story.git(&["update-ref", &format!("refs/heads/{branch}"), &commit]).await;
+    world.merge(&[]).await.assert_exit(3, "head_moved");
+    world.story.git(&["update-ref", &format!("refs/heads/{branch}"), &before]).await;
+    world.story.call_forge(reqwest::Method::PATCH, "/pulls/1", json!({ "state": "closed" })).await;
+    world.merge(&[]).await.assert_exit(3, "pull_request_closed");
+}
