@@ -75,7 +75,7 @@ async fn merge_is_refused_without_an_open_pull_request() {
     world.merge(&[]).await.assert_exit(3, "run_not_over");
     wait_until("the run asks", async || {
         let run = world.user.json(&["runs", "show", "@last"]).await;
-        if run["steps"][0]["state"] == "asked" { Ok(()) } else { Err(run) }
+        if run["steps"][0]["state"] == "asked" { Ok(()) } else { Err(run.to_string()) }
     })
     .await;
     world.user.run(&["runs", "approve", "@last/ask"]).await.assert_success();
