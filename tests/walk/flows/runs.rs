@@ -9,7 +9,7 @@ use crate::walk::world::World;
 
 /// Without its user, the run ends by its time limit.
 fn start(steps: Value) -> Step {
-    let request = json!({ "project": "acme", "run_id": "one", "plan": { "name": "release", "concurrency": { "group": "release" }, "limits": { "wall": "30m" }, "steps": steps } });
+    let request = json!({ "project": "acme", "run_id": "one", "plan": { "name": "release", "limits": { "wall": "30m" }, "steps": steps } });
     let call = post("/v1/runs", request).on_answer(|world, run| world.note("run", run["id"].clone()));
     Step::request("somebody starts a run", call).without_repeat(WithoutRepeat::AlwaysRepeated)
 }
