@@ -160,8 +160,8 @@ async fn output_and_pull_request_belong_to_certain_steps() {
     for (step, end, output, pointer) in cases {
         let (world, (job, _)) = (&it.world, it.job(step).await);
         let fence = Fence { job: job.id.clone(), attempt: 1, claim: ClaimId::new("c1").unwrap() };
-        let finish =
-            Finish { id: FinishId::new("f").unwrap(), end: end(&job), spent_usd_micros: None, work: None, output };
+        let (id, end) = (FinishId::new("f").unwrap(), end(&job));
+        let finish = Finish { id, end, spent_usd_micros: None, work: None, output };
         let refused = finish_attempt(&world.ctx, &fence, &finish).await;
         assert!(matches!(&refused, Err(Error::Invalid { pointer: at, .. }) if *at == pointer), "{step}: {refused:?}");
     }
