@@ -45,9 +45,9 @@ A flag overrides a variable, and a variable overrides the context.";
 const TOPICS: [(&str, &str); 3] = [("exit-codes", EXIT_CODES), ("json", JSON), ("environment", ENVIRONMENT)];
 
 const GROUPS: [(&str, &str); 4] = [
-    ("Start", "demo try up open login logout contexts status version help completions man"),
+    ("Start", "demo try up open login logout contexts status version help completions man mcp"),
     ("Work", "tickets jobs pulls review resolve revise analyses run runs schedules link unlink why hold release"),
-    ("Set up", "init projects settings budgets integrations repos hooks trackers runners notifications secrets tokens mcp"),
+    ("Set up", "init projects settings budgets integrations repos hooks trackers runners notifications secrets tokens"),
     ("Operate", "doctor deliveries breakers dlq"),
 ];
 
