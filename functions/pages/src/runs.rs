@@ -112,6 +112,7 @@ async fn submit(visit: &PageContext, project: &ProjectId, form: &StartForm) -> R
     let submission = RunSubmission {
         project: project.clone(),
         plan: json!({ "name": name, "steps": [step] }),
+        template: None,
         params: BTreeMap::new(),
         repository: parse_optional_id::<RepositoryName>("repository", &form.repository)?,
         base: None,
