@@ -54,7 +54,7 @@ pub(crate) async fn new_world() -> World {
     world
 }
 
-fn answer(text: &str, outcome: Option<&str>) -> Option<JobOutput> {
+pub(crate) fn answer(text: &str, outcome: Option<&str>) -> Option<JobOutput> {
     Some(JobOutput::Read(Answer { text: text.into(), outcome: outcome.map(str::to_owned), ..Answer::default() }))
 }
 
