@@ -158,7 +158,7 @@ async fn answer(State(calls): State<Calls>, request: Request) -> Response {
     match number {
         1 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response(),
         2 => (StatusCode::SERVICE_UNAVAILABLE, "<html>a proxy</html>").into_response(),
-        _ => axum::Json(json!({ "id": "run_1", "project": "acme", "name": "a", "state": "completed", "steps": [],
+        _ => axum::Json(json!({ "id": "run_1", "project": "acme", "name": "a", "state": "completed", "steps": [], "ended": "2026-11-30T12:00:00Z",
             "of_a_newer_server": 1 }))
         .into_response(),
     }

@@ -37,7 +37,7 @@ async fn pull_request_of_a_run_is_merged_once() {
     let world = World::new().await;
     world.complete().await;
     let refused = world.merge(&["--method", "squash"]).await;
-    refused.assert_exit(3, "not_merged: The forge does not merge acme/app#1: this forge only makes merge commits");
+    refused.assert_exit(3, "the forge does not merge acme/app#1: this forge only makes merge commits");
     let jobs = world.story.create_token(&[Scope::Read, Scope::Jobs], Some(&["acme"])).await;
     User::with(&world.story, &jobs).run(&["runs", "pr", "merge", "@last", "--yes"]).await.assert_exit(4, "not_allowed");
     let merged = world.merge(&["--method", "merge"]).await;
@@ -57,7 +57,7 @@ async fn plan_opens_a_draft_which_the_forge_does_not_merge() {
         .unwrap();
     world.user.run(&["run", "-f", plan.to_str().unwrap(), "--watch"]).await.assert_success();
     assert_eq!(world.story.pull_requests().await[0]["draft"], true);
-    world.merge(&[]).await.assert_exit(3, "Pull request #1 is a draft and cannot be merged.");
+    world.merge(&[]).await.assert_exit(3, "Pull request #1 is a draft and cannot be merged");
     std::fs::write(&plan, "name: notes\npull_request: none\nsteps:\n  - {name: write, prompt: Write a line.}\n")
         .unwrap();
     let refused = world.user.run(&["run", "-f", plan.to_str().unwrap()]).await;

@@ -76,7 +76,7 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/domain/src/tracker/issues.rs", 2),
                     ("crates/domain/src/decision.rs", 1),
                     // The events that start a template.
-                    ("crates/domain/src/template.rs", 12),
+                    ("crates/domain/src/template.rs", 11),
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),
                     ("crates/cli/src/runner.rs", 1),
@@ -255,12 +255,16 @@ fn each_variant_is_named_in_its_own_folder() {
 }
 
 #[test]
-fn crate_forge_uses_only_two_enums_of_the_domain() {
+fn crate_forge_uses_only_three_enums_of_the_domain() {
     let files = shipped_files();
     let lines = files.iter().filter(|(path, _)| path.starts_with("crates/forge/")).flat_map(|(_, lines)| lines);
     let uses: Vec<_> = lines.filter(|line| line.contains("pullyard_domain::")).collect();
     assert!(!uses.is_empty());
-    let allowed = ["pullyard_domain::forge::forgekind", "pullyard_domain::agent::provider"];
+    let allowed = [
+        "pullyard_domain::forge::forgekind",
+        "pullyard_domain::agent::provider",
+        "pullyard_domain::pull_request::mergemethod",
+    ];
     let others: Vec<_> = uses.iter().filter(|line| !allowed.iter().any(|name| line.contains(name))).collect();
     assert!(others.is_empty(), "{others:?}");
 }

@@ -218,8 +218,11 @@ async fn delivery_of_a_named_event_starts_one_run() {
     let ben = world.add_reader().await;
     assert_eq!(send("push", &push("main", &ben)).await, "author_not_permitted");
     assert_eq!(send("push", &push(BRANCH, &ann)).await, "echo");
-    let bot = json!({ "id": (1_u64 << 53) + 7, "login": "pullyard-bot", "type": "User" });
+    let bot = json!({ "id": (1_u64 << 53) + 7, "login": "pullyard-bot", "type": "Bot" });
     assert_eq!(send("push", &push("main", &bot)).await, "echo");
+    let user_of_token = json!({ "id": (1_u64 << 53) + 7, "login": "pullyard-bot", "type": "User" });
+    assert_eq!(send("push", &push("main", &user_of_token)).await, "template_refused");
+    assert_eq!(send("workflow_run.completed.failure", &plan).await, "event_ignored", "the header is not signed");
     let mut foreign = push("main", &ann);
     foreign["repository"]["id"] = json!(world.repository + 1);
     assert_eq!(send("push", &foreign).await, "repository_not_integrated");

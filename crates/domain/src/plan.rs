@@ -231,8 +231,9 @@ pub struct StepKeys {
     pub spawn: Option<SpawnLimits>,
 }
 
+/// A limit of a newer program is refused, because a step without it could cost more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct StepLimits {
     /// Time of a job, such as 30m or 2h.
     pub wall: Option<String>,

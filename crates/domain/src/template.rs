@@ -125,11 +125,13 @@ pub(crate) fn check_starts(plan: &Plan) -> Vec<PlanFault> {
         let parts: Vec<&str> = event.split('.').collect();
         let is_word =
             |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let is_sent = match parts[..] {
-            ["push"] | ["pull_request" | "workflow_run"] | ["pull_request", _] => true,
-            ["workflow_run", "requested" | "in_progress" | "completed"] | ["workflow_run", "completed", _] => true,
-            _ => false,
-        };
+        let is_sent = matches!(
+            parts[..],
+            ["push" | "pull_request" | "workflow_run"]
+                | ["pull_request", _]
+                | ["workflow_run", "requested" | "in_progress" | "completed"]
+                | ["workflow_run", "completed", _]
+        );
         if !is_sent || !parts.iter().all(is_word) {
             let fault = "use push, pull_request.opened or workflow_run.completed.failure, with any action or end; all branches count";
             faults.push(PlanFault::new(format!("/on/github/{index}"), fault));

@@ -61,8 +61,8 @@ pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
 }
 
 /// Copies the input files into a worktree that is published, beside the files that the repository has in the folder.
-pub(crate) fn add_inputs(workspace: &Workspace) -> io::Result<()> {
-    if !kept_inputs(workspace).is_dir() {
+pub(crate) fn add_inputs(workspace: &Workspace, reports: bool) -> io::Result<()> {
+    if !reports && !kept_inputs(workspace).is_dir() {
         return Ok(());
     }
     let folder = workspace.tree().join(PULLYARD_FOLDER);

@@ -141,7 +141,9 @@ async fn render(
             name,
             parameter,
         };
-        let (title, parameters) = (line(&plan.name), plan.parameters);
+        // A name that is a parameter says nothing yet.
+        let title = if plan.parameters.contains_key(&plan.name) { SafeText::default() } else { line(&plan.name) };
+        let parameters = plan.parameters;
         rows.push(Row { name, title, by_hand, fields: parameters.into_iter().map(to_field).collect() });
     }
     let page = TemplatesPage {

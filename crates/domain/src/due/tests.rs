@@ -103,7 +103,7 @@ fn items_spread_over_all_shards_and_never_move() {
 fn crash_is_a_platform_failure_and_no_changes_is_not() {
     let is_platform = |failure: &Failure| failure.class() == FailureClass::Infra;
     assert!(is_platform(&crash_failure()) && !is_platform(&no_changes_failure()));
-    assert_eq!(Failure::samples().iter().filter(|failure| is_platform(failure)).count(), 14);
+    assert_eq!(Failure::samples().iter().filter(|failure| is_platform(failure)).count(), 15);
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn body_has_the_facts_and_no_words_of_the_agent() {
 #[test]
 fn events_of_a_later_release_stay_in_settings() {
     let mut stored = serde_json::to_value(slack()).unwrap();
-    stored["events"] = serde_json::json!(["run.failed"]);
+    stored["events"] = serde_json::json!(["run.paused"]);
     let later: Endpoint = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(&later).unwrap(), stored);
     assert!(NoticeEvent::ALL.iter().all(|event| !later.receives(*event)));

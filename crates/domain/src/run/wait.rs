@@ -16,7 +16,7 @@ vocabulary! {
         Approval { step: String, run: RunId } [Person] "approval", "{step} waits for a user.", "`pullyard runs approve {run}/{step}`, or `pullyard runs refuse {run}/{step}`.";
         ProjectHeld { project: ProjectId } [Person] "project_held", "{project} is held.", "Release it: `pullyard release`.";
         DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until midnight UTC, or raise it: `pullyard budgets set`.";
-        GroupBusy { n: u64, limit: u64, group: String, ahead: u64, first: RunId } [Itself] "group_busy", "{n} of {limit} runs of {group} are working; {ahead} are ahead.", "Wait; or `pullyard runs show {first}`, and `pullyard runs cancel {first}` makes place.";
+        GroupBusy { n: u64, limit: u64, group: String, ahead: u64, first: RunId } [Itself] "group_busy", "{n} of {limit} runs of {group} are working; {ahead} are ahead.", "Wait; or `pullyard runs show {first}`, and `pullyard runs cancel {first}` frees its place.";
         RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan is the limit of its next run.";
         RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do; an open step returns the part that it does not spend.";
         Starting { step: String } [Itself] "starting", "{step} is about to start.", "Nothing to do.";

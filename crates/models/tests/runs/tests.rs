@@ -95,6 +95,7 @@ fn cost_limit_is_never_exceeded() {
 fn added_steps_end_before_the_next_turn_of_their_manager() {
     let manager = |plan: &mut Value| {
         plan["steps"][0]["role"] = json!("manager");
+        plan["steps"][0]["branch"] = json!("shared");
         plan["steps"].as_array_mut().unwrap().remove(1);
         plan["steps"][1]["needs"] = json!(["a"]);
     };

@@ -7,6 +7,7 @@ use pullyard_domain::pull_request::MergeMethod;
 use pullyard_protocol::run::MergeRun;
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  pullyard runs pr merge K3TZ")]
 pub(super) struct PullRequest {
     #[command(subcommand)]
     command: Command,

@@ -108,7 +108,8 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
     let mut facts =
         vec![("Run", Cell::text(&run.id)), ("Name", Cell::text(&run.name)), ("State", state_cell(screen, run))];
     facts.extend(run.failure.as_ref().map(|failure| ("Why", Cell::text(&failure.sentence))));
-    facts.extend(run.group.as_ref().map(|group| ("Group", Cell::text(group))));
+    let heading = if run.waits_for_group.is_some() { "Waits for group" } else { "Group" };
+    facts.extend(run.group.as_ref().map(|group| (heading, Cell::text(group))));
     facts.extend([
         ("Repository", Cell::optional(run.repository.as_ref())),
         ("Branch", Cell::optional(run.branch.as_ref())),

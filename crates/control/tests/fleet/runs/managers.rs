@@ -42,7 +42,8 @@ async fn own_branches_reach_the_next_step_as_patches() {
     let (join, context) = it.job("join").await;
     assert!(!join.branch.contains("/run-"), "the shared branch: {}", join.branch);
     let prompt = context.prompt();
-    for part in ["Commit aaaaaaa: 1 file changed", "--3way .pullyard/input/a/change.patch", "/input/b/change.patch"] {
+    for part in ["Commit aaaaaaaaaa: 1 file changed", "--3way .pullyard/input/a/change.patch", "/input/b/change.patch"]
+    {
         assert!(prompt.contains(part), "{part}: {prompt}");
     }
     it.end("join", completed, None).await;
@@ -82,7 +83,7 @@ async fn manager_gets_the_results_of_its_steps_in_its_next_turn() {
     it.end("lead", answered, list(&["a", "b"])).await;
     it.expect("running: lead spawning, last waiting, lead/a open, lead/b open").await;
     let (worker, context) = it.job("lead/a").await;
-    assert!(worker.branch.ends_with("-lead.a"), "{}", worker.branch);
+    assert!(worker.branch.ends_with("-lead_a"), "{}", worker.branch);
     assert!(context.prompt().contains("Do a.") && !context.prompt().contains("You can add"), "{}", context.prompt());
     it.end("lead/a", pushed, None).await;
     it.end("lead/b", crashed, None).await;
@@ -114,7 +115,7 @@ async fn list_that_the_plan_or_the_project_refuses_fails_its_step() {
     costly[0].limits.wall = Some("2h".into());
     for (spawn, list, fault) in [
         (json!({ "most": 1 }), added(&["a", "b"]), "use at most 1 steps at `/spawn`"),
-        (json!({}), costly, "the project's limit is 3600 s at `a/limits/wall`"),
+        (json!({}), costly, "the limit is 3600 s at `a/limits/wall`"),
     ] {
         let it = manager(spawn).await;
         let output = Answer { text: "Divided.".into(), spawn: list, ..Answer::default() };

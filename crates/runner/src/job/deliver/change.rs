@@ -149,7 +149,7 @@ async fn run_agent_and_publish(
     // Before the phase `executing`, because an attempt without its session starts no agent.
     let restored_work = attempt.unless_ordered(preparation.checkpoint.restore(attempt, git, workspace)).await?;
     if attempt.assignment.step.is_some() {
-        output::add_inputs(workspace)?;
+        output::add_inputs(workspace, reporting_step(attempt).is_some())?;
     }
     attempt.unless_ordered(attempt.report_executing(Some(preparation.agent.describe(isolation)))).await?;
     let search = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored_work.has_work);
