@@ -147,12 +147,15 @@ async fn list_of_a_lost_attempt_changes_nothing() {
     assert_eq!((it.run().await, world.ctx.store.load_output(&job.id).await.unwrap()), (before, None));
 }
 
+/// Step, end of its job, output, and the pointer of the refusal.
+type Case = (&'static str, fn(&Job) -> End, Option<JobOutput>, &'static str);
+
 #[tokio::test]
 async fn output_and_pull_request_belong_to_certain_steps() {
     let plain = json!({ "name": "plain", "prompt": "Work." });
     let own = json!({ "name": "own", "branch": "own", "prompt": "Work." });
     let it = Started::new(json!({ "name": "two", "steps": [plain, own] })).await;
-    let cases: [(&str, fn(&Job) -> End, Option<JobOutput>, &str); 4] = [
+    let cases: [Case; 4] = [
         ("plain", completed, answer("Done.", None), "/output"),
         ("plain", pushed, None, "/result/pull_request"),
         ("own", completed, None, "/result/pull_request"),
