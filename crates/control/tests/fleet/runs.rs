@@ -215,7 +215,7 @@ async fn notices(it: &Started) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn run_notifies_its_question_and_end_but_no_end_of_a_job() {
+async fn run_notifies_its_question_and_its_own_end() {
     let world = new_world().await;
     let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
     let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };

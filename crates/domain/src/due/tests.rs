@@ -29,7 +29,7 @@ fn not_before_delays_the_due_time() {
 }
 
 #[test]
-fn ended_job_of_a_step_is_due_until_its_run_notes_it() {
+fn ended_job_of_a_step_is_due_until_noted() {
     let run = crate::id::RunId::for_request(&project_id(), "", "one");
     let step = Some(crate::job::StepOfRun {
         run,

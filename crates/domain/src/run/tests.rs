@@ -284,7 +284,7 @@ fn run_without_room_for_cost_fails_and_resumes_with_more() {
 }
 
 #[test]
-fn resume_for_a_question_needs_the_cost_of_the_step_before_it() {
+fn resume_needs_the_cost_of_the_next_step() {
     let limit = json!({ "limits": { "cost_usd": 1 }, "defaults": { "limits": { "cost_usd": 1 } } });
     let ask = json!({ "name": "ask", "needs": ["b"], "approve": "Is it right?" });
     let mut world = World::new(json!([step("a", &[]), step("b", &["a"]), ask]), limit);
@@ -595,7 +595,7 @@ fn every_wait_has_a_short_sentence_and_help() {
 }
 
 #[test]
-fn run_of_a_newer_program_is_readable_unless_its_states_are_new() {
+fn newer_run_is_readable_but_for_new_states() {
     let run = diamond(json!({})).run;
     let mut stored = serde_json::to_value(&run).unwrap();
     stored["queue"] = json!("ci");

@@ -24,7 +24,7 @@ fn answer(finish: FinishRequest) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn own_branch_starts_from_that_of_the_run_without_a_pull_request() {
+async fn own_branch_starts_at_the_branch_of_the_run() {
     let step = AssignedStep { has_own_branch: true, starts_from: Some("shared".into()), ..AssignedStep::default() };
     let world = world("echo hello > greeting.txt", step).await;
     world.forge.commit("acme/app", "shared", "pullyard-bot", &[("first.txt", "first", false)]).await.unwrap();
