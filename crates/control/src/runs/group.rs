@@ -1,4 +1,4 @@
-//! The groups of runs: who waits, who gets the next place.
+//! Loads the group of a run, and wakes the runs that get its free places.
 
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;

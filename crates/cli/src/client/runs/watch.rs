@@ -89,7 +89,7 @@ async fn follow(session: &Session, id: &RunId) -> Result<Run, CliError> {
     }
 }
 
-/// What a run waits for while none of its steps has a job or a question.
+/// The first wait of a run without a job or a question.
 fn find_wait(run: &Run) -> Option<&Explanation> {
     let is_busy = run.steps.iter().any(|step| matches!(step.state, StepState::Open | StepState::Asked));
     let mut waits =

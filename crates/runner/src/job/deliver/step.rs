@@ -40,7 +40,7 @@ pub(in crate::job) async fn store_patches(
     Ok(())
 }
 
-/// What the agent of a step that changes files has to write beside its change.
+/// The step, if its agent writes an output in addition to its change.
 pub(in crate::job) fn reporting_step<'a>(attempt: &'a Attempt<'_>) -> Option<&'a AssignedStep> {
     attempt.assignment.step.as_ref().filter(|step| step.reports)
 }
