@@ -23,7 +23,7 @@ impl SourceTree {
         // build while a watched file is missing. Watch the branch only if HEAD has no reflog.
         let moved = match (reflog.exists(), git(folder, &["symbolic-ref", "--quiet", "HEAD"])) {
             (true, _) => Some(reflog),
-            (false, Some(branch)) => path(&branch).filter(|file| file.exists()).or_else(|| path("packed-refs")),
+            (false, Some(branch)) => path(&branch).filter(|file| file.exists()).or_else(|| path("refs/heads")),
             (false, None) => None,
         };
         Some(Self { commit, watched: [path("HEAD"), moved].into_iter().flatten().collect() })

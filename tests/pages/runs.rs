@@ -67,7 +67,7 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     assert!(!page.contains(">Retry<") && !page.contains("jobs retry"), "{}", page.body);
     let shown = User::of(&story).run(&["jobs", "show", job.id.as_str()]).await;
     assert!(
-        shown.out.contains("\nstep\tmain\n") && shown.err.contains(&format!("pullyard runs why {short}")),
+        shown.out.contains("\nstep\tmain\n") && shown.err.contains(&format!("pullyard runs resume {short}")),
         "{shown:?}"
     );
 

@@ -101,7 +101,7 @@ class Run:
         """Waits for the end. Errors: `RunFailed` with `check`; `WaitTimeout` after `timeout` seconds. Every error has
         `run`, so that no run is started again."""
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
-        while not self._look().is_over:
+        while not self._look(deadline).is_over:
             if time.monotonic() >= deadline:
                 raise WaitTimeout(self)
             time.sleep(max(0.0, min(self._client.poll, deadline - time.monotonic())))
@@ -109,7 +109,7 @@ class Run:
             raise RunFailed(self)
         return self
 
-    def _look(self) -> Run:
+    def _look(self, deadline: float = float("inf")) -> Run:
         """Loads the run again, and waits for a server that is away."""
         since = time.monotonic()
         while True:
@@ -117,6 +117,8 @@ class Run:
                 return self.refresh()
             except (ApiError, ConnectionFailed) as error:
                 error.run = self
+                if time.monotonic() >= deadline:
+                    raise WaitTimeout(self) from error
                 if getattr(error, "status", 503) not in TRANSIENT or time.monotonic() - since > MAX_SILENCE:
                     raise
                 time.sleep(self._client.poll)

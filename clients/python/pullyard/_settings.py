@@ -16,13 +16,14 @@ LOCAL_URL = "http://127.0.0.1:7878"
 def find_settings(url: str | None, token: str | None, project: str | None) -> tuple[str, str, str | None]:
     """A context's token and project serve only its own server. Errors: ValueError."""
     url = (url or os.environ.get("PULLYARD_URL") or "").rstrip("/")
-    context = _load_context()
+    token = token or os.environ.get("PULLYARD_TOKEN")
+    context = {} if tomllib is None and url and token else _load_context()
     if url and context.get("url") != url:
         context = {}
     url = url or context.get("url") or LOCAL_URL
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is not a URL; write it as https://HOST")
-    token = token or os.environ.get("PULLYARD_TOKEN") or context.get("token") or ""
+    token = token or context.get("token") or ""
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise ValueError("the token contains invalid characters; correct PULLYARD_TOKEN")
     return url, token, project or os.environ.get("PULLYARD_PROJECT") or context.get("project")
@@ -34,8 +35,6 @@ def _load_context() -> dict:
     if not path.is_file():
         return {}
     if tomllib is None:
-        if os.environ.get("PULLYARD_URL") and os.environ.get("PULLYARD_TOKEN"):
-            return {}
         raise ValueError("Python 3.10 reads no context; set PULLYARD_URL and PULLYARD_TOKEN")
     try:
         saved = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -103,8 +103,8 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
         Err(SubmitFault::Error(Error::KeyReused)) => {
             Some(PlanFault::new("/id", "an earlier start with this id had other content"))
         }
-        // A full group, for example.
-        Err(SubmitFault::Error(error)) if !error.is_transient() => Some(PlanFault::new("", format_for_table(&error))),
+        // Its group is full.
+        Err(SubmitFault::Error(error @ Error::Denied(_))) => Some(PlanFault::new("", format_for_table(&error))),
         Err(SubmitFault::Error(error)) => return Err(error),
     };
     Ok(Err(fault.unwrap_or_else(|| PlanFault::new("", "the plan is refused"))))

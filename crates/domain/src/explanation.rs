@@ -177,7 +177,7 @@ pub fn explain_failure(job: &Job, failure: &Failure) -> (String, String) {
             ("Nothing to change, which the step allows.".into(), NO_ACTION.into())
         }
         Some(step) => {
-            let resume = format!("`pullyard runs why {}`, which names what follows", step.run.short());
+            let resume = format!("`pullyard runs resume {}`", step.run.short());
             (failure.sentence(), failure.help().replace("`pullyard jobs retry`", &resume))
         }
         None => (failure.sentence(), failure.help()),

@@ -14,6 +14,7 @@ use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_domain::text::truncate;
 use pullyard_forge::StartEvent;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// The branches of Pullyard's own work.
 const OWN_BRANCHES: &str = "pullyard/";
@@ -73,13 +74,15 @@ async fn decide(
         return Ok(Reason::AuthorNotPermitted { author: author.login, repo: connected.name });
     }
     let declared = facts.into_iter().filter(|(name, _)| plan.parameters.contains_key(name));
+    let params: BTreeMap<String, String> = declared.collect();
+    // The hook's, unless the plan names one.
+    let repository = (!plan.names_repository(&params)).then_some(connected.name);
     let request = Start {
         project: &hook.home,
         template,
         kind: StartedBy::Webhook,
-        params: declared.collect(),
-        // The hook's, unless the plan names one.
-        repository: (!plan.names_repository()).then_some(connected.name),
+        params,
+        repository,
         key: format!("{} {}", hook.name, HEXLOWER.encode(&Sha256::digest(call.body))),
         by: format!("webhook {}, {}", hook.name, author.login),
     };

@@ -196,9 +196,12 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
 }
 
 impl Plan {
-    /// Whether the repository is in the plan or in a parameter.
-    pub fn names_repository(&self) -> bool {
-        self.repository.is_some() || self.from_parameters.0.contains_key("repository")
+    /// Whether the repository is in the plan, or in a parameter with a value.
+    pub fn names_repository(&self, given: &BTreeMap<String, String>) -> bool {
+        let default = |name: &String| self.parameters.get(name).and_then(|parameter| parameter.default.as_ref());
+        let parameter = self.from_parameters.0.get("repository");
+        let value = parameter.and_then(|name| given.get(name).or_else(|| default(name)));
+        self.repository.is_some() || value.is_some_and(|value| !value.is_empty())
     }
 
     /// The values of all parameters, which also become the values of the keys that name one.

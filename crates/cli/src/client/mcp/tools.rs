@@ -157,7 +157,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
         Call::TemplateRun { template, params, run_id } => {
             let (id, key) = (TemplateId { project: session.project().await?, name: template }, own_run_id(run_id)?);
             let request = StartTemplate { params, repository: None, base: None, run_id: Some(key.clone()) };
-            let started = api.start_template(&id, &request, None).await;
+            let started = api.start_template(&id, &request, Some(key.as_str())).await;
             data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
         }
         Call::JobAnswer { job: id, text } => {
@@ -183,7 +183,7 @@ impl Start {
         let key = own_run_id(run_id)?;
         let run_id = Some(key.clone());
         let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
-        let started = session.api.start_run(&request, None).await;
+        let started = session.api.start_run(&request, Some(key.as_str())).await;
         data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
     }
 }
@@ -197,7 +197,8 @@ fn own_run_id(given: Option<EventId>) -> Result<EventId, CliError> {
 }
 
 fn or_started(error: Error, run_id: &EventId) -> CliError {
-    let is_transient = error.is_transient();
+    // An unreadable answer may be that of a proxy, behind which the run started.
+    let is_transient = error.is_transient() || matches!(error, Error::Unreadable { .. });
     let fault = CliError::from(error);
     match is_transient {
         true => fault.with_help(format!("the run may have started: repeat the call with \"run_id\": \"{run_id}\"")),
@@ -244,7 +245,9 @@ fn show(shown: &Shown) -> Result<String, CliError> {
             "The run waits for a user; tell the user, and end your turn if no other step works."
         }
         (None, true) => "The run has not ended.",
-        (None, false) => "The run has not ended; answer the questions with job_answer.",
+        (None, false) => {
+            "The run has not ended; answer the questions with job_answer. If you cannot, tell the user and end your turn."
+        }
     };
     data(lead, shown)
 }
