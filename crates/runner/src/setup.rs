@@ -112,18 +112,24 @@ impl Setup {
             let refusal = "has a name that this program does not know: delete it, or use the newer program that does";
             return Err(format!("Line {line} of {} {refusal}.", path.display()).into());
         }
-        if let Some(name) =
-            NETWORK_ENVIRONMENT.iter().find(|name| file.contains_key(**name) && variable(name).is_none())
-        {
-            return Err(format!("{} sets {name}. Run `setup` with the same variable.", path.display()).into());
+        // Programs read a proxy under its name in upper and in lower case.
+        let is_here = |name: &str| {
+            NETWORK_ENVIRONMENT.iter().any(|one| one.eq_ignore_ascii_case(name) && variable(one).is_some())
+        };
+        let is_in_file = |name: &str| file.get(name).is_some_and(|value| !value.is_empty());
+        if let Some(name) = NETWORK_ENVIRONMENT.iter().find(|name| is_in_file(name) && !is_here(name)) {
+            let help = format!("Run `setup` with the same variable; sudo needs `--preserve-env={name}` for it");
+            return Err(format!("{} sets {name}. {help}.", path.display()).into());
         }
         checks::check_machine().await?;
         let find = |setting| variables(setting).iter().find_map(|name| file.get(*name).cloned());
         let present = find("api-url").zip(find("name")).map(|(url, name)| PresentRunner { url, name });
-        let answers = Answers::collect(self.flags.values(), self.flags.saved_api_url.clone(), &file, &variable);
-        if answers.find("token-file").is_some() {
+        let mut answers = Answers::collect(self.flags.values(), self.flags.saved_api_url.clone(), &file, &variable);
+        if answers.preset("token-file").is_some() {
             return Err("`setup` stores the token itself. Set PULLYARD_RUNNER_TOKEN instead of a token file.".into());
         }
+        // The token replaces the present file's line.
+        answers.set("token-file", "");
         let mut interview = Interview { answers, is_terminal, present };
         let plan = interview.ask_all(self, program, path).await?;
         if self.print {

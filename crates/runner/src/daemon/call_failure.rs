@@ -78,7 +78,8 @@ pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> Run
         (_, "name_taken") => fatal(
             REFUSED_EXIT,
             format!(
-                "The name `{name}` belongs to a runner with another token. Choose another --name or delete that runner."
+                "The name `{name}` belongs to a runner with another token. Choose another --name, or run \
+                 `pullyard runners delete {name}`."
             ),
         ),
         (_, "runner_replaced") => {

@@ -1,6 +1,5 @@
 //! Reads `runner.env`, lines of the form `NAME=value`, and adds them to this program's environment.
-//! Values have no quotes, escapes or variables, so that systemd's `EnvironmentFile` and compose's `env_file` read the
-//! same values.
+//! Values have no quotes, escapes or variables, so that compose's `env_file` reads the same values.
 
 use super::child::INHERITED;
 use super::setting_names::{UNUSED, VARIABLES, is_set, same_setting};
@@ -138,7 +137,7 @@ fn known_names() -> impl Iterator<Item = &'static str> {
     settings.chain(UNUSED.iter().map(|(name, _)| *name)).chain(agent_variables()).chain(shared)
 }
 
-/// Refuses the characters that systemd, compose or a shell would change. Errors: a fragment that follows the name.
+/// Refuses the characters that compose or a shell would change. Errors: a fragment that follows the name.
 pub(crate) fn check_value(value: &str) -> Result<(), String> {
     let is_special = |c: &char| c.is_control() || "\"'`\\$#".contains(*c);
     match value.chars().find(is_special) {

@@ -8,8 +8,9 @@ use crate::durable_file;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
 use pullyard_domain::id::{ClaimId, InstanceId, OrderId};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ impl StateFolder {
         let to_error = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
         create_private_dirs(&dir.join("jobs")).map_err(to_error)?;
         let lock = open_lock_file(&dir.join("lock")).map_err(to_error)?;
+        // An earlier release let others read it. Some disks have no modes.
+        let _ = lock.set_permissions(Permissions::from_mode(0o600));
         match lock_with_timeout(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::AlreadyRuns { name: name.to_owned(), dir }),

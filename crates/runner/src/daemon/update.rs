@@ -69,8 +69,11 @@ pub(crate) async fn update(daemon: &DaemonContext, order: &HeartbeatOrder) -> Re
 
 fn describe_delay(daemon: &DaemonContext) -> String {
     let jobs = daemon.state().read(|state| Vec::from_iter(state.active_jobs().iter().map(ToString::to_string)));
-    let jobs = if jobs.is_empty() { String::new() } else { format!("; running jobs: {}", jobs.join(", ")) };
-    format!("The update did not end within {} h{jobs}.", LIMIT.as_secs() / 3_600)
+    let reason = format!("The update did not end within {} h", LIMIT.as_secs() / 3_600);
+    match jobs.is_empty() {
+        true => format!("{reason}."),
+        false => format!("{reason}. Drain the runner first, or lower limits.wall_secs; jobs: {}.", jobs.join(", ")),
+    }
 }
 
 async fn install(daemon: &DaemonContext, programs: &InstalledPrograms, target: &Target) -> Result<(), String> {

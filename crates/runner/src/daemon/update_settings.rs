@@ -19,7 +19,7 @@ impl SettingsParser<'_> {
     pub(super) fn parse_updates(&mut self) -> UpdateSettings {
         let is_allowed = self.parse_setting("allow-remote-update", "false", parse_bool).unwrap_or(false);
         if is_allowed && self.has_variable(IMAGE_VARIABLE) {
-            self.add_error("A container is updated with its image: remove --allow-remote-update.".into());
+            self.add_error("A container is updated with its image or program: remove --allow-remote-update.".into());
         }
         let address = self.parse_setting("releases", RELEASES, parse_address);
         UpdateSettings {

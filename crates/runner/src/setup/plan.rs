@@ -36,7 +36,7 @@ impl Plan {
     pub(super) async fn carry_out(self, signals: &mut Signals) -> u8 {
         let Settings { name, slots, .. } = &self.settings;
         let (runner, log) = (RunnerName::of(&self.settings), &self.service.log);
-        let was_online = self.way != StartWith::Nothing && runner.is_online().await;
+        let was_online = runner.is_online().await;
         let mut steps = Vec::new();
         let result = self.write_files(&mut steps).and_then(|()| self.run_commands(&mut steps));
         if let Err(reason) = result {
@@ -48,7 +48,10 @@ impl Plan {
         steps.iter().for_each(|step| say(&format!("Done: {step}.")));
         say("A project uses its runners after `pullyard settings set compute=runners`.");
         if self.way == StartWith::Nothing {
-            say(&format!("Start {name} with `{log}`."));
+            match was_online {
+                true => say(&format!("{name} runs with earlier settings until it restarts: stop it, then `{log}`.")),
+                false => say(&format!("Start {name} with `{log}`.")),
+            }
             return 0;
         }
         if !is_root() {

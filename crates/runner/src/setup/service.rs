@@ -8,7 +8,7 @@ use crate::process::program::system_program;
 use crate::process::root_folder::is_root;
 use std::fs::metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -57,6 +57,12 @@ impl Target {
         let text = self.unit_path().and_then(|path| load_own(&path)).ok().flatten();
         text.is_some_and(|text| text.lines().any(|line| line.starts_with("ExecStart=") && line.ends_with(&end)))
     }
+
+    /// Whether the unit has a process, also one that drains.
+    fn unit_runs(&self) -> bool {
+        let pid = run_command(&format!("{} show --property=MainPID --value {}", systemctl(), self.unit()));
+        pid.is_ok_and(|pid| !matches!(pid.trim(), "" | "0"))
+    }
 }
 
 fn systemctl() -> &'static str {
@@ -94,18 +100,21 @@ impl StartWith {
             return Ok("no service".into());
         }
         run_command(&format!("{} show-environment", systemctl()))
-            .map_err(|reason| format!("{reason} Correct this, or use `nothing`."))?;
+            .map_err(|reason| format!("{reason} Correct this, or use `--start-with nothing`."))?;
         let program = target.program.first().map_or("pullyard-runner", String::as_str);
         // Agents of another user could replace what root starts.
-        if is_root() && !metadata(program).is_ok_and(|file| file.uid() == 0 && file.mode() & 0o022 == 0) {
-            return Err(format!("Other users can replace {program}. Install it as root first."));
+        let is_of_root = is_of_root(Path::new(program));
+        if is_root() && !is_of_root {
+            return Err(format!(
+                "Other users can replace {program}. Run `install {program} /usr/local/bin/`, then `setup` of the copy."
+            ));
         }
         let paths = [&target.config, &target.work_dir].into_iter().map(|path| path.display().to_string());
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
         if let Some(path) = paths.chain(target.program.clone()).find(|path| !path.chars().all(is_plain)) {
             return Err(format!(
                 "{path} has characters that systemd changes. Use a path of letters, digits and `/._-+@` (--config, \
-                 --work-dir), or `nothing`."
+                 --work-dir), or `--start-with nothing`."
             ));
         }
         let unit = target.unit_path()?;
@@ -116,16 +125,21 @@ impl StartWith {
             ));
         }
         // The service could not start it.
-        if !has_unit && runner.is_online().await {
+        if !(has_unit && target.unit_runs()) && runner.is_online().await {
             let name = runner.name;
             return Err(format!(
-                "{name} runs already, and not as the service of {config}. Stop it first, or choose another name."
+                "{name} runs already, and not as the service of {config}. Stop it first, or choose another name; \
+                 after a crash, wait until it is offline."
             ));
         }
-        Ok(if is_root() {
-            "a unit that runs as root, with an account for each job".into()
-        } else {
-            format!("a unit of this user; `sudo {program} setup` makes one of the machine")
+        Ok(match (is_root(), is_of_root) {
+            (true, _) => "a unit that runs as root, with an account for each job".into(),
+            (false, true) => {
+                format!("a unit of this user; `sudo {} setup` makes one of the machine", target.program.join(" "))
+            }
+            (false, false) => {
+                "a unit of this user; for one of the machine, install the program as root, then `setup` with sudo".into()
+            }
         })
     }
 
@@ -146,8 +160,16 @@ impl StartWith {
     }
 }
 
-/// Runs a command of the machine, whose words have no spaces, without the runner's token. Errors: a sentence.
-pub(super) fn run_command(line: &str) -> Result<(), String> {
+/// Whether only root can replace the program.
+fn is_of_root(program: &Path) -> bool {
+    let is_safe = |path: &Path, others: u32| metadata(path).is_ok_and(|one| one.uid() == 0 && one.mode() & others == 0);
+    // Debian's group `staff` may write into /usr/local/bin.
+    is_safe(program, 0o022) && program.ancestors().skip(1).all(|folder| is_safe(folder, 0o002))
+}
+
+/// Runs a command of the machine, whose words have no spaces, without the runner's token. Returns what it prints.
+/// Errors: a sentence.
+pub(super) fn run_command(line: &str) -> Result<String, String> {
     let mut words = line.split(' ');
     let mut command = Command::new(system_program(words.next().unwrap_or_default()));
     command.args(words).stdin(Stdio::null());
@@ -156,7 +178,7 @@ pub(super) fn run_command(line: &str) -> Result<(), String> {
     }
     let output = command.output().map_err(|error| format!("`{line}` cannot start: {error}."))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("`{line}` failed ({}). {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
 }
@@ -191,4 +213,22 @@ WantedBy={wanted_by}
         config = target.config.display(),
         program = target.program.join(" "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn program_that_others_can_replace_is_not_of_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("pullyard-runner");
+        std::fs::write(&program, "").unwrap();
+        set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(!is_of_root(&program));
+        assert!(is_of_root(&Path::new("/bin/sh").canonicalize().unwrap()));
+    }
 }

@@ -254,7 +254,7 @@ async fn release_that_is_not_the_signed_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn program_that_fails_its_trial_is_removed() {
+async fn program_that_fails_its_check_is_removed() {
     let check = "echo starting; echo no such library >&2; exit 3";
     let world = World::with_program(&script(":", check, "exit 9"), "9.9.9").await;
     let api = &world.machine.runner_api;
@@ -279,7 +279,7 @@ async fn update_that_is_killed_at_any_step_ends() {
     let steps = [
         ("download", script_of(BUILT, ":", "exit 0", &run)),
         ("unpacked", script_of(BUILT, kill_daemon, "exit 0", &run)),
-        ("trial", script_of(BUILT, ":", kill_daemon, &run)),
+        ("check", script_of(BUILT, ":", kill_daemon, &run)),
         ("replaced", script_of(BUILT, ":", "exit 0", &format!("{}; echo > $HOME/again; {run}", once("kill -9 $$")))),
     ];
     for (step, program) in steps {

@@ -83,7 +83,7 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     machine.runner_api.script(|script| script.refusals.clear());
     terminal.answer("Name [", "kite", "free").await;
     terminal.answer("Start with ", "cron", "one of these names").await;
-    terminal.answer("[systemd]: ", "", "pullyard-runner setup` makes one of the machine").await;
+    terminal.answer("[systemd]: ", "", "for one of the machine, install the program as root").await;
     terminal.expect("Claude Code 2.1.330").await;
     terminal.answer("Anthropic API key", "sk-bad", "does not accept the key").await;
     terminal.answer("Anthropic API key", "sk-$HOME", "contains '$'").await;
@@ -338,9 +338,13 @@ async fn only_the_present_file_keeps_its_name() {
         check("nothing", is_online, 0, "the runner of this file").await;
     }
     check("systemd", false, 0, "the runner of this file").await;
+    check("nothing", true, 0, "kite runs with earlier settings until it restarts: stop it, then `").await;
     check("systemd", true, 2, "kite runs already, and not as the service of").await;
     let unit = format!("{MARK}\n[Service]\nExecStart=x start --config {}\n", machine.env_file().display());
     machine.write(&machine.unit(), &unit);
+    check("systemd", true, 2, "kite runs already, and not as the service of").await;
+    // The unit has a process.
+    machine.write(&machine.path("daemon.pid"), "7\n");
     check("systemd", true, 0, "kite restarts after its running jobs. Its log: `journalctl --user").await;
     machine.stop_daemon();
     machine.runner_api.script(|script| script.refusals.extend([("check", (409, "name_taken"))]));
@@ -356,7 +360,13 @@ async fn second_setup_needs_the_proxies_and_keeps_the_path() {
     let token = ("PULLYARD_RUNNER_TOKEN", TOKEN);
     let (code, output) = machine.run(&setup, &[token]).await;
     assert!(code == Some(2) && output.contains("runner.env sets HTTPS_PROXY. Run `setup` with"), "{output}");
-    let (code, output) = machine.run(&setup, &[token, ("HTTPS_PROXY", "http://127.0.0.1:9")]).await;
-    assert!(code == Some(0) && output.contains("\nPATH=/opt/node/bin:/usr/bin\n"), "{output}");
+    assert!(output.contains("`--preserve-env=HTTPS_PROXY`"), "{output}");
+    for name in ["HTTPS_PROXY", "https_proxy"] {
+        let (code, output) = machine.run(&setup, &[token, (name, "http://127.0.0.1:9")]).await;
+        assert!(code == Some(0) && output.contains("\nPATH=/opt/node/bin:/usr/bin\n"), "{output}");
+    }
+    machine.write(&machine.env_file(), &format!("{MARK}\nHTTPS_PROXY=\nPULLYARD_RUNNER_TOKEN_FILE=/nowhere\n"));
+    let (code, output) = machine.run(&setup, &[token]).await;
+    assert!(code == Some(0) && !output.contains("TOKEN_FILE"), "{output}");
     assert!(output.contains("they can read the token and keys in ") && !output.contains("systemctl"), "{output}");
 }

@@ -3,7 +3,7 @@
 use super::remove;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 pub(crate) fn create_private_dirs(dir: &Path) -> io::Result<()> {
@@ -25,10 +25,8 @@ pub(crate) fn write_private_file(path: &Path, content: &[u8]) -> io::Result<()> 
 }
 
 pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
-    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     // An account of an agent that can read it could lock it.
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    Ok(file)
+    fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Fails unless the folder is still at its path. A link may have replaced it or a folder above it.

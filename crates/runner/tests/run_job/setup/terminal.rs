@@ -23,7 +23,9 @@ pub(super) struct SetupMachine {
 
 const SYSTEMCTL: &str = "echo \"$*\" >> $HOME/systemctl.log
     if [ -e $HOME/fail-$2 ]; then exit 1; fi
-    case \"$*\" in *restart*)
+    case \"$*\" in
+    *MainPID*) cat $HOME/daemon.pid 2> /dev/null || echo 0 ;;
+    *restart*)
         PATH=/usr/bin:/bin setsid $HOME/bin/pullyard-runner start --config $HOME/.config/pullyard-runner/runner.env > $HOME/daemon.log 2>&1 &
         echo $! > $HOME/daemon.pid ;;
     esac";
