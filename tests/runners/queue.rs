@@ -32,6 +32,7 @@ async fn create_by_command(user: &User, more: &[&str]) -> JobId {
 async fn job_waits_for_a_runner_with_the_labels_of_all_sources() {
     let story = Story::with_runners().await;
     let (user, token) = (User::of(&story), story.runner_token("t", None, None).await);
+    let browser = Browser::admin(&story).await;
     user.ok(&["settings", "set", r#"labels=["eu"]"#]).await;
     user.ok(&["repos", "set", REPOSITORY, "--labels", "gpu,big"]).await;
     assert!(user.ok(&["repos", "list"]).await.contains("big, gpu"));
@@ -39,6 +40,9 @@ async fn job_waits_for_a_runner_with_the_labels_of_all_sources() {
     let job = create_by_command(&user, &["--label", "arm"]).await;
     let origin = "has arm, eu, gpu (from the setting, repository, ticket or request)";
     story.assert_why(&job, "no_label", &[origin, "--labels arm,big,eu,gpu`"]).await;
+    assert!(user.ok(&["jobs", "show", job.as_str()]).await.contains("arm, big, eu, gpu"));
+    assert!(user.ok(&["jobs", "show", job.as_str(), "--json"]).await.contains(r#""labels":["arm","big","eu","gpu"]"#));
+    browser.get(&format!("/jobs/{job}")).await.assert_contains(&["<dt>Labels</dt><dd>arm, big, eu, gpu</dd>"]);
     assert!(kite.claim("c1").await.is_none());
     let swan = story.try_register(&token, &with_labels("swan", &["arm", "big", "eu", "gpu"])).await.unwrap();
     assert_eq!(swan.claim_job_id("c1").await, Some(job));

@@ -110,7 +110,7 @@ pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
 pub use jobs::start_analysis::{StartAnalysis, start_analysis};
 pub use jobs::views::{
     JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_output, load_pull_request_state,
-    load_pull_request_states,
+    load_pull_request_states, load_runner_labels,
 };
 pub use notify::endpoints::{delete_endpoint, enable_endpoint, list_endpoints, put_endpoint, test_endpoint};
 pub use notify::notices::{list_notices, redeliver_notice};

@@ -178,6 +178,9 @@ pub struct Job {
     /// Priority in the queue; absent: normal.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
+    /// Labels that its runner must have. Only in the answer to `GET /v1/jobs/{id}`; absent: none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
     /// Number of claimed attempts.
     pub attempt: u32,
     /// Branch that the job creates; for the kind `read`, the branch that it reads.

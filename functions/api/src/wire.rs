@@ -20,6 +20,7 @@ use pullyard_protocol::pull_request::{AgentReview, AgentReviews, PullRequest};
 use pullyard_protocol::ticket::{Comment, Ticket};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 pub(crate) fn decision(answer: Answer) -> Decision {
     Decision::new(answer.delivery, &answer.reason, answer.job)
@@ -106,6 +107,7 @@ pub(crate) fn job(view: JobView) -> Job {
         }),
         place: job.place,
         priority: job.priority,
+        labels: BTreeSet::new(),
         task: (job.place == Placement::Fargate).then_some(job.task),
         attempt: job.attempt,
         branch: job.branch,

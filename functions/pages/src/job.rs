@@ -20,6 +20,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::event::Event;
 use runner_link::RunnerLink;
+use std::collections::BTreeSet;
 use tabs::{Records, Tabs};
 
 const LAST_EVENTS: usize = 300;
@@ -32,6 +33,7 @@ pub(crate) struct Subject {
     pub(crate) view: JobView,
     pub(crate) pull_request_state: Option<PullRequestState>,
     pub(crate) runner: Option<RunnerLink>,
+    pub(crate) labels: BTreeSet<String>,
 }
 
 pub(crate) struct Shell {
@@ -52,7 +54,8 @@ pub(crate) async fn load_subject(visit: &PageContext, id: JobId) -> Result<Subje
     let active = view.job.run.as_ref().filter(|_| view.job.status.is_active());
     let ids = active.into_iter().flat_map(|run| run.runner.clone()).collect();
     let runner = RunnerLink::load_all(ctx, ids).await?.into_values().next();
-    Ok(Subject { view, pull_request_state, runner })
+    let labels = control::load_runner_labels(ctx, &view.job).await?;
+    Ok(Subject { view, pull_request_state, runner, labels })
 }
 
 impl Subject {

@@ -4,7 +4,7 @@ use crate::corrupt::skip_corrupt_items;
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
-use pullyard_domain::job::{AttemptRecord, Job};
+use pullyard_domain::job::{AttemptRecord, Job, Placement};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::prompt;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState, pull_request_label};
@@ -34,6 +34,15 @@ pub(crate) type LinkedPullRequests = BTreeMap<PullRequestId, PullRequest>;
 pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
     let job = ctx.load_job(id).await?;
     load_view(ctx, job, &mut WaitExplainer::default()).await
+}
+
+/// The labels that the job's runner must have. A task has none.
+pub async fn load_runner_labels(ctx: &Context, job: &Job) -> Result<BTreeSet<String>, Error> {
+    if job.place != Placement::Runners {
+        return Ok(BTreeSet::new());
+    }
+    let class = ctx.store.load_class(&job.project, &job.class).await?;
+    Ok(class.map(|class| class.labels).unwrap_or_default())
 }
 
 /// The parts of a view that are stored with a job's context.

@@ -99,7 +99,9 @@ pub(crate) async fn load_visible<S>(caller: &Caller<S>, job: &JobId) -> Result<J
 }
 
 pub(crate) async fn show(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<Job>, Problem> {
-    Ok(Json(wire::job(load_visible(&caller, &job).await?)))
+    let view = load_visible(&caller, &job).await?;
+    let labels = control::load_runner_labels(&caller.ctx, &view.job).await?;
+    Ok(Json(Job { labels, ..wire::job(view) }))
 }
 
 pub(crate) async fn explain_job(

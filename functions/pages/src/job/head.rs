@@ -14,6 +14,7 @@ use pullyard_domain::failure::{Failure, FailureClass};
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::select::join_labels;
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct JobHead {
     pub(crate) time: Option<String>,
     /// Another one than normal.
     pub(crate) priority: Option<&'static str>,
+    /// Those that its runner must have.
+    pub(crate) labels: Option<SafeText>,
     pub(crate) created: TimeLabel,
     pub(crate) started: Option<TimeLabel>,
     pub(crate) ended: Option<TimeLabel>,
@@ -85,7 +88,7 @@ impl JobHead {
     }
 
     pub(crate) fn new(subject: &Subject, visit: &PageContext) -> Self {
-        let Subject { view, pull_request_state, runner } = subject;
+        let Subject { view, pull_request_state, runner, labels: required } = subject;
         let (pull_request_state, JobView { job, title, repository, waits, revises, now }) = (*pull_request_state, view);
         let (sentence, help) = explanation::explain_job(job, waits.as_ref(), pull_request_state, *now);
         let may_run = visit.visitor.may_run_jobs();
@@ -151,6 +154,7 @@ impl JobHead {
                 format!("{} of {limit}", labels::format_duration(now.since(run.started)))
             }),
             priority: (!job.priority.is_normal()).then(|| job.priority.label()),
+            labels: (!required.is_empty()).then(|| line(&join_labels(required))),
             created: labels::format_time(job.created, *now),
             started: job.run.as_ref().map(|run| labels::format_time(run.started, *now)),
             ended: job.ended_at.map(|at| labels::format_time(at, *now)),

@@ -4,6 +4,7 @@ use super::provenance::isolation_lines;
 use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, Placement, Publishes};
+use pullyard_domain::select::join_labels;
 use pullyard_protocol::job::Job;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         ("Created", format::time_cell(job.created)),
     ]);
     lines.extend((!job.priority.is_normal()).then(|| ("Priority", Cell::text(job.priority.as_str()))));
+    lines.extend((!job.labels.is_empty()).then(|| ("Labels", Cell::text(join_labels(&job.labels)))));
     let task = job.task.filter(|_| session.data.is_none());
     lines.extend(task.map(|task| ("Task", Cell::text(task.display_name()))));
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));
