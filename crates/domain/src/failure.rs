@@ -67,7 +67,7 @@ vocabulary! {
         DiskLimit { reason: String } [Runner] "disk_limit", "The job would fill the runner's disk: {reason}.", "Free the disk, raise `PULLYARD_DISK_LIMIT` on the runner, or state in the ticket what must not be written; then `pullyard jobs retry`.";
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner} or can't be started.", "Install it and run `pullyard-runner check`; then `pullyard jobs retry`.";
         AgentScriptMissing { agent: String, #[serde(default, skip_serializing_if = "Quoted::is_none")] reason: Quoted } [Repo] "agent_script_missing", "The repository has no executable file `{agent}`{reason}.", "Run `chmod +x` and commit it, or correct the command with `pullyard repos add`; then `pullyard jobs retry`.";
-        AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
+        AgentAuth { runner: String } [Key] "agent_auth", "The agent has no key for its model, or the provider refused it.", "Set it with `pullyard secrets set` and name it in `model_secrets` with `pullyard settings set`, or set it on {runner}; then `pullyard jobs retry`.";
         ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model is not available: {reason}.", "Set it with `pullyard secrets set`, or remove it from `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
         AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; then `pullyard jobs retry`.";
         AgentQuota { time: Until } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";

@@ -27,7 +27,7 @@ pub fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirem
         agent => !installed.iter().any(|(name, _)| *name == agent),
     };
     let mut findings = Vec::new();
-    for need in needs.iter().filter(|need| need.on_fargate) {
+    for need in needs.iter().filter(|need| need.compute.uses_tasks()) {
         for agent in need.agents.iter().filter(|agent| is_missing(agent)) {
             // `auto` accepts any of them.
             let mut options = list_image_options().filter(|(name, _)| agent == AUTO || agent == name);
@@ -57,6 +57,7 @@ mod tests {
     use crate::doctor::Verdict;
     use crate::stack::sample;
     use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
+    use pullyard_domain::project::Compute;
 
     const CLAUDE_LABEL: &str = "pullyard.agent.claude_code";
     const CODEX_LABEL: &str = "pullyard.agent.codex";
@@ -69,7 +70,8 @@ mod tests {
     fn model_need(agents: &[&str], on_fargate: bool) -> ModelRequirement {
         let agents = agents.iter().map(|agent| (*agent).to_owned()).collect();
         let secrets = ModelSecrets::default();
-        ModelRequirement { project: "acme".into(), agents, secrets, on_fargate, signing_secret: None }
+        let compute = if on_fargate { Compute::Fargate } else { Compute::Runners };
+        ModelRequirement { project: "acme".into(), agents, secrets, compute, signing_secret: None }
     }
 
     #[track_caller]

@@ -6,6 +6,7 @@ use super::secret::{SecretState, load_state, restore_help};
 use crate::{Aws, Error};
 use futures::future::try_join_all;
 use pullyard_domain::agent::{AgentSpec, ModelKey, ModelSecrets, list_programs};
+use pullyard_domain::project::Compute;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]
@@ -14,17 +15,17 @@ pub struct ModelRequirement {
     pub agents: BTreeSet<String>,
     pub secrets: ModelSecrets,
     /// On Fargate an agent has only these keys: without one, the first job fails.
-    pub on_fargate: bool,
+    pub compute: Compute,
     pub signing_secret: Option<String>,
 }
 
 pub(super) async fn check(aws: &Aws, requirements: &[ModelRequirement]) -> Result<Vec<Finding>, Error> {
     let (mut findings, mut project_of_secret) = (Vec::new(), BTreeMap::new());
-    for ModelRequirement { project, agents, secrets, on_fargate, signing_secret } in requirements {
+    for ModelRequirement { project, agents, secrets, compute, signing_secret } in requirements {
         for agent in agents {
             let mut usable = secrets.iter().filter(|(key, _)| key.supports_capability(agent)).peekable();
-            if usable.peek().is_none() && *on_fargate {
-                findings.extend(missing_key(project, agent));
+            if usable.peek().is_none() && compute.uses_tasks() {
+                findings.extend(missing_key(project, agent, *compute));
             }
             project_of_secret.extend(usable.map(|(_, secret)| (secret, project.as_str())));
         }
@@ -60,7 +61,7 @@ fn set_help(name: &str, project: &str) -> String {
 }
 
 /// `None` for an agent that needs no key.
-fn missing_key(project: &str, agent: &str) -> Option<Finding> {
+fn missing_key(project: &str, agent: &str, compute: Compute) -> Option<Finding> {
     let keys: Vec<(ModelKey, &str)> = match AgentSpec::find(agent) {
         Some(agent) => agent.keys.iter().map(|key| (*key, "a subscription")).collect(),
         None => list_programs().filter_map(|agent| Some((*agent.keys.first()?, agent.name))).collect(),
@@ -68,10 +69,35 @@ fn missing_key(project: &str, agent: &str) -> Option<Finding> {
     let ((key, _), others) = keys.split_first()?;
     let (setting, name) = (key.setting(), key.spec().provider.spec().code);
     let others: String = others.iter().map(|(key, purpose)| format!(", or `{}` for {purpose}", key.code())).collect();
-    let sentence = format!("Jobs of {project} run {agent} on Fargate, but {project} has no key for its model.");
     let help = format!(
         "`pullyard settings set {setting}=\"$(pullyard secrets set {name} --for-jobs < key.txt)\" \
          --project {project}`{others}."
     );
-    Some(Finding::wrong("model", sentence, help))
+    let lacks = format!("{project} has no key for its model");
+    Some(match compute {
+        Compute::RunnersThenFargate => {
+            let sentence = format!("Jobs of {project} with {agent} only run on runners: {lacks}.");
+            Finding::warning("model", sentence, help)
+        }
+        _ => Finding::wrong("model", format!("Jobs of {project} run {agent} on Fargate, but {lacks}."), help),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+    use pullyard_domain::agent::CODEX;
+
+    #[test]
+    fn missing_key_is_a_warning_if_runners_may_have_one() {
+        let check = |compute| {
+            let finding = missing_key("acme", CODEX, compute).unwrap();
+            (finding.verdict, finding.sentence)
+        };
+        let sentence = "Jobs of acme run codex on Fargate, but acme has no key for its model.";
+        assert_eq!(check(Compute::Fargate), (Verdict::Wrong, sentence.to_owned()));
+        let sentence = "Jobs of acme with codex only run on runners: acme has no key for its model.";
+        assert_eq!(check(Compute::RunnersThenFargate), (Verdict::Warning, sentence.to_owned()));
+    }
 }

@@ -37,13 +37,15 @@ impl DetectedAgent {
 
     pub(crate) fn check_result(&self, required: &BTreeSet<String>) -> Result<String, String> {
         let keys = self.driver.key_variables().collect::<Vec<_>>().join(" or ");
-        let (text, is_usable) = match (&self.detection, self.has_key) {
-            (Ok(installed), true) => (self.version_and_path(installed), true),
-            (Ok(installed), false) => (format!("{}; no key: set {keys}", self.version_and_path(installed)), false),
-            (Err(reason), _) => (format!("not usable: {reason}"), false),
-        };
         let is_required = required.contains(self.driver.spec.code);
-        if is_required && !is_usable { Err(text) } else { Ok(text) }
+        let found = self.detection.as_ref().map(|installed| self.version_and_path(installed));
+        match (found, self.has_key) {
+            (Ok(found), true) => Ok(found),
+            (Ok(found), false) if is_required => Ok(format!("{found}; no key: each project needs one, or set {keys}")),
+            (Ok(found), false) => Ok(format!("{found}; no key: set {keys}")),
+            (Err(reason), _) if is_required => Err(format!("not usable: {reason}")),
+            (Err(reason), _) => Ok(format!("not usable: {reason}")),
+        }
     }
 
     pub(crate) fn code(&self) -> &'static str {
@@ -109,8 +111,11 @@ mod tests {
         let missing = agent("codex", false, true);
         assert_eq!(missing.check_result(&required), Err("not usable: no such program".into()));
         assert!(missing.check_result(&BTreeSet::new()).is_ok());
-        let keyless = agent("codex", true, false).check_result(&required).unwrap_err();
-        assert_eq!(keyless, "1.2.3 at /bin/agent; no key: set OPENAI_API_KEY or PULLYARD_CODEX_AUTH");
+        // A project may have the key.
+        let keyless = |required: &BTreeSet<String>| agent("codex", true, false).check_result(required).unwrap();
+        let set = "OPENAI_API_KEY or PULLYARD_CODEX_AUTH";
+        assert_eq!(keyless(&BTreeSet::new()), format!("1.2.3 at /bin/agent; no key: set {set}"));
+        assert_eq!(keyless(&required), format!("1.2.3 at /bin/agent; no key: each project needs one, or set {set}"));
         assert_eq!(agent("codex", true, true).check_result(&required).unwrap(), "1.2.3 at /bin/agent");
     }
 }

@@ -154,7 +154,7 @@ impl Requirements {
                 project: project.id.to_string(),
                 agents: agents.filter(|agent| agent != COMMAND).collect(),
                 secrets: settings.model_secrets.clone(),
-                on_fargate: settings.compute.uses_tasks(),
+                compute: settings.compute,
                 signing_secret: settings.commits.signing_secret.clone(),
             });
         }
