@@ -138,7 +138,7 @@ impl StartWith {
                 format!("a unit of this user; `sudo {} setup` makes one of the machine", target.program.join(" "))
             }
             (false, false) => {
-                "a unit of this user; for one of the machine, install the program as root, then `setup` with sudo".into()
+                "a unit of this user; for one of the machine, install the program as root and use `sudo`".into()
             }
         })
     }

@@ -95,7 +95,7 @@ async fn restart_as_another_runner_is_refused() {
     for (id, old, new, expected) in [
         ("o1", "kite", "gull", "another name, URL or work folder makes another runner"),
         ("o2", "=work", "=elsewhere", "another name, URL or work folder makes another runner"),
-        ("o3", TOKEN, other_token.as_str(), "WRONG  this runner"),
+        ("o3", TOKEN, other_token.as_str(), "(unauthorized)"),
     ] {
         std::fs::write(&file, before.replace(old, new)).unwrap();
         api.order(id, None);
