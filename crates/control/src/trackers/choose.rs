@@ -87,6 +87,12 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     if let Err(refusal) = check_other_projects(ctx, project, &connection, &scope).await {
         // Another project has chosen the scope at the same time. Both would start a job for each move.
         update_project(ctx, project, |project| Ok(undo_choice(project, &connection, &scope, &earlier))).await?;
+        // A poll between the two changes has ended that of the earlier tool.
+        if let Some(tool) = earlier.tracker.as_ref().filter(|tool| tool.is_scoped())
+            && let Some(former) = load_readable_tracker(ctx, &tool.connection).await?
+        {
+            start_polling(ctx, project, &former, &tool.scope, Some(tool.scope.as_str())).await?;
+        }
         return Err(refusal);
     }
     let hook = install_hook(ctx, &connection, &client, &scope.key).await;
