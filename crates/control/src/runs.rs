@@ -5,6 +5,7 @@ mod facts;
 mod group;
 pub(crate) mod merge;
 pub(crate) mod order;
+pub(crate) mod pull_request;
 mod step_job;
 pub(crate) mod submit;
 

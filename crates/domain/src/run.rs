@@ -209,6 +209,9 @@ pub struct RunStep {
     pub fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawned: Option<SpawnedStep>,
+    /// URL of the pull request that a user opened for its own branch. The result of `job` has the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<String>,
 }
 
 /// A step that a manager added. Its prompt is in the output of `job`.

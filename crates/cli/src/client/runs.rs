@@ -100,7 +100,7 @@ enum Command {
     /// Refuse a step that asks, which is a failure of the step.
     #[command(after_help = "Examples:\n  pullyard runs refuse K3TZ/ask")]
     Refuse(StepArg),
-    /// Merge a run's pull request.
+    /// Open the pull request of a step, or merge one.
     Pr(pull_request::PullRequest),
 }
 
