@@ -107,12 +107,17 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     let page = reader.get(&address).await;
     assert!(page.contains("Is it complete?"), "{}", page.body);
     assert!(!page.contains("Approve") && !page.contains("Cancel this run"), "{}", page.body);
+    let link = format!(r#"<a class="title" href="{address}">release</a>"#);
+    browser.get("/").await.assert_contains(&["Needs you", &link, "Waits for approval: ask.", ">Answer<"]);
+    let other = Browser::with(&story, &[Scope::Read], None).await.get("/").await;
+    other.assert_contains(&[&link, ">View run<"]);
     let answer = [("step", "write"), ("approve", "true")];
     assert_eq!(browser.post(&format!("{address}/answer"), &answer).await.status, 409);
     let answer = [("step", "ask"), ("approve", "true")];
     assert_eq!(browser.post(&format!("{address}/answer"), &answer).await.redirect(), (303, address.as_str()));
 
     let page = wait_for(&browser, &address, "5/5 steps ended.").await;
+    assert!(!browser.get("/").await.contains("Waits for approval"), "the question is answered");
     page.assert_contains(&[
         "Completed",
         " of $20.00 spent",

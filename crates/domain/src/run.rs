@@ -293,6 +293,12 @@ impl Run {
         open.filter_map(|step| step.job.as_ref())
     }
 
+    /// The steps that ask a user, unless the run is to end.
+    pub fn asked_steps(&self) -> impl Iterator<Item = &RunStep> {
+        let is_wanted = self.state == RunState::Running && self.want == RunWant::Run;
+        self.steps.iter().filter(move |step| is_wanted && step.state == StepState::Asked)
+    }
+
     pub fn wall_end(&self) -> Timestamp {
         self.since.plus(Duration::from_secs(self.wall_secs))
     }
