@@ -75,6 +75,7 @@ fn routes(job: &JobId, run: &str, artifact: &str, repository: u64) -> Vec<Route>
         route(&post, "/runs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("form_key", "four")]),
         route(&get, "/runs/{run}", Object, "", &[]),
         route(&get, "/runs/{run}/waterfall", Object, "", &[]),
+        route(&get, "/runs/{run}/checks", Object, "", &[]),
         route(&post, "/runs/{run}/answer", WorkOn, "", &[("step", "ask"), ("approve", "true")]),
         route(&post, "/runs/{run}/resume", WorkOn, "", &[("cost_usd", "")]),
         route(&post, "/runs/{run}/cancel", WorkOn, "", &[("x", "y")]),

@@ -1,5 +1,6 @@
 //! Lists a project's runs, and starts one with a single step.
 
+mod checks;
 mod diagram;
 pub(crate) mod orders;
 pub(crate) mod page;
