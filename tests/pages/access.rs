@@ -249,6 +249,9 @@ async fn cross_site_form_is_refused() {
             "/pulls/revise",
             "/analyses",
             "/runs",
+            "/runs/run_1/cancel",
+            "/runs/run_1/resume",
+            "/runs/run_1/answer",
             "/pulls/gh1/1/1/state",
         ] {
             let answer = browser.ask(Method::POST, path, headers, &form).await;

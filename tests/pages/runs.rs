@@ -57,6 +57,8 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     let failed = wait_for(&browser, address, "Failed or cancelled steps: main.").await;
     failed.assert_contains(&["1/1 steps ended.", "grep wrong work.txt", ">Resume</button>", r#"data-refresh="0""#]);
     assert!(!failed.contains("Cancel this run") && !failed.contains("jobs retry"), "{}", failed.body);
+    let reader = Browser::with(&story, &[Scope::Read], None).await.get(address).await;
+    assert!(reader.contains("Failed or cancelled steps") && !reader.contains("Resume</button>"), "{}", reader.body);
     browser.get("/runs").await.assert_contains(&[&format!(r#"href="{address}">Write a line.</a>"#), ">1/1<"]);
     browser.get(&format!("{address}/waterfall")).await.assert_contains(&[r#"class="f-bad""#, ">main</a>"]);
     let job = &story.jobs().await[0];

@@ -17,7 +17,7 @@ vocabulary! {
         NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a failed or cancelled job can be retried.", "Create a new job: `pullyard jobs create`.";
         NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a ready or running job can be paused.", "Wait for its end, or cancel it.";
         AwaitsAnswer { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
-        Cancelling { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then `pullyard jobs retry`.";
+        Cancelling { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then retry it, or resume its run.";
         TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} has the maximum of {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
         LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is already linked to {to}.", "Unlink it first: `pullyard unlink {pr}`.";
         JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";

@@ -191,7 +191,7 @@ pub struct RunStep {
     /// The newest job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// Start of the newest job.
+    /// Start of the newest job, or of the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// Cost of its ended jobs.

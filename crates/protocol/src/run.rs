@@ -128,7 +128,7 @@ pub struct RunStep {
     pub job: Option<JobId>,
     /// Number of its jobs.
     pub jobs: u32,
-    /// Start of its newest job.
+    /// Start of its newest job, or of its question.
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub started: Option<Timestamp>,

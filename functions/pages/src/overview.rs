@@ -9,9 +9,10 @@ use crate::markdown;
 use crate::prelude::*;
 use month::Month;
 use pullyard_control::JobView;
+use pullyard_domain::explanation;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::run::Run;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::text::truncate;
@@ -191,6 +192,11 @@ fn list_more(project: &ProjectId, view: &control::Overview) -> Vec<(String, Stri
     let others = (unfinished > view.unfinished.len())
         .then(|| (format!("/jobs?project={project}"), format!("{unfinished} jobs run or wait")));
     questions.into_iter().chain(others).collect()
+}
+
+/// A job that changed nothing, which its step allows, counts as completed.
+fn outcome(job: &Job) -> JobStatus {
+    if explanation::is_allowed_without_change(job) { JobStatus::Completed } else { job.status }
 }
 
 fn is_since(at: Option<Timestamp>, start: Timestamp) -> bool {

@@ -156,7 +156,8 @@ impl RunPage {
 fn find_wait<'a>(run: &Run, waits: &'a [Option<StepWait>]) -> Option<&'a StepWait> {
     let is_busy = run.steps.iter().any(|step| matches!(step.state, StepState::Open | StepState::Asked));
     let is_reason = |wait: &&StepWait| {
-        !matches!(wait, StepWait::Starting { .. } | StepWait::NeedsSteps { .. } | StepWait::AddedSteps { .. })
+        use StepWait::{AddedSteps, NeedsSteps, RunEnding, Starting};
+        !matches!(wait, Starting { .. } | NeedsSteps { .. } | AddedSteps { .. } | RunEnding { .. })
     };
     waits.iter().flatten().find(is_reason).filter(|_| !is_busy)
 }
@@ -176,7 +177,7 @@ impl StepRow {
         let job = step.job.as_ref().and_then(|job| jobs.get(job));
         // A step that starts again has the time of its earlier job.
         let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);
-        let begin = step.started.filter(|_| has_begun).or((step.state == StepState::Asked).then_some(step.at));
+        let begin = step.started.filter(|_| has_begun);
         let end = if step.state.is_terminal() { step.at } else { now };
         let whole = run.ended_at.unwrap_or(now).since(run.created).as_secs().max(1);
         let failure = job.and_then(|job| job.failure.as_ref()).filter(|_| step.reason == Some(StepReason::JobFailed));
