@@ -72,6 +72,8 @@ async fn run_with_a_failing_check_exits_with_6_and_pushes_nothing() {
     assert!(listed.starts_with("failed\trun_") && listed.contains("\tWrite a line.\t1/1\t"), "{listed}");
     let why = user.ok(&["runs", "why", "@last"]).await;
     assert!(why.contains("Failed or cancelled steps: main.") && why.contains("of main failed."), "{why}");
+    let checks = user.ok(&["runs", "checks", "@last"]).await;
+    assert!(checks.starts_with("main\tgrep wrong work.txt\tfailed\texit code 1\t"), "{checks}");
     let log = user.run(&["runs", "logs", "@last/main"]).await;
     assert!(log.err.contains("-- executing, attempt 1 --"), "{log:?}");
 }

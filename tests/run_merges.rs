@@ -1,4 +1,4 @@
-//! Tests `pullyard runs pr merge` as its user lives it.
+//! Tests `pullyard runs pr` as its user lives it.
 
 use crate::prelude::*;
 use crate::story::wait_until;
@@ -6,6 +6,13 @@ use crate::story::wait_until;
 const QUESTION: &str = "name: release
 steps:
   - {name: ask, approve: Is it complete?}
+";
+
+const OWN: &str = "name: halves
+steps:
+  - {name: left, branch: own, prompt: Write a line.}
+  - {name: ask, needs: [left], approve: Is it complete?}
+  - {name: join, needs: [ask], prompt: Write a line.}
 ";
 
 struct World {
@@ -25,6 +32,23 @@ impl World {
     async fn complete(&self) -> String {
         self.user.run(&["run", "-p", "Write a line.", "--watch"]).await.assert_success();
         self.user.json(&["runs", "show", "@last"]).await["branch"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts a run of `OWN`, waits for its question, and returns the branch of `left`.
+    async fn start_own(&self) -> String {
+        let plan = self.folder.path().join("own.yaml");
+        std::fs::write(&plan, OWN).unwrap();
+        self.user.ok(&["run", "-f", plan.to_str().unwrap()]).await;
+        wait_until("the run asks", async || {
+            let run = self.user.json(&["runs", "show", "@last"]).await;
+            if run["steps"][1]["state"] == "asked" { Ok(()) } else { Err(run.to_string()) }
+        })
+        .await;
+        self.story.branches().await.into_iter().find(|branch| branch.ends_with("-left")).unwrap()
+    }
+
+    async fn create(&self, step: &str) -> crate::cli::CommandOutput {
+        self.user.run(&["runs", "pr", "create", "@last", "--step", step]).await
     }
 
     async fn merge(&self, arguments: &[&str]) -> crate::cli::CommandOutput {
@@ -96,4 +120,42 @@ async fn merge_is_refused_for_a_commit_of_another_user() {
     world.story.git(&["update-ref", &format!("refs/heads/{branch}"), &before]).await;
     world.story.call_forge(reqwest::Method::PATCH, "/pulls/1", json!({ "state": "closed" })).await;
     world.merge(&[]).await.assert_exit(3, "pull_request_closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_branch_gets_one_pull_request_which_is_merged() {
+    let world = World::new().await;
+    let branch = world.start_own().await;
+    world.user.run(&["runs", "approve", "@last/ask"]).await.assert_success();
+    world.user.run(&["runs", "watch", "@last"]).await.assert_success();
+    world.merge(&["--step", "left"]).await.assert_exit(3, "not_opened");
+    let jobs = world.story.create_token(&[Scope::Read, Scope::Jobs], Some(&["acme"])).await;
+    let opened = User::with(&world.story, &jobs).run(&["runs", "pr", "create", "@last", "--step", "left"]).await;
+    assert!(opened.err.contains(" of left is open."), "{opened:?}");
+    opened.assert_success();
+    world.create("left").await.assert_success();
+    let pulls = world.story.pull_requests().await;
+    let own: Vec<_> = pulls.iter().filter(|pull| pull["head"]["ref"] == branch.as_str()).collect();
+    assert!(pulls.len() == 2 && own.len() == 1 && own[0]["base"]["ref"] == "main", "{pulls:?}");
+    let run = world.user.json(&["runs", "show", "@last"]).await;
+    let (url, job) = (run["steps"][0]["pull_request"].as_str().unwrap(), run["steps"][0]["job"].as_str().unwrap());
+    assert!(world.user.ok(&["runs", "show", "@last"]).await.contains(url), "{run}");
+    assert!(world.user.ok(&["jobs", "show", job]).await.contains(url), "{url}");
+    assert_ne!(run["pull_request"], url, "the run keeps its own");
+    world.merge(&["--step", "left"]).await.assert_success();
+    let merged: Vec<_> = world.story.pull_requests().await;
+    let merged = merged.iter().filter(|pull| pull["merged_at"].is_string()).map(|pull| &pull["head"]["ref"]);
+    assert_eq!(merged.collect::<Vec<_>>(), [branch.as_str()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_request_of_a_step_is_refused_with_a_next_step() {
+    let world = World::new().await;
+    let branch = world.start_own().await;
+    world.create("join").await.assert_exit(3, "no_own_branch");
+    world.create("ask").await.assert_exit(3, "no_own_branch");
+    world.create("nope").await.assert_exit(5, "nope");
+    world.story.git(&["update-ref", "-d", &format!("refs/heads/{branch}")]).await;
+    world.create("left").await.assert_exit(3, "branch_gone");
+    assert!(world.story.pull_requests().await.is_empty());
 }

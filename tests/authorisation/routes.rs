@@ -202,6 +202,7 @@ impl World {
             route(&post, "/v1/runs/{run}/steps/{step}/approve", Object(Scope::Jobs), json!({})),
             route(&post, "/v1/runs/{run}/steps/{step}/refuse", Object(Scope::Jobs), json!({})),
             route(&post, "/v1/runs/{run}/cancel", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/runs/{run}/pull-request", Object(Scope::Jobs), json!({ "step": "ask" })),
             route(&post, "/v1/runs/{run}/pull-request/merge", Object(Scope::Admin), json!({})),
             route(&post, "/v1/runs/{run}/resume", Object(Scope::Jobs), json!({})),
             route(&post, "/v1/submissions", Project(Scope::Jobs), submission),

@@ -75,6 +75,7 @@ fn routes(job: &JobId, run: &str, artifact: &str, repository: u64) -> Vec<Route>
         route(&post, "/runs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("form_key", "four")]),
         route(&get, "/runs/{run}", Object, "", &[]),
         route(&get, "/runs/{run}/waterfall", Object, "", &[]),
+        route(&get, "/runs/{run}/checks", Object, "", &[]),
         route(&post, "/runs/{run}/answer", WorkOn, "", &[("step", "ask"), ("approve", "true")]),
         route(&post, "/runs/{run}/resume", WorkOn, "", &[("cost_usd", "")]),
         route(&post, "/runs/{run}/cancel", WorkOn, "", &[("x", "y")]),
@@ -248,6 +249,9 @@ async fn cross_site_form_is_refused() {
             "/pulls/revise",
             "/analyses",
             "/runs",
+            "/runs/run_1/cancel",
+            "/runs/run_1/resume",
+            "/runs/run_1/answer",
             "/pulls/gh1/1/1/state",
         ] {
             let answer = browser.ask(Method::POST, path, headers, &form).await;

@@ -241,6 +241,7 @@ fn advice_names_the_button_that_the_page_has() {
         (Page::Job, "Test it: `pullyard repos test acme/app`.", "Test it: “Test now” on the Repositories page."),
         (Page::Job, "`pullyard repos delete acme/app`.", "“Remove” on the Repositories page."),
         (Page::Job, "`pullyard hooks delete app`.", "“Remove” on the webhook’s page."),
+        (Page::Run, "Raise it: `pullyard runs resume K3TZ --cost-usd N`.", "Raise it: “Cost limit” beside “Resume”."),
         (Page::Job, "Resume its run: `pullyard runs resume K3TZ`.", "Resume its run: “Resume” on the run’s page."),
         (
             Page::Run,

@@ -57,9 +57,14 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     let failed = wait_for(&browser, address, "Failed or cancelled steps: main.").await;
     failed.assert_contains(&["1/1 steps ended.", "grep wrong work.txt", ">Resume</button>", r#"data-refresh="0""#]);
     assert!(!failed.contains("Cancel this run") && !failed.contains("jobs retry"), "{}", failed.body);
+    let reader = Browser::with(&story, &[Scope::Read], None).await.get(address).await;
+    assert!(reader.contains("Failed or cancelled steps") && !reader.contains("Resume</button>"), "{}", reader.body);
     browser.get("/runs").await.assert_contains(&[&format!(r#"href="{address}">Write a line.</a>"#), ">1/1<"]);
     browser.get(&format!("{address}/waterfall")).await.assert_contains(&[r#"class="f-bad""#, ">main</a>"]);
     let job = &story.jobs().await[0];
+    let checks = browser.get(&format!("{address}/checks")).await;
+    checks.assert_contains(&["<code>grep wrong work.txt</code>", "Failed with exit code 1 in "]);
+    checks.assert_contains(&[&format!(r#"href="/jobs/{}/log?at=1.1""#, job.id)]);
     assert_eq!(job.step.as_deref(), Some("main"));
     let page = browser.get(&format!("/jobs/{}", job.id)).await;
     let short = address[address.len() - 4..].to_uppercase();
@@ -83,7 +88,7 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
 async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     let (story, browser) = begin(AGENT).await;
     let plan = json!({ "name": "release", "limits": { "cost_usd": 20 }, "defaults": { "limits": { "cost_usd": 5 } }, "steps": [
-        { "name": "ask", "approve": "Is it complete?" }, { "name": "write", "needs": ["ask"], "prompt": "Write." },
+        { "name": "ask", "approve": "Is it complete?" }, { "name": "write", "needs": ["ask"], "prompt": "Write.", "checks": ["test -f work.txt"] },
         { "name": "review", "role": "reviewer", "needs": ["write"], "prompt": "Name each fault." },
         { "name": "fix", "role": "fixer", "needs": ["review"], "prompt": "Repair." },
         { "name": "never", "needs": ["review"], "when": { "review": "changes_requested" }, "prompt": "Write.", "sandbox": "read_only" },
@@ -107,12 +112,19 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     let page = reader.get(&address).await;
     assert!(page.contains("Is it complete?"), "{}", page.body);
     assert!(!page.contains("Approve") && !page.contains("Cancel this run"), "{}", page.body);
+    let link = format!(r#"<a class="title" href="{address}">release</a>"#);
+    browser.get("/").await.assert_contains(&["Needs you", &link, "Waits for approval: ask.", ">Answer<"]);
+    let other = Browser::with(&story, &[Scope::Read], None).await.get("/").await;
+    other.assert_contains(&[&link, ">View run<"]);
+    browser.get(&format!("{address}/checks")).await.assert_contains(&["<code>test -f work.txt</code>", "Not run"]);
     let answer = [("step", "write"), ("approve", "true")];
     assert_eq!(browser.post(&format!("{address}/answer"), &answer).await.status, 409);
     let answer = [("step", "ask"), ("approve", "true")];
     assert_eq!(browser.post(&format!("{address}/answer"), &answer).await.redirect(), (303, address.as_str()));
 
     let page = wait_for(&browser, &address, "5/5 steps ended.").await;
+    browser.get(&format!("{address}/checks")).await.assert_contains(&["<code>test -f work.txt</code>", "Passed in "]);
+    assert!(!browser.get("/").await.contains("Waits for approval"), "the question is answered");
     page.assert_contains(&[
         "Completed",
         " of $20.00 spent",

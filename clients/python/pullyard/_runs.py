@@ -57,6 +57,7 @@ class Step:
     started: str | None = None
     changed: str | None = None
     spent_usd_micros: int = 0
+    pull_request: str | None = None
     question: str | None = None
     why: dict | None = None
 

@@ -18,6 +18,7 @@ pub mod attempt {
     pub use checkpoint::{Checkpoint, CheckpointLookup, MissingCheckpoint, find_checkpoint};
     pub use credentials::{Credentials, issue_credentials};
     pub use events::{EventsAck, record_events};
+    pub(crate) use finish::link_late_pull_request;
     pub use finish::{Finish, finish_attempt};
     pub use inputs::list_inputs;
     pub(crate) use load_leased_job::{load_job_of, load_leased_job, load_trusted_job};
@@ -133,6 +134,7 @@ pub use review::replay::replay_delivery;
 pub use runs::advance::advance_run;
 pub use runs::merge::merge_run_pull_request;
 pub use runs::order::{RunOrder, order_run};
+pub use runs::pull_request::create_step_pull_request;
 pub use runs::submit::{RunKey, RunSubmission, SubmitFault, Submitted, submit_run};
 pub use runs::{RunView, list_runs, load_plan, load_run, show_run};
 pub use schedules::{command_schedule, delete_schedule, load_schedule, put_schedule, run_due_schedules};

@@ -5,9 +5,11 @@ mod facts;
 mod group;
 pub(crate) mod merge;
 pub(crate) mod order;
+pub(crate) mod pull_request;
 mod step_job;
 pub(crate) mod submit;
 
+use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use facts::load_block;
 use group::load_group_facts;
@@ -33,7 +35,7 @@ pub async fn load_plan(ctx: &Context, id: &RunId) -> Result<FrozenPlan, Error> {
     ctx.store.load_plan(id).await?.ok_or_else(|| Error::not_found("run", id.short()))
 }
 
-/// The runs of a project, newest first, and the cursor of the next page.
+/// The readable runs of a project, newest first, and the cursor of the next page.
 /// Errors: `BadCursor` for a cursor that this version did not issue.
 pub async fn list_runs(
     ctx: &Context,
@@ -41,7 +43,8 @@ pub async fn list_runs(
     after: Option<&str>,
     limit: usize,
 ) -> Result<(Vec<Run>, Option<String>), Error> {
-    Ok(ctx.store.list_runs(project, after, limit).await?)
+    let (runs, next) = ctx.store.list_runs(project, after, limit).await?;
+    Ok((skip_corrupt_items(ctx, runs)?, next))
 }
 
 /// Errors: `NotFound`.

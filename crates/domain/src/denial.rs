@@ -17,7 +17,7 @@ vocabulary! {
         NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a failed or cancelled job can be retried.", "Create a new job: `pullyard jobs create`.";
         NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a ready or running job can be paused.", "Wait for its end, or cancel it.";
         AwaitsAnswer { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
-        Cancelling { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then `pullyard jobs retry`.";
+        Cancelling { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then retry it, or resume its run.";
         TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} has the maximum of {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
         LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is already linked to {to}.", "Unlink it first: `pullyard unlink {pr}`.";
         JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
@@ -55,6 +55,11 @@ vocabulary! {
         PullRequestClosed { pr: String } [Person] "pull_request_closed", "{pr} is closed.", "Reopen it at the forge.";
         HeadMoved { pr: String, run: RunId } [Person] "head_moved", "{pr} has another head than run {run} pushed.", "Review its new commits, then merge it at the forge.";
         NotMerged { pr: String, reason: String } [Person] "not_merged", "The forge does not merge {pr}: {reason}.", "Do what the forge requires, then repeat the command.";
+        NoOwnBranch { step: String, run: RunId } [Person] "no_own_branch", "{step} of run {run} has no branch of its own.", "The run's pull request has its commit: `pullyard runs show {run}`.";
+        StepNotDone { step: String, run: RunId, state: String } [Person] "step_not_done", "{step} of run {run} is {state}, not done.", "Show the reason: `pullyard why {run}/{step}`.";
+        NothingPushed { step: String, run: RunId } [Person] "nothing_pushed", "{step} of run {run} has pushed no commit.", "Show its job: `pullyard runs show {run}`.";
+        BranchGone { branch: String, repo: RepositoryName } [Person] "branch_gone", "{repo} has no branch {branch} any more.", "Restore it at the forge, or start another run: `pullyard run`.";
+        NotOpened { step: String, run: RunId } [Person] "not_opened", "{step} of run {run} has no pull request.", "Open it: `pullyard runs pr create {run} --step {step}`.";
         NoQuestion { step: String, run: RunId } [Person] "no_question", "{step} of run {run} waits for no answer.", "Show the run: `pullyard runs show {run}`.";
     }
 }
@@ -99,6 +104,11 @@ impl Denial {
             }
             OrderRefusal::UnknownStep => return None,
             OrderRefusal::NotAsked => Self::NoQuestion { step: step.to_owned(), run },
+            OrderRefusal::NoOwnBranch => Self::NoOwnBranch { step: step.to_owned(), run },
+            OrderRefusal::NotDone(state) => {
+                Self::StepNotDone { step: step.to_owned(), run, state: state.as_str().to_owned() }
+            }
+            OrderRefusal::NothingPushed => Self::NothingPushed { step: step.to_owned(), run },
         })
     }
 

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::job::{
     ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, Publishes,
-    SILENT_AFTER,
+    SILENT_AFTER, StepOfRun,
 };
 use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span, format_count};
@@ -123,7 +123,10 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
         }
         (JobStatus::Completed, None) if job.pushed.is_some() => {
             let files = format_count(job.pushed.as_ref().map_or(0, |pushed| pushed.files), "file");
-            let help = "The steps that need it get it as a patch.".into();
+            let opens = job.step.as_ref().map_or_else(String::new, |StepOfRun { run, name, .. }| {
+                format!(" `pullyard runs pr create {} --step {name}` opens a pull request.", run.short())
+            });
+            let help = format!("The steps that need it get it as a patch.{opens}");
             (format!("The job completed with a commit on the branch {}: {files} changed.", job.branch), help)
         }
         (JobStatus::Completed, None) => {

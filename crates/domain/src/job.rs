@@ -198,7 +198,7 @@ pub struct Job {
     pub context: String,
     pub failure: Option<Failure>,
     pub result: Option<JobResult>,
-    /// Instead of `result`, of a step with a branch of its own.
+    /// Instead of `result`, of a step with a branch of its own; beside it once a user has opened the pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<PushedCommit>,
     /// The last end or yield, so that a repeat is recognised.

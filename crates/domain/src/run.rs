@@ -191,7 +191,7 @@ pub struct RunStep {
     /// The newest job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// Start of the newest job.
+    /// Start of the newest job, or of the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// Cost of its ended jobs.
@@ -209,6 +209,9 @@ pub struct RunStep {
     pub fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawned: Option<SpawnedStep>,
+    /// URL of the pull request that a user opened for its own branch. The result of `job` has the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<String>,
 }
 
 /// A step that a manager added. Its prompt is in the output of `job`.
@@ -288,6 +291,12 @@ impl Run {
     pub fn open_jobs(&self) -> impl Iterator<Item = &JobId> {
         let open = self.steps.iter().filter(|step| step.state == StepState::Open);
         open.filter_map(|step| step.job.as_ref())
+    }
+
+    /// The steps that ask a user, unless the run is to end.
+    pub fn asked_steps(&self) -> impl Iterator<Item = &RunStep> {
+        let is_wanted = self.state == RunState::Running && self.want == RunWant::Run;
+        self.steps.iter().filter(move |step| is_wanted && step.state == StepState::Asked)
     }
 
     pub fn wall_end(&self) -> Timestamp {

@@ -224,7 +224,7 @@ pub struct Job {
     pub retry_of: Option<JobId>,
     /// Result of the job.
     pub result: Option<JobResult>,
-    /// Instead of `result`, for the step of a run with a branch of its own.
+    /// Instead of `result`, for the step of a run with a branch of its own; beside it once its pull request is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<PushedCommit>,
 }

@@ -46,10 +46,21 @@ pub struct ResumeRun {
 #[serde(deny_unknown_fields)]
 pub struct OrderRun {}
 
+/// Body of `POST /v1/runs/{run}/pull-request`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenPullRequest {
+    /// A done step with a branch of its own.
+    pub step: String,
+}
+
 /// Body of `POST /v1/runs/{run}/pull-request/merge`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MergeRun {
+    /// Step whose own pull request is merged; absent: the pull request of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// How its commits are added to the base; absent: as the forge does by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<MergeMethod>,
@@ -117,7 +128,7 @@ pub struct RunStep {
     pub job: Option<JobId>,
     /// Number of its jobs.
     pub jobs: u32,
-    /// Start of its newest job.
+    /// Start of its newest job, or of its question.
     #[serde(with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
     pub started: Option<Timestamp>,
@@ -127,6 +138,9 @@ pub struct RunStep {
     pub changed: Timestamp,
     /// Cost of its ended jobs. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
+    /// URL of the pull request that a user opened for its own branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<String>,
     /// Question to a user, if the step asks one. Absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,

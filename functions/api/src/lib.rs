@@ -144,6 +144,7 @@ macro_rules! routes {
             .$route("/v1/runs/{run}", get(runs::show))
             .$route("/v1/runs/{run}/cancel", post(runs::cancel))
             .$route("/v1/runs/{run}/resume", post(runs::resume))
+            .$route("/v1/runs/{run}/pull-request", post(runs::open_pull_request))
             .$route("/v1/runs/{run}/pull-request/merge", post(runs::merge))
             .$route("/v1/runs/{run}/steps/{step}/approve", post(runs::answer::<true>))
             .$route("/v1/runs/{run}/steps/{step}/refuse", post(runs::answer::<false>))

@@ -64,6 +64,9 @@ fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
         ("jobs", Some("checks")) => (job_control("“Attempts”"), "under"),
         ("jobs", Some("diff")) => (job_control("“Changes”"), "under"),
         ("jobs", Some("create")) => ("“Create job” on the Jobs page".to_owned(), "with"),
+        ("runs", Some("resume")) if command.contains(" --cost-usd") => {
+            (control(Page::Run, "“Cost limit” beside “Resume”", "on the run’s page"), "with")
+        }
         ("runs", Some("resume")) => (control(Page::Run, "“Resume”", "on the run’s page"), "with"),
         ("runs", Some("cancel")) => (control(Page::Run, "“Cancel”", "on the run’s page"), "with"),
         ("runs", Some("why")) => (control(Page::Run, "“Plan”", "on the run’s page"), "under"),

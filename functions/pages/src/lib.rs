@@ -75,6 +75,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/runs", get(runs::list).post(runs::start))
         .route("/runs/{run}", get(runs::page::show))
         .route("/runs/{run}/waterfall", get(runs::page::show_waterfall))
+        .route("/runs/{run}/checks", get(runs::page::show_checks))
         .route("/runs/{run}/cancel", post(runs::orders::cancel))
         .route("/runs/{run}/resume", post(runs::orders::resume))
         .route("/runs/{run}/answer", post(runs::orders::answer))

@@ -9,9 +9,11 @@ use crate::markdown;
 use crate::prelude::*;
 use month::Month;
 use pullyard_control::JobView;
+use pullyard_domain::explanation;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::run::Run;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::text::truncate;
 use tiles::Tile;
@@ -96,6 +98,7 @@ async fn list_needs(visit: &PageContext, project: &Project, view: &control::Over
     let may_work = visit.visitor.may_run_jobs();
     let mut needs: Vec<_> = held_project(visit, project).into_iter().collect();
     needs.extend(view.asking.iter().map(|view| question(view, may_work)));
+    needs.extend(view.asking_runs.iter().map(|run| run_question(run, may_work, view.now)));
     needs.extend(view.failed.iter().map(failure));
     if visit.visitor.may_administer() {
         let may_see = |hook: &Webhook| hook.serves(&project.id) && visit.may_manage_hook(hook);
@@ -145,6 +148,20 @@ fn question(view: &JobView, may_work: bool) -> Need {
     }
 }
 
+fn run_question(run: &Run, may_work: bool, now: Timestamp) -> Need {
+    let names: Vec<_> = run.asked_steps().map(|step| step.name.as_str()).collect();
+    let address = format!("/runs/{}", run.id);
+    Need {
+        pill: crate::runs::pills::run_pill(run),
+        title: line(&run.name),
+        about: line(&format!("run {}", run.id.short())),
+        sentence: line(&format!("Waits for approval: {}.", names.join(", "))),
+        when: run.asked_steps().map(|step| step.at).min().map(|at| labels::format_time(at, now)),
+        action: Action::Link { address: address.clone(), label: if may_work { "Answer" } else { "View run" } },
+        address,
+    }
+}
+
 fn failure(view: &JobView) -> Need {
     Need {
         sentence: labels::explain_job(view).unwrap_or_default(),
@@ -175,6 +192,11 @@ fn list_more(project: &ProjectId, view: &control::Overview) -> Vec<(String, Stri
     let others = (unfinished > view.unfinished.len())
         .then(|| (format!("/jobs?project={project}"), format!("{unfinished} jobs run or wait")));
     questions.into_iter().chain(others).collect()
+}
+
+/// A job that changed nothing, which its step allows, counts as completed.
+fn outcome(job: &Job) -> JobStatus {
+    if explanation::is_allowed_without_change(job) { JobStatus::Completed } else { job.status }
 }
 
 fn is_since(at: Option<Timestamp>, start: Timestamp) -> bool {

@@ -1,5 +1,6 @@
 //! Lists a project's runs, and starts one with a single step.
 
+mod checks;
 mod diagram;
 pub(crate) mod orders;
 pub(crate) mod page;
@@ -69,12 +70,15 @@ async fn render(
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
     let (runs, next) = control::list_runs(&visit.ctx, &project.id, after, PAGE_SIZE).await?;
-    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
+    let may_work = visit.visitor.may_run_jobs();
+    let repositories = if may_work { visit.ctx.store.list_repositories(&project.id).await? } else { Vec::new() };
+    // A question may wait for days.
+    let is_busy = |run: &Run| run.state == RunState::Running && run.asked_steps().next().is_none();
     let page = RunsPage {
         frame: visit.frame(&format!("Runs of {}", project.name), "runs", Some(&project.id)),
         project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
-        refresh: labels::refresh_ms(runs.iter().any(|run| run.state == RunState::Running)),
+        may_work,
+        refresh: labels::refresh_ms(runs.iter().any(is_busy)),
         runs,
         now: visit.ctx.clock.now(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
@@ -124,7 +128,9 @@ async fn submit(visit: &PageContext, project: &ProjectId, form: &StartForm) -> R
         Err(SubmitFault::Plan(faults)) => {
             let first = faults.first().map(|fault| (fault.pointer.trim_start_matches("/plan/steps/0"), &fault.fault));
             let (pointer, fault) = first.map_or(("", "it is refused"), |(pointer, fault)| (pointer, fault.as_str()));
-            Err(Fault::of_field(pointer.trim_start_matches('/'), fault))
+            // The name is the first line of the prompt.
+            let field = if pointer == "/plan/name" { "prompt" } else { pointer.trim_start_matches('/') };
+            Err(Fault::of_field(field, fault))
         }
     }
 }

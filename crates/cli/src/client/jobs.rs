@@ -13,6 +13,7 @@ mod provenance;
 mod retry;
 mod show;
 
+pub(super) use checks::show_run_checks;
 pub(super) use create::print_decision;
 pub(super) use list::parse_time;
 pub(super) use logs::print_logs;

@@ -73,6 +73,11 @@ enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Show the results of the checks of each step's newest job.
+    ///
+    /// Results appear once an attempt has ended; `pullyard jobs checks JOB --output NAME` prints an output.
+    #[command(after_help = "Examples:\n  pullyard runs checks K3TZ\n  pullyard runs checks @last --json")]
+    Checks(RunArg),
     /// Cancel a run: its jobs stop within a minute, and pushed work stays.
     #[command(after_help = "Examples:\n  pullyard runs cancel K3TZ --yes")]
     Cancel {
@@ -100,7 +105,7 @@ enum Command {
     /// Refuse a step that asks, which is a failure of the step.
     #[command(after_help = "Examples:\n  pullyard runs refuse K3TZ/ask")]
     Refuse(StepArg),
-    /// Merge a run's pull request.
+    /// Open the pull request of a step, or merge one.
     Pr(pull_request::PullRequest),
 }
 
@@ -180,6 +185,7 @@ impl Runs {
             Command::Watch(run) => watch::watch(session, &run.resolve(session).await?).await,
             Command::Why { subject } => show::explain(session, &subject).await,
             Command::Logs { step, follow } => super::jobs::print_logs(session, &step.job(session).await?, follow).await,
+            Command::Checks(run) => super::jobs::show_run_checks(session, &run.resolve(session).await?).await,
             Command::Cancel { run, yes } => {
                 let id = run.resolve(session).await?;
                 let question = format!("Cancel run {}? Its jobs stop, and their work is not published.", id.short());

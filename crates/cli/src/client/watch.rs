@@ -151,7 +151,7 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
             screen.error(&format!("job {} was {label}{by} after {took}", job.id.short()));
             hint_unreported_push(screen, job);
             screen.help(&match &job.run {
-                Some(run) => format!("resume its run with `pullyard runs resume {}`", run.short()),
+                Some(run) => format!("see its run with `pullyard runs why {}`", run.short()),
                 None => format!("retry it with `pullyard jobs retry {}`", job.id.short()),
             });
         }

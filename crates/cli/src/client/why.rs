@@ -14,6 +14,8 @@ use pullyard_protocol::ticket::Ticket;
 const MAX_PAGES: usize = 4;
 
 /// Explain the state of a job, run, step of a run, ticket, pull request or delivery in one sentence.
+///
+/// A job is found before a run with the same last characters; `pullyard runs why` explains the run.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard why DEMO-2

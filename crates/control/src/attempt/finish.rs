@@ -149,7 +149,7 @@ async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -
 }
 
 /// Links a late result's pull request and shows it on the ticket, in one write: the runner may not report again.
-async fn link_late_pull_request(ctx: &Context, job: &Job) -> Result<(), Error> {
+pub(crate) async fn link_late_pull_request(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut rounds = ctx.retries(&job.id);
     while let Some(pull_request) = load_linked_pull_request(ctx, job).await? {
         let stored = ctx.store.load_pull_request(&pull_request.id).await?;

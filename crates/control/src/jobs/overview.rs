@@ -1,8 +1,9 @@
-//! Loads the data of a project's overview from its newest jobs.
+//! Loads the data of a project's overview from its newest jobs and runs.
 
 use crate::jobs::search_jobs::{MAX_JOBS_READ, NewestJobs, read_newest_jobs};
 use crate::jobs::views::{JobView, load_pull_request_states, load_view};
 use crate::runner::WaitExplainer;
+use crate::runs::list_runs;
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::budget::Day;
@@ -10,6 +11,7 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::run::Run;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -17,6 +19,8 @@ use std::collections::BTreeSet;
 const MAX_SHOWN: usize = 20;
 
 const MAX_PULL_REQUESTS: usize = 5;
+
+const MAX_RUNS_READ: usize = 50;
 
 #[derive(Clone, Debug)]
 pub struct Overview {
@@ -26,6 +30,8 @@ pub struct Overview {
     pub back_to: Option<Timestamp>,
     /// Jobs that wait for an answer, longest first.
     pub asking: Vec<JobView>,
+    /// Those of the newest 50 runs that ask a user.
+    pub asking_runs: Vec<Run>,
     /// Failed jobs without a later job for their ticket.
     pub failed: Vec<JobView>,
     /// Jobs that have not ended and wait for no answer, running ones first.
@@ -52,6 +58,7 @@ pub async fn load_overview(ctx: &Context, project: &ProjectId) -> Result<Overvie
     unfinished.sort_by_key(|job| (!job.status.is_active(), job.created));
     let failed = find_unresolved_failures(ctx, &jobs).await?;
     let (latest, today) = find_pull_requests(ctx, &jobs, Day::containing(now).start()).await?;
+    let (runs, _) = list_runs(ctx, project, None, MAX_RUNS_READ).await?;
     let mut pull_requests = Vec::with_capacity(latest.len());
     for (job, state) in latest {
         pull_requests.push((load_view(ctx, job.clone(), &mut waits).await?, state));
@@ -59,6 +66,7 @@ pub async fn load_overview(ctx: &Context, project: &ProjectId) -> Result<Overvie
     Ok(Overview {
         back_to,
         asking: load_views(ctx, &asking, &mut waits).await?,
+        asking_runs: runs.into_iter().filter(|run| run.asked_steps().next().is_some()).collect(),
         failed: load_views(ctx, &failed, &mut waits).await?,
         unfinished: load_views(ctx, &unfinished, &mut waits).await?,
         pull_requests,

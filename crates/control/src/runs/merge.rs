@@ -1,5 +1,6 @@
-//! Merges the pull request of a run.
+//! Merges the pull request of a run, or of one of its steps.
 
+use super::order::to_error;
 use super::{load_plan, load_run};
 use crate::forge::merging_client;
 use crate::{Context, Error};
@@ -12,12 +13,13 @@ use pullyard_forge::{Error as ForgeError, PullRequestState};
 
 const MAX_REASON_CHARS: usize = 200;
 
-/// Merges the pull request of an ended run, if its head is still the commit that the run pushed.
+/// Merges the pull request of an ended run, or that of a step, if its head is still the commit that the run pushed.
 /// Idempotent: a merged pull request is a success. The forge's rules decide about checks and approvals.
-/// Errors: `NotFound` (run, repository); `Denied`; `Forge`.
+/// Errors: `NotFound` (run, step, job, repository); `Denied`; `Forge`.
 pub async fn merge_run_pull_request(
     ctx: &Context,
     id: &RunId,
+    step: Option<&str>,
     method: Option<MergeMethod>,
     by: &str,
 ) -> Result<Run, Error> {
@@ -25,7 +27,15 @@ pub async fn merge_run_pull_request(
     if run.state == RunState::Running {
         return Err(Error::Denied(Denial::RunNotOver { run: run.id }));
     }
-    let Some(result) = &run.result else { return Err(Error::Denied(Denial::NoPullRequest { run: run.id })) };
+    let (result, missing) = match step {
+        None => (run.result.clone(), Denial::NoPullRequest { run: run.id.clone() }),
+        Some(step) => {
+            let job = run.own_branch_job(&frozen.plan, step).map_err(|refusal| to_error(&run, step, refusal))?;
+            let missing = Denial::NotOpened { step: step.to_owned(), run: run.id.clone() };
+            (ctx.load_job(job).await?.result, missing)
+        }
+    };
+    let Some(result) = result else { return Err(Error::Denied(missing)) };
     let (first, number) = (&frozen.repository, result.number);
     let repository = ctx.store.load_repository(&run.project, &first.integration, first.id).await?;
     let repository = repository.ok_or_else(|| Error::not_found("repository", &first.name))?;

@@ -4,7 +4,7 @@ use crate::runs::{load_plan, load_run};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::RunId;
-use pullyard_domain::run::{Answer, Run};
+use pullyard_domain::run::{Answer, OrderRefusal, Run};
 use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +34,7 @@ pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) ->
             RunOrder::Resume { cost_usd_micros } => (run.resume(&plan, *cost_usd_micros, now), ""),
             RunOrder::Answer { step, answer } => (run.answer(step, *answer, &plan, now), step.as_str()),
         };
-        let next = next.map_err(|refusal| match Denial::for_order(&run, step, refusal) {
-            Some(denial) => Error::Denied(denial),
-            None => Error::not_found("step", step),
-        })?;
+        let next = next.map_err(|refusal| to_error(&run, step, refusal))?;
         if next == run {
             return Ok(run);
         }
@@ -51,4 +48,8 @@ pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) ->
         }
         rounds.backoff().await?;
     }
+}
+
+pub(super) fn to_error(run: &Run, step: &str, refusal: OrderRefusal) -> Error {
+    Denial::for_order(run, step, refusal).map_or_else(|| Error::not_found("step", step), Error::Denied)
 }

@@ -214,20 +214,36 @@ async fn notices(it: &Started) -> Vec<String> {
     notices.iter().rev().map(text).map(|text| text.replace(&it.id.short(), "K3TZ")).collect()
 }
 
-#[tokio::test]
-async fn run_notifies_its_question_and_its_own_end() {
+/// Starts a run whose project has an endpoint for all events.
+async fn start_notified(on_complete: &str) -> Started {
     let world = new_world().await;
     let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
     let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };
     put_endpoint(&world.ctx, &world.project, new).await.unwrap();
-    let plan = |on_complete: &str| {
-        json!({ "name": "n", "on_complete": on_complete, "steps": [
-            { "name": "ask", "approve": "Now?" }, { "name": "work", "needs": ["ask"], "role": "planner", "prompt": "W." },
-        ] })
-    };
-    let it = Started::in_world(world, plan("notify")).await;
-    let approve = || RunOrder::Answer { step: "ask".into(), answer: Verdict::Approve };
-    let asked = "run.asked: Run K3TZ waits for a user, who approves or refuses ask.";
+    let plan = json!({ "name": "n", "on_complete": on_complete, "steps": [
+        { "name": "ask", "approve": "Now?" }, { "name": "work", "needs": ["ask"], "role": "planner", "prompt": "W." },
+    ] });
+    Started::in_world(world, plan).await
+}
+
+fn approve() -> RunOrder {
+    RunOrder::Answer { step: "ask".into(), answer: Verdict::Approve }
+}
+
+#[tokio::test]
+async fn completed_run_is_silent_unless_its_plan_notifies() {
+    let it = start_notified("nothing").await;
+    it.order(approve()).await.unwrap();
+    it.end_silently("work", answered, answer("Done.", None)).await;
+    it.advance().await;
+    assert_eq!(it.run().await.state.as_str(), "completed");
+    assert_eq!(notices(&it).await, ["run.asked: Run K3TZ waits for approval: ask."]);
+}
+
+#[tokio::test]
+async fn run_notifies_its_question_and_its_own_end() {
+    let it = start_notified("notify").await;
+    let asked = "run.asked: Run K3TZ waits for approval: ask.";
     assert_eq!(notices(&it).await, [asked]);
     it.order(approve()).await.unwrap();
     it.end_silently("work", crashed, None).await;

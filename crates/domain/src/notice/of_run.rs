@@ -18,14 +18,15 @@ impl Notice {
         let name = run.id.short();
         let resume = || format!("`pullyard runs resume {name}` starts the steps that are not done.");
         let asks: Vec<&str> = newly_asked(before, run).map(|step| step.name.as_str()).collect();
+        let first = asks.first().copied().unwrap_or_default();
         let cause = run.explain_failure();
         let (event, sentence, help) = match (run.state, &cause) {
             (RunState::Running, _) if asks.is_empty() => return None,
             (RunState::Completed, _) if plan.on_complete != Some(OnComplete::Notify) => return None,
             (RunState::Running, _) => (
                 NoticeEvent::RunAsked,
-                format!("Run {name} waits for a user, who approves or refuses {}.", asks.join(", ")),
-                format!("`pullyard runs show {name}` shows the question."),
+                format!("Run {name} waits for approval: {}.", asks.join(", ")),
+                format!("Answer on its page, or with `pullyard runs approve {name}/{first}` or `refuse`."),
             ),
             (RunState::Completed, _) => (
                 NoticeEvent::RunCompleted,

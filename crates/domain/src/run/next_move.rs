@@ -145,6 +145,7 @@ impl Move {
             let run = self.run.id.clone();
             let Some(step) = self.run.steps.get_mut(index) else { continue };
             if of_step.is_question {
+                step.started = Some(facts.now);
                 step.change(StepState::Asked, None, facts.now);
             } else if self.created.len() >= MAX_NEW_JOBS.min(facts.room) {
                 self.run.left = Some(WorkLeft::Now);

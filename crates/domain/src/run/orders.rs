@@ -1,7 +1,8 @@
-//! What users order: cancel, resume, approve and refuse. Each is one write of the run.
+//! What users order: cancel, resume, approve and refuse, each one write of the run, and the pull request of a step.
 
 use super::rules::{Rules, Start};
 use super::{Run, RunState, RunStep, RunWant, StepReason, StepState, WorkLeft};
+use crate::id::JobId;
 use crate::output;
 use crate::plan::Plan;
 use crate::time::Timestamp;
@@ -24,6 +25,10 @@ pub enum OrderRefusal {
     UnknownStep,
     /// The step waits for no answer.
     NotAsked,
+    /// The step commits to the branch of the run, or not at all.
+    NoOwnBranch,
+    NotDone(StepState),
+    NothingPushed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +140,24 @@ impl Run {
             _ => return Err(OrderRefusal::NotAsked),
         }
         Ok(next)
+    }
+
+    /// The job of a done step with a branch of its own, whose pull request a user may open.
+    pub fn own_branch_job(&self, plan: &Plan, name: &str) -> Result<&JobId, OrderRefusal> {
+        let step = self.find_step(name).ok_or(OrderRefusal::UnknownStep)?;
+        match (&step.job, step.state) {
+            _ if !step.keys(plan).has_own_branch() => Err(OrderRefusal::NoOwnBranch),
+            (Some(job), StepState::Done) => Ok(job),
+            (_, state) => Err(OrderRefusal::NotDone(state)),
+        }
+    }
+
+    #[must_use]
+    pub fn with_pull_request(mut self, name: &str, url: &str) -> Self {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.name == name) {
+            step.pull_request = Some(url.to_owned());
+        }
+        self
     }
 
     fn ordered(&self, now: Timestamp) -> Self {

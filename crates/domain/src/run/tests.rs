@@ -482,6 +482,22 @@ fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
     assert_eq!(refused.run.answer("x", Answer::Refuse, &refused.plan, time_at(0)), Err(OrderRefusal::UnknownStep));
 }
 
+#[test]
+fn pull_request_needs_a_done_step_with_its_own_branch() {
+    let shared = json!({ "name": "shared", "prompt": "Work." });
+    let mut world = World::new(json!([step("a", &[]), step("b", &["a"]), shared]), json!({}));
+    world.settle();
+    world.end("a", COMPLETED);
+    let find = |name: &str| world.run.own_branch_job(&world.plan, name).cloned();
+    assert_eq!(find("a"), Ok(world.job("a")));
+    assert_eq!(find("b"), Err(OrderRefusal::NotDone(StepState::Open)));
+    assert_eq!(find("shared"), Err(OrderRefusal::NoOwnBranch));
+    assert_eq!(find("x"), Err(OrderRefusal::UnknownStep));
+    let opened = world.run.clone().with_pull_request("a", "https://forge.test/1");
+    let urls: Vec<_> = opened.steps.iter().map(|step| step.pull_request.as_deref()).collect();
+    assert_eq!(urls, [Some("https://forge.test/1"), None, None]);
+}
+
 fn manager() -> World {
     let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead.", "spawn": { "most": 2, "turns": 2 } });
     let mut world = World::new(json!([lead, step("last", &["lead"])]), json!({}));

@@ -1,7 +1,7 @@
 //! Calls for runs.
 
 use super::{ApiClient, Error, RetryPolicy};
-use crate::run::{MergeRun, OrderRun, ResumeRun, Run, RunPage, StartRun};
+use crate::run::{MergeRun, OpenPullRequest, OrderRun, ResumeRun, Run, RunPage, StartRun};
 use pullyard_domain::id::{ProjectId, RunId};
 use reqwest::Method;
 
@@ -29,6 +29,11 @@ impl ApiClient {
     pub async fn resume_run(&self, run: &RunId, request: &ResumeRun) -> Result<Run, Error> {
         let call = self.http.request(Method::POST, &format!("/v1/runs/{run}/resume")).json(request);
         self.http.send(call, RetryPolicy::Never).await
+    }
+
+    /// Idempotent.
+    pub async fn open_pull_request(&self, run: &RunId, request: &OpenPullRequest) -> Result<Run, Error> {
+        self.http.post_idempotent(&format!("/v1/runs/{run}/pull-request"), request).await
     }
 
     /// Idempotent.

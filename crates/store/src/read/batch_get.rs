@@ -23,9 +23,14 @@ impl Store {
 
     /// Decodes the items under these keys, in their order. Missing items are omitted.
     pub(crate) async fn load_in_order<T: Item>(&self, keys: Vec<Key>) -> Result<Vec<T>, Error> {
+        self.load_each_in_order(keys).await?.into_iter().collect()
+    }
+
+    /// Like `load_in_order`; an undecodable item is its error.
+    pub(crate) async fn load_each_in_order<T: Item>(&self, keys: Vec<Key>) -> Result<Vec<Result<T, Error>>, Error> {
         let items = self.load_many(&keys).await?;
         let mut items: HashMap<Key, Attributes> = items.into_iter().map(|item| (key_of(&item), item)).collect();
-        keys.iter().filter_map(|key| Some(self.decode(&items.remove(key)?))).collect()
+        Ok(keys.iter().filter_map(|key| Some(self.decode(&items.remove(key)?))).collect())
     }
 
     async fn load_batch(&self, mut keys: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {

@@ -25,12 +25,17 @@ impl Store {
         self.load_in_order(ids.iter().map(key::run).collect()).await
     }
 
-    /// The runs of a project, newest first, and the cursor of the next page.
+    /// The runs of a project, newest first, and the cursor of the next page. An undecodable run is its error.
     /// Errors: `BadCursor` for a cursor that no page returned.
-    pub async fn list_runs(&self, project: &ProjectId, after: Option<&str>, limit: usize) -> Result<Page<Run>, Error> {
+    pub async fn list_runs(
+        &self,
+        project: &ProjectId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Result<Run, Error>>, Error> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let (keys, next) = self.list_keys(&key::run_list(project), Order::NewestFirst, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| RunId::new(pk.strip_prefix(key::RUNS)?).ok());
-        Ok((self.load_in_order(ids.map(|id| key::run(&id)).collect()).await?, next))
+        Ok((self.load_each_in_order(ids.map(|id| key::run(&id)).collect()).await?, next))
     }
 }

@@ -10,7 +10,7 @@ use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::problem;
-use pullyard_protocol::run::{MergeRun, OrderRun, ResumeRun, Run, RunPage, StartRun};
+use pullyard_protocol::run::{MergeRun, OpenPullRequest, OrderRun, ResumeRun, Run, RunPage, StartRun};
 
 /// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
 pub(crate) async fn start(
@@ -102,14 +102,24 @@ pub(crate) async fn resume(
     order(&caller, &run, RunOrder::Resume { cost_usd_micros: cost.map_err(invalid)? }).await
 }
 
+pub(crate) async fn open_pull_request(
+    caller: Caller<scope::Jobs>,
+    Path(run): Path<RunId>,
+    StrictJson(OpenPullRequest { step }): StrictJson<OpenPullRequest>,
+) -> Result<Json<Run>, Problem> {
+    check_visible(&caller, &run).await?;
+    control::create_step_pull_request(&caller.ctx, &run, &step, &caller.name).await?;
+    Ok(Json(show_whole(&caller.ctx, &run).await?))
+}
+
 /// Changes the base branch with the integration's credential.
 pub(crate) async fn merge(
     caller: Caller<scope::Admin>,
     Path(run): Path<RunId>,
-    StrictJson(MergeRun { method }): StrictJson<MergeRun>,
+    StrictJson(MergeRun { step, method }): StrictJson<MergeRun>,
 ) -> Result<Json<Run>, Problem> {
     check_visible(&caller, &run).await?;
-    control::merge_run_pull_request(&caller.ctx, &run, method, &caller.name).await?;
+    control::merge_run_pull_request(&caller.ctx, &run, step.as_deref(), method, &caller.name).await?;
     Ok(Json(show_whole(&caller.ctx, &run).await?))
 }
 

@@ -59,6 +59,7 @@ fn step(step: domain::RunStep) -> RunStep {
         started: step.started,
         changed: step.at,
         spent_usd_micros: step.spent_usd_micros,
+        pull_request: step.pull_request,
         question: None,
         why: None,
     }

@@ -33,11 +33,11 @@ struct AttemptRow {
     checks: Vec<CheckRow>,
 }
 
-struct CheckRow {
-    command: SafeText,
-    passed: bool,
+pub(crate) struct CheckRow {
+    pub(crate) command: SafeText,
+    pub(crate) passed: bool,
     /// `Passed in 12 s`, `Failed with exit code 1 in 3 s, run again`.
-    result: String,
+    pub(crate) result: String,
 }
 
 pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
@@ -77,7 +77,7 @@ fn to_row(attempt: &AttemptRecord, runners: &BTreeMap<RunnerId, RunnerLink>) -> 
     }
 }
 
-fn to_check_row(run: &CheckRun) -> CheckRow {
+pub(crate) fn to_check_row(run: &CheckRun) -> CheckRow {
     let took = labels::format_duration(Duration::from_millis(run.took_ms));
     let end = if run.outcome == CheckOutcome::Failed { format!(" with {}", run.end_phrase()) } else { String::new() };
     let round = if run.round == 0 { "" } else { ", run again" };

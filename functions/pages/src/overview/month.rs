@@ -69,7 +69,7 @@ impl Month {
 
 fn to_ending(job: &Job) -> Option<Ending> {
     let at = job.ended_at?;
-    Some(Ending { at, status: job.status, took: at.since(job.created) })
+    Some(Ending { at, status: super::outcome(job), took: at.since(job.created) })
 }
 
 fn label(at: usize, day: Day) -> String {
@@ -82,7 +82,8 @@ fn label(at: usize, day: Day) -> String {
 fn list_failures(project: &ProjectId, jobs: &[Job], start: Timestamp) -> Vec<FailureRow> {
     let failed = || {
         let recent = jobs.iter().filter(|job| super::is_since(job.ended_at, start));
-        recent.filter_map(|job| Some((job, job.failure.as_ref()?)))
+        let failed = recent.filter(|job| super::outcome(job) == JobStatus::Failed);
+        failed.filter_map(|job| Some((job, job.failure.as_ref()?)))
     };
     let counts = charts::most_frequent(failed().map(|(_, failure)| failure.code()), MAX_FAILURES);
     let highest = counts.first().map_or(0, |(_, count)| *count);

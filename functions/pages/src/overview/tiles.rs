@@ -90,7 +90,7 @@ fn spending(project: &Project, view: &Overview, today: &DailyUsage) -> Tile {
 fn failures(project: &Project, view: &Overview) -> Tile {
     let count = |start: Timestamp| {
         let ended = || view.jobs.iter().filter(move |job| super::is_since(job.ended_at, start));
-        (ended().filter(|job| job.status == JobStatus::Failed).count() as u64, ended().count() as u64)
+        (ended().filter(|job| super::outcome(job) == JobStatus::Failed).count() as u64, ended().count() as u64)
     };
     let (failed, ended) = count(Day::containing(view.now).start());
     let (month_failed, month_ended) = count(charts::first_day(view.now).start());

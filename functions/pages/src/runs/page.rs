@@ -1,5 +1,6 @@
-//! The page of a run: its steps as a diagram and a list, or as a waterfall of their times.
+//! The page of a run: its steps as a diagram and a list, as a waterfall of their times, or with their checks.
 
+use super::checks::{StepChecks, load_checks};
 use super::diagram::{Diagram, NODE_HEIGHT, NODE_WIDTH};
 use super::orders::load_visible_run;
 use super::pills::step_pill;
@@ -18,6 +19,8 @@ use std::collections::BTreeMap;
 /// Longer names do not fit into a node.
 const MAX_NODE_CHARS: usize = 19;
 const REFRESH_MS: u32 = 2_000;
+/// Each load reads the attempts of all steps.
+const CHECKS_REFRESH_MS: u32 = 10_000;
 
 #[derive(Template)]
 #[template(path = "run.html")]
@@ -29,8 +32,11 @@ struct RunPage {
     spent: String,
     pull: Option<(String, u64)>,
     steps: Vec<StepRow>,
-    /// Absent in the waterfall.
+    tab: &'static str,
+    /// Only of the tab `plan`.
     diagram: Option<Diagram>,
+    /// Only of the tab `checks`.
+    checks: Vec<StepChecks>,
     now: Timestamp,
 }
 
@@ -49,14 +55,18 @@ struct StepRow {
 }
 
 pub(crate) async fn show(visit: PageContext, Path(id): Path<RunId>) -> Result<Response, Fault> {
-    render(&visit, &id, true).await
+    render(&visit, &id, "plan").await
 }
 
 pub(crate) async fn show_waterfall(visit: PageContext, Path(id): Path<RunId>) -> Result<Response, Fault> {
-    render(&visit, &id, false).await
+    render(&visit, &id, "waterfall").await
 }
 
-async fn render(visit: &PageContext, id: &RunId, has_diagram: bool) -> Result<Response, Fault> {
+pub(crate) async fn show_checks(visit: PageContext, Path(id): Path<RunId>) -> Result<Response, Fault> {
+    render(&visit, &id, "checks").await
+}
+
+async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Response, Fault> {
     load_visible_run(visit, id).await?;
     let view = control::show_run(&visit.ctx, id).await?;
     let is_read = |step: &&RunStep| matches!(step.state, StepState::Open | StepState::Failed);
@@ -64,6 +74,7 @@ async fn render(visit: &PageContext, id: &RunId, has_diagram: bool) -> Result<Re
     // An unreadable job has no state here; its own page reports it.
     let jobs = visit.ctx.store.load_each_job(&ids).await?.into_iter().filter_map(Result::ok);
     let jobs: BTreeMap<JobId, Job> = jobs.map(|job| (job.id.clone(), job)).collect();
+    let checks = if tab == "checks" { load_checks(visit, &view).await? } else { Vec::new() };
     let RunView { run, frozen, waits } = &view;
     let now = visit.ctx.clock.now();
     let open = run.open_jobs().filter_map(|job| jobs.get(job)).map(|job| job.spent_usd_micros);
@@ -81,7 +92,9 @@ async fn render(visit: &PageContext, id: &RunId, has_diagram: bool) -> Result<Re
         spent: format!("{spent}{}", limit.unwrap_or_default()),
         pull,
         steps: rows.collect(),
-        diagram: has_diagram.then(|| Diagram::new(&find_needs(run, frozen))),
+        tab,
+        diagram: (tab == "plan").then(|| Diagram::new(&find_needs(run, frozen))),
+        checks,
         now,
         view,
     };
@@ -91,7 +104,11 @@ async fn render(visit: &PageContext, id: &RunId, has_diagram: bool) -> Result<Re
 impl RunPage {
     /// 0 once the run has ended. Units: milliseconds.
     fn refresh(&self) -> u32 {
-        if self.view.run.state == RunState::Running { REFRESH_MS } else { 0 }
+        match (self.view.run.state, self.tab) {
+            (RunState::Running, "checks") => CHECKS_REFRESH_MS,
+            (RunState::Running, _) => REFRESH_MS,
+            _ => 0,
+        }
     }
 
     fn took(&self) -> String {
@@ -139,7 +156,8 @@ impl RunPage {
 fn find_wait<'a>(run: &Run, waits: &'a [Option<StepWait>]) -> Option<&'a StepWait> {
     let is_busy = run.steps.iter().any(|step| matches!(step.state, StepState::Open | StepState::Asked));
     let is_reason = |wait: &&StepWait| {
-        !matches!(wait, StepWait::Starting { .. } | StepWait::NeedsSteps { .. } | StepWait::AddedSteps { .. })
+        use StepWait::{AddedSteps, NeedsSteps, RunEnding, Starting};
+        !matches!(wait, Starting { .. } | NeedsSteps { .. } | AddedSteps { .. } | RunEnding { .. })
     };
     waits.iter().flatten().find(is_reason).filter(|_| !is_busy)
 }
@@ -159,7 +177,7 @@ impl StepRow {
         let job = step.job.as_ref().and_then(|job| jobs.get(job));
         // A step that starts again has the time of its earlier job.
         let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);
-        let begin = step.started.filter(|_| has_begun).or((step.state == StepState::Asked).then_some(step.at));
+        let begin = step.started.filter(|_| has_begun);
         let end = if step.state.is_terminal() { step.at } else { now };
         let whole = run.ended_at.unwrap_or(now).since(run.created).as_secs().max(1);
         let failure = job.and_then(|job| job.failure.as_ref()).filter(|_| step.reason == Some(StepReason::JobFailed));

@@ -7,9 +7,7 @@ use pullyard_domain::run::{Run, RunState, RunStep, RunWant, StepState};
 pub(crate) fn run_pill(run: &Run) -> Pill {
     match run.state {
         RunState::Running if run.want == RunWant::Cancel => Pill { word: "Ending", ..pill(JobStatus::Executing) },
-        RunState::Running if run.steps.iter().any(|step| step.state == StepState::Asked) => {
-            pill(JobStatus::AwaitingInput)
-        }
+        RunState::Running if run.asked_steps().next().is_some() => pill(JobStatus::AwaitingInput),
         RunState::Running => Pill { word: "Running", ..pill(JobStatus::Executing) },
         RunState::Completed => pill(JobStatus::Completed),
         RunState::Failed => pill(JobStatus::Failed),

@@ -1,9 +1,9 @@
-//! `pullyard jobs checks`: shows the results of a job's checks.
+//! `pullyard jobs checks` and `runs checks`: show the results of the checks of a job, or of a run's steps.
 
 use super::{JobArg, describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
 use pullyard_domain::checks::CheckRun;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, RunId};
 use serde_json::json;
 use std::time::Duration;
 
@@ -64,6 +64,29 @@ fn show_checks(
     let with_checks = attempts.iter().map(|(attempt, checks)| json!({ "attempt": attempt, "checks": checks }));
     let document = json!({ "job": id, "attempts": with_checks.collect::<Vec<_>>() });
     table.show_answer(&session.screen, &document, &format!("No checks ran in {subject}."))
+}
+
+/// The results of the newest job of each step.
+pub(in crate::client) async fn show_run_checks(session: &Session, id: &RunId) -> Result<(), CliError> {
+    let columns = [Fixed("STEP"), Flexible("CHECK"), Fixed("RESULT"), Fixed("EXIT"), Right("TOOK"), Right("ATTEMPT")];
+    let mut table = Table::new([&columns[..], &[Fixed("ROUND"), Fixed("OUTPUT")]].concat());
+    let mut steps = Vec::new();
+    for step in session.api.run(id).await?.steps {
+        let Some(job) = step.job else { continue };
+        let attempts = session.api.attempts(&job).await?.attempts.into_iter();
+        for (attempt, work) in attempts.filter_map(|record| Some((record.attempt, record.work?))) {
+            for run in &work.checks {
+                let mut cells = vec![Cell::text(&step.name)];
+                cells.extend(row(attempt, run));
+                table.row(cells);
+            }
+            if !work.checks.is_empty() {
+                steps.push(json!({ "step": step.name, "job": job, "attempt": attempt, "checks": work.checks }));
+            }
+        }
+    }
+    let document = json!({ "run": id, "steps": steps });
+    table.show_answer(&session.screen, &document, &format!("No checks ran in run {}.", id.short()))
 }
 
 fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {

@@ -53,7 +53,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
     let changed = |files: u32, insertions: u32, deletions: u32| {
         Cell::text(format!("{}, +{insertions} -{deletions}", format::format_count(files, "file")))
     };
-    if let Some(pushed) = &job.pushed {
+    if let Some(pushed) = job.pushed.as_ref().filter(|_| job.result.is_none()) {
         lines.extend([
             ("Head", Cell::text(&pushed.head)),
             ("Changed", changed(pushed.files, pushed.insertions, pushed.deletions)),

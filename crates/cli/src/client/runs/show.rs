@@ -136,7 +136,10 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
             format::dollars_cell(step.job.as_ref().map(|_| step.spent_usd_micros), None),
         ];
         let is_explained = matches!(step.state, StepState::Done | StepState::Open);
-        let why = step.why.as_ref().filter(|_| !is_explained).map_or("", |why| &why.sentence);
+        let why = match &step.why {
+            Some(why) if !is_explained => why.sentence.as_str(),
+            _ => step.pull_request.as_deref().unwrap_or_default(),
+        };
         table.row_with(cells, why);
     }
     table.show(screen, "")?;

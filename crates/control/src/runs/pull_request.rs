@@ -1,0 +1,62 @@
+//! Opens the pull request of a step's own branch.
+
+use super::order::to_error;
+use super::{load_plan, load_run};
+use crate::attempt::link_late_pull_request;
+use crate::forge::forge_client;
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::RunId;
+use pullyard_domain::job::{Job, JobResult, PushedCommit};
+use pullyard_domain::prompt::LinkOptions;
+use pullyard_domain::run::{OrderRefusal, Run};
+use pullyard_forge::NewPullRequest;
+use pullyard_store::{RunWrite, Write};
+
+/// Opens the pull request of a done step with a branch of its own, into the base of the run.
+/// Writes: PR if absent; then RUN and JOB if `rev` is unchanged.
+/// Idempotent: a repeat returns the run, or after a crash finds the pull request by its branch.
+/// Errors: `NotFound` (run, step, job, repository); `Denied`; `Forge`; `Contended`.
+pub async fn create_step_pull_request(ctx: &Context, id: &RunId, step: &str, by: &str) -> Result<Run, Error> {
+    let (plan, mut rounds) = (load_plan(ctx, id).await?.plan, ctx.retries(id));
+    loop {
+        let run = load_run(ctx, id).await?;
+        let job = run.own_branch_job(&plan, step).map_err(|refusal| to_error(&run, step, refusal))?;
+        let job = ctx.load_job(job).await?;
+        if job.result.is_some() {
+            return Ok(run);
+        }
+        let Some(pushed) = &job.pushed else { return Err(to_error(&run, step, OrderRefusal::NothingPushed)) };
+        let result = Box::pin(find_or_create(ctx, &job, pushed)).await?;
+        let (number, next) = (result.number, run.with_pull_request(step, &result.url));
+        let job = Job { result: Some(result), ..job };
+        // A link without the other write does no harm, and the repeat finds it.
+        Box::pin(link_late_pull_request(ctx, &job)).await?;
+        let write = RunWrite { run: &next, noted: &[job], created: &[], charge: None, notice: None, group: None };
+        if ctx.store.move_run(&write).await? == Write::Applied {
+            tracing::info!(run = %id, step, by, number, "pull request opened");
+            return Ok(next);
+        }
+        rounds.backoff().await?;
+    }
+}
+
+async fn find_or_create(ctx: &Context, job: &Job, pushed: &PushedCommit) -> Result<JobResult, Error> {
+    let context = ctx.load_context_of(job).await?;
+    let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
+    let repository = repository.ok_or_else(|| Error::not_found("repository", context.repository_name()))?;
+    let integration = ctx.load_integration(&repository.integration).await?;
+    let forge = forge_client(ctx, &integration, &repository).await?;
+    if !forge.has_branch(repository.name.as_str(), &pushed.branch).await? {
+        let branch = pushed.branch.clone();
+        return Err(Error::Denied(Denial::BranchGone { branch, repo: repository.name }));
+    }
+    let is_reachable = |url: &&str| url.starts_with("https://") || integration.api_url.starts_with("http://");
+    let pages = Some(ctx.pages_url()).filter(is_reachable);
+    let (title, body) = context.pull_request(&job.id, &LinkOptions { pages, revises_on_review: false });
+    let (head, base) = (pushed.branch.clone(), context.base);
+    let new = NewPullRequest { title, body, head, base, draft: false };
+    let pull = forge.find_or_create_pull_request(repository.name.as_str(), &new).await?;
+    let PushedCommit { branch, head, files, insertions, deletions } = pushed.clone();
+    Ok(JobResult { branch, head, number: pull.number, url: pull.url, files, insertions, deletions, replies: None })
+}
