@@ -85,6 +85,7 @@ pub(crate) struct Start<'a> {
 /// Idempotent: by kind and key.
 pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunId, PlanFault>, Error> {
     let caller = Requester { id: start.kind.as_str().to_owned(), name: start.by };
+    let first = RunId::for_request(start.project, start.kind.as_str(), &start.key);
     let submission = RunSubmission {
         project: start.project.clone(),
         plan: Value::Null,
@@ -100,6 +101,8 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
         Err(SubmitFault::Error(Error::NotFound { resource: "template", name })) => {
             Some(PlanFault::new("/template", format!("there is no template {name}")))
         }
+        // Its key is the event itself, although the template has other parameters by now.
+        Err(SubmitFault::Error(Error::KeyReused)) if start.kind != StartedBy::Submission => return Ok(Ok(first)),
         Err(SubmitFault::Error(Error::KeyReused)) => {
             Some(PlanFault::new("/id", "an earlier start with this id had other content"))
         }
@@ -132,6 +135,10 @@ pub async fn submit(ctx: &Context, submission: &Submission, by: &str) -> Result<
     };
     let reason = match &result {
         Ok(run) => Reason::RunStarted { run: run.clone() },
+        // Faults of the template are none of the program that sent the submission.
+        Err(fault) if !["/v", "/id", "/params/"].iter().any(|field| fault.pointer.starts_with(field)) => {
+            refusal(template, fault)
+        }
         Err(PlanFault { pointer, fault }) => Reason::BodyUnreadable { pointer: pointer.clone(), fault: fault.clone() },
     };
     let delivery = DeliveryId::for_start(project, "submission", id.as_str());

@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{RepositoryName, TemplateName};
-use pullyard_domain::plan::{Plan, PlanFault};
+use pullyard_domain::plan::PlanFault;
 use pullyard_domain::review::{Author, Permission};
 use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_domain::text::truncate;
@@ -45,7 +45,10 @@ async fn decide(
     let Some(stored) = ctx.store.load_template(&id).await? else {
         return Ok(refusal(template, &PlanFault::new("", "it was deleted")));
     };
-    let plan = Plan::parse(stored.json()).unwrap_or_default();
+    let plan = match stored.parse() {
+        Ok(plan) => plan,
+        Err(fault) => return Ok(refusal(template, &fault)),
+    };
     let connected = match hook.is_for_repository(repository.id) {
         true => ctx.store.load_repository(&hook.home, &hook.integration, repository.id).await?,
         false => None,

@@ -161,11 +161,14 @@ impl Parameter {
     }
 }
 
-/// Whether a text can be the name of a branch.
+/// Whether a text can be the name of a branch. Git takes commits, ranges and whole refs for other things.
 pub fn is_branch(name: &str) -> bool {
     (1..=MAX_BRANCH_BYTES).contains(&name.len())
-        && !name.starts_with('-')
-        && !name.contains(|c: char| c.is_control() || c == ' ')
+        && !["-", "/", "refs/"].iter().any(|start| name.starts_with(start))
+        && !["/", ".", ".lock"].iter().any(|end| name.ends_with(end))
+        && !["..", "//", "@{"].iter().any(|part| name.contains(part))
+        && !name.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
+        && !is_hex(name, 40)
 }
 
 /// Faults of the declared parameters, and of keys whose parameter does not fit.
@@ -196,11 +199,15 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
 }
 
 impl Plan {
+    /// The parameter whose value is the repository.
+    pub fn repository_parameter(&self) -> Option<&String> {
+        self.from_parameters.0.get("repository")
+    }
+
     /// Whether the repository is in the plan, or in a parameter with a value.
     pub fn names_repository(&self, given: &BTreeMap<String, String>) -> bool {
         let default = |name: &String| self.parameters.get(name).and_then(|parameter| parameter.default.as_ref());
-        let parameter = self.from_parameters.0.get("repository");
-        let value = parameter.and_then(|name| given.get(name).or_else(|| default(name)));
+        let value = self.repository_parameter().and_then(|name| given.get(name).or_else(|| default(name)));
         self.repository.is_some() || value.is_some_and(|value| !value.is_empty())
     }
 
@@ -270,6 +277,9 @@ mod tests {
             (json!({ "type": "choice", "of": ["low", "high"] }), "high", "middle"),
             (json!({ "type": "repository" }), "acme/app", "app"),
             (json!({ "type": "branch" }), "release/1", "-f"),
+            (json!({ "type": "branch" }), "v1.2", "refs/heads/main"),
+            (json!({ "type": "branch" }), "a@b", "main..next"),
+            (json!({ "type": "branch" }), "fix", "0123456789abcdef0123456789abcdef01234567"),
             (json!({ "type": "sha" }), "0123456789abcdef0123456789abcdef01234567", "HEAD"),
             (json!({ "type": "url" }), "https://acme.example/x", "http://acme.example"),
             (json!({ "type": "ticket" }), "APP-1", ".."),
