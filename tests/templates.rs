@@ -95,6 +95,22 @@ async fn template_is_stored_run_changed_and_deleted_by_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn repository_of_a_start_fills_its_parameter() {
+    let (story, user, folder) = story().await;
+    let plan = ASK.replace("{param: task}", "{param: repo}");
+    let plan = plan.replace("{type: repository}", "{type: repository, required: true}");
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, &plan)]).await;
+    let put = ["schedules", "put", "weekly", "--template", "ask", "--every", "30m", "--param", "task=T"];
+    user.run(&put).await.assert_exit(2, "/repo: the plan requires this parameter");
+    user.ok(&[&put[..], &["--each-repository"]].concat()).await;
+    user.ok(&["schedules", "run", "weekly"]).await;
+    user.ok(&["templates", "run", "ask", "--param", "task=T", "--repository", "acme/app"]).await;
+    let found = runs(&story).await;
+    let names: Vec<_> = found.iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["acme/app"; 2], "the name is that of the parameter");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn submission_repeated_fifty_times_is_one_run() {
     let (story, user, folder) = story().await;
     user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;

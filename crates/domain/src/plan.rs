@@ -293,12 +293,12 @@ impl Default for SpawnLimits {
     }
 }
 
-/// Why a plan is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A fault of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlanFault {
-    /// JSON pointer; empty for the whole plan.
+    /// JSON pointer, in a request that of its body: `/plan/steps/3/needs/0`, `/params/task`, `/repository`.
     pub pointer: String,
-    /// One sentence without its end: `there is no step reviw; did you mean review?`
+    /// The fault, without the end of a sentence.
     pub fault: String,
 }
 

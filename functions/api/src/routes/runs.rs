@@ -9,7 +9,6 @@ use pullyard_domain::plan::{MAX_SHOWN_FAULTS, PlanFault};
 use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
-use pullyard_protocol::problem;
 use pullyard_protocol::run::{MergeRun, OrderRun, ResumeRun, Run, RunPage, StartRun};
 
 /// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
@@ -45,10 +44,9 @@ pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
 
 fn plan_problem(faults: Vec<PlanFault>) -> Problem {
     let detail = format!("The plan has {}.", format_count(faults.len(), "fault"));
-    let to_wire = |fault: PlanFault| problem::PlanFault { pointer: fault.pointer, fault: fault.fault };
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)
         .with_help("Correct each fault; docs/plans.md describes the keys.")
-        .with_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).map(to_wire).collect())
+        .with_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).collect())
 }
 
 pub(crate) async fn list(

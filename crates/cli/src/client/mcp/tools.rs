@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Names, descriptions and schemas of the arguments.
-static TOOLS: LazyLock<Value> =
+pub(super) static TOOLS: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("tools.json")).unwrap_or_else(|error| json!(error.to_string())));
 
 /// Agents' programs end a call that takes longer than a minute. Units: seconds.
@@ -92,10 +92,6 @@ struct Start {
 struct Shown {
     run: Run,
     questions: Vec<Value>,
-}
-
-pub(super) fn list() -> &'static Value {
-    &TOOLS
 }
 
 /// Errors: of the protocol if there is no such tool. A failed call is a result.
