@@ -73,9 +73,9 @@ coded_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParameterKeys(BTreeMap<&'static str, String>);
 
-/// The keys that may be parameters, with the types that fit; no type: all.
-const KEYS: [(&str, &[ParameterKind]); 3] =
-    [("name", &[]), ("repository", &[ParameterKind::Repository]), ("base", &[ParameterKind::Branch])];
+/// The keys that may be parameters, with their type; no type: all.
+const KEYS: [(&str, Option<ParameterKind>); 3] =
+    [("name", None), ("repository", Some(ParameterKind::Repository)), ("base", Some(ParameterKind::Branch))];
 
 /// Text, or a parameter whose value is the text.
 pub(super) fn text_or_parameter<const MAX_CHARS: u64>(_: &mut SchemaGenerator) -> Schema {
@@ -182,15 +182,12 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
         let of = |(key, rule)| PlanFault::new(format!("{pointer}{key}"), rule);
         faults.extend(parameter.find_faults().into_iter().map(of));
     }
-    for (key, kinds) in KEYS {
+    for (key, kind) in KEYS {
         let Some(name) = plan.from_parameters.0.get(key) else { continue };
-        let fault = match plan.parameters.get(name) {
-            None => "`param` names no parameter of the plan",
-            Some(of) if !kinds.is_empty() && !kinds.contains(&of.kind) => match key {
-                "base" => "a branch needs a parameter of the type branch",
-                _ => "a repository needs a parameter of the type repository",
-            },
-            Some(_) => continue,
+        let fault = match (plan.parameters.get(name), kind) {
+            (None, _) => "`param` names no parameter of the plan".to_owned(),
+            (Some(of), Some(kind)) if of.kind != kind => format!("use a parameter of the type {}", kind.as_str()),
+            _ => continue,
         };
         faults.push(PlanFault::new(format!("/{key}/param"), fault));
     }
