@@ -37,7 +37,7 @@ pub const MAX_SHOWN_FAULTS: usize = 20;
 pub const MAX_STEPS: usize = 50;
 /// The plan of `pullyard runs init` as JSON.
 pub const CONTRIBUTOR_PLAN: &str = include_str!("plan/contributor.json");
-const MAX_NAME_CHARS: usize = 80;
+pub const MAX_NAME_CHARS: usize = 80;
 const MAX_TEXT_BYTES: usize = 16 * 1024;
 const MAX_NEEDS: usize = 20;
 const MAX_ALL_NEEDS: usize = 500;
