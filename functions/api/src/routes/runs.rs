@@ -5,10 +5,11 @@ use axum::http::StatusCode;
 use pullyard_control::{RunKey, RunOrder, RunSubmission, SubmitFault};
 use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::id::RunId;
-use pullyard_domain::plan::{MAX_SHOWN_FAULTS, PlanFault};
+use pullyard_domain::plan::MAX_SHOWN_FAULTS;
 use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
+use pullyard_protocol::problem;
 use pullyard_protocol::run::{MergeRun, OrderRun, ResumeRun, Run, RunPage, StartRun};
 
 /// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
@@ -42,7 +43,7 @@ pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
     }
 }
 
-fn plan_problem(faults: Vec<PlanFault>) -> Problem {
+fn plan_problem(faults: Vec<problem::PlanFault>) -> Problem {
     let detail = format!("The plan has {}.", format_count(faults.len(), "fault"));
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)
         .with_help("Correct each fault; docs/plans.md describes the keys.")
