@@ -83,7 +83,7 @@ async fn keys_of_spawnd_are_renamed_or_refused_as_its_page_says() {
         ("source_repo", "`source_repo` is `repository` here"),
         ("worktree_setup", "`worktree_setup` is `setup` here"),
         ("env_refs", "clone and push use the integration's token; setup gets no secret yet"),
-        ("mcp_servers", "agents get no MCP servers yet"),
+        ("mcp_servers", "a plan names no MCP servers"),
         ("cache", "setup has no cache yet"),
         ("cache_paths", "setup has no cache yet"),
     ] {
