@@ -97,7 +97,10 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
     let key = RunKey::Source(start.kind.as_str(), start.key);
     let fault = match Box::pin(submit_run(ctx, &submission, &caller, Some(&key))).await {
         Ok(submitted) => return Ok(Ok(submitted.run.id)),
-        Err(SubmitFault::Plan(faults)) => faults.into_iter().next(),
+        // The sender has no plan: it is the template's.
+        Err(SubmitFault::Plan(faults)) => faults.into_iter().next().map(|fault| {
+            if fault.pointer.starts_with("/plan") { PlanFault::new("/template", fault.to_string()) } else { fault }
+        }),
         Err(SubmitFault::Error(Error::NotFound { resource: "template", name })) => {
             Some(PlanFault::new("/template", format!("there is no template {name}")))
         }
@@ -135,10 +138,6 @@ pub async fn submit(ctx: &Context, submission: &Submission, by: &str) -> Result<
     };
     let reason = match &result {
         Ok(run) => Reason::RunStarted { run: run.clone() },
-        // Faults of the template are none of the program that sent the submission.
-        Err(fault) if !["/v", "/id", "/params/"].iter().any(|field| fault.pointer.starts_with(field)) => {
-            refusal(template, fault)
-        }
         Err(PlanFault { pointer, fault }) => Reason::BodyUnreadable { pointer: pointer.clone(), fault: fault.clone() },
     };
     let delivery = DeliveryId::for_start(project, "submission", id.as_str());
