@@ -161,14 +161,14 @@ impl Parameter {
     }
 }
 
-/// Whether a text can be the name of a branch. Git takes commits, ranges and whole refs for other things.
+/// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
+    // Git takes commits, ranges and whole refs for other things.
     (1..=MAX_BRANCH_BYTES).contains(&name.len())
-        && !["-", "/", "refs/"].iter().any(|start| name.starts_with(start))
-        && !["/", ".", ".lock"].iter().any(|end| name.ends_with(end))
+        && !(is_hex(name, 40) || name.starts_with("refs/") || name.starts_with('/') || name.ends_with('/'))
         && !["..", "//", "@{"].iter().any(|part| name.contains(part))
-        && !name.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
-        && !is_hex(name, 40)
+        && !name.starts_with('-')
+        && !name.contains(|c: char| c.is_control() || " `$;&|<>()\"'\\~^:?*[".contains(c))
 }
 
 /// Faults of the declared parameters, and of keys whose parameter does not fit.
@@ -273,10 +273,10 @@ mod tests {
             (json!({ "type": "boolean" }), "true", "yes"),
             (json!({ "type": "choice", "of": ["low", "high"] }), "high", "middle"),
             (json!({ "type": "repository" }), "acme/app", "app"),
-            (json!({ "type": "branch" }), "release/1", "-f"),
             (json!({ "type": "branch" }), "v1.2", "refs/heads/main"),
-            (json!({ "type": "branch" }), "a@b", "main..next"),
+            (json!({ "type": "branch" }), "next", "main..next"),
             (json!({ "type": "branch" }), "fix", "0123456789abcdef0123456789abcdef01234567"),
+            (json!({ "type": "branch" }), "release/1", "-f"),
             (json!({ "type": "sha" }), "0123456789abcdef0123456789abcdef01234567", "HEAD"),
             (json!({ "type": "url" }), "https://acme.example/x", "http://acme.example"),
             (json!({ "type": "ticket" }), "APP-1", ".."),
