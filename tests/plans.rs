@@ -83,13 +83,14 @@ async fn keys_of_spawnd_are_renamed_or_refused_as_its_page_says() {
         ("source_repo", "`source_repo` is `repository` here"),
         ("worktree_setup", "`worktree_setup` is `setup` here"),
         ("env_refs", "clone and push use the integration's token; setup gets no secret yet"),
-        ("mcp_servers", "agents get no MCP servers yet"),
+        ("mcp_servers", "a plan names no MCP servers"),
         ("cache", "setup has no cache yet"),
         ("cache_paths", "setup has no cache yet"),
     ] {
         let plan = write(&folder, &format!("name: a\nsteps: [{{name: b, prompt: c, {key}: d}}]\n"));
         let ran = user.run(&["runs", "check", &plan]).await.assert_exit(1, "the plan has 1 fault");
-        assert!(ran.out.contains(fault) && SPAWND_PAGE.contains(key), "{ran:?}");
+        let is_listed = [format!("`{key}"), format!(".{key}`")].iter().any(|name| SPAWND_PAGE.contains(name));
+        assert!(ran.out.contains(fault) && is_listed, "{ran:?}");
         if fault.ends_with(" yet") {
             let sentence = fault.rsplit("; ").next().unwrap();
             assert!(SPAWND_PAGE.contains(sentence), "{sentence}");

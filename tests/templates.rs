@@ -95,6 +95,22 @@ async fn template_is_stored_run_changed_and_deleted_by_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn repository_of_a_start_fills_its_parameter() {
+    let (story, user, folder) = story().await;
+    let plan = ASK.replace("{param: task}", "{param: repo}");
+    let plan = plan.replace("{type: repository}", "{type: repository, required: true}");
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, &plan)]).await;
+    let put = ["schedules", "put", "weekly", "--template", "ask", "--every", "30m", "--param", "task=T"];
+    user.run(&put).await.assert_exit(2, "/repo: the plan requires this parameter");
+    user.ok(&[&put[..], &["--each-repository"]].concat()).await;
+    user.ok(&["schedules", "run", "weekly"]).await;
+    user.ok(&["templates", "run", "ask", "--param", "task=T", "--repository", "acme/app"]).await;
+    let found = runs(&story).await;
+    let names: Vec<_> = found.iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["acme/app"; 2], "the name is that of the parameter");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn submission_repeated_fifty_times_is_one_run() {
     let (story, user, folder) = story().await;
     user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;
@@ -126,6 +142,7 @@ async fn submission_repeated_fifty_times_is_one_run() {
     assert_eq!(entry("alert-17").0, "run_started");
     let (code, sentence) = entry("alert-18");
     assert!(code == "body_unreadable" && sentence.contains("`/params/depth`"), "{code} {sentence}");
+    assert!(entry("x").1.contains("`/template`: hand is not started by submission"), "{ledger:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,6 +177,7 @@ async fn schedule_starts_a_run_and_skips_while_it_is_open() {
     assert_eq!(codes().await, ["schedule_busy", "run_started"]);
     user.ok(&["runs", "cancel", "@last", "--yes"]).await;
     user.ok(&["templates", "delete", "ask", "--yes"]).await;
+    user.ok(&put).await;
     for _ in 0..5 {
         story.advance_and_sweep(half_hour).await;
     }
@@ -207,6 +225,8 @@ async fn delivery_of_a_named_event_starts_one_run() {
     };
     let of_ann = push("main", &ann);
     assert_eq!(send("push", &of_ann).await, "run_started");
+    let fewer = write(&folder, &FIX_CI.replace("  head_sha: {type: sha}\n", ""));
+    user.ok(&["templates", "put", "fix-ci", "-f", &fewer]).await;
     assert_eq!(send("push", &of_ann).await, "run_started");
     assert_eq!(runs(&world.story).await.len(), 1, "a redelivery");
     let plan = json!({ "action": "completed", "repository": repository, "sender": ann,
@@ -231,6 +251,9 @@ async fn delivery_of_a_named_event_starts_one_run() {
     assert_eq!(runs(&world.story).await.len(), 2);
     let shown = body(&world.story, "/v1/hooks/fix-ci").await;
     assert_eq!(shown["template"], "fix-ci");
+    user.ok(&["templates", "delete", "fix-ci", "--yes"]).await;
+    let repaired = user.run(&["hooks", "repair", "fix-ci"]).await.assert_exit(3, "");
+    assert!(repaired.out.contains("No webhook starts its template fix-ci"), "{repaired:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

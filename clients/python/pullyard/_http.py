@@ -89,7 +89,8 @@ class Http:
             raise ApiError(error.code, _read_problem(error), error.headers.get("Retry-After")) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            raise ConnectionFailed(f"can't reach {self._url}: {reason}") from error
+            raise ConnectionFailed(
+                f"can't reach {self._url}: {reason}; start it with `pullyard up`, or set PULLYARD_URL") from error
         try:
             return json.loads(text)
         except ValueError as error:

@@ -142,7 +142,7 @@ class Run:
             time.sleep(self._client.poll)
 
     def _job_events(self, name: str) -> Iterator[dict]:
-        while not (job := self.refresh().step(name).job):
+        while not (job := self._look().step(name).job):
             if self.is_over or self.step(name).state in STEP_ENDS:
                 return
             time.sleep(self._client.poll)
@@ -203,6 +203,8 @@ class Client:
         """Errors: `PullyardError` if none is set and the token has not exactly one."""
         if self._project is None:
             projects = [one["id"] for one in self._call("projects")["projects"]]
+            if not projects:
+                raise PullyardError("there is no project: create one with `pullyard projects create ID`")
             if len(projects) != 1:
                 raise PullyardError(f"name one of {len(projects)} projects: Client(project=…) or PULLYARD_PROJECT")
             self._project = projects[0]

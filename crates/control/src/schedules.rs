@@ -27,7 +27,6 @@ const CONCURRENT_STARTS: usize = 4;
 /// Errors: `NotFound` (project); `Invalid`, also for one schedule too many; `Contended`.
 pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) -> Result<Schedule, Error> {
     ctx.load_project(&id.project).await?;
-    check_template(ctx, id, &spec).await?;
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
@@ -35,6 +34,11 @@ pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) ->
         if found.rev == 0 && ctx.store.list_schedules(&id.project).await?.len() >= MAX_SCHEDULES {
             let fault = format!("delete another schedule: a project has at most {MAX_SCHEDULES}");
             return Err(Error::Invalid { pointer: "/name", fault });
+        }
+        let action = |spec: &ScheduleSpec| (spec.template.clone(), spec.params.clone(), spec.each_repository);
+        // A repeat and other times need no template, which a user may have deleted.
+        if action(&found.spec) != action(&spec) {
+            check_template(ctx, id, &spec).await?;
         }
         let schedule = found.set_spec(spec.clone(), now)?;
         if ctx.store.put_schedule(&schedule).await? == Write::Applied {
@@ -132,14 +136,20 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
     }
 }
 
+/// Counts the repositories beyond the limit as refused.
+fn new_starts(repositories: usize) -> Starts {
+    let refused = u32::try_from(repositories.saturating_sub(MAX_REPOSITORIES)).unwrap_or(u32::MAX);
+    let refusal = match refused {
+        0 => "The project has no repository.".into(),
+        _ => format!("A schedule serves at most {MAX_REPOSITORIES} repositories."),
+    };
+    Starts { refused, refusal, ..Starts::default() }
+}
+
 /// Also returns a transient error of a start.
 async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<(Starts, Option<Error>), Error> {
     let repositories = ctx.store.list_repositories(&id.project).await?;
-    let mut starts = Starts { refusal: "The project has no repository.".into(), ..Starts::default() };
-    if let Some(refused) = repositories.len().checked_sub(MAX_REPOSITORIES).filter(|refused| *refused > 0) {
-        starts.refused = u32::try_from(refused).unwrap_or(u32::MAX);
-        starts.refusal = format!("A schedule analyses at most {MAX_REPOSITORIES} repositories.");
-    }
+    let mut starts = new_starts(repositories.len());
     let requests = repositories.iter().take(MAX_REPOSITORIES).map(|repository| StartAnalysis {
         project: id.project.clone(),
         integration: repository.integration.clone(),

@@ -85,6 +85,7 @@ pub(crate) struct Start<'a> {
 /// Idempotent: by kind and key.
 pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunId, PlanFault>, Error> {
     let caller = Requester { id: start.kind.as_str().to_owned(), name: start.by };
+    let first = RunId::for_request(start.project, start.kind.as_str(), &start.key);
     let submission = RunSubmission {
         project: start.project.clone(),
         plan: Value::Null,
@@ -96,10 +97,15 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
     let key = RunKey::Source(start.kind.as_str(), start.key);
     let fault = match Box::pin(submit_run(ctx, &submission, &caller, Some(&key))).await {
         Ok(submitted) => return Ok(Ok(submitted.run.id)),
-        Err(SubmitFault::Plan(faults)) => faults.into_iter().next(),
+        // The sender has no plan: it is the template's.
+        Err(SubmitFault::Plan(faults)) => faults.into_iter().next().map(|fault| {
+            if fault.pointer.starts_with("/plan") { PlanFault::new("/template", fault.to_string()) } else { fault }
+        }),
         Err(SubmitFault::Error(Error::NotFound { resource: "template", name })) => {
             Some(PlanFault::new("/template", format!("there is no template {name}")))
         }
+        // Its key is the event itself, although the template has other parameters by now.
+        Err(SubmitFault::Error(Error::KeyReused)) if start.kind != StartedBy::Submission => return Ok(Ok(first)),
         Err(SubmitFault::Error(Error::KeyReused)) => {
             Some(PlanFault::new("/id", "an earlier start with this id had other content"))
         }

@@ -83,11 +83,11 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
         Err(bad) => return record_unreadable(bad.pointer, bad.fault).await,
     };
     if let Some(template) = hook.template.as_ref().filter(|_| !matches!(event, Event::Ping)) {
-        let answer = match parse_start_event(call.event, call.body) {
+        let reason = match parse_start_event(call.event, call.body) {
             Ok(event) => Box::pin(decide_start(ctx, &hook, call, template, event)).await?,
             Err(bad) => return record_unreadable(bad.pointer, bad.fault).await,
         };
-        return Ok(WebhookOutcome::Decided(answer));
+        return record_delivery(ctx, &hook, call, reason, None).await.map(WebhookOutcome::Decided);
     }
     if let Some(reason) = check_repository(&hook, &event) {
         return record_delivery(ctx, &hook, call, reason, None).await.map(WebhookOutcome::Decided);
@@ -217,13 +217,14 @@ async fn load_project_scope(ctx: &Context, hook: &Webhook, repository: Option<u6
 /// Refuses a delivery of a repository's hook about another repository, which the hook's secret does not authorise.
 fn check_repository(hook: &Webhook, event: &Event) -> Option<Reason> {
     let (id, name) = event_repository(event)?;
-    if hook.is_for_repository(id) {
-        return None;
-    }
-    Some(match RepositoryName::new(name) {
+    (!hook.is_for_repository(id)).then(|| refuse_repository(hook, name))
+}
+
+fn refuse_repository(hook: &Webhook, name: &str) -> Reason {
+    match RepositoryName::new(name) {
         Ok(repo) => Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() },
         Err(_) => Reason::EventIgnored { event: "event of another repository".into() },
-    })
+    }
 }
 
 fn display_event_id(call: &WebhookRequest<'_>) -> Option<EventId> {

@@ -37,7 +37,7 @@ pub const MAX_SHOWN_FAULTS: usize = 20;
 pub const MAX_STEPS: usize = 50;
 /// The plan of `pullyard runs init` as JSON.
 pub const CONTRIBUTOR_PLAN: &str = include_str!("plan/contributor.json");
-const MAX_NAME_CHARS: usize = 80;
+pub const MAX_NAME_CHARS: usize = 80;
 const MAX_TEXT_BYTES: usize = 16 * 1024;
 const MAX_NEEDS: usize = 20;
 const MAX_ALL_NEEDS: usize = 500;
@@ -293,12 +293,12 @@ impl Default for SpawnLimits {
     }
 }
 
-/// Why a plan is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A fault of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlanFault {
-    /// JSON pointer; empty for the whole plan.
+    /// JSON pointer, in a request that of its body: `/plan/steps/3/needs/0`, `/params/task`, `/repository`.
     pub pointer: String,
-    /// One sentence without its end: `there is no step reviw; did you mean review?`
+    /// The fault, without the end of a sentence.
     pub fault: String,
 }
 

@@ -88,9 +88,17 @@ impl Template {
         serde_json::from_str(&self.plan).unwrap_or_default()
     }
 
+    /// Errors: the first fault of a plan that another version of the program stored.
+    pub fn parse(&self) -> Result<Plan, PlanFault> {
+        Plan::parse(self.json()).map_err(|faults| {
+            let fault = faults.first().map(PlanFault::to_string).unwrap_or_default();
+            PlanFault::new("/plan", format!("this version refuses it: {fault}"))
+        })
+    }
+
     /// The events to which its webhook subscribes: the first words of those that start it.
     pub fn start_events(&self) -> BTreeSet<String> {
-        let plan = Plan::parse(self.json()).unwrap_or_default();
+        let plan = self.parse().unwrap_or_default();
         plan.github_events().iter().filter_map(|event| event.split('.').next()).map(str::to_owned).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Problem documents (RFC 9457) with a stable code and the position of the fault.
 //! Source: <https://www.rfc-editor.org/rfc/rfc9457>.
 
+pub use pullyard_domain::plan::PlanFault;
 use serde::{Deserialize, Serialize};
 
 /// Body of every error response. Its content type is `application/problem+json`.
@@ -29,13 +30,4 @@ pub struct Problem {
     /// Only with 409 `lease_lost` of a finish: whether the late result was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<bool>,
-}
-
-/// A fault of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct PlanFault {
-    /// JSON pointer in the request's body: `/plan/steps/3/needs/0`, `/params/task`, `/repository`.
-    pub pointer: String,
-    /// The fault, without the end of a sentence.
-    pub fault: String,
 }

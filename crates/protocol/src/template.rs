@@ -1,7 +1,7 @@
 //! Templates: `/v1/templates…`.
 
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TemplateName};
-use pullyard_domain::plan::{Parameter, Plan};
+use pullyard_domain::plan::Parameter;
 use pullyard_domain::template::{self as domain, StartedBy};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ impl Template {
     /// A stored template. Without parameters if this version refuses its plan.
     pub fn new(template: domain::Template) -> Self {
         let json = template.json();
-        let plan = Plan::parse(json.clone()).unwrap_or_default();
+        let plan = template.parse().unwrap_or_default();
         let allowed = StartedBy::ALL.into_iter().filter(|start| plan.allows(*start));
         Self {
             project: template.id.project,

@@ -213,7 +213,7 @@ fn describe_delivery(delivery: &Delivery) -> String {
         (None, Source::Person) if delivery.ticket.is_none() => "Job requested by prompt".into(),
         (None, Source::Person) => "Job requested for".into(),
         (None, Source::Submission) => format!("Submission {}", delivery.event),
-        (None, Source::Schedule) => "Started by a schedule".into(),
+        (None, Source::Schedule) => "Time of a schedule".into(),
         (None, source) => match source.tracker() {
             Some(tracker) => tracker.ledger_phrase.into(),
             None => format!("Event {}", delivery.event),

@@ -9,14 +9,13 @@ pub(crate) mod pills;
 use crate::prelude::*;
 use pullyard_control::{RunKey, RunSubmission, SubmitFault};
 use pullyard_domain::id::{RepositoryName, RunId};
+use pullyard_domain::plan::MAX_NAME_CHARS;
 use pullyard_domain::run::{Run, RunState};
 use pullyard_domain::text::truncate;
 use serde_json::json;
 use std::collections::BTreeMap;
 
 const PAGE_SIZE: usize = 50;
-/// Units: characters of a plan's name.
-const MAX_NAME_CHARS: usize = 80;
 
 #[derive(Template)]
 #[template(path = "runs.html")]

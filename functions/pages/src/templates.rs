@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use pullyard_control::{RunKey, RunSubmission, SubmitFault};
 use pullyard_domain::id::TemplateName;
-use pullyard_domain::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, Plan, PlanFault};
+use pullyard_domain::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, PlanFault};
 use pullyard_domain::template::{StartedBy, TemplateId};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -43,6 +43,11 @@ struct Field {
 impl Field {
     fn is(&self, kind: &str) -> bool {
         self.parameter.kind.as_str() == kind
+    }
+
+    /// An emptied field would start the run with the default.
+    fn is_required(&self) -> bool {
+        self.parameter.required || self.parameter.default.is_some()
     }
 
     /// The values of a list; none for a field of text.
@@ -127,7 +132,7 @@ async fn render(
 ) -> Result<Response, Fault> {
     let mut rows = Vec::new();
     for template in control::list_templates(&visit.ctx, &project.id).await? {
-        let plan = Plan::parse(template.json()).unwrap_or_default();
+        let plan = template.parse().unwrap_or_default();
         let (by_hand, name) = (plan.allows(StartedBy::Hand), template.id.name);
         let is_sent = form.get("template").is_some_and(|sent| sent == name.as_str());
         let to_field = |(name, parameter): (String, Parameter)| Field {

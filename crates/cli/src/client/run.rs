@@ -8,7 +8,7 @@ use crate::client::prelude::*;
 use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::id::{EventId, RepositoryName, TemplateName};
 use pullyard_domain::job::Priority;
-use pullyard_domain::plan::MAX_SHOWN_FAULTS;
+use pullyard_domain::plan::{MAX_NAME_CHARS, MAX_SHOWN_FAULTS};
 use pullyard_domain::template::TemplateId;
 use pullyard_domain::text::truncate;
 use pullyard_protocol::problem::PlanFault;
@@ -17,9 +17,6 @@ use pullyard_protocol::template::StartTemplate;
 use serde_json::{Map, Number, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Units: characters of a plan's name.
-const MAX_NAME_CHARS: usize = 80;
 
 /// Start a run: one task for one agent, or a plan for several; prints its id.
 #[derive(clap::Args)]
@@ -200,14 +197,11 @@ pub(super) fn load_file(path: &Path) -> Result<(String, PlanFile), CliError> {
         Ok(plan) => Ok((name, plan)),
         Err(faults) => {
             print_faults(faults.iter().map(|fault| fault.to_line(&name)));
-            Err(refuse_plan(faults))
+            let fault = CliError::usage(count_faults(faults.len())).with_help(FAULT_HELP);
+            let shown = faults.into_iter().take(MAX_SHOWN_FAULTS).map(PlacedFault::into_wire);
+            Err(fault.with_plan_faults(shown.collect()))
         }
     }
-}
-
-fn refuse_plan(faults: Vec<PlacedFault>) -> CliError {
-    let fault = CliError::usage(count_faults(faults.len())).with_help(FAULT_HELP);
-    fault.with_plan_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).map(PlacedFault::into_wire).collect())
 }
 
 /// Prints the faults of a plan that the server refused.

@@ -61,6 +61,10 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let hook = ctx.load_hook(name).await?;
         let integration = ctx.load_integration(&hook.integration).await?;
         let hook = Webhook { forge: integration.kind, ..hook };
+        // Without events, the forge would send those of its default.
+        if missing_events_drift(&hook, &load_events(ctx, &hook, integration.kind).await?).is_some() {
+            return verify_hook(ctx, name).await;
+        }
         let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
         if ctx.store.put_hook(&Webhook { forge_id, ..hook.clone() }).await? == Write::Applied {
             // The forge has the present secret now, which ends the report of another one.
@@ -104,7 +108,11 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     }
     match &settings {
         Some(app) => drifts.extend(app::settings_drifts(app)),
-        None => drifts.extend(subscription_drifts(&load_events(ctx, hook, integration.kind).await?, forge_hook)),
+        None => {
+            let events = load_events(ctx, hook, integration.kind).await?;
+            let missing = missing_events_drift(hook, &events).map(|drift| vec![drift]);
+            drifts.extend(missing.unwrap_or_else(|| subscription_drifts(&events, forge_hook)));
+        }
     }
     if !forge_hook.has_secret {
         drifts.push(drift("no_secret", "It has no secret, so all its deliveries are rejected.", true));
@@ -133,6 +141,16 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
         }
     }
     Ok(drifts)
+}
+
+fn missing_events_drift(hook: &Webhook, events: &BTreeSet<String>) -> Option<Drift> {
+    let template = hook.template.as_ref().filter(|_| events.is_empty())?;
+    let sentence = format!(
+        "No webhook starts its template {template}: correct it with `pullyard templates put {template}`, or delete the \
+         webhook with `pullyard hooks delete {}`.",
+        hook.name
+    );
+    Some(drift("events", sentence, false))
 }
 
 fn subscription_drifts(events: &BTreeSet<String>, forge_hook: &pullyard_forge::Hook) -> Vec<Drift> {

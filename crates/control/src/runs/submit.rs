@@ -126,7 +126,12 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         let fault = format!("{name} is not started by {start}: add {start} to its `started_by`");
         return Err(SubmitFault::Plan(vec![PlanFault::new("/template", fault)]));
     }
-    let filled = plan.fill_parameters(&submission.params);
+    let mut params = submission.params.clone();
+    // Otherwise the prompts would name another repository than that of the run.
+    if let (Some(name), Some(repository)) = (plan.repository_parameter(), &submission.repository) {
+        params.insert(name.clone(), repository.to_string());
+    }
+    let filled = plan.fill_parameters(&params);
     let parameters = filled.map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
     let mut faults = check_repositories(ctx, &project, &plan, &parameters).await?;
     let named = submission.repository.clone().or_else(|| plan_repository(&plan));

@@ -1,13 +1,12 @@
 //! The runs of a template that a schedule starts.
 
-use super::MAX_REPOSITORIES;
+use super::{MAX_REPOSITORIES, new_starts};
 use crate::error::format_for_table;
 use crate::templates::{Start, load_template, refusal, start};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::id::{DeliveryId, EventId, RepositoryName, RunId, TemplateName};
-use pullyard_domain::plan::Plan;
 use pullyard_domain::schedule::{Schedule, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_domain::text::to_sentence;
@@ -22,11 +21,19 @@ pub(super) async fn check_template(ctx: &Context, id: &ScheduleId, spec: &Schedu
         Err(Error::NotFound { .. }) => return invalid("/template", format!("there is no template {}", id.name)),
         template => template?,
     };
-    let mut plan = Plan::parse(template.json()).unwrap_or_default();
+    let mut plan = match template.parse() {
+        Ok(plan) => plan,
+        Err(fault) => return invalid("/template", fault.fault),
+    };
     if !plan.allows(StartedBy::Schedule) {
         return invalid("/template", format!("add schedule to the `started_by` of {}", id.name));
     }
-    match plan.fill_parameters(&spec.params) {
+    let mut params = spec.params.clone();
+    if let Some(name) = plan.repository_parameter().filter(|_| spec.each_repository) {
+        // Each start sets its own.
+        params.insert(name.clone(), "owner/name".into());
+    }
+    match plan.fill_parameters(&params) {
         Ok(_) => Ok(()),
         Err(faults) => {
             let faults: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.fault)).collect();
@@ -44,18 +51,18 @@ pub(super) async fn start_runs(
     template: &TemplateName,
     due: Timestamp,
 ) -> Result<(Schedule, Starts, Option<Error>), Error> {
-    let mut starts = Starts { refusal: "The project has no repository.".into(), runs: true, ..Starts::default() };
     let open = find_open(ctx, &schedule.runs).await?;
     if let Some(run) = open.first() {
         let reason = Reason::ScheduleBusy { schedule: schedule.id.name.clone(), run: run.clone() };
         record(ctx, &schedule.id, &due.millis().to_string(), reason).await?;
-        starts.running = u32::try_from(open.len()).unwrap_or(u32::MAX);
-        return Ok((schedule, starts, None));
+        let running = u32::try_from(open.len()).unwrap_or(u32::MAX);
+        return Ok((schedule, Starts { running, runs: true, ..Starts::default() }, None));
     }
     let repositories: Vec<Option<RepositoryName>> = match schedule.spec.each_repository {
         true => ctx.store.list_repositories(&schedule.id.project).await?.into_iter().map(|it| Some(it.name)).collect(),
         false => vec![None],
     };
+    let mut starts = Starts { runs: true, ..new_starts(repositories.len()) };
     let (mut runs, mut failure) = (Vec::new(), None);
     for repository in repositories.into_iter().take(MAX_REPOSITORIES) {
         let key = format!("{} {}", due.millis(), repository.as_ref().map_or("", RepositoryName::as_str));

@@ -1,14 +1,14 @@
 //! Decides a delivery of a webhook that starts a template.
 
-use super::{WebhookRequest, record_delivery};
+use super::{WebhookRequest, refuse_repository};
 use crate::review::permission::get_permission;
 use crate::templates::{Start, refusal, start};
-use crate::{Answer, Context, Error};
+use crate::{Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{RepositoryName, TemplateName};
-use pullyard_domain::plan::{Plan, PlanFault};
+use pullyard_domain::id::TemplateName;
+use pullyard_domain::plan::PlanFault;
 use pullyard_domain::review::{Author, Permission};
 use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_domain::text::truncate;
@@ -20,20 +20,9 @@ use std::collections::BTreeMap;
 const OWN_BRANCHES: &str = "pullyard/";
 
 /// Starts a run for an event that the template names. Pullyard's own changes and users without write access start none.
-/// Writes: RUN and PLAN, if absent; DELIVERY.
+/// Writes: RUN and PLAN, if absent.
 /// Idempotent: by hook and body.
 pub(super) async fn decide_start(
-    ctx: &Context,
-    hook: &Webhook,
-    call: &WebhookRequest<'_>,
-    template: &TemplateName,
-    event: StartEvent,
-) -> Result<Answer, Error> {
-    let reason = decide(ctx, hook, call, template, event).await?;
-    record_delivery(ctx, hook, call, reason, None).await
-}
-
-async fn decide(
     ctx: &Context,
     hook: &Webhook,
     call: &WebhookRequest<'_>,
@@ -45,18 +34,15 @@ async fn decide(
     let Some(stored) = ctx.store.load_template(&id).await? else {
         return Ok(refusal(template, &PlanFault::new("", "it was deleted")));
     };
-    let plan = Plan::parse(stored.json()).unwrap_or_default();
+    let plan = match stored.parse() {
+        Ok(plan) => plan,
+        Err(fault) => return Ok(refusal(template, &fault)),
+    };
     let connected = match hook.is_for_repository(repository.id) {
         true => ctx.store.load_repository(&hook.home, &hook.integration, repository.id).await?,
         false => None,
     };
-    let Some(connected) = connected else {
-        let repo = RepositoryName::new(repository.full_name);
-        return Ok(match repo {
-            Ok(repo) => Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() },
-            Err(_) => Reason::EventIgnored { event: "event of another repository".into() },
-        });
-    };
+    let Some(connected) = connected else { return Ok(refuse_repository(hook, &repository.full_name)) };
     if !plan.starts_on(&name) {
         return Ok(Reason::EventIgnored { event: truncate(&name, 80) });
     }

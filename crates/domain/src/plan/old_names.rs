@@ -30,7 +30,7 @@ const REPLACED: [(&str, &str); 14] = [
     ("command_policy", "the project sets it: `pullyard settings set command_policy=…`"),
     ("env_refs", NO_SECRETS),
     ("git", NO_SECRETS),
-    ("mcp_servers", "agents get no MCP servers yet"),
+    ("mcp_servers", "a plan names no MCP servers"),
     ("orchestration", "use `base`; the source is always fetched"),
     ("telemetry", "the stack has a parameter for it, `Tracing`"),
     ("worktree_source", "use `base`; the source is always fetched"),

@@ -73,9 +73,9 @@ coded_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParameterKeys(BTreeMap<&'static str, String>);
 
-/// The keys that may be parameters, with the types that fit; no type: all.
-const KEYS: [(&str, &[ParameterKind]); 3] =
-    [("name", &[]), ("repository", &[ParameterKind::Repository]), ("base", &[ParameterKind::Branch])];
+/// The keys that may be parameters, with their type; no type: all.
+const KEYS: [(&str, Option<ParameterKind>); 3] =
+    [("name", None), ("repository", Some(ParameterKind::Repository)), ("base", Some(ParameterKind::Branch))];
 
 /// Text, or a parameter whose value is the text.
 pub(super) fn text_or_parameter<const MAX_CHARS: u64>(_: &mut SchemaGenerator) -> Schema {
@@ -161,11 +161,14 @@ impl Parameter {
     }
 }
 
-/// Whether a text can be the name of a branch.
+/// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
+    // Git takes commits, ranges and whole refs for other things.
     (1..=MAX_BRANCH_BYTES).contains(&name.len())
+        && !(is_hex(name, 40) || name.starts_with("refs/") || name.starts_with('/') || name.ends_with('/'))
+        && !["..", "//", "@{"].iter().any(|part| name.contains(part))
         && !name.starts_with('-')
-        && !name.contains(|c: char| c.is_control() || c == ' ')
+        && !name.contains(|c: char| c.is_control() || " `$;&|<>()\"'\\~^:?*[".contains(c))
 }
 
 /// Faults of the declared parameters, and of keys whose parameter does not fit.
@@ -179,15 +182,12 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
         let of = |(key, rule)| PlanFault::new(format!("{pointer}{key}"), rule);
         faults.extend(parameter.find_faults().into_iter().map(of));
     }
-    for (key, kinds) in KEYS {
+    for (key, kind) in KEYS {
         let Some(name) = plan.from_parameters.0.get(key) else { continue };
-        let fault = match plan.parameters.get(name) {
-            None => "`param` names no parameter of the plan",
-            Some(of) if !kinds.is_empty() && !kinds.contains(&of.kind) => match key {
-                "base" => "a branch needs a parameter of the type branch",
-                _ => "a repository needs a parameter of the type repository",
-            },
-            Some(_) => continue,
+        let fault = match (plan.parameters.get(name), kind) {
+            (None, _) => "`param` names no parameter of the plan".to_owned(),
+            (Some(of), Some(kind)) if of.kind != kind => format!("use a parameter of the type {}", kind.as_str()),
+            _ => continue,
         };
         faults.push(PlanFault::new(format!("/{key}/param"), fault));
     }
@@ -196,11 +196,15 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
 }
 
 impl Plan {
+    /// The parameter whose value is the repository.
+    pub fn repository_parameter(&self) -> Option<&String> {
+        self.from_parameters.0.get("repository")
+    }
+
     /// Whether the repository is in the plan, or in a parameter with a value.
     pub fn names_repository(&self, given: &BTreeMap<String, String>) -> bool {
         let default = |name: &String| self.parameters.get(name).and_then(|parameter| parameter.default.as_ref());
-        let parameter = self.from_parameters.0.get("repository");
-        let value = parameter.and_then(|name| given.get(name).or_else(|| default(name)));
+        let value = self.repository_parameter().and_then(|name| given.get(name).or_else(|| default(name)));
         self.repository.is_some() || value.is_some_and(|value| !value.is_empty())
     }
 
@@ -269,6 +273,9 @@ mod tests {
             (json!({ "type": "boolean" }), "true", "yes"),
             (json!({ "type": "choice", "of": ["low", "high"] }), "high", "middle"),
             (json!({ "type": "repository" }), "acme/app", "app"),
+            (json!({ "type": "branch" }), "v1.2", "refs/heads/main"),
+            (json!({ "type": "branch" }), "next", "main..next"),
+            (json!({ "type": "branch" }), "fix", "0123456789abcdef0123456789abcdef01234567"),
             (json!({ "type": "branch" }), "release/1", "-f"),
             (json!({ "type": "sha" }), "0123456789abcdef0123456789abcdef01234567", "HEAD"),
             (json!({ "type": "url" }), "https://acme.example/x", "http://acme.example"),

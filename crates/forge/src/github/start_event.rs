@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 /// Names a push that changes no branch. Its space keeps it from starting a template.
 const OTHER_PUSH: &str = "push of a tag or of a deleted branch";
 
+const FORK_RUN: &str = "workflow_run of a fork";
+
+const HEAD_REPOSITORY: &str = "/workflow_run/head_repository/id";
+
 /// A delivery that may start a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartEvent {
@@ -46,6 +50,10 @@ pub fn parse_start_event(event: &str, body: &[u8]) -> Result<StartEvent, ParseEr
     let branch = at("/ref").and_then(|name| Some(name.strip_prefix("refs/heads/")?.to_owned()));
     let name = match (event, &action) {
         ("push", _) if branch.is_none() || body["deleted"] == Value::Bool(true) => OTHER_PUSH.to_owned(),
+        // The branch and the commit of another repository are not in this one.
+        ("workflow_run", _) if at(HEAD_REPOSITORY).is_some_and(|head| Some(head) != at("/repository/id")) => {
+            FORK_RUN.to_owned()
+        }
         // The header is not signed, so it alone must not match the events of a template.
         _ if subject == "repository" => format!("the event {event}"),
         (_, Some(action)) => match at(&format!("/{event}/conclusion")).filter(|end| is_event_name(end)) {
@@ -113,6 +121,11 @@ mod tests {
         let deleted = json!({ "ref": "refs/heads/main", "deleted": true });
         assert_eq!(parse("push", &deleted).unwrap().name, OTHER_PUSH);
         assert_eq!(parse("push", &json!({ "ref": "refs/tags/v1" })).unwrap().name, OTHER_PUSH);
+        for (head, name) in [(99, "workflow_run.completed.failure"), (98, FORK_RUN)] {
+            let mut run = run.clone();
+            run["workflow_run"]["head_repository"] = json!({ "id": head });
+            assert_eq!(parse("workflow_run", &run).unwrap().name, name);
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ async fn dispatch(session: &Session, method: &str, params: &Value) -> Result<Val
             "capabilities": { "tools": {} }, "instructions": INSTRUCTIONS }),
         "server/discover" => return Err(RpcError::invalid(format!("`_meta` needs {VERSION_KEY}"))),
         "ping" => json!({}),
-        "tools/list" => json!({ "tools": tools::list() }),
+        "tools/list" => json!({ "tools": *tools::TOOLS }),
         "tools/call" => Box::pin(tools::call(session, params)).await?,
         _ => {
             let message = format!("there is no method {method}");

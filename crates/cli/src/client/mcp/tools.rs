@@ -21,16 +21,16 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Names, descriptions and schemas of the arguments.
-static TOOLS: LazyLock<Value> =
+pub(super) static TOOLS: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("tools.json")).unwrap_or_else(|error| json!(error.to_string())));
 
 /// Agents' programs end a call that takes longer than a minute. Units: seconds.
 const MAX_WAIT_SECS: u64 = 50;
+/// For the pages of a log.
+const MAX_READ: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Units: characters of a log, from its end.
 const MAX_LOG_CHARS: usize = 20_000;
-/// Open jobs whose questions are read.
-const MAX_READ_JOBS: usize = 8;
 
 /// A call with its arguments; `tools.json` describes them.
 #[derive(Deserialize)]
@@ -94,10 +94,6 @@ struct Shown {
     questions: Vec<Value>,
 }
 
-pub(super) fn list() -> &'static Value {
-    &TOOLS
-}
-
 /// Errors: of the protocol if there is no such tool. A failed call is a result.
 pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, RpcError> {
     let (name, empty) = (&params["name"], json!({}));
@@ -118,7 +114,10 @@ pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, Rpc
 
 fn describe(fault: &CliError) -> String {
     let faults = fault.plan_faults().iter().map(|fault| format!("{}  {}", fault.pointer, fault.fault));
-    let lines: Vec<String> = [fault.message()].into_iter().chain(faults).chain(fault.help.clone()).collect();
+    // A server has the token with which it started.
+    let restart = "after a change of the token, restart `pullyard mcp`".to_owned();
+    let help = fault.help.clone().into_iter().chain((fault.exit == Exit::NotAllowed).then_some(restart));
+    let lines: Vec<String> = [fault.message()].into_iter().chain(faults).chain(help).collect();
     lines.join("\n")
 }
 
@@ -230,7 +229,7 @@ async fn load(session: &Session, id: &RunId) -> Result<Shown, CliError> {
     let run = session.api.run(id).await?;
     let mut questions = Vec::new();
     let open = run.steps.iter().filter(|step| step.state == StepState::Open);
-    for (step, job) in open.filter_map(|step| Some((&step.name, step.job.as_ref()?))).take(MAX_READ_JOBS) {
+    for (step, job) in open.filter_map(|step| Some((&step.name, step.job.as_ref()?))) {
         if let Some(question) = session.api.job(job).await?.question {
             questions.push(json!({ "step": step, "job": job, "text": question.text }));
         }
@@ -269,10 +268,9 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
     while shown.run.ended.is_none() && shown.questions.is_empty() && asked(&shown).is_subset(&known) {
         let rest = deadline.saturating_duration_since(Instant::now());
         tokio::time::sleep(POLL_INTERVAL.min(rest)).await;
-        match tokio::time::timeout(rest, load(session, &id)).await {
-            Ok(loaded) => shown = loaded?,
-            Err(_) => break,
-        }
+        // After a failure, the state of the last look is true enough; the next call shows one that lasts.
+        let Ok(Ok(loaded)) = tokio::time::timeout(rest, load(session, &id)).await else { break };
+        shown = loaded;
     }
     show(&shown)
 }
@@ -283,6 +281,7 @@ async fn logs(session: &Session, run: &str, step: &str, after: Option<String>) -
         return Err(CliError::not_found(format!("{step} has no job")).with_help("call run_why"));
     };
     let (created, mut cursor, mut text) = (session.api.job(job).await?.created, after, String::new());
+    let deadline = Instant::now() + MAX_READ;
     let end = loop {
         let page = session.api.events(job, cursor.as_deref()).await?;
         for event in &page.events {
@@ -292,11 +291,11 @@ async fn logs(session: &Session, run: &str, step: &str, after: Option<String>) -
         let cut = text.char_indices().rev().nth(MAX_LOG_CHARS).map_or(0, |(at, _)| at);
         text.drain(..cut);
         cursor = Some(page.cursor);
-        if page.end || page.events.is_empty() {
+        if page.end || page.events.is_empty() || Instant::now() > deadline {
             break page.end;
         }
     };
-    let more = if end { "The log is complete." } else { "The job still works; call again with `after`." };
+    let more = if end { "The log is complete." } else { "More may follow; call again with `after`." };
     let cursor = cursor.unwrap_or_default();
     Ok(fenced(&format!("The newest {MAX_LOG_CHARS} characters until `after`: \"{cursor}\". {more}"), &text))
 }

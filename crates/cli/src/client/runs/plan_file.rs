@@ -2,9 +2,8 @@
 
 use super::yaml::{self, Place, Places, parse_yaml};
 use crate::client::prelude::*;
-use pullyard_domain::plan::{self as domain, MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan};
+use pullyard_domain::plan::{MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
 use pullyard_domain::text::format_count;
-use pullyard_protocol::problem::PlanFault;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fs::File;
@@ -78,8 +77,7 @@ impl PlanFile {
                 Ok(Self { json, places, steps: plan.steps.len() })
             }
             Err(faults) => {
-                let wire = |fault: domain::PlanFault| PlanFault { pointer: fault.pointer, fault: fault.fault };
-                let mut faults: Vec<_> = faults.into_iter().map(|fault| place(&places, wire(fault))).collect();
+                let mut faults: Vec<_> = faults.into_iter().map(|fault| place(&places, fault)).collect();
                 faults.sort();
                 Err(faults)
             }

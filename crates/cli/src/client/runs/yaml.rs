@@ -115,16 +115,13 @@ impl Reader {
                 self.open(mark, Container::Keys(Map::new(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                match self.open.pop() {
-                    // A mapping without a key has the place of its end.
-                    Some((pointer, Container::Keys(members, _))) if members.is_empty() => {
-                        self.places.0.entry(pointer).or_insert(place_of(mark));
-                        self.add(Value::Object(members));
-                    }
-                    Some((_, Container::List(items))) => self.add(Value::Array(items)),
-                    Some((_, Container::Keys(members, _))) => self.add(Value::Object(members)),
-                    None => {}
-                }
+                let Some((pointer, closed)) = self.open.pop() else { return Ok(()) };
+                // A mapping without a key has the place of its end.
+                self.places.0.entry(pointer).or_insert(place_of(mark));
+                self.add(match closed {
+                    Container::List(items) => Value::Array(items),
+                    Container::Keys(members, _) => Value::Object(members),
+                });
                 Ok(())
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
