@@ -202,6 +202,7 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
         "runs/merge::merge_run_pull_request",
         "its only write is the forge's merge; a repeat finds the pull request merged",
     ),
+    ("templates::refuse_submission", "its only write is that of `submit`"),
     ("jobs/event_pages::list_events", "its only write records a viewer, and decides nothing"),
     ("jobs/event_pages::list_events_before", "its only write is that of `list_events`"),
     ("jobs/event_pages::list_events_from", "its only write is that of `list_events`"),
