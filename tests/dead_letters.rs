@@ -30,13 +30,13 @@ fn selection(ids: &[&str]) -> MoveDeadLetters {
 }
 
 /// Sets how long a received message is hidden. With 0 a failing message reaches its fifth try at once.
-async fn set_visibility_timeout(story: &Story, queue: &str, secs: &str) {
+pub(crate) async fn set_visibility_timeout(story: &Story, queue: &str, secs: &str) {
     let request = json!({ "QueueUrl": story.queue_url(queue).await, "Attributes": { "VisibilityTimeout": secs } });
     story.local.aws().sqs().call("SetQueueAttributes", &request).await.unwrap();
 }
 
 /// Lets both pollers of a queue begin another poll, because a poll keeps the timeout from its beginning.
-async fn renew_polls(story: &Story, queue: &str, harmless: [Value; 2]) {
+pub(crate) async fn renew_polls(story: &Story, queue: &str, harmless: [Value; 2]) {
     for body in harmless {
         send_message(story, queue, &body.to_string()).await;
     }

@@ -199,7 +199,8 @@ fn function_timeouts_match_local_processes_queues_and_gateway() {
         assert!(deployed[name.to_lowercase().as_str()] * 1_000 < timeout_ms, "{name}");
     }
     let queues = resources(include_str!("../infra/queues.yaml"));
-    for (queue, function) in [("DispatchQueue", "dispatcher"), ("EffectsQueue", "effects")] {
+    let readers = [("DispatchQueue", "dispatcher"), ("EffectsQueue", "effects"), ("SubmissionsQueue", "effects")];
+    for (queue, function) in readers {
         assert_eq!(queues[queue]["Properties"]["VisibilityTimeout"], 6 * deployed[function], "{queue}");
     }
 }
@@ -217,10 +218,10 @@ fn queue_age_alarms_fire_early_enough_and_count_unreceived() {
     let alarm_secs = number(effects, "Threshold") + number(effects, "EvaluationPeriods") * number(effects, "Period");
     let tries = queues["EffectsQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
     assert!(alarm_secs < tries * hidden_secs("EffectsQueue"), "{alarm_secs}");
-    assert!(
-        3 * hidden_secs("DispatchQueue") <= number(dispatch, "Threshold"),
-        "the alarm would report only some failures"
-    );
+    for (queue, alarm) in [("DispatchQueue", dispatch), ("SubmissionsQueue", &watch["SubmissionsOldestAlarm"])] {
+        let hidden = 3 * hidden_secs(queue);
+        assert!(hidden <= number(alarm, "Threshold"), "the alarm of {queue} would report only some failures");
+    }
     assert_eq!(queues["DispatchQueue"]["Properties"]["FifoQueue"], Value::Null);
     assert_eq!(queues["EffectsQueue"]["Properties"]["FifoQueue"], true);
 }
@@ -329,7 +330,9 @@ fn work_queues_alarm_by_age_and_other_queues_by_count() {
         alarms
             .map(|alarm| {
                 let parameter = alarm["Properties"]["Dimensions"][0]["Value"]["Ref"].as_str().unwrap();
-                let source = &root["Resources"]["Watch"]["Properties"]["Parameters"][parameter]["Fn::GetAtt"];
+                let value = &root["Resources"]["Watch"]["Properties"]["Parameters"][parameter];
+                // The queue of submissions is optional.
+                let source = &value.pointer("/Fn::If/1").unwrap_or(value)["Fn::GetAtt"];
                 let output = source[1].as_str().unwrap().strip_prefix("Outputs.").unwrap();
                 queues["Outputs"][output]["Value"]["Fn::GetAtt"][0].as_str().unwrap().to_owned()
             })
@@ -338,10 +341,31 @@ fn work_queues_alarm_by_age_and_other_queues_by_count() {
     let queue_resources = resources(include_str!("../infra/queues.yaml"));
     let (work_queues, others): (Vec<_>, Vec<_>) =
         of_type(&queue_resources, "AWS::SQS::Queue").partition(|(_, queue)| !queue["RedrivePolicy"].is_null());
-    assert_eq!((work_queues.len(), others.len()), (2, 3));
+    assert_eq!((work_queues.len(), others.len()), (3, 4));
     let names = |queues: Vec<(&str, &Value)>| queues.iter().map(|(name, _)| name.to_string()).collect::<BTreeSet<_>>();
     assert_eq!(watched_queues("ApproximateAgeOfOldestMessage"), names(work_queues));
     assert_eq!(watched_queues("ApproximateNumberOfMessagesVisible"), names(others));
+}
+
+/// Other accounts may send a submission, and no more. The body has the limit of a request to the API.
+#[test]
+fn submission_principals_may_only_send_to_their_queue() {
+    let queues = resources(include_str!("../infra/queues.yaml"));
+    let grants = of_type(&queues, "AWS::SQS::QueuePolicy").flat_map(|(name, policy)| {
+        let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap().iter();
+        statements.filter(|statement| statement["Principal"]["AWS"] != Value::Null).map(move |grant| (name, grant))
+    });
+    let grants: Vec<_> = grants.collect();
+    let [(name, grant)] = grants[..] else { panic!("{grants:?}") };
+    assert_eq!((name, &grant["Action"]), ("SubmissionsPolicy", &json!("sqs:SendMessage")));
+    assert_eq!(grant["Principal"], json!({ "AWS": { "Fn::Split": [",", { "Ref": "SubmissionPrincipals" }] } }));
+    assert_eq!(grant["Resource"], json!({ "Fn::GetAtt": ["SubmissionsQueue", "Arn"] }));
+    let optional = queues.iter().filter(|(name, _)| name.starts_with("Submissions"));
+    assert!(optional.clone().count() == 4 && optional.clone().all(|(_, it)| it["Condition"] == "TakesSubmissions"));
+    let largest = queues["SubmissionsQueue"]["Properties"]["MaximumMessageSize"].as_u64();
+    assert_eq!(largest, Some(pullyard_entry::strict::MAX_BODY_BYTES as u64));
+    let source = resources(include_str!("../infra/functions.yaml"))["SubmissionsSource"].clone();
+    assert_eq!((&source["Condition"], &source["Properties"]["BatchSize"]), (&json!("TakesSubmissions"), &json!(10)));
 }
 
 #[test]
@@ -418,7 +442,7 @@ fn template_has_every_output_that_commands_read() {
     let names = "ApiUrl TableName KeySecretName UserSecretPrefix DispatchQueueUrl DispatchDeadLetterUrl \
         EffectsQueueUrl EffectsDeadLetterUrl UndeliveredUrl ClusterName TaskDefinitions RepositoryUri \
         Subnets SecurityGroup AlarmTopicArn Version Commit Image BucketName ArtifactsBucketName \
-        Architecture";
+        Architecture SubmissionsQueueUrl SubmissionsDeadLetterUrl";
     for name in names.split(' ') {
         assert!(outputs.contains_key(name), "{name}");
     }

@@ -77,6 +77,7 @@ mod stack;
 mod starts;
 mod storms;
 mod story;
+mod submissions;
 mod suspended_jobs;
 mod sweeps;
 mod tasks;

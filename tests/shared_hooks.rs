@@ -166,7 +166,9 @@ async fn queued_review_is_decided_for_the_same_project() {
     let bodies = waiting["Messages"].as_array().unwrap().iter().map(|message| message["Body"].as_str().unwrap());
     let queued: Vec<&str> = bodies.filter(|body| serde_json::from_str::<QueuedReview>(body).is_ok()).collect();
     assert_eq!(queued.len(), 1, "{waiting}");
-    let turn = json!({ "Records": [{ "messageId": "m1", "body": queued[0], "attributes": {} }] });
+    let source = "arn:aws:sqs:us-east-1:000000000000:lost.fifo";
+    let record = json!({ "messageId": "m1", "body": queued[0], "attributes": {}, "eventSourceARN": source });
+    let turn = json!({ "Records": [record] });
     let done = invoke(&story.function_context("lost", "lost.fifo").await, "effects", turn).await.unwrap();
     assert_eq!(done["batchItemFailures"], json!([]), "{done}");
     assert_eq!(world.story.revisions().await.len(), 1);

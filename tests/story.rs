@@ -14,7 +14,7 @@ use crate::prelude::*;
 use crate::processes::{Functions, Processes};
 use pullyard_domain::project::Statuses;
 use pullyard_entry::Config;
-use pullyard_entry::config::{self, AllowedRanges, Endpoints};
+use pullyard_entry::config::{self, AllowedRanges, Endpoints, QueuePair};
 use pullyard_fake_forge::FakeForge;
 use pullyard_local::{Clock, Disk, Options};
 use pullyard_protocol::client::Error;
@@ -325,6 +325,10 @@ impl Story {
             dispatch_dlq_url: url("dispatch-dead").await,
             effects_dlq_url: url("effects-dead.fifo").await,
             undelivered_dlq_url: url("undelivered").await,
+            submissions: Some(QueuePair {
+                queue_url: url("submissions").await,
+                dead_url: url("submissions-dead").await,
+            }),
             cluster: "pullyard".into(),
             task_definitions: pullyard_entry::config::TaskDefinitions {
                 small: "pullyard-runner-small".into(),

@@ -7,7 +7,7 @@ use crate::webhooks::{ANN, BRANCH, SECRET, World};
 use pullyard_domain::project::Compute;
 
 /// One question, so that a run needs no agent.
-const ASK: &str = "name: {param: task}
+pub(crate) const ASK: &str = "name: {param: task}
 repository: {param: repo}
 started_by: [hand, schedule, submission]
 parameters:
@@ -28,20 +28,20 @@ steps:
   - {name: ask, approve: Is it complete?}
 ";
 
-async fn story() -> (Story, User, TempDir) {
+pub(crate) async fn story() -> (Story, User, TempDir) {
     let story = Story::start_with(Setup::default()).await;
     story.update_settings(|settings| settings.compute = Compute::Runners).await;
     let user = User::of(&story);
     (story, user, TempDir::new().unwrap())
 }
 
-fn write(folder: &TempDir, plan: &str) -> String {
+pub(crate) fn write(folder: &TempDir, plan: &str) -> String {
     let file = folder.path().join("plan.yaml");
     std::fs::write(&file, plan).unwrap();
     file.to_str().unwrap().to_owned()
 }
 
-async fn runs(story: &Story) -> Vec<Value> {
+pub(crate) async fn runs(story: &Story) -> Vec<Value> {
     body(story, "/v1/runs?project=acme").await["runs"].as_array().unwrap().clone()
 }
 

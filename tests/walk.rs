@@ -49,6 +49,7 @@ walks! {
     run_is_cancelled_after_a_crash: flows::runs::cancel().only_own_steps(), 62;
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
     submission_starts_one_run_after_a_crash: flows::templates::submit().only_own_steps(), 28;
+    submission_in_the_queue_starts_one_run_after_a_crash: flows::templates::submit_by_queue().only_own_steps(), 31;
     template_is_deleted_after_a_crash: flows::templates::delete_template().only_own_steps(), 10;
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;
     end_of_a_job_is_sent_after_a_crash: flows::notices::send(), 41;

@@ -12,6 +12,8 @@ const FUNCTION_VARIABLES: &str = "\
 | `PULLYARD_DISPATCH_DLQ_URL` | URL | required | api | The dead-letter queue of the dispatch queue. |
 | `PULLYARD_EFFECTS_DLQ_URL` | URL | required | api | The dead-letter queue of the effects queue. |
 | `PULLYARD_UNDELIVERED_DLQ_URL` | URL | required | api | The queue of task state changes that did not reach the tasks function or failed in it. |
+| `PULLYARD_SUBMISSIONS_QUEUE_URL` | URL | off: programs submit by the API only | api | The queue of submissions, to which dead letters return. |
+| `PULLYARD_SUBMISSIONS_DLQ_URL` | URL | off: programs submit by the API only | api | Its dead-letter queue. |
 | `PULLYARD_CLUSTER` | name or ARN | required | dispatcher | The ECS cluster of tasks. |
 | `PULLYARD_TASK_DEFINITIONS` | `small=F,medium=F,large=F`, each F a family, or family:revision | required | dispatcher | The task definition that runs a job, for each size. |
 | `PULLYARD_SUBNETS` | ids, separated by commas | off: tasks start without a network configuration | dispatcher | The subnets of tasks. |

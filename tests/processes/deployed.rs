@@ -49,6 +49,7 @@ fn variables(config: &Config) -> Vec<(String, String)> {
     let TaskDefinitions { small, medium, large } = &config.task_definitions;
     let definitions = format!("small={small},medium={medium},large={large}");
     let endpoint = |url: &Option<String>| url.clone().unwrap();
+    let submissions = config.submissions.clone().unwrap();
     let variables = [
         ("PULLYARD_TABLE", config.table.clone()),
         ("PULLYARD_DISPATCH_QUEUE_URL", config.dispatch_queue_url.clone()),
@@ -56,6 +57,8 @@ fn variables(config: &Config) -> Vec<(String, String)> {
         ("PULLYARD_DISPATCH_DLQ_URL", config.dispatch_dlq_url.clone()),
         ("PULLYARD_EFFECTS_DLQ_URL", config.effects_dlq_url.clone()),
         ("PULLYARD_UNDELIVERED_DLQ_URL", config.undelivered_dlq_url.clone()),
+        ("PULLYARD_SUBMISSIONS_QUEUE_URL", submissions.queue_url),
+        ("PULLYARD_SUBMISSIONS_DLQ_URL", submissions.dead_url),
         ("PULLYARD_CLUSTER", config.cluster.clone()),
         ("PULLYARD_TASK_DEFINITIONS", definitions),
         ("PULLYARD_KEY_SECRET", config.key_secret.clone()),

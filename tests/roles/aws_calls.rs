@@ -13,6 +13,7 @@ pub(super) enum Resource {
     ListIndex,
     Dispatch,
     Effects,
+    Submissions,
     /// The queues of self-hosted runners.
     Mailboxes,
     DeadLetters,
@@ -37,6 +38,7 @@ impl Resource {
             ListIndex => ("the table", "`list`"),
             Dispatch => ("the dispatch queue", ""),
             Effects => ("the effects queue", ""),
+            Submissions => ("the queue of submissions", ""),
             Mailboxes => ("the mailboxes of runners, `{stack}-wake-*`", ""),
             DeadLetters => ("the dead-letter queues", ""),
             SigningKey => ("the signing key", ""),
@@ -61,8 +63,9 @@ impl Resource {
             // Stories send lost hints to queues named `lost`.
             (_, "dispatch" | "lost") => Some(Dispatch),
             (_, "effects.fifo" | "lost.fifo") => Some(Effects),
+            (_, "submissions") => Some(Submissions),
             (_, queue) if used.action.starts_with("sqs:") && queue.starts_with("wake-") => Some(Mailboxes),
-            (_, "dispatch-dead" | "effects-dead.fifo" | "undelivered") => Some(DeadLetters),
+            (_, "dispatch-dead" | "effects-dead.fifo" | "submissions-dead" | "undelivered") => Some(DeadLetters),
             (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
             (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(UserSecrets),
             (_, secret) if secret.starts_with("secret:pullyard/job/") => Some(JobSecrets),
@@ -92,8 +95,12 @@ impl Resource {
             ListIndex => (table("/index/list"), None),
             Dispatch => (queue("dispatch"), None),
             Effects => (queue("effects.fifo"), None),
+            Submissions => (queue("submissions"), None),
             Mailboxes => (queue("wake-abcdefghijklmnopqrstuvwxyz"), None),
-            DeadLetters => (["dispatch-dead", "effects-dead.fifo", "undelivered"].map(queue).concat(), None),
+            DeadLetters => {
+                let all = ["dispatch-dead", "effects-dead.fifo", "submissions-dead", "undelivered"];
+                (all.map(queue).concat(), None)
+            }
             SigningKey => (vec![secret("key")], None),
             UserSecrets => (vec![secret("user/github-token"), secret("user/hook-acme")], None),
             JobSecrets => (vec![secret("job/anthropic"), secret("job/signing")], None),
@@ -146,6 +153,7 @@ pub(super) const CALLS: &[Row] = &[
     ("api", "dynamodb:DeleteItem", Table, "repositories, hooks and runners that are removed"),
     ("api", "sqs:SendMessage", Dispatch, "jobs that need a task or a runner, or whose task must stop"),
     ("api", "sqs:SendMessage", Effects, "settle tickets, comment on pull requests, maintain webhooks"),
+    ("api", "sqs:SendMessage", Submissions, "requeued dead letters"),
     ("api", "sqs:CreateQueue", Mailboxes, "the mailbox of a runner that registers"),
     ("api", "sqs:DeleteQueue", Mailboxes, "the mailbox of a runner that is removed"),
     ("api", "sqs:ReceiveMessage", DeadLetters, "`pullyard dlq` lists dead letters"),
@@ -264,6 +272,9 @@ pub(super) const EXTRA_ACTIONS: &[ExtraAction] = &[
     ("effects", "sqs:ReceiveMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
     ("effects", "sqs:DeleteMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
     ("effects", "sqs:GetQueueAttributes", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:ReceiveMessage", ":pullyard-submissions", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:DeleteMessage", ":pullyard-submissions", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:GetQueueAttributes", ":pullyard-submissions", "Lambda polls the queue with the function's role"),
     ("tasks", "sqs:SendMessage", ":pullyard-undelivered", "Lambda sends an event there after three failures"),
 ];
 

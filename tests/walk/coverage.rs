@@ -206,6 +206,7 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
         "runs/pull_request::create_step_pull_request",
         "a repeat finds the pull request by its branch, and the link by its number",
     ),
+    ("templates::refuse_submission", "its only write is that of `submit`"),
     ("jobs/event_pages::list_events", "its only write records a viewer, and decides nothing"),
     ("jobs/event_pages::list_events_before", "its only write is that of `list_events`"),
     ("jobs/event_pages::list_events_from", "its only write is that of `list_events`"),

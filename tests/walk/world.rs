@@ -7,7 +7,7 @@ use super::step::{Call, From};
 use crate::functions;
 use crate::prelude::*;
 use pullyard_emulator::{Access, Aws, ecs};
-use pullyard_entry::config::{self, AllowedRanges, Config, Endpoints, RUNNER_CONTAINER, TaskDefinitions};
+use pullyard_entry::config::{self, AllowedRanges, Config, Endpoints, QueuePair, RUNNER_CONTAINER, TaskDefinitions};
 use pullyard_entry::{Clock, http};
 use pullyard_fake_tracker::{FakeTracker, Kind};
 use pullyard_forge::Connections;
@@ -25,6 +25,7 @@ pub(super) const QUEUES: [(&str, &str); 3] = [
 ];
 pub(super) const DISPATCH_DEAD: &str = "dispatch-dead";
 pub(super) const EFFECTS_DEAD: &str = "effects-dead.fifo";
+pub(super) const SUBMISSIONS: &str = "submissions";
 pub(super) const TABLE: &str = "pullyard";
 pub(super) const BUCKET: &str = "pullyard-artifacts";
 pub(super) const ADMIN: &str = "pat_walk";
@@ -150,6 +151,10 @@ impl World {
             dispatch_dlq_url: raw.create_queue(aws.sqs(), DISPATCH_DEAD).await,
             effects_dlq_url: raw.create_queue(aws.sqs(), EFFECTS_DEAD).await,
             undelivered_dlq_url: raw.create_queue(aws.sqs(), "undelivered").await,
+            submissions: Some(QueuePair {
+                queue_url: raw.create_queue(aws.sqs(), SUBMISSIONS).await,
+                dead_url: raw.create_queue(aws.sqs(), "submissions-dead").await,
+            }),
             cluster: "pullyard".into(),
             task_definitions: TaskDefinitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
             network: None,

@@ -14,7 +14,8 @@ pub struct Stack {
     /// Name of the secret that signs attempts' tokens.
     pub key_secret: String,
     pub user_secret_prefix: String,
-    pub queues: [Queue; 2],
+    /// The queue of submissions only if the stack has it.
+    pub queues: Vec<Queue>,
     /// Queue of task state changes that no function processed; `None` in older releases.
     pub undelivered_queue_url: Option<String>,
     pub cluster: String,
@@ -80,7 +81,10 @@ impl Stack {
             queues: [
                 queue("dispatch", "DispatchQueueUrl", "DispatchDeadLetterUrl")?,
                 queue("effects", "EffectsQueueUrl", "EffectsDeadLetterUrl")?,
-            ],
+            ]
+            .into_iter()
+            .chain(queue("submissions", "SubmissionsQueueUrl", "SubmissionsDeadLetterUrl").ok())
+            .collect(),
             undelivered_queue_url: output_value("UndeliveredUrl").ok(),
             cluster: output_value("ClusterName")?,
             task_definitions: sizes
@@ -112,7 +116,7 @@ pub(crate) fn sample() -> Stack {
         table: "py".into(),
         key_secret: "py/signing-key".into(),
         user_secret_prefix: "py/user/".into(),
-        queues: [queue("dispatch"), queue("effects")],
+        queues: vec![queue("dispatch"), queue("effects")],
         undelivered_queue_url: None,
         cluster: "py".into(),
         task_definitions: Vec::new(),

@@ -33,6 +33,7 @@ pub struct DeadLetters {
     client: Lazy<aws_sdk_sqs::Client>,
     dispatch: QueuePair,
     effects: QueuePair,
+    submissions: Option<QueuePair>,
     undelivered_queue_url: String,
 }
 
@@ -77,13 +78,20 @@ impl DeadLetters {
             builder.set_endpoint_url(endpoint);
             aws_sdk_sqs::Client::from_conf(builder.build())
         });
-        Self { client, dispatch, effects, undelivered_queue_url }
+        Self { client, dispatch, effects, submissions: None, undelivered_queue_url }
+    }
+
+    pub fn with_submissions(self, submissions: Option<QueuePair>) -> Self {
+        Self { submissions, ..self }
     }
 
     /// Receives up to `limit` messages until the wanted ones are found; call [`Self::make_visible`] afterwards. A
     /// FIFO group shows only its first ten.
     pub async fn receive(&self, queue: Queue, selection: Selection<'_>, limit: usize) -> Result<ReceivedBatch, Error> {
         let mut batch = ReceivedBatch::default();
+        if self.dead_url(queue).is_empty() {
+            return Ok(batch);
+        }
         loop {
             let enough = match selection {
                 Selection::UpTo(count) => batch.messages.len() >= count,
@@ -135,8 +143,8 @@ impl DeadLetters {
     /// Idempotent: a crash in between leaves the message in both queues, which is harmless.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
         let Some(pair) = self.queue_pair(queue) else { return self.delete(queue, message).await };
-        // New, because the queue may remember the old one.
-        let deduplication_id = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));
+        // New, because the queue may remember the old one. A standard queue refuses one, but accepts groups.
+        let deduplication_id = (queue == Queue::Effects).then(|| format!("{:032x}", rand::random::<u128>()));
         self.client
             .send_message()
             .queue_url(&pair.queue_url)
@@ -178,12 +186,17 @@ impl DeadLetters {
         match queue {
             Queue::Dispatch => Some(&self.dispatch),
             Queue::Effects => Some(&self.effects),
+            Queue::Submissions => self.submissions.as_ref(),
             Queue::Undelivered => None,
         }
     }
 
+    /// Empty for submissions in a deployment without their queue.
     fn dead_url(&self, queue: Queue) -> &str {
-        self.queue_pair(queue).map_or(&self.undelivered_queue_url, |pair| &pair.dead_url)
+        match queue {
+            Queue::Undelivered => &self.undelivered_queue_url,
+            _ => self.queue_pair(queue).map(|pair| pair.dead_url.as_str()).unwrap_or_default(),
+        }
     }
 }
 

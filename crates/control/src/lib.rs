@@ -140,7 +140,7 @@ pub use runs::{RunView, list_runs, load_plan, load_run, show_run};
 pub use schedules::{command_schedule, delete_schedule, load_schedule, put_schedule, run_due_schedules};
 pub use search::{SearchResults, TicketHit, search_project};
 pub use sweep::{Report, SweepResult, sweep};
-pub use templates::{delete_template, list_templates, load_template, put_template, submit};
+pub use templates::{delete_template, list_templates, load_template, put_template, refuse_submission, submit};
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};
 pub use tickets::comments::{
     AddedComment, CommentChange, CommentPage, NewComment, add_comment, delete_comment, edit_comment, list_comments,

@@ -6,7 +6,7 @@ use crate::runs::submit::{RunKey, RunSubmission, SubmitFault, check_plan, submit
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::id::{DeliveryId, ProjectId, RepositoryName, RunId, TemplateName};
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, RunId, TemplateName};
 use pullyard_domain::plan::PlanFault;
 use pullyard_domain::template::{StartedBy, Submission, Template, TemplateId};
 use pullyard_domain::text::Cause;
@@ -136,7 +136,31 @@ pub async fn submit(ctx: &Context, submission: &Submission, by: &str) -> Result<
         1 => start(ctx, request).await?,
         _ => Err(PlanFault::new("/v", "this version knows only 1")),
     };
-    let reason = match &result {
+    record(ctx, project, id, result.as_ref()).await?;
+    Ok(result)
+}
+
+/// Records the fault of a message that is no [`Submission`], but names a project and its own id.
+/// Writes: DELIVERY.
+/// Idempotent: by project and id.
+/// Errors: `NotFound` (project).
+pub async fn refuse_submission(
+    ctx: &Context,
+    project: &ProjectId,
+    id: &EventId,
+    fault: &PlanFault,
+) -> Result<(), Error> {
+    ctx.load_project(project).await?;
+    record(ctx, project, id, Err(fault)).await
+}
+
+async fn record(
+    ctx: &Context,
+    project: &ProjectId,
+    id: &EventId,
+    result: Result<&RunId, &PlanFault>,
+) -> Result<(), Error> {
+    let reason = match result {
         Ok(run) => Reason::RunStarted { run: run.clone() },
         Err(PlanFault { pointer, fault }) => Reason::BodyUnreadable { pointer: pointer.clone(), fault: fault.clone() },
     };
@@ -145,7 +169,7 @@ pub async fn submit(ctx: &Context, submission: &Submission, by: &str) -> Result<
     let (now, reason) = (ctx.clock.now(), reason.clipped());
     let delivery = Delivery::new(delivery, project.clone(), Source::Submission, id.clone(), now, reason);
     ctx.store.record_delivery(&delivery).await?;
-    Ok(result)
+    Ok(())
 }
 
 /// The reason of a refused start of a schedule or a webhook.

@@ -1,10 +1,11 @@
 //! Dead letters: messages that failed too often, and advice for each.
-//! The sweeper repeats the work of every wake-up from the table. The exceptions are a queued review, which only its
-//! message contains, and the stop of a task, which is reported once.
+//! The sweeper repeats the work of every wake-up from the table. The exceptions are a queued review and a submission,
+//! which only their messages contain, and the stop of a task, which is reported once.
 
 use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId};
 use crate::task_stop::{TaskStop, UnhandledCause};
+use crate::template::Submission;
 use crate::wakeup::EffectMessage;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,8 @@ coded_enum! {
         Dispatch = "dispatch";
         /// Effects, processed in order per ticket, job or pull request.
         Effects = "effects";
+        /// Starts of templates, which other programs and accounts send.
+        Submissions = "submissions";
         /// Task stops that the tasks function did not receive or failed on. EventBridge and Lambda send them here
         /// directly.
         Undelivered = "undelivered";
@@ -67,6 +70,7 @@ pub enum Subject {
     Review,
     Notice,
     Run,
+    Template,
     Unknown,
 }
 
@@ -74,6 +78,7 @@ pub enum Subject {
 pub enum DeadLetterMessage {
     Start(JobId),
     Effect(EffectMessage),
+    Submission(Submission),
     TaskStop(UnhandledCause, Box<TaskStop>),
     ForeignTaskStop(UnhandledCause),
     Unreadable,
@@ -82,7 +87,7 @@ pub enum DeadLetterMessage {
 impl DeadLetterMessage {
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Effect(EffectMessage::Review(_)) | Self::TaskStop(..) => Advice::Redrive,
+            Self::Effect(EffectMessage::Review(_)) | Self::Submission(_) | Self::TaskStop(..) => Advice::Redrive,
             Self::Start(_) | Self::Effect(_) => Advice::Either,
             Self::ForeignTaskStop(_) => Advice::Drop,
             Self::Unreadable => Advice::Look,
@@ -98,6 +103,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Review(_)) => Subject::Review,
             Self::Effect(EffectMessage::Notify(_)) => Subject::Notice,
             Self::Effect(EffectMessage::Advance(_)) => Subject::Run,
+            Self::Submission(_) => Subject::Template,
             Self::ForeignTaskStop(_) | Self::Unreadable => Subject::Unknown,
         }
     }
@@ -115,6 +121,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Notify(wakeup)) => wakeup.notice.to_string(),
             Self::Effect(EffectMessage::Advance(wakeup)) => wakeup.advance.to_string(),
             Self::Effect(EffectMessage::Review(queued)) => queued.event.pull_request.label(),
+            Self::Submission(submission) => submission.template.to_string(),
             Self::ForeignTaskStop(_) | Self::Unreadable => return None,
         })
     }
@@ -124,6 +131,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Settle(wakeup)) => Some(&wakeup.project),
             Self::Effect(EffectMessage::Look(wakeup)) => Some(&wakeup.look),
             Self::Effect(EffectMessage::Poll(wakeup)) => Some(&wakeup.poll),
+            Self::Submission(submission) => Some(&submission.project),
             _ => None,
         }
     }
@@ -140,6 +148,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Review(_)) => format!("Decides a review of {name}."),
             Self::Effect(EffectMessage::Notify(_)) => format!("Sends the notice {name}."),
             Self::Effect(EffectMessage::Advance(_)) => format!("Moves run {name}."),
+            Self::Submission(Submission { id, .. }) => format!("Starts template {name} for submission {id}."),
             Self::TaskStop(cause, _) => {
                 format!("The tasks function {} when a task of job {name} stopped.", cause.description())
             }

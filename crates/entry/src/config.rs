@@ -6,8 +6,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder;
-use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups, with_timeouts};
-pub use pullyard_cloud::{RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
+use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups, with_timeouts};
+pub use pullyard_cloud::{QueuePair, RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
 use pullyard_control::{Clock, Connections, Context, ContextParts, Disk, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
 use pullyard_outbound as outbound;
@@ -23,6 +23,8 @@ pub struct Config {
     pub dispatch_dlq_url: String,
     pub effects_dlq_url: String,
     pub undelivered_dlq_url: String,
+    /// `PULLYARD_SUBMISSIONS_QUEUE_URL` and `PULLYARD_SUBMISSIONS_DLQ_URL`, if programs submit by a queue.
+    pub submissions: Option<QueuePair>,
     pub cluster: String,
     /// `PULLYARD_TASK_DEFINITIONS`: `small=F,medium=F,large=F`, each a family, or a family and revision.
     pub task_definitions: TaskDefinitions,
@@ -98,6 +100,9 @@ impl Config {
             dispatch_dlq_url: needed("PULLYARD_DISPATCH_DLQ_URL")?,
             effects_dlq_url: needed("PULLYARD_EFFECTS_DLQ_URL")?,
             undelivered_dlq_url: needed("PULLYARD_UNDELIVERED_DLQ_URL")?,
+            submissions: var("PULLYARD_SUBMISSIONS_QUEUE_URL")
+                .zip(var("PULLYARD_SUBMISSIONS_DLQ_URL"))
+                .map(|(queue_url, dead_url)| QueuePair { queue_url, dead_url }),
             cluster: needed("PULLYARD_CLUSTER")?,
             task_definitions: TaskDefinitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
                 .ok_or_else(|| missing("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
@@ -148,7 +153,8 @@ impl Config {
         let steady = clock.clone();
         Context::new(ContextParts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
-            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects, self.undelivered_dlq_url),
+            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects, self.undelivered_dlq_url)
+                .with_submissions(self.submissions),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref())

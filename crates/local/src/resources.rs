@@ -26,6 +26,7 @@ const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(14 * 86_400);
 pub(crate) struct Queues {
     pub(crate) dispatch: QueuePair,
     pub(crate) effects: QueuePair,
+    pub(crate) submissions: QueuePair,
     undelivered_url: String,
     /// Instead of `dispatch` and `effects`, for hints that shall be lost.
     lost: Option<[String; 2]>,
@@ -58,6 +59,7 @@ pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> 
     let queues = Queues {
         dispatch: create_queue_pair(sqs, "dispatch").await?,
         effects: create_queue_pair(sqs, "effects.fifo").await?,
+        submissions: create_queue_pair(sqs, "submissions").await?,
         undelivered_url: create_dead_letter_queue(sqs, "undelivered").await?,
         lost,
     };
@@ -101,6 +103,7 @@ pub(crate) fn config(options: &Options, queues: &Queues, endpoints: &Endpoints, 
         dispatch_dlq_url: queues.dispatch.dead_url.clone(),
         effects_dlq_url: queues.effects.dead_url.clone(),
         undelivered_dlq_url: queues.undelivered_url.clone(),
+        submissions: Some(queues.submissions.clone()),
         cluster: "pullyard".into(),
         task_definitions: TaskDefinitions { small, medium, large },
         network: None,

@@ -28,6 +28,7 @@ pub struct LocalSystem {
     gateway: Gateway,
     dispatcher: Trigger,
     effects: Trigger,
+    submissions: Trigger,
     tasks: Trigger,
     sweeper: Trigger,
     function_endpoints: Endpoints,
@@ -81,6 +82,7 @@ impl LocalSystem {
         Ok(Self {
             dispatcher: poll(&queues.dispatch, &functions.dispatcher),
             effects: poll(&queues.effects, &functions.effects),
+            submissions: poll(&queues.submissions, &functions.effects),
             tasks: events::forward(aws.ecs().subscribe(), functions.tasks.clone()),
             sweeper: schedule::every(options.sweep_interval, functions.sweeper.clone()),
             gateway: gateway::serve(api_listener, functions.routes(aws.sqs().clone()), gateway_options),
@@ -154,6 +156,7 @@ impl LocalSystem {
     async fn stop_functions(self) -> (Aws, Lock) {
         self.sweeper.shutdown().await;
         self.dispatcher.shutdown().await;
+        self.submissions.shutdown().await;
         self.effects.shutdown().await;
         self.gateway.shutdown().await;
         self.forge.shutdown().await;

@@ -1,13 +1,25 @@
 //! Processes effects in order: ticket updates, review reads, texts on pull requests, polls, deferred reviews,
 //! notices. The FIFO queue has at most one in flight per ticket, job, pull request or endpoint.
+//! Also starts the runs of submissions, which have a queue without an order.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use pullyard_control::review::{ProjectScope, decide_review, freeze_reviews, post_status};
 use pullyard_control::{self as control, Context, Error};
+use pullyard_domain::id::{EventId, ProjectId};
+use pullyard_domain::plan::PlanFault;
+use pullyard_domain::template::Submission;
 use pullyard_domain::wakeup::{EffectMessage, QueuedReview};
 use pullyard_entry::messages;
+use pullyard_entry::strict::{self, FieldError};
+use serde_json::Value;
 
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
+    // Other accounts may send to the queue of submissions. Only the queue of effects is FIFO; a batch has one source.
+    let is_effect = |source: &Option<String>| source.as_ref().is_some_and(|arn| arn.ends_with(".fifo"));
+    if !event.records.iter().all(|record| is_effect(&record.event_source_arn)) {
+        let start = |body: Value| async move { submit(ctx, &body).await };
+        return messages::process_batch("effects", event, start).await;
+    }
     messages::process_batch("effects", event, |effect: EffectMessage| async move {
         match effect {
             EffectMessage::Settle(wakeup) => {
@@ -31,4 +43,20 @@ async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
     let scope = ProjectScope::from_projects(queued.hook, queued.projects)
         .ok_or_else(|| Error::Inconsistent("queued review has no project".into()))?;
     decide_review(ctx, &scope, &queued.event).await.map(|_| ())
+}
+
+/// Starts the run of a submission. The ledger has the fault of one that names a project and its own id; another one
+/// fails, and becomes a dead letter.
+async fn submit(ctx: &Context, body: &Value) -> Result<(), String> {
+    let result = match strict::parse::<Submission>(body.to_string().as_bytes()) {
+        Ok(submission) => control::submit(ctx, &submission, "queue of submissions").await.map(|_| ()),
+        Err(FieldError { pointer, message }) => {
+            let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+            let (Ok(project), Ok(id)) = (ProjectId::new(text("project")), EventId::new(text("id"))) else {
+                return Err(format!("cannot read the submission: {pointer}: {message}"));
+            };
+            control::refuse_submission(ctx, &project, &id, &PlanFault::new(pointer, message)).await
+        }
+    };
+    result.map_err(|error| error.to_string())
 }

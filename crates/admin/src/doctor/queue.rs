@@ -30,7 +30,7 @@ async fn check_queue(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Find
     let mut findings = Vec::new();
     let name = queue.name;
     if waiting >= MAX_WAITING {
-        let function = if name == "dispatch" { "dispatcher" } else { name };
+        let function = if name == "dispatch" { "dispatcher" } else { "effects" };
         findings.push(Finding::wrong(
             "queue",
             format!("The {name} queue is backed up: {waiting} messages are waiting."),

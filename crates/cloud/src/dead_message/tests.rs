@@ -3,6 +3,8 @@ use pullyard_domain::dead_letter::{Advice, Subject};
 use pullyard_domain::id::JobId;
 use serde_json::json;
 
+const UNREADABLE: &str = "This version of Pullyard can't read it.";
+
 fn job_id() -> String {
     JobId::for_request(&"acme".parse().unwrap(), "request", "j").to_string()
 }
@@ -28,6 +30,11 @@ fn dead_letter_names_its_subject_and_advice() {
     let poll = json!({ "poll": "acme", "integration": "gh1", "repository": 99 }).to_string();
     let look = "Polls repository gh1/99.";
     check(Queue::Effects, &poll, Advice::Either, Subject::Repository, Some("gh1/99"), look);
+    let submission = json!({ "id": "a1", "project": "acme", "template": "ask" }).to_string();
+    let start = "Starts template ask for submission a1.";
+    check(Queue::Submissions, &submission, Advice::Redrive, Subject::Template, Some("ask"), start);
+    // A sender of submissions cannot name an effect.
+    check(Queue::Submissions, &settle, Advice::Look, Subject::Unknown, None, UNREADABLE);
 }
 
 #[test]
@@ -49,6 +56,6 @@ fn task_stop_is_redriven_only_when_a_job_started_the_task() {
 #[test]
 fn unreadable_message_gets_the_advice_look() {
     for queue in Queue::ALL {
-        check(queue, "poison", Advice::Look, Subject::Unknown, None, "This version of Pullyard can't read it.");
+        check(queue, "poison", Advice::Look, Subject::Unknown, None, UNREADABLE);
     }
 }

@@ -147,7 +147,9 @@ impl ControlPlane {
             if let Some(group) = &message.group {
                 attributes["MessageGroupId"] = json!(group);
             }
-            json!({ "messageId": message.id.to_string(), "body": message.body, "attributes": attributes })
+            let source = Queues::url(queue).replace("http://sqs.simulated/1/", "arn:aws:sqs:us-east-1:1:");
+            let id = message.id.to_string();
+            json!({ "messageId": id, "body": message.body, "attributes": attributes, "eventSourceARN": source })
         };
         let records: Vec<_> = messages.iter().map(record).collect();
         let event = serde_json::from_value(json!({ "Records": records })).unwrap();
@@ -182,6 +184,7 @@ fn config() -> Config {
         dispatch_dlq_url: "http://sqs.simulated/dead".into(),
         effects_dlq_url: "http://sqs.simulated/dead".into(),
         undelivered_dlq_url: "http://sqs.simulated/dead".into(),
+        submissions: None,
         cluster: "pullyard".into(),
         task_definitions: TaskDefinitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
         network: None,

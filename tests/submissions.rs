@@ -1,0 +1,127 @@
+//! Tests the queue of submissions as its senders and the operator live it.
+
+use crate::dead_letters::{call_instance, renew_polls, send_message, set_visibility_timeout};
+use crate::prelude::*;
+use crate::templates::{ASK, runs, story, write};
+use pullyard_domain::dead_letter::{Advice, Queue, Subject};
+use pullyard_entry::Config;
+
+const QUEUE: &str = "submissions";
+
+fn message(id: &str, template: &str, params: Value) -> Value {
+    json!({ "v": 1, "id": id, "project": "acme", "template": template, "params": params })
+}
+
+fn good_message(id: &str) -> String {
+    message(id, "ask", json!({ "task": "T" })).to_string()
+}
+
+/// The code and the sentence of the only ledger entry of a submission.
+async fn verdict(story: &Story, id: &str) -> String {
+    let ledger = body(story, "/v1/deliveries?project=acme").await;
+    let all = ledger["deliveries"].as_array().unwrap();
+    let found: Vec<_> = all.iter().filter(|entry| entry["event"] == id).collect();
+    assert_eq!(found.len(), 1, "{id}: {ledger:#}");
+    format!("{} {}", found[0]["code"].as_str().unwrap(), found[0]["sentence"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn message_sent_fifty_times_is_one_run() {
+    let (story, user, folder) = story().await;
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;
+    for _ in 0..50 {
+        send_message(&story, QUEUE, &good_message("alert-17")).await;
+    }
+    story.wait_for_empty_queues().await;
+    let found = runs(&story).await;
+    assert_eq!((found.len(), &found[0]["by"]), (1, &json!("queue of submissions")));
+    let send = async |id: &str| user.ok(&["submissions", "send", "ask", "--id", id, "--param", "task=T"]).await;
+    assert_eq!(json!(send("alert-17").await.trim()), found[0]["id"], "by the API");
+    let run = send("alert-18").await;
+    send_message(&story, QUEUE, &good_message("alert-18")).await;
+    story.wait_for_empty_queues().await;
+    assert_eq!(runs(&story).await.len(), 2);
+    for (id, run) in [("alert-17", found[0]["id"].as_str().unwrap()), ("alert-18", run.trim())] {
+        let verdict = verdict(&story, id).await;
+        assert!(verdict.starts_with("run_started") && verdict.contains(run), "{verdict}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousand_bad_messages_do_not_stop_a_good_one() {
+    let (story, user, folder) = story().await;
+    let file = write(&folder, ASK);
+    user.ok(&["templates", "put", "ask", "-f", &file]).await;
+    user.ok(&["templates", "put", "hand", "-f", &file, "--started-by", "hand"]).await;
+    // Long enough for a batch, so that only failures count as receives.
+    set_visibility_timeout(&story, QUEUE, "2").await;
+    renew_polls(&story, QUEUE, ["a", "b"].map(|id| message(id, "none", json!({})))).await;
+    let mut of_version_2 = message("version", "ask", json!({ "task": "T" }));
+    of_version_2["v"] = json!(2);
+    let mut with_a_plan = message("plan", "ask", json!({ "task": "T" }));
+    with_a_plan["plan"] = json!({ "name": "n", "steps": [{ "name": "a", "prompt": "Work." }] });
+    let readable = [
+        (message("none", "none", json!({})), "`/template`: there is no template none"),
+        (message("hand", "hand", json!({ "task": "T" })), "`/template`: hand is not started by submission"),
+        (message("range", "ask", json!({ "task": "T", "depth": "9" })), "`/params/depth`: use a whole number"),
+        (message("missing", "ask", json!({})), "`/params/task`: the plan requires this parameter"),
+        (message("long", "ask", json!({ "task": "x".repeat(4_097) })), "`/params/task`: use at most 4 KiB"),
+        (message("number", "ask", json!({ "task": 5 })), "`/params/task`: invalid type"),
+        (of_version_2, "`/v`: this version knows only 1"),
+        (with_a_plan, "`/plan`: unknown field"),
+    ];
+    let dead = [
+        "no JSON".to_owned(),
+        "[".repeat(100_000),
+        "{\"params\":".repeat(10_000),
+        json!({ "id": "x", "project": "nobody", "template": "ask" }).to_string(),
+        // An effect, which a sender must not cause.
+        json!({ "project": "acme", "ticket": "APP-1" }).to_string(),
+    ];
+    let kinds: Vec<_> = readable.iter().map(|(message, _)| message.to_string()).chain(dead.clone()).collect();
+    let bad: Vec<&String> = kinds.iter().cycle().take(1_000).collect();
+    for message in &bad {
+        send_message(&story, QUEUE, message).await;
+    }
+    send_message(&story, QUEUE, &good_message("good")).await;
+    let run = wait_until("the run of the good one starts", async || {
+        runs(&story).await.pop().ok_or_else(|| "there is no run".to_owned())
+    })
+    .await;
+    story.wait_for_empty_queues().await;
+    let all = runs(&story).await;
+    assert_eq!((all.len(), &all[0]["id"]), (1, &run["id"]));
+    for (message, fault) in readable {
+        let verdict = verdict(&story, message["id"].as_str().unwrap()).await;
+        assert!(verdict.starts_with("body_unreadable") && verdict.contains(fault), "{verdict}");
+    }
+    let request = json!({ "QueueUrl": story.queue_url("submissions-dead").await, "AttributeNames": ["All"] });
+    let about = story.local.aws().sqs().call("GetQueueAttributes", &request).await.unwrap();
+    let buried: usize = about["Attributes"]["ApproximateNumberOfMessages"].as_str().unwrap().parse().unwrap();
+    let expected = bad.iter().filter(|message| dead.contains(message)).count();
+    assert!(buried >= expected, "{buried} of {expected}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_submission_starts_its_run_after_a_redrive() {
+    let (story, user, folder) = story().await;
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;
+    let id = send_message(&story, "submissions-dead", &good_message("late")).await;
+    let letter = story.api.dead_letters(Some(Queue::Submissions)).await.unwrap().letters.remove(0);
+    let found = (letter.queue, letter.about, letter.advice);
+    assert_eq!(found, (Queue::Submissions, Subject::Template, Advice::Redrive));
+    assert_eq!((letter.name.as_deref(), letter.project.as_ref()), (Some("ask"), Some(&story.project)));
+    assert_eq!(letter.sentence, "Starts template ask for submission late.");
+    let table = user.ok(&["dlq"]).await;
+    assert!(table.contains("submissions\t") && table.contains("\task\tredrive\t"), "{table}");
+    assert_eq!(user.ok(&["dlq", "redrive", "--all", "--queue", "submissions"]).await.trim(), id);
+    story.wait_for_empty_queues().await;
+    assert!(verdict(&story, "late").await.starts_with("run_started"));
+    assert_eq!(runs(&story).await.len(), 1);
+
+    // A deployment without the queue has no such dead letters.
+    let config = story.function_config("dispatch", "effects.fifo").await;
+    let ctx = story.function_context_of(Config { submissions: None, ..config }).await;
+    let (status, page) = call_instance(&story, &ctx, "GET /v1/dlq?queue=submissions", Value::Null).await;
+    assert_eq!((status, page), (200, json!({ "letters": [], "more": false })));
+}
