@@ -39,7 +39,8 @@ async fn own_branch_starts_at_the_branch_of_the_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn paused_work_of_an_own_branch_survives_a_shared_commit() {
     let step = AssignedStep { has_own_branch: true, starts_from: Some("shared".into()), ..AssignedStep::default() };
-    let script = "cat > /dev/null; echo half > half.txt; echo waiting; trap 'exit 1' TERM; while :; do sleep 0.05; done";
+    let script =
+        "cat > /dev/null; echo half > half.txt; echo waiting; trap 'exit 1' TERM; while :; do sleep 0.05; done";
     let world = world(script, step).await;
     let commit = async |file: &str| {
         world.forge.commit("acme/app", "shared", "pullyard-bot", &[(file, "text", false)]).await.unwrap()
