@@ -77,7 +77,9 @@ impl Scheduled {
     async fn use_template(&self) {
         let (ctx, project) = (&self.world.ctx, self.id.project.clone());
         let template = TemplateId { project, name: TemplateName::new("ask").unwrap() };
-        let plan = json!({ "name": "ask", "started_by": ["schedule"], "steps": [{ "name": "ask", "approve": "Now?" }] });
+        let plan = json!({
+            "name": "ask", "started_by": ["schedule"], "steps": [{ "name": "ask", "approve": "Now?" }],
+        });
         put_template(ctx, &template, &plan, "ann").await.unwrap();
         let (template, every) = (Some(template.name), Some("6h".into()));
         let spec = ScheduleSpec { template, each_repository: true, every, ..ScheduleSpec::default() };
