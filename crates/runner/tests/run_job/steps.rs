@@ -72,9 +72,9 @@ async fn failed_check_of_an_own_branch_publishes_nothing() {
 }
 
 /// A commit of the job's first attempt, whose second one works.
-fn commit_of_first_attempt(world: &World) -> String {
+fn commit_of_first_attempt(world: &World, branch: &str) -> String {
     let job = world.api.assignment().job;
-    world.commit_on(BRANCH, &format!("Greet\n\nPullyard-Job: {job}/1"))
+    world.commit_on(branch, &format!("Greet\n\nPullyard-Job: {job}/1"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,10 +84,27 @@ async fn output_is_refused_with_the_commit_of_another_attempt() {
     );
     let world = world(&script, AssignedStep { reports: true, ..AssignedStep::default() }).await;
     world.api.change_assignment(|job| job.attempt = 2);
-    let pushed = world.run_with_change(async || commit_of_first_attempt(&world)).await;
+    let pushed = world.run_with_change(async || commit_of_first_attempt(&world, BRANCH)).await;
     let finish = world.api.only_finish();
     assert_eq!((world.api.failure_code(), &finish.output), ("output_lost", &None));
     assert_eq!(finish.result.map(|result| result.head), Some(pushed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_branch_of_a_stranger_is_not_overwritten() {
+    let world = world(WAITING_AGENT, AssignedStep { has_own_branch: true, ..AssignedStep::default() }).await;
+    world.api.change_assignment(|job| job.branch = OWN.into());
+    let theirs = world.run_with_change(async || world.commit_on(OWN, "Not yours")).await;
+    assert_eq!((world.api.failure_code(), world.branch_head(OWN)), ("push_rejected", Some(theirs)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushed_commit_of_an_own_branch_is_adopted() {
+    let world = world("exit 9", AssignedStep { has_own_branch: true, ..AssignedStep::default() }).await;
+    world.api.change_assignment(|job| (job.attempt, job.branch) = (2, OWN.into()));
+    let pushed = commit_of_first_attempt(&world, OWN);
+    let result = world.completes().await.result.unwrap();
+    assert_eq!((result.branch.as_str(), result.head, result.pull_request), (OWN, pushed, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +116,7 @@ async fn pushed_commit_is_published_when_a_patch_is_gone() {
         job.attempt = 2;
         job.step.as_mut().unwrap().patches = vec![patch];
     });
-    let pushed = commit_of_first_attempt(&world);
+    let pushed = commit_of_first_attempt(&world, BRANCH);
     assert_eq!(world.completes().await.result.unwrap().head, pushed);
     assert!(!world.outside_path("ran").exists());
 }
@@ -171,6 +188,15 @@ async fn wrong_list_returns_to_the_agent_with_its_fault() {
     assert!(finish.result.is_some() && answer(finish).spawn.is_empty());
     let prompt = std::fs::read_to_string(world.outside_path("prompt")).unwrap();
     assert!(prompt.contains("there is no role `other`"), "{prompt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repaired_list_completes_an_unchanged_manager() {
+    let script = r#"mkdir -p .pullyard; role=other; [ ! -e .pullyard/output.json ] || role=implementer
+        printf '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"%s","prompt":"Do it."}]}' $role > .pullyard/output.json"#;
+    let finish = world(script, manager()).await.completes().await;
+    assert_eq!((&finish.result, finish.output.is_some()), (&None, true));
+    assert_eq!(answer(finish).spawn.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
