@@ -155,10 +155,14 @@ async fn schedule_starts_a_run_and_skips_while_it_is_open() {
     assert!(user.ok(&put).await.contains("when\task: every 30m, UTC\n"));
     user.ok(&["schedules", "resume", "weekly"]).await;
     let half_hour = Duration::from_secs(30 * 60);
-    story.advance_and_sweep(half_hour).await;
-    let (swept, _) = tokio::join!(story.local.sweep(), story.local.sweep());
-    swept.unwrap();
-    user.run(&["schedules", "run-due"]).await;
+    // Only these may start the run, all at once.
+    story.clock.advance(half_hour);
+    let (sweep, due) = (|| story.local.sweep(), || user.run(&["schedules", "run-due"]));
+    let (one, two, first, second, third) = tokio::join!(sweep(), sweep(), due(), due(), due());
+    assert_eq!((one, two), (Ok(()), Ok(())));
+    for ran in [first, second, third] {
+        ran.assert_success();
+    }
     let found = runs(&story).await;
     assert_eq!((found.len(), &found[0]["by"]), (1, &json!("schedule weekly")));
     let last = async || body(&story, "/v1/schedules/acme/weekly").await["last"].as_str().unwrap().to_owned();
@@ -185,6 +189,28 @@ async fn schedule_starts_a_run_and_skips_while_it_is_open() {
         "Paused after 5 failures in a row: The template ask starts no run: /template: there is no template ask.";
     assert_eq!(last().await, paused);
     assert_eq!(runs(&story).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedule_starts_one_run_in_each_repository() {
+    let (story, user, folder) = story().await;
+    let files = [("README.md", "# Shop\n", false)];
+    story.local.forge().create_repository("acme/shop", "main", &files).await.unwrap();
+    user.ok(&["repos", "add", "acme/shop", "--integration", "gh1", "--agent-command", "./agent.sh"]).await;
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, &ASK.replace("repository: {param: repo}\n", ""))]).await;
+    let put = ["schedules", "put", "weekly", "--template", "ask", "--each-repository", "--every", "30m"];
+    user.ok(&[&put[..], &["--param", "task=T"]].concat()).await;
+    user.ok(&["schedules", "run", "weekly"]).await;
+    let mut found = BTreeSet::new();
+    for run in runs(&story).await {
+        let run = body(&story, &format!("/v1/runs/{}", run["id"].as_str().unwrap())).await;
+        assert!(found.insert(run["repository"].as_str().unwrap().to_owned()), "{run}");
+    }
+    assert_eq!(found.iter().collect::<Vec<_>>(), ["acme/app", "acme/shop"]);
+    let schedule = body(&story, "/v1/schedules/acme/weekly").await;
+    assert_eq!(schedule["last"], "Runs started: 2, still running: 0.");
+    user.ok(&["schedules", "run", "weekly"]).await;
+    assert_eq!(runs(&story).await.len(), 2, "they are open");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,9 +47,13 @@ walks! {
     job_is_answered_paused_and_resumed_after_a_crash: flows::suspensions::question_pause_and_resume().only_own_steps(), 86;
     run_asks_and_completes_after_a_crash: flows::runs::approve_and_complete(), 73;
     run_is_cancelled_after_a_crash: flows::runs::cancel().only_own_steps(), 62;
+    manager_has_its_next_turn_after_a_crash: flows::runs::manage().only_own_steps(), 141;
+    place_of_a_group_is_given_on_after_a_crash: flows::runs::group().only_own_steps(), 126;
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
     submission_starts_one_run_after_a_crash: flows::templates::submit().only_own_steps(), 28;
     submission_in_the_queue_starts_one_run_after_a_crash: flows::templates::submit_by_queue().only_own_steps(), 31;
+    schedule_starts_one_run_per_repository_after_a_crash: flows::templates::start_each_repository().only_own_steps(), 62;
+    webhook_starts_one_run_after_a_crash: flows::templates::start_by_webhook().only_own_steps(), 26;
     template_is_deleted_after_a_crash: flows::templates::delete_template().only_own_steps(), 10;
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;
     end_of_a_job_is_sent_after_a_crash: flows::notices::send(), 41;

@@ -26,6 +26,8 @@ pub(crate) const RESOLVE: FlowCost = FlowCost { written: 49.0, read: 38.0, reque
 pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 18.0, requests: 12.0, messages: 6.0 };
 /// An analysis of one open pull request, from its request to the report.
 pub(crate) const ANALYSIS: FlowCost = FlowCost { written: 39.0, read: 28.0, requests: 14.0, messages: 6.0 };
+/// A step of a run that reads, as a fourth of a chain of four, from its submission to the end of the run.
+pub(crate) const READ_STEP: FlowCost = FlowCost { written: 48.0, read: 40.0, requests: 12.5, messages: 8.0 };
 /// Every second heartbeat is stored, with its row in the index.
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
@@ -182,6 +184,46 @@ async fn reporting_jobs_stay_within_their_bounds() {
         let result = story.wait_for_job(&job, has_status(JobStatus::Completed)).await.result;
         assert_eq!(result.is_some(), kind == JobKind::Resolve, "{kind:?}: {result:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_of_a_run_stay_within_their_bounds() {
+    const STEPS: usize = 4;
+    let meter = Meter::start().await;
+    let story = Story::start_with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
+    story.set_agent_command(&["sh", "-c", REPORTING_AGENT]).await;
+    // Warm up: the first call of a minute also records the use of the token.
+    story.api.pulls(&story.project, None).await.unwrap();
+    story.wait_for_empty_queues().await;
+    meter.reset();
+    let before = story.local.invocations();
+    let step = |number: usize| {
+        let needs: Vec<String> = number.checked_sub(1).map(|need| format!("s{need}")).into_iter().collect();
+        json!({ "name": format!("s{number}"), "role": "planner", "needs": needs, "prompt": "Does it work?" })
+    };
+    let plan = json!({ "name": "chain", "steps": (0..STEPS).map(step).collect::<Vec<_>>() });
+    let request = serde_json::from_value(json!({ "project": "acme", "plan": plan })).unwrap();
+    let run = story.api.start_run(&request, None).await.unwrap().id;
+    // Poll past the meter, because polling costs units as well.
+    crate::story::wait_until("the run is done", async || {
+        let stored = story.load_item(&format!("RUN#{run}"), "RUN").await;
+        if stored["state"] == "completed" { Ok(()) } else { Err(stored.to_string()) }
+    })
+    .await;
+    story.wait_for_empty_queues().await;
+    let still = std::cell::Cell::new(0);
+    crate::story::wait_until("its task's end is heard", async || match story.local.count_running_tasks().await {
+        0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
+        running => Err(format!("{running} run")),
+    })
+    .await;
+    let after = story.local.invocations();
+    let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
+    let (requests, messages) = (after.http - before.http, messages(&after) - messages(&before));
+    let FlowCost { written, read, requests: calls, messages: hints } = READ_STEP;
+    let all = STEPS as f64;
+    let bound = FlowCost { written: all * written, read: all * read, requests: all * calls, messages: all * hints };
+    assert_within("a run of four steps", &meter, bound, requests, messages);
 }
 
 async fn request(story: &Story, kind: JobKind, number: u64) -> JobId {

@@ -2,8 +2,8 @@
 
 use super::generated;
 use crate::capacity::flows::{
-    ANALYSIS, ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, READ, RESOLVE, REVIEW, REVISE,
-    SWEEP, WAKE,
+    ANALYSIS, ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, READ, READ_STEP, RESOLVE,
+    REVIEW, REVISE, SWEEP, WAKE,
 };
 use crate::prelude::*;
 use crate::roles::template::parse;
@@ -335,6 +335,7 @@ fn flows() -> String {
         ("review by an agent, from its request to its status", REVIEW),
         ("job that resolves: a review, a fix and its report", RESOLVE),
         ("question about a repository (`read`)", READ),
+        ("step of a run that reads, a fourth of a chain of four", READ_STEP),
         ("analysis of one open pull request", ANALYSIS),
         ("heartbeat of a silent job", ATTEMPT_HEARTBEAT),
         ("heartbeat of an idle runner", HEARTBEAT),

@@ -11,9 +11,11 @@ pub(super) fn start_task() -> Step {
 
 async fn newest_task(world: &World) -> bool {
     let mut tasks = world.tasks().await;
-    // Skip the task that started before.
+    // Skip the task that started before, and all older ones, which may still run.
     let before = world.note_value("task");
-    tasks.retain(|task| task["desiredStatus"] == "RUNNING" && task["taskArn"].as_str() != before.as_deref());
+    let last = tasks.iter().rposition(|task| task["taskArn"].as_str() == before.as_deref());
+    tasks.drain(..last.map_or(0, |last| last + 1));
+    tasks.retain(|task| task["desiredStatus"] == "RUNNING");
     let Some(task) = tasks.pop() else { return false };
     for name in ["PULLYARD_JOB", "PULLYARD_ATTEMPT", "PULLYARD_BOOTSTRAP"] {
         world.note(name, environment_value(&task, name));
@@ -131,6 +133,15 @@ pub(super) fn finish_with_answer() -> Step {
         "finish",
         |_| json!({ "finish_id": "finish-1", "outcome": "completed", "output": { "kind": "read", "text": "Twice." } }),
     )
+}
+
+/// The manager of a run adds a step.
+pub(super) fn finish_with_steps() -> Step {
+    post_to_attempt("it adds a step", "finish", |_| {
+        let spawn = json!([{ "name": "notes", "role": "planner", "prompt": "Write down how." }]);
+        let output = json!({ "kind": "read", "text": "One step.", "spawn": spawn });
+        json!({ "finish_id": "finish-1", "outcome": "completed", "output": output })
+    })
 }
 
 pub(super) fn finish_with_report() -> Step {

@@ -219,12 +219,19 @@ fn replacements(items: &[Value]) -> Vec<(String, String)> {
             "DELIVERY" if item["source"] == "board" => {
                 names.push((text(item, "event").to_owned(), "<board>".to_owned()));
             }
+            // A hash of the schedule's due time.
+            "DELIVERY" if item["source"] == "schedule" && item["job"].is_null() => {
+                names.push((text(item, "id").to_owned(), format!("<start of {}>", text(&item["reason"], "run"))));
+            }
             "IDEMPOTENCY" if text(item, "result").starts_with("dlv_") => {
                 names.push((text(item, "result").to_owned(), format!("<delivery of {}>", text(item, "pk"))));
             }
             _ => {}
         }
     }
+    // Its id is a hash of the due time; the hash of its request names the repository.
+    let scheduled = items.iter().filter(|item| text(item, "sk") == "RUN" && text(item, "by").starts_with("schedule "));
+    names.extend(scheduled.map(|run| (text(run, "id").to_owned(), format!("<run {}>", text(run, "content")))));
     names
 }
 

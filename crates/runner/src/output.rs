@@ -171,5 +171,18 @@ mod tests {
         assert_eq!(fault(r#"{"v":1}"#).0, "/text");
         assert_eq!(fault(r#"{"v":1,"text":"Yes.","more":1}"#).0, "/more");
         assert_eq!(fault("Yes.").1, "it is not a JSON object");
+        let added = |key: &str| {
+            let step = format!(r#"{{"name":"a","role":"implementer","prompt":"Do it.",{key}}}"#);
+            parse(&format!(r#"{{"v":1,"text":"Divided.","spawn":[{step}]}}"#))
+        };
+        assert!(added(r#""needs":["b"],"limits":{"cost_usd":2,"wall":"30m"}"#).is_ok());
+        for (key, pointer) in [
+            (r#""need":["b"]"#, "need"),
+            (r#""depends_on":["b"]"#, "depends_on"),
+            (r#""checks":["true"]"#, "checks"),
+            (r#""limits":{"cost":2}"#, "limits/cost"),
+        ] {
+            assert_eq!(added(key).unwrap_err().0, format!("/spawn/0/{pointer}"));
+        }
     }
 }

@@ -115,7 +115,11 @@ fn pull(world: &World, state: &str) -> Value {
     })
 }
 
-fn deliver(name: &'static str, event: &'static str, body: impl Fn(&World) -> Value + Send + Sync + 'static) -> Step {
+pub(super) fn deliver(
+    name: &'static str,
+    event: &'static str,
+    body: impl Fn(&World) -> Value + Send + Sync + 'static,
+) -> Step {
     let make = move |world: &World| {
         let mut body = body(world);
         let sender = json!({ "id": ANN, "login": "ann", "type": "User" });

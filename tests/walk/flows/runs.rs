@@ -1,4 +1,4 @@
-//! Flows of runs: one asks a user and completes, one is cancelled.
+//! Flows of runs: one asks a user and completes, one is cancelled, a manager adds a step, and three share a group.
 
 use super::flow;
 use crate::prelude::*;
@@ -9,13 +9,19 @@ use crate::walk::world::World;
 
 /// Without its user, the run ends by its time limit.
 fn start(steps: Value) -> Step {
-    let request = json!({ "project": "acme", "run_id": "one", "plan": { "name": "release", "limits": { "wall": "30m" }, "steps": steps } });
-    let call = post("/v1/runs", request).on_answer(|world, run| world.note("run", run["id"].clone()));
-    Step::request("somebody starts a run", call).without_repeat(WithoutRepeat::AlwaysRepeated)
+    start_plan(json!({ "name": "release", "limits": { "wall": "30m" }, "steps": steps }))
+}
+
+fn start_plan(plan: Value) -> Step {
+    let request = json!({ "project": "acme", "run_id": plan["name"], "plan": plan });
+    let call = post("/v1/runs", request).on_answer(|world, run| {
+        world.note(&format!("run {}", run["name"].as_str().unwrap()), run["id"].clone());
+    });
+    Step::request("somebody starts a run", call)
 }
 
 /// A user orders what the run shows. After a lost hint, that follows a sweep.
-fn settle() -> Step {
+pub(super) fn settle() -> Step {
     Step::act("the sweeper goes round", |world| {
         async move {
             world.invoke(&world.sweep_event()).await;
@@ -26,9 +32,9 @@ fn settle() -> Step {
     })
 }
 
-fn order(name: &'static str, order: &'static str) -> Step {
+fn order(name: &'static str, run: &'static str, order: &'static str) -> Step {
     let make = move |world: &World| {
-        let path = format!("/v1/runs/{}/{order}", world.note_value("run")?);
+        let path = format!("/v1/runs/{}/{order}", world.note_value(&format!("run {run}"))?);
         Some(post(path, json!({})).into())
     };
     Step::call(name, make).without_repeat(WithoutRepeat::AllOrNothing)
@@ -41,7 +47,7 @@ pub(in crate::walk) fn approve_and_complete() -> Flow {
         ])),
         Step::messages(),
         settle(),
-        order("somebody approves its question", "steps/ask/approve"),
+        order("somebody approves its question", "release", "steps/ask/approve"),
         Step::messages(),
         attempt::start_task(),
         attempt::claim(),
@@ -60,8 +66,60 @@ pub(in crate::walk) fn cancel() -> Flow {
         start(json!([{ "name": "notes", "prompt": "Write them." }])).broken_elsewhere(),
         Step::messages(),
         settle(),
-        order("somebody cancels it", "cancel"),
+        order("somebody cancels it", "release", "cancel"),
         Step::messages(),
     ];
     flow("a run is cancelled", &["cancelled"], steps)
+}
+
+/// The work of a step's job, which other flows break, and its end.
+fn work(finish: Step) -> impl Iterator<Item = Step> {
+    let steps = [
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::report_preparing(),
+        attempt::get_credentials(),
+        attempt::report_executing(),
+        attempt::report_syncing(),
+    ];
+    steps.into_iter().map(Step::broken_elsewhere).chain([finish])
+}
+
+/// A manager adds a step and gets its result in the next turn, which is the last.
+pub(in crate::walk) fn manage() -> Flow {
+    let manager =
+        json!([{ "name": "lead", "role": "manager", "spawn": { "roles": ["planner"] }, "prompt": "Divide the work." }]);
+    let mut steps = vec![start(manager).broken_elsewhere(), Step::messages().broken_elsewhere()];
+    let answer = || attempt::finish_with_answer().broken_elsewhere();
+    for finish in [attempt::finish_with_steps(), answer(), answer()] {
+        steps.extend(work(finish));
+        steps.push(Step::messages());
+    }
+    flow("a manager adds a step and has another turn", &["completed", "completed", "completed"], steps)
+}
+
+/// A run takes the place of its group, two wait, one of these is cancelled, and the other gets the place.
+///
+/// Their time limits differ, so that a run without its user ends before the next one.
+pub(in crate::walk) fn group() -> Flow {
+    let start = |name: &str, wall: &str| {
+        start_plan(json!({
+            "name": name, "limits": { "wall": wall }, "concurrency": { "group": "release" },
+            "steps": [{ "name": "ask", "approve": "Now?" }],
+        }))
+    };
+    let steps = vec![
+        start("one", "30m").broken_elsewhere(),
+        Step::messages(),
+        start("two", "40m"),
+        Step::messages(),
+        start("three", "50m").broken_elsewhere(),
+        Step::messages(),
+        settle(),
+        order("somebody cancels the second", "two", "cancel"),
+        Step::messages(),
+        order("somebody approves the question of the first", "one", "steps/ask/approve"),
+        Step::messages(),
+    ];
+    flow("runs of a group wait, and one is cancelled meanwhile", &[], steps)
 }

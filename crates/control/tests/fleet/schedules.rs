@@ -4,12 +4,14 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
     Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, load_schedule, put_schedule,
-    release_project, remove_repository, run_due_schedules, sweep,
+    put_template, release_project, remove_repository, run_due_schedules, sweep,
 };
-use pullyard_domain::id::{IntegrationId, RepositoryName, ScheduleName};
+use pullyard_domain::id::{IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
+use pullyard_domain::template::TemplateId;
+use serde_json::json;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -70,6 +72,32 @@ impl Scheduled {
     }
 }
 
+impl Scheduled {
+    /// Starts runs of a question in each repository instead of analyses.
+    async fn use_template(&self) {
+        let (ctx, project) = (&self.world.ctx, self.id.project.clone());
+        let template = TemplateId { project, name: TemplateName::new("ask").unwrap() };
+        let plan = json!({
+            "name": "ask", "started_by": ["schedule"], "steps": [{ "name": "ask", "approve": "Now?" }],
+        });
+        put_template(ctx, &template, &plan, "ann").await.unwrap();
+        let (template, every) = (Some(template.name), Some("6h".into()));
+        let spec = ScheduleSpec { template, each_repository: true, every, ..ScheduleSpec::default() };
+        put_schedule(ctx, &self.id, spec).await.unwrap();
+    }
+
+    /// The runs with their repositories, in the order of these.
+    async fn runs(&self) -> Vec<(String, RunId)> {
+        let (store, mut found) = (&self.world.ctx.store, Vec::new());
+        for run in store.list_runs(&self.id.project, None, 50).await.unwrap().0 {
+            let frozen = store.load_plan(&run.id).await.unwrap().unwrap();
+            found.push((frozen.repository.name.to_string(), run.id));
+        }
+        found.sort();
+        found
+    }
+}
+
 #[tokio::test]
 async fn due_schedule_starts_one_analysis_of_each_repository() {
     let it = Scheduled::every("6h").await;
@@ -120,6 +148,52 @@ async fn concurrent_sweepers_start_one_analysis_of_each_repository() {
     assert_eq!(ran.iter().sum::<usize>(), 1, "{ran:?}");
     assert_eq!(it.jobs().await.len(), 2);
     assert_eq!(it.last().await, "Analyses started: 2, still running: 0.");
+}
+
+#[tokio::test]
+async fn two_sweepers_and_three_callers_start_one_run_of_each() {
+    let it = Scheduled::every("6h").await;
+    it.use_template().await;
+    it.world.ctx.clock.advance(6 * HOUR);
+    let projects = std::slice::from_ref(&it.id.project);
+    let due = || Box::pin(run_due_schedules(&it.world.ctx, projects));
+    let (_, _, one, two, three) = tokio::join!(Box::pin(it.sweep()), Box::pin(it.sweep()), due(), due(), due());
+    let ran = [one, two, three].map(|ran| ran.unwrap().len());
+    assert!(ran.iter().sum::<usize>() <= 1, "{ran:?}");
+    let runs = it.runs().await;
+    let (repositories, ids): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+    assert_eq!(repositories, ["acme/app", "acme/web"]);
+    let mut noted = it.load().await.runs;
+    noted.sort_by_key(|run| ids.iter().position(|id| id == run));
+    assert_eq!((noted, it.last().await.as_str()), (ids, "Runs started: 2, still running: 0."));
+    // They are open at the next time.
+    it.world.ctx.clock.advance(6 * HOUR);
+    let ran = run_due_schedules(&it.world.ctx, projects).await.unwrap();
+    assert_eq!((ran.len(), it.runs().await.len()), (1, 2));
+    assert_eq!(it.last().await, "Runs started: 0, still running: 2.");
+}
+
+#[tokio::test]
+async fn crash_between_two_calls_starts_no_second_run() {
+    for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
+        let wire = Wire::default();
+        let it = Scheduled::with_wire("6h", wire.clone()).await;
+        it.use_template().await;
+        it.world.ctx.clock.advance(6 * HOUR);
+        wire.restart(Some((call, fault.clone())));
+        let due = run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project));
+        let ran = wire.run_until_stopped(Box::pin(due)).await;
+        wire.restart(None);
+        it.world.ctx.clock.advance(Duration::from_secs(120));
+        it.sweep().await;
+        it.sweep().await;
+        let runs = it.runs().await;
+        assert_eq!((runs.len(), it.load().await.runs.len()), (2, 2), "call {call} {fault}: {runs:?}");
+        if ran.is_some() {
+            assert!(call > 10, "only {call} calls were broken");
+            return;
+        }
+    }
 }
 
 #[tokio::test]

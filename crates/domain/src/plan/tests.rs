@@ -48,6 +48,20 @@ fn check(plan: Value, expected: &[(&str, &str)]) {
 }
 
 #[test]
+fn step_with_spawn_may_leave_the_tree_unchanged() {
+    let step = |keys: Value| {
+        let mut step = json!({ "name": "lead", "prompt": "Lead." });
+        step.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        let plan = Plan::parse(json!({ "name": "one", "steps": [step] })).unwrap();
+        plan.resolve(plan.find_step("lead").unwrap()).may_change_nothing()
+    };
+    assert!(step(json!({ "spawn": { "most": 4 } })), "it may only add steps");
+    assert!(step(json!({ "role": "manager" })));
+    assert!(!step(json!({})));
+    assert!(!step(json!({ "spawn": { "most": 4 }, "changes": "required" })));
+}
+
+#[test]
 fn contributor_plan_has_no_fault_and_resolves_its_keys() {
     let plan = Plan::parse(contributor()).unwrap();
     let keys = |name: &str| plan.resolve(plan.find_step(name).unwrap());

@@ -1,7 +1,8 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::failure::FailureClass;
-use crate::fixtures::{project_id, time_at};
+use crate::fixtures::{project_id, repository, time_at};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -637,4 +638,36 @@ fn newer_run_is_readable_but_for_new_states() {
     });
     let oldest: Run = serde_json::from_value(oldest).unwrap();
     assert_eq!((oldest.steps[0].turn, oldest.left), (0, None));
+}
+
+/// The rules of `git check-ref-format`.
+fn is_git_name(name: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let is_letter = |letter: char| !letter.is_ascii_control() && !" ~^:?*[\\".contains(letter);
+    let has_marks = ["..", "@{"].iter().any(|marks| name.contains(marks));
+    name.split('/').all(is_part) && name.chars().all(is_letter) && !name.ends_with('.') && !has_marks
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_own_branch_has_a_name_that_git_accepts(name in "lock|x-lock|[a-z][a-z0-9-]{0,7}", jobs in 1..4_u32) {
+        prop_assume!(name != "lead");
+        let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
+        let mut world = World::new(json!([lead, step(&name, &["lead"])]), json!({}));
+        world.settle();
+        let request = added(&name, &[]);
+        world.spawn("lead", json!([request]));
+        let request: SpawnRequest = serde_json::from_value(request).unwrap();
+        let plan = world.plan.clone();
+        let frozen = FrozenPlan { plan, parameters: BTreeMap::new(), repository: repository(), base: "main".into() };
+        let planned = frozen.plan.find_step(&name).unwrap().clone();
+        for (of, step) in [(name.clone(), planned), (format!("lead/{name}"), request.as_step(&frozen.plan))] {
+            let of = RunStep { jobs, ..world.run.find_step(&of).unwrap().clone() };
+            let context = frozen.step_context(&world.run, (&of, &step), |_| StepResult::default());
+            let branch = context.own_branch.unwrap();
+            prop_assert!(is_git_name(&branch), "{}", branch);
+        }
+    }
 }

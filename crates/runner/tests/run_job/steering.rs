@@ -5,6 +5,8 @@ use crate::world::World;
 use pullyard_domain::checks::{Checks, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::plan::SpawnLimits;
+use pullyard_protocol::attempt::AssignedStep;
 use pullyard_protocol::event::Event;
 
 const INPUT_TEXT: &str = "Use tabs.";
@@ -237,6 +239,21 @@ async fn run_with_input_before_push(does: &str, change: impl FnOnce(&mut Assignm
     let runner = spawn_runner(&machine);
     wait_for_success(&machine, runner).await;
     machine
+}
+
+#[tokio::test]
+async fn input_before_the_end_of_an_unchanged_manager_is_read() {
+    let does = r#"
+        read -r prompt; printf '%s\n' "$prompt" >> @DIR@/prompts; mkdir -p .pullyard
+        printf '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"implementer","prompt":"Do it."}]}' > .pullyard/output.json
+        grep '"init"' @CLAUDE@/tools_and_edits.jsonl | head -n 1
+        ends; cat > /dev/null"#;
+    let spawn = SpawnLimits { most: 1, turns: 2, roles: vec!["implementer".into()] };
+    let step = AssignedStep { reports: true, may_change_nothing: true, spawn: Some(spawn), ..AssignedStep::default() };
+    let machine = run_with_input_before_push(does, |job| (job.ticket, job.step) = (None, Some(step))).await;
+    assert_eq!(machine.world.api.only_finish().result, None);
+    let prompts = outside_text(&machine, "prompts");
+    assert!(prompts.lines().nth(1).is_some_and(|prompt| prompt.contains("> Use tabs.")), "{prompts}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
+use pullyard_domain::checks::FailedChecksPolicy;
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::plan::SpawnLimits;
 use pullyard_protocol::attempt::{AssignedPatch, AssignedStep};
@@ -33,6 +34,91 @@ async fn own_branch_starts_at_the_branch_of_the_run() {
     assert_eq!((result.branch.as_str(), result.pull_request, result.files), (OWN, None, 1));
     assert_eq!(world.branch_head(OWN), Some(result.head));
     assert_eq!(Some(world.git_line(&["rev-parse", &format!("{OWN}^")])), world.branch_head("shared"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paused_work_of_an_own_branch_survives_a_shared_commit() {
+    let step = AssignedStep { has_own_branch: true, starts_from: Some("shared".into()), ..AssignedStep::default() };
+    let script =
+        "cat > /dev/null; echo half > half.txt; echo waiting; trap 'exit 1' TERM; while :; do sleep 0.05; done";
+    let world = world(script, step).await;
+    let commit = async |file: &str| {
+        world.forge.commit("acme/app", "shared", "pullyard-bot", &[(file, "text", false)]).await.unwrap()
+    };
+    let start = commit("first.txt").await;
+    world.api.change_assignment(|job| job.branch = OWN.into());
+    world.pauses().await;
+    commit("second.txt").await;
+    world.api.next_attempt(|job| {
+        set_resume(job, Policy::Require, &[]);
+        set_command(job, "cat > /dev/null; cp half.txt whole.txt");
+    });
+    let ran = run_on_another_machine(&world).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.only_finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", world.api.event_texts());
+    assert_eq!(world.file_at(OWN, "whole.txt").as_deref(), Some("half\n"));
+    assert_eq!(world.git_line(&["rev-parse", &format!("{OWN}^")]), start);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_check_of_an_own_branch_publishes_nothing() {
+    let draft = |commands: &mut JobCommands| commands.checks.failed = FailedChecksPolicy::Draft;
+    let world = with_checks("cat > /dev/null; echo hello > greeting.txt", &["exit 4"], draft).await;
+    let step = AssignedStep { has_own_branch: true, ..AssignedStep::default() };
+    world.api.change_assignment(|job| (job.ticket, job.branch, job.step) = (None, OWN.into(), Some(step)));
+    assert_eq!(world.fails().await, "checks_failed");
+    assert_eq!(world.branch_head(OWN), None);
+}
+
+/// A commit of the job's first attempt, whose second one works.
+fn commit_of_first_attempt(world: &World, branch: &str) -> String {
+    let job = world.api.assignment().job;
+    world.commit_on(branch, &format!("Greet\n\nPullyard-Job: {job}/1"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_is_refused_with_the_commit_of_another_attempt() {
+    let script = format!(
+        r#"{WAITING_AGENT}; mkdir -p .pullyard; printf '{{"v":1,"text":"Greeted."}}' > .pullyard/output.json"#
+    );
+    let world = world(&script, AssignedStep { reports: true, ..AssignedStep::default() }).await;
+    world.api.change_assignment(|job| job.attempt = 2);
+    let pushed = world.run_with_change(async || commit_of_first_attempt(&world, BRANCH)).await;
+    let finish = world.api.only_finish();
+    assert_eq!((world.api.failure_code(), &finish.output), ("output_lost", &None));
+    assert_eq!(finish.result.map(|result| result.head), Some(pushed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_branch_of_a_stranger_is_not_overwritten() {
+    let world = world(WAITING_AGENT, AssignedStep { has_own_branch: true, ..AssignedStep::default() }).await;
+    world.api.change_assignment(|job| job.branch = OWN.into());
+    let theirs = world.run_with_change(async || world.commit_on(OWN, "Not yours")).await;
+    assert_eq!((world.api.failure_code(), world.branch_head(OWN)), ("push_rejected", Some(theirs)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushed_commit_of_an_own_branch_is_adopted() {
+    let world = world("exit 9", AssignedStep { has_own_branch: true, ..AssignedStep::default() }).await;
+    world.api.change_assignment(|job| (job.attempt, job.branch) = (2, OWN.into()));
+    let pushed = commit_of_first_attempt(&world, OWN);
+    let result = world.completes().await.result.unwrap();
+    assert_eq!((result.branch.as_str(), result.head, result.pull_request), (OWN, pushed, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushed_commit_is_published_when_a_patch_is_gone() {
+    let world = world("echo ran > @DIR@/ran", AssignedStep::default()).await;
+    let head = "a".repeat(40);
+    let patch = AssignedPatch { step: "left".into(), file: "left/change.patch".into(), branch: OWN.into(), head };
+    world.api.change_assignment(|job| {
+        job.attempt = 2;
+        job.step.as_mut().unwrap().patches = vec![patch];
+    });
+    let pushed = commit_of_first_attempt(&world, BRANCH);
+    assert_eq!(world.completes().await.result.unwrap().head, pushed);
+    assert!(!world.outside_path("ran").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +188,15 @@ async fn wrong_list_returns_to_the_agent_with_its_fault() {
     assert!(finish.result.is_some() && answer(finish).spawn.is_empty());
     let prompt = std::fs::read_to_string(world.outside_path("prompt")).unwrap();
     assert!(prompt.contains("there is no role `other`"), "{prompt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repaired_list_completes_an_unchanged_manager() {
+    let script = r#"mkdir -p .pullyard; role=other; [ ! -e .pullyard/output.json ] || role=implementer
+        printf '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"%s","prompt":"Do it."}]}' $role > .pullyard/output.json"#;
+    let finish = world(script, manager()).await.completes().await;
+    assert_eq!((&finish.result, finish.output.is_some()), (&None, true));
+    assert_eq!(answer(finish).spawn.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
