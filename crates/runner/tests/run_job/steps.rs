@@ -2,6 +2,8 @@
 
 use crate::prelude::*;
 use crate::world::World;
+use pullyard_domain::checks::{Checks, Setup};
+use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::plan::SpawnLimits;
 use pullyard_protocol::attempt::{AssignedPatch, AssignedStep};
@@ -75,6 +77,29 @@ async fn change_and_output_are_delivered_together() {
     let answer = answer(finish);
     assert_eq!(answer.outcome.as_deref(), Some("fixed"));
     assert!(!answer.text.contains(crate::world::TOKEN), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_file_of_the_repository_fails_before_an_agent() {
+    let world = world("echo ran > @DIR@/ran", manager()).await;
+    world.forge.commit("acme/app", "main", "pullyard-bot", &[(".pullyard/output.json", "{}", false)]).await.unwrap();
+    let failure = world.failure().await;
+    assert_eq!(failure.code(), "workspace_failed");
+    assert!(failure.sentence().contains(".pullyard/output.json"), "{failure:?}");
+    assert!(!world.outside_path("ran").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_setup_left_is_not_the_answer() {
+    let world = world("echo hello > greeting.txt", AssignedStep { reports: true, ..AssignedStep::default() }).await;
+    let line = r#"mkdir -p .pullyard; echo '{"v":1,"outcome":"fixed","text":"Old."}' > .pullyard/output.json"#;
+    let setup = Setup { commands: vec![line.into()], ..Setup::default() };
+    let commands = JobCommands { policy: CommandPolicy::Unrestricted, setup, checks: Checks::default() };
+    world.api.change_assignment(|job| {
+        job.outcomes = ["fixed", "unclear"].map(str::to_owned).to_vec();
+        job.commands = Some(commands);
+    });
+    assert_eq!(world.fails().await, "output_invalid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
