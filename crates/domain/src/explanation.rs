@@ -122,9 +122,10 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (JobStatus::Completed, None) if job.pushed.is_some() => {
-            let files = format_count(job.pushed.as_ref().map_or(0, |pushed| pushed.files), "file");
-            let help = "The steps that need it get it as a patch.".into();
-            (format!("The job completed with a commit on the branch {}: {files} changed.", job.branch), help)
+            // A retry may have published the work of another job, on that job's branch.
+            let (branch, files) = job.pushed.as_ref().map_or((&job.branch, 0), |it| (&it.branch, it.files));
+            let (files, help) = (format_count(files, "file"), "The steps that need it get it as a patch.".into());
+            (format!("The job completed with a commit on the branch {branch}: {files} changed."), help)
         }
         (JobStatus::Completed, None) => {
             let what = if job.kind.reviews() { "a review" } else { "an answer" };

@@ -18,7 +18,7 @@ vocabulary! {
         Refused { step: String, run: RunId } [Person] "refused", "A user refused {step}.", "`pullyard runs resume {run}` asks again.";
         JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
-        NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent, the model or a command of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
+        NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent or the model of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
         JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
         SpawnInvalid { step: String, job: JobId, run: RunId, fault: String } [Person] "spawn_invalid", "{step} may not add its steps: {fault}.", "`pullyard jobs output {job} --json` shows them; `pullyard runs resume {run}` repeats the turn.";
         Unknown { step: String, state: String } [Person] "unknown", "{step} is {state} for a reason that this version does not know.", "Update Pullyard.";

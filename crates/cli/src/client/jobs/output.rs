@@ -69,7 +69,7 @@ fn render_finding(finding: &Finding, place: FindingPlace) -> String {
 
 async fn missing_output(session: &Session, id: &JobId) -> Result<CliError, CliError> {
     let (job, short) = (session.api.job(id).await?, id.short());
-    let reports = job.kind.reports();
+    let reports = job.kind.reports() || job.result.is_none() && job.pushed.is_none();
     Ok(match job.status {
         JobStatus::Completed if reports => {
             CliError::not_found(format!("the output of job {short} was deleted after 90 days"))
