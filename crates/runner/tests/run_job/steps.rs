@@ -103,6 +103,28 @@ async fn output_that_setup_left_is_not_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parameters_reach_setup_and_checks_as_data() {
+    let world = world("echo hello > greeting.txt", AssignedStep::default()).await;
+    let ran = world.outside_path("ran");
+    let touch = format!("touch {}", ran.display());
+    let value = format!("; {touch}\n$({touch}) `{touch}` \"' %s \\n ü\r\n\n");
+    let print = |to: &str| format!("printf %s \"$PULLYARD_PARAM_DUE_DATE\" > {}", world.outside_path(to).display());
+    let path = format!("printf %s \"$PATH\" > {}", world.outside_path("path").display());
+    let setup = Setup { commands: vec![print("setup"), path], ..Setup::default() };
+    let checks = Checks { commands: vec![print("check")], ..Checks::default() };
+    world.api.change_assignment(|job| {
+        job.commands = Some(JobCommands { policy: CommandPolicy::Unrestricted, setup, checks });
+        let parameters = [("due-date", value.clone()), ("path", "/nowhere".into())];
+        job.step.as_mut().unwrap().parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into();
+    });
+    world.completes().await;
+    let read = |name: &str| std::fs::read_to_string(world.outside_path(name)).unwrap();
+    assert_eq!((read("setup"), read("check")), (value.clone(), value));
+    assert_ne!(read("path"), "/nowhere");
+    assert!(!ran.exists(), "a value ran");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unchanged_tree_completes_a_manager_with_its_list() {
     let script = r#"mkdir .pullyard
         echo '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"implementer","prompt":"Do it."}]}' > .pullyard/output.json"#;
