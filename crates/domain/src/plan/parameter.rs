@@ -163,11 +163,11 @@ impl Parameter {
     }
 }
 
-/// Whether a text can be the name of a branch.
+/// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
     (1..=MAX_BRANCH_BYTES).contains(&name.len())
         && !name.starts_with('-')
-        && !name.contains(|c: char| c.is_control() || c == ' ')
+        && !name.contains(|c: char| c.is_control() || " `$;&|<>()\"'\\~^:?*[".contains(c))
 }
 
 /// Faults of the declared parameters, and of keys whose parameter does not fit.
@@ -277,6 +277,8 @@ mod tests {
             (json!({ "type": "choice", "of": ["low", "high"] }), "high", "middle"),
             (json!({ "type": "repository" }), "acme/app", "app"),
             (json!({ "type": "branch" }), "release/1", "-f"),
+            (json!({ "type": "branch" }), "äöü/#1", "a`id`"),
+            (json!({ "type": "branch" }), "a@b", "$(id)"),
             (json!({ "type": "sha" }), "0123456789abcdef0123456789abcdef01234567", "HEAD"),
             (json!({ "type": "url" }), "https://acme.example/x", "http://acme.example"),
             (json!({ "type": "ticket" }), "APP-1", ".."),

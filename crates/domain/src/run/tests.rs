@@ -284,6 +284,17 @@ fn run_without_room_for_cost_fails_and_resumes_with_more() {
 }
 
 #[test]
+fn run_without_room_for_cost_waits_for_an_answer() {
+    let limit = json!({ "limits": { "cost_usd": 3 }, "defaults": { "limits": { "cost_usd": 3 } } });
+    let ask = json!({ "name": "ask", "approve": "Is it right?" });
+    let mut world = World::new(json!([step("a", &[]), step("b", &[]), ask]), limit);
+    world.settle();
+    world.end("a", COMPLETED).check("running: a done, b waiting, ask asked");
+    world.order(|run, plan, now| run.answer("ask", Answer::Approve, plan, now));
+    world.check("failed cost_limit: a done, b skipped (stopped), ask done");
+}
+
+#[test]
 fn resume_needs_the_cost_of_the_next_step() {
     let limit = json!({ "limits": { "cost_usd": 1 }, "defaults": { "limits": { "cost_usd": 1 } } });
     let ask = json!({ "name": "ask", "needs": ["b"], "approve": "Is it right?" });
