@@ -76,6 +76,28 @@ async fn writing_step_reports_an_outcome() {
 }
 
 #[tokio::test]
+async fn retry_after_a_lost_output_may_change_nothing() {
+    let lost = |job: &Job| End::Failed(Failure::OutputLost {}, Some(job_result(job)));
+    let step = json!({ "name": "fix", "outcomes": ["fixed", "unclear"], "retries": 1, "prompt": "Fix it." });
+    for (keys, is_free) in [(json!({}), true), (json!({ "branch": "own" }), false)] {
+        let mut step = step.clone();
+        step.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        let it = Started::new(json!({ "name": "one", "steps": [step] })).await;
+        let free = "You may leave all other files unchanged.";
+        assert!(!it.job("fix").await.1.prompt().contains(free));
+        match is_free {
+            true => it.end("fix", lost, None).await,
+            false => it.end("fix", |_| End::Failed(Failure::OutputLost {}, None), None).await,
+        }
+        assert_eq!(it.job("fix").await.1.prompt().contains(free), is_free);
+        if is_free {
+            it.end("fix", answered, answer("It was there.", Some("fixed"))).await;
+            it.expect("completed: fix done").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn manager_gets_the_results_of_its_steps_in_its_next_turn() {
     let it = manager(json!({ "turns": 2 })).await;
     let (first, context) = it.job("lead").await;
