@@ -145,9 +145,7 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
         if is_revision && let Ok(text) = replies::read_replies_file(&tree) {
             write_private_file(&folder.join(REPLIES_FILE), redactor.redact_text(&text).as_bytes())?;
         }
-        if has_output
-            && let Ok(text) = output::read_file(&tree)
-        {
+        if has_output && let Ok(text) = output::read_file(&tree) {
             write_private_file(&folder.join(OUTPUT_COPY), redactor.redact_text(&text).as_bytes())?;
         }
         write_private_file(&folder.join(METADATA_FILE), &serde_json::to_vec(&metadata).map_err(io::Error::from)?)?;
