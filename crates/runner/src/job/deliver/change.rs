@@ -10,7 +10,7 @@ use super::review::{Report, adopt_posted};
 use super::step::{add_inputs, load_finished_output, reporting_step, store_patches};
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
-use crate::git::conflicts;
+use crate::git::{GitCall, conflicts};
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
@@ -89,9 +89,15 @@ async fn adopt(
     attempt.unless_ordered(attempt.report_executing(None)).await?;
     attempt.checkpoint_state.begin(&preparation.target, None);
     let mut work_result = WorkResult::from_adopted_commit(commit);
-    if let Some((available, _)) = preparation.checkpoint.finished() {
+    if let Some((available, work)) = preparation.checkpoint.finished() {
         available.carry(attempt, &preparation.target);
-        work_result.output = reporting_step(attempt).and_then(|_| load_finished_output(attempt, available));
+        let tree = format!("{commit}^{{tree}}");
+        let call = GitCall::new(["rev-parse", "--verify", &tree]).repository(preparation.mirror.dir());
+        let tree = preparation.access.git.run_for_line(call).await;
+        // Another attempt of that job may have pushed the commit.
+        if reporting_step(attempt).is_some() && tree.is_ok_and(|tree| tree == work.tree) {
+            work_result.output = load_finished_output(attempt, available);
+        }
     }
     let published = publish_without_inputs(attempt, preparation, commit, forge_wait).await?;
     Ok((work_result, published))
