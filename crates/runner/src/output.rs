@@ -77,6 +77,7 @@ pub(crate) fn add_inputs(workspace: &Workspace, reports: bool) -> io::Result<()>
         Ok(_) => return Err(io::Error::other(format!("`{PULLYARD_FOLDER}` of the repository is no folder"))),
         Err(_) => fs::create_dir(&folder)?,
     }
+    workspace.hide_in_tree(&[INPUT_FOLDER, OUTPUT_FILE])?;
     copy_inputs(workspace)
 }
 

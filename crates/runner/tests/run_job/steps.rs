@@ -49,7 +49,12 @@ async fn earlier_commit_is_applied_as_a_patch() {
         branch: OWN.into(),
         head: world.branch_head(OWN).unwrap(),
     };
-    world.api.change_assignment(|job| job.step.as_mut().unwrap().patches = vec![patch]);
+    let line = r#"test -f .pullyard/input/lead/left/change.patch && test -z "$(git status --porcelain .pullyard)""#;
+    let checks = Checks { commands: vec![line.into()], ..Checks::default() };
+    world.api.change_assignment(|job| {
+        job.step.as_mut().unwrap().patches = vec![patch];
+        job.commands = Some(JobCommands { policy: CommandPolicy::Unrestricted, setup: Setup::default(), checks });
+    });
     let result = world.completes().await.result.unwrap();
     assert_eq!(world.git_line(&["diff", "--name-only", &main, &result.head]), "left.txt");
 }
