@@ -22,7 +22,8 @@ parameters:
   task: {type: text, required: true}
 steps:
   - {name: plan, role: planner, prompt: Write down how.}
-  - {name: implement, role: implementer, needs: [plan], prompt: Do it., checks: [grep draft word.txt]}
+  - {name: implement, role: implementer, needs: [plan], prompt: Do it.,
+     checks: [grep draft word.txt, 'test \"$PULLYARD_PARAM_TASK\" = \"Retry on 503\"']}
   - {name: review, role: reviewer, needs: [implement], prompt: Name each fault.}
   - {name: fix, role: fixer, needs: [review], when: {review: changes_requested}, prompt: Repair it., checks: [grep final word.txt]}
 ";

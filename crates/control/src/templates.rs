@@ -1,6 +1,5 @@
 //! Templates: stores plans of a project, and starts runs of them.
 
-use crate::error::format_for_table;
 use crate::requester::Requester;
 use crate::runs::submit::{RunKey, RunSubmission, SubmitFault, check_plan, submit_run};
 use crate::{Context, Error};
@@ -110,7 +109,9 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
             Some(PlanFault::new("/id", "an earlier start with this id had other content"))
         }
         // Its group is full.
-        Err(SubmitFault::Error(error @ Error::Denied(_))) => Some(PlanFault::new("", format_for_table(&error))),
+        Err(SubmitFault::Error(Error::Denied(denial))) => {
+            Some(PlanFault::new("", denial.sentence().trim_end_matches('.')))
+        }
         Err(SubmitFault::Error(error)) => return Err(error),
     };
     Ok(Err(fault.unwrap_or_else(|| PlanFault::new("", "the plan is refused"))))

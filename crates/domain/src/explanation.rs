@@ -122,12 +122,13 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (JobStatus::Completed, None) if job.pushed.is_some() => {
-            let files = format_count(job.pushed.as_ref().map_or(0, |pushed| pushed.files), "file");
+            // A retry may have published the work of another job, on that job's branch.
+            let (branch, files) = job.pushed.as_ref().map_or((&job.branch, 0), |it| (&it.branch, it.files));
             let opens = job.step.as_ref().map_or_else(String::new, |StepOfRun { run, name, .. }| {
                 format!(" `pullyard runs pr create {} --step {name}` opens a pull request.", run.short())
             });
             let help = format!("The steps that need it get it as a patch.{opens}");
-            (format!("The job completed with a commit on the branch {}: {files} changed.", job.branch), help)
+            (format!("The job completed with a commit on the branch {branch}: {} changed.", format_count(files, "file")), help)
         }
         (JobStatus::Completed, None) => {
             let what = if job.kind.reviews() { "a review" } else { "an answer" };

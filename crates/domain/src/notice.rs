@@ -183,7 +183,8 @@ impl NoticeData {
             (_, Some(failure), _) => (failure.sentence(), failure.help()),
             (_, None, Some(_)) => ("The job completed.".into(), "Review the pull request.".into()),
             (_, None, None) if job.pushed.is_some() => {
-                (format!("The job pushed a commit to the branch {}.", job.branch), "Nothing to do.".into())
+                let branch = job.pushed.as_ref().map_or(&job.branch, |pushed| &pushed.branch);
+                (format!("The job pushed a commit to the branch {branch}."), "Nothing to do.".into())
             }
             (_, None, None) => ("The job completed.".into(), format!("Read its output: `pullyard jobs show {name}`.")),
         };

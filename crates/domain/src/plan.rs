@@ -426,6 +426,21 @@ impl StepKeys {
     }
 }
 
+impl StepLimits {
+    /// The lower of both limits. An invalid one of `self` stays, so that it is refused.
+    pub(crate) fn at_most(self, most: Self) -> Self {
+        let time = |own: Option<String>, most: Option<String>| {
+            own.into_iter().chain(most).min_by_key(|text| parse_wall(text))
+        };
+        Self {
+            wall: time(self.wall, most.wall),
+            stall: time(self.stall, most.stall),
+            turns: self.turns.into_iter().chain(most.turns).min(),
+            cost_usd: self.cost_usd.into_iter().chain(most.cost_usd).min_by_key(parse_cost),
+        }
+    }
+}
+
 fn parse_wall(text: &str) -> Option<Duration> {
     parse_seconds(text, "mhd").map(Duration::from_secs)
 }

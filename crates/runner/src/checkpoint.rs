@@ -16,7 +16,9 @@ mod transcript;
 pub(crate) use create::{FAILURE_TIMEOUT, YIELD_TIMEOUT, create_checkpoint, create_checkpoint_at_shutdown};
 
 use crate::agent::agent_event::Tokens;
+use crate::job::attempt::Attempt;
 use pullyard_domain::id::JobId;
+use pullyard_domain::job::AgentWrites;
 use serde::{Deserialize, Serialize};
 
 const FORMAT: u32 = 1;
@@ -46,4 +48,10 @@ struct CheckpointMetadata {
     branch: String,
     /// Hash of the prompt, which detects a changed task.
     task: String,
+}
+
+/// Whether the agent writes an output, which a checkpoint contains.
+fn writes_output(attempt: &Attempt<'_>) -> bool {
+    let reports = attempt.assignment.step.as_ref().is_some_and(|step| step.reports);
+    reports || attempt.assignment.kind.spec().writes == AgentWrites::OutputFile
 }

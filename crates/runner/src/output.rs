@@ -61,16 +61,23 @@ pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
 }
 
 /// Copies the input files into a worktree that is published, beside the files that the repository has in the folder.
+/// Removes an output that the setup left.
 pub(crate) fn add_inputs(workspace: &Workspace, reports: bool) -> io::Result<()> {
     if !reports && !kept_inputs(workspace).is_dir() {
         return Ok(());
     }
     let folder = workspace.tree().join(PULLYARD_FOLDER);
     match fs::symlink_metadata(&folder) {
-        Ok(metadata) if metadata.is_dir() => remove_entry(&workspace.tree().join(INPUT_FOLDER))?,
+        Ok(metadata) if metadata.is_dir() => {
+            remove_entry(&workspace.tree().join(INPUT_FOLDER))?;
+            if reports {
+                remove_entry(&workspace.tree().join(OUTPUT_FILE))?;
+            }
+        }
         Ok(_) => return Err(io::Error::other(format!("`{PULLYARD_FOLDER}` of the repository is no folder"))),
         Err(_) => fs::create_dir(&folder)?,
     }
+    workspace.hide_in_tree(&[INPUT_FOLDER, OUTPUT_FILE])?;
     copy_inputs(workspace)
 }
 
@@ -141,7 +148,7 @@ pub(crate) fn restore_file(tree: &Path, text: &str) -> io::Result<()> {
     File::create_new(tree.join(OUTPUT_FILE))?.write_all(text.as_bytes())
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, OutputFault> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, OutputFault> {
     let to_fault = |json::FieldError { pointer, message: fault }| OutputFault { pointer, fault };
     let Versioned { v, rest } = json::parse(text.as_bytes()).map_err(to_fault)?;
     if v != VERSION {

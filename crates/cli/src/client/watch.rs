@@ -109,7 +109,8 @@ async fn print_end(session: &Session, job: &Job) -> Result<(), CliError> {
     if let Some(result) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
         screen.print_line(&sanitize(&result.url))?;
     }
-    if job.kind.reports() && job.status == JobStatus::Completed && !screen.is_json() {
+    let has_output = job.kind.reports() || job.result.is_none() && job.pushed.is_none();
+    if has_output && job.status == JobStatus::Completed && !screen.is_json() {
         match jobs::print_end(session, &job.id).await {
             // It was deleted, which is no fault of the job.
             Err(error) if error.is_not_found() => screen.note(&error.message()),

@@ -56,9 +56,9 @@ pub async fn test_repository(
                 let pushes = |row: &FeatureRow| {
                     matches!(row.feature, Feature::Push | Feature::Workflows | Feature::PullRequests)
                 };
+                let note = "jobs use the runner's token (`pullyard-runner check`); `runs pr merge` needs this one";
                 for (_, status) in rows.iter_mut().filter(|(row, _)| pushes(row)) {
-                    *status =
-                        FeatureStatus::NotNeeded("the runner's token does it; `pullyard-runner check` tests that one");
+                    *status = FeatureStatus::NotNeeded(note);
                 }
             }
             Ok(RepositoryTestResult::Features(rows))

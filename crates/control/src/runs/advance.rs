@@ -72,16 +72,15 @@ async fn apply(
     let (mut jobs, mut charge) = (Vec::new(), None);
     for plan in &created {
         let Some((project, repository)) = &facts.place else { break };
-        match plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.now).await {
+        match plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.now).await? {
             Ok(job) => {
                 charge = project.settings.budget.charge(&job);
                 jobs.push(job);
             }
-            Err(error @ Error::Inconsistent(_)) => {
-                tracing::warn!(run = %run.id, step = plan.step, "step failed: {error}");
+            Err(refusal) => {
+                tracing::warn!(run = %run.id, step = plan.step, "step refused by the settings: {refusal}");
                 run = run.refuse_step(plan, facts.now);
             }
-            Err(error) => return Err(error),
         }
     }
     let notice = notice_of_run(ctx, facts.project.as_ref(), (before, &run), &frozen.plan);

@@ -2,6 +2,7 @@
 
 use crate::jobs::new_job::{NewJob, plan_new_job};
 use crate::{Context, Error};
+use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, JobKind, JobStatus};
 use pullyard_domain::output::JobOutput;
@@ -14,6 +15,7 @@ use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// `Err` within: why the project's present settings refuse the step.
 /// Writes: the context and the class, which stay unused if the job is not created.
 pub(super) async fn plan_step_job(
     ctx: &Context,
@@ -21,13 +23,16 @@ pub(super) async fn plan_step_job(
     frozen: &FrozenPlan,
     (run, planned): (&Run, &StepJobPlan),
     now: Timestamp,
-) -> Result<Job, Error> {
+) -> Result<Result<Job, String>, Error> {
     let of = run.find_step(&planned.step);
     let of = of.ok_or_else(|| Error::Inconsistent(format!("{} has no step {}", run.id, planned.step)))?;
     let step = load_step(ctx, frozen, of).await?;
     let keys = of.resolve(&frozen.plan, &step);
     let repository = repository.clone().resolve_agent(&project.settings);
-    let (settings, repository) = keys.apply(&project.settings, &repository).map_err(Error::Inconsistent)?;
+    let (settings, repository) = match keys.apply(&project.settings, &repository) {
+        Ok(applied) => applied,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let retry_of = match &planned.previous {
         // The next turn of a manager is other work than the last one.
         Some(previous) => ctx.store.load_job(previous).await?.filter(|job| job.status != JobStatus::Completed),
@@ -40,7 +45,10 @@ pub(super) async fn plan_step_job(
         results.insert(need.name.as_str(), load_result(ctx, job).await?);
     }
     let result = |need: &RunStep| results.get(need.name.as_str()).cloned().unwrap_or_default();
-    let context = frozen.step_context(run, (of, &step), result);
+    let mut context = frozen.step_context(run, (of, &step), result);
+    // The job before has pushed the change, so nothing may be left to do.
+    let is_pushed = retry_of.as_ref().is_some_and(|job| job.failure == Some(Failure::OutputLost {}));
+    context.may_change_nothing |= is_pushed && context.own_branch.is_none();
     let new = NewJob {
         id: planned.id.clone(),
         kind: JobKind::of_step(&keys),
@@ -57,7 +65,7 @@ pub(super) async fn plan_step_job(
         retry_of: retry_of.as_ref(),
         now,
     };
-    plan_new_job(ctx, new).await
+    plan_new_job(ctx, new).await.map(Ok)
 }
 
 /// The step of the plan, or the one that a manager's output describes.

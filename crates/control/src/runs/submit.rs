@@ -150,7 +150,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
     if !is_branch(&base) {
         let at = if submission.base.is_none() && plan.base.is_some() { "/plan/base" } else { "/base" };
-        faults.push(PlanFault::new(at, "use a branch name of at most 200 bytes"));
+        faults.push(PlanFault::new(at, "use a branch name of at most 200 bytes, without signs of a shell"));
     }
     match faults.is_empty() {
         true => Ok(FrozenPlan { plan, parameters, repository, base }),

@@ -4,8 +4,8 @@ use super::graph::Graph;
 use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
-    MAX_ALL_NEEDS, MAX_FAULTS, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits, StepBranch,
-    StepChanges, StepKeys, built_in_role, parse_cost, parse_wall,
+    MAX_ALL_NEEDS, MAX_FAULTS, MAX_NEEDS, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits,
+    StepBranch, StepChanges, StepKeys, built_in_role, parse_cost, parse_wall,
 };
 use crate::agent::{COMMAND, ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::budget::format_usd;
@@ -71,6 +71,8 @@ impl Check<'_> {
         self.require(is_branch, "/base", "use the name of a branch");
         let group = plan.concurrency.as_ref().map_or("", |concurrency| &concurrency.group);
         self.require(group.is_empty() || is_line(group, usize::MAX), "/concurrency/group", NAME_TEXT_RULE);
+        // No output would show the difference between the two groups.
+        self.require(group.trim() == group, "/concurrency/group", "use no space at the ends");
         self.wall("/limits/wall", plan.limits.wall.as_deref(), MAX_WALL);
         self.cost("/limits/cost_usd", plan.limits.cost_usd.as_ref());
     }
@@ -188,6 +190,9 @@ impl Check<'_> {
     }
 
     fn needs(&mut self, pointer: &str, step: &PlanStep) {
+        // Lists of managers pass no schema.
+        let has_room = step.needs.len() <= MAX_NEEDS;
+        self.require(has_room, &format!("{pointer}/needs"), &format!("use at most {MAX_NEEDS} needs"));
         let mut seen = BTreeSet::new();
         for (index, need) in step.needs.iter().enumerate() {
             let pointer = format!("{pointer}/needs/{index}");
@@ -251,6 +256,8 @@ impl Check<'_> {
         self.wall(&format!("{pointer}/limits/wall"), keys.limits.wall.as_deref(), day);
         self.wall(&format!("{pointer}/limits/stall"), keys.limits.stall.as_deref(), day);
         self.cost(&format!("{pointer}/limits/cost_usd"), keys.limits.cost_usd.as_ref());
+        let has_turns = keys.limits.turns.is_none_or(|turns| (1..=10_000).contains(&turns));
+        self.require(has_turns, &format!("{pointer}/limits/turns"), "use 1 to 10000 turns");
         let mut seen = BTreeSet::new();
         for (index, outcome) in keys.outcomes.iter().flatten().enumerate() {
             let pointer = format!("{pointer}/outcomes/{index}");

@@ -107,6 +107,8 @@ impl Parameter {
     pub fn check(&self, value: &str) -> Result<(), String> {
         let require = |is_valid: bool, rule: &str| if is_valid { Ok(()) } else { Err(rule.to_owned()) };
         require(value.len() <= MAX_PARAMETER_BYTES, "use at most 4 KiB")?;
+        // No variable of a command can contain it.
+        require(!value.contains('\0'), "use text without NUL")?;
         match self.kind {
             ParameterKind::Text => {
                 let max = self.max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
@@ -178,6 +180,11 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
         let pointer = format!("/parameters/{}", escape(name));
         if !is_name(&name.replace('_', "-")) {
             faults.push(PlanFault::new(&pointer, super::check::NAME_RULE));
+        }
+        // Commands get both as `PULLYARD_PARAM_DUE_DATE`.
+        let is_same = |other: &String| other < name && other.replace('-', "_") == name.replace('-', "_");
+        if plan.parameters.keys().any(is_same) {
+            faults.push(PlanFault::new(&pointer, "another parameter differs only in `-` and `_`"));
         }
         let of = |(key, rule)| PlanFault::new(format!("{pointer}{key}"), rule);
         faults.extend(parameter.find_faults().into_iter().map(of));
@@ -277,6 +284,8 @@ mod tests {
             (json!({ "type": "branch" }), "next", "main..next"),
             (json!({ "type": "branch" }), "fix", "0123456789abcdef0123456789abcdef01234567"),
             (json!({ "type": "branch" }), "release/1", "-f"),
+            (json!({ "type": "branch" }), "äöü/#1", "a`id`"),
+            (json!({ "type": "branch" }), "a@b", "$(id)"),
             (json!({ "type": "sha" }), "0123456789abcdef0123456789abcdef01234567", "HEAD"),
             (json!({ "type": "url" }), "https://acme.example/x", "http://acme.example"),
             (json!({ "type": "ticket" }), "APP-1", ".."),
@@ -286,6 +295,15 @@ mod tests {
             let faults = fill(&mut plan, json!({ "p": bad })).unwrap_err();
             assert!(matches!(&faults[..], [(pointer, _)] if pointer == "/p"), "{declared} {bad}: {faults:?}");
         }
+    }
+
+    #[test]
+    fn value_that_no_variable_can_have_is_refused() {
+        let text = json!({ "type": "text" });
+        let faults = fill(&mut plan(json!({ "p": text }), json!({})).unwrap(), json!({ "p": "a\0b" })).unwrap_err();
+        assert!(matches!(&faults[..], [(at, rule)] if at == "/p" && rule.contains("NUL")), "{faults:?}");
+        let faults = plan(json!({ "due-date": text, "due_date": text }), json!({})).unwrap_err();
+        assert!(matches!(&faults[..], [fault] if fault.pointer == "/parameters/due_date"), "{faults:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
-use crate::project::{Repository, Settings};
+use crate::project::{Limits, Repository, Settings};
 use crate::run::SpawnRequest;
 
 impl StepKeys {
@@ -84,13 +84,12 @@ impl Plan {
         settings: &Settings,
         repository: &Repository,
     ) -> Option<String> {
+        // Each job gets the lower limits, so none is a fault: the turn is paid.
+        let (wall_secs, stall_secs) = (u64::MAX, u64::MAX);
+        let limits = Limits { wall_secs, stall_secs, turns: None, cost_usd_micros: None, ..settings.limits };
+        let settings = Settings { limits, ..settings.clone() };
         list.iter().find_map(|request| {
-            // A list may only lower the limits of the plan.
-            let role = self.find_role(&request.role).unwrap_or_default();
-            let applied = self.resolve_spawned(&role).apply(settings, repository);
-            let settings = applied.map_or_else(|_| settings.clone(), |(settings, _)| settings);
             let fault = self.find_step_faults(&request.as_step(self), &settings, repository).into_iter().next();
-            let fault = fault.map(|(key, fault)| (key, fault.replace("the project's limit", "the limit")));
             fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
         })
     }

@@ -84,6 +84,7 @@ fn every_fault_has_its_pointer() {
     check(changed("/repository", json!("app")), &[("/repository", "owner/name")]);
     check(changed("/base", json!("a\nb")), &[("/base", "name of a branch")]);
     check(changed("/concurrency_limit", json!(51)), &[("/concurrency_limit", "use 1 to 50")]);
+    check(changed("/concurrency", json!({ "group": " deploy" })), &[("/concurrency/group", "no space at the ends")]);
     check(changed("/concurrency_limit", json!(1.5)), &[("/concurrency_limit", "a whole number")]);
     check(changed("/limits/wall", json!("8d")), &[("/limits/wall", "1m to 168h")]);
     check(changed("/limits/wall", json!(60)), &[("/limits/wall", "in quotes")]);

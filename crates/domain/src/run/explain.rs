@@ -18,7 +18,7 @@ vocabulary! {
         Refused { step: String, run: RunId } [Person] "refused", "A user refused {step}.", "`pullyard runs resume {run}` asks again.";
         JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
-        NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent, the model or a command of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
+        NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent or the model of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
         JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
         SpawnInvalid { step: String, job: JobId, run: RunId, fault: String } [Person] "spawn_invalid", "{step} may not add its steps: {fault}.", "`pullyard jobs output {job} --json` shows them; `pullyard runs resume {run}` repeats the turn.";
         Unknown { step: String, state: String } [Person] "unknown", "{step} is {state} for a reason that this version does not know.", "Update Pullyard.";
@@ -30,6 +30,7 @@ vocabulary! {
     pub enum RunFailureCause: Resolution {
         StepFailed { steps: String, run: RunId } [Person] "step_failed", "Failed or cancelled steps: {steps}.", "`pullyard runs why {run}` names the causes; after their correction, `pullyard runs resume {run}`.";
         TimeLimit { run: RunId } [Person] "time_limit", "The run reached its time limit.", "`pullyard runs resume {run}` starts the steps that are not done, with the same limit.";
+        GroupTimeLimit { group: String, run: RunId } [Person] "group_time_limit", "The run reached its time limit while it waited for the group {group}.", "`pullyard runs resume {run}` waits again, behind the others of the group.";
         PlaceGone { run: RunId } [Person] "place_gone", "The project or the repository of the run was removed.", "Connect it again, then `pullyard runs resume {run}`.";
         CostLimit { run: RunId, limit: String } [Person] "cost_limit", "The rest of the run does not fit into its cost limit of {limit}.", "Raise it: `pullyard runs resume {run} --cost-usd N`.";
         Unknown {} [Person] "unknown", "The run failed for a reason that this version does not know.", "Update Pullyard.";
@@ -78,7 +79,10 @@ impl Run {
                 let names: Vec<&str> = failed.map(|step| step.name.as_str()).collect();
                 RunFailureCause::StepFailed { steps: names.join(", "), run }
             }
-            RunFailure::TimeLimit => RunFailureCause::TimeLimit { run },
+            RunFailure::TimeLimit => match self.group.clone().filter(|_| !self.has_place()) {
+                Some(group) => RunFailureCause::GroupTimeLimit { group, run },
+                None => RunFailureCause::TimeLimit { run },
+            },
             RunFailure::PlaceGone => RunFailureCause::PlaceGone { run },
             RunFailure::CostLimit => {
                 RunFailureCause::CostLimit { run, limit: format_usd(self.cost_usd_micros.unwrap_or_default()) }
@@ -130,5 +134,9 @@ mod tests {
         run.steps[0].state = StepState::Failed;
         run.failure = Some(RunFailure::StepFailed);
         assert_eq!(run.explain_failure().unwrap().sentence(), "Failed or cancelled steps: one.");
+        (run.failure, run.group) = (Some(RunFailure::TimeLimit), Some("deploy".into()));
+        assert_eq!(run.explain_failure().unwrap().code(), "group_time_limit");
+        run.placed = Some(run.since);
+        assert_eq!(run.explain_failure().unwrap().code(), "time_limit");
     }
 }

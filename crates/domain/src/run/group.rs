@@ -102,9 +102,10 @@ impl Run {
         self.placed == Some(self.since)
     }
 
-    /// The group for whose place it waits.
+    /// The group for whose place it waits. An older program may have started a job without one.
     pub fn awaited_group(&self) -> Option<&str> {
-        let waits = self.state == RunState::Running && self.left == Some(WorkLeft::Group);
+        let is_idle = self.open_jobs().next().is_none();
+        let waits = self.state == RunState::Running && self.left == Some(WorkLeft::Group) && is_idle;
         self.group.as_deref().filter(|_| waits)
     }
 

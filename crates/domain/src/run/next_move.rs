@@ -116,7 +116,9 @@ impl Move {
             self.release(&rules, facts)
         };
         let is_over = self.run.steps.iter().all(|step| step.state.is_terminal());
-        // Only the end of an open job returns a part of the cost limit.
+        let is_asked = self.run.steps.iter().any(|step| step.state == StepState::Asked);
+        // Only the end of an open job returns a part of the cost limit. A user may still answer.
+        let is_short_of_cost = is_short_of_cost && !is_asked;
         if (is_over || is_ending || is_stopped || is_short_of_cost) && self.run.open_jobs().next().is_none() {
             self.run.finish(&rules, facts.now);
             self.leave_group(facts);

@@ -34,17 +34,18 @@ pub struct SpawnRequest {
     /// Model, by the agent's own name for it.
     #[serde(default)]
     pub model: Option<String>,
-    /// Limits of the job, not above the project's.
+    /// Limits of the job, which only lower those of the plan and the project.
     #[serde(default)]
     pub limits: StepLimits,
 }
 
 impl SpawnRequest {
-    /// A step with a branch of its own, unless its role only reads.
+    /// A step with a branch of its own, unless its role only reads. It may only lower the limits of the plan.
     pub fn as_step(&self, plan: &Plan) -> PlanStep {
-        let only_reads = plan.find_role(&self.role).is_some_and(|role| plan.resolve_spawned(&role).is_read_only());
-        let branch = (!only_reads).then_some(StepBranch::Own);
-        let (agent, model, limits) = (self.agent.clone(), self.model.clone(), self.limits.clone());
+        let of_role = plan.resolve_spawned(&plan.find_role(&self.role).unwrap_or_default());
+        let branch = (!of_role.is_read_only()).then_some(StepBranch::Own);
+        let limits = self.limits.clone().at_most(of_role.limits);
+        let (agent, model) = (self.agent.clone(), self.model.clone());
         PlanStep {
             name: self.name.clone(),
             role: Some(self.role.clone()),

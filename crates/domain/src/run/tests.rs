@@ -285,6 +285,17 @@ fn run_without_room_for_cost_fails_and_resumes_with_more() {
 }
 
 #[test]
+fn run_without_room_for_cost_waits_for_an_answer() {
+    let limit = json!({ "limits": { "cost_usd": 3 }, "defaults": { "limits": { "cost_usd": 3 } } });
+    let ask = json!({ "name": "ask", "approve": "Is it right?" });
+    let mut world = World::new(json!([step("a", &[]), step("b", &[]), ask]), limit);
+    world.settle();
+    world.end("a", COMPLETED).check("running: a done, b waiting, ask asked");
+    world.order(|run, plan, now| run.answer("ask", Answer::Approve, plan, now));
+    world.check("failed cost_limit: a done, b skipped (stopped), ask done");
+}
+
+#[test]
 fn resume_needs_the_cost_of_the_next_step() {
     let limit = json!({ "limits": { "cost_usd": 1 }, "defaults": { "limits": { "cost_usd": 1 } } });
     let ask = json!({ "name": "ask", "needs": ["b"], "approve": "Is it right?" });
@@ -536,6 +547,8 @@ fn list_beyond_the_limits_of_a_manager_fails_its_step() {
         json!([{ "name": "x", "role": "fixer", "prompt": "Work." }]),
         json!([{ "name": "x", "role": "implementer", "prompt": " " }]),
         json!([{ "name": "x", "role": "implementer", "prompt": "Work.", "agent": "other" }]),
+        json!([with(added("x", &[]), json!({ "limits": { "turns": 0 } }))]),
+        json!([with(added("x", &[]), json!({ "limits": { "wall": "long" } }))]),
     ] {
         manager().spawn("lead", list).check(invalid);
     }
@@ -586,21 +599,26 @@ fn resumed_manager_continues_with_the_steps_of_its_turn() {
 #[test]
 fn added_step_obeys_the_cost_limit_of_the_run() {
     let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
-    let keys = json!({ "limits": { "cost_usd": 4 }, "defaults": { "limits": { "cost_usd": 2 } } });
+    let keys = json!({ "limits": { "cost_usd": 4 }, "defaults": { "limits": { "cost_usd": 3 } } });
     let mut world = World::new(json!([lead]), keys);
     world.settle();
-    let costly = with(added("x", &[]), json!({ "limits": { "cost_usd": 3 } }));
-    world.spawn("lead", json!([costly, added("y", &[])]));
+    let cheap = with(added("x", &[]), json!({ "limits": { "cost_usd": 2 } }));
+    world.spawn("lead", json!([cheap, added("y", &[])]));
     world.check("running: lead spawning, lead/x open, lead/y waiting").check_wait("lead/y", "run_cost");
-    let mut world = World::new(
-        json!([json!({ "name": "lead", "role": "manager", "prompt": "Lead." })]),
-        json!({
-            "limits": { "cost_usd": 4 }, "defaults": { "limits": { "cost_usd": 2 } }
-        }),
-    );
+}
+
+#[test]
+fn list_above_a_limit_of_the_plan_gets_that_limit() {
+    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
+    let keys = json!({ "defaults": { "limits": { "cost_usd": 2, "wall": "30m" } } });
+    let mut world = World::new(json!([lead]), keys);
     world.settle();
-    let above = with(added("x", &[]), json!({ "limits": { "cost_usd": 5 } }));
-    world.spawn("lead", json!([above])).check("failed step_failed: lead failed (spawn_invalid)");
+    let above = with(added("x", &[]), json!({ "limits": { "cost_usd": 5, "wall": "2h", "stall": "5m" } }));
+    let request: SpawnRequest = serde_json::from_value(above.clone()).unwrap();
+    let limits = serde_json::to_value(request.as_step(&world.plan).keys.limits).unwrap();
+    assert_eq!(limits, json!({ "wall": "30m", "stall": "5m", "turns": null, "cost_usd": 2 }));
+    world.spawn("lead", json!([above])).check("running: lead spawning, lead/x open");
+    assert_eq!(world.run.find_step("lead/x").map(|step| step.reserved_usd_micros), Some(2_000_000));
 }
 
 #[test]

@@ -60,9 +60,9 @@ impl Run {
         let (open, limit) = (self.open_jobs().count(), facts.plan.concurrency_limit());
         let free = self.free_usd_micros().filter(|free| *free < rules.cost_usd_micros);
         Some(match (facts.block, free) {
-            // First: a release of the project or a new day would wake the runs that still wait for their group.
-            _ if group.is_some() => return group,
             (Some(ReleaseBlock::Held), _) => StepWait::ProjectHeld { project },
+            // Before the budget: each new day would wake the runs that still wait for their group.
+            _ if group.is_some() => return group,
             (Some(ReleaseBlock::Budget), _) => StepWait::DayBudget { project },
             _ if rules.is_question => StepWait::Starting { step: name },
             _ if open >= limit => StepWait::RunLimit { n: to_fact(open), limit: to_fact(limit) },

@@ -8,7 +8,7 @@ use pullyard_domain::plan::SpawnLimits;
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a runner needs for the job.
 #[derive(Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -254,6 +254,10 @@ pub struct AssignedStep {
     pub starts_from: Option<String>,
     /// Commits of earlier steps that the agent gets as patches.
     pub patches: Vec<AssignedPatch>,
+    /// Values of the plan's parameters, which setup and checks get as variables: `due-date` as
+    /// `PULLYARD_PARAM_DUE_DATE`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// The commit of an earlier step on a branch of its own.

@@ -66,7 +66,8 @@ pub(super) async fn run(
     let set_streams = |command: &mut Command| {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
-    let (program, env) = (&launch.program, env.into_iter().chain(launch.env).collect());
+    let env = env.into_iter().chain(launch.env).map(|(name, value)| (name.to_owned(), value)).collect();
+    let program = &launch.program;
     let home = workspace.home();
     let output_folder = [workspace.tree().join(PULLYARD_FOLDER)];
     let tree = match run.assignment.kind.spec().writes {

@@ -5,7 +5,7 @@ use super::finished::FinishedWork;
 use super::state::{CarriedCheckpoint, CheckpointFacts};
 use super::{
     ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, METADATA_FILE, OUTPUT_COPY, PATCH_FILE, REPLIES_FILE,
-    SESSION_FOLDER, transcript,
+    SESSION_FOLDER, transcript, writes_output,
 };
 use crate::agent::session::AgentSession;
 use crate::artifacts::checkpoint_lost_message;
@@ -127,7 +127,7 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
     let session = metadata.session.clone();
     let (home, tree) = (workspace.home(), workspace.tree());
     let redactor = attempt.redactor.clone();
-    let is_revision = attempt.assignment.revises.is_some();
+    let (is_revision, has_output) = (attempt.assignment.revises.is_some(), writes_output(attempt));
     let pack = move || {
         let (mut metadata, mut is_sealed) = (metadata, false);
         if let Some(id) = session {
@@ -145,9 +145,7 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
         if is_revision && let Ok(text) = replies::read_replies_file(&tree) {
             write_private_file(&folder.join(REPLIES_FILE), redactor.redact_text(&text).as_bytes())?;
         }
-        if writes == AgentWrites::OutputFile
-            && let Ok(text) = output::read_file(&tree)
-        {
+        if has_output && let Ok(text) = output::read_file(&tree) {
             write_private_file(&folder.join(OUTPUT_COPY), redactor.redact_text(&text).as_bytes())?;
         }
         write_private_file(&folder.join(METADATA_FILE), &serde_json::to_vec(&metadata).map_err(io::Error::from)?)?;

@@ -8,7 +8,7 @@ use super::loss::SessionLoss;
 use super::state::CarriedCheckpoint;
 use super::{
     CheckpointMetadata, FINISHED_FILE, FORMAT, MAX_FINISHED_BYTES, MAX_METADATA_BYTES, METADATA_FILE, OUTPUT_COPY,
-    PATCH_FILE, REPLIES_FILE, SESSION_FOLDER,
+    PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, writes_output,
 };
 use crate::agent::AgentChoice;
 use crate::agent::agent_event::Tokens;
@@ -24,7 +24,7 @@ use crate::output;
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
-use pullyard_domain::job::{AgentWrites, JobKind, Publishes};
+use pullyard_domain::job::{JobKind, Publishes};
 use pullyard_domain::text::truncate;
 use serde_json::error::Category;
 use std::fs::{self, File};
@@ -247,6 +247,10 @@ fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) 
 }
 
 impl AvailableCheckpoint {
+    pub(crate) fn read_output(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join(OUTPUT_COPY)).ok()
+    }
+
     /// Makes it the checkpoint of this attempt as well, in case the publication fails again.
     pub(crate) fn carry(&self, attempt: &Attempt<'_>, target: &Target) {
         let job = target.adopted_job.as_ref().unwrap_or(&attempt.assignment.job);
@@ -344,7 +348,7 @@ async fn set_target_start(
 
 /// Restores the answer that the agent wrote. Beside another session, it could outlive the new agent's answer.
 fn restore_output(attempt: &Attempt<'_>, folder: &Path, tree: &Path) {
-    if attempt.assignment.kind.spec().writes == AgentWrites::OutputFile
+    if writes_output(attempt)
         && let Ok(text) = fs::read_to_string(folder.join(OUTPUT_COPY))
         && let Err(error) = output::restore_file(tree, &text)
     {

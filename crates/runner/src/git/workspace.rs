@@ -163,6 +163,18 @@ impl Workspace {
         run_blocking(write).await
     }
 
+    /// Hides these paths from `git status` of a check, beside those of setup. The runner's own repository shows them.
+    pub(crate) fn hide_in_tree(&self, paths: &[&str]) -> io::Result<()> {
+        let dir = self.tree().join(".git");
+        let mut lines = self.snapshot().exclude.clone();
+        lines.extend(paths.iter().flat_map(|path| [exclude_pattern(path.as_bytes()), vec![b'\n']].concat()));
+        if is_folder(&dir) {
+            create_private_dir(&dir.join("info"))?;
+            write_private_file(&dir.join("info/exclude"), &lines)?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn kill_orphans(work_dir: &Path, job: &JobId, attempt: u32) {
         // The attempt used the canonical path as its mark. Without the folder, it started no process.
         if let Ok(root) = Self::root_path(work_dir, job, attempt).canonicalize()

@@ -155,14 +155,18 @@ impl CommandRunner<'_> {
         }
     }
 
-    /// A home other than the agent's, and no secrets.
-    fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Stop> {
+    /// A home other than the agent's, and no secrets. Parameters of a run are data, which no command's text contains.
+    fn environment(&self) -> Result<Vec<(String, OsString)>, Stop> {
         let home = self.workspace.commands_home();
         create_private_dirs(&home)?;
         let temp_dir = self.workspace.temp_dir();
-        let mut env = Environment::from_process().for_job(self.attempt.assignment, &temp_dir, &home);
-        env.push(("CI", "true".into()));
-        Ok(env)
+        let env = Environment::from_process().for_job(self.attempt.assignment, &temp_dir, &home).into_iter();
+        let env = env.chain([("CI", "true".into())]).map(|(name, value)| (name.to_owned(), value));
+        let parameters = self.attempt.assignment.step.iter().flat_map(|step| &step.parameters);
+        let variable = |(name, value): (&String, &String)| {
+            (format!("PULLYARD_PARAM_{}", name.to_ascii_uppercase().replace('-', "_")), OsString::from(value))
+        };
+        Ok(env.chain(parameters.map(variable)).collect())
     }
 }
 

@@ -152,7 +152,7 @@ impl WorkContext<'_> {
                 Err(Stop::Failure(Failure::NoChanges { .. }))
                     if output.is_some() && step.is_some_and(|step| step.may_change_nothing) =>
                 {
-                    return Ok(WorkResult { output, ..WorkResult::default() });
+                    return Ok(WorkResult { output, rounds, round: number, ..WorkResult::default() });
                 }
                 written => written,
             };
@@ -172,8 +172,7 @@ impl WorkContext<'_> {
         };
         attempt.events.end_record();
         let commit = self.create_commit(&tree, results.verdict(), number).await?;
-        // Without an agent, the next attempt would have no output.
-        if attempt.assignment.kind != JobKind::Resolve && step.is_none() {
+        if attempt.assignment.kind != JobKind::Resolve {
             attempt.checkpoint_state.set_finished(&tree, results.runs(), &notes);
         }
         let replies = match &attempt.assignment.revises {

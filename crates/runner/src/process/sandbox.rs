@@ -49,7 +49,7 @@ pub(crate) struct JobSandbox {
 pub(crate) struct Inside<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: Vec<OsString>,
-    pub(crate) env: Vec<(&'static str, OsString)>,
+    pub(crate) env: Vec<(String, OsString)>,
     pub(crate) home: &'a Path,
     pub(crate) network: Network,
     pub(crate) tree: TreeAccess<'a>,

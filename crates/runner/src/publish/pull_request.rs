@@ -1,6 +1,7 @@
 //! Finds the pull request of a pushed branch: the continued one, else the open one, else a new one.
 //! Each try looks for the open one first, so that a creation without a readable answer is not repeated.
 
+use crate::api::calls::Calls;
 use crate::api::forge_wait::{ForgeFault, Outage};
 use crate::git::target::Target;
 use crate::secrets::redact::Redactor;
@@ -47,7 +48,7 @@ impl Opening<'_> {
     /// Finds or opens the pull request, once.
     /// Idempotent: by the head branch.
     /// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`; `Away` if the forge decided nothing.
-    pub(crate) async fn try_once(&self, forge: &Forge) -> Result<FinishPullRequest, ForgeFault> {
+    pub(crate) async fn try_once(&self, attempt: &Calls<'_>, forge: &Forge) -> Result<FinishPullRequest, ForgeFault> {
         let Self { target, assignment, facts, .. } = *self;
         if let Some(pull) = &target.pull_request {
             return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
@@ -72,6 +73,9 @@ impl Opening<'_> {
             // A plan wants the draft, and its work is complete.
             new_pull_request.draft = false;
             opened = open(&new_pull_request).await;
+            if matches!(&opened, Ok(Ok(_))) {
+                attempt.events.log("The forge has no drafts in this repository, so the pull request is open.");
+            }
         }
         match opened {
             Ok(Ok(pull)) => Ok(FinishPullRequest { number: pull.number, url: pull.url }),

@@ -188,6 +188,31 @@ async fn only_a_refused_draft_fails_as_draft_refused() {
     }
 }
 
+async fn refuse_drafts(Json(pull): Json<Value>) -> Response {
+    if pull["draft"] == Value::Bool(true) {
+        let refusal = json!({ "message": "Draft pull requests are not supported in this repository." });
+        return (StatusCode::UNPROCESSABLE_ENTITY, Json(refusal)).into_response();
+    }
+    let of = |branch: &Value| json!({ "ref": branch, "sha": "a".repeat(40), "repo": { "id": 9 } });
+    let opened = json!({
+        "number": 7, "html_url": "https://x.test/acme/app/pull/7", "title": "T", "state": "open", "draft": false,
+        "user": null, "updated_at": "2026-11-20T12:00:00Z", "merged_at": null,
+        "head": of(&pull["head"]), "base": of(&pull["base"]),
+    });
+    (StatusCode::CREATED, Json(opened)).into_response()
+}
+
+#[tokio::test]
+async fn draft_of_a_plan_is_opened_where_the_forge_has_none() {
+    let world = World::with_agent(GREETING_AGENT).await;
+    world.api.change_assignment(|job| job.pull_request.draft = true);
+    replace_pulls_api(&world, get(async || Json(json!([]))).post(refuse_drafts)).await;
+    let result = world.completes().await.result.unwrap();
+    assert_eq!(result.pull_request.map(|pull| pull.number), Some(7));
+    let texts = world.api.event_texts();
+    assert!(texts.contains("no drafts in this repository, so the pull request is open"), "{texts}");
+}
+
 #[tokio::test]
 async fn failed_checks_are_not_pushed_to_an_open_pull_request() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;

@@ -6,6 +6,8 @@ use crate::prelude::*;
 use crate::world::World;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Uri, header};
+use pullyard_domain::output::JobOutput;
+use pullyard_protocol::attempt::AssignedStep;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const AGENT: &str = "cat > /dev/null; echo x >> @DIR@/runs; echo hello > greeting.txt; echo 'I greet.'";
@@ -234,6 +236,27 @@ async fn long_outage_fails_and_a_retry_publishes_without_an_agent() {
         assert!(["b", "c"].iter().all(|letter| world.branch_head(&format!("{BRANCH}-{letter}")).is_none()), "{call}");
         let texts = world.api.event_texts();
         assert!(texts.contains("Publishing the finished work of attempt 1 without an agent."), "{call}: {texts}");
+    }
+}
+
+#[tokio::test]
+async fn finished_work_of_a_step_is_published_with_its_output() {
+    let agent = r#"cat > /dev/null; echo x >> @DIR@/runs; echo hello > greeting.txt; mkdir -p .pullyard
+        echo '{"v":1,"outcome":"fixed","text":"It greets."}' > .pullyard/output.json"#;
+    for call in [PUSH, NEW_PULL_REQUEST] {
+        let world = World::with_agent(agent).await;
+        world.api.change_assignment(|job| {
+            (job.ticket, job.step) = (None, Some(AssignedStep { reports: true, ..AssignedStep::default() }));
+            job.outcomes = ["fixed", "unclear"].map(str::to_owned).to_vec();
+        });
+        let forge = BrokenForge::start(&world, (call, SERVER_ERROR), FOREVER).await;
+        assert_eq!(fail_after_outage(&world).await.code(), "forge_unavailable", "{call}");
+        begin_retry(&world, "b");
+        forge.repair();
+        let finish = world.completes().await;
+        assert_eq!((agent_runs(&world), finish.result.is_some()), (1, true), "{call}");
+        let answer = finish.output.and_then(JobOutput::into_answer).unwrap();
+        assert_eq!(answer.outcome.as_deref(), Some("fixed"), "{call}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::checks::FailedChecksPolicy;
+use pullyard_domain::checks::{Checks, FailedChecksPolicy, Setup};
+use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::plan::SpawnLimits;
 use pullyard_protocol::attempt::{AssignedPatch, AssignedStep};
@@ -133,7 +134,12 @@ async fn earlier_commit_is_applied_as_a_patch() {
         branch: OWN.into(),
         head: world.branch_head(OWN).unwrap(),
     };
-    world.api.change_assignment(|job| job.step.as_mut().unwrap().patches = vec![patch]);
+    let line = r#"test -f .pullyard/input/lead/left/change.patch && test -z "$(git status --porcelain .pullyard)""#;
+    let checks = Checks { commands: vec![line.into()], ..Checks::default() };
+    world.api.change_assignment(|job| {
+        job.step.as_mut().unwrap().patches = vec![patch];
+        job.commands = Some(JobCommands { policy: CommandPolicy::Unrestricted, setup: Setup::default(), checks });
+    });
     let result = world.completes().await.result.unwrap();
     assert_eq!(world.git_line(&["diff", "--name-only", &main, &result.head]), "left.txt");
 }
@@ -161,6 +167,51 @@ async fn change_and_output_are_delivered_together() {
     let answer = answer(finish);
     assert_eq!(answer.outcome.as_deref(), Some("fixed"));
     assert!(!answer.text.contains(crate::world::TOKEN), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_file_of_the_repository_fails_before_an_agent() {
+    let world = world("echo ran > @DIR@/ran", manager()).await;
+    world.forge.commit("acme/app", "main", "pullyard-bot", &[(".pullyard/output.json", "{}", false)]).await.unwrap();
+    let failure = world.failure().await;
+    assert_eq!(failure.code(), "workspace_failed");
+    assert!(failure.sentence().contains(".pullyard/output.json"), "{failure:?}");
+    assert!(!world.outside_path("ran").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_setup_left_is_not_the_answer() {
+    let world = world("echo hello > greeting.txt", AssignedStep { reports: true, ..AssignedStep::default() }).await;
+    let line = r#"mkdir -p .pullyard; echo '{"v":1,"outcome":"fixed","text":"Old."}' > .pullyard/output.json"#;
+    let setup = Setup { commands: vec![line.into()], ..Setup::default() };
+    let commands = JobCommands { policy: CommandPolicy::Unrestricted, setup, checks: Checks::default() };
+    world.api.change_assignment(|job| {
+        job.outcomes = ["fixed", "unclear"].map(str::to_owned).to_vec();
+        job.commands = Some(commands);
+    });
+    assert_eq!(world.fails().await, "output_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_reach_setup_and_checks_as_data() {
+    let world = world("echo hello > greeting.txt", AssignedStep::default()).await;
+    let ran = world.outside_path("ran");
+    let touch = format!("touch {}", ran.display());
+    let value = format!("; {touch}\n$({touch}) `{touch}` \"' %s \\n ü\r\n\n");
+    let print = |to: &str| format!("printf %s \"$PULLYARD_PARAM_DUE_DATE\" > {}", world.outside_path(to).display());
+    let path = format!("printf %s \"$PATH\" > {}", world.outside_path("path").display());
+    let setup = Setup { commands: vec![print("setup"), path], ..Setup::default() };
+    let checks = Checks { commands: vec![print("check")], ..Checks::default() };
+    world.api.change_assignment(|job| {
+        job.commands = Some(JobCommands { policy: CommandPolicy::Unrestricted, setup, checks });
+        let parameters = [("due-date", value.clone()), ("path", "/nowhere".into())];
+        job.step.as_mut().unwrap().parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into();
+    });
+    world.completes().await;
+    let read = |name: &str| std::fs::read_to_string(world.outside_path(name)).unwrap();
+    assert_eq!((read("setup"), read("check")), (value.clone(), value));
+    assert_ne!(read("path"), "/nowhere");
+    assert!(!ran.exists(), "a value ran");
 }
 
 #[tokio::test(flavor = "multi_thread")]

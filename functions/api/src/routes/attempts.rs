@@ -109,6 +109,7 @@ fn to_wire_step(step: StepContext) -> wire::AssignedStep {
         has_own_branch: step.own_branch.is_some(),
         starts_from: step.starts_from.filter(|_| step.own_branch.is_some()),
         patches: step.needs.into_iter().filter_map(patch).collect(),
+        parameters: step.parameters,
     }
 }
 

@@ -70,8 +70,9 @@ fn render_finding(finding: &Finding, place: FindingPlace) -> String {
 async fn missing_output(session: &Session, id: &JobId) -> Result<CliError, CliError> {
     let (job, short) = (session.api.job(id).await?, id.short());
     let reports = job.kind.reports();
+    let is_published = job.result.is_some() || job.pushed.is_some();
     Ok(match job.status {
-        JobStatus::Completed if reports => {
+        JobStatus::Completed if reports || !is_published => {
             CliError::not_found(format!("the output of job {short} was deleted after 90 days"))
         }
         status if reports && !status.is_terminal() => {

@@ -45,9 +45,11 @@ async fn follow(session: &Session, id: &RunId) -> Result<Run, CliError> {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
-            run => run.map_err(|error| {
-                CliError::from(error).with_help(format!("it goes on: `pullyard runs watch {}`", id.short()))
-            })?,
+            Err(error) if error.is_transient() => {
+                let help = format!("it goes on: `pullyard runs watch {}`", id.short());
+                return Err(CliError::from(error).with_help(help));
+            }
+            run => run?,
         };
         seen = Instant::now();
         let mut jobs = Jobs::new();

@@ -76,6 +76,28 @@ async fn writing_step_reports_an_outcome() {
 }
 
 #[tokio::test]
+async fn retry_after_a_lost_output_may_change_nothing() {
+    let lost = |job: &Job| End::Failed(Failure::OutputLost {}, Some(job_result(job)));
+    let step = json!({ "name": "fix", "outcomes": ["fixed", "unclear"], "retries": 1, "prompt": "Fix it." });
+    for (keys, is_free) in [(json!({}), true), (json!({ "branch": "own" }), false)] {
+        let mut step = step.clone();
+        step.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        let it = Started::new(json!({ "name": "one", "steps": [step] })).await;
+        let free = "You may leave all other files unchanged.";
+        assert!(!it.job("fix").await.1.prompt().contains(free));
+        match is_free {
+            true => it.end("fix", lost, None).await,
+            false => it.end("fix", |_| End::Failed(Failure::OutputLost {}, None), None).await,
+        }
+        assert_eq!(it.job("fix").await.1.prompt().contains(free), is_free);
+        if is_free {
+            it.end("fix", answered, answer("It was there.", Some("fixed"))).await;
+            it.expect("completed: fix done").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn manager_gets_the_results_of_its_steps_in_its_next_turn() {
     let it = manager(json!({ "turns": 2 })).await;
     let (first, context) = it.job("lead").await;
@@ -111,11 +133,11 @@ async fn manager_gets_the_results_of_its_steps_in_its_next_turn() {
 
 #[tokio::test]
 async fn list_that_the_plan_or_the_project_refuses_fails_its_step() {
-    let mut costly = added(&["a"]);
-    costly[0].limits.wall = Some("2h".into());
+    let mut with_model = added(&["a"]);
+    with_model[0].model = Some("opus".into());
     for (spawn, list, fault) in [
         (json!({ "most": 1 }), added(&["a", "b"]), "use at most 1 steps at `/spawn`"),
-        (json!({}), costly, "the limit is 3600 s at `a/limits/wall`"),
+        (json!({}), with_model, "a command has no model at `a`"),
     ] {
         let it = manager(spawn).await;
         let output = Answer { text: "Divided.".into(), spawn: list, ..Answer::default() };
@@ -125,6 +147,17 @@ async fn list_that_the_plan_or_the_project_refuses_fails_its_step() {
         let why = run.explain_step(&run.steps[0]).unwrap();
         assert_eq!(why.sentence(), format!("lead may not add its steps: {fault}."));
     }
+}
+
+#[tokio::test]
+async fn list_above_the_limits_of_the_project_gets_them() {
+    let it = manager(json!({})).await;
+    let mut long = added(&["a"]);
+    long[0].limits.wall = Some("2h".into());
+    let output = Answer { text: "Divided.".into(), spawn: long, ..Answer::default() };
+    it.end("lead", answered, Some(JobOutput::Read(output))).await;
+    it.expect("running: lead spawning, last waiting, lead/a open").await;
+    assert_eq!(it.job("lead/a").await.0.policy.wall_secs, 3_600);
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old
 
 use super::check_grant;
 use super::review::{Report, adopt_posted};
-use super::step::reporting_step;
+use super::step::{add_inputs, load_finished_output, reporting_step, store_patches};
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
-use crate::git::conflicts;
+use crate::git::{GitCall, conflicts};
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
@@ -19,7 +19,6 @@ use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::job::setup;
 use crate::job::work::{self, WorkResult};
-use crate::output;
 use crate::process::sandbox::JobSandbox;
 use crate::publish::push::{PublishResult, PushedBy};
 use crate::stop::Stop;
@@ -63,9 +62,11 @@ pub(in crate::job) async fn deliver_change(
         }
         None => None,
     };
-    let is_of_earlier =
-        published.as_ref().is_some_and(|(_, published)| published.pushed_by == PushedBy::EarlierAttempt);
-    if reporting_step(attempt).is_some() && is_of_earlier {
+    // An agent of this attempt has reported on another commit.
+    let is_lost = published.as_ref().is_some_and(|(work_result, published)| {
+        published.pushed_by == PushedBy::EarlierAttempt && !(work_result.is_earlier && output.is_some())
+    });
+    if reporting_step(attempt).is_some() && is_lost {
         let result = result.filter(|result| result.pull_request.is_some());
         return Ok(Delivered { result, output: None, failure: Some(Failure::OutputLost {}) });
     }
@@ -87,11 +88,19 @@ async fn adopt(
 ) -> Result<(WorkResult, PublishResult), Stop> {
     attempt.unless_ordered(attempt.report_executing(None)).await?;
     attempt.checkpoint_state.begin(&preparation.target, None);
-    if let Some((available, _)) = preparation.checkpoint.finished() {
+    let mut work_result = WorkResult::from_adopted_commit(commit);
+    if let Some((available, work)) = preparation.checkpoint.finished() {
         available.carry(attempt, &preparation.target);
+        let tree = format!("{commit}^{{tree}}");
+        let call = GitCall::new(["rev-parse", "--verify", &tree]).repository(preparation.mirror.dir());
+        let tree = preparation.access.git.run_for_line(call).await;
+        // Another attempt of that job may have pushed the commit.
+        if reporting_step(attempt).is_some() && tree.is_ok_and(|tree| tree == work.tree) {
+            work_result.output = load_finished_output(attempt, available);
+        }
     }
     let published = publish_without_inputs(attempt, preparation, commit, forge_wait).await?;
-    Ok((WorkResult::from_adopted_commit(commit), published))
+    Ok((work_result, published))
 }
 
 /// Publishes finished work of an earlier attempt, or of a retried job, without an agent. `None` if there is none.
@@ -102,8 +111,16 @@ async fn publish_finished(
 ) -> Result<Option<(WorkResult, PublishResult)>, Stop> {
     let Preparation { access, target, workspace, .. } = &*preparation;
     let Some((available, work)) = preparation.checkpoint.finished() else { return Ok(None) };
+    let output = match reporting_step(attempt).map(|_| load_finished_output(attempt, available)) {
+        Some(None) => {
+            attempt.events.log("The output of the finished work is lost. The agent continues.");
+            return Ok(None);
+        }
+        output => output.flatten(),
+    };
     let recreate = finished::recreate_commit(attempt, (&access.git, workspace, target), (available, work));
-    let Some(work_result) = attempt.unless_ordered(recreate).await? else { return Ok(None) };
+    let Some(mut work_result) = attempt.unless_ordered(recreate).await? else { return Ok(None) };
+    work_result.output = output;
     attempt.unless_ordered(attempt.report_executing(None)).await?;
     attempt.checkpoint_state.begin(target, None);
     available.carry(attempt, target);
@@ -146,11 +163,15 @@ async fn run_agent_and_publish(
         setup::run(command_runner, &commands.setup, git, &target.start_commit).await?;
     }
 
+    if preparation.checkpoint.finished().is_some() {
+        // The finished work did not need them, and cannot be published.
+        attempt.unless_ordered(store_patches(attempt, (git, mirror), workspace)).await?;
+    }
+    if attempt.assignment.step.is_some() {
+        attempt.unless_ordered(add_inputs(attempt, git, workspace)).await?;
+    }
     // Before the phase `executing`, because an attempt without its session starts no agent.
     let restored_work = attempt.unless_ordered(preparation.checkpoint.restore(attempt, git, workspace)).await?;
-    if attempt.assignment.step.is_some() {
-        output::add_inputs(workspace, reporting_step(attempt).is_some())?;
-    }
     attempt.unless_ordered(attempt.report_executing(Some(preparation.agent.describe(isolation)))).await?;
     let search = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored_work.has_work);
     let conflicts =

@@ -2,6 +2,7 @@
 
 use super::read::check_answer;
 use crate::agent_files::is_untracked;
+use crate::checkpoint::restore::AvailableCheckpoint;
 use crate::git::patch::{self, Binaries};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
@@ -43,6 +44,26 @@ pub(in crate::job) async fn store_patches(
 /// The step, if its agent writes an output in addition to its change.
 pub(in crate::job) fn reporting_step<'a>(attempt: &'a Attempt<'_>) -> Option<&'a AssignedStep> {
     attempt.assignment.step.as_ref().filter(|step| step.reports)
+}
+
+/// Copies the input files into the worktree, before the checkpoint adds an output of the same agent.
+/// Errors: `WorkspaceFailed` if the repository has a file where the agent writes its output.
+pub(in crate::job) async fn add_inputs(attempt: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<(), Stop> {
+    let reports = reporting_step(attempt).is_some();
+    if reports && !is_untracked(git, workspace, OUTPUT_FILE).await {
+        let reason = format!("the agent has to write `{OUTPUT_FILE}`, which the repository has, or git could not say");
+        return Err(Failure::WorkspaceFailed { reason }.into());
+    }
+    Ok(output::add_inputs(workspace, reports)?)
+}
+
+/// The output that an earlier attempt stored with its finished work.
+pub(in crate::job) fn load_finished_output(
+    attempt: &Attempt<'_>,
+    available: &AvailableCheckpoint,
+) -> Option<JobOutput> {
+    let answer = output::parse::<Answer>(&available.read_output()?).ok()?;
+    check_answer(attempt, answer).ok()
 }
 
 /// Loads the output of an agent that changes files. A step without outcomes needs none.

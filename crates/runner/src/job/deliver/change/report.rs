@@ -107,7 +107,7 @@ pub(super) async fn report(
         if has_own_branch {
             break None;
         }
-        let open = opening.try_once(&preparation.access.forge);
+        let open = opening.try_once(attempt, &preparation.access.forge);
         match attempt.unless_aborted(async { Ok(open.await) }).await? {
             Ok(pull_request) => {
                 forge_wait.end().await;
