@@ -128,7 +128,13 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
                 format!(" `pullyard runs pr create {} --step {name}` opens a pull request.", run.short())
             });
             let help = format!("The steps that need it get it as a patch.{opens}");
-            (format!("The job completed with a commit on the branch {branch}: {} changed.", format_count(files, "file")), help)
+            (
+                format!(
+                    "The job completed with a commit on the branch {branch}: {} changed.",
+                    format_count(files, "file")
+                ),
+                help,
+            )
         }
         (JobStatus::Completed, None) => {
             let what = if job.kind.reviews() { "a review" } else { "an answer" };

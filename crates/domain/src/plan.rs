@@ -429,9 +429,8 @@ impl StepKeys {
 impl StepLimits {
     /// The lower of both limits. An invalid one of `self` stays, so that it is refused.
     pub(crate) fn at_most(self, most: Self) -> Self {
-        let time = |own: Option<String>, most: Option<String>| {
-            own.into_iter().chain(most).min_by_key(|text| parse_wall(text))
-        };
+        let time =
+            |own: Option<String>, most: Option<String>| own.into_iter().chain(most).min_by_key(|text| parse_wall(text));
         Self {
             wall: time(self.wall, most.wall),
             stall: time(self.stall, most.stall),

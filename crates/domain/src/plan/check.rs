@@ -4,8 +4,8 @@ use super::graph::Graph;
 use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
-    MAX_ALL_NEEDS, MAX_FAULTS, MAX_NEEDS, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits,
-    StepBranch, StepChanges, StepKeys, built_in_role, parse_cost, parse_wall,
+    MAX_ALL_NEEDS, MAX_FAULTS, MAX_NEEDS, MAX_TEXT_BYTES, MAX_WALL, Plan, PlanFault, PlanStep, SpawnLimits, StepBranch,
+    StepChanges, StepKeys, built_in_role, parse_cost, parse_wall,
 };
 use crate::agent::{COMMAND, ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::budget::format_usd;

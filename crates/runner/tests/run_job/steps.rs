@@ -80,9 +80,8 @@ fn commit_of_first_attempt(world: &World, branch: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_refused_with_the_commit_of_another_attempt() {
-    let script = format!(
-        r#"{WAITING_AGENT}; mkdir -p .pullyard; printf '{{"v":1,"text":"Greeted."}}' > .pullyard/output.json"#
-    );
+    let script =
+        format!(r#"{WAITING_AGENT}; mkdir -p .pullyard; printf '{{"v":1,"text":"Greeted."}}' > .pullyard/output.json"#);
     let world = world(&script, AssignedStep { reports: true, ..AssignedStep::default() }).await;
     world.api.change_assignment(|job| job.attempt = 2);
     let pushed = world.run_with_change(async || commit_of_first_attempt(&world, BRANCH)).await;
