@@ -2,7 +2,7 @@
 //! The worktree is not trusted, so links are not followed and sizes are limited.
 
 use crate::git::workspace::Workspace;
-use crate::git::{Git, GitCall};
+use crate::git::{Git, GitCall, GitError};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -18,14 +18,19 @@ const MAX_QUESTION_BYTES: u64 = 64 * 1024;
 
 /// Whether the file is the agent's own. A file that the repository tracks is not.
 pub(crate) async fn is_untracked(git: &Git, workspace: &Workspace, path: &str) -> bool {
-    let (tree, repository) = (workspace.tree(), workspace.repository());
-    if let Err(error) = workspace.reset_repository().await {
+    let is_tracked = is_tracked(git, workspace, path).await;
+    let is_tracked = is_tracked.inspect_err(|error| {
         tracing::warn!(error = %error, "cannot see whether git tracks {path}: {error}");
-        return false;
-    }
+    });
+    is_tracked.is_ok_and(|is_tracked| !is_tracked)
+}
+
+pub(crate) async fn is_tracked(git: &Git, workspace: &Workspace, path: &str) -> Result<bool, GitError> {
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    workspace.reset_repository().await?;
     let pathspec = format!(":(top,literal){path}");
-    let output = git.run(GitCall::new(["ls-files", "-z", "--", &pathspec]).repository(&repository).tree(&tree)).await;
-    output.is_ok_and(|output| output.is_empty())
+    let call = GitCall::new(["ls-files", "-z", "--", &pathspec]).repository(&repository).tree(&tree);
+    Ok(!git.run(call).await?.is_empty())
 }
 
 pub(crate) fn read(tree: &Path, path: &str, max_bytes: u64) -> io::Result<String> {

@@ -148,7 +148,7 @@ pub(crate) fn restore_file(tree: &Path, text: &str) -> io::Result<()> {
     File::create_new(tree.join(OUTPUT_FILE))?.write_all(text.as_bytes())
 }
 
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, OutputFault> {
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, OutputFault> {
     let to_fault = |json::FieldError { pointer, message: fault }| OutputFault { pointer, fault };
     let Versioned { v, rest } = json::parse(text.as_bytes()).map_err(to_fault)?;
     if v != VERSION {

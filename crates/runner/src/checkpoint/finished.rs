@@ -19,6 +19,7 @@ use crate::publish::secret_scan;
 use crate::stop::Stop;
 use pullyard_domain::agent::AgentSpec;
 use pullyard_domain::checks::CheckRun;
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::published::work_notes::WorkNotes;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -37,6 +38,9 @@ pub(crate) struct FinishedWork {
     pub(crate) summary: Option<String>,
     #[serde(default)]
     pub(crate) notes: WorkNotes,
+    /// Of a step that reports, as it was checked: a check of the project may change the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<JobOutput>,
 }
 
 /// Whether the work is current: the prompt is unchanged, and the agent had read the newest message.

@@ -24,7 +24,7 @@ use crate::output;
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
-use pullyard_domain::job::{JobKind, Publishes};
+use pullyard_domain::job::{AgentWrites, JobKind, Publishes};
 use pullyard_domain::text::truncate;
 use serde_json::error::Category;
 use std::fs::{self, File};
@@ -137,18 +137,22 @@ impl CheckpointPlan {
         let requires_session = |session: bool| assignment.fails_without_session() && (is_expected || session);
         let plan =
             |state, session| Self { state, requires_session: requires_session(session) }.fail_if_session_lost(attempt);
-        if target.adopted_commit.is_some() {
-            return plan(EarlierCheckpoint::NotExpected, false);
-        }
+        let is_pushed = target.adopted_commit.is_some();
         // An unreadable checkpoint may contain a session.
         let may_have_session = matches!(agent, AgentChoice::Installed(_));
         let mut available = match earlier {
-            EarlierCheckpoint::NotExpected => return plan(EarlierCheckpoint::NotExpected, false),
-            EarlierCheckpoint::Lost(loss) => return plan(EarlierCheckpoint::Lost(loss), may_have_session),
-            EarlierCheckpoint::Available(available) => available,
+            EarlierCheckpoint::Lost(loss) if !is_pushed => {
+                return plan(EarlierCheckpoint::Lost(loss), may_have_session);
+            }
+            // Pushed work needs only its output.
+            EarlierCheckpoint::Available(available) if !is_pushed || writes_output(attempt) => available,
+            _ => return plan(EarlierCheckpoint::NotExpected, false),
         };
         let is_current = |work: &FinishedWork| finished::is_current(attempt, &available.metadata, work);
         available.finished = available.finished.take().filter(is_current);
+        if is_pushed {
+            return plan(EarlierCheckpoint::Available(available), false);
+        }
         if available.finished.is_some() && set_target_start(git, mirror, &available.metadata, target).await? {
             finished::set_target(attempt, (git, mirror), &available.metadata, target).await?;
             return plan(EarlierCheckpoint::Available(available), false);
@@ -247,10 +251,6 @@ fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) 
 }
 
 impl AvailableCheckpoint {
-    pub(crate) fn read_output(&self) -> Option<String> {
-        fs::read_to_string(self.folder.join(OUTPUT_COPY)).ok()
-    }
-
     /// Makes it the checkpoint of this attempt as well, in case the publication fails again.
     pub(crate) fn carry(&self, attempt: &Attempt<'_>, target: &Target) {
         let job = target.adopted_job.as_ref().unwrap_or(&attempt.assignment.job);
@@ -382,7 +382,8 @@ async fn restore_work(
         tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
     }
     let Some(id) = metadata.session.clone().filter(|_| loss.is_none()) else {
-        if loss.is_none() {
+        // A new agent that changes files gives its own answer.
+        if loss.is_none() && attempt.assignment.kind.spec().writes == AgentWrites::OutputFile {
             restore_output(attempt, folder, &tree);
         }
         return Ok(RestoredWork { session: None, has_work });

@@ -7,6 +7,7 @@ use crate::agent::agent_event::Tokens;
 use crate::git::target::Target;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::job::AgentReport;
+use pullyard_domain::output::JobOutput;
 use pullyard_domain::published::work_notes::WorkNotes;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -61,11 +62,11 @@ impl CheckpointState {
     }
 
     /// Notes that the commit of this tree exists, so that only its publication is left.
-    pub(crate) fn set_finished(&self, tree: &str, checks: &[CheckRun], notes: &WorkNotes) {
+    pub(crate) fn set_finished(&self, tree: &str, checks: &[CheckRun], notes: &WorkNotes, output: Option<&JobOutput>) {
         self.update(|facts| {
             let (tree, read) = (tree.to_owned(), facts.read_inputs);
-            let (checks, notes) = (checks.to_vec(), limit_notes(notes));
-            facts.finished = Some(FinishedWork { tree, read, checks, summary: None, notes });
+            let (checks, notes, output) = (checks.to_vec(), limit_notes(notes), output.cloned());
+            facts.finished = Some(FinishedWork { tree, read, checks, summary: None, notes, output });
         });
     }
 

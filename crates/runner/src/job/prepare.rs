@@ -14,7 +14,7 @@ use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::workspace::{Checkout, Workspace};
 use crate::job::attempt::Attempt;
-use crate::job::deliver::step::store_patches;
+use crate::job::deliver::step::{reporting_step, store_patches};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
@@ -108,8 +108,8 @@ pub(super) async fn prepare<'a>(
     };
     let earlier = match earlier {
         Some(earlier) => earlier,
-        // Pushed work needs no checkpoint.
-        None if target.adopted_commit.is_some() => EarlierCheckpoint::NotExpected,
+        // Pushed work needs at most its output.
+        None if target.adopted_commit.is_some() && reporting_step(attempt).is_none() => EarlierCheckpoint::NotExpected,
         // An analysis reads the forge again, so an earlier session does not fit.
         None if !has_checkout => EarlierCheckpoint::NotExpected,
         None => EarlierCheckpoint::download(attempt, workspace, options.bucket_away).await?,

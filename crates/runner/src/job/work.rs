@@ -51,13 +51,13 @@ pub(crate) struct WorkResult {
     pub(crate) output: Option<JobOutput>,
     /// The last message of an agent that worked in an earlier attempt.
     pub(crate) earlier_summary: Option<String>,
-    /// No agent worked in this attempt.
+    /// Finished work of an earlier attempt, with the output that belongs to the commit.
     pub(crate) is_earlier: bool,
 }
 
 impl WorkResult {
     pub(crate) fn from_adopted_commit(commit: &str) -> Self {
-        Self { commit: commit.to_owned(), is_earlier: true, ..Self::default() }
+        Self { commit: commit.to_owned(), ..Self::default() }
     }
 
     pub(crate) fn from_finished_work(
@@ -173,7 +173,7 @@ impl WorkContext<'_> {
         attempt.events.end_record();
         let commit = self.create_commit(&tree, results.verdict(), number).await?;
         if attempt.assignment.kind != JobKind::Resolve {
-            attempt.checkpoint_state.set_finished(&tree, results.runs(), &notes);
+            attempt.checkpoint_state.set_finished(&tree, results.runs(), &notes, output.as_ref());
         }
         let replies = match &attempt.assignment.revises {
             Some(_) => attempt.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,

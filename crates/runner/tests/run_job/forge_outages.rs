@@ -243,21 +243,41 @@ async fn long_outage_fails_and_a_retry_publishes_without_an_agent() {
 async fn finished_work_of_a_step_is_published_with_its_output() {
     let agent = r#"cat > /dev/null; echo x >> @DIR@/runs; echo hello > greeting.txt; mkdir -p .pullyard
         echo '{"v":1,"outcome":"fixed","text":"It greets."}' > .pullyard/output.json"#;
-    for call in [PUSH, NEW_PULL_REQUEST] {
-        let world = World::with_agent(agent).await;
-        world.api.change_assignment(|job| {
-            (job.ticket, job.step) = (None, Some(AssignedStep { reports: true, ..AssignedStep::default() }));
-            job.outcomes = ["fixed", "unclear"].map(str::to_owned).to_vec();
-        });
+    for (call, is_retry) in [(PUSH, true), (NEW_PULL_REQUEST, true), (NEW_PULL_REQUEST, false)] {
+        let world = with_checks(agent, &["echo '{}' > .pullyard/output.json"], |_| ()).await;
+        report(&world);
+        world.api.change_assignment(|job| job.outcomes = ["fixed", "unclear"].map(str::to_owned).to_vec());
         let forge = BrokenForge::start(&world, (call, SERVER_ERROR), FOREVER).await;
         assert_eq!(fail_after_outage(&world).await.code(), "forge_unavailable", "{call}");
-        begin_retry(&world, "b");
+        match is_retry {
+            true => begin_retry(&world, "b"),
+            false => world.api.next_attempt(|_| ()),
+        }
         forge.repair();
         let finish = world.completes().await;
         assert_eq!((agent_runs(&world), finish.result.is_some()), (1, true), "{call}");
         let answer = finish.output.and_then(JobOutput::into_answer).unwrap();
         assert_eq!(answer.outcome.as_deref(), Some("fixed"), "{call}");
     }
+}
+
+#[tokio::test]
+async fn finished_work_without_an_output_is_published() {
+    for call in [PUSH, NEW_PULL_REQUEST] {
+        let world = World::with_agent(AGENT).await;
+        report(&world);
+        let forge = BrokenForge::start(&world, (call, SERVER_ERROR), FOREVER).await;
+        assert_eq!(fail_after_outage(&world).await.code(), "forge_unavailable", "{call}");
+        begin_retry(&world, "b");
+        forge.repair();
+        let finish = world.completes().await;
+        assert_eq!((agent_runs(&world), finish.result.is_some(), finish.output), (1, true, None), "{call}");
+    }
+}
+
+fn report(world: &World) {
+    let step = AssignedStep { reports: true, ..AssignedStep::default() };
+    world.api.change_assignment(|job| (job.ticket, job.step) = (None, Some(step)));
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ async fn output_file_of_the_repository_fails_before_an_agent() {
     let world = world("echo ran > @DIR@/ran", manager()).await;
     world.forge.commit("acme/app", "main", "pullyard-bot", &[(".pullyard/output.json", "{}", false)]).await.unwrap();
     let failure = world.failure().await;
-    assert_eq!(failure.code(), "workspace_failed");
+    assert_eq!(failure.code(), "output_taken");
     assert!(failure.sentence().contains(".pullyard/output.json"), "{failure:?}");
     assert!(!world.outside_path("ran").exists());
 }

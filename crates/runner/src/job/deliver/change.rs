@@ -7,7 +7,7 @@ pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old
 
 use super::check_grant;
 use super::review::{Report, adopt_posted};
-use super::step::{add_inputs, load_finished_output, reporting_step, store_patches};
+use super::step::{add_inputs, finished_output, reporting_step, store_patches};
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
 use crate::git::{GitCall, conflicts};
@@ -64,7 +64,7 @@ pub(in crate::job) async fn deliver_change(
     };
     // An agent of this attempt has reported on another commit.
     let is_lost = published.as_ref().is_some_and(|(work_result, published)| {
-        published.pushed_by == PushedBy::EarlierAttempt && !(work_result.is_earlier && output.is_some())
+        published.pushed_by == PushedBy::EarlierAttempt && !work_result.is_earlier
     });
     if reporting_step(attempt).is_some() && is_lost {
         let result = result.filter(|result| result.pull_request.is_some());
@@ -95,8 +95,10 @@ async fn adopt(
         let call = GitCall::new(["rev-parse", "--verify", &tree]).repository(preparation.mirror.dir());
         let tree = preparation.access.git.run_for_line(call).await;
         // Another attempt of that job may have pushed the commit.
-        if reporting_step(attempt).is_some() && tree.is_ok_and(|tree| tree == work.tree) {
-            work_result.output = load_finished_output(attempt, available);
+        if tree.is_ok_and(|tree| tree == work.tree)
+            && let Ok(output) = finished_output(attempt, work)
+        {
+            (work_result.output, work_result.is_earlier) = (output, true);
         }
     }
     let published = publish_without_inputs(attempt, preparation, commit, forge_wait).await?;
@@ -111,12 +113,9 @@ async fn publish_finished(
 ) -> Result<Option<(WorkResult, PublishResult)>, Stop> {
     let Preparation { access, target, workspace, .. } = &*preparation;
     let Some((available, work)) = preparation.checkpoint.finished() else { return Ok(None) };
-    let output = match reporting_step(attempt).map(|_| load_finished_output(attempt, available)) {
-        Some(None) => {
-            attempt.events.log("The output of the finished work is lost. The agent continues.");
-            return Ok(None);
-        }
-        output => output.flatten(),
+    let Ok(output) = finished_output(attempt, work) else {
+        attempt.events.log("The output of the finished work is not valid. The agent continues.");
+        return Ok(None);
     };
     let recreate = finished::recreate_commit(attempt, (&access.git, workspace, target), (available, work));
     let Some(mut work_result) = attempt.unless_ordered(recreate).await? else { return Ok(None) };

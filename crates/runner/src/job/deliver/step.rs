@@ -1,8 +1,8 @@
 //! The input and the output of a run's step: patches of earlier steps, and the answer of an agent that changes files.
 
 use super::read::check_answer;
-use crate::agent_files::is_untracked;
-use crate::checkpoint::restore::AvailableCheckpoint;
+use crate::agent_files::{is_tracked, is_untracked};
+use crate::checkpoint::finished::FinishedWork;
 use crate::git::patch::{self, Binaries};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
@@ -47,26 +47,27 @@ pub(in crate::job) fn reporting_step<'a>(attempt: &'a Attempt<'_>) -> Option<&'a
 }
 
 /// Copies the input files into the worktree, before the checkpoint adds an output of the same agent.
-/// Errors: `WorkspaceFailed` if the repository has a file where the agent writes its output.
+/// Errors: `OutputTaken` if the repository has a file where the agent writes its output.
 pub(in crate::job) async fn add_inputs(attempt: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<(), Stop> {
     let reports = reporting_step(attempt).is_some();
-    if reports && !is_untracked(git, workspace, OUTPUT_FILE).await {
-        let reason = format!("the agent has to write `{OUTPUT_FILE}`, which the repository has, or git could not say");
-        return Err(Failure::WorkspaceFailed { reason }.into());
+    if reports && is_tracked(git, workspace, OUTPUT_FILE).await? {
+        return Err(Failure::OutputTaken { path: OUTPUT_FILE.into() }.into());
     }
     Ok(output::add_inputs(workspace, reports)?)
 }
 
-/// The output that an earlier attempt stored with its finished work.
-pub(in crate::job) fn load_finished_output(
+/// The output that an earlier attempt stored with its finished work. The bucket's content is not trusted.
+pub(in crate::job) fn finished_output(
     attempt: &Attempt<'_>,
-    available: &AvailableCheckpoint,
-) -> Option<JobOutput> {
-    let answer = output::parse::<Answer>(&available.read_output()?).ok()?;
-    check_answer(attempt, answer).ok()
+    work: &FinishedWork,
+) -> Result<Option<JobOutput>, OutputFault> {
+    match reporting_step(attempt) {
+        Some(_) => check_step_answer(attempt, work.output.clone().and_then(JobOutput::into_answer)),
+        None => Ok(None),
+    }
 }
 
-/// Loads the output of an agent that changes files. A step without outcomes needs none.
+/// Loads the output of an agent that changes files.
 pub(in crate::job) async fn load_step_output(
     attempt: &Attempt<'_>,
     Preparation { access, workspace, .. }: &Preparation<'_>,
@@ -79,7 +80,12 @@ pub(in crate::job) async fn load_step_output(
             return Err(OutputFault { pointer: String::new(), fault });
         }
     };
-    match loaded {
+    check_step_answer(attempt, loaded)
+}
+
+/// A step without outcomes needs no answer.
+fn check_step_answer(attempt: &Attempt<'_>, answer: Option<Answer>) -> Result<Option<JobOutput>, OutputFault> {
+    match answer {
         Some(answer) => check_answer(attempt, answer).map(Some),
         None if attempt.assignment.outcomes.is_empty() => Ok(None),
         None => Err(OutputFault::missing()),
