@@ -56,9 +56,11 @@ pub async fn test_repository(
                 let pushes = |row: &FeatureRow| {
                     matches!(row.feature, Feature::Push | Feature::Workflows | Feature::PullRequests)
                 };
-                let note = "jobs use the runner's token (`pullyard-runner check`); `runs pr merge` needs this one";
-                for (_, status) in rows.iter_mut().filter(|(row, _)| pushes(row)) {
-                    *status = FeatureStatus::NotNeeded(note);
+                for (row, status) in rows.iter_mut().filter(|(row, _)| pushes(row)) {
+                    *status = FeatureStatus::NotNeeded(match row.feature {
+                        Feature::Workflows => "for jobs, which use the runner's token (see `pullyard-runner check`)",
+                        _ => "for jobs, which use the runner's token; `runs pr create` and `runs pr merge` need it",
+                    });
                 }
             }
             Ok(RepositoryTestResult::Features(rows))

@@ -70,7 +70,9 @@ pub(super) async fn load_facts(ctx: &Context, run: &Run, frozen: &FrozenPlan) ->
             let repository = repository.clone().resolve_agent(&project.settings);
             frozen.plan.find_spawn_fault(&answer.spawn, &project.settings, &repository)
         });
-        steps.insert(job.id.clone(), StepJob::new(job, (answer, spawn_fault), keys.may_change_nothing()));
+        // A retry may be freer than its step.
+        let is_free = keys.may_change_nothing() || job.step.as_ref().is_some_and(|step| step.may_change_nothing);
+        steps.insert(job.id.clone(), StepJob::new(job, (answer, spawn_fault), is_free));
     }
     let has_budget = project.as_ref().is_some_and(|project| project.settings.budget.has_limit());
     // A write charges the budget for one job.

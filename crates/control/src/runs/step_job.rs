@@ -46,8 +46,10 @@ pub(super) async fn plan_step_job(
     }
     let result = |need: &RunStep| results.get(need.name.as_str()).cloned().unwrap_or_default();
     let mut context = frozen.step_context(run, (of, &step), result);
-    // The job before has pushed the change, so nothing may be left to do.
-    let is_pushed = retry_of.as_ref().is_some_and(|job| job.failure == Some(Failure::OutputLost {}));
+    // A job before has pushed the change, so nothing may be left to do.
+    let is_pushed = retry_of.as_ref().is_some_and(|job| {
+        job.failure == Some(Failure::OutputLost {}) || job.step.as_ref().is_some_and(|step| step.may_change_nothing)
+    });
     context.may_change_nothing |= is_pushed && context.own_branch.is_none();
     let new = NewJob {
         id: planned.id.clone(),

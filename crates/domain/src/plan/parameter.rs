@@ -163,14 +163,16 @@ impl Parameter {
     }
 }
 
+pub const BRANCH_RULE: &str = "use a branch name of at most 200 bytes, without signs of a shell";
+
 /// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
     // Git takes commits, ranges and whole refs for other things.
     (1..=MAX_BRANCH_BYTES).contains(&name.len())
         && !(is_hex(name, 40) || name.starts_with("refs/") || name.starts_with('/') || name.ends_with('/'))
-        && !["..", "//", "@{"].iter().any(|part| name.contains(part))
+        && !["..", "//"].iter().any(|part| name.contains(part))
         && !name.starts_with('-')
-        && !name.contains(|c: char| c.is_control() || " `$;&|<>()\"'\\~^:?*[".contains(c))
+        && !name.contains(|c: char| c.is_control() || " `$;&|<>(){}\"'\\~^:?*[".contains(c))
 }
 
 /// Faults of the declared parameters, and of keys whose parameter does not fit.

@@ -18,7 +18,7 @@ vocabulary! {
         DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until midnight UTC, or raise it: `pullyard budgets set`.";
         GroupBusy { n: u64, limit: u64, group: String, ahead: u64, first: RunId } [Itself] "group_busy", "{n} of {limit} runs of {group} are working; {ahead} are ahead.", "Wait; or `pullyard runs show {first}`, and `pullyard runs cancel {first}` frees its place.";
         RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan is the limit of its next run.";
-        RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do; an open step returns the part that it does not spend.";
+        RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do while a step works; else `pullyard runs cancel`, then `pullyard runs resume --cost-usd N`.";
         Starting { step: String } [Itself] "starting", "{step} is about to start.", "Nothing to do.";
     }
 }
@@ -60,9 +60,9 @@ impl Run {
         let (open, limit) = (self.open_jobs().count(), facts.plan.concurrency_limit());
         let free = self.free_usd_micros().filter(|free| *free < rules.cost_usd_micros);
         Some(match (facts.block, free) {
-            (Some(ReleaseBlock::Held), _) => StepWait::ProjectHeld { project },
-            // Before the budget: each new day would wake the runs that still wait for their group.
+            // First: a release of the project or a new day would wake the runs that still wait for their group.
             _ if group.is_some() => return group,
+            (Some(ReleaseBlock::Held), _) => StepWait::ProjectHeld { project },
             (Some(ReleaseBlock::Budget), _) => StepWait::DayBudget { project },
             _ if rules.is_question => StepWait::Starting { step: name },
             _ if open >= limit => StepWait::RunLimit { n: to_fact(open), limit: to_fact(limit) },

@@ -78,7 +78,7 @@ async fn writing_step_reports_an_outcome() {
 #[tokio::test]
 async fn retry_after_a_lost_output_may_change_nothing() {
     let lost = |job: &Job| End::Failed(Failure::OutputLost {}, Some(job_result(job)));
-    let step = json!({ "name": "fix", "outcomes": ["fixed", "unclear"], "retries": 1, "prompt": "Fix it." });
+    let step = json!({ "name": "fix", "outcomes": ["fixed", "unclear"], "retries": 2, "prompt": "Fix it." });
     for (keys, is_free) in [(json!({}), true), (json!({ "branch": "own" }), false)] {
         let mut step = step.clone();
         step.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
@@ -91,6 +91,8 @@ async fn retry_after_a_lost_output_may_change_nothing() {
         }
         assert_eq!(it.job("fix").await.1.prompt().contains(free), is_free);
         if is_free {
+            it.end("fix", crashed, None).await;
+            assert!(it.job("fix").await.1.prompt().contains(free), "the second retry");
             it.end("fix", answered, answer("It was there.", Some("fixed"))).await;
             it.expect("completed: fix done").await;
         }

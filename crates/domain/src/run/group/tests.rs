@@ -1,5 +1,4 @@
 use super::*;
-use crate::due::{self, Due};
 use crate::fixtures::{project_id, time_at};
 use crate::run::{Answer, ReleaseBlock, next_move};
 use serde_json::{Value, json};
@@ -142,20 +141,12 @@ fn run_ended_by_an_older_program_frees_its_place() {
 
 #[test]
 fn held_project_takes_no_place() {
-    let mut world = World::new(2, json!({}));
-    for (block, code) in [(ReleaseBlock::Held, "project_held"), (ReleaseBlock::Budget, "group_busy")] {
-        world.block = Some(block);
-        assert_eq!(world.settle(), "ww");
-        // The second waits for the first as well.
-        assert_eq!(world.wait(1).unwrap().code(), code);
-    }
+    let mut world = World::new(1, json!({}));
     world.block = Some(ReleaseBlock::Held);
+    assert_eq!(world.settle(), "w");
     assert_eq!(world.wait(0).unwrap().code(), "project_held");
-    assert!(matches!(due::run(&world.runs[1]), Some(Due::At(_))), "at the budget it checks the group");
-    assert_eq!(world.settle(), "ww");
-    assert!(matches!(due::run(&world.runs[1]), Some(Due::Held { .. })), "it waits for the release");
     world.block = None;
-    assert_eq!(world.settle(), "aw");
+    assert_eq!(world.settle(), "a");
 }
 
 #[test]
