@@ -4,6 +4,7 @@ use crate::prelude::*;
 use crate::world::World;
 use axum::body::Body;
 use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_protocol::attempt::AssignedStep;
 use std::fs::Permissions;
 use tokio::net::TcpListener;
 
@@ -56,6 +57,28 @@ async fn hostile_agent_in_a_sandbox_reaches_nothing() {
         assert_eq!(content, format!("started\n{can}can git\nended\n"), "{isolation}");
         assert!(!world.outside_path("pwned").exists(), "{isolation}");
         assert_eq!(world.leftover_processes(), [""; 0], "{isolation}");
+    }
+}
+
+#[tokio::test]
+async fn parameter_in_a_sandbox_is_only_a_value() {
+    if lacks_programs() {
+        return;
+    }
+    let checks = [
+        r#"[ "$PULLYARD_PARAM_TASK" = "$(printf -- '--bind / /\nx')" ]"#,
+        r#"[ "${PULLYARD_PARAM_EMPTY-unset}" = '' ]"#,
+    ];
+    for isolation in ["bubblewrap", "landlock"] {
+        let world = with_checks("echo hello > greeting.txt", &checks, |_| ()).await;
+        open_folder(world.dir.path());
+        let parameters = [("task", "--bind / /\nx"), ("empty", "")];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let step = AssignedStep { parameters, ..AssignedStep::default() };
+        world.api.change_assignment(|job| (job.ticket, job.step) = (None, Some(step)));
+        let ran = world.run_under("PULLYARD_ISOLATION", isolation).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{isolation}: {}", ran.log);
     }
 }
 

@@ -193,7 +193,8 @@ async fn output_that_setup_left_is_not_the_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_reach_setup_and_checks_as_data() {
-    let world = world("echo hello > greeting.txt", AssignedStep::default()).await;
+    let script = "if env | grep -q PULLYARD_PARAM_; then exit 9; fi; echo hello > greeting.txt";
+    let world = world(script, AssignedStep::default()).await;
     let ran = world.outside_path("ran");
     let touch = format!("touch {}", ran.display());
     let value = format!("; {touch}\n$({touch}) `{touch}` \"' %s \\n ü\r\n\n");
