@@ -275,6 +275,20 @@ async fn finished_work_without_an_output_is_published() {
     }
 }
 
+#[tokio::test]
+async fn finished_work_of_an_own_branch_is_pushed_to_it() {
+    let world = World::with_agent(AGENT).await;
+    let step = AssignedStep { has_own_branch: true, ..AssignedStep::default() };
+    world.api.change_assignment(|job| (job.ticket, job.step) = (None, Some(step)));
+    let forge = BrokenForge::start(&world, (PUSH, SERVER_ERROR), FOREVER).await;
+    assert_eq!(fail_after_outage(&world).await.code(), "forge_unavailable");
+    begin_retry(&world, "b");
+    forge.repair();
+    let result = world.completes().await.result.unwrap();
+    assert_eq!((agent_runs(&world), result.branch.as_str(), result.pull_request), (1, BRANCH, None));
+    assert_eq!(world.branch_head(&format!("{BRANCH}-b")), None);
+}
+
 fn report(world: &World) {
     let step = AssignedStep { reports: true, ..AssignedStep::default() };
     world.api.change_assignment(|job| (job.ticket, job.step) = (None, Some(step)));
