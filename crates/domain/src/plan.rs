@@ -8,7 +8,7 @@ mod project;
 mod roles;
 mod shape;
 
-pub use parameter::{Parameter, ParameterKeys, ParameterKind, is_branch};
+pub use parameter::{BRANCH_RULE, Parameter, ParameterKeys, ParameterKind, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
 

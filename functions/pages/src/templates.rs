@@ -47,7 +47,7 @@ impl Field {
 
     /// An emptied field would start the run with the default.
     fn is_required(&self) -> bool {
-        self.parameter.required || self.parameter.default.is_some()
+        self.parameter.required || self.parameter.default.as_ref().is_some_and(|value| !value.is_empty())
     }
 
     /// The values of a list; none for a field of text.

@@ -7,7 +7,7 @@ use crate::templates::load_template;
 use crate::{Context, Error};
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, RunId, TemplateName};
-use pullyard_domain::plan::{MAX_FILE_BYTES, ParameterKind, Plan, PlanFault, is_branch};
+use pullyard_domain::plan::{BRANCH_RULE, MAX_FILE_BYTES, ParameterKind, Plan, PlanFault, is_branch};
 use pullyard_domain::project::Project;
 use pullyard_domain::run::{FrozenPlan, Run};
 use pullyard_domain::template::{StartedBy, TemplateId};
@@ -150,7 +150,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
     if !is_branch(&base) {
         let at = if submission.base.is_none() && plan.base.is_some() { "/plan/base" } else { "/base" };
-        faults.push(PlanFault::new(at, "use a branch name of at most 200 bytes, without signs of a shell"));
+        faults.push(PlanFault::new(at, BRANCH_RULE));
     }
     match faults.is_empty() {
         true => Ok(FrozenPlan { plan, parameters, repository, base }),
