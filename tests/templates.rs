@@ -256,7 +256,8 @@ async fn delivery_of_a_named_event_starts_one_run() {
     assert_eq!(send("push", &of_ann).await, "run_started");
     assert_eq!(runs(&world.story).await.len(), 1, "a redelivery");
     let plan = json!({ "action": "completed", "repository": repository, "sender": ann,
-        "workflow_run": { "conclusion": "success", "head_branch": "main", "head_sha": "c".repeat(40) } });
+        "workflow_run": { "conclusion": "success", "head_branch": "main", "head_repository": repository,
+            "head_sha": "c".repeat(40) } });
     assert_eq!(send("workflow_run", &plan).await, "event_ignored");
     let mut failed = plan.clone();
     failed["workflow_run"]["conclusion"] = json!("failure");
