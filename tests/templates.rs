@@ -102,9 +102,15 @@ async fn repository_of_a_start_fills_its_parameter() {
     user.ok(&["templates", "put", "ask", "-f", &write(&folder, &plan)]).await;
     let put = ["schedules", "put", "weekly", "--template", "ask", "--every", "30m", "--param", "task=T"];
     user.run(&put).await.assert_exit(2, "/repo: the plan requires this parameter");
-    user.ok(&[&put[..], &["--each-repository"]].concat()).await;
+    let each = [&put[..], &["--each-repository"]].concat();
+    user.run(&[&each[..], &["--param", "repo=acme/app"]].concat()).await.assert_exit(2, "/repo: each start sets it");
+    user.ok(&each).await;
     user.ok(&["schedules", "run", "weekly"]).await;
-    user.ok(&["templates", "run", "ask", "--param", "task=T", "--repository", "acme/app"]).await;
+    let start = |repository| ["templates", "run", "ask", "--param", "task=T", "--repository", repository];
+    user.ok(&start("acme/app")).await;
+    user.run(&start("acme/other")).await.assert_exit(2, "--repository: acme/other is not connected to acme");
+    let both = [&start("acme/app")[..], &["--param", "repo=acme/shop"]].concat();
+    user.run(&both).await.assert_exit(2, "--param repo: the run's repository is acme/app");
     let found = runs(&story).await;
     let names: Vec<_> = found.iter().map(|run| run["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["acme/app"; 2], "the name is that of the parameter");
@@ -142,7 +148,9 @@ async fn submission_repeated_fifty_times_is_one_run() {
     assert_eq!(entry("alert-17").0, "run_started");
     let (code, sentence) = entry("alert-18");
     assert!(code == "body_unreadable" && sentence.contains("`/params/depth`"), "{code} {sentence}");
-    assert!(entry("x").1.contains("`/template`: hand is not started by submission"), "{ledger:#}");
+    let (code, sentence) = entry("x");
+    let fault = "/template: hand is not started by submission";
+    assert!(code == "template_refused" && sentence.contains(fault), "{ledger:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
