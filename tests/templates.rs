@@ -5,6 +5,7 @@ use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::{ANN, BRANCH, SECRET, World};
 use pullyard_domain::project::Compute;
+use pullyard_domain::template::{Template, TemplateId};
 
 /// One question, so that a run needs no agent.
 pub(crate) const ASK: &str = "name: {param: task}
@@ -289,6 +290,29 @@ async fn delivery_of_a_named_event_starts_one_run() {
     user.ok(&["templates", "delete", "fix-ci", "--yes"]).await;
     let repaired = user.run(&["hooks", "repair", "fix-ci"]).await.assert_exit(3, "");
     assert!(repaired.out.contains("No webhook starts its template fix-ci"), "{repaired:?}");
+    assert!(!repaired.err.contains("hooks repair"), "the same answer for ever: {repaired:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_of_another_version_says_why_it_starts_nothing() {
+    let (story, user, folder) = story().await;
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;
+    let put = ["schedules", "put", "weekly", "--template", "ask", "--every", "30m", "--param", "task=T"];
+    user.ok(&put).await;
+    let id = TemplateId { project: story.project.clone(), name: "ask".parse().unwrap() };
+    let store = story.store().await;
+    let stored = store.load_template(&id).await.unwrap().unwrap();
+    let plan = json!({ "name": "n", "newer": 1, "steps": [{ "name": "a", "prompt": "Work." }] }).to_string();
+    assert_eq!(store.put_template(&Template { plan, ..stored }).await.unwrap(), Write::Applied);
+    assert_eq!(body(&story, "/v1/templates/acme/ask").await["started_by"], json!([]));
+    let page = Browser::admin(&story).await.get("/runs/templates?project=acme").await;
+    page.assert_contains(&["This version refuses it: "]);
+    assert!(!page.body.contains("Start a run"), "{}", page.body);
+    user.run(&["schedules", "run", "weekly"]).await;
+    let schedule = body(&story, "/v1/schedules/acme/weekly").await;
+    assert!(schedule["last"].as_str().unwrap().contains("/template: "), "{schedule}");
+    let changed = [&put[..7], &["--param", "task=Other"]].concat();
+    user.run(&changed).await.assert_exit(2, "template: this version refuses it: ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
