@@ -61,8 +61,8 @@ async fn thousand_bad_messages_do_not_stop_a_good_one() {
     let mut with_a_plan = message("plan", "ask", json!({ "task": "T" }));
     with_a_plan["plan"] = json!({ "name": "n", "steps": [{ "name": "a", "prompt": "Work." }] });
     let readable = [
-        (message("none", "none", json!({})), "`/template`: there is no template none"),
-        (message("hand", "hand", json!({ "task": "T" })), "`/template`: hand is not started by submission"),
+        (message("none", "none", json!({})), "/template: there is no template none"),
+        (message("hand", "hand", json!({ "task": "T" })), "/template: hand is not started by submission"),
         (message("range", "ask", json!({ "task": "T", "depth": "9" })), "`/params/depth`: use a whole number"),
         (message("missing", "ask", json!({})), "`/params/task`: the plan requires this parameter"),
         (message("long", "ask", json!({ "task": "x".repeat(4_097) })), "`/params/task`: use at most 4 KiB"),
@@ -93,7 +93,8 @@ async fn thousand_bad_messages_do_not_stop_a_good_one() {
     assert_eq!((all.len(), &all[0]["id"]), (1, &run["id"]));
     for (message, fault) in readable {
         let verdict = verdict(&story, message["id"].as_str().unwrap()).await;
-        assert!(verdict.starts_with("body_unreadable") && verdict.contains(fault), "{verdict}");
+        let code = if fault.starts_with('`') { "body_unreadable" } else { "template_refused" };
+        assert!(verdict.starts_with(code) && verdict.contains(fault), "{verdict}");
     }
     let request = json!({ "QueueUrl": story.queue_url("submissions-dead").await, "AttributeNames": ["All"] });
     let about = story.local.aws().sqs().call("GetQueueAttributes", &request).await.unwrap();

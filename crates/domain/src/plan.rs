@@ -8,7 +8,7 @@ mod project;
 mod roles;
 mod shape;
 
-pub use parameter::{Parameter, ParameterKeys, ParameterKind, is_branch};
+pub use parameter::{BRANCH_RULE, Parameter, ParameterKeys, ParameterKind, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
 
@@ -310,7 +310,10 @@ impl PlanFault {
 
 impl std::fmt::Display for PlanFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at `{}`", self.fault, self.pointer)
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.fault),
+            pointer => write!(f, "{} at `{pointer}`", self.fault),
+        }
     }
 }
 
