@@ -338,7 +338,7 @@ async fn only_the_present_file_keeps_its_name() {
         check("nothing", is_online, 0, "the runner of this file").await;
     }
     check("systemd", false, 0, "the runner of this file").await;
-    check("nothing", true, 0, "kite runs with earlier settings until it restarts: stop it, then `").await;
+    check("nothing", true, 0, "kite runs with earlier settings until it restarts; without a service, stop it").await;
     check("systemd", true, 2, "kite runs already, and not as the service of").await;
     let unit = format!("{MARK}\n[Service]\nExecStart=x start --config {}\n", machine.env_file().display());
     machine.write(&machine.unit(), &unit);
