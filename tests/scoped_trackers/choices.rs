@@ -151,8 +151,8 @@ async fn refused_choice_continues_the_poll_of_the_earlier_tool() {
         let (poll, tool) = (before.clone(), earlier.tracker.clone());
         world.story.clock.advance(Duration::from_secs(1));
         drop(world.tool());
-        // During the removal of the webhook, the ticket moves, a poll finds the tool unused, and another project chooses
-        // the scope.
+        // While the webhook is removed, the ticket moves, a poll finds the tool unused, and another project chooses the
+        // scope.
         let list_hooks = if kind == Kind::Jira { "GET /rest/webhooks/1.0/webhook" } else { "query Hooks" };
         world.fake.before(list_hooks, move |state| {
             state.move_ticket(key, PROCESSING, PERSON);
