@@ -180,7 +180,7 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
         (&["-p", "a", "--check", "rm -r x"], "--check: "),
         (&["-p", "a", "--agent", "odd"], "invalid value 'odd'"),
         (&["-p", "a", "--repository", "acme/none"], "--repository: acme/none is not connected to acme"),
-        (&["-p", "a", "--base", "a b"], "--base: use a branch name"),
+        (&["-p", "a", "--base", "a b"], "--base: use the name of a branch"),
     ] {
         user.run(&[&["run"], arguments].concat()).await.assert_exit(2, text);
     }

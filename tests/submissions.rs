@@ -1,9 +1,12 @@
 //! Tests the queue of submissions as its senders and the operator live it.
 
 use crate::dead_letters::{call_instance, renew_polls, send_message, set_visibility_timeout};
+use crate::functions::invoke;
 use crate::prelude::*;
 use crate::templates::{ASK, runs, story, write};
 use pullyard_domain::dead_letter::{Advice, Queue, Subject};
+use pullyard_domain::id::RunId;
+use pullyard_domain::run::MAX_WAITING_RUNS;
 use pullyard_entry::Config;
 
 const QUEUE: &str = "submissions";
@@ -14,6 +17,23 @@ fn message(id: &str, template: &str, params: Value) -> Value {
 
 fn good_message(id: &str) -> String {
     message(id, "ask", json!({ "task": "T" })).to_string()
+}
+
+/// All messages have one group, as a sender may choose.
+fn record(id: usize, body: &str) -> Value {
+    json!({
+        "messageId": id.to_string(), "body": body, "attributes": { "MessageGroupId": "one" },
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:submissions",
+    })
+}
+
+fn failure(id: usize) -> Value {
+    json!({ "itemIdentifier": id.to_string() })
+}
+
+/// The failed messages of a batch.
+async fn handle(ctx: &Context, records: &[Value]) -> Value {
+    invoke(ctx, "effects", json!({ "Records": records })).await.unwrap()["batchItemFailures"].take()
 }
 
 /// The code and the sentence of the only ledger entry of a submission.
@@ -53,16 +73,13 @@ async fn thousand_bad_messages_do_not_stop_a_good_one() {
     let file = write(&folder, ASK);
     user.ok(&["templates", "put", "ask", "-f", &file]).await;
     user.ok(&["templates", "put", "hand", "-f", &file, "--started-by", "hand"]).await;
-    // Long enough for a batch, so that only failures count as receives.
-    set_visibility_timeout(&story, QUEUE, "2").await;
-    renew_polls(&story, QUEUE, ["a", "b"].map(|id| message(id, "none", json!({})))).await;
     let mut of_version_2 = message("version", "ask", json!({ "task": "T" }));
     of_version_2["v"] = json!(2);
     let mut with_a_plan = message("plan", "ask", json!({ "task": "T" }));
     with_a_plan["plan"] = json!({ "name": "n", "steps": [{ "name": "a", "prompt": "Work." }] });
     let readable = [
-        (message("none", "none", json!({})), "`/template`: there is no template none"),
-        (message("hand", "hand", json!({ "task": "T" })), "`/template`: hand is not started by submission"),
+        (message("none", "none", json!({})), "/template: there is no template none"),
+        (message("hand", "hand", json!({ "task": "T" })), "/template: hand is not started by submission"),
         (message("range", "ask", json!({ "task": "T", "depth": "9" })), "`/params/depth`: use a whole number"),
         (message("missing", "ask", json!({})), "`/params/task`: the plan requires this parameter"),
         (message("long", "ask", json!({ "task": "x".repeat(4_097) })), "`/params/task`: use at most 4 KiB"),
@@ -72,34 +89,69 @@ async fn thousand_bad_messages_do_not_stop_a_good_one() {
     ];
     let dead = [
         "no JSON".to_owned(),
-        "[".repeat(100_000),
-        "{\"params\":".repeat(10_000),
+        "[".repeat(1_000),
+        "{\"params\":".repeat(1_000),
         json!({ "id": "x", "project": "nobody", "template": "ask" }).to_string(),
         // An effect, which a sender must not cause.
         json!({ "project": "acme", "ticket": "APP-1" }).to_string(),
     ];
-    let kinds: Vec<_> = readable.iter().map(|(message, _)| message.to_string()).chain(dead.clone()).collect();
-    let bad: Vec<&String> = kinds.iter().cycle().take(1_000).collect();
-    for message in &bad {
-        send_message(&story, QUEUE, message).await;
+    let kinds = readable.iter().map(|(message, _)| (message.to_string(), false));
+    let kinds: Vec<_> = kinds.chain(dead.iter().map(|body| (body.clone(), true))).collect();
+    let mut bodies: Vec<_> = kinds.iter().cloned().cycle().take(998).collect();
+    let large = message("large", "ask", json!({ "task": "x".repeat(250_000) }));
+    bodies.extend([(large.to_string(), false), (good_message("good"), false)]);
+    let ctx = story.function_context("dispatch", "effects.fifo").await;
+    for batch in bodies.chunks(10) {
+        let records: Vec<_> = batch.iter().enumerate().map(|(n, (body, _))| record(n, body)).collect();
+        let failed = batch.iter().enumerate().filter_map(|(n, (_, is_dead))| is_dead.then(|| failure(n)));
+        assert_eq!(handle(&ctx, &records).await, json!(failed.collect::<Vec<_>>()));
     }
-    send_message(&story, QUEUE, &good_message("good")).await;
-    let run = wait_until("the run of the good one starts", async || {
-        runs(&story).await.pop().ok_or_else(|| "there is no run".to_owned())
-    })
-    .await;
-    story.wait_for_empty_queues().await;
-    let all = runs(&story).await;
-    assert_eq!((all.len(), &all[0]["id"]), (1, &run["id"]));
+    assert_eq!(runs(&story).await.len(), 1);
+    assert!(verdict(&story, "good").await.starts_with("run_started"));
     for (message, fault) in readable {
         let verdict = verdict(&story, message["id"].as_str().unwrap()).await;
-        assert!(verdict.starts_with("body_unreadable") && verdict.contains(fault), "{verdict}");
+        let code = if fault.starts_with('`') { "body_unreadable" } else { "template_refused" };
+        assert!(verdict.starts_with(code) && verdict.contains(fault), "{verdict}");
     }
-    let request = json!({ "QueueUrl": story.queue_url("submissions-dead").await, "AttributeNames": ["All"] });
-    let about = story.local.aws().sqs().call("GetQueueAttributes", &request).await.unwrap();
-    let buried: usize = about["Attributes"]["ApproximateNumberOfMessages"].as_str().unwrap().parse().unwrap();
-    let expected = bad.iter().filter(|message| dead.contains(message)).count();
-    assert!(buried >= expected, "{buried} of {expected}");
+
+    set_visibility_timeout(&story, QUEUE, "0").await;
+    renew_polls(&story, QUEUE, ["a", "b"].map(|id| message(id, "none", json!({})))).await;
+    for body in &dead {
+        send_message(&story, QUEUE, body).await;
+    }
+    wait_until("each is a dead letter", async || {
+        let found = story.api.dead_letters(Some(Queue::Submissions)).await.unwrap().letters.len();
+        if found == dead.len() { Ok(()) } else { Err(format!("there are {found}")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn submission_to_a_full_group_starts_once_it_has_room() {
+    let (story, user, folder) = story().await;
+    let plan = write(&folder, &format!("concurrency: {{group: release}}\n{ASK}"));
+    user.ok(&["templates", "put", "ask", "-f", &plan]).await;
+    send_message(&story, QUEUE, &good_message("first")).await;
+    story.wait_for_empty_queues().await;
+    let set_waiting = async |count: usize| {
+        let id = |n: usize| RunId::for_request(&story.project, "a test", &n.to_string()).to_string();
+        let waiting: serde_json::Map<String, Value> = (0..count).map(|n| (id(n), json!({ "N": "0" }))).collect();
+        let request = json!({
+            "TableName": "pullyard", "Key": { "pk": { "S": "RUN#acme#release" }, "sk": { "S": "GROUP" } },
+            "UpdateExpression": "SET waiting = :waiting", "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeValues": { ":waiting": { "M": waiting } },
+        });
+        story.call_dynamodb("UpdateItem", request).await;
+    };
+    let ctx = story.function_context("dispatch", "effects.fifo").await;
+    let second = [record(0, &good_message("second"))];
+    set_waiting(MAX_WAITING_RUNS).await;
+    assert_eq!(handle(&ctx, &second).await, json!([failure(0)]));
+    assert!(verdict(&story, "second").await.contains("400 runs wait for the group release."));
+    set_waiting(0).await;
+    assert_eq!(handle(&ctx, &second).await, json!([]));
+    assert!(verdict(&story, "second").await.starts_with("run_started"));
+    assert_eq!(runs(&story).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

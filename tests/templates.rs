@@ -5,6 +5,7 @@ use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::{ANN, BRANCH, SECRET, World};
 use pullyard_domain::project::Compute;
+use pullyard_domain::template::{Template, TemplateId};
 
 /// One question, so that a run needs no agent.
 pub(crate) const ASK: &str = "name: {param: task}
@@ -102,9 +103,15 @@ async fn repository_of_a_start_fills_its_parameter() {
     user.ok(&["templates", "put", "ask", "-f", &write(&folder, &plan)]).await;
     let put = ["schedules", "put", "weekly", "--template", "ask", "--every", "30m", "--param", "task=T"];
     user.run(&put).await.assert_exit(2, "/repo: the plan requires this parameter");
-    user.ok(&[&put[..], &["--each-repository"]].concat()).await;
+    let each = [&put[..], &["--each-repository"]].concat();
+    user.run(&[&each[..], &["--param", "repo=acme/app"]].concat()).await.assert_exit(2, "/repo: each start sets it");
+    user.ok(&each).await;
     user.ok(&["schedules", "run", "weekly"]).await;
-    user.ok(&["templates", "run", "ask", "--param", "task=T", "--repository", "acme/app"]).await;
+    let start = |repository| ["templates", "run", "ask", "--param", "task=T", "--repository", repository];
+    user.ok(&start("acme/app")).await;
+    user.run(&start("acme/other")).await.assert_exit(2, "--repository: acme/other is not connected to acme");
+    let both = [&start("acme/app")[..], &["--param", "repo=acme/shop"]].concat();
+    user.run(&both).await.assert_exit(2, "--param repo: the run's repository is acme/app");
     let found = runs(&story).await;
     let names: Vec<_> = found.iter().map(|run| run["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["acme/app"; 2], "the name is that of the parameter");
@@ -142,7 +149,9 @@ async fn submission_repeated_fifty_times_is_one_run() {
     assert_eq!(entry("alert-17").0, "run_started");
     let (code, sentence) = entry("alert-18");
     assert!(code == "body_unreadable" && sentence.contains("`/params/depth`"), "{code} {sentence}");
-    assert!(entry("x").1.contains("`/template`: hand is not started by submission"), "{ledger:#}");
+    let (code, sentence) = entry("x");
+    let fault = "/template: hand is not started by submission";
+    assert!(code == "template_refused" && sentence.contains(fault), "{ledger:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,7 +265,8 @@ async fn delivery_of_a_named_event_starts_one_run() {
     assert_eq!(send("push", &of_ann).await, "run_started");
     assert_eq!(runs(&world.story).await.len(), 1, "a redelivery");
     let plan = json!({ "action": "completed", "repository": repository, "sender": ann,
-        "workflow_run": { "conclusion": "success", "head_branch": "main", "head_sha": "c".repeat(40) } });
+        "workflow_run": { "conclusion": "success", "head_branch": "main", "head_repository": repository,
+            "head_sha": "c".repeat(40) } });
     assert_eq!(send("workflow_run", &plan).await, "event_ignored");
     let mut failed = plan.clone();
     failed["workflow_run"]["conclusion"] = json!("failure");
@@ -280,6 +290,29 @@ async fn delivery_of_a_named_event_starts_one_run() {
     user.ok(&["templates", "delete", "fix-ci", "--yes"]).await;
     let repaired = user.run(&["hooks", "repair", "fix-ci"]).await.assert_exit(3, "");
     assert!(repaired.out.contains("No webhook starts its template fix-ci"), "{repaired:?}");
+    assert!(!repaired.err.contains("hooks repair"), "the same answer for ever: {repaired:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_of_another_version_says_why_it_starts_nothing() {
+    let (story, user, folder) = story().await;
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, ASK)]).await;
+    let put = ["schedules", "put", "weekly", "--template", "ask", "--every", "30m", "--param", "task=T"];
+    user.ok(&put).await;
+    let id = TemplateId { project: story.project.clone(), name: "ask".parse().unwrap() };
+    let store = story.store().await;
+    let stored = store.load_template(&id).await.unwrap().unwrap();
+    let plan = json!({ "name": "n", "newer": 1, "steps": [{ "name": "a", "prompt": "Work." }] }).to_string();
+    assert_eq!(store.put_template(&Template { plan, ..stored }).await.unwrap(), Write::Applied);
+    assert_eq!(body(&story, "/v1/templates/acme/ask").await["started_by"], json!([]));
+    let page = Browser::admin(&story).await.get("/runs/templates?project=acme").await;
+    page.assert_contains(&["This version refuses it: "]);
+    assert!(!page.body.contains("Start a run"), "{}", page.body);
+    user.run(&["schedules", "run", "weekly"]).await;
+    let schedule = body(&story, "/v1/schedules/acme/weekly").await;
+    assert!(schedule["last"].as_str().unwrap().contains("/template: "), "{schedule}");
+    let changed = [&put[..7], &["--param", "task=Other"]].concat();
+    user.run(&changed).await.assert_exit(2, "template: this version refuses it: ");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,6 +134,51 @@ async fn scope_that_two_projects_chose_at_once_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refused_choice_continues_the_poll_of_the_earlier_tool() {
+    for kind in KINDS {
+        let world = World::with_tool(kind, public()).await;
+        let (user, name, scope) = (&world.user, world.name, world.scope);
+        world.add_ticket(BACKLOG);
+        world.poll().await;
+        let secret = format!("pullyard/user/{name}");
+        let add = ["trackers", "add", "second", "--kind", name, "--site", world.fake.url(), "--token-secret", &secret];
+        user.ok(&add).await;
+        user.ok(&["projects", "create", "other"]).await;
+        let unread = (TicketKey::new(world.key).unwrap(), world.story.clock.now());
+        world.store_poll(|poll| poll.look.unread.extend([unread])).await;
+        let (before, earlier) = (world.poll_item().await, world.settings().await);
+        let (store, clock, key) = (world.story.store().await, world.story.clock.clone(), world.key);
+        let (poll, tool) = (before.clone(), earlier.tracker.clone());
+        world.story.clock.advance(Duration::from_secs(1));
+        drop(world.tool());
+        // While the webhook is removed, the ticket moves, a poll finds the tool unused, and another project chooses the
+        // scope.
+        let list_hooks = if kind == Kind::Jira { "GET /rest/webhooks/1.0/webhook" } else { "query Hooks" };
+        world.fake.before(list_hooks, move |state| {
+            state.move_ticket(key, PROCESSING, PERSON);
+            clock.advance(Duration::from_secs(1));
+            let race = async {
+                store.put_poll(&Poll { gone_at: Some(clock.now()), ..poll }).await.unwrap();
+                let other = store.load_project(&ProjectId::new("other").unwrap()).await.unwrap().unwrap();
+                let settings = Settings { tracker: tool, ..other.settings };
+                store.put_project(&Project { settings, ..other }).await.unwrap();
+            };
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(race));
+        });
+        let choice = ["trackers", "use", "second", "--scope", scope, "--merged", "Done", "--project", "acme"];
+        let again = format!("`pullyard trackers use {name} --scope {scope} --project acme`");
+        user.run(&choice).await.assert_exit(2, &again);
+        let (settings, poll) = (world.settings().await, world.poll_item().await);
+        let tool = settings.tracker.unwrap();
+        assert_eq!((tool.connection.as_str(), tool.ingress), (name, Ingress::Poll));
+        assert_eq!(settings.statuses, earlier.statuses);
+        assert_eq!((poll.gone_at, poll.look), (None, before.look), "{kind:?}");
+        world.poll().await;
+        world.wait_for_active_job().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failed_look_is_repeated_while_the_list_fails() {
     for kind in KINDS {
         let world = World::with_tool(kind, Setup::default()).await;

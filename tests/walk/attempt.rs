@@ -11,7 +11,7 @@ pub(super) fn start_task() -> Step {
 
 async fn newest_task(world: &World) -> bool {
     let mut tasks = world.tasks().await;
-    // Skip the task that started before, and all older ones, which may still run.
+    // A task whose job has ended may still run, and a third job must not take it.
     let before = world.note_value("task");
     let last = tasks.iter().rposition(|task| task["taskArn"].as_str() == before.as_deref());
     tasks.drain(..last.map_or(0, |last| last + 1));

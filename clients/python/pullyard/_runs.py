@@ -204,7 +204,7 @@ class Client:
         if self._project is None:
             projects = [one["id"] for one in self._call("projects")["projects"]]
             if not projects:
-                raise PullyardError("there is no project: create one with `pullyard projects create ID`")
+                raise PullyardError("the token has no project: create one with `pullyard projects create ID`")
             if len(projects) != 1:
                 raise PullyardError(f"name one of {len(projects)} projects: Client(project=…) or PULLYARD_PROJECT")
             self._project = projects[0]

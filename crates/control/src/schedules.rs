@@ -35,9 +35,8 @@ pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) ->
             let fault = format!("delete another schedule: a project has at most {MAX_SCHEDULES}");
             return Err(Error::Invalid { pointer: "/name", fault });
         }
-        let action = |spec: &ScheduleSpec| (spec.template.clone(), spec.params.clone(), spec.each_repository);
         // A repeat and other times need no template, which a user may have deleted.
-        if action(&found.spec) != action(&spec) {
+        if !found.spec.has_same_action(&spec) {
             check_template(ctx, id, &spec).await?;
         }
         let schedule = found.set_spec(spec.clone(), now)?;

@@ -137,7 +137,13 @@ pub async fn submit(ctx: &Context, submission: &Submission, by: &str) -> Result<
         1 => start(ctx, request).await?,
         _ => Err(PlanFault::new("/v", "this version knows only 1")),
     };
-    record(ctx, project, id, result.as_ref()).await?;
+    let is_of_message = |pointer: &str| ["/params", "/v", "/id"].iter().any(|field| pointer.starts_with(field));
+    let reason = match &result {
+        Ok(run) => Reason::RunStarted { run: run.clone() },
+        Err(fault) if is_of_message(&fault.pointer) => unreadable(fault),
+        Err(fault) => refusal(template, fault),
+    };
+    record(ctx, project, id, reason).await?;
     Ok(result)
 }
 
@@ -152,19 +158,14 @@ pub async fn refuse_submission(
     fault: &PlanFault,
 ) -> Result<(), Error> {
     ctx.load_project(project).await?;
-    record(ctx, project, id, Err(fault)).await
+    record(ctx, project, id, unreadable(fault)).await
 }
 
-async fn record(
-    ctx: &Context,
-    project: &ProjectId,
-    id: &EventId,
-    result: Result<&RunId, &PlanFault>,
-) -> Result<(), Error> {
-    let reason = match result {
-        Ok(run) => Reason::RunStarted { run: run.clone() },
-        Err(PlanFault { pointer, fault }) => Reason::BodyUnreadable { pointer: pointer.clone(), fault: fault.clone() },
-    };
+fn unreadable(PlanFault { pointer, fault }: &PlanFault) -> Reason {
+    Reason::BodyUnreadable { pointer: pointer.clone(), fault: fault.clone() }
+}
+
+async fn record(ctx: &Context, project: &ProjectId, id: &EventId, reason: Reason) -> Result<(), Error> {
     let delivery = DeliveryId::for_start(project, "submission", id.as_str());
     ctx.counters().count_decision(&reason);
     let (now, reason) = (ctx.clock.now(), reason.clipped());
@@ -173,7 +174,7 @@ async fn record(
     Ok(())
 }
 
-/// The reason of a refused start of a schedule or a webhook.
+/// The reason of a start that a template refused.
 pub(crate) fn refusal(template: &TemplateName, fault: &PlanFault) -> Reason {
     let pointer = if fault.pointer.is_empty() { String::new() } else { format!("{}: ", fault.pointer) };
     Reason::TemplateRefused { template: template.clone(), fault: Cause(format!("{pointer}{}", fault.fault)) }

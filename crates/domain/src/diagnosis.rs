@@ -211,7 +211,8 @@ fn check_agents(
             agents.retain(|agent| !online.is_empty() && !online.iter().any(|one| one.capabilities.contains(agent)));
             (
                 "no online runner offers",
-                "Install it and its key on a runner’s machine, and start the runner again",
+                "Install it and its key on a runner’s machine, or name it with `--capabilities` if each project has a \
+                 key; then start the runner again",
                 "OWNER/NAME --integration ID",
             )
         }

@@ -310,7 +310,10 @@ impl PlanFault {
 
 impl std::fmt::Display for PlanFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at `{}`", self.fault, self.pointer)
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.fault),
+            pointer => write!(f, "{} at `{pointer}`", self.fault),
+        }
     }
 }
 

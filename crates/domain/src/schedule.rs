@@ -120,6 +120,11 @@ impl ScheduleSpec {
         let template = self.template.iter().map(|name| format!("{name}: "));
         template.chain(parts).chain([self.zone.as_deref().unwrap_or("UTC").to_owned()]).collect()
     }
+
+    /// Whether only the times differ.
+    pub fn has_same_action(&self, other: &Self) -> bool {
+        (&self.template, &self.params, self.each_repository) == (&other.template, &other.params, other.each_repository)
+    }
 }
 
 impl Starts {

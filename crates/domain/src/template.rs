@@ -92,7 +92,7 @@ impl Template {
     pub fn parse(&self) -> Result<Plan, PlanFault> {
         Plan::parse(self.json()).map_err(|faults| {
             let fault = faults.first().map(PlanFault::to_string).unwrap_or_default();
-            PlanFault::new("/plan", format!("this version refuses it: {fault}"))
+            PlanFault::new("/template", format!("this version refuses it: {fault}"))
         })
     }
 

@@ -15,7 +15,7 @@ vocabulary! {
     pub enum Wait: Resolution {
         NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last heartbeat was {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
         NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Create a token with `pullyard tokens create --kind runner`, then use it with `pullyard runner start`; see docs/runner.md.";
-        NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Start a runner that offers it: `pullyard-runner check` names a missing program or key. If each project has a key: `pullyard runner start --capabilities {capability}`.";
+        NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "`pullyard-runner check` names what a runner lacks. If each project has a key: `pullyard runner start --capabilities {capability}`.";
         NoLabel { labels: Cause, origin: String, all: Advice } [Person] "no_label", "No online runner with the job's agent has {labels} (from {origin}).", "Start a runner with all labels of the job: `pullyard runner start --labels {all}`.";
         LabelsApart { name: String, labels: Cause, all: Advice } [Person] "labels_apart", "No single runner has all labels of the job: {name} lacks {labels}.", "Start a runner with all of them: `pullyard runner start --labels {all}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";

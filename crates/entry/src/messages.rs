@@ -22,7 +22,8 @@ where
     let mut blocked = HashSet::new();
     for record in event.records {
         let id = record.message_id.clone().unwrap_or_default();
-        let group = record.attributes.get("MessageGroupId").cloned();
+        // A standard queue has groups too, but no order.
+        let group = record.attributes.get("MessageGroupId").filter(|_| is_fifo(&record)).cloned();
         if group.as_ref().is_some_and(|group| blocked.contains(group)) {
             answer.add_failure(id);
             continue;
@@ -35,6 +36,10 @@ where
         }
     }
     answer
+}
+
+pub fn is_fifo(record: &SqsMessage) -> bool {
+    record.event_source_arn.as_ref().is_some_and(|arn| arn.ends_with(".fifo"))
 }
 
 const TRACE_ATTRIBUTE: &str = "AWSTraceHeader";
@@ -61,10 +66,11 @@ async fn log_message(record: &SqsMessage, done: impl Future<Output = Result<(), 
     }
     let done = done.await;
     let received = record.attributes.get("ApproximateReceiveCount").map(String::as_str).unwrap_or("1");
+    let sender = record.attributes.get("SenderId").map(String::as_str);
     let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     match &done {
-        Ok(()) => tracing::info!(received, ms, "message handled"),
-        Err(reason) => tracing::error!(received, ms, reason, "message failed"),
+        Ok(()) => tracing::info!(received, ms, sender, "message handled"),
+        Err(reason) => tracing::error!(received, ms, sender, reason, "message failed"),
     }
     done
 }
@@ -113,8 +119,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn later_messages_of_a_failed_group_fail_too() {
-        let record = |id: &str, ok: bool, group: &str| json!({ "messageId": id, "body": json!({ "ok": ok }).to_string(), "attributes": { "MessageGroupId": group } });
-        check(json!([record("a1", false, "a"), record("b1", true, "b"), record("a2", true, "a")]), &["a1", "a2"]).await;
+    async fn only_a_fifo_queue_defers_the_rest_of_a_failed_group() {
+        for (queue, failed) in [("effects.fifo", &["a1", "a2"][..]), ("submissions", &["a1"])] {
+            let record = |id: &str, ok: bool, group: &str| {
+                json!({
+                    "messageId": id, "body": json!({ "ok": ok }).to_string(), "attributes": { "MessageGroupId": group },
+                    "eventSourceARN": format!("arn:aws:sqs:eu-central-1:123456789012:{queue}"),
+                })
+            };
+            check(json!([record("a1", false, "a"), record("b1", true, "b"), record("a2", true, "a")]), failed).await;
+        }
     }
 }

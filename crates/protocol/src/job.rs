@@ -178,7 +178,7 @@ pub struct Job {
     /// Priority in the queue; absent: normal.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
-    /// Labels that its runner must have. Only in the answer to `GET /v1/jobs/{id}`; absent: none.
+    /// Labels that its runner must have. Only in the answer to `GET /v1/jobs/{id}`, where absent means none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
     /// Number of claimed attempts.

@@ -59,16 +59,16 @@ pub struct Template {
 }
 
 impl Template {
-    /// A stored template. Without parameters if this version refuses its plan.
+    /// A stored template. Without starts and parameters if this version refuses its plan.
     pub fn new(template: domain::Template) -> Self {
         let json = template.json();
-        let plan = template.parse().unwrap_or_default();
-        let allowed = StartedBy::ALL.into_iter().filter(|start| plan.allows(*start));
+        let plan = template.parse().ok();
+        let allowed = StartedBy::ALL.into_iter().filter(|start| plan.as_ref().is_some_and(|plan| plan.allows(*start)));
         Self {
             project: template.id.project,
             name: template.id.name,
             started_by: allowed.collect(),
-            parameters: plan.parameters,
+            parameters: plan.map(|plan| plan.parameters).unwrap_or_default(),
             by: template.by,
             changed: template.changed,
             plan: json.as_object().cloned(),

@@ -15,8 +15,7 @@ use serde_json::Value;
 
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
     // Other accounts may send to the queue of submissions. Only the queue of effects is FIFO; a batch has one source.
-    let is_effect = |source: &Option<String>| source.as_ref().is_some_and(|arn| arn.ends_with(".fifo"));
-    if !event.records.iter().all(|record| is_effect(&record.event_source_arn)) {
+    if !event.records.iter().all(messages::is_fifo) {
         let start = |body: Value| async move { submit(ctx, &body).await };
         return messages::process_batch("effects", event, start).await;
     }
@@ -45,11 +44,15 @@ async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
     decide_review(ctx, &scope, &queued.event).await.map(|_| ())
 }
 
-/// Starts the run of a submission. The ledger has the fault of one that names a project and its own id; another one
-/// fails, and becomes a dead letter.
+/// Starts the run of a submission. The ledger has the fault of one that names a project and its own id.
+/// Errors: a body without them, an unknown project, a full group; the message becomes a dead letter.
 async fn submit(ctx: &Context, body: &Value) -> Result<(), String> {
     let result = match strict::parse::<Submission>(body.to_string().as_bytes()) {
-        Ok(submission) => control::submit(ctx, &submission, "queue of submissions").await.map(|_| ()),
+        Ok(submission) => match control::submit(ctx, &submission, "queue of submissions").await {
+            // Its group is full, so that the run may start later.
+            Ok(Err(fault)) if fault.pointer.is_empty() => return Err(fault.fault),
+            submitted => submitted.map(|_| ()),
+        },
         Err(FieldError { pointer, message }) => {
             let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
             let (Ok(project), Ok(id)) = (ProjectId::new(text("project")), EventId::new(text("id"))) else {

@@ -3,8 +3,9 @@
 use crate::prelude::*;
 use pullyard_control::{RunKey, RunSubmission, SubmitFault};
 use pullyard_domain::id::TemplateName;
-use pullyard_domain::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, PlanFault};
+use pullyard_domain::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, Plan, PlanFault};
 use pullyard_domain::template::{StartedBy, TemplateId};
+use pullyard_domain::text::to_sentence;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ struct TemplatesPage {
 struct Row {
     name: TemplateName,
     title: SafeText,
+    /// Why this version starts no run of it.
+    refusal: Option<SafeText>,
     by_hand: bool,
     fields: Vec<Field>,
 }
@@ -47,7 +50,7 @@ impl Field {
 
     /// An emptied field would start the run with the default.
     fn is_required(&self) -> bool {
-        self.parameter.required || self.parameter.default.is_some()
+        self.parameter.required || self.parameter.default.as_ref().is_some_and(|value| !value.is_empty())
     }
 
     /// The values of a list; none for a field of text.
@@ -132,7 +135,10 @@ async fn render(
 ) -> Result<Response, Fault> {
     let mut rows = Vec::new();
     for template in control::list_templates(&visit.ctx, &project.id).await? {
-        let plan = template.parse().unwrap_or_default();
+        let (plan, refusal) = match template.parse() {
+            Ok(plan) => (plan, None),
+            Err(fault) => (Plan::default(), Some(line(&to_sentence(&fault.fault)))),
+        };
         let (by_hand, name) = (plan.allows(StartedBy::Hand), template.id.name);
         let is_sent = form.get("template").is_some_and(|sent| sent == name.as_str());
         let to_field = |(name, parameter): (String, Parameter)| Field {
@@ -149,7 +155,7 @@ async fn render(
         // A name that is a parameter says nothing yet.
         let title = if plan.parameters.contains_key(&plan.name) { SafeText::default() } else { line(&plan.name) };
         let parameters = plan.parameters;
-        rows.push(Row { name, title, by_hand, fields: parameters.into_iter().map(to_field).collect() });
+        rows.push(Row { name, title, refusal, by_hand, fields: parameters.into_iter().map(to_field).collect() });
     }
     let page = TemplatesPage {
         frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),

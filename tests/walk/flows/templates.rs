@@ -97,7 +97,7 @@ async fn with_hook(world: &World) {
     world.note("hook secret", response["secret"].clone());
 }
 
-/// A user redelivers a delivery that failed.
+/// The delivery is repeated until it is answered. A lost one starts no run, because polling reads no pushes.
 pub(in crate::walk) fn start_by_webhook() -> Flow {
     let push = |_: &World| json!({ "ref": "refs/heads/main", "before": "a".repeat(40), "after": "b".repeat(40) });
     let steps = vec![reviews::deliver("a commit is pushed", "push", push), Step::messages().broken_elsewhere()];

@@ -4,6 +4,7 @@ use super::label::REVISION;
 use super::{Finding, ImageLabels, ModelRequirement};
 use crate::Stack;
 use pullyard_domain::agent::{AGENTS, AUTO, ImageOption};
+use pullyard_domain::project::Compute;
 
 fn list_image_options() -> impl Iterator<Item = (&'static str, &'static ImageOption)> {
     AGENTS.into_iter().filter_map(|agent| Some((agent.code, agent.image.as_ref()?)))
@@ -28,7 +29,10 @@ pub fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirem
     };
     let mut findings = Vec::new();
     for need in needs.iter().filter(|need| need.compute.uses_tasks()) {
-        for agent in need.agents.iter().filter(|agent| is_missing(agent)) {
+        // No task runs a job of `runners_then_fargate` without a key.
+        let has_key = |agent: &str| need.secrets.iter().any(|(key, _)| key.supports_capability(agent));
+        let may_run = |agent: &str| need.compute == Compute::Fargate || has_key(agent);
+        for agent in need.agents.iter().filter(|agent| is_missing(agent) && may_run(agent)) {
             // `auto` accepts any of them.
             let mut options = list_image_options().filter(|(name, _)| agent == AUTO || agent == name);
             let option = options.next().map(|(_, image)| image.option).unwrap_or_default();
@@ -57,7 +61,6 @@ mod tests {
     use crate::doctor::Verdict;
     use crate::stack::sample;
     use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
-    use pullyard_domain::project::Compute;
 
     const CLAUDE_LABEL: &str = "pullyard.agent.claude_code";
     const CODEX_LABEL: &str = "pullyard.agent.codex";
@@ -99,6 +102,12 @@ mod tests {
         let claude = [REVISION_LABEL, (CLAUDE_LABEL, "2.1.197"), (CODEX_LABEL, "")];
         let fix = "`infra/image/push --codex latest --stack py`";
         check(&claude, model_need(&[AUTO, CLAUDE_CODE, CODEX], true), &[(Verdict::Wrong, lacks, fix)]);
+        let overflow = |openai_api_key: Option<String>| {
+            let secrets = ModelSecrets { openai_api_key, ..ModelSecrets::default() };
+            ModelRequirement { secrets, compute: Compute::RunnersThenFargate, ..model_need(&[CODEX], true) }
+        };
+        check(&claude, overflow(None), &[(Verdict::Good, "The image has claude_code 2.1.197.", "")]);
+        check(&claude, overflow(Some("openai".into())), &[(Verdict::Wrong, lacks, fix)]);
         let expected = [
             (Verdict::Wrong, "Jobs of acme run an agent on Fargate, but the image has none.", "--claude-code latest"),
             (

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct ModelRequirement {
     pub project: String,
     pub agents: BTreeSet<String>,
-    pub secrets: ModelSecrets,
     /// On Fargate an agent has only these keys: without one, the first job fails.
+    pub secrets: ModelSecrets,
     pub compute: Compute,
     pub signing_secret: Option<String>,
 }
@@ -76,7 +76,7 @@ fn missing_key(project: &str, agent: &str, compute: Compute) -> Option<Finding> 
     let lacks = format!("{project} has no key for its model");
     Some(match compute {
         Compute::RunnersThenFargate => {
-            let sentence = format!("Jobs of {project} with {agent} only run on runners: {lacks}.");
+            let sentence = format!("Jobs of {project} that use {agent} run on runners only: {lacks}.");
             Finding::warning("model", sentence, help)
         }
         _ => Finding::wrong("model", format!("Jobs of {project} run {agent} on Fargate, but {lacks}."), help),
@@ -97,7 +97,7 @@ mod tests {
         };
         let sentence = "Jobs of acme run codex on Fargate, but acme has no key for its model.";
         assert_eq!(check(Compute::Fargate), (Verdict::Wrong, sentence.to_owned()));
-        let sentence = "Jobs of acme with codex only run on runners: acme has no key for its model.";
+        let sentence = "Jobs of acme that use codex run on runners only: acme has no key for its model.";
         assert_eq!(check(Compute::RunnersThenFargate), (Verdict::Warning, sentence.to_owned()));
     }
 }

@@ -44,6 +44,9 @@ pub async fn load_hook_view(ctx: &Context, hook: Webhook) -> Result<HookView, Er
 pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
     let hook = ctx.load_hook(name).await?;
     let view = load_hook_view(ctx, hook).await?;
+    if let Some(drift) = find_missing_start(ctx, &view.hook).await? {
+        return Ok((view, vec![drift]));
+    }
     let mut drifts = match compare_at_forge(ctx, &view).await {
         Ok(drifts) => drifts,
         Err(Error::Store(error)) => return Err(error.into()),
@@ -62,7 +65,7 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let integration = ctx.load_integration(&hook.integration).await?;
         let hook = Webhook { forge: integration.kind, ..hook };
         // Without events, the forge would send those of its default.
-        if missing_events_drift(&hook, &load_events(ctx, &hook, integration.kind).await?).is_some() {
+        if find_missing_start(ctx, &hook).await?.is_some() {
             return verify_hook(ctx, name).await;
         }
         let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
@@ -110,8 +113,7 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
         Some(app) => drifts.extend(app::settings_drifts(app)),
         None => {
             let events = load_events(ctx, hook, integration.kind).await?;
-            let missing = missing_events_drift(hook, &events).map(|drift| vec![drift]);
-            drifts.extend(missing.unwrap_or_else(|| subscription_drifts(&events, forge_hook)));
+            drifts.extend(subscription_drifts(&events, forge_hook));
         }
     }
     if !forge_hook.has_secret {
@@ -143,14 +145,19 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     Ok(drifts)
 }
 
-fn missing_events_drift(hook: &Webhook, events: &BTreeSet<String>) -> Option<Drift> {
-    let template = hook.template.as_ref().filter(|_| events.is_empty())?;
+/// The only drift of a webhook whose template no delivery starts: no repair helps until a user has corrected it.
+async fn find_missing_start(ctx: &Context, hook: &Webhook) -> Result<Option<Drift>, Error> {
+    let Some(template) = &hook.template else { return Ok(None) };
+    if !load_events(ctx, hook, hook.forge).await?.is_empty() {
+        return Ok(None);
+    }
     let sentence = format!(
-        "No webhook starts its template {template}: correct it with `pullyard templates put {template}`, or delete the \
-         webhook with `pullyard hooks delete {}`.",
+        "No webhook starts its template {template}: it was deleted, has no `on`, or this version cannot read its plan. \
+         Correct it with `pullyard templates put {template} -f FILE`, or delete the webhook with \
+         `pullyard hooks delete {}`.",
         hook.name
     );
-    Some(drift("events", sentence, false))
+    Ok(Some(drift("events", sentence, false)))
 }
 
 fn subscription_drifts(events: &BTreeSet<String>, forge_hook: &pullyard_forge::Hook) -> Vec<Drift> {

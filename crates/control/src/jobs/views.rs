@@ -1,6 +1,6 @@
 //! Views of jobs, composed of several items.
 
-use crate::corrupt::skip_corrupt_items;
+use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
@@ -36,12 +36,12 @@ pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
     load_view(ctx, job, &mut WaitExplainer::default()).await
 }
 
-/// The labels that the job's runner must have. A task has none.
+/// The labels that the job's runner must have. Empty for a task, and for a class that this version cannot parse.
 pub async fn load_runner_labels(ctx: &Context, job: &Job) -> Result<BTreeSet<String>, Error> {
     if job.place != Placement::Runners {
         return Ok(BTreeSet::new());
     }
-    let class = ctx.store.load_class(&job.project, &job.class).await?;
+    let class = skip_corrupt(ctx, ctx.store.load_class(&job.project, &job.class).await)?.flatten();
     Ok(class.map(|class| class.labels).unwrap_or_default())
 }
 

@@ -58,6 +58,19 @@ pub(crate) async fn start_polling(
     update_poll(ctx, project, tool, start).await
 }
 
+/// Polls again for a tool that a project left for a moment, and keeps the progress. A poll meanwhile marked it as gone.
+/// Writes: POLL of the project's tool, if there is one.
+pub(crate) async fn continue_polling(ctx: &Context, project: &ProjectId, tool: &TrackerSettings) -> Result<(), Error> {
+    let resume = |stored: Option<Poll>| {
+        let now = ctx.clock.now();
+        Ok(stored.map(|mut poll| {
+            poll.look.enter_scope(&tool.scope, now);
+            Poll { next: now, not_before: None, gone_at: None, ..poll }
+        }))
+    };
+    update_poll(ctx, project, &tool.connection, resume).await
+}
+
 /// Stores the change of a poll, unless `change` returns that there is none.
 async fn update_poll(
     ctx: &Context,

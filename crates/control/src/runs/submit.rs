@@ -129,11 +129,15 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let mut params = submission.params.clone();
     // Otherwise the prompts would name another repository than that of the run.
     if let (Some(name), Some(repository)) = (plan.repository_parameter(), &submission.repository) {
-        params.insert(name.clone(), repository.to_string());
+        let given = params.insert(name.clone(), repository.to_string());
+        if given.is_some_and(|given| given != repository.as_str()) {
+            let fault = format!("the run's repository is {repository}: leave this value out, or give the same");
+            return Err(SubmitFault::Plan(vec![PlanFault::new(format!("/params/{name}"), fault)]));
+        }
     }
     let filled = plan.fill_parameters(&params);
     let parameters = filled.map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
-    let mut faults = check_repositories(ctx, &project, &plan, &parameters).await?;
+    let mut faults = check_repositories(ctx, &project, &plan, submission, &parameters).await?;
     let named = submission.repository.clone().or_else(|| plan_repository(&plan));
     let at = if submission.repository.is_none() && plan.repository.is_some() { "/plan" } else { "" };
     let refuse = |fault: String| SubmitFault::Plan(below(at, vec![PlanFault::new("/repository", fault)]));
@@ -189,17 +193,21 @@ fn describe_unconnected(name: &RepositoryName, project: &Project) -> String {
     format!("{name} is not connected to {0}: `pullyard repos add {name} --project {0}`", project.id)
 }
 
-/// Faults of parameters that name a repository of another project.
+/// Faults of parameters that name a repository of another project, except that of the run.
 async fn check_repositories(
     ctx: &Context,
     project: &Project,
     plan: &Plan,
+    submission: &RunSubmission,
     parameters: &BTreeMap<String, String>,
 ) -> Result<Vec<PlanFault>, Error> {
     let mut faults = Vec::new();
     for (name, value) in parameters {
         let is_repository = plan.parameters.get(name).is_some_and(|of| of.kind == ParameterKind::Repository);
         let Some(repository) = RepositoryName::new(value.as_str()).ok().filter(|_| is_repository) else { continue };
+        if submission.repository.as_ref() == Some(&repository) {
+            continue;
+        }
         if ctx.store.load_repository_by_name(&project.id, &repository).await?.is_none() {
             faults.push(PlanFault::new(format!("/params/{name}"), describe_unconnected(&repository, project)));
         }

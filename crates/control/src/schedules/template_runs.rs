@@ -12,6 +12,9 @@ use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 
+/// Each write and each list of schedules contains them.
+const MAX_VALUES_BYTES: usize = 8 * 1024;
+
 /// Errors: `Invalid` for a missing template, one that schedules may not start, or faulty parameters.
 pub(super) async fn check_template(ctx: &Context, id: &ScheduleId, spec: &ScheduleSpec) -> Result<(), Error> {
     let Some(name) = spec.template.clone() else { return Ok(()) };
@@ -29,9 +32,13 @@ pub(super) async fn check_template(ctx: &Context, id: &ScheduleId, spec: &Schedu
         return invalid("/template", format!("add schedule to the `started_by` of {}", id.name));
     }
     let mut params = spec.params.clone();
-    if let Some(name) = plan.repository_parameter().filter(|_| spec.each_repository) {
-        // Each start sets its own.
-        params.insert(name.clone(), "owner/name".into());
+    if params.values().map(String::len).sum::<usize>() > MAX_VALUES_BYTES {
+        return invalid("/params", "use at most 8 KiB of values".into());
+    }
+    if let Some(name) = plan.repository_parameter().filter(|_| spec.each_repository)
+        && params.insert(name.clone(), "owner/name".into()).is_some()
+    {
+        return invalid("/params", format!("/{name}: each start sets it, so leave it out"));
     }
     match plan.fill_parameters(&params) {
         Ok(_) => Ok(()),

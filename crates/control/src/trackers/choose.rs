@@ -2,7 +2,7 @@
 
 use crate::admin::columns::find_ticket;
 use crate::admin::update_project::update_project;
-use crate::poll::tool_poll::{TOOL, start_polling, update_webhook};
+use crate::poll::tool_poll::{TOOL, continue_polling, start_polling, update_webhook};
 use crate::tickets::settle_ticket::wake_unsynced_tickets;
 use crate::trackers::client::{ToolClient, call_for_user, connect_client, hook_place, to_field_fault};
 use crate::trackers::{load_all_projects, load_readable_tracker, load_tracker};
@@ -77,21 +77,31 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
     let start = start_polling(ctx, project, &connection, &scope.key, before_scope.as_deref());
     // An earlier scope is polled until the settings name the new one. The poll of an earlier use begins again before
     // that, because its look at old changes would start jobs.
-    if is_known {
-        change(Some(&scope)).await?;
+    let chosen = if is_known {
+        let chosen = change(Some(&scope)).await?;
         start.await?;
+        chosen
     } else {
         start.await?;
-        change(Some(&scope)).await?;
-    }
-    if let Err(refusal) = check_other_projects(ctx, project, &connection, &scope).await {
+        change(Some(&scope)).await?
+    };
+    if let Err(mut refusal) = check_other_projects(ctx, project, &connection, &scope).await {
         // Another project has chosen the scope at the same time. Both would start a job for each move.
-        update_project(ctx, project, |project| Ok(undo_choice(project, &connection, &scope, &earlier))).await?;
-        // A poll between the two changes has ended that of the earlier tool.
-        if let Some(tool) = earlier.tracker.as_ref().filter(|tool| tool.is_scoped())
-            && let Some(former) = load_readable_tracker(ctx, &tool.connection).await?
-        {
-            start_polling(ctx, project, &former, &tool.scope, Some(tool.scope.as_str())).await?;
+        let tool = earlier.tracker.as_ref().filter(|tool| tool.is_scoped());
+        let undo = async {
+            update_project(ctx, project, |project| Ok(undo_choice(project, &earlier, &chosen.settings))).await?;
+            match tool {
+                Some(tool) => continue_polling(ctx, project, tool).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = undo.await {
+            tracing::warn!(error = %error, project = %project, "choice of a ticket tool not undone: {error}");
+        }
+        if let (Error::Invalid { fault, .. }, Some(TrackerSettings { connection, scope, .. })) = (&mut refusal, tool) {
+            // The earlier webhook is removed.
+            let repeat = format!("`pullyard trackers use {connection} --scope {scope} --project {project}`");
+            fault.push_str(&format!("; then choose the earlier tool again: {repeat}"));
         }
         return Err(refusal);
     }
@@ -140,17 +150,22 @@ fn to_changed(
     Ok(Project { settings, ..project })
 }
 
-/// Restores the tool and the statuses before a choice, unless another choice has replaced it. The earlier webhook is
-/// removed already.
-fn undo_choice(mut project: Project, connection: &Tracker, scope: &Scope, earlier: &Settings) -> Project {
-    let is_chosen = |tool: &TrackerSettings| tool.connection == connection.id && tool.scope == scope.key;
-    if project.settings.tracker.as_ref().is_some_and(is_chosen) {
-        let mut tracker = earlier.tracker.clone();
-        if let Some(tool) = tracker.as_mut().filter(|tool| tool.is_scoped() && !is_chosen(tool)) {
+/// Restores the tool and the statuses before a choice, unless another user has changed them meanwhile. The earlier
+/// webhook is removed already.
+fn undo_choice(mut project: Project, earlier: &Settings, chosen: &Settings) -> Project {
+    let key = |settings: &Settings| settings.tracker.clone().map(|tool| (tool.connection, tool.scope));
+    let settings = &mut project.settings;
+    if key(settings) == key(chosen) {
+        settings.tracker.clone_from(&earlier.tracker);
+        if let Some(tool) = settings.tracker.as_mut().filter(|tool| tool.is_scoped() && key(earlier) != key(chosen)) {
             tool.ingress = Ingress::Poll;
         }
-        let (statuses, auto_create) = (earlier.statuses.clone(), earlier.auto_create);
-        project.settings = Settings { tracker, statuses, auto_create, ..project.settings };
+        if settings.statuses == chosen.statuses {
+            settings.statuses.clone_from(&earlier.statuses);
+        }
+        if settings.auto_create == chosen.auto_create {
+            settings.auto_create = earlier.auto_create;
+        }
     }
     project
 }

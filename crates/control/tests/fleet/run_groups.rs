@@ -73,32 +73,43 @@ async fn thirty_runs_of_a_group_work_two_at_a_time() {
     assert_eq!((group.holders.len(), group.waiting.len()), (0, 0));
 }
 
+/// Expects that one run works and so many have completed, and ends the one that works.
+async fn end_working(it: &mut Started, ids: &[RunId], completed: usize, case: &str) {
+    sweep(it, 2).await;
+    sweep(it, 2).await;
+    let runs = it.world.ctx.store.load_runs(ids).await.unwrap();
+    let (working, others): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.open_jobs().next().is_some());
+    let ended = others.iter().filter(|run| run.state == RunState::Completed).count();
+    assert_eq!((working.len(), ended), (1, completed), "{case}: {runs:?}");
+    it.id = working[0].id.clone();
+    it.end_silently("a", answered, answer("A.", None)).await;
+}
+
+/// Where the first run takes the place, and where its end gives the place on.
 #[tokio::test]
 async fn crash_between_two_calls_gives_each_place_once() {
-    for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
-        let wire = Wire::default();
-        let world = World::with_client(wire.clone()).await;
-        world.connect().await;
-        let keys = json!({ "concurrency": { "group": "deploy" } });
-        let ids = [submit(&world, keys.clone()).await.id, submit(&world, keys).await.id];
-        let mut it = Started { id: ids[0].clone(), world };
-        wire.restart(Some((call, fault.clone())));
-        let moved = wire.run_until_stopped(Box::pin(advance_run(&it.world.ctx, &ids[0]))).await;
-        wire.restart(None);
-        for completed in 0..2 {
-            sweep(&it, 2).await;
-            sweep(&it, 2).await;
-            let runs = it.world.ctx.store.load_runs(&ids).await.unwrap();
-            let (working, others): (Vec<&Run>, Vec<&Run>) =
-                runs.iter().partition(|run| run.open_jobs().next().is_some());
-            let ended = others.iter().filter(|run| run.state == RunState::Completed).count();
-            assert_eq!((working.len(), ended), (1, completed), "call {call} {fault}: {runs:?}");
-            it.id = working[0].id.clone();
-            it.end_silently("a", answered, answer("A.", None)).await;
-        }
-        if moved.is_some() {
-            assert!(call > 5, "only {call} calls were broken");
-            return;
+    for ended in 0..2 {
+        for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
+            let (wire, case) = (Wire::default(), format!("{ended} ended, call {call} {fault}"));
+            let world = World::with_client(wire.clone()).await;
+            world.connect().await;
+            let keys = json!({ "concurrency": { "group": "deploy" } });
+            let ids = [submit(&world, keys.clone()).await.id, submit(&world, keys).await.id];
+            let mut it = Started { id: ids[0].clone(), world };
+            for completed in 0..ended {
+                end_working(&mut it, &ids, completed, &case).await;
+            }
+            wire.restart(Some((call, fault)));
+            let moved = wire.run_until_stopped(Box::pin(advance_run(&it.world.ctx, &it.id))).await;
+            wire.restart(None);
+            for completed in ended..2 {
+                end_working(&mut it, &ids, completed, &case).await;
+            }
+            if let Some(moved) = moved {
+                moved.unwrap();
+                assert!(call > 5, "only {call} calls were broken");
+                break;
+            }
         }
     }
 }

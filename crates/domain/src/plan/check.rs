@@ -1,6 +1,7 @@
 //! The rules of a plan that its form cannot express and that need no project.
 
 use super::graph::Graph;
+use super::parameter::{BRANCH_RULE, is_branch};
 use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
@@ -19,7 +20,6 @@ use std::time::Duration;
 const NAME_TEXT_RULE: &str = "use one line of printable text";
 pub(super) const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
 const COST_RULE: &str = "use 0.01 to 1000 dollars";
-const MAX_BRANCH_CHARS: usize = 200;
 
 pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
     let mut check = Check { plan, faults: Vec::new() };
@@ -67,8 +67,7 @@ impl Check<'_> {
         if let Some(Err(rule)) = plan.repository.as_deref().map(RepositoryName::new) {
             self.fault("/repository", rule.to_string());
         }
-        let is_branch = plan.base.as_deref().is_none_or(|base| is_line(base, MAX_BRANCH_CHARS));
-        self.require(is_branch, "/base", "use the name of a branch");
+        self.require(plan.base.as_deref().is_none_or(is_branch), "/base", BRANCH_RULE);
         let group = plan.concurrency.as_ref().map_or("", |concurrency| &concurrency.group);
         self.require(group.is_empty() || is_line(group, usize::MAX), "/concurrency/group", NAME_TEXT_RULE);
         // No output would show the difference between the two groups.

@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 const MAX_BRANCH_BYTES: usize = 200;
 const MAX_NUMBER: i64 = 1_000_000_000_000;
 
+/// The rule of [`is_branch`].
+pub const BRANCH_RULE: &str =
+    "use the name of a branch, such as main: no commit, no refs/…, no space or sign of a shell; at most 200 bytes";
+
 /// A value that a start of the plan sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -125,7 +129,7 @@ impl Parameter {
                 require(all.contains(&value), &format!("use {}", join_or(&all)))
             }
             ParameterKind::Repository => RepositoryName::new(value).map(drop).map_err(|rule| rule.to_string()),
-            ParameterKind::Branch => require(is_branch(value), "use the name of a branch"),
+            ParameterKind::Branch => require(is_branch(value), BRANCH_RULE),
             ParameterKind::Sha => require(is_hex(value, 40), "use the 40 hex digits of a commit"),
             ParameterKind::Url => {
                 let host = value.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();

@@ -82,7 +82,9 @@ fn every_fault_has_its_pointer() {
     check(changed("/name", json!("")), &[("/name", "1 to 80 characters")]);
     check(changed("/name", json!("a\nb")), &[("/name", "one line")]);
     check(changed("/repository", json!("app")), &[("/repository", "owner/name")]);
-    check(changed("/base", json!("a\nb")), &[("/base", "name of a branch")]);
+    for base in ["a\nb", "v1..v2", "refs/heads/main"] {
+        check(changed("/base", json!(base)), &[("/base", "name of a branch")]);
+    }
     check(changed("/concurrency_limit", json!(51)), &[("/concurrency_limit", "use 1 to 50")]);
     check(changed("/concurrency", json!({ "group": " deploy" })), &[("/concurrency/group", "no space at the ends")]);
     check(changed("/concurrency_limit", json!(1.5)), &[("/concurrency_limit", "a whole number")]);
@@ -210,7 +212,7 @@ fn old_keys_are_refused_with_their_new_names() {
         ("runtime", "`agent`"),
         ("check", "`checks`"),
         ("env_refs", "setup gets no secret yet"),
-        ("mcp_servers", "no MCP servers yet"),
+        ("mcp_servers", "names no MCP servers"),
         ("cache", "no cache yet"),
     ] {
         check(changed(&format!("/steps/1/{key}"), json!("x")), &[(&format!("/steps/1/{key}"), says)]);

@@ -11,10 +11,6 @@ use std::collections::BTreeMap;
 /// Names a push that changes no branch. Its space keeps it from starting a template.
 const OTHER_PUSH: &str = "push of a tag or of a deleted branch";
 
-const FORK_RUN: &str = "workflow_run of a fork";
-
-const HEAD_REPOSITORY: &str = "/workflow_run/head_repository/id";
-
 /// A delivery that may start a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartEvent {
@@ -48,12 +44,16 @@ pub fn parse_start_event(event: &str, body: &[u8]) -> Result<StartEvent, ParseEr
     };
     let action = at("/action").filter(|action| is_event_name(action));
     let branch = at("/ref").and_then(|name| Some(name.strip_prefix("refs/heads/")?.to_owned()));
+    // Null for a fork that is deleted.
+    let head_repository = match event {
+        "workflow_run" => at("/workflow_run/head_repository/id"),
+        "pull_request" => at("/pull_request/head/repo/id"),
+        _ => at("/repository/id"),
+    };
     let name = match (event, &action) {
         ("push", _) if branch.is_none() || body["deleted"] == Value::Bool(true) => OTHER_PUSH.to_owned(),
         // The branch and the commit of another repository are not in this one.
-        ("workflow_run", _) if at(HEAD_REPOSITORY).is_some_and(|head| Some(head) != at("/repository/id")) => {
-            FORK_RUN.to_owned()
-        }
+        _ if head_repository != at("/repository/id") => format!("{event} of a fork"),
         // The header is not signed, so it alone must not match the events of a template.
         _ if subject == "repository" => format!("the event {event}"),
         (_, Some(action)) => match at(&format!("/{event}/conclusion")).filter(|end| is_event_name(end)) {
@@ -106,8 +106,10 @@ mod tests {
     fn events_have_their_name_branch_and_facts() {
         let push = json!({ "ref": "refs/heads/main", "before": "a", "after": "b", "compare": "https://x" });
         let run = json!({ "action": "completed", "workflow_run": { "conclusion": "failure", "head_branch": "fix",
-            "head_sha": "c", "html_url": "https://y", "pull_requests": [{ "number": 7, "base": { "ref": "main" } }] } });
-        let pull = json!({ "action": "opened", "number": 8, "pull_request": { "number": 8, "head": { "ref": "f" } } });
+            "head_repository": { "id": 99 }, "head_sha": "c", "html_url": "https://y",
+            "pull_requests": [{ "number": 7, "base": { "ref": "main" } }] } });
+        let pull = json!({ "action": "opened", "number": 8,
+            "pull_request": { "number": 8, "head": { "ref": "f", "repo": { "id": 99 } } } });
         for (event, body, name, branch, (fact, value)) in [
             ("push", &push, "push", "main", ("head_sha", "b")),
             ("workflow_run", &run, "workflow_run.completed.failure", "fix", ("pr_number", "7")),
@@ -121,10 +123,12 @@ mod tests {
         let deleted = json!({ "ref": "refs/heads/main", "deleted": true });
         assert_eq!(parse("push", &deleted).unwrap().name, OTHER_PUSH);
         assert_eq!(parse("push", &json!({ "ref": "refs/tags/v1" })).unwrap().name, OTHER_PUSH);
-        for (head, name) in [(99, "workflow_run.completed.failure"), (98, FORK_RUN)] {
-            let mut run = run.clone();
-            run["workflow_run"]["head_repository"] = json!({ "id": head });
-            assert_eq!(parse("workflow_run", &run).unwrap().name, name);
+        for fork in [json!({ "id": 98 }), Value::Null] {
+            let (mut run, mut pull) = (run.clone(), pull.clone());
+            run["workflow_run"]["head_repository"] = fork.clone();
+            pull["pull_request"]["head"]["repo"] = fork;
+            assert_eq!(parse("workflow_run", &run).unwrap().name, "workflow_run of a fork");
+            assert_eq!(parse("pull_request", &pull).unwrap().name, "pull_request of a fork");
         }
     }
 

@@ -27,7 +27,7 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
     let mut id = daemon.state_folder.load_claim()?;
     let (mut poll, mut failures) = (Duration::from_millis(daemon.registration.poll_ms), 0_u32);
     let (mut mailbox, mut is_idle) = (Mailbox::new(daemon.registration.mailbox.clone()), false);
-    // After a sign of a job, a claim without one is repeated after `poll`.
+    // After a sign of a job, a claim without one is repeated at the latest after `poll`.
     let mut may_be_late = false;
     loop {
         let failed_in_a_row = failures.max(daemon.state().read(|state| state.failures));
@@ -37,8 +37,8 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
             () = daemon.state().wait_until_leaving() => break,
             ready = async {
                 // After a failure, neither a hint nor the freed slot shortens the pause.
-                if is_idle && failed_in_a_row == 0 && !std::mem::take(&mut may_be_late) {
-                    may_be_late = mailbox.wait(daemon, pause).await;
+                if is_idle && failed_in_a_row == 0 {
+                    may_be_late = mailbox.wait(daemon, pause, may_be_late).await;
                 } else {
                     sleep(pause).await;
                 }

@@ -88,6 +88,16 @@ impl InstalledPrograms {
         None
     }
 
+    /// Warns of an update that `follow` would start, whose owner allows no updates any more.
+    pub(crate) fn warn_of_unused(&self, own_version: &str) {
+        let is_unused = |current: &CurrentProgram| current.owner == own_version && current.version != own_version;
+        if let Some(current) = self.current().filter(is_unused) {
+            let (version, file) = (current.version, self.current_file());
+            let help = format!("use that flag, or delete {}", file.display());
+            tracing::warn!("without --allow-remote-update, the update to {version} does not start; {help}");
+        }
+    }
+
     pub(crate) fn remove_current(&self) {
         durable_file::remove(&self.current_file());
     }

@@ -85,8 +85,8 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
     let programs = state_folder.programs();
     if settings.updates.is_allowed {
         follow_update(&programs);
-    } else if let Some(current) = programs.current().filter(|current| current.version != OWN_VERSION) {
-        tracing::warn!("without --allow-remote-update, the update to {} does not start", current.version);
+    } else {
+        programs.warn_of_unused(OWN_VERSION);
     }
     let is_unconfirmed = || own_program().is_ok_and(|own| programs.unconfirmed(&own).is_some());
     let result = tokio::select! {

@@ -31,9 +31,9 @@ impl Mailbox {
         Self { address, unusable_until: None, seen: VecDeque::new() }
     }
 
-    /// Waits until a claim may get a job. `poll`: the interval without a mailbox. Returns whether there is a sign of a
-    /// job, for which the server's list may be late.
-    pub(crate) async fn wait(&mut self, daemon: &DaemonContext, poll: Duration) -> bool {
+    /// Waits until a claim may get a job. `poll`: the interval without a mailbox, and the longest wait after an earlier
+    /// sign of a job, because the server's list may be late. Returns whether there is a new sign.
+    pub(crate) async fn wait(&mut self, daemon: &DaemonContext, poll: Duration, may_be_late: bool) -> bool {
         if self.address.is_none() {
             sleep(poll).await;
             return false;
@@ -43,10 +43,11 @@ impl Mailbox {
             return true;
         }
         let safety = SAFETY_CLAIM_INTERVAL.max(daemon.settings.poll_interval.unwrap_or_default());
+        let longest = if may_be_late { poll } else { pauses::with_jitter(safety, rand::random()) };
         tokio::select! {
             () = daemon.state().wait_until(|state| daemon.free_slots_in(state) > free_slots) => true,
             () = self.wait_for_hint(daemon, poll) => self.unusable_until.is_none(),
-            () = sleep(pauses::with_jitter(safety, rand::random())) => false,
+            () = sleep(longest) => false,
         }
     }
 

@@ -6,6 +6,7 @@ use super::installed::{InstalledPrograms, OWN_VERSION, is_same_file};
 use super::orders::check_program;
 use super::program::{own_program, run_program};
 use super::release::{self, PROGRAM};
+use super::state::StateSnapshot;
 use super::state_folder::StoredOrder;
 use crate::disk_limit;
 use crate::git::workspace::disk::run_blocking;
@@ -68,11 +69,13 @@ pub(crate) async fn update(daemon: &DaemonContext, order: &HeartbeatOrder) -> Re
 }
 
 fn describe_delay(daemon: &DaemonContext) -> String {
-    let jobs = daemon.state().read(|state| Vec::from_iter(state.active_jobs().iter().map(ToString::to_string)));
+    let jobs = daemon.state().read(StateSnapshot::active_jobs);
+    // The control plane cuts a longer reason.
+    let ids = Vec::from_iter(jobs.iter().take(3).map(ToString::to_string)).join(", ");
     let reason = format!("The update did not end within {} h", LIMIT.as_secs() / 3_600);
     match jobs.is_empty() {
         true => format!("{reason}."),
-        false => format!("{reason}. Drain the runner first, or lower limits.wall_secs; jobs: {}.", jobs.join(", ")),
+        false => format!("{reason}. Drain the runner first, or lower limits.wall_secs; jobs ({}): {ids}.", jobs.len()),
     }
 }
 

@@ -42,7 +42,12 @@ impl Answers {
             saved_api_url,
         };
         let is_setting = |name: &str| VARIABLES.iter().any(|(_, variables)| variables.contains(&name));
-        let others = file.iter().filter(|(name, _)| !is_setting(name));
+        // A proxy under both cases would be two proxies: programs differ in which one they prefer.
+        let is_replaced = |name: &str| {
+            let is_set = |one: &str| environment(one).is_some_and(|value| !value.is_empty());
+            NETWORK_ENVIRONMENT.iter().any(|one| one.eq_ignore_ascii_case(name) && is_set(one))
+        };
+        let others = file.iter().filter(|(name, _)| !is_setting(name) && !is_replaced(name));
         let mut answers = Self {
             values: others.map(|(name, value)| (name.clone(), value.clone())).collect(),
             presets: BTreeSet::new(),

@@ -49,7 +49,9 @@ impl Plan {
         say("A project uses its runners after `pullyard settings set compute=runners`.");
         if self.way == StartWith::Nothing {
             match was_online {
-                true => say(&format!("{name} runs with earlier settings until it restarts: stop it, then `{log}`.")),
+                true => say(&format!(
+                    "{name} runs with earlier settings until it restarts; without a service, stop it, then `{log}`."
+                )),
                 false => say(&format!("Start {name} with `{log}`.")),
             }
             return 0;

@@ -106,7 +106,8 @@ impl StartWith {
         let is_of_root = is_of_root(Path::new(program));
         if is_root() && !is_of_root {
             return Err(format!(
-                "Other users can replace {program}. Run `install {program} /usr/local/bin/`, then `setup` of the copy."
+                "Other users can replace {program}. Run `chown root:root {program}` and `chmod go-w {program}`, or copy \
+                 it into a folder of root: `install {program} /usr/local/bin/`, then `setup` of the copy."
             ));
         }
         let paths = [&target.config, &target.work_dir].into_iter().map(|path| path.display().to_string());
@@ -162,9 +163,15 @@ impl StartWith {
 
 /// Whether only root can replace the program.
 fn is_of_root(program: &Path) -> bool {
-    let is_safe = |path: &Path, others: u32| metadata(path).is_ok_and(|one| one.uid() == 0 && one.mode() & others == 0);
+    program.ancestors().all(|path| metadata(path).is_ok_and(|one| is_safe(path, one.uid(), one.mode())))
+}
+
+/// Whether only root can write the file or folder with this mode.
+fn is_safe(path: &Path, uid: u32, mode: u32) -> bool {
+    const FOLDER: u32 = 0o40_000;
     // Debian's group `staff` may write into /usr/local/bin.
-    is_safe(program, 0o022) && program.ancestors().skip(1).all(|folder| is_safe(folder, 0o002))
+    let others = if mode & FOLDER != 0 && path.starts_with("/usr/local") { 0o002 } else { 0o022 };
+    uid == 0 && mode & others == 0
 }
 
 /// Runs a command of the machine, whose words have no spaces, without the runner's token. Returns what it prints.
@@ -218,17 +225,20 @@ WantedBy={wanted_by}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{Permissions, set_permissions};
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn program_that_others_can_replace_is_not_of_root() {
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("pullyard-runner");
-        std::fs::write(&program, "").unwrap();
-        set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-        set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
-        assert!(!is_of_root(&program));
-        assert!(is_of_root(&Path::new("/bin/sh").canonicalize().unwrap()));
+        let rows = [
+            ("/usr/bin/runner", 0, 0o100_755, true),
+            ("/usr/bin/runner", 1_000, 0o100_755, false),
+            ("/usr/local/bin/runner", 0, 0o100_775, false),
+            ("/usr/local/bin", 0, 0o42_775, true),
+            ("/usr/local/bin", 0, 0o42_777, false),
+            ("/srv/tools", 0, 0o40_775, false),
+        ];
+        for (path, uid, mode, expected) in rows {
+            assert_eq!(is_safe(Path::new(path), uid, mode), expected, "{path} {mode:o}");
+        }
+        assert!(!is_of_root(Path::new("/nowhere/pullyard-runner")));
     }
 }

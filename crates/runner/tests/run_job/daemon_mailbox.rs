@@ -36,15 +36,15 @@ async fn idle_daemon_claims_only_on_new_hints() {
     assert_eq!((api.calls("claim").len(), api.calls("wake").len()), (1, 1));
     // A wrong hint costs two claims, because the server's list may be late, and its repetition none.
     api.answer_mailbox(200, &hint(1));
-    api.wait_for_calls("wake", 2).await;
-    api.answer_mailbox(200, &hint(1));
     api.wait_for_calls("wake", 3).await;
+    api.answer_mailbox(200, &hint(1));
+    api.wait_for_calls("wake", 4).await;
     assert_eq!(api.calls("claim").len(), 3);
     // The first claim of a hint gets a job, and the next two none.
     api.add_jobs(&[job("a")]);
     api.answer_mailbox(200, &hint(2));
     machine.pid_of(&job("a")).await;
-    api.wait_for_calls("wake", 4).await;
+    api.wait_for_calls("wake", 6).await;
     assert_eq!(api.calls("claim").len(), 6);
     machine.release_jobs();
     stop(daemon).await;
@@ -69,15 +69,32 @@ async fn busy_daemon_claims_on_a_freed_slot_without_a_hint() {
 }
 
 #[tokio::test]
+async fn hint_soon_after_a_job_is_heard_at_once() {
+    let (machine, daemon) = waiting_daemon("1").await;
+    let api = &machine.runner_api;
+    api.script(|script| script.poll_ms = Some(3_600_000));
+    api.add_jobs(&[job("a")]);
+    api.answer_mailbox(200, &hint(1));
+    machine.pid_of(&job("a")).await;
+    machine.release_jobs();
+    // A claim follows the job's end, and without a hint the next one follows an hour later.
+    api.wait_for_calls("wake", 2).await;
+    api.add_jobs(&[job("b")]);
+    api.answer_mailbox(200, &hint(2));
+    machine.pid_of(&job("b")).await;
+    stop(daemon).await;
+}
+
+#[tokio::test]
 async fn freed_slot_and_a_resumed_drain_end_the_wait() {
     let (machine, daemon) = waiting_daemon("2").await;
     let api = &machine.runner_api;
     api.add_jobs(&[job("a")]);
     api.answer_mailbox(200, &hint(1));
     machine.pid_of(&job("a")).await;
-    api.wait_for_calls("wake", 2).await;
-    machine.release_jobs();
     api.wait_for_calls("wake", 3).await;
+    machine.release_jobs();
+    api.wait_for_calls("wake", 5).await;
     let claims = api.calls("claim").len();
     api.script(|script| script.drain = true);
     api.wait_for_draining().await;

@@ -62,6 +62,8 @@ pub(crate) struct Script {
     pub(crate) claims_to_spend: u32,
     /// The next answers of the mailbox, a status and a text; without more it waits. `None`: there is no mailbox.
     pub(crate) mailbox: Option<VecDeque<(u16, String)>>,
+    /// The pause before the next claim, 30 if absent.
+    pub(crate) poll_ms: Option<u64>,
     spent_claims: BTreeSet<String>,
     claimed_jobs: BTreeMap<String, JobId>,
 }
@@ -286,7 +288,7 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
             }
             let job = script.claimed_jobs.get(&claim);
             let job = job.map(|job| json!({ "job": job, "attempt": 1, "bootstrap": crate::api::BOOTSTRAP }));
-            json!({ "job": job, "spent": is_spent, "poll_ms": 30 })
+            json!({ "job": job, "spent": is_spent, "poll_ms": script.poll_ms.unwrap_or(30) })
         }
     };
     if let Some(remaining) = script.lost_answers.get_mut(route).filter(|remaining| **remaining > 0) {

@@ -338,7 +338,7 @@ async fn only_the_present_file_keeps_its_name() {
         check("nothing", is_online, 0, "the runner of this file").await;
     }
     check("systemd", false, 0, "the runner of this file").await;
-    check("nothing", true, 0, "kite runs with earlier settings until it restarts: stop it, then `").await;
+    check("nothing", true, 0, "kite runs with earlier settings until it restarts; without a service, stop it").await;
     check("systemd", true, 2, "kite runs already, and not as the service of").await;
     let unit = format!("{MARK}\n[Service]\nExecStart=x start --config {}\n", machine.env_file().display());
     machine.write(&machine.unit(), &unit);
@@ -362,8 +362,10 @@ async fn second_setup_needs_the_proxies_and_keeps_the_path() {
     assert!(code == Some(2) && output.contains("runner.env sets HTTPS_PROXY. Run `setup` with"), "{output}");
     assert!(output.contains("`--preserve-env=HTTPS_PROXY`"), "{output}");
     for name in ["HTTPS_PROXY", "https_proxy"] {
-        let (code, output) = machine.run(&setup, &[token, (name, "http://127.0.0.1:9")]).await;
+        let (code, output) = machine.run(&setup, &[token, (name, "http://127.0.0.1:10")]).await;
         assert!(code == Some(0) && output.contains("\nPATH=/opt/node/bin:/usr/bin\n"), "{output}");
+        let proxies: Vec<_> = output.lines().filter(|line| line.to_lowercase().starts_with("https_proxy=")).collect();
+        assert_eq!(proxies, [format!("{name}=http://127.0.0.1:10")], "{output}");
     }
     machine.write(&machine.env_file(), &format!("{MARK}\nHTTPS_PROXY=\nPULLYARD_RUNNER_TOKEN_FILE=/nowhere\n"));
     let (code, output) = machine.run(&setup, &[token]).await;

@@ -6,6 +6,7 @@ use crate::client::prelude::*;
 use crate::client::runs::plan_file::{PlanFile, count_faults};
 use crate::client::runs::{check, find_step};
 use crate::client::watch::format_event;
+use futures::future::join_all;
 use pullyard_domain::id::{EventId, JobId, RepositoryName, RunId, TemplateName};
 use pullyard_domain::job::MAX_INPUT_CHARS;
 use pullyard_domain::prompt::untrusted::fence;
@@ -28,6 +29,8 @@ pub(super) static TOOLS: LazyLock<Value> =
 const MAX_WAIT_SECS: u64 = 50;
 /// For the pages of a log.
 const MAX_READ: Duration = Duration::from_secs(30);
+/// A run may have 50 open jobs.
+const CONCURRENT_READS: usize = 10;
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Units: characters of a log, from its end.
 const MAX_LOG_CHARS: usize = 20_000;
@@ -225,13 +228,17 @@ fn fenced(lead: &str, text: &str) -> String {
     )
 }
 
-async fn load(session: &Session, id: &RunId) -> Result<Shown, CliError> {
+async fn load(session: &Session, id: &RunId) -> Result<Shown, Error> {
     let run = session.api.run(id).await?;
     let mut questions = Vec::new();
     let open = run.steps.iter().filter(|step| step.state == StepState::Open);
-    for (step, job) in open.filter_map(|step| Some((&step.name, step.job.as_ref()?))) {
-        if let Some(question) = session.api.job(job).await?.question {
-            questions.push(json!({ "step": step, "job": job, "text": question.text }));
+    let jobs: Vec<_> = open.filter_map(|step| Some((&step.name, step.job.as_ref()?))).collect();
+    for part in jobs.chunks(CONCURRENT_READS) {
+        let read = join_all(part.iter().map(|(_, job)| session.api.job(job))).await;
+        for ((step, job), read) in part.iter().zip(read) {
+            if let Some(question) = read?.question {
+                questions.push(json!({ "step": step, "job": job, "text": question.text }));
+            }
         }
     }
     Ok(Shown { run, questions })
@@ -268,9 +275,12 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
     while shown.run.ended.is_none() && shown.questions.is_empty() && asked(&shown).is_subset(&known) {
         let rest = deadline.saturating_duration_since(Instant::now());
         tokio::time::sleep(POLL_INTERVAL.min(rest)).await;
-        // After a failure, the state of the last look is true enough; the next call shows one that lasts.
-        let Ok(Ok(loaded)) = tokio::time::timeout(rest, load(session, &id)).await else { break };
-        shown = loaded;
+        match tokio::time::timeout(rest, load(session, &id)).await {
+            Ok(Ok(loaded)) => shown = loaded,
+            Ok(Err(error)) if !error.is_transient() => return Err(error.into()),
+            // The last look shows more than an error that the next call may not have.
+            _ => break,
+        }
     }
     show(&shown)
 }
