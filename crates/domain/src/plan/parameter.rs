@@ -167,8 +167,6 @@ impl Parameter {
     }
 }
 
-pub const BRANCH_RULE: &str = "use a branch name of at most 200 bytes, without signs of a shell";
-
 /// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
     // Git takes commits, ranges and whole refs for other things.
