@@ -1,5 +1,6 @@
 //! Tests `pullyard runs pr` as its user lives it.
 
+use crate::pages::Browser;
 use crate::prelude::*;
 use crate::story::wait_until;
 
@@ -11,9 +12,18 @@ steps:
 const OWN: &str = "name: halves
 steps:
   - {name: left, branch: own, prompt: Write a line.}
-  - {name: ask, needs: [left], approve: Is it complete?}
+  - {name: idle, branch: own, changes: optional, prompt: Stay idle.}
+  - {name: ask, needs: [left, idle], approve: Is it complete?}
   - {name: join, needs: [ask], prompt: Write a line.}
+  - {name: late, needs: [ask], branch: own, prompt: Write a line.}
 ";
+
+const AGENT: &str = r#"#!/bin/sh
+case "$(cat)" in
+*'Stay idle.'*) ;;
+*) echo right >> work.txt;;
+esac
+"#;
 
 struct World {
     story: Story,
@@ -23,7 +33,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let story = Story::start_with(Setup { agent: "#!/bin/sh\necho right >> work.txt\n", ..Setup::default() }).await;
+        let story = Story::start_with(Setup { agent: AGENT, ..Setup::default() }).await;
         let (user, folder) = (User::of(&story), TempDir::new().unwrap());
         Self { story, user, folder }
     }
@@ -41,7 +51,7 @@ impl World {
         self.user.ok(&["run", "-f", plan.to_str().unwrap()]).await;
         wait_until("the run asks", async || {
             let run = self.user.json(&["runs", "show", "@last"]).await;
-            if run["steps"][1]["state"] == "asked" { Ok(()) } else { Err(run.to_string()) }
+            if run["steps"][2]["state"] == "asked" { Ok(()) } else { Err(run.to_string()) }
         })
         .await;
         self.story.branches().await.into_iter().find(|branch| branch.ends_with("-left")).unwrap()
@@ -77,10 +87,13 @@ async fn pull_request_of_a_run_is_merged_once() {
 async fn plan_opens_a_draft_which_the_forge_does_not_merge() {
     let world = World::new().await;
     let plan = world.folder.path().join("plan.yaml");
-    std::fs::write(&plan, "name: notes\npull_request: draft\nsteps:\n  - {name: write, prompt: Write a line.}\n")
-        .unwrap();
+    let steps =
+        "steps:\n  - {name: write, prompt: Write a line.}\n  - {name: side, branch: own, prompt: Write a line.}\n";
+    std::fs::write(&plan, format!("name: notes\npull_request: draft\n{steps}")).unwrap();
     world.user.run(&["run", "-f", plan.to_str().unwrap(), "--watch"]).await.assert_success();
-    assert_eq!(world.story.pull_requests().await[0]["draft"], true);
+    world.create("side").await.assert_success();
+    let pulls = world.story.pull_requests().await;
+    assert!(pulls.len() == 2 && pulls.iter().all(|pull| pull["draft"] == true), "{pulls:?}");
     world.merge(&[]).await.assert_exit(3, "Pull request #1 is a draft and cannot be merged");
     std::fs::write(&plan, "name: notes\npull_request: none\nsteps:\n  - {name: write, prompt: Write a line.}\n")
         .unwrap();
@@ -131,7 +144,7 @@ async fn own_branch_gets_one_pull_request_which_is_merged() {
     world.merge(&["--step", "left"]).await.assert_exit(3, "not_opened");
     let jobs = world.story.create_token(&[Scope::Read, Scope::Jobs], Some(&["acme"])).await;
     let opened = User::with(&world.story, &jobs).run(&["runs", "pr", "create", "@last", "--step", "left"]).await;
-    assert!(opened.err.contains(" of left is open."), "{opened:?}");
+    assert!(opened.err.contains("Pull request of left: "), "{opened:?}");
     opened.assert_success();
     world.create("left").await.assert_success();
     let pulls = world.story.pull_requests().await;
@@ -142,6 +155,11 @@ async fn own_branch_gets_one_pull_request_which_is_merged() {
     assert!(world.user.ok(&["runs", "show", "@last"]).await.contains(url), "{run}");
     assert!(world.user.ok(&["jobs", "show", job]).await.contains(url), "{url}");
     assert_ne!(run["pull_request"], url, "the run keeps its own");
+    let page = format!("/runs/{}", run["id"].as_str().unwrap());
+    Browser::admin(&world.story).await.get(&page).await.assert_contains(&[&format!("href=\"{url}\"")]);
+    let listed = world.user.json(&["pulls"]).await;
+    let is_own = |pull: &Value| pull["branch"] == branch.as_str() && pull["job"] == job;
+    assert!(listed["pulls"].as_array().unwrap().iter().any(is_own), "{listed}");
     world.merge(&["--step", "left"]).await.assert_success();
     let merged: Vec<_> = world.story.pull_requests().await;
     let merged = merged.iter().filter(|pull| pull["merged_at"].is_string()).map(|pull| &pull["head"]["ref"]);
@@ -154,7 +172,13 @@ async fn pull_request_of_a_step_is_refused_with_a_next_step() {
     let branch = world.start_own().await;
     world.create("join").await.assert_exit(3, "no_own_branch");
     world.create("ask").await.assert_exit(3, "no_own_branch");
+    world.create("late").await.assert_exit(3, "step_not_done");
+    world.create("idle").await.assert_exit(3, "nothing_pushed");
     world.create("nope").await.assert_exit(5, "nope");
+    let before = world.story.git(&["rev-parse", "main"]).await;
+    world.story.git(&["update-ref", "refs/heads/main", &format!("refs/heads/{branch}")]).await;
+    world.create("left").await.assert_exit(3, "the forge opens no pull request for left: ");
+    world.story.git(&["update-ref", "refs/heads/main", &before]).await;
     world.story.git(&["update-ref", "-d", &format!("refs/heads/{branch}")]).await;
     world.create("left").await.assert_exit(3, "branch_gone");
     assert!(world.story.pull_requests().await.is_empty());

@@ -204,7 +204,8 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ),
     (
         "runs/pull_request::create_step_pull_request",
-        "a repeat finds the pull request by its branch, and the link by its number",
+        "a repeat finds the open pull request by its branch, and the link by its number; if a user closed it meanwhile, \
+         it opens another",
     ),
     ("templates::refuse_submission", "its only write is that of `submit`"),
     ("jobs/event_pages::list_events", "its only write records a viewer, and decides nothing"),

@@ -87,6 +87,12 @@ impl Context {
         self.public_url.as_deref().unwrap_or(&self.api_url).trim_end_matches('/')
     }
 
+    /// `None` if readers at the forge do not reach this machine.
+    pub fn pages_url_for(&self, integration: &Integration) -> Option<&str> {
+        let is_reachable = |url: &&str| url.starts_with("https://") || integration.api_url.starts_with("http://");
+        Some(self.pages_url()).filter(is_reachable)
+    }
+
     pub(crate) fn secret_name(&self, kind: SecretKind, name: &SecretName) -> String {
         format!("{}{}{name}", self.secret_root, kind.path_prefix())
     }

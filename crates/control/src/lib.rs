@@ -132,7 +132,7 @@ pub use review::local_forge::{
 };
 pub use review::replay::replay_delivery;
 pub use runs::advance::advance_run;
-pub use runs::merge::merge_run_pull_request;
+pub use runs::merge::{RunMerge, merge_run_pull_request};
 pub use runs::order::{RunOrder, order_run};
 pub use runs::pull_request::create_step_pull_request;
 pub use runs::submit::{RunKey, RunSubmission, SubmitFault, Submitted, submit_run};

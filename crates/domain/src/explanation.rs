@@ -125,7 +125,8 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             // A retry may have published the work of another job, on that job's branch.
             let (branch, files) = job.pushed.as_ref().map_or((&job.branch, 0), |it| (&it.branch, it.files));
             let opens = job.step.as_ref().map_or_else(String::new, |StepOfRun { run, name, .. }| {
-                format!(" `pullyard runs pr create {} --step {name}` opens a pull request.", run.short())
+                let command = format!("`pullyard runs pr create {} --step {name}`", run.short());
+                format!(" Once the step is done, {command} opens a pull request for its newest commit.")
             });
             let help = format!("The steps that need it get it as a patch.{opens}");
             (

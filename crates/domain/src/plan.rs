@@ -358,7 +358,7 @@ impl Plan {
         let keys = step.keys.clone().or(role.keys);
         let mut resolved = keys.or(self.defaults.clone());
         if step.approve.is_some() {
-            resolved.outcomes = None;
+            (resolved.outcomes, resolved.branch) = (None, None);
         }
         if resolved.is_read_only() {
             (resolved.setup, resolved.checks) = (None, None);

@@ -293,7 +293,7 @@ impl Run {
         open.filter_map(|step| step.job.as_ref())
     }
 
-    /// The steps that ask a user, unless the run is to end.
+    /// The steps that ask a user, unless the run is being cancelled. Also of a run that is about to end otherwise.
     pub fn asked_steps(&self) -> impl Iterator<Item = &RunStep> {
         let is_wanted = self.state == RunState::Running && self.want == RunWant::Run;
         self.steps.iter().filter(move |step| is_wanted && step.state == StepState::Asked)

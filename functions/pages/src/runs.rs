@@ -72,7 +72,8 @@ async fn render(
     let may_work = visit.visitor.may_run_jobs();
     let repositories = if may_work { visit.ctx.store.list_repositories(&project.id).await? } else { Vec::new() };
     // A question may wait for days.
-    let is_busy = |run: &Run| run.state == RunState::Running && run.asked_steps().next().is_none();
+    let is_idle = |run: &Run| run.asked_steps().next().is_some() && run.open_jobs().next().is_none();
+    let is_busy = |run: &Run| run.state == RunState::Running && !is_idle(run);
     let page = RunsPage {
         frame: visit.frame(&format!("Runs of {}", project.name), "runs", Some(&project.id)),
         project: project.id.to_string(),

@@ -75,7 +75,8 @@ enum Command {
     },
     /// Show the results of the checks of each step's newest job.
     ///
-    /// Results appear once an attempt has ended; `pullyard jobs checks JOB --output NAME` prints an output.
+    /// Results appear once an attempt has ended; a check that did not run has none.
+    /// `pullyard jobs checks JOB --output NAME` prints an output.
     #[command(after_help = "Examples:\n  pullyard runs checks K3TZ\n  pullyard runs checks @last --json")]
     Checks(RunArg),
     /// Cancel a run: its jobs stop within a minute, and pushed work stays.

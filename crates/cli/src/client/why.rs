@@ -15,7 +15,7 @@ const MAX_PAGES: usize = 4;
 
 /// Explain the state of a job, run, step of a run, ticket, pull request or delivery in one sentence.
 ///
-/// A job is found before a run with the same last characters; `pullyard runs why` explains the run.
+/// If a job and a run have the same last characters, the job is explained; `pullyard runs why` explains the run.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard why DEMO-2

@@ -20,7 +20,7 @@ const MAX_SHOWN: usize = 20;
 
 const MAX_PULL_REQUESTS: usize = 5;
 
-const MAX_RUNS_READ: usize = 50;
+const MAX_RUNS_READ: usize = 20;
 
 #[derive(Clone, Debug)]
 pub struct Overview {
@@ -30,7 +30,7 @@ pub struct Overview {
     pub back_to: Option<Timestamp>,
     /// Jobs that wait for an answer, longest first.
     pub asking: Vec<JobView>,
-    /// Those of the newest 50 runs that ask a user.
+    /// Those of the newest 20 runs that ask a user.
     pub asking_runs: Vec<Run>,
     /// Failed jobs without a later job for their ticket.
     pub failed: Vec<JobView>,
@@ -58,6 +58,7 @@ pub async fn load_overview(ctx: &Context, project: &ProjectId) -> Result<Overvie
     unfinished.sort_by_key(|job| (!job.status.is_active(), job.created));
     let failed = find_unresolved_failures(ctx, &jobs).await?;
     let (latest, today) = find_pull_requests(ctx, &jobs, Day::containing(now).start()).await?;
+    let is_asking = |run: &Run| now < run.wall_end() && run.asked_steps().next().is_some();
     let (runs, _) = list_runs(ctx, project, None, MAX_RUNS_READ).await?;
     let mut pull_requests = Vec::with_capacity(latest.len());
     for (job, state) in latest {
@@ -66,7 +67,7 @@ pub async fn load_overview(ctx: &Context, project: &ProjectId) -> Result<Overvie
     Ok(Overview {
         back_to,
         asking: load_views(ctx, &asking, &mut waits).await?,
-        asking_runs: runs.into_iter().filter(|run| run.asked_steps().next().is_some()).collect(),
+        asking_runs: runs.into_iter().filter(is_asking).collect(),
         failed: load_views(ctx, &failed, &mut waits).await?,
         unfinished: load_views(ctx, &unfinished, &mut waits).await?,
         pull_requests,

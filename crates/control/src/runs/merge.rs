@@ -13,14 +13,20 @@ use pullyard_forge::{Error as ForgeError, PullRequestState};
 
 const MAX_REASON_CHARS: usize = 200;
 
+/// `step`: whose pull request, instead of the run's. `method`: `None` for the forge's own.
+#[derive(Clone, Copy, Debug)]
+pub struct RunMerge<'a> {
+    pub step: Option<&'a str>,
+    pub method: Option<MergeMethod>,
+}
+
 /// Merges the pull request of an ended run, or that of a step, if its head is still the commit that the run pushed.
 /// Idempotent: a merged pull request is a success. The forge's rules decide about checks and approvals.
 /// Errors: `NotFound` (run, step, job, repository); `Denied`; `Forge`.
 pub async fn merge_run_pull_request(
     ctx: &Context,
     id: &RunId,
-    step: Option<&str>,
-    method: Option<MergeMethod>,
+    RunMerge { step, method }: RunMerge<'_>,
     by: &str,
 ) -> Result<Run, Error> {
     let (run, frozen) = (load_run(ctx, id).await?, load_plan(ctx, id).await?);
@@ -54,14 +60,16 @@ pub async fn merge_run_pull_request(
     };
     Error::refuse_if(denial)?;
     match forge.merge(name, number, &result.head, method).await {
-        Err(ForgeError::Refused { reason }) => {
-            let reason = truncate(reason.trim_end_matches('.'), MAX_REASON_CHARS);
-            Err(Error::Denied(Denial::NotMerged { pr, reason }))
-        }
+        Err(ForgeError::Refused { reason }) => Err(Error::Denied(Denial::NotMerged { pr, reason: quote(&reason) })),
         merged => {
             merged?;
             tracing::info!(run = %id, by, number, "pull request merged");
             Ok(run)
         }
     }
+}
+
+/// The forge's reason as part of a sentence.
+pub(super) fn quote(reason: &str) -> String {
+    truncate(reason.trim_end_matches('.'), MAX_REASON_CHARS)
 }

@@ -1,5 +1,6 @@
 //! Opens the pull request of a step's own branch.
 
+use super::merge::quote;
 use super::order::to_error;
 use super::{load_plan, load_run};
 use crate::attempt::link_late_pull_request;
@@ -10,7 +11,7 @@ use pullyard_domain::id::RunId;
 use pullyard_domain::job::{Job, JobResult, PushedCommit};
 use pullyard_domain::prompt::LinkOptions;
 use pullyard_domain::run::{OrderRefusal, Run};
-use pullyard_forge::NewPullRequest;
+use pullyard_forge::{Error as ForgeError, NewPullRequest};
 use pullyard_store::{RunWrite, Write};
 
 /// Opens the pull request of a done step with a branch of its own, into the base of the run.
@@ -27,7 +28,7 @@ pub async fn create_step_pull_request(ctx: &Context, id: &RunId, step: &str, by:
             return Ok(run);
         }
         let Some(pushed) = &job.pushed else { return Err(to_error(&run, step, OrderRefusal::NothingPushed)) };
-        let result = Box::pin(find_or_create(ctx, &job, pushed)).await?;
+        let result = Box::pin(find_or_create(ctx, step, &job, pushed)).await?;
         let (number, next) = (result.number, run.with_pull_request(step, &result.url));
         let job = Job { result: Some(result), ..job };
         // A link without the other write does no harm, and the repeat finds it.
@@ -41,7 +42,7 @@ pub async fn create_step_pull_request(ctx: &Context, id: &RunId, step: &str, by:
     }
 }
 
-async fn find_or_create(ctx: &Context, job: &Job, pushed: &PushedCommit) -> Result<JobResult, Error> {
+async fn find_or_create(ctx: &Context, step: &str, job: &Job, pushed: &PushedCommit) -> Result<JobResult, Error> {
     let context = ctx.load_context_of(job).await?;
     let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
     let repository = repository.ok_or_else(|| Error::not_found("repository", context.repository_name()))?;
@@ -51,12 +52,17 @@ async fn find_or_create(ctx: &Context, job: &Job, pushed: &PushedCommit) -> Resu
         let branch = pushed.branch.clone();
         return Err(Error::Denied(Denial::BranchGone { branch, repo: repository.name }));
     }
-    let is_reachable = |url: &&str| url.starts_with("https://") || integration.api_url.starts_with("http://");
-    let pages = Some(ctx.pages_url()).filter(is_reachable);
-    let (title, body) = context.pull_request(&job.id, &LinkOptions { pages, revises_on_review: false });
-    let (head, base) = (pushed.branch.clone(), context.base);
-    let new = NewPullRequest { title, body, head, base, draft: false };
-    let pull = forge.find_or_create_pull_request(repository.name.as_str(), &new).await?;
+    let options = LinkOptions { pages: ctx.pages_url_for(&integration), revises_on_review: false };
+    let (title, body) = context.pull_request(&job.id, &options);
+    let draft = context.step.as_ref().is_some_and(|step| step.is_draft);
+    let new = NewPullRequest { title, body, head: pushed.branch.clone(), base: context.base, draft };
+    let pull = match forge.find_or_create_pull_request(repository.name.as_str(), &new).await {
+        Err(ForgeError::Refused { reason }) => {
+            let (step, reason) = (step.to_owned(), quote(&reason));
+            return Err(Error::Denied(Denial::NotOpenedByForge { step, reason }));
+        }
+        pull => pull?,
+    };
     let PushedCommit { branch, head, files, insertions, deletions } = pushed.clone();
     Ok(JobResult { branch, head, number: pull.number, url: pull.url, files, insertions, deletions, replies: None })
 }

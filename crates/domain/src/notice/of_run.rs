@@ -26,7 +26,10 @@ impl Notice {
             (RunState::Running, _) => (
                 NoticeEvent::RunAsked,
                 format!("Run {name} waits for approval: {}.", asks.join(", ")),
-                format!("Answer on its page, or with `pullyard runs approve {name}/{first}` or `refuse`."),
+                format!(
+                    "Answer on its page, or with `pullyard runs approve {name}/{first}`; `pullyard runs refuse` fails \
+                     the step."
+                ),
             ),
             (RunState::Completed, _) => (
                 NoticeEvent::RunCompleted,

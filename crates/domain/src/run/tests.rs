@@ -496,18 +496,21 @@ fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
 
 #[test]
 fn pull_request_needs_a_done_step_with_its_own_branch() {
-    let shared = json!({ "name": "shared", "prompt": "Work." });
-    let mut world = World::new(json!([step("a", &[]), step("b", &["a"]), shared]), json!({}));
+    let shared = with(step("shared", &[]), json!({ "branch": "shared" }));
+    let question = json!({ "name": "ask", "approve": "Deploy?" });
+    let steps = json!([step("a", &[]), step("b", &["a"]), shared, question]);
+    let mut world = World::new(steps, json!({ "defaults": { "branch": "own" } }));
     world.settle();
     world.end("a", COMPLETED);
     let find = |name: &str| world.run.own_branch_job(&world.plan, name).cloned();
     assert_eq!(find("a"), Ok(world.job("a")));
     assert_eq!(find("b"), Err(OrderRefusal::NotDone(StepState::Open)));
     assert_eq!(find("shared"), Err(OrderRefusal::NoOwnBranch));
+    assert_eq!(find("ask"), Err(OrderRefusal::NoOwnBranch), "a question inherits no branch");
     assert_eq!(find("x"), Err(OrderRefusal::UnknownStep));
     let opened = world.run.clone().with_pull_request("a", "https://forge.test/1");
     let urls: Vec<_> = opened.steps.iter().map(|step| step.pull_request.as_deref()).collect();
-    assert_eq!(urls, [Some("https://forge.test/1"), None, None]);
+    assert_eq!(urls, [Some("https://forge.test/1"), None, None, None]);
 }
 
 fn manager() -> World {

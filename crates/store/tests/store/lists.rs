@@ -3,7 +3,9 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
+use pullyard_domain::id::RunId;
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::run::Run;
 use pullyard_store::Error;
 
 async fn create_jobs(world: &World, count: u64) -> Vec<JobId> {
@@ -202,4 +204,20 @@ async fn never_completed_batch_read_is_a_transient_error() {
     world.faults.fail_always("BatchGetItem", Fault::Refused(200, answer));
     let error = world.store.load_jobs(&ids).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
+}
+
+#[tokio::test]
+async fn unreadable_run_does_not_hide_the_others() {
+    let world = World::new().await;
+    let (first, id) = (sample::run(0), RunId::for_request(&sample::project(), "", "two"));
+    let other = Run { id, created: at(2), ..sample::run(0) };
+    for run in [&first, &other] {
+        world.expect_applied(world.store.create_run(run, &sample::frozen_plan(), None)).await;
+    }
+    world.set_attribute((&format!("RUN#{}", other.id), "RUN"), "name", AttributeValue::Bool(true)).await;
+    let read = async || {
+        let (runs, _) = world.store.list_runs(&sample::project(), None, 10).await.unwrap();
+        runs.into_iter().map(|run| run.ok().map(|run| run.id)).collect::<Vec<_>>()
+    };
+    assert_eq!(world.after_catching_up(read).await, [None, Some(first.id)]);
 }

@@ -37,9 +37,7 @@ pub(crate) async fn start(
     }
     let start = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (start.job, start.context);
-    // Readers on a forge elsewhere do not reach this machine.
-    let is_reachable = |url: &&str| url.starts_with("https://") || start.integration.api_url.starts_with("http://");
-    let pages = Some(ctx.pages_url()).filter(is_reachable);
+    let pages = ctx.pages_url_for(&start.integration);
     let options = LinkOptions { pages, revises_on_review: start.revises_on_review };
     let (title, body) = context.pull_request(&job.id, &options);
     let draft = context.step.as_ref().is_some_and(|step| step.is_draft);

@@ -3,6 +3,7 @@
 use crate::job::attempts::{CheckRow, to_check_row};
 use crate::prelude::*;
 use pullyard_control::RunView;
+use pullyard_domain::checks::CheckRun;
 
 pub(super) struct StepChecks {
     pub(super) name: SafeText,
@@ -29,11 +30,13 @@ pub(super) async fn load_checks(visit: &PageContext, view: &RunView) -> Result<V
             Some((attempt.number, runs))
         });
         let runs = newest.map(|(_, runs)| runs.as_slice()).unwrap_or_default();
-        let round = runs.last().map(|run| run.round);
-        let mut checks: Vec<_> = runs.iter().filter(|run| Some(run.round) == round).map(to_check_row).collect();
-        // They run in the order of the plan. Those of the repository are unknown until they have run.
+        // A later round may have stopped after its first checks.
+        let is_newest = |(at, run): &(usize, &CheckRun)| runs.iter().skip(at + 1).all(|it| it.command != run.command);
+        let newest_runs = runs.iter().enumerate().filter(is_newest);
+        let mut checks: Vec<_> = newest_runs.map(|(_, run)| to_check_row(run)).collect();
+        // Those of the repository are unknown until they have run.
         let commands = keys.checks.unwrap_or_default();
-        let others = commands.iter().skip(checks.len());
+        let others = commands.iter().filter(|command| runs.iter().all(|run| run.command != **command));
         let not_run = |command: &String| CheckRow { command: line(command), passed: true, result: "Not run".into() };
         checks.extend(others.map(not_run));
         if !checks.is_empty() {

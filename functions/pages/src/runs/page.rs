@@ -45,6 +45,8 @@ struct StepRow {
     short: SafeText,
     pill: Pill,
     job: Option<JobId>,
+    /// Address of the pull request of its own branch.
+    pull: Option<String>,
     outcome: SafeText,
     took: String,
     cost: String,
@@ -192,6 +194,7 @@ impl StepRow {
             short: line(&truncate(&step.name, MAX_NODE_CHARS)),
             pill: step_pill(step, job),
             job: step.job.clone(),
+            pull: step.pull_request.as_deref().and_then(http_url),
             outcome: line(step.outcome.as_deref().unwrap_or_default()),
             took: begin.map(|begin| labels::format_duration(end.since(begin))).unwrap_or_default(),
             cost: labels::format_cost(step.spent_usd_micros.saturating_add(open)),

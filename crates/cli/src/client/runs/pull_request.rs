@@ -4,7 +4,7 @@ use super::{RunArg, find_step};
 use crate::client::prelude::*;
 use crate::client::prompt::confirm;
 use pullyard_domain::pull_request::MergeMethod;
-use pullyard_protocol::run::{MergeRun, OpenPullRequest};
+use pullyard_protocol::run::{MergeRun, OpenPullRequest, Run};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  pullyard runs pr create K3TZ --step parser\n  pullyard runs pr merge K3TZ")]
@@ -56,19 +56,23 @@ impl PullRequest {
                 let id = run.resolve(session).await?;
                 let run = session.api.open_pull_request(&id, &OpenPullRequest { step: step.clone() }).await?;
                 let url = find_step(&run, &step)?.pull_request.clone().unwrap_or_default();
-                session.screen.report(&run, &format!("{url} of {step} is open."))
+                session.screen.report(&run, &format!("Pull request of {step}: {url}."))
             }
             Command::Merge { run, step, method, yes } => {
                 let id = run.resolve(session).await?;
                 let method = method.and_then(|code| MergeMethod::ALL.into_iter().find(|it| it.as_str() == code));
                 let run = session.api.run(&id).await?;
-                let url = match &step {
-                    Some(step) => find_step(&run, step)?.pull_request.clone(),
-                    None => run.pull_request.clone(),
+                let find = |run: &Run| match &step {
+                    Some(step) => find_step(run, step).map(|step| step.pull_request.clone()),
+                    None => Ok(run.pull_request.clone()),
                 };
-                let (url, state) = (url.unwrap_or_default(), run.state.as_str());
-                confirm(&session.screen, yes, &format!("Merge {url} of run {}, which is {state}?", id.short()))?;
-                let run = session.api.merge_run(&id, &MergeRun { step, method }).await?;
+                // Without one the server refuses, and names the next step.
+                if let Some(url) = find(&run)? {
+                    let state = run.state.as_str();
+                    confirm(&session.screen, yes, &format!("Merge {url} of run {}, which is {state}?", id.short()))?;
+                }
+                let run = session.api.merge_run(&id, &MergeRun { step: step.clone(), method }).await?;
+                let url = find(&run)?.unwrap_or_default();
                 session.screen.report(&run, &format!("{url} of run {} is merged.", id.short()))
             }
         }
