@@ -26,7 +26,7 @@ pub(crate) async fn run(daemon: &DaemonContext) {
 async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
     let mut id = daemon.state_folder.load_claim()?;
     let (mut poll, mut failures) = (Duration::from_millis(daemon.registration.poll_ms), 0_u32);
-    let (mut mailbox, mut is_idle) = (Mailbox::new(daemon.registration.mailbox.clone()), false);
+    let (mut mailbox, mut is_idle) = (Mailbox::new(daemon), false);
     // After a sign of a job, a claim without one is repeated at the latest after `poll`.
     let mut may_be_late = false;
     loop {
@@ -38,7 +38,7 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
             ready = async {
                 // After a failure, neither a hint nor the freed slot shortens the pause.
                 if is_idle && failed_in_a_row == 0 {
-                    may_be_late = mailbox.wait(daemon, pause, may_be_late).await;
+                    may_be_late = mailbox.wait(pause, may_be_late).await;
                 } else {
                     sleep(pause).await;
                 }

@@ -5,7 +5,10 @@ use super::context::DaemonContext;
 use super::heartbeat::with_timeout;
 use super::pauses;
 use super::state::StateSnapshot;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use pullyard_domain::runner::SAFETY_CLAIM_INTERVAL;
+use pullyard_protocol::client;
 use pullyard_protocol::runner::RegisterRequest;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,27 +16,38 @@ use tokio::time::{Instant, sleep};
 
 /// Pause before an unusable mailbox is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The route waits for 20 seconds, so an earlier answer without a hint is not from SQS.
+/// The route waits so long for a hint.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// An earlier answer without a hint is not from SQS.
 const MIN_WAIT: Duration = Duration::from_secs(10);
 /// SQS repeats a hint every 10 seconds for a minute.
 const REPEATED_HINT_PAUSE: Duration = Duration::from_secs(1);
 const MAX_SEEN: usize = 100;
 
-pub(crate) struct Mailbox {
+pub(crate) struct Mailbox<'a> {
+    daemon: &'a DaemonContext,
     address: Option<String>,
     unusable_until: Option<Instant>,
-    /// The newest hints that led to a claim.
-    seen: VecDeque<String>,
+    /// The call that waits at the mailbox since this moment. It outlives [`Self::wait`], because SQS would answer a
+    /// dropped call too, and hide its hint for 10 seconds.
+    receive: Option<(Instant, BoxFuture<'a, Result<String, client::Error>>)>,
+    seen: SeenHints,
 }
 
-impl Mailbox {
-    pub(crate) fn new(address: Option<String>) -> Self {
-        Self { address, unusable_until: None, seen: VecDeque::new() }
+/// The newest hints that led to a claim.
+#[derive(Default)]
+struct SeenHints(VecDeque<String>);
+
+impl<'a> Mailbox<'a> {
+    pub(crate) fn new(daemon: &'a DaemonContext) -> Self {
+        let address = daemon.registration.mailbox.clone();
+        Self { daemon, address, unusable_until: None, receive: None, seen: SeenHints::default() }
     }
 
     /// Waits until a claim may get a job. `poll`: the interval without a mailbox, and the longest wait after an earlier
     /// sign of a job, because the server's list may be late. Returns whether there is a new sign.
-    pub(crate) async fn wait(&mut self, daemon: &DaemonContext, poll: Duration, may_be_late: bool) -> bool {
+    pub(crate) async fn wait(&mut self, poll: Duration, may_be_late: bool) -> bool {
+        let daemon = self.daemon;
         if self.address.is_none() {
             sleep(poll).await;
             return false;
@@ -46,23 +60,29 @@ impl Mailbox {
         let longest = if may_be_late { poll } else { pauses::with_jitter(safety, rand::random()) };
         tokio::select! {
             () = daemon.state().wait_until(|state| daemon.free_slots_in(state) > free_slots) => true,
-            () = self.wait_for_hint(daemon, poll) => self.unusable_until.is_none(),
+            () = self.wait_for_hint(poll) => self.unusable_until.is_none(),
             () = sleep(longest) => false,
         }
     }
 
-    async fn wait_for_hint(&mut self, daemon: &DaemonContext, poll: Duration) {
+    async fn wait_for_hint(&mut self, poll: Duration) {
+        let daemon = self.daemon;
         match self.unusable_until {
             Some(until) if Instant::now() < until => return sleep(poll).await,
-            Some(_) => self.renew(daemon).await,
+            Some(_) => self.renew().await,
             None => {}
         }
         // A draining runner waits for its next slot instead.
         while daemon.free_slots() > 0 {
-            let Some(address) = &self.address else { return sleep(poll).await };
-            let began = Instant::now();
-            let fault = match daemon.client.receive_hints(address).await {
-                Ok(answer) => match self.add_hints(&answer) {
+            let Some(address) = self.address.clone() else { return sleep(poll).await };
+            // While no slot was free, nobody looked at the call.
+            self.receive.take_if(|(began, _)| began.elapsed() >= LONGEST_WAIT);
+            let call = || async move { daemon.client.receive_hints(&address).await }.boxed();
+            let (began, call) = self.receive.get_or_insert_with(|| (Instant::now(), call()));
+            let (began, received) = (*began, call.await);
+            self.receive = None;
+            let fault = match received {
+                Ok(answer) => match self.seen.add(&answer) {
                     Received::New => return,
                     Received::Repeated => {
                         sleep(REPEATED_HINT_PAUSE).await;
@@ -80,7 +100,8 @@ impl Mailbox {
     }
 
     /// Registers again, which creates a lost queue again, as after a restart of `pullyard up`.
-    async fn renew(&mut self, daemon: &DaemonContext) {
+    async fn renew(&mut self) {
+        let daemon = self.daemon;
         let active = daemon.state().read(StateSnapshot::active_jobs);
         let request = RegisterRequest { active, ..daemon.request.clone() };
         let (limit, url) = (daemon.settings.request_timeout, &daemon.settings.api_url);
@@ -90,18 +111,20 @@ impl Mailbox {
         }
         self.unusable_until = None;
     }
+}
 
-    fn add_hints(&mut self, answer: &str) -> Received {
+impl SeenHints {
+    fn add(&mut self, answer: &str) -> Received {
         let mut received = Received::Nothing;
         for hint in parse_hints(answer) {
-            if self.seen.iter().any(|seen| seen == hint) {
+            if self.0.iter().any(|seen| seen == hint) {
                 received = received.max(Received::Repeated);
                 continue;
             }
             received = Received::New;
-            self.seen.push_back(hint.to_owned());
+            self.0.push_back(hint.to_owned());
         }
-        self.seen.drain(..self.seen.len().saturating_sub(MAX_SEEN));
+        self.0.drain(..self.0.len().saturating_sub(MAX_SEEN));
         received
     }
 }
@@ -128,7 +151,7 @@ mod tests {
         let hint = |job: &str, number: u32| format!("wake job_{} {number:016x}", job.repeat(26));
         let json = |hint: String| format!(r#"{{"Messages":[{{"Body":"{hint}","MessageId":"1"}}]}}"#);
         let xml = |hint: String| format!("<ReceiveMessageResult><Body>{hint}</Body></ReceiveMessageResult>");
-        let mut mailbox = Mailbox::new(None);
+        let mut seen = SeenHints::default();
         for (answer, received) in [
             (json(hint("a", 1)), Received::New),
             (json(hint("a", 1)), Received::Repeated),
@@ -141,12 +164,12 @@ mod tests {
             ("<html>Sign in</html>".to_owned(), Received::Nothing),
             (String::new(), Received::Nothing),
         ] {
-            assert_eq!(mailbox.add_hints(&answer), received, "{answer}");
+            assert_eq!(seen.add(&answer), received, "{answer}");
         }
         for number in 10..10 + u32::try_from(MAX_SEEN).unwrap() {
-            mailbox.add_hints(&json(hint("d", number)));
+            seen.add(&json(hint("d", number)));
         }
-        assert_eq!(mailbox.seen.len(), MAX_SEEN);
-        assert_eq!(mailbox.add_hints(&json(hint("a", 1))), Received::New, "it was forgotten");
+        assert_eq!(seen.0.len(), MAX_SEEN);
+        assert_eq!(seen.add(&json(hint("a", 1))), Received::New, "it was forgotten");
     }
 }
