@@ -328,10 +328,12 @@ async fn first_template_is_added_and_started_on_the_page() {
     let missing = browser.post("/runs/templates", &of).await;
     assert_eq!(missing.status, 422);
     missing.assert_contains(&["task: the plan requires this parameter."]);
-    let with_task = [&of[..], &[("param-task", "Retry on 503")]].concat();
+    let with_task = [&of[..], &[("param-task", "Retry on 503 ")]].concat();
     let started = browser.post("/runs/templates", &with_task).await;
     let run = runs(&story).await[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(started.redirect(), (303, format!("/runs/{run}").as_str()));
     assert_eq!(browser.post("/runs/templates", &with_task).await.redirect(), started.redirect());
     assert_eq!(runs(&story).await.len(), 1, "a repeated click");
+    let trimmed = [&of[..], &[("param-task", "Retry on 503")]].concat();
+    assert_ne!(browser.post("/runs/templates", &trimmed).await.status, 303, "the space belongs to the value");
 }

@@ -110,7 +110,7 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
         }
         // Its group is full.
         Err(SubmitFault::Error(Error::Denied(denial))) => {
-            Some(PlanFault::new("", denial.sentence().trim_end_matches('.')))
+            Some(PlanFault::new("", format!("{} {}", denial.sentence(), denial.help().trim_end_matches('.'))))
         }
         Err(SubmitFault::Error(error)) => return Err(error),
     };

@@ -160,6 +160,19 @@ impl CheckRun {
         }
     }
 
+    /// The newest run of each command, in the order of their first runs: a later round may have stopped after its first
+    /// checks.
+    pub fn find_newest(runs: &[Self]) -> Vec<&Self> {
+        let mut newest: Vec<&Self> = Vec::new();
+        for run in runs {
+            match newest.iter_mut().find(|known| known.command == run.command) {
+                Some(known) => *known = run,
+                None => newest.push(run),
+            }
+        }
+        newest
+    }
+
     /// Limits the results for storage: the last ones, which decide, with short texts.
     #[must_use]
     pub fn limit_for_storage(mut runs: Vec<Self>) -> Vec<Self> {
@@ -259,6 +272,14 @@ mod tests {
             truncated: false,
             artifact: Some("y".repeat(9_000)),
         }
+    }
+
+    #[test]
+    fn newest_runs_keep_the_order_of_the_first_round() {
+        let run = |command: &str, round| CheckRun { command: command.into(), ..failed(round) };
+        let runs = [run("a", 0), run("b", 0), run("c", 0), run("a", 1)];
+        let newest: Vec<_> = CheckRun::find_newest(&runs).into_iter().map(|run| (&*run.command, run.round)).collect();
+        assert_eq!(newest, [("a", 1), ("b", 0), ("c", 0)]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ vocabulary! {
         StepNotDone { step: String, run: RunId, state: String } [Person] "step_not_done", "{step} of run {run} is not done; its state is {state}.", "Show the reason: `pullyard why {run}/{step}`.";
         NothingPushed { step: String, run: RunId } [Person] "nothing_pushed", "{step} of run {run} has pushed no commit.", "Show its job: `pullyard runs show {run}`.";
         BranchGone { branch: String, repo: RepositoryName } [Person] "branch_gone", "{repo} has no branch {branch} any more.", "Restore it at the forge, or start another run: `pullyard run`.";
-        NotOpenedByForge { step: String, reason: String } [Person] "not_opened_by_forge", "The forge opens no pull request for {step}: {reason}.", "Do what the forge requires; if no commits differ, the base has the change already.";
+        NotOpenedByForge { step: String, reason: String } [Person] "not_opened_by_forge", "The forge opens no pull request for {step}: {reason}.", "Do what the forge requires, then repeat the command; without new commits, the base has the change already.";
         NotOpened { step: String, run: RunId } [Person] "not_opened", "{step} of run {run} has no pull request.", "Open it: `pullyard runs pr create {run} --step {step}`.";
         NoQuestion { step: String, run: RunId } [Person] "no_question", "{step} of run {run} waits for no answer.", "Show the run: `pullyard runs show {run}`.";
     }

@@ -79,6 +79,14 @@ impl Error {
         }
     }
 
+    /// Whether the refusal is about drafts, and not about a branch of that name. Some repositories cannot have drafts,
+    /// such as a private one of a free plan.
+    pub fn refuses_draft(&self) -> bool {
+        let Self::Refused { reason } = self else { return false };
+        let reason = reason.to_lowercase();
+        reason.contains("draft pull request") || reason.split("; ").any(|part| part.starts_with("draft "))
+    }
+
     /// Whether a repeat may succeed soon. Before repeating a write, read its target: maybe only the response was lost.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -111,6 +119,26 @@ pub(crate) fn is_found(answer: Result<serde::de::IgnoredAny, Error>) -> Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn draft_refusal_is_recognized_by_its_message() {
+        let refused = |reason: &str| Error::Refused { reason: reason.to_owned() };
+        for reason in [
+            "Draft pull requests are not supported in this repository",
+            "validation failed: no draft pull request can be opened here",
+            "bad request; Draft is no field of this repository",
+        ] {
+            assert!(refused(reason).refuses_draft(), "{reason}");
+        }
+        for reason in [
+            "no commits between main and draft",
+            "validation failed; base: draft is no branch",
+            "drafts of ours are locked",
+            "",
+        ] {
+            assert!(!refused(reason).refuses_draft(), "{reason}");
+        }
+    }
 
     #[test]
     fn each_error_has_its_meaning_and_transience() {

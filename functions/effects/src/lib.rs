@@ -49,7 +49,7 @@ async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
 async fn submit(ctx: &Context, body: &Value) -> Result<(), String> {
     let result = match strict::parse::<Submission>(body.to_string().as_bytes()) {
         Ok(submission) => match control::submit(ctx, &submission, "queue of submissions").await {
-            // Its group is full, so that the run may start later.
+            // The group is full; a later receive may start the run.
             Ok(Err(fault)) if fault.pointer.is_empty() => return Err(fault.fault),
             submitted => submitted.map(|_| ()),
         },

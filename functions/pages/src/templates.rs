@@ -102,7 +102,11 @@ async fn start_run(
     template: TemplateName,
     form: &BTreeMap<String, String>,
 ) -> Result<String, SubmitFault> {
-    let value = |(name, value): (&String, &String)| Some((name.strip_prefix(FIELD)?.to_owned(), non_empty(value)?));
+    // As from every other sender, a value is used as it is.
+    let value = |(name, value): (&String, &String)| {
+        let name = name.strip_prefix(FIELD).filter(|_| !value.trim().is_empty())?;
+        Some((name.to_owned(), value.clone()))
+    };
     let submission = RunSubmission {
         project: project.id.clone(),
         plan: Value::Null,

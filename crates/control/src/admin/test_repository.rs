@@ -56,9 +56,11 @@ pub async fn test_repository(
                 let pushes = |row: &FeatureRow| {
                     matches!(row.feature, Feature::Push | Feature::Workflows | Feature::PullRequests)
                 };
-                for (row, status) in rows.iter_mut().filter(|(row, _)| pushes(row)) {
+                // No job fails without the integration's permission.
+                for (row, status) in rows.iter_mut().filter(|(row, it)| pushes(row) && *it != FeatureStatus::Works) {
                     *status = FeatureStatus::NotNeeded(match row.feature {
                         Feature::Workflows => "for jobs, which use the runner's token (see `pullyard-runner check`)",
+                        Feature::Push => "for jobs, which use the runner's token; `runs pr merge` needs it",
                         _ => "for jobs, which use the runner's token; `runs pr create` and `runs pr merge` need it",
                     });
                 }

@@ -153,8 +153,8 @@ async fn find_missing_start(ctx: &Context, hook: &Webhook) -> Result<Option<Drif
     }
     let sentence = format!(
         "No webhook starts its template {template}: it was deleted, has no `on`, or this version cannot read its plan. \
-         Correct it with `pullyard templates put {template} -f FILE`, or delete the webhook with \
-         `pullyard hooks delete {}`.",
+         Correct it with `pullyard templates put {template} -f FILE`, unless a newer version stored it, or delete the \
+         webhook with `pullyard hooks delete {}`.",
         hook.name
     );
     Ok(Some(drift("events", sentence, false)))

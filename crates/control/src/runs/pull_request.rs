@@ -55,8 +55,14 @@ async fn find_or_create(ctx: &Context, step: &str, job: &Job, pushed: &PushedCom
     let options = LinkOptions { pages: ctx.pages_url_for(&integration), revises_on_review: false };
     let (title, body) = context.pull_request(&job.id, &options);
     let draft = context.step.as_ref().is_some_and(|step| step.is_draft);
-    let new = NewPullRequest { title, body, head: pushed.branch.clone(), base: context.base, draft };
-    let pull = match forge.find_or_create_pull_request(repository.name.as_str(), &new).await {
+    let mut new = NewPullRequest { title, body, head: pushed.branch.clone(), base: context.base, draft };
+    let mut opened = forge.find_or_create_pull_request(repository.name.as_str(), &new).await;
+    if new.draft && opened.as_ref().is_err_and(ForgeError::refuses_draft) {
+        // As the pull request of the run.
+        new.draft = false;
+        opened = forge.find_or_create_pull_request(repository.name.as_str(), &new).await;
+    }
+    let pull = match opened {
         Err(ForgeError::Refused { reason }) => {
             let (step, reason) = (step.to_owned(), quote(&reason));
             return Err(Error::Denied(Denial::NotOpenedByForge { step, reason }));

@@ -130,7 +130,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     // Otherwise the prompts would name another repository than that of the run.
     if let (Some(name), Some(repository)) = (plan.repository_parameter(), &submission.repository) {
         let given = params.insert(name.clone(), repository.to_string());
-        if given.is_some_and(|given| given != repository.as_str()) {
+        if given.is_some_and(|given| !given.eq_ignore_ascii_case(repository.as_str())) {
             let fault = format!("the run's repository is {repository}: leave this value out, or give the same");
             return Err(SubmitFault::Plan(vec![PlanFault::new(format!("/params/{name}"), fault)]));
         }

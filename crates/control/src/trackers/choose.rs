@@ -95,13 +95,16 @@ pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice)
                 None => Ok(()),
             }
         };
-        if let Err(error) = undo.await {
+        let undone = undo.await;
+        if let Err(error) = &undone {
             tracing::warn!(error = %error, project = %project, "choice of a ticket tool not undone: {error}");
         }
-        if let (Error::Invalid { fault, .. }, Some(TrackerSettings { connection, scope, .. })) = (&mut refusal, tool) {
-            // The earlier webhook is removed.
+        if (removed.is_some() || undone.is_err())
+            && let (Error::Invalid { fault, .. }, Some(TrackerSettings { connection, scope, .. })) =
+                (&mut refusal, tool)
+        {
             let repeat = format!("`pullyard trackers use {connection} --scope {scope} --project {project}`");
-            fault.push_str(&format!("; then choose the earlier tool again: {repeat}"));
+            fault.push_str(&format!("; the earlier tool may have lost its webhook, so use it again now: {repeat}"));
         }
         return Err(refusal);
     }

@@ -18,7 +18,7 @@ vocabulary! {
         DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until midnight UTC, or raise it: `pullyard budgets set`.";
         GroupBusy { n: u64, limit: u64, group: String, ahead: u64, first: RunId } [Itself] "group_busy", "{n} of {limit} runs of {group} are working; {ahead} are ahead.", "Wait; or `pullyard runs show {first}`, and `pullyard runs cancel {first}` frees its place.";
         RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan is the limit of its next run.";
-        RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do while a step works; else `pullyard runs cancel`, then `pullyard runs resume --cost-usd N`.";
+        RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do while a step works; else answer the question, then `pullyard runs resume --cost-usd N` if the run ends.";
         Starting { step: String } [Itself] "starting", "{step} is about to start.", "Nothing to do.";
     }
 }

@@ -192,6 +192,21 @@ async fn output_that_setup_left_is_not_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn next_attempt_beside_changes_writes_its_own_output() {
+    let script = r#"if [ ! -e @DIR@/asked ]; then
+        touch @DIR@/asked; echo hello > greeting.txt; mkdir -p .pullyard
+        echo '{"v":1,"text":"First."}' > .pullyard/output.json
+        echo 'Which one?' > .pullyard/question.md
+    fi"#;
+    let world = world(script, AssignedStep { reports: true, ..AssignedStep::default() }).await;
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.calls("yield").len(), 1);
+    world.api.next_attempt(|job| set_resume(job, Policy::Prefer, &[input(1, Some("Which one?"), "Both.")]));
+    let ran = run_on_another_machine(&world).await;
+    assert_eq!((ran.code, world.api.failure_code()), (Some(0), "output_invalid"), "{}", ran.log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parameters_reach_setup_and_checks_as_data() {
     let script = "if env | grep -q PULLYARD_PARAM_; then exit 9; fi; echo hello > greeting.txt";
     let world = world(script, AssignedStep::default()).await;

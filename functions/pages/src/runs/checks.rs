@@ -30,10 +30,7 @@ pub(super) async fn load_checks(visit: &PageContext, view: &RunView) -> Result<V
             Some((attempt.number, runs))
         });
         let runs = newest.map(|(_, runs)| runs.as_slice()).unwrap_or_default();
-        // A later round may have stopped after its first checks.
-        let is_newest = |(at, run): &(usize, &CheckRun)| runs.iter().skip(at + 1).all(|it| it.command != run.command);
-        let newest_runs = runs.iter().enumerate().filter(is_newest);
-        let mut checks: Vec<_> = newest_runs.map(|(_, run)| to_check_row(run)).collect();
+        let mut checks: Vec<_> = CheckRun::find_newest(runs).into_iter().map(to_check_row).collect();
         // Those of the repository are unknown until they have run.
         let commands = keys.checks.unwrap_or_default();
         let others = commands.iter().filter(|command| runs.iter().all(|run| run.command != **command));

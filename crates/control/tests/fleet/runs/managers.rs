@@ -100,6 +100,17 @@ async fn retry_after_a_lost_output_may_change_nothing() {
 }
 
 #[tokio::test]
+async fn manager_is_done_when_its_freed_retry_changes_nothing() {
+    let step = json!({ "name": "lead", "role": "manager", "changes": "required", "retries": 1, "prompt": "Lead." });
+    let it = Started::new(json!({ "name": "one", "steps": [step] })).await;
+    it.end("lead", |job| End::Failed(Failure::OutputLost {}, Some(job_result(job))), None).await;
+    it.expect("running: lead open").await;
+    let unchanged = Failure::NoChanges { left_out: Quoted(None) };
+    it.end("lead", |_| End::Failed(unchanged, None), None).await;
+    it.expect("completed: lead done").await;
+}
+
+#[tokio::test]
 async fn manager_gets_the_results_of_its_steps_in_its_next_turn() {
     let it = manager(json!({ "turns": 2 })).await;
     let (first, context) = it.job("lead").await;
