@@ -272,7 +272,9 @@ fn idle_cost_counts_the_templates_alarms_and_dashboards() {
         Some(all) => all.iter().filter(|metric| metric["MetricStat"].is_object()).count(),
         None => 1,
     };
-    let counted: usize = of_kind("AWS::CloudWatch::Alarm").into_iter().map(metrics).sum();
+    // Without a queue of submissions, its alarms do not exist.
+    let always = |alarm: &&Value| alarm["Condition"] != "AlarmedSubmissions";
+    let counted: usize = of_kind("AWS::CloudWatch::Alarm").into_iter().filter(always).map(metrics).sum();
     assert_eq!(counted as f64, ALARM_METRICS);
     assert_eq!(of_kind("AWS::CloudWatch::Dashboard").len() as f64, DASHBOARDS);
 }

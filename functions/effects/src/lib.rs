@@ -16,7 +16,7 @@ use serde_json::Value;
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
     // Other accounts may send to the queue of submissions. Only the queue of effects is FIFO; a batch has one source.
     if !event.records.iter().all(messages::is_fifo) {
-        let start = |body: Value| async move { submit(ctx, &body).await };
+        let start = |body: Value| async move { Box::pin(submit(ctx, &body)).await };
         return messages::process_batch("effects", event, start).await;
     }
     messages::process_batch("effects", event, |effect: EffectMessage| async move {

@@ -2,8 +2,8 @@
 
 use crate::Isolation;
 use crate::RunJob;
+use crate::agent;
 use crate::agent::environment::Environment;
-use crate::agent::{self, AgentChoice};
 use crate::api::event_draft::EventDraft;
 use crate::checkpoint::finished::FinishedWork;
 use crate::checkpoint::restore::RestoredWork;
@@ -68,11 +68,6 @@ impl WorkResult {
     ) -> Self {
         let (notes, earlier_summary) = (work.notes.clone(), work.summary.clone());
         Self { commit, results, replies, notes, earlier_summary, is_earlier: true, ..Self::default() }
-    }
-
-    /// Whether new messages lead to another round, because the agent can read them.
-    pub(crate) fn accepts_new_inputs(&self, agent: &AgentChoice) -> bool {
-        self.tree.is_some() && agent.has_sessions()
     }
 }
 
