@@ -41,7 +41,7 @@ pub(crate) struct WorkResult {
     /// Empty if the tree is unchanged, and the step may change nothing.
     pub(crate) commit: String,
     /// `None` if an earlier attempt made the commit.
-    tree: Option<String>,
+    pub(crate) tree: Option<String>,
     rounds: Rounds,
     round: u32,
     pub(crate) replies: AgentReplies,
