@@ -134,7 +134,7 @@ pub async fn submit(ctx: &Context, submission: &Submission, by: &str) -> Result<
         by: by.to_owned(),
     };
     let result = match v {
-        1 => start(ctx, request).await?,
+        1 => Box::pin(start(ctx, request)).await?,
         _ => Err(PlanFault::new("/v", "this version knows only 1")),
     };
     let is_of_message = |pointer: &str| ["/params", "/v", "/id"].iter().any(|field| pointer.starts_with(field));

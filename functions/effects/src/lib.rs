@@ -48,7 +48,7 @@ async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
 /// Errors: a body without them, an unknown project, a full group; the message becomes a dead letter.
 async fn submit(ctx: &Context, body: &Value) -> Result<(), String> {
     let result = match strict::parse::<Submission>(body.to_string().as_bytes()) {
-        Ok(submission) => match control::submit(ctx, &submission, "queue of submissions").await {
+        Ok(submission) => match Box::pin(control::submit(ctx, &submission, "queue of submissions")).await {
             // The group is full; a later receive may start the run.
             Ok(Err(fault)) if fault.pointer.is_empty() => return Err(fault.fault),
             submitted => submitted.map(|_| ()),

@@ -2,7 +2,7 @@
 
 use crate::Isolation;
 use crate::RunJob;
-use crate::agent;
+use crate::agent::{self, AgentChoice};
 use crate::agent::environment::Environment;
 use crate::api::event_draft::EventDraft;
 use crate::checkpoint::finished::FinishedWork;
@@ -41,7 +41,7 @@ pub(crate) struct WorkResult {
     /// Empty if the tree is unchanged, and the step may change nothing.
     pub(crate) commit: String,
     /// `None` if an earlier attempt made the commit.
-    pub(crate) tree: Option<String>,
+    tree: Option<String>,
     rounds: Rounds,
     round: u32,
     pub(crate) replies: AgentReplies,
@@ -68,6 +68,11 @@ impl WorkResult {
     ) -> Self {
         let (notes, earlier_summary) = (work.notes.clone(), work.summary.clone());
         Self { commit, results, replies, notes, earlier_summary, is_earlier: true, ..Self::default() }
+    }
+
+    /// Whether new messages lead to another round, because the agent can read them.
+    pub(crate) fn accepts_new_inputs(&self, agent: &AgentChoice) -> bool {
+        self.tree.is_some() && agent.has_sessions()
     }
 }
 

@@ -247,7 +247,7 @@ async fn input_before_the_end_of_an_unchanged_manager_is_read() {
         read -r prompt; printf '%s\n' "$prompt" >> @DIR@/prompts; mkdir -p .pullyard
         printf '{"v":1,"text":"Divided.","spawn":[{"name":"a","role":"implementer","prompt":"Do it."}]}' > .pullyard/output.json
         grep '"init"' @CLAUDE@/tools_and_edits.jsonl | head -n 1
-        ends; cat > /dev/null"#;
+        says m1 working; ends; cat > /dev/null"#;
     let spawn = SpawnLimits { most: 1, turns: 2, roles: vec!["implementer".into()] };
     let step = AssignedStep { reports: true, may_change_nothing: true, spawn: Some(spawn), ..AssignedStep::default() };
     let machine = run_with_input_before_push(does, |job| (job.ticket, job.step) = (None, Some(step))).await;

@@ -179,8 +179,6 @@ async fn run_agent_and_publish(
     attempt.checkpoint_state.begin(target, restored_work.session.clone());
     preparation.model_keys.write_auth_file()?;
     let mut work_result = None;
-    // An agent that confirms no message would be started again without end.
-    let mut listens = preparation.agent.has_sessions();
     loop {
         let context = work::WorkContext {
             attempt,
@@ -199,12 +197,7 @@ async fn run_agent_and_publish(
         }
         let result = match work_result.take() {
             None => context.run(&mut conversation).await,
-            Some(earlier) => {
-                let read = conversation.read_inputs();
-                let result = context.rework_with_inputs(&mut conversation, earlier).await;
-                listens = conversation.read_inputs() > read;
-                result
-            }
+            Some(earlier) => context.rework_with_inputs(&mut conversation, earlier).await,
         };
         let result = match result {
             // Its agent declined every finding.
@@ -212,7 +205,7 @@ async fn run_agent_and_publish(
             result => result?,
         };
         if result.commit.is_empty() {
-            let read = listens.then(|| conversation.read_inputs());
+            let read = preparation.agent.has_sessions().then(|| conversation.read_inputs());
             if check_grant(&attempt.unless(Order::Cancel, attempt.request_push(read)).await?)? {
                 *output = result.output;
                 return Ok(None);
@@ -221,7 +214,7 @@ async fn run_agent_and_publish(
             continue;
         }
         renew_access(attempt, preparation).await?;
-        let input_count = (listens && result.tree.is_some()).then(|| conversation.read_inputs());
+        let input_count = result.accepts_new_inputs(&preparation.agent).then(|| conversation.read_inputs());
         if let Some(published) = publish(attempt, preparation, &result.commit, input_count, forge_wait).await? {
             return Ok(Some((result, published)));
         }
