@@ -127,7 +127,6 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     assert!(!browser.get("/").await.contains("Waits for approval"), "the question is answered");
     page.assert_contains(&[
         "Completed",
-        " of $20.00 spent",
         "Pull request #1",
         "approved",
         "Skipped",

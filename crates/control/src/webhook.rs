@@ -96,7 +96,7 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
         Ok(webhook_event) => webhook_event.with_forge_event_name(hook.forge, call.event),
         Err(bad) => return record_unreadable("/repository/full_name".into(), bad.to_string()).await,
     };
-    decide_event(ctx, &hook, call, webhook_event).await
+    Box::pin(decide_event(ctx, &hook, call, webhook_event)).await
 }
 
 async fn decide_event(
@@ -136,7 +136,7 @@ async fn decide_event(
         }
         WebhookEvent::PullRequest { snapshot, event } => {
             let label = snapshot.label();
-            let reason = match record_pull_request_change(ctx, &scope, &snapshot).await? {
+            let reason = match Box::pin(record_pull_request_change(ctx, &scope, &snapshot)).await? {
                 PullRequestChange::Unlinked => {
                     Reason::EventIgnored { event: format!("{event} of {label}, which has no ticket,") }
                 }

@@ -71,8 +71,8 @@ pub(super) async fn load_facts(
         linked => (linked, None),
     };
     let (mut location, ticket, first) = match &pull_request {
-        Some(linked) => load_linked_pull_request(ctx, linked, event).await?,
-        None => (find_location(ctx, scope, &event.pull_request).await?, None, None),
+        Some(linked) => Box::pin(load_linked_pull_request(ctx, linked, event)).await?,
+        None => (Box::pin(find_location(ctx, scope, &event.pull_request)).await?, None, None),
     };
     let (is_agent_review, is_foreign) = (event.asks.is_agent_review(), foreign.is_some());
     let mut is_owned_elsewhere = false;
@@ -83,7 +83,7 @@ pub(super) async fn load_facts(
     let other = left.as_ref().or(foreign.as_ref()).filter(|_| is_agent_review).cloned();
     if let Some(other) = other {
         if left.is_some() {
-            location = find_location(ctx, scope, &event.pull_request).await?;
+            location = Box::pin(find_location(ctx, scope, &event.pull_request)).await?;
         }
         let connected = ctx.store.load_repository(&other.project, &id.integration, id.repository).await?;
         match &location.project {

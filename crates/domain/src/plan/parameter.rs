@@ -170,11 +170,12 @@ impl Parameter {
 /// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
     // Git takes commits, ranges and whole refs for other things.
-    (1..=MAX_BRANCH_BYTES).contains(&name.len())
-        && !(is_hex(name, 40) || name.starts_with("refs/") || name.starts_with('/') || name.ends_with('/'))
-        && !["..", "//"].iter().any(|part| name.contains(part))
-        && !name.starts_with('-')
-        && !name.contains(|c: char| c.is_control() || " `$;&|<>(){}\"'\\~^:?*[".contains(c))
+    let is_other = is_hex(name, 40)
+        || ["/", "-", "refs/"].iter().any(|start| name.starts_with(start))
+        || ["..", "//"].iter().any(|part| name.contains(part))
+        || name.ends_with('/');
+    let has_sign = name.contains(|c: char| c.is_control() || " `$;&|<>(){}\"'\\~^:?*[".contains(c));
+    (1..=MAX_BRANCH_BYTES).contains(&name.len()) && !is_other && !has_sign
 }
 
 /// Faults of the declared parameters, and of keys whose parameter does not fit.

@@ -2,8 +2,8 @@
 
 use crate::Isolation;
 use crate::RunJob;
-use crate::agent::{self, AgentChoice};
 use crate::agent::environment::Environment;
+use crate::agent::{self, AgentChoice};
 use crate::api::event_draft::EventDraft;
 use crate::checkpoint::finished::FinishedWork;
 use crate::checkpoint::restore::RestoredWork;
