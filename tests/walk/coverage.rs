@@ -164,6 +164,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/views::load_output",
     "jobs/views::load_pull_request_state",
     "jobs/views::load_pull_request_states",
+    "jobs/views::load_runner_labels",
     "tickets/order::load_column",
     "tickets/views::ticket_view",
     "trackers/choose::is_new_tool",
