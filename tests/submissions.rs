@@ -103,7 +103,7 @@ async fn thousand_bad_messages_do_not_stop_a_good_one() {
     let ctx = story.function_context("dispatch", "effects.fifo").await;
     for batch in bodies.chunks(10) {
         let records: Vec<_> = batch.iter().enumerate().map(|(n, (body, _))| record(n, body)).collect();
-        let failed = batch.iter().enumerate().filter_map(|(n, (_, is_dead))| is_dead.then(|| failure(n)));
+        let failed = batch.iter().enumerate().filter(|(_, (_, is_dead))| *is_dead).map(|(n, _)| failure(n));
         assert_eq!(handle(&ctx, &records).await, json!(failed.collect::<Vec<_>>()));
     }
     assert_eq!(runs(&story).await.len(), 1);
