@@ -77,6 +77,7 @@ impl<'a> Mailbox<'a> {
             let Some(address) = self.address.clone() else { return sleep(poll).await };
             // While no slot was free, nobody looked at the call.
             self.receive.take_if(|(began, _)| began.elapsed() >= LONGEST_WAIT);
+            let is_earlier = self.receive.is_some();
             let call = || async move { daemon.client.receive_hints(&address).await }.boxed();
             let (began, call) = self.receive.get_or_insert_with(|| (Instant::now(), call()));
             let (began, received) = (*began, call.await);
@@ -91,6 +92,8 @@ impl<'a> Mailbox<'a> {
                     Received::Nothing if began.elapsed() >= MIN_WAIT => continue,
                     Received::Nothing => "an answer without a hint came too early".to_owned(),
                 },
+                // It was not polled during the claim, so its connection may have ended.
+                Err(_) if is_earlier => continue,
                 Err(error) => error.to_string(),
             };
             tracing::warn!(fault, "cannot wait for hints, polling for a minute: {fault}");

@@ -122,6 +122,23 @@ async fn daemon_polls_while_its_mailbox_is_unusable() {
 }
 
 #[tokio::test]
+async fn failed_call_from_before_a_claim_is_repeated_at_once() {
+    let (machine, daemon) = waiting_daemon("3").await;
+    let api = &machine.runner_api;
+    api.answer_mailbox(200, &hint(1));
+    // The second call at the mailbox outlives the third claim.
+    api.wait_for_calls("claim", 3).await;
+    api.wait_for_calls("wake", 2).await;
+    api.answer_mailbox(500, "");
+    api.wait_for_calls("wake", 3).await;
+    api.answer_mailbox(500, "");
+    api.wait_for_calls("claim", 8).await;
+    assert_eq!(api.calls("wake").len(), 3, "only the newer call counts");
+    let log = stop(daemon).await;
+    assert_eq!(log.matches("cannot wait for hints").count(), 1, "{log}");
+}
+
+#[tokio::test]
 #[ignore = "takes a minute"]
 async fn unusable_mailbox_is_made_again_after_a_minute() {
     let (machine, daemon) = waiting_daemon("3").await;
