@@ -169,11 +169,12 @@ impl Parameter {
 
 /// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
-    // Git takes commits, ranges and whole refs for other things.
+    // Git takes commits, ranges and whole refs for other things, and `+main` for a forced push. `#` begins a comment.
     let is_other = is_hex(name, 40)
-        || ["/", "-", "refs/"].iter().any(|start| name.starts_with(start))
-        || ["..", "//"].iter().any(|part| name.contains(part))
-        || name.ends_with('/');
+        || ["/", "-", "+", "#", ".", "refs/"].iter().any(|start| name.starts_with(start))
+        || ["..", "//", "/.", ".lock/"].iter().any(|part| name.contains(part))
+        || ["/", ".", ".lock"].iter().any(|end| name.ends_with(end))
+        || matches!(name, "@" | "HEAD");
     let has_sign = name.contains(|c: char| c.is_control() || " `$;&|<>(){}\"'\\~^:?*[".contains(c));
     (1..=MAX_BRANCH_BYTES).contains(&name.len()) && !is_other && !has_sign
 }
@@ -291,6 +292,11 @@ mod tests {
             (json!({ "type": "branch" }), "release/1", "-f"),
             (json!({ "type": "branch" }), "äöü/#1", "a`id`"),
             (json!({ "type": "branch" }), "a@b", "$(id)"),
+            (json!({ "type": "branch" }), "a+b", "+main"),
+            (json!({ "type": "branch" }), "a#1", "#1"),
+            (json!({ "type": "branch" }), "HEAD-1", "HEAD"),
+            (json!({ "type": "branch" }), "a.b/c", "a/.b"),
+            (json!({ "type": "branch" }), "locks", "a.lock"),
             (json!({ "type": "sha" }), "0123456789abcdef0123456789abcdef01234567", "HEAD"),
             (json!({ "type": "url" }), "https://acme.example/x", "http://acme.example"),
             (json!({ "type": "ticket" }), "APP-1", ".."),
