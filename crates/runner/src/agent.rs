@@ -136,6 +136,7 @@ pub(crate) async fn run(run: &Run<'_>, choice: &AgentChoice, environment: &Envir
         agent.adapter.set_resumed_tokens(earlier.tokens);
     }
     let mut resume_prompt = CONTINUE_PROMPT;
+    let mut silent_ends = 0;
     loop {
         if let Some(failure) = agent.limits.check_before_start(&agent.usage) {
             return Err(failure.into());
@@ -149,7 +150,8 @@ pub(crate) async fn run(run: &Run<'_>, choice: &AgentChoice, environment: &Envir
                     Some(question) => Some(question),
                     None => load_question(run).await,
                 };
-                if !choice.has_sessions() || !can_read_more_inputs(run).await? {
+                silent_ends = if end.record.turns == 0 { silent_ends + 1 } else { 0 };
+                if !choice.has_sessions() || !can_read_more_inputs(run, silent_ends).await? {
                     return match (question, verdict) {
                         (Some(question), _) => Err(Stop::Question(question)),
                         (None, Verdict::Failed(failure)) => Err(failure.into()),
@@ -277,9 +279,16 @@ impl Agent<'_> {
     }
 }
 
-async fn can_read_more_inputs(run: &Run<'_>) -> Result<bool, Stop> {
-    let has_unread = !run.inputs.unread().await?.is_empty();
-    Ok(has_unread && !log_exhausted_limit(run.attempt))
+/// `silent_ends`: the newest ends without an answer of the model. No limit of turns or cost stops such an agent.
+async fn can_read_more_inputs(run: &Run<'_>, silent_ends: u32) -> Result<bool, Stop> {
+    if run.inputs.unread().await?.is_empty() || log_exhausted_limit(run.attempt) {
+        return Ok(false);
+    }
+    let can_read = silent_ends < 2;
+    if !can_read {
+        run.attempt.events.log("The agent did not read the last messages: its model answered nothing in two starts.");
+    }
+    Ok(can_read)
 }
 
 /// `None` for a kind without questions.

@@ -156,6 +156,16 @@ async fn agent_that_ignores_an_input_is_restarted_with_it() {
     assert!(outside_text(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
 }
 
+#[tokio::test]
+async fn agent_without_an_answer_is_restarted_once() {
+    let does = "if resumed; then read -r prompt; ends; cat > /dev/null; else begins; goes; ends; fi";
+    let machine = claude_machine(does).await;
+    let runner = start_with_input(&machine).await;
+    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 3);
+    let texts = machine.world.api.event_texts();
+    assert_eq!(texts.matches("did not read the last messages").count(), 1, "{texts}");
+}
+
 /// Sends an input during the first turn, then releases the agent.
 async fn start_with_input(machine: &AgentMachine) -> Child {
     let runner = spawn_runner(machine);
