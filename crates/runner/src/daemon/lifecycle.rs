@@ -91,7 +91,7 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
     let is_unconfirmed = || own_program().is_ok_and(|own| programs.unconfirmed(&own).is_some());
     let result = tokio::select! {
         result = Box::pin(run_locked(settings, once, launch, state_folder, token, &mut signals)) => result,
-        fatal = fail_unless_confirmed(is_unconfirmed) => Err(fatal),
+        fatal = fail_unless_confirmed(CONFIRMATION_LIMIT, is_unconfirmed) => Err(fatal),
     };
     // The service manager starts a new program again, and after three starts the old one.
     let starts_again = |fatal: &FatalExit| fatal.code != RUNNER_DELETED_EXIT && is_unconfirmed();
@@ -105,12 +105,12 @@ pub(super) fn runner_name(settings: &Settings, token: Option<&Token>) -> String 
 }
 
 /// Returns if a new program hangs or does not reach the control plane.
-async fn fail_unless_confirmed(is_unconfirmed: impl Fn() -> bool) -> FatalExit {
-    sleep(CONFIRMATION_LIMIT).await;
+async fn fail_unless_confirmed(limit: Duration, is_unconfirmed: impl Fn() -> bool) -> FatalExit {
+    sleep(limit).await;
     if !is_unconfirmed() {
         std::future::pending::<()>().await;
     }
-    let message = format!("The control plane answered no heartbeat within {} s.", CONFIRMATION_LIMIT.as_secs());
+    let message = format!("The control plane answered no heartbeat within {} s.", limit.as_secs());
     FatalExit { code: 1, message }
 }
 
@@ -426,5 +426,22 @@ async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {
         () = daemon.state().wait_until(|state| state.running.is_empty()) => {}
         () = sleep(limit) => tracing::error!("exiting while jobs are still running"),
         _ = signals.next() => tracing::error!("third signal: exiting while jobs are still running"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_an_unconfirmed_program_ends_at_the_limit() {
+        let fatal = fail_unless_confirmed(Duration::ZERO, || true).await;
+        assert_eq!((fatal.code, &*fatal.message), (1, "The control plane answered no heartbeat within 0 s."));
+        let (sender, mut checks) = tokio::sync::mpsc::unbounded_channel();
+        let is_unconfirmed = move || sender.send(()).is_err();
+        let confirmed = tokio::spawn(fail_unless_confirmed(Duration::ZERO, is_unconfirmed));
+        // On this one thread, the task continues as far as it can before the test does.
+        assert_eq!(checks.recv().await, Some(()));
+        assert!(!confirmed.is_finished(), "a confirmed program continues");
     }
 }
