@@ -87,13 +87,19 @@ async fn pull_request_of_a_run_is_merged_once() {
 async fn plan_opens_a_draft_which_the_forge_does_not_merge() {
     let world = World::new().await;
     let plan = world.folder.path().join("plan.yaml");
-    let steps =
-        "steps:\n  - {name: write, prompt: Write a line.}\n  - {name: side, branch: own, prompt: Write a line.}\n";
+    let own = |name: &str| format!("  - {{name: {name}, branch: own, prompt: Write a line.}}\n");
+    let steps = format!("steps:\n  - {{name: write, prompt: Write a line.}}\n{}{}", own("side"), own("other"));
     std::fs::write(&plan, format!("name: notes\npull_request: draft\n{steps}")).unwrap();
     world.user.run(&["run", "-f", plan.to_str().unwrap(), "--watch"]).await.assert_success();
     world.create("side").await.assert_success();
+    // A repository without drafts, such as a private one of a free plan.
+    let message = "Draft pull requests are not supported in this repository.".to_owned();
+    let calls = CallFilter { method: Some("POST".into()), path: "/pulls".into() };
+    world.story.local.forge().inject_fault(calls, 1, Fault::Status { status: 422, headers: Vec::new(), message });
+    world.create("other").await.assert_success();
     let pulls = world.story.pull_requests().await;
-    assert!(pulls.len() == 2 && pulls.iter().all(|pull| pull["draft"] == true), "{pulls:?}");
+    let drafts = pulls.iter().filter(|pull| pull["draft"] == true).count();
+    assert_eq!((pulls.len(), drafts), (3, 2), "{pulls:?}");
     world.merge(&[]).await.assert_exit(3, "Pull request #1 is a draft and cannot be merged");
     std::fs::write(&plan, "name: notes\npull_request: none\nsteps:\n  - {name: write, prompt: Write a line.}\n")
         .unwrap();
