@@ -65,6 +65,11 @@ async fn message_sent_fifty_times_is_one_run() {
         let verdict = verdict(&story, id).await;
         assert!(verdict.starts_with("run_started") && verdict.contains(&RunId::new(run).unwrap().short()), "{verdict}");
     }
+    let doubled = good_message("doubled").replace("\"v\":1", "\"v\":1,\"v\":1");
+    send_message(&story, QUEUE, &doubled).await;
+    story.wait_for_empty_queues().await;
+    let verdict = verdict(&story, "doubled").await;
+    assert!(verdict.starts_with("body_unreadable") && verdict.contains("`/v`: duplicate field"), "{verdict}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

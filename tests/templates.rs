@@ -132,6 +132,9 @@ async fn submission_repeated_fifty_times_is_one_run() {
         assert_eq!((status, &run["id"]), (200, &json!(first.trim())));
     }
     assert_eq!(runs(&story).await.len(), 1);
+    let doubled = submission.to_string().replace("\"task\"", "\"task\":\"S\",\"task\"").into_bytes();
+    let (status, _, problem) = story.request(Method::POST, "/v1/submissions", Some(token), doubled).await;
+    assert_eq!((status, &problem["pointer"]), (400, &json!("/params/task")), "{problem}");
     let other = ["submissions", "send", "ask", "--id", "alert-17", "--param", "task=Other"];
     user.run(&other).await.assert_exit(2, "other content");
     let faulty = ["submissions", "send", "ask", "--id", "alert-18", "--param", "depth=0"];
@@ -152,6 +155,20 @@ async fn submission_repeated_fifty_times_is_one_run() {
     let (code, sentence) = entry("x");
     let fault = "/template: hand is not started by submission";
     assert!(code == "template_refused" && sentence.contains(fault), "{ledger:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_with_a_doubled_key_is_refused() {
+    let (story, ..) = story().await;
+    let plan = r#"{"name":"a","steps":[{"name":"ask","approve":"One?","approve":"Two?"}]}"#;
+    for (method, path, body) in [
+        (Method::PUT, "/v1/templates/acme/ask", format!(r#"{{"plan":{plan}}}"#)),
+        (Method::POST, "/v1/runs", format!(r#"{{"project":"acme","plan":{plan}}}"#)),
+    ] {
+        let bytes = body.into_bytes();
+        let (status, _, problem) = story.request(method, path, Some(story.local.admin_token()), bytes).await;
+        assert_eq!((status, &problem["pointer"]), (400, &json!("/plan/steps/0/approve")), "{problem}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,6 +117,15 @@ pub(super) fn finish_completed() -> Step {
     )
 }
 
+/// The step has a branch of its own, and no pull request yet.
+pub(super) fn finish_pushed() -> Step {
+    post_to_attempt("it has pushed", "finish", |world| {
+        let mut result = result_of(world);
+        result.as_object_mut().unwrap().remove("pull_request");
+        json!({ "finish_id": "finish-1", "outcome": "completed", "result": result })
+    })
+}
+
 fn result_of(world: &World) -> Value {
     let number: u64 = world.note_value("number").map_or(7, |number| number.parse().unwrap());
     json!({

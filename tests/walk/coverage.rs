@@ -71,6 +71,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("runner/heartbeat::record_heartbeat", "runner_completes_a_job_after_a_crash"),
     ("runner/register::register_runner", "runner_completes_a_job_after_a_crash"),
     ("runner/remove::remove_runner", "job_of_a_removed_runner_is_requeued_after_a_crash"),
+    ("runs/pull_request::create_step_pull_request", "pull_request_of_a_step_opens_once_after_a_crash"),
     ("runs/advance::advance_run", "run_asks_and_completes_after_a_crash"),
     ("runs/order::order_run", "run_asks_and_completes_after_a_crash"),
     ("runs/submit::submit_run", "run_asks_and_completes_after_a_crash"),
@@ -202,11 +203,6 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     (
         "runs/merge::merge_run_pull_request",
         "its only write is the forge's merge; a repeat finds the pull request merged",
-    ),
-    (
-        "runs/pull_request::create_step_pull_request",
-        "a repeat finds the open pull request by its branch, and the link by its number; if a user closed it meanwhile, \
-         it opens another",
     ),
     ("templates::refuse_submission", "its only write is that of `submit`"),
     ("jobs/event_pages::list_events", "its only write records a viewer, and decides nothing"),

@@ -116,7 +116,11 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
                 }
             };
             match failure {
-                Some(error) if !schedule.is_replaced(now) => return Err(error),
+                Some(error) if !schedule.is_replaced(now) => {
+                    // Otherwise a pause would forget the started runs, and the next time start others beside them.
+                    ctx.store.put_schedule(&schedule).await?;
+                    return Err(error);
+                }
                 // The next due time is now.
                 Some(_) => schedule.finish(Outcome::Ran(starts), due)?,
                 None => schedule.finish(Outcome::Ran(starts), now)?,

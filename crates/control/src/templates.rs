@@ -79,12 +79,18 @@ pub(crate) struct Start<'a> {
     pub(crate) by: String,
 }
 
+impl Start<'_> {
+    pub(crate) fn run_id(&self) -> RunId {
+        RunId::for_request(self.project, self.kind.as_str(), &self.key)
+    }
+}
+
 /// Starts a run for a schedule, a webhook or a program; or returns the first fault, with a pointer of the start.
 /// Writes: RUN and PLAN, if absent.
 /// Idempotent: by kind and key.
 pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunId, PlanFault>, Error> {
+    let first = start.run_id();
     let caller = Requester { id: start.kind.as_str().to_owned(), name: start.by };
-    let first = RunId::for_request(start.project, start.kind.as_str(), &start.key);
     let submission = RunSubmission {
         project: start.project.clone(),
         plan: Value::Null,

@@ -26,6 +26,7 @@ pub use operator::ApiClient;
 pub use runner::RunnerClient;
 
 use crate::Problem;
+use pullyard_domain::text::percent_encode;
 use pullyard_domain::trace::{self, TraceId};
 use rand::RngExt;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -119,7 +120,8 @@ impl Http {
 
     async fn get_page<A: DeserializeOwned>(&self, path: &str, after: Option<impl Display>) -> Result<A, Error> {
         let joint = if path.contains('?') { '&' } else { '?' };
-        let after = after.map(|after| format!("{joint}after={after}")).unwrap_or_default();
+        let after = after.map(|after| format!("{joint}after={}", percent_encode(&after.to_string())));
+        let after = after.unwrap_or_default();
         self.get(&format!("{path}{after}")).await
     }
 

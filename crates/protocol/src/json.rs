@@ -1,8 +1,11 @@
-//! Parses JSON strictly; errors name the position of unknown fields and wrong types.
+//! Parses JSON strictly; errors name the position of unknown or doubled fields and wrong types.
+
+mod unique_keys;
 
 use pullyard_domain::text::truncate;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
+use unique_keys::UniqueKeys;
 
 /// Limit for the pointer and the message of an error, because both may quote the document. Units: characters.
 const MAX_FAULT_CHARS: usize = 300;
@@ -16,12 +19,18 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// Parses one JSON object.
+/// Parses one JSON object, in which no object has a key twice.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     // Refuse an array: serde would accept the fields' values in order.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(FieldError { pointer: String::new(), message: "it is not a JSON object".into() });
     }
+    let value = read(body)?;
+    read::<UniqueKeys>(body)?;
+    Ok(value)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let message = error.inner().to_string();
@@ -40,7 +49,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     Ok(value)
 }
 
-/// The path as a JSON pointer (RFC 6901), including an unknown or missing field.
+/// The path as a JSON pointer (RFC 6901), including an unknown, missing or doubled field.
 fn pointer(path: &Path, fault: &str) -> String {
     let mut pointer = String::new();
     let push = |pointer: &mut String, part: &str| {
@@ -56,7 +65,8 @@ fn pointer(path: &Path, fault: &str) -> String {
         }
     }
     let quoted = |start: &str| fault.strip_prefix(start).and_then(|rest| rest.split('`').next());
-    if let Some(field) = quoted("missing field `").or_else(|| quoted("unknown field `"))
+    let field = ["missing field `", "unknown field `", "duplicate field `"].iter().find_map(|start| quoted(start));
+    if let Some(field) = field
         && !pointer.ends_with(&format!("/{field}"))
     {
         push(&mut pointer, field);
@@ -90,6 +100,7 @@ mod tests {
         check(|good| good.replace("\"t\"", "5"), "/ticket/title", "invalid type");
         check(|good| good.replace("2026-11-20T12:04:01Z", "today"), "/occurred_at", "not a time");
         check(|good| good.replace("\"acme\"", "\"Acme!\""), "/project", "lower-case");
+        check(|good| good.replace("\"title\"", "\"key\":\"A-2\",\"title\""), "/ticket/key", "duplicate field `key`");
         check(|good| format!("{good} x"), "", "extra text after");
         check(|_| "{".into(), "", "EOF");
         check(|_| "[]".into(), "", "not a JSON object");
@@ -98,5 +109,21 @@ mod tests {
             &format!("/ticket/{}…", "x".repeat(291)),
             "unknown field",
         );
+    }
+
+    #[test]
+    fn doubled_key_of_a_map_is_reported_with_its_pointer() {
+        let read = |text: &str| parse::<serde_json::Map<String, serde_json::Value>>(text.as_bytes());
+        let valid = r#"{"a":[{"b":null,"c":-1},{"b":true,"c":0.5}],"b":{"a":"x"}}"#;
+        assert!(read(valid).is_ok(), "other objects have the same keys");
+        for (doubled, pointer) in [
+            (r#"{"a":1,"a":1}"#, "/a"),
+            (r#"{"a":[{"b":1},{"b":1,"c":{},"b":2}]}"#, "/a/1/b"),
+            (r#"{"a":{"b":{"c":"x","\u0063":"y"}}}"#, "/a/b/c"),
+        ] {
+            let fault = read(doubled).unwrap_err();
+            assert_eq!(fault.pointer, pointer, "{}", fault.message);
+            assert!(fault.message.starts_with("duplicate field `"), "{}", fault.message);
+        }
     }
 }

@@ -12,11 +12,12 @@ use pullyard_domain::wakeup::{EffectMessage, QueuedReview};
 use pullyard_entry::messages;
 use pullyard_entry::strict::{self, FieldError};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
     // Other accounts may send to the queue of submissions. Only the queue of effects is FIFO; a batch has one source.
     if !event.records.iter().all(messages::is_fifo) {
-        let start = |body: Value| async move { Box::pin(submit(ctx, &body)).await };
+        let start = |body: Box<RawValue>| async move { Box::pin(submit(ctx, body.get())).await };
         return messages::process_batch("effects", event, start).await;
     }
     messages::process_batch("effects", event, |effect: EffectMessage| async move {
@@ -46,14 +47,15 @@ async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
 
 /// Starts the run of a submission. The ledger has the fault of one that names a project and its own id.
 /// Errors: a body without them, an unknown project, a full group; the message becomes a dead letter.
-async fn submit(ctx: &Context, body: &Value) -> Result<(), String> {
-    let result = match strict::parse::<Submission>(body.to_string().as_bytes()) {
+async fn submit(ctx: &Context, body: &str) -> Result<(), String> {
+    let result = match strict::parse::<Submission>(body.as_bytes()) {
         Ok(submission) => match Box::pin(control::submit(ctx, &submission, "queue of submissions")).await {
             // The group is full; a later receive may start the run.
             Ok(Err(fault)) if fault.pointer.is_empty() => return Err(fault.fault),
             submitted => submitted.map(|_| ()),
         },
         Err(FieldError { pointer, message }) => {
+            let body: Value = serde_json::from_str(body).unwrap_or_default();
             let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
             let (Ok(project), Ok(id)) = (ProjectId::new(text("project")), EventId::new(text("id"))) else {
                 return Err(format!("cannot read the submission: {pointer}: {message}"));

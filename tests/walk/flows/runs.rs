@@ -1,6 +1,7 @@
-//! Flows of runs: one asks a user and completes, one is cancelled, a manager adds a step, and three share a group.
+//! Flows of runs: one asks a user and completes, one is cancelled, a manager adds a step, three share a group, and a
+//! step gets a pull request of its own.
 
-use super::flow;
+use super::{flow, flow_after, with_a_forge};
 use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::http::post;
@@ -122,4 +123,31 @@ pub(in crate::walk) fn group() -> Flow {
         Step::messages(),
     ];
     flow("runs of a group wait, and one is cancelled meanwhile", &[], steps)
+}
+
+/// The branch that the agent of a step pushes.
+async fn with_a_pushed_branch(world: &World) {
+    with_a_forge(world).await;
+    let forge = world.forge.as_ref().unwrap();
+    let head = forge.commit(REPOSITORY, "side", "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
+    world.note("branch", "side");
+    world.note("head", head);
+}
+
+/// The command repeats its request until it is answered.
+pub(in crate::walk) fn open_pull_request() -> Flow {
+    let open = Step::call("somebody opens the step's pull request", |world| {
+        let path = format!("/v1/runs/{}/pull-request", world.note_value("run release")?);
+        let call = post(path, json!({ "step": "side" })).on_answer(|world, run| {
+            let url = run["steps"][0]["pull_request"].as_str().unwrap();
+            world.note("number", url.rsplit('/').next().unwrap());
+        });
+        Some(call.into())
+    });
+    let plan = json!([{ "name": "side", "branch": "own", "prompt": "Write it." }]);
+    let mut steps = vec![start(plan).broken_elsewhere(), Step::messages().broken_elsewhere()];
+    steps.extend(work(attempt::finish_pushed()));
+    steps.extend([Step::messages().broken_elsewhere(), settle(), open, Step::messages().broken_elsewhere()]);
+    let name = "a step's pull request is opened";
+    flow_after(name, &["completed"], |world| with_a_pushed_branch(world).boxed(), steps)
 }

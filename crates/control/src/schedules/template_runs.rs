@@ -58,39 +58,46 @@ pub(super) async fn start_runs(
     template: &TemplateName,
     due: Timestamp,
 ) -> Result<(Schedule, Starts, Option<Error>), Error> {
-    let open = find_open(ctx, &schedule.runs).await?;
-    if let Some(run) = open.first() {
-        let reason = Reason::ScheduleBusy { schedule: schedule.id.name.clone(), run: run.clone() };
-        record(ctx, &schedule.id, &due.millis().to_string(), reason).await?;
-        let running = u32::try_from(open.len()).unwrap_or(u32::MAX);
-        return Ok((schedule, Starts { running, runs: true, ..Starts::default() }, None));
-    }
+    let id = schedule.id.clone();
     let repositories: Vec<Option<RepositoryName>> = match schedule.spec.each_repository {
-        true => ctx.store.list_repositories(&schedule.id.project).await?.into_iter().map(|it| Some(it.name)).collect(),
+        true => ctx.store.list_repositories(&id.project).await?.into_iter().map(|it| Some(it.name)).collect(),
         false => vec![None],
     };
     let mut starts = Starts { runs: true, ..new_starts(repositories.len()) };
-    let (mut runs, mut failure) = (Vec::new(), None);
-    for repository in repositories.into_iter().take(MAX_REPOSITORIES) {
-        let key = format!("{} {}", due.millis(), repository.as_ref().map_or("", RepositoryName::as_str));
-        let request = Start {
-            project: &schedule.id.project,
-            template,
-            kind: StartedBy::Schedule,
-            params: schedule.spec.params.clone(),
-            repository,
-            key: format!("{} {key}", schedule.id.name),
-            by: format!("schedule {}", schedule.id.name),
-        };
+    let to_request = |repository: Option<RepositoryName>| Start {
+        project: &id.project,
+        template,
+        kind: StartedBy::Schedule,
+        params: schedule.spec.params.clone(),
+        key: format!("{} {} {}", id.name, due.millis(), repository.as_ref().map_or("", RepositoryName::as_str)),
+        repository,
+        by: format!("schedule {}", id.name),
+    };
+    let requests: Vec<_> = repositories.into_iter().take(MAX_REPOSITORIES).map(to_request).collect();
+    let own: Vec<RunId> = requests.iter().map(Start::run_id).collect();
+    // An earlier try at this due time may have started some.
+    let (mut runs, last): (Vec<_>, Vec<_>) = schedule.runs.iter().cloned().partition(|run| own.contains(run));
+    let open = find_open(ctx, &last).await?;
+    if let Some(run) = open.first() {
+        let reason = Reason::ScheduleBusy { schedule: id.name.clone(), run: run.clone() };
+        record(ctx, &id, &format!("{} {}", id.name, due.millis()), reason).await?;
+        let running = u32::try_from(open.len()).unwrap_or(u32::MAX);
+        return Ok((schedule, Starts { running, runs: true, ..Starts::default() }, None));
+    }
+    let mut failure = None;
+    for request in requests {
+        let key = request.key.clone();
         let reason = match start(ctx, request).await {
             Ok(Ok(run)) => {
                 starts.started += 1;
-                runs.push(run.clone());
+                if !runs.contains(&run) {
+                    runs.push(run.clone());
+                }
                 Reason::RunStarted { run }
             }
             Ok(Err(fault)) => refusal(template, &fault),
             Err(error) => {
-                tracing::warn!(schedule = %schedule.id, %error, "run not started");
+                tracing::warn!(schedule = %id, %error, "run not started");
                 (starts.refused, starts.refusal) = (starts.refused + 1, to_sentence(&format_for_table(&error)));
                 failure = failure.or(error.is_transient().then_some(error));
                 continue;
@@ -99,7 +106,7 @@ pub(super) async fn start_runs(
         if !matches!(reason, Reason::RunStarted { .. }) {
             (starts.refused, starts.refusal) = (starts.refused + 1, reason.sentence());
         }
-        record(ctx, &schedule.id, &key, reason).await?;
+        record(ctx, &id, &key, reason).await?;
     }
     Ok((Schedule { runs, ..schedule }, starts, failure))
 }
@@ -114,7 +121,7 @@ async fn find_open(ctx: &Context, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
 }
 
 async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
-    let id = DeliveryId::for_start(&schedule.project, "schedule", &format!("{} {key}", schedule.name));
+    let id = DeliveryId::for_start(&schedule.project, "schedule", key);
     let (now, event) = (ctx.clock.now(), EventId::new(schedule.name.as_str())?);
     ctx.counters().count_decision(&reason);
     let delivery = Delivery::new(id, schedule.project.clone(), Source::Schedule, event, now, reason.clipped());

@@ -173,6 +173,30 @@ async fn two_sweepers_and_three_callers_start_one_run_of_each() {
 }
 
 #[tokio::test]
+async fn run_of_an_unfinished_time_counts_after_a_pause() {
+    for (is_paused, started, sentence) in [
+        (false, 2, "Runs started: 2, still running: 0."),
+        (true, 1, "Runs started: 0, still running: 1."),
+    ] {
+        let wire = Wire::default();
+        let it = Scheduled::with_wire("6h", wire.clone()).await;
+        it.use_template().await;
+        it.world.ctx.clock.advance(6 * HOUR);
+        let due = || Box::pin(run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project)));
+        wire.fail_next("TransactWriteItems", Fault::error(400, "ResourceNotFoundException"));
+        due().await.unwrap_err();
+        assert_eq!((it.runs().await.len(), it.load().await.runs.len()), (1, 1));
+        if is_paused {
+            it.command(ScheduleCommand::Pause).await;
+            it.command(ScheduleCommand::Resume).await;
+            it.world.ctx.clock.advance(6 * HOUR);
+        }
+        due().await.unwrap();
+        assert_eq!((it.runs().await.len(), it.last().await.as_str()), (started, sentence));
+    }
+}
+
+#[tokio::test]
 async fn crash_between_two_calls_starts_no_second_run() {
     for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
         let wire = Wire::default();

@@ -20,6 +20,7 @@ use serde_json::{Number, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// Names, descriptions and schemas of the arguments.
 pub(super) static TOOLS: LazyLock<Value> =
@@ -27,7 +28,7 @@ pub(super) static TOOLS: LazyLock<Value> =
 
 /// Agents' programs end a call that takes longer than a minute. Units: seconds.
 const MAX_WAIT_SECS: u64 = 50;
-/// For the pages of a log.
+/// For a run, or for the pages of a log.
 const MAX_READ: Duration = Duration::from_secs(30);
 /// A run may have 50 open jobs.
 const CONCURRENT_READS: usize = 10;
@@ -141,7 +142,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
             };
             data("The newest runs, at most 50.", &page.runs.iter().map(brief).collect::<Vec<_>>())
         }
-        Call::RunShow { run } => show(&load(session, &session.resolve_run(&run).await?).await?),
+        Call::RunShow { run } => show(&find(session, &run).await?.1),
         Call::RunWait { run, seconds } => wait(session, &run, seconds).await,
         Call::RunLogs { run, step, after } => logs(session, &run, &step, after).await,
         Call::RunWhy { run } => explain(session, &run).await,
@@ -244,6 +245,19 @@ async fn load(session: &Session, id: &RunId) -> Result<Shown, Error> {
     Ok(Shown { run, questions })
 }
 
+fn slow() -> CliError {
+    CliError::failed("the server is slow").with_help("repeat the call")
+}
+
+async fn find(session: &Session, run: &str) -> Result<(RunId, Shown), CliError> {
+    let find = async {
+        let id = session.resolve_run(run).await?;
+        let shown = load(session, &id).await?;
+        Ok::<_, CliError>((id, shown))
+    };
+    timeout(MAX_READ, find).await.unwrap_or_else(|_| Err(slow()))
+}
+
 fn show(shown: &Shown) -> Result<String, CliError> {
     let lead = match (shown.run.ended, shown.questions.is_empty()) {
         (Some(_), _) => "The run has ended.",
@@ -264,18 +278,18 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
     if !(1..=MAX_WAIT_SECS).contains(&seconds) {
         return Err(CliError::usage(format!("seconds: use 1 to {MAX_WAIT_SECS}")));
     }
-    let (deadline, id) = (Instant::now() + Duration::from_secs(seconds), session.resolve_run(run).await?);
+    let deadline = Instant::now() + Duration::from_secs(seconds);
     let asked = |shown: &Shown| {
         let steps = shown.run.steps.iter().filter(|step| step.state == StepState::Asked);
         steps.map(|step| step.name.clone()).collect::<BTreeSet<_>>()
     };
-    let mut shown = load(session, &id).await?;
+    let (id, mut shown) = find(session, run).await?;
     let known = asked(&shown);
     // The agent can answer a question, old or new.
     while shown.run.ended.is_none() && shown.questions.is_empty() && asked(&shown).is_subset(&known) {
         let rest = deadline.saturating_duration_since(Instant::now());
         tokio::time::sleep(POLL_INTERVAL.min(rest)).await;
-        match tokio::time::timeout(rest, load(session, &id)).await {
+        match timeout(rest, load(session, &id)).await {
             Ok(Ok(loaded)) => shown = loaded,
             Ok(Err(error)) if !error.is_transient() => return Err(error.into()),
             // The last look shows more than an error that the next call may not have.
@@ -293,7 +307,9 @@ async fn logs(session: &Session, run: &str, step: &str, after: Option<String>) -
     let (created, mut cursor, mut text) = (session.api.job(job).await?.created, after, String::new());
     let deadline = Instant::now() + MAX_READ;
     let end = loop {
-        let page = session.api.events(job, cursor.as_deref()).await?;
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let Ok(page) = timeout(rest, session.api.events(job, cursor.as_deref())).await else { break false };
+        let page = page?;
         for event in &page.events {
             text.push_str(&format_event(&session.screen, event, created));
             text.push('\n');
@@ -301,12 +317,12 @@ async fn logs(session: &Session, run: &str, step: &str, after: Option<String>) -
         let cut = text.char_indices().rev().nth(MAX_LOG_CHARS).map_or(0, |(at, _)| at);
         text.drain(..cut);
         cursor = Some(page.cursor);
-        if page.end || page.events.is_empty() || Instant::now() > deadline {
+        if page.end || page.events.is_empty() {
             break page.end;
         }
     };
     let more = if end { "The log is complete." } else { "More may follow; call again with `after`." };
-    let cursor = cursor.unwrap_or_default();
+    let cursor = cursor.ok_or_else(slow)?;
     Ok(fenced(&format!("The newest {MAX_LOG_CHARS} characters until `after`: \"{cursor}\". {more}"), &text))
 }
 
