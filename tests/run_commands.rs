@@ -213,7 +213,8 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
     let pointers: Vec<_> = problem["faults"].as_array().unwrap().iter().map(|fault| &fault["pointer"]).collect();
     assert_eq!((status, &problem["code"], pointers.len()), (422, &json!("plan_invalid"), 2), "{problem}");
     assert!(pointers.contains(&&json!("/plan/steps")) && pointers.contains(&&json!("/plan/stpes")), "{problem}");
-    assert!(problem["help"].as_str().unwrap().contains("docs/plans.md"), "{problem}");
+    let help = problem["help"].as_str().unwrap();
+    assert!(help.contains("docs/plans.md") && help.contains("`pullyard runs check FILE`"), "{problem}");
 
     user.ok(&["run", "-f", &world.write(QUESTION)]).await;
     let id = world.wait_for("asked").await["id"].as_str().unwrap().to_owned();
