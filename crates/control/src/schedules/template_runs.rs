@@ -113,7 +113,9 @@ async fn find_open(ctx: &Context, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
     Ok(open)
 }
 
-async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
+/// Writes: DELIVERY.
+/// Idempotent: by the key.
+pub(super) async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
     let id = DeliveryId::for_start(&schedule.project, "schedule", &format!("{} {key}", schedule.name));
     let (now, event) = (ctx.clock.now(), EventId::new(schedule.name.as_str())?);
     ctx.counters().count_decision(&reason);
