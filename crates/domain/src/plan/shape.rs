@@ -121,7 +121,7 @@ fn visit(schema: &Value, value: &Value, pointer: &str, faults: &mut Vec<PlanFaul
                     false => {
                         faults.push(PlanFault::new(&inner, describe_unknown(schema, key)));
                         match &schema["properties"]["steps"] {
-                            // Spawnd's name of the list.
+                            // The items of an old plan are checked as steps, so that all faults come at once.
                             steps if key == "agents" && steps.is_object() => visit(steps, value, &inner, faults),
                             _ => visit_old(value, &inner, faults),
                         }

@@ -215,6 +215,7 @@ fn old_keys_are_refused_with_their_new_names() {
         ("env_refs", "setup gets no secret yet"),
         ("mcp_servers", "names no MCP servers"),
         ("cache", "no cache yet"),
+        ("approvals", "no user is at a terminal"),
         ("concurrency_limit", "a key of the plan"),
         ("labels", "`pullyard repos set OWNER/NAME --labels "),
         ("resume", "`pullyard settings set resume="),
@@ -261,7 +262,7 @@ fn old_plan_gets_all_its_faults_at_once() {
         "/worktree_source",
         "/worktree_source/env_refs",
     ];
-    let mut expected: Vec<_> = of_agents.map(|key| format!("/agents{key}")).into();
+    let mut expected: Vec<_> = of_agents.map(|key| format!("/agents{key}")).to_vec();
     expected.extend(of_orchestration.map(|key| format!("/orchestration{key}")));
     expected.push("/steps".to_owned());
     assert_eq!(pointers, expected);
