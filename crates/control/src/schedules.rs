@@ -12,7 +12,7 @@ use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, 
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
-use template_runs::{check_template, record, start_runs};
+use template_runs::{check_template, record_missed, start_runs};
 
 const MAX_SCHEDULES: usize = 50;
 
@@ -125,8 +125,7 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         } else if is_in_time {
             Schedule { begun: true, ..schedule }
         } else {
-            let missed = Reason::ScheduleMissed { schedule: id.name.clone(), due };
-            Box::pin(record(ctx, id, &due.millis().to_string(), missed)).await?;
+            Box::pin(record_missed(ctx, id, due)).await?;
             schedule.finish(Outcome::Missed, now)?
         };
         if ctx.store.put_schedule(&schedule).await? == Write::Stale {

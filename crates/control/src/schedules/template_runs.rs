@@ -113,13 +113,18 @@ async fn find_open(ctx: &Context, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
     Ok(open)
 }
 
-/// Writes: DELIVERY.
-/// Idempotent: by the key.
-pub(super) async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
+async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
     let id = DeliveryId::for_start(&schedule.project, "schedule", &format!("{} {key}", schedule.name));
     let (now, event) = (ctx.clock.now(), EventId::new(schedule.name.as_str())?);
     ctx.counters().count_decision(&reason);
     let delivery = Delivery::new(id, schedule.project.clone(), Source::Schedule, event, now, reason.clipped());
     ctx.store.record_delivery(&delivery).await?;
     Ok(())
+}
+
+/// Writes: DELIVERY.
+/// Idempotent: by the due time.
+pub(super) async fn record_missed(ctx: &Context, schedule: &ScheduleId, due: Timestamp) -> Result<(), Error> {
+    let missed = Reason::ScheduleMissed { schedule: schedule.name.clone(), due };
+    record(ctx, schedule, &format!("{} {}", schedule.name, due.millis()), missed).await
 }
