@@ -234,7 +234,7 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
     User::with(story, &stranger).run(&["runs", "cancel", &id, "--yes"]).await.assert_exit(5, "there is no run");
 }
 
-/// Its agent and its test program are replaced by those of the story, whose repository has its setup script.
+/// The story's agent and check replace those of the page; its setup script is a file of the repository.
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_and_plan_of_spawnds_page_work() {
     let world = World::new().await;
@@ -246,7 +246,7 @@ async fn commands_and_plan_of_spawnds_page_work() {
     let plan = plan.replace("    agent: codex\n", "").replace(tests, "grep right setup.txt work.txt");
     let (file, mut started) = (world.write(&plan), Vec::new());
     for line in runnable(SPAWND_PAGE) {
-        // The runs before have ended; a run that asks can be cancelled.
+        // The run before has ended; a run that asks can be cancelled.
         if line.starts_with("pullyard runs cancel ") {
             user.ok(&["run", "-f", &world.write(QUESTION)]).await;
             world.wait_for("asked").await;
