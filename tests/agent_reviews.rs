@@ -1,7 +1,7 @@
 //! Tests reviews by agents end to end: requests, the runner, and what the forge stores.
 
 mod automatic;
-mod coming_from;
+pub(crate) mod coming_from;
 mod costs;
 mod failures;
 mod posting;

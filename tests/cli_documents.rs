@@ -6,7 +6,7 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::run::{RunFailureCause, StepExplanation, StepWait};
 use pullyard_domain::wait::Wait;
 
-const DOCUMENTS: [(&str, &str); 20] = [
+const DOCUMENTS: [(&str, &str); 22] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
     ("docs/analyses.md", include_str!("../docs/analyses.md")),
@@ -18,11 +18,13 @@ const DOCUMENTS: [(&str, &str); 20] = [
     ("docs/agents.md", include_str!("../docs/agents.md")),
     ("docs/checks.md", include_str!("../docs/checks.md")),
     ("docs/forges.md", include_str!("../docs/forges.md")),
+    ("docs/notifications.md", include_str!("../docs/notifications.md")),
     ("docs/operations.md", include_str!("../docs/operations.md")),
     ("docs/plans.md", include_str!("../docs/plans.md")),
     ("docs/protocol.md", include_str!("../docs/protocol.md")),
     ("docs/reviews.md", include_str!("../docs/reviews.md")),
     ("docs/runner.md", include_str!("../docs/runner.md")),
+    ("docs/schedules.md", include_str!("../docs/schedules.md")),
     ("docs/status.md", include_str!("../docs/status.md")),
     ("docs/team-on-github.md", include_str!("../docs/team-on-github.md")),
     ("docs/up.md", include_str!("../docs/up.md")),

@@ -1,5 +1,6 @@
 //! Tests `pullyard run` and `pullyard runs` as their user lives them, with a scripted agent.
 
+use crate::agent_reviews::coming_from::{runnable, words};
 use crate::cli::body;
 use crate::prelude::*;
 use crate::story::wait_until;
@@ -19,6 +20,8 @@ steps:
   - {name: ask, approve: Is it complete?}
   - {name: work, needs: [ask], prompt: Write a line.}
 ";
+
+const SPAWND_PAGE: &str = include_str!("../docs/coming-from/spawnd.md");
 
 struct World {
     story: Story,
@@ -210,7 +213,8 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
     let pointers: Vec<_> = problem["faults"].as_array().unwrap().iter().map(|fault| &fault["pointer"]).collect();
     assert_eq!((status, &problem["code"], pointers.len()), (422, &json!("plan_invalid"), 2), "{problem}");
     assert!(pointers.contains(&&json!("/plan/steps")) && pointers.contains(&&json!("/plan/stpes")), "{problem}");
-    assert!(problem["help"].as_str().unwrap().contains("docs/plans.md"), "{problem}");
+    let help = problem["help"].as_str().unwrap();
+    assert!(help.contains("docs/plans.md") && help.contains("`pullyard runs check FILE`"), "{problem}");
 
     user.ok(&["run", "-f", &world.write(QUESTION)]).await;
     let id = world.wait_for("asked").await["id"].as_str().unwrap().to_owned();
@@ -228,4 +232,43 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
     reader.run(&["run", "-p", "a"]).await.assert_exit(4, "not_allowed");
     let stranger = story.create_token(&[Scope::Read, Scope::Jobs], Some(&["other"])).await;
     User::with(story, &stranger).run(&["runs", "cancel", &id, "--yes"]).await.assert_exit(5, "there is no run");
+}
+
+/// The story's agent and check replace those of the page; its setup script is a file of the repository.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_and_plan_of_spawnds_page_work() {
+    let world = World::new().await;
+    let (story, user) = (&world.story, &world.user);
+    let setup = [("scripts/worktree/setup.sh", "echo right > setup.txt\n", false)];
+    story.local.forge().commit(REPOSITORY, "main", "pullyard-bot", &setup).await.unwrap();
+    let tests = "pytest tests/test_parser.py";
+    let plan = SPAWND_PAGE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let plan = plan.replace("    agent: codex\n", "").replace(tests, "grep right setup.txt work.txt");
+    let (file, mut started) = (world.write(&plan), Vec::new());
+    for line in runnable(SPAWND_PAGE) {
+        // The run before has ended; a run that asks can be cancelled.
+        if line.starts_with("pullyard runs cancel ") {
+            user.ok(&["run", "-f", &world.write(QUESTION)]).await;
+            world.wait_for("asked").await;
+        }
+        if line.starts_with("pullyard runs resume ") {
+            world.wait_for("cancelled").await;
+        }
+        let words = words(&line.replace("plan.yaml", &file).replace(tests, "grep right work.txt"));
+        let words: Vec<&str> = words.iter().map(String::as_str).skip(1).collect();
+        let out = user.ok(&words).await;
+        if words[0] == "run" {
+            started.push(out.trim().to_owned());
+        }
+    }
+    world.wait_for("asked").await;
+    assert_eq!(started.len(), 2);
+    user.ok(&["runs", "watch", &started[0]]).await;
+    let run = user.json(&["runs", "show", &started[0]]).await;
+    let states: Vec<_> = run["steps"].as_array().unwrap().iter().map(|step| (&step["name"], &step["state"])).collect();
+    let done = json!("done");
+    let names = [json!("parser"), json!("codex-worker"), json!("reviewer")];
+    assert_eq!(states, names.each_ref().map(|name| (name, &done)), "{run}");
+    let commits = story.git(&["rev-list", "--count", &format!("main..{}", run["branch"].as_str().unwrap())]).await;
+    assert_eq!((commits.as_str(), story.pull_requests().await.len()), ("2", 2));
 }

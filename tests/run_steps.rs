@@ -11,11 +11,19 @@ case "$prompt" in
   git diff origin/main...HEAD | grep -q '^+draft' || exit 3
   printf '{"v":1,"outcome":"changes_requested","text":"The word is wrong."}' > .pullyard/output.json;;
 *'Change no file'*) printf '{"v":1,"text":"The word is draft."}' > .pullyard/output.json;;
-*'The word is draft.'*) case "$prompt" in *'Retry on 503'*) echo draft > word.txt;; esac;;
+*'The word is draft.'*) case "$prompt" in *'````text
+Retry on 503
+; rm -rf x
+$(id)
+```
+````'*) echo draft > word.txt;; esac;;
 *'outcome `changes_requested`'*'The word is wrong.'*) grep -q draft word.txt && echo final > word.txt;;
 *) echo "$prompt"; sleep 60;;
 esac
 "#;
+
+/// Ends the fence of a careless prompt, and runs where a shell reads it.
+const TASK: &str = "Retry on 503\n; rm -rf x\n$(id)\n```";
 
 const PLAN: &str = "name: contributor
 parameters:
@@ -23,7 +31,7 @@ parameters:
 steps:
   - {name: plan, role: planner, prompt: Write down how.}
   - {name: implement, role: implementer, needs: [plan], prompt: Do it.,
-     checks: [grep draft word.txt, 'test \"$PULLYARD_PARAM_TASK\" = \"Retry on 503\"']}
+     checks: [grep draft word.txt, 'printf %s \"$PULLYARD_PARAM_TASK\"']}
   - {name: review, role: reviewer, needs: [implement], prompt: Name each fault.}
   - {name: fix, role: fixer, needs: [review], when: {review: changes_requested}, prompt: Repair it., checks: [grep final word.txt]}
 ";
@@ -50,7 +58,7 @@ async fn wait_for(story: &Story, status: JobStatus) -> Job {
 #[tokio::test(flavor = "multi_thread")]
 async fn requested_change_is_a_second_commit_of_the_pull_request() {
     let (story, user, _folder, file) = begin(PLAN).await;
-    let ran = user.run(&["run", "-f", &file, "--param", "task=Retry on 503", "--watch"]).await;
+    let ran = user.run(&["run", "-f", &file, "--param", &format!("task={TASK}"), "--watch"]).await;
     assert!(ran.err.contains("review: changes_requested in ") && ran.err.contains("fix: done in "), "{ran:?}");
     ran.assert_success();
     let pulls = story.pull_requests().await;
@@ -60,8 +68,11 @@ async fn requested_change_is_a_second_commit_of_the_pull_request() {
     let subjects = story.git(&["log", "--format=%s", &format!("main..{branch}")]).await;
     assert_eq!(subjects, "fix: contributor: Retry on 503\ncontributor: Retry on 503");
     assert_eq!(story.git(&["show", &format!("{branch}:word.txt")]).await, "final");
-    let failed = story.jobs().await.into_iter().find(|job| job.status != JobStatus::Completed);
-    assert_eq!(failed, None);
+    let jobs = story.jobs().await;
+    assert_eq!(jobs.iter().find(|job| job.status != JobStatus::Completed), None);
+    let job = jobs.iter().find(|job| job.step.as_deref() == Some("implement")).unwrap();
+    let printed = user.ok(&["jobs", "checks", job.id.as_str(), "--output", "check-2.txt"]).await;
+    assert_eq!(printed.trim_end(), TASK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -354,3 +354,37 @@ async fn first_template_is_added_and_started_on_the_page() {
     let trimmed = [&of[..], &[("param-task", "Retry on 503")]].concat();
     assert_ne!(browser.post("/runs/templates", &trimmed).await.status, 303, "the space belongs to the value");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn form_of_a_template_has_a_field_for_each_type() {
+    let (story, user, folder) = story().await;
+    let more =
+        "  kind: {type: choice, of: [fast, slow], default: slow}\n  dry: {type: boolean}\n  link: {type: url}\nsteps:";
+    user.ok(&["templates", "put", "ask", "-f", &write(&folder, &ASK.replace("steps:", more))]).await;
+    let browser = Browser::admin(&story).await;
+    browser.get("/runs/templates?project=acme").await.assert_contains(&[
+        r#"name="param-depth" value="2" type="number" required"#,
+        r#"name="param-repo" value="" autocomplete="off" spellcheck="false" placeholder="owner/name""#,
+        r#"name="param-link" value="" type="url" autocomplete"#,
+        r#"name="param-kind"><option>fast</option><option selected>slow</option></select>"#,
+        r#"name="param-dry"><option value=""></option><option>true</option><option>false</option></select>"#,
+        r#"name="param-task" rows="3" required"#,
+        "What to ask",
+    ]);
+    let post = async |depth: &str, kind: &str, link: &str| {
+        let values = [("param-depth", depth), ("param-kind", kind), ("param-link", link), ("param-dry", "")];
+        let of = [("project", "acme"), ("template", "ask"), ("param-task", "T"), ("param-repo", REPOSITORY)];
+        browser.post("/runs/templates", &[&of[..], &values].concat()).await
+    };
+    let refused = post("9", "odd", "ftp://a").await;
+    assert_eq!(refused.status, 422);
+    refused.assert_contains(&[
+        "depth: use a whole number from 1 to 5; kind: use fast or slow; link: use an address that begins with",
+        r#"name="param-depth" value="9""#,
+        r#"value="ftp://a""#,
+    ]);
+    assert_eq!(post("3", "fast", "https://a.example/1").await.status, 303);
+    let id = runs(&story).await[0]["id"].as_str().unwrap().to_owned();
+    let run = body(&story, &format!("/v1/runs/{id}")).await;
+    assert_eq!((&run["name"], &run["repository"]), (&json!("T"), &json!(REPOSITORY)));
+}

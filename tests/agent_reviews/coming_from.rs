@@ -11,14 +11,14 @@ const PAGES: [&str; 3] = [
 ];
 
 /// The commands of the blocks, in order; those of a runner's machine are left out.
-fn runnable(page: &str) -> Vec<String> {
+pub(crate) fn runnable(page: &str) -> Vec<String> {
     let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
     let lines = blocks.into_iter().flat_map(|block| commands(&format!("```{block}```")));
     lines.filter(|line| !line.starts_with("pullyard runner ")).collect()
 }
 
 /// Splits a line as a shell does, with single quotes only.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let (mut words, mut is_quoted) = (vec![String::new()], false);
     for character in line.chars() {
         match character {

@@ -135,6 +135,18 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn run_is_cancelled_on_its_page() {
+    let (story, browser) = begin(AGENT).await;
+    let plan = json!({ "name": "release", "steps": [{ "name": "ask", "approve": "Is it complete?" }] });
+    let address = start(&story, plan).await;
+    wait_for(&browser, &address, "Cancel this run").await;
+    assert_eq!(browser.post(&format!("{address}/cancel"), &[]).await.redirect(), (303, address.as_str()));
+    let page = wait_for(&browser, &address, ">Resume</button>").await;
+    page.assert_contains(&["Cancelled"]);
+    assert!(!page.contains("Cancel this run") && !page.contains(">Approve<"), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_text_in_a_run_stays_text() {
     let story = Story::start_with_waiting_tasks().await;
     let browser = Browser::admin(&story).await;

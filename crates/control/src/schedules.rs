@@ -12,7 +12,7 @@ use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, 
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
-use template_runs::{check_template, start_runs};
+use template_runs::{check_template, record_missed, start_runs};
 
 const MAX_SCHEDULES: usize = 50;
 
@@ -97,7 +97,8 @@ pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<
 }
 
 /// Starts a schedule's analyses or runs. `None` if it is not due.
-/// Writes: SCHEDULE as begun, those of `start_analysis` for each repository or of `start_runs`, then SCHEDULE.
+/// Writes: SCHEDULE as begun, those of `start_analysis` for each repository or of `start_runs`, then SCHEDULE. DELIVERY
+/// for a missed time.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
 /// Errors: `Contended`; a transient one of a start, after all repositories were tried, until the next due time.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
@@ -128,6 +129,7 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         } else if is_in_time {
             Schedule { begun: true, ..schedule }
         } else {
+            Box::pin(record_missed(ctx, id, due)).await?;
             schedule.finish(Outcome::Missed, now)?
         };
         if ctx.store.put_schedule(&schedule).await? == Write::Stale {

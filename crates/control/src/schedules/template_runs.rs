@@ -128,3 +128,10 @@ async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason)
     ctx.store.record_delivery(&delivery).await?;
     Ok(())
 }
+
+/// Writes: DELIVERY.
+/// Idempotent: by the due time.
+pub(super) async fn record_missed(ctx: &Context, schedule: &ScheduleId, due: Timestamp) -> Result<(), Error> {
+    let missed = Reason::ScheduleMissed { schedule: schedule.name.clone(), due };
+    record(ctx, schedule, &format!("{} {}", schedule.name, due.millis()), missed).await
+}

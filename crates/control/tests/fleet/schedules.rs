@@ -3,11 +3,12 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
-    Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, load_schedule, put_schedule,
-    put_template, release_project, remove_repository, run_due_schedules, sweep,
+    Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, list_deliveries, load_schedule,
+    put_schedule, put_template, release_project, remove_repository, run_due_schedules, sweep,
 };
 use pullyard_domain::id::{IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
 use pullyard_domain::job::JobKind;
+use pullyard_domain::listing::DeliveryFilter;
 use pullyard_domain::project::Repository;
 use pullyard_domain::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
 use pullyard_domain::template::TemplateId;
@@ -133,6 +134,9 @@ async fn missed_times_start_at_most_once() {
         it.sweep().await;
         assert_eq!((it.jobs().await.len(), it.last().await.as_str()), (started, sentence), "down for {down:?}");
         assert!(it.load().await.next.unwrap() > it.world.ctx.clock.now());
+        let missed = DeliveryFilter { codes: ["missed".to_owned()].into(), ..DeliveryFilter::default() };
+        let noted = list_deliveries(&it.world.ctx, &it.id.project, &missed, None, 9).await.unwrap().deliveries;
+        assert_eq!(noted.len(), usize::from(started == 0), "down for {down:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys of Spawnd's plans, with their names in ours.
+//! Keys that plans do not have: those of Spawnd, with their names in ours, and those of jobs alone.
 
 const RENAMED: [(&str, &str); 12] = [
     ("agents", "steps"),
@@ -19,7 +19,7 @@ const NO_SECRETS: &str = "clone and push use the integration's token; setup gets
 const NO_TERMINAL: &str = "no user is at a terminal; add a step with `approve`";
 
 /// Keys without a counterpart in the plan.
-const REPLACED: [(&str, &str); 14] = [
+const REPLACED: [(&str, &str); 17] = [
     ("approval_mode", NO_TERMINAL),
     ("approvals", NO_TERMINAL),
     ("artifacts", "raw output is a setting of the runner, PULLYARD_RAW_CAPTURE"),
@@ -28,15 +28,18 @@ const REPLACED: [(&str, &str); 14] = [
     ("cleanup", "Pullyard always removes the worktree"),
     ("codex", "use `agent: codex`, and `sandbox` for its permission to write"),
     ("command_policy", "the project sets it: `pullyard settings set command_policy=…`"),
+    ("concurrency_limit", "it is a key of the plan"),
     ("env_refs", NO_SECRETS),
     ("git", NO_SECRETS),
+    ("labels", "the repository has them: `pullyard repos set OWNER/NAME --labels …`"),
     ("mcp_servers", "a plan names no MCP servers"),
     ("orchestration", "use `base`; the source is always fetched"),
+    ("resume", "the project sets it: `pullyard settings set resume=…`"),
     ("telemetry", "the stack has a parameter for it, `Tracing`"),
     ("worktree_source", "use `base`; the source is always fetched"),
 ];
 
-/// The fault of an unknown key that Spawnd had, if it has a name or a place here.
+/// The fault of an unknown key that has another name or place.
 pub(super) fn find_fault(key: &str) -> Option<String> {
     let renamed = RENAMED.iter().find(|(old, _)| *old == key).map(|(old, new)| format!("`{old}` is `{new}` here"));
     let replaced = || REPLACED.iter().find(|(old, _)| *old == key);

@@ -120,7 +120,11 @@ fn visit(schema: &Value, value: &Value, pointer: &str, faults: &mut Vec<PlanFaul
                     false if faults.len() >= MAX_FAULTS => return,
                     false => {
                         faults.push(PlanFault::new(&inner, describe_unknown(schema, key)));
-                        visit_old(value, &inner, faults);
+                        match &schema["properties"]["steps"] {
+                            // The items of an old plan are checked as steps, so that all faults come at once.
+                            steps if key == "agents" && steps.is_object() => visit(steps, value, &inner, faults),
+                            _ => visit_old(value, &inner, faults),
+                        }
                     }
                 }
             }

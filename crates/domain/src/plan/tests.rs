@@ -214,6 +214,10 @@ fn old_keys_are_refused_with_their_new_names() {
         ("env_refs", "setup gets no secret yet"),
         ("mcp_servers", "names no MCP servers"),
         ("cache", "no cache yet"),
+        ("approvals", "no user is at a terminal"),
+        ("concurrency_limit", "a key of the plan"),
+        ("labels", "`pullyard repos set OWNER/NAME --labels "),
+        ("resume", "`pullyard settings set resume="),
     ] {
         check(changed(&format!("/steps/1/{key}"), json!("x")), &[(&format!("/steps/1/{key}"), says)]);
     }
@@ -221,6 +225,46 @@ fn old_keys_are_refused_with_their_new_names() {
     let steps = plan.as_object_mut().unwrap().remove("steps").unwrap();
     plan["agents"] = steps;
     check(plan, &[("/steps", "`steps` is missing"), ("/agents", "`agents` is `steps` here")]);
+}
+
+#[test]
+fn old_plan_gets_all_its_faults_at_once() {
+    let mut plan = contributor();
+    plan.as_object_mut().unwrap().remove("steps");
+    plan["orchestration"] = json!({
+        "worktree_source":
+            { "base_ref": "origin/main", "fetch": true, "env_refs": { "GIT_ASKPASS": "SPAWND_GIT_ASKPASS" } },
+        "worktree_setup":
+            { "command": "bash scripts/worktree/setup.sh", "cache": true, "cache_paths": ["pnpm-lock.yaml"] },
+        "command_policy": { "mode": "allowlist" },
+        "cleanup": { "worktree": true },
+        "concurrency_limit": 2,
+    });
+    let codex =
+        json!({ "engine": "cli", "sandbox": "workspace-write", "approval_mode": "deny_all", "ephemeral": true });
+    plan["agents"] = json!([
+        { "name": "reviewer", "use_role": "reviewer", "write_allowed": false, "prompt": "Review the current diff." },
+        { "name": "codex-worker", "runtime": "codex", "codex": codex, "promt": "Make the requested change." },
+    ]);
+    let mut pointers: Vec<_> = faults(plan).into_iter().map(|(pointer, _)| pointer).collect();
+    pointers.sort();
+    let of_agents =
+        ["", "/0/use_role", "/0/write_allowed", "/1/codex", "/1/codex/approval_mode", "/1/promt", "/1/runtime"];
+    let of_orchestration = [
+        "",
+        "/cleanup",
+        "/command_policy",
+        "/concurrency_limit",
+        "/worktree_setup",
+        "/worktree_setup/cache",
+        "/worktree_setup/cache_paths",
+        "/worktree_source",
+        "/worktree_source/env_refs",
+    ];
+    let mut expected: Vec<_> = of_agents.map(|key| format!("/agents{key}")).to_vec();
+    expected.extend(of_orchestration.map(|key| format!("/orchestration{key}")));
+    expected.push("/steps".to_owned());
+    assert_eq!(pointers, expected);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod threads;
 
 use std::sync::{Arc, Mutex};
 
+use pullyard_domain::pull_request::MergeMethod;
 use serde_json::{Value, json};
 
 use super::{Bitbucket, id::uuid_to_id};
@@ -293,6 +294,22 @@ async fn unknown_head_commit_keeps_its_short_hash() {
     declined["source"]["commit"] = Value::Null;
     let found = scripted_client([ok(declined)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
     assert_eq!(found.head_sha, "");
+}
+
+/// No fake forge squashes.
+#[tokio::test]
+async fn merge_sends_the_strategy_of_its_method() {
+    for (method, body) in [
+        (None, json!({})),
+        (Some(MergeMethod::Merge), json!({ "merge_strategy": "merge_commit" })),
+        (Some(MergeMethod::Squash), json!({ "merge_strategy": "squash" })),
+        (Some(MergeMethod::Rebase), json!({ "merge_strategy": "rebase_fast_forward" })),
+    ] {
+        let played = scripted_client([ok(pull(7, "OPEN")), ok(json!({ "hash": HASH })), ok(pull(7, "MERGED"))]);
+        played.forge.merge(REPOSITORY, 7, HASH, method).await.unwrap();
+        assert_eq!(played.requests()[2], "POST /repositories/acme/app/pullrequests/7/merge");
+        assert_eq!(played.last_body(), body);
+    }
 }
 
 #[tokio::test]

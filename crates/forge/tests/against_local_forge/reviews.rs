@@ -1,6 +1,7 @@
 //! Calls about reviews, and the meaning of their responses.
 
 use crate::prelude::*;
+use pullyard_domain::pull_request::MergeMethod;
 use pullyard_forge::{
     CommitState, CommitStatus, Error, ErrorKind, Lines, Permission, PullRequestState, ReviewState, Side, Time,
 };
@@ -9,6 +10,7 @@ use crate::scripted_forge::{ScriptLine, ok, script_forge};
 use crate::world::{REPOSITORY, actor};
 
 const TIME: &str = "2026-11-20T12:04:01Z";
+const HEAD: &str = "0123456789abcdef0123456789abcdef01234567";
 const BIG: u64 = 9_007_199_254_740_993;
 const NEXT_PAGE: &[(&str, &str)] =
     &[("link", "<http://elsewhere/?page=2>; rel=\"next\", <http://elsewhere/>; rel=\"last\"")];
@@ -55,6 +57,23 @@ async fn pull_request_is_read_by_its_number() {
     assert_eq!(Some(open.updated_at), Time::parse(TIME));
     assert_eq!(forge.pull_request(REPOSITORY, 7).await.unwrap().state, PullRequestState::Merged);
     assert_eq!(scripted.requests()[0], "GET /repos/acme/app/pulls/7");
+}
+
+/// No fake forge squashes.
+#[tokio::test]
+async fn merge_sends_the_head_and_its_method() {
+    for (method, body) in [
+        (None, json!({ "sha": HEAD })),
+        (Some(MergeMethod::Merge), json!({ "sha": HEAD, "merge_method": "merge" })),
+        (Some(MergeMethod::Squash), json!({ "sha": HEAD, "merge_method": "squash" })),
+        (Some(MergeMethod::Rebase), json!({ "sha": HEAD, "merge_method": "rebase" })),
+    ] {
+        let merged = json!({ "sha": "c", "merged": true, "message": "Pull Request successfully merged" });
+        let (forge, scripted) = script_forge([ok(merged)]).await;
+        forge.merge(REPOSITORY, 7, HEAD, method).await.unwrap();
+        assert_eq!(scripted.requests(), ["PUT /repos/acme/app/pulls/7/merge"]);
+        assert_eq!(scripted.bodies(), [body]);
+    }
 }
 
 #[tokio::test]

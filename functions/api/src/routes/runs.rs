@@ -46,7 +46,7 @@ pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
 fn plan_problem(faults: Vec<problem::PlanFault>) -> Problem {
     let detail = format!("The plan has {}.", format_count(faults.len(), "fault"));
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)
-        .with_help("Correct each fault; docs/plans.md describes the keys.")
+        .with_help("Correct each fault: docs/plans.md describes the keys, `pullyard runs check FILE` checks a file.")
         .with_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).collect())
 }
 
