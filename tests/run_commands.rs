@@ -111,6 +111,7 @@ async fn first_plan_makes_one_pull_request_and_its_repeat_no_second() {
         shown.contains("name\tcontributor: Retry on 503\n") && shown.contains("done\treview\tapproved\tjob_"),
         "{shown}"
     );
+    assert!(shown.contains("parameter\ttask=Retry on 503\n"), "{shown}");
     let artifacts = user.ok(&["runs", "artifacts", "@last/implement"]).await;
     assert!(artifacts.contains("changes.patch\tpatch\t"), "{artifacts}");
     let trace = user.json(&["runs", "trace", "@last"]).await;
@@ -118,7 +119,10 @@ async fn first_plan_makes_one_pull_request_and_its_repeat_no_second() {
     let last = &spans[spans.len() - 1];
     assert_eq!((spans.len(), &last["step"], &last["started"]), (7, &json!("fix"), &Value::Null), "{trace}");
     let one = format!("/v1/runs/{id}");
-    assert_eq!(user.json(&["runs", "show", "@last"]).await, body(story, &one).await);
+    let run = user.json(&["runs", "show", "@last"]).await;
+    assert_eq!(run, body(story, &one).await);
+    assert_eq!((&run["params"], &run["plan"]["base"]), (&json!({ "task": "Retry on 503" }), &json!("main")));
+    user.ok(&["runs", "check", &world.write(&run["plan"].to_string())]).await;
     assert_eq!(user.json(&["runs", "list"]).await, body(story, "/v1/runs?project=acme").await);
     user.run(&["runs", "resume", "@last"]).await.assert_exit(3, "run_completed");
     user.run(&["runs", "cancel", "@last", "--yes"]).await.assert_exit(3, "run_ended");

@@ -84,18 +84,12 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard runs events K3TZ/review\n  pullyard runs events @last/main --json")]
     Events(StepArg),
     /// List the artifacts of a step's newest job; `pullyard jobs artifacts JOB NAME` prints one.
-    #[command(after_help = "Examples:
-  pullyard runs artifacts K3TZ/implement
-  pullyard runs artifacts @last/main --json")]
+    #[command(after_help = "Examples:\n  pullyard runs artifacts K3TZ/fix")]
     Artifacts(StepArg),
     /// Show agent, model, session and usage of each attempt of a step's newest job.
-    #[command(after_help = "Examples:
-  pullyard runs provenance K3TZ/review
-  pullyard runs provenance @last/main --json")]
+    #[command(after_help = "Examples:\n  pullyard runs provenance K3TZ/fix")]
     Provenance(StepArg),
     /// Show when each step, and each attempt of its newest job, began and ended.
-    ///
-    /// A step begins before its attempts: between the two, its job waits for a runner.
     #[command(after_help = "Examples:\n  pullyard runs trace K3TZ\n  pullyard runs trace @last --json")]
     Trace(RunArg),
     /// Cancel a run: its jobs stop within a minute, and pushed work stays.
