@@ -269,21 +269,26 @@ async fn approved_change_skips_the_fix() {
     it.expect("completed: plan done, implement done, review done, fix skipped").await;
 }
 
+/// `crates/models` covers every order of the writes. Ten rounds, because each makes about 200 calls of the table.
 #[tokio::test]
 async fn concurrent_moves_create_one_job_for_each_step() {
-    let it = Started::new(json!({ "name": "two", "steps": [
+    let plan = json!({ "name": "two", "steps": [
         { "name": "a", "role": "planner", "prompt": "A." }, { "name": "b", "role": "planner", "prompt": "B." },
         { "name": "last", "role": "planner", "needs": ["a", "b"], "prompt": "Last." },
-    ] }))
-    .await;
-    it.end_silently("a", answered, answer("A.", None)).await;
-    it.end_silently("b", answered, answer("B.", None)).await;
-    for moved in join_all((0..4).map(|_| advance_run(&it.world.ctx, &it.id))).await {
-        moved.unwrap();
+    ] });
+    let mut world = new_world().await;
+    for round in 1..=10 {
+        let it = Started::in_world(world, plan.clone()).await;
+        it.end_silently("a", answered, answer("A.", None)).await;
+        it.end_silently("b", answered, answer("B.", None)).await;
+        for moved in join_all((0..4).map(|_| advance_run(&it.world.ctx, &it.id))).await {
+            moved.unwrap();
+        }
+        it.expect("running: a done, b done, last open").await;
+        let (ids, _) = it.world.ctx.store.list_job_ids(&it.world.project, None, None, 50).await.unwrap();
+        assert_eq!(ids.len(), 3 * round);
+        world = it.world;
     }
-    it.expect("running: a done, b done, last open").await;
-    let (ids, _) = it.world.ctx.store.list_job_ids(&it.world.project, None, None, 50).await.unwrap();
-    assert_eq!(ids.len(), 3);
 }
 
 #[tokio::test]
