@@ -79,6 +79,14 @@ async fn run_with_a_failing_check_exits_with_6_and_pushes_nothing() {
     assert!(checks.starts_with("main\tgrep wrong work.txt\tfailed\texit code 1\t"), "{checks}");
     let log = user.run(&["runs", "logs", "@last/main"]).await;
     assert!(log.err.contains("-- executing, attempt 1 --"), "{log:?}");
+    let events = user.ok(&["runs", "events", "@last/main"]).await;
+    let is_phase = |line: &str| line.contains(r#""kind":"phase""#) && line.contains(r#""name":"executing""#);
+    assert!(events.lines().any(is_phase), "{events}");
+    let provenance = user.ok(&["runs", "provenance", "@last/main"]).await;
+    assert!(provenance.starts_with("attempt\t1\nended_as\tfailed\n"), "{provenance}");
+    let trace = user.ok(&["runs", "trace", "@last"]).await;
+    let spans: Vec<_> = trace.lines().map(|line| line.split('\t').skip(1).take(3).collect::<Vec<_>>()).collect();
+    assert_eq!(spans, [["failed", "main", ""], ["failed", "main", "1"]], "{trace}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,8 +114,18 @@ async fn first_plan_makes_one_pull_request_and_its_repeat_no_second() {
         shown.contains("name\tcontributor: Retry on 503\n") && shown.contains("done\treview\tapproved\tjob_"),
         "{shown}"
     );
+    assert!(shown.contains("parameter\ttask=Retry on 503\n"), "{shown}");
+    let artifacts = user.ok(&["runs", "artifacts", "@last/implement"]).await;
+    assert!(artifacts.contains("changes.patch\tpatch\t"), "{artifacts}");
+    let trace = user.json(&["runs", "trace", "@last"]).await;
+    let spans = trace["spans"].as_array().unwrap();
+    let last = &spans[spans.len() - 1];
+    assert_eq!((spans.len(), &last["step"], &last["started"]), (7, &json!("fix"), &Value::Null), "{trace}");
     let one = format!("/v1/runs/{id}");
-    assert_eq!(user.json(&["runs", "show", "@last"]).await, body(story, &one).await);
+    let run = user.json(&["runs", "show", "@last"]).await;
+    assert_eq!(run, body(story, &one).await);
+    assert_eq!((&run["params"], &run["plan"]["base"]), (&json!({ "task": "Retry on 503" }), &json!("main")));
+    user.ok(&["runs", "check", &world.write(&run["plan"].to_string())]).await;
     assert_eq!(user.json(&["runs", "list"]).await, body(story, "/v1/runs?project=acme").await);
     user.run(&["runs", "resume", "@last"]).await.assert_exit(3, "run_completed");
     user.run(&["runs", "cancel", "@last", "--yes"]).await.assert_exit(3, "run_ended");

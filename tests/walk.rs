@@ -47,6 +47,7 @@ walks! {
     job_is_answered_paused_and_resumed_after_a_crash: flows::suspensions::question_pause_and_resume().only_own_steps(), 86;
     run_asks_and_completes_after_a_crash: flows::runs::approve_and_complete(), 73;
     run_is_cancelled_after_a_crash: flows::runs::cancel().only_own_steps(), 62;
+    reviewed_run_adds_a_second_commit_after_a_crash: flows::runs::contribute().only_own_steps(), 168;
     manager_has_its_next_turn_after_a_crash: flows::runs::manage().only_own_steps(), 128;
     place_of_a_group_is_given_on_after_a_crash: flows::runs::group().only_own_steps(), 126;
     pull_request_of_a_step_opens_once_after_a_crash: flows::runs::open_pull_request().only_own_steps(), 88;

@@ -144,6 +144,14 @@ pub(super) fn finish_with_answer() -> Step {
     )
 }
 
+/// The reviewer of a run requests changes.
+pub(super) fn finish_with_outcome() -> Step {
+    post_to_attempt("it requests changes", "finish", |_| {
+        let output = json!({ "kind": "read", "text": "One fault.", "outcome": "changes_requested" });
+        json!({ "finish_id": "finish-1", "outcome": "completed", "output": output })
+    })
+}
+
 /// The manager of a run adds a step.
 pub(super) fn finish_with_steps() -> Step {
     post_to_attempt("it adds a step", "finish", |_| {

@@ -91,6 +91,12 @@ pub struct Run {
     pub by: String,
     /// Repository of all steps.
     pub repository: Option<RepositoryName>,
+    /// Its plan, with the base of this run. Absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Value>,
+    /// Values of the plan's parameters. Absent in lists.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// Branch of the steps that write.
     pub branch: Option<String>,
     /// URL of its pull request, once a step has opened it.

@@ -53,6 +53,18 @@ fn format_times(facts: &mut Value) {
     }
 }
 
+/// Removes the keys that a plan leaves out.
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(all) => all.iter_mut().for_each(remove_nulls),
+        _ => {}
+    }
+}
+
 fn format_time(value: &mut Value) {
     if let Some(millis) = value.as_i64() {
         *value = Timestamp::from_millis(millis).to_string().into();

@@ -1,5 +1,5 @@
-//! Flows of runs: one asks a user and completes, one is cancelled, a manager adds a step, three share a group, and a
-//! step gets a pull request of its own.
+//! Flows of runs: one asks a user and completes, one is cancelled, one has four steps, a manager adds a step, three
+//! share a group, and a step gets a pull request of its own.
 
 use super::{flow, flow_after, with_a_forge};
 use crate::prelude::*;
@@ -84,6 +84,27 @@ fn work(finish: Step) -> impl Iterator<Item = Step> {
         attempt::report_syncing(),
     ];
     steps.into_iter().map(Step::broken_elsewhere).chain([finish])
+}
+
+/// A step plans, one writes the first commit, one requests changes, and one adds the second commit.
+pub(in crate::walk) fn contribute() -> Flow {
+    let plan = json!([
+        { "name": "plan", "role": "planner", "prompt": "Write down how." },
+        { "name": "implement", "role": "implementer", "needs": ["plan"], "prompt": "Do it." },
+        { "name": "review", "role": "reviewer", "needs": ["implement"], "prompt": "Name each fault." },
+        { "name": "fix", "role": "fixer", "needs": ["review"], "when": { "review": "changes_requested" },
+          "prompt": "Repair." },
+    ]);
+    let mut steps = vec![start(plan).broken_elsewhere(), Step::messages().broken_elsewhere()];
+    steps.extend(work(attempt::finish_with_answer().broken_elsewhere()));
+    // A manager's first turn ends in the same state.
+    steps.push(Step::messages().broken_elsewhere());
+    let commit = || attempt::finish_completed().broken_elsewhere();
+    for finish in [commit(), attempt::finish_with_outcome(), commit()] {
+        steps.extend(work(finish));
+        steps.push(Step::messages());
+    }
+    flow("a run plans, implements, reviews and fixes", &["completed"; 4], steps)
 }
 
 /// A manager adds a step and gets its result in the next turn, which is the last.

@@ -13,11 +13,13 @@ mod provenance;
 mod retry;
 mod show;
 
+pub(super) use artifacts::list_artifacts;
 pub(super) use checks::show_run_checks;
 pub(super) use create::print_decision;
 pub(super) use list::parse_time;
-pub(super) use logs::print_logs;
+pub(super) use logs::{print_events, print_logs};
 pub(super) use output::print_end;
+pub(super) use provenance::provenance;
 
 use super::{open, watch};
 use crate::client::prelude::*;
@@ -120,7 +122,7 @@ impl Jobs {
             Command::Diff(diff) => diff.run(session).await,
             Command::Checks(checks) => checks.run(session).await,
             Command::Context(job) => provenance::context(session, &job.resolve(session).await?).await,
-            Command::Provenance(job) => provenance::provenance(session, &job.resolve(session).await?).await,
+            Command::Provenance(job) => provenance(session, &job.resolve(session).await?).await,
             Command::Cancel(cancel) => cancel.run(session).await,
             Command::Pause(job) => pause::pause(session, &job.resolve(session).await?).await,
             Command::Continue(job) => pause::continue_job(session, &job.resolve(session).await?).await,

@@ -4,6 +4,7 @@ pub(super) mod check;
 pub(super) mod plan_file;
 mod pull_request;
 mod show;
+mod trace;
 pub(super) mod watch;
 mod yaml;
 
@@ -79,6 +80,18 @@ enum Command {
     /// `pullyard jobs checks JOB --output NAME` prints an output.
     #[command(after_help = "Examples:\n  pullyard runs checks K3TZ\n  pullyard runs checks @last --json")]
     Checks(RunArg),
+    /// Print each event of a step's newest job as one JSON document per line.
+    #[command(after_help = "Examples:\n  pullyard runs events K3TZ/review\n  pullyard runs events @last/main --json")]
+    Events(StepArg),
+    /// List the artifacts of a step's newest job; `pullyard jobs artifacts JOB NAME` prints one.
+    #[command(after_help = "Examples:\n  pullyard runs artifacts K3TZ/fix")]
+    Artifacts(StepArg),
+    /// Show agent, model, session and usage of each attempt of a step's newest job.
+    #[command(after_help = "Examples:\n  pullyard runs provenance K3TZ/fix")]
+    Provenance(StepArg),
+    /// Show when each step, and each attempt of its newest job, began and ended.
+    #[command(after_help = "Examples:\n  pullyard runs trace K3TZ\n  pullyard runs trace @last --json")]
+    Trace(RunArg),
     /// Cancel a run: its jobs stop within a minute, and pushed work stays.
     #[command(after_help = "Examples:\n  pullyard runs cancel K3TZ --yes")]
     Cancel {
@@ -187,6 +200,10 @@ impl Runs {
             Command::Why { subject } => show::explain(session, &subject).await,
             Command::Logs { step, follow } => super::jobs::print_logs(session, &step.job(session).await?, follow).await,
             Command::Checks(run) => super::jobs::show_run_checks(session, &run.resolve(session).await?).await,
+            Command::Events(step) => super::jobs::print_events(session, &step.job(session).await?).await,
+            Command::Artifacts(step) => super::jobs::list_artifacts(session, &step.job(session).await?).await,
+            Command::Provenance(step) => super::jobs::provenance(session, &step.job(session).await?).await,
+            Command::Trace(run) => trace::trace(session, &run.resolve(session).await?).await,
             Command::Cancel { run, yes } => {
                 let id = run.resolve(session).await?;
                 let question = format!("Cancel run {}? Its jobs stop, and their work is not published.", id.short());

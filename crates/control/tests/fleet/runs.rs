@@ -5,15 +5,16 @@ mod managers;
 use crate::prelude::*;
 use crate::world::{World, job_result};
 use futures::future::join_all;
+use managers::pushed;
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::{
     Error, RunKey, RunOrder, RunSubmission, SubmitFault, Submitted, advance_run, hold_project, list_notices, order_run,
-    put_endpoint, release_project, retry_job, show_run, submit_run,
+    put_endpoint, release_project, retry_job, show_run, submit_run, sweep,
 };
 use pullyard_domain::budget::Budget;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{EndpointId, RepositoryName, RunId};
-use pullyard_domain::job::{End, JobKind};
+use pullyard_domain::job::{End, JobKind, STOP_TIMEOUT};
 use pullyard_domain::notice::{Endpoint, EndpointKind, Notice};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::prompt::Context as Prompt;
@@ -112,6 +113,20 @@ impl Started {
         (job, context)
     }
 
+    /// A runner works on the step's job until this phase.
+    async fn work(&self, step: &str, until: JobStatus) -> (Job, Fence) {
+        let (world, (job, _)) = (&self.world, self.job(step).await);
+        let fence = world.claim(&job.id, None).await;
+        for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+            let next = world.load_job(&job.id).await.advance(&fence, phase, world.ctx.clock.now()).unwrap();
+            assert_applied(world.ctx.store.update_job(&next).await);
+            if phase == until {
+                break;
+            }
+        }
+        (job, fence)
+    }
+
     /// Ends the step's job without a hint; the job is then due.
     pub(crate) async fn end_silently(
         &self,
@@ -119,17 +134,16 @@ impl Started {
         end: impl FnOnce(&Job) -> End,
         output: Option<JobOutput>,
     ) -> JobId {
-        let (world, (job, _)) = (&self.world, self.job(step).await);
-        let fence = world.claim(&job.id, None).await;
-        for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-            let next = world.load_job(&job.id).await.advance(&fence, phase, world.ctx.clock.now()).unwrap();
-            assert_applied(world.ctx.store.update_job(&next).await);
-        }
-        let (id, end) = (FinishId::new("f1").unwrap(), end(&job));
-        let finish = Finish { id, end, spent_usd_micros: Some(500_000), work: None, output };
-        finish_attempt(&world.ctx, &fence, &finish).await.unwrap();
+        let (job, fence) = self.work(step, JobStatus::Syncing).await;
+        self.finish(&fence, end(&job), output).await;
         assert!(self.due().await.contains(&WorkKey::Job(job.id.clone())), "the end is due until the run notes it");
         job.id
+    }
+
+    async fn finish(&self, fence: &Fence, end: End, output: Option<JobOutput>) {
+        let id = FinishId::new("f1").unwrap();
+        let finish = Finish { id, end, spent_usd_micros: Some(500_000), work: None, output };
+        finish_attempt(&self.world.ctx, fence, &finish).await.unwrap();
     }
 
     async fn end(&self, step: &str, end: impl FnOnce(&Job) -> End, output: Option<JobOutput>) {
@@ -269,21 +283,26 @@ async fn approved_change_skips_the_fix() {
     it.expect("completed: plan done, implement done, review done, fix skipped").await;
 }
 
+/// `crates/models` covers every order of the writes. Ten rounds, because each makes about 200 calls of the table.
 #[tokio::test]
 async fn concurrent_moves_create_one_job_for_each_step() {
-    let it = Started::new(json!({ "name": "two", "steps": [
+    let plan = json!({ "name": "two", "steps": [
         { "name": "a", "role": "planner", "prompt": "A." }, { "name": "b", "role": "planner", "prompt": "B." },
         { "name": "last", "role": "planner", "needs": ["a", "b"], "prompt": "Last." },
-    ] }))
-    .await;
-    it.end_silently("a", answered, answer("A.", None)).await;
-    it.end_silently("b", answered, answer("B.", None)).await;
-    for moved in join_all((0..4).map(|_| advance_run(&it.world.ctx, &it.id))).await {
-        moved.unwrap();
+    ] });
+    let mut world = new_world().await;
+    for round in 1..=10 {
+        let it = Started::in_world(world, plan.clone()).await;
+        it.end_silently("a", answered, answer("A.", None)).await;
+        it.end_silently("b", answered, answer("B.", None)).await;
+        for moved in join_all((0..4).map(|_| advance_run(&it.world.ctx, &it.id))).await {
+            moved.unwrap();
+        }
+        it.expect("running: a done, b done, last open").await;
+        let (ids, _) = it.world.ctx.store.list_job_ids(&it.world.project, None, None, 50).await.unwrap();
+        assert_eq!(ids.len(), 3 * round);
+        world = it.world;
     }
-    it.expect("running: a done, b done, last open").await;
-    let (ids, _) = it.world.ctx.store.list_job_ids(&it.world.project, None, None, 50).await.unwrap();
-    assert_eq!(ids.len(), 3);
 }
 
 #[tokio::test]
@@ -317,6 +336,31 @@ async fn cancelled_run_ends_its_jobs_and_resumes_with_the_rest() {
     it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
     it.end("implement", completed, None).await;
     it.expect("running: plan done, implement done, review open, fix waiting").await;
+}
+
+#[tokio::test]
+async fn cancel_ends_queued_working_and_pushing_steps() {
+    let own = |name: &str| json!({ "name": name, "branch": "own", "prompt": "Do it." });
+    let last = json!({ "name": "last", "needs": ["queued", "working", "pushing"], "prompt": "Join." });
+    let steps = [own("queued"), own("working"), own("pushing"), last];
+    let it = Started::new(json!({ "name": "wide", "steps": steps })).await;
+    it.work("working", JobStatus::Executing).await;
+    let (job, fence) = it.work("pushing", JobStatus::Syncing).await;
+    it.order(RunOrder::Cancel).await.unwrap();
+    it.expect("running: queued cancelled, working open, pushing open, last waiting").await;
+    it.finish(&fence, pushed(&job), None).await;
+    it.advance().await;
+    // The runner of the working step does not answer.
+    it.world.ctx.clock.advance(STOP_TIMEOUT);
+    sweep(&it.world.ctx).await.into_result().unwrap();
+    it.advance().await;
+    it.expect("cancelled: queued cancelled, working cancelled, pushing done, last skipped").await;
+    let (ids, _) = it.world.ctx.store.list_job_ids(&it.world.project, None, None, 50).await.unwrap();
+    assert_eq!(ids.len(), 3);
+    for id in ids {
+        assert!(it.world.load_job(&id).await.status.is_terminal(), "{id}");
+    }
+    assert_eq!(it.due().await, [], "nothing is left to do");
 }
 
 #[tokio::test]

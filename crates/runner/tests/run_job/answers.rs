@@ -32,11 +32,15 @@ async fn answer(world: &World) -> String {
 async fn output_file_is_the_answer_and_changes_are_dropped() {
     let world = world(
         r#"echo changed > README.md; git add -A; git -c user.name=a -c user.email=a@b commit -qm mine
+           LC_ALL=C GIT_TERMINAL_PROMPT=0 git push -q "$(cat @DIR@/url)" HEAD:refs/heads/mine 2> @DIR@/refused
            echo '{"v":1,"text":"See `README.md`."}' > .pullyard/output.json"#,
     )
     .await;
+    std::fs::write(world.outside_path("url"), world.api.assignment().repository.clone_url).unwrap();
     let main = world.branch_head("main");
     assert_eq!(answer(&world).await, "See `README.md`.");
+    let refused = std::fs::read_to_string(world.outside_path("refused")).unwrap();
+    assert!(refused.contains("could not read Username"), "{refused}");
     assert_eq!(world.branch_head("main"), main);
     assert_eq!(world.git_line(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main");
 }

@@ -6,12 +6,15 @@
 use crate::crash_walk::{Published, assert_same_ends};
 use crate::prelude::*;
 use crate::world::World;
+use pullyard_protocol::attempt::AssignedStep;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use tokio::time::timeout;
 
 const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
+/// Of a step with a branch of its own.
+const OWN: &str = "pullyard/acme/run-1-left";
 /// Least number of changing calls, from the fetch to the push.
 const MIN_CHANGES: usize = 5;
 const WAIT_LIMIT: Duration = Duration::from_secs(90);
@@ -56,18 +59,51 @@ async fn final_state(world: &World) -> FinalState {
     }
 }
 
-async fn run_undisturbed() -> (Vec<String>, FinalState) {
-    let world = World::with_agent(AGENT).await;
-    let path = path_with_numbered_git(&world, 0);
-    let ran = world.run_under("PATH", path).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let calls = std::fs::read_to_string(call_log(&world)).unwrap();
-    (calls.lines().map(str::to_owned).collect(), final_state(&world).await)
+#[derive(Debug, PartialEq, Eq)]
+struct OwnFinalState {
+    outcome: FinishOutcome,
+    has_pull_request: bool,
+    names_head: bool,
+    file: Option<String>,
+    commits: String,
+    worktrees: usize,
 }
 
-async fn final_state_after_kill(at: usize) -> FinalState {
+async fn own_branch_world() -> World {
     let world = World::with_agent(AGENT).await;
-    let path = path_with_numbered_git(&world, at);
+    let step = AssignedStep { has_own_branch: true, ..AssignedStep::default() };
+    world.api.change_assignment(|job| (job.ticket, job.branch, job.step) = (None, OWN.into(), Some(step)));
+    world
+}
+
+async fn own_final_state(world: &World) -> OwnFinalState {
+    let finish = world.api.finishes().pop().unwrap();
+    let result = finish.result.unwrap();
+    let is_open = world.open_pull_request(OWN).await.is_some();
+    OwnFinalState {
+        outcome: finish.outcome,
+        has_pull_request: is_open || result.pull_request.is_some(),
+        names_head: world.branch_head(OWN) == Some(result.head),
+        file: world.file_at(OWN, "greeting.txt"),
+        commits: world.git_line(&["rev-list", "--count", &format!("main..{OWN}")]),
+        worktrees: world.worktrees().len(),
+    }
+}
+
+/// The changing calls of an undisturbed runner, each with its index among all calls.
+async fn find_changes(world: &World) -> Vec<(usize, String)> {
+    let path = path_with_numbered_git(world, 0);
+    let ran = world.run_under("PATH", path).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let calls = std::fs::read_to_string(call_log(world)).unwrap();
+    let changes = calls.lines().map(str::to_owned).enumerate();
+    let changes: Vec<_> = changes.filter(|(_, name)| !READ_COMMANDS.split(' ').any(|read| read == name)).collect();
+    println!("{} calls of git, of which these change something: {changes:?}", calls.lines().count());
+    changes
+}
+
+async fn run_after_kill(world: &World, at: usize) {
+    let path = path_with_numbered_git(world, at);
     let mut runner = world.spawn(|command| {
         command.env("PATH", path);
     });
@@ -76,19 +112,44 @@ async fn final_state_after_kill(at: usize) -> FinalState {
     world.api.change_assignment(|job| job.attempt = 2);
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "killed after call {at}: {}", ran.log);
-    final_state(&world).await
 }
 
 #[tokio::test]
 async fn job_survives_a_kill_after_any_git_call() {
-    let (calls, undisturbed) = run_undisturbed().await;
+    let world = World::with_agent(AGENT).await;
+    let changes = find_changes(&world).await;
+    let undisturbed = final_state(&world).await;
     assert_eq!(undisturbed.outcome, FinishOutcome::Completed);
-    let changes: Vec<_> = calls
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| !READ_COMMANDS.split(' ').any(|read| read == name.as_str()))
-        .collect();
-    println!("{} calls of git, of which {} change something", calls.len(), changes.len());
-    assert!(changes.len() >= MIN_CHANGES && changes.iter().any(|(_, name)| *name == "push"), "{calls:?}");
-    assert_same_ends(changes, &undisturbed, async |(at, _)| final_state_after_kill(at + 1).await).await;
+    assert!(changes.len() >= MIN_CHANGES && changes.iter().any(|(_, name)| name == "push"), "{changes:?}");
+    assert_same_ends(changes, &undisturbed, async |(at, _)| {
+        let world = World::with_agent(AGENT).await;
+        run_after_kill(&world, at + 1).await;
+        final_state(&world).await
+    })
+    .await;
+}
+
+/// Only around its push: the calls before are those of every job.
+#[tokio::test]
+async fn own_branch_survives_a_kill_around_its_push() {
+    let world = own_branch_world().await;
+    let changes = find_changes(&world).await;
+    let push = changes.iter().position(|(_, name)| name == "push").unwrap();
+    let undisturbed = own_final_state(&world).await;
+    let expected = OwnFinalState {
+        outcome: FinishOutcome::Completed,
+        has_pull_request: false,
+        names_head: true,
+        file: Some("hello\n".into()),
+        commits: "1".into(),
+        worktrees: 0,
+    };
+    assert_eq!(undisturbed, expected);
+    let around = changes.into_iter().skip(push - 1).take(2);
+    assert_same_ends(around, &undisturbed, async |(at, _)| {
+        let world = own_branch_world().await;
+        run_after_kill(&world, at + 1).await;
+        own_final_state(&world).await
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 //! Runs as the API shows them.
 
-use super::facts_to_json;
+use super::{facts_to_json, remove_nulls};
 use pullyard_control::RunView;
 use pullyard_domain::plan::Plan;
 use pullyard_domain::run::{self as domain, RunFailureCause, RunWant, StepExplanation, StepWait};
@@ -34,6 +34,8 @@ pub(crate) fn listed_run(run: domain::Run) -> Run {
         time_limit,
         cancelled: run.want == RunWant::Cancel,
         repository: None,
+        plan: None,
+        params: Default::default(),
         branch: run.result.as_ref().map(|result| result.branch.clone()),
         pull_request: run.result.map(|result| result.url),
         spent_usd_micros: run.spent_usd_micros,
@@ -65,10 +67,14 @@ fn step(step: domain::RunStep) -> RunStep {
     }
 }
 
-pub(crate) fn run(RunView { run, frozen, waits }: RunView) -> Run {
+pub(crate) fn run(RunView { run, mut frozen, waits }: RunView) -> Run {
     let why: Vec<_> = run.steps.iter().zip(&waits).map(|(step, wait)| explain(&run, step, wait.as_ref())).collect();
     let mut shown = listed_run(run);
     shown.repository = Some(frozen.repository.name.clone());
+    frozen.plan.base = Some(frozen.base);
+    let mut plan = serde_json::to_value(&frozen.plan).unwrap_or_default();
+    remove_nulls(&mut plan);
+    (shown.plan, shown.params) = (Some(plan), frozen.parameters);
     for (step, why) in shown.steps.iter_mut().zip(why) {
         step.question = find_question(&frozen.plan, &step.name);
         step.why = why;

@@ -104,6 +104,11 @@ async fn no_patch_fault(session: &Session, id: &JobId, attempt: Option<u32>) -> 
     })
 }
 
+/// The artifacts of any job that is known already.
+pub(in crate::client) async fn list_artifacts(session: &Session, job: &JobId) -> Result<(), CliError> {
+    show_list(session, &session.api.artifacts(job).await?, &describe_subject(job, None))
+}
+
 fn show_list(session: &Session, page: &Artifacts, subject: &str) -> Result<(), CliError> {
     let mut table = Table::new([
         Flexible("NAME"),

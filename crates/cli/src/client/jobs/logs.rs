@@ -31,6 +31,12 @@ pub(in crate::client) async fn print_logs(session: &Session, job: &JobId, follow
     Logs { job, follow, attempt: None, jsonl: false }.run(session).await
 }
 
+/// Every event of any job that is known already.
+pub(in crate::client) async fn print_events(session: &Session, job: &JobId) -> Result<(), CliError> {
+    let job = JobArg { id: job.to_string() };
+    Logs { job, follow: false, attempt: None, jsonl: !session.screen.is_json() }.run(session).await
+}
+
 impl Logs {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         if session.screen.is_json() && self.follow && !self.jsonl {

@@ -5,7 +5,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::AgentReport;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 
-pub(super) async fn provenance(session: &Session, id: &JobId) -> Result<(), CliError> {
+pub(in crate::client) async fn provenance(session: &Session, id: &JobId) -> Result<(), CliError> {
     let (screen, attempts) = (&session.screen, session.api.attempts(id).await?);
     if screen.is_json() {
         return screen.json(&attempts);

@@ -91,7 +91,7 @@ struct Start {
     run_id: Option<EventId>,
 }
 
-/// A run with the open questions of its agents.
+/// A run without its plan, which an agent knows, and the open questions of its agents.
 #[derive(Serialize)]
 struct Shown {
     run: Run,
@@ -187,7 +187,7 @@ impl Start {
         let run_id = Some(key.clone());
         let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
         let started = session.api.start_run(&request, Some(key.as_str())).await;
-        data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
+        data("The run has started.", &Run { plan: None, ..started.map_err(|error| or_started(error, &key))? })
     }
 }
 
@@ -230,7 +230,7 @@ fn fenced(lead: &str, text: &str) -> String {
 }
 
 async fn load(session: &Session, id: &RunId) -> Result<Shown, Error> {
-    let run = session.api.run(id).await?;
+    let run = Run { plan: None, ..session.api.run(id).await? };
     let mut questions = Vec::new();
     let open = run.steps.iter().filter(|step| step.state == StepState::Open);
     let jobs: Vec<_> = open.filter_map(|step| Some((&step.name, step.job.as_ref()?))).collect();

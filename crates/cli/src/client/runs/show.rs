@@ -6,7 +6,7 @@ use crate::client::prelude::*;
 use crate::client::refresh::show_list;
 use pullyard_domain::id::RunId;
 use pullyard_domain::run::{RunState, StepState};
-use pullyard_domain::text::capitalize;
+use pullyard_domain::text::{capitalize, truncate};
 use pullyard_protocol::run::{Run, RunPage, RunStep};
 
 /// List a project's runs, newest first.
@@ -107,6 +107,8 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
     let screen = &session.screen;
     let mut facts =
         vec![("Run", Cell::text(&run.id)), ("Name", Cell::text(&run.name)), ("State", state_cell(screen, run))];
+    let parameters = run.params.iter().map(|(name, value)| truncate(&format!("{name}={value}"), 200));
+    facts.extend(parameters.map(|parameter| ("Parameter", Cell::text(parameter))));
     facts.extend(run.failure.as_ref().map(|failure| ("Why", Cell::text(&failure.sentence))));
     let heading = if run.waits_for_group.is_some() { "Waits for group" } else { "Group" };
     facts.extend(run.group.as_ref().map(|group| (heading, Cell::text(group))));

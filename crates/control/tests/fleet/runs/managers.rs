@@ -1,11 +1,10 @@
 //! Steps with branches and outputs of their own, and managers that add steps.
 
 use super::*;
-use pullyard_control::sweep;
 use pullyard_domain::job::PushedCommit;
 use pullyard_domain::run::SpawnRequest;
 
-fn pushed(job: &Job) -> End {
+pub(super) fn pushed(job: &Job) -> End {
     let head = if job.branch.ends_with('a') { "a" } else { "b" }.repeat(40);
     End::Pushed(PushedCommit { branch: job.branch.clone(), head, files: 1, insertions: 2, deletions: 3 })
 }

@@ -1,0 +1,54 @@
+//! `pullyard runs trace`: shows the times of a run's steps and attempts.
+
+use crate::client::prelude::*;
+use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::run::StepState;
+use pullyard_domain::text::capitalize;
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde_json::json;
+
+#[derive(serde::Serialize)]
+struct Span<'a> {
+    step: &'a str,
+    job: Option<&'a JobId>,
+    /// Null for the step itself.
+    attempt: Option<u32>,
+    state: String,
+    #[serde(with = "rfc3339::option")]
+    started: Option<Timestamp>,
+    #[serde(with = "rfc3339::option")]
+    ended: Option<Timestamp>,
+}
+
+pub(super) async fn trace(session: &Session, id: &RunId) -> Result<(), CliError> {
+    let (run, mut spans) = (session.api.run(id).await?, Vec::new());
+    for step in &run.steps {
+        // A step that starts again has the time of its earlier job.
+        let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);
+        let started = step.started.filter(|_| has_begun);
+        let (state, ended) = (step.state.as_str().to_owned(), step.state.is_terminal().then_some(step.changed));
+        let span = Span { step: &step.name, job: step.job.as_ref(), attempt: None, state, started, ended };
+        if let Some(job) = &step.job {
+            for attempt in session.api.attempts(job).await?.attempts {
+                let (started, state) = (Some(attempt.started), format::to_code(&attempt.how));
+                spans.push(Span { attempt: Some(attempt.attempt), state, started, ended: attempt.ended, ..span });
+            }
+        }
+        spans.push(span);
+    }
+    // A step precedes its attempts; steps that have not begun are last.
+    spans.sort_by_key(|span| (span.started.is_none(), span.started, span.attempt));
+    let mut table = Table::new([Fixed("AFTER"), Fixed("STATE"), Flexible("STEP"), Right("ATTEMPT"), Right("TOOK")]);
+    for span in &spans {
+        let after = |at: Timestamp| Cell::new(format::format_duration(at.since(run.created)), at);
+        let took = |at: Timestamp| format::duration_cell(span.ended.unwrap_or_else(format::now).since(at));
+        table.row([
+            span.started.map_or_else(Cell::none, after),
+            Cell::new(capitalize(&span.state), &span.state),
+            Cell::text(span.step),
+            Cell::optional(span.attempt),
+            span.started.map_or_else(Cell::none, took),
+        ]);
+    }
+    table.show_answer(&session.screen, &json!({ "run": id, "spans": spans }), "")
+}
