@@ -1,9 +1,12 @@
 //! The runner's commands, shared by `pullyard-runner` and `pullyard runner`.
 
+use crate::daemon::update_watch::watch;
 use crate::daemon::{Check, Config, SettingValue, Start};
 use crate::{Error, RunJob, Setup};
 use pullyard_protocol::version::PROTOCOL;
 use std::fmt::Debug;
+use std::path::PathBuf;
+use std::time::Duration;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
 
@@ -18,6 +21,9 @@ pub enum Command {
     Setup(Box<Setup>),
     /// Show every setting with its value and source.
     Config(Config),
+    /// Give up the program of an update unless the control plane answers it (used by `start`).
+    #[command(hide = true)]
+    WatchUpdate { pid: i32, began: String, limit_secs: u64, program: PathBuf },
     /// Show release, commit and protocol version.
     Version,
 }
@@ -40,7 +46,7 @@ impl Command {
             Self::Check(check) => &mut check.flags,
             Self::Config(config) => &mut config.flags,
             Self::Setup(setup) => &mut setup.flags,
-            Self::RunJob(_) | Self::Version => return self,
+            Self::RunJob(_) | Self::WatchUpdate { .. } | Self::Version => return self,
         };
         flags.saved_api_url = load().map(|(value, source)| SettingValue { value, source });
         self
@@ -58,6 +64,10 @@ impl Command {
             Self::Check(check) => Ok(check.run().await),
             Self::Config(config) => Ok(config.run().await),
             Self::Setup(setup) => Ok(Box::pin(setup.run(program)).await),
+            Self::WatchUpdate { pid, began, limit_secs, program } => {
+                watch(pid, &began, Duration::from_secs(limit_secs), &program).await;
+                Ok(0)
+            }
             Self::Version => {
                 println!("pullyard-runner {}, protocol {PROTOCOL}", pullyard_version::LONG);
                 Ok(0)

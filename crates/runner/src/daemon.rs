@@ -28,6 +28,7 @@ mod state;
 pub(crate) mod state_folder;
 mod update;
 mod update_settings;
+pub(crate) mod update_watch;
 
 pub(crate) use args::Flags;
 pub use args::{Check, Config, Start};

@@ -15,6 +15,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The settings of a runner.
 #[derive(Clone, Debug, Default, clap::Args, Serialize)]
@@ -197,6 +198,9 @@ pub struct Start {
     /// The program and arguments that run one job, for tests; this program if not given.
     #[arg(long, value_name = "ARG", hide = true)]
     run_job: Vec<OsString>,
+    /// Limit of an update's check and of its confirmation, for tests.
+    #[arg(long, value_name = "N", hide = true)]
+    update_limit_secs: Option<u64>,
 }
 
 impl Start {
@@ -239,7 +243,8 @@ impl Start {
                 return 1;
             }
         };
-        let launch = Launch { run_job, check: self.check_args(job_arguments) };
+        let update_limit = self.update_limit_secs.map(Duration::from_secs);
+        let launch = Launch { run_job, check: self.check_args(job_arguments), update_limit };
         match Box::pin(lifecycle::run(settings, self.once, launch)).await {
             Ok(code) => code,
             Err(FatalExit { code, message }) => {

@@ -283,7 +283,7 @@ fn lock_path(jobs: &Path, key: &AttemptKey) -> PathBuf {
 }
 
 /// When a process began, in ticks since boot. Linux only; elsewhere only the lock proves that it is alive.
-fn process_start_time(pid: i32) -> Option<String> {
+pub(super) fn process_start_time(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Field 22 of the line, counted after the name's closing bracket, because the name may contain spaces.
     let (_, fields) = stat.rsplit_once(')')?;

@@ -1,6 +1,7 @@
 //! Holds the parts of a registered daemon. Watches the processes of jobs, and handles their ends.
 
 use super::child::{ProcessExit, ProcessStarter, RunningProcess, remove_record};
+use super::lifecycle::Launch;
 use super::process_record::{AttemptKey, ProcessRecord};
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};
@@ -10,7 +11,6 @@ use crate::git::workspace::Workspace;
 use pullyard_domain::id::RunnerId;
 use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
-use std::ffi::OsString;
 use std::sync::Arc;
 
 pub(crate) struct JobProcesses {
@@ -23,8 +23,7 @@ pub(crate) struct DaemonContext {
     pub(crate) settings: Settings,
     /// Whether the daemon leaves after one claim and its job.
     pub(crate) once: bool,
-    /// The arguments of this program that check the settings of this runner.
-    pub(crate) check_args: Vec<OsString>,
+    pub(crate) launch: Launch,
     pub(crate) client: RunnerClient,
     pub(crate) request: RegisterRequest,
     pub(crate) registration: RegisterAnswer,

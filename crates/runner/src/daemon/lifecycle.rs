@@ -8,10 +8,11 @@ use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
 use super::installed::{InstalledPrograms, OWN_VERSION};
 use super::orders::{self, CurrentOrder};
-use super::program::{execute, own_program};
+use super::program::own_program;
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
+use super::update_watch::replace;
 use super::{claims, outbox_delivery, pauses};
 use crate::Error;
 use crate::agent::host_profile::AgentProfile;
@@ -42,7 +43,7 @@ const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time of a new program until the control plane answers a heartbeat.
-const CONFIRMATION_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const CONFIRMATION_LIMIT: Duration = Duration::from_secs(120);
 
 /// How the daemon ends.
 enum Ending {
@@ -55,8 +56,10 @@ enum Ending {
 pub(crate) struct Launch {
     /// Program and arguments.
     pub(crate) run_job: Vec<OsString>,
-    /// Arguments.
+    /// Arguments that check the settings of this runner.
     pub(crate) check: Vec<OsString>,
+    /// In place of the limits of an update's check and of its confirmation.
+    pub(crate) update_limit: Option<Duration>,
 }
 
 /// Runs the daemon until it may exit. Returns the exit code.
@@ -84,7 +87,7 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
     let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let programs = state_folder.programs();
     if settings.updates.is_allowed {
-        follow_update(&programs);
+        follow_update(&programs, launch.update_limit);
     } else {
         programs.warn_of_unused(OWN_VERSION);
     }
@@ -126,7 +129,7 @@ async fn run_locked(
         check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
     let check = isolation.as_ref().map(|isolation| isolation.result.clone());
-    let jobs = take_over(&settings, &state_folder, launch.run_job, check).await?;
+    let jobs = take_over(&settings, &state_folder, launch.run_job.clone(), check).await?;
     let mut request = registration(&settings, once, state_folder.instance.clone(), isolation);
     jobs.state.update(|state| state.order = state_folder.load_order().map(CurrentOrder::after_start));
     let register = async || {
@@ -148,7 +151,7 @@ async fn run_locked(
     let daemon = Arc::new(DaemonContext {
         settings,
         once,
-        check_args: launch.check,
+        launch,
         client,
         request,
         registration,
@@ -158,7 +161,7 @@ async fn run_locked(
     match run_tasks(&daemon, signals).await? {
         Ending::Exit(code) => Ok(code),
         Ending::Replace(program) => {
-            let error = execute(&program);
+            let error = replace(&daemon.state_folder.programs(), &program, daemon.launch.update_limit);
             Err(FatalExit { code: 1, message: format!("Cannot start {}: {error}.", program.display()) })
         }
     }
@@ -177,10 +180,10 @@ pub(super) fn check_limits(settings: &Settings, token: &Token) -> Result<(), Fat
 }
 
 /// Executes the program that an update installed, if there is one. Returns if this program is to run.
-fn follow_update(programs: &InstalledPrograms) {
+fn follow_update(programs: &InstalledPrograms, update_limit: Option<Duration>) {
     let Some(program) = own_program().ok().and_then(|own| programs.follow(&own, OWN_VERSION)) else { return };
     tracing::info!("starting {}, which an update installed", program.display());
-    let error = execute(&program);
+    let error = replace(programs, &program, update_limit);
     tracing::error!(error = %error, "cannot start {}: {error}; this program runs", program.display());
     programs.remove_current();
 }
@@ -202,7 +205,7 @@ async fn register(
     }
 }
 
-fn registration(
+pub(super) fn registration(
     settings: &Settings,
     once: bool,
     instance: InstanceId,
@@ -242,7 +245,7 @@ async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>,
     Ok(Some(RunnerIsolation { level: isolation.as_str().into(), result }))
 }
 
-async fn take_over(
+pub(super) async fn take_over(
     settings: &Settings,
     state_folder: &StateFolder,
     command: Vec<OsString>,

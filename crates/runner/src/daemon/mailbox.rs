@@ -56,13 +56,17 @@ impl<'a> Mailbox<'a> {
         if free_slots == 0 {
             return true;
         }
-        let safety = SAFETY_CLAIM_INTERVAL.max(daemon.settings.poll_interval.unwrap_or_default());
-        let longest = if may_be_late { poll } else { pauses::with_jitter(safety, rand::random()) };
+        let longest = if may_be_late { poll } else { self.safety_pause() };
         tokio::select! {
             () = daemon.state().wait_until(|state| daemon.free_slots_in(state) > free_slots) => true,
             () = self.wait_for_hint(poll) => self.unusable_until.is_none(),
             () = sleep(longest) => false,
         }
+    }
+
+    fn safety_pause(&self) -> Duration {
+        let safety = SAFETY_CLAIM_INTERVAL.max(self.daemon.settings.poll_interval.unwrap_or_default());
+        pauses::with_jitter(safety, rand::random())
     }
 
     async fn wait_for_hint(&mut self, poll: Duration) {
@@ -148,6 +152,94 @@ fn parse_hints(answer: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::lifecycle::{Launch, registration, take_over};
+    use crate::daemon::setting_names::SettingSources;
+    use crate::daemon::settings::Settings;
+    use crate::daemon::state_folder::StateFolder;
+    use axum::Router;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::{get, post};
+    use pullyard_protocol::client::RunnerClient;
+    use serde_json::json;
+    use std::path::Path;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    async fn register() -> String {
+        let runner = format!("rnr_{}", "k".repeat(26));
+        let answer = json!({ "runner": runner, "heartbeat_idle_secs": 30, "heartbeat_busy_secs": 10,
+                             "offline_after_secs": 90, "poll_ms": 3_000, "mailbox": "new" });
+        answer.to_string()
+    }
+
+    async fn wake(headers: HeaderMap) -> (StatusCode, String) {
+        match headers["pullyard-mailbox"].to_str().unwrap() {
+            "new" => (StatusCode::OK, format!("wake job_{} 1", "a".repeat(26))),
+            "broken" => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn daemon(dir: &Path) -> DaemonContext {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new().route("/v1/wake", get(wake)).route("/v1/runners", post(register));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let flags = [("api-url", url.as_str()), ("work-dir", dir.to_str().unwrap()), ("isolation", "none")];
+        let flags = flags.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let sources = SettingSources { flags, file: Default::default(), environment: &|_| None, saved_api_url: None };
+        let settings = Settings::parse(&sources).settings;
+        let state_folder = StateFolder::lock(dir, "kite", &url).unwrap();
+        DaemonContext {
+            once: false,
+            launch: Launch { run_job: Vec::new(), check: Vec::new(), update_limit: None },
+            client: RunnerClient::new(&url, "token").unwrap(),
+            request: registration(&settings, false, state_folder.instance.clone(), None),
+            registration: serde_json::from_str(&register().await).unwrap(),
+            jobs: take_over(&settings, &state_folder, Vec::new(), None).await.unwrap(),
+            settings,
+            state_folder,
+        }
+    }
+
+    fn mailbox<'a>(daemon: &'a DaemonContext, address: &str) -> Mailbox<'a> {
+        Mailbox { address: Some(address.to_owned()), ..Mailbox::new(daemon) }
+    }
+
+    /// With polls that are an hour apart.
+    async fn wait(mailbox: &mut Mailbox<'_>) -> bool {
+        timeout(Duration::from_secs(30), mailbox.wait(Duration::from_secs(3_600), false)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn claim_follows_while_the_mailbox_is_silent() {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon = daemon(dir.path()).await;
+        let mut mailbox = mailbox(&daemon, "silent");
+        assert!((45..=75).contains(&mailbox.safety_pause().as_secs()));
+        let pause = mailbox.wait(Duration::from_millis(10), true);
+        assert!(!timeout(Duration::from_secs(30), pause).await.unwrap());
+        assert!(mailbox.receive.is_some(), "the call outlives the claim");
+        // After the longest wait of the route, another call takes its place.
+        mailbox.address = Some("new".to_owned());
+        mailbox.receive = Some((Instant::now().checked_sub(LONGEST_WAIT).unwrap(), std::future::pending().boxed()));
+        assert!(wait(&mut mailbox).await);
+    }
+
+    #[tokio::test]
+    async fn unusable_mailbox_is_registered_again_after_a_pause() {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon = daemon(dir.path()).await;
+        let mut mailbox = mailbox(&daemon, "broken");
+        for _ in 0..2 {
+            mailbox.wait_for_hint(Duration::ZERO).await;
+            assert!(mailbox.unusable_until.is_some_and(|until| until > Instant::now()));
+            assert_eq!(mailbox.address.as_deref(), Some("broken"));
+        }
+        mailbox.unusable_until = Some(Instant::now());
+        assert!(wait(&mut mailbox).await);
+        assert_eq!(mailbox.address.as_deref(), Some("new"));
+    }
 
     #[test]
     fn hints_are_found_in_json_and_xml_and_repeats_are_recognised() {

@@ -109,8 +109,8 @@ async fn carry_out(daemon: &DaemonContext, order: &HeartbeatOrder) -> Result<Pat
 /// Tries a program, of this or another release: its `check` must find this runner, and registers nothing.
 pub(super) async fn check_program(daemon: &DaemonContext, program: &Path) -> Result<(), String> {
     let mut command = Command::new(program);
-    command.args(&daemon.check_args).arg(format!("--instance={}", daemon.state_folder.instance.as_str()));
-    run_program(command, CHECK_LIMIT).await.map(drop)
+    command.args(&daemon.launch.check).arg(format!("--instance={}", daemon.state_folder.instance.as_str()));
+    run_program(command, daemon.launch.update_limit.unwrap_or(CHECK_LIMIT)).await.map(drop)
 }
 
 #[cfg(test)]

@@ -56,6 +56,9 @@ const SHARED: &str = "DOCKER_HOST";
 pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("RUNNER_USER_ID", "the runner token decides which jobs it may take"),
     ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
+    ("SPAWND_CODEX_AUTH_DIR", "name its file auth.json in PULLYARD_CODEX_AUTH"),
+    ("SPAWND_GITHUB_TOKEN", "use an integration, or PULLYARD_FORGE_TOKEN"),
+    ("SPAWND_GIT_ASKPASS", "use an integration, or PULLYARD_FORGE_TOKEN"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]

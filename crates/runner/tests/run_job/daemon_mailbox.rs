@@ -155,3 +155,12 @@ async fn unusable_mailbox_is_made_again_after_a_minute() {
     assert_eq!(api.calls("claim").len(), claims);
     stop(daemon).await;
 }
+
+#[tokio::test]
+#[ignore = "takes half a minute"]
+async fn mailbox_without_any_answer_is_given_up() {
+    let (machine, daemon) = waiting_daemon("3").await;
+    machine.runner_api.wait_for_calls("claim", 8).await;
+    let log = stop(daemon).await;
+    assert_eq!(log.matches("cannot wait for hints").count(), 1, "{log}");
+}

@@ -6,7 +6,7 @@ use crate::world::is_alive;
 use pullyard_protocol::runner::OrderState;
 
 /// Another program in place of the built one.
-fn replace_program(command: &mut Command, program: &Path) {
+pub(crate) fn replace_program(command: &mut Command, program: &Path) {
     let old = std::mem::replace(command, Command::new(program));
     let environment: Vec<_> = old.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))).collect();
     command.args(old.as_std().get_args()).env_clear().envs(environment).kill_on_drop(true);

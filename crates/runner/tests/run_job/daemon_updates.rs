@@ -1,8 +1,10 @@
 //! Tests updates of the daemon from afar, with releases from a local server.
 
-use crate::daemon_orders::stop;
+use crate::daemon_orders::{replace_program, stop};
 use crate::prelude::*;
 use crate::runner_api::{Call, Daemon, WAIT_FOR_GO_JOB};
+#[cfg(target_os = "linux")]
+use crate::stops::can_run;
 use crate::world::is_alive;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::extract::Path as UrlPath;
@@ -253,6 +255,36 @@ async fn release_that_is_not_the_signed_one_is_refused() {
     stop(daemon).await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn update_on_a_full_disk_leaves_the_old_program() {
+    if !can_run("unshare", &[&["--user", "--map-root-user", "--mount"]]) {
+        return;
+    }
+    // Larger than the disk.
+    let program = [script(":", "exit 0", "exit 9"), vec![b'#'; 9 << 20]].concat();
+    let world = World::with_program(&program, "9.9.9").await;
+    let api = &world.machine.runner_api;
+    let runner = world.machine.dir.path().join("runner.sh");
+    let mount = |more: &str| {
+        let mount = format!("mount -t tmpfs -o size=8m,mode=700 tmpfs $PULLYARD_WORK_DIR && {more} && exec \"$@\"");
+        let unshare = format!("exec unshare --user --map-root-user --mount sh -c '{mount}' sh {PROGRAM} \"$@\"");
+        pullyard_test_script::write_script(&runner, &unshare);
+    };
+    // The old program claims a job again only if the disk has its reserve again.
+    mount(":");
+    let expected = "Cannot unpack the release 9.9.9: No space left on device";
+    check_refused(&world, |command| replace_program(command, &runner), expected).await;
+    mount("head -c 7900k /dev/zero > $PULLYARD_WORK_DIR/big");
+    let downloads = world.downloads();
+    let daemon = world.daemon_with(|command| replace_program(command, &runner));
+    api.order("o2", Some("9.9.9"));
+    let reason = api.wait_for_order("o2").await.reason.unwrap();
+    assert!(reason.starts_with("The work folder's disk has too little space: it has 0 MB left"), "{reason}");
+    assert_eq!(world.downloads(), downloads);
+    stop(daemon).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn program_that_fails_its_check_is_removed() {
     let check = "echo starting; echo no such library >&2; exit 3";
@@ -270,6 +302,9 @@ async fn program_that_fails_its_check_is_removed() {
     stop(daemon).await;
     let world = World::with_program(&script("echo pullyard-runner 0.0.1; exit 0", "exit 0", "exit 0"), "9.9.9").await;
     check_refused(&world, |_| (), "contains another program: pullyard-runner 0.0.1").await;
+    let world = World::with_program(&script(":", "sleep 600", "exit 9"), "9.9.9").await;
+    let expected = "`check` did not end within 0 s. 0.1.0 continues.";
+    check_refused(&world, |command| _ = command.args(["--update-limit-secs", "0"]), expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,6 +366,27 @@ async fn program_that_starts_in_vain_is_given_up() {
     let daemon = world.daemon();
     check_not_started(&world).await;
     stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn program_that_hangs_is_killed_and_given_up() {
+    let hangs_at_once = ("exec sleep 600".to_owned(), &[None::<i32>][..]);
+    // The owner's program starts the new one again, and watches that start too.
+    let hangs_later = (format!("{}; exec sleep 600", once("exit 7")), &[Some(7), None][..]);
+    for (start, exits) in [hangs_at_once, hangs_later] {
+        let world = World::with_program(&script(":", "exit 0", &start), "9.9.9").await;
+        let daemon = || world.daemon_with(|command| _ = command.args(["--update-limit-secs", "3"]));
+        world.machine.runner_api.order("o1", Some("9.9.9"));
+        for expected in exits {
+            let (code, log) = daemon().wait_for_exit().await;
+            let is_killed = log.contains("was answered within 3 s; killed it");
+            assert_eq!((code, is_killed), (*expected, expected.is_none()), "{log}");
+        }
+        let daemon = daemon();
+        check_not_started(&world).await;
+        assert_eq!(program_of(&daemon), Path::new(PROGRAM).canonicalize().unwrap());
+        stop(daemon).await;
+    }
 }
 
 async fn check_not_started(world: &World) {

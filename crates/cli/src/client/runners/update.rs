@@ -9,7 +9,7 @@ use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerStatus};
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// A runner is silent for seconds, or for seven minutes if the new program fails in its three starts.
+/// A runner is silent for seconds, for two minutes if the new program hangs, or for seven if it fails late three times.
 const MAX_OFFLINE_POLLS: u32 = 240;
 
 #[derive(clap::Args)]

@@ -63,6 +63,22 @@ fn variable_names_of_other_runners_are_accepted() {
 }
 
 #[test]
+fn folders_of_other_runners_are_used_or_named() {
+    for name in ["DOCKER_WORKSPACE_BASE", "OVERSIGHT_REPO_DIR", "SPAWND_SCRATCH_ROOT"] {
+        let parsed = parse(&[], &[(name, "/srv/cache")]);
+        assert_eq!(row_of(&parsed, "work-dir"), ("/srv/cache".into(), name.into()));
+        assert_eq!(parsed.settings.work_dir, Path::new("/srv/cache"));
+    }
+    let unused = ["RUNNER_USER_ID", "SPAWND_SOURCE_CACHE_ROOT", "SPAWND_CODEX_AUTH_DIR"];
+    for name in unused.into_iter().chain(["SPAWND_GITHUB_TOKEN", "SPAWND_GIT_ASKPASS"]) {
+        let parsed = parse(&[], &[(name, "secret")]);
+        let names = parsed.unused_variables.iter().map(|(name, _)| *name);
+        assert_eq!(names.collect::<Vec<_>>(), [name]);
+        assert!(parsed.rows.iter().all(|row| !row.value.contains("secret")), "{name}");
+    }
+}
+
+#[test]
 fn names_of_container_settings_have_an_effect() {
     let set = [
         ("DOCKER_MEMORY_LIMIT", "2g"),

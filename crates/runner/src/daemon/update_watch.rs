@@ -1,0 +1,86 @@
+//! Watches a program that an update installed, from a process of the program before it: a new program may hang before
+//! its own limit begins.
+
+use super::child::process_start_time;
+use super::installed::InstalledPrograms;
+use super::lifecycle::CONFIRMATION_LIMIT;
+use super::program::{execute, own_program};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Replaces this process with `program`, and watches it if it is not confirmed. Returns only if it cannot be executed.
+pub(super) fn replace(programs: &InstalledPrograms, program: &Path, limit: Option<Duration>) -> std::io::Error {
+    let (pid, limit) = (Pid::this().as_raw(), limit.unwrap_or(CONFIRMATION_LIMIT));
+    // Systems that do not report when a process began have no watch.
+    let began = process_start_time(pid).filter(|_| programs.unconfirmed(program).is_some());
+    if let (Ok(own), Some(began)) = (own_program(), began) {
+        let args = ["watch-update", &pid.to_string(), &began, &limit.as_secs().to_string()];
+        // The shell ends at once: the new program would not collect the status of a child that it has not started.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "\"$@\" &", "sh"]).arg(own).args(args).arg(program);
+        // The environment has the runner's token. A signal to this group, such as Ctrl-C, must not end the watch.
+        if let Err(error) = command.env_clear().stdin(Stdio::null()).process_group(0).status() {
+            tracing::warn!(error = %error, "cannot watch {}: {error}", program.display());
+        }
+    }
+    execute(program)
+}
+
+/// Kills the process with this id and beginning if the control plane does not answer its `program` within the limit.
+/// Writes: removes `current` before the kill, after which a service manager may stop this process too.
+pub(crate) async fn watch(pid: i32, began: &str, limit: Duration, program: &Path) {
+    // The path ends with `programs/VERSION/pullyard-runner`.
+    let Some(programs) = program.ancestors().nth(3).map(InstalledPrograms::new) else { return };
+    let is_on_trial = || process_start_time(pid).as_deref() == Some(began) && programs.unconfirmed(program).is_some();
+    let trial = async {
+        while is_on_trial() {
+            sleep(POLL_INTERVAL).await;
+        }
+    };
+    if timeout(limit, trial).await.is_ok() || !is_on_trial() {
+        return;
+    }
+    programs.remove_current();
+    // After SIGTERM, service managers do not start the runner again.
+    let effect = kill(Pid::from_raw(pid), Signal::SIGKILL).map_or("cannot kill it", |()| "killed it");
+    let (program, secs) = (program.display(), limit.as_secs());
+    tracing::error!(effect, "no heartbeat of {program} was answered within {secs} s; {effect}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[tokio::test]
+    async fn only_an_unconfirmed_process_is_killed_at_the_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = InstalledPrograms::new(&dir.path().join("runners/kite.runner"));
+        programs.create_folder("0.2.0").unwrap();
+        let program = programs.program("0.2.0");
+        std::fs::write(&program, "").unwrap();
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let began = process_start_time(pid).unwrap();
+        let is_followed = async |began: &str, is_confirmed: bool| {
+            programs.set_current("0.2.0", dir.path()).unwrap();
+            if is_confirmed {
+                programs.confirm(&program);
+            }
+            watch(pid, began, Duration::ZERO, &program).await;
+            programs.current().is_some()
+        };
+        assert!(is_followed("1", false).await, "another process has the id now");
+        assert!(is_followed(&began, true).await);
+        assert_eq!(child.try_wait().unwrap(), None);
+        assert!(!is_followed(&began, false).await);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+}
