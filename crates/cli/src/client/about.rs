@@ -9,7 +9,6 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::version::{self, PROTOCOL};
 use pullyard_version::{COMMIT, LONG, RELEASES, VERSION, short_commit};
 use serde_json::json;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -103,17 +102,16 @@ impl Version {
         let oldest = oldest.map(|it| Cell::new(format!("{}, the oldest is {}", it.version, it.name), &it.version));
         let lines = [("Server", Cell::new(text, release))].into_iter().chain(oldest.map(|cell| ("Runner", cell)));
         print_facts(&session.screen, &lines.collect::<Vec<_>>())?;
-        let server = server.version;
-        match number(&server).cmp(&number(VERSION)) {
-            Ordering::Less => session.screen.hint(&format!("update the server, or install pullyard {server}")),
-            Ordering::Greater => session.screen.hint("update this program: `pullyard update` prints the command"),
-            Ordering::Equal => {}
+        let order = number(&server.version).cmp(&number(VERSION));
+        if order.is_lt() {
+            session.screen.hint(&format!("update the server, or install pullyard {}", server.version));
+        } else if order.is_gt() {
+            session.screen.hint("update this program: `pullyard update` prints the command");
         }
         Ok(())
     }
 }
 
-/// Prints the command that updates this program.
 pub(super) fn print_update(screen: &Screen) -> Result<(), CliError> {
     let program = std::env::current_exe().unwrap_or_default();
     let Some(line) = installer_line(RELEASES, &program) else {
