@@ -1,8 +1,10 @@
-//! Tests the CLI with a newer server: unknown settings are ignored when read and preserved when written.
+//! Tests the CLI with a server of another release: unknown settings are ignored when read and preserved when written,
+//! and `version` names the program to update.
 
 use crate::prelude::*;
 use axum::Json;
 use axum::http::Method;
+use axum::routing::get;
 
 type SharedSettings = Arc<Mutex<Value>>;
 
@@ -55,4 +57,30 @@ async fn unknown_settings_are_sent_back_unchanged() {
     assert_eq!(*held.lock().unwrap(), expected);
     user.run(&["settings", "set", "auto_create=maybe"]).await.assert_exit(2, "auto_create must be true or false");
     assert_eq!(*held.lock().unwrap(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_names_the_program_to_update() {
+    let rows = [
+        ("0.0.9", "help: update the server, or install pullyard 0.0.9\n"),
+        (pullyard_version::VERSION, ""),
+        ("99.0.0", "help: update this program: `pullyard update` prints the command\n"),
+    ];
+    for (release, help) in rows {
+        let version = Json(json!({ "version": release, "commit": "", "protocol": 5 }));
+        let runners = Json(json!({ "runners": [], "next": null }));
+        let router = Router::new().route("/v1/version", get(version)).route("/v1/runners", get(runners));
+        let mut user = User::new();
+        user.set_env("PULLYARD_URL", &serve(router).await);
+        user.set_env("PULLYARD_TOKEN", "pat_x");
+        let ran = user.run(&["version"]).await.assert_exit(0, help);
+        assert!(ran.out.ends_with(&format!("\nserver\t{release}\n")), "{ran:?}");
+        assert_eq!(ran.err, help);
+    }
+}
+
+#[tokio::test]
+async fn update_of_a_program_without_a_release_names_cargo() {
+    let ran = User::new().run(&["update"]).await.assert_exit(1, "`cargo install --path crates/cli --locked`");
+    assert_eq!(ran.out, "");
 }

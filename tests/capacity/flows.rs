@@ -255,6 +255,39 @@ async fn request(story: &Story, kind: JobKind, number: u64) -> JobId {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn second_view_of_a_waiting_job_reads_no_runner() {
+    const RUNNERS: u8 = 51;
+    let meter = Meter::start().await;
+    let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+    let setup = Setup { task: Task::Waiting, settings, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let story = Story::start_with(setup).await;
+    let token = story.runner_token("t", None, None).await;
+    for number in 0..RUNNERS {
+        story.register_runner(&token, &format!("kite-{number}"), "i1").await;
+    }
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
+    story.wait_for_empty_queues().await;
+    let view = async || {
+        meter.reset();
+        assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Ready);
+        println!("a view: {}\n{}", meter.units(), meter.calls());
+        (meter.runner_calls() > 0, meter.units().read)
+    };
+    // The runners that the wait for the job has read are too old now.
+    story.clock.advance(std::time::Duration::from_secs(31));
+    let (reads_runners, units) = view().await;
+    // docs/capacity.md: 16 units and 1.2 per runner; the job itself and its queue are the rest.
+    let is_within = units <= 16.0 + 1.2 * f64::from(RUNNERS) + 20.0;
+    assert!(reads_runners && is_within, "{units} read units\n{}", meter.calls());
+    assert!(!view().await.0, "{}", meter.calls());
+    story.clock.advance(std::time::Duration::from_secs(20));
+    assert!(!view().await.0, "{}", meter.calls());
+    story.clock.advance(std::time::Duration::from_secs(11));
+    assert!(view().await.0, "{}", meter.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn quiet_agent_and_artifact_stay_within_their_bounds() {
     let meter = Meter::start().await;
     let setup = Setup { task: Task::Waiting, before_dynamodb: Some(meter.between()), ..Setup::default() };

@@ -39,6 +39,7 @@ struct MeterState {
     units: Units,
     calls: BTreeMap<String, (u64, f64)>,
     calls_at_last_check: u64,
+    runner_calls: u64,
 }
 
 /// A proxy that every call passes through with `ReturnConsumedCapacity` set.
@@ -83,6 +84,11 @@ impl Meter {
         self.lock().units
     }
 
+    /// Calls about runners and their profiles.
+    pub(super) fn runner_calls(&self) -> u64 {
+        self.lock().runner_calls
+    }
+
     /// Whether no call arrived since the last `is_still`.
     pub(super) fn is_still(&self) -> bool {
         let mut seen = self.lock();
@@ -125,6 +131,7 @@ async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) ->
     request["ReturnConsumedCapacity"] = json!("TOTAL");
     let is_event_batch = request["Item"]["pk"]["S"].as_str().is_some_and(|key| key.starts_with("EVENTS#"));
     let (url, body) = (meter.behind.get().unwrap(), request.to_string());
+    meter.lock().runner_calls += u64::from(body.contains("\"RUNNER"));
     let mut call = meter.http.post(url).headers(signed_headers(&aws_credentials(), url, target, &body)).body(body);
     if let Some(agent) = headers.get("user-agent") {
         call = call.header("user-agent", agent);

@@ -250,6 +250,9 @@ fn idle_runner_costs_less_than_60_cents() {
     assert!(total(&idle_runners(1.0, WAITING)) < 0.6, "{}", total(&idle_runners(1.0, WAITING)));
     let secs = pullyard_domain::runner::SAFETY_CLAIM_INTERVAL.as_secs_f64();
     assert!((WAITING.0 - 60.0 / secs).abs() < 1e-9);
+    let (all, without_claims) = (total(&idle_runners(1.0, WAITING)), total(&idle_runners(1.0, (0.0, WAITING.1))));
+    let sentence = format!("for {:.0} of its {:.0} cents", 100.0 * (all - without_claims), 100.0 * all);
+    assert!(PAGE.contains(&sentence), "docs/capacity.md does not say: {sentence}");
 }
 
 #[test]

@@ -78,6 +78,7 @@ async fn older_protocol_version_is_refused() {
             let answer =
                 story.request_with_headers(Method::GET, path, &[("pullyard-version", version)], Vec::new()).await;
             check(&format!("{path} {version}"), &answer, 426, "runner_too_old", None);
+            assert!(answer.2["help"].as_str().unwrap().contains("`sh install.sh --runner`"), "{}", answer.2);
         }
     }
     for version in ["1", "2"] {

@@ -1,6 +1,6 @@
 //! Tests the ownership of runner names: successive processes, tokens, and deleted runners.
 
-use super::register_request;
+use super::{register_request, updatable_request};
 use crate::pages::Browser;
 use crate::prelude::*;
 use pullyard_protocol::client::RunnerClient;
@@ -87,6 +87,20 @@ async fn check_of_a_name_registers_nothing_and_spares_sleepers() {
     kite.try_heartbeat(&[], true, true).await.unwrap();
     assert_eq!((check("kite", "i2").await.unwrap_err(), check("kite", "i1").await.is_ok()), ("name_used".into(), true));
     story.assert_runner_status("kite", RunnerStatus::Offline).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_names_the_oldest_runner() {
+    let (story, _kite) = Story::with_one_runner().await;
+    let token = story.runner_token("old", None, None).await;
+    story.try_register(&token, &updatable_request("crow", "0.0.9")).await.unwrap();
+    let user = User::of(&story);
+    assert_eq!(user.json(&["version"]).await["oldest_runner"], json!({ "name": "crow", "version": "0.0.9" }));
+    let version = user.ok(&["version"]).await;
+    assert!(version.ends_with("\nrunner\t0.0.9\n"), "{version}");
+    // Versions need no token.
+    let version = User::with(&story, "").ok(&["version"]).await;
+    assert!(version.contains("\nserver\t") && !version.contains("runner"), "{version}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -161,6 +161,9 @@ pub(crate) enum Command {
     Status(about::Status),
     Doctor(doctor::Doctor),
     Version(about::Version),
+    /// Print the command that installs the newest release of this program.
+    #[command(after_help = "Examples:\n  pullyard update\n  pullyard update | sh")]
+    Update,
     Projects(projects::Projects),
     Settings(settings::Settings),
     Init(Box<init::Init>),
@@ -210,6 +213,7 @@ impl Command {
             Self::Completions(completions) => completions.run(&screen),
             Self::Man(pages) => pages.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
+            Self::Update => about::print_update(&screen),
             Self::Runs(runs) if runs.is_local() => runs.run_locally(&screen),
             Self::Settings(settings) if settings.is_description() => settings.describe(&screen),
             // AWS credentials find a stack, which may have no context yet.
@@ -270,6 +274,7 @@ impl Command {
             | Self::Mcp(_)
             | Self::Completions(_)
             | Self::Man(_)
+            | Self::Update
             | Self::Help(_) => Ok(()),
         };
         session.suggest_project(result).await

@@ -39,7 +39,7 @@ impl Problem {
 
     pub fn runner_too_old(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UPGRADE_REQUIRED, "runner_too_old", detail)
-            .with_help("Update the runner to the control plane's version.")
+            .with_help("Run `sh install.sh --runner` of a newer release on its machine, or `infra/image/push`.")
     }
 
     pub fn not_found(detail: impl Into<String>) -> Self {

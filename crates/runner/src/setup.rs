@@ -217,6 +217,10 @@ impl Interview {
         let target = Target { program: program.collect(), config: path, work_dir };
         let way = self.ask_start(setup, &target).await?;
         self.ask_keys().await?;
+        let forge = self.question("forge-token", "Forge token for repositories with `--credentials runner` (hidden)");
+        let forge = Question { is_secret: true, is_optional: true, ..forge };
+        let check = async |this: &Self, token: &str| checks::check_forge_token(&this.answers, token).await;
+        self.ask("forge-token", forge, check).await?;
         let mut slots = self.question("slots", "Jobs at once");
         slots.default.get_or_insert(DEFAULT_SLOTS.into());
         let check = async |this: &Self, slots: &str| this.answers.check("slots", slots).map(|()| "accepted".into());

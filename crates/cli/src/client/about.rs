@@ -1,12 +1,16 @@
-//! `pullyard status` and `version`: shows the server, the token, counts of jobs, and versions.
+//! `pullyard status`, `version` and `update`: shows the server, the token, counts of jobs, and versions.
 
+use super::runners::list_all;
 use super::{budgets, hold, tokens};
 use crate::client::prelude::*;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::runner::order::Release;
+use pullyard_protocol::client::Error;
 use pullyard_protocol::version::{self, PROTOCOL};
-use pullyard_version::{COMMIT, LONG, VERSION, short_commit};
+use pullyard_version::{COMMIT, LONG, RELEASES, VERSION, short_commit};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Show the server, the token in use and the project's jobs by status.
 #[derive(clap::Args)]
@@ -68,7 +72,7 @@ impl Status {
     }
 }
 
-/// Show the version and the commit of this program and of the server.
+/// Show the version and the commit of this program and of the server, and the oldest runner.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard version
@@ -81,21 +85,64 @@ impl Version {
             print_facts(&session.screen, &[("Client", Cell::new(format!("{LONG}, protocol {PROTOCOL}"), LONG))])?;
         }
         let server = session.api.version().await?;
+        let runners = match list_all(session).await {
+            // The server's version needs no token.
+            Err(Error::Problem(problem)) if matches!(problem.status, 401 | 403) => Vec::new(),
+            runners => runners?,
+        };
+        let number = |version: &str| version.parse::<Release>().ok();
+        let oldest = runners.iter().min_by_key(|runner| number(&runner.version));
         if session.screen.is_json() {
             let client = json!({ "version": VERSION, "commit": COMMIT, "protocol": PROTOCOL });
-            session.screen.json(&json!({ "client": client, "server": server }))?;
-        } else {
-            let release = release(&server);
-            let text = format!("{release}, protocol {}, at {}", server.protocol, session.url);
-            print_facts(&session.screen, &[("Server", Cell::new(text, release))])?;
+            let oldest = oldest.map(|runner| json!({ "name": runner.name, "version": runner.version }));
+            return session.screen.json(&json!({ "client": client, "server": server, "oldest_runner": oldest }));
+        }
+        let release = release(&server);
+        let text = format!("{release}, protocol {}, at {}", server.protocol, session.url);
+        let oldest = oldest.map(|it| Cell::new(format!("{}, the oldest is {}", it.version, it.name), &it.version));
+        let lines = [("Server", Cell::new(text, release))].into_iter().chain(oldest.map(|cell| ("Runner", cell)));
+        print_facts(&session.screen, &lines.collect::<Vec<_>>())?;
+        let order = number(&server.version).cmp(&number(VERSION));
+        if order.is_lt() {
+            session.screen.hint(&format!("update the server, or install pullyard {}", server.version));
+        } else if order.is_gt() {
+            session.screen.hint("update this program: `pullyard update` prints the command");
         }
         Ok(())
     }
+}
+
+pub(super) fn print_update(screen: &Screen) -> Result<(), CliError> {
+    let program = std::env::current_exe().unwrap_or_default();
+    let Some(line) = installer_line(RELEASES, &program) else {
+        let help = "built with cargo, it is updated in a checkout: `cargo install --path crates/cli --locked`";
+        return Err(CliError::failed("this program knows no address of releases").with_help(help));
+    };
+    screen.explain(&json!({ "command": line }), &line, "`pullyard runners update` updates runners")
+}
+
+/// `None` for a program that belongs to no release.
+fn installer_line(releases: &str, program: &Path) -> Option<String> {
+    let folder = program.parent()?.display().to_string().replace('\'', "'\\''");
+    (!releases.is_empty()).then(|| format!("curl -fsSL {releases}/install.sh | sh -s -- --dir '{folder}'"))
 }
 
 fn release(server: &version::Version) -> String {
     match server.commit.as_str() {
         "" => server.version.clone(),
         commit => format!("{} ({})", server.version, short_commit(commit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn installer_line_names_the_folder_of_the_program() {
+        let line = |releases| installer_line(releases, Path::new("/home/o'ana/bin/pullyard"));
+        let expected = "curl -fsSL https://r.example/install.sh | sh -s -- --dir '/home/o'\\''ana/bin'";
+        assert_eq!(line("https://r.example").as_deref(), Some(expected));
+        assert_eq!(line(""), None);
     }
 }

@@ -45,7 +45,7 @@ A flag overrides a variable, and a variable overrides the context.";
 const TOPICS: [(&str, &str); 3] = [("exit-codes", EXIT_CODES), ("json", JSON), ("environment", ENVIRONMENT)];
 
 const GROUPS: [(&str, &str); 4] = [
-    ("Start", "demo try up open login logout contexts status version help completions man"),
+    ("Start", "demo try up open login logout contexts status version update help completions man"),
     (
         "Work",
         "tickets jobs pulls review resolve revise analyses run runs templates submissions schedules link unlink why hold release",

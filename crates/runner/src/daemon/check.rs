@@ -132,7 +132,7 @@ fn check_token(parsed: &ParsedSettings) -> CheckResult {
     }
 }
 
-async fn check_token_limits(settings: &Settings) -> CheckResult {
+pub(crate) async fn check_token_limits(settings: &Settings) -> CheckResult {
     let token = request_token(settings).await.map_err(|error| error.to_string())?;
     check_limits(settings, &token).map_err(|fatal| fatal.message)?;
     Ok("its projects are named".into())

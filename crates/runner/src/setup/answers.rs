@@ -137,7 +137,7 @@ fn variable(name: &str) -> &str {
 pub(super) fn mask(line: &str) -> String {
     let (name, value) = line.split_once('=').unwrap_or((line, ""));
     // The other settings are no secrets, such as the path of the release keys.
-    let is_plain = VARIABLES.iter().any(|(setting, names)| *setting != "token" && names.contains(&name));
+    let is_plain = VARIABLES.iter().any(|(setting, names)| !setting.ends_with("token") && names.contains(&name));
     if is_secret_name(name) && !is_plain && !value.is_empty() {
         return format!("{name}=…");
     }

@@ -4,10 +4,11 @@
 use super::answers::Answers;
 use crate::Isolation;
 use crate::api::ids;
-use crate::daemon::check::{check_git, check_isolation, check_name, check_processes, check_server};
+use crate::daemon::check::{check_git, check_isolation, check_name, check_processes, check_server, check_token_limits};
 use crate::daemon::settings::Settings;
 use crate::git::Git;
 use crate::git::workspace::disk::run_blocking;
+use crate::secrets::access::check_own_token;
 use nix::unistd::{AccessFlags, access};
 use pullyard_domain::agent::ModelKey;
 use pullyard_forge::{Endpoint, Error as Refusal, Token as Key, check_model_key};
@@ -109,6 +110,16 @@ pub(super) async fn check_key(answers: &Answers, key: ModelKey, value: &str) -> 
         // Its jobs may work nevertheless.
         Err(error) => Ok(format!("not verified: {error}")),
     }
+}
+
+pub(super) async fn check_forge_token(answers: &Answers, token: &str) -> Checked {
+    answers.check("forge-token", token)?;
+    let settings = answers.with("forge-token", token).parse().settings;
+    if settings.forge_token.is_some() {
+        answers.check("forge-api-url", &settings.forge_api_url)?;
+        check_token_limits(&settings).await?;
+    }
+    check_own_token(settings.forge_token.as_deref(), &settings.forge_api_url).await
 }
 
 /// A new folder that only this user can enter or replace. Deletes it when it is dropped.

@@ -29,7 +29,8 @@ impl Plan {
         let folders = folders.map(|folder| format!("# Will create {}\n", folder.display()));
         let files = self.files.iter().map(OwnFile::describe);
         let commands = self.service.commands.iter().map(|command| format!("$ {command}\n"));
-        files.chain(folders).chain(commands).collect::<String>().trim_end().to_owned()
+        let compute = "# A project uses its runners after `pullyard settings set compute=runners`.".to_owned();
+        files.chain(folders).chain(commands).chain([compute]).collect()
     }
 
     /// Idempotent: a second `setup` with the same answers repeats all steps.
@@ -46,7 +47,6 @@ impl Plan {
             return 1;
         }
         steps.iter().for_each(|step| say(&format!("Done: {step}.")));
-        say("A project uses its runners after `pullyard settings set compute=runners`.");
         if self.way == StartWith::Nothing {
             match was_online {
                 true => say(&format!(

@@ -52,6 +52,8 @@ pub(crate) struct Script {
     pub(crate) protocol: Option<u32>,
     /// The only name that the token allows.
     pub(crate) only_name: Option<&'static str>,
+    /// The token is for all projects.
+    pub(crate) serves_all: bool,
     /// The release that the control plane names; 0.1.0 if `None`.
     pub(crate) version: Option<&'static str>,
     /// The server knows no orders, and refuses their fields.
@@ -208,10 +210,11 @@ async fn own_token(State(inner): State<Arc<ServerState>>, headers: HeaderMap) ->
     if headers.get("authorization").is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
         return problem(401, "unauthorized");
     }
-    let only_name = inner.script.lock().unwrap().only_name;
+    let script = inner.script.lock().unwrap();
+    let projects = if script.serves_all { Value::Null } else { json!(["acme", "shop"]) };
     let token = json!({
         "id": "a".repeat(16), "name": "kite", "kind": "runner", "prefix": "rnt_a3f8", "scopes": [],
-        "projects": ["acme", "shop"], "runner": only_name, "created": null, "created_by": null, "last_used": null,
+        "projects": projects, "runner": script.only_name, "created": null, "created_by": null, "last_used": null,
         "expires_at": null, "state": "active",
     });
     axum::Json(token).into_response()

@@ -18,6 +18,7 @@ async fn answer_all(machine: &SetupMachine, terminal: &mut Terminal, count: usiz
         ("Name [", "kite", "free"),
         ("Start with ", "systemd", "a unit of this user"),
         ("Anthropic API key", "sk-good", "Anthropic accepts the key"),
+        ("Forge token", "", "none: "),
         ("Jobs at once [3]: ", "", "accepted"),
         ("Isolation [auto]: ", "none", "none: "),
         ("Folder for copies of job logs [none]: ", &logs, "writable"),
@@ -37,6 +38,8 @@ ANTHROPIC_API_KEY=sk-good
 ANTHROPIC_BASE_URL=URL
 PATH=HOME/bin:/usr/bin:/bin
 PULLYARD_API_URL=URL
+PULLYARD_FORGE_API_URL=URL
+PULLYARD_FORGE_TOKEN=ghp_good
 PULLYARD_ISOLATION=none
 PULLYARD_LOG_DIR=HOME/logs
 PULLYARD_RUNNER_NAME=kite
@@ -69,7 +72,7 @@ WantedBy=default.target
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     let machine = SetupMachine::start().await;
-    let mut terminal = machine.terminal(&["setup"], &[]);
+    let mut terminal = machine.terminal(&["setup"], &[("PULLYARD_FORGE_API_URL", machine.url.as_str())]);
     terminal.answer("API URL: ", "", "An answer is necessary").await;
     terminal.answer("API URL: ", "nonsense", "is not a URL").await;
     terminal.answer("API URL: ", "http://127.0.0.1:9", "failed to").await;
@@ -88,6 +91,12 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
     terminal.answer("Anthropic API key", "sk-bad", "does not accept the key").await;
     terminal.answer("Anthropic API key", "sk-$HOME", "contains '$'").await;
     terminal.answer("Anthropic API key", "sk-good", "accepts the key").await;
+    terminal.answer("Forge token", "ghp_bad", "failed to sign in to ").await;
+    terminal.answer("Forge token", "ghp_$", "contains '$'").await;
+    machine.runner_api.script(|script| script.serves_all = true);
+    terminal.answer("Forge token", "ghp_good", "one that is limited to named projects").await;
+    machine.runner_api.script(|script| script.serves_all = false);
+    terminal.answer("Forge token", "ghp_good", "accepts it as ana").await;
     terminal.answer("Jobs at once [3]: ", "99", "whole number from 1 to 12").await;
     terminal.answer("Jobs at once [3]: ", "", "accepted").await;
     terminal.answer("Isolation [auto]: ", "jail2", "no isolation level").await;
@@ -109,7 +118,7 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
         "{screen}"
     );
     assert!(screen.contains("It stops at your logout, unless `loginctl enable-linger` was run."), "{screen}");
-    assert!(!screen.contains(TOKEN) && !screen.contains("sk-"), "{screen}");
+    assert!(!screen.contains(TOKEN) && !screen.contains("sk-") && !screen.contains("ghp_"), "{screen}");
     let written = |path| normalize(&machine, &fs::read_to_string(path).unwrap());
     assert_eq!(written(machine.env_file()), format!("{MARK}\n{ENV_FILE}"));
     assert_eq!(written(machine.unit()), format!("{MARK}\n{UNIT}"));
@@ -135,8 +144,8 @@ async fn wrong_answers_are_asked_again_until_the_runner_is_online() {
 async fn interrupt_at_each_question_leaves_no_file() {
     let machine = SetupMachine::start().await;
     let questions =
-        ["API URL", "Runner token", "Name [", "Start with", "Anthropic API key", "Jobs at once", "Isolation ["];
-    let questions = questions.into_iter().chain(["Folder for copies", "Continue?"]);
+        ["API URL", "Runner token", "Name [", "Start with", "Anthropic API key", "Forge token", "Jobs at once"];
+    let questions = questions.into_iter().chain(["Isolation [", "Folder for copies", "Continue?"]);
     for (count, question) in questions.enumerate() {
         let mut terminal = machine.terminal(&["setup"], &[]);
         answer_all(&machine, &mut terminal, count).await;
@@ -175,6 +184,7 @@ async fn second_setup_offers_the_present_answers() {
     terminal.answer("[nothing]: ", "", "no service").await;
     terminal.answer("Anthropic API key", "", "no key").await;
     terminal.expect("If each project has a key, use --capabilities claude_code,auto,command.").await;
+    terminal.answer("Forge token", "", "none: ").await;
     terminal.expect("Jobs at once: accepted").await;
     terminal.answer("Isolation [none]: ", "", "none: ").await;
     terminal.answer("job logs [none]: ", "", "no copies").await;
@@ -246,6 +256,8 @@ async fn print_shows_files_without_secrets_and_writes_nothing() {
     let variables = [
         ("PULLYARD_RUNNER_TOKEN", TOKEN),
         ("ANTHROPIC_API_KEY", "sk-good"),
+        ("PULLYARD_FORGE_TOKEN", "ghp_good"),
+        ("PULLYARD_FORGE_API_URL", machine.url.as_str()),
         ("HTTPS_PROXY", "http://me:pw1234@127.0.0.1:9"),
         ("NO_PROXY", "127.0.0.1"),
         ("OVERSIGHT_CLI", "claude"),
@@ -254,7 +266,7 @@ async fn print_shows_files_without_secrets_and_writes_nothing() {
     let setup = [setup.as_slice(), &["--start-with", "systemd"]].concat();
     let (code, output) = machine.run(&setup, &variables).await;
     assert_eq!(code, Some(0), "{output}");
-    for secret in [TOKEN, "sk-good", "pw1234"] {
+    for secret in [TOKEN, "sk-good", "ghp_good", "pw1234"] {
         assert!(!output.contains(secret), "{output}");
     }
     let output = normalize(&machine, &output);
@@ -271,6 +283,8 @@ HTTPS_PROXY=http://me:…@127.0.0.1:9
 NO_PROXY=127.0.0.1
 PATH=HOME/bin:/usr/bin:/bin
 PULLYARD_API_URL=URL
+PULLYARD_FORGE_API_URL=URL
+PULLYARD_FORGE_TOKEN=…
 PULLYARD_ISOLATION=none
 PULLYARD_RUNNER_CAPABILITIES=claude_code,command
 PULLYARD_RUNNER_NAME=kite
@@ -282,6 +296,7 @@ PULLYARD_WORK_DIR=HOME/.local/state/pullyard-runner
 $ systemctl --user daemon-reload
 $ systemctl --user enable pullyard-runner
 $ systemctl --user restart --no-block pullyard-runner
+# A project uses its runners after `pullyard settings set compute=runners`.
 "
     );
     assert!(output.starts_with(&expected), "{output}");

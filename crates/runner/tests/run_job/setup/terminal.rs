@@ -46,7 +46,14 @@ impl SetupMachine {
             Some(key) if key == "sk-good" => StatusCode::OK,
             _ => StatusCode::UNAUTHORIZED,
         };
-        let url = serve(runner_api.routes().route("/v1/models", axum::routing::get(models))).await;
+        let user = async |headers: HeaderMap| match headers.get("authorization") {
+            Some(token) if token == "Bearer ghp_good" => {
+                (StatusCode::OK, axum::Json(json!({ "id": 1, "login": "ana" })))
+            }
+            _ => (StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Bad credentials" }))),
+        };
+        let routes = runner_api.routes().route("/v1/models", axum::routing::get(models));
+        let url = serve(routes.route("/user", axum::routing::get(user))).await;
         let machine = Self { home, runner_api, url };
         machine.own(machine.home.path());
         machine.own(&bin);
