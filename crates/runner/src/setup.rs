@@ -82,7 +82,6 @@ impl Setup {
                 say("\nCancelled. Nothing was changed.");
                 INTERRUPTED_EXIT
             }
-            Err(Abort::Missing(setting)) => self.refuse(&format!("A setting is missing. Set {setting}.")),
             Err(Abort::Refused(reason)) => self.refuse(&reason),
         }
     }
@@ -150,16 +149,6 @@ struct PresentRunner {
     name: String,
 }
 
-impl PresentRunner {
-    fn refuse(&self) -> String {
-        let Self { url, name } = self;
-        format!(
-            "The present file configures {name} at {url}. For a second runner, use `setup --config FILE`; \
-             for another URL or name of this runner, edit the file first."
-        )
-    }
-}
-
 struct Interview {
     answers: Answers,
     is_terminal: bool,
@@ -169,7 +158,12 @@ struct Interview {
 impl Interview {
     /// Replacing the file of another runner would lose its token.
     fn check_present(&self, is_same: impl Fn(&PresentRunner) -> bool) -> Result<(), String> {
-        self.present.as_ref().filter(|present| !is_same(present)).map_or(Ok(()), |present| Err(present.refuse()))
+        let other = self.present.as_ref().filter(|present| !is_same(present));
+        let Some(PresentRunner { url, name }) = other else { return Ok(()) };
+        Err(format!(
+            "The present file configures {name} at {url}. For a second runner, use `setup --config FILE`; \
+             for another URL or name of this runner, edit the file first."
+        ))
     }
 
     fn question(&self, name: &'static str, label: &str) -> Question {
