@@ -58,20 +58,15 @@ fn list(session: &Session, page: &RunPage) -> Result<(), CliError> {
 }
 
 fn state_cell(screen: &Screen, run: &Run) -> Cell {
-    let (symbol, ascii, colour) = match run.state {
-        RunState::Running if run.waits_for_group.is_some() => ("◌", ".", Colour::Grey),
-        RunState::Running => ("◐", "*", Colour::Blue),
-        RunState::Completed => ("✓", "+", Colour::Green),
-        RunState::Failed => ("✕", "x", Colour::Red),
-        RunState::Cancelled => ("⊘", "-", Colour::Grey),
+    let (symbol, ascii, label, colour) = match run.state {
+        RunState::Running if run.cancelled => ("◐", "*", "Ending", Colour::Blue),
+        RunState::Running if run.waits_for_group.is_some() => ("◌", ".", "Waiting", Colour::Grey),
+        RunState::Running => ("◐", "*", "Running", Colour::Blue),
+        RunState::Completed => ("✓", "+", "Completed", Colour::Green),
+        RunState::Failed => ("✕", "x", "Failed", Colour::Red),
+        RunState::Cancelled => ("⊘", "-", "Cancelled", Colour::Grey),
     };
-    let code = run.state.as_str();
-    let label = match run.state {
-        RunState::Running if run.cancelled => "Ending".into(),
-        RunState::Running if run.waits_for_group.is_some() => "Waiting".into(),
-        _ => capitalize(code),
-    };
-    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), code).with_colour(colour)
+    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), run.state.as_str()).with_colour(colour)
 }
 
 pub(super) fn step_symbol(screen: &Screen, state: StepState) -> (&'static str, Colour) {
