@@ -11,7 +11,7 @@ mod service;
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
 use crate::daemon::agents::detect_agents;
-use crate::daemon::config_file::{Lines, NO_FILE, default_path, load, variable};
+use crate::daemon::config_file::{Lines, NO_FILE, check_value, default_path, load, variable};
 use crate::daemon::output::print_line;
 use crate::daemon::setting_names::{VARIABLES, variables};
 use crate::daemon::{Flags, how_to_set};
@@ -316,7 +316,9 @@ impl Interview {
         if !errors.is_empty() {
             return Err(errors.join(" ").into());
         }
-        self.answers.check_values()?;
+        for (name, value) in &self.answers.values {
+            check_value(value).map_err(|reason| format!("{name} {reason}"))?;
+        }
         let config = OwnFile::new(target.config.clone(), &self.answers.format(), 0o600);
         let mut service = way.service(&target)?;
         // The settings last: without a service, they mean that there is none.

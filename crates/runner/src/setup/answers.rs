@@ -106,13 +106,6 @@ impl Answers {
         error.map_or(Ok(()), |error| Err(error.message))
     }
 
-    /// Checks the characters of all values. Errors: a sentence.
-    pub(super) fn check_values(&self) -> Result<(), String> {
-        let mut checks = self.values.iter().map(|(name, value)| (name, check_value(value)));
-        let error = checks.find_map(|(name, check)| Some(format!("{name} {}", check.err()?)));
-        error.map_or(Ok(()), Err)
-    }
-
     /// The lines of the file.
     pub(super) fn format(&self) -> String {
         self.values.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
