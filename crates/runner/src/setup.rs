@@ -11,7 +11,7 @@ mod service;
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
 use crate::daemon::agents::detect_agents;
-use crate::daemon::config_file::{Lines, NO_FILE, default_path, load, variable};
+use crate::daemon::config_file::{Lines, NO_FILE, check_value, default_path, load, variable};
 use crate::daemon::output::print_line;
 use crate::daemon::setting_names::{VARIABLES, variables};
 use crate::daemon::{Flags, how_to_set};
@@ -82,7 +82,6 @@ impl Setup {
                 say("\nCancelled. Nothing was changed.");
                 INTERRUPTED_EXIT
             }
-            Err(Abort::Missing(setting)) => self.refuse(&format!("A setting is missing. Set {setting}.")),
             Err(Abort::Refused(reason)) => self.refuse(&reason),
         }
     }
@@ -150,16 +149,6 @@ struct PresentRunner {
     name: String,
 }
 
-impl PresentRunner {
-    fn refuse(&self) -> String {
-        let Self { url, name } = self;
-        format!(
-            "The present file configures {name} at {url}. For a second runner, use `setup --config FILE`; \
-             for another URL or name of this runner, edit the file first."
-        )
-    }
-}
-
 struct Interview {
     answers: Answers,
     is_terminal: bool,
@@ -169,7 +158,12 @@ struct Interview {
 impl Interview {
     /// Replacing the file of another runner would lose its token.
     fn check_present(&self, is_same: impl Fn(&PresentRunner) -> bool) -> Result<(), String> {
-        self.present.as_ref().filter(|present| !is_same(present)).map_or(Ok(()), |present| Err(present.refuse()))
+        let other = self.present.as_ref().filter(|present| !is_same(present));
+        let Some(PresentRunner { url, name }) = other else { return Ok(()) };
+        Err(format!(
+            "The present file configures {name} at {url}. For a second runner, use `setup --config FILE`; \
+             for another URL or name of this runner, edit the file first."
+        ))
     }
 
     fn question(&self, name: &'static str, label: &str) -> Question {
@@ -326,7 +320,9 @@ impl Interview {
         if !errors.is_empty() {
             return Err(errors.join(" ").into());
         }
-        self.answers.check_values()?;
+        for (name, value) in &self.answers.values {
+            check_value(value).map_err(|reason| format!("{name} {reason}"))?;
+        }
         let config = OwnFile::new(target.config.clone(), &self.answers.format(), 0o600);
         let mut service = way.service(&target)?;
         // The settings last: without a service, they mean that there is none.

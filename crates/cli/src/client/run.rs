@@ -91,13 +91,7 @@ impl Run {
         let file = self.file.as_ref().map(|path| load_file(path)).transpose()?;
         let plan = match &file {
             Some((_, file)) => file.json.clone(),
-            None => {
-                let prompt = self.prompt.as_deref().unwrap_or_default();
-                let mut plan = short_plan(prompt, &self.checks, self.agent.as_deref(), self.cost_usd.as_ref())?;
-                plan.extend(self.group.map(|group| ("concurrency".to_owned(), json!({ "group": group }))));
-                plan.extend(self.priority.map(|priority| ("priority".to_owned(), json!(priority))));
-                plan
-            }
+            None => self.short_plan()?,
         };
         let Start { params, repository, base, run_id, watch } = self.start;
         let (project, params) = (session.project().await?, collect_params(params)?);
@@ -107,33 +101,33 @@ impl Run {
         let run = answer.inspect_err(|fault| print_faults_in(fault, file.as_ref()))?;
         show_started(session, &run, watch).await
     }
+
+    /// A plan with one step.
+    fn short_plan(&self) -> Result<Map<String, Value>, CliError> {
+        let prompt = self.prompt.as_deref().unwrap_or_default().trim();
+        let name = truncate(prompt.lines().next().unwrap_or_default(), MAX_NAME_CHARS);
+        if name.is_empty() {
+            return Err(CliError::usage("the prompt is empty"));
+        }
+        let step = without_nulls([
+            ("name", json!("main")),
+            ("prompt", json!(prompt)),
+            ("checks", json!(Some(&self.checks).filter(|checks| !checks.is_empty()))),
+            ("agent", json!(self.agent)),
+            ("limits", json!(self.cost_usd.as_ref().map(|cost| json!({ "cost_usd": cost })))),
+        ]);
+        Ok(without_nulls([
+            ("name", json!(name)),
+            ("concurrency", json!(self.group.as_ref().map(|group| json!({ "group": group })))),
+            ("priority", json!(self.priority)),
+            ("steps", json!([step])),
+        ]))
+    }
 }
 
-/// A plan with one step.
-fn short_plan(
-    prompt: &str,
-    checks: &[String],
-    agent: Option<&str>,
-    cost_usd: Option<&Number>,
-) -> Result<Map<String, Value>, CliError> {
-    let prompt = prompt.trim();
-    let name = truncate(prompt.lines().next().unwrap_or_default(), MAX_NAME_CHARS);
-    if name.is_empty() {
-        return Err(CliError::usage("the prompt is empty"));
-    }
-    let mut step = json!({ "name": "main", "prompt": prompt });
-    if !checks.is_empty() {
-        step["checks"] = json!(checks);
-    }
-    if let Some(agent) = agent {
-        step["agent"] = json!(agent);
-    }
-    let mut plan = Map::from_iter([("name".to_owned(), json!(name))]);
-    if let Some(cost) = cost_usd {
-        step["limits"] = json!({ "cost_usd": cost });
-    }
-    plan.insert("steps".into(), json!([step]));
-    Ok(plan)
+fn without_nulls<const N: usize>(keys: [(&str, Value); N]) -> Map<String, Value> {
+    let keys = keys.into_iter().filter(|(_, value)| !value.is_null());
+    keys.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 impl Start {

@@ -33,28 +33,16 @@ enum Command {
     },
     /// Show a runner.
     #[command(after_help = "Examples:\n  pullyard runners show kite-2\n  pullyard runners show kite-2 --json")]
-    Show {
-        /// Runner name or id.
-        runner: String,
-    },
+    Show(RunnerArg),
     /// Drain a runner: it finishes its jobs and claims no more.
     #[command(after_help = "Examples:\n  pullyard runners drain kite-2\n  pullyard runners drain kite-2 --json")]
-    Drain {
-        /// Runner name or id.
-        runner: String,
-    },
+    Drain(RunnerArg),
     /// Let a drained runner claim jobs again.
     #[command(after_help = "Examples:\n  pullyard runners resume kite-2\n  pullyard runners resume kite-2 --json")]
-    Resume {
-        /// Runner name or id.
-        runner: String,
-    },
+    Resume(RunnerArg),
     /// Restart a runner's program; its running jobs continue.
     #[command(after_help = "Examples:\n  pullyard runners restart kite-2\n  pullyard runners restart kite-2 --json")]
-    Restart {
-        /// Runner name or id.
-        runner: String,
-    },
+    Restart(RunnerArg),
     /// Install another release on a runner, after its running jobs.
     #[command(after_help = "Examples:\n  pullyard runners update kite-2 --to 0.3.0\n  pullyard runners update --all")]
     Update(UpdateOptions),
@@ -63,12 +51,18 @@ enum Command {
         after_help = "Examples:\n  pullyard runners delete kite-2\n  pullyard runners delete kite-2 --yes --json"
     )]
     Delete {
-        /// Runner name or id.
-        runner: String,
+        #[command(flatten)]
+        runner: RunnerArg,
         /// Skip the confirmation.
         #[arg(long, short)]
         yes: bool,
     },
+}
+
+#[derive(clap::Args)]
+struct RunnerArg {
+    /// Runner name or id.
+    runner: String,
 }
 
 impl Command {
@@ -76,11 +70,11 @@ impl Command {
         match self {
             Self::List { .. } => None,
             Self::Update(options) => options.runner.as_deref(),
-            Self::Show { runner }
-            | Self::Drain { runner }
-            | Self::Resume { runner }
-            | Self::Restart { runner }
-            | Self::Delete { runner, .. } => Some(runner),
+            Self::Show(arg)
+            | Self::Drain(arg)
+            | Self::Resume(arg)
+            | Self::Restart(arg)
+            | Self::Delete { runner: arg, .. } => Some(&arg.runner),
         }
     }
 }
@@ -118,22 +112,24 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
             let load = async || Ok(RunnerList { runners: list_all(session).await?, next: None });
             show_list(session, watch, load, |list| print_list(session, &list.runners)).await
         }
-        Command::Show { runner } => show(session, &session.api.runner(&runner).await?),
-        Command::Drain { runner } => {
+        Command::Show(RunnerArg { runner }) => show(session, &session.api.runner(&runner).await?),
+        Command::Drain(RunnerArg { runner }) => {
             let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
             show(session, &drained)?;
             session.screen.hint(&format!("resume it with `pullyard runners resume {}`", drained.name));
             Ok(())
         }
-        Command::Resume { runner } => show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?),
-        Command::Restart { runner } => {
+        Command::Resume(RunnerArg { runner }) => {
+            show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)
+        }
+        Command::Restart(RunnerArg { runner }) => {
             let ordered = session.api.command_runner(&runner, RunnerOrder::Restart).await?;
             session.screen.report(&ordered, &restart_effect(&ordered.name, ordered.busy))?;
             session.screen.hint(&format!("follow it with `pullyard runners show {}`", ordered.name));
             Ok(())
         }
         Command::Update(options) => update::run(session, options).await,
-        Command::Delete { runner, yes } => {
+        Command::Delete { runner: RunnerArg { runner }, yes } => {
             let record = session.api.runner(&runner).await?;
             confirm(&session.screen, yes, &question(&record))?;
             let removed = session.api.remove_runner(&runner).await?;

@@ -76,7 +76,7 @@ async fn explain_ticket_or_job(session: &Session, subject: &str) -> Result<(), C
     }
 }
 
-async fn explain_job(session: &Session, prefix: &str, id: &JobId) -> Result<(), CliError> {
+pub(super) async fn explain_job(session: &Session, prefix: &str, id: &JobId) -> Result<(), CliError> {
     let explanation = session.api.explain_job(id).await?;
     session.screen.explain(
         &explanation,

@@ -67,21 +67,16 @@ pub(crate) struct Launch {
 pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> Result<u8, FatalExit> {
     pullyard_sandbox::raise_open_files_limit();
     let mut signals = Signals::listen()?;
-    if settings.needs_limited_token() {
-        tokio::select! {
-            token = until_reachable(&settings, "loading the token", || request_token(&settings)) => {
-                check_limits(&settings, &token?)?;
-            }
-            _ = signals.next() => return Ok(0),
-        }
-    }
     let mut token = None;
-    if !settings.has_explicit_name {
-        let result = tokio::select! {
-            result = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => result,
+    if settings.needs_limited_token() || !settings.has_explicit_name {
+        let loaded = tokio::select! {
+            loaded = until_reachable(&settings, "loading the token", || request_token(&settings)) => loaded,
             _ = signals.next() => return Ok(0),
         };
-        token = result.ok();
+        if settings.needs_limited_token() {
+            check_limits(&settings, loaded.as_ref().map_err(FatalExit::clone)?)?;
+        }
+        token = loaded.ok();
         settings.name = runner_name(&settings, token.as_ref());
     }
     let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;

@@ -1,7 +1,6 @@
 //! Finds the runner's own program, runs it for a limited time, and replaces this process with another program.
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use crate::process::group::Group;
 use pullyard_domain::text::truncate;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ pub(crate) fn own_program() -> Result<PathBuf, String> {
     if is_file { Ok(path) } else { Err(format!("{} is gone; install the runner again.", path.display())) }
 }
 
-/// Runs a program until it exits with 0. Kills its process group after `limit`.
+/// Runs a program until it exits with 0. Kills its process group at the end, or after `limit`.
 /// Errors: why it failed, by a line of its output.
 pub(crate) async fn run_program(mut command: Command, limit: Duration) -> Result<String, String> {
     let name = command.as_std().get_args().next().map(|arg| arg.display().to_string()).unwrap_or_default();
@@ -32,27 +31,16 @@ pub(crate) async fn run_program(mut command: Command, limit: Duration) -> Result
     let child = command.process_group(0).kill_on_drop(true).spawn();
     let child =
         child.map_err(|error| format!("Cannot start {}: {error}.", command.as_std().get_program().display()))?;
-    let mut group = ProcessGroup(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    // Kills also the clients of containers and other children.
+    let _group = Group::from_child(&child);
     let result = timeout(limit, child.wait_with_output()).await;
     let result = result.map_err(|_| format!("`{name}` did not end within {} s.", limit.as_secs()))?;
     let output = result.map_err(|error| format!("Cannot wait for `{name}`: {error}."))?;
-    group.0 = None;
     let text = to_text(&output);
     if output.status.success() {
         return Ok(text);
     }
     Err(format!("`{name}` failed ({}): {}", output.status, failure_line(&text)))
-}
-
-/// Killed when the caller gives up, with the containers' clients and other children.
-struct ProcessGroup(Option<Pid>);
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-    }
 }
 
 fn to_text(output: &Output) -> String {

@@ -86,15 +86,13 @@ fn find_hash<'a>(list: &'a str, name: &str) -> Option<&'a str> {
 }
 
 async fn get(http: &reqwest::Client, url: &str, limit: usize) -> Result<Vec<u8>, String> {
-    let mut result = try_get(http, url, limit).await;
     for failures in 1..TRIES {
-        if result.is_ok() {
-            break;
+        if let Ok(bytes) = try_get(http, url, limit).await {
+            return Ok(bytes);
         }
         sleep(pauses::back_off(failures, rand::random())).await;
-        result = try_get(http, url, limit).await;
     }
-    result
+    try_get(http, url, limit).await
 }
 
 async fn try_get(http: &reqwest::Client, url: &str, limit: usize) -> Result<Vec<u8>, String> {

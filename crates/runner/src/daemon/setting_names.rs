@@ -74,7 +74,11 @@ pub(crate) struct SettingSources<'a> {
     pub(crate) saved_api_url: Option<SettingValue>,
 }
 
-impl SettingSources<'_> {
+impl<'a> SettingSources<'a> {
+    pub(crate) fn of_environment(environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { flags: BTreeMap::new(), file: FileSource::default(), environment, saved_api_url: None }
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<SettingValue> {
         let is_set = |value: &String| !value.trim().is_empty();
         let flag = self.flags.get(name).filter(|value| is_set(value));

@@ -1,7 +1,7 @@
 //! The variables that `setup` writes: those of flags and of the environment, those of the present file, and answers.
 
 use crate::agent::agent_variables;
-use crate::daemon::config_file::{self, FileSource, Values, check_value};
+use crate::daemon::config_file::{self, Values, check_value};
 use crate::daemon::setting_names::{SettingSources, SettingValue, VARIABLES, variables};
 use crate::daemon::settings::{ParsedSettings, Settings};
 use crate::git::NETWORK_ENVIRONMENT;
@@ -34,14 +34,8 @@ impl Answers {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Self {
         let in_file = |name: &str| file.get(name).cloned();
-        let new = SettingSources { flags, file: FileSource::default(), environment, saved_api_url: None };
-        let old = SettingSources {
-            flags: BTreeMap::new(),
-            file: FileSource::default(),
-            environment: &in_file,
-            saved_api_url,
-        };
-        let is_setting = |name: &str| VARIABLES.iter().any(|(_, variables)| variables.contains(&name));
+        let new = SettingSources { flags, ..SettingSources::of_environment(environment) };
+        let old = SettingSources { saved_api_url, ..SettingSources::of_environment(&in_file) };
         // A proxy under both cases would be two proxies: programs differ in which one they prefer.
         let is_replaced = |name: &str| {
             let is_set = |one: &str| environment(one).is_some_and(|value| !value.is_empty());
@@ -96,16 +90,12 @@ impl Answers {
     }
 
     pub(super) fn parse(&self) -> ParsedSettings {
-        let read = |name: &str| self.values.get(name).cloned().or_else(|| config_file::variable(name));
-        // Names of settings are those of the answers only.
-        let is_setting = |name: &str| VARIABLES.iter().any(|(_, variables)| variables.contains(&name));
-        let environment = |name: &str| if is_setting(name) { self.values.get(name).cloned() } else { read(name) };
-        Settings::parse(&SettingSources {
-            flags: BTreeMap::new(),
-            file: FileSource::default(),
-            environment: &environment,
-            saved_api_url: None,
-        })
+        let environment = |name: &str| {
+            // Names of settings are those of the answers only.
+            let others = || config_file::variable(name).filter(|_| !is_setting(name));
+            self.values.get(name).cloned().or_else(others)
+        };
+        Settings::parse(&SettingSources::of_environment(&environment))
     }
 
     /// Checks a new value with the rules of `start`. Errors: the reason.
@@ -116,17 +106,14 @@ impl Answers {
         error.map_or(Ok(()), |error| Err(error.message))
     }
 
-    /// Checks the characters of all values. Errors: a sentence.
-    pub(super) fn check_values(&self) -> Result<(), String> {
-        let mut checks = self.values.iter().map(|(name, value)| (name, check_value(value)));
-        let error = checks.find_map(|(name, check)| Some(format!("{name} {}", check.err()?)));
-        error.map_or(Ok(()), Err)
-    }
-
     /// The lines of the file.
     pub(super) fn format(&self) -> String {
         self.values.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
     }
+}
+
+fn is_setting(name: &str) -> bool {
+    VARIABLES.iter().any(|(_, variables)| variables.contains(&name))
 }
 
 fn variable(name: &str) -> &str {

@@ -8,8 +8,6 @@ use std::io::{self, Write};
 #[derive(Debug)]
 pub(super) enum Abort {
     Cancelled,
-    /// How to set the missing setting.
-    Missing(String),
     Refused(String),
 }
 
@@ -58,7 +56,10 @@ impl Question {
     ) -> Result<String, Abort> {
         let default = self.default.clone().or_else(|| self.is_optional.then(String::new));
         let preset = match self.preset.clone() {
-            None if !is_terminal => Some(default.clone().ok_or_else(|| Abort::Missing(self.setting.clone()))?),
+            None if !is_terminal => {
+                let missing = || format!("A setting is missing. Set {}.", self.setting);
+                Some(default.clone().ok_or_else(missing)?)
+            }
             preset => preset,
         };
         if let Some(answer) = preset {

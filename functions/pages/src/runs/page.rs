@@ -143,14 +143,11 @@ impl RunPage {
 
     /// The names of steps that ask, with their questions.
     fn questions(&self) -> Vec<(&str, SafeText)> {
-        // A run that ends takes no answer.
-        let may_answer = |wait: &Option<StepWait>| matches!(wait, Some(StepWait::Approval { .. }));
         let asked = self.view.run.steps.iter().zip(&self.view.waits);
-        let asked =
-            asked.filter(|(step, wait)| step.state == StepState::Asked && may_answer(wait)).map(|(step, _)| step);
-        let question =
-            |step: &RunStep| self.view.frozen.plan.find_step(&step.name).and_then(|step| step.approve.as_deref());
-        asked.map(|step| (step.name.as_str(), text::block(question(step).unwrap_or_default()))).collect()
+        // A run that ends takes no answer.
+        let asked = asked.filter(|(_, wait)| matches!(wait, Some(StepWait::Approval { .. })));
+        let question = |name: &str| self.view.frozen.plan.find_step(name).and_then(|step| step.approve.as_deref());
+        asked.map(|(step, _)| (step.name.as_str(), text::block(question(&step.name).unwrap_or_default()))).collect()
     }
 }
 

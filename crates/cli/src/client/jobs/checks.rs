@@ -2,10 +2,21 @@
 
 use super::{JobArg, describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
+use crate::client::table::Column;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::{JobId, RunId};
 use serde_json::json;
 use std::time::Duration;
+
+const COLUMNS: [Column; 7] = [
+    Flexible("CHECK"),
+    Fixed("RESULT"),
+    Fixed("EXIT"),
+    Right("TOOK"),
+    Right("ATTEMPT"),
+    Fixed("ROUND"),
+    Fixed("OUTPUT"),
+];
 
 /// Show the results of the checks on a job's work.
 ///
@@ -34,43 +45,22 @@ impl Show {
         }
         ensure_attempt_exists(session, &id, self.attempt).await?;
         let attempts = session.api.attempts(&id).await?.attempts.into_iter();
-        let of_attempt = attempts.filter(|record| self.attempt.is_none_or(|attempt| attempt == record.attempt));
-        let checks = of_attempt.filter_map(|record| Some((record.attempt, record.work?.checks)));
-        let checks: Vec<_> = checks.filter(|(_, checks)| !checks.is_empty()).collect();
-        show_checks(session, &id, &checks, &describe_subject(&id, self.attempt))
-    }
-}
-
-fn show_checks(
-    session: &Session,
-    id: &JobId,
-    attempts: &[(u32, Vec<CheckRun>)],
-    subject: &str,
-) -> Result<(), CliError> {
-    let mut table = Table::new([
-        Flexible("CHECK"),
-        Fixed("RESULT"),
-        Fixed("EXIT"),
-        Right("TOOK"),
-        Right("ATTEMPT"),
-        Fixed("ROUND"),
-        Fixed("OUTPUT"),
-    ]);
-    for (attempt, checks) in attempts {
-        for run in checks {
-            table.row(row(*attempt, run));
+        let (mut table, mut with_checks) = (Table::new(COLUMNS), Vec::new());
+        for (attempt, work) in attempts.filter_map(|record| Some((record.attempt, record.work?))) {
+            if self.attempt.is_none_or(|only| only == attempt) && !work.checks.is_empty() {
+                work.checks.iter().for_each(|run| table.row(row(attempt, run)));
+                with_checks.push(json!({ "attempt": attempt, "checks": work.checks }));
+            }
         }
+        let document = json!({ "job": id, "attempts": with_checks });
+        let empty = format!("No checks ran in {}.", describe_subject(&id, self.attempt));
+        table.show_answer(&session.screen, &document, &empty)
     }
-    let with_checks = attempts.iter().map(|(attempt, checks)| json!({ "attempt": attempt, "checks": checks }));
-    let document = json!({ "job": id, "attempts": with_checks.collect::<Vec<_>>() });
-    table.show_answer(&session.screen, &document, &format!("No checks ran in {subject}."))
 }
 
 /// The results of the newest job of each step.
 pub(in crate::client) async fn show_run_checks(session: &Session, id: &RunId) -> Result<(), CliError> {
-    let columns = [Fixed("STEP"), Flexible("CHECK"), Fixed("RESULT"), Fixed("EXIT"), Right("TOOK"), Right("ATTEMPT")];
-    let mut table = Table::new([&columns[..], &[Fixed("ROUND"), Fixed("OUTPUT")]].concat());
-    let mut steps = Vec::new();
+    let (mut table, mut steps) = (Table::new([&[Fixed("STEP")][..], &COLUMNS].concat()), Vec::new());
     for step in session.api.run(id).await?.steps {
         let Some(job) = step.job else { continue };
         let attempts = session.api.attempts(&job).await?.attempts.into_iter();

@@ -1,6 +1,6 @@
 //! `pullyard jobs create`: requests a job and prints the decision.
 
-use crate::client::choices::agent_choices;
+use crate::client::choices::{agent_choices, choices};
 use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_domain::agent::ChoiceLevel;
@@ -48,8 +48,8 @@ pub(super) struct Create {
     labels: Vec<String>,
     /// Priority among jobs that wait for a runner or for a place in a limit: high counts as an hour older, low as an hour
     /// younger (default: by the ticket's label `priority:high` or `priority:low`, else normal).
-    #[arg(long, value_name = "PRIORITY", value_parser = ["low", "normal", "high"])]
-    priority: Option<String>,
+    #[arg(long, value_name = "PRIORITY", value_parser = choices(Priority::ALL.map(|priority| (priority.as_str(), priority))))]
+    priority: Option<Priority>,
     /// Key of this request; repeating it returns the same job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -64,7 +64,6 @@ impl Create {
             self;
         let kind = if kind == "read" { JobKind::Read } else { JobKind::default() };
         let (project, labels) = (session.project().await?, labels.into_iter().collect());
-        let priority = priority.and_then(|code| Priority::ALL.into_iter().find(|priority| priority.as_str() == code));
         let request = CreateJob { project, kind, ticket, prompt, repository, base, agent, model, labels, priority };
         let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
         print_decision(session, &decision, wait).await

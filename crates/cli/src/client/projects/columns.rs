@@ -25,10 +25,7 @@ enum Command {
     List,
     /// Add a column at the right end of the board.
     #[command(after_help = "Examples:\n  pullyard projects columns add 'Ready for QA'")]
-    Add {
-        /// Name.
-        name: String,
-    },
+    Add(Name),
     /// Rename a column; its tickets and the settings follow, and no job starts.
     ///
     /// Tickets of an interrupted rename stay in a column of the old name. The same command moves them.
@@ -42,29 +39,26 @@ enum Command {
     /// Move a column one place up or down in the list, which is left or right on the board.
     #[command(after_help = "Examples:\n  pullyard projects columns move QA up")]
     Move {
-        /// Name.
-        name: String,
+        #[command(flatten)]
+        name: Name,
         /// Direction in the list.
         direction: Direction,
     },
     /// Mark a column as closed: reviews of its tickets' pull requests start no job.
     #[command(after_help = "Examples:\n  pullyard projects columns close Shipped")]
-    Close {
-        /// Name.
-        name: String,
-    },
+    Close(Name),
     /// Mark a closed column as open.
     #[command(after_help = "Examples:\n  pullyard projects columns reopen Shipped")]
-    Reopen {
-        /// Name.
-        name: String,
-    },
+    Reopen(Name),
     /// Remove a column without tickets.
     #[command(after_help = "Examples:\n  pullyard projects columns remove QA")]
-    Remove {
-        /// Name.
-        name: String,
-    },
+    Remove(Name),
+}
+
+#[derive(clap::Args)]
+struct Name {
+    /// Name.
+    name: String,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -81,12 +75,12 @@ impl Columns {
                 return show(session, &parse_statuses(&project)?);
             }
             Command::Rename { from, to } => return rename(session, RenameColumn { from, to }).await,
-            Command::Add { name } => (ColumnChange::Add, name),
-            Command::Move { name, direction: Direction::Up } => (ColumnChange::Up, name),
-            Command::Move { name, direction: Direction::Down } => (ColumnChange::Down, name),
-            Command::Close { name } => (ColumnChange::Close, name),
-            Command::Reopen { name } => (ColumnChange::Reopen, name),
-            Command::Remove { name } => (ColumnChange::Remove, name),
+            Command::Add(Name { name }) => (ColumnChange::Add, name),
+            Command::Move { name: Name { name }, direction: Direction::Up } => (ColumnChange::Up, name),
+            Command::Move { name: Name { name }, direction: Direction::Down } => (ColumnChange::Down, name),
+            Command::Close(Name { name }) => (ColumnChange::Close, name),
+            Command::Reopen(Name { name }) => (ColumnChange::Reopen, name),
+            Command::Remove(Name { name }) => (ColumnChange::Remove, name),
         };
         let mut project = session.api.get_raw_project(&session.project().await?).await?;
         let changed = parse_statuses(&project)?.change_column(change, &name);

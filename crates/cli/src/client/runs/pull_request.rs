@@ -1,8 +1,8 @@
 //! `pullyard runs pr`: the pull requests of a run and of its steps.
 
 use super::{RunArg, find_step};
+use crate::client::choices::choices;
 use crate::client::prelude::*;
-use crate::client::prompt::confirm;
 use pullyard_domain::pull_request::MergeMethod;
 use pullyard_protocol::run::{MergeRun, OpenPullRequest, Run};
 
@@ -41,8 +41,8 @@ enum Command {
         #[arg(long, value_name = "STEP")]
         step: Option<String>,
         /// How its commits are added to the base (default: the forge's).
-        #[arg(long, value_name = "METHOD", value_parser = MergeMethod::ALL.map(MergeMethod::as_str))]
-        method: Option<String>,
+        #[arg(long, value_name = "METHOD", value_parser = choices(MergeMethod::ALL.map(|method| (method.as_str(), method))))]
+        method: Option<MergeMethod>,
         /// Don't ask for confirmation.
         #[arg(long)]
         yes: bool,
@@ -60,7 +60,6 @@ impl PullRequest {
             }
             Command::Merge { run, step, method, yes } => {
                 let id = run.resolve(session).await?;
-                let method = method.and_then(|code| MergeMethod::ALL.into_iter().find(|it| it.as_str() == code));
                 let run = session.api.run(&id).await?;
                 let find = |run: &Run| match &step {
                     Some(step) => find_step(run, step).map(|step| step.pull_request.clone()),

@@ -4,6 +4,7 @@ use super::{find_step, watch};
 use crate::client::pages::hint_more;
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
+use crate::client::why::explain_job;
 use pullyard_domain::id::RunId;
 use pullyard_domain::run::{RunState, StepState};
 use pullyard_domain::text::{capitalize, truncate};
@@ -58,20 +59,15 @@ fn list(session: &Session, page: &RunPage) -> Result<(), CliError> {
 }
 
 fn state_cell(screen: &Screen, run: &Run) -> Cell {
-    let (symbol, ascii, colour) = match run.state {
-        RunState::Running if run.waits_for_group.is_some() => ("◌", ".", Colour::Grey),
-        RunState::Running => ("◐", "*", Colour::Blue),
-        RunState::Completed => ("✓", "+", Colour::Green),
-        RunState::Failed => ("✕", "x", Colour::Red),
-        RunState::Cancelled => ("⊘", "-", Colour::Grey),
+    let (symbol, ascii, label, colour) = match run.state {
+        RunState::Running if run.cancelled => ("◐", "*", "Ending", Colour::Blue),
+        RunState::Running if run.waits_for_group.is_some() => ("◌", ".", "Waiting", Colour::Grey),
+        RunState::Running => ("◐", "*", "Running", Colour::Blue),
+        RunState::Completed => ("✓", "+", "Completed", Colour::Green),
+        RunState::Failed => ("✕", "x", "Failed", Colour::Red),
+        RunState::Cancelled => ("⊘", "-", "Cancelled", Colour::Grey),
     };
-    let code = run.state.as_str();
-    let label = match run.state {
-        RunState::Running if run.cancelled => "Ending".into(),
-        RunState::Running if run.waits_for_group.is_some() => "Waiting".into(),
-        _ => capitalize(code),
-    };
-    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), code).with_colour(colour)
+    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), run.state.as_str()).with_colour(colour)
 }
 
 pub(super) fn step_symbol(screen: &Screen, state: StepState) -> (&'static str, Colour) {
@@ -145,11 +141,7 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
         table.row_with(cells, why);
     }
     table.show(screen, "")?;
-    for step in run.steps.iter().filter(|step| step.state == StepState::Asked) {
-        if let Some(question) = &step.question {
-            watch::print_question(screen, run, step, question);
-        }
-    }
+    run.steps.iter().for_each(|step| watch::print_question(screen, run, step));
     if let Some(help) = run.failure.as_ref().map(|failure| failure.help.as_str()) {
         screen.hint(help);
     }
@@ -162,14 +154,12 @@ pub(in crate::client) async fn explain(session: &Session, subject: &str) -> Resu
     let run = session.api.run(&session.resolve_run(run).await?).await?;
     if let Some(name) = step {
         let step = find_step(&run, name)?;
-        if let (StepState::Asked, Some(question), false) = (step.state, &step.question, session.screen.is_json()) {
-            watch::print_question(&session.screen, &run, step, question);
+        if !session.screen.is_json() {
+            watch::print_question(&session.screen, &run, step);
         }
         return match (&step.job, &step.why) {
             (Some(job), _) if step.state == StepState::Open => {
-                let job_why = session.api.explain_job(job).await?;
-                let help = format::with_job_id(&job_why.help, job);
-                session.screen.explain(&job_why, &format!("{name}, job {}: {}", job.short(), job_why.sentence), &help)
+                explain_job(session, &format!("{name}, job {}: ", job.short()), job).await
             }
             (_, Some(why)) => session.screen.explain(why, &why.sentence, &why.help),
             (_, None) => session.screen.explain(step, &format!("{name} is {}.", step.state.as_str()), ""),

@@ -107,12 +107,12 @@ fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str, asks: bo
     if let (StepState::Open, Some(job)) = (step.state, step.job.as_ref().filter(|_| asks)) {
         screen.hint(&format!("`pullyard jobs answer {}`", job.short()));
     }
-    if let (StepState::Asked, Some(question)) = (step.state, &step.question) {
-        print_question(screen, run, step, question);
-    }
+    print_question(screen, run, step);
 }
 
-pub(super) fn print_question(screen: &Screen, run: &Run, step: &RunStep, question: &str) {
+/// Prints what a step asks, and how to answer; nothing for another step.
+pub(super) fn print_question(screen: &Screen, run: &Run, step: &RunStep) {
+    let (StepState::Asked, Some(question)) = (step.state, &step.question) else { return };
     question.lines().for_each(|line| screen.note(line));
     let step = format!("{}/{}", run.id.short(), step.name);
     screen.hint(&format!("`pullyard runs approve {step}`, or `pullyard runs refuse {step}`"));

@@ -47,7 +47,6 @@ pub(super) struct Reader {
     open: Vec<(String, Container)>,
     places: Places,
     root: Option<Value>,
-    documents: usize,
     /// Mappings, lists, keys and values so far.
     nodes: usize,
 }
@@ -73,47 +72,40 @@ impl Reader {
     }
 
     fn handle(&mut self, event: Event, mark: Marker) -> Result<(), Breach> {
+        if let Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) =
+            &event
+        {
+            self.count(mark, *anchor, tag.as_ref())?;
+        }
         match event {
             Event::Alias(_) => Err(breach(mark, "aliases are not allowed")),
-            Event::DocumentStart => {
-                self.documents += 1;
-                if self.documents > 1 { Err(breach(mark, "use one document")) } else { Ok(()) }
-            }
-            Event::Scalar(text, style, anchor, tag) => {
-                self.count(mark, anchor, tag.as_ref())?;
-                match self.open.last_mut() {
-                    Some((pointer, Container::Keys(members, key @ None))) => {
-                        // The pointer of each member has the key.
-                        if text.len() > MAX_KEY_BYTES {
-                            return Err(breach(mark, &format!("a key has at most {MAX_KEY_BYTES} bytes")));
-                        }
-                        if text == "<<" && style == TScalarStyle::Plain {
-                            return Err(breach(mark, "merge keys are not allowed"));
-                        }
-                        if members.contains_key(&text) {
-                            return Err(breach(mark, &format!("`{text}` is set twice")));
-                        }
-                        *key = Some(text);
-                        // The parser's mark of a mapping in block style is behind its first key.
-                        self.places.0.entry(pointer.clone()).or_insert(place_of(mark));
-                        self.note_place(mark);
-                        Ok(())
+            Event::DocumentStart if self.root.is_some() => Err(breach(mark, "use one document")),
+            Event::Scalar(text, style, ..) => match self.open.last_mut() {
+                Some((pointer, Container::Keys(members, key @ None))) => {
+                    // The pointer of each member has the key.
+                    if text.len() > MAX_KEY_BYTES {
+                        return Err(breach(mark, &format!("a key has at most {MAX_KEY_BYTES} bytes")));
                     }
-                    _ => {
-                        self.note_place(mark);
-                        self.add(if style == TScalarStyle::Plain { to_value(text) } else { Value::String(text) });
-                        Ok(())
+                    if text == "<<" && style == TScalarStyle::Plain {
+                        return Err(breach(mark, "merge keys are not allowed"));
                     }
+                    if members.contains_key(&text) {
+                        return Err(breach(mark, &format!("`{text}` is set twice")));
+                    }
+                    *key = Some(text);
+                    // The parser's mark of a mapping in block style is behind its first key.
+                    self.places.0.entry(pointer.clone()).or_insert(place_of(mark));
+                    self.note_place(mark);
+                    Ok(())
                 }
-            }
-            Event::SequenceStart(anchor, tag) => {
-                self.count(mark, anchor, tag.as_ref())?;
-                self.open(mark, Container::List(Vec::new()))
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.count(mark, anchor, tag.as_ref())?;
-                self.open(mark, Container::Keys(Map::new(), None))
-            }
+                _ => {
+                    self.note_place(mark);
+                    self.add(if style == TScalarStyle::Plain { to_value(text) } else { Value::String(text) });
+                    Ok(())
+                }
+            },
+            Event::SequenceStart(..) => self.open(mark, Container::List(Vec::new())),
+            Event::MappingStart(..) => self.open(mark, Container::Keys(Map::new(), None)),
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some((pointer, closed)) = self.open.pop() else { return Ok(()) };
                 // A mapping without a key has the place of its end.
@@ -124,7 +116,7 @@ impl Reader {
                 });
                 Ok(())
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            _ => Ok(()),
         }
     }
 
