@@ -76,8 +76,7 @@ struct World {
 }
 
 fn step_job(run: &Run, job: Job) -> BTreeMap<JobId, StepJob> {
-    let ended =
-        |end| StepJob::Ended(StepEnd { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None });
+    let ended = |end| StepJob::Ended(StepEnd::new(end));
     let job = match job {
         Job::None => None,
         Job::Open => Some(StepJob::Open { is_cancelled: false }),

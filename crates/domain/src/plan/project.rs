@@ -2,8 +2,7 @@
 
 use super::{Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
-use crate::project::{Limits, Repository, Settings};
-use crate::run::SpawnRequest;
+use crate::project::{Repository, Settings};
 
 impl StepKeys {
     fn wall_secs(&self) -> Option<u64> {
@@ -58,40 +57,14 @@ impl Plan {
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
             faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
-            faults.extend(self.find_role_faults(step, settings, repository).into_iter().map(fault));
+            // An added step chooses no command: it gets those of its role.
+            for role in self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles) {
+                let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
+                let of_role = self.find_step_faults(&added, settings, repository).into_iter();
+                faults.extend(of_role.map(|(_, text)| fault(("", format!("its added role `{role}`: {text}")))));
+            }
         }
         faults
-    }
-
-    /// The faults of the roles of added steps, which choose their commands.
-    fn find_role_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
-        let of_role = |role: String| {
-            let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
-            let faults = self.find_step_faults(&added, settings, repository).into_iter();
-            faults
-                .map(|(_, fault)| fault)
-                .map(|fault| ("", format!("its added role `{role}`: {fault}")))
-                .collect::<Vec<_>>()
-        };
-        let roles = self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles);
-        roles.flat_map(of_role).collect()
-    }
-
-    /// Why the project does not allow one of the steps that a manager adds.
-    pub fn find_spawn_fault(
-        &self,
-        list: &[SpawnRequest],
-        settings: &Settings,
-        repository: &Repository,
-    ) -> Option<String> {
-        // Each job gets the lower limits, so none is a fault: the turn is paid.
-        let (wall_secs, stall_secs) = (u64::MAX, u64::MAX);
-        let limits = Limits { wall_secs, stall_secs, turns: None, cost_usd_micros: None, ..settings.limits };
-        let settings = Settings { limits, ..settings.clone() };
-        list.iter().find_map(|request| {
-            let fault = self.find_step_faults(&request.as_step(self), &settings, repository).into_iter().next();
-            fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
-        })
     }
 
     fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {

@@ -1,11 +1,12 @@
 //! The next write of a run.
 
-use super::end::{StepEnd, StepJob};
+use super::end::{JobEnd, StepEnd, StepJob};
 use super::group::{Group, GroupFacts};
 use super::rules::{Rules, Start};
 use super::wait::StepWait;
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
 use crate::due::{self, Due};
+use crate::failure::FailureClass;
 use crate::id::JobId;
 use crate::plan::Plan;
 use crate::time::Timestamp;
@@ -81,7 +82,7 @@ pub fn next_move(run: &Run, facts: &RunFacts) -> Option<Move> {
 impl Move {
     fn note_ends(&mut self, facts: &RunFacts) {
         let rules = self.run.rules(facts.plan);
-        let lost = StepEnd::lost();
+        let lost = StepEnd::new(JobEnd::Failed(FailureClass::Infra));
         let mut ends: Vec<(usize, &StepEnd)> = Vec::new();
         for (index, step) in self.run.steps.iter().enumerate().filter(|(_, step)| step.state == StepState::Open) {
             match step.job.as_ref().and_then(|job| facts.jobs.get(job)) {

@@ -72,28 +72,19 @@ impl World {
 
     /// Ends the step's job and settles the run.
     fn end(&mut self, step: &str, end: JobEnd) -> &mut Self {
-        self.finish(
-            step,
-            StepEnd { end, spent_usd_micros: 1_000_000, outcome: None, spawn: Vec::new(), spawn_fault: None },
-        )
-        .settle();
+        self.finish(step, StepEnd { spent_usd_micros: 1_000_000, ..StepEnd::new(end) }).settle();
         self
     }
 
     fn end_with(&mut self, step: &str, outcome: &str) -> &mut Self {
         let outcome = Some(outcome.to_owned());
-        self.finish(
-            step,
-            StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None },
-        )
-        .settle();
+        self.finish(step, StepEnd { outcome, ..StepEnd::new(COMPLETED) }).settle();
         self
     }
 
     fn spawn(&mut self, step: &str, list: Value) -> &mut Self {
         let spawn = serde_json::from_value(list).unwrap();
-        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None })
-            .settle();
+        self.finish(step, StepEnd { spawn, ..StepEnd::new(COMPLETED) }).settle();
         self
     }
 
@@ -159,8 +150,7 @@ fn step_starts_when_its_needs_are_done() {
 fn jobs_that_end_together_are_noted_in_one_move() {
     let mut world = diamond(json!({}));
     world.end("a", COMPLETED);
-    let done = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
-    world.finish("b", done.clone()).finish("c", done);
+    world.finish("b", StepEnd::new(COMPLETED)).finish("c", StepEnd::new(COMPLETED));
     assert_eq!(world.settle(), [[2, 1, 0]]);
 }
 
@@ -252,8 +242,7 @@ fn one_move_creates_a_limited_number_of_jobs() {
     let mut world = World::new(json!(steps), json!({ "concurrency_limit": 20 }));
     assert_eq!(world.settle(), [[0, 8, 0], [0, 8, 0], [0, 4, 0]]);
     for index in 0..20 {
-        let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
-        world.finish(&format!("s{index}"), end);
+        world.finish(&format!("s{index}"), StepEnd::new(COMPLETED));
     }
     assert_eq!(world.settle(), [[16, 0, 0], [4, 0, 0]]);
 }
@@ -371,8 +360,7 @@ fn failure_that_stops_the_run_refuses_retries_noted_with_it() {
     let retried = with(step("a", &[]), json!({ "retries": 1 }));
     let mut world = World::new(json!([retried, step("b", &[])]), json!({}));
     world.settle();
-    let end = |end: JobEnd| StepEnd { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
-    world.finish("a", end(BROKEN)).finish("b", end(REFUSED)).settle();
+    world.finish("a", StepEnd::new(BROKEN)).finish("b", StepEnd::new(REFUSED)).settle();
     world.check("failed step_failed: a failed (job_failed), b failed (job_failed)");
 }
 
@@ -389,12 +377,7 @@ fn step_without_one_of_its_outcomes_fails() {
     for outcome in [None, Some("other".to_owned())] {
         let mut world = World::new(json!([review.clone()]), json!({}));
         world.settle();
-        world
-            .finish(
-                "review",
-                StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None },
-            )
-            .settle();
+        world.finish("review", StepEnd { outcome, ..StepEnd::new(COMPLETED) }).settle();
         world.check("failed step_failed: review failed (no_outcome)");
     }
 }
@@ -567,7 +550,7 @@ fn second_list_beyond_the_size_of_a_run_fails_its_manager() {
     world.settle();
     let list: Vec<Value> = (0..50).map(|index| added(&format!("x{index}"), &[])).collect();
     let spawn: Vec<SpawnRequest> = serde_json::from_value(json!(list)).unwrap();
-    let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None };
+    let end = StepEnd { spawn, ..StepEnd::new(COMPLETED) };
     world.finish("a", end.clone()).finish("b", end).settle();
     assert!(world.text().starts_with("running: a spawning, b failed (spawn_invalid), a/x0 open"), "{}", world.text());
     assert_eq!(world.run.steps.len(), 52);
