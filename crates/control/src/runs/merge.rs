@@ -1,7 +1,6 @@
 //! Merges the pull request of a run, or of one of its steps.
 
-use super::order::to_error;
-use super::{load_plan, load_run};
+use super::{find_step, load_plan, load_run};
 use crate::forge::merging_client;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
@@ -36,7 +35,7 @@ pub async fn merge_run_pull_request(
     let (result, missing) = match step {
         None => (run.result.clone(), Denial::NoPullRequest { run: run.id.clone() }),
         Some(step) => {
-            let job = run.own_branch_job(&frozen.plan, step).map_err(|refusal| to_error(&run, step, refusal))?;
+            let job = run.own_branch_job(&frozen.plan, find_step(&run, step)?).map_err(Error::Denied)?;
             let missing = Denial::NotOpened { step: step.to_owned(), run: run.id.clone() };
             (ctx.load_job(job).await?.result, missing)
         }
