@@ -137,13 +137,10 @@ impl StepContext {
             if need.patch.is_some() {
                 let file = need.patch_file();
                 let use_it = match writes {
-                    AgentWrites::Tree => "Apply its patch with `git apply --3way",
+                    AgentWrites::Tree => "Apply its patch with `git apply --3way ",
                     AgentWrites::OutputFile => "Its patch is `",
                 };
-                let space = if writes == AgentWrites::Tree { " " } else { "" };
-                text.push_str(&format!(
-                    "\nIts commit is not in your checkout. {use_it}{space}{INPUT_FOLDER}/{file}`.\n"
-                ));
+                text.push_str(&format!("\nIts commit is not in your checkout. {use_it}{INPUT_FOLDER}/{file}`.\n"));
             }
         }
         text
