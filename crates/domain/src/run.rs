@@ -17,7 +17,7 @@ pub use end::{JobEnd, StepEnd, StepJob};
 pub use explain::{RunFailureCause, StepExplanation};
 pub use frozen::{FrozenPlan, StepResult};
 pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
-pub use next_move::{MAX_NEW_JOBS, MAX_NOTED_JOBS, Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
+pub use next_move::{Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::Answer;
 pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn, check_spawn_form};
 pub use wait::StepWait;

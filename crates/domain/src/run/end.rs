@@ -33,12 +33,6 @@ pub enum JobEnd {
     Cancelled,
 }
 
-/// Whether another job may succeed without a change by a user.
-fn is_retryable(class: FailureClass) -> bool {
-    use FailureClass::{Agent, Checks, Infra, Provider};
-    matches!(class, Infra | Provider | Agent | Checks)
-}
-
 impl StepEnd {
     /// Without cost and output.
     pub fn new(end: JobEnd) -> Self {
@@ -49,8 +43,10 @@ impl StepEnd {
         rules.outcomes.is_empty() || self.outcome.as_ref().is_some_and(|outcome| rules.outcomes.contains(outcome))
     }
 
+    /// Whether another job may succeed without a change by a user.
     pub(super) fn may_retry(&self, rules: &Rules) -> bool {
-        rules.retries > 0 && matches!(self.end, JobEnd::Failed(class) if is_retryable(class))
+        use FailureClass::{Agent, Checks, Infra, Provider};
+        rules.retries > 0 && matches!(self.end, JobEnd::Failed(Infra | Provider | Agent | Checks))
     }
 }
 

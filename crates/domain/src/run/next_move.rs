@@ -13,8 +13,8 @@ use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// A transaction has a limit of items.
-pub const MAX_NOTED_JOBS: usize = 16;
-pub const MAX_NEW_JOBS: usize = 8;
+const MAX_NOTED_JOBS: usize = 16;
+const MAX_NEW_JOBS: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
 pub struct RunFacts<'a> {
