@@ -103,7 +103,7 @@ impl World {
         let group = self.groups.get(group).clone();
         let asked = if run.has_place() { Vec::new() } else { group.first_runs(self.limit) };
         let others: Vec<Run> = from.runs.iter().map(|run| self.runs.get(*run).clone()).collect();
-        let facts = GroupFacts::new(group, asked, &others);
+        let facts = GroupFacts::new(group, &asked, &others);
         let jobs = step_job(&run, from.jobs[index]);
         let (plan, group) = (&self.plan, Some(&facts));
         let facts = RunFacts { plan, jobs: &jobs, block: None, group, room: usize::MAX, now: at(10) };

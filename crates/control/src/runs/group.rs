@@ -35,7 +35,7 @@ pub(super) async fn load_group_facts(
         }
         runs => runs?,
     };
-    Ok(Some(GroupFacts::new(group, asked, &runs)))
+    Ok(Some(GroupFacts::new(group, &asked, &runs)))
 }
 
 /// The group in which a new run waits.
