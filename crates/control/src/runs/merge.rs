@@ -49,15 +49,14 @@ pub async fn merge_run_pull_request(
     let name = repository.name.as_str();
     let found = forge.pull_request(name, number).await?;
     let pr = format!("{name}#{number}");
-    let denial = match found.state {
+    match found.state {
         PullRequestState::Merged => return Ok(run),
-        PullRequestState::Closed => Some(Denial::PullRequestClosed { pr: pr.clone() }),
+        PullRequestState::Closed => return Err(Error::Denied(Denial::PullRequestClosed { pr })),
         PullRequestState::Open if !found.is_at(&result.head) => {
-            Some(Denial::HeadMoved { pr: pr.clone(), run: run.id.clone() })
+            return Err(Error::Denied(Denial::HeadMoved { pr, run: run.id }));
         }
-        PullRequestState::Open => None,
-    };
-    Error::refuse_if(denial)?;
+        PullRequestState::Open => {}
+    }
     match forge.merge(name, number, &result.head, method).await {
         Err(ForgeError::Refused { reason }) => Err(Error::Denied(Denial::NotMerged { pr, reason: quote(&reason) })),
         merged => {
