@@ -355,8 +355,7 @@ impl Plan {
     /// The keys of a step: its own, then those of its role, then the defaults. A step that only reads has no commands.
     pub fn resolve(&self, step: &PlanStep) -> StepKeys {
         let role = step.role.as_deref().and_then(|name| self.find_role(name)).unwrap_or_default();
-        let keys = step.keys.clone().or(role.keys);
-        let mut resolved = keys.or(self.defaults.clone());
+        let mut resolved = step.keys.clone().or(role.keys).or(self.defaults.clone());
         if step.approve.is_some() {
             (resolved.outcomes, resolved.branch) = (None, None);
         }
