@@ -39,10 +39,7 @@ pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) ->
         }
         if ctx.store.update_run(&next).await? == Write::Applied {
             tracing::info!(run = %id, by, order = ?order, "run ordered");
-            ctx.send_hints(async {
-                ctx.wake_run(id).await;
-            })
-            .await;
+            ctx.send_hints(ctx.wake_run(id)).await;
             return Ok(next);
         }
         rounds.backoff().await?;

@@ -96,10 +96,7 @@ pub async fn submit_run(
         rounds.backoff().await?;
     }
     tracing::info!(run = %id, project = %project, caller = caller.id, "run started");
-    ctx.send_hints(async {
-        ctx.wake_run(&id).await;
-    })
-    .await;
+    ctx.send_hints(ctx.wake_run(&id)).await;
     Ok(Submitted { run, is_repeat: false })
 }
 
