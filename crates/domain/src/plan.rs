@@ -142,8 +142,6 @@ pub enum PullRequestForm {
     Open,
     /// The first step that writes opens it as a draft.
     Draft,
-    /// The branch is pushed without a pull request.
-    None,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -1,6 +1,6 @@
 //! The rules of a plan that depend on its project, and the settings of a step's job.
 
-use super::{Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges, StepKeys, parse_wall};
+use super::{Plan, PlanFault, PlanStep, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
 use crate::project::{Repository, Settings};
 
@@ -51,9 +51,6 @@ impl Plan {
     /// The faults of a plan in a project. The repository has its agent.
     pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
         let mut faults = Vec::new();
-        if self.pull_request == Some(PullRequestForm::None) {
-            faults.push(PlanFault::new("/pull_request", "a run opens its pull request: use open or draft"));
-        }
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
             faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
@@ -143,11 +140,6 @@ mod tests {
         check(json!({ "setup": ["rm -r x"] }), "/steps/0/setup", "not on the list");
         check(json!({ "checks": ["rm -r x"] }), "/steps/0/checks", "not on the list");
         check(json!({ "agent": "command" }), "/steps/0/agent", "name a program");
-        for (form, expected) in [("open", None), ("draft", None), ("none", Some("/pull_request"))] {
-            let plan = json!({ "name": "t", "pull_request": form, "steps": [{ "name": "a", "prompt": "Work." }] });
-            let faults = Plan::parse(plan).unwrap().check_for_project(&Settings::default(), &repository());
-            assert_eq!(faults.first().map(|fault| fault.pointer.as_str()), expected);
-        }
     }
 
     #[test]
