@@ -1,9 +1,11 @@
+mod managers;
+mod orders;
+
 use super::*;
 use crate::denial::Denial;
 use crate::due::{self, Due};
 use crate::failure::FailureClass;
-use crate::fixtures::{project_id, repository, time_at};
-use proptest::prelude::*;
+use crate::fixtures::{project_id, time_at};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -270,15 +272,6 @@ fn step_waits_for_cost_that_an_open_step_returns() {
 }
 
 #[test]
-fn run_without_room_for_cost_fails_and_resumes_with_more() {
-    let mut world = costly(3, 3);
-    world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped)");
-    let too_low = |cost| refusal(world.run.resume(&world.plan, cost, time_at(1)));
-    assert_eq!((too_low(None), too_low(Some(500_000))), ("run_cost_too_low", "run_cost_too_low"));
-    world.order(|run, plan, now| run.resume(plan, Some(4_000_000), now)).check("running: a done, b open");
-}
-
-#[test]
 fn run_without_room_for_cost_waits_for_an_answer() {
     let limit = json!({ "limits": { "cost_usd": 3 }, "defaults": { "limits": { "cost_usd": 3 } } });
     let ask = json!({ "name": "ask", "approve": "Is it right?" });
@@ -287,17 +280,6 @@ fn run_without_room_for_cost_waits_for_an_answer() {
     world.end("a", COMPLETED).check("running: a done, b waiting, ask asked");
     world.order(|run, plan, now| run.answer("ask", Answer::Approve, plan, now));
     world.check("failed cost_limit: a done, b skipped (stopped), ask done");
-}
-
-#[test]
-fn resume_needs_the_cost_of_the_next_step() {
-    let limit = json!({ "limits": { "cost_usd": 1 }, "defaults": { "limits": { "cost_usd": 1 } } });
-    let ask = json!({ "name": "ask", "needs": ["b"], "approve": "Is it right?" });
-    let mut world = World::new(json!([step("a", &[]), step("b", &["a"]), ask]), limit);
-    world.settle();
-    world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped), ask skipped (stopped)");
-    let too_low = resume(&world.run, &world.plan, time_at(1)).unwrap_err().sentence();
-    assert!(too_low.ends_with("has spent $1.00, and its next step needs $1.00."), "{too_low}");
 }
 
 #[test]
@@ -387,227 +369,8 @@ fn step_without_one_of_its_outcomes_fails() {
     }
 }
 
-#[test]
-fn resume_is_refused_without_outputs_or_a_cost_limit() {
-    let mut world = diamond(json!({}));
-    world.end("a", REFUSED);
-    assert_eq!(refusal(world.run.resume(&world.plan, Some(1_000_000), time_at(1))), "run_unlimited");
-    let days = |days: u64| time_at(days * 24 * 3_600);
-    assert_eq!(refusal(resume(&world.run, &world.plan, days(90))), "run_expired");
-    assert!(resume(&world.run, &world.plan, days(89)).is_ok());
-}
-
-#[test]
-fn cancel_ends_open_jobs_and_a_push_that_won_stays() {
-    let mut world = diamond(json!({}));
-    world.end("a", COMPLETED).order(cancel);
-    let is_cancelled = |world: &World, step: &str| world.jobs[&world.job(step)] == StepJob::Open { is_cancelled: true };
-    assert!(is_cancelled(&world, "b") && is_cancelled(&world, "c"));
-    world.check("running: a done, b open, c open, d waiting").end("b", COMPLETED).end("c", JobEnd::Cancelled);
-    world.check("cancelled: a done, b done, c cancelled (job_cancelled), d skipped (stopped)");
-    assert_eq!(refusal(world.run.cancel(time_at(1))), "run_ended");
-    let mut world = diamond(json!({}));
-    world.end("a", COMPLETED).end("b", COMPLETED).end("c", COMPLETED).order(cancel).end("d", COMPLETED);
-    assert_eq!(world.run.state, RunState::Completed, "the work was done before the cancel");
-}
-
-#[test]
-fn resume_starts_what_is_not_done_with_new_jobs() {
-    let mut world = diamond(json!({}));
-    world.end("a", COMPLETED).end("b", REFUSED);
-    let before = world.job("b");
-    assert_eq!(refusal(resume(&world.run, &world.plan, time_at(1))), "run_not_over");
-    world.end("c", COMPLETED).order(resume).check("running: a done, b open, c done, d waiting");
-    assert_ne!(world.job("b"), before);
-    world.end("b", COMPLETED).end("d", COMPLETED).check("completed: a done, b done, c done, d done");
-    assert_eq!(refusal(resume(&world.run, &world.plan, time_at(1))), "run_completed");
-}
-
-#[test]
-fn resume_decides_a_condition_again_when_its_need_failed() {
-    let review = with(step("review", &[]), json!({ "outcomes": ["approved", "faulty"], "allow_failure": true }));
-    let fix = with(step("fix", &["review"]), json!({ "when": { "review": "faulty" } }));
-    let mut world = World::new(json!([review, fix, step("last", &["review"])]), json!({}));
-    world.settle();
-    world.end("review", REFUSED).end("last", REFUSED);
-    world.check("failed step_failed: review failed (job_failed), fix skipped (when), last failed (job_failed)");
-    world.order(resume).check("running: review open, fix waiting, last waiting");
-    world.end_with("review", "faulty").check("running: review done, fix open, last open");
-}
-
-#[test]
-fn time_limit_ends_the_run_and_counts_from_a_resume() {
-    let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({ "limits": { "wall": "1h" } }));
-    world.settle();
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(900))), "it may have missed a release");
-    world.secs = 3_000;
-    assert_eq!(world.settle(), [[0, 0, 0]]);
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(3_600))));
-    world.secs = 3_600;
-    assert_eq!(world.settle(), [[0, 0, 1]]);
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(4_500))));
-    world.end("a", JobEnd::Cancelled);
-    world.check("failed time_limit: a cancelled (job_cancelled), b skipped (stopped)");
-    assert_eq!(due::run(&world.run), None);
-    world.order(resume).check("running: a open, b waiting");
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(4_500))));
-    let late = world.run.since.plus(Duration::from_secs(3_600));
-    assert!(resume(&world.run, &world.plan, time_at(3_700)).is_ok(), "a repeat");
-    assert_eq!(refusal(resume(&world.run, &world.plan, late)), "run_not_over", "it is about to end");
-}
-
-#[test]
-fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
-    let start = || {
-        let question = json!({ "name": "ask", "needs": ["a"], "approve": "Deploy?" });
-        let mut world = World::new(json!([step("a", &[]), question, step("b", &["ask"])]), json!({}));
-        world.settle();
-        assert_eq!(refusal(world.run.answer("ask", Answer::Approve, &world.plan, time_at(0))), "no_question");
-        world.end("a", COMPLETED).check("running: a done, ask asked, b waiting").check_wait("ask", "approval");
-        world
-    };
-    let order = |answer: Answer| move |run: &Run, plan: &Plan, now: Timestamp| run.answer("ask", answer, plan, now);
-    let mut approved = start();
-    approved.order(order(Answer::Approve)).check("running: a done, ask done, b open");
-    let repeat = |answer: Answer| approved.run.answer("ask", answer, &approved.plan, time_at(9));
-    assert_eq!(repeat(Answer::Approve).as_ref(), Ok(&approved.run));
-    assert_eq!(refusal(repeat(Answer::Refuse)), "no_question");
-    let ending = start().run.cancel(time_at(0)).unwrap();
-    assert_eq!(refusal(ending.answer("ask", Answer::Approve, &approved.plan, time_at(0))), "run_ended");
-    let mut refused = start();
-    refused.order(order(Answer::Refuse));
-    refused.check("failed step_failed: a done, ask failed (refused), b skipped (stopped)");
-    refused.order(resume).check("running: a done, ask asked, b waiting");
-    assert_eq!(refusal(refused.run.answer("x", Answer::Refuse, &refused.plan, time_at(0))), "no_question");
-}
-
-#[test]
-fn pull_request_needs_a_done_step_with_its_own_branch() {
-    let shared = with(step("shared", &[]), json!({ "branch": "shared" }));
-    let question = json!({ "name": "ask", "approve": "Deploy?" });
-    let steps = json!([step("a", &[]), step("b", &["a"]), shared, question]);
-    let mut world = World::new(steps, json!({ "defaults": { "branch": "own" } }));
-    world.settle();
-    world.end("a", COMPLETED);
-    let find = |name: &str| world.run.own_branch_job(&world.plan, world.run.find_step(name).unwrap()).cloned();
-    assert_eq!(find("a"), Ok(world.job("a")));
-    assert_eq!(refusal(find("b")), "step_not_done");
-    assert_eq!(refusal(find("shared")), "no_own_branch");
-    assert_eq!(refusal(find("ask")), "no_own_branch", "a question inherits no branch");
-    let opened = world.run.clone().with_pull_request("a", "https://forge.test/1");
-    let urls: Vec<_> = opened.steps.iter().map(|step| step.pull_request.as_deref()).collect();
-    assert_eq!(urls, [Some("https://forge.test/1"), None, None, None]);
-}
-
-fn manager() -> World {
-    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead.", "spawn": { "most": 2, "turns": 2 } });
-    let mut world = World::new(json!([lead, step("last", &["lead"])]), json!({}));
-    world.settle();
-    world
-}
-
 fn added(name: &str, needs: &[&str]) -> Value {
     json!({ "name": name, "role": "implementer", "prompt": "Work.", "needs": needs })
-}
-
-#[test]
-fn manager_adds_steps_and_gets_another_turn_when_they_ended() {
-    let mut world = manager();
-    world.spawn("lead", json!([added("x", &[]), added("y", &["x"])]));
-    world.check("running: lead spawning, last waiting, lead/x open, lead/y waiting");
-    world.check_wait("lead", "added_steps").check_wait("lead/y", "needs_steps");
-    // The failure of an added step is a matter of its manager.
-    world.end("lead/x", REFUSED);
-    world.check("running: lead open, last waiting, lead/x failed (job_failed), lead/y skipped (need_failed)");
-    assert_eq!(world.run.find_step("lead").map(|step| (step.turn, step.jobs)), Some((1, 2)));
-    world.end("lead", COMPLETED).end("last", COMPLETED);
-    assert_eq!(world.run.state, RunState::Completed);
-}
-
-#[test]
-fn list_beyond_the_limits_of_a_manager_fails_its_step() {
-    let invalid = "failed step_failed: lead failed (spawn_invalid), last skipped (stopped)";
-    for list in [
-        json!([added("x", &[]), added("y", &[]), added("z", &[])]),
-        json!([added("x", &[]), added("x", &[])]),
-        json!([added("x", &["last"])]),
-        json!([added("x", &["x"])]),
-        json!([added("X/..", &[])]),
-        json!([{ "name": "x", "role": "fixer", "prompt": "Work." }]),
-        json!([{ "name": "x", "role": "implementer", "prompt": " " }]),
-        json!([{ "name": "x", "role": "implementer", "prompt": "Work.", "agent": "other" }]),
-        json!([with(added("x", &[]), json!({ "limits": { "turns": 0 } }))]),
-        json!([with(added("x", &[]), json!({ "limits": { "wall": "long" } }))]),
-    ] {
-        manager().spawn("lead", list).check(invalid);
-    }
-    let mut world = manager();
-    world.spawn("lead", json!([added("x", &[])])).end("lead/x", COMPLETED).spawn("lead", json!([added("y", &[])]));
-    world.check("failed step_failed: lead failed (spawn_invalid), last skipped (stopped), lead/x done");
-}
-
-#[test]
-fn second_list_beyond_the_size_of_a_run_fails_its_manager() {
-    let lead = |name: &str| json!({ "name": name, "sandbox": "read_only", "prompt": "Lead.", "spawn": { "most": 50 } });
-    let mut world = World::new(json!([lead("a"), lead("b")]), json!({ "on_failure": "continue" }));
-    world.settle();
-    let list: Vec<Value> = (0..50).map(|index| added(&format!("x{index}"), &[])).collect();
-    let spawn: Vec<SpawnRequest> = serde_json::from_value(json!(list)).unwrap();
-    let end = StepEnd { spawn, ..StepEnd::new(COMPLETED) };
-    world.finish("a", end.clone()).finish("b", end).settle();
-    assert!(world.text().starts_with("running: a spawning, b failed (spawn_invalid), a/x0 open"), "{}", world.text());
-    assert_eq!(world.run.steps.len(), 52);
-}
-
-#[test]
-fn faults_of_added_steps_point_into_the_list() {
-    let world = manager();
-    let list: Vec<SpawnRequest> = serde_json::from_value(json!([added("x", &["xx"])])).unwrap();
-    let faults = check_spawn(&world.run, &world.plan, world.run.find_step("lead").unwrap(), &list);
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert_eq!((faults[0].pointer.as_str(), faults[0].fault.as_str()), ("/spawn/0/needs/0", "there is no step `xx`"));
-    let refused = check_spawn(&world.run, &world.plan, world.run.find_step("last").unwrap(), &list);
-    assert!(refused[0].fault.contains("does not allow"), "{refused:?}");
-}
-
-#[test]
-fn resumed_manager_continues_with_the_steps_of_its_turn() {
-    let mut world = manager();
-    world.spawn("lead", json!([added("x", &[]), added("y", &[])])).end("lead/x", REFUSED).order(cancel);
-    world.end("lead/y", JobEnd::Cancelled);
-    assert_eq!(world.run.state, RunState::Cancelled);
-    world.order(resume).check("running: lead spawning, last waiting, lead/x open, lead/y open");
-    world.end("lead/x", COMPLETED).end("lead/y", REFUSED);
-    world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
-    // Steps of an earlier turn do not start again.
-    world.end("lead", REFUSED).order(resume);
-    world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
-    assert_eq!(world.run.find_step("lead").map(|step| step.turn), Some(1));
-}
-
-#[test]
-fn added_step_obeys_the_cost_limit_of_the_run() {
-    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
-    let keys = json!({ "limits": { "cost_usd": 4 }, "defaults": { "limits": { "cost_usd": 3 } } });
-    let mut world = World::new(json!([lead]), keys);
-    world.settle();
-    let cheap = with(added("x", &[]), json!({ "limits": { "cost_usd": 2 } }));
-    world.spawn("lead", json!([cheap, added("y", &[])]));
-    world.check("running: lead spawning, lead/x open, lead/y waiting").check_wait("lead/y", "run_cost");
-}
-
-#[test]
-fn list_above_a_limit_of_the_plan_gets_that_limit() {
-    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
-    let keys = json!({ "defaults": { "limits": { "cost_usd": 2, "wall": "30m" } } });
-    let mut world = World::new(json!([lead]), keys);
-    world.settle();
-    let above = with(added("x", &[]), json!({ "limits": { "cost_usd": 5, "wall": "2h", "stall": "5m" } }));
-    let request: SpawnRequest = serde_json::from_value(above.clone()).unwrap();
-    let limits = serde_json::to_value(request.as_step(&world.plan).keys.limits).unwrap();
-    assert_eq!(limits, json!({ "wall": "30m", "stall": "5m", "turns": null, "cost_usd": 2 }));
-    world.spawn("lead", json!([above])).check("running: lead spawning, lead/x open");
-    assert_eq!(world.run.find_step("lead/x").map(|step| step.reserved_usd_micros), Some(2_000_000));
 }
 
 #[test]
@@ -645,36 +408,4 @@ fn newer_run_is_readable_but_for_new_states() {
     });
     let oldest: Run = serde_json::from_value(oldest).unwrap();
     assert_eq!((oldest.steps[0].turn, oldest.left), (0, None));
-}
-
-/// The rules of `git check-ref-format`.
-fn is_git_name(name: &str) -> bool {
-    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
-    let is_letter = |letter: char| !letter.is_ascii_control() && !" ~^:?*[\\".contains(letter);
-    let has_marks = ["..", "@{"].iter().any(|marks| name.contains(marks));
-    name.split('/').all(is_part) && name.chars().all(is_letter) && !name.ends_with('.') && !has_marks
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_own_branch_has_a_name_that_git_accepts(name in "lock|[a-z][a-z0-9-]{0,7}", jobs in 1..4_u32) {
-        prop_assume!(name != "lead");
-        let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
-        let mut world = World::new(json!([lead, step(&name, &["lead"])]), json!({}));
-        world.settle();
-        let request = added(&name, &[]);
-        world.spawn("lead", json!([request]));
-        let request: SpawnRequest = serde_json::from_value(request).unwrap();
-        let plan = world.plan.clone();
-        let frozen = FrozenPlan { plan, parameters: BTreeMap::new(), repository: repository(), base: "main".into() };
-        let planned = frozen.plan.find_step(&name).unwrap().clone();
-        for (of, step) in [(name.clone(), planned), (format!("lead/{name}"), request.as_step(&frozen.plan))] {
-            let of = RunStep { jobs, ..world.run.find_step(&of).unwrap().clone() };
-            let context = frozen.step_context(&world.run, (&of, &step), |_| StepResult::default());
-            let branch = context.own_branch.unwrap();
-            prop_assert!(is_git_name(&branch), "{}", branch);
-        }
-    }
 }
