@@ -4,15 +4,11 @@ use super::{Plan, PlanFault, PlanStep, StepBranch, StepChanges, StepKeys, parse_
 use crate::budget::format_usd;
 use crate::project::{Repository, Settings};
 
+fn secs(limit: &Option<String>) -> Option<u64> {
+    limit.as_deref().and_then(parse_wall).map(|limit| limit.as_secs())
+}
+
 impl StepKeys {
-    fn wall_secs(&self) -> Option<u64> {
-        self.limits.wall.as_deref().and_then(parse_wall).map(|wall| wall.as_secs())
-    }
-
-    fn stall_secs(&self) -> Option<u64> {
-        self.limits.stall.as_deref().and_then(parse_wall).map(|stall| stall.as_secs())
-    }
-
     /// Whether the step's commit is on a branch of its own.
     pub fn has_own_branch(&self) -> bool {
         self.branch == Some(StepBranch::Own) && !self.is_read_only()
@@ -34,8 +30,8 @@ impl StepKeys {
         let (mut settings, mut repository) = (settings.clone(), repository.clone());
         let limits = &mut settings.limits;
         // The project may have lowered its limits since the submission.
-        limits.wall_secs = self.wall_secs().map_or(limits.wall_secs, |wall| wall.min(limits.wall_secs));
-        limits.stall_secs = self.stall_secs().map_or(limits.stall_secs, |stall| stall.min(limits.stall_secs));
+        limits.wall_secs = secs(&self.limits.wall).map_or(limits.wall_secs, |wall| wall.min(limits.wall_secs));
+        limits.stall_secs = secs(&self.limits.stall).map_or(limits.stall_secs, |stall| stall.min(limits.stall_secs));
         limits.turns = self.limits.turns.into_iter().chain(limits.turns).min();
         limits.cost_usd_micros = self.cost_usd_micros().into_iter().chain(limits.cost_usd_micros).min();
         let commands = &mut repository.commands;
@@ -72,10 +68,10 @@ impl Plan {
             faults.push((if is_own { key } else { "" }, fault));
         };
         let time = |secs: u64| format!("the project's limit is {secs} s");
-        if keys.wall_secs().is_some_and(|wall| wall > limits.wall_secs) {
+        if secs(&keys.limits.wall).is_some_and(|wall| wall > limits.wall_secs) {
             refuse(own.limits.wall.is_some(), "/limits/wall", time(limits.wall_secs));
         }
-        if keys.stall_secs().is_some_and(|stall| stall > limits.stall_secs) {
+        if secs(&keys.limits.stall).is_some_and(|stall| stall > limits.stall_secs) {
             refuse(own.limits.stall.is_some(), "/limits/stall", time(limits.stall_secs));
         }
         if let (Some(turns), Some(most)) = (keys.limits.turns, limits.turns)
