@@ -60,7 +60,7 @@ pub async fn show_run(ctx: &Context, id: &RunId) -> Result<RunView, Error> {
     // The waits of steps do not depend on the jobs, one of which may be unreadable.
     let group = load_group_facts(ctx, &run, &frozen.plan, now).await?;
     let jobs = BTreeMap::new();
-    let facts = RunFacts { plan: &frozen.plan, jobs: &jobs, block, group: group.as_ref(), room: usize::MAX, now };
+    let facts = RunFacts { plan: &frozen.plan, jobs, block, group, room: usize::MAX, now };
     let waits = run.steps.iter().map(|step| run.step_wait(&step.name, &facts)).collect();
     Ok(RunView { run, frozen, waits })
 }

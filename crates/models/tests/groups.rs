@@ -105,8 +105,8 @@ impl World {
         let others: Vec<Run> = from.runs.iter().map(|run| self.runs.get(*run).clone()).collect();
         let facts = GroupFacts::new(group, &asked, &others);
         let jobs = step_job(&run, from.jobs[index]);
-        let (plan, group) = (&self.plan, Some(&facts));
-        let facts = RunFacts { plan, jobs: &jobs, block: None, group, room: usize::MAX, now: at(10) };
+        let (plan, group) = (&self.plan, Some(facts));
+        let facts = RunFacts { plan, jobs, block: None, group, room: usize::MAX, now: at(10) };
         let Move { run, noted, created, cancelled, group } = next_move(&run, &facts)?;
         let group = group.map(|group| self.groups.number(group));
         let (creates, notes, cancels) = (!created.is_empty(), !noted.is_empty(), !cancelled.is_empty());

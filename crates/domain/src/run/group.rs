@@ -108,7 +108,7 @@ impl Run {
         if self.has_place() {
             return None;
         }
-        let (group, rule) = (&facts.group?.live, facts.plan.concurrency.as_ref()?);
+        let (group, rule) = (&facts.group.as_ref()?.live, facts.plan.concurrency.as_ref()?);
         let (n, limit) = (group.holders.len(), rule.limit());
         let ahead = group.in_order().into_iter().take_while(|run| **run != self.id).count();
         let is_busy = n + ahead >= limit;
@@ -121,7 +121,7 @@ impl Run {
 impl Move {
     /// Takes a place in the group, or waits for one in the order of its age.
     pub(super) fn take_place(&mut self, facts: &RunFacts) {
-        let Some(of_run) = facts.group.filter(|_| !self.run.has_place()) else { return };
+        let Some(of_run) = facts.group.as_ref().filter(|_| !self.run.has_place()) else { return };
         let mut group = of_run.live.clone();
         group.holders.remove(&self.run.id);
         if facts.block.is_none() && self.run.group_wait(facts).is_none() {
@@ -137,14 +137,14 @@ impl Move {
     }
 
     pub(super) fn leave_group(&mut self, facts: &RunFacts) {
-        let Some(of_run) = facts.group else { return };
+        let Some(of_run) = &facts.group else { return };
         let mut group = of_run.live.clone();
         group.remove(&self.run.id);
         self.change_group(group, facts);
     }
 
     fn change_group(&mut self, group: Group, facts: &RunFacts) {
-        let is_changed = facts.group.is_some_and(|facts| facts.stored != group);
+        let is_changed = facts.group.as_ref().is_some_and(|facts| facts.stored != group);
         self.group = is_changed.then_some(Group { changed: facts.now, ..group });
     }
 }

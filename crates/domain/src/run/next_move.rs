@@ -16,14 +16,14 @@ use std::collections::BTreeMap;
 const MAX_NOTED_JOBS: usize = 16;
 const MAX_NEW_JOBS: usize = 8;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RunFacts<'a> {
     pub plan: &'a Plan,
     /// The jobs of all open steps. A job that is not listed is lost, and its step fails.
-    pub jobs: &'a BTreeMap<JobId, StepJob>,
+    pub jobs: BTreeMap<JobId, StepJob>,
     pub block: Option<ReleaseBlock>,
     /// Of a plan with `concurrency`.
-    pub group: Option<&'a GroupFacts>,
+    pub group: Option<GroupFacts>,
     /// Jobs that fit into the day's budget.
     pub room: usize,
     pub now: Timestamp,

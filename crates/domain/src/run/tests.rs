@@ -42,7 +42,7 @@ impl World {
     }
 
     fn facts(&self) -> RunFacts<'_> {
-        let (plan, jobs, block, now) = (&self.plan, &self.jobs, self.block, time_at(self.secs));
+        let (plan, jobs, block, now) = (&self.plan, self.jobs.clone(), self.block, time_at(self.secs));
         RunFacts { plan, jobs, block, group: None, room: usize::MAX, now }
     }
 

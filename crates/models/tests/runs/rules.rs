@@ -144,7 +144,7 @@ impl Rules {
         let jobs = self.jobs(&jobs);
         let block = is_held.then_some(ReleaseBlock::Held);
         let (plan, now) = (&self.plan, time(is_late));
-        let facts = RunFacts { plan, jobs: &jobs, block, group: None, room: usize::MAX, now };
+        let facts = RunFacts { plan, jobs, block, group: None, room: usize::MAX, now };
         let moved = next_move(self.runs.get(run), &facts).ok_or("the run is due, and no move is left")?;
         let must_not_start = is_held || facts.now >= moved.run.wall_end() || moved.run.want == RunWant::Cancel;
         if !moved.created.is_empty() && must_not_start {
