@@ -4,11 +4,11 @@ use super::facts::{LoadedFacts, load_facts};
 use super::group::{MAX_ROUNDS, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
-use crate::notify::notice_of_run;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::Job;
+use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Move, Run, RunFailure, RunWant, next_move};
 use pullyard_store::{RunWrite, WorkKey, Write};
 
@@ -83,7 +83,10 @@ async fn apply(
             }
         }
     }
-    let notice = notice_of_run(ctx, facts.project.as_ref(), (before, &run), &frozen.plan);
+    let url = format!("{}/runs/{}", ctx.pages_url(), run.id);
+    let notice = facts.project.as_ref().and_then(|project| {
+        Notice::of_run((before, &run), &frozen.plan, &project.settings.notifications, url, facts.run.now)
+    });
     let (charge, group, notice) = (charge.as_ref(), group.as_ref(), notice.as_ref());
     let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge, group, notice };
     let write = ctx.store.move_run(&write).await?;
