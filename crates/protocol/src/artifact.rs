@@ -27,12 +27,6 @@ pub struct ArtifactUpload {
 
 debug_only!(ArtifactUpload { id });
 
-/// Body of `POST …/attempts/{n}/artifacts/{id}/stored`, which confirms an upload. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "StoredArtifact")]
-#[serde(deny_unknown_fields)]
-pub struct ConfirmArtifact {}
-
 /// A stored or reserved artifact of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Artifact {

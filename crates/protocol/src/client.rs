@@ -25,7 +25,7 @@ pub use attempt::AttemptClient;
 pub use operator::ApiClient;
 pub use runner::RunnerClient;
 
-use crate::Problem;
+use crate::{NoFields, Problem};
 use pullyard_domain::trace::{self, TraceId};
 use rand::RngExt;
 use reqwest::{Method, RequestBuilder, StatusCode};

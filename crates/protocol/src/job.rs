@@ -61,16 +61,6 @@ pub struct CancelJob {
     pub reason: Option<String>,
 }
 
-/// Body of `POST /v1/jobs/{id}/pause`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PauseJob {}
-
-/// Body of `POST /v1/jobs/{id}/continue`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ContinueJob {}
-
 /// Body of `POST /v1/jobs/{id}/answer`: a user's message to the job's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "AnswerJob")]
@@ -102,11 +92,6 @@ pub struct Question {
     #[schemars(with = "Timestamp")]
     pub at: Timestamp,
 }
-
-/// Body of `POST /v1/jobs/{id}/retry`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RetryJob {}
 
 /// A cancellation of a job, requested or in effect. The runner needs time to stop the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -136,11 +136,6 @@ pub struct HoldProject {
     pub reason: String,
 }
 
-/// Body of `POST /v1/projects/{id}/release`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReleaseProject {}
-
 /// Answer to `GET /v1/projects/{id}/budget`: the daily limits and today's use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BudgetUse {

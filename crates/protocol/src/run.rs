@@ -41,11 +41,6 @@ pub struct ResumeRun {
     pub cost_usd: Option<Number>,
 }
 
-/// Body of `POST /v1/runs/{run}/cancel` and of `approve` and `refuse` of a step. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct OrderRun {}
-
 /// Body of `POST /v1/runs/{run}/pull-request`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

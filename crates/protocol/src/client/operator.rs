@@ -1,15 +1,13 @@
 //! Calls with an API token, for users, programs and ticket tools.
 
-use super::{Error, Http, RetryPolicy};
+use super::{Error, Http, NoFields, RetryPolicy};
 use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{
     ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
 };
-use crate::job::{
-    CancelJob, ContinueJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, PauseJob, RetryJob, SendInput,
-};
+use crate::job::{CancelJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, SendInput};
 use crate::project::{
     AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RawProject, RemovedRepository, RenameColumn,
     RenameProject, RenamedColumn, Repositories, Repository, RepositoryTest,
@@ -145,12 +143,12 @@ impl ApiClient {
 
     /// Pauses a job. Idempotent.
     pub async fn pause_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post_idempotent(&format!("/v1/jobs/{job}/pause"), &PauseJob {}).await
+        self.http.post_idempotent(&format!("/v1/jobs/{job}/pause"), &NoFields {}).await
     }
 
     /// Continues a paused job. Idempotent.
     pub async fn continue_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post_idempotent(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}).await
+        self.http.post_idempotent(&format!("/v1/jobs/{job}/continue"), &NoFields {}).await
     }
 
     /// Sends a message to a job's agent. Idempotent: by `idempotency_key`.
@@ -162,7 +160,7 @@ impl ApiClient {
 
     /// Retries an ended job as a new job. Idempotent: by `idempotency_key`.
     pub async fn retry_job(&self, job: &JobId, idempotency_key: Option<&str>) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&RetryJob {});
+        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&NoFields {});
         self.http.send_keyed(call, idempotency_key).await
     }
 

@@ -1,7 +1,7 @@
 //! Calls for runs.
 
-use super::{ApiClient, Error, RetryPolicy};
-use crate::run::{MergeRun, OpenPullRequest, OrderRun, ResumeRun, Run, RunPage, StartRun};
+use super::{ApiClient, Error, NoFields, RetryPolicy};
+use crate::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use pullyard_domain::id::{ProjectId, RunId};
 use reqwest::Method;
 
@@ -22,7 +22,7 @@ impl ApiClient {
 
     /// Idempotent.
     pub async fn cancel_run(&self, run: &RunId) -> Result<Run, Error> {
-        self.http.post_idempotent(&format!("/v1/runs/{run}/cancel"), &OrderRun {}).await
+        self.http.post_idempotent(&format!("/v1/runs/{run}/cancel"), &NoFields {}).await
     }
 
     /// Not repeated: the run may have failed again.
@@ -43,6 +43,6 @@ impl ApiClient {
 
     /// Idempotent. `answer`: `approve` or `refuse`. The caller checks the form of the step's name.
     pub async fn answer_step(&self, run: &RunId, step: &str, answer: &str) -> Result<Run, Error> {
-        self.http.post_idempotent(&format!("/v1/runs/{run}/steps/{step}/{answer}"), &OrderRun {}).await
+        self.http.post_idempotent(&format!("/v1/runs/{run}/steps/{step}/{answer}"), &NoFields {}).await
     }
 }
