@@ -132,8 +132,7 @@ impl ApiClient {
 
     /// Requests a job. Idempotent: by `idempotency_key`.
     pub async fn create_job(&self, request: &CreateJob, idempotency_key: Option<&str>) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, "/v1/jobs").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/jobs", request, idempotency_key).await
     }
 
     /// Cancels a job. Idempotent.
@@ -154,14 +153,12 @@ impl ApiClient {
     /// Sends a message to a job's agent. Idempotent: by `idempotency_key`.
     pub async fn send_input(&self, job: &JobId, text: &str, idempotency_key: Option<&str>) -> Result<Job, Error> {
         let answer = SendInput { text: text.to_owned() };
-        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/answer")).json(&answer);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post(&format!("/v1/jobs/{job}/answer"), &answer, idempotency_key).await
     }
 
     /// Retries an ended job as a new job. Idempotent: by `idempotency_key`.
     pub async fn retry_job(&self, job: &JobId, idempotency_key: Option<&str>) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&NoFields {});
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post(&format!("/v1/jobs/{job}/retry"), &NoFields {}, idempotency_key).await
     }
 
     pub async fn job(&self, job: &JobId) -> Result<Job, Error> {

@@ -1,15 +1,13 @@
 //! Calls for runs.
 
-use super::{ApiClient, Error, NoFields, RetryPolicy};
+use super::{ApiClient, Error, NoFields};
 use crate::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use pullyard_domain::id::{ProjectId, RunId};
-use reqwest::Method;
 
 impl ApiClient {
     /// Starts a run. Idempotent: by `run_id` of the request, else by `idempotency_key`.
     pub async fn start_run(&self, request: &StartRun, idempotency_key: Option<&str>) -> Result<Run, Error> {
-        let call = self.http.request(Method::POST, "/v1/runs").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/runs", request, idempotency_key).await
     }
 
     pub async fn runs(&self, project: &ProjectId, after: Option<&str>) -> Result<RunPage, Error> {
@@ -27,8 +25,7 @@ impl ApiClient {
 
     /// Not repeated: the run may have failed again.
     pub async fn resume_run(&self, run: &RunId, request: &ResumeRun) -> Result<Run, Error> {
-        let call = self.http.request(Method::POST, &format!("/v1/runs/{run}/resume")).json(request);
-        self.http.send(call, RetryPolicy::Never).await
+        self.http.post(&format!("/v1/runs/{run}/resume"), request, None).await
     }
 
     /// Idempotent.
