@@ -7,7 +7,7 @@ use pullyard_domain::artifact::ArtifactKind;
 pub use pullyard_domain::artifact::NewArtifact;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
 use pullyard_domain::job::AgentReport;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,8 +43,7 @@ pub struct Artifact {
     /// Hash of the content.
     pub sha256: Sha256Hex,
     /// Time of the reservation.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// The upload was verified. If false, it is incomplete or was never made.
     pub stored: bool,
@@ -67,12 +66,10 @@ pub struct Attempt {
     /// Fargate task that ran it.
     pub task: Option<String>,
     /// Time of the claim.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub started: Timestamp,
     /// End; null while it runs.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub ended: Option<Timestamp>,
     /// Outcome.
     pub how: AttemptOutcome,
