@@ -24,7 +24,6 @@ pub struct RunSubmission {
     /// Instead of a plan: a template, and the kind of start, which the template has to allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<(TemplateName, StartedBy)>,
-    /// Values of the plan's parameters.
     pub params: BTreeMap<String, String>,
     /// Instead of the plan's, or the project's.
     pub repository: Option<RepositoryName>,
