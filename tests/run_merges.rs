@@ -104,7 +104,7 @@ async fn plan_opens_a_draft_which_the_forge_does_not_merge() {
     std::fs::write(&plan, "name: notes\npull_request: none\nsteps:\n  - {name: write, prompt: Write a line.}\n")
         .unwrap();
     let refused = world.user.run(&["run", "-f", plan.to_str().unwrap()]).await;
-    refused.assert_exit(2, ":2:1  /pull_request  a run opens its pull request: use open or draft");
+    refused.assert_exit(2, ":2:1  /pull_request  use open or draft");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -215,6 +215,7 @@ macro_rules! run_command {
             | Command::Mcp(_)
             | Command::Completions(_)
             | Command::Man(_)
+            | Command::Update
             | Command::Help(_) => Ok(()),
         }
     };

@@ -23,7 +23,7 @@ pub(crate) enum HintOutcome {
 }
 
 impl Context {
-    pub(crate) async fn send_hints(&self, hints: impl Future<Output = ()>) {
+    pub(crate) async fn send_hints<T>(&self, hints: impl Future<Output = T>) {
         if self.clock.with_timeout(HINTS_TIMEOUT, Box::pin(hints)).await.is_none() {
             self.counters().add(Counter::WakeupLost);
             tracing::warn!("some hints not sent in time; the sweeper will send them");

@@ -14,9 +14,7 @@ use pullyard_domain::job::Job;
 use pullyard_domain::notice::{
     Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, SendFacts, SendStep,
 };
-use pullyard_domain::plan::Plan;
 use pullyard_domain::project::Project;
-use pullyard_domain::run::Run;
 use pullyard_outbound::{HeaderMap, HeaderValue, MAX_ANSWER, Method, Request};
 use pullyard_store::{WorkKey, Write};
 
@@ -27,17 +25,6 @@ const MAX_ROUNDS: u32 = 16;
 pub(crate) fn notice_of_job(ctx: &Context, project: Option<&Project>, before: &Job, job: &Job) -> Option<Notice> {
     let url = format!("{}/jobs/{}", ctx.pages_url(), job.id);
     Notice::of_job(before, job, &project?.settings.notifications, url, ctx.clock.now())
-}
-
-/// The notice of a run's move, for the transaction that writes the move.
-pub(crate) fn notice_of_run(
-    ctx: &Context,
-    project: Option<&Project>,
-    runs: (&Run, &Run),
-    plan: &Plan,
-) -> Option<Notice> {
-    let url = format!("{}/runs/{}", ctx.pages_url(), runs.1.id);
-    Notice::of_run(runs, plan, &project?.settings.notifications, url, ctx.clock.now())
 }
 
 /// Sends a notice to one endpoint, if it is due there.

@@ -14,7 +14,7 @@ use crate::{Context, Error};
 use facts::load_block;
 use group::load_group_facts;
 use pullyard_domain::id::{ProjectId, RunId};
-use pullyard_domain::run::{FrozenPlan, Run, RunFacts, StepWait};
+use pullyard_domain::run::{FrozenPlan, Run, RunFacts, RunStep, StepWait};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -33,6 +33,11 @@ pub async fn load_run(ctx: &Context, id: &RunId) -> Result<Run, Error> {
 /// Errors: `NotFound`.
 pub async fn load_plan(ctx: &Context, id: &RunId) -> Result<FrozenPlan, Error> {
     ctx.store.load_plan(id).await?.ok_or_else(|| Error::not_found("run", id.short()))
+}
+
+/// Errors: `NotFound`.
+fn find_step<'a>(run: &'a Run, name: &str) -> Result<&'a RunStep, Error> {
+    run.find_step(name).ok_or_else(|| Error::not_found("step", name))
 }
 
 /// The readable runs of a project, newest first, and the cursor of the next page.
@@ -55,7 +60,7 @@ pub async fn show_run(ctx: &Context, id: &RunId) -> Result<RunView, Error> {
     // The waits of steps do not depend on the jobs, one of which may be unreadable.
     let group = load_group_facts(ctx, &run, &frozen.plan, now).await?;
     let jobs = BTreeMap::new();
-    let facts = RunFacts { plan: &frozen.plan, jobs: &jobs, block, group: group.as_ref(), room: usize::MAX, now };
+    let facts = RunFacts { plan: &frozen.plan, jobs, block, group, room: usize::MAX, now };
     let waits = run.steps.iter().map(|step| run.step_wait(&step.name, &facts)).collect();
     Ok(RunView { run, frozen, waits })
 }

@@ -1,10 +1,8 @@
 //! The reasons for rejecting a user's request about a job, pull request, repository or integration.
 
-use crate::budget::format_usd;
 use crate::code::vocabulary;
 use crate::id::{EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, SecretName, TicketKey};
 use crate::job::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
-use crate::run::{OrderRefusal, Run};
 use crate::wait::Resolution;
 
 vocabulary! {
@@ -89,28 +87,6 @@ impl Denial {
             TransitionRefusal::TooManyInputs => Some(Self::TooManyInputs { job: id, n: MAX_INPUTS.into() }),
             _ => None,
         }
-    }
-
-    /// `None`: the run has no such step.
-    pub fn for_order(run: &Run, step: &str, refusal: OrderRefusal) -> Option<Self> {
-        let run = run.id.clone();
-        Some(match refusal {
-            OrderRefusal::RunEnded => Self::RunEnded { run },
-            OrderRefusal::RunNotOver => Self::RunNotOver { run },
-            OrderRefusal::RunCompleted => Self::RunCompleted { run },
-            OrderRefusal::OutputsExpired => Self::RunExpired { run },
-            OrderRefusal::NoCostLimit => Self::RunUnlimited { run },
-            OrderRefusal::CostTooLow { spent, needed } => {
-                Self::RunCostTooLow { run, spent: format_usd(spent), needed: format_usd(needed) }
-            }
-            OrderRefusal::UnknownStep => return None,
-            OrderRefusal::NotAsked => Self::NoQuestion { step: step.to_owned(), run },
-            OrderRefusal::NoOwnBranch => Self::NoOwnBranch { step: step.to_owned(), run },
-            OrderRefusal::NotDone(state) => {
-                Self::StepNotDone { step: step.to_owned(), run, state: state.as_str().to_owned() }
-            }
-            OrderRefusal::NothingPushed => Self::NothingPushed { step: step.to_owned(), run },
-        })
     }
 
     pub fn not_retryable(job: &Job) -> Self {

@@ -47,7 +47,6 @@ impl Finding {
     }
 }
 
-/// A runner that serves the project.
 #[derive(Clone, Copy, Debug)]
 pub struct RunnerFacts<'a> {
     pub name: &'a str,
@@ -70,7 +69,6 @@ pub enum RunnerPresence {
 #[derive(Clone, Copy, Debug)]
 enum AgentPlace<'a> {
     Runners(&'a [RunnerFacts<'a>]),
-    /// The agents that are installed on this machine.
     Machine(&'a [LocalAgent]),
 }
 
@@ -167,7 +165,6 @@ pub fn check_isolation(runner: &RunnerFacts<'_>) -> Option<Finding> {
     ))
 }
 
-/// Whether none of the installed programs can work as this agent.
 pub fn is_agent_missing(agent: &str, installed: &[LocalAgent]) -> bool {
     agent != COMMAND && !installed.iter().any(|local| local.works_as(agent))
 }
@@ -196,7 +193,6 @@ pub fn check_agent_places(
     findings
 }
 
-/// Checks that the agents are at one place, and on this machine also their keys.
 fn check_agents(
     id: &ProjectId,
     settings: &Settings,
@@ -258,13 +254,11 @@ fn no_key(id: &ProjectId, agent: &str) -> Finding {
     )
 }
 
-/// Warns about the newest ended job of a project, which failed.
 pub fn failed_job(id: &ProjectId, job: &JobId, failure: &str, help: String) -> Finding {
     let sentence = format!("Job {}, the newest ended one of {id}, failed: {failure}", job.short());
     Finding::warning("job", sentence, help)
 }
 
-/// Warns while a project's daily budget lets no further job start.
 pub fn check_budget(id: &ProjectId, budget: &Budget, today: &DailyUsage) -> Option<Finding> {
     let reason = budget.refusal(id, today)?;
     Some(Finding::warning("budget", reason.sentence(), reason.help()))

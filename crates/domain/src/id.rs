@@ -105,15 +105,15 @@ ids! {
     TemplateName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}$";
-    JobId checked by job_id, r"^job_[a-z0-9]{26}$";
-    DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
+    JobId checked by |text| prefixed(text, "job_", "a job's id is job_ and 26 characters"), r"^job_[a-z0-9]{26}$";
+    DeliveryId checked by |text| prefixed(text, "dlv_", "a delivery's id is dlv_ and 26 characters"), r"^dlv_[a-z0-9]{26}$";
     /// A notice, and the `webhook-id` of its messages.
-    NoticeId checked by notice_id, r"^msg_[a-z0-9]{26}$";
+    NoticeId checked by |text| prefixed(text, "msg_", "a notice's id is msg_ and 26 characters"), r"^msg_[a-z0-9]{26}$";
     /// A run of a plan.
-    RunId checked by run_id, r"^run_[a-z0-9]{26}$";
-    RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
+    RunId checked by |text| prefixed(text, "run_", "a run's id is run_ and 26 characters"), r"^run_[a-z0-9]{26}$";
+    RunnerId checked by |text| prefixed(text, "rnr_", "a runner's id is rnr_ and 26 characters"), r"^rnr_[a-z0-9]{26}$";
     /// The random part of the name of a runner's queue for hints. It is the only secret of the hints.
-    MailboxId checked by |text| require(has_prefix_and_body(text, ""), "a mailbox is 26 characters"), r"^[a-z0-9]{26}$";
+    MailboxId checked by |text| prefixed(text, "", "a mailbox is 26 characters"), r"^[a-z0-9]{26}$";
     /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
     ClaimId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A finish's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
@@ -129,7 +129,7 @@ ids! {
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
     /// The queue's id of a message, unchanged while the message is in the queue; 1 to 64 of `A-Za-z0-9._-`.
     MessageId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
-    ArtifactId checked by artifact_id, r"^art_[a-z0-9]{26}$";
+    ArtifactId checked by |text| prefixed(text, "art_", "an artifact's id is art_ and 26 characters"), r"^art_[a-z0-9]{26}$";
     ArtifactName checked by artifact_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$";
     Sha256Hex checked by |text| require(is_hex(text, 64), "a SHA-256 is 64 hex digits"), r"^[0-9a-f]{64}$";
 }
@@ -163,8 +163,9 @@ fn is_printable(text: &str, limit: usize) -> bool {
     !text.is_empty() && text.chars().count() <= limit && !text.chars().any(char::is_control) && text.trim() == text
 }
 
-fn has_prefix_and_body(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 26 && rest.chars().all(is_lower_or_digit))
+fn prefixed(text: &str, prefix: &str, rule: &'static str) -> Result<(), InvalidId> {
+    let is_body = |rest: &str| rest.len() == 26 && rest.chars().all(is_lower_or_digit);
+    require(text.strip_prefix(prefix).is_some_and(is_body), rule)
 }
 
 pub(crate) fn is_hex(text: &str, length: usize) -> bool {
@@ -210,30 +211,6 @@ fn repository_name(text: &str) -> Result<(), InvalidId> {
 fn token(text: &str) -> Result<(), InvalidId> {
     let is_valid = (1..=64).contains(&text.len()) && text.chars().all(is_file_name_char);
     require(is_valid, "use 1 to 64 letters, digits, dots, dashes and underscores")
-}
-
-fn job_id(text: &str) -> Result<(), InvalidId> {
-    require(has_prefix_and_body(text, "job_"), "a job's id is job_ and 26 characters")
-}
-
-fn delivery_id(text: &str) -> Result<(), InvalidId> {
-    require(has_prefix_and_body(text, "dlv_"), "a delivery's id is dlv_ and 26 characters")
-}
-
-fn notice_id(text: &str) -> Result<(), InvalidId> {
-    require(has_prefix_and_body(text, "msg_"), "a notice's id is msg_ and 26 characters")
-}
-
-fn run_id(text: &str) -> Result<(), InvalidId> {
-    require(has_prefix_and_body(text, "run_"), "a run's id is run_ and 26 characters")
-}
-
-fn runner_id(text: &str) -> Result<(), InvalidId> {
-    require(has_prefix_and_body(text, "rnr_"), "a runner's id is rnr_ and 26 characters")
-}
-
-fn artifact_id(text: &str) -> Result<(), InvalidId> {
-    require(has_prefix_and_body(text, "art_"), "an artifact's id is art_ and 26 characters")
 }
 
 fn secret_name(text: &str) -> Result<(), InvalidId> {

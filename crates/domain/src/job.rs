@@ -149,7 +149,6 @@ pub struct Job {
     /// In Pending: the progress of reading its review.
     pub waits: Option<ContextWait>,
     /// The step of a run that it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepOfRun>,
     /// The run has noted its end.
     #[serde(default, rename = "noted", skip_serializing_if = "is_default")]
@@ -199,7 +198,6 @@ pub struct Job {
     pub failure: Option<Failure>,
     pub result: Option<JobResult>,
     /// Instead of `result`, of a step with a branch of its own; beside it once a user has opened the pull request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<PushedCommit>,
     /// The last end or yield, so that a repeat is recognised.
     pub ended_by: Option<LastReport>,
@@ -272,7 +270,6 @@ pub struct Dispatch {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead: Vec<String>,
     /// The task of a lost attempt, which may still run. The dispatcher stops it and removes the name before the next start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphan: Option<String>,
     pub fault: Option<FailedStarts>,
     /// The trace of the start: a repeated RunTask request must be identical, but its message has another trace.
@@ -287,7 +284,6 @@ pub struct ActiveAttempt {
     pub claim: ClaimId,
     pub started: Timestamp,
     /// The newest stored heartbeat. `None` until the first one after the claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Timestamp>,
     /// Time that does not count for the time limit, because the attempt's machine was suspended. Units: milliseconds.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -297,7 +293,6 @@ pub struct ActiveAttempt {
     /// The container stopped. The runner's finish may still arrive.
     pub died: Option<ContainerStop>,
     /// Its runner waits for the forge in the current phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge_wait: Option<ForgeWait>,
 }
 

@@ -222,7 +222,7 @@ impl PostedReview {
     }
 
     fn check(&self) -> Result<(), OutputFault> {
-        let fault = |pointer: &str, fault: &str| Err(OutputFault { pointer: pointer.into(), fault: fault.into() });
+        let fault = |pointer: &str, fault: &str| Err(OutputFault::new(pointer, fault));
         if !matches!(self.head.len(), 40 | 64) || !self.head.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return fault("/head", "use 40 or 64 hex digits");
         }
@@ -240,27 +240,12 @@ impl PostedReview {
     }
 }
 
-/// Why an output is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputFault {
-    /// JSON pointer; empty for the whole output.
-    pub pointer: String,
-    /// One sentence without its end, for the agent: `it has 130 characters; at most 120 are allowed`.
-    pub fault: String,
-}
+/// Why an output is refused. The pointer is empty for the whole output, and the agent gets the fault.
+pub use crate::plan::PlanFault as OutputFault;
 
 impl OutputFault {
     pub fn missing() -> Self {
-        Self { pointer: String::new(), fault: "the file does not exist".into() }
-    }
-}
-
-impl std::fmt::Display for OutputFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.pointer.as_str() {
-            "" => f.write_str(&self.fault),
-            pointer => write!(f, "{} at `{pointer}`", self.fault),
-        }
+        Self::new("", "the file does not exist")
     }
 }
 
@@ -291,21 +276,21 @@ impl Answer {
             Some(_) if outcomes.is_empty() => "this job has no outcomes: leave it out".to_owned(),
             _ => format!("use one of {}", outcomes.join(", ")),
         };
-        Err(OutputFault { pointer: "/outcome".into(), fault })
+        Err(OutputFault::new("/outcome", fault))
     }
 
     /// Checks the limits that the type cannot express.
     pub fn check(&self) -> Result<(), OutputFault> {
         if self.outcome.as_ref().is_some_and(|outcome| outcome.chars().count() > MAX_OUTCOME_CHARS) {
             let fault = format!("it has more than {MAX_OUTCOME_CHARS} characters");
-            return Err(OutputFault { pointer: "/outcome".into(), fault });
+            return Err(OutputFault::new("/outcome", fault));
         }
         let fault = match self.text.chars().count() {
             _ if self.text.trim().is_empty() => "it is empty".to_owned(),
             count if count > MAX_ANSWER_CHARS => format!("it has {count} characters; {MAX_ANSWER_CHARS} are allowed"),
             _ => return Ok(()),
         };
-        Err(OutputFault { pointer: "/text".into(), fault })
+        Err(OutputFault::new("/text", fault))
     }
 }
 

@@ -142,8 +142,6 @@ pub enum PullRequestForm {
     Open,
     /// The first step that writes opens it as a draft.
     Draft,
-    /// The branch is pushed without a pull request.
-    None,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -355,8 +353,7 @@ impl Plan {
     /// The keys of a step: its own, then those of its role, then the defaults. A step that only reads has no commands.
     pub fn resolve(&self, step: &PlanStep) -> StepKeys {
         let role = step.role.as_deref().and_then(|name| self.find_role(name)).unwrap_or_default();
-        let keys = step.keys.clone().or(role.keys);
-        let mut resolved = keys.or(self.defaults.clone());
+        let mut resolved = step.keys.clone().or(role.keys).or(self.defaults.clone());
         if step.approve.is_some() {
             (resolved.outcomes, resolved.branch) = (None, None);
         }

@@ -17,8 +17,8 @@ pub use end::{JobEnd, StepEnd, StepJob};
 pub use explain::{RunFailureCause, StepExplanation};
 pub use frozen::{FrozenPlan, StepResult};
 pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
-pub use next_move::{MAX_NEW_JOBS, MAX_NOTED_JOBS, Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
-pub use orders::{Answer, OrderRefusal};
+pub use next_move::{Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
+pub use orders::Answer;
 pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn, check_spawn_form};
 pub use wait::StepWait;
 
@@ -140,33 +140,26 @@ pub struct Run {
     #[serde(default)]
     pub content: String,
     /// The newest result of a step. Later steps continue its branch and pull request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
     pub created: Timestamp,
     /// Its start or last resume, from which the time limit counts.
     pub since: Timestamp,
     /// Its group, if the plan names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The value of `since` for which it got its place in the group. After a resume it needs another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Timestamp>,
     pub state: RunState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RunFailure>,
     pub want: RunWant,
     pub wall_secs: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
     /// Cost of all ended jobs.
     #[serde(default)]
     pub spent_usd_micros: u64,
     pub steps: Vec<RunStep>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<WorkLeft>,
     /// Time of the last move or order.
     pub moved: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     #[serde(default)]
     pub rev: u64,
@@ -189,10 +182,8 @@ pub struct RunStep {
     #[serde(default)]
     pub turn: u32,
     /// The newest job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
     /// Start of the newest job, or of the question.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// Cost of its ended jobs.
     #[serde(default)]
@@ -200,17 +191,12 @@ pub struct RunStep {
     /// Cost that the open job may reach.
     #[serde(default)]
     pub reserved_usd_micros: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<StepReason>,
     /// The first fault of the steps that a manager wanted to add.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawned: Option<SpawnedStep>,
     /// URL of the pull request that a user opened for its own branch. The result of `job` has the rest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<String>,
 }
 
@@ -224,7 +210,6 @@ pub struct SpawnedStep {
     /// Full names of steps of the same turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
 }
 

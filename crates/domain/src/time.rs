@@ -111,10 +111,12 @@ impl fmt::Display for ParseTimestampError {
 
 impl std::error::Error for ParseTimestampError {}
 
-/// For `#[serde(with = "rfc3339")]`: a timestamp as wire text.
-pub mod rfc3339 {
-    use super::{Deserialize, Deserializer, Serializer, Timestamp, de};
+/// For `#[serde(with = "WireTime")]`: a timestamp as wire text, also in the schema.
+#[derive(schemars::JsonSchema)]
+#[schemars(transparent)]
+pub struct WireTime(pub Timestamp);
 
+impl WireTime {
     pub fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(at)
     }
@@ -123,19 +125,21 @@ pub mod rfc3339 {
         let text = String::deserialize(from)?;
         Timestamp::parse(&text).map_err(de::Error::custom)
     }
+}
 
-    /// Like the parent module, for an optional time.
-    pub mod option {
-        use super::super::{Deserialize, Deserializer, Serialize, Serializer, Timestamp, de};
+/// Like `WireTime`, for an optional time.
+#[derive(schemars::JsonSchema)]
+#[schemars(transparent)]
+pub struct OptionalWireTime(pub Option<Timestamp>);
 
-        pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-            at.map(|at| at.to_string()).serialize(to)
-        }
+impl OptionalWireTime {
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        at.map(|at| at.to_string()).serialize(to)
+    }
 
-        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
-            let text = Option::<String>::deserialize(from)?;
-            text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom)).transpose()
-        }
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom)).transpose()
     }
 }
 
@@ -176,9 +180,9 @@ mod tests {
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Times {
-        #[serde(with = "rfc3339")]
+        #[serde(with = "WireTime")]
         at: Timestamp,
-        #[serde(default, with = "rfc3339::option")]
+        #[serde(default, with = "OptionalWireTime")]
         until: Option<Timestamp>,
     }
 

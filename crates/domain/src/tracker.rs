@@ -13,7 +13,7 @@ use crate::project::Statuses;
 use crate::setting_fault::{SettingFault, fault};
 use crate::text::is_line;
 use crate::ticket::Badge;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -284,8 +284,7 @@ pub struct UnsyncedTicket {
     /// The key of the ticket.
     pub key: TicketKey,
     /// The time of the first failure.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub since: Timestamp,
     /// Why the last write failed.
     pub problem: String,

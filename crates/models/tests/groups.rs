@@ -76,8 +76,7 @@ struct World {
 }
 
 fn step_job(run: &Run, job: Job) -> BTreeMap<JobId, StepJob> {
-    let ended =
-        |end| StepJob::Ended(StepEnd { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None });
+    let ended = |end| StepJob::Ended(StepEnd::new(end));
     let job = match job {
         Job::None => None,
         Job::Open => Some(StepJob::Open { is_cancelled: false }),
@@ -104,10 +103,10 @@ impl World {
         let group = self.groups.get(group).clone();
         let asked = if run.has_place() { Vec::new() } else { group.first_runs(self.limit) };
         let others: Vec<Run> = from.runs.iter().map(|run| self.runs.get(*run).clone()).collect();
-        let facts = GroupFacts::new(group, asked, &others);
+        let facts = GroupFacts::new(group, &asked, &others);
         let jobs = step_job(&run, from.jobs[index]);
-        let (plan, group) = (&self.plan, Some(&facts));
-        let facts = RunFacts { plan, jobs: &jobs, block: None, group, room: usize::MAX, now: at(10) };
+        let (plan, group) = (&self.plan, Some(facts));
+        let facts = RunFacts { plan, jobs, block: None, group, room: usize::MAX, now: at(10) };
         let Move { run, noted, created, cancelled, group } = next_move(&run, &facts)?;
         let group = group.map(|group| self.groups.number(group));
         let (creates, notes, cancels) = (!created.is_empty(), !noted.is_empty(), !cancelled.is_empty());

@@ -2,7 +2,7 @@
 
 use pullyard_domain::analysis::{AnalysedItem, AnalysisCounts, FailedAnalysis, ItemKind, Staleness, WaitingOn};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -43,8 +43,7 @@ pub struct LastAnalysis {
     /// Its job.
     pub job: JobId,
     /// When it ended.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// Units: millionths of a US dollar.
     pub spent_usd_micros: u64,

@@ -7,7 +7,7 @@ use pullyard_domain::artifact::ArtifactKind;
 pub use pullyard_domain::artifact::NewArtifact;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
 use pullyard_domain::job::AgentReport;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,12 +27,6 @@ pub struct ArtifactUpload {
 
 debug_only!(ArtifactUpload { id });
 
-/// Body of `POST …/attempts/{n}/artifacts/{id}/stored`, which confirms an upload. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "StoredArtifact")]
-#[serde(deny_unknown_fields)]
-pub struct ConfirmArtifact {}
-
 /// A stored or reserved artifact of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Artifact {
@@ -49,8 +43,7 @@ pub struct Artifact {
     /// Hash of the content.
     pub sha256: Sha256Hex,
     /// Time of the reservation.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// The upload was verified. If false, it is incomplete or was never made.
     pub stored: bool,
@@ -73,12 +66,10 @@ pub struct Attempt {
     /// Fargate task that ran it.
     pub task: Option<String>,
     /// Time of the claim.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub started: Timestamp,
     /// End; null while it runs.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub ended: Option<Timestamp>,
     /// Outcome.
     pub how: AttemptOutcome,

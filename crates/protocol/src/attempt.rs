@@ -154,11 +154,6 @@ pub struct EventsAnswer {
     pub send_every_ms: u64,
 }
 
-/// Requests the secrets of the attempt. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialsRequest {}
-
 /// The secrets of the attempt. `Debug` omits them, so that they never reach a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Credentials {

@@ -1,7 +1,7 @@
 //! Breakers of model accounts: `/v1/breakers…`.
 
 use pullyard_domain::breaker::BreakerId;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 
 /// An open breaker of a model account.
@@ -14,12 +14,10 @@ pub struct Breaker {
     /// Cause as a sentence.
     pub sentence: String,
     /// No job uses the account before this time. If it is past: when the last waiting job may start.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub until: Timestamp,
     /// When the breaker last opened.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub opened: Timestamp,
     /// How often it opened in a row.
     pub times: u32,

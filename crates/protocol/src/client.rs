@@ -25,7 +25,7 @@ pub use attempt::AttemptClient;
 pub use operator::ApiClient;
 pub use runner::RunnerClient;
 
-use crate::Problem;
+use crate::{NoFields, Problem};
 use pullyard_domain::text::percent_encode;
 use pullyard_domain::trace::{self, TraceId};
 use rand::RngExt;
@@ -127,6 +127,20 @@ impl Http {
 
     async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, Error> {
         self.send(self.request(Method::DELETE, path), RetryPolicy::Never).await
+    }
+
+    /// With a key, a repeated request is the same request. Without one, it is not repeated.
+    async fn post<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        key: Option<&str>,
+    ) -> Result<A, Error> {
+        self.send_keyed(self.request(Method::POST, path).json(body), key).await
+    }
+
+    async fn put<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Error> {
+        self.send(self.request(Method::PUT, path).json(body), RetryPolicy::Idempotent).await
     }
 
     /// Sends a request that may be repeated.

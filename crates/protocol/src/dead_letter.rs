@@ -2,7 +2,7 @@
 
 use pullyard_domain::dead_letter::{Advice, Queue, Subject};
 use pullyard_domain::id::{MessageId, ProjectId};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -17,8 +17,7 @@ pub struct DeadLetter {
     /// Queue of the message.
     pub queue: Queue,
     /// When it was sent; in `effects`, when it failed for the last time.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub sent_at: Option<Timestamp>,
     /// How often it was received, listings included.
     pub received: u32,

@@ -3,7 +3,7 @@
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 
 /// A delivery with its decision.
@@ -20,8 +20,7 @@ pub struct Delivery {
     /// Ticket.
     pub ticket: Option<TicketKey>,
     /// When it first arrived.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// Verdict.
     pub verdict: Verdict,
@@ -82,7 +81,6 @@ pub struct DeliveryPage {
     /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
     /// Arrival of the oldest entry examined; a page examines at most 500.
-    #[serde(default, rename = "looked_back_to", with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(default, rename = "looked_back_to", with = "OptionalWireTime")]
     pub searched_to: Option<Timestamp>,
 }

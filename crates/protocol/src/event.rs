@@ -1,7 +1,7 @@
 //! Events of an agent or its runner, with the same vocabulary for every agent.
 //! Received in batches of `POST …/attempts/{n}/events`, returned by `GET /v1/jobs/{id}/events?after=CURSOR`.
 
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{Timestamp, WireTime};
 use pullyard_domain::usage::Usage;
 use serde::{Deserialize, Serialize};
 
@@ -105,8 +105,7 @@ pub struct EventRecord {
     /// Attempt that sent it.
     pub attempt: u32,
     /// Time of the event by the server's clock.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// The event.
     pub event: Event,

@@ -3,7 +3,7 @@
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::{Ingress, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/hooks`: creates or repairs a webhook. Set one of `repository`, `organisation` and `app`.
@@ -56,18 +56,15 @@ pub struct Hook {
     /// Id at the forge.
     pub forge_id: Option<u64>,
     /// Last verified delivery, noted at most once a minute.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub verified_at: Option<Timestamp>,
     /// Last refused delivery.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub refused_at: Option<Timestamp>,
     /// Number of refused deliveries.
     pub refused: u64,
     /// Until when the previous value of the secret is accepted.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub old_secret_until: Option<Timestamp>,
     /// Template that its deliveries start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,12 +127,10 @@ pub struct RepositoryIngress {
     /// Webhook, polling or both.
     pub ingress: Ingress,
     /// All events before this time were seen by polling.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub seen_until: Option<Timestamp>,
     /// When the forge reported the repository as missing.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub gone_at: Option<Timestamp>,
     /// Error of the last poll.
     pub problem: Option<String>,

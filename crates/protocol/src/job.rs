@@ -6,7 +6,7 @@ use pullyard_domain::id::{JobId, ProjectId, RepositoryName, RunId, TicketKey};
 use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement, Priority, PushedCommit};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::task::Task;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -61,16 +61,6 @@ pub struct CancelJob {
     pub reason: Option<String>,
 }
 
-/// Body of `POST /v1/jobs/{id}/pause`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PauseJob {}
-
-/// Body of `POST /v1/jobs/{id}/continue`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ContinueJob {}
-
 /// Body of `POST /v1/jobs/{id}/answer`: a user's message to the job's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "AnswerJob")]
@@ -87,8 +77,7 @@ pub struct Pause {
     /// Name of the requester.
     pub by: String,
     /// Time of the request; once the job is paused, the time when that happened.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
 }
 
@@ -98,15 +87,9 @@ pub struct Question {
     /// Text of the agent.
     pub text: String,
     /// Time of the question.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
 }
-
-/// Body of `POST /v1/jobs/{id}/retry`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RetryJob {}
 
 /// A cancellation of a job, requested or in effect. The runner needs time to stop the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -116,12 +99,10 @@ pub struct Cancel {
     /// Reason, if given.
     pub reason: Option<String>,
     /// Time of the request.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// Deadline for the runner to stop; null once the job has ended.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub until: Option<Timestamp>,
 }
 
@@ -186,16 +167,13 @@ pub struct Job {
     /// Branch that the job creates; for the kind `read`, the branch that it reads.
     pub branch: String,
     /// Creation time.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub created: Timestamp,
     /// When the current attempt was claimed.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub started: Option<Timestamp>,
     /// End.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub ended: Option<Timestamp>,
     /// Failure, if the job failed.
     pub failure: Option<Explanation>,
@@ -265,8 +243,7 @@ pub struct JobPage {
     /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
     /// Creation time of the oldest job examined; a page examines at most 500.
-    #[serde(default, rename = "looked_back_to", with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(default, rename = "looked_back_to", with = "OptionalWireTime")]
     pub searched_to: Option<Timestamp>,
 }
 

@@ -51,6 +51,11 @@ pub mod version;
 
 pub use problem::Problem;
 
+/// A body without fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoFields {}
+
 #[cfg(test)]
 mod tests {
     use serde::de::DeserializeOwned;

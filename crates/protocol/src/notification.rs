@@ -2,7 +2,7 @@
 
 use pullyard_domain::id::{EndpointId, NoticeId};
 use pullyard_domain::notice::{self as domain, Endpoint, EndpointKind, NoticeData, NoticeDelivery, NoticeEvent};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +29,7 @@ pub struct EndpointStatus {
     /// Its settings.
     pub endpoint: Endpoint,
     /// The last delivery with success.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub sent_at: Option<Timestamp>,
     /// Whether it receives nothing until a user enables it.
     pub disabled: bool,
@@ -67,8 +66,7 @@ pub struct Notice {
     /// Event.
     pub event: NoticeEvent,
     /// When it happened.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// The facts, as in the message.
     pub data: NoticeData,

@@ -6,7 +6,7 @@ use pullyard_domain::budget::Budget;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{Timestamp, WireTime};
 use pullyard_domain::tracker::{TrackerKind, TrackerSettings};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -136,11 +136,6 @@ pub struct HoldProject {
     pub reason: String,
 }
 
-/// Body of `POST /v1/projects/{id}/release`. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReleaseProject {}
-
 /// Answer to `GET /v1/projects/{id}/budget`: the daily limits and today's use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BudgetUse {
@@ -151,8 +146,7 @@ pub struct BudgetUse {
     /// Current day in UTC: `2026-11-20`.
     pub day: String,
     /// Start of the next day.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub until: Timestamp,
     /// Jobs created under a budget, without those that ended before an agent worked.
     pub jobs: u32,

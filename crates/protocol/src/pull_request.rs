@@ -5,7 +5,7 @@ use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/pulls/revise`: requests a revision of a pull request.
@@ -115,12 +115,10 @@ pub struct PullRequest {
     /// Job that works on it, or the last job that did.
     pub job: Option<JobId>,
     /// Creation time of its last revise job.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub revised: Option<Timestamp>,
     /// Until when reviews are deferred, if any are.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub held_until: Option<Timestamp>,
     /// Reviews by agents.
     pub reviews: AgentReviews,
@@ -136,8 +134,7 @@ pub struct AgentReviews {
     /// Job that reviews it now.
     pub active_job: Option<JobId>,
     /// When the review starts that the project's setting wants; a further commit may delay it.
-    #[serde(default, with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(default, with = "OptionalWireTime")]
     pub next_at: Option<Timestamp>,
     /// Number of ended reviews.
     pub count: u32,
@@ -153,8 +150,7 @@ pub struct AgentReview {
     /// Its job.
     pub job: JobId,
     /// When the job ended.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// Its end.
     pub status: JobStatus,

@@ -4,7 +4,7 @@ use crate::job::Explanation;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, RunId};
 use pullyard_domain::pull_request::MergeMethod;
 use pullyard_domain::run::{RunState, StepState};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
@@ -40,11 +40,6 @@ pub struct ResumeRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Number>,
 }
-
-/// Body of `POST /v1/runs/{run}/cancel` and of `approve` and `refuse` of a step. No fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct OrderRun {}
 
 /// Body of `POST /v1/runs/{run}/pull-request`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -106,16 +101,13 @@ pub struct Run {
     /// Limit of the cost. Units: millionths of a US dollar.
     pub cost_limit_usd_micros: Option<u64>,
     /// Creation time.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub created: Timestamp,
     /// A run that still works then fails; counts from its creation or last resume.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub time_limit: Timestamp,
     /// End.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub ended: Option<Timestamp>,
     /// Its steps in the order of the plan.
     pub steps: Vec<RunStep>,
@@ -135,12 +127,10 @@ pub struct RunStep {
     /// Number of its jobs.
     pub jobs: u32,
     /// Start of its newest job, or of its question.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub started: Option<Timestamp>,
     /// Time of the last change of its state.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub changed: Timestamp,
     /// Cost of its ended jobs. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,

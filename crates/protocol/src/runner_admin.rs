@@ -4,7 +4,7 @@ use pullyard_domain::diagnosis::{RunnerFacts, RunnerPresence};
 use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
 use pullyard_domain::runner::order::{OrderKind, OrderState, Updates};
 use pullyard_domain::runner::{OFFLINE_AFTER, RunnerIsolation};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -52,8 +52,7 @@ pub struct Runner {
     /// Process that acts as the runner.
     pub instance: InstanceId,
     /// Last heartbeat.
-    #[serde(rename = "heard", with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(rename = "heard", with = "WireTime")]
     pub last_heartbeat: Timestamp,
     /// Silence after which it counts as Offline and loses its jobs. Units: seconds.
     #[serde(default = "default_offline_after")]
@@ -106,8 +105,7 @@ pub struct RunnerJob {
     /// Number of the attempt.
     pub attempt: u32,
     /// Since when the runner holds the job.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub since: Timestamp,
 }
 
@@ -117,12 +115,10 @@ pub struct RunnerDrain {
     /// Name of the requester's token.
     pub by: String,
     /// Time of the request.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// When the runner first confirmed it.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub acknowledged: Option<Timestamp>,
 }
 
@@ -136,8 +132,7 @@ pub struct RunnerTask {
     /// Name of the requester's token.
     pub by: String,
     /// Time of the request.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// State.
     pub state: OrderState,

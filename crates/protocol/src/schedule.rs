@@ -2,7 +2,7 @@
 
 use pullyard_domain::id::{ProjectId, ScheduleName};
 use pullyard_domain::schedule::{self as domain, ScheduleSpec, ScheduleTime};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A schedule of a project.
@@ -19,8 +19,7 @@ pub struct Schedule {
     /// The next five times; those of a paused schedule if it were resumed now.
     pub next: Vec<ScheduleTime>,
     /// The last time.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub last_at: Option<Timestamp>,
     /// A sentence about the last time.
     pub last: Option<String>,

@@ -3,7 +3,7 @@
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::secret::{SecretKind, SecretUser};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Body of `PUT /v1/secrets/{name}`, which creates or replaces the secret.
@@ -39,8 +39,7 @@ pub struct Secret {
     /// Full name in Secrets Manager, for `token_secret` of an integration or `model_secrets` of a project.
     pub secret: String,
     /// When the value was last set.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub set_at: Option<Timestamp>,
 }
 
@@ -110,8 +109,7 @@ pub struct RotatedSecret {
     /// Full name in Secrets Manager.
     pub secret: String,
     /// Until when the previous value is accepted; null if it is refused already.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub old_until: Option<Timestamp>,
 }
 

@@ -2,11 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Body of `POST /v1/sign-in-links`. The link gets the rights of the caller's token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CreateSignInLink {}
-
 /// A link that signs in one browser, once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SignInLink {

@@ -3,7 +3,7 @@
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TemplateName};
 use pullyard_domain::plan::Parameter;
 use pullyard_domain::template::{self as domain, StartedBy};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -49,8 +49,7 @@ pub struct Template {
     /// Name of the token that stored it.
     pub by: String,
     /// Time of the last change.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub changed: Timestamp,
     /// Its plan. Absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]

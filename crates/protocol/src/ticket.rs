@@ -4,7 +4,7 @@ use crate::job::Explanation;
 use crate::limits;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -15,8 +15,7 @@ pub struct TicketEvent {
     /// The tool's id of this event. Idempotent: by this id.
     pub event_id: EventId,
     /// Time of the event by the tool's clock.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub occurred_at: Timestamp,
     /// Project of the ticket.
     pub project: ProjectId,
@@ -180,12 +179,10 @@ pub struct Comment {
     /// Markdown.
     pub text: String,
     /// When it was written.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub created: Timestamp,
     /// When its text was last changed; null if it never was.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub edited: Option<Timestamp>,
 }
 

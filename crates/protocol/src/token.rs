@@ -2,7 +2,7 @@
 
 use crate::limits;
 use pullyard_domain::id::{ProjectId, TokenId};
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 pub use pullyard_domain::token::{Scope, TokenKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -62,18 +62,15 @@ pub struct Token {
     /// Name of the only runner that may use the token.
     pub runner: Option<String>,
     /// Creation time; null for the first token.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub created: Option<Timestamp>,
     /// Name of the token that created it.
     pub created_by: Option<String>,
     /// Last use, to about a minute.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub last_used: Option<Timestamp>,
     /// Expiry.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub expires_at: Option<Timestamp>,
     /// Whether the token is valid now.
     pub state: TokenState,

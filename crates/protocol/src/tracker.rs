@@ -2,7 +2,7 @@
 
 use crate::project::Project;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use pullyard_domain::tracker::{self as domain, ToolScope, ToolStatus, TrackerKind, UnsyncedTicket};
 use serde::{Deserialize, Serialize};
 
@@ -24,18 +24,15 @@ pub struct Tracker {
     /// Full name of the secret that signs the deliveries of the tool's webhook.
     pub hook_secret: Option<String>,
     /// The last success.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub last_ok: Option<Timestamp>,
     /// The last failure, if no success followed.
     pub problem: Option<String>,
     /// No ticket is written before this time.
-    #[serde(with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(with = "OptionalWireTime")]
     pub rest_until: Option<Timestamp>,
     /// The last verified delivery of its webhooks, in lists and details.
-    #[serde(default, with = "rfc3339::option")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(default, with = "OptionalWireTime")]
     pub last_delivery: Option<Timestamp>,
     /// The tickets that it does not show after a failed write, longest first; only in details.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! Types of `GET /v1/version` and the health routes, and the runners' version header.
 
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Request header with the runner's protocol version.
@@ -24,8 +24,7 @@ pub struct Version {
     /// Protocol version, see [`PROTOCOL`].
     pub protocol: u32,
     /// The server's clock.
-    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Timestamp>")]
+    #[serde(default, with = "OptionalWireTime", skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
 }
 

@@ -6,7 +6,7 @@ use crate::client::{check_status, unexpected};
 use crate::{Applied, Desired, Error, Link};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::text::is_line;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{Timestamp, WireTime};
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
 use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_ANSWER, Method, Request, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub struct OwnTool {
 pub(crate) struct Message<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    #[serde(with = "rfc3339")]
+    #[serde(with = "WireTime")]
     timestamp: Timestamp,
     data: Data<'a>,
 }

@@ -1,5 +1,15 @@
 //! Conversions from domain values to the API's answers.
 
+/// The `Explanation` of a value of a vocabulary.
+macro_rules! explain {
+    ($it:expr) => {{
+        let it = $it;
+        let (code, sentence, help) = (it.code().into(), it.sentence(), it.help());
+        let facts = $crate::wire::facts_to_json(it);
+        pullyard_protocol::job::Explanation { code, sentence, help, facts, class: None }
+    }};
+}
+
 pub(crate) mod run;
 
 use pullyard_control::review::PullRequestView;
@@ -11,7 +21,6 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, AttemptEnd, Placement};
 use pullyard_domain::pull_request;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::wait::Wait;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
@@ -72,18 +81,12 @@ fn format_time(value: &mut Value) {
 }
 
 fn failure(failure: &Failure) -> Explanation {
-    Explanation {
-        code: failure.code().into(),
-        sentence: failure.sentence(),
-        help: failure.help(),
-        facts: facts_to_json(failure),
-        class: Some(failure.class()),
-    }
+    Explanation { class: Some(failure.class()), ..explain!(failure) }
 }
 
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, revises, .. } = view;
-    let waits = waits.map(wait_to_wire);
+    let waits = waits.map(|wait| explain!(&wait));
     let failure = job.failure.as_ref().map(|cause| {
         let (sentence, help) = explanation::explain_failure(&job, cause);
         Explanation { sentence, help, ..failure(cause) }
@@ -169,7 +172,7 @@ pub(crate) fn running_attempt(job: &domain::Job) -> Option<Attempt> {
 pub(crate) fn ticket(view: TicketView) -> Ticket {
     let TicketView { ticket, text, waits, sync_note, pull_request } = view;
     Ticket {
-        waits: waits.map(wait_to_wire),
+        waits: waits.map(|wait| explain!(&wait)),
         synced: due::ticket(&ticket).is_none(),
         sync_note,
         tracker: ticket.tracker,
@@ -253,15 +256,5 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
             review: review.review,
             author: review.author,
         }),
-    }
-}
-
-fn wait_to_wire(wait: Wait) -> Explanation {
-    Explanation {
-        code: wait.code().into(),
-        sentence: wait.sentence(),
-        help: wait.help(),
-        facts: facts_to_json(&wait),
-        class: None,
     }
 }

@@ -178,20 +178,13 @@ async fn decide_request_once(
                 .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
             check_request_labels(&project, &repository, ticket.as_ref().map(|(_, text)| text), request)?;
             let new = NewJob {
-                id: id.clone(),
-                kind: request.kind,
-                project: &project,
-                repository: &repository,
                 ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),
                 instructions: request.instructions.clone(),
-                reviews: None,
-                analysis: None,
-                step: None,
                 base: request.base.clone(),
                 labels: request.labels.clone(),
                 priority: request.priority,
                 retry_of: request.retry_of.as_ref(),
-                now,
+                ..NewJob::new(id.clone(), request.kind, (&project, &repository), now)
             };
             write_new_job(ctx, new, &delivery, key).await?
         }

@@ -46,6 +46,33 @@ pub(crate) struct NewJob<'a> {
     pub(crate) now: Timestamp,
 }
 
+impl<'a> NewJob<'a> {
+    /// With the settings of its project and its repository alone.
+    pub(crate) fn new(
+        id: JobId,
+        kind: JobKind,
+        (project, repository): (&'a Project, &'a Repository),
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            project,
+            repository,
+            ticket: None,
+            instructions: None,
+            reviews: None,
+            analysis: None,
+            step: None,
+            base: None,
+            labels: BTreeSet::new(),
+            priority: None,
+            retry_of: None,
+            now,
+        }
+    }
+}
+
 /// What a job of kind `review` or `resolve` reviews.
 pub(crate) struct NewReview {
     pub(crate) pull_request: PullRequestUnderReview,

@@ -91,21 +91,11 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         cost_usd_micros: project.settings.analysis.cost_usd_micros,
         previous: item.last.as_ref().map(|last| last.job.clone()),
     };
+    let repository = repository.resolve_agent(&project.settings);
     let new = NewJob {
-        id: id.clone(),
-        kind: JobKind::Analysis,
-        project: &project,
-        repository: &repository.resolve_agent(&project.settings),
-        ticket: None,
-        instructions: None,
-        reviews: None,
         analysis: Some((plan, item)),
-        step: None,
-        base: None,
-        labels: BTreeSet::new(),
-        priority: None,
         retry_of: start.retry_of.as_ref(),
-        now,
+        ..NewJob::new(id.clone(), JobKind::Analysis, (&project, &repository), now)
     };
     let write = write_new_job(ctx, new, &delivery, None).await?;
     if write == Write::Applied {

@@ -56,21 +56,15 @@ pub(super) async fn create_agent_review(
         Some(ticket) => ctx.store.load_ticket_text(&ticket.project, &ticket.key).await?.map(|stored| stored.text),
         None => None,
     };
+    let kind = if is_resolve { JobKind::Resolve } else { JobKind::Review };
     let new = NewJob {
-        id: id.clone(),
-        kind: if is_resolve { JobKind::Resolve } else { JobKind::Review },
-        project,
-        repository: &repository,
-        ticket: None,
         instructions: request.message.clone(),
         reviews: Some(NewReview { pull_request, item, ticket: loaded.ticket.clone().filter(|_| is_resolve) }),
-        analysis: None,
-        step: None,
         base: Some(snapshot.base.clone()),
         labels: text.as_ref().map(TicketText::runner_labels).unwrap_or_default(),
         priority: text.as_ref().and_then(TicketText::priority),
         retry_of: retried.as_ref(),
-        now: loaded.facts.now,
+        ..NewJob::new(id.clone(), kind, (project, &repository), loaded.facts.now)
     };
     write_new_job(ctx, new, delivery, None).await
 }

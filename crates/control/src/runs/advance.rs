@@ -4,11 +4,11 @@ use super::facts::{LoadedFacts, load_facts};
 use super::group::{MAX_ROUNDS, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
-use crate::notify::notice_of_run;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::Job;
+use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Move, Run, RunFailure, RunWant, next_move};
 use pullyard_store::{RunWrite, WorkKey, Write};
 
@@ -33,12 +33,12 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
         let facts = load_facts(ctx, &run, &frozen).await?;
         if facts.place.is_none() && run.want == RunWant::Run {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
-            let Ok(cancelled) = run.cancel(facts.now) else { return Ok(()) };
+            let Ok(cancelled) = run.cancel(facts.run.now) else { return Ok(()) };
             ctx.store.update_run(&Run { failure: Some(RunFailure::PlaceGone), ..cancelled }).await?;
             moves += 1;
             continue;
         }
-        let Some(next) = next_move(&run, &facts.for_run(&frozen.plan)) else { return Ok(()) };
+        let Some(next) = next_move(&run, &facts.run) else { return Ok(()) };
         match Box::pin(apply(ctx, &frozen, &facts, (&run, next))).await? {
             Write::Applied => moves += 1,
             Write::Stale => rounds.backoff().await?,
@@ -51,7 +51,7 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
 async fn apply(
     ctx: &Context,
     frozen: &FrozenPlan,
-    facts: &LoadedFacts,
+    facts: &LoadedFacts<'_>,
     (before, next): (&Run, Move),
 ) -> Result<Write, Error> {
     let Move { run, noted, created, cancelled, group } = next;
@@ -72,18 +72,21 @@ async fn apply(
     let (mut jobs, mut charge) = (Vec::new(), None);
     for plan in &created {
         let Some((project, repository)) = &facts.place else { break };
-        match plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.now).await? {
+        match plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.run.now).await? {
             Ok(job) => {
                 charge = project.settings.budget.charge(&job);
                 jobs.push(job);
             }
             Err(refusal) => {
                 tracing::warn!(run = %run.id, step = plan.step, "step refused by the settings: {refusal}");
-                run = run.refuse_step(plan, facts.now);
+                run = run.refuse_step(plan, facts.run.now);
             }
         }
     }
-    let notice = notice_of_run(ctx, facts.project.as_ref(), (before, &run), &frozen.plan);
+    let url = format!("{}/runs/{}", ctx.pages_url(), run.id);
+    let notice = facts.project.as_ref().and_then(|project| {
+        Notice::of_run((before, &run), &frozen.plan, &project.settings.notifications, url, facts.run.now)
+    });
     let (charge, group, notice) = (charge.as_ref(), group.as_ref(), notice.as_ref());
     let write = RunWrite { run: &run, noted: &noted, created: &jobs, charge, group, notice };
     let write = ctx.store.move_run(&write).await?;

@@ -2,7 +2,6 @@
 
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
-use pullyard_domain::id::RunId;
 use pullyard_domain::plan::Plan;
 use pullyard_domain::run::{Group, GroupFacts, MAX_WAITING_RUNS, Run, RunState, RunWant};
 use pullyard_domain::time::Timestamp;
@@ -28,26 +27,15 @@ pub(super) async fn load_group_facts(
     let waits = run.state == RunState::Running && run.want == RunWant::Run && !run.has_place();
     let mut asked = if waits { group.first_runs(rule.limit()) } else { Vec::new() };
     let runs = match ctx.store.load_runs(&asked).await {
-        Err(error) if !error.is_transient() => load_readable(ctx, &mut asked).await?,
+        // Only a newer program knows the state of an unreadable run. All listed runs then count as working.
+        Err(error) if !error.is_transient() => {
+            tracing::warn!(run = %run.id, "run of its group unreadable: {error}");
+            asked.clear();
+            Vec::new()
+        }
         runs => runs?,
     };
-    Ok(Some(GroupFacts::new(group, asked, &runs)))
-}
-
-/// An unreadable run counts as one that works: only a newer program knows its state.
-async fn load_readable(ctx: &Context, asked: &mut Vec<RunId>) -> Result<Vec<Run>, Error> {
-    let mut runs = Vec::new();
-    for id in std::mem::take(asked) {
-        match ctx.store.load_run(&id).await {
-            Ok(run) => {
-                runs.extend(run);
-                asked.push(id);
-            }
-            Err(error) if !error.is_transient() => tracing::warn!(run = %id, "run of the group unreadable: {error}"),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(runs)
+    Ok(Some(GroupFacts::new(group, &asked, &runs)))
 }
 
 /// The group in which a new run waits.

@@ -1,7 +1,6 @@
 //! Merges the pull request of a run, or of one of its steps.
 
-use super::order::to_error;
-use super::{load_plan, load_run};
+use super::{find_step, load_plan, load_run};
 use crate::forge::merging_client;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
@@ -36,7 +35,7 @@ pub async fn merge_run_pull_request(
     let (result, missing) = match step {
         None => (run.result.clone(), Denial::NoPullRequest { run: run.id.clone() }),
         Some(step) => {
-            let job = run.own_branch_job(&frozen.plan, step).map_err(|refusal| to_error(&run, step, refusal))?;
+            let job = run.own_branch_job(&frozen.plan, find_step(&run, step)?).map_err(Error::Denied)?;
             let missing = Denial::NotOpened { step: step.to_owned(), run: run.id.clone() };
             (ctx.load_job(job).await?.result, missing)
         }
@@ -50,15 +49,14 @@ pub async fn merge_run_pull_request(
     let name = repository.name.as_str();
     let found = forge.pull_request(name, number).await?;
     let pr = format!("{name}#{number}");
-    let denial = match found.state {
+    match found.state {
         PullRequestState::Merged => return Ok(run),
-        PullRequestState::Closed => Some(Denial::PullRequestClosed { pr: pr.clone() }),
+        PullRequestState::Closed => return Err(Error::Denied(Denial::PullRequestClosed { pr })),
         PullRequestState::Open if !found.is_at(&result.head) => {
-            Some(Denial::HeadMoved { pr: pr.clone(), run: run.id.clone() })
+            return Err(Error::Denied(Denial::HeadMoved { pr, run: run.id }));
         }
-        PullRequestState::Open => None,
-    };
-    Error::refuse_if(denial)?;
+        PullRequestState::Open => {}
+    }
     match forge.merge(name, number, &result.head, method).await {
         Err(ForgeError::Refused { reason }) => Err(Error::Denied(Denial::NotMerged { pr, reason: quote(&reason) })),
         merged => {

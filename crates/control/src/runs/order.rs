@@ -1,10 +1,9 @@
 //! What users order of a run.
 
-use crate::runs::{load_plan, load_run};
+use super::{find_step, load_plan, load_run};
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
 use pullyard_domain::id::RunId;
-use pullyard_domain::run::{Answer, OrderRefusal, Run};
+use pullyard_domain::run::{Answer, Run};
 use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,27 +28,20 @@ pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) ->
     let mut rounds = ctx.retries(id);
     loop {
         let (run, now) = (load_run(ctx, id).await?, ctx.clock.now());
-        let (next, step) = match order {
-            RunOrder::Cancel => (run.cancel(now), ""),
-            RunOrder::Resume { cost_usd_micros } => (run.resume(&plan, *cost_usd_micros, now), ""),
-            RunOrder::Answer { step, answer } => (run.answer(step, *answer, &plan, now), step.as_str()),
+        let next = match order {
+            RunOrder::Cancel => run.cancel(now),
+            RunOrder::Resume { cost_usd_micros } => run.resume(&plan, *cost_usd_micros, now),
+            RunOrder::Answer { step, answer } => run.answer(&find_step(&run, step)?.name, *answer, &plan, now),
         };
-        let next = next.map_err(|refusal| to_error(&run, step, refusal))?;
+        let next = next.map_err(Error::Denied)?;
         if next == run {
             return Ok(run);
         }
         if ctx.store.update_run(&next).await? == Write::Applied {
             tracing::info!(run = %id, by, order = ?order, "run ordered");
-            ctx.send_hints(async {
-                ctx.wake_run(id).await;
-            })
-            .await;
+            ctx.send_hints(ctx.wake_run(id)).await;
             return Ok(next);
         }
         rounds.backoff().await?;
     }
-}
-
-pub(super) fn to_error(run: &Run, step: &str, refusal: OrderRefusal) -> Error {
-    Denial::for_order(run, step, refusal).map_or_else(|| Error::not_found("step", step), Error::Denied)
 }

@@ -1,8 +1,7 @@
 //! Opens the pull request of a step's own branch.
 
 use super::merge::quote;
-use super::order::to_error;
-use super::{load_plan, load_run};
+use super::{find_step, load_plan, load_run};
 use crate::attempt::link_late_pull_request;
 use crate::forge::forge_client;
 use crate::{Context, Error};
@@ -10,7 +9,7 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::id::RunId;
 use pullyard_domain::job::{Job, JobResult, PushedCommit};
 use pullyard_domain::prompt::LinkOptions;
-use pullyard_domain::run::{OrderRefusal, Run};
+use pullyard_domain::run::Run;
 use pullyard_forge::{Error as ForgeError, NewPullRequest};
 use pullyard_store::{RunWrite, Write};
 
@@ -22,12 +21,14 @@ pub async fn create_step_pull_request(ctx: &Context, id: &RunId, step: &str, by:
     let (plan, mut rounds) = (load_plan(ctx, id).await?.plan, ctx.retries(id));
     loop {
         let run = load_run(ctx, id).await?;
-        let job = run.own_branch_job(&plan, step).map_err(|refusal| to_error(&run, step, refusal))?;
+        let job = run.own_branch_job(&plan, find_step(&run, step)?).map_err(Error::Denied)?;
         let job = ctx.load_job(job).await?;
         if job.result.is_some() {
             return Ok(run);
         }
-        let Some(pushed) = &job.pushed else { return Err(to_error(&run, step, OrderRefusal::NothingPushed)) };
+        let Some(pushed) = &job.pushed else {
+            return Err(Error::Denied(Denial::NothingPushed { step: step.to_owned(), run: run.id }));
+        };
         let result = Box::pin(find_or_create(ctx, step, &job, pushed)).await?;
         let (number, next) = (result.number, run.with_pull_request(step, &result.url));
         let job = Job { result: Some(result), ..job };

@@ -13,7 +13,7 @@ use pullyard_domain::published::short_commit;
 use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan, StepResult};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// `Err` within: why the project's present settings refuse the step.
 /// Writes: the context and the class, which stay unused if the job is not created.
@@ -51,21 +51,14 @@ pub(super) async fn plan_step_job(
         job.failure == Some(Failure::OutputLost {}) || job.step.as_ref().is_some_and(|step| step.may_change_nothing)
     });
     context.may_change_nothing |= is_pushed && context.own_branch.is_none();
+    let project = Project { settings, ..project.clone() };
     let new = NewJob {
-        id: planned.id.clone(),
-        kind: JobKind::of_step(&keys),
-        project: &Project { settings, ..project.clone() },
-        repository: &repository,
-        ticket: None,
         instructions: step.prompt.clone(),
-        reviews: None,
-        analysis: None,
         step: Some((run, &planned.step, context)),
         base: Some(frozen.base.clone()),
-        labels: BTreeSet::new(),
         priority: frozen.plan.priority,
         retry_of: retry_of.as_ref(),
-        now,
+        ..NewJob::new(planned.id.clone(), JobKind::of_step(&keys), (&project, &repository), now)
     };
     plan_new_job(ctx, new).await.map(Ok)
 }

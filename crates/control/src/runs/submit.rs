@@ -24,7 +24,6 @@ pub struct RunSubmission {
     /// Instead of a plan: a template, and the kind of start, which the template has to allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<(TemplateName, StartedBy)>,
-    /// Values of the plan's parameters.
     pub params: BTreeMap<String, String>,
     /// Instead of the plan's, or the project's.
     pub repository: Option<RepositoryName>,
@@ -62,8 +61,8 @@ pub enum SubmitFault {
 /// Checks a plan against its project, freezes it, and starts its run.
 /// Writes: RUN and PLAN, if absent, and GROUP over `rev`.
 /// Idempotent: by the key; a repeat returns the first run. Without a key, each call starts a run.
-/// Errors: `Plan`; `NotFound` (project, template); `KeyReused` if the first request with the key was another; `Denied` if too many
-/// runs of the group wait; `Contended`.
+/// Errors: `Plan`; `NotFound` (project, template); `KeyReused` if the first request with the key was another; `Denied`
+/// if too many runs of the group wait; `Contended`.
 pub async fn submit_run(
     ctx: &Context,
     submission: &RunSubmission,
@@ -96,10 +95,7 @@ pub async fn submit_run(
         rounds.backoff().await?;
     }
     tracing::info!(run = %id, project = %project, caller = caller.id, "run started");
-    ctx.send_hints(async {
-        ctx.wake_run(&id).await;
-    })
-    .await;
+    ctx.send_hints(ctx.wake_run(&id)).await;
     Ok(Submitted { run, is_repeat: false })
 }
 
@@ -123,8 +119,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         && !plan.allows(*start)
     {
         let start = start.as_str();
-        let fault = format!("{name} is not started by {start}: add {start} to its `started_by`");
-        return Err(SubmitFault::Plan(vec![PlanFault::new("/template", fault)]));
+        return Err(refuse("/template", format!("{name} is not started by {start}: add {start} to its `started_by`")));
     }
     let mut params = submission.params.clone();
     // Otherwise the prompts would name another repository than that of the run.
@@ -132,22 +127,21 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         let given = params.insert(name.clone(), repository.to_string());
         if given.is_some_and(|given| !given.eq_ignore_ascii_case(repository.as_str())) {
             let fault = format!("the run's repository is {repository}: leave this value out, or give the same");
-            return Err(SubmitFault::Plan(vec![PlanFault::new(format!("/params/{name}"), fault)]));
+            return Err(refuse(format!("/params/{name}"), fault));
         }
     }
-    let filled = plan.fill_parameters(&params);
-    let parameters = filled.map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
+    let parameters = plan.fill_parameters(&params).map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
     let mut faults = check_repositories(ctx, &project, &plan, submission, &parameters).await?;
     let named = submission.repository.clone().or_else(|| plan_repository(&plan));
-    let at = if submission.repository.is_none() && plan.repository.is_some() { "/plan" } else { "" };
-    let refuse = |fault: String| SubmitFault::Plan(below(at, vec![PlanFault::new("/repository", fault)]));
+    let is_of_plan = submission.repository.is_none() && plan.repository.is_some();
+    let at = if is_of_plan { "/plan/repository" } else { "/repository" };
     let repository = match load_repository_fact(ctx, &project, named.as_ref()).await? {
         RepositoryFact::Connected(repository) => *repository,
         _ if !faults.is_empty() => return Err(SubmitFault::Plan(faults)),
         RepositoryFact::NotNamed => {
-            return Err(refuse("give a repository, or set a default in the project's settings".into()));
+            return Err(refuse(at, "give a repository, or set a default in the project's settings"));
         }
-        RepositoryFact::NotConnected(name) => return Err(refuse(describe_unconnected(&name, &project))),
+        RepositoryFact::NotConnected(name) => return Err(refuse(at, describe_unconnected(&name, &project))),
     };
     faults.extend(below("/plan", plan.check_for_project(&project.settings, &repository)));
     let base = submission.base.clone().or_else(|| plan.base.clone());
@@ -164,7 +158,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
 
 fn parse(json: &Value) -> Result<Plan, SubmitFault> {
     if serde_json::to_string(json).is_ok_and(|text| text.len() > MAX_FILE_BYTES) {
-        return Err(SubmitFault::Plan(vec![PlanFault::new("/plan", "a plan has at most 64 KiB")]));
+        return Err(refuse("/plan", "a plan has at most 64 KiB"));
     }
     Plan::parse(json.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))
 }
@@ -213,6 +207,10 @@ async fn check_repositories(
         }
     }
     Ok(faults)
+}
+
+fn refuse(pointer: impl Into<String>, fault: impl Into<String>) -> SubmitFault {
+    SubmitFault::Plan(vec![PlanFault::new(pointer, fault)])
 }
 
 fn below(pointer: &str, faults: Vec<PlanFault>) -> Vec<PlanFault> {

@@ -146,22 +146,8 @@ pub(crate) fn plan_new_job<'a>(
     else {
         return Err(Error::Inconsistent("event accepted without project or repository".into()));
     };
-    Ok(NewJob {
-        kind: JobKind::default(),
-        reviews: None,
-        analysis: None,
-        step: None,
-        id: id.clone(),
-        project,
-        repository,
-        ticket: Some((ticket, text)),
-        instructions: None,
-        base: None,
-        labels: Default::default(),
-        priority: None,
-        retry_of: None,
-        now: facts.now,
-    })
+    let new = NewJob::new(id.clone(), JobKind::default(), (project, repository), facts.now);
+    Ok(NewJob { ticket: Some((ticket, text)), ..new })
 }
 
 fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {

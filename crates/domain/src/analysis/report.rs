@@ -4,7 +4,7 @@ use super::{AnalysisCounts, ItemKind, Signals, Staleness};
 use crate::code::coded_enum;
 use crate::output::OutputFault;
 use crate::report::review_output::check_text;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
@@ -43,8 +43,7 @@ pub struct AnalysisReport {
 #[serde(deny_unknown_fields)]
 pub struct ItemList {
     /// When it was read.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub as_of: Timestamp,
     /// Number of open items, at least: at most ten pages are read.
     pub open: u32,
@@ -65,12 +64,10 @@ pub struct AnalysedItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// Last change, according to the forge.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub updated: Timestamp,
     /// When its comments and reviews were read.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub read: Timestamp,
     pub signals: Signals,
     /// Hash of the text that a summary is about.
@@ -93,8 +90,7 @@ pub struct ItemSummary {
     pub next_step: String,
     pub risk: Risk,
     /// When it was written.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// `hash` of the item at that time. Another one now: the summary is outdated.
     pub of: String,

@@ -1,7 +1,7 @@
 //! Computes what the activity on an item shows. Bots do not count.
 
 use crate::code::coded_enum;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -55,8 +55,7 @@ pub struct Signals {
     /// Reactions to the text and to comments.
     pub reactions: u32,
     /// The last activity of a user.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub last_at: Timestamp,
     /// Whether the author did that.
     pub last_by_author: bool,

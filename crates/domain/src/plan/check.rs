@@ -208,18 +208,13 @@ impl Check<'_> {
             let pointer = format!("{pointer}/when/{}", escape(need));
             if !step.needs.contains(need) {
                 let is_known = |need: &String| self.plan.find_step(need).is_some();
-                match is_known(need) {
-                    // The misspelt need may be this one.
-                    _ if !step.needs.iter().all(is_known) => {}
-                    true => {
-                        let rule = format!("add `{need}` to `needs`; `when` compares the outcomes of needed steps");
-                        self.fault(&pointer, rule);
-                    }
-                    false => {
-                        let sentence = format!("there is no step `{}`", truncate(need, MAX_SHOWN_CHARS));
-                        let fault = did_you_mean(sentence, need, step.needs.iter().map(String::as_str));
-                        self.fault(&pointer, fault);
-                    }
+                // A misspelt need may be this one.
+                if step.needs.iter().all(is_known) {
+                    let fault = match is_known(need) {
+                        true => format!("add `{need}` to `needs`; `when` compares the outcomes of needed steps"),
+                        false => self.unknown_step(need, &step.name),
+                    };
+                    self.fault(&pointer, fault);
                 }
                 continue;
             }

@@ -1,19 +1,14 @@
 //! The rules of a plan that depend on its project, and the settings of a step's job.
 
-use super::{Plan, PlanFault, PlanStep, PullRequestForm, StepBranch, StepChanges, StepKeys, parse_wall};
+use super::{Plan, PlanFault, PlanStep, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
-use crate::project::{Limits, Repository, Settings};
-use crate::run::SpawnRequest;
+use crate::project::{Repository, Settings};
+
+fn secs(limit: &Option<String>) -> Option<u64> {
+    limit.as_deref().and_then(parse_wall).map(|limit| limit.as_secs())
+}
 
 impl StepKeys {
-    fn wall_secs(&self) -> Option<u64> {
-        self.limits.wall.as_deref().and_then(parse_wall).map(|wall| wall.as_secs())
-    }
-
-    fn stall_secs(&self) -> Option<u64> {
-        self.limits.stall.as_deref().and_then(parse_wall).map(|stall| stall.as_secs())
-    }
-
     /// Whether the step's commit is on a branch of its own.
     pub fn has_own_branch(&self) -> bool {
         self.branch == Some(StepBranch::Own) && !self.is_read_only()
@@ -35,8 +30,8 @@ impl StepKeys {
         let (mut settings, mut repository) = (settings.clone(), repository.clone());
         let limits = &mut settings.limits;
         // The project may have lowered its limits since the submission.
-        limits.wall_secs = self.wall_secs().map_or(limits.wall_secs, |wall| wall.min(limits.wall_secs));
-        limits.stall_secs = self.stall_secs().map_or(limits.stall_secs, |stall| stall.min(limits.stall_secs));
+        limits.wall_secs = secs(&self.limits.wall).map_or(limits.wall_secs, |wall| wall.min(limits.wall_secs));
+        limits.stall_secs = secs(&self.limits.stall).map_or(limits.stall_secs, |stall| stall.min(limits.stall_secs));
         limits.turns = self.limits.turns.into_iter().chain(limits.turns).min();
         limits.cost_usd_micros = self.cost_usd_micros().into_iter().chain(limits.cost_usd_micros).min();
         let commands = &mut repository.commands;
@@ -52,46 +47,17 @@ impl Plan {
     /// The faults of a plan in a project. The repository has its agent.
     pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
         let mut faults = Vec::new();
-        if self.pull_request == Some(PullRequestForm::None) {
-            faults.push(PlanFault::new("/pull_request", "a run opens its pull request: use open or draft"));
-        }
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
             faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
-            faults.extend(self.find_role_faults(step, settings, repository).into_iter().map(fault));
+            // An added step chooses no command: it gets those of its role.
+            for role in self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles) {
+                let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
+                let of_role = self.find_step_faults(&added, settings, repository).into_iter();
+                faults.extend(of_role.map(|(_, text)| fault(("", format!("its added role `{role}`: {text}")))));
+            }
         }
         faults
-    }
-
-    /// The faults of the roles of added steps, which choose their commands.
-    fn find_role_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
-        let of_role = |role: String| {
-            let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
-            let faults = self.find_step_faults(&added, settings, repository).into_iter();
-            faults
-                .map(|(_, fault)| fault)
-                .map(|fault| ("", format!("its added role `{role}`: {fault}")))
-                .collect::<Vec<_>>()
-        };
-        let roles = self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles);
-        roles.flat_map(of_role).collect()
-    }
-
-    /// Why the project does not allow one of the steps that a manager adds.
-    pub fn find_spawn_fault(
-        &self,
-        list: &[SpawnRequest],
-        settings: &Settings,
-        repository: &Repository,
-    ) -> Option<String> {
-        // Each job gets the lower limits, so none is a fault: the turn is paid.
-        let (wall_secs, stall_secs) = (u64::MAX, u64::MAX);
-        let limits = Limits { wall_secs, stall_secs, turns: None, cost_usd_micros: None, ..settings.limits };
-        let settings = Settings { limits, ..settings.clone() };
-        list.iter().find_map(|request| {
-            let fault = self.find_step_faults(&request.as_step(self), &settings, repository).into_iter().next();
-            fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
-        })
     }
 
     fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
@@ -102,10 +68,10 @@ impl Plan {
             faults.push((if is_own { key } else { "" }, fault));
         };
         let time = |secs: u64| format!("the project's limit is {secs} s");
-        if keys.wall_secs().is_some_and(|wall| wall > limits.wall_secs) {
+        if secs(&keys.limits.wall).is_some_and(|wall| wall > limits.wall_secs) {
             refuse(own.limits.wall.is_some(), "/limits/wall", time(limits.wall_secs));
         }
-        if keys.stall_secs().is_some_and(|stall| stall > limits.stall_secs) {
+        if secs(&keys.limits.stall).is_some_and(|stall| stall > limits.stall_secs) {
             refuse(own.limits.stall.is_some(), "/limits/stall", time(limits.stall_secs));
         }
         if let (Some(turns), Some(most)) = (keys.limits.turns, limits.turns)
@@ -170,11 +136,6 @@ mod tests {
         check(json!({ "setup": ["rm -r x"] }), "/steps/0/setup", "not on the list");
         check(json!({ "checks": ["rm -r x"] }), "/steps/0/checks", "not on the list");
         check(json!({ "agent": "command" }), "/steps/0/agent", "name a program");
-        for (form, expected) in [("open", None), ("draft", None), ("none", Some("/pull_request"))] {
-            let plan = json!({ "name": "t", "pull_request": form, "steps": [{ "name": "a", "prompt": "Work." }] });
-            let faults = Plan::parse(plan).unwrap().check_for_project(&Settings::default(), &repository());
-            assert_eq!(faults.first().map(|fault| fault.pointer.as_str()), expected);
-        }
     }
 
     #[test]

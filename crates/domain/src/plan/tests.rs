@@ -91,6 +91,7 @@ fn every_fault_has_its_pointer() {
     check(changed("/limits/wall", json!("8d")), &[("/limits/wall", "1m to 168h")]);
     check(changed("/limits/wall", json!(60)), &[("/limits/wall", "in quotes")]);
     check(changed("/on_failure", json!("abort")), &[("/on_failure", "use stop or continue")]);
+    check(changed("/pull_request", json!("none")), &[("/pull_request", "use open or draft")]);
     check(changed("/parameters/Task", json!({ "type": "text" })), &[("/parameters/Task", "lower-case")]);
     check(changed("/parameters/task/type", json!("secret")), &[("/parameters/task/type", "use text")]);
     check(changed("/parameters/task/default", json!("x")), &[("/parameters/task", "no default")]);

@@ -17,35 +17,24 @@ pub struct StepContext {
     /// Subject of the commit. That of the first commit is the title of the run's pull request.
     pub title: String,
     /// Text of the step's role.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NeedResult>,
     /// Words of which the agent has to choose one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<String>,
-    /// Whether earlier steps have committed to the branch of the run.
-    pub is_changed: bool,
     /// Whether the job writes files and an output.
     pub reports: bool,
     /// Whether an unchanged tree is no failure of a job that writes both.
     pub may_change_nothing: bool,
     /// Branch for the commit, which gets no pull request.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub own_branch: Option<String>,
-    /// The branch of the run, once it exists, from which a branch of its own starts.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The branch of the run, once earlier steps have committed to it. A branch of its own starts from it.
     pub starts_from: Option<String>,
     /// Steps that the agent may add. Its `turns` are those that are left, with this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub spawn: Option<SpawnLimits>,
     /// Names of the steps that it added.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<String>,
     /// Whether its pull request is opened as a draft.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_draft: bool,
 }
 
@@ -62,12 +51,9 @@ pub struct NeedResult {
     pub name: String,
     /// `done`, or another end.
     pub end: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Text of its agent, or the commit. Hostile text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<PatchSource>,
 }
 
@@ -109,7 +95,7 @@ impl StepContext {
 
     pub(super) fn prompt(&self, base: &str, writes: AgentWrites) -> String {
         let mut text = String::new();
-        if self.is_changed {
+        if self.starts_from.is_some() {
             text.push_str(&format!(
                 "\nEarlier steps of this run have committed to the branch that is checked out. `git diff origin/{base}...HEAD` shows their whole change.\n",
             ));
@@ -137,13 +123,10 @@ impl StepContext {
             if need.patch.is_some() {
                 let file = need.patch_file();
                 let use_it = match writes {
-                    AgentWrites::Tree => "Apply its patch with `git apply --3way",
+                    AgentWrites::Tree => "Apply its patch with `git apply --3way ",
                     AgentWrites::OutputFile => "Its patch is `",
                 };
-                let space = if writes == AgentWrites::Tree { " " } else { "" };
-                text.push_str(&format!(
-                    "\nIts commit is not in your checkout. {use_it}{space}{INPUT_FOLDER}/{file}`.\n"
-                ));
+                text.push_str(&format!("\nIts commit is not in your checkout. {use_it}{INPUT_FOLDER}/{file}`.\n"));
             }
         }
         text

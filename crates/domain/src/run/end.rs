@@ -24,8 +24,6 @@ pub struct StepEnd {
     /// From the agent's output.
     pub outcome: Option<String>,
     pub spawn: Vec<SpawnRequest>,
-    /// Why the project does not allow these steps.
-    pub spawn_fault: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,30 +33,20 @@ pub enum JobEnd {
     Cancelled,
 }
 
-/// Whether another job may succeed without a change by a user.
-fn is_retryable(class: FailureClass) -> bool {
-    use FailureClass::{Agent, Checks, Infra, Provider};
-    matches!(class, Infra | Provider | Agent | Checks)
-}
-
 impl StepEnd {
-    /// The end of a job that the table no longer has.
-    pub(super) fn lost() -> Self {
-        Self {
-            end: JobEnd::Failed(FailureClass::Infra),
-            spent_usd_micros: 0,
-            outcome: None,
-            spawn: Vec::new(),
-            spawn_fault: None,
-        }
+    /// Without cost and output.
+    pub fn new(end: JobEnd) -> Self {
+        Self { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new() }
     }
 
     fn has_outcome(&self, rules: &Rules) -> bool {
         rules.outcomes.is_empty() || self.outcome.as_ref().is_some_and(|outcome| rules.outcomes.contains(outcome))
     }
 
+    /// Whether another job may succeed without a change by a user.
     pub(super) fn may_retry(&self, rules: &Rules) -> bool {
-        rules.retries > 0 && matches!(self.end, JobEnd::Failed(class) if is_retryable(class))
+        use FailureClass::{Agent, Checks, Infra, Provider};
+        rules.retries > 0 && matches!(self.end, JobEnd::Failed(Infra | Provider | Agent | Checks))
     }
 }
 
@@ -106,10 +94,8 @@ impl Run {
 }
 
 impl StepJob {
-    /// `answer`: the job's output, and why the project does not allow its steps.
-    /// `may_change_nothing`: an unchanged tree is no failure of the step.
-    pub fn new(job: &Job, (answer, spawn_fault): (Answer, Option<String>), may_change_nothing: bool) -> Self {
-        let Answer { outcome, spawn, .. } = answer;
+    /// `answer`: the job's output. `may_change_nothing`: an unchanged tree is no failure of the step.
+    pub fn new(job: &Job, Answer { outcome, spawn, .. }: Answer, may_change_nothing: bool) -> Self {
         let end = match (job.status, &job.failure) {
             (JobStatus::Completed, _) => JobEnd::Completed,
             (JobStatus::Cancelled, _) => JobEnd::Cancelled,
@@ -126,7 +112,7 @@ impl StepJob {
         let is_unreported = job.worked && (was_repeated || was_lost);
         let least = job.policy.cost_usd_micros.filter(|_| is_unreported).unwrap_or_default();
         let spent_usd_micros = job.spent_usd_micros.max(least);
-        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn, spawn_fault })
+        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn })
     }
 }
 
@@ -139,7 +125,7 @@ mod tests {
     fn spent(job: Job) -> u64 {
         let mut job = job;
         job.policy.cost_usd_micros = Some(5_000_000);
-        match StepJob::new(&job, (Answer::default(), None), false) {
+        match StepJob::new(&job, Answer::default(), false) {
             StepJob::Ended(end) => end.spent_usd_micros,
             StepJob::Open { .. } => panic!("{:?} has not ended", job.status),
         }

@@ -74,7 +74,6 @@ impl FrozenPlan {
             role: step.role.as_deref().and_then(|role| self.plan.find_role(role)).and_then(|role| role.prompt),
             parameters: self.parameters.clone(),
             needs: inputs.into_iter().map(need).collect(),
-            is_changed: run.result.is_some(),
             reports: keys.reports(),
             may_change_nothing: keys.may_change_nothing(),
             own_branch,

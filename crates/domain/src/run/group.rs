@@ -30,11 +30,11 @@ pub struct Group {
     pub rev: u64,
 }
 
-/// A group as the table has it, and the listed runs that have ended.
+/// A group as the table has it, and without the listed runs that have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupFacts {
-    pub group: Group,
-    pub ended: BTreeSet<RunId>,
+    stored: Group,
+    live: Group,
 }
 
 impl Concurrency {
@@ -80,19 +80,14 @@ impl Group {
 
 impl GroupFacts {
     /// `runs`: those of `asked` that exist.
-    pub fn new(group: Group, asked: Vec<RunId>, runs: &[Run]) -> Self {
+    pub fn new(stored: Group, asked: &[RunId], runs: &[Run]) -> Self {
         let is_listed = |id: &RunId| {
             let run = runs.iter().find(|run| run.id == *id && run.state == RunState::Running);
-            run.is_some_and(|run| run.has_place() || group.waiting.contains_key(id))
+            run.is_some_and(|run| run.has_place() || stored.waiting.contains_key(id))
         };
-        let ended = asked.into_iter().filter(|id| !is_listed(id)).collect();
-        Self { group, ended }
-    }
-
-    fn live(&self) -> Group {
-        let mut group = self.group.clone();
-        self.ended.iter().for_each(|run| group.remove(run));
-        group
+        let mut live = stored.clone();
+        asked.iter().filter(|id| !is_listed(id)).for_each(|id| live.remove(id));
+        Self { stored, live }
     }
 }
 
@@ -113,7 +108,7 @@ impl Run {
         if self.has_place() {
             return None;
         }
-        let (group, rule) = (facts.group?.live(), facts.plan.concurrency.as_ref()?);
+        let (group, rule) = (&facts.group.as_ref()?.live, facts.plan.concurrency.as_ref()?);
         let (n, limit) = (group.holders.len(), rule.limit());
         let ahead = group.in_order().into_iter().take_while(|run| **run != self.id).count();
         let is_busy = n + ahead >= limit;
@@ -126,8 +121,8 @@ impl Run {
 impl Move {
     /// Takes a place in the group, or waits for one in the order of its age.
     pub(super) fn take_place(&mut self, facts: &RunFacts) {
-        let Some(of_run) = facts.group.filter(|_| !self.run.has_place()) else { return };
-        let mut group = of_run.live();
+        let Some(of_run) = facts.group.as_ref().filter(|_| !self.run.has_place()) else { return };
+        let mut group = of_run.live.clone();
         group.holders.remove(&self.run.id);
         if facts.block.is_none() && self.run.group_wait(facts).is_none() {
             self.run.placed = Some(self.run.since);
@@ -142,14 +137,14 @@ impl Move {
     }
 
     pub(super) fn leave_group(&mut self, facts: &RunFacts) {
-        let Some(of_run) = facts.group else { return };
-        let mut group = of_run.live();
+        let Some(of_run) = &facts.group else { return };
+        let mut group = of_run.live.clone();
         group.remove(&self.run.id);
         self.change_group(group, facts);
     }
 
     fn change_group(&mut self, group: Group, facts: &RunFacts) {
-        let is_changed = facts.group.is_some_and(|stored| stored.group != group);
+        let is_changed = facts.group.as_ref().is_some_and(|facts| facts.stored != group);
         self.group = is_changed.then_some(Group { changed: facts.now, ..group });
     }
 }

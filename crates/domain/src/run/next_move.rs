@@ -1,28 +1,29 @@
 //! The next write of a run.
 
-use super::end::{StepEnd, StepJob};
+use super::end::{JobEnd, StepEnd, StepJob};
 use super::group::{Group, GroupFacts};
 use super::rules::{Rules, Start};
 use super::wait::StepWait;
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
 use crate::due::{self, Due};
+use crate::failure::FailureClass;
 use crate::id::JobId;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// A transaction has a limit of items.
-pub const MAX_NOTED_JOBS: usize = 16;
-pub const MAX_NEW_JOBS: usize = 8;
+const MAX_NOTED_JOBS: usize = 16;
+const MAX_NEW_JOBS: usize = 8;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RunFacts<'a> {
     pub plan: &'a Plan,
     /// The jobs of all open steps. A job that is not listed is lost, and its step fails.
-    pub jobs: &'a BTreeMap<JobId, StepJob>,
+    pub jobs: BTreeMap<JobId, StepJob>,
     pub block: Option<ReleaseBlock>,
     /// Of a plan with `concurrency`.
-    pub group: Option<&'a GroupFacts>,
+    pub group: Option<GroupFacts>,
     /// Jobs that fit into the day's budget.
     pub room: usize,
     pub now: Timestamp,
@@ -81,7 +82,7 @@ pub fn next_move(run: &Run, facts: &RunFacts) -> Option<Move> {
 impl Move {
     fn note_ends(&mut self, facts: &RunFacts) {
         let rules = self.run.rules(facts.plan);
-        let lost = StepEnd::lost();
+        let lost = StepEnd::new(JobEnd::Failed(FailureClass::Infra));
         let mut ends: Vec<(usize, &StepEnd)> = Vec::new();
         for (index, step) in self.run.steps.iter().enumerate().filter(|(_, step)| step.state == StepState::Open) {
             match step.job.as_ref().and_then(|job| facts.jobs.get(job)) {

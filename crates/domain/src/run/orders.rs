@@ -2,34 +2,12 @@
 
 use super::rules::{Rules, Start};
 use super::{Run, RunState, RunStep, RunWant, StepReason, StepState, WorkLeft};
+use crate::budget::format_usd;
+use crate::denial::Denial;
 use crate::id::JobId;
 use crate::output;
 use crate::plan::Plan;
 use crate::time::Timestamp;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderRefusal {
-    RunEnded,
-    /// Some of its jobs are open or not noted.
-    RunNotOver,
-    RunCompleted,
-    /// The outputs of its first jobs may have expired: results for later steps, and prompts of added steps.
-    OutputsExpired,
-    /// The plan has no cost limit.
-    NoCostLimit,
-    /// No step that starts again fits into the cost limit. Units: millionths of a US dollar.
-    CostTooLow {
-        spent: u64,
-        needed: u64,
-    },
-    UnknownStep,
-    /// The step waits for no answer.
-    NotAsked,
-    /// The step commits to the branch of the run, or not at all.
-    NoOwnBranch,
-    NotDone(StepState),
-    NothingPushed,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -39,18 +17,19 @@ pub enum Answer {
 
 impl Run {
     /// Idempotent: a repeat returns an equal run.
-    pub fn cancel(&self, now: Timestamp) -> Result<Self, OrderRefusal> {
+    pub fn cancel(&self, now: Timestamp) -> Result<Self, Denial> {
         match (self.state, self.want) {
             (RunState::Running, RunWant::Cancel) => Ok(self.clone()),
             (RunState::Running, RunWant::Run) => Ok(Self { want: RunWant::Cancel, ..self.ordered(now) }),
-            _ => Err(OrderRefusal::RunEnded),
+            _ => Err(Denial::RunEnded { run: self.id.clone() }),
         }
     }
 
     /// Starts the failed, cancelled and skipped steps again. Done ones stay, and the time limit starts again.
     ///
     /// `cost_usd_micros` replaces the cost limit of a run that has one.
-    pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, now: Timestamp) -> Result<Self, OrderRefusal> {
+    pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, now: Timestamp) -> Result<Self, Denial> {
+        let run = self.id.clone();
         match self.state {
             // A repeat, whose first answer was lost.
             RunState::Running
@@ -61,10 +40,13 @@ impl Run {
             {
                 return Ok(self.clone());
             }
-            RunState::Running => return Err(OrderRefusal::RunNotOver),
-            RunState::Completed => return Err(OrderRefusal::RunCompleted),
-            _ if now >= self.created.plus(output::RETENTION) => return Err(OrderRefusal::OutputsExpired),
-            _ if cost_usd_micros.is_some() && self.cost_usd_micros.is_none() => return Err(OrderRefusal::NoCostLimit),
+            RunState::Running => return Err(Denial::RunNotOver { run }),
+            RunState::Completed => return Err(Denial::RunCompleted { run }),
+            // The results for later steps and the prompts of added steps are outputs.
+            _ if now >= self.created.plus(output::RETENTION) => return Err(Denial::RunExpired { run }),
+            _ if cost_usd_micros.is_some() && self.cost_usd_micros.is_none() => {
+                return Err(Denial::RunUnlimited { run });
+            }
             RunState::Failed | RunState::Cancelled => {}
         }
         let mut next = self.ordered(now);
@@ -93,7 +75,10 @@ impl Run {
         let restarted = next.steps.iter().zip(&rules).filter(is_next);
         let needed = restarted.map(|(_, rules)| rules.cost_usd_micros).min().unwrap_or_default();
         match next.free_usd_micros() {
-            Some(free) if free < needed => Err(OrderRefusal::CostTooLow { spent: self.spent_usd_micros, needed }),
+            Some(free) if free < needed => {
+                let (spent, needed) = (format_usd(self.spent_usd_micros), format_usd(needed));
+                Err(Denial::RunCostTooLow { run, spent, needed })
+            }
             _ => Ok(next),
         }
     }
@@ -121,12 +106,13 @@ impl Run {
     }
 
     /// Answers a question. Idempotent: a repeat of the answer returns an equal run.
-    pub fn answer(&self, step: &str, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, OrderRefusal> {
+    pub fn answer(&self, step: &str, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, Denial> {
+        let no_question = || Denial::NoQuestion { step: step.to_owned(), run: self.id.clone() };
         let rules = self.rules(plan);
-        let index = self.steps.iter().position(|asked| asked.name == step).ok_or(OrderRefusal::UnknownStep)?;
+        let index = self.steps.iter().position(|asked| asked.name == step).ok_or_else(no_question)?;
         let mut next = self.ordered(now);
         let is_question = rules.get(index).is_some_and(|rules| rules.is_question);
-        let asked = next.steps.get_mut(index).filter(|_| is_question).ok_or(OrderRefusal::NotAsked)?;
+        let asked = next.steps.get_mut(index).filter(|_| is_question).ok_or_else(no_question)?;
         let (state, reason) = match answer {
             Answer::Approve => (StepState::Done, None),
             Answer::Refuse => (StepState::Failed, Some(StepReason::Refused)),
@@ -134,21 +120,21 @@ impl Run {
         match asked.state {
             _ if (asked.state, asked.reason) == (state, reason) => return Ok(self.clone()),
             _ if self.state != RunState::Running || self.is_ending(now) || self.is_stopped(plan, &rules) => {
-                return Err(OrderRefusal::RunEnded);
+                return Err(Denial::RunEnded { run: self.id.clone() });
             }
             StepState::Asked => asked.change(state, reason, now),
-            _ => return Err(OrderRefusal::NotAsked),
+            _ => return Err(no_question()),
         }
         Ok(next)
     }
 
     /// The job of a done step with a branch of its own, whose pull request a user may open.
-    pub fn own_branch_job(&self, plan: &Plan, name: &str) -> Result<&JobId, OrderRefusal> {
-        let step = self.find_step(name).ok_or(OrderRefusal::UnknownStep)?;
-        match (&step.job, step.state) {
-            _ if !step.keys(plan).has_own_branch() => Err(OrderRefusal::NoOwnBranch),
+    pub fn own_branch_job<'a>(&self, plan: &Plan, of: &'a RunStep) -> Result<&'a JobId, Denial> {
+        let (step, run) = (of.name.clone(), self.id.clone());
+        match (&of.job, of.state) {
+            _ if !of.keys(plan).has_own_branch() => Err(Denial::NoOwnBranch { step, run }),
             (Some(job), StepState::Done) => Ok(job),
-            (_, state) => Err(OrderRefusal::NotDone(state)),
+            (_, state) => Err(Denial::StepNotDone { step, run, state: state.as_str().to_owned() }),
         }
     }
 

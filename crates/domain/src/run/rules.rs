@@ -4,7 +4,7 @@ use super::{Run, RunStep, StepReason, StepState};
 use crate::plan::{OnFailure, Outcomes, Plan, SpawnLimits};
 use std::collections::BTreeMap;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) needs: Vec<String>,
     when: BTreeMap<String, Outcomes>,
@@ -28,31 +28,20 @@ pub(super) enum Start {
 
 impl Rules {
     pub(super) fn of(plan: &Plan, step: &RunStep) -> Self {
-        if let Some(spawned) = &step.spawned {
-            let keys = plan.resolve_spawned(&plan.find_role(&spawned.role).unwrap_or_default());
-            return Self {
-                needs: spawned.needs.clone(),
-                retries: keys.retries.unwrap_or_default(),
-                outcomes: keys.outcomes.unwrap_or_default(),
-                allow_failure: keys.allow_failure.unwrap_or_default(),
-                cost_usd_micros: spawned.cost_usd_micros.unwrap_or_default(),
-                is_spawned: true,
-                ..Self::default()
-            };
-        }
-        let Some(planned) = plan.find_step(&step.name) else { return Self::default() };
-        let keys = plan.resolve(planned);
-        let is_question = planned.approve.is_some();
+        let (planned, spawned, keys) = (plan.find_step(&step.name), step.spawned.as_ref(), step.keys(plan));
+        let is_question = planned.is_some_and(|planned| planned.approve.is_some());
+        let cost = spawned.map_or_else(|| keys.cost_usd_micros(), |spawned| spawned.cost_usd_micros);
+        let needs = spawned.map(|spawned| &spawned.needs).or(planned.map(|planned| &planned.needs));
         Self {
-            needs: planned.needs.clone(),
-            when: planned.when.clone(),
+            needs: needs.cloned().unwrap_or_default(),
+            when: planned.map(|planned| planned.when.clone()).unwrap_or_default(),
             retries: keys.retries.unwrap_or_default(),
-            allow_failure: keys.allow_failure.unwrap_or_default(),
-            cost_usd_micros: keys.cost_usd_micros().filter(|_| !is_question).unwrap_or_default(),
             outcomes: keys.outcomes.unwrap_or_default(),
+            allow_failure: keys.allow_failure.unwrap_or_default(),
+            cost_usd_micros: cost.filter(|_| !is_question).unwrap_or_default(),
             is_question,
-            spawn: keys.spawn,
-            is_spawned: false,
+            spawn: keys.spawn.filter(|_| spawned.is_none()),
+            is_spawned: spawned.is_some(),
         }
     }
 

@@ -69,9 +69,7 @@ pub fn check_spawn(run: &Run, plan: &Plan, manager: &RunStep, list: &[SpawnReque
     if run.steps.len() + list.len() > MAX_RUN_STEPS {
         return whole(format!("a run has at most {MAX_RUN_STEPS} steps"));
     }
-    let mut faults = check_list(plan, &limits, list);
-    faults.extend(check_names(list, |name| run.find_step(&full_name(manager, name)).is_some()));
-    faults
+    check_list(plan, &limits, list, |name| run.find_step(&full_name(manager, name)).is_some())
 }
 
 /// The faults of a list that its runner can find without the plan. `limits.turns`: the turns that are left, with this one.
@@ -81,17 +79,7 @@ pub fn check_spawn_form(limits: &SpawnLimits, taken: &[String], list: &[SpawnReq
         return vec![fault];
     }
     let roles = limits.roles.iter().map(|role| (role.clone(), Role::default())).collect();
-    let mut faults = check_list(&Plan { roles, ..Plan::default() }, limits, list);
-    faults.extend(check_names(list, |name| taken.iter().any(|one| one == name)));
-    faults
-}
-
-fn check_names(list: &[SpawnRequest], is_taken: impl Fn(&str) -> bool) -> impl Iterator<Item = PlanFault> {
-    let fault = move |(index, request): (usize, &SpawnRequest)| {
-        let fault = || PlanFault::new(format!("/spawn/{index}/name"), "a step of an earlier turn has this name");
-        is_taken(&request.name).then(fault)
-    };
-    list.iter().enumerate().filter_map(fault)
+    check_list(&Plan { roles, ..Plan::default() }, limits, list, |name| taken.iter().any(|one| one == name))
 }
 
 fn check_count(limits: &SpawnLimits, turn: u32, count: usize) -> Option<PlanFault> {
@@ -105,12 +93,20 @@ fn check_count(limits: &SpawnLimits, turn: u32, count: usize) -> Option<PlanFaul
     Some(PlanFault::new("/spawn", fault))
 }
 
-fn check_list(plan: &Plan, limits: &SpawnLimits, list: &[SpawnRequest]) -> Vec<PlanFault> {
+fn check_list(
+    plan: &Plan,
+    limits: &SpawnLimits,
+    list: &[SpawnRequest],
+    is_taken: impl Fn(&str) -> bool,
+) -> Vec<PlanFault> {
     let mut faults = check_added_steps(plan, list.iter().map(|request| request.as_step(plan)).collect(), "/spawn");
     for (index, request) in list.iter().enumerate() {
         if !limits.roles.contains(&request.role) {
             let fault = format!("use one of the roles {}", limits.roles.join(", "));
             faults.push(PlanFault::new(format!("/spawn/{index}/role"), fault));
+        }
+        if is_taken(&request.name) {
+            faults.push(PlanFault::new(format!("/spawn/{index}/name"), "a step of an earlier turn has this name"));
         }
     }
     faults
@@ -129,7 +125,6 @@ impl Run {
         let Some(manager) = self.steps.get(index).cloned() else { return };
         let Some(job) = manager.job.clone() else { return };
         let fault = check_spawn(self, plan, &manager, &end.spawn).first().map(PlanFault::to_string);
-        let fault = fault.or_else(|| end.spawn_fault.clone());
         if let Some(step) = self.steps.get_mut(index) {
             match &fault {
                 None => step.change(StepState::Spawning, None, now),

@@ -1,8 +1,11 @@
+mod managers;
+mod orders;
+
 use super::*;
+use crate::denial::Denial;
 use crate::due::{self, Due};
 use crate::failure::FailureClass;
-use crate::fixtures::{project_id, repository, time_at};
-use proptest::prelude::*;
+use crate::fixtures::{project_id, time_at};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -39,7 +42,7 @@ impl World {
     }
 
     fn facts(&self) -> RunFacts<'_> {
-        let (plan, jobs, block, now) = (&self.plan, &self.jobs, self.block, time_at(self.secs));
+        let (plan, jobs, block, now) = (&self.plan, self.jobs.clone(), self.block, time_at(self.secs));
         RunFacts { plan, jobs, block, group: None, room: usize::MAX, now }
     }
 
@@ -72,32 +75,23 @@ impl World {
 
     /// Ends the step's job and settles the run.
     fn end(&mut self, step: &str, end: JobEnd) -> &mut Self {
-        self.finish(
-            step,
-            StepEnd { end, spent_usd_micros: 1_000_000, outcome: None, spawn: Vec::new(), spawn_fault: None },
-        )
-        .settle();
+        self.finish(step, StepEnd { spent_usd_micros: 1_000_000, ..StepEnd::new(end) }).settle();
         self
     }
 
     fn end_with(&mut self, step: &str, outcome: &str) -> &mut Self {
         let outcome = Some(outcome.to_owned());
-        self.finish(
-            step,
-            StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None },
-        )
-        .settle();
+        self.finish(step, StepEnd { outcome, ..StepEnd::new(COMPLETED) }).settle();
         self
     }
 
     fn spawn(&mut self, step: &str, list: Value) -> &mut Self {
         let spawn = serde_json::from_value(list).unwrap();
-        self.finish(step, StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None })
-            .settle();
+        self.finish(step, StepEnd { spawn, ..StepEnd::new(COMPLETED) }).settle();
         self
     }
 
-    fn order(&mut self, order: impl FnOnce(&Run, &Plan, Timestamp) -> Result<Run, OrderRefusal>) -> &mut Self {
+    fn order(&mut self, order: impl FnOnce(&Run, &Plan, Timestamp) -> Result<Run, Denial>) -> &mut Self {
         self.run = order(&self.run, &self.plan, time_at(self.secs)).unwrap();
         self.settle();
         self
@@ -136,12 +130,17 @@ fn diamond(keys: Value) -> World {
     world
 }
 
-fn cancel(run: &Run, _: &Plan, now: Timestamp) -> Result<Run, OrderRefusal> {
+fn cancel(run: &Run, _: &Plan, now: Timestamp) -> Result<Run, Denial> {
     run.cancel(now)
 }
 
-fn resume(run: &Run, plan: &Plan, now: Timestamp) -> Result<Run, OrderRefusal> {
+fn resume(run: &Run, plan: &Plan, now: Timestamp) -> Result<Run, Denial> {
     run.resume(plan, None, now)
+}
+
+/// The code of the denial; empty without one.
+fn refusal<T>(result: Result<T, Denial>) -> &'static str {
+    result.err().map_or("", |denial| denial.code())
 }
 
 #[test]
@@ -159,8 +158,7 @@ fn step_starts_when_its_needs_are_done() {
 fn jobs_that_end_together_are_noted_in_one_move() {
     let mut world = diamond(json!({}));
     world.end("a", COMPLETED);
-    let done = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
-    world.finish("b", done.clone()).finish("c", done);
+    world.finish("b", StepEnd::new(COMPLETED)).finish("c", StepEnd::new(COMPLETED));
     assert_eq!(world.settle(), [[2, 1, 0]]);
 }
 
@@ -252,8 +250,7 @@ fn one_move_creates_a_limited_number_of_jobs() {
     let mut world = World::new(json!(steps), json!({ "concurrency_limit": 20 }));
     assert_eq!(world.settle(), [[0, 8, 0], [0, 8, 0], [0, 4, 0]]);
     for index in 0..20 {
-        let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
-        world.finish(&format!("s{index}"), end);
+        world.finish(&format!("s{index}"), StepEnd::new(COMPLETED));
     }
     assert_eq!(world.settle(), [[16, 0, 0], [4, 0, 0]]);
 }
@@ -275,16 +272,6 @@ fn step_waits_for_cost_that_an_open_step_returns() {
 }
 
 #[test]
-fn run_without_room_for_cost_fails_and_resumes_with_more() {
-    let mut world = costly(3, 3);
-    world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped)");
-    let too_low = OrderRefusal::CostTooLow { spent: 1_000_000, needed: 3_000_000 };
-    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(too_low));
-    assert_eq!(world.run.resume(&world.plan, Some(500_000), time_at(1)), Err(too_low));
-    world.order(|run, plan, now| run.resume(plan, Some(4_000_000), now)).check("running: a done, b open");
-}
-
-#[test]
 fn run_without_room_for_cost_waits_for_an_answer() {
     let limit = json!({ "limits": { "cost_usd": 3 }, "defaults": { "limits": { "cost_usd": 3 } } });
     let ask = json!({ "name": "ask", "approve": "Is it right?" });
@@ -293,17 +280,6 @@ fn run_without_room_for_cost_waits_for_an_answer() {
     world.end("a", COMPLETED).check("running: a done, b waiting, ask asked");
     world.order(|run, plan, now| run.answer("ask", Answer::Approve, plan, now));
     world.check("failed cost_limit: a done, b skipped (stopped), ask done");
-}
-
-#[test]
-fn resume_needs_the_cost_of_the_next_step() {
-    let limit = json!({ "limits": { "cost_usd": 1 }, "defaults": { "limits": { "cost_usd": 1 } } });
-    let ask = json!({ "name": "ask", "needs": ["b"], "approve": "Is it right?" });
-    let mut world = World::new(json!([step("a", &[]), step("b", &["a"]), ask]), limit);
-    world.settle();
-    world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped), ask skipped (stopped)");
-    let too_low = OrderRefusal::CostTooLow { spent: 1_000_000, needed: 1_000_000 };
-    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(too_low));
 }
 
 #[test]
@@ -371,8 +347,7 @@ fn failure_that_stops_the_run_refuses_retries_noted_with_it() {
     let retried = with(step("a", &[]), json!({ "retries": 1 }));
     let mut world = World::new(json!([retried, step("b", &[])]), json!({}));
     world.settle();
-    let end = |end: JobEnd| StepEnd { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None };
-    world.finish("a", end(BROKEN)).finish("b", end(REFUSED)).settle();
+    world.finish("a", StepEnd::new(BROKEN)).finish("b", StepEnd::new(REFUSED)).settle();
     world.check("failed step_failed: a failed (job_failed), b failed (job_failed)");
 }
 
@@ -389,239 +364,13 @@ fn step_without_one_of_its_outcomes_fails() {
     for outcome in [None, Some("other".to_owned())] {
         let mut world = World::new(json!([review.clone()]), json!({}));
         world.settle();
-        world
-            .finish(
-                "review",
-                StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome, spawn: Vec::new(), spawn_fault: None },
-            )
-            .settle();
+        world.finish("review", StepEnd { outcome, ..StepEnd::new(COMPLETED) }).settle();
         world.check("failed step_failed: review failed (no_outcome)");
     }
 }
 
-#[test]
-fn resume_is_refused_without_outputs_or_a_cost_limit() {
-    let mut world = diamond(json!({}));
-    world.end("a", REFUSED);
-    let costly = world.run.resume(&world.plan, Some(1_000_000), time_at(1));
-    assert_eq!(costly, Err(OrderRefusal::NoCostLimit));
-    let days = |days: u64| time_at(days * 24 * 3_600);
-    assert_eq!(resume(&world.run, &world.plan, days(90)), Err(OrderRefusal::OutputsExpired));
-    assert!(resume(&world.run, &world.plan, days(89)).is_ok());
-}
-
-#[test]
-fn cancel_ends_open_jobs_and_a_push_that_won_stays() {
-    let mut world = diamond(json!({}));
-    world.end("a", COMPLETED).order(cancel);
-    let is_cancelled = |world: &World, step: &str| world.jobs[&world.job(step)] == StepJob::Open { is_cancelled: true };
-    assert!(is_cancelled(&world, "b") && is_cancelled(&world, "c"));
-    world.check("running: a done, b open, c open, d waiting").end("b", COMPLETED).end("c", JobEnd::Cancelled);
-    world.check("cancelled: a done, b done, c cancelled (job_cancelled), d skipped (stopped)");
-    assert_eq!(world.run.cancel(time_at(1)), Err(OrderRefusal::RunEnded));
-    let mut world = diamond(json!({}));
-    world.end("a", COMPLETED).end("b", COMPLETED).end("c", COMPLETED).order(cancel).end("d", COMPLETED);
-    assert_eq!(world.run.state, RunState::Completed, "the work was done before the cancel");
-}
-
-#[test]
-fn resume_starts_what_is_not_done_with_new_jobs() {
-    let mut world = diamond(json!({}));
-    world.end("a", COMPLETED).end("b", REFUSED);
-    let before = world.job("b");
-    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(OrderRefusal::RunNotOver));
-    world.end("c", COMPLETED).order(resume).check("running: a done, b open, c done, d waiting");
-    assert_ne!(world.job("b"), before);
-    world.end("b", COMPLETED).end("d", COMPLETED).check("completed: a done, b done, c done, d done");
-    assert_eq!(resume(&world.run, &world.plan, time_at(1)), Err(OrderRefusal::RunCompleted));
-}
-
-#[test]
-fn resume_decides_a_condition_again_when_its_need_failed() {
-    let review = with(step("review", &[]), json!({ "outcomes": ["approved", "faulty"], "allow_failure": true }));
-    let fix = with(step("fix", &["review"]), json!({ "when": { "review": "faulty" } }));
-    let mut world = World::new(json!([review, fix, step("last", &["review"])]), json!({}));
-    world.settle();
-    world.end("review", REFUSED).end("last", REFUSED);
-    world.check("failed step_failed: review failed (job_failed), fix skipped (when), last failed (job_failed)");
-    world.order(resume).check("running: review open, fix waiting, last waiting");
-    world.end_with("review", "faulty").check("running: review done, fix open, last open");
-}
-
-#[test]
-fn time_limit_ends_the_run_and_counts_from_a_resume() {
-    let mut world = World::new(json!([step("a", &[]), step("b", &["a"])]), json!({ "limits": { "wall": "1h" } }));
-    world.settle();
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(900))), "it may have missed a release");
-    world.secs = 3_000;
-    assert_eq!(world.settle(), [[0, 0, 0]]);
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(3_600))));
-    world.secs = 3_600;
-    assert_eq!(world.settle(), [[0, 0, 1]]);
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(4_500))));
-    world.end("a", JobEnd::Cancelled);
-    world.check("failed time_limit: a cancelled (job_cancelled), b skipped (stopped)");
-    assert_eq!(due::run(&world.run), None);
-    world.order(resume).check("running: a open, b waiting");
-    assert_eq!(due::run(&world.run), Some(Due::At(time_at(4_500))));
-    let late = world.run.since.plus(Duration::from_secs(3_600));
-    assert!(resume(&world.run, &world.plan, time_at(3_700)).is_ok(), "a repeat");
-    assert_eq!(resume(&world.run, &world.plan, late), Err(OrderRefusal::RunNotOver), "it is about to end");
-}
-
-#[test]
-fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
-    let start = || {
-        let question = json!({ "name": "ask", "needs": ["a"], "approve": "Deploy?" });
-        let mut world = World::new(json!([step("a", &[]), question, step("b", &["ask"])]), json!({}));
-        world.settle();
-        assert_eq!(world.run.answer("ask", Answer::Approve, &world.plan, time_at(0)), Err(OrderRefusal::NotAsked));
-        world.end("a", COMPLETED).check("running: a done, ask asked, b waiting").check_wait("ask", "approval");
-        world
-    };
-    let order = |answer: Answer| move |run: &Run, plan: &Plan, now: Timestamp| run.answer("ask", answer, plan, now);
-    let mut approved = start();
-    approved.order(order(Answer::Approve)).check("running: a done, ask done, b open");
-    let repeat = |answer: Answer| approved.run.answer("ask", answer, &approved.plan, time_at(9));
-    assert_eq!(repeat(Answer::Approve).as_ref(), Ok(&approved.run));
-    assert_eq!(repeat(Answer::Refuse), Err(OrderRefusal::NotAsked));
-    let ending = start().run.cancel(time_at(0)).unwrap();
-    assert_eq!(ending.answer("ask", Answer::Approve, &approved.plan, time_at(0)), Err(OrderRefusal::RunEnded));
-    let mut refused = start();
-    refused.order(order(Answer::Refuse));
-    refused.check("failed step_failed: a done, ask failed (refused), b skipped (stopped)");
-    refused.order(resume).check("running: a done, ask asked, b waiting");
-    assert_eq!(refused.run.answer("x", Answer::Refuse, &refused.plan, time_at(0)), Err(OrderRefusal::UnknownStep));
-}
-
-#[test]
-fn pull_request_needs_a_done_step_with_its_own_branch() {
-    let shared = with(step("shared", &[]), json!({ "branch": "shared" }));
-    let question = json!({ "name": "ask", "approve": "Deploy?" });
-    let steps = json!([step("a", &[]), step("b", &["a"]), shared, question]);
-    let mut world = World::new(steps, json!({ "defaults": { "branch": "own" } }));
-    world.settle();
-    world.end("a", COMPLETED);
-    let find = |name: &str| world.run.own_branch_job(&world.plan, name).cloned();
-    assert_eq!(find("a"), Ok(world.job("a")));
-    assert_eq!(find("b"), Err(OrderRefusal::NotDone(StepState::Open)));
-    assert_eq!(find("shared"), Err(OrderRefusal::NoOwnBranch));
-    assert_eq!(find("ask"), Err(OrderRefusal::NoOwnBranch), "a question inherits no branch");
-    assert_eq!(find("x"), Err(OrderRefusal::UnknownStep));
-    let opened = world.run.clone().with_pull_request("a", "https://forge.test/1");
-    let urls: Vec<_> = opened.steps.iter().map(|step| step.pull_request.as_deref()).collect();
-    assert_eq!(urls, [Some("https://forge.test/1"), None, None, None]);
-}
-
-fn manager() -> World {
-    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead.", "spawn": { "most": 2, "turns": 2 } });
-    let mut world = World::new(json!([lead, step("last", &["lead"])]), json!({}));
-    world.settle();
-    world
-}
-
 fn added(name: &str, needs: &[&str]) -> Value {
     json!({ "name": name, "role": "implementer", "prompt": "Work.", "needs": needs })
-}
-
-#[test]
-fn manager_adds_steps_and_gets_another_turn_when_they_ended() {
-    let mut world = manager();
-    world.spawn("lead", json!([added("x", &[]), added("y", &["x"])]));
-    world.check("running: lead spawning, last waiting, lead/x open, lead/y waiting");
-    world.check_wait("lead", "added_steps").check_wait("lead/y", "needs_steps");
-    // The failure of an added step is a matter of its manager.
-    world.end("lead/x", REFUSED);
-    world.check("running: lead open, last waiting, lead/x failed (job_failed), lead/y skipped (need_failed)");
-    assert_eq!(world.run.find_step("lead").map(|step| (step.turn, step.jobs)), Some((1, 2)));
-    world.end("lead", COMPLETED).end("last", COMPLETED);
-    assert_eq!(world.run.state, RunState::Completed);
-}
-
-#[test]
-fn list_beyond_the_limits_of_a_manager_fails_its_step() {
-    let invalid = "failed step_failed: lead failed (spawn_invalid), last skipped (stopped)";
-    for list in [
-        json!([added("x", &[]), added("y", &[]), added("z", &[])]),
-        json!([added("x", &[]), added("x", &[])]),
-        json!([added("x", &["last"])]),
-        json!([added("x", &["x"])]),
-        json!([added("X/..", &[])]),
-        json!([{ "name": "x", "role": "fixer", "prompt": "Work." }]),
-        json!([{ "name": "x", "role": "implementer", "prompt": " " }]),
-        json!([{ "name": "x", "role": "implementer", "prompt": "Work.", "agent": "other" }]),
-        json!([with(added("x", &[]), json!({ "limits": { "turns": 0 } }))]),
-        json!([with(added("x", &[]), json!({ "limits": { "wall": "long" } }))]),
-    ] {
-        manager().spawn("lead", list).check(invalid);
-    }
-    let mut world = manager();
-    world.spawn("lead", json!([added("x", &[])])).end("lead/x", COMPLETED).spawn("lead", json!([added("y", &[])]));
-    world.check("failed step_failed: lead failed (spawn_invalid), last skipped (stopped), lead/x done");
-}
-
-#[test]
-fn second_list_beyond_the_size_of_a_run_fails_its_manager() {
-    let lead = |name: &str| json!({ "name": name, "sandbox": "read_only", "prompt": "Lead.", "spawn": { "most": 50 } });
-    let mut world = World::new(json!([lead("a"), lead("b")]), json!({ "on_failure": "continue" }));
-    world.settle();
-    let list: Vec<Value> = (0..50).map(|index| added(&format!("x{index}"), &[])).collect();
-    let spawn: Vec<SpawnRequest> = serde_json::from_value(json!(list)).unwrap();
-    let end = StepEnd { end: COMPLETED, spent_usd_micros: 0, outcome: None, spawn, spawn_fault: None };
-    world.finish("a", end.clone()).finish("b", end).settle();
-    assert!(world.text().starts_with("running: a spawning, b failed (spawn_invalid), a/x0 open"), "{}", world.text());
-    assert_eq!(world.run.steps.len(), 52);
-}
-
-#[test]
-fn faults_of_added_steps_point_into_the_list() {
-    let world = manager();
-    let list: Vec<SpawnRequest> = serde_json::from_value(json!([added("x", &["xx"])])).unwrap();
-    let faults = check_spawn(&world.run, &world.plan, world.run.find_step("lead").unwrap(), &list);
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert_eq!((faults[0].pointer.as_str(), faults[0].fault.as_str()), ("/spawn/0/needs/0", "there is no step `xx`"));
-    let refused = check_spawn(&world.run, &world.plan, world.run.find_step("last").unwrap(), &list);
-    assert!(refused[0].fault.contains("does not allow"), "{refused:?}");
-}
-
-#[test]
-fn resumed_manager_continues_with_the_steps_of_its_turn() {
-    let mut world = manager();
-    world.spawn("lead", json!([added("x", &[]), added("y", &[])])).end("lead/x", REFUSED).order(cancel);
-    world.end("lead/y", JobEnd::Cancelled);
-    assert_eq!(world.run.state, RunState::Cancelled);
-    world.order(resume).check("running: lead spawning, last waiting, lead/x open, lead/y open");
-    world.end("lead/x", COMPLETED).end("lead/y", REFUSED);
-    world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
-    // Steps of an earlier turn do not start again.
-    world.end("lead", REFUSED).order(resume);
-    world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
-    assert_eq!(world.run.find_step("lead").map(|step| step.turn), Some(1));
-}
-
-#[test]
-fn added_step_obeys_the_cost_limit_of_the_run() {
-    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
-    let keys = json!({ "limits": { "cost_usd": 4 }, "defaults": { "limits": { "cost_usd": 3 } } });
-    let mut world = World::new(json!([lead]), keys);
-    world.settle();
-    let cheap = with(added("x", &[]), json!({ "limits": { "cost_usd": 2 } }));
-    world.spawn("lead", json!([cheap, added("y", &[])]));
-    world.check("running: lead spawning, lead/x open, lead/y waiting").check_wait("lead/y", "run_cost");
-}
-
-#[test]
-fn list_above_a_limit_of_the_plan_gets_that_limit() {
-    let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
-    let keys = json!({ "defaults": { "limits": { "cost_usd": 2, "wall": "30m" } } });
-    let mut world = World::new(json!([lead]), keys);
-    world.settle();
-    let above = with(added("x", &[]), json!({ "limits": { "cost_usd": 5, "wall": "2h", "stall": "5m" } }));
-    let request: SpawnRequest = serde_json::from_value(above.clone()).unwrap();
-    let limits = serde_json::to_value(request.as_step(&world.plan).keys.limits).unwrap();
-    assert_eq!(limits, json!({ "wall": "30m", "stall": "5m", "turns": null, "cost_usd": 2 }));
-    world.spawn("lead", json!([above])).check("running: lead spawning, lead/x open");
-    assert_eq!(world.run.find_step("lead/x").map(|step| step.reserved_usd_micros), Some(2_000_000));
 }
 
 #[test]
@@ -659,36 +408,4 @@ fn newer_run_is_readable_but_for_new_states() {
     });
     let oldest: Run = serde_json::from_value(oldest).unwrap();
     assert_eq!((oldest.steps[0].turn, oldest.left), (0, None));
-}
-
-/// The rules of `git check-ref-format`.
-fn is_git_name(name: &str) -> bool {
-    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
-    let is_letter = |letter: char| !letter.is_ascii_control() && !" ~^:?*[\\".contains(letter);
-    let has_marks = ["..", "@{"].iter().any(|marks| name.contains(marks));
-    name.split('/').all(is_part) && name.chars().all(is_letter) && !name.ends_with('.') && !has_marks
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_own_branch_has_a_name_that_git_accepts(name in "lock|[a-z][a-z0-9-]{0,7}", jobs in 1..4_u32) {
-        prop_assume!(name != "lead");
-        let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead." });
-        let mut world = World::new(json!([lead, step(&name, &["lead"])]), json!({}));
-        world.settle();
-        let request = added(&name, &[]);
-        world.spawn("lead", json!([request]));
-        let request: SpawnRequest = serde_json::from_value(request).unwrap();
-        let plan = world.plan.clone();
-        let frozen = FrozenPlan { plan, parameters: BTreeMap::new(), repository: repository(), base: "main".into() };
-        let planned = frozen.plan.find_step(&name).unwrap().clone();
-        for (of, step) in [(name.clone(), planned), (format!("lead/{name}"), request.as_step(&frozen.plan))] {
-            let of = RunStep { jobs, ..world.run.find_step(&of).unwrap().clone() };
-            let context = frozen.step_context(&world.run, (&of, &step), |_| StepResult::default());
-            let branch = context.own_branch.unwrap();
-            prop_assert!(is_git_name(&branch), "{}", branch);
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use super::{Schedule, ScheduleSpec};
 use crate::setting_fault::{SettingFault, fault};
 use crate::text::parse_seconds;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::{Timestamp, WireTime};
 use cronexpr::{FallbackTimezoneOption, ParseOptions, parse_crontab_with};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
@@ -28,8 +28,7 @@ const WINDOW_MARGIN_SECS: u64 = 180;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct ScheduleTime {
     /// The instant.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub at: Timestamp,
     /// The same in the schedule's zone.
     pub local: String,

@@ -130,7 +130,7 @@ impl Rules {
                         End::Refused => JobEnd::Failed(FailureClass::Repo),
                         End::Cancelled => JobEnd::Cancelled,
                     };
-                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome, spawn, spawn_fault: None })
+                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome, spawn })
                 }
                 Job::Absent | Job::Noted(_) => return None,
             };
@@ -144,7 +144,7 @@ impl Rules {
         let jobs = self.jobs(&jobs);
         let block = is_held.then_some(ReleaseBlock::Held);
         let (plan, now) = (&self.plan, time(is_late));
-        let facts = RunFacts { plan, jobs: &jobs, block, group: None, room: usize::MAX, now };
+        let facts = RunFacts { plan, jobs, block, group: None, room: usize::MAX, now };
         let moved = next_move(self.runs.get(run), &facts).ok_or("the run is due, and no move is left")?;
         let must_not_start = is_held || facts.now >= moved.run.wall_end() || moved.run.want == RunWant::Cancel;
         if !moved.created.is_empty() && must_not_start {

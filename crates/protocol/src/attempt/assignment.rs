@@ -6,7 +6,7 @@ pub use pullyard_domain::job::ContinuedPullRequest;
 use pullyard_domain::job::JobKind;
 use pullyard_domain::plan::SpawnLimits;
 use pullyard_domain::project::Resume as Policy;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -206,8 +206,7 @@ pub struct RevisedComment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssignedAnalysis {
     /// Time of the server.
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Timestamp")]
+    #[serde(with = "WireTime")]
     pub now: Timestamp,
     /// Kinds of item to list.
     pub what: BTreeSet<ItemKind>,

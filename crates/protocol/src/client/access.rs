@@ -27,8 +27,7 @@ impl ApiClient {
     }
 
     pub async fn set_secret(&self, name: &SecretName, value: &SetSecret) -> Result<Secret, Error> {
-        let call = self.http.request(Method::PUT, &format!("/v1/secrets/{name}")).json(value);
-        self.http.send(call, RetryPolicy::Idempotent).await
+        self.http.put(&format!("/v1/secrets/{name}"), value).await
     }
 
     pub async fn delete_secret(&self, name: &SecretName, query: &DeleteSecretQuery) -> Result<DeletedSecret, Error> {

@@ -1,10 +1,10 @@
 //! Calls of one attempt; all are idempotent.
 
-use super::{Error, Http};
-use crate::artifact::{ArtifactUpload, ConfirmArtifact, NewArtifact};
+use super::{Error, Http, NoFields};
+use crate::artifact::{ArtifactUpload, NewArtifact};
 use crate::attempt::{
-    Assignment, CheckpointAnswer, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer,
-    FinishRequest, InputsAnswer, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
+    Assignment, CheckpointAnswer, Credentials, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest, InputsAnswer,
+    StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::trace::TraceId;
@@ -41,15 +41,15 @@ impl AttemptClient {
     }
 
     pub async fn credentials(&self) -> Result<Credentials, Error> {
-        self.call("credentials", &CredentialsRequest {}).await
+        self.call("credentials", &NoFields {}).await
     }
 
     pub async fn reserve_artifact(&self, request: &NewArtifact) -> Result<ArtifactUpload, Error> {
         self.call("artifacts", request).await
     }
 
-    pub async fn confirm_artifact(&self, artifact: &ArtifactId) -> Result<ConfirmArtifact, Error> {
-        self.call(&format!("artifacts/{artifact}/stored"), &ConfirmArtifact {}).await
+    pub async fn confirm_artifact(&self, artifact: &ArtifactId) -> Result<NoFields, Error> {
+        self.call(&format!("artifacts/{artifact}/stored"), &NoFields {}).await
     }
 
     pub async fn inputs(&self, after: u32) -> Result<InputsAnswer, Error> {

@@ -1,10 +1,9 @@
 //! Calls for dead letters.
 
-use super::{ApiClient, Error, RetryPolicy};
+use super::{ApiClient, Error};
 use crate::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MoveDeadLettersAnswer};
 use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
-use reqwest::Method;
 
 impl ApiClient {
     pub async fn dead_letters(&self, queue: Option<Queue>) -> Result<DeadLetters, Error> {
@@ -18,11 +17,11 @@ impl ApiClient {
 
     /// Redrives dead letters. Never retried: a second try would report messages as missing that the first one moved.
     pub async fn redrive(&self, request: &MoveDeadLetters) -> Result<MoveDeadLettersAnswer, Error> {
-        self.http.send(self.http.request(Method::POST, "/v1/dlq/redrive").json(request), RetryPolicy::Never).await
+        self.http.post("/v1/dlq/redrive", request, None).await
     }
 
     /// Deletes dead letters. Never retried, as for `redrive`.
     pub async fn drop_dead_letters(&self, request: &MoveDeadLetters) -> Result<MoveDeadLettersAnswer, Error> {
-        self.http.send(self.http.request(Method::POST, "/v1/dlq/drop").json(request), RetryPolicy::Never).await
+        self.http.post("/v1/dlq/drop", request, None).await
     }
 }

@@ -1,7 +1,7 @@
 //! Calls for holds and budgets.
 
-use super::{ApiClient, Error};
-use crate::project::{BudgetUse, HoldProject, Project, ReleaseProject};
+use super::{ApiClient, Error, NoFields};
+use crate::project::{BudgetUse, HoldProject, Project};
 use pullyard_domain::id::ProjectId;
 
 impl ApiClient {
@@ -12,7 +12,7 @@ impl ApiClient {
 
     /// Releases a project. Idempotent.
     pub async fn release_project(&self, project: &ProjectId) -> Result<Project, Error> {
-        self.http.post_idempotent(&format!("/v1/projects/{project}/release"), &ReleaseProject {}).await
+        self.http.post_idempotent(&format!("/v1/projects/{project}/release"), &NoFields {}).await
     }
 
     pub async fn budget(&self, project: &ProjectId) -> Result<BudgetUse, Error> {

@@ -1,11 +1,10 @@
 //! Calls for webhooks and their secrets, ingress and replays.
 
-use super::{ApiClient, Error, RetryPolicy};
+use super::{ApiClient, Error};
 use crate::decision::Decision;
 use crate::hook::{Hook, HookCheck, HookPage, Ingresses, InstallHook, RemovedHook, RepositoryIngress, SetIngress};
 use crate::secret::{RotateSecret, RotatedSecret, SecretTest, TestSecret};
 use pullyard_domain::id::{DeliveryId, HookName, ProjectId, SecretName};
-use reqwest::Method;
 use serde_json::json;
 
 impl ApiClient {
@@ -47,8 +46,7 @@ impl ApiClient {
     }
 
     pub async fn set_ingress(&self, project: &ProjectId, request: &SetIngress) -> Result<RepositoryIngress, Error> {
-        let call = self.http.request(Method::PUT, &format!("/v1/projects/{project}/ingress")).json(request);
-        self.http.send(call, RetryPolicy::Idempotent).await
+        self.http.put(&format!("/v1/projects/{project}/ingress"), request).await
     }
 
     pub async fn ingresses(&self, project: &ProjectId) -> Result<Ingresses, Error> {

@@ -34,8 +34,7 @@ impl ApiClient {
 
     /// Not repeated, because each call sends a message.
     pub async fn test_endpoint(&self, project: &ProjectId, id: &EndpointId) -> Result<EndpointTest, Error> {
-        let call = self.http.request(Method::POST, &format!("{}/test", path(project, id))).json(&json!({}));
-        self.http.send(call, RetryPolicy::Never).await
+        self.http.post(&format!("{}/test", path(project, id)), &json!({}), None).await
     }
 
     pub async fn enable_endpoint(&self, project: &ProjectId, id: &EndpointId) -> Result<EndpointStatus, Error> {

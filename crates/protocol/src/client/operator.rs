@@ -1,15 +1,13 @@
 //! Calls with an API token, for users, programs and ticket tools.
 
-use super::{Error, Http, RetryPolicy};
+use super::{Error, Http, NoFields, RetryPolicy};
 use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{
     ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
 };
-use crate::job::{
-    CancelJob, ContinueJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, PauseJob, RetryJob, SendInput,
-};
+use crate::job::{CancelJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, SendInput};
 use crate::project::{
     AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RawProject, RemovedRepository, RenameColumn,
     RenameProject, RenamedColumn, Repositories, Repository, RepositoryTest,
@@ -134,8 +132,7 @@ impl ApiClient {
 
     /// Requests a job. Idempotent: by `idempotency_key`.
     pub async fn create_job(&self, request: &CreateJob, idempotency_key: Option<&str>) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, "/v1/jobs").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/jobs", request, idempotency_key).await
     }
 
     /// Cancels a job. Idempotent.
@@ -145,25 +142,23 @@ impl ApiClient {
 
     /// Pauses a job. Idempotent.
     pub async fn pause_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post_idempotent(&format!("/v1/jobs/{job}/pause"), &PauseJob {}).await
+        self.http.post_idempotent(&format!("/v1/jobs/{job}/pause"), &NoFields {}).await
     }
 
     /// Continues a paused job. Idempotent.
     pub async fn continue_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post_idempotent(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}).await
+        self.http.post_idempotent(&format!("/v1/jobs/{job}/continue"), &NoFields {}).await
     }
 
     /// Sends a message to a job's agent. Idempotent: by `idempotency_key`.
     pub async fn send_input(&self, job: &JobId, text: &str, idempotency_key: Option<&str>) -> Result<Job, Error> {
         let answer = SendInput { text: text.to_owned() };
-        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/answer")).json(&answer);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post(&format!("/v1/jobs/{job}/answer"), &answer, idempotency_key).await
     }
 
     /// Retries an ended job as a new job. Idempotent: by `idempotency_key`.
     pub async fn retry_job(&self, job: &JobId, idempotency_key: Option<&str>) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&RetryJob {});
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post(&format!("/v1/jobs/{job}/retry"), &NoFields {}, idempotency_key).await
     }
 
     pub async fn job(&self, job: &JobId) -> Result<Job, Error> {

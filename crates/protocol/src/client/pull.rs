@@ -19,8 +19,7 @@ impl ApiClient {
         request: &RevisePullRequest,
         idempotency_key: Option<&str>,
     ) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, "/v1/pulls/revise").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/pulls/revise", request, idempotency_key).await
     }
 
     /// Requests a review of a pull request by an agent. Idempotent: by `idempotency_key`.
@@ -29,18 +28,17 @@ impl ApiClient {
         request: &ReviewPullRequest,
         idempotency_key: Option<&str>,
     ) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, "/v1/pulls/review").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/pulls/review", request, idempotency_key).await
     }
 
     /// Requests a review whose findings are fixed. Idempotent: by `key`.
     pub async fn resolve_pull_request(&self, body: &ReviewPullRequest, key: Option<&str>) -> Result<Decision, Error> {
-        self.http.send_keyed(self.http.request(Method::POST, "/v1/pulls/resolve").json(body), key).await
+        self.http.post("/v1/pulls/resolve", body, key).await
     }
 
     /// Links a pull request to a ticket. Idempotent.
     pub async fn link_pull_request(&self, request: &LinkPullRequest) -> Result<PullRequest, Error> {
-        self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), RetryPolicy::Idempotent).await
+        self.http.put("/v1/pulls/link", request).await
     }
 
     pub async fn unlink_pull_request(&self, query: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
@@ -61,8 +59,7 @@ impl ApiClient {
         request: &RequestAnalysis,
         idempotency_key: Option<&str>,
     ) -> Result<Decision, Error> {
-        let call = self.http.request(Method::POST, "/v1/analyses").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/analyses", request, idempotency_key).await
     }
 
     pub async fn analyses(&self, project: &ProjectId) -> Result<AnalysisList, Error> {

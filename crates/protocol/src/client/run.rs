@@ -1,15 +1,13 @@
 //! Calls for runs.
 
-use super::{ApiClient, Error, RetryPolicy};
-use crate::run::{MergeRun, OpenPullRequest, OrderRun, ResumeRun, Run, RunPage, StartRun};
+use super::{ApiClient, Error, NoFields};
+use crate::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use pullyard_domain::id::{ProjectId, RunId};
-use reqwest::Method;
 
 impl ApiClient {
     /// Starts a run. Idempotent: by `run_id` of the request, else by `idempotency_key`.
     pub async fn start_run(&self, request: &StartRun, idempotency_key: Option<&str>) -> Result<Run, Error> {
-        let call = self.http.request(Method::POST, "/v1/runs").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/runs", request, idempotency_key).await
     }
 
     pub async fn runs(&self, project: &ProjectId, after: Option<&str>) -> Result<RunPage, Error> {
@@ -22,13 +20,12 @@ impl ApiClient {
 
     /// Idempotent.
     pub async fn cancel_run(&self, run: &RunId) -> Result<Run, Error> {
-        self.http.post_idempotent(&format!("/v1/runs/{run}/cancel"), &OrderRun {}).await
+        self.http.post_idempotent(&format!("/v1/runs/{run}/cancel"), &NoFields {}).await
     }
 
     /// Not repeated: the run may have failed again.
     pub async fn resume_run(&self, run: &RunId, request: &ResumeRun) -> Result<Run, Error> {
-        let call = self.http.request(Method::POST, &format!("/v1/runs/{run}/resume")).json(request);
-        self.http.send(call, RetryPolicy::Never).await
+        self.http.post(&format!("/v1/runs/{run}/resume"), request, None).await
     }
 
     /// Idempotent.
@@ -43,6 +40,6 @@ impl ApiClient {
 
     /// Idempotent. `answer`: `approve` or `refuse`. The caller checks the form of the step's name.
     pub async fn answer_step(&self, run: &RunId, step: &str, answer: &str) -> Result<Run, Error> {
-        self.http.post_idempotent(&format!("/v1/runs/{run}/steps/{step}/{answer}"), &OrderRun {}).await
+        self.http.post_idempotent(&format!("/v1/runs/{run}/steps/{step}/{answer}"), &NoFields {}).await
     }
 }

@@ -1,10 +1,9 @@
 //! Calls for schedules.
 
-use super::{ApiClient, Error, RetryPolicy};
+use super::{ApiClient, Error};
 use crate::schedule::{Schedule, Schedules};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
-use reqwest::Method;
 use serde_json::json;
 
 impl ApiClient {
@@ -17,8 +16,7 @@ impl ApiClient {
     }
 
     pub async fn put_schedule(&self, id: &ScheduleId, spec: &ScheduleSpec) -> Result<Schedule, Error> {
-        let call = self.http.request(Method::PUT, &format!("/v1/schedules/{id}")).json(spec);
-        self.http.send(call, RetryPolicy::Idempotent).await
+        self.http.put(&format!("/v1/schedules/{id}"), spec).await
     }
 
     pub async fn delete_schedule(&self, id: &ScheduleId) -> Result<Schedule, Error> {
@@ -27,8 +25,7 @@ impl ApiClient {
 
     /// `command`: `resume`, `pause` or `run`. Not repeated, because `run` may start analyses that have ended.
     pub async fn command_schedule(&self, id: &ScheduleId, command: &str) -> Result<Schedule, Error> {
-        let call = self.http.request(Method::POST, &format!("/v1/schedules/{id}/{command}")).json(&json!({}));
-        self.http.send(call, RetryPolicy::Never).await
+        self.http.post(&format!("/v1/schedules/{id}/{command}"), &json!({}), None).await
     }
 
     /// Starts the due schedules of all projects of the token. Idempotent.

@@ -1,11 +1,10 @@
 //! Calls for templates.
 
-use super::{ApiClient, Error, RetryPolicy};
+use super::{ApiClient, Error};
 use crate::run::Run;
 use crate::template::{PutTemplate, StartTemplate, Template, Templates};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::template::{Submission, TemplateId};
-use reqwest::Method;
 
 impl ApiClient {
     pub async fn templates(&self, project: &ProjectId) -> Result<Templates, Error> {
@@ -17,8 +16,7 @@ impl ApiClient {
     }
 
     pub async fn put_template(&self, id: &TemplateId, request: &PutTemplate) -> Result<Template, Error> {
-        let call = self.http.request(Method::PUT, &format!("/v1/templates/{id}")).json(request);
-        self.http.send(call, RetryPolicy::Idempotent).await
+        self.http.put(&format!("/v1/templates/{id}"), request).await
     }
 
     pub async fn delete_template(&self, id: &TemplateId) -> Result<Template, Error> {
@@ -32,8 +30,7 @@ impl ApiClient {
         request: &StartTemplate,
         idempotency_key: Option<&str>,
     ) -> Result<Run, Error> {
-        let call = self.http.request(Method::POST, &format!("/v1/templates/{id}/runs")).json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post(&format!("/v1/templates/{id}/runs"), request, idempotency_key).await
     }
 
     /// Starts the run of a submission, or returns the first one with its id. Idempotent.

@@ -22,8 +22,7 @@ impl ApiClient {
         request: &CreateTicket,
         idempotency_key: Option<&str>,
     ) -> Result<TicketAnswer, Error> {
-        let call = self.http.request(Method::POST, "/v1/tickets").json(request);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post("/v1/tickets", request, idempotency_key).await
     }
 
     /// Moves a ticket. Idempotent: by `idempotency_key`.
@@ -34,8 +33,7 @@ impl ApiClient {
         to: &MoveTicket,
         idempotency_key: Option<&str>,
     ) -> Result<MovedTicket, Error> {
-        let call = self.http.request(Method::POST, &ticket_path(project, key, "/move")).json(to);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post(&ticket_path(project, key, "/move"), to, idempotency_key).await
     }
 
     /// Edits a ticket. Idempotent: by `idempotency_key`.
@@ -63,8 +61,7 @@ impl ApiClient {
         idempotency_key: Option<&str>,
     ) -> Result<Comment, Error> {
         let body = WriteComment { text: text.into() };
-        let call = self.http.request(Method::POST, &ticket_path(project, key, "/comments")).json(&body);
-        self.http.send_keyed(call, idempotency_key).await
+        self.http.post(&ticket_path(project, key, "/comments"), &body, idempotency_key).await
     }
 
     /// Replaces the text of a comment. Idempotent.

@@ -20,8 +20,7 @@ impl ApiClient {
 
     /// Not repeated, because only the first answer has the secret.
     pub async fn create_tracker(&self, new: &CreateTracker) -> Result<CreatedTracker, Error> {
-        let call = self.http.request(Method::POST, "/v1/trackers").json(new);
-        self.http.send(call, RetryPolicy::Never).await
+        self.http.post("/v1/trackers", new, None).await
     }
 
     pub async fn test_tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {
@@ -40,8 +39,7 @@ impl ApiClient {
     }
 
     pub async fn use_tracker(&self, project: &ProjectId, choice: &ToolChoice) -> Result<ChosenTracker, Error> {
-        let call = self.http.request(Method::PUT, &format!("/v1/projects/{project}/tracker")).json(choice);
-        self.http.send(call, RetryPolicy::Idempotent).await
+        self.http.put(&format!("/v1/projects/{project}/tracker"), choice).await
     }
 
     pub async fn unuse_tracker(&self, project: &ProjectId) -> Result<ChosenTracker, Error> {

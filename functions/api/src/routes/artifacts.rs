@@ -5,9 +5,7 @@ use crate::routes::prelude::*;
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_entry::LeaseCaller;
 use pullyard_entry::openapi::TemporaryRedirect;
-use pullyard_protocol::artifact::{
-    self, ArtifactUpload, Artifacts, Attempts, ConfirmArtifact, JobContext, NewArtifact,
-};
+use pullyard_protocol::artifact::{self, ArtifactUpload, Artifacts, Attempts, JobContext, NewArtifact};
 
 pub(crate) async fn reserve(
     State(ctx): State<Context>,
@@ -23,10 +21,10 @@ pub(crate) async fn mark_stored(
     State(ctx): State<Context>,
     LeaseCaller(fence): LeaseCaller,
     Path((_, _, id)): Path<(JobId, u32, ArtifactId)>,
-    StrictJson(ConfirmArtifact {}): StrictJson<ConfirmArtifact>,
-) -> Result<Json<ConfirmArtifact>, Problem> {
+    StrictJson(NoFields {}): StrictJson<NoFields>,
+) -> Result<Json<NoFields>, Problem> {
     control::mark_artifact_stored(&ctx, &fence, &id).await?;
-    Ok(Json(ConfirmArtifact {}))
+    Ok(Json(NoFields {}))
 }
 
 pub(crate) async fn list(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<Artifacts>, Problem> {

@@ -12,10 +12,10 @@ use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::prompt::step::{NeedResult, PatchSource, StepContext};
 use pullyard_entry::{BootstrapCaller, LeaseCaller, strict};
 use pullyard_protocol::attempt::{
-    self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Credentials,
-    CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits,
-    ModelCredential, Phase, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
-    StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
+    self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Credentials, EventsAnswer,
+    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits, ModelCredential, Phase,
+    PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview, StartRequest, StatusAnswer,
+    StatusRequest, YieldAnswer, YieldReason, YieldRequest,
 };
 use pullyard_protocol::version::PROTOCOL;
 
@@ -209,7 +209,7 @@ fn check_batch(batch: &EventsRequest) -> Result<(), Problem> {
 pub(crate) async fn credentials(
     State(ctx): State<Context>,
     LeaseCaller(fence): LeaseCaller,
-    StrictJson(CredentialsRequest {}): StrictJson<CredentialsRequest>,
+    StrictJson(NoFields {}): StrictJson<NoFields>,
 ) -> Result<Json<Credentials>, Problem> {
     let control::Credentials { forge_token, expires_in, model, signing_key } =
         control::issue_credentials(&ctx, &fence).await?;

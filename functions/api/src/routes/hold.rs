@@ -2,7 +2,7 @@
 
 use super::projects::project_to_wire;
 use crate::routes::prelude::*;
-use pullyard_protocol::project::{BudgetUse, HoldProject, Project, ReleaseProject};
+use pullyard_protocol::project::{BudgetUse, HoldProject, Project};
 
 pub(crate) async fn hold(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
@@ -14,7 +14,7 @@ pub(crate) async fn hold(
 
 pub(crate) async fn release(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
-    StrictJson(ReleaseProject {}): StrictJson<ReleaseProject>,
+    StrictJson(NoFields {}): StrictJson<NoFields>,
 ) -> Result<Json<Project>, Problem> {
     Ok(Json(project_to_wire(control::release_project(&caller.ctx, &project).await?)))
 }

@@ -5,7 +5,7 @@ use crate::routes::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_entry::openapi::{AcceptedResponse, CreatedOrExisting};
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::job::{CancelJob, ContinueJob, Job, PauseJob, RetryJob, SendInput};
+use pullyard_protocol::job::{CancelJob, Job, SendInput};
 
 /// `200` if the job has ended, `202` if its runner must stop it first, `409` if it ended otherwise.
 pub(crate) async fn cancel(
@@ -25,7 +25,7 @@ pub(crate) async fn cancel(
 pub(crate) async fn pause(
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
-    StrictJson(PauseJob {}): StrictJson<PauseJob>,
+    StrictJson(NoFields {}): StrictJson<NoFields>,
 ) -> Result<AcceptedResponse<Job>, Problem> {
     load_visible(&caller, &job).await?;
     let is_paused = !control::pause_job(&caller.ctx, &job, &caller.name).await?.status.is_active();
@@ -37,7 +37,7 @@ pub(crate) async fn pause(
 pub(crate) async fn continue_job(
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
-    StrictJson(ContinueJob {}): StrictJson<ContinueJob>,
+    StrictJson(NoFields {}): StrictJson<NoFields>,
 ) -> Result<Json<Job>, Problem> {
     load_visible(&caller, &job).await?;
     control::continue_job(&caller.ctx, &job).await?;
@@ -60,7 +60,7 @@ pub(crate) async fn retry(
     caller: Caller<scope::Jobs>,
     IdempotencyKey(key): IdempotencyKey,
     Path(job): Path<JobId>,
-    StrictJson(RetryJob {}): StrictJson<RetryJob>,
+    StrictJson(NoFields {}): StrictJson<NoFields>,
 ) -> Result<CreatedOrExisting<Decision>, Problem> {
     load_visible(&caller, &job).await?;
     to_response(control::retry_job(&caller.ctx, &job, &caller.requester(), key).await?)

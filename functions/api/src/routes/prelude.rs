@@ -10,6 +10,7 @@ pub(crate) use pullyard_domain::id::ProjectId;
 pub(crate) use pullyard_entry::{
     Caller, IdempotencyKey, Path, Problem, ProjectCaller, Query, StrictJson, limits, scope,
 };
+pub(crate) use pullyard_protocol::NoFields;
 use pullyard_protocol::version::{HEADER, PROTOCOL};
 pub(crate) use schemars::JsonSchema;
 pub(crate) use serde::Deserialize;

@@ -10,7 +10,7 @@ use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::problem;
-use pullyard_protocol::run::{MergeRun, OpenPullRequest, OrderRun, ResumeRun, Run, RunPage, StartRun};
+use pullyard_protocol::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 
 /// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
 pub(crate) async fn start(
@@ -86,7 +86,7 @@ async fn order(caller: &Caller<scope::Jobs>, run: &RunId, order: RunOrder) -> Re
 pub(crate) async fn cancel(
     caller: Caller<scope::Jobs>,
     Path(run): Path<RunId>,
-    StrictJson(OrderRun {}): StrictJson<OrderRun>,
+    StrictJson(NoFields {}): StrictJson<NoFields>,
 ) -> Result<Json<Run>, Problem> {
     order(&caller, &run, RunOrder::Cancel).await
 }
@@ -127,7 +127,7 @@ pub(crate) async fn merge(
 pub(crate) async fn answer<const IS_APPROVAL: bool>(
     caller: Caller<scope::Jobs>,
     Path((run, step)): Path<(RunId, String)>,
-    StrictJson(OrderRun {}): StrictJson<OrderRun>,
+    StrictJson(NoFields {}): StrictJson<NoFields>,
 ) -> Result<Json<Run>, Problem> {
     let answer = if IS_APPROVAL { Answer::Approve } else { Answer::Refuse };
     order(&caller, &run, RunOrder::Answer { step, answer }).await

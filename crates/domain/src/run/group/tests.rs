@@ -39,10 +39,9 @@ impl World {
 
     fn with_facts<T>(&self, index: usize, read: impl FnOnce(&Run, &RunFacts) -> T) -> T {
         let limit = self.plan.concurrency.as_ref().unwrap().limit();
-        let group = GroupFacts::new(self.group.clone(), self.group.first_runs(limit), &self.runs);
-        let (jobs, now) = (BTreeMap::new(), time_at(100));
-        let (plan, block, group) = (&self.plan, self.block, Some(&group));
-        read(&self.runs[index], &RunFacts { plan, jobs: &jobs, block, group, room: usize::MAX, now })
+        let group = GroupFacts::new(self.group.clone(), &self.group.first_runs(limit), &self.runs);
+        let (plan, jobs, block, group) = (&self.plan, BTreeMap::new(), self.block, Some(group));
+        read(&self.runs[index], &RunFacts { plan, jobs, block, group, room: usize::MAX, now: time_at(100) })
     }
 
     fn advance(&mut self, index: usize) {

@@ -7,7 +7,6 @@ use crate::output;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OUTPUT_FILE, OutputFault};
-use pullyard_domain::plan::PlanFault;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::run::{SpawnRequest, check_spawn_form};
 use pullyard_domain::text::truncate_lines;
@@ -52,10 +51,10 @@ pub(super) fn check_answer(attempt: &Attempt<'_>, answer: Answer) -> Result<JobO
     let faults = match step.and_then(|step| Some((step.spawn.as_ref()?, &step.taken))) {
         Some((limits, taken)) => check_spawn_form(limits, taken, &answer.spawn),
         None if answer.spawn.is_empty() => Vec::new(),
-        None => vec![PlanFault::new("/spawn", "this job can add no steps: leave it out")],
+        None => vec![OutputFault::new("/spawn", "this job can add no steps: leave it out")],
     };
-    if let Some(PlanFault { pointer, fault }) = faults.into_iter().next() {
-        return Err(OutputFault { pointer, fault });
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault);
     }
     let clean_step = |step: SpawnRequest| SpawnRequest { prompt: clean(attempt, &step.prompt), ..step };
     let (text, spawn) = (clean(attempt, &answer.text), answer.spawn.into_iter().map(clean_step).collect());

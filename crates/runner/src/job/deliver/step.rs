@@ -77,7 +77,7 @@ pub(in crate::job) async fn load_step_output(
         // An unnoticed list of steps would end the work of a manager.
         false => {
             let fault = format!("the repository has a file `{OUTPUT_FILE}`, or git could not say");
-            return Err(OutputFault { pointer: String::new(), fault });
+            return Err(OutputFault::new("", fault));
         }
     };
     check_step_answer(attempt, loaded)
