@@ -71,6 +71,14 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         ended.wait()
 
 
+def serve(folder):
+    """Returns the address of a server of this folder."""
+    handler = lambda *arguments: Quiet(*arguments, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 def program(folder, name, text):
     path = folder / name
     path.unlink(missing_ok=True)
@@ -268,10 +276,7 @@ if __name__ == "__main__":
     # A shell that starts this in the background ignores SIGINT, and so would the shells of the tests.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     (TEMPORARY / "releases").mkdir()
-    handler = lambda *arguments: Quiet(*arguments, directory=str(TEMPORARY / "releases"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
+    address = serve(TEMPORARY / "releases")
     publish("0.1.9", known=False), publish("0.2.0")
     broken = publish("0.3.0", "exit 1")
     # Other servers' answers: the script of another release, and a page.
@@ -281,7 +286,6 @@ if __name__ == "__main__":
     for scenario in (installs, refuses, owned):
         scenario()
     ended.set()
-    server.shutdown()
     shutil.rmtree(TEMPORARY)
     print(f"install: {len(passed)} checks passed, {len(failures)} failed")
     sys.exit(1 if failures else 0)

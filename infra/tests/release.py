@@ -1,6 +1,7 @@
 """Runs infra/release in a checkout whose cargo is a script.
 
     python3 infra/tests/release.py
+    python3 infra/tests/release.py dist/VERSION     the lists of a release's files only
 
 Needs python3.9, git, openssl 3 and sha256sum, on Linux.
 """
@@ -9,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import pathlib
 import platform
 import re
 import shutil
@@ -136,6 +138,31 @@ class Source:
         check(f"{name}: no release", (self.folder / "dist/1.2.3").exists(), False)
 
 
+def check_lists(out, version, targets, git):
+    """The folder and each archive have exactly their files."""
+    texts, completions = ["LICENSE", "THIRD-PARTY.txt"], [f"completions/{name}" for name in release.SHELLS.values()]
+    lists = {"pullyard": ["pullyard", *texts, *completions, "man/man1/pullyard.1"], "pullyard-runner": ["pullyard-runner", *texts],
+             "pullyard-compose": [f"pullyard-compose/{one}" for one in [*texts, ".dockerignore", "compose.yaml", "runner.env.example", "pullyard-runner"]]}
+    tracked = {line.split("\t")[1]: line.startswith("100755") for line in git("ls-files", "--stage", "infra", "docs").splitlines()}
+    tracked = {name: runs for name, runs in tracked.items() if not name.startswith(("infra/tests/", "infra/release", "infra/image/pin"))
+               and (name.startswith("infra/") or name.endswith(".md"))}
+    aws = {*tracked, "samconfig.toml", "template.yaml", "functions.zip", "README.md", "RELEASE", *texts, *release.PROGRAMS}
+    files = [f"pullyard-{version}-py3-none-any.whl", "install.sh", "pullyard.cdx.json", "SHA256SUMS"]
+    for target in targets:
+        machine = release.aws.ARCHITECTURES[target]
+        files += [*(f"{name}-{target}.tar.gz" for name in lists), f"pullyard-aws-{machine}.tar.gz"]
+        for name, expected in lists.items():
+            names = tarfile.open(out / f"{name}-{target}.tar.gz").getnames()
+            # The other pages are those of its commands.
+            names = [one for one in names if not one.startswith("man/man1/pullyard-")]
+            check(f"the content of {name} for {target}", names, sorted(expected))
+        top, archive = f"pullyard-aws-{version}-{machine}/", tarfile.open(out / files[-1])
+        check(f"the content of {files[-1]}", {one.name.removeprefix(top) for one in archive}, aws)
+        programs = {one.name.removeprefix(top) for one in archive if one.mode == 0o755}
+        check("its programs", programs, {*release.PROGRAMS, *(name for name, runs in tracked.items() if runs)})
+    check("the files", sorted({*os.listdir(out)} - {"SHA256SUMS.sig"}), sorted(files))
+
+
 def makes():
     source, key = Source("makes"), TEMPORARY / "key.pem"
     out, public = source.folder / "dist/1.2.3", TEMPORARY / "public.pem"
@@ -147,25 +174,10 @@ def makes():
     check("one build for each target", [words[0] for words in calls], ["zigbuild", "zigbuild", "lambda", "lambda", "metadata", "metadata"])
     aws = ["pullyard-aws-x86_64.tar.gz", "pullyard-aws-arm64.tar.gz"]
     archives = [f"{name}-{target}.tar.gz" for name in release.PROGRAMS for target in release.TARGETS]
-    compose = [f"pullyard-compose-{target}.tar.gz" for target in release.TARGETS]
-    check("the files", sorted(os.listdir(out)), sorted([*archives, *compose, *aws, "pullyard-1.2.3-py3-none-any.whl", "install.sh", "pullyard.cdx.json", "SHA256SUMS", "SHA256SUMS.sig"]))
-    texts, more = ["LICENSE", "THIRD-PARTY.txt"], [*(f"completions/{name}" for name in release.SHELLS.values()), "man/man1/pullyard.1"]
+    check_lists(out, "1.2.3", release.TARGETS, source.git)
     content = {name: tarfile.open(out / name) for name in archives}
-    for name in archives:
-        expected = sorted(["pullyard-runner", *texts] if name.startswith("pullyard-runner") else ["pullyard", *texts, *more])
-        check(f"the content of {name}", content[name].getnames(), expected)
-    for name in compose:
-        files = [".dockerignore", "LICENSE", "THIRD-PARTY.txt", "compose.yaml", "pullyard-runner", "runner.env.example"]
-        check(f"the content of {name}", tarfile.open(out / name).getnames(), [f"pullyard-compose/{one}" for one in files])
     for name in aws:
         archive, top = tarfile.open(out / name), f"pullyard-aws-1.2.3-{name[13:-7]}/"
-        parts = {one.name.removeprefix(top).split("/")[0] for one in archive}
-        check(f"the content of {name}", parts, {
-            "infra", "docs", "samconfig.toml", "template.yaml", "functions.zip", "README.md", "RELEASE", "LICENSE", "THIRD-PARTY.txt", *release.PROGRAMS})
-        programs = {one.name.removeprefix(top) for one in archive if one.mode == 0o755}
-        tracked = source.git("ls-files", "--stage", "infra").splitlines()
-        expected = {line.split("\t")[1] for line in tracked if line.startswith("100755")} - {"infra/release", "infra/image/pin"}
-        check("its programs", programs, {*expected, *release.PROGRAMS})
         functions = zipfile.ZipFile(io.BytesIO(archive.extractfile(f"{top}functions.zip").read()))
         check("Lambda's file", [(one.filename, one.external_attr >> 16) for one in functions.infolist()], [("bootstrap", 0o100755)])
         commit = source.git("rev-parse", "HEAD").strip()
@@ -237,8 +249,14 @@ def makes_nothing():
 
 
 if __name__ == "__main__":
-    for scenario in (makes, makes_nothing):
-        scenario()
+    if sys.argv[1:]:
+        built = pathlib.Path(sys.argv[1])
+        targets = [target for target in release.TARGETS if (built / f"pullyard-{target}.tar.gz").exists()]
+        check("a target is built", NATIVE in targets)
+        check_lists(built, built.name, targets, lambda *words: subprocess.check_output(["git", *words], cwd=REPOSITORY, text=True))
+    else:
+        makes()
+        makes_nothing()
     shutil.rmtree(TEMPORARY)
     print(f"release: {len(passed)} checks passed, {len(failures)} failed")
     sys.exit(1 if failures else 0)
