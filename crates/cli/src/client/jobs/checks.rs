@@ -4,7 +4,7 @@ use super::{JobArg, describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
 use crate::client::table::Column;
 use pullyard_domain::checks::CheckRun;
-use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::id::RunId;
 use serde_json::json;
 use std::time::Duration;
 

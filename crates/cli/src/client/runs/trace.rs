@@ -4,7 +4,7 @@ use crate::client::prelude::*;
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::run::StepState;
 use pullyard_domain::text::capitalize;
-use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use serde_json::json;
 
 #[derive(serde::Serialize)]
@@ -14,9 +14,9 @@ struct Span<'a> {
     /// Null for the step itself.
     attempt: Option<u32>,
     state: String,
-    #[serde(with = "rfc3339::option")]
+    #[serde(with = "OptionalWireTime")]
     started: Option<Timestamp>,
-    #[serde(with = "rfc3339::option")]
+    #[serde(with = "OptionalWireTime")]
     ended: Option<Timestamp>,
 }
 
