@@ -130,7 +130,7 @@ impl Rules {
                         End::Refused => JobEnd::Failed(FailureClass::Repo),
                         End::Cancelled => JobEnd::Cancelled,
                     };
-                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome, spawn })
+                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome, spawn, spawn_fault: None })
                 }
                 Job::Absent | Job::Noted(_) => return None,
             };
