@@ -106,13 +106,13 @@ impl Run {
     }
 
     /// Answers a question. Idempotent: a repeat of the answer returns an equal run.
-    pub fn answer(&self, step: &str, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, Denial> {
-        let no_question = || Denial::NoQuestion { step: step.to_owned(), run: self.id.clone() };
+    pub fn answer(&self, of: &RunStep, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, Denial> {
+        let no_question = || Denial::NoQuestion { step: of.name.clone(), run: self.id.clone() };
         let rules = self.rules(plan);
-        let index = self.steps.iter().position(|asked| asked.name == step).ok_or_else(no_question)?;
         let mut next = self.ordered(now);
-        let is_question = rules.get(index).is_some_and(|rules| rules.is_question);
-        let asked = next.steps.get_mut(index).filter(|_| is_question).ok_or_else(no_question)?;
+        let mut steps = next.steps.iter_mut().zip(&rules);
+        let asked = steps.find(|(step, rules)| step.name == of.name && rules.is_question);
+        let (asked, _) = asked.ok_or_else(no_question)?;
         let (state, reason) = match answer {
             Answer::Approve => (StepState::Done, None),
             Answer::Refuse => (StepState::Failed, Some(StepReason::Refused)),
