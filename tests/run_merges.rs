@@ -3,6 +3,7 @@
 use crate::pages::Browser;
 use crate::prelude::*;
 use crate::story::wait_until;
+use pullyard_protocol::run::OpenPullRequest;
 
 const QUESTION: &str = "name: release
 steps:
@@ -178,6 +179,13 @@ async fn pull_request_of_a_step_is_refused_with_a_next_step() {
     world.create("late").await.assert_exit(3, "step_not_done");
     world.create("idle").await.assert_exit(3, "nothing_pushed");
     world.create("nope").await.assert_exit(5, "nope");
+    // The command line finds an unknown step itself.
+    let run = world.user.json(&["runs", "show", "@last"]).await["id"].as_str().unwrap().parse().unwrap();
+    let request = OpenPullRequest { step: "nope".into() };
+    let opened = world.story.api.open_pull_request(&run, &request).await;
+    for refused in [opened, world.story.api.answer_step(&run, "nope", "approve").await] {
+        assert_eq!(refused.unwrap_err().code(), Some("not_found"));
+    }
     let before = world.story.git(&["rev-parse", "main"]).await;
     world.story.git(&["update-ref", "refs/heads/main", &format!("refs/heads/{branch}")]).await;
     world.create("left").await.assert_exit(3, "the forge opens no pull request for left: ");

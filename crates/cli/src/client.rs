@@ -203,24 +203,6 @@ pub(crate) enum Command {
     Help(help::Help),
 }
 
-/// Runs the command with a session. The commands that need none run before.
-macro_rules! run_command {
-    ($command:expr, $session:expr; $($Variant:ident)*) => {
-        match $command {
-            $(Command::$Variant(command) => command.run($session).await,)*
-            Command::Login(_)
-            | Command::Logout(_)
-            | Command::Contexts(_)
-            | Command::Init(_)
-            | Command::Mcp(_)
-            | Command::Completions(_)
-            | Command::Man(_)
-            | Command::Update
-            | Command::Help(_) => Ok(()),
-        }
-    };
-}
-
 impl Command {
     pub(crate) async fn run(self, global: &Global, program: clap::Command) -> ExitCode {
         let screen = Screen::new(global);
@@ -249,11 +231,51 @@ impl Command {
 
     async fn run_remote(self, global: &Global) -> Result<(), CliError> {
         let session = Session::open(global)?;
-        let result = run_command! { self, &session;
-            Open Status Doctor Version Projects Settings Integrations Hooks Repos Run Runners Runs
-            Submissions Templates Tickets Jobs Revise Review Resolve Link Unlink Pulls Analyses Why
-            Hold Release Budgets Breakers Deliveries Dlq Notifications Schedules Tokens Trackers
-            Secrets
+        let result = match self {
+            Self::Open(open) => open.run(&session).await,
+            Self::Status(status) => status.run(&session).await,
+            Self::Doctor(doctor) => doctor.run(&session).await,
+            Self::Version(version) => version.run(&session).await,
+            Self::Projects(projects) => projects.run(&session).await,
+            Self::Settings(settings) => settings.run(&session).await,
+            Self::Integrations(integrations) => integrations.run(&session).await,
+            Self::Hooks(hooks) => hooks.run(&session).await,
+            Self::Repos(repos) => repos.run(&session).await,
+            Self::Run(run) => run.run(&session).await,
+            Self::Runners(runners) => runners.run(&session).await,
+            Self::Runs(runs) => runs.run(&session).await,
+            Self::Submissions(submissions) => submissions.run(&session).await,
+            Self::Templates(templates) => templates.run(&session).await,
+            Self::Tickets(tickets) => tickets.run(&session).await,
+            Self::Jobs(jobs) => jobs.run(&session).await,
+            Self::Revise(revise) => revise.run(&session).await,
+            Self::Review(review) => review.run(&session).await,
+            Self::Resolve(resolve) => resolve.run(&session).await,
+            Self::Link(link) => link.run(&session).await,
+            Self::Unlink(unlink) => unlink.run(&session).await,
+            Self::Pulls(pulls) => pulls.run(&session).await,
+            Self::Analyses(analyses) => analyses.run(&session).await,
+            Self::Why(why) => why.run(&session).await,
+            Self::Hold(hold) => hold.run(&session).await,
+            Self::Release(release) => release.run(&session).await,
+            Self::Budgets(budgets) => budgets.run(&session).await,
+            Self::Breakers(breakers) => breakers.run(&session).await,
+            Self::Deliveries(deliveries) => deliveries.run(&session).await,
+            Self::Dlq(dlq) => dlq.run(&session).await,
+            Self::Notifications(notifications) => notifications.run(&session).await,
+            Self::Schedules(schedules) => schedules.run(&session).await,
+            Self::Tokens(tokens) => tokens.run(&session).await,
+            Self::Trackers(trackers) => trackers.run(&session).await,
+            Self::Secrets(secrets) => secrets.run(&session).await,
+            Self::Login(_)
+            | Self::Logout(_)
+            | Self::Contexts(_)
+            | Self::Update
+            | Self::Init(_)
+            | Self::Mcp(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Help(_) => Ok(()),
         };
         session.suggest_project(result).await
     }

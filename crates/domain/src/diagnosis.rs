@@ -193,6 +193,7 @@ pub fn check_agent_places(
     findings
 }
 
+/// Checks that the agents are at one place, and on this machine also their keys.
 fn check_agents(
     id: &ProjectId,
     settings: &Settings,

@@ -105,15 +105,15 @@ ids! {
     TemplateName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}$";
-    JobId checked by |text| prefixed(text, "job_", "a job's id is job_ and 26 characters"), r"^job_[a-z0-9]{26}$";
-    DeliveryId checked by |text| prefixed(text, "dlv_", "a delivery's id is dlv_ and 26 characters"), r"^dlv_[a-z0-9]{26}$";
+    JobId checked by |text| check_id(text, "job_", "a job's id is job_ and 26 characters"), r"^job_[a-z0-9]{26}$";
+    DeliveryId checked by |text| check_id(text, "dlv_", "a delivery's id is dlv_ and 26 characters"), r"^dlv_[a-z0-9]{26}$";
     /// A notice, and the `webhook-id` of its messages.
-    NoticeId checked by |text| prefixed(text, "msg_", "a notice's id is msg_ and 26 characters"), r"^msg_[a-z0-9]{26}$";
+    NoticeId checked by |text| check_id(text, "msg_", "a notice's id is msg_ and 26 characters"), r"^msg_[a-z0-9]{26}$";
     /// A run of a plan.
-    RunId checked by |text| prefixed(text, "run_", "a run's id is run_ and 26 characters"), r"^run_[a-z0-9]{26}$";
-    RunnerId checked by |text| prefixed(text, "rnr_", "a runner's id is rnr_ and 26 characters"), r"^rnr_[a-z0-9]{26}$";
+    RunId checked by |text| check_id(text, "run_", "a run's id is run_ and 26 characters"), r"^run_[a-z0-9]{26}$";
+    RunnerId checked by |text| check_id(text, "rnr_", "a runner's id is rnr_ and 26 characters"), r"^rnr_[a-z0-9]{26}$";
     /// The random part of the name of a runner's queue for hints. It is the only secret of the hints.
-    MailboxId checked by |text| prefixed(text, "", "a mailbox is 26 characters"), r"^[a-z0-9]{26}$";
+    MailboxId checked by |text| check_id(text, "", "a mailbox is 26 characters"), r"^[a-z0-9]{26}$";
     /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
     ClaimId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A finish's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
@@ -129,7 +129,7 @@ ids! {
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
     /// The queue's id of a message, unchanged while the message is in the queue; 1 to 64 of `A-Za-z0-9._-`.
     MessageId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
-    ArtifactId checked by |text| prefixed(text, "art_", "an artifact's id is art_ and 26 characters"), r"^art_[a-z0-9]{26}$";
+    ArtifactId checked by |text| check_id(text, "art_", "an artifact's id is art_ and 26 characters"), r"^art_[a-z0-9]{26}$";
     ArtifactName checked by artifact_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$";
     Sha256Hex checked by |text| require(is_hex(text, 64), "a SHA-256 is 64 hex digits"), r"^[0-9a-f]{64}$";
 }
@@ -163,7 +163,7 @@ fn is_printable(text: &str, limit: usize) -> bool {
     !text.is_empty() && text.chars().count() <= limit && !text.chars().any(char::is_control) && text.trim() == text
 }
 
-fn prefixed(text: &str, prefix: &str, rule: &'static str) -> Result<(), InvalidId> {
+fn check_id(text: &str, prefix: &str, rule: &'static str) -> Result<(), InvalidId> {
     let is_body = |rest: &str| rest.len() == 26 && rest.chars().all(is_lower_or_digit);
     require(text.strip_prefix(prefix).is_some_and(is_body), rule)
 }

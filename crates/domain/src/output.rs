@@ -240,7 +240,8 @@ impl PostedReview {
     }
 }
 
-/// Why an output is refused. The pointer is empty for the whole output, and the agent gets the fault.
+/// Why an output is refused. The pointer is empty for the whole output. The fault is one sentence without its end, for
+/// the agent: `it has 130 characters; at most 120 are allowed`.
 pub use crate::plan::PlanFault as OutputFault;
 
 impl OutputFault {

@@ -129,6 +129,11 @@ impl Http {
         self.send(self.request(Method::DELETE, path), RetryPolicy::Never).await
     }
 
+    /// Sends a request that must not be repeated.
+    async fn post_once<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Error> {
+        self.send(self.request(Method::POST, path).json(body), RetryPolicy::Never).await
+    }
+
     /// With a key, a repeated request is the same request. Without one, it is not repeated.
     async fn post<A: DeserializeOwned>(
         &self,
@@ -139,6 +144,7 @@ impl Http {
         self.send_keyed(self.request(Method::POST, path).json(body), key).await
     }
 
+    /// Sends a request that may be repeated.
     async fn put<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Error> {
         self.send(self.request(Method::PUT, path).json(body), RetryPolicy::Idempotent).await
     }

@@ -53,9 +53,13 @@ pub(super) async fn load_facts<'a>(ctx: &Context, run: &Run, frozen: &'a FrozenP
         let has_output = (keys.outcomes.is_some() || keys.spawn.is_some()) && job.status == JobStatus::Completed;
         let output = if has_output { ctx.store.load_output(&job.id).await? } else { None };
         let answer = output.and_then(JobOutput::into_answer).unwrap_or_default();
+        let spawn_fault = project.as_ref().zip(repository.as_ref()).and_then(|(project, repository)| {
+            let repository = repository.clone().resolve_agent(&project.settings);
+            plan.find_spawn_fault(&answer.spawn, &project.settings, &repository)
+        });
         // A retry may be freer than its step.
         let is_free = keys.may_change_nothing() || job.step.as_ref().is_some_and(|step| step.may_change_nothing);
-        step_jobs.insert(job.id.clone(), StepJob::new(job, answer, is_free));
+        step_jobs.insert(job.id.clone(), StepJob::new(job, (answer, spawn_fault), is_free));
     }
     let has_budget = project.as_ref().is_some_and(|project| project.settings.budget.has_limit());
     // A write charges the budget for one job.

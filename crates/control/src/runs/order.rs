@@ -31,7 +31,7 @@ pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) ->
         let next = match order {
             RunOrder::Cancel => run.cancel(now),
             RunOrder::Resume { cost_usd_micros } => run.resume(&plan, *cost_usd_micros, now),
-            RunOrder::Answer { step, answer } => run.answer(&find_step(&run, step)?.name, *answer, &plan, now),
+            RunOrder::Answer { step, answer } => run.answer(find_step(&run, step)?, *answer, &plan, now),
         };
         let next = next.map_err(Error::Denied)?;
         if next == run {

@@ -119,7 +119,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         && !plan.allows(*start)
     {
         let start = start.as_str();
-        return Err(refuse("/template", format!("{name} is not started by {start}: add {start} to its `started_by`")));
+        return Err(fault_at("/template", format!("{name} is not started by {start}: add {start} to its `started_by`")));
     }
     let mut params = submission.params.clone();
     // Otherwise the prompts would name another repository than that of the run.
@@ -127,7 +127,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         let given = params.insert(name.clone(), repository.to_string());
         if given.is_some_and(|given| !given.eq_ignore_ascii_case(repository.as_str())) {
             let fault = format!("the run's repository is {repository}: leave this value out, or give the same");
-            return Err(refuse(format!("/params/{name}"), fault));
+            return Err(fault_at(format!("/params/{name}"), fault));
         }
     }
     let parameters = plan.fill_parameters(&params).map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
@@ -139,9 +139,9 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         RepositoryFact::Connected(repository) => *repository,
         _ if !faults.is_empty() => return Err(SubmitFault::Plan(faults)),
         RepositoryFact::NotNamed => {
-            return Err(refuse(at, "give a repository, or set a default in the project's settings"));
+            return Err(fault_at(at, "give a repository, or set a default in the project's settings"));
         }
-        RepositoryFact::NotConnected(name) => return Err(refuse(at, describe_unconnected(&name, &project))),
+        RepositoryFact::NotConnected(name) => return Err(fault_at(at, describe_unconnected(&name, &project))),
     };
     faults.extend(below("/plan", plan.check_for_project(&project.settings, &repository)));
     let base = submission.base.clone().or_else(|| plan.base.clone());
@@ -158,7 +158,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
 
 fn parse(json: &Value) -> Result<Plan, SubmitFault> {
     if serde_json::to_string(json).is_ok_and(|text| text.len() > MAX_FILE_BYTES) {
-        return Err(refuse("/plan", "a plan has at most 64 KiB"));
+        return Err(fault_at("/plan", "a plan has at most 64 KiB"));
     }
     Plan::parse(json.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))
 }
@@ -209,7 +209,7 @@ async fn check_repositories(
     Ok(faults)
 }
 
-fn refuse(pointer: impl Into<String>, fault: impl Into<String>) -> SubmitFault {
+fn fault_at(pointer: impl Into<String>, fault: impl Into<String>) -> SubmitFault {
     SubmitFault::Plan(vec![PlanFault::new(pointer, fault)])
 }
 

@@ -4,7 +4,7 @@ use crate::prelude::*;
 use crate::runs::{Started, ann, answer, answered, new_world, submission};
 use crate::world::World;
 use futures::future::join_all;
-use pullyard_control::{Error, SubmitFault, advance_run, show_run, submit_run};
+use pullyard_control::{Error, RunOrder, SubmitFault, advance_run, order_run, show_run, submit_run};
 use pullyard_domain::id::RunId;
 use pullyard_domain::job::Priority;
 use pullyard_domain::run::{MAX_WAITING_RUNS, Run, RunState};
@@ -142,4 +142,25 @@ async fn run_of_a_full_group_explains_its_wait() {
     let refused = submit_run(&world.ctx, &submission(&world, plan(keys)), &ann(), None).await;
     let Err(SubmitFault::Error(Error::Denied(denial))) = refused else { panic!("{refused:?}") };
     assert_eq!((denial.code(), &*denial.sentence()), ("group_full", "400 runs wait for the group deploy."));
+}
+
+#[tokio::test]
+async fn run_waits_and_ends_beside_an_unreadable_one() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    world.connect().await;
+    let keys = json!({ "concurrency": { "group": "deploy" } });
+    let first = submit(&world, keys.clone()).await;
+    advance_run(&world.ctx, &first.id).await.unwrap();
+    let second = submit(&world, keys).await;
+    // Only the runs of a group are read by this call. A run of a newer program is the same lasting error.
+    wire.fail_always("BatchGetItem", Fault::error(400, "AccessDenied"));
+    advance_run(&world.ctx, &second.id).await.unwrap();
+    let wait = show_run(&world.ctx, &second.id).await.unwrap().waits[0].clone().unwrap();
+    assert_eq!(wait.sentence(), "1 of 1 runs of deploy are working; 0 are ahead.");
+    order_run(&world.ctx, &second.id, &RunOrder::Cancel, "ann").await.unwrap();
+    advance_run(&world.ctx, &second.id).await.unwrap();
+    let run = world.ctx.store.load_run(&second.id).await.unwrap().unwrap();
+    let group = world.ctx.store.load_group(&world.project, "deploy").await.unwrap().unwrap();
+    assert_eq!((run.state, group.holders.len(), group.waiting.len()), (RunState::Cancelled, 1, 0));
 }

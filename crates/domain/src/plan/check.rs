@@ -196,7 +196,8 @@ impl Check<'_> {
         for (index, need) in step.needs.iter().enumerate() {
             let pointer = format!("{pointer}/needs/{index}");
             if self.plan.find_step(need).is_none() {
-                let fault = self.unknown_step(need, &step.name);
+                let others = self.plan.steps.iter().map(|other| other.name.as_str()).filter(|name| *name != step.name);
+                let fault = unknown_step(need, others);
                 self.fault(&pointer, fault);
             }
             self.require(seen.insert(need), &pointer, "this step is listed twice");
@@ -212,7 +213,7 @@ impl Check<'_> {
                 if step.needs.iter().all(is_known) {
                     let fault = match is_known(need) {
                         true => format!("add `{need}` to `needs`; `when` compares the outcomes of needed steps"),
-                        false => self.unknown_step(need, &step.name),
+                        false => unknown_step(need, step.needs.iter().map(String::as_str)),
                     };
                     self.fault(&pointer, fault);
                 }
@@ -310,15 +311,14 @@ impl Check<'_> {
         self.require(cost.is_none_or(|cost| parse_cost(cost).is_some()), pointer, COST_RULE);
     }
 
-    fn unknown_step(&self, name: &str, own: &str) -> String {
-        let others = self.plan.steps.iter().map(|step| step.name.as_str()).filter(|other| *other != own);
-        did_you_mean(format!("there is no step `{}`", truncate(name, MAX_SHOWN_CHARS)), name, others)
-    }
-
     fn unknown_role(&self, name: &str) -> String {
         let known = BUILT_IN_ROLES.into_iter().chain(self.plan.roles.keys().map(String::as_str));
         did_you_mean(format!("there is no role `{}`", truncate(name, MAX_SHOWN_CHARS)), name, known)
     }
+}
+
+fn unknown_step<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
+    did_you_mean(format!("there is no step `{}`", truncate(name, MAX_SHOWN_CHARS)), name, words)
 }
 
 pub(crate) fn is_name(name: &str) -> bool {

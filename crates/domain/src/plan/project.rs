@@ -2,7 +2,8 @@
 
 use super::{Plan, PlanFault, PlanStep, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
-use crate::project::{Repository, Settings};
+use crate::project::{Limits, Repository, Settings};
+use crate::run::SpawnRequest;
 
 fn secs(limit: &Option<String>) -> Option<u64> {
     limit.as_deref().and_then(parse_wall).map(|limit| limit.as_secs())
@@ -50,7 +51,7 @@ impl Plan {
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
             faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
-            // An added step chooses no command: it gets those of its role.
+            // The commands of each role that may be added; an added step chooses none of its own.
             for role in self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles) {
                 let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
                 let of_role = self.find_step_faults(&added, settings, repository).into_iter();
@@ -58,6 +59,23 @@ impl Plan {
             }
         }
         faults
+    }
+
+    /// Why the project does not allow one of the steps that a manager adds.
+    pub fn find_spawn_fault(
+        &self,
+        list: &[SpawnRequest],
+        settings: &Settings,
+        repository: &Repository,
+    ) -> Option<String> {
+        // Each job gets the lower limits, so none is a fault: the turn is paid.
+        let (wall_secs, stall_secs) = (u64::MAX, u64::MAX);
+        let limits = Limits { wall_secs, stall_secs, turns: None, cost_usd_micros: None, ..settings.limits };
+        let settings = Settings { limits, ..settings.clone() };
+        list.iter().find_map(|request| {
+            let fault = self.find_step_faults(&request.as_step(self), &settings, repository).into_iter().next();
+            fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
+        })
     }
 
     fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {

@@ -24,6 +24,8 @@ pub struct StepEnd {
     /// From the agent's output.
     pub outcome: Option<String>,
     pub spawn: Vec<SpawnRequest>,
+    /// Why the project does not allow these steps.
+    pub spawn_fault: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub enum JobEnd {
 impl StepEnd {
     /// Without cost and output.
     pub fn new(end: JobEnd) -> Self {
-        Self { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new() }
+        Self { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None }
     }
 
     fn has_outcome(&self, rules: &Rules) -> bool {
@@ -94,8 +96,10 @@ impl Run {
 }
 
 impl StepJob {
-    /// `answer`: the job's output. `may_change_nothing`: an unchanged tree is no failure of the step.
-    pub fn new(job: &Job, Answer { outcome, spawn, .. }: Answer, may_change_nothing: bool) -> Self {
+    /// `answer`: the job's output, and why the project does not allow its steps.
+    /// `may_change_nothing`: an unchanged tree is no failure of the step.
+    pub fn new(job: &Job, (answer, spawn_fault): (Answer, Option<String>), may_change_nothing: bool) -> Self {
+        let Answer { outcome, spawn, .. } = answer;
         let end = match (job.status, &job.failure) {
             (JobStatus::Completed, _) => JobEnd::Completed,
             (JobStatus::Cancelled, _) => JobEnd::Cancelled,
@@ -112,7 +116,7 @@ impl StepJob {
         let is_unreported = job.worked && (was_repeated || was_lost);
         let least = job.policy.cost_usd_micros.filter(|_| is_unreported).unwrap_or_default();
         let spent_usd_micros = job.spent_usd_micros.max(least);
-        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn })
+        Self::Ended(StepEnd { end, spent_usd_micros, outcome, spawn, spawn_fault })
     }
 }
 
@@ -125,7 +129,7 @@ mod tests {
     fn spent(job: Job) -> u64 {
         let mut job = job;
         job.policy.cost_usd_micros = Some(5_000_000);
-        match StepJob::new(&job, Answer::default(), false) {
+        match StepJob::new(&job, (Answer::default(), None), false) {
             StepJob::Ended(end) => end.spent_usd_micros,
             StepJob::Open { .. } => panic!("{:?} has not ended", job.status),
         }

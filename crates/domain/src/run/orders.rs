@@ -106,13 +106,13 @@ impl Run {
     }
 
     /// Answers a question. Idempotent: a repeat of the answer returns an equal run.
-    pub fn answer(&self, step: &str, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, Denial> {
-        let no_question = || Denial::NoQuestion { step: step.to_owned(), run: self.id.clone() };
+    pub fn answer(&self, step: &RunStep, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, Denial> {
+        let no_question = || Denial::NoQuestion { step: step.name.clone(), run: self.id.clone() };
         let rules = self.rules(plan);
-        let index = self.steps.iter().position(|asked| asked.name == step).ok_or_else(no_question)?;
         let mut next = self.ordered(now);
-        let is_question = rules.get(index).is_some_and(|rules| rules.is_question);
-        let asked = next.steps.get_mut(index).filter(|_| is_question).ok_or_else(no_question)?;
+        let mut steps = next.steps.iter_mut().zip(&rules);
+        let asked = steps.find(|(asked, rules)| asked.name == step.name && rules.is_question);
+        let (asked, _) = asked.ok_or_else(no_question)?;
         let (state, reason) = match answer {
             Answer::Approve => (StepState::Done, None),
             Answer::Refuse => (StepState::Failed, Some(StepReason::Refused)),
@@ -129,12 +129,12 @@ impl Run {
     }
 
     /// The job of a done step with a branch of its own, whose pull request a user may open.
-    pub fn own_branch_job<'a>(&self, plan: &Plan, of: &'a RunStep) -> Result<&'a JobId, Denial> {
-        let (step, run) = (of.name.clone(), self.id.clone());
-        match (&of.job, of.state) {
-            _ if !of.keys(plan).has_own_branch() => Err(Denial::NoOwnBranch { step, run }),
+    pub fn own_branch_job<'a>(&self, plan: &Plan, step: &'a RunStep) -> Result<&'a JobId, Denial> {
+        let (name, run) = (step.name.clone(), self.id.clone());
+        match (&step.job, step.state) {
+            _ if !step.keys(plan).has_own_branch() => Err(Denial::NoOwnBranch { step: name, run }),
             (Some(job), StepState::Done) => Ok(job),
-            (_, state) => Err(Denial::StepNotDone { step, run, state: state.as_str().to_owned() }),
+            (_, state) => Err(Denial::StepNotDone { step: name, run, state: state.as_str().to_owned() }),
         }
     }
 

@@ -125,6 +125,7 @@ impl Run {
         let Some(manager) = self.steps.get(index).cloned() else { return };
         let Some(job) = manager.job.clone() else { return };
         let fault = check_spawn(self, plan, &manager, &end.spawn).first().map(PlanFault::to_string);
+        let fault = fault.or_else(|| end.spawn_fault.clone());
         if let Some(step) = self.steps.get_mut(index) {
             match &fault {
                 None => step.change(StepState::Spawning, None, now),

@@ -138,6 +138,10 @@ fn resume(run: &Run, plan: &Plan, now: Timestamp) -> Result<Run, Denial> {
     run.resume(plan, None, now)
 }
 
+fn answer(run: &Run, step: &str, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Run, Denial> {
+    run.answer(run.find_step(step).unwrap(), answer, plan, now)
+}
+
 /// The code of the denial; empty without one.
 fn refusal<T>(result: Result<T, Denial>) -> &'static str {
     result.err().map_or("", |denial| denial.code())
@@ -278,7 +282,7 @@ fn run_without_room_for_cost_waits_for_an_answer() {
     let mut world = World::new(json!([step("a", &[]), step("b", &[]), ask]), limit);
     world.settle();
     world.end("a", COMPLETED).check("running: a done, b waiting, ask asked");
-    world.order(|run, plan, now| run.answer("ask", Answer::Approve, plan, now));
+    world.order(|run, plan, now| answer(run, "ask", Answer::Approve, plan, now));
     world.check("failed cost_limit: a done, b skipped (stopped), ask done");
 }
 

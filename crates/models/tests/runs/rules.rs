@@ -130,7 +130,7 @@ impl Rules {
                         End::Refused => JobEnd::Failed(FailureClass::Repo),
                         End::Cancelled => JobEnd::Cancelled,
                     };
-                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome, spawn })
+                    StepJob::Ended(StepEnd { end, spent_usd_micros: COST, outcome, spawn, spawn_fault: None })
                 }
                 Job::Absent | Job::Noted(_) => return None,
             };
@@ -191,12 +191,12 @@ impl Rules {
             return *known;
         }
         let (before, now) = (self.runs.get(run), time(is_late));
-        let asked = before.steps.iter().find(|step| step.state == StepState::Asked).map(|step| step.name.clone());
+        let asked = before.steps.iter().find(|step| step.state == StepState::Asked);
         let after = match order {
             Order::Cancel => before.cancel(now).ok(),
             Order::Resume => before.resume(&self.plan, None, now).ok(),
-            Order::Approve => asked.and_then(|step| before.answer(&step, Answer::Approve, &self.plan, now).ok()),
-            Order::Refuse => asked.and_then(|step| before.answer(&step, Answer::Refuse, &self.plan, now).ok()),
+            Order::Approve => asked.and_then(|step| before.answer(step, Answer::Approve, &self.plan, now).ok()),
+            Order::Refuse => asked.and_then(|step| before.answer(step, Answer::Refuse, &self.plan, now).ok()),
         };
         let after = after.map(|run| self.runs.number(run));
         self.order_cache.insert((run, order, is_late), after);

@@ -17,11 +17,11 @@ impl ApiClient {
 
     /// Redrives dead letters. Never retried: a second try would report messages as missing that the first one moved.
     pub async fn redrive(&self, request: &MoveDeadLetters) -> Result<MoveDeadLettersAnswer, Error> {
-        self.http.post("/v1/dlq/redrive", request, None).await
+        self.http.post_once("/v1/dlq/redrive", request).await
     }
 
     /// Deletes dead letters. Never retried, as for `redrive`.
     pub async fn drop_dead_letters(&self, request: &MoveDeadLetters) -> Result<MoveDeadLettersAnswer, Error> {
-        self.http.post("/v1/dlq/drop", request, None).await
+        self.http.post_once("/v1/dlq/drop", request).await
     }
 }

@@ -34,7 +34,7 @@ impl ApiClient {
 
     /// Not repeated, because each call sends a message.
     pub async fn test_endpoint(&self, project: &ProjectId, id: &EndpointId) -> Result<EndpointTest, Error> {
-        self.http.post(&format!("{}/test", path(project, id)), &json!({}), None).await
+        self.http.post_once(&format!("{}/test", path(project, id)), &json!({})).await
     }
 
     pub async fn enable_endpoint(&self, project: &ProjectId, id: &EndpointId) -> Result<EndpointStatus, Error> {

@@ -25,7 +25,7 @@ impl ApiClient {
 
     /// Not repeated: the run may have failed again.
     pub async fn resume_run(&self, run: &RunId, request: &ResumeRun) -> Result<Run, Error> {
-        self.http.post(&format!("/v1/runs/{run}/resume"), request, None).await
+        self.http.post_once(&format!("/v1/runs/{run}/resume"), request).await
     }
 
     /// Idempotent.

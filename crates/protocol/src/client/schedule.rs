@@ -25,7 +25,7 @@ impl ApiClient {
 
     /// `command`: `resume`, `pause` or `run`. Not repeated, because `run` may start analyses that have ended.
     pub async fn command_schedule(&self, id: &ScheduleId, command: &str) -> Result<Schedule, Error> {
-        self.http.post(&format!("/v1/schedules/{id}/{command}"), &json!({}), None).await
+        self.http.post_once(&format!("/v1/schedules/{id}/{command}"), &json!({})).await
     }
 
     /// Starts the due schedules of all projects of the token. Idempotent.

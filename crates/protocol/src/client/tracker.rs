@@ -20,7 +20,7 @@ impl ApiClient {
 
     /// Not repeated, because only the first answer has the secret.
     pub async fn create_tracker(&self, new: &CreateTracker) -> Result<CreatedTracker, Error> {
-        self.http.post("/v1/trackers", new, None).await
+        self.http.post_once("/v1/trackers", new).await
     }
 
     pub async fn test_tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {

@@ -4,8 +4,9 @@ use crate::process::group::Group;
 use pullyard_domain::text::truncate;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -29,22 +30,32 @@ pub(crate) async fn run_program(mut command: Command, limit: Duration) -> Result
     let name = command.as_std().get_args().next().map(|arg| arg.display().to_string()).unwrap_or_default();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
-    let child =
+    let mut child =
         child.map_err(|error| format!("Cannot start {}: {error}.", command.as_std().get_program().display()))?;
+    let mut group = Group::from_child(&child).ok_or_else(|| format!("`{name}` has no process id."))?;
+    let read_and_wait = async {
+        // The id of the group may be reused after `wait`, so that a later signal would stop a job.
+        let (mut output, errors) = tokio::join!(read(child.stdout.take()), read(child.stderr.take()));
+        output.extend(errors);
+        child.wait().await.map(|status| (status, String::from_utf8_lossy(&output).into_owned()))
+    };
+    let result = timeout(limit, read_and_wait).await;
     // Kills also the clients of containers and other children.
-    let _group = Group::from_child(&child);
-    let result = timeout(limit, child.wait_with_output()).await;
+    let _ = group.stop(&mut child, Duration::ZERO).await;
     let result = result.map_err(|_| format!("`{name}` did not end within {} s.", limit.as_secs()))?;
-    let output = result.map_err(|error| format!("Cannot wait for `{name}`: {error}."))?;
-    let text = to_text(&output);
-    if output.status.success() {
+    let (status, text) = result.map_err(|error| format!("Cannot wait for `{name}`: {error}."))?;
+    if status.success() {
         return Ok(text);
     }
-    Err(format!("`{name}` failed ({}): {}", output.status, failure_line(&text)))
+    Err(format!("`{name}` failed ({status}): {}", failure_line(&text)))
 }
 
-fn to_text(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.read_to_end(&mut bytes).await;
+    }
+    bytes
 }
 
 /// The first failed check of `check` or error of a command, or else the last line.

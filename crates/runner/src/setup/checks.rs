@@ -69,6 +69,10 @@ impl<'a> RunnerName<'a> {
             Err(error) if is_present && matches!(error.code(), Some("runner_live" | "name_used")) => {
                 Ok("the runner of this file".into())
             }
+            Err(Error::Problem(problem)) if problem.code == "body_unreadable" => {
+                Err("The control plane is older than this program, so the name cannot be checked. Update it first."
+                    .into())
+            }
             Err(Error::Problem(problem)) => {
                 let help = problem.help.as_deref().unwrap_or_default();
                 Err(format!("{} {help}", problem.detail).trim_end().to_owned())

@@ -116,7 +116,9 @@ impl Reader {
                 });
                 Ok(())
             }
-            _ => Ok(()),
+            Event::DocumentStart | Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {
+                Ok(())
+            }
         }
     }
 

@@ -144,27 +144,21 @@ async fn manager_gets_the_results_of_its_steps_in_its_next_turn() {
 }
 
 #[tokio::test]
-async fn list_that_the_plan_refuses_fails_its_step() {
-    let it = manager(json!({ "most": 1 })).await;
-    it.end("lead", answered, list(&["a", "b"])).await;
-    let run = it.run().await;
-    it.check(&run, "failed: lead failed, last skipped");
-    let why = run.explain_step(&run.steps[0]).unwrap();
-    assert_eq!(why.sentence(), "lead may not add its steps: use at most 1 steps at `/spawn`.");
-}
-
-#[tokio::test]
-async fn added_step_that_the_project_refuses_fails_alone() {
-    let it = manager(json!({})).await;
+async fn list_that_the_plan_or_the_project_refuses_fails_its_step() {
     let mut with_model = added(&["a"]);
-    // The project's agent is a command, which has no model.
     with_model[0].model = Some("opus".into());
-    let output = Answer { text: "Divided.".into(), spawn: with_model, ..Answer::default() };
-    it.end("lead", answered, Some(JobOutput::Read(output))).await;
-    let run = it.run().await;
-    it.check(&run, "running: lead open, last waiting, lead/a failed");
-    assert_eq!(run.explain_step(&run.steps[2]).unwrap().code(), "not_started");
-    assert!(it.job("lead").await.1.prompt().contains("`lead/a`: failed."), "its manager gets another turn");
+    for (spawn, list, fault) in [
+        (json!({ "most": 1 }), added(&["a", "b"]), "use at most 1 steps at `/spawn`"),
+        (json!({}), with_model, "a command has no model at `a`"),
+    ] {
+        let it = manager(spawn).await;
+        let output = Answer { text: "Divided.".into(), spawn: list, ..Answer::default() };
+        it.end("lead", answered, Some(JobOutput::Read(output))).await;
+        let run = it.run().await;
+        it.check(&run, "failed: lead failed, last skipped");
+        let why = run.explain_step(&run.steps[0]).unwrap();
+        assert_eq!(why.sentence(), format!("lead may not add its steps: {fault}."));
+    }
 }
 
 #[tokio::test]

@@ -97,23 +97,23 @@ fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
         let question = json!({ "name": "ask", "needs": ["a"], "approve": "Deploy?" });
         let mut world = World::new(json!([step("a", &[]), question, step("b", &["ask"])]), json!({}));
         world.settle();
-        assert_eq!(refusal(world.run.answer("ask", Answer::Approve, &world.plan, time_at(0))), "no_question");
+        assert_eq!(refusal(answer(&world.run, "ask", Answer::Approve, &world.plan, time_at(0))), "no_question");
         world.end("a", COMPLETED).check("running: a done, ask asked, b waiting").check_wait("ask", "approval");
         world
     };
-    let order = |answer: Answer| move |run: &Run, plan: &Plan, now: Timestamp| run.answer("ask", answer, plan, now);
+    let order = |choice: Answer| move |run: &Run, plan: &Plan, now: Timestamp| answer(run, "ask", choice, plan, now);
     let mut approved = start();
     approved.order(order(Answer::Approve)).check("running: a done, ask done, b open");
-    let repeat = |answer: Answer| approved.run.answer("ask", answer, &approved.plan, time_at(9));
+    let repeat = |choice: Answer| answer(&approved.run, "ask", choice, &approved.plan, time_at(9));
     assert_eq!(repeat(Answer::Approve).as_ref(), Ok(&approved.run));
     assert_eq!(refusal(repeat(Answer::Refuse)), "no_question");
     let ending = start().run.cancel(time_at(0)).unwrap();
-    assert_eq!(refusal(ending.answer("ask", Answer::Approve, &approved.plan, time_at(0))), "run_ended");
+    assert_eq!(refusal(answer(&ending, "ask", Answer::Approve, &approved.plan, time_at(0))), "run_ended");
     let mut refused = start();
     refused.order(order(Answer::Refuse));
     refused.check("failed step_failed: a done, ask failed (refused), b skipped (stopped)");
     refused.order(resume).check("running: a done, ask asked, b waiting");
-    assert_eq!(refusal(refused.run.answer("x", Answer::Refuse, &refused.plan, time_at(0))), "no_question");
+    assert_eq!(refusal(answer(&refused.run, "a", Answer::Refuse, &refused.plan, time_at(0))), "no_question");
 }
 
 #[test]
