@@ -1,6 +1,7 @@
 //! Tests the real daemon of a self-hosted runner against a real system.
 
 mod deaths;
+mod frozen;
 mod machine;
 mod setup;
 mod shutdown;

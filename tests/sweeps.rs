@@ -4,6 +4,8 @@ mod deaths;
 mod entries;
 mod silence;
 
+pub(crate) use deaths::Blocker;
+
 use crate::prelude::*;
 use pullyard_domain::due::SHARDS;
 use pullyard_store::WorkKey;

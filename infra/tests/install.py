@@ -187,6 +187,12 @@ def refuses():
     wrong_hash = TEMPORARY / "wrong-hash.sh"
     wrong_hash.write_bytes(release.installer("0.2.0", address, {f"pullyard-{TARGET}.tar.gz": "a" * 64}))
     machine.refuses("a damaged archive", f"damaged or was replaced: expected {'a' * 64}", script=wrong_hash)
+    archive = TEMPORARY / f"releases/0.2.0/pullyard-{TARGET}.tar.gz"
+    packed = archive.read_bytes()
+    for name, content in [("a changed byte", packed[:-1] + bytes([packed[-1] ^ 1])), ("a truncated archive", packed[:-1])]:
+        archive.write_bytes(content)
+        machine.refuses(name, "is damaged or was replaced")
+    archive.write_bytes(packed)
     truncated = TEMPORARY / "truncated.sh"
     whole = (TEMPORARY / "releases/0.2.0/install.sh").read_bytes()
     for length in [*range(0, len(whole) - 20, 97), *range(len(whole) - 20, len(whole) - 1)]:

@@ -14,6 +14,8 @@ pub(crate) struct Machine {
     dir: TempDir,
     pub(super) url: String,
     pub(super) token: CreatedToken,
+    /// The `PATH` of daemons and their jobs.
+    pub(super) search_path: String,
 }
 
 pub(crate) struct Daemon {
@@ -36,15 +38,20 @@ impl Story {
             self.clock.advance(STEP);
             let now = self.clock.now();
             for name in runners {
-                wait_until("the runner is heard", async || {
-                    let heartbeat = self.api.runner(name).await.unwrap().last_heartbeat;
-                    if heartbeat >= now { Ok(()) } else { Err(format!("{name}: {heartbeat:?}")) }
-                })
-                .await;
+                self.wait_for_heartbeat(name).await;
             }
             self.wait_for_attempt_heartbeats(now).await;
             self.local.sweep().await.unwrap();
         }
+    }
+
+    pub(super) async fn wait_for_heartbeat(&self, name: &str) {
+        let now = self.clock.now();
+        wait_until("the runner is heard", async || {
+            let heartbeat = self.api.runner(name).await.unwrap().last_heartbeat;
+            if heartbeat >= now { Ok(()) } else { Err(format!("{name}: {heartbeat:?}")) }
+        })
+        .await
     }
 
     /// Attempts send heartbeats every ten seconds of real time.
@@ -81,8 +88,12 @@ impl Story {
     }
 
     pub(super) async fn assert_completed(&self, job: &JobId, key: &str) {
+        self.assert_completed_in(1, job, key).await;
+    }
+
+    pub(super) async fn assert_completed_in(&self, attempt: u32, job: &JobId, key: &str) {
         let ended = self.wait_for_end(job).await;
-        assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
+        assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, attempt), "{ended:?}");
         let ticket = self.wait_for_settled_ticket(key).await;
         assert_eq!((ticket.status.as_str(), ticket.badges.len()), (crate::story::REVIEW, 0), "{ticket:?}");
         assert_eq!(self.commits_of(job).await, 1);
@@ -113,7 +124,8 @@ impl Machine {
             expires_in_secs: None,
         };
         let token = api.create_token(&request).await.unwrap();
-        Self { dir: TempDir::new().unwrap(), url: url.to_owned(), token }
+        let search_path = std::env::var("PATH").unwrap();
+        Self { dir: TempDir::new().unwrap(), url: url.to_owned(), token, search_path }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -137,6 +149,18 @@ impl Machine {
     pub(super) fn started_jobs(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter_map(|name| Some(name.to_str()?.strip_prefix("at-")?.to_owned())).collect()
+    }
+
+    /// The processes of jobs, as the daemons recorded them.
+    pub(super) fn job_processes(&self) -> Vec<(String, Pid)> {
+        let runners = fs::read_dir(self.path("work/runners")).into_iter().flatten().flatten();
+        let files = runners.flat_map(|runner| fs::read_dir(runner.path().join("jobs")).into_iter().flatten().flatten());
+        let records = files.filter_map(|file| serde_json::from_slice::<Value>(&fs::read(file.path()).ok()?).ok());
+        let processes = records.filter_map(|record| {
+            let pid = i32::try_from(record["pid"].as_i64()?).ok()?;
+            Some((record["job"].as_str()?.to_owned(), Pid::from_raw(pid)))
+        });
+        processes.collect()
     }
 
     pub(crate) async fn wait_for_agent(&self, job: &JobId) -> Pid {
@@ -164,7 +188,7 @@ impl Machine {
             .args(["runner", "start", "--name", name, "--heartbeat-interval-ms", "1000", "--stop-grace-secs", "1"])
             .args(flags)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("PATH", &self.search_path)
             .env("HOME", self.dir.path())
             .env("PULLYARD_API_URL", &self.url)
             .env("PULLYARD_RUNNER_TOKEN", &self.token.token)
@@ -183,13 +207,8 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         let _ = fs::write(self.path("go"), "");
-        for name in fs::read_dir(self.path("work/runners")).into_iter().flatten().flatten() {
-            for file in fs::read_dir(name.path().join("jobs")).into_iter().flatten().flatten() {
-                let record = fs::read(file.path()).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-                if let Some(pid) = record.and_then(|record| i32::try_from(record["pid"].as_i64()?).ok()) {
-                    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-                }
-            }
+        for (_, process) in self.job_processes() {
+            let _ = killpg(process, Signal::SIGKILL);
         }
     }
 }

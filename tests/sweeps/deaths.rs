@@ -19,15 +19,16 @@ const BLOCKING_GIT: &str = r#"hold() {
 }
 for word in "$@"; do
   case "$word" in
+    fetch) hold fetch ;;
     push) hold push; "$REAL_GIT" "$@"; code=$?; hold pushed; exit $code ;;
   esac
 done
 exec "$REAL_GIT" "$@""#;
 
-pub(super) struct Blocker(TempDir);
+pub(crate) struct Blocker(TempDir);
 
 impl Blocker {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let path = std::env::var_os("PATH").unwrap();
         let real = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
@@ -42,18 +43,28 @@ impl Blocker {
         self.0.path().join(at).to_str().unwrap().to_owned()
     }
 
-    pub(super) fn block(&self, at: &str) {
+    pub(crate) fn block(&self, at: &str) {
+        let _ = std::fs::remove_file(self.path(&format!("{at}.reached")));
         std::fs::write(self.path(at), "").unwrap();
     }
 
-    pub(super) fn unblock(&self, at: &str) {
+    pub(crate) fn unblock(&self, at: &str) {
         std::fs::remove_file(self.path(at)).unwrap();
     }
 
-    pub(super) async fn wait_until_blocked(&self, at: &str) -> String {
+    pub(crate) async fn wait_until_blocked(&self, at: &str) -> String {
         let path = self.path(&format!("{at}.reached"));
         wait_until("it is held", async || std::fs::read_to_string(Path::new(&path)).map_err(|error| error.to_string()))
             .await
+    }
+
+    /// The `PATH` of a daemon whose jobs are blocked.
+    pub(crate) fn search_path(&self) -> String {
+        format!("{}:{}", self.0.path().display(), std::env::var("PATH").unwrap())
+    }
+
+    pub(crate) async fn set_agent(&self, story: &Story) {
+        story.set_agent_command(&["sh", "-c", BLOCKING_AGENT, "sh", &self.path("agent")]).await;
     }
 
     pub(super) async fn story(&self) -> Story {

@@ -1,4 +1,5 @@
-//! Tests that a daemon's job runs once although the daemon dies at a call, loses an answer, or is refused by a proxy.
+//! Tests that a daemon's job runs once although the daemon dies at a call, loses an answer, gets none, or is refused by
+//! a proxy.
 //!
 //! Only the first call of each name has a number, because the others depend on the clock. No walk kills the daemon at a
 //! heartbeat: its order among the claims depends on the clock too. `api_crash_points` walks a job's process.
@@ -23,6 +24,9 @@ fn daemon(machine: &DaemonMachine, gate: &Gate) -> Daemon {
     let url = gate.replace_address(&machine.url);
     machine.daemon_with(|command| {
         command.env("RUNNER_SERVER_URL", url).arg("--once");
+        if gate.stalls() {
+            command.env("PULLYARD_REQUEST_TIMEOUT_MS", "500").env("PULLYARD_POLL_TIMEOUT_MS", "500");
+        }
     })
 }
 
@@ -57,10 +61,10 @@ async fn job_runs_once_despite_a_fault_at_any_daemon_call() {
     for call in REQUIRED_CALLS {
         assert!(points.iter().any(|(name, _)| name.ends_with(call)), "{call}: {points:?}");
     }
-    let all = [Break::KilledBefore, Break::KilledAfter, Break::AfterCall, Break::Refused];
+    let all = [Break::KilledBefore, Break::KilledAfter, Break::AfterCall, Break::Refused, Break::Stalls];
     let faults = points.iter().flat_map(|point| all.map(|breaks| (point.clone(), breaks)));
     let walked = faults.filter(|((name, _), breaks)| {
-        matches!(breaks, Break::AfterCall | Break::Refused) || !name.ends_with("/heartbeat")
+        !matches!(breaks, Break::KilledBefore | Break::KilledAfter) || !name.ends_with("/heartbeat")
     });
     stream::iter(walked).for_each_concurrent(PARALLEL_WALKS, walk_fault).await;
 }

@@ -26,6 +26,8 @@ pub(crate) enum Break {
     AfterCall,
     /// The server is unavailable.
     Refused,
+    /// The connection stays open without an answer, and the server never receives the call.
+    Stalls,
     /// The server finds the request invalid.
     Invalid,
 }
@@ -59,6 +61,10 @@ impl Gate {
 
     pub(crate) fn calls(&self) -> Vec<Point> {
         self.calls.lock().unwrap().clone()
+    }
+
+    pub(crate) fn stalls(&self) -> bool {
+        matches!(self.fault, Some((_, Break::Stalls)))
     }
 
     pub(crate) async fn wait_for_fatal_call(&self) {
@@ -101,6 +107,7 @@ async fn handle(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     let breaks = gate.record_call(call_name(&method, uri.path()));
     match breaks {
         Some(Break::KilledBefore) => return gate.hold().await,
+        Some(Break::Stalls) => return std::future::pending().await,
         Some(Break::Refused) => {
             return (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#).into_response();
         }
@@ -115,7 +122,7 @@ async fn handle(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     match breaks {
         Some(Break::KilledAfter) => gate.hold().await,
         Some(Break::AfterCall) => broken(),
-        Some(Break::KilledBefore | Break::Refused | Break::Invalid) | None => answer,
+        Some(Break::KilledBefore | Break::Refused | Break::Stalls | Break::Invalid) | None => answer,
     }
 }
 

@@ -266,6 +266,45 @@ async fn repository_settings_run_nothing_and_leak_no_key() {
     }
 }
 
+/// Hooks of Claude Code and servers of Codex write into the job's home, which the sandbox has.
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn users_settings_apply_and_those_of_the_repository_do_not() {
+    const RULE: &str = "Indent by tabs.";
+    for agent in ALL_AGENTS {
+        let stage = Stage::start_for(agent).await;
+        let settings = |owner: &str| {
+            let write = format!("echo ran > ~/by-{owner}");
+            let hook = json!([{ "hooks": [{ "type": "command", "command": write }] }]);
+            let server = format!("[mcp_servers.{owner}]\ncommand = \"sh\"\nargs = [\"-c\", \"{write}\"]\n");
+            let hooks = json!({ "hooks": { "SessionStart": hook } }).to_string();
+            [(".claude/settings.json", hooks), (".codex/config.toml", server)]
+        };
+        let hostile = settings("repository");
+        commit_to_base(&stage, &hostile.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
+        let rules = [".claude/CLAUDE.md", ".codex/AGENTS.md"].map(|path| (path, RULE.to_owned()));
+        for (path, text) in settings("user").into_iter().chain(rules) {
+            let file = stage.world.dir.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        stage.model.add_steps([agent.run_command_answer("ls ~; echo hello > greeting.txt"), Answer::text("All done.")]);
+        let ran = stage
+            .run_with(|command| {
+                stage.set_isolation("bubblewrap", command);
+                command.env("PULLYARD_AGENT_PROFILE", "host");
+            })
+            .await;
+        let finish = stage.world.api.only_finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?}: {finish:?}\n{}", ran.log);
+        let turns = stage.model.model_calls();
+        assert!(turns.len() == 2 && turns[0].contains_text(RULE), "{agent:?}: no rules of the user");
+        let ran_by = ["user", "repository"].map(|owner| turns[1].contains_text(&format!("by-{owner}")));
+        assert_eq!(ran_by, [true, false], "{agent:?}: whose settings applied");
+        stage.check_end();
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn file_and_skill_references_in_a_ticket_are_not_expanded() {
