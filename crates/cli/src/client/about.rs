@@ -85,8 +85,8 @@ impl Version {
         }
         let server = session.api.version().await?;
         let number = |version: &str| version.parse::<Release>().ok();
-        // The server's version needs no token. A newer server may list what this program cannot read, and each page of a
-        // large fleet is slow.
+        // The server's version needs no token. A newer server may list what this program cannot read, and the pages of
+        // a large fleet are slow.
         let page = session.api.runners(None).await.ok().filter(|page| page.next.is_none());
         let runners = page.map(|page| page.runners).unwrap_or_default();
         let is_online = |it: &&Runner| matches!(it.status, RunnerStatus::Online | RunnerStatus::Draining);
