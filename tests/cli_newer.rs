@@ -62,13 +62,14 @@ async fn unknown_settings_are_sent_back_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn version_names_the_program_to_update() {
     let rows = [
-        ("0.0.9", "help: update the server, or install pullyard 0.0.9\n"),
-        (pullyard_version::VERSION, ""),
-        ("99.0.0", "help: update this program: `pullyard update` prints the command\n"),
+        ("0.0.9", json!([]), "help: update the server, or install pullyard 0.0.9\n"),
+        (pullyard_version::VERSION, json!([]), ""),
+        // This program cannot read the list.
+        ("99.0.0", json!([{ "status": "odd" }]), "help: update this program: `pullyard update` prints the command\n"),
     ];
-    for (release, help) in rows {
+    for (release, runners, help) in rows {
         let version = Json(json!({ "version": release, "commit": "", "protocol": 5 }));
-        let runners = Json(json!({ "runners": [], "next": null }));
+        let runners = Json(json!({ "runners": runners, "next": null }));
         let router = Router::new().route("/v1/version", get(version)).route("/v1/runners", get(runners));
         let mut user = User::new();
         user.set_env("PULLYARD_URL", &serve(router).await);

@@ -91,13 +91,18 @@ async fn check_of_a_name_registers_nothing_and_spares_sleepers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn version_names_the_oldest_runner() {
-    let (story, _kite) = Story::with_one_runner().await;
+    let (story, kite) = Story::with_one_runner().await;
     let token = story.runner_token("old", None, None).await;
-    story.try_register(&token, &updatable_request("crow", "0.0.9")).await.unwrap();
+    let crow = story.try_register(&token, &updatable_request("crow", "0.0.9")).await.unwrap();
+    kite.heartbeat(&[]).await;
+    crow.heartbeat(&[]).await;
     let user = User::of(&story);
     assert_eq!(user.json(&["version"]).await["oldest_runner"], json!({ "name": "crow", "version": "0.0.9" }));
     let version = user.ok(&["version"]).await;
     assert!(version.ends_with("\nrunner\t0.0.9\n"), "{version}");
+    story.clock.advance(Duration::from_secs(91));
+    kite.heartbeat(&[]).await;
+    assert_eq!(user.json(&["version"]).await["oldest_runner"]["name"], "kite", "crow is Offline");
     // Versions need no token.
     let version = User::with(&story, "").ok(&["version"]).await;
     assert!(version.contains("\nserver\t") && !version.contains("runner"), "{version}");

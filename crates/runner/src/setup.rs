@@ -211,7 +211,12 @@ impl Interview {
         let target = Target { program: program.collect(), config: path, work_dir };
         let way = self.ask_start(setup, &target).await?;
         self.ask_keys().await?;
-        let forge = self.question("forge-token", "Forge token for repositories with `--credentials runner` (hidden)");
+        let forge_url = self.answers.parse().settings.forge_api_url;
+        let label = format!(
+            "Forge token of {forge_url} for repositories with `--credentials runner` \
+             (hidden; --forge-api-url names another forge)"
+        );
+        let forge = self.question("forge-token", &label);
         let forge = Question { is_secret: true, is_optional: true, ..forge };
         let check = async |this: &Self, token: &str| checks::check_forge_token(&this.answers, token).await;
         self.ask("forge-token", forge, check).await?;

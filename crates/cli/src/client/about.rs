@@ -1,11 +1,10 @@
 //! `pullyard status`, `version` and `update`: shows the server, the token, counts of jobs, and versions.
 
-use super::runners::list_all;
 use super::{budgets, hold, tokens};
 use crate::client::prelude::*;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::runner::order::Release;
-use pullyard_protocol::client::Error;
+use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
 use pullyard_protocol::version::{self, PROTOCOL};
 use pullyard_version::{COMMIT, LONG, RELEASES, VERSION, short_commit};
 use serde_json::json;
@@ -72,7 +71,7 @@ impl Status {
     }
 }
 
-/// Show the version and the commit of this program and of the server, and the oldest runner.
+/// Show the version and the commit of this program and of the server, and the oldest online runner.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard version
@@ -85,13 +84,13 @@ impl Version {
             print_facts(&session.screen, &[("Client", Cell::new(format!("{LONG}, protocol {PROTOCOL}"), LONG))])?;
         }
         let server = session.api.version().await?;
-        let runners = match list_all(session).await {
-            // The server's version needs no token.
-            Err(Error::Problem(problem)) if matches!(problem.status, 401 | 403) => Vec::new(),
-            runners => runners?,
-        };
         let number = |version: &str| version.parse::<Release>().ok();
-        let oldest = runners.iter().min_by_key(|runner| number(&runner.version));
+        // The server's version needs no token. A newer server may list what this program cannot read, and the pages of
+        // a large fleet are slow.
+        let page = session.api.runners(None).await.ok().filter(|page| page.next.is_none());
+        let runners = page.map(|page| page.runners).unwrap_or_default();
+        let is_online = |it: &&Runner| matches!(it.status, RunnerStatus::Online | RunnerStatus::Draining);
+        let oldest = runners.iter().filter(is_online).min_by_key(|runner| number(&runner.version));
         if session.screen.is_json() {
             let client = json!({ "version": VERSION, "commit": COMMIT, "protocol": PROTOCOL });
             let oldest = oldest.map(|runner| json!({ "name": runner.name, "version": runner.version }));

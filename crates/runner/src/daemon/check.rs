@@ -32,6 +32,7 @@ type CheckResult = Result<String, String>;
 pub(crate) async fn run(parsed: &ParsedSettings, instance: Option<&InstanceId>) -> u8 {
     let settings = &parsed.settings;
     let git = Git::local("");
+    let forge_token = check_own_token(settings.forge_token.as_deref(), &settings.forge_api_url).await;
     let mut checks: Vec<(&str, CheckResult)> = vec![
         ("git", git.run_for_line(GitCall::new(["version"])).await.map_err(|error| error.reason())),
         ("git works", check_git(&git, &settings.work_dir).await),
@@ -40,7 +41,7 @@ pub(crate) async fn run(parsed: &ParsedSettings, instance: Option<&InstanceId>) 
         ("work folder", check_work_dir(&settings.work_dir)),
         ("free space", check_free_space(&settings.work_dir)),
         ("token", check_token(parsed)),
-        ("forge token", check_own_token(settings.forge_token.as_deref(), &settings.forge_api_url).await),
+        ("forge token", forge_token.map_err(|error| format!("failed to {error}"))),
         ("server", check_server(&settings.api_url).await),
         ("isolation", check_isolation(settings)),
         ("other settings", check_other_settings(parsed)),

@@ -48,8 +48,12 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                     tracing::info!(failures, "heartbeats succeed again");
                 }
                 (answered_at, failures, has_warned) = (sent_at, 0, false);
-                if let (false, Ok(own)) = (is_confirmed, own_program()) {
-                    is_confirmed = daemon.state_folder.programs().confirm(&own);
+                if !is_confirmed {
+                    let programs = daemon.state_folder.programs();
+                    is_confirmed = own_program().ok().is_none_or(|own| programs.confirm(&own));
+                    // Until then, the update may still return to the program before.
+                    let order = daemon.state_folder.load_order().filter(|_| is_confirmed);
+                    daemon.state().update(|state| state.order = order.map(CurrentOrder::after_start));
                 }
                 if daemon.state().read(|state| state.is_draining) != answer.drain {
                     let status = if answer.drain { "draining" } else { "resumed" };
@@ -58,7 +62,7 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                 }
                 daemon.state().update(|state| {
                     // A leaving daemon begins no order.
-                    if !state.is_leaving {
+                    if is_confirmed && !state.is_leaving {
                         state.order = CurrentOrder::after_answer(state.order.take(), answer.order);
                     }
                 });

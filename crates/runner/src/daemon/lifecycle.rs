@@ -7,13 +7,12 @@ use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
 use super::installed::{InstalledPrograms, OWN_VERSION};
-use super::orders::{self, CurrentOrder};
 use super::program::own_program;
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
 use super::update_watch::replace;
-use super::{claims, outbox_delivery, pauses};
+use super::{claims, orders, outbox_delivery, pauses};
 use crate::Error;
 use crate::agent::host_profile::AgentProfile;
 use crate::api::outbox::Outbox;
@@ -87,9 +86,10 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
         programs.warn_of_unused(OWN_VERSION);
     }
     let is_unconfirmed = || own_program().is_ok_and(|own| programs.unconfirmed(&own).is_some());
+    let limit = launch.update_limit.unwrap_or(CONFIRMATION_LIMIT);
     let result = tokio::select! {
         result = Box::pin(run_locked(settings, once, launch, state_folder, token, &mut signals)) => result,
-        fatal = fail_unless_confirmed(CONFIRMATION_LIMIT, is_unconfirmed) => Err(fatal),
+        fatal = fail_unless_confirmed(limit, is_unconfirmed) => Err(fatal),
     };
     // The service manager starts a new program again, and after three starts the old one.
     let starts_again = |fatal: &FatalExit| fatal.code != RUNNER_DELETED_EXIT && is_unconfirmed();
@@ -126,7 +126,6 @@ async fn run_locked(
     let check = isolation.as_ref().map(|isolation| isolation.result.clone());
     let jobs = take_over(&settings, &state_folder, launch.run_job.clone(), check).await?;
     let mut request = registration(&settings, once, state_folder.instance.clone(), isolation);
-    jobs.state.update(|state| state.order = state_folder.load_order().map(CurrentOrder::after_start));
     let register = async || {
         request.active = jobs.state.read(StateSnapshot::active_jobs);
         register(&settings, &client, &mut request).await

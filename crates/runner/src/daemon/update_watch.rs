@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Replaces this process with `program`, and watches it if it is not confirmed. Returns only if it cannot be executed.
 pub(super) fn replace(programs: &InstalledPrograms, program: &Path, limit: Option<Duration>) -> std::io::Error {
@@ -34,24 +35,31 @@ pub(super) fn replace(programs: &InstalledPrograms, program: &Path, limit: Optio
 }
 
 /// Kills the process with this id and beginning if the control plane does not answer its `program` within the limit.
-/// Writes: removes `current` before the kill, after which a service manager may stop this process too.
+/// Writes: removes `current` once the process is gone, unless its program was confirmed or started again meanwhile.
 pub(crate) async fn watch(pid: i32, began: &str, limit: Duration, program: &Path) {
     // The path ends with `programs/VERSION/pullyard-runner`.
     let Some(programs) = program.ancestors().nth(3).map(InstalledPrograms::new) else { return };
-    let is_on_trial = || process_start_time(pid).as_deref() == Some(began) && programs.unconfirmed(program).is_some();
-    let trial = async {
-        while is_on_trial() {
+    let is_alive = || process_start_time(pid).as_deref() == Some(began);
+    let load_trial = || programs.unconfirmed(program).filter(|_| is_alive());
+    ends_within(limit, || load_trial().is_some()).await;
+    let Some(trial) = load_trial() else { return };
+    // After SIGTERM, service managers do not start the runner again.
+    let is_killed = kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() && ends_within(KILL_LIMIT, is_alive).await;
+    if is_killed && programs.unconfirmed(program) == Some(trial) {
+        programs.remove_current();
+    }
+    let effect = if is_killed { "killed it" } else { "cannot kill it" };
+    let (program, secs) = (program.display(), limit.as_secs());
+    tracing::error!(effect, "no heartbeat of {program} was answered within {secs} s; {effect}");
+}
+
+async fn ends_within(limit: Duration, is_present: impl Fn() -> bool) -> bool {
+    let end = async {
+        while is_present() {
             sleep(POLL_INTERVAL).await;
         }
     };
-    if timeout(limit, trial).await.is_ok() || !is_on_trial() {
-        return;
-    }
-    programs.remove_current();
-    // After SIGTERM, service managers do not start the runner again.
-    let effect = kill(Pid::from_raw(pid), Signal::SIGKILL).map_or("cannot kill it", |()| "killed it");
-    let (program, secs) = (program.display(), limit.as_secs());
-    tracing::error!(effect, "no heartbeat of {program} was answered within {secs} s; {effect}");
+    timeout(limit, end).await.is_ok()
 }
 
 #[cfg(test)]
@@ -66,8 +74,8 @@ mod tests {
         programs.create_folder("0.2.0").unwrap();
         let program = programs.program("0.2.0");
         std::fs::write(&program, "").unwrap();
-        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
+        let mut child = tokio::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
         let began = process_start_time(pid).unwrap();
         let is_followed = async |began: &str, is_confirmed: bool| {
             programs.set_current("0.2.0", dir.path()).unwrap();
@@ -80,7 +88,7 @@ mod tests {
         assert!(is_followed("1", false).await, "another process has the id now");
         assert!(is_followed(&began, true).await);
         assert_eq!(child.try_wait().unwrap(), None);
-        assert!(!is_followed(&began, false).await);
-        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        let (is_followed, status) = tokio::join!(is_followed(&began, false), child.wait());
+        assert_eq!((is_followed, status.unwrap().signal()), (false, Some(9)));
     }
 }

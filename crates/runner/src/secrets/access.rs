@@ -53,8 +53,8 @@ pub(crate) fn own_forge_token(repository: &AssignedRepository, environment: &Env
     variable(OWN_TOKEN).filter(|_| is_own_forge)
 }
 
-/// The account of the runner's own token. Errors: a fragment of a sentence.
-pub(crate) async fn check_own_token(token: Option<&str>, url: &str) -> Result<String, String> {
+/// The account of the runner's own token.
+pub(crate) async fn check_own_token(token: Option<&str>, url: &str) -> Result<String, Error> {
     let Some(token) = token else {
         return Ok("none: PULLYARD_FORGE_TOKEN serves repositories with `--credentials runner`".into());
     };
@@ -63,8 +63,11 @@ pub(crate) async fn check_own_token(token: Option<&str>, url: &str) -> Result<St
     match timeout(CHECK_LIMIT, account).await {
         Ok(Ok(account)) => Ok(format!("{url} accepts it as {}", account.login)),
         Ok(Err(Error::Forbidden { .. })) => Ok(format!("{url} accepts it and hides its account")),
-        Ok(Err(error)) => Err(format!("failed to {error}")),
-        Err(_) => Err(format!("{url} did not answer within {} s", CHECK_LIMIT.as_secs())),
+        Ok(Err(error)) => Err(error),
+        Err(_) => {
+            let reason = format!("no answer within {} s", CHECK_LIMIT.as_secs());
+            Err(Error::Unreachable { host: url.to_owned(), reason })
+        }
     }
 }
 

@@ -118,7 +118,12 @@ pub(super) async fn check_forge_token(answers: &Answers, token: &str) -> Checked
         answers.check("forge-api-url", &settings.forge_api_url)?;
         check_token_limits(&settings).await?;
     }
-    check_own_token(settings.forge_token.as_deref(), &settings.forge_api_url).await
+    match check_own_token(settings.forge_token.as_deref(), &settings.forge_api_url).await {
+        Err(error @ (Refusal::Denied { .. } | Refusal::Settings { .. })) => Err(format!("failed to {error}")),
+        // `start` does not need the forge.
+        Err(error) => Ok(format!("not verified: failed to {error}")),
+        Ok(account) => Ok(account),
+    }
 }
 
 /// A new folder that only this user can enter or replace. Deletes it when it is dropped.

@@ -2,7 +2,7 @@
 
 use crate::daemon_orders::{replace_program, stop};
 use crate::prelude::*;
-use crate::runner_api::{Call, Daemon, WAIT_FOR_GO_JOB};
+use crate::runner_api::{Call, Daemon, TOKEN, WAIT_FOR_GO_JOB};
 #[cfg(target_os = "linux")]
 use crate::stops::can_run;
 use crate::world::is_alive;
@@ -138,9 +138,13 @@ impl World {
     }
 
     fn programs(&self) -> BTreeSet<String> {
-        let entries = std::fs::read_dir(self.programs_dir()).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+        list(&self.programs_dir())
     }
+}
+
+fn list(dir: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
 async fn send(State(files): State<Files>, UrlPath((version, name)): UrlPath<(String, String)>) -> Response {
@@ -214,7 +218,12 @@ async fn check_refused(world: &World, change: impl FnOnce(&mut Command), expecte
     let reason = report.reason.unwrap();
     assert!(report.state == OrderState::Failed && reason.contains(expected), "{expected}: {reason}");
     assert_eq!(program_of(&daemon), before, "{expected}");
-    assert!(!world.programs().contains("9.9.9") && !world.programs().contains("current"), "{expected}");
+    // A daemon may have its own mounts.
+    let root = format!("/proc/{}/root{}", daemon.pid(), world.machine.work_dir().display());
+    let runner = Path::new(&root).join("runners/kite.runner");
+    assert!(list(&runner).contains("instance.json"), "{expected}");
+    let programs = list(&runner.join("programs"));
+    assert!(!programs.contains("9.9.9") && !programs.contains("current"), "{expected}");
     let claims = api.calls("claim").len();
     api.wait_for(|calls| calls.iter().filter(|call| call.route == "claim").count() > claims).await;
     assert_eq!(api.last_call("register").body["version"], BUILT, "{expected}");
@@ -370,9 +379,12 @@ async fn program_that_starts_in_vain_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn program_that_hangs_is_killed_and_given_up() {
-    let hangs_at_once = ("exec sleep 600".to_owned(), &[None::<i32>][..]);
+    // The program finds the process that watches it.
+    let watch = "grep -l 'watch-updat[e]' /proc/[0-9]*/cmdline > $HOME/watches
+        for file in $(cat $HOME/watches); do cat ${file%cmdline}environ; done > $HOME/environ";
+    let hangs_at_once = (format!("{watch}; exec sleep 600"), &[None::<i32>][..]);
     // The owner's program starts the new one again, and watches that start too.
-    let hangs_later = (format!("{}; exec sleep 600", once("exit 7")), &[Some(7), None][..]);
+    let hangs_later = (format!("{}; {watch}; exec sleep 600", once("exit 7")), &[Some(7), None][..]);
     for (start, exits) in [hangs_at_once, hangs_later] {
         let world = World::with_program(&script(":", "exit 0", &start), "9.9.9").await;
         let daemon = || world.daemon_with(|command| _ = command.args(["--update-limit-secs", "3"]));
@@ -382,6 +394,8 @@ async fn program_that_hangs_is_killed_and_given_up() {
             let is_killed = log.contains("was answered within 3 s; killed it");
             assert_eq!((code, is_killed), (*expected, expected.is_none()), "{log}");
         }
+        let read = |name: &str| std::fs::read_to_string(world.machine.dir.path().join(name)).unwrap();
+        assert!(!read("watches").is_empty() && !read("environ").contains(TOKEN), "the watch has secrets");
         let daemon = daemon();
         check_not_started(&world).await;
         assert_eq!(program_of(&daemon), Path::new(PROGRAM).canonicalize().unwrap());
@@ -446,6 +460,29 @@ async fn unconfirmed_program_exits_so_that_it_starts_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn update_is_done_only_after_its_confirmation() {
+    let world = World::new("exit 0").await;
+    world.publish(BUILT, pack(&std::fs::read(PROGRAM).unwrap()));
+    let api = &world.machine.runner_api;
+    let daemon = world.daemon();
+    api.wait_for_next_call("heartbeat").await;
+    // The new program waits, until its confirmation cannot be written.
+    api.script(|script| _ = script.refusals.insert("register", (503, "busy")));
+    api.order("o1", Some(BUILT));
+    api.wait_for_next_call("register").await;
+    let draft = world.programs_dir().join("current.draft");
+    std::fs::create_dir(&draft).unwrap();
+    api.script(|script| script.refusals.clear());
+    for _ in 0..3 {
+        api.wait_for_next_call("heartbeat").await;
+    }
+    assert_eq!(api.last_call("heartbeat").body.get("order"), None);
+    std::fs::remove_dir(&draft).unwrap();
+    assert_eq!(api.wait_for_order("o1").await.state, OrderState::Done);
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn jobs_outlive_an_older_control_plane_during_an_update() {
     let world = World::new(WAIT_FOR_GO_JOB).await;
     world.publish(BUILT, pack(&std::fs::read(PROGRAM).unwrap()));
@@ -478,11 +515,7 @@ async fn updated_runner_registers_with_an_older_control_plane() {
     stop(daemon).await;
     api.script(|script| script.is_older = true);
     let daemon = world.daemon();
-    // The first heartbeat is refused, and sent again without its order.
     api.wait_for_next_call("heartbeat").await;
-    while api.last_call("heartbeat").body.get("order").is_some() {
-        api.wait_for_next_call("heartbeat").await;
-    }
     assert_eq!(api.last_call("register").body.get("updates"), None);
     stop(daemon).await;
 }

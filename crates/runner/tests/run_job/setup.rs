@@ -300,6 +300,9 @@ $ systemctl --user restart --no-block pullyard-runner
 "
     );
     assert!(output.starts_with(&expected), "{output}");
+    let forge = [("PULLYARD_FORGE_TOKEN", "ghp_good"), ("PULLYARD_FORGE_API_URL", "http://127.0.0.1:9")];
+    let (code, output) = machine.run(&setup, &[&variables[..1], &forge].concat()).await;
+    assert!(code == Some(0) && output.contains("not verified: failed to reach "), "{output}");
     assert!(!machine.path(".config").exists() && !machine.path(".local").exists());
 }
 
