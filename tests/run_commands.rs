@@ -122,10 +122,13 @@ async fn first_plan_makes_one_pull_request_and_its_repeat_no_second() {
     let last = &spans[spans.len() - 1];
     assert_eq!((spans.len(), &last["step"], &last["started"]), (7, &json!("fix"), &Value::Null), "{trace}");
     let one = format!("/v1/runs/{id}");
-    let run = user.json(&["runs", "show", "@last"]).await;
-    assert_eq!(run, body(story, &one).await);
+    let mut run = user.json(&["runs", "show", "@last"]).await;
+    assert_eq!(run, body(story, &format!("{one}?plan=true")).await);
     assert_eq!((&run["params"], &run["plan"]["base"]), (&json!({ "task": "Retry on 503" }), &json!("main")));
+    assert_eq!(run["plan"]["repository"], run["repository"]);
     user.ok(&["runs", "check", &world.write(&run["plan"].to_string())]).await;
+    run.as_object_mut().unwrap().retain(|name, _| name != "plan" && name != "params");
+    assert_eq!(body(story, &one).await, run, "a poll carries no plan");
     assert_eq!(user.json(&["runs", "list"]).await, body(story, "/v1/runs?project=acme").await);
     user.run(&["runs", "resume", "@last"]).await.assert_exit(3, "run_completed");
     user.run(&["runs", "cancel", "@last", "--yes"]).await.assert_exit(3, "run_ended");
@@ -240,6 +243,9 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
         send(&format!("/v1/runs/{id}/resume"), json!({ "cost_usd": 0.0000001 })).await.1["pointer"],
         "/cost_usd"
     );
+    let odd = format!("/v1/runs/{id}?plan=all");
+    let (status, _, problem) = story.request(Method::GET, &odd, Some(token), Vec::new()).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("bad_parameter")), "{problem}");
     user.run(&["runs", "approve", "@last"]).await.assert_exit(2, "RUN/STEP");
     user.run(&["runs", "approve", "@last/aks"]).await.assert_exit(5, "has no step aks");
     user.run(&["runs", "show", "zzzz"]).await.assert_exit(5, "there is no run zzzz in project acme");

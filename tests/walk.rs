@@ -54,7 +54,7 @@ walks! {
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
     submission_starts_one_run_after_a_crash: flows::templates::submit().only_own_steps(), 28;
     submission_in_the_queue_starts_one_run_after_a_crash: flows::templates::submit_by_queue().only_own_steps(), 31;
-    schedule_starts_one_run_per_repository_after_a_crash: flows::templates::start_each_repository().only_own_steps(), 62;
+    schedule_starts_one_run_per_repository_after_a_crash: flows::templates::start_each_repository().only_own_steps(), 65;
     webhook_starts_one_run_after_a_crash: flows::templates::start_by_webhook().only_own_steps(), 26;
     template_is_deleted_after_a_crash: flows::templates::delete_template().only_own_steps(), 10;
     schedule_is_deleted_after_a_crash: flows::schedules::delete_schedule().only_own_steps(), 8;

@@ -7,12 +7,21 @@ use crate::{Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{ProjectId, RunId};
 use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 use template_runs::{check_template, record_missed, start_runs};
+
+/// How far the starts of a due time are.
+enum Progress {
+    /// SCHEDULE gets these runs before one of them starts: otherwise a pause or a crash would forget them, and the next
+    /// time start others beside them.
+    Planned(Vec<RunId>),
+    /// With a transient error of a start.
+    Ended(Starts, Option<Error>),
+}
 
 const MAX_SCHEDULES: usize = 50;
 
@@ -97,8 +106,8 @@ pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<
 }
 
 /// Starts a schedule's analyses or runs. `None` if it is not due.
-/// Writes: SCHEDULE as begun, those of `start_analysis` for each repository or of `start_runs`, then SCHEDULE. DELIVERY
-/// for a missed time.
+/// Writes: SCHEDULE as begun, and with its runs; those of `start_analysis` for each repository or of `start_runs`; then
+/// SCHEDULE. DELIVERY for a missed time.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
 /// Errors: `Contended`; a transient one of a start, after all repositories were tried, until the next due time.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
@@ -109,28 +118,24 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
         let is_in_time = schedule.is_in_time(now)?;
         let schedule = if schedule.begun {
-            let (schedule, starts, failure) = match schedule.spec.template.clone() {
-                Some(template) => Box::pin(start_runs(ctx, schedule, &template, due)).await?,
-                None => {
-                    let (starts, failure) = start_all(ctx, id, due).await?;
-                    (schedule, starts, failure)
-                }
+            let progress = match &schedule.spec.template {
+                Some(template) => Box::pin(start_runs(ctx, &schedule, template, due)).await?,
+                None => start_all(ctx, id, due).await?,
             };
-            match failure {
-                Some(error) if !schedule.is_replaced(now) => {
-                    // Otherwise a pause would forget the started runs, and the next time start others beside them.
-                    ctx.store.put_schedule(&schedule).await?;
-                    return Err(error);
-                }
+            match progress {
+                Progress::Planned(runs) => Schedule { runs, ..schedule },
+                Progress::Ended(_, Some(error)) if !schedule.is_replaced(now) => return Err(error),
                 // The next due time is now.
-                Some(_) => schedule.finish(Outcome::Ran(starts), due)?,
-                None => schedule.finish(Outcome::Ran(starts), now)?,
+                Progress::Ended(starts, Some(_)) => schedule.finish(Outcome::Ran(starts), due)?,
+                Progress::Ended(starts, None) => schedule.finish(Outcome::Ran(starts), now)?,
             }
         } else if is_in_time {
             Schedule { begun: true, ..schedule }
         } else {
-            Box::pin(record_missed(ctx, id, due)).await?;
-            schedule.finish(Outcome::Missed, now)?
+            let schedule = schedule.finish(Outcome::Missed, now)?;
+            let latest = schedule.last.as_ref().map_or(due, |last| last.at);
+            Box::pin(record_missed(ctx, id, due, latest)).await?;
+            schedule
         };
         if ctx.store.put_schedule(&schedule).await? == Write::Stale {
             rounds.backoff().await?;
@@ -151,8 +156,7 @@ fn new_starts(repositories: usize) -> Starts {
     Starts { refused, refusal, ..Starts::default() }
 }
 
-/// Also returns a transient error of a start.
-async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<(Starts, Option<Error>), Error> {
+async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Progress, Error> {
     let repositories = ctx.store.list_repositories(&id.project).await?;
     let mut starts = new_starts(repositories.len());
     let requests = repositories.iter().take(MAX_REPOSITORIES).map(|repository| StartAnalysis {
@@ -188,5 +192,5 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<(St
             starts.refusal = refusal;
         }
     }
-    Ok((starts, failure))
+    Ok(Progress::Ended(starts, failure))
 }

@@ -89,7 +89,7 @@ impl Start<'_> {
 /// Writes: RUN and PLAN, if absent.
 /// Idempotent: by kind and key.
 pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunId, PlanFault>, Error> {
-    let first = start.run_id();
+    let id = start.run_id();
     let caller = Requester { id: start.kind.as_str().to_owned(), name: start.by };
     let submission = RunSubmission {
         project: start.project.clone(),
@@ -110,7 +110,7 @@ pub(crate) async fn start(ctx: &Context, start: Start<'_>) -> Result<Result<RunI
             Some(PlanFault::new("/template", format!("there is no template {name}")))
         }
         // Its key is the event itself, although the template has other parameters by now.
-        Err(SubmitFault::Error(Error::KeyReused)) if start.kind != StartedBy::Submission => return Ok(Ok(first)),
+        Err(SubmitFault::Error(Error::KeyReused)) if start.kind != StartedBy::Submission => return Ok(Ok(id)),
         Err(SubmitFault::Error(Error::KeyReused)) => {
             Some(PlanFault::new("/id", "an earlier start with this id had other content"))
         }

@@ -63,7 +63,7 @@ vocabulary! {
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "If it was closed and the forge allows it, reopen it; otherwise create a new job: `pullyard jobs create`.";
         TemplateRefused { template: TemplateName, fault: Cause } [Refused] "template_refused", "The template {template} starts no run: {fault}.", "Correct the template or its parameters; see `pullyard templates`.";
         ScheduleBusy { schedule: ScheduleName, run: RunId } [Refused] "schedule_busy", "The run that {schedule} started last, {run}, is open.", "Wait for its end, or cancel it: `pullyard runs cancel {run}`.";
-        ScheduleMissed { schedule: ScheduleName, due: Timestamp } [Refused] "missed", "{schedule} did not start at {due}, because the server was down.", "`pullyard schedules run {schedule}` starts it now.";
+        ScheduleMissed { schedule: ScheduleName, time: Timestamp } [Refused] "missed", "{schedule} missed its times until {time}, because the server was down.", "`pullyard schedules run {schedule}` starts it now.";
         EventIgnored { event: String } [Ignored] "event_ignored", "Pullyard does not act on {event}.", "Nothing to do.";
         Noted { event: String } [Ignored] "noted", "Recorded {event}; no job is needed.", "Nothing to do.";
         Ping {} [Ignored] "ping", "The hook works.", "Nothing to do.";

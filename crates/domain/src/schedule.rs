@@ -90,7 +90,7 @@ pub struct Schedule {
     pub last: Option<Occurrence>,
     /// Times in a row at which each start was refused; missed times do not count.
     pub failures: u32,
-    /// Runs that its last start created. While one is open, the next times are skipped.
+    /// Runs of its last start, some of which may have been refused. While one is open, the next times are skipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunId>,
     pub created: Timestamp,

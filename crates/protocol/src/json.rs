@@ -25,9 +25,8 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(FieldError { pointer: String::new(), message: "it is not a JSON object".into() });
     }
-    let value = read(body)?;
     read::<UniqueKeys>(body)?;
-    Ok(value)
+    read(body)
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
@@ -66,8 +65,9 @@ fn pointer(path: &Path, fault: &str) -> String {
     }
     let quoted = |start: &str| fault.strip_prefix(start).and_then(|rest| rest.split('`').next());
     let field = ["missing field `", "unknown field `", "duplicate field `"].iter().find_map(|start| quoted(start));
+    // The path of an unknown field has its name, unless this module refuses it.
     if let Some(field) = field
-        && !pointer.ends_with(&format!("/{field}"))
+        && !(fault.starts_with("unknown") && pointer.ends_with(&format!("/{field}")))
     {
         push(&mut pointer, field);
     }
@@ -118,6 +118,7 @@ mod tests {
         assert!(read(valid).is_ok(), "other objects have the same keys");
         for (doubled, pointer) in [
             (r#"{"a":1,"a":1}"#, "/a"),
+            (r#"{"a":{"a":1,"a":2}}"#, "/a/a"),
             (r#"{"a":[{"b":1},{"b":1,"c":{},"b":2}]}"#, "/a/1/b"),
             (r#"{"a":{"b":{"c":"x","\u0063":"y"}}}"#, "/a/b/c"),
         ] {
@@ -125,5 +126,7 @@ mod tests {
             assert_eq!(fault.pointer, pointer, "{}", fault.message);
             assert!(fault.message.starts_with("duplicate field `"), "{}", fault.message);
         }
+        let hidden = r#"{"a":{"$serde_json::private::RawValue":"{\"b\":1,\"b\":2}"}}"#;
+        assert_eq!(read(hidden).unwrap_err().pointer, "/a/$serde_json::private::RawValue");
     }
 }

@@ -86,10 +86,10 @@ pub struct Run {
     pub by: String,
     /// Repository of all steps.
     pub repository: Option<RepositoryName>,
-    /// Its plan, with the base of this run. Absent in lists.
+    /// Its plan, with the repository and the base of this run. Only in the answer to `GET /v1/runs/{run}?plan=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Value>,
-    /// Values of the plan's parameters. Absent in lists.
+    /// Values of the plan's parameters. Only in the same answer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
     /// Branch of the steps that write.

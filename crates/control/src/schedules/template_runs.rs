@@ -1,6 +1,6 @@
 //! The runs of a template that a schedule starts.
 
-use super::{MAX_REPOSITORIES, new_starts};
+use super::{MAX_REPOSITORIES, Progress, new_starts};
 use crate::error::format_for_table;
 use crate::templates::{Start, load_template, refusal, start};
 use crate::{Context, Error};
@@ -49,16 +49,16 @@ pub(super) async fn check_template(ctx: &Context, id: &ScheduleId, spec: &Schedu
     }
 }
 
-/// Starts a run, or one in each repository, unless a run of the last start is open. Also returns a transient error.
+/// Starts the planned run, or one in each repository, unless a run of the last start is open.
 /// Writes: RUN and PLAN of each run, if absent; DELIVERY for each answer.
 /// Idempotent: by the due time and the repository.
 pub(super) async fn start_runs(
     ctx: &Context,
-    schedule: Schedule,
+    schedule: &Schedule,
     template: &TemplateName,
     due: Timestamp,
-) -> Result<(Schedule, Starts, Option<Error>), Error> {
-    let id = schedule.id.clone();
+) -> Result<Progress, Error> {
+    let id = &schedule.id;
     let repositories: Vec<Option<RepositoryName>> = match schedule.spec.each_repository {
         true => ctx.store.list_repositories(&id.project).await?.into_iter().map(|it| Some(it.name)).collect(),
         false => vec![None],
@@ -73,26 +73,24 @@ pub(super) async fn start_runs(
         repository,
         by: format!("schedule {}", id.name),
     };
-    let requests: Vec<_> = repositories.into_iter().take(MAX_REPOSITORIES).map(to_request).collect();
+    let mut requests: Vec<_> = repositories.into_iter().take(MAX_REPOSITORIES).map(to_request).collect();
     let own: Vec<RunId> = requests.iter().map(Start::run_id).collect();
-    // An earlier try at this due time may have started some.
-    let (mut runs, last): (Vec<_>, Vec<_>) = schedule.runs.iter().cloned().partition(|run| own.contains(run));
-    let open = find_open(ctx, &last).await?;
-    if let Some(run) = open.first() {
+    if own != schedule.runs && !own.iter().any(|run| schedule.runs.contains(run)) {
+        let open = find_open(ctx, &schedule.runs).await?;
+        let Some(run) = open.first() else { return Ok(Progress::Planned(own)) };
         let reason = Reason::ScheduleBusy { schedule: id.name.clone(), run: run.clone() };
-        record(ctx, &id, &format!("{} {}", id.name, due.millis()), reason).await?;
+        record(ctx, id, &format!("{} {}", id.name, due.millis()), reason).await?;
         let running = u32::try_from(open.len()).unwrap_or(u32::MAX);
-        return Ok((schedule, Starts { running, runs: true, ..Starts::default() }, None));
+        return Ok(Progress::Ended(Starts { running, runs: true, ..Starts::default() }, None));
     }
+    // Without repositories that were added since.
+    requests.retain(|request| schedule.runs.contains(&request.run_id()));
     let mut failure = None;
     for request in requests {
         let key = request.key.clone();
         let reason = match start(ctx, request).await {
             Ok(Ok(run)) => {
                 starts.started += 1;
-                if !runs.contains(&run) {
-                    runs.push(run.clone());
-                }
                 Reason::RunStarted { run }
             }
             Ok(Err(fault)) => refusal(template, &fault),
@@ -106,9 +104,9 @@ pub(super) async fn start_runs(
         if !matches!(reason, Reason::RunStarted { .. }) {
             (starts.refused, starts.refusal) = (starts.refused + 1, reason.sentence());
         }
-        record(ctx, &id, &key, reason).await?;
+        record(ctx, id, &key, reason).await?;
     }
-    Ok((Schedule { runs, ..schedule }, starts, failure))
+    Ok(Progress::Ended(starts, failure))
 }
 
 async fn find_open(ctx: &Context, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
@@ -131,7 +129,12 @@ async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason)
 
 /// Writes: DELIVERY.
 /// Idempotent: by the due time.
-pub(super) async fn record_missed(ctx: &Context, schedule: &ScheduleId, due: Timestamp) -> Result<(), Error> {
-    let missed = Reason::ScheduleMissed { schedule: schedule.name.clone(), due };
+pub(super) async fn record_missed(
+    ctx: &Context,
+    schedule: &ScheduleId,
+    due: Timestamp,
+    latest: Timestamp,
+) -> Result<(), Error> {
+    let missed = Reason::ScheduleMissed { schedule: schedule.name.clone(), time: latest };
     record(ctx, schedule, &format!("{} {}", schedule.name, due.millis()), missed).await
 }

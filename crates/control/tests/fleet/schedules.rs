@@ -6,6 +6,7 @@ use pullyard_control::{
     Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, list_deliveries, load_schedule,
     put_schedule, put_template, release_project, remove_repository, run_due_schedules, sweep,
 };
+use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::listing::DeliveryFilter;
@@ -137,6 +138,11 @@ async fn missed_times_start_at_most_once() {
         let missed = DeliveryFilter { codes: ["missed".to_owned()].into(), ..DeliveryFilter::default() };
         let noted = list_deliveries(&it.world.ctx, &it.id.project, &missed, None, 9).await.unwrap().deliveries;
         assert_eq!(noted.len(), usize::from(started == 0), "down for {down:?}");
+        if let [missed] = &noted[..] {
+            let latest = it.load().await.last.unwrap().at;
+            let is_named = |reason: &Reason| matches!(reason, Reason::ScheduleMissed { time, .. } if *time == latest);
+            assert!(is_named(&missed.reason), "{missed:?}");
+        }
     }
 }
 
@@ -189,7 +195,7 @@ async fn run_of_an_unfinished_time_counts_after_a_pause() {
         let due = || Box::pin(run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project)));
         wire.fail_next("TransactWriteItems", Fault::error(400, "ResourceNotFoundException"));
         due().await.unwrap_err();
-        assert_eq!((it.runs().await.len(), it.load().await.runs.len()), (1, 1));
+        assert_eq!((it.runs().await.len(), it.load().await.runs.len()), (1, 2));
         if is_paused {
             it.command(ScheduleCommand::Pause).await;
             it.command(ScheduleCommand::Resume).await;
@@ -197,6 +203,50 @@ async fn run_of_an_unfinished_time_counts_after_a_pause() {
         }
         due().await.unwrap();
         assert_eq!((it.runs().await.len(), it.last().await.as_str()), (started, sentence));
+    }
+}
+
+#[tokio::test]
+async fn unfinished_time_ends_without_a_removed_repository() {
+    let wire = Wire::default();
+    let it = Scheduled::with_wire("6h", wire.clone()).await;
+    it.use_template().await;
+    it.world.ctx.clock.advance(6 * HOUR);
+    let due = || Box::pin(run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project)));
+    wire.fail_next("TransactWriteItems", Fault::error(400, "ResourceNotFoundException"));
+    due().await.unwrap_err();
+    let (started, _) = it.runs().await.remove(0);
+    remove_repository(&it.world.ctx, &it.id.project, &RepositoryName::new(started).unwrap()).await.unwrap();
+    due().await.unwrap();
+    assert_eq!((it.runs().await.len(), it.last().await.as_str()), (2, "Runs started: 1, still running: 0."));
+    // The run in the removed repository is open, too.
+    it.world.ctx.clock.advance(6 * HOUR);
+    due().await.unwrap();
+    assert_eq!(it.last().await, "Runs started: 0, still running: 2.");
+}
+
+#[tokio::test]
+async fn pause_after_a_crash_starts_no_second_run() {
+    for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
+        let wire = Wire::default();
+        let it = Scheduled::with_wire("6h", wire.clone()).await;
+        it.use_template().await;
+        it.world.ctx.clock.advance(6 * HOUR);
+        wire.restart(Some((call, fault.clone())));
+        let due = run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project));
+        let is_over = wire.run_until_stopped(Box::pin(due)).await.is_some();
+        wire.restart(None);
+        it.command(ScheduleCommand::Pause).await;
+        it.command(ScheduleCommand::Resume).await;
+        it.world.ctx.clock.advance(6 * HOUR);
+        it.sweep().await;
+        let (repositories, _): (Vec<_>, Vec<_>) = it.runs().await.into_iter().unzip();
+        let is_unique = repositories.windows(2).all(|pair| pair[0] != pair[1]);
+        assert!(!repositories.is_empty() && is_unique, "call {call} {fault}: {repositories:?}");
+        if is_over {
+            assert!(call > 10, "only {call} calls were broken");
+            return;
+        }
     }
 }
 

@@ -18,7 +18,7 @@ const RENAMED: [(&str, &str); 12] = [
 const NO_SECRETS: &str = "clone and push use the integration's token; setup gets no secret yet";
 const NO_TERMINAL: &str = "no user is at a terminal; add a step with `approve`";
 
-/// Keys without a counterpart in the plan.
+/// Keys that this place of the plan cannot have, with the reason or the right place.
 const REPLACED: [(&str, &str); 17] = [
     ("approval_mode", NO_TERMINAL),
     ("approvals", NO_TERMINAL),

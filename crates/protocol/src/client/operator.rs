@@ -185,7 +185,7 @@ impl ApiClient {
             path.extend(time.map(|time| format!("&{name}={time}")));
         }
         path.extend(query.limit.map(|limit| format!("&limit={limit}")));
-        path.extend(query.after.as_ref().map(|after| format!("&after={after}")));
+        path.extend(query.after.as_ref().map(|after| format!("&after={}", percent_encode(after))));
         self.http.get(&path).await
     }
 

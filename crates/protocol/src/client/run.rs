@@ -18,6 +18,11 @@ impl ApiClient {
         self.http.get(&format!("/v1/runs/{run}")).await
     }
 
+    /// A run with its plan and the values of its parameters.
+    pub async fn run_with_plan(&self, run: &RunId) -> Result<Run, Error> {
+        self.http.get(&format!("/v1/runs/{run}?plan=true")).await
+    }
+
     /// Idempotent.
     pub async fn cancel_run(&self, run: &RunId) -> Result<Run, Error> {
         self.http.post_idempotent(&format!("/v1/runs/{run}/cancel"), &NoFields {}).await

@@ -1,10 +1,10 @@
-//! Refuses objects with a doubled key, of which serde's maps use the last value.
+//! Refuses objects with a doubled key, of which serde's maps use the last value, and the private keys of serde_json.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Any JSON value in which no object has a key twice.
+/// Any JSON value in which no object has a key twice or a private one.
 pub(super) struct UniqueKeys;
 
 impl<'de> Deserialize<'de> for UniqueKeys {
@@ -52,6 +52,10 @@ impl<'de> Visitor<'de> for UniqueKeys {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self, A::Error> {
         let mut seen = BTreeSet::new();
         while let Some(key) = object.next_key::<String>()? {
+            // serde_json would parse the text of its value, which no check has seen.
+            if key.starts_with("$serde_json::private::") {
+                return Err(A::Error::custom(format!("unknown field `{key}`")));
+            }
             if let Some(key) = seen.replace(key) {
                 return Err(A::Error::custom(format!("duplicate field `{key}`")));
             }

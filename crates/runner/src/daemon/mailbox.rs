@@ -96,7 +96,7 @@ impl<'a> Mailbox<'a> {
                     Received::Nothing if began.elapsed() >= MIN_WAIT => continue,
                     Received::Nothing => "an answer without a hint came too early".to_owned(),
                 },
-                // It was not polled during the claim, so its connection may have ended.
+                // The call was not polled during the claim, so its connection may have ended.
                 Err(_) if is_earlier => continue,
                 Err(error) => error.to_string(),
             };

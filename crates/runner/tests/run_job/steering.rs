@@ -162,6 +162,7 @@ async fn agent_without_an_answer_is_restarted_once() {
     let machine = claude_machine(does).await;
     let runner = start_with_input(&machine).await;
     assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 3);
+    assert_eq!(machine.world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
     let texts = machine.world.api.event_texts();
     assert_eq!(texts.matches("did not read the last messages").count(), 1, "{texts}");
 }

@@ -60,9 +60,24 @@ pub(crate) async fn list(
     Ok(Json(RunPage { runs: runs.into_iter().map(wire::run::listed_run).collect(), next }))
 }
 
-pub(crate) async fn show(caller: Caller<scope::Read>, Path(run): Path<RunId>) -> Result<Json<Run>, Problem> {
+/// Options for showing a run.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct RunQuery {
+    /// Also shows its plan and the values of its parameters.
+    #[serde(default)]
+    plan: bool,
+}
+
+pub(crate) async fn show(
+    caller: Caller<scope::Read>,
+    Path(run): Path<RunId>,
+    Query(RunQuery { plan }): Query<RunQuery>,
+) -> Result<Json<Run>, Problem> {
     check_visible(&caller, &run).await?;
-    Ok(Json(show_whole(&caller.ctx, &run).await?))
+    let view = control::show_run(&caller.ctx, &run).await?;
+    Ok(Json(if plan { wire::run::run_with_plan(view) } else { wire::run::run(view) }))
 }
 
 /// Another project's run counts as missing.

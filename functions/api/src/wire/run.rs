@@ -2,11 +2,12 @@
 
 use super::remove_nulls;
 use pullyard_control::RunView;
+use pullyard_domain::plan::Plan;
 use pullyard_domain::run::{self as domain, RunWant, StepWait};
 use pullyard_protocol::job::Explanation;
 use pullyard_protocol::run::{Run, RunStep};
 
-/// A run of a list, without its plan.
+/// A run of a list.
 pub(crate) fn listed_run(run: domain::Run) -> Run {
     Run {
         group: run.group.clone(),
@@ -48,7 +49,16 @@ fn step(step: domain::RunStep) -> RunStep {
     }
 }
 
-pub(crate) fn run(RunView { run, mut frozen, waits }: RunView) -> Run {
+/// Also with its plan, which may be many times as large as the rest.
+pub(crate) fn run_with_plan(view: RunView) -> Run {
+    let frozen = view.frozen.clone();
+    let (base, repository) = (Some(frozen.base), Some(frozen.repository.name.to_string()));
+    let mut plan = serde_json::to_value(Plan { base, repository, ..frozen.plan }).unwrap_or_default();
+    remove_nulls(&mut plan);
+    Run { plan: Some(plan), params: frozen.parameters, ..run(view) }
+}
+
+pub(crate) fn run(RunView { run, frozen, waits }: RunView) -> Run {
     let explain = |(step, wait): (&domain::RunStep, Option<StepWait>)| -> Option<Explanation> {
         let end = || run.explain_step(step).map(|end| explain!(&end));
         wait.map(|wait| explain!(&wait)).or_else(end)
@@ -56,10 +66,6 @@ pub(crate) fn run(RunView { run, mut frozen, waits }: RunView) -> Run {
     let why: Vec<_> = run.steps.iter().zip(waits).map(explain).collect();
     let mut shown = listed_run(run);
     shown.repository = Some(frozen.repository.name);
-    frozen.plan.base = Some(frozen.base);
-    let mut plan = serde_json::to_value(&frozen.plan).unwrap_or_default();
-    remove_nulls(&mut plan);
-    (shown.plan, shown.params) = (Some(plan), frozen.parameters);
     for (step, why) in shown.steps.iter_mut().zip(why) {
         step.question = frozen.plan.find_step(&step.name).and_then(|planned| planned.approve.clone());
         step.why = why;

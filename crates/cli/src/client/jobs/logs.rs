@@ -31,7 +31,7 @@ pub(in crate::client) async fn print_logs(session: &Session, job: &JobId, follow
     Logs { job, follow, attempt: None, jsonl: false }.run(session).await
 }
 
-/// Every event of any job that is known already.
+/// Prints all events of a job.
 pub(in crate::client) async fn print_events(session: &Session, job: &JobId) -> Result<(), CliError> {
     let job = JobArg { id: job.to_string() };
     Logs { job, follow: false, attempt: None, jsonl: !session.screen.is_json() }.run(session).await

@@ -28,7 +28,7 @@ pub(super) static TOOLS: LazyLock<Value> =
 
 /// Agents' programs end a call that takes longer than a minute. Units: seconds.
 const MAX_WAIT_SECS: u64 = 50;
-/// For a run, or for the pages of a log.
+/// For a run or a log.
 const MAX_READ: Duration = Duration::from_secs(30);
 /// A run may have 50 open jobs.
 const CONCURRENT_READS: usize = 10;
@@ -91,7 +91,7 @@ struct Start {
     run_id: Option<EventId>,
 }
 
-/// A run without its plan, which an agent knows, and the open questions of its agents.
+/// A run, and the open questions of its agents.
 #[derive(Serialize)]
 struct Shown {
     run: Run,
@@ -187,7 +187,7 @@ impl Start {
         let run_id = Some(key.clone());
         let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
         let started = session.api.start_run(&request, Some(key.as_str())).await;
-        data("The run has started.", &Run { plan: None, ..started.map_err(|error| or_started(error, &key))? })
+        data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
     }
 }
 
@@ -230,7 +230,7 @@ fn fenced(lead: &str, text: &str) -> String {
 }
 
 async fn load(session: &Session, id: &RunId) -> Result<Shown, Error> {
-    let run = Run { plan: None, ..session.api.run(id).await? };
+    let run = session.api.run(id).await?;
     let mut questions = Vec::new();
     let open = run.steps.iter().filter(|step| step.state == StepState::Open);
     let jobs: Vec<_> = open.filter_map(|step| Some((&step.name, step.job.as_ref()?))).collect();
@@ -300,15 +300,20 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
 }
 
 async fn logs(session: &Session, run: &str, step: &str, after: Option<String>) -> Result<String, CliError> {
-    let run = session.api.run(&session.resolve_run(run).await?).await?;
-    let Some(job) = &find_step(&run, step)?.job else {
-        return Err(CliError::not_found(format!("{step} has no job")).with_help("call run_why"));
-    };
-    let (created, mut cursor, mut text) = (session.api.job(job).await?.created, after, String::new());
     let deadline = Instant::now() + MAX_READ;
+    let find = async {
+        let run = session.api.run(&session.resolve_run(run).await?).await?;
+        let Some(job) = find_step(&run, step)?.job.clone() else {
+            return Err(CliError::not_found(format!("{step} has no job")).with_help("call run_why"));
+        };
+        let created = session.api.job(&job).await?.created;
+        Ok((job, created))
+    };
+    let (job, created) = timeout(MAX_READ, find).await.unwrap_or_else(|_| Err(slow()))?;
+    let (mut cursor, mut text) = (after, String::new());
     let end = loop {
         let rest = deadline.saturating_duration_since(Instant::now());
-        let Ok(page) = timeout(rest, session.api.events(job, cursor.as_deref())).await else { break false };
+        let Ok(page) = timeout(rest, session.api.events(&job, cursor.as_deref())).await else { break false };
         let page = page?;
         for event in &page.events {
             text.push_str(&format_event(&session.screen, event, created));

@@ -95,7 +95,7 @@ pub(super) fn took(step: &RunStep) -> Option<std::time::Duration> {
 }
 
 pub(super) async fn show(session: &Session, id: &RunId) -> Result<(), CliError> {
-    let run = session.api.run(id).await?;
+    let run = session.api.run_with_plan(id).await?;
     session.screen.show(&run, |run| show_run(session, run))
 }
 
