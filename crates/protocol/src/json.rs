@@ -19,7 +19,7 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// Parses one JSON object, in which no object has a key twice.
+/// Parses one JSON object, in which no object has a key twice or a private key of serde_json.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     // Refuse an array: serde would accept the fields' values in order.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {

@@ -10,6 +10,8 @@ use pullyard_version::{COMMIT, LONG, RELEASES, VERSION, short_commit};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Show the server, the token in use and the project's jobs by status.
 #[derive(clap::Args)]
@@ -84,23 +86,28 @@ impl Version {
             print_facts(&session.screen, &[("Client", Cell::new(format!("{LONG}, protocol {PROTOCOL}"), LONG))])?;
         }
         let server = session.api.version().await?;
+        let release = release(&server);
+        if !session.screen.is_json() {
+            let text = format!("{release}, protocol {}, at {}", server.protocol, session.url);
+            print_facts(&session.screen, &[("Server", Cell::new(text, release))])?;
+        }
         let number = |version: &str| version.parse::<Release>().ok();
-        // The server's version needs no token. A newer server may list what this program cannot read, and the pages of
-        // a large fleet are slow.
-        let page = session.api.runners(None).await.ok().filter(|page| page.next.is_none());
+        // A newer server may list what this program cannot read, and the list of a large fleet is slow.
+        let page = timeout(Duration::from_secs(5), session.api.runners(None)).await.ok().and_then(Result::ok);
+        let page = page.filter(|page| page.next.is_none());
         let runners = page.map(|page| page.runners).unwrap_or_default();
         let is_online = |it: &&Runner| matches!(it.status, RunnerStatus::Online | RunnerStatus::Draining);
-        let oldest = runners.iter().filter(is_online).min_by_key(|runner| number(&runner.version));
+        let oldest = runners.iter().filter(is_online).filter_map(|it| Some((number(&it.version)?, it)));
+        let oldest = oldest.min_by_key(|(version, _)| *version).map(|(_, it)| it);
         if session.screen.is_json() {
             let client = json!({ "version": VERSION, "commit": COMMIT, "protocol": PROTOCOL });
             let oldest = oldest.map(|runner| json!({ "name": runner.name, "version": runner.version }));
             return session.screen.json(&json!({ "client": client, "server": server, "oldest_runner": oldest }));
         }
-        let release = release(&server);
-        let text = format!("{release}, protocol {}, at {}", server.protocol, session.url);
-        let oldest = oldest.map(|it| Cell::new(format!("{}, the oldest is {}", it.version, it.name), &it.version));
-        let lines = [("Server", Cell::new(text, release))].into_iter().chain(oldest.map(|cell| ("Runner", cell)));
-        print_facts(&session.screen, &lines.collect::<Vec<_>>())?;
+        if let Some(it) = oldest {
+            let text = format!("{}, the oldest is {}", it.version, it.name);
+            print_facts(&session.screen, &[("Runner", Cell::new(text, &it.version))])?;
+        }
         let order = number(&server.version).cmp(&number(VERSION));
         if order.is_lt() {
             session.screen.hint(&format!("update the server, or install pullyard {}", server.version));

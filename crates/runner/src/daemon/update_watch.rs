@@ -35,19 +35,26 @@ pub(super) fn replace(programs: &InstalledPrograms, program: &Path, limit: Optio
 }
 
 /// Kills the process with this id and beginning if the control plane does not answer its `program` within the limit.
-/// Writes: removes `current` once the process is gone, unless its program was confirmed or started again meanwhile.
+/// Writes: removes `current` before the kill, after which a service manager may start the runner or stop this process.
 pub(crate) async fn watch(pid: i32, began: &str, limit: Duration, program: &Path) {
     // The path ends with `programs/VERSION/pullyard-runner`.
     let Some(programs) = program.ancestors().nth(3).map(InstalledPrograms::new) else { return };
     let is_alive = || process_start_time(pid).as_deref() == Some(began);
     let load_trial = || programs.unconfirmed(program).filter(|_| is_alive());
     ends_within(limit, || load_trial().is_some()).await;
-    let Some(trial) = load_trial() else { return };
-    // After SIGTERM, service managers do not start the runner again.
-    let is_killed = kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() && ends_within(KILL_LIMIT, is_alive).await;
-    if is_killed && programs.unconfirmed(program) == Some(trial) {
-        programs.remove_current();
+    if load_trial().is_none() {
+        return;
     }
+    let signal = |signal| kill(Pid::from_raw(pid), signal).is_ok();
+    // A stopped process cannot confirm its program any more.
+    signal(Signal::SIGSTOP);
+    if load_trial().is_none() {
+        signal(Signal::SIGCONT);
+        return;
+    }
+    programs.remove_current();
+    // After SIGTERM, service managers do not start the runner again.
+    let is_killed = signal(Signal::SIGKILL) && ends_within(KILL_LIMIT, is_alive).await;
     let effect = if is_killed { "killed it" } else { "cannot kill it" };
     let (program, secs) = (program.display(), limit.as_secs());
     tracing::error!(effect, "no heartbeat of {program} was answered within {secs} s; {effect}");
