@@ -23,7 +23,12 @@ pub enum Command {
     Config(Config),
     /// Give up the program of an update unless the control plane answers it (used by `start`).
     #[command(hide = true)]
-    WatchUpdate { pid: i32, began: String, limit_secs: u64, program: PathBuf },
+    WatchUpdate {
+        pid: i32,
+        began: String,
+        limit_secs: u64,
+        program: PathBuf,
+    },
     /// Show release, commit and protocol version.
     Version,
 }

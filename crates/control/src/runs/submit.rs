@@ -119,7 +119,10 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         && !plan.allows(*start)
     {
         let start = start.as_str();
-        return Err(fault_at("/template", format!("{name} is not started by {start}: add {start} to its `started_by`")));
+        return Err(fault_at(
+            "/template",
+            format!("{name} is not started by {start}: add {start} to its `started_by`"),
+        ));
     }
     let mut params = submission.params.clone();
     // Otherwise the prompts would name another repository than that of the run.

@@ -184,10 +184,9 @@ async fn two_sweepers_and_three_callers_start_one_run_of_each() {
 
 #[tokio::test]
 async fn run_of_an_unfinished_time_counts_after_a_pause() {
-    for (is_paused, started, sentence) in [
-        (false, 2, "Runs started: 2, still running: 0."),
-        (true, 1, "Runs started: 0, still running: 1."),
-    ] {
+    for (is_paused, started, sentence) in
+        [(false, 2, "Runs started: 2, still running: 0."), (true, 1, "Runs started: 0, still running: 1.")]
+    {
         let wire = Wire::default();
         let it = Scheduled::with_wire("6h", wire.clone()).await;
         it.use_template().await;

@@ -15,8 +15,7 @@ const MAX_BRANCH_BYTES: usize = 200;
 const MAX_NUMBER: i64 = 1_000_000_000_000;
 
 /// The rule of [`is_branch`].
-pub const BRANCH_RULE: &str =
-    "use the name of a branch, such as main: no commit, range, HEAD, refs/…, space or sign of a shell, no part that \
+pub const BRANCH_RULE: &str = "use the name of a branch, such as main: no commit, range, HEAD, refs/…, space or sign of a shell, no part that \
      begins with a dot or ends with .lock, and no dot at its end; at most 200 bytes";
 
 /// A value that a start of the plan sets.

@@ -142,16 +142,7 @@ async fn run_locked(
         runner.id = %registration.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}{}", settings.name, registration.runner, token.unwrap_or_default()
     );
-    let daemon = Arc::new(DaemonContext {
-        settings,
-        once,
-        launch,
-        client,
-        request,
-        registration,
-        state_folder,
-        jobs,
-    });
+    let daemon = Arc::new(DaemonContext { settings, once, launch, client, request, registration, state_folder, jobs });
     match run_tasks(&daemon, signals).await? {
         Ending::Exit(code) => Ok(code),
         Ending::Replace(program) => {
