@@ -80,7 +80,7 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),
                     ("crates/cli/src/runner.rs", 1),
-                    ("crates/runner/src/daemon/setting_names.rs", 1),
+                    ("crates/runner/src/daemon/setting_names.rs", 2),
                     ("functions/pages/templates/repository_form.html", 1),
                 ],
             ),
@@ -132,7 +132,7 @@ const SHELVES: [Shelf; 5] = [
             ("settings of keys", &[("crates/protocol/src/setting/table.rs", 4)]),
             (
                 "names of other programs",
-                &[("crates/domain/src/plan/old_names.rs", 1), ("crates/runner/src/daemon/setting_names.rs", 1)],
+                &[("crates/domain/src/plan/old_names.rs", 1), ("crates/runner/src/daemon/setting_names.rs", 2)],
             ),
             ("a variable for all agents", &[("crates/runner/src/agent/environment.rs", 1)]),
             ("shares the escape of characters", &[("crates/runner/src/agent/prompt_escape.rs", 2)]),

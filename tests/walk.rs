@@ -50,7 +50,7 @@ walks! {
     reviewed_run_adds_a_second_commit_after_a_crash: flows::runs::contribute().only_own_steps(), 168;
     manager_has_its_next_turn_after_a_crash: flows::runs::manage().only_own_steps(), 128;
     place_of_a_group_is_given_on_after_a_crash: flows::runs::group().only_own_steps(), 126;
-    pull_request_of_a_step_opens_once_after_a_crash: flows::runs::open_pull_request().only_own_steps(), 88;
+    pull_request_of_a_step_opens_once_after_a_crash: flows::runs::open_pull_request().only_own_steps(), 73;
     due_schedule_starts_its_analysis_after_a_crash: flows::schedules::run_when_due(), 43;
     submission_starts_one_run_after_a_crash: flows::templates::submit().only_own_steps(), 28;
     submission_in_the_queue_starts_one_run_after_a_crash: flows::templates::submit_by_queue().only_own_steps(), 31;

@@ -2,7 +2,7 @@
 
 use super::remove_nulls;
 use pullyard_control::RunView;
-use pullyard_domain::plan::Plan;
+use pullyard_domain::plan::{Plan, built_in_role};
 use pullyard_domain::run::{self as domain, RunWant, StepWait};
 use pullyard_protocol::job::Explanation;
 use pullyard_protocol::run::{Run, RunStep};
@@ -53,7 +53,10 @@ fn step(step: domain::RunStep) -> RunStep {
 pub(crate) fn run_with_plan(view: RunView) -> Run {
     let frozen = view.frozen.clone();
     let (base, repository) = (Some(frozen.base), Some(frozen.repository.name.to_string()));
-    let mut plan = serde_json::to_value(Plan { base, repository, ..frozen.plan }).unwrap_or_default();
+    let mut plan = Plan { base, repository, ..frozen.plan };
+    // A plan may not name them itself.
+    plan.roles.retain(|name, _| built_in_role(name).is_none());
+    let mut plan = serde_json::to_value(plan).unwrap_or_default();
     remove_nulls(&mut plan);
     Run { plan: Some(plan), params: frozen.parameters, ..run(view) }
 }
