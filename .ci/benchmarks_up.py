@@ -1,4 +1,4 @@
-"""Starts `pullyard up` and a self-hosted runner in a temporary folder, for .ci/benchmarks and .ci/benchmarks-runs."""
+"""Starts `pullyard up` and a self-hosted runner in a temporary folder, for the benchmarks beside it."""
 
 import atexit, json, os, pathlib, re, shutil, signal, subprocess, sys, tempfile, time, urllib.request
 
@@ -72,10 +72,10 @@ def prepare(urls, agent, slots):
     return start_runner(urls, "bench", slots)
 
 
-def start_runner(urls, name, slots):
+def start_runner(urls, name, slots, *options):
     token = pullyard("tokens", "create", "--name", name, "--kind", "runner").strip()
     return begun(
-        [RUNNER, "start", "--api-url", urls["api"], "--name", name, "--slots", str(slots), "--isolation", "none", "--work-dir", str(root / f"work-{name}")],
+        [RUNNER, "start", "--api-url", urls["api"], "--name", name, "--slots", str(slots), "--isolation", "none", "--work-dir", str(root / f"work-{name}"), *options],
         env={**environment, "PULLYARD_RUNNER_TOKEN": token}, stdout=subprocess.DEVNULL, stderr=(root / f"{name}.log").open("w"),
     )
 
