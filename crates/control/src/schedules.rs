@@ -2,12 +2,15 @@
 
 mod template_runs;
 
+use crate::corrupt::skip_corrupt;
 use crate::error::format_for_table;
 use crate::{Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::id::{ProjectId, RunId};
+use pullyard_domain::id::{NoticeId, ProjectId, RunId};
+use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
+use pullyard_domain::project::Project;
 use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
@@ -49,7 +52,7 @@ pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) ->
             check_template(ctx, id, &spec).await?;
         }
         let schedule = found.set_spec(spec.clone(), now)?;
-        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule, None).await? == Write::Applied {
             return Ok(schedule);
         }
         rounds.backoff().await?;
@@ -64,7 +67,7 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
     let mut rounds = ctx.retries(id);
     loop {
         let schedule = load_schedule(ctx, id).await?.apply(command, ctx.clock.now())?;
-        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule, None).await? == Write::Applied {
             return Ok(run_if_due(ctx, id).await?.unwrap_or(schedule));
         }
         rounds.backoff().await?;
@@ -107,7 +110,7 @@ pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<
 
 /// Starts a schedule's analyses or runs. `None` if it is not due.
 /// Writes: SCHEDULE as begun, and with its runs; those of `start_analysis` for each repository or of `start_runs`; then
-/// SCHEDULE. DELIVERY for a missed time.
+/// SCHEDULE, with NOTICE if failures pause it. DELIVERY for a missed time.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
 /// Errors: `Contended`; a transient one of a start, after all repositories were tried, until the next due time.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
@@ -116,7 +119,7 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let now = ctx.clock.now();
         let Some(schedule) = ctx.store.load_schedule(id).await? else { return Ok(None) };
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
-        let is_in_time = schedule.is_in_time(now)?;
+        let (is_in_time, before) = (schedule.is_in_time(now)?, schedule.clone());
         let schedule = if schedule.begun {
             let progress = match &schedule.spec.template {
                 Some(template) => Box::pin(start_runs(ctx, &schedule, template, due)).await?,
@@ -137,13 +140,35 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
             Box::pin(record_missed(ctx, id, due, latest)).await?;
             schedule
         };
-        if ctx.store.put_schedule(&schedule).await? == Write::Stale {
+        let notice = Box::pin(notice_of_pause(ctx, &before, &schedule)).await?;
+        if ctx.store.put_schedule(&schedule, notice.as_ref()).await? == Write::Stale {
             rounds.backoff().await?;
         } else if !schedule.begun {
+            if let Some(notice) = &notice {
+                ctx.send_hints(ctx.wake_notice(notice)).await;
+            }
             tracing::info!(schedule = %id, next = ?schedule.next, result = schedule.result(), "schedule ran");
             return Ok(Some(schedule));
         }
     }
+}
+
+/// The notice of a schedule that failures pause, for the write that pauses it. It does not quote the refusal, which may
+/// contain text of users.
+async fn notice_of_pause(ctx: &Context, before: &Schedule, schedule: &Schedule) -> Result<Option<Notice>, Error> {
+    if !schedule.is_newly_failed(before) {
+        return Ok(None);
+    }
+    let ScheduleId { project, name } = &schedule.id;
+    // A project that this version cannot parse must not keep the schedule due.
+    let stored = skip_corrupt(ctx, ctx.store.load_project(project).await)?.flatten();
+    let Some(Project { settings, .. }) = stored else { return Ok(None) };
+    let sentence = format!("The schedule {name} was paused after {} failures in a row.", schedule.failures);
+    let help = format!("`pullyard schedules show {name}` shows the cause; then `pullyard schedules resume {name}`.");
+    let url = format!("{}/setup/schedules?project={project}", ctx.pages_url());
+    let data = NoticeData::new(project.clone(), &sentence, &help, url);
+    let (id, event) = (NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused);
+    Ok(Notice::new(id, event, data, &settings.notifications, ctx.clock.now()))
 }
 
 /// Counts the repositories beyond the limit as refused.

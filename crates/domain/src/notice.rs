@@ -36,6 +36,8 @@ coded_enum! {
         RunAsked = "run.asked", "A run asks a question";
         /// Only of a plan with `on_complete: notify`.
         RunCompleted = "run.completed", "A run completed";
+        /// Its starts failed five times in a row.
+        SchedulePaused = "schedule.paused", "A schedule was paused";
         /// Messages no longer reach another endpoint.
         EndpointDisabled = "endpoint.disabled", "Another endpoint was disabled";
         /// The ticket tool refused the credential.
@@ -49,7 +51,7 @@ coded_enum! {
 
 impl NoticeEvent {
     /// The events that an endpoint may choose: all but the last two.
-    pub const CHOICES: [Self; 12] = match Self::ALL.first_chunk() {
+    pub const CHOICES: [Self; 13] = match Self::ALL.first_chunk() {
         Some(choices) => *choices,
         None => unreachable!(),
     };

@@ -141,7 +141,7 @@ async fn create_items_without_job(world: &World) {
     store.update_hook_refusal(&hook, 3, at(2)).await.unwrap();
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
-    world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
+    world.expect_applied(store.put_schedule(&sample::schedule(0), None)).await;
     world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0)))).await;
     world.expect_applied(store.put_template(&sample::template(0))).await;
     let job = Job { is_noted: true, ..sample::step_job() };

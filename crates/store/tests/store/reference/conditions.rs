@@ -142,7 +142,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         }
     }
     put_template { store.put_template(&sample::template(0)).await?; store.put_template(&sample::template(1)).await?; }
-    put_schedule { store.put_schedule(&sample::schedule(0)).await?; store.put_schedule(&sample::schedule(1)).await?; }
+    put_schedule {
+        store.put_schedule(&sample::schedule(0), None).await?;
+        store.put_schedule(&sample::schedule(1), None).await?;
+        store.put_schedule(&sample::schedule(1), Some(&sample::notice(0))).await?;
+    }
     put_tracker { store.put_tracker(&sample::tracker(0)).await?; store.put_tracker(&sample::tracker(1)).await?; }
     put_sweeper_state {
         let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, ready_cursors: ReadyCursors::new(), gauges: None };
