@@ -208,6 +208,23 @@ async fn run_of_an_unfinished_time_counts_after_a_pause() {
 }
 
 #[tokio::test]
+async fn schedule_starts_runs_in_a_hundred_repositories() {
+    let it = Scheduled::every("6h").await;
+    it.use_template().await;
+    for id in 100..200 {
+        let name = RepositoryName::new(format!("acme/r{id}")).unwrap();
+        let more = Repository { id, name, ..it.world.repository() };
+        assert_applied(it.world.ctx.store.put_repository(&more, None).await);
+    }
+    let ran = it.command(ScheduleCommand::Run).await;
+    let result = ran.result().unwrap();
+    let (counts, refusal) = result.split_once(". ").unwrap();
+    assert_eq!(counts, "Runs started: 100, still running: 0, refused: 2");
+    assert_eq!(refusal, "A schedule serves at most 100 repositories.");
+    assert_eq!((ran.failures, ran.runs.len()), (0, 100));
+}
+
+#[tokio::test]
 async fn unfinished_time_ends_without_a_removed_repository() {
     let wire = Wire::default();
     let it = Scheduled::with_wire("6h", wire.clone()).await;
