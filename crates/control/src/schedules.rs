@@ -10,7 +10,6 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::{NoticeId, ProjectId, RunId};
 use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
-use pullyard_domain::project::Project;
 use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
@@ -162,13 +161,12 @@ async fn notice_of_pause(ctx: &Context, before: &Schedule, schedule: &Schedule) 
     let ScheduleId { project, name } = &schedule.id;
     // A project that this version cannot parse must not keep the schedule due.
     let stored = skip_corrupt(ctx, ctx.store.load_project(project).await)?.flatten();
-    let Some(Project { settings, .. }) = stored else { return Ok(None) };
+    let endpoints = stored.map(|project| project.settings.notifications).unwrap_or_default();
     let sentence = format!("The schedule {name} was paused after {} failures in a row.", schedule.failures);
     let help = format!("`pullyard schedules show {name}` shows the cause; then `pullyard schedules resume {name}`.");
     let url = format!("{}/setup/schedules?project={project}", ctx.pages_url());
     let data = NoticeData::new(project.clone(), &sentence, &help, url);
-    let (id, event) = (NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused);
-    Ok(Notice::new(id, event, data, &settings.notifications, ctx.clock.now()))
+    Ok(Notice::new(NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused, data, &endpoints, ctx.clock.now()))
 }
 
 /// Counts the repositories beyond the limit as refused.
