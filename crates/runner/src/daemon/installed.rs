@@ -116,7 +116,11 @@ impl InstalledPrograms {
 
     /// Records that the control plane answers the program `own`, if it is current.
     pub(crate) fn confirm(&self, own: &Path) -> bool {
-        let Some(current) = self.unconfirmed(own) else { return true };
+        let Some(current) = self.unconfirmed(own) else {
+            // The watch may read a file that this process cannot read now. Nobody follows one that is not valid.
+            let read = fs::read(self.current_file());
+            return !read.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+        };
         let written = durable_file::write(&self.current_file(), &CurrentProgram { is_confirmed: true, ..current });
         if let Err(error) = &written {
             tracing::warn!(error = %error, "cannot record that the new program works: {error}");
@@ -217,6 +221,22 @@ mod tests {
         }
         fs::remove_file(&program).unwrap();
         assert_eq!((world.follow(), world.programs.current()), (None, None));
+    }
+
+    #[test]
+    fn program_is_unconfirmed_while_its_file_cannot_be_read() {
+        let world = World::new();
+        let (program, file) = (world.update(), world.programs.current_file());
+        let text = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(!world.programs.confirm(&program));
+        fs::remove_dir(&file).unwrap();
+        assert!(world.programs.confirm(&program), "no update");
+        fs::write(&file, "{").unwrap();
+        assert!(world.programs.confirm(&program), "not valid");
+        fs::write(&file, text).unwrap();
+        assert!(world.programs.confirm(&program) && world.programs.unconfirmed(&program).is_none());
     }
 
     #[test]
