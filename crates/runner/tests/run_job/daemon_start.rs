@@ -48,6 +48,7 @@ async fn once_without_space_signs_off_and_can_be_repeated() {
     if !can_mount() {
         return;
     }
+    let namespace = ["--user", "--map-root-user", "--mount"];
     let machine = DaemonMachine::with_job_script("exit 0").await;
     std::fs::create_dir_all(machine.work_dir()).unwrap();
     let (code, output) = run_command(&machine, &["start", "--once"], |command| {
@@ -55,7 +56,7 @@ async fn once_without_space_signs_off_and_can_be_repeated() {
         let runner = std::mem::replace(command, Command::new("unshare"));
         let (program, args) = (runner.as_std().get_program(), runner.as_std().get_args());
         let environment = runner.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", LOW_SPACE_SCRIPT, "sh"]).arg(program).args(args);
+        command.args(namespace).args(["sh", "-c", LOW_SPACE_SCRIPT, "sh"]).arg(program).args(args);
         command.env_clear().envs(environment);
     })
     .await;
