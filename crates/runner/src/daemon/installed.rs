@@ -88,14 +88,12 @@ impl InstalledPrograms {
         None
     }
 
-    /// Warns of an update that `follow` would start, whose owner allows no updates any more.
-    pub(crate) fn warn_of_unused(&self, own_version: &str) {
+    /// Names an update that `follow` would start, whose owner allows no updates any more.
+    pub(crate) fn describe_unused(&self, own_version: &str) -> Option<String> {
         let is_unused = |current: &CurrentProgram| current.owner == own_version && current.version != own_version;
-        if let Some(current) = self.current().filter(is_unused) {
-            let (version, file) = (current.version, self.current_file());
-            let help = format!("use that flag, or delete {}", file.display());
-            tracing::warn!("without --allow-remote-update, the update to {version} does not start; {help}");
-        }
+        let version = self.current().filter(is_unused)?.version;
+        let (file, help) = (self.current_file(), "use that flag, or delete");
+        Some(format!("without --allow-remote-update, {version} does not start; {help} {}", file.display()))
     }
 
     pub(crate) fn remove_current(&self) {
@@ -260,6 +258,16 @@ mod tests {
         assert_eq!(world.programs.current().unwrap().owner, OWN_VERSION);
         assert_eq!(world.programs.follow(&world.own, "0.5.0"), None);
         assert_eq!(world.programs.current(), None);
+    }
+
+    #[test]
+    fn update_of_an_owner_who_allows_none_is_named() {
+        let world = World::new();
+        assert_eq!(world.programs.describe_unused(OWN_VERSION), None);
+        world.update();
+        let unused = world.programs.describe_unused(OWN_VERSION).unwrap();
+        assert!(unused.contains(&world.programs.current_file().display().to_string()), "{unused}");
+        assert_eq!(world.programs.describe_unused("0.5.0"), None, "the owner replaced it");
     }
 
     #[test]
