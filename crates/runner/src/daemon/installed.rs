@@ -115,7 +115,7 @@ impl InstalledPrograms {
     /// Records that the control plane answers the program `own`, if it is current.
     pub(crate) fn confirm(&self, own: &Path) -> bool {
         let Some(current) = self.unconfirmed(own) else {
-            // The watch may read a file that this process cannot read now. Nobody follows one that is not valid.
+            // The watch may read a file that this process cannot read now. An invalid one starts no program.
             let read = fs::read(self.current_file());
             return !read.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
         };
