@@ -134,7 +134,13 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         }
     }
     let parameters = plan.fill_parameters(&params).map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
-    let mut faults = check_repositories(ctx, &project, &plan, submission, &parameters).await?;
+    let kind = |name: &String| plan.parameters.get(name).map(|of| of.kind);
+    let others = parameters.iter().filter(|&(name, _)| kind(name) == Some(ParameterKind::Repository));
+    let others = others.filter_map(|(name, value)| {
+        let other = RepositoryName::new(value.as_str()).ok()?;
+        (submission.repository.as_ref() != Some(&other)).then(|| (name.clone(), other))
+    });
+    let mut faults = check_repositories(ctx, &project, others.collect()).await?;
     let named = submission.repository.clone().or_else(|| plan_repository(&plan));
     let is_of_plan = submission.repository.is_none() && plan.repository.is_some();
     let at = if is_of_plan { "/plan/repository" } else { "/repository" };
@@ -190,21 +196,14 @@ fn describe_unconnected(name: &RepositoryName, project: &Project) -> String {
     format!("{name} is not connected to {0}: `pullyard repos add {name} --project {0}`", project.id)
 }
 
-/// Faults of parameters that name a repository of another project, except that of the run.
+/// Faults of parameters, here with their names, that name a repository of another project.
 async fn check_repositories(
     ctx: &Context,
     project: &Project,
-    plan: &Plan,
-    submission: &RunSubmission,
-    parameters: &BTreeMap<String, String>,
+    parameters: Vec<(String, RepositoryName)>,
 ) -> Result<Vec<PlanFault>, Error> {
     let mut faults = Vec::new();
-    for (name, value) in parameters {
-        let is_repository = plan.parameters.get(name).is_some_and(|of| of.kind == ParameterKind::Repository);
-        let Some(repository) = RepositoryName::new(value.as_str()).ok().filter(|_| is_repository) else { continue };
-        if submission.repository.as_ref() == Some(&repository) {
-            continue;
-        }
+    for (name, repository) in parameters {
         if ctx.store.load_repository_by_name(&project.id, &repository).await?.is_none() {
             faults.push(PlanFault::new(format!("/params/{name}"), describe_unconnected(&repository, project)));
         }

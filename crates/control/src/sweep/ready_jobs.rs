@@ -1,6 +1,6 @@
-//! Sweeps the Ready jobs of runners that are unclaimed or misplaced, and wakes runners again. Without a due time, they are listed by class.
-//! Counts all rows first. Then handles the jobs, by turns of the classes, until the time is over. A class that was not
-//! finished continues behind its last row in the next round, so that no row blocks those behind it.
+//! Sweeps the Ready jobs of runners that are unclaimed or misplaced, and wakes runners again. Without a due time, they
+//! are listed by class. Counts all rows first. Then handles the jobs, by turns of the classes, until the time is over. A
+//! class that was not finished continues behind its last row in the next round, so that no row blocks those behind it.
 
 use super::deadlines::{READY_LISTED_UNTIL, READY_UNTIL, RoundTimer};
 use super::gauges::count_waiting;
@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
-use pullyard_domain::project::Project;
+use pullyard_domain::project::{Compute, Project};
 use pullyard_domain::select::{Candidate, ClassRequirements, required_labels};
 use pullyard_domain::sweep::{ClassFacts, WaitingStep, required_place, unclaimed_failure};
 use pullyard_domain::time::Timestamp;
@@ -164,8 +164,15 @@ impl ReadySweep<'_> {
             }
         }
         count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
-        let facts = class_facts(self.ctx, &needs, project, &[]);
-        let is_due = |row: &Candidate| facts.may_need_step(Timestamp::from_millis(row.order), now);
+        let may_overflow = project.settings.compute == Compute::RunnersThenFargate;
+        let breakers: &[Breaker] = if may_overflow && rows.len() > ALWAYS_READ {
+            let load = self.waits.get_mut().load_breakers(self.ctx);
+            self.time.run_before(READY_LISTED_UNTIL, "read the breakers", load).await?
+        } else {
+            &[]
+        };
+        let facts = class_facts(self.ctx, &needs, project, breakers);
+        let is_due = |row: &Candidate| facts.may_need_step(&project.id, Timestamp::from_millis(row.order), now);
         let needs_read =
             |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
         let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));

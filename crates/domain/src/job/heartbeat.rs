@@ -18,6 +18,9 @@ const UNSTORED: Duration = Duration::from_secs(30);
 /// runner may state a longer time for its machine.
 pub const SILENT_AFTER: Duration = OFFLINE_AFTER.saturating_add(UNSTORED);
 
+/// The longest extension of a time limit. A process that sends a heartbeat only now and then looks suspended each time.
+const MAX_SUSPENDED_MS: u64 = 24 * 3_600 * 1_000;
+
 impl ActiveAttempt {
     pub fn last_heartbeat(&self) -> Timestamp {
         self.heartbeat.unwrap_or(self.started)
@@ -42,8 +45,8 @@ impl ActiveAttempt {
     pub(super) fn set_heartbeat(&mut self, now: Timestamp) {
         let silence = self.silence(now);
         if silence >= SILENT_AFTER {
-            self.suspended_ms =
-                self.suspended_ms.saturating_add(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
+            let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+            self.suspended_ms = self.suspended_ms.saturating_add(silence).min(MAX_SUSPENDED_MS);
         }
         self.heartbeat = Some(now);
     }

@@ -88,14 +88,12 @@ impl InstalledPrograms {
         None
     }
 
-    /// Warns of an update that `follow` would start, whose owner allows no updates any more.
-    pub(crate) fn warn_of_unused(&self, own_version: &str) {
+    /// Names an update that `follow` would start, whose owner allows no updates any more.
+    pub(crate) fn describe_unused(&self, own_version: &str) -> Option<String> {
         let is_unused = |current: &CurrentProgram| current.owner == own_version && current.version != own_version;
-        if let Some(current) = self.current().filter(is_unused) {
-            let (version, file) = (current.version, self.current_file());
-            let help = format!("use that flag, or delete {}", file.display());
-            tracing::warn!("without --allow-remote-update, the update to {version} does not start; {help}");
-        }
+        let version = self.current().filter(is_unused)?.version;
+        let (file, help) = (self.current_file(), "use that flag, or delete");
+        Some(format!("without --allow-remote-update, {version} does not start; {help} {}", file.display()))
     }
 
     pub(crate) fn remove_current(&self) {
@@ -116,7 +114,11 @@ impl InstalledPrograms {
 
     /// Records that the control plane answers the program `own`, if it is current.
     pub(crate) fn confirm(&self, own: &Path) -> bool {
-        let Some(current) = self.unconfirmed(own) else { return true };
+        let Some(current) = self.unconfirmed(own) else {
+            // The watch may read a file that this process cannot read now. An invalid one starts no program.
+            let read = fs::read(self.current_file());
+            return !read.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+        };
         let written = durable_file::write(&self.current_file(), &CurrentProgram { is_confirmed: true, ..current });
         if let Err(error) = &written {
             tracing::warn!(error = %error, "cannot record that the new program works: {error}");
@@ -220,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn program_is_unconfirmed_while_its_file_cannot_be_read() {
+        let world = World::new();
+        let (program, file) = (world.update(), world.programs.current_file());
+        let text = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(!world.programs.confirm(&program));
+        fs::remove_dir(&file).unwrap();
+        assert!(world.programs.confirm(&program), "no update");
+        fs::write(&file, "{").unwrap();
+        assert!(world.programs.confirm(&program), "not valid");
+        fs::write(&file, text).unwrap();
+        assert!(world.programs.confirm(&program) && world.programs.unconfirmed(&program).is_none());
+    }
+
+    #[test]
     fn program_is_not_followed_if_its_start_cannot_be_counted() {
         let world = World::new();
         world.update();
@@ -240,6 +258,16 @@ mod tests {
         assert_eq!(world.programs.current().unwrap().owner, OWN_VERSION);
         assert_eq!(world.programs.follow(&world.own, "0.5.0"), None);
         assert_eq!(world.programs.current(), None);
+    }
+
+    #[test]
+    fn update_of_an_owner_who_allows_none_is_named() {
+        let world = World::new();
+        assert_eq!(world.programs.describe_unused(OWN_VERSION), None);
+        world.update();
+        let unused = world.programs.describe_unused(OWN_VERSION).unwrap();
+        assert!(unused.contains(&world.programs.current_file().display().to_string()), "{unused}");
+        assert_eq!(world.programs.describe_unused("0.5.0"), None, "the owner replaced it");
     }
 
     #[test]

@@ -64,3 +64,13 @@ fn survived_silence_extends_the_time_limit() {
     assert_eq!(overdue(&once), time_at(3_760 + 7_200));
     assert_eq!(overdue(&record(&once, 14_600).unwrap()), time_at(3_760 + 14_400));
 }
+
+#[test]
+fn silences_extend_the_time_limit_by_a_day_at_most() {
+    let (mut job, mut secs) = (executing(200), 200);
+    while secs < 300_000 {
+        secs += 150;
+        job = record(&job, secs).unwrap();
+    }
+    assert_eq!(job.run.unwrap().overdue_at(Duration::from_secs(3_600)), time_at(3_760 + 86_400));
+}
