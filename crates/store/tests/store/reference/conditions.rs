@@ -152,6 +152,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, ready_cursors: ReadyCursors::new(), gauges: None };
         store.put_sweeper_state(&sweeps).await?;
     }
+    put_fleet { store.put_fleet(&sample::fleet(9)).await?; }
     put_token { store.put_token(&sample::token("abc", "laptop")).await?; }
     record_delivery { store.record_delivery(&sample::refused_decision("evt-1", at(0))).await?; }
     record_delivery_and_ticket {
