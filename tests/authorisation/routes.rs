@@ -90,6 +90,7 @@ impl World {
             route(&get, "/readyz", Nothing, none()),
             route(&get, "/metrics", AllProjects(Scope::Read), none()),
             route(&get, "/openapi.json", Nothing, none()),
+            route(&get, "/plan.schema.json", Nothing, none()),
             route(&get, "/v1/version", Nothing, none()),
             route(&post, "/v1/sign-in-links", OwnProjects(Scope::Read), json!({})),
             route(&get, "/v1/integrations", AllProjects(Scope::Read), none()),

@@ -70,6 +70,7 @@ macro_rules! routes {
             .$route("/readyz", get(meta::readyz))
             .$route("/metrics", get(metrics::show))
             .$route("/openapi.json", get(openapi_document::show))
+            .$route("/plan.schema.json", get(openapi_document::show_plan_schema))
             .$route("/v1/version", get(meta::version))
             .$route("/v1/integrations", get(integrations::list).post(integrations::create))
             .$route("/v1/sign-in-links", post(sign_in::link))
