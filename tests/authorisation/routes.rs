@@ -197,6 +197,7 @@ impl World {
             route(&Method::DELETE, "/v1/projects/{project}/tracker", Project(Scope::Admin), none()),
             route(&post, "/v1/tickets/{key}/sync", Project(Scope::Jobs), json!({})),
             route(&Method::DELETE, "/v1/trackers/{tracker}", AllProjects(Scope::Admin), none()),
+            route(&post, "/v1/plans/check", Project(Scope::Jobs), start_run.clone()),
             route(&get, "/v1/runs", Project(Scope::Read), none()),
             route(&post, "/v1/runs", Project(Scope::Jobs), start_run),
             route(&get, "/v1/runs/{run}", Object(Scope::Read), none()),

@@ -141,6 +141,7 @@ macro_rules! routes {
             .$route("/v1/pulls/revise", post(pulls::revise))
             .$route("/v1/pulls/review", post(pulls::review::<false>))
             .$route("/v1/pulls/resolve", post(pulls::review::<true>))
+            .$route("/v1/plans/check", post(runs::check))
             .$route("/v1/runs", get(runs::list).post(runs::start))
             .$route("/v1/runs/{run}", get(runs::show))
             .$route("/v1/runs/{run}/cancel", post(runs::cancel))

@@ -167,14 +167,15 @@ fn parse(json: &Value) -> Result<Plan, SubmitFault> {
 }
 
 /// Checks a plan before a start of it has parameters. Each start checks the project again.
-/// Errors: `Plan`.
-pub(crate) async fn check_plan(ctx: &Context, project: &Project, json: &Value) -> Result<(), SubmitFault> {
+/// Errors: `Plan`; `NotFound` (project).
+pub async fn check_plan(ctx: &Context, project: &ProjectId, json: &Value) -> Result<(), SubmitFault> {
+    let project = ctx.load_project(project).await?;
     let plan = parse(json)?;
     let mut faults = Vec::new();
-    match load_repository_fact(ctx, project, plan_repository(&plan).as_ref()).await? {
+    match load_repository_fact(ctx, &project, plan_repository(&plan).as_ref()).await? {
         RepositoryFact::Connected(repository) => faults = plan.check_for_project(&project.settings, &repository),
         RepositoryFact::NotConnected(name) if plan.repository.is_some() => {
-            faults.push(PlanFault::new("/repository", describe_unconnected(&name, project)));
+            faults.push(PlanFault::new("/repository", describe_unconnected(&name, &project)));
         }
         // The start may name one.
         RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => {}

@@ -1,16 +1,30 @@
-//! Starts, shows and orders runs of plans.
+//! Checks plans, and starts, shows and orders their runs.
 
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
 use pullyard_control::{RunKey, RunOrder, RunSubmission, SubmitFault};
 use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::id::RunId;
-use pullyard_domain::plan::MAX_SHOWN_FAULTS;
+use pullyard_domain::plan::{MAX_FAULTS, MAX_SHOWN_FAULTS};
 use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::problem;
-use pullyard_protocol::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
+use pullyard_protocol::run::{CheckPlan, CheckedPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
+
+/// `200` also for a plan with faults.
+pub(crate) async fn check(
+    caller: Caller<scope::Jobs>,
+    StrictJson(CheckPlan { project, plan }): StrictJson<CheckPlan>,
+) -> Result<Json<CheckedPlan>, Problem> {
+    caller.authorize_project(&project)?;
+    let faults = match control::check_plan(&caller.ctx, &project, &plan.into()).await {
+        Ok(()) => Vec::new(),
+        Err(SubmitFault::Plan(faults)) => faults,
+        Err(SubmitFault::Error(error)) => return Err(error.into()),
+    };
+    Ok(Json(CheckedPlan { faults: faults.into_iter().take(MAX_FAULTS).collect() }))
+}
 
 /// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
 pub(crate) async fn start(
