@@ -1,7 +1,6 @@
 //! Plans and their runs: `/v1/plans/check`, `/v1/runs…`.
 
 use crate::job::Explanation;
-use crate::problem::PlanFault;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, RunId};
 use pullyard_domain::pull_request::MergeMethod;
 use pullyard_domain::run::{RunState, StepState};
@@ -42,13 +41,6 @@ pub struct CheckPlan {
     /// Plan, as a plan file contains it; `GET /plan.schema.json` returns its schema.
     #[schemars(extend("additionalProperties" = {}))]
     pub plan: Map<String, Value>,
-}
-
-/// Answer to `POST /v1/plans/check`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct CheckedPlan {
-    /// At most 100. All faults of form, such as unknown keys, or all others if the form has none.
-    pub faults: Vec<PlanFault>,
 }
 
 /// Body of `POST /v1/runs/{run}/resume`.

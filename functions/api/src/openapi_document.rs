@@ -1,5 +1,4 @@
-//! `GET /openapi.json`: the OpenAPI document of all routes, including the route of the tickets function; and
-//! `GET /plan.schema.json`.
+//! `GET /openapi.json`, the OpenAPI document of all routes, also of the tickets function; and `GET /plan.schema.json`.
 
 use crate::route_docs::load_route_docs;
 use aide::axum::ApiRouter;

@@ -11,6 +11,7 @@ mod yaml;
 pub(super) use show::explain;
 
 use super::run::parse_dollars;
+use super::{Global, saved_url};
 use crate::client::prelude::*;
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_protocol::run::{ResumeRun, Run, RunStep};
@@ -39,11 +40,12 @@ enum Command {
     /// Print a plan to start from: plan, implement, review, and fix what the review found.
     #[command(after_help = "Examples:\n  pullyard runs init > plan.yaml")]
     Init,
-    /// Check a plan, and list its faults with line and column; needs no server.
+    /// Check a plan, and list its faults with line and column; needs no server without --project.
     ///
-    /// Exits with 1 if the plan has faults.
+    /// With --project, a plan without faults is also checked by the rules of the project. Exits with 1 for a fault.
     #[command(after_help = "Examples:
   pullyard runs check plan.yaml
+  pullyard runs check plan.yaml --project acme
   pullyard runs check - < plan.yaml
   pullyard runs check plan.yaml --json")]
     Check {
@@ -183,11 +185,15 @@ impl Runs {
         matches!(self.command, Some(Command::Init | Command::Check { .. }))
     }
 
-    pub(super) fn run_locally(self, screen: &Screen) -> Result<(), CliError> {
-        match self.command {
-            Some(Command::Check { file }) => check::check(screen, &file),
-            _ => screen.print_line(CONTRIBUTOR_PLAN.trim_end()),
+    pub(super) async fn run_locally(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
+        if let Some(Command::Check { file }) = self.command {
+            let session = global.project().map(|_| Session::open(global)).transpose()?;
+            return check::check(screen, &file, session.as_ref()).await;
         }
+        if let Some((url, _)) = saved_url(global)? {
+            screen.print_line(&format!("# yaml-language-server: $schema={url}/plan.schema.json"))?;
+        }
+        screen.print_line(CONTRIBUTOR_PLAN.trim_end())
     }
 
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
@@ -232,7 +238,7 @@ mod tests {
 
     #[test]
     fn contributor_plan_has_no_fault() {
-        let report = check::report(String::new(), CONTRIBUTOR_PLAN.as_bytes());
+        let report = check::report(String::new(), plan_file::PlanFile::parse(CONTRIBUTOR_PLAN.as_bytes()));
         assert_eq!((report.steps, report.count), (Some(4), 0));
         let plan = plan_file::PlanFile::parse(CONTRIBUTOR_PLAN.as_bytes()).unwrap();
         let json: serde_json::Value = serde_json::from_str(pullyard_domain::plan::CONTRIBUTOR_PLAN).unwrap();

@@ -1,12 +1,12 @@
 //! Calls for runs.
 
 use super::{ApiClient, Error, NoFields};
-use crate::run::{CheckPlan, CheckedPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
+use crate::run::{CheckPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use pullyard_domain::id::{ProjectId, RunId};
 
 impl ApiClient {
     /// Changes nothing.
-    pub async fn check_plan(&self, request: &CheckPlan) -> Result<CheckedPlan, Error> {
+    pub async fn check_plan(&self, request: &CheckPlan) -> Result<NoFields, Error> {
         self.http.post_idempotent("/v1/plans/check", request).await
     }
 
