@@ -97,8 +97,7 @@ impl Run {
         let (project, params) = (session.project().await?, collect_params(params)?);
         let request = StartRun { project, plan, params, repository, base, run_id };
         let answer = session.api.start_run(&request, Some(&format::new_idempotency_key())).await;
-        let answer = answer.map_err(CliError::from);
-        let run = answer.inspect_err(|fault| print_faults_in(fault, file.as_ref()))?;
+        let run = answer.map_err(CliError::from).inspect_err(|fault| print_faults_in(fault, file.as_ref()))?;
         show_started(session, &run, watch).await
     }
 

@@ -154,8 +154,7 @@ impl StepArg {
 
     async fn answer(&self, session: &Session, answer: &str) -> Result<(), CliError> {
         let (id, step) = self.resolve(session).await?;
-        let run = session.api.run(&id).await?;
-        find_step(&run, &step)?;
+        find_step(&session.api.run(&id).await?, &step)?;
         let run = session.api.answer_step(&id, &step, answer).await?;
         let done = if answer == "approve" { "Approved" } else { "Refused" };
         session.screen.report(&run, &format!("{done} {step} of run {}.", id.short()))
@@ -174,10 +173,8 @@ impl StepArg {
 pub(super) fn find_step<'a>(run: &'a Run, name: &str) -> Result<&'a RunStep, CliError> {
     let names = || run.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let missing = || CliError::not_found(format!("run {} has no step {name}", run.id.short()));
-    run.steps
-        .iter()
-        .find(|step| step.name == name)
-        .ok_or_else(|| missing().with_help(format!("its steps are {}", names())))
+    let found = run.steps.iter().find(|step| step.name == name);
+    found.ok_or_else(|| missing().with_help(format!("its steps are {}", names())))
 }
 
 impl Runs {

@@ -200,10 +200,8 @@ async fn check_repositories(
     for (name, value) in parameters {
         let is_repository = plan.parameters.get(name).is_some_and(|of| of.kind == ParameterKind::Repository);
         let Some(repository) = RepositoryName::new(value.as_str()).ok().filter(|_| is_repository) else { continue };
-        if submission.repository.as_ref() == Some(&repository) {
-            continue;
-        }
-        if ctx.store.load_repository_by_name(&project.id, &repository).await?.is_none() {
+        let is_of_run = submission.repository.as_ref() == Some(&repository);
+        if !is_of_run && ctx.store.load_repository_by_name(&project.id, &repository).await?.is_none() {
             faults.push(PlanFault::new(format!("/params/{name}"), describe_unconnected(&repository, project)));
         }
     }
