@@ -114,6 +114,7 @@ const READ_ONLY: &[&str] = &[
     "notify/endpoints::list_endpoints",
     "notify/endpoints::test_endpoint",
     "notify/notices::list_notices",
+    "runs/submit::check_plan",
     "runs::list_runs",
     "runs::load_plan",
     "runs::load_run",

@@ -119,10 +119,8 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         && !plan.allows(*start)
     {
         let start = start.as_str();
-        return Err(fault_at(
-            "/template",
-            format!("{name} is not started by {start}: add {start} to its `started_by`"),
-        ));
+        let fault = format!("{name} is not started by {start}: add {start} to its `started_by`");
+        return Err(fault_at("/template", fault));
     }
     let mut params = submission.params.clone();
     // Otherwise the prompts would name another repository than that of the run.
@@ -173,18 +171,18 @@ fn parse(json: &Value) -> Result<Plan, SubmitFault> {
 }
 
 /// Checks a plan before a start of it has parameters. Each start checks the project again.
-/// Errors: `Plan`.
-pub(crate) async fn check_plan(ctx: &Context, project: &Project, json: &Value) -> Result<(), SubmitFault> {
+/// Errors: `Plan`; `NotFound` (project).
+pub async fn check_plan(ctx: &Context, project: &ProjectId, json: &Value) -> Result<(), SubmitFault> {
+    let project = ctx.load_project(project).await?;
     let plan = parse(json)?;
-    let mut faults = Vec::new();
-    match load_repository_fact(ctx, project, plan_repository(&plan).as_ref()).await? {
-        RepositoryFact::Connected(repository) => faults = plan.check_for_project(&project.settings, &repository),
+    let faults = match load_repository_fact(ctx, &project, plan_repository(&plan).as_ref()).await? {
+        RepositoryFact::Connected(repository) => plan.check_for_project(&project.settings, &repository),
         RepositoryFact::NotConnected(name) if plan.repository.is_some() => {
-            faults.push(PlanFault::new("/repository", describe_unconnected(&name, project)));
+            vec![PlanFault::new("/repository", describe_unconnected(&name, &project))]
         }
         // The start may name one.
-        RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => {}
-    }
+        RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => Vec::new(),
+    };
     if faults.is_empty() { Ok(()) } else { Err(SubmitFault::Plan(below("/plan", faults))) }
 }
 

@@ -1,10 +1,15 @@
 //! Calls for runs.
 
 use super::{ApiClient, Error, NoFields};
-use crate::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
+use crate::run::{CheckPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use pullyard_domain::id::{ProjectId, RunId};
 
 impl ApiClient {
+    /// Changes nothing.
+    pub async fn check_plan(&self, request: &CheckPlan) -> Result<NoFields, Error> {
+        self.http.post_idempotent("/v1/plans/check", request).await
+    }
+
     /// Starts a run. Idempotent: by `run_id` of the request, else by `idempotency_key`.
     pub async fn start_run(&self, request: &StartRun, idempotency_key: Option<&str>) -> Result<Run, Error> {
         self.http.post("/v1/runs", request, idempotency_key).await

@@ -129,7 +129,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
     let api = &session.api;
     match call {
         Call::PlanCheck { plan } => {
-            let report = check::report("plan".into(), &to_bytes(plan));
+            let report = check::report("plan".into(), PlanFile::parse(&to_bytes(plan)));
             let lead = if report.count == 0 { "The plan has no fault." } else { "The plan has faults." };
             data(lead, &report)
         }
