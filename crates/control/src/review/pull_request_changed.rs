@@ -101,7 +101,7 @@ async fn end_review(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     let Some(job) = &linked.reviews.active_job else { return Ok(()) };
     let because = format!("Its pull request was {}.", linked.state.display_name());
     match cancel_job(ctx, job, "Pullyard", Some(&because)).await {
-        // It has ended meanwhile.
+        // The job has ended.
         Ok(_) | Err(Error::Denied(_)) => Ok(()),
         Err(error) => Err(error),
     }

@@ -51,7 +51,8 @@ async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Re
     let forge = forge_client(ctx, &integration, &stored).await?;
     let requested_at = ctx.clock.now();
     let found = match forge.repository(name).await {
-        // Without redirects, the event's name may be unknown. If another repository has the stored name, ours is gone.
+        // A forge without redirects may not know the event's name. If another repository has the stored name, this one
+        // is gone.
         Err(pullyard_forge::Error::NotFound { .. }) if stored.name.as_str() != name => {
             match forge.repository(stored.name.as_str()).await {
                 Ok(found) if found.id != stored.id => {

@@ -38,8 +38,8 @@ const CONCURRENCY: usize = 16;
 /// Most classes whose progress is stored. The note of the round must stay one small item.
 const MAX_CURSORS: usize = 20;
 
-/// `cursors`: where the last round stopped; afterwards, where this one stopped.
-/// Errors: the time was over before all classes were listed. Their cursors stay, and the listed jobs were handled.
+/// `cursors`: the positions where the last round stopped; updated to those of this round.
+/// Errors: the time was over before all classes were listed. The listed jobs were handled, and the other cursors stay.
 pub(super) async fn sweep_ready(
     ctx: &Context,
     time: &RoundTimer<'_>,
