@@ -21,7 +21,7 @@ fn start_plan(plan: Value) -> Step {
     Step::request("somebody starts a run", call)
 }
 
-/// A user orders what the run shows. After a lost hint, that follows a sweep.
+/// Sweeps. After a lost hint, the run shows its question only then.
 pub(super) fn settle() -> Step {
     Step::act("the sweeper goes round", |world| {
         async move {
