@@ -1,5 +1,5 @@
-//! Tests that a forge, an agent, a provider, a kind of job and a ticket tool are named only in their own folders, and
-//! in as many lines elsewhere as the exceptions state.
+//! Tests that each forge, agent, provider, kind of job and ticket tool is named only in its own folder. The exceptions
+//! state in how many lines other files name it.
 
 use crate::prelude::*;
 

@@ -108,8 +108,8 @@ pub fn poll(poll: &Poll) -> Option<Due> {
     poll.gone_at.is_none().then_some(Due::At(at))
 }
 
-/// With an open job, a run is moved at least this often: it may have missed the end of a hold, of the day, or of a job
-/// under an older program.
+/// A run with an open job is moved at least this often: it may have missed the end of a hold or of the day, or the end
+/// of a job under an older program.
 const MOVE_AGAIN_AFTER: Duration = Duration::from_secs(900);
 
 /// A run that waits for its group checks it at least this often, because the hint of the run that left may be lost.

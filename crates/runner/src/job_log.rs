@@ -1,4 +1,4 @@
-//! Copies of jobs' logs as text files in a folder that the operator chose, which may contain files of others.
+//! Copies the logs of jobs into a folder that the operator chose, which may contain other files.
 //! All files are in a subfolder of the runner. The retention deletes only files of that subfolder with names of logs.
 
 use crate::api::event_draft::EventDraft;

@@ -1,5 +1,5 @@
-//! Flows of runs: one asks a user and completes, one is cancelled, one has four steps, a manager adds a step, three
-//! share a group, and a step gets a pull request of its own.
+//! Flows of runs: a question, a cancel, four steps, a manager that adds a step, three runs of a group, and the pull
+//! request of a step.
 
 use super::{flow, flow_after, with_a_forge};
 use crate::prelude::*;

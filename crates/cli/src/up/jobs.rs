@@ -1,4 +1,4 @@
-//! How many jobs this machine runs at once if its user does not say.
+//! Computes how many jobs this machine runs at once by default.
 
 use std::num::NonZero;
 use std::thread::available_parallelism;

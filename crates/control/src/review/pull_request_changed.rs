@@ -64,7 +64,7 @@ pub async fn record_pull_request_change(
     Ok(changed)
 }
 
-/// The pull request with a wanted review, if the project's setting asks for one. It may not be stored before.
+/// Returns the pull request with a wanted review, if the project's setting wants one. `stored`: `None` if it is new.
 async fn want_review(
     ctx: &Context,
     scope: &ProjectScope,

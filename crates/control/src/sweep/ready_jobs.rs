@@ -1,6 +1,7 @@
-//! Sweeps the Ready jobs of runners that are unclaimed or misplaced, and wakes runners again. Without a due time, they are listed by class.
-//! Counts all rows first. Then handles the jobs, by turns of the classes, until the time is over. A class that was not
-//! finished continues behind its last row in the next round, so that no row blocks those behind it.
+//! Sweeps Ready jobs that wait for a runner: ends or moves them when it is time, and wakes runners again.
+//! These jobs have no due time, so the sweeper lists them by class. It counts all rows first, then handles the jobs of
+//! the classes in turns until the time is over. An unfinished class continues behind its last row in the next round, so
+//! that no row blocks the rows behind it.
 
 use super::deadlines::{READY_LISTED_UNTIL, READY_UNTIL, RoundTimer};
 use super::gauges::count_waiting;
