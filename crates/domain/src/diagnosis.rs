@@ -65,7 +65,7 @@ pub enum RunnerPresence {
     Silent,
 }
 
-/// The place of the agents. Not AWS, where the image has all agents.
+/// Where the agents must be installed. On AWS, the image has all agents.
 #[derive(Clone, Copy, Debug)]
 enum AgentPlace<'a> {
     Runners(&'a [RunnerFacts<'a>]),

@@ -117,8 +117,8 @@ const CHECK_GROUP_AFTER: Duration = Duration::from_secs(300);
 
 /// When a run moves next. `None`: it has ended.
 ///
-/// The item has one place. Without open jobs, it is that of the hold, and the run ends by its time limit when the hold
-/// ends.
+/// The item has one row in the index. Without open jobs, a held run is in the row of the hold, so its time limit ends
+/// it only after the hold.
 pub fn run(run: &Run) -> Option<Due> {
     let has_open = run.open_jobs().next().is_some();
     let again = run.moved.plus(MOVE_AGAIN_AFTER);

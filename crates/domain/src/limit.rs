@@ -3,8 +3,8 @@
 //!
 //! A job needs a place to start and to run: `Job::takes_place`. One item has the places of a project and their holders.
 //! Only the transaction that ends a job's wait gives it a place, so no limit is exceeded.
-//! A place is free once its job no longer needs it. No write has to free it, so none can be lost: the dispatcher
-//! removes the holder at the job's hint, and the sweeper compares all holders with their jobs.
+//! The state of a job decides whether it still needs its place, so a crash loses no place: the dispatcher removes the
+//! holder at the job's hint, and the sweeper compares all holders with their jobs.
 
 use crate::id::{IntegrationId, JobId, ProjectId};
 use crate::job::{Job, JobStatus, WAKE_TIMEOUT};

@@ -300,8 +300,8 @@ impl Notice {
         self.to.iter().filter(move |(_, delivery)| is_unreached(delivery.state)).map(|(endpoint, _)| endpoint)
     }
 
-    /// Makes the notice due now at these endpoints. An endpoint where it is due already is skipped: a send may be in
-    /// flight, and another would be a second message in Slack.
+    /// Makes the notice due now at these endpoints. A due time that has passed stays: a send may be in flight, and
+    /// another would be a second message in Slack.
     pub fn redeliver(mut self, endpoints: &[EndpointId], now: Timestamp) -> Self {
         for endpoint in endpoints {
             let Some(delivery) = self.to.get_mut(endpoint) else { continue };

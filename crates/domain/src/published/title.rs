@@ -6,7 +6,7 @@ use crate::prompt::untrusted::to_single_line;
 /// Word joiner: invisible, without width. It splits a keyword for the forge's parser.
 const JOINER: char = '\u{2060}';
 
-/// GitHub and Bitbucket close the issue whose number or URL follows.
+/// GitHub and Bitbucket close the issue whose number or URL follows such a keyword.
 const CLOSING_WORDS: [&str; 9] =
     ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
 

@@ -111,7 +111,7 @@ impl Run {
     }
 
     /// Each job has another branch, because an earlier job may have pushed. Names of steps contain neither dots nor
-    /// underscores, so no name ends with `.lock`, which git refuses.
+    /// underscores, so the branches of two steps differ, and none ends with `.lock`, which git refuses.
     fn own_branch(&self, step: &RunStep) -> String {
         let id = self.id.as_str();
         let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);

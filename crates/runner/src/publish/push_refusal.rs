@@ -49,7 +49,7 @@ fn rejection_reason(stdout: &str) -> Option<&str> {
 }
 
 /// The existing branch `a` in `'refs/heads/a' exists; cannot create 'refs/heads/a/b'`.
-/// `None` unless one of the two names is a folder of the other.
+/// `None` unless it is a folder of `branch`, or `branch` is a folder of it.
 fn parse_blocking_branch<'a>(words: &'a str, branch: &str) -> Option<&'a str> {
     let (before, _) = words.split_once("' exists; cannot create")?;
     let (_, other) = before.rsplit_once("'refs/heads/")?;
