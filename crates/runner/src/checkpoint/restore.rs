@@ -346,7 +346,7 @@ async fn set_target_start(
     Ok(true)
 }
 
-/// Restores the answer that the agent wrote. Only with its session: otherwise an old answer could pass for the new
+/// Restores the answer that the agent wrote. Not after the loss of its session: an old answer could pass for the new
 /// agent's.
 fn restore_output(attempt: &Attempt<'_>, folder: &Path, tree: &Path) {
     if writes_output(attempt)
