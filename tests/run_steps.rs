@@ -4,7 +4,7 @@ use crate::prelude::*;
 use crate::story::wait_until;
 use pullyard_protocol::attempt::FinishResult;
 
-/// Plans, writes the word of the plan, requests a change of it, and fixes it. Each step proves what it received.
+/// Plans, writes the word of the plan, requests a change, and fixes the word. Each step proves which data it received.
 const AGENT: &str = r#"#!/bin/sh
 prompt=$(cat)
 case "$prompt" in

@@ -148,7 +148,7 @@ fn event_costs(batches: f64, replacing: f64) -> Vec<Line> {
     per_thousand(write).into_iter().zip(calls).map(|((item, write), call)| (item, write + call)).collect()
 }
 
-/// The artifacts of a thousand jobs besides the patch, and the bucket's requests and storage for all of them.
+/// The artifacts of a thousand jobs without the patch, and the bucket's requests and storage for all artifacts.
 fn artifacts() -> Vec<Line> {
     let calls = per_thousand(ARTIFACT).into_iter().map(|(item, dollars)| (item, dollars * ARTIFACTS));
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);

@@ -79,7 +79,7 @@ impl Context {
         }))
     }
 
-    /// The address for people, without a slash at the end.
+    /// The address for users, without a slash at the end.
     pub fn pages_url(&self) -> &str {
         self.public_url.as_deref().unwrap_or(&self.api_url).trim_end_matches('/')
     }

@@ -18,8 +18,8 @@ use template_runs::{check_template, record_missed, start_runs};
 
 /// How far the starts of a due time are.
 enum Progress {
-    /// SCHEDULE gets these runs before one of them starts: otherwise a pause or a crash would forget them, and the next
-    /// time start others beside them.
+    /// SCHEDULE stores these runs before the first one starts. Otherwise a pause or crash would lose them, and the next
+    /// due time would start further runs although these are open.
     Planned(Vec<RunId>),
     /// With a transient error of a start.
     Ended(Starts, Option<Error>),

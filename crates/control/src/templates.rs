@@ -1,4 +1,4 @@
-//! Templates: stores plans of a project, and starts runs of them.
+//! Templates: stores the plans of a project and starts their runs.
 
 use crate::requester::Requester;
 use crate::runs::submit::{RunKey, RunSubmission, SubmitFault, check_plan, submit_run};
@@ -72,7 +72,7 @@ pub(crate) struct Start<'a> {
     pub(crate) kind: StartedBy,
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) repository: Option<RepositoryName>,
-    /// Identifies the start among those of its kind.
+    /// Identifies the start among starts of the same kind.
     pub(crate) key: String,
     /// Shown as the user who started the run.
     pub(crate) by: String,

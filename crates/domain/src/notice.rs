@@ -302,8 +302,8 @@ impl Notice {
         self.to.iter().filter(move |(_, delivery)| is_unreached(delivery.state)).map(|(endpoint, _)| endpoint)
     }
 
-    /// The notice is due now at these endpoints. Where it already is, a send may be in flight, and a second one would be
-    /// a second message in Slack.
+    /// Makes the notice due now at these endpoints. A due time that has passed stays: a send may be in flight, and
+    /// another would be a second message in Slack.
     pub fn redeliver(mut self, endpoints: &[EndpointId], now: Timestamp) -> Self {
         for endpoint in endpoints {
             let Some(delivery) = self.to.get_mut(endpoint) else { continue };

@@ -158,7 +158,7 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
     Ok(found.iter().map(row).collect())
 }
 
-/// Where a job runs or ran; `None` before it starts.
+/// The place where a job runs or ran; `None` before it starts.
 pub(crate) fn find_place(job: &Job, ctx: &Context, members: &[MemberSummary]) -> Option<SafeText> {
     let run = job.run.as_ref()?;
     let runner_name = |id: &RunnerId| members.iter().find(|it| it.profile.id == *id).map(|it| line(&it.profile.name));

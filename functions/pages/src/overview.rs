@@ -1,4 +1,4 @@
-//! The overview of a project: what needs a person, what runs and waits, today's numbers, and the last 30 days.
+//! The overview of a project: its open questions and problems, running and waiting jobs, today, and the last 30 days.
 
 mod month;
 mod tiles;

@@ -12,14 +12,14 @@ use pullyard_forge::{Error as ForgeError, PullRequestState};
 
 const MAX_REASON_CHARS: usize = 200;
 
-/// `step`: whose pull request, instead of the run's. `method`: `None` for the forge's own.
+/// `step`: merges the pull request of this step's own branch. `method`: `None` for the forge's default.
 #[derive(Clone, Copy, Debug)]
 pub struct RunMerge<'a> {
     pub step: Option<&'a str>,
     pub method: Option<MergeMethod>,
 }
 
-/// Merges the pull request of an ended run, or that of a step, if its head is still the commit that the run pushed.
+/// Merges a pull request of an ended run if its head is still the commit that the run pushed.
 /// Idempotent: a merged pull request is a success. The forge's rules decide about checks and approvals.
 /// Errors: `NotFound` (run, step, job, repository); `Denied`; `Forge`.
 pub async fn merge_run_pull_request(

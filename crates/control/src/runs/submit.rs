@@ -21,24 +21,24 @@ pub struct RunSubmission {
     pub project: ProjectId,
     /// The plan as JSON; null for a template.
     pub plan: Value,
-    /// Instead of a plan: a template, and the kind of start, which the template has to allow.
+    /// Instead of a plan: a template, and the kind of start, which the template must allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<(TemplateName, StartedBy)>,
     pub params: BTreeMap<String, String>,
-    /// Instead of the plan's, or the project's.
+    /// Overrides the repository of the plan or the project.
     pub repository: Option<RepositoryName>,
-    /// Instead of the plan's, or the repository's.
+    /// Overrides the base of the plan or the repository's default branch.
     pub base: Option<String>,
 }
 
 /// Identifies the request, so that a repeat starts no second run.
 #[derive(Clone, Debug)]
 pub enum RunKey {
-    /// Chosen for the run; valid for all callers of the project.
+    /// Chosen by the caller for this run, and shared by all callers of the project.
     Run(EventId),
     /// The caller's `Idempotency-Key`.
     Caller(EventId),
-    /// A kind of source without a caller, and its own id of the start.
+    /// The kind of a start without a user, and the id that its source gave it.
     Source(&'static str, String),
 }
 
@@ -123,7 +123,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         return Err(fault_at("/template", fault));
     }
     let mut params = submission.params.clone();
-    // Otherwise the prompts would name another repository than that of the run.
+    // The parameter gets the run's repository, because the prompts quote it.
     if let (Some(name), Some(repository)) = (plan.repository_parameter(), &submission.repository) {
         let given = params.insert(name.clone(), repository.to_string());
         if given.is_some_and(|given| !given.eq_ignore_ascii_case(repository.as_str())) {
@@ -170,7 +170,7 @@ fn parse(json: &Value) -> Result<Plan, SubmitFault> {
     Plan::parse(json.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))
 }
 
-/// Checks a plan before a start of it has parameters. Each start checks the project again.
+/// Checks a plan that has no parameters yet. Each start checks it again.
 /// Errors: `Plan`; `NotFound` (project).
 pub async fn check_plan(ctx: &Context, project: &ProjectId, json: &Value) -> Result<(), SubmitFault> {
     let project = ctx.load_project(project).await?;
@@ -180,7 +180,7 @@ pub async fn check_plan(ctx: &Context, project: &ProjectId, json: &Value) -> Res
         RepositoryFact::NotConnected(name) if plan.repository.is_some() => {
             vec![PlanFault::new("/repository", describe_unconnected(&name, &project))]
         }
-        // The start may name one.
+        // The start may name a repository.
         RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => Vec::new(),
     };
     if faults.is_empty() { Ok(()) } else { Err(SubmitFault::Plan(below("/plan", faults))) }
@@ -194,7 +194,7 @@ fn describe_unconnected(name: &RepositoryName, project: &Project) -> String {
     format!("{name} is not connected to {0}: `pullyard repos add {name} --project {0}`", project.id)
 }
 
-/// Faults of parameters, here with their names, that name a repository of another project.
+/// Finds parameters, given with their names, whose repository the project lacks.
 async fn check_repositories(
     ctx: &Context,
     project: &Project,

@@ -1,4 +1,4 @@
-//! The runs of a template that a schedule starts.
+//! Starts runs of a template for a schedule.
 
 use super::{MAX_REPOSITORIES, Progress, new_starts};
 use crate::error::format_for_table;
@@ -15,7 +15,7 @@ use pullyard_domain::time::Timestamp;
 /// Each write and each list of schedules contains them.
 const MAX_VALUES_BYTES: usize = 8 * 1024;
 
-/// Errors: `Invalid` for a missing template, one that schedules may not start, or faulty parameters.
+/// Errors: `Invalid` for a missing template, for a template that schedules may not start, and for faulty parameters.
 pub(super) async fn check_template(ctx: &Context, id: &ScheduleId, spec: &ScheduleSpec) -> Result<(), Error> {
     let Some(name) = spec.template.clone() else { return Ok(()) };
     let invalid = |pointer, fault: String| Err(Error::Invalid { pointer, fault });

@@ -1,6 +1,7 @@
-//! Sweeps the Ready jobs of runners that are unclaimed or misplaced, and wakes runners again. Without a due time, they
-//! are listed by class. Counts all rows first. Then handles the jobs, by turns of the classes, until the time is over. A
-//! class that was not finished continues behind its last row in the next round, so that no row blocks those behind it.
+//! Sweeps Ready jobs that wait for a runner: ends or moves them when it is time, and wakes runners again.
+//! These jobs have no due time, so the sweeper lists them by class. It counts all rows first, then handles the jobs of
+//! the classes in turns until the time is over. An unfinished class continues behind its last row in the next round, so
+//! that no row blocks the rows behind it.
 
 use super::deadlines::{READY_LISTED_UNTIL, READY_UNTIL, RoundTimer};
 use super::gauges::count_waiting;
@@ -38,8 +39,8 @@ const CONCURRENCY: usize = 16;
 /// Most classes whose progress is stored. The note of the round must stay one small item.
 const MAX_CURSORS: usize = 20;
 
-/// `cursors`: where the last round stopped; afterwards, where this one stopped.
-/// Errors: the time was over before all classes were listed. Their cursors stay, and the listed jobs were handled.
+/// `cursors`: the positions where the last round stopped; updated to those of this round.
+/// Errors: the time was over before all classes were listed. The listed jobs were handled, and the other cursors stay.
 pub(super) async fn sweep_ready(
     ctx: &Context,
     time: &RoundTimer<'_>,

@@ -40,8 +40,8 @@ impl ActiveAttempt {
         self.started.plus(limit).plus(Duration::from_millis(self.suspended_ms)).plus(OVERDUE_GRACE)
     }
 
-    /// Only an attempt of a suspended machine survives such a silence. The runner's clock stood still meanwhile, so
-    /// the silence extends the time limit.
+    /// Only an attempt of a suspended machine survives such a silence. The runner's clock stopped for that time, so the
+    /// silence extends the time limit.
     pub(super) fn set_heartbeat(&mut self, now: Timestamp) {
         let silence = self.silence(now);
         if silence >= SILENT_AFTER {

@@ -90,7 +90,7 @@ pub(super) fn text_or_parameter<const MAX_CHARS: u64>(_: &mut SchemaGenerator) -
 }
 
 impl ParameterKeys {
-    /// Takes the keys out of a plan of valid form. The name of the plan is that of its parameter, until it has a value.
+    /// Takes the keys out of a plan of valid form. Until the parameter has a value, its name is the plan's name.
     pub(super) fn take(json: &mut Value) -> Self {
         let mut keys = BTreeMap::new();
         for (key, _) in KEYS {

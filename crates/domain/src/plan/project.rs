@@ -15,7 +15,7 @@ impl StepKeys {
         self.branch == Some(StepBranch::Own) && !self.is_read_only()
     }
 
-    /// Whether the job of a step that writes has an output too.
+    /// Whether the job of a step that writes also has to write an output.
     pub fn reports(&self) -> bool {
         !self.is_read_only() && (self.outcomes.is_some() || self.spawn.is_some())
     }
@@ -25,7 +25,7 @@ impl StepKeys {
         self.changes.map_or(self.spawn.is_some(), |changes| changes == StepChanges::Optional)
     }
 
-    /// The settings and the repository with which the job of the step is planned. The repository has its agent.
+    /// Returns the settings and the repository to plan the step's job with. `repository`: with its agent resolved.
     /// Errors: why the agent or the model is refused.
     pub fn apply(&self, settings: &Settings, repository: &Repository) -> Result<(Settings, Repository), String> {
         let (mut settings, mut repository) = (settings.clone(), repository.clone());
@@ -45,13 +45,13 @@ impl StepKeys {
 }
 
 impl Plan {
-    /// The faults of a plan in a project. The repository has its agent.
+    /// Finds the faults of a plan in a project. `repository`: with its agent resolved.
     pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
         let mut faults = Vec::new();
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
             faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
-            // The commands of each role that may be added; an added step chooses none of its own.
+            // An added step has the commands of its role, so each role that may be added is checked now.
             for role in self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles) {
                 let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
                 let of_role = self.find_step_faults(&added, settings, repository).into_iter();
@@ -61,14 +61,14 @@ impl Plan {
         faults
     }
 
-    /// Why the project does not allow one of the steps that a manager adds.
+    /// Returns why the project refuses a step that a manager adds.
     pub fn find_spawn_fault(
         &self,
         list: &[SpawnRequest],
         settings: &Settings,
         repository: &Repository,
     ) -> Option<String> {
-        // Each job gets the lower limits, so none is a fault: the turn is paid.
+        // Limits above the project's are lowered and not refused, because the manager's turn is paid already.
         let (wall_secs, stall_secs) = (u64::MAX, u64::MAX);
         let limits = Limits { wall_secs, stall_secs, turns: None, cost_usd_micros: None, ..settings.limits };
         let settings = Settings { limits, ..settings.clone() };
@@ -81,7 +81,7 @@ impl Plan {
     fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
         let (keys, own, limits) = (self.resolve(step), &step.keys, &settings.limits);
         let mut faults = Vec::new();
-        // The key may be inherited: then the fault is that of the step.
+        // An inherited key is not in the step, so the pointer names the step.
         let mut refuse = |is_own: bool, key: &'static str, fault: String| {
             faults.push((if is_own { key } else { "" }, fault));
         };
