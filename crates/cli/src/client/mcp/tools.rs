@@ -40,44 +40,18 @@ const MAX_LOG_CHARS: usize = 20_000;
 #[derive(Deserialize)]
 #[serde(tag = "name", content = "arguments", rename_all = "snake_case", deny_unknown_fields)]
 enum Call {
-    PlanCheck {
-        plan: Value,
-    },
+    PlanCheck { plan: Value },
     RunStart(Start),
     RunList {},
-    RunShow {
-        run: String,
-    },
-    RunWait {
-        run: String,
-        seconds: Option<u64>,
-    },
-    RunLogs {
-        run: String,
-        step: String,
-        after: Option<String>,
-    },
-    RunWhy {
-        run: String,
-    },
-    RunCancel {
-        run: RunId,
-    },
-    RunResume {
-        run: RunId,
-        cost_usd: Option<Number>,
-    },
+    RunShow { run: String },
+    RunWait { run: String, seconds: Option<u64> },
+    RunLogs { run: String, step: String, after: Option<String> },
+    RunWhy { run: String },
+    RunCancel { run: RunId },
+    RunResume { run: RunId, cost_usd: Option<Number> },
     TemplateList {},
-    TemplateRun {
-        template: TemplateName,
-        #[serde(default)]
-        params: BTreeMap<String, String>,
-        run_id: Option<EventId>,
-    },
-    JobAnswer {
-        job: JobId,
-        text: String,
-    },
+    TemplateRun { template: TemplateName, params: Option<BTreeMap<String, String>>, run_id: Option<EventId> },
+    JobAnswer { job: JobId, text: String },
 }
 
 #[derive(Deserialize)]
@@ -159,6 +133,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
         }
         Call::TemplateRun { template, params, run_id } => {
             let (id, key) = (TemplateId { project: session.project().await?, name: template }, own_run_id(run_id)?);
+            let params = params.unwrap_or_default();
             let request = StartTemplate { params, repository: None, base: None, run_id: Some(key.clone()) };
             let started = api.start_template(&id, &request, Some(key.as_str())).await;
             data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
