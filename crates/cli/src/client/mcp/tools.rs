@@ -76,7 +76,7 @@ struct Shown {
 pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, RpcError> {
     let (name, empty) = (&params["name"], json!({}));
     if !TOOLS.as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == *name)) {
-        return Err(RpcError::invalid(format!("there is no tool {name}")));
+        return Err(RpcError::invalid(&format!("there is no tool {name}")));
     }
     let arguments = params.get("arguments").filter(|given| !given.is_null()).unwrap_or(&empty);
     let called = match serde_json::from_value(json!({ "name": name, "arguments": arguments })) {
