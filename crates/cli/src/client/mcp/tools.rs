@@ -6,7 +6,7 @@ use crate::client::prelude::*;
 use crate::client::runs::plan_file::{PlanFile, count_faults};
 use crate::client::runs::{check, find_step};
 use crate::client::watch::format_event;
-use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use pullyard_domain::id::{EventId, JobId, RepositoryName, RunId, TemplateName};
 use pullyard_domain::job::MAX_INPUT_CHARS;
 use pullyard_domain::prompt::untrusted::fence;
@@ -116,7 +116,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
             };
             data("The newest runs, at most 50.", &page.runs.iter().map(brief).collect::<Vec<_>>())
         }
-        Call::RunShow { run } => show(&find(session, &run).await?.1),
+        Call::RunShow { run } => show(&find(session, &run).await?),
         Call::RunWait { run, seconds } => wait(session, &run, seconds).await,
         Call::RunLogs { run, step, after } => logs(session, &run, &step, after).await,
         Call::RunWhy { run } => explain(session, &run).await,
@@ -206,30 +206,22 @@ fn fenced(lead: &str, text: &str) -> String {
 
 async fn load(session: &Session, id: &RunId) -> Result<Shown, Error> {
     let run = session.api.run(id).await?;
-    let mut questions = Vec::new();
     let open = run.steps.iter().filter(|step| step.state == StepState::Open);
-    let jobs: Vec<_> = open.filter_map(|step| Some((&step.name, step.job.as_ref()?))).collect();
-    for part in jobs.chunks(CONCURRENT_READS) {
-        let read = join_all(part.iter().map(|(_, job)| session.api.job(job))).await;
-        for ((step, job), read) in part.iter().zip(read) {
-            if let Some(question) = read?.question {
-                questions.push(json!({ "step": step, "job": job, "text": question.text }));
-            }
-        }
-    }
-    Ok(Shown { run, questions })
+    let questions = open.map(|step| async move {
+        let Some(job) = &step.job else { return Ok(None) };
+        let question = session.api.job(job).await?.question;
+        Ok::<_, Error>(question.map(|question| json!({ "step": step.name, "job": job, "text": question.text })))
+    });
+    let questions: Vec<Option<Value>> = stream::iter(questions).buffered(CONCURRENT_READS).try_collect().await?;
+    Ok(Shown { questions: questions.into_iter().flatten().collect(), run })
 }
 
 fn slow() -> CliError {
     CliError::failed("the server is slow").with_help("repeat the call")
 }
 
-async fn find(session: &Session, run: &str) -> Result<(RunId, Shown), CliError> {
-    let find = async {
-        let id = session.resolve_run(run).await?;
-        let shown = load(session, &id).await?;
-        Ok::<_, CliError>((id, shown))
-    };
+async fn find(session: &Session, run: &str) -> Result<Shown, CliError> {
+    let find = async { Ok::<_, CliError>(load(session, &session.resolve_run(run).await?).await?) };
     timeout(MAX_READ, find).await.unwrap_or_else(|_| Err(slow()))
 }
 
@@ -258,13 +250,13 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
         let steps = shown.run.steps.iter().filter(|step| step.state == StepState::Asked);
         steps.map(|step| step.name.clone()).collect::<BTreeSet<_>>()
     };
-    let (id, mut shown) = find(session, run).await?;
+    let mut shown = find(session, run).await?;
     let known = asked(&shown);
     // The agent can answer a question, old or new.
     while shown.run.ended.is_none() && shown.questions.is_empty() && asked(&shown).is_subset(&known) {
         let rest = deadline.saturating_duration_since(Instant::now());
         tokio::time::sleep(POLL_INTERVAL.min(rest)).await;
-        match timeout(rest, load(session, &id)).await {
+        match timeout(rest, load(session, &shown.run.id)).await {
             Ok(Ok(loaded)) => shown = loaded,
             Ok(Err(error)) if !error.is_transient() => return Err(error.into()),
             // The last look shows more than an error that the next call may not have.
