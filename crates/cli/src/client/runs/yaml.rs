@@ -2,6 +2,7 @@
 //!
 //! It counts the parser's events one by one: neither nested nor repeated content can use more than the limits.
 
+use super::plan_file::PlacedFault;
 use pullyard_domain::plan::{MAX_DEPTH, MAX_KEY_BYTES, MAX_NODES};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
@@ -11,12 +12,6 @@ use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 
 /// Line and column, from 1.
 pub(super) type Place = (usize, usize);
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Breach {
-    pub(super) place: Place,
-    pub(super) fault: String,
-}
 
 /// Places by JSON pointer.
 #[derive(Debug, Default)]
@@ -43,14 +38,14 @@ pub(super) struct Reader {
     nodes: usize,
 }
 
-pub(super) fn parse_yaml(text: &str) -> Result<(Value, Places), Breach> {
+pub(super) fn parse_yaml(text: &str) -> Result<(Value, Places), PlacedFault> {
     let mut reader = Reader::default();
     let value = reader.read(text)?;
     Ok((value, reader.places))
 }
 
 impl Reader {
-    fn read(&mut self, text: &str) -> Result<Value, Breach> {
+    fn read(&mut self, text: &str) -> Result<Value, PlacedFault> {
         let (mut parser, mut root) = (Parser::new_from_str(text), None);
         loop {
             match self.next_event(&mut parser)? {
@@ -62,7 +57,7 @@ impl Reader {
         }
     }
 
-    fn next_event(&mut self, parser: &mut Parser<Chars<'_>>) -> Result<(Event, Marker), Breach> {
+    fn next_event(&mut self, parser: &mut Parser<Chars<'_>>) -> Result<(Event, Marker), PlacedFault> {
         let not_yaml = |error: ScanError| breach(*error.marker(), &format!("this is not YAML: {}", error.info()));
         let (event, mark) = parser.next_token().map_err(not_yaml)?;
         if let Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) =
@@ -87,7 +82,7 @@ impl Reader {
         parser: &mut Parser<Chars<'_>>,
         (event, mark): (Event, Marker),
         pointer: &str,
-    ) -> Result<Value, Breach> {
+    ) -> Result<Value, PlacedFault> {
         // The limit of levels also limits the recursion. Each level has one slash in the pointer.
         let is_container = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
         if is_container && pointer.matches('/').count() >= MAX_DEPTH {
@@ -113,7 +108,7 @@ impl Reader {
         }
     }
 
-    fn read_members(&mut self, parser: &mut Parser<Chars<'_>>, pointer: &str) -> Result<Value, Breach> {
+    fn read_members(&mut self, parser: &mut Parser<Chars<'_>>, pointer: &str) -> Result<Value, PlacedFault> {
         let mut members = Map::new();
         loop {
             let (event, mark) = self.next_event(parser)?;
@@ -149,8 +144,8 @@ impl Reader {
     }
 }
 
-fn breach(mark: Marker, fault: &str) -> Breach {
-    Breach { place: place_of(mark), fault: fault.to_owned() }
+fn breach(mark: Marker, fault: &str) -> PlacedFault {
+    PlacedFault::new(place_of(mark), String::new(), fault.to_owned())
 }
 
 fn place_of(mark: Marker) -> Place {
