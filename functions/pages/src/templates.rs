@@ -80,20 +80,16 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<BTreeMap<String, 
             add_contributor(&visit, &project).await
         }
     };
-    match done {
-        Ok(target) => Ok(redirect(&target)),
+    let fault = match done {
+        Ok(target) => return Ok(redirect(&target)),
         Err(SubmitFault::Plan(faults)) => {
-            let to_line = |PlanFault { pointer, fault }: PlanFault| {
-                format!("{}: {fault}", pointer.trim_start_matches("/params/"))
-            };
+            let to_line = |PlanFault { pointer, fault }| format!("{}: {fault}", pointer.trim_start_matches("/params/"));
             let lines: Vec<_> = faults.into_iter().take(5).map(to_line).collect();
-            render(&visit, &project, &form, Some(Fault::invalid(&format!("{}.", lines.join("; "))))).await
+            Fault::invalid(&format!("{}.", lines.join("; ")))
         }
-        Err(SubmitFault::Error(error)) => {
-            let fault = Fault::from(error).for_form()?;
-            render(&visit, &project, &form, Some(fault)).await
-        }
-    }
+        Err(SubmitFault::Error(error)) => Fault::from(error).for_form()?,
+    };
+    render(&visit, &project, &form, Some(fault)).await
 }
 
 async fn start_run(
