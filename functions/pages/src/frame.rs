@@ -63,6 +63,19 @@ impl Frame {
         self.visitor.as_ref().map_or(&[], |visitor| &visitor.projects)
     }
 
+    /// Id of the project; empty if there is none.
+    pub(crate) fn project(&self) -> &str {
+        self.project.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn may_work(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.may_work)
+    }
+
+    pub(crate) fn may_administer(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.may_administer)
+    }
+
     pub(crate) fn is_at(&self, entry: &str) -> bool {
         self.at == entry
     }

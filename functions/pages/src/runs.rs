@@ -21,8 +21,6 @@ const PAGE_SIZE: usize = 50;
 #[template(path = "runs.html")]
 struct RunsPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
     runs: Vec<Run>,
     now: Timestamp,
     repositories: Vec<String>,
@@ -76,8 +74,6 @@ async fn render(
     let is_busy = |run: &Run| run.state == RunState::Running && !is_idle(run);
     let page = RunsPage {
         frame: visit.frame(&format!("Runs of {}", project.name), "runs", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work,
         refresh: labels::refresh_ms(runs.iter().any(is_busy)),
         runs,
         now: visit.ctx.clock.now(),

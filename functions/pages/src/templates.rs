@@ -19,9 +19,6 @@ const FIELD: &str = "param-";
 #[template(path = "templates.html")]
 struct TemplatesPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
-    may_administer: bool,
     form_key: String,
     rows: Vec<Row>,
     fault: Option<Fault>,
@@ -159,9 +156,6 @@ async fn render(
     }
     let page = TemplatesPage {
         frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
-        may_administer: visit.visitor.may_administer(),
         form_key: new_form_key(),
         rows,
         fault,

@@ -20,10 +20,8 @@ struct HostedPage<'a> {
     ticket: Option<(String, SafeText)>,
     agents: AgentReviewList,
     reviews: Option<Reviews>,
-    /// The fields of the form of `reviews`.
-    project: String,
+    /// For the form of `reviews`.
     raw_key: String,
-    may_work: bool,
 }
 
 pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &PullRequest) -> Result<Response, Fault> {
@@ -52,8 +50,6 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &Pull
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
         agents,
         reviews,
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }

@@ -19,8 +19,6 @@ pub(crate) struct PullsQuery {
 #[template(path = "pulls.html")]
 struct PullsPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
     pulls: Vec<PullRequestView>,
     form: ReviewForm,
     form_key: String,
@@ -58,8 +56,6 @@ pub(super) async fn render(
     }
     let page = PullsPage {
         frame: visit.frame(&format!("Pull requests of {}", project.name), "pulls", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
         pulls: views,
         form,
         // The old key would return the refusal again.

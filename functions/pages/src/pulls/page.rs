@@ -117,7 +117,6 @@ struct PullPage {
     diff: Option<Diff>,
     no_diff: SafeText,
     only: Option<usize>,
-    may_work: bool,
     refresh: u32,
     summary: String,
     /// Drafts at lines that the page does not show.
@@ -153,7 +152,6 @@ pub(super) async fn render(
         pull => pull?,
     };
     let now = visit.ctx.clock.now();
-    let may_work = visit.visitor.may_run_jobs();
     let only = query.as_ref().and_then(|query| query.file);
     let mut conversation = Conversation::new(&pull, now);
     let (mut diff, no_diff) = match &pull.diff {
@@ -164,7 +162,7 @@ pub(super) async fn render(
     let ReviewForm { summary, mut drafts, .. } = form;
     if let Some(diff) = &mut diff {
         diff.address = subject.address();
-        diff.may_comment = may_work && pull.pull_request.state == State::Open;
+        diff.may_comment = visit.visitor.may_run_jobs() && pull.pull_request.state == State::Open;
         drafts.extend(query.and_then(|query| find_new_draft(diff, &query.at)).filter(|_| diff.may_comment));
         for LineThread { path, line, entries } in std::mem::take(&mut conversation.at_lines) {
             if let Some(line) = diff.find_line(&path, line) {
@@ -239,7 +237,6 @@ pub(super) async fn render(
         diff,
         no_diff,
         only,
-        may_work,
         refresh,
         summary,
         drafts,

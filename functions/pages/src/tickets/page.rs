@@ -61,7 +61,6 @@ impl EditForm {
 #[template(path = "ticket.html")]
 pub(super) struct TicketPage {
     frame: Frame,
-    project: String,
     key: SafeText,
     raw_key: String,
     address: String,
@@ -82,7 +81,6 @@ pub(super) struct TicketPage {
     tool: Option<SafeText>,
     labels: Vec<SafeText>,
     decision: Option<DecisionLine>,
-    may_work: bool,
     busy: bool,
     moves: Vec<Move>,
     /// Values of the move form's field `before`, with the labels of their buttons; `None` while the menu is closed.
@@ -108,8 +106,8 @@ pub(crate) async fn show(
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let mut page = load_page_at(&visit, &project, &key, query.before, query.comment).await?;
     page.decision = verdict::load_decision_line(&visit, &project.id, query.decision.as_ref()).await?;
-    page.form_is_open = page.may_work && query.edit.is_some();
-    if page.may_work && query.moves.is_some() {
+    page.form_is_open = page.frame.may_work() && query.edit.is_some();
+    if page.frame.may_work() && query.moves.is_some() {
         let column = control::load_column(&visit.ctx, &project.id, &page.raw_status).await?;
         page.places = Some(list_places(&column, &key));
         page.back = Some(visit.referrer()).filter(|from| from.starts_with("/board?")).unwrap_or(page.back);
@@ -163,7 +161,6 @@ pub(super) async fn load_page_at(
     let address = ticket_url(&project.id, key);
     Ok(TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
-        project: project.id.to_string(),
         key: line(key.as_str()),
         raw_key: key.to_string(),
         title: title_or_key(&view),
@@ -185,7 +182,6 @@ pub(super) async fn load_page_at(
         }),
         labels: text.labels.iter().map(|label| line(label)).collect(),
         decision: None,
-        may_work: visit.visitor.may_run_jobs(),
         busy: ticket.active_job.is_some(),
         moves: list_moves(ticket, &list_statuses(own, std::iter::once(ticket)), own),
         places: None,
