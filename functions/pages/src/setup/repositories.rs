@@ -70,9 +70,7 @@ struct RepositoryQuery {
 #[template(path = "repositories.html")]
 struct RepositoriesPage {
     frame: Frame,
-    project: String,
     removed: Option<SafeText>,
-    may_change: bool,
     may_connect: bool,
     connections: Vec<ConnectionRow>,
     cards: Vec<Card>,
@@ -231,11 +229,9 @@ async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
     let page = RepositoriesPage {
         frame: visit.frame("Repositories", "repositories", Some(&project.id)),
         removed: query.removed.filter(is_name).map(|name| line(&name)),
-        may_change: visit.visitor.may_administer(),
         may_connect,
         connections: integrations.iter().map(row).collect(),
         hooks: hooks.iter().map(|hook| HookRow::new(hook, visit.ctx.clock.now())).collect(),
-        project: project.id.to_string(),
         cards,
     };
     Ok(render_page(StatusCode::OK, &page))

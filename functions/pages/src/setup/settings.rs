@@ -37,9 +37,7 @@ struct SettingsQuery {
 #[template(path = "settings.html", whitespace = "minimize")]
 struct SettingsPage {
     frame: Frame,
-    project: String,
     revision: u64,
-    may_change: bool,
     may_see_secrets: bool,
     sections: Vec<SectionView>,
     columns: Vec<ColumnRow>,
@@ -207,11 +205,9 @@ async fn render(
         new_column: columns::new_column(refusal.as_ref()),
         unfinished: saved.unfinished.clone(),
         revision: project.rev,
-        may_change: visit.visitor.may_administer(),
         may_see_secrets,
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         secrets: secrets.into_iter().filter(|entry| entry.kind == SecretKind::Job).map(|entry| entry.secret).collect(),
-        project: id.to_string(),
     };
     Ok(render_page(refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status), &page))
 }

@@ -48,7 +48,6 @@ struct NewApp {
 #[template(path = "connect_app.html")]
 struct AppPage {
     frame: Frame,
-    project: String,
     owner: String,
     site: String,
     workflows: bool,
@@ -88,7 +87,6 @@ async fn render(
     let target = new_app.as_ref().map(|new_app| FormTarget(new_app.origin.clone()));
     let page = AppPage {
         frame: visit.frame("Connect a GitHub App", "repositories", project.as_ref()),
-        project: project.as_ref().map(ToString::to_string).unwrap_or_default(),
         form: AppForm {
             key: String::new(),
             ..form.unwrap_or_else(|| AppForm {

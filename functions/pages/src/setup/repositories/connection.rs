@@ -11,7 +11,6 @@ use pullyard_domain::id::IntegrationId;
 #[template(path = "connection.html")]
 struct ConnectionPage {
     frame: Frame,
-    project: String,
     id: String,
     works: bool,
     sentence: SafeText,
@@ -59,7 +58,6 @@ async fn render(
     }
     let page = ConnectionPage {
         frame: visit.frame(&format!("Connection {id}"), "repositories", project.as_ref()),
-        project: project.as_ref().map(ToString::to_string).unwrap_or_default(),
         works,
         sentence: line(&sentence),
         help: text::help(&name_buttons(&help, Page::Other)),
