@@ -78,8 +78,7 @@ async fn render(
         runs,
         now: visit.ctx.clock.now(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        // A new key, because a refused request is not repeated.
-        form: StartForm { form_key: new_form_key(), ..form },
+        form,
         fault,
         has_newer: after.is_some(),
         next,
