@@ -106,7 +106,6 @@ struct Step {
 #[template(path = "start.html")]
 struct StartPage {
     frame: Frame,
-    project: String,
     steps: Vec<Step>,
     connected: bool,
     ticket_key: Option<String>,
@@ -115,7 +114,6 @@ struct StartPage {
     admin: bool,
     /// The user may change connections and secrets.
     owner: bool,
-    may_work: bool,
     drafts: Drafts,
     repository: RepositoryChoice,
     problem: Option<(SafeText, Help)>,
@@ -190,8 +188,7 @@ async fn render(
     let done = facts.as_ref().map(Facts::done).unwrap_or_default();
     let current = done.iter().position(|done| !done).map_or(done.len() + 1, |at| at + 1);
     let open = open_step(failure.as_ref(), facts.as_ref(), &query, current);
-    let visitor = &visit.visitor;
-    let (admin, owner) = (visitor.may_administer(), visitor.may_operate());
+    let (admin, owner) = (visit.visitor.may_administer(), visit.visitor.may_operate());
     drafts.project.prefill(facts.as_ref());
     let repository = match &facts {
         Some(facts) if open == 2 && admin => {
@@ -241,14 +238,12 @@ async fn render(
     let refreshes = permissions.is_none() && key_test.is_none() && failure.is_none();
     let page = StartPage {
         frame: visit.frame("Set up", "start", id),
-        project: id.map(ToString::to_string).unwrap_or_default(),
         connected: facts.as_ref().is_some_and(|facts| !facts.repositories.is_empty()),
         ticket_key: ticket.map(|view| percent_encode(view.ticket.key.as_str())),
         steps: list_steps(facts.as_ref(), current, open),
         complete: current > done.len(),
         admin,
         owner,
-        may_work: visitor.may_run_jobs(),
         drafts,
         repository,
         problem: facts
