@@ -2,6 +2,7 @@
 
 use super::Subject;
 use super::runner_link::RunnerLink;
+use super::tabs::Tabs;
 use crate::board::ticket_url;
 use crate::hints::{NextStep, Page, name_buttons, next_steps};
 use crate::labels::PullRequestView;
@@ -70,6 +71,8 @@ pub(crate) struct JobHead {
     pub(crate) step: Option<(RunId, SafeText)>,
     pub(crate) may_resume: bool,
     pub(crate) form_key: String,
+    /// Empty in a fragment that does not change them.
+    pub(crate) tabs: Tabs,
 }
 
 pub(crate) struct JobResult {
@@ -173,6 +176,7 @@ impl JobHead {
             may_resume: may_repeat && job.step.is_some(),
             step: job.step.as_ref().map(|step| (step.run.clone(), line(&step.name))),
             form_key: new_form_key(),
+            tabs: Tabs::default(),
         }
     }
 

@@ -8,9 +8,9 @@ use pullyard_domain::job::{AttemptRecord, JobStatus, Publishes};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 
+#[derive(Default)]
 pub(crate) struct Tabs {
     pub(crate) at: &'static str,
-    pub(crate) address: String,
     pub(crate) steps: Vec<Step>,
     pub(crate) reports: bool,
     pub(crate) changes: bool,
@@ -53,7 +53,6 @@ impl Tabs {
         let checks = last.into_iter().flat_map(|work| &work.checks);
         Self {
             at,
-            address: format!("/jobs/{}", job.id),
             steps: steps(view, records),
             reports: job.reports(),
             changes: job.publishes() == Publishes::Change,
