@@ -16,7 +16,6 @@ pub(crate) struct Tabs {
     pub(crate) changes: bool,
     pub(crate) files: Option<u32>,
     pub(crate) artifacts: usize,
-    pub(crate) attempts: u32,
     pub(crate) failed_checks: usize,
 }
 
@@ -58,7 +57,6 @@ impl Tabs {
             changes: job.publishes() == Publishes::Change,
             files: job.result.as_ref().map(|it| it.files).or(job.pushed.as_ref().map(|it| it.files)),
             artifacts: records.artifacts.len(),
-            attempts: job.attempt,
             failed_checks: checks.filter(|check| Some(check.round) == last_round && !check.is_success()).count(),
         }
     }

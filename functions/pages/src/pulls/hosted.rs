@@ -27,7 +27,7 @@ struct HostedPage<'a> {
 pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &PullRequest) -> Result<Response, Fault> {
     let repository = &subject.repository()?.name;
     let project = visit.load_project(&linked.project).await?;
-    let of = Reviewed { project: &project.id, repository, id: &linked.id, state: linked.state };
+    let of = Reviewed { repository, id: &linked.id, state: linked.state };
     let agents = agent_reviews::load(visit, &of, Some(linked)).await?;
     let ticket = match &linked.ticket {
         Some(key) => visit.ctx.store.load_ticket(&project.id, key).await?,

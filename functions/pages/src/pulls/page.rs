@@ -196,7 +196,7 @@ pub(super) async fn render(
         State::Closed => PullRequestState::Closed,
         State::Merged => PullRequestState::Merged,
     };
-    let of = Reviewed { project, repository: name, id, state };
+    let of = Reviewed { repository: name, id, state };
     let agents = agent_reviews::load(visit, &of, linked.as_ref()).await?;
     let is_running = agents.running.is_some() || jobs.iter().any(|view| !view.job.status.is_terminal());
     // The answer to a form cannot be fetched again.
