@@ -11,7 +11,6 @@ use pullyard_domain::pull_request::PullRequest;
 #[template(path = "pull_hosted.html")]
 struct HostedPage<'a> {
     frame: Frame,
-    label: SafeText,
     title: SafeText,
     pill: Pill,
     linked: &'a PullRequest,
@@ -40,7 +39,6 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &Pull
     let label = format!("{repository}#{}", linked.id.number);
     let page = HostedPage {
         frame: visit.frame(&label, "pulls", Some(&project.id)),
-        label: line(&label),
         title: line(&load_title(visit, linked).await?.unwrap_or_default()),
         pill: pill(linked.state),
         linked,
