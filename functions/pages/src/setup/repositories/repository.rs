@@ -46,7 +46,6 @@ pub(super) struct RepositoryForm {
 #[template(path = "repository_form.html")]
 struct RepositoryFormPage {
     frame: Frame,
-    heading: String,
     /// The repository is connected, so its forge and name stay.
     exists: bool,
     integrations: Vec<String>,
@@ -84,7 +83,6 @@ async fn render(
     let heading = if exists { format!("Change {}", form.name) } else { "Add repository".to_owned() };
     let page = RepositoryFormPage {
         frame: visit.frame(&heading, "repositories", Some(&project.id)),
-        heading,
         exists,
         integrations,
         form: RepositoryForm { project: project.id.to_string(), ..form },
