@@ -2,7 +2,7 @@
 
 use super::connect::redirect_to_connection;
 use super::install_hook::install_app_hook;
-use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations, list_url, project_query};
+use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations, project_query};
 use crate::guard::FormTarget;
 use crate::prelude::*;
 use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};
@@ -55,7 +55,6 @@ struct AppPage {
     new_app: Option<NewApp>,
     has_webhook: bool,
     action: String,
-    back: String,
     form: AppForm,
     fault: Option<FormFault>,
 }
@@ -102,7 +101,6 @@ async fn render(
         new_app,
         has_webhook: public_url(visit).is_some(),
         action: format!("/setup/repositories/connect-app{}", project_query(project.as_ref())),
-        back: list_url(project.as_ref()),
         fault,
     };
     let mut response = render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page);

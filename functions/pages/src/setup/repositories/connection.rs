@@ -20,7 +20,6 @@ struct ConnectionPage {
     is_app: bool,
     address: String,
     query: String,
-    back: String,
     fault: Option<FormFault>,
 }
 
@@ -66,7 +65,6 @@ async fn render(
         is_app: matches!(integration.auth, Auth::App { .. }),
         address: format!("/setup/repositories/connections/{id}"),
         query: project_query(project.as_ref()),
-        back: list_url(project.as_ref()),
         id: id.to_string(),
         fault,
     };

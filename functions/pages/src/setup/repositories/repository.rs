@@ -50,7 +50,6 @@ struct RepositoryFormPage {
     exists: bool,
     integrations: Vec<String>,
     form: RepositoryForm,
-    back: String,
     fault: Option<FormFault>,
 }
 
@@ -86,7 +85,6 @@ async fn render(
         exists,
         integrations,
         form: RepositoryForm { project: project.id.to_string(), ..form },
-        back: list_url(Some(&project.id)),
         fault,
     };
     Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))
