@@ -25,7 +25,6 @@ pub(super) struct TokenForm {
 struct TokenPage {
     frame: Frame,
     forge: ForgeKind,
-    action: String,
     form: TokenForm,
     fault: Option<FormFault>,
 }
@@ -56,7 +55,6 @@ async fn render_token_form(
     let page = TokenPage {
         frame: visit.frame(&format!("Connect {}", kind.label()), "repositories", project.as_ref()),
         forge: kind,
-        action: format!("/setup/repositories/connect{}", project_query(project.as_ref())),
         form: TokenForm { token: String::new(), ..form },
         fault,
     };

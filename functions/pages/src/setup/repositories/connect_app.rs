@@ -2,7 +2,7 @@
 
 use super::connect::redirect_to_connection;
 use super::install_hook::install_app_hook;
-use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations, project_query};
+use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations};
 use crate::guard::FormTarget;
 use crate::prelude::*;
 use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};
@@ -54,7 +54,6 @@ struct AppPage {
     /// `None` if a field is invalid.
     new_app: Option<NewApp>,
     has_webhook: bool,
-    action: String,
     form: AppForm,
     fault: Option<FormFault>,
 }
@@ -100,7 +99,6 @@ async fn render(
         workflows: query.workflows.is_some(),
         new_app,
         has_webhook: public_url(visit).is_some(),
-        action: format!("/setup/repositories/connect-app{}", project_query(project.as_ref())),
         fault,
     };
     let mut response = render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page);
