@@ -80,6 +80,10 @@ impl Frame {
         self.visitor.as_ref().is_some_and(|visitor| visitor.may_administer)
     }
 
+    pub(crate) fn may_operate(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.operates)
+    }
+
     pub(crate) fn is_at(&self, entry: &str) -> bool {
         self.at == entry
     }

@@ -71,7 +71,6 @@ struct RepositoryQuery {
 struct RepositoriesPage {
     frame: Frame,
     removed: Option<SafeText>,
-    may_connect: bool,
     connections: Vec<ConnectionRow>,
     cards: Vec<Card>,
     hooks: Vec<HookRow>,
@@ -199,7 +198,6 @@ fn connection_title(integration: &Integration) -> String {
 
 async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
-    let may_connect = visit.visitor.may_operate();
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let hooks = list_hooks(&visit, &project.id).await?;
     let mut cards = Vec::with_capacity(repositories.len());
@@ -229,7 +227,6 @@ async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
     let page = RepositoriesPage {
         frame: visit.frame("Repositories", "repositories", Some(&project.id)),
         removed: query.removed.filter(is_name).map(|name| line(&name)),
-        may_connect,
         connections: integrations.iter().map(row).collect(),
         hooks: hooks.iter().map(|hook| HookRow::new(hook, visit.ctx.clock.now())).collect(),
         cards,

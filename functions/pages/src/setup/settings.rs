@@ -38,7 +38,6 @@ struct SettingsQuery {
 struct SettingsPage {
     frame: Frame,
     revision: u64,
-    may_see_secrets: bool,
     sections: Vec<SectionView>,
     columns: Vec<ColumnRow>,
     new_column: NewColumn,
@@ -172,9 +171,8 @@ async fn render(
 ) -> Result<Response, Fault> {
     let (project, today) = control::load_budget(&visit.ctx, id).await?;
     let stored = to_json(&project.settings);
-    let may_see_secrets = visit.visitor.may_operate();
     // Suggestions only: the page also works while the secret store is unreachable.
-    let secrets = match may_see_secrets {
+    let secrets = match visit.visitor.may_operate() {
         true => control::list_secrets(&visit.ctx, None).await.unwrap_or_default().0,
         false => Vec::new(),
     };
@@ -205,7 +203,6 @@ async fn render(
         new_column: columns::new_column(refusal.as_ref()),
         unfinished: saved.unfinished.clone(),
         revision: project.rev,
-        may_see_secrets,
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         secrets: secrets.into_iter().filter(|entry| entry.kind == SecretKind::Job).map(|entry| entry.secret).collect(),
     };

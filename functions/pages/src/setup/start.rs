@@ -110,10 +110,6 @@ struct StartPage {
     connected: bool,
     ticket_key: Option<String>,
     complete: bool,
-    /// The user may create projects and connect repositories.
-    admin: bool,
-    /// The user may change connections and secrets.
-    owner: bool,
     drafts: Drafts,
     repository: RepositoryChoice,
     problem: Option<(SafeText, Help)>,
@@ -242,8 +238,6 @@ async fn render(
         ticket_key: ticket.map(|view| percent_encode(view.ticket.key.as_str())),
         steps: list_steps(facts.as_ref(), current, open),
         complete: current > done.len(),
-        admin,
-        owner,
         drafts,
         repository,
         problem: facts

@@ -60,7 +60,6 @@ struct TrackersPage {
     trigger: SafeText,
     starts_jobs: bool,
     used: Option<String>,
-    may_operate: bool,
     rows: Vec<ToolRow>,
     unsynced: Vec<UnsyncedRow>,
     /// The secret and the webhook address of a tool that was just connected.
@@ -235,7 +234,6 @@ async fn render(visit: &PageContext, project: Project, view: View) -> Result<Res
         trigger: line(&project.settings.statuses.trigger),
         starts_jobs: project.settings.auto_create,
         used: project.settings.tracker.map(|tool| tool.connection.to_string()),
-        may_operate: visit.visitor.may_operate(),
         // Connections belong to all projects.
         rows: found.into_iter().filter(|_| visit.visitor.may_access_all_projects()).map(to_row).collect(),
         unsynced: unsynced.into_iter().map(to_unsynced).collect(),
