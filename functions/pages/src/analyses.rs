@@ -13,9 +13,6 @@ use pullyard_domain::project::Repository;
 #[template(path = "analyses.html")]
 struct ListPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
-    form_key: String,
     rows: Vec<(Repository, Analysis)>,
     now: Timestamp,
     refresh: u32,
@@ -25,9 +22,6 @@ struct ListPage {
 #[template(path = "analysis.html")]
 struct ItemsPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
-    form_key: String,
     repository: Repository,
     analysis: Analysis,
     report: AnalysisReport,
@@ -57,9 +51,6 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) 
     let rows = control::list_analyses(&visit.ctx, &project.id).await?;
     let page = ListPage {
         frame: visit.frame(&format!("Analyses of {}", project.name), "analyses", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
-        form_key: new_form_key(),
         refresh: labels::refresh_ms(rows.iter().any(|(_, analysis)| analysis.active_job.is_some())),
         rows,
         now: visit.ctx.clock.now(),
@@ -72,9 +63,6 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<ItemsQuery>) ->
     let (repository, analysis) = control::load_analysis(&visit.ctx, &project.id, &query.repository).await?;
     let page = ItemsPage {
         frame: visit.frame(&format!("Open work in {}", repository.name), "analyses", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
-        form_key: new_form_key(),
         report: control::load_report(&visit.ctx, analysis.last.as_ref().map(|last| &last.job))
             .await?
             .unwrap_or_default(),

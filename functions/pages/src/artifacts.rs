@@ -1,7 +1,6 @@
 //! Lists the artifacts of a job, and redirects to each.
 
 use crate::job::head::JobHead;
-use crate::job::tabs::Tabs;
 use crate::job::{Shell, load_subject};
 use crate::prelude::*;
 use axum::http::{HeaderValue, header};
@@ -14,16 +13,15 @@ use pullyard_domain::id::{ArtifactId, JobId};
 struct ArtifactsPage {
     frame: Frame,
     head: JobHead,
-    tabs: Tabs,
     /// Newest first, with their attempts.
     artifacts: Vec<(u32, Artifact)>,
 }
 
 pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let subject = load_subject(&visit, id).await?;
-    let (Shell { frame, head, tabs }, records) = subject.load_tab(&visit, "artifacts").await?;
+    let (Shell { frame, head }, records) = subject.load_tab(&visit, "artifacts").await?;
     let artifacts = records.artifacts.into_iter().rev().collect();
-    Ok(render_page(StatusCode::OK, &ArtifactsPage { frame, head, tabs, artifacts }))
+    Ok(render_page(StatusCode::OK, &ArtifactsPage { frame, head, artifacts }))
 }
 
 pub(crate) async fn redirect_to_artifact(

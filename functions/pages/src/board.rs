@@ -37,11 +37,8 @@ pub(crate) struct BoardQuery {
 #[template(path = "board.html", whitespace = "minimize")]
 struct Board {
     frame: Frame,
-    project: String,
-    may_work: bool,
     /// The page of the ticket tool that creates a ticket, and the tool's name.
     new_in_tool: Option<(String, &'static str)>,
-    may_administer: bool,
     held: Option<HoldView>,
     decision: Option<DecisionLine>,
     filter: Filter,
@@ -55,7 +52,6 @@ struct Board {
     /// The address of the board with all columns alike, if one is open.
     all_columns_url: Option<String>,
     refresh: u32,
-    form_key: String,
     script: &'static str,
 }
 
@@ -87,9 +83,7 @@ pub(crate) async fn show(
     let board = Board {
         refresh: labels::refresh_ms(cards.iter().any(|card| card.view.ticket.active_job.is_some())),
         frame: visit.frame(&format!("Board of {}", project.name), "board", Some(&project.id)),
-        may_work: visit.visitor.may_run_jobs(),
         new_in_tool,
-        may_administer: visit.visitor.may_administer(),
         held: HoldView::from_settings(&project.settings),
         decision: verdict::load_decision_line(&visit, &project.id, delivery.as_ref()).await?,
         columns: columns::build_columns((&visit.ctx, &project, view.now), &statuses, &cards, open.as_ref(), &url),
@@ -98,8 +92,6 @@ pub(crate) async fn show(
         next: view.next.map(|next| format!("/board?project={}&after={next}{}", project.id, filter.to_query())),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         labels,
-        project: project.id.to_string(),
-        form_key: new_form_key(),
         all_columns_url: open.map(|_| url),
         script: &assets::BOARD_SCRIPT.url,
         filter,

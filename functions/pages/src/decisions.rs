@@ -32,7 +32,6 @@ pub(crate) struct DeliveryQuery {
 #[template(path = "decisions.html")]
 struct Decisions {
     frame: Frame,
-    project: String,
     form: DeliveryQuery,
     tabs: Vec<Tab>,
     fault: Option<Fault>,
@@ -84,7 +83,6 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<DeliveryQuery>)
     let rows = list.deliveries.iter().map(|delivery| Row::new(&visit.ctx, delivery, now));
     let page = Decisions {
         frame: visit.frame(&format!("Decisions of {}", project.name), "decisions", Some(&project.id)),
-        project: project.id.to_string(),
         tabs: query.tabs(&project.id),
         fault,
         filtered: query.is_narrowed() || !matches!(query.verdict.as_str(), "" | ALL),

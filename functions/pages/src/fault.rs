@@ -62,7 +62,6 @@ impl FailedRequest {
 struct FaultPage {
     frame: Frame,
     status: u16,
-    heading: &'static str,
     sentence: SafeText,
     help: Help,
     path: SafeText,
@@ -173,7 +172,6 @@ impl Fault {
         let page = FaultPage {
             frame: Frame { title: line(heading), ..frame },
             status: self.status.as_u16(),
-            heading,
             sentence: self.sentence,
             path: line(&request.target),
             time: is_server_error.then_some(now),

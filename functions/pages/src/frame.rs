@@ -1,6 +1,7 @@
 //! Title, navigation and visitor of every page.
 
 use crate::assets;
+use crate::form::new_form_key;
 use crate::text::{SafeText, line};
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,6 +14,8 @@ pub(crate) struct Frame {
     pub(crate) project: Option<String>,
     /// `None` hides the sidebar.
     pub(crate) visitor: Option<VisitorView>,
+    /// Makes every submission of a form of this page the same request. After a refusal, the page has a new key.
+    pub(crate) form_key: String,
     /// A state of the whole deployment that stops all work.
     pub(crate) alarm: Option<&'static str>,
     /// `None` follows the system.
@@ -47,6 +50,7 @@ impl Frame {
             at: "",
             project: None,
             visitor: None,
+            form_key: new_form_key(),
             alarm: None,
             theme: find_theme(headers),
             style: &assets::STYLE.url,
@@ -61,6 +65,23 @@ impl Frame {
 
     pub(crate) fn projects(&self) -> &[String] {
         self.visitor.as_ref().map_or(&[], |visitor| &visitor.projects)
+    }
+
+    /// Id of the project; empty if there is none.
+    pub(crate) fn project(&self) -> &str {
+        self.project.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn may_work(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.may_work)
+    }
+
+    pub(crate) fn may_administer(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.may_administer)
+    }
+
+    pub(crate) fn may_operate(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.operates)
     }
 
     pub(crate) fn is_at(&self, entry: &str) -> bool {

@@ -39,7 +39,6 @@ pub(crate) struct Subject {
 pub(crate) struct Shell {
     pub(crate) frame: Frame,
     pub(crate) head: JobHead,
-    pub(crate) tabs: Tabs,
 }
 
 /// Errors: 404 for a missing job, and for one of another project.
@@ -99,11 +98,8 @@ impl Subject {
 
     pub(crate) fn shell(&self, visit: &PageContext, mut head: JobHead, records: &Records, at: &'static str) -> Shell {
         head.add_isolation(&records.attempts);
+        head.tabs = Tabs::new(&self.view, records, at);
         let title = format!("{} {}", self.view.job.id.short(), self.view.title);
-        Shell {
-            frame: visit.frame(&title, "jobs", Some(&self.view.job.project)),
-            head,
-            tabs: Tabs::new(&self.view, records, at),
-        }
+        Shell { frame: visit.frame(&title, "jobs", Some(&self.view.job.project)), head }
     }
 }

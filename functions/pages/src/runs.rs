@@ -21,8 +21,6 @@ const PAGE_SIZE: usize = 50;
 #[template(path = "runs.html")]
 struct RunsPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
     runs: Vec<Run>,
     now: Timestamp,
     repositories: Vec<String>,
@@ -76,14 +74,11 @@ async fn render(
     let is_busy = |run: &Run| run.state == RunState::Running && !is_idle(run);
     let page = RunsPage {
         frame: visit.frame(&format!("Runs of {}", project.name), "runs", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work,
         refresh: labels::refresh_ms(runs.iter().any(is_busy)),
         runs,
         now: visit.ctx.clock.now(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        // A new key, because a refused request is not repeated.
-        form: StartForm { form_key: new_form_key(), ..form },
+        form,
         fault,
         has_newer: after.is_some(),
         next,

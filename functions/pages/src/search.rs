@@ -19,7 +19,6 @@ pub(crate) struct SearchQuery {
 #[template(path = "search.html")]
 struct SearchPage {
     frame: Frame,
-    project: String,
     text: String,
     hits: Vec<Hit>,
 }
@@ -72,7 +71,6 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<SearchQuery>) -
     let page = SearchPage {
         hits: jobs.chain(pulls).chain(tickets).chain(settings).collect(),
         frame: visit.frame("Search", "", Some(&project.id)),
-        project: project.id.to_string(),
         text,
     };
     Ok(render_page(StatusCode::OK, &page))

@@ -19,10 +19,6 @@ const FIELD: &str = "param-";
 #[template(path = "templates.html")]
 struct TemplatesPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
-    may_administer: bool,
-    form_key: String,
     rows: Vec<Row>,
     fault: Option<Fault>,
 }
@@ -39,7 +35,6 @@ struct Row {
 struct Field {
     name: String,
     parameter: Parameter,
-    about: Option<SafeText>,
     value: String,
 }
 
@@ -80,20 +75,16 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<BTreeMap<String, 
             add_contributor(&visit, &project).await
         }
     };
-    match done {
-        Ok(target) => Ok(redirect(&target)),
+    let fault = match done {
+        Ok(target) => return Ok(redirect(&target)),
         Err(SubmitFault::Plan(faults)) => {
-            let to_line = |PlanFault { pointer, fault }: PlanFault| {
-                format!("{}: {fault}", pointer.trim_start_matches("/params/"))
-            };
+            let to_line = |PlanFault { pointer, fault }| format!("{}: {fault}", pointer.trim_start_matches("/params/"));
             let lines: Vec<_> = faults.into_iter().take(5).map(to_line).collect();
-            render(&visit, &project, &form, Some(Fault::invalid(&format!("{}.", lines.join("; "))))).await
+            Fault::invalid(&format!("{}.", lines.join("; ")))
         }
-        Err(SubmitFault::Error(error)) => {
-            let fault = Fault::from(error).for_form()?;
-            render(&visit, &project, &form, Some(fault)).await
-        }
-    }
+        Err(SubmitFault::Error(error)) => Fault::from(error).for_form()?,
+    };
+    render(&visit, &project, &form, Some(fault)).await
 }
 
 async fn start_run(
@@ -146,7 +137,6 @@ async fn render(
         let (by_hand, name) = (plan.allows(StartedBy::Hand), template.id.name);
         let is_sent = form.get("template").is_some_and(|sent| sent == name.as_str());
         let to_field = |(name, parameter): (String, Parameter)| Field {
-            about: parameter.about.as_deref().map(line),
             value: form
                 .get(&format!("{FIELD}{name}"))
                 .filter(|_| is_sent)
@@ -163,10 +153,6 @@ async fn render(
     }
     let page = TemplatesPage {
         frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
-        may_administer: visit.visitor.may_administer(),
-        form_key: new_form_key(),
         rows,
         fault,
     };

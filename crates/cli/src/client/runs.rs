@@ -146,26 +146,24 @@ impl RunArg {
 }
 
 impl StepArg {
-    async fn resolve(&self, session: &Session) -> Result<(RunId, String), CliError> {
+    async fn load(&self, session: &Session) -> Result<(RunId, RunStep), CliError> {
         let unnamed = || CliError::usage(format!("{} names no step", self.step)).with_help("write it as RUN/STEP");
         let (run, step) = self.step.split_once('/').filter(|(_, step)| !step.is_empty()).ok_or_else(unnamed)?;
-        Ok((session.resolve_run(run).await?, step.to_owned()))
+        let run = session.api.run(&session.resolve_run(run).await?).await?;
+        Ok((run.id.clone(), find_step(&run, step)?.clone()))
     }
 
     async fn answer(&self, session: &Session, answer: &str) -> Result<(), CliError> {
-        let (id, step) = self.resolve(session).await?;
-        find_step(&session.api.run(&id).await?, &step)?;
-        let run = session.api.answer_step(&id, &step, answer).await?;
+        let (id, RunStep { name, .. }) = self.load(session).await?;
+        let run = session.api.answer_step(&id, &name, answer).await?;
         let done = if answer == "approve" { "Approved" } else { "Refused" };
-        session.screen.report(&run, &format!("{done} {step} of run {}.", id.short()))
+        session.screen.report(&run, &format!("{done} {name} of run {}.", id.short()))
     }
 
     async fn job(&self, session: &Session) -> Result<JobId, CliError> {
-        let (id, step) = self.resolve(session).await?;
-        let run = session.api.run(&id).await?;
-        let step = find_step(&run, &step)?;
-        let why = format!("`pullyard runs why {}/{}` explains it", id.short(), step.name);
-        step.job.clone().ok_or_else(|| CliError::not_found(format!("{} has no job", step.name)).with_help(why))
+        let (id, RunStep { name, job, .. }) = self.load(session).await?;
+        let why = format!("`pullyard runs why {}/{name}` explains it", id.short());
+        job.ok_or_else(|| CliError::not_found(format!("{name} has no job")).with_help(why))
     }
 }
 

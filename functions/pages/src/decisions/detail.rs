@@ -20,7 +20,6 @@ struct DecisionPage {
     evaluated: usize,
     facts: Option<SafeText>,
     decided: Option<String>,
-    may_administer: bool,
     /// Why a replay would not change the decision.
     no_replay: Option<&'static str>,
 }
@@ -44,7 +43,6 @@ pub(crate) async fn show(visit: PageContext, Path(id): Path<DeliveryId>) -> Resu
         steps,
         facts: stored_facts(&delivery).map(|facts| block(&facts)),
         decided: delivery.facts.as_ref().map(|facts| facts.decided_at.to_string()),
-        may_administer: visit.visitor.may_administer(),
         no_replay: no_replay(&delivery),
         row,
     };

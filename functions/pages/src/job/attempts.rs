@@ -1,7 +1,6 @@
 //! The attempts of a job: how each ended, its agent, usage and checks.
 
 use super::runner_link::RunnerLink;
-use super::tabs::Tabs;
 use super::{Shell, load_subject};
 use crate::job::head::JobHead;
 use crate::prelude::*;
@@ -16,7 +15,6 @@ use std::time::Duration;
 struct AttemptsPage {
     frame: Frame,
     head: JobHead,
-    tabs: Tabs,
     running: Option<(u32, Pill, String)>,
     attempts: Vec<AttemptRow>,
 }
@@ -42,7 +40,7 @@ pub(crate) struct CheckRow {
 
 pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let subject = load_subject(&visit, id).await?;
-    let (Shell { frame, head, tabs }, records) = subject.load_tab(&visit, "attempts").await?;
+    let (Shell { frame, head }, records) = subject.load_tab(&visit, "attempts").await?;
     let job = &subject.view.job;
     let run = job.run.as_ref().filter(|_| job.status.is_active());
     let running = run.map(|run| {
@@ -52,7 +50,7 @@ pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Re
     let ids = records.attempts.iter().filter_map(|attempt| attempt.run.runner.clone()).collect();
     let runners = RunnerLink::load_all(&visit.ctx, ids).await?;
     let attempts = records.attempts.iter().rev().map(|attempt| to_row(attempt, &runners)).collect();
-    Ok(render_page(StatusCode::OK, &AttemptsPage { frame, head, tabs, running, attempts }))
+    Ok(render_page(StatusCode::OK, &AttemptsPage { frame, head, running, attempts }))
 }
 
 fn to_row(attempt: &AttemptRecord, runners: &BTreeMap<RunnerId, RunnerLink>) -> AttemptRow {

@@ -1,6 +1,5 @@
 //! The changes of a job as a diff per file, from the newest stored patch.
 
-use super::tabs::Tabs;
 use super::{Shell, Subject, load_subject};
 use crate::diff::{self, Diff};
 use crate::job::head::JobHead;
@@ -20,7 +19,6 @@ pub(crate) struct ChangesQuery {
 struct ChangesPage {
     frame: Frame,
     head: JobHead,
-    tabs: Tabs,
     diff: Option<Diff>,
     patch: Option<String>,
     attempt: u32,
@@ -38,16 +36,16 @@ pub(crate) async fn show(
 }
 
 pub(super) async fn render(visit: &PageContext, subject: &Subject, only: Option<usize>) -> Result<Response, Fault> {
-    let (Shell { frame, head, tabs }, records) = subject.load_tab(visit, "changes").await?;
+    let (Shell { frame, head }, records) = subject.load_tab(visit, "changes").await?;
     let job = &subject.view.job.id;
-    let mut page = ChangesPage { frame, head, tabs, diff: None, patch: None, attempt: 0, is_cut: false, only };
+    let mut page = ChangesPage { frame, head, diff: None, patch: None, attempt: 0, is_cut: false, only };
     if let Some((attempt, artifact)) = records.patch() {
         page.attempt = *attempt;
         page.patch = Some(format!("/jobs/{job}/artifacts/{}", artifact.id));
         let bytes = control::read_artifact(&visit.ctx, job, *attempt, artifact, MAX_PATCH_BYTES).await?;
         page.is_cut = bytes.as_ref().is_some_and(|bytes| bytes.len() >= MAX_PATCH_BYTES);
         page.diff = bytes.map(|bytes| {
-            let address = format!("{}/changes", page.head.address);
+            let address = format!("/jobs/{job}/changes");
             Diff { address, ..diff::parse(&String::from_utf8_lossy(&bytes), only) }
         });
     }

@@ -16,7 +16,6 @@ struct LogFragment {
     head: JobHead,
     /// Only until the first event, because reviews are read before an attempt begins.
     request: Option<ReviseRequest>,
-    tabs: Option<Tabs>,
     entries: Vec<Entry>,
     used: Option<String>,
 }
@@ -52,6 +51,7 @@ pub(super) async fn show(visit: &PageContext, id: JobId, query: LogQuery) -> Res
     let records = records.as_ref();
     let mut head = subject.head(visit, records.map_or(events, |records| &records.events));
     head.add_isolation(records.map_or(&[], |records| &records.attempts));
+    head.tabs = records.map(|records| Tabs::new(&subject.view, records, "log")).unwrap_or_default();
     // An ended job shows usage in the attempt's record or in a row.
     let ended = records.filter(|_| job.status.is_terminal());
     let without_usage = ended.map(Records::attempts_without_usage).unwrap_or_default();
@@ -81,7 +81,6 @@ pub(super) async fn show(visit: &PageContext, id: JobId, query: LogQuery) -> Res
         } else {
             None
         },
-        tabs: records.map(|records| Tabs::new(&subject.view, records, "log")),
         entries,
         used,
     };

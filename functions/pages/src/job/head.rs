@@ -2,6 +2,7 @@
 
 use super::Subject;
 use super::runner_link::RunnerLink;
+use super::tabs::Tabs;
 use crate::board::ticket_url;
 use crate::hints::{NextStep, Page, name_buttons, next_steps};
 use crate::labels::PullRequestView;
@@ -22,7 +23,6 @@ pub(crate) struct JobHead {
     pub(crate) id: JobId,
     pub(crate) project: ProjectId,
     pub(crate) status: JobStatus,
-    pub(crate) address: String,
     pub(crate) title: SafeText,
     pub(crate) pill: Pill,
     pub(crate) sentence: SafeText,
@@ -70,6 +70,8 @@ pub(crate) struct JobHead {
     pub(crate) step: Option<(RunId, SafeText)>,
     pub(crate) may_resume: bool,
     pub(crate) form_key: String,
+    /// Empty in a fragment that does not change them.
+    pub(crate) tabs: Tabs,
 }
 
 pub(crate) struct JobResult {
@@ -107,7 +109,6 @@ impl JobHead {
             id: job.id.clone(),
             project: job.project.clone(),
             status: job.status,
-            address: format!("/jobs/{}", job.id),
             title: line(title),
             pill: labels::job_pill(job),
             sentence: line(&sentence),
@@ -173,6 +174,7 @@ impl JobHead {
             may_resume: may_repeat && job.step.is_some(),
             step: job.step.as_ref().map(|step| (step.run.clone(), line(&step.name))),
             form_key: new_form_key(),
+            tabs: Tabs::default(),
         }
     }
 

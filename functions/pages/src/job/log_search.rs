@@ -2,7 +2,6 @@
 
 use super::head::JobHead;
 use super::live::{Cursor, LogQuery};
-use super::tabs::Tabs;
 use super::{Shell, Subject};
 use crate::log::{Arrived, happened};
 use crate::prelude::*;
@@ -18,7 +17,6 @@ const CHARS_BEFORE: usize = 40;
 struct SearchPage {
     frame: Frame,
     head: JobHead,
-    tabs: Tabs,
     text: String,
     matches: Vec<Match>,
     searched: u64,
@@ -50,7 +48,7 @@ pub(super) async fn show(
     }
     let total = found.totals.iter().sum();
     let earlier = |attempt: u32| found.totals.iter().take(attempt.saturating_sub(1) as usize).sum::<u64>();
-    let (Shell { frame, head, tabs }, _) = subject.load_tab(visit, "log").await?;
+    let (Shell { frame, head }, _) = subject.load_tab(visit, "log").await?;
     let continue_after =
         |(attempt, seq): (u32, u64)| format!("/jobs/{}/log?q={}&after={attempt}.{seq}", job.id, percent_encode(text));
     let to_match = |arrived: &Arrived| {
@@ -66,7 +64,6 @@ pub(super) async fn show(
     let page = SearchPage {
         frame,
         head,
-        tabs,
         text: text.to_owned(),
         matches: found.matches.iter().map(to_match).collect(),
         searched: found.next.map_or(total, |(attempt, seq)| earlier(attempt) + seq),

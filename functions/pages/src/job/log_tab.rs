@@ -1,7 +1,6 @@
 //! The log of a job: its last part, earlier parts, and changes for open pages.
 
 use super::live::{self, Cursor, LogQuery};
-use super::tabs::Tabs;
 use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search, output};
 use crate::job::head::JobHead;
 use crate::log::{self, Arrived, Entry, LogPart, position};
@@ -18,7 +17,6 @@ const MAX_SEARCH_CHARS: usize = 200;
 struct LogPage {
     frame: Frame,
     head: JobHead,
-    tabs: Tabs,
     request: Option<revise_request::ReviseRequest>,
     entries: Vec<Entry>,
     used: String,
@@ -112,11 +110,10 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
     let address = format!("/jobs/{}/log", job.id);
     let first = entries.first().filter(|_| has_earlier).map(|entry| entry.position);
     let used = log::newest_usage(&records.events, 0).filter(|_| !job.status.is_terminal()).unwrap_or_default();
-    let Shell { frame, head, tabs } = subject.shell(visit, head, &records, "log");
+    let Shell { frame, head } = subject.shell(visit, head, &records, "log");
     let page = LogPage {
         frame,
         head,
-        tabs,
         request: revise_request::load_revise_request(&visit.ctx, &subject.view).await?,
         entries,
         used,

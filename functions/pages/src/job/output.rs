@@ -1,6 +1,5 @@
 //! Renders the output of a job that reports.
 
-use super::tabs::Tabs;
 use super::{Shell, Subject, load_subject};
 use crate::analyses::items_url;
 use crate::job::head::JobHead;
@@ -15,7 +14,6 @@ use pullyard_domain::output::{Answer, JobOutput, PostedReview};
 struct OutputPage {
     frame: Frame,
     head: JobHead,
-    tabs: Tabs,
     /// The answer, or the summary of a review.
     html: Option<SafeHtml>,
     review: Option<PostedReview>,
@@ -39,6 +37,6 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject) -> Result<Res
     let repository = subject.view.repository.as_ref().filter(|_| subject.view.job.kind == JobKind::Analysis);
     let analysis = repository.map(|repository| items_url(&subject.view.job.project, repository));
     let html = text.map(|text| markdown::render(&text, Below::Title));
-    let (Shell { frame, head, tabs }, _) = subject.load_tab(visit, "output").await?;
-    Ok(render_page(StatusCode::OK, &OutputPage { frame, head, tabs, html, review, analysis }))
+    let (Shell { frame, head }, _) = subject.load_tab(visit, "output").await?;
+    Ok(render_page(StatusCode::OK, &OutputPage { frame, head, html, review, analysis }))
 }

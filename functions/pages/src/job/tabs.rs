@@ -8,15 +8,14 @@ use pullyard_domain::job::{AttemptRecord, JobStatus, Publishes};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 
+#[derive(Default)]
 pub(crate) struct Tabs {
     pub(crate) at: &'static str,
-    pub(crate) address: String,
     pub(crate) steps: Vec<Step>,
     pub(crate) reports: bool,
     pub(crate) changes: bool,
     pub(crate) files: Option<u32>,
     pub(crate) artifacts: usize,
-    pub(crate) attempts: u32,
     pub(crate) failed_checks: usize,
 }
 
@@ -53,13 +52,11 @@ impl Tabs {
         let checks = last.into_iter().flat_map(|work| &work.checks);
         Self {
             at,
-            address: format!("/jobs/{}", job.id),
             steps: steps(view, records),
             reports: job.reports(),
             changes: job.publishes() == Publishes::Change,
             files: job.result.as_ref().map(|it| it.files).or(job.pushed.as_ref().map(|it| it.files)),
             artifacts: records.artifacts.len(),
-            attempts: job.attempt,
             failed_checks: checks.filter(|check| Some(check.round) == last_round && !check.is_success()).count(),
         }
     }

@@ -27,7 +27,6 @@ struct BulkForm {
 #[template(path = "jobs_bulk.html")]
 struct BulkPage {
     frame: Frame,
-    heading: &'static str,
     summary: String,
     outcomes: Vec<Outcome>,
     back: String,
@@ -91,7 +90,6 @@ pub(crate) async fn run(visit: PageContext, Form(fields): Form<Vec<(String, Stri
     let jobs = labels::format_count(accepted, "job");
     let page = BulkPage {
         frame: visit.frame(heading, "jobs", Some(&project.id)),
-        heading,
         summary: match refused {
             0 => format!("{jobs} {was} {verb}."),
             _ => format!("{jobs} {was} {verb}, {refused} refused."),

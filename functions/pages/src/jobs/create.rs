@@ -14,7 +14,6 @@ use pullyard_protocol::job::CreateJob;
 #[template(path = "job_new.html")]
 struct JobFormPage {
     frame: Frame,
-    project: String,
     repositories: Vec<String>,
     form: JobForm,
     fault: Option<Fault>,
@@ -64,10 +63,8 @@ async fn render(
     let (fault, other) = refusal.unzip();
     let page = JobFormPage {
         frame: visit.frame("Create job", "jobs", Some(&project.id)),
-        project: project.id.to_string(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        // A new key, because a refused request is not repeated.
-        form: JobForm { form_key: new_form_key(), ..form },
+        form,
         fault,
         other: other.flatten().map(|job| format!("/jobs/{job}")),
     };

@@ -9,7 +9,6 @@ use pullyard_domain::pull_request::{AgentReviews, EndedReview, Note, PullRequest
 /// The content of `pull_agent_reviews.html`.
 pub(crate) struct AgentReviewList {
     /// The fields of the form.
-    pub(crate) project: String,
     pub(crate) name: String,
     pub(crate) integration: String,
     pub(crate) form_key: String,
@@ -27,7 +26,6 @@ pub(crate) struct AgentReviewList {
 
 /// The pull request to which the section belongs.
 pub(super) struct Reviewed<'a> {
-    pub(super) project: &'a ProjectId,
     pub(super) repository: &'a RepositoryName,
     pub(super) id: &'a PullRequestId,
     pub(super) state: PullRequestState,
@@ -51,7 +49,6 @@ pub(super) async fn load(
         _ => None,
     };
     Ok(AgentReviewList {
-        project: of.project.to_string(),
         name: format!("{}#{}", of.repository, of.id.number),
         integration: of.id.integration.to_string(),
         form_key: new_form_key(),

@@ -11,25 +11,21 @@ use pullyard_domain::pull_request::PullRequest;
 #[template(path = "pull_hosted.html")]
 struct HostedPage<'a> {
     frame: Frame,
-    label: SafeText,
     title: SafeText,
     pill: Pill,
     linked: &'a PullRequest,
-    now: Timestamp,
     repository: SafeText,
     ticket: Option<(String, SafeText)>,
     agents: AgentReviewList,
     reviews: Option<Reviews>,
-    /// The fields of the form of `reviews`.
-    project: String,
+    /// For the form of `reviews`.
     raw_key: String,
-    may_work: bool,
 }
 
 pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &PullRequest) -> Result<Response, Fault> {
     let repository = &subject.repository()?.name;
     let project = visit.load_project(&linked.project).await?;
-    let of = Reviewed { project: &project.id, repository, id: &linked.id, state: linked.state };
+    let of = Reviewed { repository, id: &linked.id, state: linked.state };
     let agents = agent_reviews::load(visit, &of, Some(linked)).await?;
     let ticket = match &linked.ticket {
         Some(key) => visit.ctx.store.load_ticket(&project.id, key).await?,
@@ -42,18 +38,14 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject, linked: &Pull
     let label = format!("{repository}#{}", linked.id.number);
     let page = HostedPage {
         frame: visit.frame(&label, "pulls", Some(&project.id)),
-        label: line(&label),
         title: line(&load_title(visit, linked).await?.unwrap_or_default()),
         pill: pill(linked.state),
         linked,
-        now: visit.ctx.clock.now(),
         repository: line(repository.as_str()),
         raw_key: ticket.as_ref().map(|ticket| ticket.key.to_string()).unwrap_or_default(),
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
         agents,
         reviews,
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }

@@ -19,11 +19,8 @@ pub(crate) struct PullsQuery {
 #[template(path = "pulls.html")]
 struct PullsPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
     pulls: Vec<PullRequestView>,
     form: ReviewForm,
-    form_key: String,
     fault: Option<Fault>,
     is_reviewed: bool,
     refusing_job: Option<JobId>,
@@ -58,12 +55,8 @@ pub(super) async fn render(
     }
     let page = PullsPage {
         frame: visit.frame(&format!("Pull requests of {}", project.name), "pulls", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
         pulls: views,
         form,
-        // The old key would return the refusal again.
-        form_key: new_form_key(),
         is_reviewed,
         refusing_job,
         has_newer: after.is_some(),

@@ -107,7 +107,6 @@ struct PullPage {
     /// The account and the commit.
     merged: Option<(SafeText, SafeText)>,
     is_draft: bool,
-    form_key: String,
     ticket: Option<(String, SafeText)>,
     /// Each with its commit, if it pushed one.
     jobs: Vec<(Row, Option<SafeText>)>,
@@ -117,8 +116,6 @@ struct PullPage {
     diff: Option<Diff>,
     no_diff: SafeText,
     only: Option<usize>,
-    may_work: bool,
-    refresh: u32,
     summary: String,
     /// Drafts at lines that the page does not show.
     drafts: Vec<Draft>,
@@ -153,7 +150,6 @@ pub(super) async fn render(
         pull => pull?,
     };
     let now = visit.ctx.clock.now();
-    let may_work = visit.visitor.may_run_jobs();
     let only = query.as_ref().and_then(|query| query.file);
     let mut conversation = Conversation::new(&pull, now);
     let (mut diff, no_diff) = match &pull.diff {
@@ -164,7 +160,7 @@ pub(super) async fn render(
     let ReviewForm { summary, mut drafts, .. } = form;
     if let Some(diff) = &mut diff {
         diff.address = subject.address();
-        diff.may_comment = may_work && pull.pull_request.state == State::Open;
+        diff.may_comment = visit.visitor.may_run_jobs() && pull.pull_request.state == State::Open;
         drafts.extend(query.and_then(|query| find_new_draft(diff, &query.at)).filter(|_| diff.may_comment));
         for LineThread { path, line, entries } in std::mem::take(&mut conversation.at_lines) {
             if let Some(line) = diff.find_line(&path, line) {
@@ -199,7 +195,7 @@ pub(super) async fn render(
         State::Closed => PullRequestState::Closed,
         State::Merged => PullRequestState::Merged,
     };
-    let of = Reviewed { project, repository: name, id, state };
+    let of = Reviewed { repository: name, id, state };
     let agents = agent_reviews::load(visit, &of, linked.as_ref()).await?;
     let is_running = agents.running.is_some() || jobs.iter().any(|view| !view.job.status.is_terminal());
     // The answer to a form cannot be fetched again.
@@ -230,7 +226,6 @@ pub(super) async fn render(
             (line(login(details.merged_by.as_ref())), text::short_commit(commit))
         }),
         is_draft: pull_request.draft,
-        form_key: new_form_key(),
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
         jobs: jobs.iter().map(|view| (Row::new(view), commit_of(&view.job))).collect(),
         reviews,
@@ -239,8 +234,6 @@ pub(super) async fn render(
         diff,
         no_diff,
         only,
-        may_work,
-        refresh,
         summary,
         drafts,
         fault,

@@ -13,13 +13,13 @@ pub(super) async fn load_visible_run(visit: &PageContext, id: &RunId) -> Result<
 }
 
 async fn order(visit: &PageContext, id: &RunId, order: RunOrder) -> Result<Response, Fault> {
+    visit.check_may_work()?;
     load_visible_run(visit, id).await?;
     control::order_run(&visit.ctx, id, &order, &visit.visitor.name).await?;
     Ok(redirect(&format!("/runs/{id}")))
 }
 
 pub(crate) async fn cancel(visit: PageContext, Path(id): Path<RunId>) -> Result<Response, Fault> {
-    visit.check_may_work()?;
     order(&visit, &id, RunOrder::Cancel).await
 }
 
@@ -35,7 +35,6 @@ pub(crate) async fn resume(
     Path(id): Path<RunId>,
     Form(form): Form<ResumeForm>,
 ) -> Result<Response, Fault> {
-    visit.check_may_work()?;
     let cost = non_empty(&form.cost_usd).map(|cost| parse_usd_micros(cost.trim_start_matches('$'))).transpose();
     let cost_usd_micros = cost.map_err(|fault| Fault::of_field("cost limit", &fault))?;
     order(&visit, &id, RunOrder::Resume { cost_usd_micros }).await
@@ -53,7 +52,6 @@ pub(crate) async fn answer(
     Path(id): Path<RunId>,
     Form(AnswerForm { step, approve }): Form<AnswerForm>,
 ) -> Result<Response, Fault> {
-    visit.check_may_work()?;
     let answer = if approve { Answer::Approve } else { Answer::Refuse };
     order(&visit, &id, RunOrder::Answer { step, answer }).await
 }

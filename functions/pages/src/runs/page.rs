@@ -27,7 +27,6 @@ const CHECKS_REFRESH_MS: u32 = 10_000;
 struct RunPage {
     frame: Frame,
     view: RunView,
-    may_work: bool,
     /// With the jobs that have not ended.
     spent: String,
     pull: Option<(String, u64)>,
@@ -90,7 +89,6 @@ async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Re
     let rows = run.steps.iter().zip(waits).map(|(step, wait)| StepRow::new(run, step, wait.as_ref(), &jobs, now));
     let page = RunPage {
         frame: visit.frame(&format!("Run {} {}", id.short(), run.name), "runs", Some(&run.project)),
-        may_work: visit.visitor.may_run_jobs(),
         spent: format!("{spent}{}", limit.unwrap_or_default()),
         pull,
         steps: rows.collect(),
@@ -120,11 +118,11 @@ impl RunPage {
 
     /// Whether users may cancel the run and answer its questions.
     fn is_wanted(&self) -> bool {
-        self.may_work && self.view.run.state == RunState::Running && self.view.run.want == RunWant::Run
+        self.frame.may_work() && self.view.run.state == RunState::Running && self.view.run.want == RunWant::Run
     }
 
     fn may_resume(&self) -> bool {
-        self.may_work && matches!(self.view.run.state, RunState::Failed | RunState::Cancelled)
+        self.frame.may_work() && matches!(self.view.run.state, RunState::Failed | RunState::Cancelled)
     }
 
     /// Why the run failed, or why none of its steps works: class, sentence and advice.

@@ -25,8 +25,6 @@ struct NotificationForm {
 #[template(path = "notifications.html")]
 struct NotificationsPage {
     frame: Frame,
-    project: String,
-    may_change: bool,
     rows: Vec<Row>,
     dead: Vec<(TimeLabel, Notice)>,
     form: NotificationForm,
@@ -143,8 +141,6 @@ async fn render(
     let (dead, _) = control::list_notices(&visit.ctx, &project.id, true, None).await?;
     let page = NotificationsPage {
         frame: visit.frame("Notifications", "notifications", Some(&project.id)),
-        project: project.id.to_string(),
-        may_change: visit.visitor.may_administer(),
         rows: rows.collect(),
         dead: dead.into_iter().map(|notice| (labels::format_time(notice.at, now), notice)).collect(),
         form,

@@ -70,10 +70,7 @@ struct RepositoryQuery {
 #[template(path = "repositories.html")]
 struct RepositoriesPage {
     frame: Frame,
-    project: String,
     removed: Option<SafeText>,
-    may_change: bool,
-    may_connect: bool,
     connections: Vec<ConnectionRow>,
     cards: Vec<Card>,
     hooks: Vec<HookRow>,
@@ -201,7 +198,6 @@ fn connection_title(integration: &Integration) -> String {
 
 async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
-    let may_connect = visit.visitor.may_operate();
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let hooks = list_hooks(&visit, &project.id).await?;
     let mut cards = Vec::with_capacity(repositories.len());
@@ -231,11 +227,8 @@ async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
     let page = RepositoriesPage {
         frame: visit.frame("Repositories", "repositories", Some(&project.id)),
         removed: query.removed.filter(is_name).map(|name| line(&name)),
-        may_change: visit.visitor.may_administer(),
-        may_connect,
         connections: integrations.iter().map(row).collect(),
         hooks: hooks.iter().map(|hook| HookRow::new(hook, visit.ctx.clock.now())).collect(),
-        project: project.id.to_string(),
         cards,
     };
     Ok(render_page(StatusCode::OK, &page))

@@ -46,8 +46,6 @@ enum Deletion {
 #[template(path = "schedules.html")]
 struct SchedulesPage {
     frame: Frame,
-    project: String,
-    may_work: bool,
     rows: Vec<(Pill, Schedule)>,
     form: ScheduleForm,
     fault: Option<Fault>,
@@ -105,8 +103,6 @@ async fn render(
     let pill = |paused| if paused { labels::pill(JobStatus::Paused) } else { active };
     let page = SchedulesPage {
         frame: visit.frame("Schedules", "schedules", Some(&project.id)),
-        project: project.id.to_string(),
-        may_work: visit.visitor.may_run_jobs(),
         rows: found.into_iter().map(|found| (pill(found.paused), Schedule::new(found, now))).collect(),
         form,
         fault,

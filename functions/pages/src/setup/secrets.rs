@@ -39,7 +39,6 @@ struct SecretsQuery {
 #[template(path = "secrets.html")]
 struct SecretsPage {
     frame: Frame,
-    project: String,
     rows: Vec<Row>,
     next: Option<String>,
     saved: Option<SafeText>,
@@ -281,7 +280,6 @@ async fn render(
         deleted: query.deleted.as_ref().map(|name| line(name.as_str())),
         key_test: test,
         forms,
-        project: project.map(ToString::to_string).unwrap_or_default(),
     };
     let refusal = page.forms.set_fault.as_ref().or(page.forms.rotate_fault.as_ref());
     Ok(render_form(refusal, &page))

@@ -37,10 +37,7 @@ struct SettingsQuery {
 #[template(path = "settings.html", whitespace = "minimize")]
 struct SettingsPage {
     frame: Frame,
-    project: String,
     revision: u64,
-    may_change: bool,
-    may_see_secrets: bool,
     sections: Vec<SectionView>,
     columns: Vec<ColumnRow>,
     new_column: NewColumn,
@@ -174,9 +171,8 @@ async fn render(
 ) -> Result<Response, Fault> {
     let (project, today) = control::load_budget(&visit.ctx, id).await?;
     let stored = to_json(&project.settings);
-    let may_see_secrets = visit.visitor.may_operate();
     // Suggestions only: the page also works while the secret store is unreachable.
-    let secrets = match may_see_secrets {
+    let secrets = match visit.visitor.may_operate() {
         true => control::list_secrets(&visit.ctx, None).await.unwrap_or_default().0,
         false => Vec::new(),
     };
@@ -207,11 +203,8 @@ async fn render(
         new_column: columns::new_column(refusal.as_ref()),
         unfinished: saved.unfinished.clone(),
         revision: project.rev,
-        may_change: visit.visitor.may_administer(),
-        may_see_secrets,
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         secrets: secrets.into_iter().filter(|entry| entry.kind == SecretKind::Job).map(|entry| entry.secret).collect(),
-        project: id.to_string(),
     };
     Ok(render_page(refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status), &page))
 }

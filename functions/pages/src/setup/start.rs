@@ -106,16 +106,10 @@ struct Step {
 #[template(path = "start.html")]
 struct StartPage {
     frame: Frame,
-    project: String,
     steps: Vec<Step>,
     connected: bool,
     ticket_key: Option<String>,
     complete: bool,
-    /// The user may create projects and connect repositories.
-    admin: bool,
-    /// The user may change connections and secrets.
-    owner: bool,
-    may_work: bool,
     drafts: Drafts,
     repository: RepositoryChoice,
     problem: Option<(SafeText, Help)>,
@@ -131,7 +125,6 @@ struct StartPage {
     fault: Option<Fault>,
     decision: Option<DecisionLine>,
     refresh: Option<u32>,
-    form_key: String,
 }
 
 fn open_step(failure: Option<&Failure>, facts: Option<&Facts>, query: &StartQuery, current: usize) -> usize {
@@ -191,8 +184,7 @@ async fn render(
     let done = facts.as_ref().map(Facts::done).unwrap_or_default();
     let current = done.iter().position(|done| !done).map_or(done.len() + 1, |at| at + 1);
     let open = open_step(failure.as_ref(), facts.as_ref(), &query, current);
-    let visitor = &visit.visitor;
-    let (admin, owner) = (visitor.may_administer(), visitor.may_operate());
+    let (admin, owner) = (visit.visitor.may_administer(), visit.visitor.may_operate());
     drafts.project.prefill(facts.as_ref());
     let repository = match &facts {
         Some(facts) if open == 2 && admin => {
@@ -242,14 +234,10 @@ async fn render(
     let refreshes = permissions.is_none() && key_test.is_none() && failure.is_none();
     let page = StartPage {
         frame: visit.frame("Set up", "start", id),
-        project: id.map(ToString::to_string).unwrap_or_default(),
         connected: facts.as_ref().is_some_and(|facts| !facts.repositories.is_empty()),
         ticket_key: ticket.map(|view| percent_encode(view.ticket.key.as_str())),
         steps: list_steps(facts.as_ref(), current, open),
         complete: current > done.len(),
-        admin,
-        owner,
-        may_work: visitor.may_run_jobs(),
         drafts,
         repository,
         problem: facts
@@ -266,7 +254,6 @@ async fn render(
         place: view::describe_place(facts.as_ref(), machine),
         decision,
         refresh: refreshes.then_some(if runs { REFRESH_WHILE_A_JOB_RUNS } else { REFRESH }),
-        form_key: new_form_key(),
         fault: failure.map(|failure| failure.fault),
     };
     Ok(render_form(page.fault.as_ref(), &page))

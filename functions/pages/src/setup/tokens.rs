@@ -46,7 +46,6 @@ struct TokensPage {
     created: Option<Created>,
     form: TokenForm,
     fault: Option<Fault>,
-    form_key: String,
 }
 
 struct Row {
@@ -101,7 +100,6 @@ async fn render(
         created,
         form,
         fault,
-        form_key: new_form_key(),
     };
     Ok(render_form(page.fault.as_ref(), &page))
 }

@@ -57,12 +57,9 @@ enum Action {
 #[template(path = "trackers.html")]
 struct TrackersPage {
     frame: Frame,
-    project: String,
     trigger: SafeText,
     starts_jobs: bool,
     used: Option<String>,
-    may_administer: bool,
-    may_operate: bool,
     rows: Vec<ToolRow>,
     unsynced: Vec<UnsyncedRow>,
     /// The secret and the webhook address of a tool that was just connected.
@@ -234,12 +231,9 @@ async fn render(visit: &PageContext, project: Project, view: View) -> Result<Res
     };
     let page = TrackersPage {
         frame: visit.frame("Ticket tool", "tracker", Some(&project.id)),
-        project: project.id.to_string(),
         trigger: line(&project.settings.statuses.trigger),
         starts_jobs: project.settings.auto_create,
         used: project.settings.tracker.map(|tool| tool.connection.to_string()),
-        may_administer: visit.visitor.may_administer(),
-        may_operate: visit.visitor.may_operate(),
         // Connections belong to all projects.
         rows: found.into_iter().filter(|_| visit.visitor.may_access_all_projects()).map(to_row).collect(),
         unsynced: unsynced.into_iter().map(to_unsynced).collect(),

@@ -11,7 +11,6 @@ use pullyard_domain::id::DeliveryId;
 #[template(path = "ticket_new.html")]
 struct TicketFormPage {
     frame: Frame,
-    project: String,
     statuses: Vec<Move>,
     repositories: Vec<String>,
     form: TicketForm,
@@ -54,7 +53,6 @@ async fn render(
     };
     let page = TicketFormPage {
         frame: visit.frame("New ticket", "board", Some(&project.id)),
-        project: project.id.to_string(),
         statuses: list_statuses(statuses, std::iter::empty()).iter().map(|status| Move::to(status, statuses)).collect(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.

@@ -61,17 +61,13 @@ impl EditForm {
 #[template(path = "ticket.html")]
 pub(super) struct TicketPage {
     frame: Frame,
-    project: String,
-    key: SafeText,
     raw_key: String,
     address: String,
     move_address: String,
     edit_address: String,
     delete_address: String,
-    decisions_address: String,
     title: SafeText,
     description: SafeHtml,
-    status: SafeText,
     raw_status: String,
     pill: Option<Pill>,
     pull_request: Option<PullRequestView>,
@@ -82,7 +78,6 @@ pub(super) struct TicketPage {
     tool: Option<SafeText>,
     labels: Vec<SafeText>,
     decision: Option<DecisionLine>,
-    may_work: bool,
     busy: bool,
     moves: Vec<Move>,
     /// Values of the move form's field `before`, with the labels of their buttons; `None` while the menu is closed.
@@ -91,7 +86,6 @@ pub(super) struct TicketPage {
     jobs: Vec<Row>,
     /// 0 after a refused form, because its address has no page to load again.
     pub(super) refresh: u32,
-    form_key: String,
     form: EditForm,
     /// The form contains the raw text, so the page omits it while it is closed.
     form_is_open: bool,
@@ -108,8 +102,8 @@ pub(crate) async fn show(
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let mut page = load_page_at(&visit, &project, &key, query.before, query.comment).await?;
     page.decision = verdict::load_decision_line(&visit, &project.id, query.decision.as_ref()).await?;
-    page.form_is_open = page.may_work && query.edit.is_some();
-    if page.may_work && query.moves.is_some() {
+    page.form_is_open = page.frame.may_work() && query.edit.is_some();
+    if page.frame.may_work() && query.moves.is_some() {
         let column = control::load_column(&visit.ctx, &project.id, &page.raw_status).await?;
         page.places = Some(list_places(&column, &key));
         page.back = Some(visit.referrer()).filter(|from| from.starts_with("/board?")).unwrap_or(page.back);
@@ -163,12 +157,9 @@ pub(super) async fn load_page_at(
     let address = ticket_url(&project.id, key);
     Ok(TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
-        project: project.id.to_string(),
-        key: line(key.as_str()),
         raw_key: key.to_string(),
         title: title_or_key(&view),
         description: markdown::render(&text.description, Below::Title),
-        status: line(&ticket.status),
         raw_status: ticket.status.clone(),
         pill: active.map(|view| labels::job_pill(&view.job)).or(badge),
         pull_request: pull_request(&visit.ctx, &view),
@@ -185,14 +176,12 @@ pub(super) async fn load_page_at(
         }),
         labels: text.labels.iter().map(|label| line(label)).collect(),
         decision: None,
-        may_work: visit.visitor.may_run_jobs(),
         busy: ticket.active_job.is_some(),
         moves: list_moves(ticket, &list_statuses(own, std::iter::once(ticket)), own),
         places: None,
         back: address.clone(),
         jobs: jobs.iter().map(Row::new).collect(),
         refresh: labels::refresh_ms(ticket.active_job.is_some()),
-        form_key: new_form_key(),
         form: EditForm::of(text),
         form_is_open: false,
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
@@ -200,7 +189,6 @@ pub(super) async fn load_page_at(
         move_address: move_url(&project.id, key),
         edit_address: address.replacen('?', "/edit?", 1),
         delete_address: format!("/setup{}", address.replacen('?', "/delete?", 1)),
-        decisions_address: format!("/decisions?project={}&ticket={}", project.id, percent_encode(key.as_str())),
         address,
     })
 }

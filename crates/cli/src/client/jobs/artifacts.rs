@@ -163,12 +163,7 @@ async fn download_artifact(
         let _ = std::fs::remove_file(&partial);
         return Err(fault);
     }
-    if screen.is_json() {
-        screen.json(artifact)?;
-    } else {
-        screen.note(&format!("Wrote {} to {}.", artifact.name, out.display()));
-    }
-    Ok(())
+    screen.report(artifact, &format!("Wrote {} to {}.", artifact.name, out.display()))
 }
 
 async fn copy_download(

@@ -73,11 +73,7 @@ pub(super) fn isolation_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
 
 pub(super) async fn context(session: &Session, id: &JobId) -> Result<(), CliError> {
     let (screen, context) = (&session.screen, session.api.job_context(id).await?);
-    if screen.is_json() {
-        screen.json(&context)?;
-    } else {
-        // Clean each line, because ticket text may contain terminal escapes.
-        context.prompt.lines().try_for_each(|line| screen.print_line(&super::logs::sanitize_line(line)))?;
-    }
-    Ok(())
+    // Clean each line, because ticket text may contain terminal escapes.
+    let print = |line: &str| screen.print_line(&super::logs::sanitize_line(line));
+    screen.show(&context, |context| context.prompt.lines().try_for_each(print))
 }

@@ -23,23 +23,15 @@ const INSTRUCTIONS: &str = "Pullyard runs plans of coding agents on repositories
     with job_answer. A step in the state `asked` waits for a user, who runs `pullyard runs approve RUN/STEP`; do not run it yourself.";
 
 /// An error of the protocol. Tools report errors in their result, where the model reads them.
-pub(super) struct RpcError {
-    code: i32,
-    message: String,
-    data: Option<Value>,
-}
+pub(super) struct RpcError(Value);
 
 impl RpcError {
-    pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Self { code: -32602, message: message.into(), data: None }
+    fn new(code: i32, message: &str) -> Self {
+        Self(json!({ "code": code, "message": message }))
     }
 
-    fn to_answer(&self, id: &Value) -> Value {
-        let mut error = json!({ "code": self.code, "message": self.message });
-        if let Some(data) = &self.data {
-            error["data"] = data.clone();
-        }
-        json!({ "jsonrpc": "2.0", "id": id, "error": error })
+    pub(super) fn invalid(message: &str) -> Self {
+        Self::new(-32602, message)
     }
 }
 
@@ -49,19 +41,20 @@ pub(super) async fn answer(session: &Session, line: &[u8]) -> Option<Value> {
     if line.is_empty() {
         return None;
     }
-    let refuse = |code, message: &str| {
-        let error = RpcError { code, message: message.into(), data: None };
-        Some(error.to_answer(&Value::Null))
-    };
+    let refuse = |code, message| Some(to_answer(&Value::Null, Err(RpcError::new(code, message))));
     let Ok(message) = serde_json::from_slice::<Value>(line) else { return refuse(-32700, "this line is not JSON") };
     let Some(method) = message["method"].as_str() else {
         return refuse(-32600, "send one request or notification per line");
     };
     let id = message.get("id").filter(|id| id.is_string() || id.is_number())?;
-    Some(match dispatch(session, method, &message["params"]).await {
+    Some(to_answer(id, dispatch(session, method, &message["params"]).await))
+}
+
+fn to_answer(id: &Value, result: Result<Value, RpcError>) -> Value {
+    match result {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-        Err(error) => error.to_answer(id),
-    })
+        Err(RpcError(error)) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+    }
 }
 
 async fn dispatch(session: &Session, method: &str, params: &Value) -> Result<Value, RpcError> {
@@ -72,14 +65,11 @@ async fn dispatch(session: &Session, method: &str, params: &Value) -> Result<Val
     let mut result = match method {
         "server/discover" if is_stateless => json!({ "supportedVersions": [STATELESS_VERSION],
             "capabilities": { "tools": {} }, "instructions": INSTRUCTIONS }),
-        "server/discover" => return Err(RpcError::invalid(format!("`_meta` needs {VERSION_KEY}"))),
+        "server/discover" => return Err(RpcError::invalid(&format!("`_meta` needs {VERSION_KEY}"))),
         "ping" => json!({}),
         "tools/list" => json!({ "tools": *tools::TOOLS }),
         "tools/call" => Box::pin(tools::call(session, params)).await?,
-        _ => {
-            let message = format!("there is no method {method}");
-            return Err(RpcError { code: -32601, message, data: None });
-        }
+        _ => return Err(RpcError::new(-32601, &format!("there is no method {method}"))),
     };
     if is_stateless {
         result["resultType"] = json!("complete");
@@ -108,11 +98,12 @@ fn check_version(params: &Value) -> Result<bool, RpcError> {
     let meta = &params["_meta"];
     let Some(version) = meta.get(VERSION_KEY) else { return Ok(false) };
     if version != STATELESS_VERSION {
-        let data = Some(json!({ "supported": [STATELESS_VERSION], "requested": version }));
-        return Err(RpcError { code: -32022, message: "this version of the protocol is not supported".into(), data });
+        let RpcError(mut error) = RpcError::new(-32022, "this version of the protocol is not supported");
+        error["data"] = json!({ "supported": [STATELESS_VERSION], "requested": version });
+        return Err(RpcError(error));
     }
     if !meta[CAPABILITIES_KEY].is_object() {
-        return Err(RpcError::invalid(format!("`_meta` needs {CAPABILITIES_KEY}")));
+        return Err(RpcError::invalid(&format!("`_meta` needs {CAPABILITIES_KEY}")));
     }
     Ok(true)
 }

@@ -6,7 +6,7 @@ use crate::client::prelude::*;
 use crate::client::runs::plan_file::{PlanFile, count_faults};
 use crate::client::runs::{check, find_step};
 use crate::client::watch::format_event;
-use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use pullyard_domain::id::{EventId, JobId, RepositoryName, RunId, TemplateName};
 use pullyard_domain::job::MAX_INPUT_CHARS;
 use pullyard_domain::prompt::untrusted::fence;
@@ -40,44 +40,18 @@ const MAX_LOG_CHARS: usize = 20_000;
 #[derive(Deserialize)]
 #[serde(tag = "name", content = "arguments", rename_all = "snake_case", deny_unknown_fields)]
 enum Call {
-    PlanCheck {
-        plan: Value,
-    },
+    PlanCheck { plan: Value },
     RunStart(Start),
     RunList {},
-    RunShow {
-        run: String,
-    },
-    RunWait {
-        run: String,
-        seconds: Option<u64>,
-    },
-    RunLogs {
-        run: String,
-        step: String,
-        after: Option<String>,
-    },
-    RunWhy {
-        run: String,
-    },
-    RunCancel {
-        run: RunId,
-    },
-    RunResume {
-        run: RunId,
-        cost_usd: Option<Number>,
-    },
+    RunShow { run: String },
+    RunWait { run: String, seconds: Option<u64> },
+    RunLogs { run: String, step: String, after: Option<String> },
+    RunWhy { run: String },
+    RunCancel { run: RunId },
+    RunResume { run: RunId, cost_usd: Option<Number> },
     TemplateList {},
-    TemplateRun {
-        template: TemplateName,
-        #[serde(default)]
-        params: BTreeMap<String, String>,
-        run_id: Option<EventId>,
-    },
-    JobAnswer {
-        job: JobId,
-        text: String,
-    },
+    TemplateRun { template: TemplateName, params: Option<BTreeMap<String, String>>, run_id: Option<EventId> },
+    JobAnswer { job: JobId, text: String },
 }
 
 #[derive(Deserialize)]
@@ -102,7 +76,7 @@ struct Shown {
 pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, RpcError> {
     let (name, empty) = (&params["name"], json!({}));
     if !TOOLS.as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == *name)) {
-        return Err(RpcError::invalid(format!("there is no tool {name}")));
+        return Err(RpcError::invalid(&format!("there is no tool {name}")));
     }
     let arguments = params.get("arguments").filter(|given| !given.is_null()).unwrap_or(&empty);
     let called = match serde_json::from_value(json!({ "name": name, "arguments": arguments })) {
@@ -142,7 +116,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
             };
             data("The newest runs, at most 50.", &page.runs.iter().map(brief).collect::<Vec<_>>())
         }
-        Call::RunShow { run } => show(&find(session, &run).await?.1),
+        Call::RunShow { run } => show(&find(session, &run).await?),
         Call::RunWait { run, seconds } => wait(session, &run, seconds).await,
         Call::RunLogs { run, step, after } => logs(session, &run, &step, after).await,
         Call::RunWhy { run } => explain(session, &run).await,
@@ -159,6 +133,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
         }
         Call::TemplateRun { template, params, run_id } => {
             let (id, key) = (TemplateId { project: session.project().await?, name: template }, own_run_id(run_id)?);
+            let params = params.unwrap_or_default();
             let request = StartTemplate { params, repository: None, base: None, run_id: Some(key.clone()) };
             let started = api.start_template(&id, &request, Some(key.as_str())).await;
             data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
@@ -231,30 +206,22 @@ fn fenced(lead: &str, text: &str) -> String {
 
 async fn load(session: &Session, id: &RunId) -> Result<Shown, Error> {
     let run = session.api.run(id).await?;
-    let mut questions = Vec::new();
     let open = run.steps.iter().filter(|step| step.state == StepState::Open);
-    let jobs: Vec<_> = open.filter_map(|step| Some((&step.name, step.job.as_ref()?))).collect();
-    for part in jobs.chunks(CONCURRENT_READS) {
-        let read = join_all(part.iter().map(|(_, job)| session.api.job(job))).await;
-        for ((step, job), read) in part.iter().zip(read) {
-            if let Some(question) = read?.question {
-                questions.push(json!({ "step": step, "job": job, "text": question.text }));
-            }
-        }
-    }
-    Ok(Shown { run, questions })
+    let questions = open.map(|step| async move {
+        let Some(job) = &step.job else { return Ok(None) };
+        let question = session.api.job(job).await?.question;
+        Ok::<_, Error>(question.map(|question| json!({ "step": step.name, "job": job, "text": question.text })))
+    });
+    let questions: Vec<Option<Value>> = stream::iter(questions).buffered(CONCURRENT_READS).try_collect().await?;
+    Ok(Shown { questions: questions.into_iter().flatten().collect(), run })
 }
 
 fn slow() -> CliError {
     CliError::failed("the server is slow").with_help("repeat the call")
 }
 
-async fn find(session: &Session, run: &str) -> Result<(RunId, Shown), CliError> {
-    let find = async {
-        let id = session.resolve_run(run).await?;
-        let shown = load(session, &id).await?;
-        Ok::<_, CliError>((id, shown))
-    };
+async fn find(session: &Session, run: &str) -> Result<Shown, CliError> {
+    let find = async { Ok::<_, CliError>(load(session, &session.resolve_run(run).await?).await?) };
     timeout(MAX_READ, find).await.unwrap_or_else(|_| Err(slow()))
 }
 
@@ -283,13 +250,13 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
         let steps = shown.run.steps.iter().filter(|step| step.state == StepState::Asked);
         steps.map(|step| step.name.clone()).collect::<BTreeSet<_>>()
     };
-    let (id, mut shown) = find(session, run).await?;
+    let mut shown = find(session, run).await?;
     let known = asked(&shown);
     // The agent can answer a question, old or new.
     while shown.run.ended.is_none() && shown.questions.is_empty() && asked(&shown).is_subset(&known) {
         let rest = deadline.saturating_duration_since(Instant::now());
         tokio::time::sleep(POLL_INTERVAL.min(rest)).await;
-        match timeout(rest, load(session, &id)).await {
+        match timeout(rest, load(session, &shown.run.id)).await {
             Ok(Ok(loaded)) => shown = loaded,
             Ok(Err(error)) if !error.is_transient() => return Err(error.into()),
             // The last look shows more than an error that the next call may not have.
@@ -300,32 +267,29 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
 }
 
 async fn logs(session: &Session, run: &str, step: &str, after: Option<String>) -> Result<String, CliError> {
-    let deadline = Instant::now() + MAX_READ;
-    let find = async {
+    let (mut cursor, mut text, mut end) = (after, String::new(), false);
+    let read = async {
         let run = session.api.run(&session.resolve_run(run).await?).await?;
-        let Some(job) = find_step(&run, step)?.job.clone() else {
+        let Some(job) = &find_step(&run, step)?.job else {
             return Err(CliError::not_found(format!("{step} has no job")).with_help("call run_why"));
         };
-        let created = session.api.job(&job).await?.created;
-        Ok((job, created))
-    };
-    let (job, created) = timeout(MAX_READ, find).await.unwrap_or_else(|_| Err(slow()))?;
-    let (mut cursor, mut text) = (after, String::new());
-    let end = loop {
-        let rest = deadline.saturating_duration_since(Instant::now());
-        let Ok(page) = timeout(rest, session.api.events(&job, cursor.as_deref())).await else { break false };
-        let page = page?;
-        for event in &page.events {
-            text.push_str(&format_event(&session.screen, event, created));
-            text.push('\n');
-        }
-        let cut = text.char_indices().rev().nth(MAX_LOG_CHARS).map_or(0, |(at, _)| at);
-        text.drain(..cut);
-        cursor = Some(page.cursor);
-        if page.end || page.events.is_empty() {
-            break page.end;
+        let created = session.api.job(job).await?.created;
+        loop {
+            let page = session.api.events(job, cursor.as_deref()).await?;
+            for event in &page.events {
+                text.push_str(&format_event(&session.screen, event, created));
+                text.push('\n');
+            }
+            let cut = text.char_indices().rev().nth(MAX_LOG_CHARS).map_or(0, |(at, _)| at);
+            text.drain(..cut);
+            (cursor, end) = (Some(page.cursor), page.end);
+            if end || page.events.is_empty() {
+                return Ok(());
+            }
         }
     };
+    // The log that was read in time is an answer.
+    timeout(MAX_READ, read).await.unwrap_or(Ok(()))?;
     let more = if end { "The log is complete." } else { "More may follow; call again with `after`." };
     let cursor = cursor.ok_or_else(slow)?;
     Ok(fenced(&format!("The newest {MAX_LOG_CHARS} characters until `after`: \"{cursor}\". {more}"), &text))

@@ -1,6 +1,6 @@
 //! Reads a plan file, and shows the place of each fault.
 
-use super::yaml::{self, Place, Places, parse_yaml};
+use super::yaml::{Place, Places, parse_yaml};
 use crate::client::prelude::*;
 use pullyard_domain::plan::{MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
 use pullyard_domain::text::format_count;
@@ -20,14 +20,14 @@ pub(in crate::client) struct PlanFile {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(in crate::client) struct PlacedFault {
-    line: usize,
-    column: usize,
+    pub(super) line: usize,
+    pub(super) column: usize,
     pointer: String,
-    fault: String,
+    pub(super) fault: String,
 }
 
 impl PlacedFault {
-    fn new((line, column): Place, pointer: String, fault: String) -> Self {
+    pub(super) fn new((line, column): Place, pointer: String, fault: String) -> Self {
         Self { line, column, pointer, fault }
     }
 
@@ -69,8 +69,7 @@ impl PlanFile {
         let text = std::str::from_utf8(bytes).map_err(|_| whole("this is not UTF-8 text; save the file as UTF-8"))?;
         // Editors for Windows begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let breach = |breach: yaml::Breach| vec![PlacedFault::new(breach.place, String::new(), breach.fault)];
-        let (json, places) = parse_yaml(text).map_err(breach)?;
+        let (json, places) = parse_yaml(text).map_err(|breach| vec![breach])?;
         match Plan::parse(json.clone()) {
             Ok(plan) => {
                 let json = json.as_object().cloned().unwrap_or_default();

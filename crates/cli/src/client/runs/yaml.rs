@@ -1,21 +1,17 @@
 //! Reads YAML as JSON, with the place of each key and list item, and stops at the first breach of a limit.
 //!
-//! It handles the parser's events one by one: neither nested nor repeated content can use more than the limits.
+//! It counts the parser's events one by one: neither nested nor repeated content can use more than the limits.
 
+use super::plan_file::PlacedFault;
 use pullyard_domain::plan::{MAX_DEPTH, MAX_KEY_BYTES, MAX_NODES};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
-use yaml_rust2::parser::{Event, Parser, Tag};
-use yaml_rust2::scanner::{Marker, TScalarStyle};
+use std::str::Chars;
+use yaml_rust2::parser::{Event, Parser};
+use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 
 /// Line and column, from 1.
 pub(super) type Place = (usize, usize);
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Breach {
-    pub(super) place: Place,
-    pub(super) fault: String,
-}
 
 /// Places by JSON pointer.
 #[derive(Debug, Default)]
@@ -35,149 +31,121 @@ impl Places {
     }
 }
 
-enum Container {
-    List(Vec<Value>),
-    /// The members, and the key whose value follows.
-    Keys(Map<String, Value>, Option<String>),
-}
-
 #[derive(Default)]
 pub(super) struct Reader {
-    /// Containers that are not closed, with their pointers.
-    open: Vec<(String, Container)>,
     places: Places,
-    root: Option<Value>,
     /// Mappings, lists, keys and values so far.
     nodes: usize,
 }
 
-pub(super) fn parse_yaml(text: &str) -> Result<(Value, Places), Breach> {
+pub(super) fn parse_yaml(text: &str) -> Result<(Value, Places), PlacedFault> {
     let mut reader = Reader::default();
-    reader.read(text)?;
-    Ok((reader.root.unwrap_or(Value::Null), reader.places))
+    let value = reader.read(text)?;
+    Ok((value, reader.places))
 }
 
 impl Reader {
-    fn read(&mut self, text: &str) -> Result<(), Breach> {
-        let mut parser = Parser::new_from_str(text);
+    fn read(&mut self, text: &str) -> Result<Value, PlacedFault> {
+        let (mut parser, mut root) = (Parser::new_from_str(text), None);
         loop {
-            let (event, mark) = parser
-                .next_token()
-                .map_err(|error| breach(*error.marker(), &format!("this is not YAML: {}", error.info())))?;
-            if event == Event::StreamEnd {
-                return Ok(());
+            match self.next_event(&mut parser)? {
+                (Event::StreamEnd, _) => return Ok(root.unwrap_or_default()),
+                (Event::DocumentStart, mark) if root.is_some() => return Err(breach(mark, "use one document")),
+                (Event::Nothing | Event::StreamStart | Event::DocumentStart | Event::DocumentEnd, _) => {}
+                node => root = Some(self.read_node(&mut parser, node, "")?),
             }
-            self.handle(event, mark)?;
         }
     }
 
-    fn handle(&mut self, event: Event, mark: Marker) -> Result<(), Breach> {
+    fn next_event(&mut self, parser: &mut Parser<Chars<'_>>) -> Result<(Event, Marker), PlacedFault> {
+        let not_yaml = |error: ScanError| breach(*error.marker(), &format!("this is not YAML: {}", error.info()));
+        let (event, mark) = parser.next_token().map_err(not_yaml)?;
         if let Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) =
             &event
         {
-            self.count(mark, *anchor, tag.as_ref())?;
-        }
-        match event {
-            Event::Alias(_) => Err(breach(mark, "aliases are not allowed")),
-            Event::DocumentStart if self.root.is_some() => Err(breach(mark, "use one document")),
-            Event::Scalar(text, style, ..) => match self.open.last_mut() {
-                Some((pointer, Container::Keys(members, key @ None))) => {
-                    // The pointer of each member has the key.
-                    if text.len() > MAX_KEY_BYTES {
-                        return Err(breach(mark, &format!("a key has at most {MAX_KEY_BYTES} bytes")));
-                    }
-                    if text == "<<" && style == TScalarStyle::Plain {
-                        return Err(breach(mark, "merge keys are not allowed"));
-                    }
-                    if members.contains_key(&text) {
-                        return Err(breach(mark, &format!("`{text}` is set twice")));
-                    }
-                    *key = Some(text);
-                    // The parser's mark of a mapping in block style is behind its first key.
-                    self.places.0.entry(pointer.clone()).or_insert(place_of(mark));
-                    self.note_place(mark);
-                    Ok(())
-                }
-                _ => {
-                    self.note_place(mark);
-                    self.add(if style == TScalarStyle::Plain { to_value(text) } else { Value::String(text) });
-                    Ok(())
-                }
-            },
-            Event::SequenceStart(..) => self.open(mark, Container::List(Vec::new())),
-            Event::MappingStart(..) => self.open(mark, Container::Keys(Map::new(), None)),
-            Event::SequenceEnd | Event::MappingEnd => {
-                let Some((pointer, closed)) = self.open.pop() else { return Ok(()) };
-                // A mapping without a key has the place of its end.
-                self.places.0.entry(pointer).or_insert(place_of(mark));
-                self.add(match closed {
-                    Container::List(items) => Value::Array(items),
-                    Container::Keys(members, _) => Value::Object(members),
-                });
-                Ok(())
+            self.nodes += 1;
+            if *anchor != 0 {
+                return Err(breach(mark, "anchors are not allowed"));
             }
-            Event::DocumentStart | Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {
-                Ok(())
+            if tag.is_some() {
+                return Err(breach(mark, "tags are not allowed"));
+            }
+            if self.nodes > MAX_NODES {
+                return Err(breach(mark, &format!("use at most {MAX_NODES} nodes")));
             }
         }
+        Ok((event, mark))
     }
 
-    fn count(&mut self, mark: Marker, anchor: usize, tag: Option<&Tag>) -> Result<(), Breach> {
-        self.nodes += 1;
-        match () {
-            () if anchor != 0 => Err(breach(mark, "anchors are not allowed")),
-            () if tag.is_some() => Err(breach(mark, "tags are not allowed")),
-            () if self.nodes > MAX_NODES => Err(breach(mark, &format!("use at most {MAX_NODES} nodes"))),
-            () => Ok(()),
-        }
-    }
-
-    fn open(&mut self, mark: Marker, container: Container) -> Result<(), Breach> {
-        if self.open.len() >= MAX_DEPTH {
+    fn read_node(
+        &mut self,
+        parser: &mut Parser<Chars<'_>>,
+        (event, mark): (Event, Marker),
+        pointer: &str,
+    ) -> Result<Value, PlacedFault> {
+        // The limit of levels also limits the recursion. Each level has one slash in the pointer.
+        let is_container = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        if is_container && pointer.matches('/').count() >= MAX_DEPTH {
             return Err(breach(mark, &format!("use at most {MAX_DEPTH} levels")));
         }
-        if let Some((_, Container::Keys(_, None))) = self.open.last() {
-            return Err(breach(mark, "a key is text"));
-        }
-        if matches!(container, Container::List(_)) {
-            self.note_place(mark);
-        }
-        self.open.push((self.next_pointer(), container));
-        Ok(())
-    }
-
-    /// The pointer of the next value.
-    fn next_pointer(&self) -> String {
-        match self.open.last() {
-            Some((pointer, Container::List(items))) => format!("{pointer}/{}", items.len()),
-            Some((pointer, Container::Keys(_, key))) => {
-                let key = key.as_deref().unwrap_or_default();
-                format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+        match event {
+            Event::Scalar(text, style, ..) => {
+                self.note_place(pointer, mark);
+                Ok(if style == TScalarStyle::Plain { to_value(text) } else { Value::String(text) })
             }
-            None => String::new(),
-        }
-    }
-
-    /// The place of a member is the place of its key, which is read first.
-    fn note_place(&mut self, mark: Marker) {
-        self.places.0.entry(self.next_pointer()).or_insert(place_of(mark));
-    }
-
-    fn add(&mut self, value: Value) {
-        match self.open.last_mut() {
-            Some((_, Container::List(items))) => items.push(value),
-            Some((_, Container::Keys(members, key))) => {
-                if let Some(key) = key.take() {
-                    members.insert(key, value);
+            Event::SequenceStart(..) => {
+                self.note_place(pointer, mark);
+                let mut items = Vec::new();
+                loop {
+                    match self.next_event(parser)? {
+                        (Event::SequenceEnd, _) => return Ok(Value::Array(items)),
+                        node => items.push(self.read_node(parser, node, &format!("{pointer}/{}", items.len()))?),
+                    }
                 }
             }
-            None => self.root = Some(value),
+            Event::MappingStart(..) => self.read_members(parser, pointer),
+            _ => Err(breach(mark, "aliases are not allowed")),
         }
+    }
+
+    fn read_members(&mut self, parser: &mut Parser<Chars<'_>>, pointer: &str) -> Result<Value, PlacedFault> {
+        let mut members = Map::new();
+        loop {
+            let (event, mark) = self.next_event(parser)?;
+            // The parser's mark of a mapping in block style is behind its first key, so the mapping has the place of
+            // its first key or of its end.
+            self.note_place(pointer, mark);
+            let (key, style) = match event {
+                Event::MappingEnd => return Ok(Value::Object(members)),
+                Event::Scalar(key, style, ..) => (key, style),
+                _ => return Err(breach(mark, "a key is text")),
+            };
+            // The pointer of each member has the key.
+            if key.len() > MAX_KEY_BYTES {
+                return Err(breach(mark, &format!("a key has at most {MAX_KEY_BYTES} bytes")));
+            }
+            if key == "<<" && style == TScalarStyle::Plain {
+                return Err(breach(mark, "merge keys are not allowed"));
+            }
+            if members.contains_key(&key) {
+                return Err(breach(mark, &format!("`{key}` is set twice")));
+            }
+            let member = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+            // The place of a member is that of its key.
+            self.note_place(&member, mark);
+            let value = self.next_event(parser)?;
+            members.insert(key, self.read_node(parser, value, &member)?);
+        }
+    }
+
+    /// The first place counts.
+    fn note_place(&mut self, pointer: &str, mark: Marker) {
+        self.places.0.entry(pointer.to_owned()).or_insert(place_of(mark));
     }
 }
 
-fn breach(mark: Marker, fault: &str) -> Breach {
-    Breach { place: place_of(mark), fault: fault.to_owned() }
+fn breach(mark: Marker, fault: &str) -> PlacedFault {
+    PlacedFault::new(place_of(mark), String::new(), fault.to_owned())
 }
 
 fn place_of(mark: Marker) -> Place {

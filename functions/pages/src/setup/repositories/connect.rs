@@ -1,6 +1,6 @@
 //! The form that connects a forge by a token. The token becomes a secret and is not shown again.
 
-use super::{FormFault, check_admin_of_all_projects, list_url, project_query};
+use super::{FormFault, check_admin_of_all_projects, project_query};
 use crate::prelude::*;
 use pullyard_domain::forge::{ForgeKind, Integration};
 
@@ -25,8 +25,6 @@ pub(super) struct TokenForm {
 struct TokenPage {
     frame: Frame,
     forge: ForgeKind,
-    action: String,
-    back: String,
     form: TokenForm,
     fault: Option<FormFault>,
 }
@@ -57,8 +55,6 @@ async fn render_token_form(
     let page = TokenPage {
         frame: visit.frame(&format!("Connect {}", kind.label()), "repositories", project.as_ref()),
         forge: kind,
-        action: format!("/setup/repositories/connect{}", project_query(project.as_ref())),
-        back: list_url(project.as_ref()),
         form: TokenForm { token: String::new(), ..form },
         fault,
     };

@@ -2,7 +2,7 @@
 
 use super::connect::redirect_to_connection;
 use super::install_hook::install_app_hook;
-use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations, list_url, project_query};
+use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations};
 use crate::guard::FormTarget;
 use crate::prelude::*;
 use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};
@@ -48,15 +48,12 @@ struct NewApp {
 #[template(path = "connect_app.html")]
 struct AppPage {
     frame: Frame,
-    project: String,
     owner: String,
     site: String,
     workflows: bool,
     /// `None` if a field is invalid.
     new_app: Option<NewApp>,
     has_webhook: bool,
-    action: String,
-    back: String,
     form: AppForm,
     fault: Option<FormFault>,
 }
@@ -88,7 +85,6 @@ async fn render(
     let target = new_app.as_ref().map(|new_app| FormTarget(new_app.origin.clone()));
     let page = AppPage {
         frame: visit.frame("Connect a GitHub App", "repositories", project.as_ref()),
-        project: project.as_ref().map(ToString::to_string).unwrap_or_default(),
         form: AppForm {
             key: String::new(),
             ..form.unwrap_or_else(|| AppForm {
@@ -103,8 +99,6 @@ async fn render(
         workflows: query.workflows.is_some(),
         new_app,
         has_webhook: public_url(visit).is_some(),
-        action: format!("/setup/repositories/connect-app{}", project_query(project.as_ref())),
-        back: list_url(project.as_ref()),
         fault,
     };
     let mut response = render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page);

@@ -11,7 +11,6 @@ use pullyard_domain::id::IntegrationId;
 #[template(path = "connection.html")]
 struct ConnectionPage {
     frame: Frame,
-    project: String,
     id: String,
     works: bool,
     sentence: SafeText,
@@ -21,7 +20,6 @@ struct ConnectionPage {
     is_app: bool,
     address: String,
     query: String,
-    back: String,
     fault: Option<FormFault>,
 }
 
@@ -59,7 +57,6 @@ async fn render(
     }
     let page = ConnectionPage {
         frame: visit.frame(&format!("Connection {id}"), "repositories", project.as_ref()),
-        project: project.as_ref().map(ToString::to_string).unwrap_or_default(),
         works,
         sentence: line(&sentence),
         help: text::help(&name_buttons(&help, Page::Other)),
@@ -68,7 +65,6 @@ async fn render(
         is_app: matches!(integration.auth, Auth::App { .. }),
         address: format!("/setup/repositories/connections/{id}"),
         query: project_query(project.as_ref()),
-        back: list_url(project.as_ref()),
         id: id.to_string(),
         fault,
     };

@@ -46,7 +46,6 @@ struct HookPage {
     /// Values to enter at the forge, for a webhook that Pullyard did not create there.
     by_hand: Option<Vec<(&'static str, SafeText)>>,
     may_set_secret: bool,
-    back: String,
     fault: Option<FormFault>,
 }
 
@@ -84,7 +83,6 @@ async fn render(visit: &PageContext, hook: Webhook, fault: Option<FormFault>) ->
             ]
         }),
         may_set_secret: visit.visitor.may_access_all_projects(),
-        back: list_url(Some(&hook.home)),
         fault,
     };
     Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))

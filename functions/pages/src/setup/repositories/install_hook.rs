@@ -2,7 +2,7 @@
 
 use super::connect::redirect_to_connection;
 use super::hooks::hook_url;
-use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations, list_url};
+use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations};
 use crate::prelude::*;
 use pullyard_control::hooks::{NewHook, Target, install_hook};
 use pullyard_domain::forge::Integration;
@@ -40,7 +40,6 @@ struct InstallPage {
     may_share: bool,
     is_private: bool,
     form: InstallForm,
-    back: String,
     fault: Option<FormFault>,
 }
 
@@ -79,7 +78,6 @@ async fn render(
         may_share,
         is_private: !form.base_url.starts_with("https://"),
         form: InstallForm { project: project.id.to_string(), ..form },
-        back: list_url(Some(&project.id)),
         fault,
     };
     Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))

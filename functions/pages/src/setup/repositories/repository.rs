@@ -46,12 +46,10 @@ pub(super) struct RepositoryForm {
 #[template(path = "repository_form.html")]
 struct RepositoryFormPage {
     frame: Frame,
-    heading: String,
     /// The repository is connected, so its forge and name stay.
     exists: bool,
     integrations: Vec<String>,
     form: RepositoryForm,
-    back: String,
     fault: Option<FormFault>,
 }
 
@@ -84,11 +82,9 @@ async fn render(
     let heading = if exists { format!("Change {}", form.name) } else { "Add repository".to_owned() };
     let page = RepositoryFormPage {
         frame: visit.frame(&heading, "repositories", Some(&project.id)),
-        heading,
         exists,
         integrations,
         form: RepositoryForm { project: project.id.to_string(), ..form },
-        back: list_url(Some(&project.id)),
         fault,
     };
     Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))

@@ -1,6 +1,6 @@
 //! The test of a repository: each feature with its permissions.
 
-use super::{check_admin, list_url, load_repository, repository_query};
+use super::{check_admin, load_repository, repository_query};
 use crate::hints::{Page, name_buttons};
 use crate::labels::{DASH, RING, TICK, TRIANGLE};
 use crate::prelude::*;
@@ -30,7 +30,6 @@ struct TestPage {
     help: Help,
     rows: Vec<FeatureRow>,
     query: String,
-    back: String,
 }
 
 pub(in crate::setup) struct FeatureRow {
@@ -58,7 +57,6 @@ pub(super) async fn show(
         help: text::help(&name_buttons(&help, Page::Other)),
         rows: list_features(result),
         query: repository_query(&repository),
-        back: list_url(Some(&project)),
     };
     Ok(render_page(StatusCode::OK, &page))
 }

@@ -47,7 +47,6 @@ struct NewRunnerPage {
     installs: bool,
     local_only: bool,
     address: String,
-    form_key: String,
 }
 
 struct Joined {
@@ -155,7 +154,6 @@ async fn render(
         installs: !releases.is_empty(),
         local_only: ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| url.starts_with(own)),
         address: format_address(&form),
-        form_key: new_form_key(),
         form: RunnerForm {
             slots: non_empty(&form.slots).unwrap_or_else(|| "1".into()),
             isolation: non_empty(&form.isolation).unwrap_or_else(|| "auto".into()),

@@ -53,7 +53,7 @@ fn empty_mapping_of_a_list_has_the_place_of_its_line() {
 fn check_breach(text: &str, place: Place, says: &str, max_nodes: usize) {
     let mut reader = Reader::default();
     let breach = reader.read(text).unwrap_err();
-    assert!(breach.place == place && breach.fault.contains(says), "{breach:?}");
+    assert!((breach.line, breach.column) == place && breach.fault.contains(says), "{breach:?}");
     assert!(reader.nodes <= max_nodes, "{} nodes", reader.nodes);
     assert!(reader.places.0.len() <= max_nodes + 1);
 }
