@@ -18,6 +18,7 @@ use gauges::ScheduledItems;
 use held_entries::sweep_held_entries;
 use postpone::postpone;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::fleet::SMALL_FLEET;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
 use pullyard_domain::runner::sweep::uninterrupted_since;
@@ -28,7 +29,7 @@ use pullyard_store::{Gauges, MAX_CLOCK_SKEW, RunnerCondition, SweeperState, Work
 use ready_jobs::{move_if_misplaced, sweep_ready};
 use report::{Failures, Repair};
 pub use report::{Report, SweepResult};
-use runners::sweep_runners;
+use runners::{store_fleet, sweep_runners};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ const STORM_SILENCE: Duration = Duration::from_secs(300);
 /// Runs one round. Each part has a time limit and handles its own read errors; the next round does the rest.
 /// Sweeps runners in every round. Waiting jobs and gauges need complete reads, so they follow once a minute only.
 /// Idempotent: each step is a conditional write or a hint, so concurrent sweepers are harmless.
-/// Writes: the note of the round, unless a later one is stored.
+/// Writes: a large fleet for views and the note of the round, unless later ones are stored.
 pub async fn sweep(ctx: &Context) -> SweepResult {
     let time = &RoundTimer::begin(&ctx.clock);
     let now = ctx.clock.now();
@@ -56,7 +57,7 @@ pub async fn sweep(ctx: &Context) -> SweepResult {
     let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(MAX_CLOCK_SKEW));
     let since = uninterrupted_since(last.and_then(|last| Some((last.at, last.since?))), now);
     // First, so that silences are judged a minute apart, regardless of the other parts.
-    faults.record(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
+    let runners = faults.record(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
     let silence = SilenceGuard { since, ended: AtomicU32::new(0) };
     for shard in rotated_shards(now) {
         faults.record(Box::pin(sweep_shard(ctx, shard, &silence, time, &mut scheduled, &mut report)).await);
@@ -81,6 +82,12 @@ pub async fn sweep(ctx: &Context) -> SweepResult {
             let gauges = gauges::finish(gauges, now);
             round.gauges = Some(gauges.clone());
             report.gauges = Some(gauges);
+        }
+        // After the parts that jobs wait for, because only views need it.
+        if let Some(runners) = runners.filter(|runners| runners.len() > SMALL_FLEET)
+            && let Err(error) = time.run("store the fleet", Box::pin(store_fleet(ctx, runners, now))).await
+        {
+            tracing::warn!(error = %error, "large fleet not stored; without a recent list, views read all runners");
         }
     }
     // Last, because the counts do not depend on the record, and a failed read must not lose them.

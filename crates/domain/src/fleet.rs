@@ -17,6 +17,9 @@ use std::time::Duration;
 /// The sweeper stores a larger fleet for views. They read a smaller one anew, so that a command shows at once.
 pub const SMALL_FLEET: usize = 50;
 
+/// Two rounds of the sweeper may be missing.
+const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(180);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     pub runner: Runner,
@@ -29,7 +32,6 @@ pub struct MemberSummary {
     /// Without its isolation.
     pub profile: Profile,
     pub status: Presence,
-    /// No age, so that a stored summary grows silent like its runner.
     pub last_heartbeat: Timestamp,
     pub offline_secs: u64,
     pub max: u32,
@@ -73,9 +75,16 @@ pub struct FleetSnapshot {
 }
 
 impl FleetSnapshot {
-    /// Otherwise three rounds of the sweeper are missing.
-    pub fn is_recent(&self, now: Timestamp) -> bool {
-        now.since(self.at) <= Duration::from_secs(180)
+    /// Whether a snapshot of this time may be used. A time in the future is from a wrong clock.
+    pub fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+        at <= now && now.since(at) <= MAX_SNAPSHOT_AGE
+    }
+
+    /// The members with their silence at the time of the snapshot, because it lacks later heartbeats.
+    pub fn into_members(self, now: Timestamp) -> Vec<MemberSummary> {
+        let age = now.since(self.at);
+        let shift = |member: MemberSummary| MemberSummary { last_heartbeat: member.last_heartbeat.plus(age), ..member };
+        self.members.into_iter().map(shift).collect()
     }
 }
 

@@ -26,9 +26,9 @@ pub(crate) async fn load_profiles(ctx: &Context, runners: Vec<Runner>) -> Result
 
 /// The runners for views, whose readers poll: those of a large fleet as the sweeper stored them, up to 3 minutes ago.
 pub async fn list_summaries(ctx: &Context) -> Result<Vec<MemberSummary>, Error> {
-    let stored = skip_corrupt(ctx, ctx.store.load_fleet().await)?.flatten();
-    match stored.filter(|fleet| fleet.is_recent(ctx.clock.now())) {
-        Some(fleet) => Ok(fleet.members),
+    let now = ctx.clock.now();
+    match skip_corrupt(ctx, ctx.store.load_fleet(now).await)?.flatten() {
+        Some(fleet) => Ok(fleet.into_members(now)),
         None => Ok(list_runners(ctx).await?.iter().map(MemberSummary::from).collect()),
     }
 }

@@ -1,6 +1,6 @@
 //! Explains what jobs wait for.
 
-use super::view::{list_runners, list_summaries};
+use super::view::list_summaries;
 use crate::jobs::places::PlaceQueue;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
@@ -34,14 +34,6 @@ struct ClassQueue {
 }
 
 impl WaitExplainer {
-    /// Reads the runners even of a large fleet, for a reason that is stored.
-    pub(crate) async fn load_runners(&mut self, ctx: &Context) -> Result<&mut Self, Error> {
-        if self.members.is_none() {
-            self.members = Some(list_runners(ctx).await?.iter().map(MemberSummary::from).collect());
-        }
-        Ok(self)
-    }
-
     pub(crate) async fn explain(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
         if job.awaits_place() {
             let key = (job.project.clone(), job.repository_key());

@@ -104,8 +104,8 @@ mod tests {
         assert!(READY_LISTED_UNTIL + call <= READY_UNTIL);
         assert!(READY_UNTIL + call <= HELD_ENTRIES_UNTIL);
         assert!(WAKE_TIMEOUT < call, "wake-ups take longer than one item");
-        // One failed item is postponed.
-        let latest = (DUE_UNTIL + call * 2).max(HELD_ENTRIES_UNTIL + call);
+        // One failed item is postponed. Then the fleet is stored.
+        let latest = (DUE_UNTIL + call * 2).max(HELD_ENTRIES_UNTIL + call) + call;
         assert!(latest + call / 2 <= END && END < Duration::from_secs(60));
     }
 

@@ -287,7 +287,7 @@ async fn sweep_job(
             move_job(ctx, project, &job, place).await?;
         }
         WaitingStep::Fail => {
-            let wait = waits.lock().await.load_runners(ctx).await?.explain(ctx, &job, now).await?;
+            let wait = waits.lock().await.explain(ctx, &job, now).await?;
             let failure = unclaimed_failure(wait.as_ref(), &project.settings.limits);
             let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;

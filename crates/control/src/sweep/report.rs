@@ -76,15 +76,17 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    pub(super) fn record<T>(&mut self, part: Result<T, Error>) {
-        if let Err(error) = part {
+    /// The result of the part, unless it failed.
+    pub(super) fn record<T>(&mut self, part: Result<T, Error>) -> Option<T> {
+        part.map_err(|error| {
             self.count = self.count.saturating_add(1);
             if self.first.is_some() {
                 tracing::error!(error = %error, "another part of a sweep failed");
             } else {
                 self.first = Some(error);
             }
-        }
+        })
+        .ok()
     }
 
     pub(super) fn count(&self) -> u32 {

@@ -7,7 +7,7 @@ use super::write_step;
 use crate::runner::{delete_with_mailbox, load_profiles, load_token_state};
 use crate::{Context, Error};
 use futures::StreamExt as _;
-use pullyard_domain::fleet::{FleetSnapshot, MemberSummary, SMALL_FLEET};
+use pullyard_domain::fleet::{FleetSnapshot, MemberSummary};
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::runner::{Runner, Slot};
@@ -24,14 +24,14 @@ const CONCURRENCY: usize = 16;
 const MAX_STEPS: usize = 3;
 
 /// Checks every runner, as time permits. Silence before `since` does not count, as the sweeper may have been down.
+/// Returns the runners as they were read.
 pub(super) async fn sweep_runners(
     ctx: &Context,
     time: &RoundTimer<'_>,
     since: Timestamp,
     gauges: &mut Gauges,
     report: &mut Report,
-) -> Result<(), Error> {
-    let began = ctx.clock.now();
+) -> Result<Vec<Runner>, Error> {
     let (mut runners, mut faults) = (Vec::new(), Failures::default());
     for shard in Store::runner_shards() {
         let read = time.run_before(RUNNERS_UNTIL, "read the runners", ctx.store.list_shard_runners(shard)).await;
@@ -60,7 +60,7 @@ pub(super) async fn sweep_runners(
         }
     }
     let storm = sweep::is_storm(&runners, faults.is_empty(), ctx.clock.now());
-    let large_fleet = (runners.len() > SMALL_FLEET && faults.is_empty()).then(|| runners.clone());
+    let all = runners.clone();
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
         let (id, mut report) = (runner.id.clone(), Report::default());
@@ -80,17 +80,12 @@ pub(super) async fn sweep_runners(
     while let Some(part) = swept.next().await {
         report.add_runner(&part);
     }
-    if let Some(runners) = large_fleet.filter(|_| !time.is_past(RUNNERS_UNTIL))
-        && let Err(error) = time.run("store the fleet", store_fleet(ctx, runners, began)).await
-    {
-        report.failed += 1;
-        tracing::error!(error = %error, "fleet not stored; views read all runners");
-    }
-    faults.into_result()
+    faults.into_result().map(|()| all)
 }
 
-/// Stores the runners for views, unless they are too large for an item.
-async fn store_fleet(ctx: &Context, runners: Vec<Runner>, at: Timestamp) -> Result<(), Error> {
+/// Stores the runners for views, as they were at this time.
+/// Errors: also if they are too large for an item.
+pub(super) async fn store_fleet(ctx: &Context, runners: Vec<Runner>, at: Timestamp) -> Result<(), Error> {
     let members = load_profiles(ctx, runners).await?.iter().map(MemberSummary::from).collect();
     ctx.store.put_fleet(&FleetSnapshot { at, members }).await?;
     Ok(())

@@ -2,9 +2,8 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_control::{job_view, search_jobs};
+use pullyard_control::search_jobs;
 use pullyard_domain::listing::{JobFilter, JobSearch};
-use pullyard_domain::wait::Wait;
 
 #[tokio::test]
 async fn search_counts_all_matches_and_continues_after_the_last() {
@@ -46,21 +45,4 @@ async fn search_accepts_a_cursor_that_became_too_old() {
     let late = since(now.plus(Duration::from_secs(3_600)));
     let page = search_jobs(&world.ctx, &world.project, &late, page.next.as_deref(), 2).await.unwrap();
     assert!(page.jobs.is_empty() && page.next.is_none());
-}
-
-#[tokio::test]
-async fn large_fleets_are_read_again_after_thirty_seconds() {
-    for (runners, is_cached) in [(49, false), (51, true)] {
-        let world = World::begin().await;
-        let job = world.jobs("waiting", runners + 1, runners + 1).await.pop().unwrap();
-        let wait = async || job_view(&world.ctx, &job.id).await.unwrap().waits;
-        world.runners(runners, runners + 1, 1).await;
-        assert!(matches!(wait().await, Some(Wait::NoLabel { .. })));
-        world.runners(runners + 1, runners + 1, 1).await;
-        if is_cached {
-            assert!(matches!(wait().await, Some(Wait::NoLabel { .. })));
-            world.ctx.clock.advance(Duration::from_secs(30));
-        }
-        assert!(matches!(wait().await, Some(Wait::StartingNow { .. })), "with {runners} runners");
-    }
 }

@@ -3,8 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{job_view, sweep};
-use pullyard_domain::fleet::FleetSnapshot;
-use pullyard_store::{Store, Write};
+use pullyard_store::Store;
 
 /// A job that no runner can claim: it requires the label `kind-1`, and this many runners have `kind-0`.
 async fn begin(runners: usize) -> (World, Wire, JobId) {
@@ -35,29 +34,41 @@ async fn view_finds_a_large_fleet_in_one_item() {
 }
 
 #[tokio::test]
-async fn view_reads_all_runners_when_the_sweeper_is_late() {
-    let (world, wire, job) = begin(51).await;
-    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().failed, 0);
-    // The stored runners grow silent.
-    for (secs, reads_runners) in [(150, false), (31, true)] {
-        world.ctx.clock.advance(Duration::from_secs(secs));
-        let (reads, reason) = view(&world, &wire, &job).await;
-        assert_eq!(reads, reads_runners, "after another {secs} s");
-        assert!(reason.starts_with("No runner of acme is online"), "{reason}");
+async fn view_judges_presence_as_of_the_item() {
+    // For how long the runners were silent when the sweeper read them.
+    for (silent, expected) in [(30, "No online runner with"), (91, "No runner of acme is online")] {
+        let (world, wire, job) = begin(51).await;
+        world.ctx.clock.advance(Duration::from_secs(silent));
+        assert_eq!(sweep(&world.ctx).await.into_result().unwrap().failed, 0);
+        world.ctx.clock.advance(Duration::from_secs(100));
+        let (reads_runners, reason) = view(&world, &wire, &job).await;
+        assert!(!reads_runners && reason.starts_with(expected), "silent for {silent} s: {reason}");
+        // The sweeper is late, and the runners are silent.
+        world.ctx.clock.advance(Duration::from_secs(81));
+        let (reads_runners, reason) = view(&world, &wire, &job).await;
+        assert!(reads_runners && reason.starts_with("No runner of acme is online"), "{reason}");
     }
 }
 
 #[tokio::test]
-async fn stored_reason_names_runners_that_the_item_lacks() {
-    let (world, wire, job) = begin(0).await;
+async fn fleet_is_stored_at_most_once_in_50_s() {
+    let (world, _, _) = begin(51).await;
     let ctx = &world.ctx;
-    ctx.clock.advance(Settings::default().limits.max_unclaimed());
-    // The item of another sweeper, whose clock is ahead.
-    let fleet = FleetSnapshot { at: ctx.clock.now().plus(Duration::from_secs(60)), members: Vec::new() };
-    assert_eq!(ctx.store.put_fleet(&fleet).await.unwrap(), Some(Write::Applied));
-    world.runners(1, 1, 1).await;
-    assert_eq!(view(&world, &wire, &job).await, (false, "No runner is registered for acme.".to_owned()));
-    assert_eq!(sweep(ctx).await.into_result().unwrap().failed, 0);
-    let failure = format!("{:?}", world.load_job(&job).await.failure);
-    assert!(failure.contains("NeverClaimed") && failure.contains("kind-1"), "{failure}");
+    let mut stored = Vec::new();
+    for secs in [0, 5, 50, 5] {
+        ctx.clock.advance(Duration::from_secs(secs));
+        let before = ctx.store.load_fleet(ctx.clock.now()).await.unwrap();
+        assert_eq!(sweep(ctx).await.into_result().unwrap().failed, 0);
+        stored.push(ctx.store.load_fleet(ctx.clock.now()).await.unwrap() != before);
+    }
+    assert_eq!(stored, [true, false, true, false]);
+}
+
+#[tokio::test]
+async fn round_succeeds_when_the_fleet_is_not_stored() {
+    let (world, wire, _) = begin(51).await;
+    wire.fail_next("BatchGetItem", Fault::error(400, "AccessDenied"));
+    let report = sweep(&world.ctx).await.into_result().unwrap();
+    assert!(report.failed == 0 && report.gauges.is_some(), "{report:?}");
+    assert_eq!(world.ctx.store.load_fleet(world.ctx.clock.now()).await.unwrap(), None);
 }

@@ -270,7 +270,31 @@ fn stored_summary_is_online_as_long_as_its_runner() {
 }
 
 #[test]
-fn snapshot_is_recent_for_three_minutes() {
-    let fleet = FleetSnapshot { at: time_at(1_000), members: Vec::new() };
-    assert_eq!([1_000, 1_180, 1_181].map(|secs| fleet.is_recent(time_at(secs))), [true, true, false]);
+fn snapshot_is_recent_for_three_minutes_after_its_time() {
+    let is_recent = |secs| FleetSnapshot::is_recent(time_at(1_000), time_at(secs));
+    assert_eq!([999, 1_000, 1_180, 1_181].map(is_recent), [false, true, true, false]);
+}
+
+#[test]
+fn presence_is_judged_as_of_the_snapshots_time() {
+    let members = summaries(&[member("kite", "command", "")]);
+    for (silent, expected) in [(30, true), (90, true), (91, false)] {
+        let fleet = FleetSnapshot { at: time_at(1_000 + silent), members: members.clone() };
+        let now = time_at(1_000 + silent + 100);
+        assert_eq!(fleet.into_members(now)[0].is_online(now), expected, "silent for {silent} s");
+    }
+}
+
+#[test]
+fn stored_snapshot_stays_readable() {
+    let stored = r#"{"at":1000,"later":1,"members":[{"profile":{"id":"ID","name":"kite","capabilities":["command"],
+        "labels":["gpu"],"version":"0.1.0","projects":null,"isolation":null,"later":1},"status":"online",
+        "last_heartbeat":900,"offline_secs":90,"max":2,"busy":1,"draining":false,"updating":false,"later":1}]}"#;
+    let id = member("kite", "command", "gpu").profile.id;
+    let fleet: FleetSnapshot = serde_json::from_str(&stored.replace("ID", id.as_str())).unwrap();
+    let mut expected = summaries(&[member("kite", "command", "gpu")]).remove(0);
+    expected.profile.projects = None;
+    let heartbeat = Timestamp::from_millis(900);
+    let expected = MemberSummary { busy: 1, last_heartbeat: heartbeat, ..expected };
+    assert_eq!(fleet, FleetSnapshot { at: Timestamp::from_millis(1_000), members: vec![expected] });
 }

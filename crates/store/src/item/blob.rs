@@ -16,6 +16,9 @@ const MAX_UNPACKED: usize = 16 << 20;
 
 pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Error> {
     let json = serde_json::to_vec(value).map_err(|error| Error::corrupt(key, error))?;
+    if json.len() > MAX_UNPACKED {
+        return Err(Error::corrupt(key, "it is too large to be unpacked again"));
+    }
     let body = zstd::bulk::compress(&json, 3).map_err(|error| Error::corrupt(key, error))?;
     let mut item = key.attributes();
     item.insert(ATTRIBUTE.into(), AttributeValue::B(Blob::new(body)));

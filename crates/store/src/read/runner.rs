@@ -1,7 +1,7 @@
 //! Reads self-hosted runners, job classes, and the sweeper's last round.
 
 use crate::item::sweeper_state::SweeperState;
-use crate::item::{Class, RunnerName, blob, key_of};
+use crate::item::{Attributes, Class, RunnerName, blob, key_of, number_attribute};
 use crate::key::{self, RUNNER_SHARDS};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store};
@@ -9,6 +9,7 @@ use pullyard_domain::fleet::{FleetSnapshot, Member};
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {
@@ -84,8 +85,12 @@ impl Store {
         self.load(&key::sweeps()).await
     }
 
-    pub async fn load_fleet(&self) -> Result<Option<FleetSnapshot>, Error> {
+    /// `None` also without a recent item: an old one is not unpacked.
+    pub async fn load_fleet(&self, now: Timestamp) -> Result<Option<FleetSnapshot>, Error> {
         let key = key::fleet();
-        self.load_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
+        let item = self.load_attributes(&key).await?;
+        let at = |item: &Attributes| number_attribute(item, "at").map(Timestamp::from_millis);
+        let is_recent = |item: &Attributes| at(item).is_some_and(|at| FleetSnapshot::is_recent(at, now));
+        item.filter(is_recent).map(|item| blob::unpack(&key, &item)).transpose()
     }
 }

@@ -2,13 +2,17 @@
 
 use crate::item::blob;
 use crate::item::sweeper_state::{MAX_CLOCK_SKEW, SweeperState};
+use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write, key};
 use pullyard_domain::fleet::FleetSnapshot;
 use pullyard_domain::time::Timestamp;
+use std::time::Duration;
 
 /// DynamoDB allows 400 KB. Units: bytes.
 const MAX_FLEET: usize = 300_000;
+/// A fleet that became small is not stored again.
+const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 impl Store {
     /// Writes: SWEEPER unless a later round is stored: the later one of two sweepers counts. A stored time is ignored
@@ -18,14 +22,16 @@ impl Store {
     }
 
     /// Writes: FLEET under the same condition.
-    /// Idempotent: the round replaces the item of an earlier round or of itself. `None` if it is too large for an item.
-    pub async fn put_fleet(&self, fleet: &FleetSnapshot) -> Result<Option<Write>, Error> {
-        let mut item = blob::pack(&key::fleet(), fleet)?;
+    /// Idempotent: the round replaces the item of an earlier round or of itself. Errors: also if it is too large.
+    pub async fn put_fleet(&self, fleet: &FleetSnapshot) -> Result<Write, Error> {
+        let key = key::fleet();
+        let mut item = blob::pack(&key, fleet)?;
         if item.values().any(|value| value.as_b().is_ok_and(|body| body.as_ref().len() > MAX_FLEET)) {
-            return Ok(None);
+            return Err(Error::corrupt(&key, "it is too large for an item"));
         }
         item.insert("at".into(), number_value(fleet.at.millis()));
-        Ok(Some(Transaction::new("store the fleet").put_item(item, no_later_one(fleet.at)).commit(self).await?))
+        item.insert(EXPIRES.into(), number_value(fleet.at.plus(RETENTION).millis() / 1_000));
+        Transaction::new("store the fleet").put_item(item, no_later_one(fleet.at)).commit(self).await
     }
 }
 

@@ -292,12 +292,15 @@ async fn sweep_record_with_invalid_or_future_time_is_replaced() {
 #[tokio::test]
 async fn stored_fleet_never_moves_back() {
     let world = World::new().await;
-    assert_eq!(world.store.load_fleet().await.unwrap(), None);
+    assert_eq!(world.store.load_fleet(at(90)).await.unwrap(), None);
     // Two sweeps overlap: the one that began first ends last.
     for (secs, expected) in [(60, Write::Applied), (30, Write::Stale), (60, Write::Applied), (90, Write::Applied)] {
-        assert_eq!(world.store.put_fleet(&sample::fleet(secs)).await.unwrap(), Some(expected), "at {secs} s");
+        assert_eq!(world.store.put_fleet(&sample::fleet(secs)).await.unwrap(), expected, "at {secs} s");
     }
-    assert_eq!(world.store.load_fleet().await.unwrap(), Some(sample::fleet(90)));
+    for (secs, is_recent) in [(89, false), (90, true), (270, true), (271, false)] {
+        let expected = is_recent.then(|| sample::fleet(90));
+        assert_eq!(world.store.load_fleet(at(secs)).await.unwrap(), expected, "read at {secs} s");
+    }
 }
 
 #[tokio::test]
@@ -311,8 +314,14 @@ async fn fleet_too_large_for_an_item_is_not_stored() {
         MemberSummary { profile, ..one.clone() }
     };
     let fleet = |count: u32| FleetSnapshot { members: (0..count).map(member).collect(), ..sample::fleet(9) };
-    assert_eq!(world.store.put_fleet(&fleet(10_000)).await.unwrap(), None);
-    assert_eq!(world.store.load_fleet().await.unwrap(), None);
-    assert_eq!(world.store.put_fleet(&fleet(1_000)).await.unwrap(), Some(Write::Applied));
-    assert!(world.store.load_fleet().await.unwrap() == Some(fleet(1_000)));
+    // 17 equal labels of a megabyte are few bytes packed, but too many to unpack.
+    let long = Profile { labels: ["a".repeat(1 << 20)].into(), ..one.profile.clone() };
+    let long = MemberSummary { profile: long, ..one.clone() };
+    for fleet in [fleet(10_000), FleetSnapshot { members: vec![long; 17], ..sample::fleet(9) }] {
+        let refusal = world.store.put_fleet(&fleet).await;
+        assert!(matches!(refusal, Err(pullyard_store::Error::Corrupt { .. })), "{refusal:?}");
+        assert_eq!(world.store.load_fleet(at(9)).await.unwrap(), None);
+    }
+    assert_eq!(world.store.put_fleet(&fleet(1_000)).await.unwrap(), Write::Applied);
+    assert!(world.store.load_fleet(at(9)).await.unwrap() == Some(fleet(1_000)));
 }

@@ -155,7 +155,7 @@ async fn create_items_without_job(world: &World) {
     let sweeps =
         SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), ready_cursors: ReadyCursors::new(), gauges };
     world.expect_applied(store.put_sweeper_state(&sweeps)).await;
-    assert_eq!(store.put_fleet(&sample::fleet(9)).await.unwrap(), Some(Write::Applied));
+    world.expect_applied(store.put_fleet(&sample::fleet(9))).await;
     world.expect_applied(store.put_first_token(&sample::token("def", "admin"), None)).await;
     world.expect_applied(store.note_token_use("def", at(5))).await;
     let disconnected = sample::forge("gh2");
@@ -325,7 +325,7 @@ async fn every_time_is_a_number() {
 async fn only_temporary_items_expire() {
     let items = every_item().await;
     let ends = kinds(items, |item| item.contains_key("expires"));
-    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS GROUP IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
+    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS FLEET GROUP IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
     assert_eq!(ends, temporary.split(' ').map(str::to_owned).collect());
     for ((pk, sk), item) in items {
         let Some(end) = number_attribute(item, "expires") else { continue };
@@ -333,7 +333,7 @@ async fn only_temporary_items_expire() {
         let days = match kind(pk, sk).as_str() {
             // Other tests verify these.
             "SIGNIN" | "BUDGET" | "BREAKER" | "ROTATION" => continue,
-            "IDEMPOTENCY" => 1,
+            "FLEET" | "IDEMPOTENCY" => 1,
             "DELIVERY" | "GROUP" | "NOTICE" => 30,
             _ => 90,
         };
