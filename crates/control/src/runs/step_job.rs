@@ -13,7 +13,6 @@ use pullyard_domain::published::short_commit;
 use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan, StepResult};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
-use std::collections::BTreeMap;
 
 /// `Err` within: why the project's present settings refuse the step.
 /// Writes: the context and the class, which stay unused if the job is not created.
@@ -39,13 +38,12 @@ pub(super) async fn plan_step_job(
         None => None,
     };
     let last_turn = run.added_in_last_turn(of).into_iter().find_map(|added| Some(added.spawned.as_ref()?.job.clone()));
-    let mut results = BTreeMap::new();
+    let mut inputs = Vec::new();
     for need in run.inputs_of(&frozen.plan, of) {
         let job = if need.name == of.name { last_turn.as_ref() } else { need.job.as_ref() };
-        results.insert(need.name.as_str(), load_result(ctx, job).await?);
+        inputs.push((need, load_result(ctx, job).await?));
     }
-    let result = |need: &RunStep| results.get(need.name.as_str()).cloned().unwrap_or_default();
-    let mut context = frozen.step_context(run, (of, &step), result);
+    let mut context = frozen.step_context(run, (of, &step), inputs);
     // A job before has pushed the change, so nothing may be left to do.
     let is_pushed = retry_of.as_ref().is_some_and(|job| {
         job.failure == Some(Failure::OutputLost {}) || job.step.as_ref().is_some_and(|step| step.may_change_nothing)

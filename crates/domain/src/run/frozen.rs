@@ -35,20 +35,19 @@ impl FrozenPlan {
         truncate(&line.map_or_else(|| name.clone(), |line| format!("{name}: {line}")), MAX_TITLE_CHARS)
     }
 
-    /// The context of a step's job. `result` gives the result of a step in `inputs_of`.
+    /// The context of a step's job, with the results of its `inputs_of`.
     pub fn step_context(
         &self,
         run: &Run,
         (of, step): (&RunStep, &PlanStep),
-        result: impl Fn(&RunStep) -> StepResult,
+        inputs: Vec<(&RunStep, StepResult)>,
     ) -> StepContext {
-        let inputs = run.inputs_of(&self.plan, of);
         // All results of a step fit into its prompt and into one item.
         let most = MAX_RESULTS_CHARS / inputs.len().max(8);
         let cut = |text: &str| truncate_with_count(remove_hidden(text).trim(), most);
-        let need = |need: &RunStep| {
+        let need = |(need, result): (&RunStep, StepResult)| {
             // An earlier turn of the step itself is done, although the step is not.
-            let result = Some(result(need)).filter(|_| need.state == StepState::Done || need.name == of.name);
+            let result = Some(result).filter(|_| need.state == StepState::Done || need.name == of.name);
             let StepResult { summary, patch } = result.unwrap_or_default();
             let end = if need.name == of.name { "your last turn" } else { need.state.as_str() };
             NeedResult {
