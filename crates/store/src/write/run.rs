@@ -1,12 +1,14 @@
-//! Writes runs and the jobs of their steps.
+//! Writes runs with the jobs of their steps, and the templates and schedules that start them.
 
-use crate::item::blob;
+use crate::item::{Item, blob};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write, key};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Job;
 use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Group, Run};
+use pullyard_domain::schedule::Schedule;
+use pullyard_domain::template::Template;
 
 /// A move of a run with the jobs that change with it.
 #[derive(Clone, Copy, Debug)]
@@ -47,5 +49,31 @@ impl Store {
         let transaction = Transaction::new("move a run").revise(write.run)?;
         let transaction = jobs.try_fold(transaction, |transaction, job| transaction.revise(job))?;
         transaction.revise_some(write.group)?.charge(write.charge).revise_some(write.notice)?.commit(self).await
+    }
+
+    /// Writes: TEMPLATE if `rev` and `created` are those seen (absent if new).
+    pub async fn put_template(&self, template: &Template) -> Result<Write, Error> {
+        let condition = Condition::at_rev_since(template.rev, "created", template.created);
+        Transaction::new("store a template").revise_over(template, condition)?.commit(self).await
+    }
+
+    /// Writes: TEMPLATE deleted if `rev` and `created` are those seen or it is gone.
+    /// Idempotent: a missing template is no error.
+    pub async fn delete_template(&self, template: &Template) -> Result<Write, Error> {
+        let condition = Condition::at_rev_or_absent(template.rev, "created", template.created);
+        Transaction::new("delete a template").delete(template.key(), condition).commit(self).await
+    }
+
+    /// Writes: SCHEDULE if `rev` and `created` are those seen (absent if new).
+    pub async fn put_schedule(&self, schedule: &Schedule) -> Result<Write, Error> {
+        let condition = Condition::at_rev_since(schedule.rev, "created", schedule.created);
+        Transaction::new("store a schedule").revise_over(schedule, condition)?.commit(self).await
+    }
+
+    /// Writes: SCHEDULE deleted if `rev` and `created` are those seen or it is gone.
+    /// Idempotent: a missing schedule is no error.
+    pub async fn delete_schedule(&self, schedule: &Schedule) -> Result<Write, Error> {
+        let condition = Condition::at_rev_or_absent(schedule.rev, "created", schedule.created);
+        Transaction::new("delete a schedule").delete(schedule.key(), condition).commit(self).await
     }
 }
