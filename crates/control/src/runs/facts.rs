@@ -57,9 +57,7 @@ pub(super) async fn load_facts<'a>(ctx: &Context, run: &Run, frozen: &'a FrozenP
             let repository = repository.clone().resolve_agent(&project.settings);
             plan.find_spawn_fault(&answer.spawn, &project.settings, &repository)
         });
-        // A retry may be freer than its step.
-        let is_free = keys.may_change_nothing() || job.step.as_ref().is_some_and(|step| step.may_change_nothing);
-        step_jobs.insert(job.id.clone(), StepJob::new(job, (answer, spawn_fault), is_free));
+        step_jobs.insert(job.id.clone(), StepJob::new(job, answer, spawn_fault));
     }
     let has_budget = project.as_ref().is_some_and(|project| project.settings.budget.has_limit());
     // A write charges the budget for one job.

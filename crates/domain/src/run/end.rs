@@ -96,10 +96,10 @@ impl Run {
 }
 
 impl StepJob {
-    /// `answer`: the job's output, and why the project does not allow its steps.
-    /// `may_change_nothing`: an unchanged tree is no failure of the step.
-    pub fn new(job: &Job, (answer, spawn_fault): (Answer, Option<String>), may_change_nothing: bool) -> Self {
-        let Answer { outcome, spawn, .. } = answer;
+    /// `spawn_fault`: why the project does not allow the steps of the answer.
+    pub fn new(job: &Job, Answer { outcome, spawn, .. }: Answer, spawn_fault: Option<String>) -> Self {
+        // A retry may be freer than its step.
+        let may_change_nothing = job.step.as_ref().is_some_and(|step| step.may_change_nothing);
         let end = match (job.status, &job.failure) {
             (JobStatus::Completed, _) => JobEnd::Completed,
             (JobStatus::Cancelled, _) => JobEnd::Cancelled,
@@ -129,7 +129,7 @@ mod tests {
     fn spent(job: Job) -> u64 {
         let mut job = job;
         job.policy.cost_usd_micros = Some(5_000_000);
-        match StepJob::new(&job, (Answer::default(), None), false) {
+        match StepJob::new(&job, Answer::default(), None) {
             StepJob::Ended(end) => end.spent_usd_micros,
             StepJob::Open { .. } => panic!("{:?} has not ended", job.status),
         }
