@@ -75,16 +75,14 @@ async fn load_step(ctx: &Context, frozen: &FrozenPlan, of: &RunStep) -> Result<P
 async fn load_result(ctx: &Context, job: Option<&JobId>) -> Result<StepResult, Error> {
     let Some(id) = job else { return Ok(StepResult::default()) };
     let answer = ctx.store.load_output(id).await?.and_then(JobOutput::into_answer);
-    let Some(job) = ctx.store.load_job(id).await? else {
-        return Ok(StepResult { summary: answer.map(|answer| answer.text), patch: None });
-    };
+    let (result, pushed) = ctx.store.load_job(id).await?.map(|job| (job.result, job.pushed)).unwrap_or_default();
     let describe = |head: &str, files: u32, insertions: u32, deletions: u32| {
         let (commit, files) = (short_commit(head), format_count(files, "file"));
         format!("Commit {commit}: {files} changed, {insertions} lines added, {deletions} removed.")
     };
-    let of_result = job.result.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
-    let of_branch = || job.pushed.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
+    let of_result = result.map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
+    let of_branch = || pushed.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
     let summary = answer.map(|answer| answer.text).or(of_result).or_else(of_branch);
-    let patch = job.pushed.map(|pushed| PatchSource { branch: pushed.branch, head: pushed.head });
+    let patch = pushed.map(|pushed| PatchSource { branch: pushed.branch, head: pushed.head });
     Ok(StepResult { summary, patch })
 }
