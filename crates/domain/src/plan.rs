@@ -8,7 +8,7 @@ mod project;
 mod roles;
 mod shape;
 
-pub use parameter::{BRANCH_RULE, Parameter, ParameterKeys, ParameterKind, is_branch};
+pub use parameter::{BRANCH_RULE, Parameter, ParameterKind, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
 
@@ -72,9 +72,9 @@ pub struct Plan {
     /// Events of a webhook that start a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<StartEvents>,
-    /// Keys that get the values of parameters at the start.
+    /// Keys that get the values of parameters at the start: `repository: {param: repo}`.
     #[serde(skip)]
-    pub from_parameters: ParameterKeys,
+    pub from_parameters: BTreeMap<&'static str, String>,
     /// Values that each start of the plan sets. Every prompt gets them as a quoted block.
     #[schemars(extend("maxProperties" = MAX_PARAMETERS))]
     pub parameters: BTreeMap<String, Parameter>,
@@ -326,10 +326,9 @@ impl Plan {
             return Err(faults);
         }
         let mut json = json;
-        let from_parameters = ParameterKeys::take(&mut json);
+        let from_parameters = parameter::take_keys(&mut json);
         let unreadable = |error| vec![PlanFault::new("", format!("the plan is unreadable: {error}"))];
-        let mut plan: Self = serde_json::from_value(json).map_err(unreadable)?;
-        plan.from_parameters = from_parameters;
+        let mut plan = Self { from_parameters, ..serde_json::from_value(json).map_err(unreadable)? };
         let mut faults = check::check(&plan);
         faults.extend(parameter::check(&plan));
         faults.truncate(MAX_FAULTS);
