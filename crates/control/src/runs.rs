@@ -3,7 +3,6 @@
 pub(crate) mod advance;
 mod facts;
 mod group;
-pub(crate) mod merge;
 pub(crate) mod order;
 pub(crate) mod pull_request;
 mod step_job;

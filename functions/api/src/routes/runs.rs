@@ -133,8 +133,7 @@ pub(crate) async fn merge(
     StrictJson(MergeRun { step, method }): StrictJson<MergeRun>,
 ) -> Result<Json<Run>, Problem> {
     check_visible(&caller, &run).await?;
-    let merge = control::RunMerge { step: step.as_deref(), method };
-    control::merge_run_pull_request(&caller.ctx, &run, merge, &caller.name).await?;
+    control::merge_run_pull_request(&caller.ctx, &run, (step.as_deref(), method), &caller.name).await?;
     Ok(Json(show_whole(&caller.ctx, &run).await?))
 }
 
