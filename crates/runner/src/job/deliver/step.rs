@@ -61,10 +61,10 @@ pub(in crate::job) fn finished_output(
     attempt: &Attempt<'_>,
     work: &FinishedWork,
 ) -> Result<Option<JobOutput>, OutputFault> {
-    match reporting_step(attempt) {
-        Some(_) => check_step_answer(attempt, work.output.clone().and_then(JobOutput::into_answer)),
-        None => Ok(None),
+    if reporting_step(attempt).is_none() {
+        return Ok(None);
     }
+    check_step_answer(attempt, work.output.clone().and_then(JobOutput::into_answer))
 }
 
 /// Loads the output of an agent that changes files.
@@ -72,15 +72,12 @@ pub(in crate::job) async fn load_step_output(
     attempt: &Attempt<'_>,
     Preparation { access, workspace, .. }: &Preparation<'_>,
 ) -> Result<Option<JobOutput>, OutputFault> {
-    let loaded = match is_untracked(&access.git, workspace, OUTPUT_FILE).await {
-        true => output::load::<Answer>(workspace, OUTPUT_FILE).await?,
+    if !is_untracked(&access.git, workspace, OUTPUT_FILE).await {
         // An unnoticed list of steps would end the work of a manager.
-        false => {
-            let fault = format!("the repository has a file `{OUTPUT_FILE}`, or git could not say");
-            return Err(OutputFault::new("", fault));
-        }
-    };
-    check_step_answer(attempt, loaded)
+        let fault = format!("the repository has a file `{OUTPUT_FILE}`, or git could not say");
+        return Err(OutputFault::new("", fault));
+    }
+    check_step_answer(attempt, output::load(workspace, OUTPUT_FILE).await?)
 }
 
 /// A step without outcomes needs no answer.
