@@ -50,11 +50,7 @@ pub struct WebhookRequest<'a> {
 pub enum WebhookOutcome {
     UnknownHook,
     Unverified(Reason),
-    /// The body does not match the claimed event.
-    Unreadable {
-        pointer: String,
-        fault: String,
-    },
+    Unreadable { pointer: String, fault: String },
     Pong,
     Decided(Answer),
 }

@@ -378,7 +378,6 @@ impl Plan {
         wall.unwrap_or(Duration::from_secs(24 * 3_600))
     }
 
-    /// Units: millionths of a US dollar.
     pub fn cost_limit_usd_micros(&self) -> Option<u64> {
         self.limits.cost_usd.as_ref().and_then(parse_cost)
     }
@@ -419,7 +418,6 @@ impl StepKeys {
         self.sandbox == Some(StepSandbox::ReadOnly)
     }
 
-    /// Units: millionths of a US dollar.
     pub fn cost_usd_micros(&self) -> Option<u64> {
         self.limits.cost_usd.as_ref().and_then(parse_cost)
     }

@@ -10,10 +10,7 @@ use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepJob {
-    /// Whether its cancellation is requested.
-    Open {
-        is_cancelled: bool,
-    },
+    Open { is_cancelled: bool },
     Ended(StepEnd),
 }
 

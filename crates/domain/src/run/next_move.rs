@@ -33,7 +33,6 @@ pub struct RunFacts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReleaseBlock {
     Held,
-    /// The day's budget is used up.
     Budget,
 }
 
@@ -48,7 +47,6 @@ pub struct Move {
     pub created: Vec<StepJobPlan>,
     /// The end of these jobs is requested. A repeat changes nothing.
     pub cancelled: Vec<JobId>,
-    /// If it changes.
     pub group: Option<Group>,
 }
 

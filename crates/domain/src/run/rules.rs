@@ -11,7 +11,6 @@ pub(super) struct Rules {
     pub(super) retries: u32,
     pub(super) outcomes: Vec<String>,
     allow_failure: bool,
-    /// Units: millionths of a US dollar.
     pub(super) cost_usd_micros: u64,
     pub(super) is_question: bool,
     pub(super) spawn: Option<SpawnLimits>,
@@ -20,7 +19,6 @@ pub(super) struct Rules {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    /// A need has not ended.
     Later,
     Ready,
     Skip(StepReason),

@@ -18,11 +18,9 @@ pub struct RunWrite<'a> {
     pub noted: &'a [Job],
     /// New jobs of its steps, whose contexts and classes are stored.
     pub created: &'a [Job],
-    /// For all new jobs.
     pub charge: Option<&'a Charge>,
     /// The notice of the move, if an endpoint subscribes to it.
     pub notice: Option<&'a Notice>,
-    /// The run's group, if it changes.
     pub group: Option<&'a Group>,
 }
 
