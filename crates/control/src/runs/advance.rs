@@ -1,7 +1,6 @@
 //! Moves a run: notes the ends of its jobs, and creates those of the next steps.
 
-use super::facts::{LoadedFacts, load_facts};
-use super::group::{MAX_ROUNDS, wake_next_runs};
+use super::facts::{LoadedFacts, MAX_ROUNDS, load_facts, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::sweep::postpone::postpone_after;
@@ -31,7 +30,7 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
     while moves < MAX_MOVES {
         let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
         let facts = load_facts(ctx, &run, &frozen).await?;
-        if facts.place.is_none() && run.want == RunWant::Run {
+        if (facts.project.is_none() || facts.repository.is_none()) && run.want == RunWant::Run {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
             let Ok(cancelled) = run.cancel(facts.run.now) else { return Ok(()) };
             ctx.store.update_run(&Run { failure: Some(RunFailure::PlaceGone), ..cancelled }).await?;
@@ -71,7 +70,7 @@ async fn apply(
     let mut run = Run { result, ..run };
     let (mut jobs, mut charge) = (Vec::new(), None);
     for plan in &created {
-        let Some((project, repository)) = &facts.place else { break };
+        let (Some(project), Some(repository)) = (&facts.project, &facts.repository) else { break };
         match plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.run.now).await? {
             Ok(job) => {
                 charge = project.settings.budget.charge(&job);
