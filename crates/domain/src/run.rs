@@ -11,16 +11,14 @@ mod next_move;
 mod orders;
 mod rules;
 mod spawn;
-mod wait;
 
 pub use end::{JobEnd, StepEnd, StepJob};
-pub use explain::{RunFailureCause, StepExplanation};
+pub use explain::{RunFailureCause, StepExplanation, StepWait};
 pub use frozen::{FrozenPlan, StepResult};
 pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
 pub use next_move::{Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::Answer;
 pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn, check_spawn_form};
-pub use wait::StepWait;
 
 use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId, RunId};

@@ -4,8 +4,8 @@
 //! and only there, so no limit is exceeded. The states of the listed runs decide: the end of a run takes it off the list,
 //! and one that an older program ended is taken off by the next run.
 
+use super::explain::{StepWait, to_fact};
 use super::next_move::{Move, RunFacts};
-use super::wait::{StepWait, to_fact};
 use super::{Run, RunState, WorkLeft};
 use crate::id::{ProjectId, RunId};
 use crate::plan::{Concurrency, Plan};

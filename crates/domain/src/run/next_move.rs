@@ -1,9 +1,9 @@
 //! The next write of a run.
 
 use super::end::{JobEnd, StepEnd, StepJob};
+use super::explain::StepWait;
 use super::group::{Group, GroupFacts};
 use super::rules::{Rules, Start};
-use super::wait::StepWait;
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
 use crate::due::{self, Due};
 use crate::failure::FailureClass;
