@@ -18,7 +18,7 @@ pub use frozen::{FrozenPlan, StepResult};
 pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
 pub use next_move::{Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::Answer;
-pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn, check_spawn_form};
+pub use spawn::{SpawnRequest, check_spawn, check_spawn_form};
 
 use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId, RunId};
