@@ -28,14 +28,12 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
     let (mut rounds, mut moves) = (ctx.retries(id).up_to(MAX_ROUNDS), 0);
     let Some(frozen) = ctx.store.load_plan(id).await? else { return Ok(()) };
     while moves < MAX_MOVES {
-        let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
+        let Some(mut run) = ctx.store.load_run(id).await? else { return Ok(()) };
         let facts = load_facts(ctx, &run, &frozen).await?;
         if (facts.project.is_none() || facts.repository.is_none()) && run.want == RunWant::Run {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
             let Ok(cancelled) = run.cancel(facts.run.now) else { return Ok(()) };
-            ctx.store.update_run(&Run { failure: Some(RunFailure::PlaceGone), ..cancelled }).await?;
-            moves += 1;
-            continue;
+            run = Run { failure: Some(RunFailure::PlaceGone), ..cancelled };
         }
         let Some(next) = next_move(&run, &facts.run) else { return Ok(()) };
         match Box::pin(apply(ctx, &frozen, &facts, (&run, next))).await? {
