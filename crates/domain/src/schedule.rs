@@ -2,7 +2,7 @@
 
 mod times;
 
-use crate::id::{ProjectId, RunId, ScheduleName, TemplateName};
+use crate::id::{InProject, RunId, ScheduleName, TemplateName};
 use crate::setting_fault::{SettingFault, fault};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,7 @@ const MAX_FAILURES: u32 = 5;
 
 const MAX_LABEL_BYTES: usize = 200;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ScheduleId {
-    pub project: ProjectId,
-    pub name: ScheduleName,
-}
+pub type ScheduleId = InProject<ScheduleName>;
 
 /// The action and the times of a schedule: one of `every`, `cron`, and `window` with `cooldown`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -104,12 +100,6 @@ pub enum ScheduleCommand {
     Pause,
     /// Start it now.
     Run,
-}
-
-impl fmt::Display for ScheduleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.project, self.name)
-    }
 }
 
 impl ScheduleSpec {

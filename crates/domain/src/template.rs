@@ -1,13 +1,12 @@
 //! Templates: stored plans that users, schedules, programs and webhooks start with parameters.
 
 use crate::code::coded_enum;
-use crate::id::{EventId, ProjectId, TemplateName};
+use crate::id::{EventId, InProject, ProjectId, TemplateName};
 use crate::plan::{Plan, PlanFault};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 coded_enum! {
     /// A kind of start.
@@ -33,11 +32,7 @@ pub struct StartEvents {
     pub github: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TemplateId {
-    pub project: ProjectId,
-    pub name: TemplateName,
-}
+pub type TemplateId = InProject<TemplateName>;
 
 /// A template as the table stores it. Readers ignore unknown fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +69,6 @@ pub struct Submission {
 impl Submission {
     pub fn version() -> u32 {
         1
-    }
-}
-
-impl fmt::Display for TemplateId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.project, self.name)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::id::ProjectId;
 use std::time::Duration;
 
 fn at(text: &str) -> Timestamp {
