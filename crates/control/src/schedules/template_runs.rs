@@ -2,7 +2,7 @@
 
 use super::{MAX_REPOSITORIES, Progress, new_starts};
 use crate::error::format_for_table;
-use crate::templates::{Start, load_template, refusal, start};
+use crate::templates::{Start, refusal, start};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
@@ -18,35 +18,27 @@ const MAX_VALUES_BYTES: usize = 8 * 1024;
 /// Errors: `Invalid` for a missing template, one that schedules may not start, or faulty parameters.
 pub(super) async fn check_template(ctx: &Context, id: &ScheduleId, spec: &ScheduleSpec) -> Result<(), Error> {
     let Some(name) = spec.template.clone() else { return Ok(()) };
-    let invalid = |pointer, fault: String| Err(Error::Invalid { pointer, fault });
+    let invalid = |pointer, fault: String| Error::Invalid { pointer, fault };
     let id = TemplateId { project: id.project.clone(), name };
-    let template = match load_template(ctx, &id).await {
-        Err(Error::NotFound { .. }) => return invalid("/template", format!("there is no template {}", id.name)),
-        template => template?,
-    };
-    let mut plan = match template.parse() {
-        Ok(plan) => plan,
-        Err(fault) => return invalid("/template", fault.fault),
-    };
+    let template = ctx.store.load_template(&id).await?;
+    let template = template.ok_or_else(|| invalid("/template", format!("there is no template {}", id.name)))?;
+    let mut plan = template.parse().map_err(|fault| invalid("/template", fault.fault))?;
     if !plan.allows(StartedBy::Schedule) {
-        return invalid("/template", format!("add schedule to the `started_by` of {}", id.name));
+        return Err(invalid("/template", format!("add schedule to the `started_by` of {}", id.name)));
     }
     let mut params = spec.params.clone();
     if params.values().map(String::len).sum::<usize>() > MAX_VALUES_BYTES {
-        return invalid("/params", "use at most 8 KiB of values".into());
+        return Err(invalid("/params", "use at most 8 KiB of values".into()));
     }
     if let Some(name) = plan.repository_parameter().filter(|_| spec.each_repository)
         && params.insert(name.clone(), "owner/name".into()).is_some()
     {
-        return invalid("/params", format!("/{name}: each start sets it, so leave it out"));
+        return Err(invalid("/params", format!("/{name}: each start sets it, so leave it out")));
     }
-    match plan.fill_parameters(&params) {
-        Ok(_) => Ok(()),
-        Err(faults) => {
-            let faults: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.fault)).collect();
-            invalid("/params", faults.join("; "))
-        }
-    }
+    plan.fill_parameters(&params).map(drop).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.fault)).collect();
+        invalid("/params", faults.join("; "))
+    })
 }
 
 /// Starts the planned run, or one in each repository, unless a run of the last start is open.

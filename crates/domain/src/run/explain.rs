@@ -124,12 +124,10 @@ impl Run {
             (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },
             (_, Some(StepReason::NoOutcome), Some(job)) => E::NoOutcome { step: name, job, run },
             (_, Some(StepReason::JobCancelled), Some(job)) => E::JobCancelled { step: name, job, run },
-            (_, Some(StepReason::SpawnInvalid), Some(job)) => E::SpawnInvalid {
-                step: name,
-                job,
-                run,
-                fault: step.fault.clone().unwrap_or_else(|| "they are wrong".into()),
-            },
+            (_, Some(StepReason::SpawnInvalid), Some(job)) => {
+                let fault = step.fault.clone().unwrap_or_else(|| "they are wrong".into());
+                E::SpawnInvalid { step: name, job, run, fault }
+            }
             _ => E::Unknown { step: name, state: state.as_str().into() },
         })
     }
