@@ -12,7 +12,7 @@ use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, 
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
-use template_runs::{check_template, record_missed, start_runs};
+use template_runs::{check_template, record, start_runs};
 
 /// How far the starts of a due time are.
 enum Progress {
@@ -134,7 +134,8 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         } else {
             let schedule = schedule.finish(Outcome::Missed, now)?;
             let latest = schedule.last.as_ref().map_or(due, |last| last.at);
-            Box::pin(record_missed(ctx, id, due, latest)).await?;
+            let missed = Reason::ScheduleMissed { schedule: id.name.clone(), time: latest };
+            Box::pin(record(ctx, id, &format!("{} {}", id.name, due.millis()), missed)).await?;
             schedule
         };
         if ctx.store.put_schedule(&schedule).await? == Write::Stale {

@@ -5,7 +5,7 @@ use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
-use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::id::RunId;
 use pullyard_domain::job::Job;
 use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Move, Run, RunFailure, RunWant, next_move};
@@ -53,7 +53,11 @@ async fn apply(
 ) -> Result<Write, Error> {
     let Move { run, noted, created, cancelled, group } = next;
     for job in &cancelled {
-        cancel_step(ctx, job).await?;
+        match cancel_job(ctx, job, "Pullyard", Some("Its run ends.")).await {
+            // It has ended meanwhile, or was never created.
+            Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let note = |job: &Job| {
         let mut job = Job { is_noted: true, ..job.clone() };
@@ -103,12 +107,4 @@ async fn apply(
         }
     }
     Ok(write)
-}
-
-async fn cancel_step(ctx: &Context, job: &JobId) -> Result<(), Error> {
-    match cancel_job(ctx, job, "Pullyard", Some("Its run ends.")).await {
-        // It has ended meanwhile, or was never created.
-        Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
 }

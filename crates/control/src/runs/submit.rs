@@ -150,8 +150,8 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let base = submission.base.clone().or_else(|| plan.base.clone());
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
     if !is_branch(&base) {
-        let at = if submission.base.is_none() && plan.base.is_some() { "/plan/base" } else { "/base" };
-        faults.push(PlanFault::new(at, BRANCH_RULE));
+        // That of the plan is checked.
+        faults.push(PlanFault::new("/base", BRANCH_RULE));
     }
     match faults.is_empty() {
         true => Ok(FrozenPlan { plan, parameters, repository, base }),

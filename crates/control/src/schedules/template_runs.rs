@@ -110,23 +110,13 @@ async fn find_open(ctx: &Context, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
     Ok(open)
 }
 
-async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
+/// Writes: DELIVERY.
+/// Idempotent: by the key.
+pub(super) async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
     let id = DeliveryId::for_start(&schedule.project, "schedule", key);
     let (now, event) = (ctx.clock.now(), EventId::new(schedule.name.as_str())?);
     ctx.counters().count_decision(&reason);
     let delivery = Delivery::new(id, schedule.project.clone(), Source::Schedule, event, now, reason.clipped());
     ctx.store.record_delivery(&delivery).await?;
     Ok(())
-}
-
-/// Writes: DELIVERY.
-/// Idempotent: by the due time.
-pub(super) async fn record_missed(
-    ctx: &Context,
-    schedule: &ScheduleId,
-    due: Timestamp,
-    latest: Timestamp,
-) -> Result<(), Error> {
-    let missed = Reason::ScheduleMissed { schedule: schedule.name.clone(), time: latest };
-    record(ctx, schedule, &format!("{} {}", schedule.name, due.millis()), missed).await
 }

@@ -38,10 +38,6 @@ impl StepEnd {
         Self { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None }
     }
 
-    fn has_outcome(&self, rules: &Rules) -> bool {
-        rules.outcomes.is_empty() || self.outcome.as_ref().is_some_and(|outcome| rules.outcomes.contains(outcome))
-    }
-
     /// Whether another job may succeed without a change by a user.
     pub(super) fn may_retry(&self, rules: &Rules) -> bool {
         use FailureClass::{Agent, Checks, Infra, Provider};
@@ -72,14 +68,15 @@ impl Run {
         let may_pay = self.free_usd_micros().is_none_or(|free| free >= rules.cost_usd_micros);
         let Some(step) = self.steps.get_mut(index) else { return };
         step.spent_usd_micros = step.spent_usd_micros.saturating_add(end.spent_usd_micros);
+        // An older runner or control plane may have sent none, or any text.
+        let outcome = end.outcome.clone().filter(|outcome| rules.outcomes.contains(outcome));
         match end.end {
             JobEnd::Completed if !end.spawn.is_empty() => self.add_steps(index, end, facts.plan, now),
-            // An older runner or control plane may have sent none, or any text.
-            JobEnd::Completed if !end.has_outcome(rules) => {
+            JobEnd::Completed if outcome.is_none() && !rules.outcomes.is_empty() => {
                 step.change(StepState::Failed, Some(StepReason::NoOutcome), now);
             }
             JobEnd::Completed => {
-                step.outcome = end.outcome.clone().filter(|outcome| rules.outcomes.contains(outcome));
+                step.outcome = outcome;
                 step.change(StepState::Done, None, now);
             }
             JobEnd::Failed(_) if may_pay && end.may_retry(rules) && step.retries < rules.retries && !is_last => {
