@@ -67,7 +67,6 @@ pub struct Starts {
     /// Repositories whose last analysis still ran.
     pub running: u32,
     pub refused: u32,
-    /// The last refusal.
     pub refusal: String,
     /// Whether these are runs of a template, and not analyses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -192,7 +191,6 @@ impl Schedule {
         Self { last, failures, paused: self.paused || failures >= MAX_FAILURES, ..self }.reschedule(now)
     }
 
-    /// Whether failures paused it.
     pub fn is_failed(&self) -> bool {
         self.paused && self.failures >= MAX_FAILURES
     }

@@ -102,7 +102,6 @@ impl Plan {
         }
     }
 
-    /// Events of GitHub that start the template.
     pub fn github_events(&self) -> &[String] {
         self.on.as_ref().map_or(&[], |on| &on.github)
     }

@@ -10,7 +10,6 @@ fn secs(limit: &Option<String>) -> Option<u64> {
 }
 
 impl StepKeys {
-    /// Whether the step's commit is on a branch of its own.
     pub fn has_own_branch(&self) -> bool {
         self.branch == Some(StepBranch::Own) && !self.is_read_only()
     }

@@ -179,7 +179,6 @@ fn describe_kind_fault(schema: &Value, value: &Value) -> String {
     format!("write {}{quotes}", kinds.iter().map(name).collect::<Vec<_>>().join(" or "))
 }
 
-/// The words of an enumeration.
 fn words(schema: &Value) -> Vec<&str> {
     let listed = schema["enum"].as_array().into_iter().flatten();
     let described = schema["oneOf"].as_array().into_iter().flatten();

@@ -43,7 +43,6 @@ impl Rules {
         }
     }
 
-    /// Whether the step's failure is one of the run.
     pub(super) fn fails_run(&self) -> bool {
         !self.allow_failure && !self.is_spawned
     }
@@ -59,7 +58,6 @@ impl Run {
         self.steps.iter().zip(rules).any(|(step, rules)| is_failure(step) && rules.fails_run())
     }
 
-    /// Whether a failure stops all further steps.
     pub(super) fn is_stopped(&self, plan: &Plan, rules: &[Rules]) -> bool {
         plan.on_failure.unwrap_or_default() == OnFailure::Stop && self.has_failed(rules)
     }
