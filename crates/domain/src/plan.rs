@@ -8,6 +8,7 @@ mod project;
 mod roles;
 mod shape;
 
+pub(crate) use check::check_added_steps;
 pub use parameter::{BRANCH_RULE, Parameter, ParameterKind, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
@@ -381,13 +382,6 @@ impl Plan {
     pub fn cost_limit_usd_micros(&self) -> Option<u64> {
         self.limits.cost_usd.as_ref().and_then(parse_cost)
     }
-}
-
-/// Faults of steps that a manager adds to the plan's run. `at` replaces the pointer `/steps`.
-pub(crate) fn check_added_steps(plan: &Plan, steps: Vec<PlanStep>, at: &str) -> Vec<PlanFault> {
-    let faults = check::check_steps(&Plan { steps, ..plan.clone() });
-    let moved = |fault: PlanFault| PlanFault { pointer: fault.pointer.replacen("/steps", at, 1), ..fault };
-    faults.into_iter().map(moved).collect()
 }
 
 impl StepKeys {

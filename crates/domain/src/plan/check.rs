@@ -31,10 +31,13 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
     check.faults
 }
 
-pub(super) fn check_steps(plan: &Plan) -> Vec<PlanFault> {
-    let mut check = Check { plan, faults: Vec::new() };
+/// Faults of steps that a manager adds to the plan's run. `at` replaces the pointer `/steps`.
+pub(crate) fn check_added_steps(plan: &Plan, steps: Vec<PlanStep>, at: &str) -> Vec<PlanFault> {
+    let plan = Plan { steps, ..plan.clone() };
+    let mut check = Check { plan: &plan, faults: Vec::new() };
     check.steps();
-    check.faults
+    let moved = |fault: PlanFault| PlanFault { pointer: fault.pointer.replacen("/steps", at, 1), ..fault };
+    check.faults.into_iter().map(moved).collect()
 }
 
 struct Check<'a> {
