@@ -2,6 +2,7 @@
 
 use super::rules::Rules;
 use super::{Run, RunFacts, SpawnRequest, StepJobPlan, StepReason, StepState, WorkLeft};
+use crate::explanation::is_allowed_without_change;
 use crate::failure::{Failure, FailureClass};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::output::Answer;
@@ -92,12 +93,10 @@ impl Run {
 impl StepJob {
     /// `spawn_fault`: why the project does not allow the steps of the answer.
     pub fn new(job: &Job, Answer { outcome, spawn, .. }: Answer, spawn_fault: Option<String>) -> Self {
-        // A retry may be freer than its step.
-        let may_change_nothing = job.step.as_ref().is_some_and(|step| step.may_change_nothing);
         let end = match (job.status, &job.failure) {
             (JobStatus::Completed, _) => JobEnd::Completed,
             (JobStatus::Cancelled, _) => JobEnd::Cancelled,
-            (JobStatus::Failed, Some(Failure::NoChanges { .. })) if may_change_nothing => JobEnd::Completed,
+            (JobStatus::Failed, _) if is_allowed_without_change(job) => JobEnd::Completed,
             (JobStatus::Failed, failure) => {
                 JobEnd::Failed(failure.as_ref().map_or(FailureClass::Infra, Failure::class))
             }
