@@ -7,7 +7,7 @@ use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::Repository;
 use pullyard_protocol::analysis::{AnalysisQuery, RequestAnalysis};
 
-/// Summarises each file, one of them with an order to the browser.
+/// Summarises each file; one summary contains an order to the browser.
 const SCRIPT: &str = r#"items=""; for file in .pullyard/input/*.md; do
     items="$items{\"number\":$(basename $file .md),\"summary\":\"Adds <b>retries</b>.\",\"next_step\":\"Review it.\",\"risk\":\"high\"},"
   done

@@ -1,4 +1,4 @@
-//! Records the AWS calls of the functions and fails a test whose function calls what its role does not allow.
+//! Records the AWS calls of the functions, and fails a test whose function makes a call that its role does not allow.
 //!
 //! The User-Agent of a call names its function. Calls without a function's name (tests, CLI, set-up) are ignored.
 

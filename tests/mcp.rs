@@ -191,6 +191,7 @@ async fn agent_checks_starts_awaits_and_reads_a_run() {
     let start = json!({ "plan": plan, "run_id": "line-1" });
     let started = data(&server.call("run_start", start.clone()).await);
     let id = started["id"].as_str().unwrap();
+    assert_eq!(started["plan"], Value::Null, "the agent has it already");
     assert_eq!(data(&server.call("run_start", start).await)["id"], id, "the repeat started another run");
     let ended = wait_until("the run has ended", async || {
         let shown = data(&server.call("run_wait", json!({ "run": id, "seconds": 20 })).await);
@@ -259,7 +260,8 @@ async fn agent_answers_a_question_and_cancels_but_approves_nothing() {
     let answer = answers.iter().find(|answer| answer["id"] == "wait").unwrap();
     assert_eq!(data(answer["result"]["content"][0]["text"].as_str().unwrap())["run"]["state"], "cancelled");
     let resumed = data(&server.call("run_resume", json!({ "run": id })).await);
-    assert_eq!(resumed["state"], "running");
-    server.call("run_cancel", json!({ "run": id })).await;
+    assert_eq!((&resumed["state"], &resumed["plan"]), (&json!("running"), &Value::Null));
+    let cancelled = data(&server.call("run_cancel", json!({ "run": id })).await);
+    assert_eq!((&cancelled["id"], &cancelled["plan"]), (&json!(id), &Value::Null));
     server.end().await;
 }

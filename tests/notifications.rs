@@ -232,6 +232,36 @@ async fn slack_endpoint_is_added_tested_and_deleted_on_its_page() {
     assert_eq!(other.post("/setup/notifications", &fields).await.status, 403);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn schedule_that_failures_pause_is_reported_once() {
+    let (story, receiver) = notified_story().await;
+    let user = User::of(&story);
+    user.ok(&["notifications", "add", "ci", "--webhook", receiver.url()]).await;
+    user.ok(&["schedules", "put", "often", "--analyse", "--every", "5m"]).await;
+    user.ok(&["schedules", "resume", "often"]).await;
+    user.ok(&["hold", "--reason", "a freeze."]).await;
+    for _ in 0..5 {
+        story.wait_for_empty_queues().await;
+        assert_eq!(receiver.take().len(), 0);
+        story.advance_and_sweep(Duration::from_secs(300)).await;
+    }
+    let sent = json_of(&next_message(&receiver).await);
+    let sentence = "The schedule often was paused after 5 failures in a row.";
+    assert_eq!((&sent["type"], &sent["data"]["sentence"]), (&json!("schedule.paused"), &json!(sentence)));
+    assert_eq!(sent["data"]["url"], format!("{}/setup/schedules?project=acme", story.local.api_url()));
+    wait_for_state(&story, "sent").await;
+    assert!(user.ok(&["notifications", "log"]).await.contains("schedule.paused\tci\tsent"));
+    // Its advice.
+    let help = sent["data"]["help"].as_str().unwrap();
+    assert!(help.contains("`pullyard schedules show often`") && help.contains("`pullyard schedules resume often`"));
+    let shown = user.ok(&["schedules", "show", "often"]).await;
+    assert!(shown.contains("result\tPaused after 5 failures in a row: "), "{shown}");
+    user.ok(&["schedules", "resume", "often"]).await;
+    story.advance_and_sweep(Duration::from_secs(300)).await;
+    story.wait_for_empty_queues().await;
+    assert_eq!(receiver.take().len(), 0, "one failure after it is no news");
+}
+
 /// On AWS the pages function cancels the job, so its role must allow the notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn job_cancelled_on_its_page_is_reported() {

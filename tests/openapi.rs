@@ -107,11 +107,14 @@ async fn api_bodies_refuse_unknown_fields_with_their_pointer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openapi_document_is_served_without_authentication() {
+async fn schemas_of_api_and_plan_are_served_without_a_token() {
     let story = Story::start_with_waiting_tasks().await;
     let (status, headers, served) = story.request(Method::GET, "/openapi.json", None, Vec::new()).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
     assert_eq!(served, pullyard_function_api::document(story.local.api_url()));
+    let (status, headers, served) = story.request(Method::GET, "/plan.schema.json", None, Vec::new()).await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
+    assert_eq!(&served, pullyard_domain::plan::schema());
 }
 
 #[test]

@@ -187,6 +187,60 @@ async fn interrupted_watch_lets_the_run_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn plan_names_its_schema_and_is_checked_in_its_project() {
+    let world = World::new().await;
+    let (story, user) = (&world.story, &world.user);
+    let plan = std::fs::read_to_string(world.contributor_plan().await).unwrap();
+    let (first, rest) = plan.split_once('\n').unwrap();
+    let url = first.strip_prefix("# yaml-language-server: $schema=").unwrap();
+    assert!(rest.starts_with("name: contributor\n"), "{plan}");
+    let path = url.strip_prefix(story.local.api_url()).unwrap();
+    let (status, _, schema) = story.request(Method::GET, path, None, Vec::new()).await;
+    assert_eq!((status, &schema["title"]), (200, &json!("Plan of a Pullyard run")));
+
+    let file = world.write(&plan);
+    let check = ["runs", "check", &file, "--project", "acme"];
+    assert_eq!(user.ok(&check).await, format!("{file}: 4 steps, no fault\n"));
+    user.ok(&["settings", "set", "command_policy=allowlist"]).await;
+    let faulty = plan.replace("grep right work.txt", "rm -r x").replace("retries: 1", "limits: {wall: 9h}");
+    world.write(&faulty);
+    assert_eq!(user.ok(&check[..3]).await, format!("{file}: 4 steps, no fault\n"), "without a project");
+    let ran = user.run(&check).await.assert_exit(1, "error: the plan has 3 faults");
+    let at = |line: &str| line.split("  ").take(2).collect::<Vec<_>>().join(" ");
+    let places = ["15:5 /steps/1/checks", "16:14 /steps/1/limits/wall", "26:5 /steps/3/checks"];
+    let found: Vec<_> = ran.out.lines().map(at).collect();
+    assert_eq!(found, places.map(|place| format!("{file}:{place}")), "{ran:?}");
+    let ran = user.run(&[&check[..], &["--json"]].concat()).await.assert_exit(1, "");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&report["count"], &report["faults"][0]["pointer"]), (&json!(3), &json!("/steps/1/checks")));
+    world.write(&faulty.replace("role: fixer", "use_role: fixer"));
+    user.run(&check).await.assert_exit(1, "error: the plan has 1 fault");
+
+    world.write(&format!("repository: acme/none\n{plan}"));
+    let ran = user.run(&check).await.assert_exit(1, "the plan has ");
+    assert!(ran.out.contains("  /repository  acme/none is not connected to acme: `pullyard repos add"), "{ran:?}");
+    world.write(&plan);
+    user.run(&["runs", "check", &file, "--project", "none"]).await.assert_exit(5, "none");
+    let reader = story.create_token(&[Scope::Read], Some(&["acme"])).await;
+    User::with(story, &reader).run(&check).await.assert_exit(4, "not_allowed");
+    let mut away = User::new();
+    away.set_env("PULLYARD_URL", "http://127.0.0.1:1");
+    away.run(&check).await.assert_exit(1, "can't reach http://127.0.0.1:1");
+    away.ok(&check[..3]).await;
+
+    let token = Some(story.local.admin_token());
+    for (plan, status, pointer) in [
+        (json!({ "name": "a", "steps": [{ "name": "a", "approve": "Now?" }] }), 200, Value::Null),
+        (json!({ "name": "a", "stpes": [] }), 422, json!("/plan/steps")),
+    ] {
+        let body = json!({ "project": "acme", "plan": plan }).to_string().into_bytes();
+        let (found, _, answer) = story.request(Method::POST, "/v1/plans/check", token, body).await;
+        assert_eq!((found, &answer["faults"][0]["pointer"]), (status, &pointer), "{answer}");
+    }
+    assert_eq!(body(story, "/v1/runs?project=acme").await["runs"], json!([]), "a check starts nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_plan_or_flag_is_refused_with_its_place() {
     let world = World::new().await;
     let (story, user) = (&world.story, &world.user);
@@ -217,7 +271,7 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
     let plan = std::fs::read_to_string(&file).unwrap();
     let file = world.write(&plan.replace("retries: 1", "limits: {wall: 9h}"));
     let ran = user.run(&["run", "-f", &file, "--param", "task=a"]).await;
-    let ran = ran.assert_exit(2, &format!("{file}:15:14  /steps/1/limits/wall  "));
+    let ran = ran.assert_exit(2, &format!("{file}:16:14  /steps/1/limits/wall  "));
     assert!(ran.err.contains("error: the plan has "), "{ran:?}");
     let file = world.write(&plan.replace("needs: [review]", "needs: [reviw]"));
     let fault = "there is no step `reviw`; did you mean `review`?";

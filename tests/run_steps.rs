@@ -2,8 +2,9 @@
 
 use crate::prelude::*;
 use crate::story::wait_until;
+use pullyard_protocol::attempt::FinishResult;
 
-/// Plans, writes the word of the plan, requests a change of it, and fixes it. Each step proves what it received.
+/// Plans, writes the word of the plan, requests a change, and fixes the word. Each step proves which data it received.
 const AGENT: &str = r#"#!/bin/sh
 prompt=$(cat)
 case "$prompt" in
@@ -89,4 +90,37 @@ async fn cancelled_run_stops_its_agent_and_its_job_is_not_retried() {
     user.ok(&["runs", "resume", "@last"]).await;
     wait_for(&story, JobStatus::Executing).await;
     user.ok(&["runs", "cancel", "@last", "--yes"]).await;
+}
+
+/// The second job publishes what the first one has pushed.
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_of_an_own_branch_names_the_branch_of_its_commit() {
+    let (story, user) = Story::with_user().await;
+    let step = json!({ "name": "left", "branch": "own", "retries": 1, "prompt": "Write a line." });
+    let plan = json!({ "project": "acme", "plan": { "name": "half", "steps": [step] } });
+    let run = story.api.start_run(&serde_json::from_value(plan).unwrap(), None).await.unwrap().id;
+    let job_of_step = async |count: u32| {
+        wait_until("the step has its job", async || {
+            let step = story.api.run(&run).await.unwrap().steps.remove(0);
+            step.job.clone().filter(|_| step.jobs == count).ok_or_else(|| format!("{step:?}"))
+        })
+        .await
+    };
+    let first = job_of_step(1).await;
+    let (_, client) = story.claim(&first, "c1").await.unwrap();
+    enter_phases(&client, Phase::Executing).await;
+    client.finish(&failed_finish("f1")).await.unwrap();
+    let branch = story.api.job(&first).await.unwrap().branch;
+    let second = job_of_step(2).await;
+    let (_, client) = story.claim(&second, "c2").await.unwrap();
+    enter_phases(&client, Phase::Syncing).await;
+    let finish = completed_finish("f2", 1);
+    let own = |result: FinishResult| FinishResult { branch: branch.clone(), pull_request: None, ..result };
+    client.finish(&FinishRequest { result: finish.result.map(own), ..finish }).await.unwrap();
+    let second = story.wait_for_job(&second, has_status(JobStatus::Completed)).await;
+    assert_ne!(second.branch, branch);
+    let shown = user.ok(&["jobs", "show", second.id.as_str()]).await;
+    assert!(shown.contains(&format!("\nbranch\t{branch}\n")), "{shown}");
+    let why = user.ok(&["why", second.id.as_str()]).await;
+    assert!(why.contains(&format!("a commit on the branch {branch}: 1 file changed.")), "{why}");
 }

@@ -67,7 +67,7 @@ async fn due_schedule_starts_within_the_next_sweep() {
     assert_eq!(analyses(&story).await, 1);
     let shown = user.json(&["schedules", "show", "often"]).await;
     assert_eq!(shown["last"], "Analyses started: 1, still running: 0.");
-    // Before the next sweep, a user may start what is due.
+    // Before the next sweep, a user may start the due schedules.
     story.clock.advance(Duration::from_secs(30 * 60));
     let ran = user.json(&["schedules", "run-due"]).await;
     assert_eq!(ran["schedules"][0]["last"], "Analyses started: 0, still running: 1.");

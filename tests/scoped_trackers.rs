@@ -73,7 +73,7 @@ impl World {
         self.story.store().await.load_project(&project).await.unwrap().unwrap().settings
     }
 
-    /// The state of the tool, whose clock is that of the story.
+    /// The state of the tool, which uses the story's clock.
     fn tool(&self) -> MutexGuard<'_, pullyard_fake_tracker::State> {
         let mut state = self.fake.state();
         state.set_now(self.story.clock.now().millis());

@@ -1,5 +1,5 @@
-//! Tests repositories shared by several projects: each event is decided for the right project, and webhooks reveal
-//! nothing of others.
+//! Tests repositories shared by several projects: each event is decided for the right project, and a webhook reveals no
+//! data of other projects.
 
 use crate::functions::invoke;
 use crate::prelude::*;

@@ -1,13 +1,13 @@
-//! Tests that a forge, an agent, a provider, a kind of job and a ticket tool are named only in their own folders, and
-//! in as many lines elsewhere as the exceptions state.
+//! Tests that each forge, agent, provider, kind of job and ticket tool is named only in its own folder. The exceptions
+//! state in how many lines other files name it.
 
 use crate::prelude::*;
 
-/// A part of the product that gets new variants. Lines with one of the words, in any case, are counted.
+/// A part of the product that gets new variants. Counts lines that contain one of the words, in any case.
 struct Shelf {
     name: &'static str,
     words: &'static [&'static str],
-    /// Prefixes of paths where the words belong.
+    /// Prefixes of the paths where the words belong.
     homes: &'static [&'static str],
     /// Further files with their number of lines, by reason.
     exceptions: &'static [(&'static str, &'static [(&'static str, usize)])],
@@ -196,8 +196,8 @@ fn list_files(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The lines of a file that are no comment and in no module for tests. Comments that users read as `--help` or OpenAPI
-/// count.
+/// Returns the lines of a file without test modules and comments. Doc comments that users read, as `--help` or OpenAPI,
+/// stay.
 fn shipped_lines(path: &str, text: &str) -> Vec<String> {
     let shipped = text.find("#[cfg(test)]\nmod ").filter(|at| text[*at..].lines().nth(1).unwrap().ends_with('{'));
     let shows_comments = path.starts_with("crates/cli/") || text.contains("JsonSchema");

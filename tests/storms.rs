@@ -33,7 +33,7 @@ struct Storm {
     redelivered: usize,
 }
 
-/// Sends all deliveries. One that is answered 503 is sent again with the same id, as a forge does.
+/// Sends all deliveries. After a 503, sends the delivery again with the same id, as a forge does.
 async fn send_storm(world: &World, bodies: Vec<String>, answered: impl Fn()) -> Storm {
     let since = Instant::now();
     let count = bodies.len();

@@ -10,7 +10,7 @@ const PAGES: [&str; 3] = [
     include_str!("../../docs/coming-from/spedy.md"),
 ];
 
-/// The commands of the blocks, in order; those of a runner's machine are left out.
+/// Returns the commands of the blocks, in order, without those for a runner's machine.
 pub(crate) fn runnable(page: &str) -> Vec<String> {
     let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
     let lines = blocks.into_iter().flat_map(|block| commands(&format!("```{block}```")));

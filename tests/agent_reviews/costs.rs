@@ -1,10 +1,10 @@
-//! Tests what the second review of a pull request costs beside the first one, with an agent that counts tokens.
+//! Compares the cost of a pull request's second review with the first, by an agent that counts tokens.
 
 use crate::prelude::*;
 use std::fmt::Write as _;
 
-/// Reads its prompt, each input file, and each file of the diff. Each of them is a turn: four bytes are a token, and a
-/// turn sends all earlier ones again from the model's cache. Prices in dollars per million tokens: 3.75 for new, 0.30
+/// Reads its prompt, each input file, and each file of the diff, each in a turn of its own. Four bytes are a token, and
+/// a turn sends all earlier ones again from the model's cache. Prices in dollars per million tokens: 3.75 for new, 0.30
 /// for cached, and 15 for 200 written tokens in each turn.
 const AGENT: &str = r#"cat > @DIR@/prompt
     changed=$(sed -n 's|^+++ b/||p' .pullyard/input/diff.patch)

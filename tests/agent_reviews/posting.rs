@@ -1,4 +1,4 @@
-//! Tests what a review posts, and what the CLI shows about it.
+//! Tests the posts of a review, and the CLI's output about it.
 
 use super::world::{BRANCH, FAULT_LINE, FILE, World, finding, marker_of};
 use crate::prelude::*;

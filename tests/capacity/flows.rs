@@ -28,6 +28,8 @@ pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 18.0, requests
 pub(crate) const ANALYSIS: FlowCost = FlowCost { written: 39.0, read: 28.0, requests: 14.0, messages: 6.0 };
 /// A step of a run that reads, as a fourth of a chain of four, from its submission to the end of the run.
 pub(crate) const READ_STEP: FlowCost = FlowCost { written: 42.0, read: 30.0, requests: 12.0, messages: 7.0 };
+/// The same of a step that writes: each step is a commit of one pull request.
+pub(crate) const WRITE_STEP: FlowCost = FlowCost { written: 48.0, read: 38.0, requests: 14.0, messages: 8.0 };
 /// Every second heartbeat is stored, with its row in the index.
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
@@ -125,9 +127,10 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     assert_within("a hint to a runner", &meter, WAKE, 0, 1);
 }
 
-/// Reviews without a finding, but for a job that resolves: it finds one and fixes it.
+/// Reviews without a finding, but for a job that resolves: it finds one and fixes it. A step that writes adds a line.
 const REPORTING_AGENT: &str = r#"prompt=$(cat)
 case "$prompt" in
+  *"Add a line."*) echo b >> b.txt; exit ;;
   *"Another agent has reviewed"*) echo b > a.txt; out='{"v":1,"findings":[{"index":0,"verdict":"fixed"}]}' ;;
   *"Look closely."*) out='{"v":1,"summary":"Bad.","findings":[{"path":"a.txt","line":1,"severity":"high","category":"bug","title":"T","body":"B"}]}' ;;
   *"You review"*) out='{"v":1,"summary":"Good.","findings":[]}' ;;
@@ -189,43 +192,47 @@ async fn reporting_jobs_stay_within_their_bounds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_of_a_run_stay_within_their_bounds() {
     const STEPS: usize = 4;
-    let meter = Meter::start().await;
-    let story = Story::start_with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
-    story.set_agent_command(&["sh", "-c", REPORTING_AGENT]).await;
-    // Warm up: the first call of a minute also records the use of the token.
-    story.api.pulls(&story.project, None).await.unwrap();
-    story.wait_for_empty_queues().await;
-    meter.reset();
-    let before = story.local.invocations();
-    let step = |number: usize| {
-        let needs: Vec<String> = number.checked_sub(1).map(|need| format!("s{need}")).into_iter().collect();
-        json!({ "name": format!("s{number}"), "role": "planner", "needs": needs, "prompt": "Does it work?" })
-    };
-    let plan = json!({ "name": "chain", "steps": (0..STEPS).map(step).collect::<Vec<_>>() });
-    let request = serde_json::from_value(json!({ "project": "acme", "plan": plan })).unwrap();
-    let run = story.api.start_run(&request, None).await.unwrap().id;
-    // Poll past the meter, because polling costs units as well.
-    crate::story::wait_until("the run is done", async || {
-        let stored = story.load_item(&format!("RUN#{run}"), "RUN").await;
-        if stored["state"] == "completed" { Ok(()) } else { Err(stored.to_string()) }
-    })
-    .await;
-    story.wait_for_empty_queues().await;
-    let still = std::cell::Cell::new(0);
-    crate::story::wait_until("its task's end is heard", async || match story.local.count_running_tasks().await {
-        0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
-        running => Err(format!("{running} run")),
-    })
-    .await;
-    let after = story.local.invocations();
-    let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
-    let (requests, messages) = (after.http - before.http, messages(&after) - messages(&before));
-    let FlowCost { written, read, requests: calls, messages: hints } = READ_STEP;
-    let all = STEPS as f64;
-    // The jobs' batches of events; `assert_within` adds those of one job.
-    let read = all * read + (all - 1.0) * EVENT_BATCH_READS;
-    let bound = FlowCost { written: all * written, read, requests: all * calls, messages: all * hints };
-    assert_within("a run of four steps", &meter, bound, requests, messages);
+    for (role, prompt, step_bound) in
+        [("planner", "Does it work?", READ_STEP), ("implementer", "Add a line.", WRITE_STEP)]
+    {
+        let meter = Meter::start().await;
+        let story = Story::start_with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
+        story.set_agent_command(&["sh", "-c", REPORTING_AGENT]).await;
+        // Warm up: the first call of a minute also records the use of the token.
+        story.api.pulls(&story.project, None).await.unwrap();
+        story.wait_for_empty_queues().await;
+        meter.reset();
+        let before = story.local.invocations();
+        let step = |number: usize| {
+            let needs: Vec<String> = number.checked_sub(1).map(|need| format!("s{need}")).into_iter().collect();
+            json!({ "name": format!("s{number}"), "role": role, "needs": needs, "prompt": prompt })
+        };
+        let plan = json!({ "name": "chain", "steps": (0..STEPS).map(step).collect::<Vec<_>>() });
+        let request = serde_json::from_value(json!({ "project": "acme", "plan": plan })).unwrap();
+        let run = story.api.start_run(&request, None).await.unwrap().id;
+        // Poll past the meter, because polling costs units as well.
+        crate::story::wait_until("the run is done", async || {
+            let stored = story.load_item(&format!("RUN#{run}"), "RUN").await;
+            if stored["state"] == "completed" { Ok(()) } else { Err(stored.to_string()) }
+        })
+        .await;
+        story.wait_for_empty_queues().await;
+        let still = std::cell::Cell::new(0);
+        crate::story::wait_until("its task's end is heard", async || match story.local.count_running_tasks().await {
+            0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
+            running => Err(format!("{running} run")),
+        })
+        .await;
+        let after = story.local.invocations();
+        let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
+        let (requests, messages) = (after.http - before.http, messages(&after) - messages(&before));
+        let FlowCost { written, read, requests: calls, messages: hints } = step_bound;
+        let all = STEPS as f64;
+        // The jobs' batches of events; `assert_within` adds those of one job.
+        let read = all * read + (all - 1.0) * EVENT_BATCH_READS;
+        let bound = FlowCost { written: all * written, read, requests: all * calls, messages: all * hints };
+        assert_within(&format!("a run of four steps by {role}"), &meter, bound, requests, messages);
+    }
 }
 
 async fn request(story: &Story, kind: JobKind, number: u64) -> JobId {
@@ -255,7 +262,7 @@ async fn request(story: &Story, kind: JobKind, number: u64) -> JobId {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn second_view_of_a_waiting_job_reads_no_runner() {
+async fn view_of_a_waiting_job_reads_no_runner_after_a_sweep() {
     const RUNNERS: u8 = 51;
     let meter = Meter::start().await;
     let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
@@ -274,16 +281,15 @@ async fn second_view_of_a_waiting_job_reads_no_runner() {
         println!("a view: {}\n{}", meter.units(), meter.calls());
         (meter.runner_calls() > 0, meter.units().read)
     };
-    // The runners that the wait for the job has read are too old now.
-    story.clock.advance(std::time::Duration::from_secs(31));
     let (reads_runners, units) = view().await;
     // docs/capacity.md: 16 units and 1.2 per runner; the job itself and its queue are the rest.
     let is_within = units <= 16.0 + 1.2 * f64::from(RUNNERS) + 20.0;
     assert!(reads_runners && is_within, "{units} read units\n{}", meter.calls());
-    assert!(!view().await.0, "{}", meter.calls());
-    story.clock.advance(std::time::Duration::from_secs(20));
-    assert!(!view().await.0, "{}", meter.calls());
-    story.clock.advance(std::time::Duration::from_secs(11));
+    story.local.sweep().await.unwrap();
+    story.wait_for_empty_queues().await;
+    let (reads_runners, units) = view().await;
+    assert!(!reads_runners && units <= 24.0, "{units} read units\n{}", meter.calls());
+    story.clock.advance(std::time::Duration::from_secs(181));
     assert!(view().await.0, "{}", meter.calls());
 }
 

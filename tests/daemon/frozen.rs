@@ -5,14 +5,14 @@ use crate::sweeps::Blocker;
 use nix::sys::signal::kill;
 use pullyard_domain::project::OfflinePolicy;
 
-/// Less than the gap between two heartbeats that may be a suspended machine.
+/// Shorter than the gap between two heartbeats that counts as a suspended machine.
 const STEP: Duration = Duration::from_secs(30);
 const HINT_REPEATED_AFTER: Duration = Duration::from_secs(40);
-/// Steps of 90 s of silence, the time of a runner and of an attempt.
+/// A runner and an attempt are silent after 90 s.
 const MIN_STEPS: usize = 3;
 const MAX_STEPS: usize = 12;
 
-/// Where jobs are held. In this order, because a held fetch delays the jobs after it.
+/// The points where jobs are blocked. The fetch is last, because a blocked one delays later jobs.
 const POINTS: [(&str, JobStatus); 3] =
     [("push", JobStatus::Syncing), ("agent", JobStatus::Executing), ("fetch", JobStatus::Preparing)];
 
@@ -46,7 +46,7 @@ async fn frozen_jobs_end_with_one_commit_from_any_phase() {
             Frozen::Daemon => daemon.signal(signal),
             Frozen::Jobs => {
                 for process in &processes {
-                    // The daemon has killed one that was frozen for long.
+                    // The daemon kills a process that was frozen for long.
                     let _ = kill(*process, signal);
                 }
             }
@@ -60,7 +60,7 @@ async fn frozen_jobs_end_with_one_commit_from_any_phase() {
             if has_pushed || kill(processes[0], None).is_err() { Ok(()) } else { Err("neither".to_owned()) }
         })
         .await;
-        // A claim before its first heartbeat gets no job, and the next one waits for a hint.
+        // A claim before the first heartbeat gets no job, and the daemon claims again after a hint.
         story.wait_for_heartbeat("kite").await;
         story.advance_and_sweep(HINT_REPEATED_AFTER).await;
         holds.unblock("agent");

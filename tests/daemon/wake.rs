@@ -5,7 +5,7 @@ use crate::prelude::*;
 
 const JOBS: usize = 60;
 
-/// Forwards every call but that of the mailbox, so that the daemon polls.
+/// Forwards every call except the one of the mailbox, so that the daemon polls.
 async fn start_proxy_without_mailboxes(url: &str) -> String {
     let (http, url) = (reqwest::Client::builder().no_proxy().build().unwrap(), url.to_owned());
     serve(Router::new().fallback(move |request: Request| {

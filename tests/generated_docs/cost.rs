@@ -3,7 +3,7 @@
 use super::generated;
 use crate::capacity::flows::{
     ANALYSIS, ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, READ, READ_STEP, RESOLVE,
-    REVIEW, REVISE, SWEEP, WAKE,
+    REVIEW, REVISE, SWEEP, WAKE, WRITE_STEP,
 };
 use crate::prelude::*;
 use crate::roles::template::parse;
@@ -148,7 +148,7 @@ fn event_costs(batches: f64, replacing: f64) -> Vec<Line> {
     per_thousand(write).into_iter().zip(calls).map(|((item, write), call)| (item, write + call)).collect()
 }
 
-/// The artifacts of a thousand jobs besides the patch, and the bucket's requests and storage for all of them.
+/// The artifacts of a thousand jobs without the patch, and the bucket's requests and storage for all artifacts.
 fn artifacts() -> Vec<Line> {
     let calls = per_thousand(ARTIFACT).into_iter().map(|(item, dollars)| (item, dollars * ARTIFACTS));
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
@@ -341,6 +341,7 @@ fn flows() -> String {
         ("job that resolves: a review, a fix and its report", RESOLVE),
         ("question about a repository (`read`)", READ),
         ("step of a run that reads, a fourth of a chain of four", READ_STEP),
+        ("step of a run that writes, a fourth of a chain of four", WRITE_STEP),
         ("analysis of one open pull request", ANALYSIS),
         ("heartbeat of a silent job", ATTEMPT_HEARTBEAT),
         ("heartbeat of an idle runner", HEARTBEAT),

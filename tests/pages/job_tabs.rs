@@ -44,7 +44,7 @@ async fn log_of_50000_events_is_shown_in_small_parts() {
     assert_eq!(ids(&first.body).last().unwrap() + 1, *ids(&later.body).first().unwrap());
     let middle = browser.get(&format!("{log}?at=1.31415")).await;
     assert_eq!(ids(&middle.body).first(), Some(&31_415));
-    // A page that was hidden for long gets the end, and a link to what it missed.
+    // A page that was hidden for long gets the end, and a link to the part that it missed.
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.49000")).await;
     assert!(fragment.body.len() < MAX_PAGE_BYTES, "{}", fragment.body.len());
     assert!(fragment.contains("id=\"e1.50000\"") && fragment.contains(&format!("{log}?at=1.49001")));

@@ -1,4 +1,4 @@
-//! Tests the overview: what needs a person, the tiles, and the numbers of 30 days.
+//! Tests the overview: "Needs you", the tiles, and the numbers of 30 days.
 
 use super::Browser;
 use super::job_pages::{Agent, HOSTILE, assert_harmless};

@@ -158,7 +158,7 @@ async fn review_is_sent_once_and_for_the_commit_on_the_page() {
         assert_eq!(send_review(&browser, &address, &page, &form).await.status, 303);
     }
     let sent = browser.get(&address).await;
-    // Commands are comments on the whole pull request, also beside comments at lines.
+    // Commands are comments on the whole pull request, also if there are comments at lines.
     for anchor in ["id=\"issuecomment-", "id=\"discussion_r"] {
         assert_eq!(sent.body.matches(anchor).count(), 1, "{anchor}: {}", sent.body);
     }

@@ -130,7 +130,7 @@ async fn first_run_offers_local_folders_and_replaces_a_repository() {
     create_shop(&browser).await;
     let (shop, offer) =
         (machine.path("shop").display().to_string(), |path: &str| format!(r#"name="folder" value="{path}""#));
-    // The search runs beside the server.
+    // The search runs in the background.
     let page = wait_until("the page offers the folders", async || {
         let page = browser.get(SHOP).await;
         if page.contains(&offer(&shop)) { Ok(page) } else { Err(page.body) }

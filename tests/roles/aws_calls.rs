@@ -237,7 +237,12 @@ pub(super) const CALLS: &[Row] = &[
     ("effects", "sqs:SendMessage", Effects, "comment on pull requests, settle further tickets"),
     ("effects", "secretsmanager:GetSecretValue", UserSecrets, "forges' tokens and Apps' keys"),
     ("sweeper", "dynamodb:GetItem", Table, "due items"),
-    ("sweeper", "dynamodb:BatchGetItem", Table, "runner profiles, to explain why no runner claimed an expired job"),
+    (
+        "sweeper",
+        "dynamodb:BatchGetItem",
+        Table,
+        "runner profiles, to explain why no runner claimed an expired job, and to store a large fleet",
+    ),
     ("sweeper", "dynamodb:Query", Table, "all runners and classes"),
     ("sweeper", "dynamodb:Query", WorkIndex, "due items, claimable jobs, items that wait for their project"),
     ("sweeper", "dynamodb:Query", ListIndex, "the projects, once a minute"),

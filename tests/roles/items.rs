@@ -52,7 +52,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("IDEMPOTENCY#", "idempotency keys of requests", &["api", "pages"]),
     ("SIGNIN#", "sign-in links that were used", &["pages"]),
     ("TOKEN#", "tokens", &["api"]),
-    ("SWEEPER", "the last sweep", &["sweeper"]),
+    ("SWEEPER", "the last sweep, and the runners of a large fleet", &["sweeper"]),
     ("FIRST", "the first token; `pullyard init --stack` writes it with the operator's rights", &[]),
 ];
 
@@ -284,6 +284,7 @@ fn every_item_kind_of_the_store_is_listed() {
         "GROUP",
         "PLAN",
         "TEMPLATE#",
+        "FLEET",
     ];
     let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
     let unknown = kinds.filter(|kind| {

@@ -38,3 +38,12 @@ async fn ready_job_follows_its_project_between_compute_types() {
     let token = story.runner_token("t", None, None).await;
     assert_eq!(story.register_runner(&token, "kite", "i1").await.claim("c1").await.unwrap().job, job);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unreadable_fleet_does_not_hide_why_a_job_waits() {
+    let (story, _kite) = Story::with_one_runner().await;
+    let broken = json!({ "pk": { "S": "SWEEPER" }, "sk": { "S": "FLEET" } });
+    story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_job(&job, |job| job.waits.as_ref().is_some_and(|wait| wait.code == "starting_now")).await;
+}

@@ -187,7 +187,7 @@ async fn project_reaches_no_other_scope() {
         let admin = User::with(&world.story, &admin);
         admin.run(&world.use_arguments()).await.assert_exit(4, "");
         world.use_tool().await;
-        // What the project has may be changed by its own administrator.
+        // The project's administrator may change the settings of its own tool.
         admin.ok(&["trackers", "use", world.name, "--merged", "Done"]).await;
         let settings = admin.json(&["trackers", "use", world.name]).await["project"]["settings"].take();
         assert_eq!(settings["statuses"]["merged"], "Done");

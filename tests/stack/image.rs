@@ -1,4 +1,4 @@
-//! Tests what `doctor --stack` reads from the task image and from the commits of a deployment.
+//! Tests the findings of `doctor --stack` about the task image and the commits of a deployment.
 
 use super::account::{CLAUDE_CODE, CODEX, IMAGES, REVISION, error_answer};
 use super::doctor::DoctorWorld;

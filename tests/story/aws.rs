@@ -8,7 +8,7 @@ use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::Error;
 use pullyard_testkit::signed_headers;
 
-/// The credentials of the embedded AWS of a story; those of `up` are random.
+/// The credentials of a story's embedded AWS. `up` makes random ones.
 pub(crate) fn aws_credentials() -> Credentials {
     Credentials { access_key_id: ACCESS_KEY_ID.into(), secret_access_key: SECRET_ACCESS_KEY.into() }
 }

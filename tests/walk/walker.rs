@@ -91,7 +91,7 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
                 if let Some(without) = may_lack.and_then(|step| without[step].as_ref()) {
                     found.push(differences(without, &final_outcome));
                 }
-                // The smaller difference shows best what is wrong.
+                // The smallest difference is the easiest to read.
                 let nearest = found.into_iter().min_by_key(Vec::len).unwrap_or_default();
                 (!nearest.is_empty()).then(|| format!("{description}:\n    {}", nearest.join("\n    ")))
             })

@@ -214,7 +214,7 @@ impl Command {
             Self::Man(pages) => pages.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
             Self::Update => about::print_update(&screen),
-            Self::Runs(runs) if runs.is_local() => runs.run_locally(&screen),
+            Self::Runs(runs) if runs.is_local() => runs.run_locally(global, &screen).await,
             Self::Settings(settings) if settings.is_description() => settings.describe(&screen),
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,

@@ -89,9 +89,7 @@ impl DeadLetters {
     /// FIFO group shows only its first ten.
     pub async fn receive(&self, queue: Queue, selection: Selection<'_>, limit: usize) -> Result<ReceivedBatch, Error> {
         let mut batch = ReceivedBatch::default();
-        if self.dead_url(queue).is_empty() {
-            return Ok(batch);
-        }
+        let Some(url) = self.dead_url(queue) else { return Ok(batch) };
         loop {
             let enough = match selection {
                 Selection::UpTo(count) => batch.messages.len() >= count,
@@ -102,7 +100,7 @@ impl DeadLetters {
                 return Ok(batch);
             }
             let room = limit - batch.messages.len() - batch.other_messages.len();
-            let messages = match self.receive_batch(queue, room).await {
+            let messages = match self.receive_batch(url, room).await {
                 Ok(messages) => messages,
                 Err(error) => {
                     // Best effort: the messages become visible by themselves. Return the first error.
@@ -122,11 +120,11 @@ impl DeadLetters {
         }
     }
 
-    async fn receive_batch(&self, queue: Queue, limit: usize) -> Result<Vec<DeadMessage>, Error> {
+    async fn receive_batch(&self, url: &str, limit: usize) -> Result<Vec<DeadMessage>, Error> {
         let answer = self
             .client
             .receive_message()
-            .queue_url(self.dead_url(queue))
+            .queue_url(url)
             .max_number_of_messages(i32::try_from(limit).unwrap_or(BATCH_SIZE).min(BATCH_SIZE))
             .wait_time_seconds(LONG_POLL_SECS)
             .visibility_timeout(i32::try_from(VISIBILITY_TIMEOUT.as_secs()).unwrap_or(i32::MAX))
@@ -143,15 +141,16 @@ impl DeadLetters {
     /// Idempotent: a crash in between leaves the message in both queues, which is harmless.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
         let Some(pair) = self.queue_pair(queue) else { return self.delete(queue, message).await };
-        // New, because the queue may remember the old one. A standard queue refuses one, but accepts groups.
-        let deduplication_id = (queue == Queue::Effects).then(|| format!("{:032x}", rand::random::<u128>()));
+        let is_fifo = queue == Queue::Effects;
+        // New, because the queue may remember the old one.
+        let deduplication_id = is_fifo.then(|| format!("{:032x}", rand::random::<u128>()));
         self.client
             .send_message()
             .queue_url(&pair.queue_url)
             .message_body(&message.body)
             .set_message_attributes(Some(message.attributes.clone()).filter(|all| !all.is_empty()))
             // The same group, to keep the order within it.
-            .set_message_group_id(message.group.clone())
+            .set_message_group_id(message.group.clone().filter(|_| is_fifo))
             .set_message_deduplication_id(deduplication_id)
             .send()
             .await
@@ -160,14 +159,15 @@ impl DeadLetters {
     }
 
     pub async fn delete(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
-        let call = self.client.delete_message().queue_url(self.dead_url(queue)).receipt_handle(&message.handle);
+        let Some(url) = self.dead_url(queue) else { return Ok(()) };
+        let call = self.client.delete_message().queue_url(url).receipt_handle(&message.handle);
         call.send().await.map_err(|error| Error::unavailable("delete a dead letter", error))?;
         Ok(())
     }
 
     /// Makes received messages visible at once. Best effort: they become visible after `VISIBILITY_TIMEOUT`.
     pub async fn make_visible(&self, queue: Queue, batch: ReceivedBatch) -> Result<(), Error> {
-        let url = self.dead_url(queue);
+        let Some(url) = self.dead_url(queue) else { return Ok(()) };
         // Newest first keeps the order in a queue that puts each returned message in front.
         let messages = batch.messages.into_iter().chain(batch.other_messages).rev().collect::<Vec<_>>();
         for chunk in messages.chunks(usize::try_from(BATCH_SIZE).unwrap_or(1)) {
@@ -191,11 +191,11 @@ impl DeadLetters {
         }
     }
 
-    /// Empty for submissions in a deployment without their queue.
-    fn dead_url(&self, queue: Queue) -> &str {
+    /// `None` for submissions in a deployment without their queue.
+    fn dead_url(&self, queue: Queue) -> Option<&str> {
         match queue {
-            Queue::Undelivered => &self.undelivered_queue_url,
-            _ => self.queue_pair(queue).map(|pair| pair.dead_url.as_str()).unwrap_or_default(),
+            Queue::Undelivered => Some(&self.undelivered_queue_url),
+            _ => self.queue_pair(queue).map(|pair| pair.dead_url.as_str()),
         }
     }
 }

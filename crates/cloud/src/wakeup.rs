@@ -51,7 +51,7 @@ impl Wakeups {
         self.send_fifo("send the wake-up of a ticket", group, to_body(wakeup)?).await
     }
 
-    /// In the ticket's group, so that its tool is read before or after a write, not meanwhile.
+    /// In the ticket's group, so that its tool is not read during a write.
     pub async fn look_at_ticket(&self, wakeup: &LookWakeup) -> Result<(), Error> {
         let group = ticket_group(&wakeup.look, &wakeup.ticket);
         self.send_fifo("send the look at a ticket", group, to_body(wakeup)?).await

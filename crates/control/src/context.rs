@@ -2,7 +2,6 @@
 
 use crate::counters::Counters;
 use crate::review::PermissionCache;
-use crate::runner::FleetCache;
 use crate::trackers::client::ToolClients;
 use crate::webhook::RejectedDeliveries;
 use crate::{Clock, Disk, Error, ForgeTokens, SigningKey};
@@ -32,7 +31,6 @@ pub struct Context(Arc<ContextInner>);
 struct ContextInner {
     parts: ContextParts,
     permissions: PermissionCache,
-    fleet_cache: FleetCache,
     rejected_deliveries: RejectedDeliveries,
     tool_clients: ToolClients,
     counters: Counters,
@@ -75,14 +73,13 @@ impl Context {
         Self(Arc::new(ContextInner {
             parts,
             permissions: PermissionCache::default(),
-            fleet_cache: FleetCache::default(),
             rejected_deliveries: RejectedDeliveries::default(),
             tool_clients: ToolClients::default(),
             counters: Counters::default(),
         }))
     }
 
-    /// The address for people, without a slash at the end.
+    /// The address for users, without a slash at the end.
     pub fn pages_url(&self) -> &str {
         self.public_url.as_deref().unwrap_or(&self.api_url).trim_end_matches('/')
     }
@@ -103,10 +100,6 @@ impl Context {
 
     pub(crate) fn permissions(&self) -> &PermissionCache {
         &self.0.permissions
-    }
-
-    pub(crate) fn fleet_cache(&self) -> &FleetCache {
-        &self.0.fleet_cache
     }
 
     pub(crate) fn rejected_deliveries(&self) -> &RejectedDeliveries {

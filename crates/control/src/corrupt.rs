@@ -1,4 +1,4 @@
-//! Skips items of the table that this version cannot parse, so that one of them does not hide the others.
+//! Skips items of the table that this version cannot parse, so that such an item does not hide the others.
 
 use crate::counters::Counter;
 use crate::{Context, Error};

@@ -1,4 +1,4 @@
-//! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints those of attempts.
+//! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints tokens of attempts.
 
 mod tokens;
 

@@ -18,8 +18,8 @@ pub use register::{Registration, check_runner_name, register_runner};
 pub(crate) use remove::delete_with_mailbox;
 pub use remove::{RemovalState, remove_runner};
 pub(crate) use trust::check_runner_trust;
-pub(crate) use view::FleetCache;
-pub use view::{list_recent_runners, list_runners, load_runner};
+pub(crate) use view::load_profiles;
+pub use view::{list_runners, list_summaries, load_runner};
 pub(crate) use wait_explainer::WaitExplainer;
 pub(crate) use wake::wake_runners;
 

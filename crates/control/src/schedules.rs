@@ -1,12 +1,14 @@
 //! Schedules: each of their times starts an analysis of each repository of the project, or runs of a template.
 
+use crate::corrupt::skip_corrupt;
 use crate::error::format_for_table;
 use crate::templates::{Start, refusal, start};
 use crate::{Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, RunId, TemplateName};
+use pullyard_domain::id::{DeliveryId, EventId, NoticeId, ProjectId, RepositoryName, RunId, TemplateName};
+use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
 use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_domain::text::to_sentence;
@@ -15,8 +17,8 @@ use pullyard_store::Write;
 
 /// How far the starts of a due time are.
 enum Progress {
-    /// SCHEDULE gets these runs before one of them starts: otherwise a pause or a crash would forget them, and the next
-    /// time start others beside them.
+    /// SCHEDULE stores these runs before the first one starts. Otherwise a pause or crash would lose them, and the next
+    /// due time would start further runs although these are open.
     Planned(Vec<RunId>),
     /// With a transient error of a start.
     Ended(Starts, Option<Error>),
@@ -51,7 +53,7 @@ pub async fn put_schedule(ctx: &Context, id: &ScheduleId, spec: ScheduleSpec) ->
             check_template(ctx, id, &spec).await?;
         }
         let schedule = found.set_spec(spec.clone(), now)?;
-        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule, None).await? == Write::Applied {
             return Ok(schedule);
         }
         rounds.backoff().await?;
@@ -66,7 +68,7 @@ pub async fn command_schedule(ctx: &Context, id: &ScheduleId, command: ScheduleC
     let mut rounds = ctx.retries(id);
     loop {
         let schedule = load_schedule(ctx, id).await?.apply(command, ctx.clock.now())?;
-        if ctx.store.put_schedule(&schedule).await? == Write::Applied {
+        if ctx.store.put_schedule(&schedule, None).await? == Write::Applied {
             return Ok(run_if_due(ctx, id).await?.unwrap_or(schedule));
         }
         rounds.backoff().await?;
@@ -109,7 +111,7 @@ pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<
 
 /// Starts a schedule's analyses or runs. `None` if it is not due.
 /// Writes: SCHEDULE as begun, and with its runs; those of `start_analysis` for each repository or of `start_runs`; then
-/// SCHEDULE. DELIVERY for a missed time.
+/// SCHEDULE, with NOTICE if failures pause it. DELIVERY for a missed time.
 /// Idempotent: the due time identifies each start, until SCHEDULE has the next one.
 /// Errors: `Contended`; a transient one of a start, after all repositories were tried, until the next due time.
 pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
@@ -118,7 +120,7 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let now = ctx.clock.now();
         let Some(schedule) = ctx.store.load_schedule(id).await? else { return Ok(None) };
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
-        let is_in_time = schedule.is_in_time(now)?;
+        let (is_in_time, before) = (schedule.is_in_time(now)?, schedule.clone());
         let schedule = if schedule.begun {
             let progress = match &schedule.spec.template {
                 Some(template) => Box::pin(start_runs(ctx, &schedule, template, due)).await?,
@@ -140,13 +142,34 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
             Box::pin(record(ctx, id, &format!("{} {}", id.name, due.millis()), missed)).await?;
             schedule
         };
-        if ctx.store.put_schedule(&schedule).await? == Write::Stale {
+        let notice = Box::pin(notice_of_pause(ctx, &before, &schedule)).await?;
+        if ctx.store.put_schedule(&schedule, notice.as_ref()).await? == Write::Stale {
             rounds.backoff().await?;
         } else if !schedule.begun {
+            if let Some(notice) = &notice {
+                ctx.send_hints(ctx.wake_notice(notice)).await;
+            }
             tracing::info!(schedule = %id, next = ?schedule.next, result = schedule.result(), "schedule ran");
             return Ok(Some(schedule));
         }
     }
+}
+
+/// The notice of a schedule that failures pause, for the write that pauses it. It does not quote the refusal, which may
+/// contain text of users.
+async fn notice_of_pause(ctx: &Context, before: &Schedule, schedule: &Schedule) -> Result<Option<Notice>, Error> {
+    if !schedule.is_newly_failed(before) {
+        return Ok(None);
+    }
+    let ScheduleId { project, name } = &schedule.id;
+    // A project that this version cannot parse must not keep the schedule due.
+    let stored = skip_corrupt(ctx, ctx.store.load_project(project).await)?.flatten();
+    let endpoints = stored.map(|project| project.settings.notifications).unwrap_or_default();
+    let sentence = format!("The schedule {name} was paused after {} failures in a row.", schedule.failures);
+    let help = format!("`pullyard schedules show {name}` shows the cause; then `pullyard schedules resume {name}`.");
+    let url = format!("{}/setup/schedules?project={project}", ctx.pages_url());
+    let data = NoticeData::new(project.clone(), &sentence, &help, url);
+    Ok(Notice::new(NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused, data, &endpoints, ctx.clock.now()))
 }
 
 /// Counts the repositories beyond the limit as refused.
@@ -198,7 +221,7 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Pro
     Ok(Progress::Ended(starts, failure))
 }
 
-/// Errors: `Invalid` for a missing template, one that schedules may not start, or faulty parameters.
+/// Errors: `Invalid` for a missing template, for a template that schedules may not start, and for faulty parameters.
 async fn check_template(ctx: &Context, id: &ScheduleId, spec: &ScheduleSpec) -> Result<(), Error> {
     let Some(name) = spec.template.clone() else { return Ok(()) };
     let invalid = |pointer, fault: String| Error::Invalid { pointer, fault };

@@ -1,4 +1,4 @@
-//! Searches a project's tickets, jobs and pull requests by ticket key, job id, number, or words of a ticket's text.
+//! Searches a project's tickets, jobs and pull requests by ticket key, ticket text, job id or number.
 
 use crate::corrupt::skip_corrupt_items;
 use crate::jobs::views::{JobView, job_view};
@@ -10,16 +10,16 @@ use pullyard_domain::text::truncate;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// Number of tickets whose titles and descriptions are searched.
+/// The newest tickets, whose texts are searched.
 const MAX_TICKETS: usize = 200;
-/// Limit of the query for open pull requests.
+/// Open pull requests that are compared with the number.
 const MAX_OPEN_PULL_REQUESTS: i32 = 1_000;
 const MAX_JOB_IDS: usize = 500;
 const MAX_HITS: usize = 10;
 /// Minimum length of a job id's prefix: one character matches too many jobs.
 const MIN_JOB_PREFIX: usize = 2;
 
-/// Words before the match in an excerpt, if half of it has room for them.
+/// Most words before the match in an excerpt, at most half of its length.
 const WORDS_BEFORE: usize = 6;
 const MAX_EXCERPT_CHARS: usize = 120;
 
@@ -57,7 +57,7 @@ pub async fn search_project(ctx: &Context, project: &ProjectId, text: &str) -> R
     Ok(SearchResults { tickets, jobs, pull_requests })
 }
 
-/// Finds tickets whose key starts with the text, or whose title and description contain all of its words.
+/// Finds tickets whose key starts with the text, or whose title and description together contain each word.
 async fn find_tickets(
     ctx: &Context,
     project: &ProjectId,
@@ -90,7 +90,7 @@ fn find_in_ticket(key: TicketKey, ticket: TicketText, text: &str, words: &[&str]
     excerpt.map(|excerpt| TicketHit { key, title: ticket.title, excerpt: Some(excerpt) })
 }
 
-/// The part of the first line with one of the words.
+/// The part around the match in the first line that contains a word.
 fn excerpt(description: &str, words: &[&str]) -> String {
     let is_match = |part: &str| words.iter().any(|word| part.to_lowercase().contains(word));
     let position = |line: &str| line.split_whitespace().position(is_match);
@@ -133,7 +133,7 @@ async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec
     Ok(views)
 }
 
-/// Finds pull requests with this number among the open ones and those of the newest tickets.
+/// Finds pull requests with this number among the open ones and the ones of the newest tickets.
 async fn find_pull_requests(
     ctx: &Context,
     project: &ProjectId,

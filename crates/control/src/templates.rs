@@ -1,4 +1,4 @@
-//! Templates: stores plans of a project, and starts runs of them.
+//! Templates: stores the plans of a project and starts their runs.
 
 use crate::requester::Requester;
 use crate::runs::submit::{RunKey, RunSubmission, SubmitFault, check_plan, submit_run};
@@ -20,8 +20,7 @@ const MAX_TEMPLATES: usize = 50;
 /// Idempotent: an equal plan changes nothing.
 /// Errors: `Plan`, with pointers of the plan; `NotFound` (project); `Invalid` for one template too many; `Contended`.
 pub async fn put_template(ctx: &Context, id: &TemplateId, plan: &Value, by: &str) -> Result<Template, SubmitFault> {
-    let project = ctx.load_project(&id.project).await?;
-    check_plan(ctx, &project, plan).await?;
+    check_plan(ctx, &id.project, plan).await?;
     let plan = plan.to_string();
     let mut rounds = ctx.retries(id);
     loop {
@@ -72,7 +71,7 @@ pub(crate) struct Start<'a> {
     pub(crate) kind: StartedBy,
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) repository: Option<RepositoryName>,
-    /// Identifies the start among those of its kind.
+    /// Identifies the start among starts of the same kind.
     pub(crate) key: String,
     /// Shown as the user who started the run.
     pub(crate) by: String,

@@ -41,13 +41,13 @@ pub(crate) async fn load_readable_tracker(ctx: &Context, id: &IntegrationId) -> 
 /// A connection for users.
 #[derive(Clone, Debug)]
 pub struct TrackerView {
-    /// Its problem may be that of a project's poll or webhook.
+    /// `problem` may come from the poll or the webhook of a project.
     pub tracker: Tracker,
     /// The last verified delivery of its webhooks.
     pub last_delivery: Option<Timestamp>,
 }
 
-/// A connection, and the tickets that it does not show, longest first.
+/// Loads a connection, and the tickets whose state the tool does not show, longest first.
 /// Errors: `NotFound`.
 pub async fn show_tracker(ctx: &Context, id: &IntegrationId) -> Result<(TrackerView, Vec<UnsyncedTicket>), Error> {
     let found = list_trackers(ctx).await?.into_iter().find(|found| found.tracker.id == *id);
@@ -62,7 +62,7 @@ pub async fn show_tracker(ctx: &Context, id: &IntegrationId) -> Result<(TrackerV
     Ok((found, unsynced))
 }
 
-/// The tickets of a project that its tool does not show after a failed write, longest first.
+/// Lists the tickets whose last write to the tool failed, longest first.
 pub async fn list_unsynced_tickets(ctx: &Context, project: &Project) -> Result<Vec<UnsyncedTicket>, Error> {
     if project.settings.tracker.is_none() {
         return Ok(Vec::new());
@@ -160,7 +160,7 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Deleted
             Err(error) => return Err(error.into()),
         }
     }
-    // A call that records the health meanwhile must not leave a connection without its secrets.
+    // Repeated, because a concurrent call may record the health: the connection must not survive its secrets.
     let mut rounds = ctx.retries(id);
     let mut last = tracker.clone();
     while ctx.store.delete_tracker(&last).await? == Write::Stale {

@@ -79,7 +79,7 @@ fn body(pieces: VecDeque<Bytes>, last: StreamEnd, pause: Duration) -> Body {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            // Without this yield, all pieces leave in one write and a client never reads half of them.
+            // Without this yield, all pieces leave in one write, and no client reads a partial answer.
             tokio::task::yield_now().await;
             return Some((Ok(piece), Some(pieces)));
         }

@@ -30,7 +30,7 @@ pub fn has_scope(scopes: &BTreeSet<Scope>, scope: Scope) -> bool {
     scopes.contains(&scope) || scopes.contains(&Scope::Admin)
 }
 
-/// `projects` are those of the token; `None` means all.
+/// `projects`: the projects of the token; `None` means all.
 pub fn check_access<'a>(projects: Option<&BTreeSet<ProjectId>>, object: Object<'a>) -> Result<(), MissingAccess<'a>> {
     let Some(projects) = projects else { return Ok(()) };
     let check_project = |project: &'a ProjectId| match projects.contains(project) {

@@ -16,8 +16,7 @@ pub const COMMAND: &str = command::AGENT.code;
 pub const AUTO: &str = "auto";
 /// In the settings of a repository: use the project's agent. Replaced before a job is created.
 pub const PROJECT: &str = "project";
-/// Agents that can have worked, in the order in which `auto` prefers them. `auto` is resolved to one of them when an
-/// attempt starts.
+/// All agents, in the order in which `auto` prefers them. The start of an attempt resolves `auto` to an agent.
 pub const AGENTS: [&AgentSpec; 3] = [&claude_code::AGENT, &codex::AGENT, &command::AGENT];
 
 /// The facts in which agents differ. Each agent has its own module.

@@ -1,4 +1,4 @@
-//! Decides before a job exists whether a project's jobs find their agent and a key for it.
+//! Decides before a job exists whether the project's jobs will find their agent and its key.
 
 use crate::agent::{AUTO, Agent, COMMAND};
 use crate::fleet::Member;
@@ -12,7 +12,7 @@ pub struct LocalAgent {
 }
 
 impl LocalAgent {
-    /// Whether it is the agent of this capability. `auto` may be any.
+    /// Whether the agent can work for this capability; each agent can for `auto`.
     pub fn works_as(&self, capability: &str) -> bool {
         capability == AUTO || capability == self.capability
     }
@@ -20,14 +20,14 @@ impl LocalAgent {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentCheck {
-    /// The repository's command needs no key of ours.
+    /// The repository's command needs no model key.
     Command,
     Secrets(Vec<String>),
     LocalKey,
     Runners(Vec<String>),
     NoLocalProgram,
     NoKey,
-    /// Self-hosted runners claim the project's jobs, and none that is online offers the agent.
+    /// Self-hosted runners claim the project's jobs, but no online runner offers the agent.
     NoRunner,
 }
 
@@ -37,8 +37,8 @@ impl AgentCheck {
     }
 }
 
-/// `agent` is the choice of repository and project. `members` counts only for a project with self-hosted runners.
-/// `local` lists the agents of this machine; `None` means that the tasks' image has all agents.
+/// `agent`: the choice of repository and project. `members`: read only for a project with self-hosted runners.
+/// `local`: the agents of this machine; `None` if tasks run from the image, which has all agents.
 pub fn check_agent(
     project: &Project,
     agent: &Agent,

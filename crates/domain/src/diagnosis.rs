@@ -65,7 +65,7 @@ pub enum RunnerPresence {
     Silent,
 }
 
-/// Where a project's jobs find their agents. On AWS, the image has all of them.
+/// Where the agents must be installed. On AWS, the image has all agents.
 #[derive(Clone, Copy, Debug)]
 enum AgentPlace<'a> {
     Runners(&'a [RunnerFacts<'a>]),
@@ -169,8 +169,8 @@ pub fn is_agent_missing(agent: &str, installed: &[LocalAgent]) -> bool {
     agent != COMMAND && !installed.iter().any(|local| local.works_as(agent))
 }
 
-/// Checks that the agents of a project's repositories are where its jobs run. `runners`: those of the project, if they
-/// could be read. `installed`: the agents of this machine, if tasks run on it; on AWS, the image has all.
+/// Checks that the agents of the repositories are installed where the jobs run. `runners`: `None` if unreadable.
+/// `installed`: the agents of this machine; `None` on AWS, where the image has all agents.
 pub fn check_agent_places(
     id: &ProjectId,
     settings: &Settings,
@@ -193,7 +193,7 @@ pub fn check_agent_places(
     findings
 }
 
-/// Checks that the agents are at one place, and on this machine also their keys.
+/// Checks that one place has the agents, and this machine also their keys.
 fn check_agents(
     id: &ProjectId,
     settings: &Settings,

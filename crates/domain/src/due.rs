@@ -108,8 +108,8 @@ pub fn poll(poll: &Poll) -> Option<Due> {
     poll.gone_at.is_none().then_some(Due::At(at))
 }
 
-/// With an open job, a run is moved at least this often: it may have missed the end of a hold, of the day, or of a job
-/// under an older program.
+/// A run with an open job is moved at least this often: it may have missed the end of a hold or of the day, or the end
+/// of a job under an older program.
 const MOVE_AGAIN_AFTER: Duration = Duration::from_secs(900);
 
 /// A run that waits for its group checks it at least this often, because the hint of the run that left may be lost.
@@ -117,8 +117,8 @@ const CHECK_GROUP_AFTER: Duration = Duration::from_secs(300);
 
 /// When a run moves next. `None`: it has ended.
 ///
-/// The item has one place. Without open jobs, it is that of the hold, and the run ends by its time limit when the hold
-/// ends.
+/// The item has one row in the index. Without open jobs, a held run is in the row of the hold, so its time limit ends
+/// it only after the hold.
 pub fn run(run: &Run) -> Option<Due> {
     let has_open = run.open_jobs().next().is_some();
     let again = run.moved.plus(MOVE_AGAIN_AFTER);

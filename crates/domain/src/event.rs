@@ -95,7 +95,7 @@ mod tests {
         }
         check(Source::TicketTool, 1_061, 1_000);
         check(Source::TicketTool, 8_200, 1_000);
-        // The board's time is ours, and must be later than the ticket's last event.
+        // The board's time comes from this server, and must be later than the ticket's last event.
         check(Source::Board, 8_200, 8_200);
     }
 

@@ -1,6 +1,7 @@
 //! Explains why a Ready job waits for a self-hosted runner.
 
 use crate::breaker::{breaker_ids, longest_delay};
+use crate::id::ProjectId;
 use crate::job::Job;
 use crate::project::Compute;
 use crate::runner::{OFFLINE_AFTER, Presence, Profile, Runner};
@@ -9,7 +10,12 @@ use crate::sweep::{ClassFacts, TaskObstacle};
 use crate::text::{Advice, Cause, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The sweeper stores a larger fleet for views. They read a smaller one anew, so that a command shows at once.
+pub const SMALL_FLEET: usize = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -17,9 +23,65 @@ pub struct Member {
     pub profile: Profile,
 }
 
+/// The part of a runner that explains what jobs wait for. A later version adds only optional fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberSummary {
+    /// Without its isolation.
+    pub profile: Profile,
+    pub status: Presence,
+    /// No age, so that a stored summary grows silent like its runner.
+    pub last_heartbeat: Timestamp,
+    pub offline_secs: u64,
+    pub max: u32,
+    pub busy: u32,
+    pub draining: bool,
+    /// It drains for an update, and no user requested a drain.
+    pub updating: bool,
+}
+
+impl From<&Member> for MemberSummary {
+    fn from(Member { runner, profile }: &Member) -> Self {
+        Self {
+            profile: Profile { isolation: None, ..profile.clone() },
+            status: runner.status,
+            last_heartbeat: runner.last_heartbeat,
+            offline_secs: runner.offline_after().as_secs(),
+            max: runner.max,
+            busy: u32::try_from(runner.slots.len()).unwrap_or(u32::MAX),
+            draining: runner.is_draining(),
+            updating: runner.is_updating() && runner.drain.is_none(),
+        }
+    }
+}
+
+impl MemberSummary {
+    pub fn is_online(&self, now: Timestamp) -> bool {
+        self.status == Presence::Online && now.since(self.last_heartbeat) <= Duration::from_secs(self.offline_secs)
+    }
+
+    /// Whether it may run jobs of the project, now or once it is online.
+    pub fn serves(&self, project: &ProjectId) -> bool {
+        self.status != Presence::Deleting && self.profile.includes_project(project)
+    }
+}
+
+/// The runners of a large fleet when a round of the sweeper began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetSnapshot {
+    pub at: Timestamp,
+    pub members: Vec<MemberSummary>,
+}
+
+impl FleetSnapshot {
+    /// Otherwise three rounds of the sweeper are missing.
+    pub fn is_recent(&self, now: Timestamp) -> bool {
+        now.since(self.at) <= Duration::from_secs(180)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet<'a> {
-    pub members: &'a [Member],
+    pub members: &'a [MemberSummary],
     pub class: ClassFacts<'a>,
     /// How many jobs of its class are claimed before it.
     pub jobs_ahead: u64,
@@ -59,22 +121,19 @@ impl Fleet<'_> {
     }
 
     fn obstacle(&self, job: &Job, now: Timestamp) -> Wait {
-        let serving = self.members.iter().filter(|member| {
-            member.runner.status != Presence::Deleting && member.profile.includes_project(&job.project)
-        });
-        let serving = serving.collect::<Vec<_>>();
-        let Some(last) = serving.iter().map(|member| member.runner.last_heartbeat).max() else {
+        let serving = self.members.iter().filter(|member| member.serves(&job.project)).collect::<Vec<_>>();
+        let Some(last) = serving.iter().map(|member| member.last_heartbeat).max() else {
             return Wait::NoRunner { project: job.project.clone() };
         };
         // A silent runner keeps its jobs for its own time, but claims none meanwhile.
         let is_awake =
-            |member: &&Member| member.runner.is_online(now) && now.since(member.runner.last_heartbeat) <= OFFLINE_AFTER;
+            |member: &&MemberSummary| member.is_online(now) && now.since(member.last_heartbeat) <= OFFLINE_AFTER;
         let online = serving.into_iter().filter(is_awake).collect::<Vec<_>>();
         if online.is_empty() {
             return Wait::NoOnlineRunner { project: job.project.clone(), ago: now.since(last).into() };
         }
         let capability = &self.class.requirements.capability;
-        let has_capability = |member: &&Member| member.profile.capabilities.contains(capability);
+        let has_capability = |member: &&MemberSummary| member.profile.capabilities.contains(capability);
         let capable = online.iter().copied().filter(has_capability).collect::<Vec<_>>();
         if capable.is_empty() {
             return Wait::NoCapability { capability: capability.clone(), n: count(&online) };
@@ -84,19 +143,18 @@ impl Fleet<'_> {
         let Some(first) = matching.first() else {
             return self.label_wait(&capable);
         };
-        let accepting = matching.iter().filter(|member| !member.runner.is_draining()).collect::<Vec<_>>();
+        let accepting = matching.iter().filter(|member| !member.draining).collect::<Vec<_>>();
         if accepting.is_empty() {
-            let updating = matching.iter().find(|member| member.runner.is_updating() && member.runner.drain.is_none());
-            if let Some(member) = updating {
+            if let Some(member) = matching.iter().find(|member| member.updating) {
                 return Wait::RunnerUpdates { name: member.profile.name.clone() };
             }
             return Wait::RunnersPaused { n: count(&matching), name: first.profile.name.clone() };
         }
-        if accepting.iter().all(|member| member.runner.free_slots() == 0) {
-            let total = accepting.iter().map(|member| u64::from(member.runner.max)).sum();
+        if accepting.iter().all(|member| member.busy >= member.max) {
+            let total = accepting.iter().map(|member| u64::from(member.max)).sum();
             return Wait::SlotsBusy { total, n: count(&accepting), m: self.jobs_ahead };
         }
-        let free = accepting.iter().filter(|member| member.runner.free_slots() > 0);
+        let free = accepting.iter().filter(|member| member.busy < member.max);
         let free = free.map(|member| self.breaker_wait(job, member, now)).collect::<Option<Vec<_>>>();
         if let Some((wait, _)) = free.and_then(|free| free.into_iter().min_by_key(|(_, until)| *until)) {
             return wait;
@@ -105,15 +163,15 @@ impl Fleet<'_> {
     }
 
     /// The breaker that delays the job on this runner, and until when.
-    fn breaker_wait(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
+    fn breaker_wait(&self, job: &Job, member: &MemberSummary, now: Timestamp) -> Option<(Wait, Timestamp)> {
         let ClassRequirements { key, capability, .. } = self.class.requirements;
-        let ids = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
+        let ids = breaker_ids(*key, capability, &job.project, Some(&member.profile.id));
         let relevant = self.class.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
         longest_delay(relevant, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 
     /// Names the required labels that no capable runner has, else those that the best match lacks.
-    fn label_wait(&self, capable: &[&Member]) -> Wait {
+    fn label_wait(&self, capable: &[&MemberSummary]) -> Wait {
         let required = &self.class.requirements.labels;
         let all = Advice(quote(required));
         let is_missing = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));

@@ -1,4 +1,4 @@
-//! The guards of a recorded decision in their order, each with the fact that it read, for people.
+//! Describes the guards of a recorded decision for users: in order, each with the fact that it read.
 
 use crate::budget::format_usd;
 use crate::decision::Reason;

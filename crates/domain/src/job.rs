@@ -197,7 +197,7 @@ pub struct Job {
     pub context: String,
     pub failure: Option<Failure>,
     pub result: Option<JobResult>,
-    /// Instead of `result`, of a step with a branch of its own; beside it once a user has opened the pull request.
+    /// The commit of a step with a branch of its own. `result` is added once a user opens its pull request.
     pub pushed: Option<PushedCommit>,
     /// The last end or yield, so that a repeat is recognised.
     pub ended_by: Option<LastReport>,

@@ -1,10 +1,10 @@
 //! Limits of the jobs that run at once, per project and per repository.
-//! A Ready job of a limited project or repository waits, unseen by runners and starts, until it gets a place.
+//! Until it gets a place, a Ready job of a limited project or repository is hidden from runners and the dispatcher.
 //!
-//! A job takes up a place if it may start or runs: `Job::takes_place`. The places of a project are one item, which lists
-//! their holders. A job gets its place in the transaction that ends its wait, and only there, so no limit is exceeded.
-//! The jobs' states decide who still holds a place: no write has to free one, so none is lost. The dispatcher removes a
-//! holder at its own hint, and the sweeper compares all holders with their jobs.
+//! A job needs a place to start and to run: `Job::takes_place`. One item has the places of a project and their holders.
+//! Only the transaction that ends a job's wait gives it a place, so no limit is exceeded.
+//! The state of a job decides whether it still needs its place, so a crash loses no place: the dispatcher removes the
+//! holder at the job's hint, and the sweeper compares all holders with their jobs.
 
 use crate::id::{IntegrationId, JobId, ProjectId};
 use crate::job::{Job, JobStatus, WAKE_TIMEOUT};
@@ -20,12 +20,12 @@ pub const MAX_REPOSITORY_LIMIT: u32 = 100;
 /// Jobs that get a place in one write.
 pub const MAX_PLACED: usize = 10;
 
-/// Between two counts of a project's jobs, and from a change of its limits to the second count: a job may be created
-/// with the limits before the change.
+/// Time between two counts of a project's jobs. After a change of the limits, the second count follows sooner, because
+/// a job may be created under the old limits at the same time.
 const COUNT_INTERVAL: Duration = Duration::from_secs(3_600);
 const SECOND_COUNT_AFTER: Duration = Duration::from_secs(60);
 
-/// The limits that are set in a project.
+/// The configured limits of a project and its repositories.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningLimits {
     pub project: Option<u32>,
@@ -57,7 +57,7 @@ pub enum LimitScope {
     Repository,
 }
 
-/// How many places of a limit are taken.
+/// The use of one limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitUse<'a> {
     pub scope: LimitScope,
@@ -97,17 +97,17 @@ impl Job {
         self.status == JobStatus::Ready && self.is_limited
     }
 
-    /// It may start, or runs.
+    /// Whether the job runs or may start.
     pub fn takes_place(&self) -> bool {
         self.status.is_active() || self.status == JobStatus::Ready && !self.is_limited
     }
 
-    /// It got a place and no longer takes it up, so another job may start.
+    /// Whether the job got a place and no longer needs it, so that another job may start.
     pub fn has_left_its_place(&self) -> bool {
         self.is_placed && (self.status.is_suspended() || self.status.is_terminal())
     }
 
-    /// Makes a Ready job wait for a place, if a limit applies. A task that is starting may claim its job already.
+    /// Makes a Ready job wait for a place, if a limit applies and no task starts that could claim the job now.
     #[must_use]
     pub fn await_place(self, limits: &RunningLimits) -> Self {
         let waits = self.status == JobStatus::Ready && !self.dispatch.starting && limits.apply_to(&self);
@@ -123,7 +123,7 @@ impl Job {
 }
 
 impl Places {
-    /// Of a project without holders, whose jobs were never counted.
+    /// The places of a project whose jobs were never counted.
     pub fn new(project: ProjectId) -> Self {
         let (holders, limits) = Default::default();
         Self { project, holders, limits, next_count: Timestamp::from_millis(0), rev: 0 }
@@ -151,7 +151,7 @@ impl Places {
         self.uses(limits, repository).find(|limit| limit.taken >= limit.max as usize)
     }
 
-    /// Gives places to the first of these jobs that find one in all their limits, and returns them.
+    /// Gives places to the first jobs that fit into all their limits, and returns these jobs.
     #[must_use]
     pub fn fill(&mut self, limits: &RunningLimits, mut waiting: Vec<Job>, now: Timestamp) -> Vec<Job> {
         waiting.retain(Job::awaits_place);
@@ -169,13 +169,13 @@ impl Places {
         placed
     }
 
-    /// Removes the holders that are none of these jobs, or take up no place any more.
+    /// Removes each holder whose job is not in `jobs` or no longer needs a place.
     pub fn retain_holders(&mut self, jobs: &[Job]) {
         let takes_place: BTreeMap<_, _> = jobs.iter().map(|job| (&job.id, job.takes_place())).collect();
         self.holders.retain(|id, _| takes_place.get(id) == Some(&true));
     }
 
-    /// Applies the changes of holders between two states, which a count found, to these places.
+    /// Applies the holders that a count added or removed between `before` and `after` to these places.
     pub fn apply_changes(&mut self, before: &Self, after: &Self) {
         let is_gone =
             |id: &JobId, holder: &Holder| before.holders.get(id) == Some(holder) && !after.holders.contains_key(id);
@@ -189,8 +189,8 @@ impl Places {
         self.limits != *limits || !limits.is_empty() && self.next_count <= now
     }
 
-    /// Counts a job that got no place, because no limit was set when it became Ready. One that may still wait is
-    /// returned as it is to be stored; any other holds a place, even if its limit is then exceeded.
+    /// Counts a job that became Ready before a limit was set. If it can still wait, returns the waiting job to store;
+    /// otherwise the job becomes a holder, even above the limit.
     pub fn count(&mut self, limits: &RunningLimits, job: &Job) -> Option<Job> {
         if !limits.apply_to(job) || !job.takes_place() || self.holders.contains_key(&job.id) {
             return None;

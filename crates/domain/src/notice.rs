@@ -36,6 +36,8 @@ coded_enum! {
         RunAsked = "run.asked", "A run asks a question";
         /// Only of a plan with `on_complete: notify`.
         RunCompleted = "run.completed", "A run completed";
+        /// Its starts failed five times in a row.
+        SchedulePaused = "schedule.paused", "A schedule was paused";
         /// Messages no longer reach another endpoint.
         EndpointDisabled = "endpoint.disabled", "Another endpoint was disabled";
         /// The ticket tool refused the credential.
@@ -49,7 +51,7 @@ coded_enum! {
 
 impl NoticeEvent {
     /// The events that an endpoint may choose: all but the last two.
-    pub const CHOICES: [Self; 12] = match Self::ALL.first_chunk() {
+    pub const CHOICES: [Self; 13] = match Self::ALL.first_chunk() {
         Some(choices) => *choices,
         None => unreachable!(),
     };
@@ -300,8 +302,8 @@ impl Notice {
         self.to.iter().filter(move |(_, delivery)| is_unreached(delivery.state)).map(|(endpoint, _)| endpoint)
     }
 
-    /// The notice is due now at these endpoints. Where it already is, a send may be in flight, and a second one would be
-    /// a second message in Slack.
+    /// Makes the notice due now at these endpoints. A due time that has passed stays: a send may be in flight, and
+    /// another would be a second message in Slack.
     pub fn redeliver(mut self, endpoints: &[EndpointId], now: Timestamp) -> Self {
         for endpoint in endpoints {
             let Some(delivery) = self.to.get_mut(endpoint) else { continue };

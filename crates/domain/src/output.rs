@@ -1,4 +1,4 @@
-//! What a job reports instead of changes: its agent's answer, or the review that it posted.
+//! The output of a job that reports: its agent's answer, or the review that it posted.
 
 use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
@@ -134,10 +134,10 @@ coded_enum! {
     }
 }
 
-/// What became of the findings of a review.
+/// Counts of a review's findings by result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewCounts {
-    /// An earlier attempt posted the review; what it posted is unknown.
+    /// An earlier attempt posted the review, whose findings are unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
     /// New findings that the job fixed.

@@ -122,8 +122,8 @@ impl Context {
         output
     }
 
-    /// Title of the pull request, which is also the commit's subject, and the paragraphs of its text that link the job
-    /// and the ticket and say how to ask for changes.
+    /// Returns the title of the pull request, which is also the commit's subject, and the paragraphs of its text that
+    /// link job and ticket and explain how to request changes.
     pub fn pull_request(&self, job: &JobId, options: &LinkOptions<'_>) -> (String, String) {
         let title = defuse_title(&self.title());
         let title = match &self.ticket {

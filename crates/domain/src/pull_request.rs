@@ -194,7 +194,7 @@ impl PullRequest {
         self.is_only_reviewed() && self.reviews.count == 0 && self.reviews.active_job.is_none()
     }
 
-    /// Shows the state of a review by an agent, unless that of a revision was not shown yet, which matters more.
+    /// Shows the state of a review by an agent, unless the state of a revision, which matters more, was not shown yet.
     pub fn set_review_note(&mut self, note: Note) {
         let is_of_revision = matches!(&self.note, Some(Note::Job { job, .. }) if !self.reviews.names(job));
         if !(is_of_revision && self.is_note_outdated()) {

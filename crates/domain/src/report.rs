@@ -1,4 +1,4 @@
-//! What a job reports without changing a file: the output of its agent, and what of it is posted at the forge.
+//! The outputs of agents that review or fix, and their form at the forge.
 
 pub mod diff;
 pub mod finding_marker;

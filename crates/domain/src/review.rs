@@ -300,9 +300,9 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
     messages
 }
 
-/// The jobs to read to find out whether they leave their reviews, see `job::has_reviews_to_pass_on`.
-/// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
-/// `all`. A job whose review had another job since may be returned unnecessarily.
+/// Lists the jobs that may pass on their reviews; the caller reads them and checks `job::has_reviews_to_pass_on`.
+/// Of the revisions, only `last` may. The ids of revisions are derived from `all` reviews of the pull request.
+/// May return a job whose review has had another job since.
 pub fn list_possible_review_owners(jobs: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
     let possible_jobs = |review: &Review| [JobId::for_review(&review.pull_request, &review.id), review.next_job_id()];
     let revisions: BTreeSet<JobId> = all.iter().flat_map(possible_jobs).collect();

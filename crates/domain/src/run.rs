@@ -210,7 +210,7 @@ impl RunStep {
         (self.state, self.reason, self.fault, self.at) = (state, reason, None, now);
     }
 
-    /// The keys of its job. An added step adds none, whatever `defaults` says.
+    /// The keys of its job. An added step cannot add steps, even if `defaults` allows it.
     pub fn resolve(&self, plan: &Plan, step: &PlanStep) -> StepKeys {
         let keys = plan.resolve(step);
         let spawn = keys.spawn.clone().filter(|_| self.spawned.is_none());

@@ -29,7 +29,7 @@ const MAX_LABEL_CHARS: usize = 64;
 /// of the control plane.
 pub const FORGE_TOKEN_LABEL: &str = "forge-token";
 
-/// The labels that a job requires of its runner: of its project, its repository, its ticket and its request.
+/// Returns the labels that a job requires of its runner, from its project, repository, ticket and request.
 pub fn required_labels(
     settings: &Settings,
     repository: &Repository,

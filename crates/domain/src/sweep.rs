@@ -29,12 +29,12 @@ pub enum JobStep {
     Skip,
 }
 
-/// What a decision about a running job needs besides the job.
+/// Further facts for the decision about a due job.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch<'a> {
     /// Since when the sweeper runs without a pause. Earlier silence proves nothing, as all machines may have slept.
     pub since: Timestamp,
-    /// The self-hosted runner of the attempt, if it has one that is still registered.
+    /// The self-hosted runner of the attempt, while it is registered.
     pub runner: Option<&'a Runner>,
     /// The project of a Ready job. `None`: it was deleted.
     pub project: Option<&'a Project>,
@@ -109,7 +109,7 @@ fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
 fn may_be_suspended(run: &ActiveAttempt, runner: &Runner, now: Timestamp) -> bool {
     let is_gap = |since| now.since(since) > MAX_HEARTBEAT_GAP;
     let was_alive = runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER;
-    // A process that stays silent while its runner answers now and then is not suspended.
+    // A process that stays silent although its runner answers from time to time is not suspended.
     let is_short = run.silence(now) <= runner.offline_after() * 2 + SILENT_AFTER;
     runner.may_return(now) && is_short && is_gap(run.last_heartbeat()) && (is_gap(runner.last_heartbeat) || !was_alive)
 }

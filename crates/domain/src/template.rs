@@ -85,7 +85,7 @@ impl Template {
         })
     }
 
-    /// The events to which its webhook subscribes: the first words of those that start it.
+    /// The events to which its webhook subscribes: the first part of each event in `on`.
     pub fn start_events(&self) -> BTreeSet<String> {
         let plan = self.parse().unwrap_or_default();
         plan.github_events().iter().filter_map(|event| event.split('.').next()).map(str::to_owned).collect()

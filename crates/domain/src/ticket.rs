@@ -360,7 +360,7 @@ impl Ticket {
         is_retry && self.is_unsynced()
     }
 
-    /// What the ticket's tool does not show yet, as a sentence.
+    /// The changes that the ticket's tool does not show yet, as a sentence.
     pub fn sync_note(&self, settings: &Settings) -> Option<String> {
         let tool = &self.tool(settings).filter(|_| self.is_unsynced())?.connection;
         match (&self.sync_fault, self.requested_status()) {

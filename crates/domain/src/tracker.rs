@@ -1,4 +1,4 @@
-//! Ticket tools: one row states how the events of a tool differ from those of others.
+//! Ticket tools, each with a row that states how its events differ.
 
 mod board;
 mod http;

@@ -1,5 +1,5 @@
-//! Decides which requests the embedded AWS accepts: signed ones, but none that a page in a browser sends.
-//! S3 alone answers browsers, because its presigned URLs are links of pages.
+//! Decides which requests the embedded AWS accepts: signed ones, unless a page in a browser sends them.
+//! Only S3 answers browsers, because pages contain its presigned URLs as links.
 
 use std::fmt;
 use std::sync::Arc;

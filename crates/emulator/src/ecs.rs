@@ -53,7 +53,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct DiskCheck {
     pub folder: PathBuf,
-    /// Returns what the disk of the folder lacks.
+    /// Returns the missing space or inodes of the folder's disk.
     pub find_low_space: fn(&Path) -> Option<String>,
 }
 

@@ -76,8 +76,8 @@ impl Server {
         })
     }
 
-    /// Like `serve_router`, with limits for clients that are not ours: connections at once, and the time of a head,
-    /// which is also that of an idle connection.
+    /// Like `serve_router`, with limits for unknown clients: the number of connections, and the time for the head of a
+    /// request, which also ends idle connections.
     pub(crate) fn serve_limited(
         listener: TcpListener,
         router: Router,

@@ -32,7 +32,7 @@ pub struct Config {
     pub network: Option<TaskNetwork>,
     pub key_secret: String,
     pub api_url: String,
-    /// The address for people, if it differs from `api_url`, which tasks call.
+    /// The address for users, if it differs from `api_url`, which tasks call.
     pub public_url: Option<String>,
     /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own.
     pub task_isolation: String,
@@ -42,7 +42,7 @@ pub struct Config {
     pub artifacts_bucket: String,
     /// `PULLYARD_KMS_KEY`: encrypts the users' secrets; without it, AWS's own key does.
     pub kms_key: Option<String>,
-    /// `PULLYARD_OUTBOUND_ALLOW`: private addresses that people may give, as `10.20.0.0/16,fd00::/8`.
+    /// `PULLYARD_OUTBOUND_ALLOW`: private addresses that users may name, as `10.20.0.0/16,fd00::/8`.
     pub outbound_allow: AllowedRanges,
     /// `PULLYARD_DEPLOYMENT`: the stack's name in metrics; without it, no metrics are written.
     pub deployment: Option<String>,

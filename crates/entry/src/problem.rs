@@ -128,7 +128,6 @@ impl From<Error> for Problem {
                 let help = match resource {
                     // The forge defines a repository's name, so it cannot be changed here.
                     "repository" => "Repository names are unique in a project: connect this one in another project.",
-                    "hook" => "Choose another name (`--name`), or use the existing one.",
                     _ => "Choose another name, or use the existing one.",
                 };
                 Self::conflict("taken", format!("The {resource} {name} already exists.")).with_help(help)

@@ -1,4 +1,4 @@
-//! The REST API of Jira Cloud, as far as the client calls it.
+//! The routes of Jira Cloud's REST API that the client calls.
 
 mod adf;
 mod answers;
@@ -64,7 +64,7 @@ fn anonymous(path: &str) -> Response {
     response
 }
 
-/// An error body of Jira, with a message for a field or for all of it.
+/// An error body of Jira, with a message for a field or for the whole request.
 fn refusal(status: u16, message: &str, field: Option<&str>) -> Response {
     let body = match field {
         Some(field) => json!({ "errorMessages": [], "errors": { field: message } }),

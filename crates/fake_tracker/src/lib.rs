@@ -1,5 +1,5 @@
-//! Fakes of Jira Cloud and Linear for tests. They refuse what the tools refuse: unknown fields, impossible transitions,
-//! labels with spaces, malformed documents, GraphQL that the schema does not allow.
+//! Fakes of Jira Cloud and Linear for tests. Like the tools, they refuse unknown fields, impossible transitions, labels
+//! with spaces, malformed documents, and GraphQL that the schema does not allow.
 //! Each exchange is appended to the file named by PULLYARD_EXCHANGES, which `.ci/trackers` compares with the
 //! descriptions that the tools publish.
 

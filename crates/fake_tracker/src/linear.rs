@@ -1,4 +1,4 @@
-//! The GraphQL API of Linear, as far as the client calls it.
+//! The part of Linear's GraphQL API that the client calls.
 
 mod parser;
 mod resolve;
@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Router<FakeTracker> {
     Router::new().route("/graphql", post(execute)).route("/oauth/token", post(grant))
 }
 
-/// `code` and message, and what a person reads.
+/// Code, message, and the text for users.
 pub(crate) struct Fault {
     pub(crate) code: &'static str,
     pub(crate) message: String,

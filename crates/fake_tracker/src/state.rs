@@ -1,4 +1,4 @@
-//! Tickets of a fake, and the changes that people make in the tool.
+//! Tickets of a fake, and the changes of users in the tool.
 
 use std::collections::BTreeMap;
 
@@ -135,7 +135,7 @@ pub struct State {
     pub(crate) required: BTreeMap<usize, String>,
     /// Lets transitions wait until it is false.
     pub(crate) holds_transitions: watch::Sender<bool>,
-    /// Whether Jira's account is that of a service.
+    /// Whether Jira's account belongs to a service.
     pub(crate) is_app: bool,
     /// Number of the app's valid token.
     pub(crate) app_token: u64,

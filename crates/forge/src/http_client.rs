@@ -223,7 +223,7 @@ impl<C: ForgeApi> Client<C> {
         unexpected_status_error(StatusCode::OK, message)
     }
 
-    /// `read` parses a success; its errors are retried like those of the exchange.
+    /// `read` parses a success; its errors are retried like errors of the exchange.
     pub(crate) async fn call<T>(
         &self,
         method: Method,

@@ -3,8 +3,8 @@
 use crate::forge::vendor;
 use pullyard_domain::forge::ForgeKind;
 
-/// Reasons of `[remote rejected]` and messages beside it that decide nothing: the ref was locked or has moved during
-/// the push, or the forge itself failed.
+/// Reasons of `[remote rejected]`, and messages with it, after which the push is repeated: the ref was locked or has
+/// moved during the push, or the forge failed.
 const UNDECIDED: [&str; 7] = [
     "cannot lock ref",
     "failed to update ref",
@@ -41,7 +41,7 @@ pub enum PushRefusal {
     Other(Option<String>),
 }
 
-/// The phrases of a forge, in lower case unless stated otherwise. Those of all forges are in `parse_push_refusal`.
+/// The phrases of a forge, in lower case unless stated otherwise. `parse_push_refusal` has the phrases of all forges.
 pub(crate) struct PushPhrases {
     /// Mean a missing permission for workflows in a message with the word `workflow`.
     pub(crate) workflow: &'static [&'static str],

@@ -28,7 +28,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Duration {
     if let Some(secs) = header_number(headers, RETRY_AFTER) {
         return Duration::from_secs(secs);
     }
-    // By the forge's clock if it sent the time, because ours may differ.
+    // By the forge's clock if it sent the time, because the local clock may differ.
     let now = header_date(headers, DATE).unwrap_or_else(|| SystemTime::now().into());
     let until = |end: OffsetDateTime| Duration::try_from(end - now).unwrap_or_default();
     if let Some(end) = header_date(headers, RETRY_AFTER) {
@@ -82,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(retry_after(&headers(fields)), Duration::from_secs(secs), "{fields:?}");
         }
-        // Without the forge's time, ours counts: the year 2100.
+        // Without the forge's time, the local time counts: the year 2100 is far.
         let far = retry_after(&headers(&[("retry-after", "Fri, 01 Jan 2100 00:00:00 GMT")]));
         assert!(far > Duration::from_secs(3600));
     }

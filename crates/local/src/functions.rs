@@ -58,7 +58,8 @@ impl Functions {
             exactly(None, "/healthz", api.clone()),
             exactly(None, "/readyz", api.clone()),
             exactly(None, "/metrics", api.clone()),
-            exactly(None, "/openapi.json", api),
+            exactly(None, "/openapi.json", api.clone()),
+            exactly(None, "/plan.schema.json", api),
             under("/", pages),
         ]
     }

@@ -14,7 +14,7 @@ pub(crate) struct LocalKeys {
     pub(crate) signing_key: String,
     pub(crate) admin_token: String,
     pub(crate) forge_token: String,
-    /// The token of the forge's account for people. New at each start, because only the functions use it.
+    /// The token of the forge's account for users. New at each start, because only the functions use it.
     #[serde(skip, default = "random_hex")]
     pub(crate) person_token: String,
     /// Hashes of replaced admin tokens, revoked at every start.

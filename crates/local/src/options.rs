@@ -20,9 +20,9 @@ pub type FunctionOverrides = Arc<dyn Fn(&'static str, &Config) -> Option<Functio
 pub struct Options {
     pub data: PathBuf,
     pub api: String,
-    /// Address of a proxy in front of the API, which accepts its host and shows it to people.
+    /// Address of a proxy in front of the API. The API accepts its host, and pages and messages name it.
     pub public_url: Option<String>,
-    /// Limit of this process, within which the API's listener stays; `None`: far above what it needs.
+    /// Limit of open files, within which the API's listener stays; `None` if it is far higher than necessary.
     pub open_files: Option<usize>,
     pub forge: String,
     pub forge_extension: Arc<dyn Extension>,
@@ -33,7 +33,7 @@ pub struct Options {
     pub runner: Vec<String>,
     /// Jobs at once; further ones wait.
     pub max_jobs: Option<usize>,
-    /// Returns what the disk of the work folder lacks; jobs wait for it.
+    /// Returns the missing space or inodes of the work folder's disk. Jobs wait until it returns `None`.
     pub find_low_space: fn(&Path) -> Option<String>,
     pub task_environment: Vec<(String, String)>,
     /// Lists the capabilities of this machine's agents, each with whether this process has a key for it.

@@ -1,4 +1,4 @@
-//! Errors of the local forge; `rest::refusal` has those of the REST API.
+//! Errors of the local forge; `rest::refusal` has the errors of the REST API.
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 

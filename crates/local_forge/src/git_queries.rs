@@ -13,7 +13,7 @@ pub fn is_object_id(text: &str) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckoutUpdate {
     Updated,
-    /// The files are those of the new commit already: a merge crashed before it moved the branch, or the user merged.
+    /// The files have the new commit already: a merge crashed before it moved the branch, or the user merged.
     Unchanged,
     /// A file has changes, or a file without a commit would be replaced. No file was changed.
     Refused,
@@ -108,8 +108,8 @@ impl Git {
         })
     }
 
-    /// Reverts [`Self::update_checkout`] from `new` to `old`; a commit that came meanwhile keeps its files. Returns
-    /// false if one of the files has changed since.
+    /// Reverts [`Self::update_checkout`] from `new` to `old`, but no files of a newer commit.
+    /// Returns false if one of the files has changed since.
     pub async fn restore_checkout(&self, dir: &Path, new: &str, old: &str) -> Result<bool, Error> {
         self.run_in_checkout(dir, &[&["update-index", "-q", "--refresh"], &["read-tree", "-m", "-u", new, old]]).await
     }

@@ -94,8 +94,8 @@ pub async fn merge(
     }
     let moved = shared.git.move_branch(git_dir, &stored.base, &sha, &pull.base_sha).await;
     if !matches!(moved, Ok(true)) {
-        // Otherwise the merge's files would remain as changes in no commit. Files that were not changed here can be
-        // those of the user's own merge.
+        // Otherwise the merge's files would remain without a commit. Files that were not changed here may come from the
+        // user's own merge.
         if update == CheckoutUpdate::Updated && !shared.git.restore_checkout(git_dir, &sha, &pull.base_sha).await? {
             tracing::warn!(number, "the merge failed, and its files remain in the folder");
         }

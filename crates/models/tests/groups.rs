@@ -47,7 +47,7 @@ struct Planned {
     cancels: bool,
 }
 
-/// What can still happen.
+/// The numbers of events that can still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Left {
     cancels: u8,

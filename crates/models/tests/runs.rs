@@ -52,7 +52,7 @@ enum Mover {
     },
 }
 
-/// What can still happen.
+/// The numbers of events that can still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Left {
     cancels: u8,

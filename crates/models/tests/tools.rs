@@ -1,11 +1,11 @@
 //! Models one ticket with a user's own tool: moves in the tool and on the board, ends and retries of jobs.
 //!
-//! A write to the tool may stop before or after the call, its answer may be lost, and other steps come in between. The
-//! tool reports each move. Steps are those of `crates/control/src/tickets`.
+//! A write to the tool may stop before or after the call, its answer may be lost, and other steps may come in between.
+//! The tool reports each move. The steps are those of `crates/control/src/tickets`.
 //!
-//! Invariants: a job needs an entry by a user. In the end the tool shows the ticket's status, which is that of the
-//! newest move, unless the move and another one did not know of each other. A ticket that a user moved into the trigger
-//! status has a job.
+//! Each job has an entry by a user. In the end:
+//! - Tool and ticket have the same status: the newest move's, unless two moves were made independently.
+//! - A ticket that a user moved into the trigger status has a job.
 
 use crate::explore::{Step, check};
 use crate::fixtures::{
@@ -264,7 +264,8 @@ impl crate::explore::World for World {
             return Ok(());
         }
         let is_newest = state.newest_move.is_none_or(|newest| newest == state.tool.0);
-        // Without a report of Pullyard's move, the tool's next move there passes for it. A retry may not need the move.
+        // Without a report of Pullyard's move, a user's next move to the same status counts as this report. A retry may
+        // not need the move.
         let is_reported = self.setting.1 == Reports::InOrder && self.setting.0[2] == 0;
         let needs_job = state.newest_move == Some(TRIGGER) && is_reported;
         match () {
@@ -281,7 +282,7 @@ impl crate::explore::World for World {
         let mut step = |action, actor, state| next.push((Step::new(action, actor), state));
         let pending = [Some(&ticket), from.call.map(|(planned, _)| self.tickets.get(planned))];
         let pending: Vec<_> = pending.into_iter().flatten().filter(|ticket| ticket.is_unsynced()).cloned().collect();
-        // A late report of an earlier move ends the wait for that of Pullyard's own move, which then counts as an entry.
+        // A late report of an earlier move ends the wait for Pullyard's own report, whose move then counts as an entry.
         let is_late = |report: &Report| report.status != TRIGGER;
         let late = u8::from(from.reports.iter().flatten().any(is_late));
         for (number, to) in [TODO, TRIGGER, REVIEW].into_iter().enumerate() {
@@ -307,7 +308,7 @@ impl crate::explore::World for World {
                 let mut moved = ticket.clone();
                 moved.request_move(to, "ann", event_id(&format!("drop{}", state.left[1])), &self.settings);
                 self.store(&mut state, moved);
-                // The write of a retry and that of the move may both be under way.
+                // The writes of the retry and of the move may be under way at the same time.
                 let is_alone =
                     from.call.is_none() || self.setting.0[2] == 0 && !matches!(from.call, Some((_, Answer::Moved(_))));
                 state.newest_move = Some(to).filter(|_| from.reports[0].is_none() && is_alone);

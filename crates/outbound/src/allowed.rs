@@ -5,7 +5,7 @@ use pullyard_domain::address::is_public;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Ranges of addresses that are allowed beside the public internet.
+/// Ranges of addresses that are allowed in addition to the public internet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedRanges(Vec<IpNet>);
 

@@ -114,8 +114,8 @@ impl Client {
         Ok(())
     }
 
-    /// One exchange of at most 15 s. Every status is an answer, a redirect too; the caller decides what it means.
-    /// Sends once: after a failure it is unknown whether the request arrived.
+    /// Sends the request once, for at most 15 s. Returns every status, also a redirect.
+    /// After a failure, it is unknown whether the request arrived.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         self.check_url(&request.url)?;
         let Request { method, url, headers, body, max_response_bytes } = request;
@@ -181,7 +181,7 @@ fn literal_address(url: &Url) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Looks names up, and returns the permitted addresses only. The client connects to nothing else.
+/// Looks up names, and returns only the permitted addresses. The client connects only to these.
 #[derive(Clone)]
 struct Guard {
     allowed: AllowedRanges,

@@ -1,4 +1,4 @@
-//! HTTP requests to addresses that people give, such as the URL of a notification endpoint or of a ticket tool.
+//! HTTP requests to addresses that users give, such as the URL of a notification endpoint or of a ticket tool.
 //!
 //! Such an address must not lead into the network of the deployment: to the metadata service of its cloud, to a database,
 //! to a program on 127.0.0.1. [`Client`] therefore requires public addresses, and checks each address that it connects

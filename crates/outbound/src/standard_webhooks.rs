@@ -15,7 +15,7 @@ const VERSION: &str = "v1,";
 const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
-/// Greatest difference between the sender's clock and ours. Units: seconds.
+/// Greatest difference between the sender's clock and the local one. Units: seconds.
 const TOLERANCE_SECS: u64 = 300;
 const MAX_ID_BYTES: usize = 256;
 

@@ -29,7 +29,7 @@ webhook.verify(body, {'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook
 console.log(webhook.sign(id, new Date(timestamp * 1000), body));
 ";
 
-/// Its own signature, if it accepts ours.
+/// Returns the library's signature, if the library accepts the crate's.
 fn run(program: &[&str], lines: &[&str]) -> Option<String> {
     let (name, arguments) = program.split_first().unwrap();
     let mut command = Command::new(name);

@@ -10,18 +10,19 @@ use unique_keys::UniqueKeys;
 /// Limit for the pointer and the message of an error, because both may quote the document. Units: characters.
 const MAX_FAULT_CHARS: usize = 300;
 
-/// What is wrong with a document.
+/// A fault of a document, and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901); empty for the whole document.
     pub pointer: String,
-    /// The fault, in a few words.
+    /// The fault without its position, such as "missing field `title`".
     pub message: String,
 }
 
-/// Parses one JSON object, in which no object has a key twice or a private key of serde_json.
+/// Parses one JSON object. Refuses repeated keys and private keys of serde_json, at every depth.
+/// Errors: the first fault.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
-    // Refuse an array: serde would accept the fields' values in order.
+    // Serde would accept an array with the fields' values in order.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(FieldError { pointer: String::new(), message: "it is not a JSON object".into() });
     }
@@ -48,7 +49,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     Ok(value)
 }
 
-/// The path as a JSON pointer (RFC 6901), including an unknown, missing or doubled field.
+/// The path as a JSON pointer (RFC 6901), with the name of an unknown, missing or doubled field at its end.
 fn pointer(path: &Path, fault: &str) -> String {
     let mut pointer = String::new();
     let push = |pointer: &mut String, part: &str| {
@@ -65,7 +66,7 @@ fn pointer(path: &Path, fault: &str) -> String {
     }
     let quoted = |start: &str| fault.strip_prefix(start).and_then(|rest| rest.split('`').next());
     let field = ["missing field `", "unknown field `", "duplicate field `"].iter().find_map(|start| quoted(start));
-    // The path of an unknown field has its name, unless this module refuses it.
+    // Serde's path has an unknown field already, but not one that `UniqueKeys` refuses.
     if let Some(field) = field
         && !(fault.starts_with("unknown") && pointer.ends_with(&format!("/{field}")))
     {

@@ -125,6 +125,9 @@ pub struct DeletedProject {
     pub tickets: u32,
     /// The project is gone. If false, it has more tickets: repeat the call.
     pub deleted: bool,
+    /// What became of the webhook at its ticket tool, such as where to delete it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
 }
 
 /// Body of `POST /v1/projects/{id}/hold`, after which the project starts no jobs until it is released.

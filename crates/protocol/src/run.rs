@@ -1,4 +1,4 @@
-//! Runs of plans: `/v1/runs…`.
+//! Plans and their runs: `/v1/plans/check`, `/v1/runs…`.
 
 use crate::job::Explanation;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, RunId};
@@ -30,6 +30,17 @@ pub struct StartRun {
     /// Own key of the run: the same key in the same project gives the same run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<EventId>,
+}
+
+/// Body of `POST /v1/plans/check`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckPlan {
+    /// Project.
+    pub project: ProjectId,
+    /// Plan, as a plan file contains it; `GET /plan.schema.json` returns its schema.
+    #[schemars(extend("additionalProperties" = {}))]
+    pub plan: Map<String, Value>,
 }
 
 /// Body of `POST /v1/runs/{run}/resume`.

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Git is killed this long before the grant of a push ends, because its last packet may still be in transit.
 const PUSH_MARGIN: Duration = Duration::from_secs(30);
-/// The grant if the control plane names none.
+/// The grant of a control plane that names no time.
 const DEFAULT_GRANT: Duration = Duration::from_secs(120);
 
 /// A deadline that pauses of the attempt move.
@@ -27,7 +27,7 @@ impl Deadline {
         *at = instant_after(*at, by);
     }
 
-    /// Waits for the deadline, also if it moves meanwhile.
+    /// Waits for the deadline, and longer if it moves.
     pub(crate) async fn reached(&self) {
         loop {
             let at = self.get();

@@ -102,12 +102,12 @@ fn must_stop(size_bytes: u64, low_checks: u32) -> bool {
     size_bytes > LARGE_JOB_BYTES || low_checks >= MAX_LOW_CHECKS
 }
 
-/// Returns what the disk lacks. `None` if it has the reserve or cannot be checked.
+/// Returns the missing space or inodes of the disk. `None` if it has the reserve or cannot be checked.
 pub(crate) async fn load_low_space(folder: PathBuf) -> Option<String> {
     run_blocking(move || Ok(find_low_space(&folder))).await.ok().flatten()
 }
 
-/// Returns what the disk lacks for another job. `None` if it has the reserve or cannot be checked.
+/// Returns the missing space or inodes for another job. `None` if the disk has the reserve or cannot be checked.
 pub fn find_low_space(folder: &Path) -> Option<String> {
     Space::load(folder).ok()?.describe_lack()
 }

@@ -13,7 +13,7 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
 
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let draft = path.with_extension("draft");
-    // Of a process that was killed.
+    // A killed process may have left its draft.
     let _ = fs::remove_file(&draft);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
     file.write_all(bytes)?;

@@ -137,7 +137,7 @@ impl<'a> GitCall<'a> {
         self
     }
 
-    /// A further folder of objects, besides those of the repository.
+    /// Adds a folder of objects to the repository's own.
     pub(crate) fn objects(mut self, dir: &'a Path) -> Self {
         self.objects = Some(dir);
         self
@@ -242,7 +242,7 @@ impl Git {
         };
         let result = timeout(limit, exchange).await;
         if let Some(group) = &mut group {
-            // Helpers that outlive git, such as one that hangs in the network, are killed with it.
+            // Also kills helpers that outlive git, for example in a hanging connection.
             let _ = group.stop(&mut child, STOP_GRACE).await;
         }
         match result {

@@ -1,4 +1,4 @@
-//! Copies of jobs' logs as text files in a folder that the operator chose, which may contain files of others.
+//! Copies the logs of jobs into a folder that the operator chose, which may contain other files.
 //! All files are in a subfolder of the runner. The retention deletes only files of that subfolder with names of logs.
 
 use crate::api::event_draft::EventDraft;
@@ -54,7 +54,7 @@ pub(crate) fn remove_old_logs(folder: &Path, keep: usize, is_log: impl Fn(&PathB
     logs.iter().take(surplus).for_each(|(_, path)| durable_file::remove(path));
 }
 
-/// Whether the name is that of a copy.
+/// Whether the file is a copy of a job's log.
 fn is_copy(path: &Path) -> bool {
     let name = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.rsplit_once('-'));
     name.is_some_and(|(job, attempt)| JobId::new(job).is_ok() && attempt.parse::<u32>().is_ok())

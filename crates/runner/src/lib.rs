@@ -1,8 +1,8 @@
 //! The runner: runs one job and reports its end to the control plane.
 //! It lets an agent work in a worktree, pushes the work, and opens the pull request. The daemon of a self-hosted runner
 //! claims jobs and runs each in a process of its own.
-//! Other crates decide which job runs when, and what an end means for the ticket; `pullyard-forge` calls the forge's
-//! REST API. The runner talks to the control plane only over the wire.
+//! The control plane decides which job runs when and how its end changes the ticket; the runner calls it only over the
+//! wire. `pullyard-forge` calls the forge's REST API.
 
 mod agent;
 mod agent_files;

@@ -41,7 +41,7 @@ pub(crate) fn replace_inputs(workspace: &Workspace, files: &[InputFile]) -> io::
     files.iter().try_for_each(|file| add_input(workspace, &file.name, file.content.as_bytes()))
 }
 
-/// Where an input file in folders is stored; `None` if the path would leave the folder.
+/// The path of an input file in subfolders; `None` if it would leave the folder.
 pub(crate) fn input_path(workspace: &Workspace, file: &str) -> Option<PathBuf> {
     let is_plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
     is_plain.then(|| kept_inputs(workspace).join(file))
@@ -60,7 +60,7 @@ pub(crate) fn create_folder(workspace: &Workspace) -> io::Result<()> {
     copy_inputs(workspace)
 }
 
-/// Copies the input files into a worktree that is published, beside the files that the repository has in the folder.
+/// Copies the input files into a worktree that is published. Other files of the repository in the folder remain.
 /// Removes an output that the setup left.
 pub(crate) fn add_inputs(workspace: &Workspace, reports: bool) -> io::Result<()> {
     if !reports && !kept_inputs(workspace).is_dir() {

@@ -1,5 +1,5 @@
-//! `setup`: asks for the settings of a runner, checks each answer, writes them and a service, and starts it.
-//! Nothing is written, registered or started before the user has confirmed the summary.
+//! `setup`: prompts for the settings of a runner, checks each answer, writes the settings and a service, and starts it.
+//! Before the user has confirmed the summary, it writes, registers and starts nothing.
 
 mod answers;
 mod checks;
@@ -181,7 +181,7 @@ impl Interview {
         self.answers.parse().rows.into_iter().find(|row| row.name == name).map(|row| row.value)
     }
 
-    /// Asks until the answer passes the check, and stores it.
+    /// Prompts until the answer passes the check, and stores it.
     async fn ask(
         &mut self,
         name: &str,

@@ -77,7 +77,7 @@ pub(crate) struct Descriptors {
     pub(crate) filters: Vec<RawFd>,
 }
 
-/// Errors: bubblewrap is in none of the system's program folders. The worktree's `PATH` is never searched.
+/// Searches the system's program folders, never the worktree's `PATH`. Errors: bubblewrap is missing.
 pub(crate) fn find_program() -> Result<PathBuf, Error> {
     let program = PROGRAMS.iter().map(PathBuf::from).find(|path| path.is_file());
     program.ok_or_else(|| Error::NoBubblewrap(diagnosis::install_command(Path::new("/"))))

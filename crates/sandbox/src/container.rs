@@ -1,8 +1,8 @@
 //! Starts containers of podman and docker. Each runs one command, and starts before that command is known.
 //!
 //! The runner's own program is the container's first process (`contained`). It connects to a socket in a mounted folder,
-//! and gets the command, its standard streams and its environment there. The engine therefore knows none of them, and
-//! has no part in the command's input and output. The container ends when its connection ends, also if the runner dies.
+//! and gets the command, its standard streams and its environment there. The engine knows neither the command nor its
+//! input and output. The container ends when its connection ends, also if the runner dies.
 
 use crate::containers::{Containers, LABEL, PROGRAM};
 use crate::engine::Engine;

@@ -35,7 +35,7 @@ pub(crate) struct Targets {
     pub(crate) nonce: String,
     pub(crate) host_file: PathBuf,
     pub(crate) host_folder: PathBuf,
-    /// Folders with keys: one that the check made, and the runner's.
+    /// Folders with keys: the one of the check, and the runner's.
     pub(crate) ssh_folders: Vec<PathBuf>,
     pub(crate) tcp_port: u16,
     pub(crate) udp_port: u16,

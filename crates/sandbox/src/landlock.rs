@@ -14,7 +14,7 @@ use std::path::PathBuf;
 const REQUIRED: ABI = ABI::V4;
 /// The first that also limits signals and abstract sockets. Linux 6.12.
 const NEWEST: ABI = ABI::V6;
-/// A shell complains if it may not read them. Where mounts hide them, they do not exist.
+/// A shell complains if it may not read these. If mounts hide them, they do not exist.
 const SHELL_FILES: [&str; 4] = ["/etc/profile", "/etc/profile.d", "/etc/bash.bashrc", "/etc/bashrc"];
 const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 

@@ -39,7 +39,7 @@ pub(crate) const FIRST_FILE: RawFd = 6;
 pub(crate) const READY: u8 = b'+';
 pub(crate) const FAILED: u8 = b'-';
 
-/// Exit code of a launcher that could not start the command, as that of a shell.
+/// Exit code of a launcher that could not start the command; a shell has the same.
 pub(crate) const NOT_STARTED: u8 = 126;
 
 /// Exit code of a command that was killed with its container.

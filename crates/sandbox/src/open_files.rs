@@ -3,8 +3,8 @@
 use crate::spec::Limits;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Raises the limit to the hard one, at most to that of a sandboxed command. Children inherit it. Returns the limit, or
-/// `None` if the operating system tells none.
+/// Raises the soft limit to the hard one, at most to the limit of a sandboxed command. Children inherit it. Returns the
+/// limit; `None` if the operating system does not report one.
 pub fn raise_open_files_limit() -> Option<usize> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     let wanted = hard.min(Limits::default().open_files).max(soft);

@@ -1,4 +1,4 @@
-//! The table of canaries: attacks that the check of a level tries, and the levels that prevent each of them.
+//! The table of canaries: attacks that the check of a level tries, each with the levels that prevent it.
 
 use crate::level::Level;
 use std::fmt;

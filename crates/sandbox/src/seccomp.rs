@@ -18,7 +18,7 @@ pub(crate) enum Sockets {
     All,
     /// Without a network namespace, datagrams could reach any DNS server.
     NoDatagrams,
-    /// Where files are the machine's, a socket of D-Bus or Docker would lead out.
+    /// At levels that show the machine's files, a socket of D-Bus or Docker would lead out.
     OnlyTcp,
 }
 

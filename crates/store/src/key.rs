@@ -179,6 +179,11 @@ pub(crate) fn sweeps() -> Key {
     Key::new("SWEEPER", "SWEEPER")
 }
 
+/// In the partition of `sweeps`, so that no role needs another one.
+pub(crate) fn fleet() -> Key {
+    Key { sk: "FLEET".into(), ..sweeps() }
+}
+
 pub(crate) fn token(hash: &str) -> Key {
     Key::new(format!("TOKEN#{hash}"), "TOKEN")
 }

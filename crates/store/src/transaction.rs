@@ -41,7 +41,7 @@ impl Condition {
         self.expression == ABSENT
     }
 
-    /// The item has the revision that was read, or is still absent if none was.
+    /// The item still has the revision that was read, or is still absent.
     pub(crate) fn at_rev(rev: u64) -> Self {
         if rev == 0 { Self::absent() } else { Self::new("rev = :seen").value(":seen", number_value(rev)) }
     }
@@ -314,7 +314,7 @@ impl Transaction {
     }
 }
 
-/// Raises the `rev` of an item. Returns the one that was read.
+/// Raises the `rev` of an item. Returns the previous `rev`.
 fn raise_rev(item: &mut Attributes) -> Result<u64, Error> {
     let rev: u64 = number_attribute(item, "rev").ok_or_else(|| Error::corrupt(key_of(item), "it has no `rev`"))?;
     item.insert("rev".into(), number_value(rev + 1));

@@ -134,7 +134,7 @@ pub(crate) fn check_snapshot(mut snapshot: Snapshot, key: &str) -> Result<Snapsh
     Ok(snapshot)
 }
 
-/// The first failure of steps, none of which prevents the others.
+/// The first failure of independent steps.
 #[derive(Default)]
 pub(crate) struct Steps(Option<Error>);
 

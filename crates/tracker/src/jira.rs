@@ -25,7 +25,7 @@ const SERVICE_ACCOUNT: &str = "@serviceaccount.atlassian.com";
 #[derive(Clone, Debug)]
 pub struct Jira {
     http: Client,
-    /// For links that people open.
+    /// For links that users open.
     site: Url,
     api: Url,
     authorization: HeaderValue,

@@ -21,7 +21,7 @@ pub use pullyard_forge::Token;
 pub use pullyard_forge::webhook::Secret;
 use pullyard_forge::webhook::SignatureError;
 
-/// Time for all calls of one `read` or `apply`, half of that of the function that calls them.
+/// Time for all calls of one `read` or `apply`: half the time of the calling function.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Address and credential of a tool.
@@ -133,7 +133,7 @@ pub enum Error {
     NeedsField { field: String },
     #[error("the tool has no status {id}")]
     UnknownStatus { id: String },
-    /// No answer, or one that a repeat may change.
+    /// No answer, or an answer that a repeat may change.
     #[error("the tool cannot be reached: {reason}")]
     Unreachable { reason: String },
     #[error("unexpected answer of the tool: {reason}")]

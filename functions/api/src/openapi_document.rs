@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the OpenAPI document of all routes, including the route of the tickets function.
+//! `GET /openapi.json`, the OpenAPI document of all routes, also of the tickets function; and `GET /plan.schema.json`.
 
 use crate::route_docs::load_route_docs;
 use aide::axum::ApiRouter;
@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DocumentCache(Arc<OnceLock<Bytes>>);
 
-/// The API as an OpenAPI document.
+/// The API as an OpenAPI document, or the plan file as a JSON Schema.
 #[derive(JsonSchema)]
 #[schemars(inline, transparent)]
 pub(crate) struct Document(#[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, Value>);
@@ -37,6 +37,10 @@ pub(crate) async fn show(
 ) -> UseApi<impl IntoResponse, Json<Document>> {
     let json = cache.get_or_init(|| Bytes::from(document(&ctx.api_url).to_string())).clone();
     ([(header::CONTENT_TYPE, "application/json")], json).into_api()
+}
+
+pub(crate) async fn show_plan_schema() -> UseApi<impl IntoResponse, Json<Document>> {
+    Json(pullyard_domain::plan::schema()).into_api()
 }
 
 pub fn document(api_url: &str) -> Value {

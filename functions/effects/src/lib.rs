@@ -45,8 +45,8 @@ async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
     decide_review(ctx, &scope, &queued.event).await.map(|_| ())
 }
 
-/// Starts the run of a submission. The ledger has the fault of one that names a project and its own id.
-/// Errors: a body without them, an unknown project, a full group; the message becomes a dead letter.
+/// Starts the run of a submission, or stores its fault in the ledger of the project that it names.
+/// Errors: a body without project or id, an unknown project, a full group; the message becomes a dead letter.
 async fn submit(ctx: &Context, body: &str) -> Result<(), String> {
     let result = match strict::parse::<Submission>(body.as_bytes()) {
         Ok(submission) => match Box::pin(control::submit(ctx, &submission, "queue of submissions")).await {

@@ -34,7 +34,7 @@ pub struct DayNumbers {
     pub completed: u64,
     pub failed: u64,
     pub cancelled: u64,
-    /// Of the completed jobs.
+    /// The median time of the completed jobs.
     pub median: Option<Duration>,
     pub longest: Option<Duration>,
 }

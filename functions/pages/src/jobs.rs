@@ -12,11 +12,10 @@ use crate::prelude::*;
 use filter::{JobsQuery, PERIODS};
 use pullyard_control::{FoundJob, FoundJobs, JobView};
 use pullyard_domain::budget::format_usd;
-use pullyard_domain::fleet::Member;
+use pullyard_domain::fleet::MemberSummary;
 use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::listing::JobTotals;
-use std::sync::Arc;
 
 const PAGE_SIZE: usize = 50;
 
@@ -139,7 +138,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> 
 
 async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Result<Vec<Row>, Fault> {
     let at_runners = found.iter().any(|found| found.view.job.run.as_ref().is_some_and(|run| run.runner.is_some()));
-    let members = if at_runners { control::runner::list_recent_runners(&visit.ctx).await? } else { Arc::default() };
+    let members = if at_runners { control::runner::list_summaries(&visit.ctx).await? } else { Vec::new() };
     let jobs: Vec<_> = found.iter().map(|found| &found.view.job).collect();
     let pulls = control::load_pull_request_states(&visit.ctx, &jobs).await?;
     let now = visit.ctx.clock.now();
@@ -159,11 +158,10 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
     Ok(found.iter().map(row).collect())
 }
 
-/// Where a job runs or ran; `None` before it starts.
-pub(crate) fn find_place(job: &Job, ctx: &Context, members: &[Member]) -> Option<SafeText> {
+/// The place where a job runs or ran; `None` before it starts.
+pub(crate) fn find_place(job: &Job, ctx: &Context, members: &[MemberSummary]) -> Option<SafeText> {
     let run = job.run.as_ref()?;
-    let runner_name =
-        |id: &RunnerId| members.iter().find(|member| member.runner.id == *id).map(|member| line(&member.profile.name));
+    let runner_name = |id: &RunnerId| members.iter().find(|it| it.profile.id == *id).map(|it| line(&it.profile.name));
     match (job.place, &run.runner) {
         (Placement::Runners, Some(id)) => runner_name(id),
         (Placement::Runners, None) => None,

@@ -101,7 +101,7 @@ pub fn router(ctx: Context) -> Router {
 }
 
 /// Routes below `/setup` of the API function. These pages change connections, secrets, tokens or runners, and only the
-/// API's role may do that. `machine` is that of `pullyard up`; on AWS there is none.
+/// API's role may do that. `machine`: the machine of `pullyard up`; `None` on AWS.
 pub fn setup_router(ctx: Context, machine: Option<LocalMachine>, releases: &'static str) -> Router {
     let routes = setup::routes(machine, releases).route("/setup/{*page}", any(visit::unknown_page));
     http::with_logging("api", &ctx, guard::protect(routes, &ctx))

@@ -61,7 +61,7 @@ pub fn plain(text: &str) -> SafeHtml {
 struct OpenTags {
     /// HTML allows no link inside a link.
     links: u32,
-    /// Lists, quotations and other blocks. A folded section inside one could end outside of it.
+    /// Depth of lists, quotations and other blocks. A folded section that begins inside a block could end outside.
     blocks: u32,
     sections: usize,
     /// Whether lines of HTML are in a paragraph.

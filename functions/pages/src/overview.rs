@@ -1,4 +1,4 @@
-//! The overview of a project: what needs a person, what runs and waits, today's numbers, and the last 30 days.
+//! The overview of a project: its open questions and problems, running and waiting jobs, today, and the last 30 days.
 
 mod month;
 mod tiles;
@@ -10,11 +10,9 @@ use crate::prelude::*;
 use month::Month;
 use pullyard_control::JobView;
 use pullyard_domain::explanation;
-use pullyard_domain::fleet::Member;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::run::Run;
-use pullyard_domain::runner::Presence;
 use pullyard_domain::text::truncate;
 use tiles::Tile;
 
@@ -63,10 +61,8 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) 
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let (_, today) = control::load_budget(&visit.ctx, &project.id).await?;
     let view = control::load_overview(&visit.ctx, &project.id).await?;
-    let runners = control::runner::list_recent_runners(&visit.ctx).await?;
-    let is_of_project =
-        |it: &&Member| it.runner.status != Presence::Deleting && it.profile.includes_project(&project.id);
-    let members: Vec<_> = runners.iter().filter(is_of_project).cloned().collect();
+    let mut members = control::runner::list_summaries(&visit.ctx).await?;
+    members.retain(|member| member.serves(&project.id));
     let unfinished = |view: &JobView| Row {
         place: find_place(&view.job, &visit.ctx, &members).filter(|_| view.job.status.is_active()),
         ..Row::new(view)

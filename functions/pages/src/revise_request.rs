@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub(crate) struct ReviseRequest {
     pub(crate) count: String,
     pub(crate) message: Option<SafeText>,
-    /// Who wrote the message, as far as the requests are stored.
+    /// The author of the message, while the request is stored.
     pub(crate) message_by: Option<SafeText>,
     pub(crate) reviews: Vec<Review>,
     pub(crate) cut: Option<String>,

@@ -9,10 +9,10 @@ use pullyard_domain::text::to_sentence;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The template that a project without templates is offered.
+/// Offered to a project without templates.
 const CONTRIBUTOR: &str = "contributor";
 
-/// Before the name of a parameter in the name of its field.
+/// Prefix of a form field; the parameter's name follows.
 const FIELD: &str = "param-";
 
 #[derive(Template)]
@@ -30,7 +30,7 @@ struct TemplatesPage {
 struct Row {
     name: TemplateName,
     title: SafeText,
-    /// Why this version starts no run of it.
+    /// Why this version cannot start the stored plan.
     refusal: Option<SafeText>,
     by_hand: bool,
     fields: Vec<Field>,
@@ -48,7 +48,7 @@ impl Field {
         self.parameter.kind.as_str() == kind
     }
 
-    /// An emptied field would start the run with the default.
+    /// Also with a default: a field that the user clears would start the run with the default.
     fn is_required(&self) -> bool {
         self.parameter.required || self.parameter.default.as_ref().is_some_and(|value| !value.is_empty())
     }
@@ -102,7 +102,7 @@ async fn start_run(
     template: TemplateName,
     form: &BTreeMap<String, String>,
 ) -> Result<String, SubmitFault> {
-    // As from every other sender, a value is used as it is.
+    // Values are not trimmed, so that a form starts the same run as the API.
     let value = |(name, value): (&String, &String)| {
         let name = name.strip_prefix(FIELD).filter(|_| !value.trim().is_empty())?;
         Some((name.to_owned(), value.clone()))
@@ -124,7 +124,7 @@ async fn add_contributor(visit: &PageContext, project: &Project) -> Result<Strin
     let plan = serde_json::from_str(CONTRIBUTOR_PLAN).unwrap_or_default();
     let name = TemplateName::new(CONTRIBUTOR).map_err(Error::from)?;
     let id = TemplateId { project: project.id.clone(), name };
-    // The page may be older than a template of this name.
+    // A template of this name may have been stored since the page was loaded.
     if visit.ctx.store.load_template(&id).await.map_err(Error::from)?.is_none() {
         control::put_template(&visit.ctx, &id, &plan, &visit.visitor.name).await?;
     }
@@ -156,7 +156,7 @@ async fn render(
             name,
             parameter,
         };
-        // A name that is a parameter says nothing yet.
+        // The name of a parameter is no title: each run gets its value.
         let title = if plan.parameters.contains_key(&plan.name) { SafeText::default() } else { line(&plan.name) };
         let parameters = plan.parameters;
         rows.push(Row { name, title, refusal, by_hand, fields: parameters.into_iter().map(to_field).collect() });

@@ -1,5 +1,6 @@
-//! `POST /webhooks/{kind}/{name}`: decides deliveries of forges and events of ticket tools. A separate function, so that
-//! many deliveries block no other call. It passes on the signed raw bytes, and logs none of them.
+//! `POST /webhooks/{kind}/{name}`: decides deliveries of forges and events of ticket tools.
+//! A separate function, so that many deliveries block no other call. Passes on the raw bytes, which are signed, and
+//! never logs them.
 
 use axum::Router;
 use axum::extract::{Path, Request, State};

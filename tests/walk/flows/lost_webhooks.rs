@@ -13,7 +13,7 @@ use crate::walk::step::{Flow, Step, WithoutRepeat};
 /// Longer than the time between two polls of a hook.
 const POLL_INTERVAL: Duration = Duration::from_secs(360);
 
-/// The forge does not deliver again; polling finds what was lost.
+/// The forge does not deliver again; polling finds the lost events.
 fn without_second_delivery(step: Step) -> Step {
     step.without_repeat(WithoutRepeat::FoundByPolling)
 }

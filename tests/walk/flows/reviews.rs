@@ -324,7 +324,7 @@ pub(super) fn forge_step(
 }
 
 /// No webhook arrives for either review. After a crash while the second is deferred, only polls follow. They must not
-/// find half of it in the ledger.
+/// find a part of the deferral in the ledger.
 pub(in crate::walk) fn polled_during_job() -> Flow {
     let mut steps: Vec<_> = broken_elsewhere(poll().into_iter().chain(start_attempt())).collect();
     steps.push(forge_step("Ann asks for more", |world| request_changes(world, "review 2").boxed()));

@@ -1,5 +1,5 @@
-//! Flows of runs: one asks a user and completes, one is cancelled, one has four steps, a manager adds a step, three
-//! share a group, and a step gets a pull request of its own.
+//! Flows of runs: a question, a cancel, four steps, a manager that adds a step, three runs of a group, and the pull
+//! request of a step.
 
 use super::{flow, flow_after, with_a_forge};
 use crate::prelude::*;
@@ -21,7 +21,7 @@ fn start_plan(plan: Value) -> Step {
     Step::request("somebody starts a run", call)
 }
 
-/// A user orders what the run shows. After a lost hint, that follows a sweep.
+/// Sweeps. After a lost hint, the run shows its question only then.
 pub(super) fn settle() -> Step {
     Step::act("the sweeper goes round", |world| {
         async move {

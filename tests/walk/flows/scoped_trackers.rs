@@ -18,7 +18,7 @@ fn names(kind: &str) -> (&'static str, &'static str) {
     if kind == "jira" { ("PRJ", "PRJ-7") } else { ("ENG", "ENG-7") }
 }
 
-/// The state of the tool, whose clock is that of the world.
+/// Changes the state of the tool, which uses the world's clock.
 fn change_tool(world: &World, change: impl FnOnce(&mut State)) {
     let (fake, _) = world.tracker.as_ref().unwrap();
     let mut state = fake.state();

@@ -179,7 +179,9 @@ async fn delete(session: &Session, id: &ProjectId, yes: bool) -> Result<(), CliE
         answer = DeletedProject { tickets: answer.tickets.saturating_add(next.tickets), ..next };
         session.screen.note(&format!("Deleted {} so far", count(answer.tickets)));
     }
-    session.screen.report(&answer, &format!("Deleted {id} and {}", count(answer.tickets)))
+    let deleted = format!("Deleted {id} and {}", count(answer.tickets));
+    let lines = answer.report.iter().fold(deleted, |lines, report| format!("{lines}\n{report}"));
+    session.screen.report(&answer, &lines)
 }
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {

@@ -97,8 +97,7 @@ impl Run {
         let (project, params) = (session.project().await?, collect_params(params)?);
         let request = StartRun { project, plan, params, repository, base, run_id };
         let answer = session.api.start_run(&request, Some(&format::new_idempotency_key())).await;
-        let answer = answer.map_err(CliError::from);
-        let run = answer.inspect_err(|fault| print_faults_in(fault, file.as_ref()))?;
+        let run = answer.map_err(CliError::from).inspect_err(|fault| print_faults_in(fault, file.as_ref()))?;
         show_started(session, &run, watch).await
     }
 
@@ -170,9 +169,9 @@ async fn show_started(session: &Session, run: &StartedRun, watch: bool) -> Resul
 
 /// A fault that only the server finds: in the file, in a parameter, or in another flag.
 fn describe(fault: &PlanFault, file: Option<&(String, PlanFile)>) -> String {
-    let (pointer, text) = (fault.pointer.as_str(), fault.fault.clone());
-    if let (Some(pointer), Some((name, plan))) = (pointer.strip_prefix("/plan"), file) {
-        return plan.place(PlanFault { pointer: pointer.to_owned(), fault: text }).to_line(name);
+    let (pointer, text) = (fault.pointer.as_str(), &fault.fault);
+    if let Some((name, plan)) = file.filter(|_| pointer.starts_with("/plan")) {
+        return plan.place(fault).to_line(name);
     }
     let parameter = pointer.strip_prefix("/params/").map(|name| format!("--param {name}: "));
     let flag = || match pointer.rsplit_once('/').map_or("", |(_, key)| key) {

@@ -11,6 +11,7 @@ mod yaml;
 pub(super) use show::explain;
 
 use super::run::parse_dollars;
+use super::{Global, saved_url};
 use crate::client::prelude::*;
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_protocol::run::{ResumeRun, Run, RunStep};
@@ -39,11 +40,12 @@ enum Command {
     /// Print a plan to start from: plan, implement, review, and fix what the review found.
     #[command(after_help = "Examples:\n  pullyard runs init > plan.yaml")]
     Init,
-    /// Check a plan, and list its faults with line and column; needs no server.
+    /// Check a plan, and list its faults with line and column; needs no server without --project.
     ///
-    /// Exits with 1 if the plan has faults.
+    /// With --project, a plan without faults is also checked by the rules of the project. Exits with 1 for a fault.
     #[command(after_help = "Examples:
   pullyard runs check plan.yaml
+  pullyard runs check plan.yaml --project acme
   pullyard runs check - < plan.yaml
   pullyard runs check plan.yaml --json")]
     Check {
@@ -152,8 +154,7 @@ impl StepArg {
 
     async fn answer(&self, session: &Session, answer: &str) -> Result<(), CliError> {
         let (id, step) = self.resolve(session).await?;
-        let run = session.api.run(&id).await?;
-        find_step(&run, &step)?;
+        find_step(&session.api.run(&id).await?, &step)?;
         let run = session.api.answer_step(&id, &step, answer).await?;
         let done = if answer == "approve" { "Approved" } else { "Refused" };
         session.screen.report(&run, &format!("{done} {step} of run {}.", id.short()))
@@ -172,10 +173,8 @@ impl StepArg {
 pub(super) fn find_step<'a>(run: &'a Run, name: &str) -> Result<&'a RunStep, CliError> {
     let names = || run.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let missing = || CliError::not_found(format!("run {} has no step {name}", run.id.short()));
-    run.steps
-        .iter()
-        .find(|step| step.name == name)
-        .ok_or_else(|| missing().with_help(format!("its steps are {}", names())))
+    let found = run.steps.iter().find(|step| step.name == name);
+    found.ok_or_else(|| missing().with_help(format!("its steps are {}", names())))
 }
 
 impl Runs {
@@ -183,11 +182,15 @@ impl Runs {
         matches!(self.command, Some(Command::Init | Command::Check { .. }))
     }
 
-    pub(super) fn run_locally(self, screen: &Screen) -> Result<(), CliError> {
-        match self.command {
-            Some(Command::Check { file }) => check::check(screen, &file),
-            _ => screen.print_line(CONTRIBUTOR_PLAN.trim_end()),
+    pub(super) async fn run_locally(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
+        if let Some(Command::Check { file }) = self.command {
+            let session = global.project().map(|_| Session::open(global)).transpose()?;
+            return check::check(screen, &file, session.as_ref()).await;
         }
+        if let Some((url, _)) = saved_url(global)? {
+            screen.print_line(&format!("# yaml-language-server: $schema={url}/plan.schema.json"))?;
+        }
+        screen.print_line(CONTRIBUTOR_PLAN.trim_end())
     }
 
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn contributor_plan_has_no_fault() {
-        let report = check::report(String::new(), CONTRIBUTOR_PLAN.as_bytes());
+        let report = check::report(String::new(), plan_file::PlanFile::parse(CONTRIBUTOR_PLAN.as_bytes()));
         assert_eq!((report.steps, report.count), (Some(4), 0));
         let plan = plan_file::PlanFile::parse(CONTRIBUTOR_PLAN.as_bytes()).unwrap();
         let json: serde_json::Value = serde_json::from_str(pullyard_domain::plan::CONTRIBUTOR_PLAN).unwrap();

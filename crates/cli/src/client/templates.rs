@@ -1,4 +1,4 @@
-//! `pullyard templates`: stores plans of a project, and starts runs of them.
+//! `pullyard templates`: stores the plans of a project, and starts their runs.
 
 use super::run::{Start, load_file, print_faults_in};
 use crate::client::prelude::*;

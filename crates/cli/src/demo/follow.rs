@@ -63,7 +63,7 @@ impl DemoRun<'_> {
             (EventKind::FileEdit, _) => ("edits", text),
             (EventKind::Result, _) => ("result", text),
             (EventKind::Steer, _) => ("receives", text),
-            // The demo says what was posted.
+            // The demo itself reports the posted review.
             (EventKind::Log, _) if kind == JobKind::Review => return,
             (EventKind::Log, _) => ("stderr", text),
             _ => return,
@@ -103,8 +103,8 @@ impl DemoRun<'_> {
     }
 }
 
-/// Only a model calls tools, of which commands and edits are kinds, and uses tokens. An attempt that ends before the
-/// first of them may have called one.
+/// Only a model uses tokens and calls tools, such as commands and edits. Without such an event, an attempt may have
+/// called a model and ended before the answer.
 fn proves_a_model_call(event: &Event) -> bool {
     let has_tokens = |usage: Usage| usage.input_tokens.unwrap_or(0) + usage.output_tokens.unwrap_or(0) > 0;
     let is_tool = matches!(event.kind, EventKind::ToolCall | EventKind::Command | EventKind::FileEdit);

@@ -1,4 +1,4 @@
-//! How many jobs this machine runs at once if its user does not say.
+//! Computes how many jobs this machine runs at once by default.
 
 use std::num::NonZero;
 use std::thread::available_parallelism;
@@ -13,8 +13,8 @@ pub(super) fn default_jobs() -> usize {
     limit_by_memory(cores, &read("/proc/meminfo"), &read("/sys/fs/cgroup/memory.max"))
 }
 
-/// `memory`: the content of `/proc/meminfo`, which exists on Linux only. `limit`: that of the container's
-/// `memory.max`, which is "max" without a limit.
+/// `memory`: content of `/proc/meminfo`, which exists on Linux only. `limit`: content of the container's `memory.max`,
+/// which is "max" without a limit.
 fn limit_by_memory(cores: usize, memory: &str, limit: &str) -> usize {
     let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = total.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());

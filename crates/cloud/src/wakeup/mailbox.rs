@@ -1,5 +1,5 @@
 //! Mailboxes: a queue for each self-hosted runner, from which API Gateway receives the runner's hints.
-//! The names begin with the deployment's, as that of the dispatch queue does, because roles allow them by this prefix.
+//! The names begin with the deployment's name, like the dispatch queue, because roles allow them by this prefix.
 
 use super::{Wakeups, send};
 use crate::Error;

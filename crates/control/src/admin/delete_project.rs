@@ -15,12 +15,14 @@ const MAX_JOBS: usize = 2_000;
 
 const MAX_HELD: i32 = 1_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectDeletion {
     /// Number of tickets that this call deleted, at most one page.
     pub tickets: usize,
     /// The project has further tickets, so it was not deleted. Call again.
     pub has_more_tickets: bool,
+    /// A sentence for users about the webhook of its ticket tool.
+    pub report: Option<String>,
 }
 
 /// Deletes a page of tickets, and the project with its schedules, templates and endpoints if no other ticket remains.
@@ -42,7 +44,7 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
                 Err(error) => return Err(error),
             }
         }
-        let deletion = ProjectDeletion { tickets: tickets.len(), has_more_tickets: next.is_some() };
+        let mut deletion = ProjectDeletion { tickets: tickets.len(), has_more_tickets: next.is_some(), report: None };
         if deletion.has_more_tickets {
             return Ok(deletion);
         }
@@ -56,9 +58,7 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         for endpoint in &project.settings.notifications {
             delete_endpoint(ctx, id, &endpoint.id).await?;
         }
-        if let Some(report) = remove_hook(ctx, id, project.settings.tracker.clone()).await? {
-            tracing::warn!(project = %id, report, "webhook of the ticket tool");
-        }
+        deletion.report = remove_hook(ctx, id, project.settings.tracker.clone()).await?;
         // No sweep reads the held entries of a deleted project.
         for key in ctx.store.list_held(id, MAX_HELD).await? {
             if let WorkKey::Run(run) = key {
@@ -70,7 +70,7 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
             }
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
-            tracing::info!(project = %id, "project deleted");
+            tracing::info!(project = %id, report = deletion.report.as_deref(), "project deleted");
             return Ok(deletion);
         }
         rounds.backoff().await?;

@@ -134,8 +134,8 @@ async fn load_users(ctx: &Context, unreadable: Unreadable) -> Result<BTreeMap<St
     Ok(users)
 }
 
-/// Best effort: a user that appears during the deletion is an error that says so, if the second check finds it. Nothing
-/// can restore the value safely, because a newer one may be stored already.
+/// Best effort: if a user of the secret appears during the deletion, and the second check finds it, the error names
+/// this user. The value cannot be restored safely, because a newer one may be stored already.
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound`; `Invalid` for such a user; `Denied` while an integration, a webhook or a project names the
 /// secret, and for a secret that was just set; `Cloud`; `Store` if an item cannot be parsed.

@@ -16,7 +16,7 @@ pub const LOCAL_FORGE: &str = "local";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryTestResult {
     Features(Vec<(&'static FeatureRow, FeatureStatus)>),
-    /// Nothing can be pushed, whatever the permissions are.
+    /// The forge refuses every push.
     Archived,
     Refused {
         /// Completes "failed to …".

@@ -7,7 +7,7 @@ use pullyard_forge::features::{FeatureNeed, FeatureStatus};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestSummary {
-    /// For a repository: nothing that jobs need is known to be missing.
+    /// For a repository: the test found no missing permission or setting.
     pub works: bool,
     pub sentence: String,
     pub help: String,

@@ -64,7 +64,7 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let hook = ctx.load_hook(name).await?;
         let integration = ctx.load_integration(&hook.integration).await?;
         let hook = Webhook { forge: integration.kind, ..hook };
-        // Without events, the forge would send those of its default.
+        // Without a list of events, the forge would send its default events.
         if find_missing_start(ctx, &hook).await?.is_some() {
             return verify_hook(ctx, name).await;
         }

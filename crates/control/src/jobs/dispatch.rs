@@ -94,7 +94,7 @@ enum StartStep {
     Skip,
     /// A start was stored, but RunTask may not have been called.
     Repeat,
-    /// The next start, or the end of one that got no answer.
+    /// The next start, or the end of a start without an answer.
     Write(Box<Job>),
 }
 

@@ -180,7 +180,7 @@ async fn load_changed_pull_request(
         };
         let stored = match parts.closed {
             Some((current, _)) => Some(current.clone()),
-            // Another project may have linked it meanwhile.
+            // Another project may have linked it since.
             None => ctx.store.load_pull_request(&id).await?.filter(|stored| stored.project == ended.project),
         };
         return Ok(stored.map(|stored| pull_request_after_review(ended, posted, &stored, now)));

@@ -33,21 +33,21 @@ pub(crate) struct NewJob<'a> {
     pub(crate) ticket: Option<(&'a Ticket, &'a TicketText)>,
     pub(crate) instructions: Option<String>,
     pub(crate) reviews: Option<NewReview>,
-    /// With the analyses of the repository, which name the job.
+    /// The second value is the item of the repository's analyses, which names the job.
     pub(crate) analysis: Option<(AnalysisPlan, Analysis)>,
-    /// With the run and the name of the step that it does.
+    /// The run and the name of the step.
     pub(crate) step: Option<(&'a Run, &'a str, StepContext)>,
     pub(crate) base: Option<String>,
-    /// Labels that the request requires of a runner, besides those of project, repository and `ticket`.
+    /// Labels of the request, in addition to the labels of project, repository and `ticket`.
     pub(crate) labels: BTreeSet<String>,
-    /// Of the request. Without it, the label of `ticket` decides.
+    /// Priority of the request. Without it, the label of `ticket` decides.
     pub(crate) priority: Option<Priority>,
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
 }
 
 impl<'a> NewJob<'a> {
-    /// With the settings of its project and its repository alone.
+    /// A job without a request's choices.
     pub(crate) fn new(
         id: JobId,
         kind: JobKind,
@@ -73,10 +73,10 @@ impl<'a> NewJob<'a> {
     }
 }
 
-/// What a job of kind `review` or `resolve` reviews.
+/// The pull request of a job of kind `review` or `resolve`.
 pub(crate) struct NewReview {
     pub(crate) pull_request: PullRequestUnderReview,
-    /// Its item, which names the job.
+    /// The pull request's item, which names the job.
     pub(crate) item: PullRequest,
     /// The ticket to lock, if the job changes its pull request.
     pub(crate) ticket: Option<Ticket>,

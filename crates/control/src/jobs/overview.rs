@@ -30,7 +30,7 @@ pub struct Overview {
     pub back_to: Option<Timestamp>,
     /// Jobs that wait for an answer, longest first.
     pub asking: Vec<JobView>,
-    /// Those of the newest 20 runs that ask a user.
+    /// The runs that ask a user, among the newest 20.
     pub asking_runs: Vec<Run>,
     /// Failed jobs without a later job for their ticket.
     pub failed: Vec<JobView>,

@@ -1,4 +1,4 @@
-//! Places in the limits of running jobs: who waits for one, who gets the next one, and who still holds one.
+//! Places in the limits of running jobs: gives free places to waiting jobs, and removes holders that need none.
 
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
@@ -17,8 +17,8 @@ const MAX_COUNTED_ROWS: usize = 500;
 /// The index still lists jobs that just got their place.
 const STALE_ROWS: usize = 10;
 const CONCURRENT_QUERIES: usize = 16;
-/// Of `MAX_PLACED` places each, for one hint. The next hint or sweep continues: a removed limit places about 50 jobs a
-/// minute.
+/// Writes for one hint, each of `MAX_PLACED` places. The next hint or sweep continues: after the removal of a limit,
+/// about 50 jobs a minute get a place.
 const MAX_WRITES: u32 = 5;
 /// Older waiting jobs that a sentence counts.
 const MAX_AHEAD: i32 = 200;
@@ -181,7 +181,7 @@ pub(crate) async fn recount_places(ctx: &Context, project: &Project) -> Result<u
         let stored = load_places(ctx, &project.id).await?;
         let mut places = stored.clone();
         places.apply_changes(&before, &after);
-        // A limit that was removed meanwhile needs another count when it returns.
+        // If the limit was removed during the count, its return needs another count.
         if is_count_due && stored.limits == before.limits {
             places.end_count(limits.clone(), now);
         }

@@ -44,7 +44,7 @@ pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<Answ
     }
 }
 
-/// `None` if the facts changed meanwhile.
+/// `None` if the facts have changed since they were loaded.
 async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<Option<Answer>, Error> {
     let StartAnalysis { project, integration, repository, what, source, .. } = start;
     let now = ctx.clock.now();

@@ -1,4 +1,4 @@
-//! Lists notices, and sends those again that did not reach an endpoint.
+//! Lists notices, and sends failed ones again.
 
 use super::load_state;
 use crate::{Context, Error};
@@ -10,14 +10,14 @@ use pullyard_store::Write;
 
 const PAGE_SIZE: i32 = 50;
 
-/// Pages that are read for one that has a match.
+/// Limit of pages that one call reads to find a match.
 const MAX_PAGES: u32 = 10;
 
 /// Notices, and the cursor of the next page.
 type NoticePage = (Vec<Notice>, Option<String>);
 
-/// The notices of a project, newest first; with `only_dead`, those that did not reach an endpoint. A page may be empty
-/// without being the last.
+/// Lists the notices of a project, newest first. `only_dead`: only notices that did not reach an endpoint.
+/// A page may be empty although another one follows.
 /// Errors: `BadCursor`.
 pub async fn list_notices(
     ctx: &Context,
@@ -43,10 +43,11 @@ pub(super) async fn load_notices(ctx: &Context, project: &ProjectId, after: Opti
     Ok((found.into_iter().flatten().collect(), next))
 }
 
-/// Makes a notice due now at the endpoints that it did not reach, except disabled and resting ones.
+/// Makes a notice due now for the endpoints that it did not reach, except those that are disabled or in a pause after a
+/// failure.
 /// Writes: NOTICE over its `rev`, unless it is due already.
 /// Idempotent: a repeat writes nothing.
-/// Errors: `NotFound`; `Invalid`, also if each endpoint is disabled or rests; `Contended`.
+/// Errors: `NotFound`; `Invalid`, also if no endpoint can receive it now; `Contended`.
 pub async fn redeliver_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Error> {
     let mut rounds = ctx.retries(id);
     loop {
@@ -74,7 +75,7 @@ pub async fn redeliver_notice(ctx: &Context, id: &NoticeId) -> Result<Notice, Er
     }
 }
 
-/// Why an endpoint receives nothing now.
+/// Why an endpoint cannot receive a notice now.
 fn refusal_of(state: &EndpointState, now: Timestamp) -> Option<String> {
     let EndpointState { endpoint, disabled, rest_until, .. } = state;
     let why = match rest_until.filter(|until| *until > now) {

@@ -25,7 +25,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 const ROUND_TIMEOUT: Duration = Duration::from_secs(15);
 const PULL_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Allowed difference between the forge's clock and ours, or between a review and the link of its pull request.
+/// Allowed difference of the forge's clock, or between a review and the link of its pull request.
 const CLOCK_SKEW: Duration = Duration::from_secs(600);
 
 const LIST_TRUNCATED: &str = "more pull requests changed than one poll reads; the next full comparison finds skipped \

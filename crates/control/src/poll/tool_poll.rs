@@ -20,7 +20,7 @@ pub(crate) const TOOL: u64 = 0;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Covers changes that the tool lists late.
 const OVERLAP: Duration = Duration::from_secs(120);
-/// The tool's clock may be behind ours by as much.
+/// The tool's clock may be slow by this much.
 const MAX_SKEW: Duration = Duration::from_secs(600);
 const MAX_TICKETS: usize = 500;
 /// Above it, the messages themselves are repeated.
@@ -30,8 +30,9 @@ const MAX_ROUNDS: u32 = 30;
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes: POLL of the project's tool. Moves before the first call for a scope start no job. `before` is the scope that
-/// the settings name. Issues are listed by the polls of their repositories, so theirs only records the time.
+/// Starts to poll a project's tool. Moves before the first call for a scope start no job. `before`: the scope in the
+/// settings. The poll for issues only records the time, because the polls of repositories list issues.
+/// Writes: POLL of the project's tool.
 pub(crate) async fn start_polling(
     ctx: &Context,
     project: &ProjectId,
@@ -58,7 +59,7 @@ pub(crate) async fn start_polling(
     update_poll(ctx, project, tool, start).await
 }
 
-/// Polls again for a tool that a project left for a moment, and keeps the progress. A poll meanwhile marked it as gone.
+/// Continues to poll for a tool that a project left for a moment. Clears the mark that a poll may have set since.
 /// Writes: POLL of the project's tool, if there is one.
 pub(crate) async fn continue_polling(ctx: &Context, project: &ProjectId, tool: &TrackerSettings) -> Result<(), Error> {
     let resume = |stored: Option<Poll>| {
@@ -203,7 +204,7 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
     record_poll(ctx, &poll, look, now).await
 }
 
-/// Looks that failed meanwhile remain to be repeated.
+/// Stores the progress. Looks that failed during the poll are repeated by the next one.
 /// Writes: POLL, unless `use_tracker` began it again.
 async fn record_poll(ctx: &Context, begun: &Poll, look: PollProgress, now: Timestamp) -> Result<(), Error> {
     let end = |stored: Option<Poll>| {

@@ -12,7 +12,7 @@ use pullyard_domain::pull_request::{Note, PullRequest};
 use pullyard_domain::review::{PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_store::Write;
 
-/// Creates the job with its pull request's item, which names it, and the decision in one transaction.
+/// Creates the job, the pull request's item that names it, and the decision in one transaction.
 /// Writes: the job's context, which stays unused if the job is not created; then see `Store::create_job`.
 /// Idempotent: by the job's id.
 /// Errors: `Invalid` for an unknown agent or model.
@@ -51,7 +51,7 @@ pub(super) async fn create_agent_review(
         Some(retried) => Some(ctx.load_job(retried).await?),
         None => None,
     };
-    // The job is none of the ticket, but it runs where the ticket's jobs run.
+    // A review does not belong to the ticket, but has the labels and the priority of the ticket's jobs.
     let text = match &loaded.ticket {
         Some(ticket) => ctx.store.load_ticket_text(&ticket.project, &ticket.key).await?.map(|stored| stored.text),
         None => None,
@@ -69,7 +69,8 @@ pub(super) async fn create_agent_review(
     write_new_job(ctx, new, delivery, None).await
 }
 
-/// A message about a reviewed commit asks something about the whole change.
+/// The commit after which the review begins. `None` if the head is reviewed already: a message about it then refers to
+/// the whole change.
 fn next_since<'a>(item: &'a PullRequest, snapshot: &PullRequestSnapshot) -> Option<&'a str> {
     item.reviews.next_since(&snapshot.base).filter(|since| !since.starts_with(&snapshot.head))
 }

@@ -77,7 +77,7 @@ pub(super) async fn load_facts(
     let (is_agent_review, is_foreign) = (event.asks.is_agent_review(), foreign.is_some());
     let mut is_owned_elsewhere = false;
     let mut is_taken_over = false;
-    // The item of another project, or of one that the repository left.
+    // The item belongs to another project, or to a project that the repository has left.
     let is_left = |stored: &mut PullRequest| stored.is_only_reviewed() && location.repository.is_none();
     let left = pull_request.take_if(|stored| is_agent_review && is_left(stored));
     let other = left.as_ref().or(foreign.as_ref()).filter(|_| is_agent_review).cloned();

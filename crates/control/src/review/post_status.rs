@@ -21,7 +21,7 @@ use pullyard_forge::{CommitState, CommitStatus, ErrorKind, Forge};
 use pullyard_store::{WorkKey, Write};
 
 const STATUS_NAME: &str = "pullyard";
-/// The status of reviews by agents, which must not replace that of the work.
+/// The status of reviews by agents, which must not replace the status of the work.
 const REVIEW_STATUS_NAME: &str = "pullyard/review";
 
 /// Idempotent: a status replaces the one with its name; our comment is found by its marker. For the review, see
@@ -38,7 +38,7 @@ pub async fn post_status(ctx: &Context, id: &PullRequestId) -> Result<(), Error>
     postpone_after(ctx, &WorkKey::PullRequest(id.clone()), result, is_lasting).await
 }
 
-/// Returns the pull request as it is afterwards, except for its `rev`.
+/// Returns the changed pull request with its former `rev`.
 async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {
     let mut rounds = ctx.retries(id);
     loop {

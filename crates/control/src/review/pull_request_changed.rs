@@ -64,7 +64,7 @@ pub async fn record_pull_request_change(
     Ok(changed)
 }
 
-/// The pull request with a wanted review, if the project's setting asks for one. It may not be stored before.
+/// Returns the pull request with a wanted review, if the project's setting wants one. `stored`: `None` if it is new.
 async fn want_review(
     ctx: &Context,
     scope: &ProjectScope,
@@ -101,7 +101,7 @@ async fn end_review(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     let Some(job) = &linked.reviews.active_job else { return Ok(()) };
     let because = format!("Its pull request was {}.", linked.state.display_name());
     match cancel_job(ctx, job, "Pullyard", Some(&because)).await {
-        // It has ended meanwhile.
+        // The job has ended.
         Ok(_) | Err(Error::Denied(_)) => Ok(()),
         Err(error) => Err(error),
     }

@@ -51,7 +51,8 @@ async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Re
     let forge = forge_client(ctx, &integration, &stored).await?;
     let requested_at = ctx.clock.now();
     let found = match forge.repository(name).await {
-        // Without redirects, the event's name may be unknown. If another repository has the stored name, ours is gone.
+        // A forge without redirects may not know the event's name. If another repository has the stored name, this one
+        // is gone.
         Err(pullyard_forge::Error::NotFound { .. }) if stored.name.as_str() != name => {
             match forge.repository(stored.name.as_str()).await {
                 Ok(found) if found.id != stored.id => {
@@ -64,7 +65,7 @@ async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Re
     };
     let found = match found {
         Ok(found) => found,
-        // Transferred out of our access, or deleted: keep the stored data for display.
+        // Transferred to an owner without access for Pullyard, or deleted: keep the stored data for display.
         Err(pullyard_forge::Error::NotFound { .. }) => {
             return mark_gone(ctx, &stored, requested_at).await;
         }
@@ -97,8 +98,8 @@ pub(crate) async fn update_repository_name(
     update_repository(ctx, scope, stored, &found).await
 }
 
-/// Stores what a forge's answer about this repository changes, in each project of the scope.
-/// Idempotent: what is recorded stays.
+/// Updates the repository in each project of the scope from the forge's answer.
+/// Idempotent: unchanged data is not written.
 pub(crate) async fn update_repository(
     ctx: &Context,
     scope: &ProjectScope,
@@ -124,7 +125,7 @@ async fn store_changes(
         let next = Repository {
             name: name.clone(),
             default_branch: at_forge.default_branch.clone(),
-            // Only on the same host, because git sends our token there.
+            // Only on the same host, because git sends the token there.
             clone_url: match is_same_host(&stored.clone_url, &at_forge.clone_url) {
                 true => at_forge.clone_url.clone(),
                 false => stored.clone_url.clone(),

@@ -39,7 +39,7 @@ pub async fn request_revision(
     request_action(ctx, reference, asks, caller, key).await
 }
 
-/// Requests a review by an agent, which may also fix what it finds.
+/// Requests a review by an agent, and its fixes if `request` wants them.
 /// Idempotent: with a key, by caller and key.
 /// Errors: as `request_revision`, and `Invalid` for an unknown agent or model.
 pub async fn request_review(
@@ -153,7 +153,8 @@ pub async fn link_pull_request(
     }
 }
 
-/// A running job that changes the pull request does not lock its new ticket, so a revision could start beside it.
+/// Refuses while a resolve job has not ended. It would not lock a ticket that is linked now, so a revision could start
+/// at the same time.
 async fn check_not_resolved(ctx: &Context, stored: &PullRequest, repository: &RepositoryName) -> Result<(), Error> {
     let Some(id) = &stored.reviews.active_job else { return Ok(()) };
     match ctx.store.load_job(id).await? {

@@ -23,7 +23,7 @@ use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 const REVISE_LABEL: &str = "pullyard:revise";
 /// The label that requests a review by an agent.
 const REVIEW_LABEL: &str = "pullyard:review";
-/// The label that also requests to fix what it finds.
+/// The label that requests a review with fixes.
 const RESOLVE_LABEL: &str = "pullyard:resolve";
 
 const NAME: &str = "/pullyard";

@@ -1,11 +1,11 @@
 //! Explains what jobs wait for.
 
-use super::view::list_recent_runners;
+use super::view::{list_runners, list_summaries};
 use crate::jobs::places::PlaceQueue;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::explanation;
-use pullyard_domain::fleet::{Fleet, Member};
+use pullyard_domain::fleet::{Fleet, MemberSummary};
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
@@ -15,14 +15,13 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
 const MAX_AHEAD: i32 = 200;
 
 /// Reads the runners, the breakers, each class and each repository's waiting jobs at most once for all jobs.
 #[derive(Default)]
 pub(crate) struct WaitExplainer {
-    members: Option<Arc<Vec<Member>>>,
+    members: Option<Vec<MemberSummary>>,
     breakers: Option<Vec<Breaker>>,
     classes: BTreeMap<ClassId, ClassQueue>,
     places: BTreeMap<(ProjectId, String), PlaceQueue>,
@@ -35,6 +34,14 @@ struct ClassQueue {
 }
 
 impl WaitExplainer {
+    /// Reads the runners even of a large fleet, for a reason that is stored.
+    pub(crate) async fn load_runners(&mut self, ctx: &Context) -> Result<&mut Self, Error> {
+        if self.members.is_none() {
+            self.members = Some(list_runners(ctx).await?.iter().map(MemberSummary::from).collect());
+        }
+        Ok(self)
+    }
+
     pub(crate) async fn explain(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
         if job.awaits_place() {
             let key = (job.project.clone(), job.repository_key());
@@ -48,7 +55,7 @@ impl WaitExplainer {
             return Ok(explanation::wait_reason(job, None, now));
         }
         if self.members.is_none() {
-            self.members = Some(list_recent_runners(ctx).await?);
+            self.members = Some(list_summaries(ctx).await?);
         }
         self.load_breakers(ctx).await?;
         if !self.classes.contains_key(&job.class) {

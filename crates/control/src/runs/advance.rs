@@ -1,4 +1,4 @@
-//! Moves a run: notes the ends of its jobs, and creates those of the next steps.
+//! Moves a run: notes the ends of its jobs, and creates the jobs of the next steps.
 
 use super::facts::{LoadedFacts, MAX_ROUNDS, load_facts, wake_next_runs};
 use super::step_job::plan_step_job;
@@ -11,7 +11,7 @@ use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Move, Run, RunFailure, RunWant, next_move};
 use pullyard_store::{RunWrite, WorkKey, Write};
 
-/// Moves for one message. The next message continues, so that none takes too long.
+/// Moves for one message. A further message continues, so that none exceeds the function's time.
 const MAX_MOVES: usize = 20;
 
 /// Moves a run until the end of a job, a user or the time moves it next.
@@ -54,14 +54,14 @@ async fn apply(
     let Move { run, noted, created, cancelled, group } = next;
     for job in &cancelled {
         match cancel_job(ctx, job, "Pullyard", Some("Its run ends.")).await {
-            // It has ended meanwhile, or was never created.
+            // The job has ended, or was never created.
             Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
     let note = |job: &Job| {
         let mut job = Job { is_noted: true, ..job.clone() };
-        // Its orphaned task, if there is one, is due by its own time.
+        // An orphaned task is due at its own time.
         job.reset_sweep_backoff();
         job
     };

@@ -1,4 +1,4 @@
-//! What users order of a run.
+//! Stores the orders of users for a run: cancel, resume, answer.
 
 use super::{find_step, load_plan, load_run};
 use crate::{Context, Error};

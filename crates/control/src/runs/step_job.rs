@@ -14,7 +14,7 @@ use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan, StepResult};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
 
-/// `Err` within: why the project's present settings refuse the step.
+/// The inner `Err` is the reason why the project's present settings refuse the step.
 /// Writes: the context and the class, which stay unused if the job is not created.
 pub(super) async fn plan_step_job(
     ctx: &Context,
@@ -44,7 +44,7 @@ pub(super) async fn plan_step_job(
         inputs.push((need, load_result(ctx, job).await?));
     }
     let mut context = frozen.step_context(run, (of, &step), inputs);
-    // A job before has pushed the change, so nothing may be left to do.
+    // An earlier job has pushed the change, so the tree may stay unchanged.
     let is_pushed = retry_of.as_ref().is_some_and(|job| {
         job.failure == Some(Failure::OutputLost {}) || job.step.as_ref().is_some_and(|step| step.may_change_nothing)
     });
@@ -61,7 +61,7 @@ pub(super) async fn plan_step_job(
     plan_new_job(ctx, new).await.map(Ok)
 }
 
-/// The step of the plan, or the one that a manager's output describes.
+/// Loads the step from the plan, or from the output of the manager that added it.
 async fn load_step(ctx: &Context, frozen: &FrozenPlan, of: &RunStep) -> Result<PlanStep, Error> {
     let missing = || Error::Inconsistent(format!("the step {} is neither in the plan nor in an output", of.name));
     let Some(spawned) = &of.spawned else { return frozen.plan.find_step(&of.name).cloned().ok_or_else(missing) };

@@ -21,24 +21,24 @@ pub struct RunSubmission {
     pub project: ProjectId,
     /// The plan as JSON; null for a template.
     pub plan: Value,
-    /// Instead of a plan: a template, and the kind of start, which the template has to allow.
+    /// Instead of a plan: a template, and the kind of start, which the template must allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<(TemplateName, StartedBy)>,
     pub params: BTreeMap<String, String>,
-    /// Instead of the plan's, or the project's.
+    /// Overrides the repository of the plan or the project.
     pub repository: Option<RepositoryName>,
-    /// Instead of the plan's, or the repository's.
+    /// Overrides the base of the plan or the repository's default branch.
     pub base: Option<String>,
 }
 
 /// Identifies the request, so that a repeat starts no second run.
 #[derive(Clone, Debug)]
 pub enum RunKey {
-    /// Chosen for the run; valid for all callers of the project.
+    /// Chosen by the caller for this run, and shared by all callers of the project.
     Run(EventId),
     /// The caller's `Idempotency-Key`.
     Caller(EventId),
-    /// A kind of source without a caller, and its own id of the start.
+    /// The kind of a start without a user, and the id that its source gave it.
     Source(&'static str, String),
 }
 
@@ -119,13 +119,11 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         && !plan.allows(*start)
     {
         let start = start.as_str();
-        return Err(fault_at(
-            "/template",
-            format!("{name} is not started by {start}: add {start} to its `started_by`"),
-        ));
+        let fault = format!("{name} is not started by {start}: add {start} to its `started_by`");
+        return Err(fault_at("/template", fault));
     }
     let mut params = submission.params.clone();
-    // Otherwise the prompts would name another repository than that of the run.
+    // The parameter gets the run's repository, because the prompts quote it.
     if let (Some(name), Some(repository)) = (plan.repository_parameter(), &submission.repository) {
         let given = params.insert(name.clone(), repository.to_string());
         if given.is_some_and(|given| !given.eq_ignore_ascii_case(repository.as_str())) {
@@ -134,7 +132,13 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         }
     }
     let parameters = plan.fill_parameters(&params).map_err(|faults| SubmitFault::Plan(below("/params", faults)))?;
-    let mut faults = check_repositories(ctx, &project, &plan, submission, &parameters).await?;
+    let kind = |name: &String| plan.parameters.get(name).map(|of| of.kind);
+    let others = parameters.iter().filter(|&(name, _)| kind(name) == Some(ParameterKind::Repository));
+    let others = others.filter_map(|(name, value)| {
+        let other = RepositoryName::new(value.as_str()).ok()?;
+        (submission.repository.as_ref() != Some(&other)).then(|| (name.clone(), other))
+    });
+    let mut faults = check_repositories(ctx, &project, others.collect()).await?;
     let named = submission.repository.clone().or_else(|| plan_repository(&plan));
     let is_of_plan = submission.repository.is_none() && plan.repository.is_some();
     let at = if is_of_plan { "/plan/repository" } else { "/repository" };
@@ -166,19 +170,19 @@ fn parse(json: &Value) -> Result<Plan, SubmitFault> {
     Plan::parse(json.clone()).map_err(|faults| SubmitFault::Plan(below("/plan", faults)))
 }
 
-/// Checks a plan before a start of it has parameters. Each start checks the project again.
-/// Errors: `Plan`.
-pub(crate) async fn check_plan(ctx: &Context, project: &Project, json: &Value) -> Result<(), SubmitFault> {
+/// Checks a plan that has no parameters yet. Each start checks it again.
+/// Errors: `Plan`; `NotFound` (project).
+pub async fn check_plan(ctx: &Context, project: &ProjectId, json: &Value) -> Result<(), SubmitFault> {
+    let project = ctx.load_project(project).await?;
     let plan = parse(json)?;
-    let mut faults = Vec::new();
-    match load_repository_fact(ctx, project, plan_repository(&plan).as_ref()).await? {
-        RepositoryFact::Connected(repository) => faults = plan.check_for_project(&project.settings, &repository),
+    let faults = match load_repository_fact(ctx, &project, plan_repository(&plan).as_ref()).await? {
+        RepositoryFact::Connected(repository) => plan.check_for_project(&project.settings, &repository),
         RepositoryFact::NotConnected(name) if plan.repository.is_some() => {
-            faults.push(PlanFault::new("/repository", describe_unconnected(&name, project)));
+            vec![PlanFault::new("/repository", describe_unconnected(&name, &project))]
         }
-        // The start may name one.
-        RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => {}
-    }
+        // The start may name a repository.
+        RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => Vec::new(),
+    };
     if faults.is_empty() { Ok(()) } else { Err(SubmitFault::Plan(below("/plan", faults))) }
 }
 
@@ -190,21 +194,14 @@ fn describe_unconnected(name: &RepositoryName, project: &Project) -> String {
     format!("{name} is not connected to {0}: `pullyard repos add {name} --project {0}`", project.id)
 }
 
-/// Faults of parameters that name a repository of another project, except that of the run.
+/// Finds parameters, given with their names, whose repository the project lacks.
 async fn check_repositories(
     ctx: &Context,
     project: &Project,
-    plan: &Plan,
-    submission: &RunSubmission,
-    parameters: &BTreeMap<String, String>,
+    parameters: Vec<(String, RepositoryName)>,
 ) -> Result<Vec<PlanFault>, Error> {
     let mut faults = Vec::new();
-    for (name, value) in parameters {
-        let is_repository = plan.parameters.get(name).is_some_and(|of| of.kind == ParameterKind::Repository);
-        let Some(repository) = RepositoryName::new(value.as_str()).ok().filter(|_| is_repository) else { continue };
-        if submission.repository.as_ref() == Some(&repository) {
-            continue;
-        }
+    for (name, repository) in parameters {
         if ctx.store.load_repository_by_name(&project.id, &repository).await?.is_none() {
             faults.push(PlanFault::new(format!("/params/{name}"), describe_unconnected(&repository, project)));
         }

@@ -70,7 +70,7 @@ async fn put_off(ctx: &Context, key: &WorkKey, error: Option<&Error>) -> Result<
         }
         // A user's order and the end of a job move a run at once.
         WorkKey::Run(_) => drop(ctx.store.postpone_row(key, now.plus(back_off(u32::MAX))).await?),
-        // The due times of a schedule identify its starts, and those of a notice are times between tries.
+        // Only the row: a schedule's due time identifies a start, and a notice's due time is the pause between tries.
         WorkKey::Schedule(_) | WorkKey::Notice(_) => drop(ctx.store.postpone_row(key, now.plus(back_off(1))).await?),
     }
     Ok(())

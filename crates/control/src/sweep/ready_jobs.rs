@@ -1,6 +1,7 @@
-//! Sweeps the Ready jobs of runners that are unclaimed or misplaced, and wakes runners again. Without a due time, they are listed by class.
-//! Counts all rows first. Then handles the jobs, by turns of the classes, until the time is over. A class that was not
-//! finished continues behind its last row in the next round, so that no row blocks those behind it.
+//! Sweeps Ready jobs that wait for a runner: ends or moves them when it is time, and wakes runners again.
+//! These jobs have no due time, so the sweeper lists them by class. It counts all rows first, then handles the jobs of
+//! the classes in turns until the time is over. An unfinished class continues behind its last row in the next round, so
+//! that no row blocks the rows behind it.
 
 use super::deadlines::{READY_LISTED_UNTIL, READY_UNTIL, RoundTimer};
 use super::gauges::count_waiting;
@@ -14,7 +15,7 @@ use futures::StreamExt as _;
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
-use pullyard_domain::project::Project;
+use pullyard_domain::project::{Compute, Project};
 use pullyard_domain::select::{Candidate, ClassRequirements, required_labels};
 use pullyard_domain::sweep::{ClassFacts, WaitingStep, required_place, unclaimed_failure};
 use pullyard_domain::time::Timestamp;
@@ -38,8 +39,8 @@ const CONCURRENCY: usize = 16;
 /// Most classes whose progress is stored. The note of the round must stay one small item.
 const MAX_CURSORS: usize = 20;
 
-/// `cursors`: where the last round stopped; afterwards, where this one stopped.
-/// Errors: the time was over before all classes were listed. Their cursors stay, and the listed jobs were handled.
+/// `cursors`: the positions where the last round stopped; updated to those of this round.
+/// Errors: the time was over before all classes were listed. The listed jobs were handled, and the other cursors stay.
 pub(super) async fn sweep_ready(
     ctx: &Context,
     time: &RoundTimer<'_>,
@@ -164,8 +165,15 @@ impl ReadySweep<'_> {
             }
         }
         count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), None);
-        let facts = class_facts(self.ctx, &needs, project, &[]);
-        let is_due = |row: &Candidate| facts.may_need_step(Timestamp::from_millis(row.order), now);
+        let may_overflow = project.settings.compute == Compute::RunnersThenFargate;
+        let breakers: &[Breaker] = if may_overflow && rows.len() > ALWAYS_READ {
+            let load = self.waits.get_mut().load_breakers(self.ctx);
+            self.time.run_before(READY_LISTED_UNTIL, "read the breakers", load).await?
+        } else {
+            &[]
+        };
+        let facts = class_facts(self.ctx, &needs, project, breakers);
+        let is_due = |row: &Candidate| facts.may_need_step(&project.id, Timestamp::from_millis(row.order), now);
         let needs_read =
             |nth: usize, row: &Candidate| nth < ALWAYS_READ || is_due(row) && is_behind(row, last.as_ref());
         let rows = rows.into_iter().enumerate().filter(|(nth, row)| needs_read(*nth, row));
@@ -279,7 +287,7 @@ async fn sweep_job(
             move_job(ctx, project, &job, place).await?;
         }
         WaitingStep::Fail => {
-            let wait = waits.lock().await.explain(ctx, &job, now).await?;
+            let wait = waits.lock().await.load_runners(ctx).await?.explain(ctx, &job, now).await?;
             let failure = unclaimed_failure(wait.as_ref(), &project.settings.limits);
             let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;

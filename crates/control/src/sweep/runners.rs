@@ -4,9 +4,10 @@ use super::deadlines::{RUNNERS_UNTIL, RoundTimer};
 use super::gauges::count_runner;
 use super::report::{Failures, Report};
 use super::write_step;
-use crate::runner::{delete_with_mailbox, load_token_state};
+use crate::runner::{delete_with_mailbox, load_profiles, load_token_state};
 use crate::{Context, Error};
 use futures::StreamExt as _;
+use pullyard_domain::fleet::{FleetSnapshot, MemberSummary, SMALL_FLEET};
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::runner::{Runner, Slot};
@@ -30,6 +31,7 @@ pub(super) async fn sweep_runners(
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
+    let began = ctx.clock.now();
     let (mut runners, mut faults) = (Vec::new(), Failures::default());
     for shard in Store::runner_shards() {
         let read = time.run_before(RUNNERS_UNTIL, "read the runners", ctx.store.list_shard_runners(shard)).await;
@@ -58,6 +60,7 @@ pub(super) async fn sweep_runners(
         }
     }
     let storm = sweep::is_storm(&runners, faults.is_empty(), ctx.clock.now());
+    let large_fleet = (runners.len() > SMALL_FLEET && faults.is_empty()).then(|| runners.clone());
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
         let (id, mut report) = (runner.id.clone(), Report::default());
@@ -77,7 +80,20 @@ pub(super) async fn sweep_runners(
     while let Some(part) = swept.next().await {
         report.add_runner(&part);
     }
+    if let Some(runners) = large_fleet.filter(|_| !time.is_past(RUNNERS_UNTIL))
+        && let Err(error) = time.run("store the fleet", store_fleet(ctx, runners, began)).await
+    {
+        report.failed += 1;
+        tracing::error!(error = %error, "fleet not stored; views read all runners");
+    }
     faults.into_result()
+}
+
+/// Stores the runners for views, unless they are too large for an item.
+async fn store_fleet(ctx: &Context, runners: Vec<Runner>, at: Timestamp) -> Result<(), Error> {
+    let members = load_profiles(ctx, runners).await?.iter().map(MemberSummary::from).collect();
+    ctx.store.put_fleet(&FleetSnapshot { at, members }).await?;
+    Ok(())
 }
 
 type TokenCache = Mutex<HashMap<String, TokenState>>;

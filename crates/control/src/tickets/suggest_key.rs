@@ -3,22 +3,22 @@
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, TicketKey};
 
-/// Higher numbers are ignored, because they leave no room for others.
+/// Higher numbers are ignored: one such ticket would otherwise use up all numbers.
 const MAX_COUNTED: u64 = 99_999_999;
 
 const MAX_NUMBER: u64 = 999_999_999;
 
-/// The key for the next ticket: `ACME-8` after `ACME-7`. Another caller may create the suggested ticket first. `None` if
-/// the numbers are used up.
+/// Returns the next free key: `ACME-8` after `ACME-7`. Another caller may use it first.
+/// `None` if the numbers are used up.
 pub async fn suggest_ticket_key(ctx: &Context, project: &ProjectId) -> Result<Option<TicketKey>, Error> {
     Ok(numbered_key(project, suggest_number(ctx, project).await?))
 }
 
-/// The number after the highest one that a ticket of the project has or had. Reads all keys of the project from an
-/// index, so a ticket of the last second may have the number.
+/// Returns the number after the highest one of a present or deleted ticket.
+/// Reads the keys from an index, so a ticket of the last second may have the number already.
 pub(crate) async fn suggest_number(ctx: &Context, project: &ProjectId) -> Result<u64, Error> {
     let keys = ctx.store.list_all_ticket_keys(project).await?;
-    // Loaded after the keys: a ticket that was deleted meanwhile is in one of both.
+    // Loaded after the keys, so that a ticket which is deleted now counts in one of the two.
     let deleted = ctx.load_project(project).await?.deleted_number;
     Ok(keys.iter().filter_map(|key| number_of(project, key)).fold(deleted, u64::max) + 1)
 }
@@ -27,7 +27,7 @@ pub(crate) fn numbered_key(project: &ProjectId, number: u64) -> Option<TicketKey
     TicketKey::new(format!("{}{number}", key_prefix(project))).ok().filter(|_| number <= MAX_NUMBER)
 }
 
-/// The number of a key that a ticket without a key may get.
+/// The number of a key in the form of suggested keys.
 pub(crate) fn number_of(project: &ProjectId, key: &TicketKey) -> Option<u64> {
     let number = key.as_str().strip_prefix(&key_prefix(project))?.parse().ok()?;
     (number <= MAX_COUNTED).then_some(number)

@@ -13,7 +13,7 @@ pub struct TicketView {
     pub ticket: Ticket,
     pub text: TicketText,
     pub waits: Option<Wait>,
-    /// What the ticket's tool does not show yet, as a sentence.
+    /// The changes that the ticket's tool does not show yet, as a sentence.
     pub sync_note: Option<String>,
     pub pull_request: Option<PullRequestState>,
 }

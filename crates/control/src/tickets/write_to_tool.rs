@@ -152,7 +152,7 @@ pub(super) async fn record_shown(
         return Ok(StepResult::Stale);
     }
     let mut next = match answer.reason {
-        // The tool has reported a later move meanwhile, and its next one is no echo.
+        // The tool has reported a later move, so its next report is no echo.
         Reason::StaleEvent { .. } => current.after_refused_move(settings),
         _ => current.after_write_back(settings),
     };
@@ -185,7 +185,7 @@ fn new_event(ticket: &Ticket, source: Source, event: EventId, status: &str) -> T
         source,
         project: ticket.project.clone(),
         event,
-        // The tool's clock may differ from ours: its next event must not be older.
+        // The tool's clock may differ, and its next event must not look older.
         occurred_at: ticket.seen_at,
         actor: None,
         previous_status: None,

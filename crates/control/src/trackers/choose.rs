@@ -40,8 +40,8 @@ pub async fn is_new_tool(ctx: &Context, project: &ProjectId, choice: &ToolChoice
 /// Makes a connection the tool of a project. Its tickets on the board remain there.
 /// Writes: POLL of the tool; the project; the tool's webhook; the project again if that was installed. Before, it
 /// removes the webhook of the former scope, which a repeat after the project's write would not know.
-/// Idempotent: a repeat keeps what it does not name.
-/// Errors: `NotFound` (project, tool); `Invalid`, also after another choice meanwhile; `ToolUnavailable`; `Contended`.
+/// Idempotent: a repeat leaves the settings that it does not name unchanged.
+/// Errors: `NotFound` (project, tool); `Invalid`, also after a concurrent choice; `ToolUnavailable`; `Contended`.
 pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<ChosenTool, Error> {
     let connection = load_tracker(ctx, &choice.connection).await?;
     let stored = ctx.load_project(project).await?;
@@ -146,15 +146,15 @@ fn to_changed(
             choice.choose(statuses)
         }
     };
-    // Who names the status that starts jobs wants them to start.
+    // A user who names the trigger status wants jobs to start.
     let auto_create = project.settings.auto_create || choice.trigger.is_some();
     let settings = Settings { tracker: Some(tool), statuses, auto_create, ..project.settings };
     settings.validate()?;
     Ok(Project { settings, ..project })
 }
 
-/// Restores the tool and the statuses before a choice, unless another user has changed them meanwhile. The earlier
-/// webhook is removed already.
+/// Restores the tool and the statuses before a choice, unless another user has changed them since.
+/// The earlier webhook is removed already.
 fn undo_choice(mut project: Project, earlier: &Settings, chosen: &Settings) -> Project {
     let key = |settings: &Settings| settings.tracker.clone().map(|tool| (tool.connection, tool.scope));
     let settings = &mut project.settings;
@@ -360,7 +360,7 @@ async fn install_hook(ctx: &Context, connection: &Tracker, client: &ToolClient, 
     }
 }
 
-/// Where the tool sends its deliveries or events.
+/// The URL to which the tool sends deliveries or events.
 pub fn hook_url(ctx: &Context, connection: &Tracker) -> String {
     format!("{}/webhooks/{}/{}", ctx.pages_url(), connection.kind.as_str(), connection.id)
 }

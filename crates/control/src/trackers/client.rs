@@ -1,4 +1,4 @@
-//! Clients of the tools that have projects or teams: Jira and Linear.
+//! Clients of the ticket tools with projects or teams: Jira and Linear.
 
 use crate::trackers::tool::CallError;
 use crate::{Context, Error};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Several calls take less time than the 28 s of a function.
+/// Three calls in a row fit into the 28 s of a function.
 const CALL_LIMIT: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl ToolClient {
     }
 }
 
-/// Where a user finds the webhooks.
+/// The page of the tool that lists webhooks, for messages.
 pub(crate) const fn hook_place(kind: TrackerKind) -> &'static str {
     if matches!(kind, TrackerKind::Jira) { Jira::HOOK_PLACE } else { Linear::HOOK_PLACE }
 }
@@ -108,7 +108,7 @@ pub(crate) async fn load_credential(ctx: &Context, secret: &str) -> Result<std::
     })
 }
 
-/// Limits a call for which a user waits: at most three of them are one after another.
+/// Limits a call for which a user waits. A request makes at most three of these in a row.
 pub(crate) async fn call_for_user<T>(
     ctx: &Context,
     call: impl Future<Output = Result<T, ToolError>>,
@@ -118,7 +118,7 @@ pub(crate) async fn call_for_user<T>(
     answer.unwrap_or_else(|| Err(ToolError::Unreachable { reason: reason() }))
 }
 
-/// A failed call as the answer to a user's request about a field.
+/// Maps a failed call to an error about the field that the user sent.
 pub(crate) fn to_field_fault(pointer: &'static str, error: ToolError) -> Error {
     match error.is_transient() {
         true => Error::ToolUnavailable(error),

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Begins the id of an event that a look found.
 const LOOK: &str = "look-";
 
-/// The tool's clock may be behind ours by as much when a user drags a ticket just after the choice of the tool.
+/// The tool's clock may be slow by this much when a user drags a ticket just after the choice of the tool.
 const CLOCK_MARGIN: Duration = Duration::from_secs(5);
 
 /// A failed read is not repeated here: the next poll of the tool sends the look again.

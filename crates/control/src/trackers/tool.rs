@@ -15,7 +15,7 @@ use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, 
 use std::time::Duration;
 
 const REFUSED_REST: Duration = Duration::from_secs(600);
-/// A shorter rest could end before the answer arrives, and the write would be repeated at once.
+/// A shorter pause could end before the answer arrives, and the write would be repeated at once.
 const MIN_REST: Duration = Duration::from_secs(60);
 const MAX_REST: Duration = Duration::from_secs(3_600);
 
@@ -27,7 +27,7 @@ pub(crate) enum Tool {
     Scoped(ToolClient, TicketKey),
 }
 
-/// A failed call, and how long no other call is made through the connection.
+/// A failed call. `rest`: the pause before the next call through the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct CallError {
     pub(crate) error: ToolError,
@@ -124,8 +124,8 @@ impl Tool {
     }
 }
 
-/// A failure of a single ticket says nothing about the connection.
-/// Writes: TRACKER, unless another call changed it meanwhile, and only if its health changed; NOTICE of a refusal.
+/// Records a call in the connection's health, except a failure that concerns only the ticket.
+/// Writes: TRACKER if the health changed and no other call wrote it first; NOTICE of a refusal.
 pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
     let is_of_ticket = failure.is_some_and(|failure| {
         matches!(

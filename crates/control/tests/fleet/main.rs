@@ -38,4 +38,5 @@ mod settles;
 mod silence;
 mod slow;
 mod sweep;
+mod views;
 mod world;

@@ -194,7 +194,7 @@ async fn endpoint_that_is_down_for_three_days_is_disabled() {
     let [_, disabled] = &messages[..] else { panic!("the second job and the endpoint: {messages:?}") };
     assert!(disabled.contains("The endpoint ops receives no more notices"), "{disabled}");
     assert!(disabled.contains("it answered 500 Internal Server Error"), "{disabled}");
-    // Nothing is sent to it until a user enables it.
+    // The endpoint receives no message until a user enables it.
     it.receiver.answer(StatusCode::OK, &[]);
     it.world.ctx.clock.advance(48 * HOUR);
     it.cancel_jobs("three", 1).await;

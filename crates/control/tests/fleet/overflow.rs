@@ -84,7 +84,14 @@ async fn no_job_overflows_while_the_account_of_its_project_is_blocked() {
     let by = AttemptRef { job: job.id.clone(), attempt: 1 };
     let open = Breaker::record_fault(None, &id, &fault, &by, world.ctx.clock.now()).unwrap();
     assert_eq!(world.ctx.store.put_breaker(&open, None).await.unwrap(), Write::Applied);
-    assert_eq!(world.place_after(&job, 3_000).await, Placement::Runners);
+    for number in 2..=30 {
+        let id = JobId::for_request(&world.project, "one", &number.to_string());
+        world.store_job(&Job { id, rev: 0, ..job.clone() }).await;
+    }
+    world.ctx.clock.advance(Duration::from_secs(3_000));
+    let report = sweep(&world.ctx).await.into_result().unwrap();
+    let place = world.load_job(&job.id).await.place;
+    assert_eq!((report.checked, place), (25, Placement::Runners), "the others are not read");
     // After its end, here by a user, runners have their time.
     assert!(pullyard_control::close_breaker(&world.ctx, &id).await.unwrap());
     assert_eq!(world.place_after(&job, 1).await, Placement::Runners);

@@ -105,7 +105,7 @@ async fn unused_project_is_deleted_with_all_its_tickets() {
         world.create_ticket(&TicketKey::new(format!("APP-{number}")).unwrap()).await;
     }
     let page = usize::try_from(PAGE).unwrap();
-    let deleted = |tickets: usize, has_more_tickets: bool| ProjectDeletion { tickets, has_more_tickets };
+    let deleted = |tickets, has_more_tickets| ProjectDeletion { tickets, has_more_tickets, report: None };
     assert_eq!(delete_project(ctx, project).await.unwrap(), deleted(page, true));
     assert!(store.load_project(project).await.unwrap().is_some(), "the project is deleted before its tickets");
     assert_eq!(delete_project(ctx, project).await.unwrap(), deleted(1, false));

@@ -21,7 +21,7 @@ async fn submit(world: &World, keys: Value) -> Run {
     submit_run(&world.ctx, &submission(world, plan(keys)), &ann(), None).await.unwrap().run
 }
 
-/// Moves each of the runs that is due, all at once, and each several times.
+/// Moves all due runs concurrently, each several times.
 async fn sweep(it: &Started, callers: usize) {
     it.world.ctx.clock.advance(Duration::from_secs(301));
     let mut due = Vec::new();
@@ -73,7 +73,7 @@ async fn thirty_runs_of_a_group_work_two_at_a_time() {
     assert_eq!((group.holders.len(), group.waiting.len()), (0, 0));
 }
 
-/// Expects that one run works and so many have completed, and ends the one that works.
+/// Verifies that one run works and `completed` runs have ended, then ends the working one.
 async fn end_working(it: &mut Started, ids: &[RunId], completed: usize, case: &str) {
     sweep(it, 2).await;
     sweep(it, 2).await;
@@ -85,7 +85,7 @@ async fn end_working(it: &mut Started, ids: &[RunId], completed: usize, case: &s
     it.end_silently("a", answered, answer("A.", None)).await;
 }
 
-/// Where the first run takes the place, and where its end gives the place on.
+/// Covers the move that takes the place and the move that passes it on.
 #[tokio::test]
 async fn crash_between_two_calls_gives_each_place_once() {
     for ended in 0..2 {
@@ -153,7 +153,7 @@ async fn run_waits_and_ends_beside_an_unreadable_one() {
     let first = submit(&world, keys.clone()).await;
     advance_run(&world.ctx, &first.id).await.unwrap();
     let second = submit(&world, keys).await;
-    // Only the runs of a group are read by this call. A run of a newer program is the same lasting error.
+    // Only the runs of a group are read by this call. An unreadable run of a newer program is the same lasting error.
     wire.fail_always("BatchGetItem", Fault::error(400, "AccessDenied"));
     advance_run(&world.ctx, &second.id).await.unwrap();
     let wait = show_run(&world.ctx, &second.id).await.unwrap().waits[0].clone().unwrap();

@@ -3,13 +3,15 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
-    Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, list_deliveries, load_schedule,
-    put_schedule, put_template, release_project, remove_repository, run_due_schedules, sweep,
+    Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, list_deliveries, list_notices,
+    load_schedule, put_endpoint, put_schedule, put_template, release_project, remove_repository, run_due_schedules,
+    sweep,
 };
 use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
+use pullyard_domain::id::{EndpointId, IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::listing::DeliveryFilter;
+use pullyard_domain::notice::{Endpoint, EndpointKind};
 use pullyard_domain::project::Repository;
 use pullyard_domain::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
 use pullyard_domain::template::TemplateId;
@@ -206,6 +208,23 @@ async fn run_of_an_unfinished_time_counts_after_a_pause() {
 }
 
 #[tokio::test]
+async fn schedule_starts_runs_in_a_hundred_repositories() {
+    let it = Scheduled::every("6h").await;
+    it.use_template().await;
+    for id in 100..200 {
+        let name = RepositoryName::new(format!("acme/r{id}")).unwrap();
+        let more = Repository { id, name, ..it.world.repository() };
+        assert_applied(it.world.ctx.store.put_repository(&more, None).await);
+    }
+    let ran = it.command(ScheduleCommand::Run).await;
+    let result = ran.result().unwrap();
+    let (counts, refusal) = result.split_once(". ").unwrap();
+    assert_eq!(counts, "Runs started: 100, still running: 0, refused: 2");
+    assert_eq!(refusal, "A schedule serves at most 100 repositories.");
+    assert_eq!((ran.failures, ran.runs.len()), (0, 100));
+}
+
+#[tokio::test]
 async fn unfinished_time_ends_without_a_removed_repository() {
     let wire = Wire::default();
     let it = Scheduled::with_wire("6h", wire.clone()).await;
@@ -224,85 +243,96 @@ async fn unfinished_time_ends_without_a_removed_repository() {
     assert_eq!(it.last().await, "Runs started: 0, still running: 2.");
 }
 
-#[tokio::test]
-async fn pause_after_a_crash_starts_no_second_run() {
+/// Runs a due schedule with a crash at each of its calls. `check` gets its due time and the name of the crash.
+async fn crash_at_each_call(prepare: impl AsyncFn(&Scheduled), check: impl AsyncFn(&Scheduled, Timestamp, &str)) {
     for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
         let wire = Wire::default();
         let it = Scheduled::with_wire("6h", wire.clone()).await;
-        it.use_template().await;
+        prepare(&it).await;
         it.world.ctx.clock.advance(6 * HOUR);
+        let due = it.load().await.next.unwrap();
         wire.restart(Some((call, fault.clone())));
-        let due = run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project));
-        let is_over = wire.run_until_stopped(Box::pin(due)).await.is_some();
+        let run = run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project));
+        let ran = wire.run_until_stopped(Box::pin(run)).await;
         wire.restart(None);
+        check(&it, due, &format!("call {call} {fault}")).await;
+        if let Some(ran) = ran {
+            assert_eq!(ran.unwrap().len(), 1);
+            assert!(call > 8, "only {call} calls were broken");
+            return;
+        }
+    }
+}
+
+/// As the sweeper after a crash.
+async fn sweep_twice(it: &Scheduled) {
+    it.world.ctx.clock.advance(Duration::from_secs(120));
+    it.sweep().await;
+    it.sweep().await;
+}
+
+#[tokio::test]
+async fn pause_after_a_crash_starts_no_second_run() {
+    let check = async |it: &Scheduled, _: Timestamp, crash: &str| {
         it.command(ScheduleCommand::Pause).await;
         it.command(ScheduleCommand::Resume).await;
         it.world.ctx.clock.advance(6 * HOUR);
         it.sweep().await;
         let (repositories, _): (Vec<_>, Vec<_>) = it.runs().await.into_iter().unzip();
         let is_unique = repositories.windows(2).all(|pair| pair[0] != pair[1]);
-        assert!(!repositories.is_empty() && is_unique, "call {call} {fault}: {repositories:?}");
-        if is_over {
-            assert!(call > 10, "only {call} calls were broken");
-            return;
-        }
-    }
+        assert!(!repositories.is_empty() && is_unique, "{crash}: {repositories:?}");
+    };
+    crash_at_each_call(Scheduled::use_template, check).await;
 }
 
 #[tokio::test]
 async fn crash_between_two_calls_starts_no_second_run() {
-    for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
-        let wire = Wire::default();
-        let it = Scheduled::with_wire("6h", wire.clone()).await;
-        it.use_template().await;
-        it.world.ctx.clock.advance(6 * HOUR);
-        wire.restart(Some((call, fault.clone())));
-        let due = run_due_schedules(&it.world.ctx, std::slice::from_ref(&it.id.project));
-        let ran = wire.run_until_stopped(Box::pin(due)).await;
-        wire.restart(None);
-        it.world.ctx.clock.advance(Duration::from_secs(120));
-        it.sweep().await;
-        it.sweep().await;
+    let check = async |it: &Scheduled, _: Timestamp, crash: &str| {
+        sweep_twice(it).await;
         let runs = it.runs().await;
-        assert_eq!((runs.len(), it.load().await.runs.len()), (2, 2), "call {call} {fault}: {runs:?}");
-        if let Some(ran) = ran {
-            assert_eq!(ran.unwrap().len(), 1);
-            assert!(call > 10, "only {call} calls were broken");
-            return;
-        }
-    }
+        assert_eq!((runs.len(), it.load().await.runs.len()), (2, 2), "{crash}: {runs:?}");
+    };
+    crash_at_each_call(Scheduled::use_template, check).await;
 }
 
 #[tokio::test]
 async fn crash_between_two_calls_starts_no_second_analysis() {
-    for (call, fault) in (0..).flat_map(|call| [(call, Fault::StopBefore), (call, Fault::StopAfter)]) {
-        let wire = Wire::default();
-        let it = Scheduled::with_wire("6h", wire.clone()).await;
-        it.world.ctx.clock.advance(6 * HOUR);
-        let due = it.load().await.next.unwrap();
-        wire.restart(Some((call, fault.clone())));
-        let projects = std::slice::from_ref(&it.id.project);
-        let ran = wire.run_until_stopped(run_due_schedules(&it.world.ctx, projects)).await;
-        wire.restart(None);
-        it.world.ctx.clock.advance(Duration::from_secs(120));
-        it.sweep().await;
-        it.sweep().await;
+    let check = async |it: &Scheduled, due: Timestamp, crash: &str| {
+        sweep_twice(it).await;
         let (jobs, schedule) = (it.jobs().await, it.load().await);
-        assert_eq!(jobs.len(), 2, "call {call} {fault}");
-        assert_eq!((schedule.last.unwrap().at, schedule.next), (due, Some(due.plus(6 * HOUR))), "call {call} {fault}");
-        if let Some(ran) = ran {
-            assert_eq!(ran.unwrap().len(), 1);
-            assert!(call > 10, "only {call} calls were broken");
-            return;
-        }
-    }
+        assert_eq!(jobs.len(), 2, "{crash}");
+        assert_eq!((schedule.last.unwrap().at, schedule.next), (due, Some(due.plus(6 * HOUR))), "{crash}");
+    };
+    crash_at_each_call(async |_: &Scheduled| (), check).await;
+}
+
+#[tokio::test]
+async fn crash_between_two_calls_leaves_one_notice_of_a_pause() {
+    let prepare = async |it: &Scheduled| {
+        let (ctx, project) = (&it.world.ctx, &it.id.project);
+        let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
+        let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };
+        put_endpoint(ctx, project, new).await.unwrap();
+        hold_project(ctx, project, "ann", "a freeze").await.unwrap();
+        assert_applied(ctx.store.put_schedule(&Schedule { failures: 4, ..it.load().await }, None).await);
+    };
+    let check = async |it: &Scheduled, _: Timestamp, crash: &str| {
+        sweep_twice(it).await;
+        assert!(it.load().await.is_failed(), "{crash}");
+        // A paused schedule that fails again is no news.
+        it.command(ScheduleCommand::Run).await;
+        let (notices, _) = list_notices(&it.world.ctx, &it.id.project, false, None).await.unwrap();
+        let events: Vec<_> = notices.iter().map(|notice| notice.event.as_str()).collect();
+        assert_eq!((events, it.load().await.failures), (vec!["schedule.paused"], 6), "{crash}");
+    };
+    crash_at_each_call(prepare, check).await;
 }
 
 #[tokio::test]
 async fn begun_starts_continue_after_a_long_downtime() {
     let it = Scheduled::every("6h").await;
     it.world.ctx.clock.advance(6 * HOUR);
-    assert_applied(it.world.ctx.store.put_schedule(&Schedule { begun: true, ..it.load().await }).await);
+    assert_applied(it.world.ctx.store.put_schedule(&Schedule { begun: true, ..it.load().await }, None).await);
     it.world.ctx.clock.advance(3 * HOUR);
     it.sweep().await;
     assert_eq!((it.jobs().await.len(), it.load().await.begun), (2, false));

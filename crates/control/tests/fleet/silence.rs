@@ -244,7 +244,7 @@ async fn attempt_of_a_machine_that_slept_works_on() {
         }
     }
     assert_eq!(world.load_job(&fence.job).await.status, JobStatus::Executing);
-    // One that does not wake up is ended.
+    // If the machine does not wake up, the job ends.
     world.ctx.clock.advance(Duration::from_secs(2 * 3_600));
     for _ in 0..5 {
         pass(&world, ROUND).await;

@@ -18,7 +18,7 @@ const MESSAGE_TIME: Duration = Duration::from_secs(5);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Advances the clock by `MESSAGE_TIME` for each call of one operation. Messages are refused.
+/// Advances the clock by `MESSAGE_TIME` for each call of one operation, and refuses messages.
 #[derive(Clone, Debug)]
 struct SlowClient {
     operation: &'static str,
@@ -200,7 +200,7 @@ async fn waiting_jobs_are_moved_over_several_rounds() {
     let (mut remaining, mut rounds, mut cursors) = (60, 0, Vec::new());
     while remaining > 0 {
         assert!(sweep(ctx).await.is_recorded && rounds < 30);
-        // The next round follows before the minute is over, and goes on behind the last row.
+        // The next round follows within the minute and continues behind the last row.
         let state = ctx.store.load_sweeper_state().await.unwrap().unwrap();
         cursors.extend(state.ready_cursors.into_values().map(|row| (row.order, row.job)));
         remaining = ctx.store.list_ready_jobs(&class, 100).await.unwrap().len();
@@ -215,7 +215,7 @@ async fn unlisted_classes_are_swept_from_their_cursors() {
     let world = world_with_slow("GetItem").await;
     let ctx = &world.ctx;
     let class = world.jobs("one", 12, 1).await.remove(0).class;
-    // Each project is read, with its places, so one round lists about two of them, in any order.
+    // Each project needs slow reads, so one round lists about two projects, in any order.
     for number in 0..7 {
         let id = ProjectId::new(format!("p{number}")).unwrap();
         create_project(ctx, id, "Another".into(), Settings::default()).await.unwrap();

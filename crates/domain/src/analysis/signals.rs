@@ -1,4 +1,4 @@
-//! Computes what the activity on an item shows. Bots do not count.
+//! Computes score, staleness and waiting side from the activity on an item. Bots do not count.
 
 use crate::code::coded_enum;
 use crate::time::{Timestamp, WireTime};

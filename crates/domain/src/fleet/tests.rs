@@ -57,7 +57,11 @@ fn with_old_heartbeat(mut member: Member) -> Member {
     member
 }
 
-fn fleet<'a>(members: &'a [Member], requirements: &'a ClassRequirements, settings: &'a Settings) -> Fleet<'a> {
+fn summaries(members: &[Member]) -> Vec<MemberSummary> {
+    members.iter().map(MemberSummary::from).collect()
+}
+
+fn fleet<'a>(members: &'a [MemberSummary], requirements: &'a ClassRequirements, settings: &'a Settings) -> Fleet<'a> {
     let class = ClassFacts { requirements, settings, breakers: &[], on_one_machine: false };
     Fleet { members, class, jobs_ahead: 4 }
 }
@@ -72,7 +76,8 @@ fn check(members: &[Member], expected: Wait) {
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
     let needs = ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
     let settings = Settings { labels: word_set("arm"), ..Settings::default() };
-    let fleet = fleet(members, &needs, &settings);
+    let members = summaries(members);
+    let fleet = fleet(&members, &needs, &settings);
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
     assert_eq!(crate::explanation::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
 }
@@ -138,7 +143,7 @@ fn ten_labels_are_named_in_sentence_and_command() {
         key: KeyOwner::Runner,
     };
     let settings = Settings { labels: BTreeSet::from([labels[0].clone()]), ..Settings::default() };
-    let members = [member("kite", "command", "")];
+    let members = summaries(&[member("kite", "command", "")]);
     let wait = fleet(&members, &needs, &settings).wait_reason(&ready_job(), time_at(1_000));
     let origin = "the setting, repository, ticket or request";
     let expected = format!("No online runner with the job's agent has {} (from {origin}).", labels.join(", "));
@@ -158,7 +163,7 @@ fn labels_of_a_ticket_are_quoted_in_commands() {
 fn overflow_wait(members: &[Member], needs: &ClassRequirements, secs: u64) -> Wait {
     let settings = Settings { compute: Compute::RunnersThenFargate, ..Settings::default() };
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
-    fleet(members, needs, &settings).wait_reason(&job, time_at(secs))
+    fleet(&summaries(members), needs, &settings).wait_reason(&job, time_at(secs))
 }
 
 fn requirements(capability: &str, labels: &str) -> ClassRequirements {
@@ -233,7 +238,8 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
     let settings = Settings::default();
     let wait = |members: &[Member], breakers: &[Breaker]| {
-        let plain = fleet(members, &needs, &settings);
+        let members = summaries(members);
+        let plain = fleet(&members, &needs, &settings);
         crate::explanation::wait_reason(
             &job,
             Some(&Fleet { class: ClassFacts { breakers, ..plain.class }, ..plain }),
@@ -246,4 +252,25 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let with_one_busy = [members[0].clone(), with_busy_slots(members[1].clone())];
     let until = kite.start_time(&job.id);
     assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: until }));
+}
+
+#[test]
+fn stored_summary_is_online_as_long_as_its_runner() {
+    let good = || member("kite", "command", "gpu");
+    let with_status = |status| Member { runner: Runner { status, ..good().runner }, ..good() };
+    let slow = Member { runner: Runner { offline_secs: Some(600), ..good().runner }, ..good() };
+    for member in [good(), slow, with_status(Presence::Offline), with_status(Presence::Deleting)] {
+        let json = serde_json::to_string(&MemberSummary::from(&member)).unwrap();
+        let stored: MemberSummary = serde_json::from_str(&json).unwrap();
+        assert_eq!(stored, MemberSummary::from(&member));
+        for secs in [900, 1_000, 1_090, 1_091, 1_600, 1_601] {
+            assert_eq!(stored.is_online(time_at(secs)), member.runner.is_online(time_at(secs)), "{json} at {secs} s");
+        }
+    }
+}
+
+#[test]
+fn snapshot_is_recent_for_three_minutes() {
+    let fleet = FleetSnapshot { at: time_at(1_000), members: Vec::new() };
+    assert_eq!([1_000, 1_180, 1_181].map(|secs| fleet.is_recent(time_at(secs))), [true, true, false]);
 }

@@ -78,7 +78,7 @@ impl Marker {
     }
 }
 
-/// Whether the line is an HTML comment of ours and nothing else. A longer comment could hide a message to agents.
+/// Whether the line is exactly a marker as an HTML comment. A longer comment could hide a message to agents.
 pub fn is_marker_line(line: &str) -> bool {
     let MarkerSyntax { start, end } = HTML_COMMENT;
     let name = line.trim().strip_prefix(start).and_then(|rest| rest.strip_suffix(end));

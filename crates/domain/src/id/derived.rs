@@ -6,6 +6,7 @@ use crate::artifact::ArtifactKind;
 use crate::budget::Day;
 use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
+use crate::schedule::Schedule;
 use crate::ticket::Entry;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -152,6 +153,12 @@ impl NoticeId {
     /// A notice of the move of a run with this revision.
     pub fn for_run(run: &RunId, rev: u64, event: &str) -> Self {
         Self(hash_id("msg_", "run-notice", &[run.as_str(), &rev.to_string(), event]))
+    }
+
+    /// A notice of the next revision of a schedule, which may be deleted and created again.
+    pub fn for_schedule(schedule: &Schedule) -> Self {
+        let (id, created, rev) = (&schedule.id, schedule.created.millis().to_string(), schedule.rev.to_string());
+        Self(hash_id("msg_", "schedule-notice", &[id.project.as_str(), id.name.as_str(), &created, &rev]))
     }
 
     /// A notice for or about an endpoint.

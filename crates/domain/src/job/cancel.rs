@@ -101,7 +101,7 @@ impl Job {
         Some(cancel.stop_deadline())
     }
 
-    /// Whether a task must be stopped: of a lost attempt, or of a job that ended without its runner.
+    /// Whether a task must be stopped, because its attempt was lost or its job ended without the runner.
     pub fn may_have_orphaned_task(&self) -> bool {
         let is_unreported = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
         let was_started = self.dispatch.starting || self.last_tasks().next().is_some();

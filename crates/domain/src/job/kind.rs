@@ -1,4 +1,4 @@
-//! The kinds of job: one row states what a kind does.
+//! The kinds of job, each described by a `KindSpec`.
 
 mod analysis;
 mod implement;
@@ -49,7 +49,7 @@ pub enum AgentWrites {
     OutputFile,
 }
 
-/// What a job publishes at the forge, in the status Syncing.
+/// The object that a job publishes at the forge, in the status Syncing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publishes {
     /// A commit and its pull request.
@@ -110,8 +110,8 @@ impl JobKind {
 }
 
 impl Job {
-    /// Makes a planned job that of a run's step: it works on a branch of its own, or else on the branch of the run, and
-    /// continues its pull request.
+    /// Assigns a planned job to a run's step. It works on `own_branch`; without one, it works on the run's branch and
+    /// continues the run's pull request.
     #[must_use]
     pub fn for_step(mut self, run: &Run, name: &str, context: &StepContext) -> Self {
         let &StepContext { may_change_nothing, reports, .. } = context;
@@ -121,7 +121,7 @@ impl Job {
             (self.branch, self.continues) = (branch.clone(), None);
             return self;
         }
-        // Without a result, an earlier job may have pushed without opening its pull request: each has its own branch.
+        // Without a result, the job keeps its own branch: an earlier job may have pushed to its branch and failed then.
         if let Some(result) = &run.result {
             self.branch.clone_from(&result.branch);
             let continued = || ContinuedPullRequest { number: result.number, branch: result.branch.clone() };

@@ -80,7 +80,7 @@ impl Job {
         });
         // With `Resume::Require` a job may continue only from a checkpoint, and a limit may come before the first one.
         if let Some((agent, session)) = report.session.as_ref().filter(|_| self.policy.resume == Resume::Prefer) {
-            // It is unknown which inputs the session had read; the next one gets all of them.
+            // The inputs that the session has read are unknown, so the next session gets all inputs.
             job.session = Some(Session::new(agent, session.as_deref(), runner, self.attempt));
         }
         if self.want == DesiredState::Pause {

@@ -1,4 +1,4 @@
-//! Keys that plans do not have: those of Spawnd, with their names in ours, and those of jobs alone.
+//! Keys that plans refuse with a hint: keys of Spawnd, with their names here, and keys that only jobs have.
 
 const RENAMED: [(&str, &str); 12] = [
     ("agents", "steps"),

@@ -14,7 +14,7 @@ impl StepKeys {
         self.branch == Some(StepBranch::Own) && !self.is_read_only()
     }
 
-    /// Whether the job of a step that writes has an output too.
+    /// Whether the job of a step that writes also has to write an output.
     pub fn reports(&self) -> bool {
         !self.is_read_only() && (self.outcomes.is_some() || self.spawn.is_some())
     }
@@ -24,7 +24,7 @@ impl StepKeys {
         self.changes.map_or(self.spawn.is_some(), |changes| changes == StepChanges::Optional)
     }
 
-    /// The settings and the repository with which the job of the step is planned. The repository has its agent.
+    /// Returns the settings and the repository to plan the step's job with. `repository`: with its agent resolved.
     /// Errors: why the agent or the model is refused.
     pub fn apply(&self, settings: &Settings, repository: &Repository) -> Result<(Settings, Repository), String> {
         let (mut settings, mut repository) = (settings.clone(), repository.clone());
@@ -44,13 +44,13 @@ impl StepKeys {
 }
 
 impl Plan {
-    /// The faults of a plan in a project. The repository has its agent.
+    /// Finds the faults of a plan in a project. `repository`: with its agent resolved.
     pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
         let mut faults = Vec::new();
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
             faults.extend(self.find_step_faults(step, settings, repository).into_iter().map(fault));
-            // The commands of each role that may be added; an added step chooses none of its own.
+            // An added step has the commands of its role, so each role that may be added is checked now.
             for role in self.resolve(step).spawn.into_iter().flat_map(|spawn| spawn.roles) {
                 let added = PlanStep { role: Some(role.clone()), ..PlanStep::default() };
                 let of_role = self.find_step_faults(&added, settings, repository).into_iter();
@@ -60,7 +60,7 @@ impl Plan {
         faults
     }
 
-    /// Why the project does not allow one of the steps that a manager adds.
+    /// Returns why the project refuses a step that a manager adds.
     pub fn find_spawn_fault(
         &self,
         list: &[SpawnRequest],
@@ -69,7 +69,7 @@ impl Plan {
     ) -> Option<String> {
         list.iter().find_map(|request| {
             let mut faults = self.find_step_faults(&request.as_step(self), settings, repository).into_iter();
-            // Each job gets the lower limits, so none is a fault: the turn is paid.
+            // Limits above the project's are lowered and not refused, because the manager's turn is paid already.
             let fault = faults.find(|(key, _)| !key.starts_with("/limits"));
             fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
         })

@@ -157,7 +157,7 @@ fn alternatives(schema: &Value) -> &[Value] {
     schema["anyOf"].as_array().map_or(std::slice::from_ref(schema), Vec::as_slice)
 }
 
-/// Alternatives with descriptions are words.
+/// The type of an alternative. The values of an enumeration with descriptions are in `oneOf`.
 fn kind(schema: &Value) -> &str {
     if schema["oneOf"].is_array() { "string" } else { schema["type"].as_str().unwrap_or_default() }
 }

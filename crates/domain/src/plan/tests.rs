@@ -1,3 +1,5 @@
+mod generated_plans;
+
 use super::*;
 use crate::generated;
 use serde_json::{Value, json};
@@ -24,9 +26,15 @@ fn faults(plan: Value) -> Vec<(String, String)> {
     faults.into_iter().map(|fault| (fault.pointer, fault.fault)).collect()
 }
 
-/// Sets a value of the contributor plan. `null` removes the key.
+/// The contributor plan with another value.
 fn changed(pointer: &str, value: Value) -> Value {
     let mut plan = contributor();
+    set(&mut plan, pointer, value);
+    plan
+}
+
+/// `null` removes the key.
+fn set(plan: &mut Value, pointer: &str, value: Value) {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     match plan.pointer_mut(parent).unwrap() {
         Value::Object(all) if value.is_null() => drop(all.remove(key)),
@@ -34,7 +42,6 @@ fn changed(pointer: &str, value: Value) -> Value {
         Value::Array(all) if key == "-" => all.push(value),
         other => other[key.parse::<usize>().unwrap()] = value,
     }
-    plan
 }
 
 #[track_caller]

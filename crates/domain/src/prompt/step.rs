@@ -1,4 +1,4 @@
-//! The part of a prompt that a step of a run adds: its role, the parameters, and the results of earlier steps.
+//! The part of the prompt for a step of a run: role, parameters, and results of the needed steps.
 
 use super::untrusted::fence;
 use crate::job::AgentWrites;
@@ -7,36 +7,36 @@ use crate::plan::SpawnLimits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Longer results of earlier steps are cut: one to 8,000 characters, 20 to 3,200 each. Units: characters.
+/// Limit of all results together: a single one is cut at 8,000, each of 20 at 3,200. Units: characters.
 pub const MAX_RESULTS_CHARS: usize = 64_000;
 
-/// What the job of a step gets from its run.
+/// The facts of a run for the job of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepContext {
-    /// Subject of the commit. That of the first commit is the title of the run's pull request.
+    /// Subject of the commit. The first commit's subject is also the title of the run's pull request.
     pub title: String,
     pub role: Option<String>,
     pub parameters: BTreeMap<String, String>,
     pub needs: Vec<NeedResult>,
-    /// Words of which the agent has to choose one.
+    /// The agent must choose one of these.
     pub outcomes: Vec<String>,
-    /// Whether the job writes files and an output.
+    /// Whether a job that writes files also has to write an output.
     pub reports: bool,
-    /// Whether an unchanged tree is no failure of a job that writes both.
+    /// Whether such a job may leave the tree unchanged.
     pub may_change_nothing: bool,
     /// Branch for the commit, which gets no pull request.
     pub own_branch: Option<String>,
     /// The branch of the run, once earlier steps have committed to it. A branch of its own starts from it.
     pub starts_from: Option<String>,
-    /// Steps that the agent may add. Its `turns` are those that are left, with this one.
+    /// Limits of the steps that the agent may add; `turns` counts the remaining turns with this one.
     pub spawn: Option<SpawnLimits>,
-    /// Names of the steps that it added.
+    /// Names of the steps that it added in earlier turns.
     pub taken: Vec<String>,
     pub is_draft: bool,
 }
 
-/// The commit of a step on a branch of its own.
+/// The commit of a needed step with a branch of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PatchSource {
     pub branch: String,
@@ -49,7 +49,7 @@ pub struct NeedResult {
     /// `done`, or another end.
     pub end: String,
     pub outcome: Option<String>,
-    /// Text of its agent, or the commit. Hostile text.
+    /// The agent's text, or the commit. Hostile.
     pub summary: Option<String>,
     pub patch: Option<PatchSource>,
 }

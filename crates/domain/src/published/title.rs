@@ -1,16 +1,16 @@
-//! Defuses the title of a ticket for a commit's subject and a pull request's title, where forges and their bots obey
-//! some words: closing keywords, mentions, orders to skip CI, smart commits and commands.
+//! Defuses the title of a ticket for a commit's subject and a pull request's title. There, forges and their bots obey
+//! closing keywords, mentions, orders to skip CI, smart commits and commands.
 
 use crate::prompt::untrusted::to_single_line;
 
-/// Invisible and without a width. It separates what a forge would read as one word.
+/// Word joiner: invisible, without width. It splits a keyword for the forge's parser.
 const JOINER: char = '\u{2060}';
 
-/// GitHub and Bitbucket close an issue that follows one of these words, even one that is named by its URL.
+/// GitHub and Bitbucket close the issue whose number or URL follows such a keyword.
 const CLOSING_WORDS: [&str; 9] =
     ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
 
-/// The title on one line. It looks the same, but no forge obeys it.
+/// Returns the title on one line, unchanged to the eye.
 pub fn defuse_title(title: &str) -> String {
     let title = to_single_line(title.trim(), usize::MAX);
     let mut output = String::with_capacity(title.len());
@@ -24,10 +24,10 @@ pub fn defuse_title(title: &str) -> String {
     output
 }
 
-/// Whether `c` completes the start of a word that a forge obeys.
+/// Whether a forge would obey the text around `c`; the joiner goes behind `c`.
 fn is_obeyed(before: &str, c: char, after: &str) -> bool {
     match c {
-        // A mention; an e-mail address has a letter before.
+        // A mention. In an e-mail address, a letter precedes the sign.
         '@' => !before.ends_with(is_word_char),
         // An issue, or the command of a smart commit.
         '#' => after.starts_with(is_word_char),
@@ -54,7 +54,7 @@ fn first_word(text: &str) -> &str {
     text.split(|c| !is_word_char(c)).next().unwrap_or_default()
 }
 
-/// Whether a closing keyword stands before the scheme at the end of `before`.
+/// Whether a closing keyword precedes the scheme at the end of `before`.
 fn is_closed_url(before: &str) -> bool {
     let scheme = last_word(before);
     let rest = before[..before.len() - scheme.len()].trim_end();
@@ -62,7 +62,7 @@ fn is_closed_url(before: &str) -> bool {
     CLOSING_WORDS.iter().any(|closing| closing.eq_ignore_ascii_case(word))
 }
 
-/// Whether a CI service obeys these words in brackets: `[skip ci]`, `[ci-skip]`, `[no ci]`, `[skip actions]`.
+/// Whether a CI service obeys this text in brackets: `[skip ci]`, `[ci-skip]`, `[no ci]`, `[skip actions]`.
 fn is_ci_order(words: &str) -> bool {
     words.split(|c| !is_word_char(c)).any(|word| {
         let word = word.to_ascii_lowercase();
@@ -92,7 +92,7 @@ mod tests {
         check("Done #close #comment ok", "Done #~close #~comment ok");
         check("/approve", "/~approve");
         check("Add it\n\nFixes #1\n/merge", "Add it  Fixes #~1 /merge");
-        // An invisible character does not hide a word, because it is removed first.
+        // Other invisible characters are removed first, so they hide no keyword.
         check("Fixes #\u{200b}1 @\u{200b}ann", "Fixes #~1 @~ann");
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Older reviews are counted, but not listed.
 const MAX_LISTED_REVIEWS: usize = 10;
 
-/// After so many reviews of what was new, the whole change is reviewed again.
+/// After this number of reviews of new commits only, the whole change is reviewed again.
 const MAX_PARTIAL_REVIEWS: usize = 4;
 
 /// Time without a further commit before an automatic review starts, so that quick pushes cost one review.
@@ -105,8 +105,8 @@ impl AgentReviews {
         self.ended.iter().find_map(|review| Some((&review.job, review.posted.as_ref()?)))
     }
 
-    /// The commit after which a review of what is new begins. `None`: the whole change is reviewed, because there was no
-    /// review of this base branch, or many since the last one of the whole change.
+    /// The commit after which the next review begins. `None` for the whole change: without a review of this base
+    /// branch, or after many reviews of new commits only.
     pub fn next_since(&self, base: &str) -> Option<&str> {
         let completed: Vec<_> = self.ended.iter().filter_map(|review| review.posted.as_ref()).collect();
         let last = completed.first().filter(|last| last.base == base)?;
@@ -114,7 +114,7 @@ impl AgentReviews {
         is_whole_recent.then_some(last.head.as_str())
     }
 
-    /// Wants a review of the newest commit, if the setting asks for one.
+    /// Schedules a review of the newest commit, if the setting wants one.
     pub fn want(&mut self, when: ReviewWhen, news: CommitNews, head: &str, now: Timestamp) {
         if head.is_empty() || is_same_commit(&self.automatic.head, head) {
             return;

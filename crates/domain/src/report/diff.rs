@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub enum PatchPart<'a> {
     /// The start of the next file, with its path after the change.
     File(String),
-    /// The path of the current file, more reliable than that of `File`, which may be ambiguous.
+    /// The path of the current file. The path of `File` may be ambiguous.
     Path(String),
     /// Another line before the first hunk of the file.
     Header(&'a str),

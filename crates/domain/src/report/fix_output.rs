@@ -1,4 +1,4 @@
-//! The output of an agent that fixed what a review found. All its texts are hostile.
+//! The output of an agent that fixed the findings of a review. All its texts are hostile.
 
 use super::review_output::{
     Finding, MAX_BODY_CHARS, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState,
@@ -9,9 +9,9 @@ use crate::text::{truncate, truncate_lines};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The findings to fix, in the folder of input files.
+/// Input file with the findings to fix.
 pub const FINDINGS_FILE: &str = "findings.json";
-/// The commits into which the agent divides its work, relative to the worktree. Never committed.
+/// The agent's division of its work into commits. Relative to the worktree; never committed.
 pub const COMMITS_FILE: &str = ".pullyard/commits.json";
 pub const MAX_COMMITS: usize = 10;
 /// The longest reason of a fixed finding in the summary.
@@ -47,9 +47,9 @@ pub enum FixState {
 }
 
 impl FixOutput {
-    /// Adds the verdicts to the texts of the findings, and moves the fixed ones to the summary. The indexes of earlier
-    /// findings come after those of the review. `commit` has the fixes; without it, nothing is fixed.
-    /// Returns the URLs of the earlier findings that are fixed.
+    /// Adds the verdicts to the texts of the findings, and moves fixed findings to the summary.
+    /// The indexes count the findings of the review first, then the earlier ones.
+    /// Without a `commit`, no finding counts as fixed. Returns the URLs of the earlier findings that are fixed.
     pub fn apply(
         &self,
         commit: Option<&str>,

@@ -1,16 +1,16 @@
-//! Renders hostile Markdown so that it notifies nobody, closes nothing, and ends no block around it.
-//! Mentions, references and commands become code. HTML and images become text. Every span and block of code is written
-//! anew, because a backtick of the author could otherwise end the code of a mention.
+//! Renders hostile Markdown so that it sends no notification, closes no issue, and ends no block around it.
+//! Mentions, references and commands become code. HTML and images become text.
+//! Each span and block of code is rewritten: otherwise a backtick of the author could end the code of a mention.
 
 use crate::prompt::untrusted::{fence, remove_hidden, to_code_span, to_single_line};
 
-/// Words that close an issue if a reference follows.
+/// Keywords that close an issue if a reference follows.
 const CLOSING_WORDS: [&str; 9] =
     ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
 /// A number after one of these is an issue or a pull request.
 const REFERENCES: [&str; 5] = ["#", "gh-", "/issues/", "/pull/", "/pull-requests/"];
 
-/// Several lines, without a line break at the end.
+/// Renders several lines, without a line break at the end.
 pub(super) fn defuse(text: &str) -> String {
     let text = remove_hidden(text);
     let mut writer = Writer { output: String::new(), has_table: text.lines().any(is_table_rule) };
@@ -31,14 +31,14 @@ pub(super) fn defuse(text: &str) -> String {
     writer.output.trim_end().to_owned()
 }
 
-/// One line, for a place inside a line.
+/// Renders text for a place inside a line.
 pub(super) fn defuse_line(text: &str, max_chars: usize) -> String {
     let mut writer = Writer { output: String::new(), has_table: false };
     writer.push_line(to_single_line(&remove_hidden(text), max_chars).trim());
     writer.output
 }
 
-/// Whether the line may make the lines around it a table, also in a list or a quotation.
+/// Whether the line may be the delimiter row of a table, also in a list or a quotation.
 fn is_table_rule(line: &str) -> bool {
     let is_sign = |c: char| c.is_whitespace() || c.is_ascii_digit() || "|:->*+.)".contains(c);
     line.contains('|') && line.contains('-') && line.chars().all(is_sign)
@@ -105,7 +105,7 @@ impl Writer {
             if is_command || is_reference(word) || closes(word, after) {
                 self.push_code(word);
             } else {
-                // Entities, because a backslash of the author could undo one of ours. A fence may start inside a list.
+                // Entities, because the author's backslash could undo an escape. A fence may start inside a list.
                 let word = word.replace('&', "&amp;").replace('<', "&lt;");
                 self.output.push_str(&word.replace("![", "!\\[").replace("~~~", "'''"));
             }

@@ -57,7 +57,7 @@ pub struct PlaceRules<'a> {
     pub is_in_tree: &'a dyn Fn(&str) -> bool,
 }
 
-/// Returns one place for each finding, in the order of the findings. `diff` is that of the whole pull request.
+/// Returns one place for each finding, in the order of the findings. `diff`: the whole pull request.
 pub fn place(findings: &[Finding], diff: &Diff<'_>, rules: &PlaceRules<'_>) -> Vec<Place> {
     let mut places: Vec<Place> = findings.iter().map(|finding| place_alone(finding, diff, rules)).collect();
     let mut by_severity: Vec<_> = findings.iter().zip(&mut places).collect();

@@ -29,7 +29,7 @@ pub(super) enum SuggestionForm {
 pub struct ReviewText<'a> {
     pub forge: ForgeKind,
     pub job: &'a JobId,
-    /// A sentence of ours about the reviewed commits, in Markdown.
+    /// Pullyard's sentence about the reviewed commits, in Markdown.
     pub scope: &'a str,
     pub output: &'a ReviewOutput,
     /// One place for each finding.

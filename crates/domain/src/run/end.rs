@@ -102,7 +102,7 @@ impl StepJob {
             }
             _ => return Self::Open { is_cancelled: job.want == DesiredState::Cancel },
         };
-        // A lost attempt reports no cost, and may have reached its limit. By default, one that worked is not repeated.
+        // A lost attempt reports no cost, so its limit counts. By default, an attempt that worked is not repeated.
         let was_repeated =
             job.requeues > 0 && (job.policy.offline == OfflinePolicy::Requeue || job.place == Placement::Fargate);
         let was_lost = job.run.is_some() && job.ended_by.as_ref().is_some_and(|by| by.finish.is_none());

@@ -138,7 +138,7 @@ impl Run {
             RunFailure::StepFailed => {
                 let failed =
                     self.steps.iter().filter(|step| matches!(step.state, StepState::Failed | StepState::Cancelled));
-                // The failure of an added step is none of the run.
+                // A failed added step does not fail the run.
                 let failed = failed.filter(|step| step.spawned.is_none());
                 let names: Vec<&str> = failed.map(|step| step.name.as_str()).collect();
                 RunFailureCause::StepFailed { steps: names.join(", "), run }

@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 
 const MAX_TITLE_CHARS: usize = 120;
 
-/// Stored once with the run. It never changes.
+/// Stored with the run and never changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrozenPlan {
     pub plan: Plan,
     pub parameters: BTreeMap<String, String>,
-    /// As it was; later jobs use the stored one, if it still exists.
+    /// The repository at the submission. Later jobs use the stored repository while it exists.
     pub repository: Repository,
     /// Branch from which the work starts.
     pub base: String,
@@ -78,17 +78,17 @@ impl FrozenPlan {
     }
 }
 
-/// What a step gives to the steps that need it.
+/// The result of a step for the steps that need it.
 #[derive(Clone, Debug, Default)]
 pub struct StepResult {
     pub summary: Option<String>,
-    /// Its commit on a branch of its own.
+    /// The commit, if the step has a branch of its own.
     pub patch: Option<PatchSource>,
 }
 
 impl Run {
-    /// The steps whose results the step's job gets: those that it needs, and after its first turn itself and those that
-    /// it added in the last one.
+    /// The steps whose results the step's job gets: its needs. After a manager's first turn also the manager itself and
+    /// the steps that it added last.
     pub fn inputs_of<'a>(&'a self, plan: &Plan, step: &RunStep) -> Vec<&'a RunStep> {
         let rules = Rules::of(plan, step);
         let needed = rules.needs.iter().filter_map(|name| self.find_step(name));
@@ -102,8 +102,8 @@ impl Run {
         self.steps.iter().filter(|added| added.spawned.as_ref().is_some_and(is_added)).collect()
     }
 
-    /// Each job has a branch of its own, because an earlier one may have pushed. Names of steps have neither dot nor
-    /// underscore, and git refuses names that end with `.lock`.
+    /// Each job has another branch, because an earlier job may have pushed. Names of steps contain neither dots nor
+    /// underscores, so the branches of two steps differ, and none ends with `.lock`, which git refuses.
     fn own_branch(&self, step: &RunStep) -> String {
         let id = self.id.as_str();
         let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);

@@ -1,8 +1,8 @@
 //! The group of a run: at most `limit` of the project's runs with the same group work at once.
 //!
-//! One item lists the runs that hold a place and those that wait. A run gets its place in the transaction that lists it,
-//! and only there, so no limit is exceeded. The states of the listed runs decide: the end of a run takes it off the list,
-//! and one that an older program ended is taken off by the next run.
+//! One item lists the runs that hold a place and the waiting runs. A run gets its place only in the transaction that
+//! lists it, so no limit is exceeded. A run that ends removes itself from the list; if an older program ended it, the
+//! next run removes it.
 
 use super::explain::{StepWait, to_fact};
 use super::next_move::{Move, RunFacts};
@@ -79,7 +79,7 @@ impl Group {
 }
 
 impl GroupFacts {
-    /// `runs`: those of `asked` that exist.
+    /// `runs`: the existing runs of `asked`.
     pub fn new(stored: Group, asked: &[RunId], runs: &[Run]) -> Self {
         let is_listed = |id: &RunId| {
             let run = runs.iter().find(|run| run.id == *id && run.state == RunState::Running);

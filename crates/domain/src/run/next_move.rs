@@ -22,7 +22,7 @@ pub struct RunFacts<'a> {
     /// The jobs of all open steps. A job that is not listed is lost, and its step fails.
     pub jobs: BTreeMap<JobId, StepJob>,
     pub block: Option<ReleaseBlock>,
-    /// Of a plan with `concurrency`.
+    /// `Some` for a plan with `concurrency`.
     pub group: Option<GroupFacts>,
     /// Jobs that fit into the day's budget.
     pub room: usize,
@@ -100,7 +100,7 @@ impl Move {
         }
     }
 
-    /// Starts or ends what the noted ends allow.
+    /// Starts steps or ends the run, as the noted ends allow.
     fn advance(&mut self, facts: &RunFacts) {
         let rules = self.run.rules(facts.plan);
         let is_ending = self.run.is_ending(facts.now);

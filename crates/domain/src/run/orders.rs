@@ -1,4 +1,4 @@
-//! What users order: cancel, resume, approve and refuse, each one write of the run, and the pull request of a step.
+//! Orders of users: cancel, resume, approve and refuse, each one write of the run, and the pull request of a step.
 
 use super::rules::{Rules, Start};
 use super::{Run, RunState, RunStep, RunWant, StepReason, StepState, WorkLeft};

@@ -1,4 +1,4 @@
-//! The part of a plan that decides when a step starts and what its failure means.
+//! The part of a plan that decides when a step starts and how its failure counts.
 
 use super::{Run, RunStep, StepReason, StepState};
 use crate::plan::{OnFailure, Outcomes, Plan, SpawnLimits};

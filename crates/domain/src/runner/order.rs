@@ -100,7 +100,7 @@ impl Order {
 }
 
 impl Runner {
-    /// Adds an order, which replaces one that the runner has not accepted.
+    /// Adds an order, which replaces an order that the runner has not accepted.
     /// `version` is the release that the runner runs.
     pub fn with_order(&self, order: Order, version: &str, now: Timestamp) -> Result<Self, Refusal> {
         let name = self.name.clone();

@@ -1,5 +1,5 @@
 //! Computes the times of a schedule in its time zone.
-//! A local time that the zone skips is the first instant after the gap; one that it repeats is the first of the two.
+//! A skipped local time becomes the first instant after the gap, and a repeated one the first of its two instants.
 
 use super::{Schedule, ScheduleSpec};
 use crate::setting_fault::{SettingFault, fault};

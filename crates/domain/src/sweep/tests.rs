@@ -327,7 +327,7 @@ fn lost_runner_follows_the_policy_only_during_agent_work() {
     assert_eq!(judged(&active(JobStatus::Executing)), JobStep::Fail(offline()));
     assert_eq!(judged(&requeue(active(JobStatus::Executing))), JobStep::Requeue(offline()));
     assert_eq!(judged(&active(JobStatus::Syncing)), JobStep::Requeue(offline()));
-    // A question has pushed nothing that another attempt could adopt.
+    // A job that answers a question pushes no commit that another attempt could adopt.
     let question = Job { kind: JobKind::Read, ..active(JobStatus::Syncing) };
     assert_eq!(judged(&question), JobStep::Fail(offline()));
     assert_eq!(judged(&requeue(question)), JobStep::Requeue(offline()));

@@ -1,8 +1,9 @@
 //! Decides about Ready jobs that wait for runners: a new hint, a move to another place, or the end of the wait.
 
 use crate::agent::COMMAND;
-use crate::breaker::{Breaker, KeyOwner, breaker_ids};
+use crate::breaker::{Breaker, KeyOwner, MAX_WAIT, breaker_ids};
 use crate::failure::Failure;
+use crate::id::ProjectId;
 use crate::job::{Job, JobStatus, PRIORITY_OFFSET, Placement};
 use crate::project::{Compute, Limits, Settings};
 use crate::select::ClassRequirements;
@@ -60,12 +61,15 @@ impl ClassFacts<'_> {
         self.settings.compute == Compute::RunnersThenFargate && self.task_obstacle().is_none()
     }
 
+    fn blocked_until(&self, project: &ProjectId) -> Option<Timestamp> {
+        let ClassRequirements { capability, key, .. } = self.requirements;
+        let ids = breaker_ids(*key, capability, project, None);
+        self.breakers.iter().filter(|breaker| ids.contains(&breaker.id)).map(Breaker::last_start).max()
+    }
+
     /// Since when a runner could have started the job.
     fn startable_since(&self, job: &Job) -> Timestamp {
-        let ClassRequirements { capability, key, .. } = self.requirements;
-        let ids = breaker_ids(*key, capability, &job.project, None);
-        let relevant = self.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
-        job.startable_since(relevant.map(Breaker::last_start).max())
+        job.startable_since(self.blocked_until(&job.project))
     }
 
     /// When the job moves to a task. `None`: it waits for a runner. Once its agent worked, only the machine that has its
@@ -97,10 +101,12 @@ impl ClassFacts<'_> {
 
     /// Whether [`Self::next_step`] may move or end a job of this order. All jobs are read while the place may change:
     /// its times are below the offset of a priority. Otherwise only those that may have waited too long. A job of low
-    /// priority is an hour older than its order; a requeued one has waited for less.
-    pub fn may_need_step(&self, order: Timestamp, now: Timestamp) -> bool {
+    /// priority is an hour older than its order; a requeued one has waited for less. A breaker delays a job by a day at
+    /// most.
+    pub fn may_need_step(&self, project: &ProjectId, order: Timestamp, now: Timestamp) -> bool {
         let waits_at_most = now.since(order.minus(PRIORITY_OFFSET));
-        self.may_overflow()
+        let is_blocked = waits_at_most < MAX_WAIT && self.blocked_until(project).is_some_and(|until| now < until);
+        self.may_overflow() && !is_blocked
             || self.settings.compute == Compute::Fargate
             || waits_at_most >= self.settings.limits.max_unclaimed()
     }

@@ -6,7 +6,7 @@ use crate::id::RepositoryName;
 pub(super) const SPEC: TrackerSpec =
     TrackerSpec { label: "GitHub Issues", ledger_phrase: "Event of", is_external: true };
 
-/// `api_url`: that of GitHub, or of an own server.
+/// `api_url`: the API of GitHub, or of a server of your own.
 pub(super) fn new_issue_url(api_url: &str, repository: &RepositoryName) -> String {
     let server = api_url.trim_end_matches("/api/v3").replace("https://api.github.com", "https://github.com");
     format!("{server}/{repository}/issues/new")

@@ -1,6 +1,6 @@
 //! Emulates an API Gateway HTTP API: routes each request to a function as a Lambda event.
-//! Stages, authorisers, CORS and TLS are not emulated. Unlike on AWS, functions share one machine: a limited number of
-//! them runs at once, and requests beyond a limit of waiting ones are refused with `Retry-After`.
+//! Stages, authorisers, CORS and TLS are not emulated. Unlike on AWS, functions share one machine: a limited number
+//! runs at once, a limited number of requests waits, and further ones are refused with `Retry-After`.
 
 mod queue;
 mod request;
@@ -34,7 +34,7 @@ const OTHER_HOST_HELP: &str = "Behind a TLS proxy, start it with `pullyard up --
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Time limit of an HTTP API for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Longer than the period of any client of ours.
+/// Longer than the period of each Pullyard client.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_RUNNING: usize = 64;
@@ -86,7 +86,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Keeps functions and connections within a limit of open descriptors: half of them for each.
+    /// Keeps functions and connections within a limit of open descriptors, half for each.
     #[must_use]
     pub fn for_open_files(limit: usize) -> Self {
         let max_running = (limit / 2 / DESCRIPTORS_PER_FUNCTION).clamp(1, MAX_RUNNING);

@@ -1,4 +1,4 @@
-//! Requests that the services refuse: unsigned ones, and those of pages in a browser.
+//! Requests that the services refuse: unsigned ones, and requests of pages in a browser.
 
 use pullyard_emulator::{Access, Aws, Credentials, Options, ecs};
 use pullyard_testkit::signed_headers;

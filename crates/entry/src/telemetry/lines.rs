@@ -1,4 +1,4 @@
-//! Writes log lines. An event's own fields override those of its spans, and inner spans override outer ones.
+//! Writes log lines. Fields of an event override fields of its spans, and inner spans override outer ones.
 
 use super::Timestamps;
 use crate::{Clock, metrics};

@@ -44,8 +44,8 @@ pub(super) fn validate(document: &Document, variables: &Value) -> Result<Vec<Cal
     }
 }
 
-/// By Linear's rule: a value has 0.1 points and an object 1; a connection multiplies those of its nodes by its size,
-/// which is 50 if the query omits it. Units: tenths of a point.
+/// By Linear's rule: a value has 0.1 points and an object 1. A connection multiplies the points of its nodes by its
+/// size, which is 50 if the query omits it. Units: tenths of a point.
 pub(super) fn complexity(calls: &[Call]) -> u64 {
     let points = |call: &Call| {
         let size = ["first", "last"].iter().find_map(|name| call.arguments.get(*name)?.as_u64());

@@ -1,4 +1,4 @@
-//! Parses Bitbucket Cloud's deliveries; ids match those of its API.
+//! Parses Bitbucket Cloud's deliveries, whose ids match the ids of its API.
 
 use serde::Deserialize;
 use serde_json::Value;

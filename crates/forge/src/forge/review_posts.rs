@@ -1,4 +1,4 @@
-//! Lists what an account posted in the reviews of a pull request.
+//! Lists the posts of an account in the reviews of a pull request.
 
 use super::Forge;
 use crate::{Actor, Error, ReviewComment};
@@ -7,14 +7,14 @@ use crate::{Actor, Error, ReviewComment};
 pub struct ReviewPosts {
     /// Comments on lines and replies, also in resolved threads, oldest first.
     pub comments: Vec<ReviewComment>,
-    /// The texts of reviews, oldest first. On Bitbucket all comments on the whole pull request.
+    /// The texts of reviews, oldest first. On Bitbucket, all comments on the whole pull request.
     pub texts: Vec<String>,
-    /// The conversation is too long to be read completely: its newest posts are missing.
+    /// The newest posts are missing, because the conversation is too long.
     pub truncated: bool,
 }
 
 impl Forge {
-    /// Posts of the account with this id; `None` for those of all accounts, if the token hides its account.
+    /// Lists posts of the account with this id. `None` lists all accounts, for a token that hides its account.
     /// Reads at most 1,000 comments and 1,000 reviews. Errors: `NotFound` for a missing pull request.
     pub async fn review_posts(&self, full_name: &str, number: u64, account: Option<u64>) -> Result<ReviewPosts, Error> {
         let is_author = |author: Option<&Actor>| account.is_none() || author.map(|author| author.id) == account;

@@ -31,7 +31,7 @@ pub fn minimum_app_permissions() -> Permissions {
     permissions
 }
 
-/// Permissions of an attempt's token: only those of its runner.
+/// Permissions of an attempt's token: only the ones that the runner needs.
 pub fn attempt_permissions(workflows: WorkflowPolicy) -> Permissions {
     collect(FEATURES.iter().filter(|row| match row.feature {
         Feature::Push | Feature::PullRequests => true,

@@ -24,7 +24,7 @@ fn github_samples() -> Vec<Sample> {
     samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/webhooks")))
 }
 
-/// GitHub's published bodies where `.ci/octokit` has stored them, else ours.
+/// GitHub's published bodies if `.ci/octokit` has stored them, else the samples of this repository.
 fn all_github_samples() -> Vec<Sample> {
     let mut found = github_samples();
     if let Some(folder) = std::env::var_os("PULLYARD_WEBHOOK_EXAMPLES") {

@@ -1,5 +1,5 @@
 //! Models calls without a caller: the second copy of a call, and a call whose process is dead. Their functions may run
-//! at any later time, and nobody receives the answer.
+//! at any later time, and no process receives the answer.
 
 use super::rules::{Change, Outcome};
 use super::runner::{drop_work, pending_call};

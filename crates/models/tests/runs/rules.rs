@@ -292,7 +292,7 @@ impl Rules {
     }
 }
 
-/// The conditions of a step that gets a job, by other words than the domain's.
+/// Checks the conditions of a step that gets a job, by a definition of its own.
 fn check_start(after: &Run, plan: &Plan, job: &StepJobPlan) -> Result<(), String> {
     let name = &job.step;
     let planned = plan.find_step(name);

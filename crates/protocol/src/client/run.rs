@@ -1,7 +1,7 @@
 //! Calls for runs, and for the templates and schedules that start them.
 
 use super::{ApiClient, Error, NoFields};
-use crate::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
+use crate::run::{CheckPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use crate::schedule::{Schedule, Schedules};
 use crate::template::{PutTemplate, StartTemplate, Template, Templates};
 use pullyard_domain::id::{ProjectId, RunId};
@@ -9,6 +9,11 @@ use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
 use pullyard_domain::template::{Submission, TemplateId};
 
 impl ApiClient {
+    /// Changes nothing.
+    pub async fn check_plan(&self, request: &CheckPlan) -> Result<NoFields, Error> {
+        self.http.post_idempotent("/v1/plans/check", request).await
+    }
+
     /// Starts a run. Idempotent: by `run_id` of the request, else by `idempotency_key`.
     pub async fn start_run(&self, request: &StartRun, idempotency_key: Option<&str>) -> Result<Run, Error> {
         self.http.post("/v1/runs", request, idempotency_key).await

@@ -38,7 +38,7 @@ impl LineParser for CommandLineParser {
     fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
         let Some(draft) = command_line_event::parse_line(Stream::Out, line) else { return Vec::new() };
         let sum = self.usage.add_event(&draft).map(AgentEvent::ReportedUsage);
-        // `usage_reporter` reports the usage, together with that of earlier starts.
+        // `usage_reporter` reports the usage, with the usage of earlier starts.
         let event = if draft.kind == EventKind::Usage { AgentEvent::Activity } else { AgentEvent::Event(draft) };
         [Some(event), sum].into_iter().flatten().collect()
     }

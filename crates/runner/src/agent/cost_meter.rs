@@ -13,7 +13,7 @@ use pullyard_domain::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What earlier starts left of the limits.
+/// The rest of the limits after earlier starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Remaining {
     pub(super) turns: Option<u32>,

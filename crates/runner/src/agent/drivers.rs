@@ -52,7 +52,7 @@ impl Program {
 pub(super) struct SessionFiles {
     /// Folders below the agent's home for a worktree and a session's id, with the prefix of their files' names.
     pub(super) folders: fn(&Path, &str) -> Vec<(&'static str, PathBuf)>,
-    /// Whether a name is that of a file of the session with this id.
+    /// Whether a file with this name belongs to the session with this id.
     pub(super) is_file: fn(&str, &str) -> bool,
     /// Whether a folder may contain files of the session with this id.
     pub(super) is_folder: fn(&str, &str) -> bool,

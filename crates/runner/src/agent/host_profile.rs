@@ -1,4 +1,4 @@
-//! Copies the own configuration of an agent's user into the home of a job.
+//! Copies the agent's configuration of the runner's user into the home of a job.
 
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use crate::git::workspace::remove_entry;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 const MAX_BYTES: u64 = 64 << 20;
 const MAX_DEPTH: usize = 16;
-/// Files that may contain secrets beside settings.
+/// Settings files in JSON, whose secrets are removed.
 const SETTINGS: &[&str] = &["settings.json", "hooks.json", ".mcp.json", "plugin.json", "config.json"];
 /// Files and folders with these names, also with an ending, are left out.
 const CREDENTIALS: &str = " auth credential credentials env envrc git git-credentials kubeconfig netrc npmrc pgpass \
@@ -28,17 +28,16 @@ pub enum AgentProfile {
     Host,
 }
 
-/// The configuration of one agent.
+/// Where one agent has its configuration.
 pub(super) struct HostProfile {
     /// Below the user's home.
     pub(super) folder: &'static str,
-    /// Files and folders of this folder that are configuration. Sessions, projects, caches and sign-ins have other names.
+    /// Files and folders to copy. Sessions, projects, caches and sign-ins have other names.
     pub(super) entries: &'static [&'static str],
 }
 
 impl HostProfile {
-    /// Replaces the entries in `to`. Links and files of credentials are left out.
-    /// Errors: also for more than 64 MiB.
+    /// Replaces the entries in `to`. Skips links and files of credentials. Errors: also for more than 64 MiB.
     pub(super) fn copy(&self, user_home: &Path, to: &Path) -> io::Result<()> {
         let from = user_home.join(self.folder);
         let mut copy = Copy { from: from.display().to_string(), to: to.display().to_string(), bytes: 0 };
@@ -80,7 +79,7 @@ impl Copy {
 
     fn copy_file(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let mut content = Vec::new();
-        // Without the right to read it, it is no configuration of this user.
+        // The user's agent cannot read this file either.
         let Ok(file) = open(from) else { return Ok(()) };
         let mode = file.metadata()?.permissions().mode();
         file.take(MAX_BYTES - self.bytes + 1).read_to_end(&mut content)?;
@@ -102,7 +101,7 @@ impl Copy {
                 tracing::warn!("{} is not copied: it has an address with a password", from.display());
                 return Ok(());
             }
-            // Plugins are registered by their paths.
+            // Plugins are registered by path.
             content = text.replace(&format!("{}/", self.from), &format!("{}/", self.to)).into_bytes();
         }
         write_private_file(to, &content)?;
@@ -114,7 +113,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)
 }
 
-/// The text of a file that is no link.
+/// Reads a file without following a link. A missing file is empty.
 pub(super) fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     match open(path) {
@@ -133,7 +132,7 @@ fn is_credential_file(name: &str) -> bool {
     is_key || is_listed || end == "env" || name.starts_with("id_")
 }
 
-/// Removes variables and headers, programs that print keys, values with the name of a secret, and addresses with a
+/// Removes variables, headers, programs that print keys, values whose name is that of a secret, and URLs with a
 /// password.
 pub(super) fn remove_secrets(value: &mut Value) {
     let is_secret = |name: &str, value: &Value| {

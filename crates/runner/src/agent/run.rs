@@ -182,7 +182,7 @@ impl NextSteps {
     }
 }
 
-/// Waits for the end of the process, or for a reason to stop it. Meanwhile sends inputs and reports usage.
+/// Sends inputs and reports usage until the process ends or must be stopped.
 async fn supervise(
     running: &mut Enclosed,
     input: &mut Input,

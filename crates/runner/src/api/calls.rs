@@ -19,7 +19,7 @@ use pullyard_protocol::attempt::{
 use pullyard_protocol::client::{AttemptClient, Error};
 use tokio::time::sleep;
 
-/// What each part of an attempt needs to call the control plane.
+/// Calls the control plane for each part of an attempt.
 pub(crate) struct Calls<'a> {
     pub(crate) assignment: &'a Assignment,
     pub(crate) client: &'a AttemptClient,
@@ -84,8 +84,8 @@ impl Calls<'_> {
         Ok(answer)
     }
 
-    /// Repeats the current phase: reports what the attempt waits for, or that it waits no more. In `syncing` this renews
-    /// the push window.
+    /// Reports the current phase again, with the reason of a wait or without one. In `syncing` this renews the push
+    /// window.
     pub(crate) async fn repeat_phase(&self, phase: Phase, waits_for: Option<&str>) -> Result<StatusAnswer, Stop> {
         let request = StatusRequest { status: phase, inputs: None, waits_for: waits_for.map(str::to_owned) };
         self.retry_until_answered(async || self.client.status(&request).await).await
@@ -95,7 +95,7 @@ impl Calls<'_> {
     pub(crate) async fn get_credentials(&self) -> Result<Credentials, Stop> {
         let repository = &self.assignment.repository;
         let to_failure = |error: &Error| match error.code() {
-            // The forge refuses a token, or its secret is missing: the job is not at fault.
+            // The forge refuses a token, or the secret is missing. The job did nothing wrong.
             Some("forge_refused" | "secret_missing") => {
                 Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
             }
@@ -130,7 +130,7 @@ impl Calls<'_> {
         Ok(self.unless_ordered(request).await?.inputs)
     }
 
-    /// The newest checkpoint of an earlier attempt, and whether a newer one is missing.
+    /// Returns the newest checkpoint of an earlier attempt, and whether a newer one is missing.
     /// Errors: `Failed` if the control plane cannot provide it.
     pub(crate) async fn get_checkpoint(&self) -> Result<CheckpointAnswer, Stop> {
         self.retry_until_answered(async || self.client.checkpoint().await).await

@@ -157,7 +157,7 @@ impl<'a> ForgeWait<'a> {
     }
 
     /// Reports the wait for a call that repeats itself.
-    /// Errors: those of the call and of `pause`.
+    /// Errors: from the call and from `pause`.
     pub(crate) async fn watch<T>(
         &mut self,
         reason: &str,

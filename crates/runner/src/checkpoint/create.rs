@@ -112,7 +112,7 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
     let folder = workspace.root().join(format!("{ARTIFACT_NAME}{number}"));
     create_private_dirs(&folder)?;
     let writes = attempt.assignment.kind.spec().writes;
-    // Changes beside the output file have no effect.
+    // Of a job that reports, only the output file counts.
     if writes == AgentWrites::Tree {
         write_patch(attempt, workspace, &facts, &folder).await?;
     }

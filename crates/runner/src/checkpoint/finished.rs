@@ -1,6 +1,6 @@
 //! Publishes finished work of an earlier attempt, or of a retried job, without an agent.
-//! A checkpoint has finished work if its attempt had created the commit and could not publish it. The commit is created
-//! anew with the trailer of this job, unless the forge has it already.
+//! A checkpoint has finished work if its attempt created the commit and could not publish it. This attempt creates the
+//! commit again, with the trailer of its job, unless the forge has it already.
 
 use super::restore::AvailableCheckpoint;
 use super::{CheckpointMetadata, PATCH_FILE, REPLIES_FILE};
@@ -38,7 +38,7 @@ pub(crate) struct FinishedWork {
     pub(crate) summary: Option<String>,
     #[serde(default)]
     pub(crate) notes: WorkNotes,
-    /// Of a step that reports, as it was checked: a check of the project may change the file.
+    /// The validated output of a step that reports. Stored, because a check of the project may change the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<JobOutput>,
 }

@@ -333,8 +333,8 @@ async fn set_target_start(
         }
         target.expected_head = Some(start.to_owned());
     } else {
-        // A commit that was removed from the branch must not return through ours. A step's own branch starts at another
-        // branch than the base.
+        // A commit that was removed from the branch must not return with the restored commit. A step's own branch may
+        // start at another branch than the base.
         let call = GitCall::new(["merge-base", "--is-ancestor", start, &target.start_commit]).repository(mirror.dir());
         match git.run(call).await {
             Ok(_) => {}
@@ -346,7 +346,8 @@ async fn set_target_start(
     Ok(true)
 }
 
-/// Restores the answer that the agent wrote. Beside another session, it could outlive the new agent's answer.
+/// Restores the answer that the agent wrote. Not after the loss of its session: an old answer could pass for the new
+/// agent's.
 fn restore_output(attempt: &Attempt<'_>, folder: &Path, tree: &Path) {
     if writes_output(attempt)
         && let Ok(text) = fs::read_to_string(folder.join(OUTPUT_COPY))

@@ -25,7 +25,7 @@ pub(super) struct CheckpointFacts {
     pub(super) resumed_session: Option<RestoredSession>,
     pub(super) read_inputs: u32,
     pub(super) tree: Option<String>,
-    /// The work whose commit was created, and what an earlier attempt left if this one publishes only that.
+    /// The work whose commit was created, also if an earlier attempt created it and this one only publishes it.
     pub(super) finished: Option<FinishedWork>,
     pub(super) carried: Option<CarriedCheckpoint>,
     pub(super) checkpoint_count: u32,

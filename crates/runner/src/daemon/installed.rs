@@ -88,14 +88,15 @@ impl InstalledPrograms {
         None
     }
 
-    /// Warns of an update that `follow` would start, whose owner allows no updates any more.
-    pub(crate) fn warn_of_unused(&self, own_version: &str) {
+    /// Names an update that `follow` would start, whose owner allows no updates any more.
+    pub(crate) fn describe_unused(&self, own_version: &str) -> Option<String> {
         let is_unused = |current: &CurrentProgram| current.owner == own_version && current.version != own_version;
-        if let Some(current) = self.current().filter(is_unused) {
-            let (version, file) = (current.version, self.current_file());
-            let help = format!("use that flag, or delete {}", file.display());
-            tracing::warn!("without --allow-remote-update, the update to {version} does not start; {help}");
-        }
+        let version = self.current().filter(is_unused)?.version;
+        let file = self.current_file();
+        Some(format!(
+            "without --allow-remote-update, the update to {version} does not start; use that flag, or delete {}",
+            file.display()
+        ))
     }
 
     pub(crate) fn remove_current(&self) {
@@ -110,14 +111,28 @@ impl InstalledPrograms {
 
     /// The current program, if it is `own` and the control plane has not answered it yet.
     pub(crate) fn unconfirmed(&self, own: &Path) -> Option<CurrentProgram> {
-        let is_own = |current: &CurrentProgram| is_same_file(own, &self.program(&current.version));
-        self.current().filter(|current| !current.is_confirmed && is_own(current))
+        self.current().filter(|current| self.is_unconfirmed(current, own))
     }
 
-    /// Records that the control plane answers the program `own`, if it is current.
+    fn is_unconfirmed(&self, current: &CurrentProgram, own: &Path) -> bool {
+        !current.is_confirmed && is_same_file(own, &self.program(&current.version))
+    }
+
+    /// Records that the control plane answers the program `own`, if it is current. False if the file cannot be read,
+    /// because the watch may read it.
     pub(crate) fn confirm(&self, own: &Path) -> bool {
-        let Some(current) = self.unconfirmed(own) else { return true };
-        let written = durable_file::write(&self.current_file(), &CurrentProgram { is_confirmed: true, ..current });
+        let file = self.current_file();
+        let written = match fs::read(&file) {
+            Ok(text) => match serde_json::from_slice::<CurrentProgram>(&text) {
+                Ok(current) if self.is_unconfirmed(&current, own) => {
+                    durable_file::write(&file, &CurrentProgram { is_confirmed: true, ..current })
+                }
+                // An invalid file starts no program.
+                _ => Ok(()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
         if let Err(error) = &written {
             tracing::warn!(error = %error, "cannot record that the new program works: {error}");
         }
@@ -220,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn program_is_unconfirmed_while_its_file_cannot_be_read() {
+        let world = World::new();
+        let (program, file) = (world.update(), world.programs.current_file());
+        let text = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(!world.programs.confirm(&program));
+        fs::remove_dir(&file).unwrap();
+        assert!(world.programs.confirm(&program), "no update");
+        fs::write(&file, "{").unwrap();
+        assert!(world.programs.confirm(&program), "not valid");
+        fs::write(&file, text).unwrap();
+        assert!(world.programs.confirm(&program) && world.programs.unconfirmed(&program).is_none());
+    }
+
+    #[test]
     fn program_is_not_followed_if_its_start_cannot_be_counted() {
         let world = World::new();
         world.update();
@@ -240,6 +271,16 @@ mod tests {
         assert_eq!(world.programs.current().unwrap().owner, OWN_VERSION);
         assert_eq!(world.programs.follow(&world.own, "0.5.0"), None);
         assert_eq!(world.programs.current(), None);
+    }
+
+    #[test]
+    fn update_of_an_owner_who_allows_none_is_named() {
+        let world = World::new();
+        assert_eq!(world.programs.describe_unused(OWN_VERSION), None);
+        world.update();
+        let unused = world.programs.describe_unused(OWN_VERSION).unwrap();
+        assert!(unused.contains(&world.programs.current_file().display().to_string()), "{unused}");
+        assert_eq!(world.programs.describe_unused("0.5.0"), None, "the owner replaced it");
     }
 
     #[test]

@@ -82,8 +82,8 @@ pub(crate) async fn run(mut settings: Settings, once: bool, launch: Launch) -> R
     let programs = state_folder.programs();
     if settings.updates.is_allowed {
         follow_update(&programs, launch.update_limit);
-    } else {
-        programs.warn_of_unused(OWN_VERSION);
+    } else if let Some(unused) = programs.describe_unused(OWN_VERSION) {
+        tracing::warn!("{unused}");
     }
     let is_unconfirmed = || own_program().is_ok_and(|own| programs.unconfirmed(&own).is_some());
     let limit = launch.update_limit.unwrap_or(CONFIRMATION_LIMIT);

@@ -18,20 +18,24 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Replaces this process with `program`, and watches it if it is not confirmed. Returns only if it cannot be executed.
 pub(super) fn replace(programs: &InstalledPrograms, program: &Path, limit: Option<Duration>) -> std::io::Error {
-    let (pid, limit) = (Pid::this().as_raw(), limit.unwrap_or(CONFIRMATION_LIMIT));
-    // Systems that do not report when a process began have no watch.
-    let began = process_start_time(pid).filter(|_| programs.unconfirmed(program).is_some());
-    if let (Ok(own), Some(began)) = (own_program(), began) {
-        let args = ["watch-update", &pid.to_string(), &began, &limit.as_secs().to_string()];
-        // The shell ends at once: the new program would not collect the status of a child that it has not started.
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "\"$@\" &", "sh"]).arg(own).args(args).arg(program);
-        // The environment has the runner's token. A signal to this group, such as Ctrl-C, must not end the watch.
-        if let Err(error) = command.env_clear().stdin(Stdio::null()).process_group(0).status() {
-            tracing::warn!(error = %error, "cannot watch {}: {error}", program.display());
-        }
+    if programs.unconfirmed(program).is_some()
+        && let Err(reason) = start_watch(program, limit.unwrap_or(CONFIRMATION_LIMIT))
+    {
+        tracing::warn!(reason, "no process watches {}; if it hangs, it runs until you stop it: {reason}", program.display());
     }
     execute(program)
+}
+
+fn start_watch(program: &Path, limit: Duration) -> Result<(), String> {
+    let (own, pid) = (own_program()?, Pid::this().as_raw());
+    let began = process_start_time(pid).ok_or("This system does not report when a process began.")?;
+    let args = ["watch-update", &pid.to_string(), &began, &limit.as_secs().to_string()];
+    // The shell ends at once: the new program would not collect the status of a child that it has not started.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "\"$@\" &", "sh"]).arg(own).args(args).arg(program);
+    // The environment has the runner's token. A signal to this group, such as Ctrl-C, must not end the watch.
+    let status = command.env_clear().stdin(Stdio::null()).process_group(0).status();
+    status.map(|_| ()).map_err(|error| format!("Cannot start /bin/sh: {error}."))
 }
 
 /// Kills the process with this id and beginning if the control plane does not answer its `program` within the limit.

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Of a subject that the agent planned.
+/// Limit of a subject that the agent planned.
 const MAX_SUBJECT_CHARS: usize = 120;
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
 const AGENT_TRAILER: &str = "Pullyard-Agent";

@@ -178,8 +178,8 @@ pub(crate) fn is_bad_login(stderr: &str) -> bool {
     phrases.iter().any(|phrase| stderr.contains(phrase))
 }
 
-/// Whether the forge forbids the call (403) in its own words. A 403 without words may be from a proxy: git repeats only
-/// plain text, and the forges explain their refusals in plain text.
+/// Whether the forge forbids the call (403) with a message. A 403 without one may come from a proxy: forges explain a
+/// refusal in plain text, and git repeats only plain text.
 pub(crate) fn is_worded_denial(stderr: &str) -> bool {
     let text = stderr.to_lowercase();
     let is_limit = text.contains("rate limit") || text.contains("abuse detection");

@@ -237,7 +237,7 @@ pub(crate) async fn choose_target(
     })
 }
 
-/// A branch above or below ours. Git stores branches like files, so `a` and `a/b` cannot both exist.
+/// Finds a branch that excludes `branch`. Git stores branches like files, so `a` and `a/b` cannot both exist.
 async fn find_blocking_branch(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, GitError> {
     for above in branch.match_indices('/').filter_map(|(end, _)| branch.get(..end)) {
         if mirror.branch(git, above).await?.is_some() {

@@ -1,4 +1,4 @@
-//! Finds signs that a change is not what its agent meant: undone commits, unfinished merges, conflict markers.
+//! Finds signs of mistakes in a change: undone commits, unfinished merges, conflict markers.
 
 use crate::git::agent_state::AgentState;
 use crate::git::workspace::{Workspace, is_folder};
@@ -22,7 +22,7 @@ const MARKER_MESSAGE: &str = ": leftover conflict marker";
 const NO_WHITE_SPACE_CHECKS: &str =
     "core.whitespace=-blank-at-eol,-blank-at-eof,-space-before-tab,-indent-with-non-tab,-tab-in-indent,cr-at-eol";
 
-/// Errors: none, because the change is usable without its warnings. `Incomplete` stands for those that were not found.
+/// Returns `Incomplete` instead of an error, because the change is usable without its warnings.
 pub(crate) async fn find_warnings(
     git: &Git,
     workspace: &Workspace,
@@ -86,8 +86,8 @@ async fn list_changes(git: &Git, repository: &Path, from: &str, to: &str) -> Res
     Ok(changes)
 }
 
-/// Whether HEAD lacks commits of the start, and the change has files as they were before these commits. A HEAD with
-/// other commits and the same content, such as after a squash, undoes nothing.
+/// Finds files that the change returns to their content before the commits of the start which HEAD lacks.
+/// A HEAD with other commits and the same content, such as after a squash, undoes nothing.
 async fn find_undone_commits(
     git: &Git,
     workspace: &Workspace,
@@ -135,7 +135,7 @@ async fn find_conflict_markers(
     let candidates: BTreeSet<String> = lines.map(|(path, _)| path.to_owned()).take(MAX_CANDIDATES).collect();
     let mut paths = BTreeSet::new();
     for path in candidates {
-        // A heading may consist of the same characters as one of the markers.
+        // Git's check also reports a heading of `=======`.
         let blob = format!("{tree}:{path}");
         let call = GitCall::new(["cat-file", "blob", &blob]).repository(repository).max_output(MAX_READ_BYTES);
         match git.run(call).await {

@@ -1,4 +1,4 @@
-//! Decides which changes of the worktree are the agent's work, and what is left out of it.
+//! Decides which changes of the worktree belong to the agent's work and which are excluded.
 
 use crate::git::agent_state::AgentState;
 use crate::git::changes::{ChangedPath, list_changes, list_ignored};
@@ -30,7 +30,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, start: &str, ki
     Ok(!list_work(git, workspace, (start, kind), &state).await?.changes.is_empty())
 }
 
-/// Lists the changes since `start` that belong to the work, and what is excluded from it.
+/// Lists the changes since `start` that belong to the work, and the exclusions.
 /// Requires `Workspace::reset_repository`.
 /// Writes: the index of the runner's repository, which is `start` afterwards.
 pub(crate) async fn list_work(
@@ -50,10 +50,9 @@ pub(crate) async fn list_work(
         !is_side_file && !path.ancestors().any(|folder| folders.contains(folder))
     };
     let mut exclusions = Exclusions { repositories, ..Exclusions::default() };
-    // The index may have an earlier state of the work. A file with the content of `start` is no change, even if that
-    // state had another one.
+    // The index may have an earlier state of the work. A file that has the content of `start` again is no change.
     git.run(GitCall::new(["read-tree", "--reset", start]).repository(&repository).tree(&tree)).await?;
-    // The agent's git removed these files from the disk, or was told to ignore that they are missing.
+    // The agent's git removed these files from the disk, or its index ignores that they are missing.
     let hidden: HashSet<&[u8]> =
         state.entries().filter(|entry| entry.is_hidden).map(|entry| entry.path.as_slice()).collect();
     let mut changes = list_changes(git, workspace).await?;

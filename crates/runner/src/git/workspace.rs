@@ -163,7 +163,7 @@ impl Workspace {
         run_blocking(write).await
     }
 
-    /// Hides these paths from `git status` of a check, beside those of setup. The runner's own repository shows them.
+    /// Hides these paths and the paths of setup from `git status` in a check. The runner's own repository shows them.
     pub(crate) fn hide_in_tree(&self, paths: &[&str]) -> io::Result<()> {
         let dir = self.tree().join(".git");
         let mut lines = self.snapshot().exclude.clone();

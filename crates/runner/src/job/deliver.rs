@@ -1,4 +1,4 @@
-//! What an attempt delivers, by the kind of its job.
+//! Delivers the result of an attempt, by the kind of its job.
 
 pub(super) mod agent_output;
 pub(super) mod analysis;

@@ -14,7 +14,7 @@ use pullyard_domain::job::Publishes;
 use pullyard_domain::output::JobOutput;
 use pullyard_protocol::attempt::FinishResult;
 
-/// What an attempt delivers, by the kind of its job.
+/// The delivered result of an attempt, by the kind of its job.
 #[derive(Default)]
 pub(super) struct Delivered {
     pub(super) result: Option<FinishResult>,

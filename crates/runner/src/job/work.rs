@@ -47,7 +47,7 @@ pub(crate) struct WorkResult {
     pub(crate) replies: AgentReplies,
     pub(crate) results: CheckResults,
     pub(crate) notes: WorkNotes,
-    /// Of a step that reports.
+    /// `Some` for a step that reports.
     pub(crate) output: Option<JobOutput>,
     /// The last message of an agent that worked in an earlier attempt.
     pub(crate) earlier_summary: Option<String>,

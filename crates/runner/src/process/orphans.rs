@@ -62,7 +62,7 @@ pub(crate) async fn kill_descendants(temporary: &Path) -> Result<(), CleanupErro
         .await
 }
 
-/// Kills what a dead runner left: processes with this `TMPDIR`, git in this repository, and their descendants.
+/// Kills the processes that a dead runner left: with this `TMPDIR`, git in this repository, and their descendants.
 pub(crate) async fn kill_marked_processes(temporary: &Path, repository: &Path) -> Result<(), CleanupError> {
     let marks = vec![environment_entry("TMPDIR", temporary), environment_entry("GIT_DIR", repository)];
     OrphanSearch { marks, include_descendants: false }.kill().await

@@ -1,6 +1,6 @@
 //! Finds the path to add to a sandbox for a program: its npm package, else its file, because its folder may be a home.
-//! A sandbox shows the system's folders already. A container has those of its image, so a program in them is added only
-//! with its npm package.
+//! A sandbox shows the system's folders already. A container has the folders of its image instead, so a program there
+//! is added only with its npm package.
 
 use std::path::{Path, PathBuf};
 

@@ -25,8 +25,8 @@ pub(crate) struct PullRequestFacts<'a> {
     /// The isolation of the agent, if it worked on this machine.
     pub(crate) isolation: Option<String>,
     pub(crate) agent: Option<&'a str>,
-    /// Of a job with one attempt; earlier attempts have costs that the runner does not know. Units: millionths of a US
-    /// dollar.
+    /// `None` after several attempts, because the costs of earlier ones are unknown here.
+    /// Units: millionths of a US dollar.
     pub(crate) cost_usd_micros: Option<u64>,
     pub(crate) summary: Option<&'a str>,
     pub(crate) checks: CheckResults<'a>,

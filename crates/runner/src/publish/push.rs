@@ -217,8 +217,8 @@ impl Push<'_> {
     }
 }
 
-/// Runs a push within its window, and renews the window meanwhile.
-/// Errors: if the window ended before the push; that of the renewal, if it had one.
+/// Runs a push and renews its window until the push ends.
+/// Errors: the window ended before the push; the error of a renewal.
 async fn run_in_window<T, E>(
     mut until: Instant,
     interval: Duration,

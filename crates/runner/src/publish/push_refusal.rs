@@ -1,6 +1,6 @@
-//! Recognizes whether a forge refused a push, by git's output. The crate `forge` recognizes why.
-//! Only a refusal that the forge states is final: `[remote rejected]` with a reason, or its words beside 401 or 403.
-//! `[remote failure]`, a lost connection, a web page and a server error decide nothing, so the push is repeated.
+//! Finds out from git's output whether a forge refused a push. The crate `forge` parses the reason.
+//! A refusal is final if the forge states it: by `[remote rejected]` with a reason, or a message and status 401 or 403.
+//! After `[remote failure]`, a lost connection, a web page or a server error, the push is repeated.
 
 use crate::git::{GitError, is_bad_login, is_worded_denial, remote_lines};
 use pullyard_domain::failure::Failure;
@@ -48,7 +48,8 @@ fn rejection_reason(stdout: &str) -> Option<&str> {
     (!reason.is_empty()).then_some(reason)
 }
 
-/// The branch in `'refs/heads/a' exists; cannot create 'refs/heads/a/b'`, if it is above or below ours.
+/// The existing branch `a` in `'refs/heads/a' exists; cannot create 'refs/heads/a/b'`.
+/// `None` unless it is a folder of `branch`, or `branch` is a folder of it.
 fn parse_blocking_branch<'a>(words: &'a str, branch: &str) -> Option<&'a str> {
     let (before, _) = words.split_once("' exists; cannot create")?;
     let (_, other) = before.rsplit_once("'refs/heads/")?;
@@ -123,10 +124,10 @@ mod tests {
                 "error: git-http-push failed",
                 "fatal: unable to access 'https://x/': Could not resolve host: x",
                 "fatal: protocol error: bad line length character: <htm",
-                // A proxy's web page is not quoted by git, so the forge has said nothing.
+                // Git does not quote a proxy's web page, so the output has no message of the forge.
                 FORBIDDEN,
                 "remote: You have exceeded a secondary rate limit.\nfatal: unable to access 'https://x/': The requested URL returned error: 403",
-                // Words beside another status are no refusal.
+                // A message with another status is no refusal.
                 "remote: Permission to acme/app.git denied to bot.",
             ] {
                 check(stdout, stderr, None);
@@ -247,7 +248,7 @@ mod tests {
             check(&rejected(message), "", Some(code));
             check(&rejected("no"), &format!("remote: {message}"), Some(code));
             check("", &format!("remote: {message}\n{FORBIDDEN}"), Some(code));
-            // Git's own text has no such words.
+            // Only lines of the forge begin with `remote: `.
             check("", message, None);
         }
         for message in [

@@ -25,9 +25,9 @@ pub(crate) struct ReviewReplies<'a> {
     pub(crate) agent: Option<&'a str>,
 }
 
-/// What is left to do in a review.
+/// The open threads and reviewers of a review.
 pub(crate) struct OpenReview {
-    /// The threads without a reply, each with the reason.
+    /// The threads without a reply, each with the reason; empty before a try.
     threads: BTreeMap<u64, String>,
     reviewers: BTreeSet<String>,
     thread_count: usize,
@@ -42,7 +42,7 @@ impl OpenReview {
         Self { thread_count: threads.len(), threads, reviewers, is_first_try }
     }
 
-    /// Logs what was not done. `outage`: why the forge could not do it. `None` without threads.
+    /// Logs each missing reply and request. `outage`: why the forge did not answer. `None` if the review has no thread.
     pub(crate) fn report(self, attempt: &Calls<'_>, outage: Option<&Outage>) -> Option<Replies> {
         for (thread, reason) in &self.threads {
             let reason = if reason.is_empty() { "there was no time" } else { reason };
@@ -70,12 +70,12 @@ impl ReviewReplies<'_> {
     ) -> Result<(), Outage> {
         let is_first_try = std::mem::replace(&mut open.is_first_try, false);
         let replied = self.post_replies(attempt, forge, &mut open.threads, is_first_try).await;
-        // A fault of one thread must not keep the reviewers from being asked.
+        // Also after a failed reply.
         let requested = self.request_reviews(attempt, forge, &mut open.reviewers).await;
         replied.and(requested)
     }
 
-    /// Replies in the `open` threads; failed ones stay in it, with the reason.
+    /// Replies in the `open` threads. Failed threads stay in `open`, with the reason.
     /// Errors: another try may help.
     async fn post_replies(
         &self,
@@ -87,7 +87,7 @@ impl ReviewReplies<'_> {
         if open.is_empty() {
             return Ok(());
         }
-        // Read each time: perhaps only the answer to an earlier try was lost.
+        // Read before each try, because an earlier reply may exist although its answer was lost.
         let (comments, threads) = match self.load_threads(attempt, forge).await {
             Ok(listings) => listings,
             Err(error) => {

@@ -44,7 +44,7 @@ pub(crate) async fn request_access(attempt: &Calls<'_>) -> Result<ForgeAccess, S
     })
 }
 
-/// The token of the runner's owner, which goes to its own forge only, whatever addresses the control plane names.
+/// The token of the runner's owner. Only for the owner's forge, even if the control plane names another address.
 pub(crate) fn own_forge_token(repository: &AssignedRepository, environment: &Environment<'_>) -> Option<String> {
     let variable = |name: &str| environment.get(name)?.into_string().ok();
     let api_url = variable(OWN_API_URL)?;

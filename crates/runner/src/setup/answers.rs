@@ -1,4 +1,4 @@
-//! The variables that `setup` writes: those of flags and of the environment, those of the present file, and answers.
+//! Collects the variables that `setup` writes, from flags, environment, present file and answers.
 
 use crate::agent::agent_variables;
 use crate::daemon::config_file::{self, Values, check_value};
@@ -8,7 +8,7 @@ use crate::git::NETWORK_ENVIRONMENT;
 use crate::secrets::redact::{is_secret_name, parse_url_credentials};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Other variables of this terminal that its service needs as well.
+/// Further variables of this terminal that the service needs.
 const CARRIED: &[&str] = &[
     "PATH",
     "HTTP_PROXY",
@@ -21,12 +21,12 @@ const CARRIED: &[&str] = &[
 #[derive(Default)]
 pub(super) struct Answers {
     pub(super) values: Values,
-    /// Settings and other variables that a flag or a variable of the environment set.
+    /// Names whose value comes from a flag or the environment, so that no question is necessary.
     presets: BTreeSet<&'static str>,
 }
 
 impl Answers {
-    /// A setting is stored under the first of its names.
+    /// Stores each setting under the first of its names. A flag or the environment overrides the file.
     pub(super) fn collect(
         flags: BTreeMap<String, String>,
         saved_api_url: Option<SettingValue>,
@@ -36,7 +36,7 @@ impl Answers {
         let in_file = |name: &str| file.get(name).cloned();
         let new = SettingSources { flags, ..SettingSources::of_environment(environment) };
         let old = SettingSources { saved_api_url, ..SettingSources::of_environment(&in_file) };
-        // A proxy under both cases would be two proxies: programs differ in which one they prefer.
+        // Programs differ in whether they read `http_proxy` or `HTTP_PROXY`, so a new value replaces both.
         let is_replaced = |name: &str| {
             let is_set = |one: &str| environment(one).is_some_and(|value| !value.is_empty());
             NETWORK_ENVIRONMENT.iter().any(|one| one.eq_ignore_ascii_case(name) && is_set(one))
@@ -55,7 +55,7 @@ impl Answers {
                 answers.set(setting, &value);
             }
         }
-        // Another terminal may have a shorter `PATH`, without the agents.
+        // The `PATH` of another terminal may lack the agents.
         let is_kept = |name: &&str| *name == "PATH" && file.contains_key(*name);
         let names = agent_variables().chain(NETWORK_ENVIRONMENT.iter().chain(CARRIED).copied());
         for name in names.filter(|name| !is_kept(name)) {
@@ -91,7 +91,7 @@ impl Answers {
 
     pub(super) fn parse(&self) -> ParsedSettings {
         let environment = |name: &str| {
-            // Names of settings are those of the answers only.
+            // Settings come from the answers alone, other variables also from the process.
             let others = || config_file::variable(name).filter(|_| !is_setting(name));
             self.values.get(name).cloned().or_else(others)
         };
@@ -106,7 +106,7 @@ impl Answers {
         error.map_or(Ok(()), |error| Err(error.message))
     }
 
-    /// The lines of the file.
+    /// Formats the lines of the file.
     pub(super) fn format(&self) -> String {
         self.values.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
     }
@@ -120,10 +120,10 @@ fn variable(name: &str) -> &str {
     variables(name).first().copied().unwrap_or(name)
 }
 
-/// A line of a file without secrets.
+/// Replaces the secrets in a line of the file.
 pub(super) fn mask(line: &str) -> String {
     let (name, value) = line.split_once('=').unwrap_or((line, ""));
-    // The other settings are no secrets, such as the path of the release keys.
+    // Of the settings, only those in `token` are secrets. The path of the release keys has the name of a secret.
     let is_plain = VARIABLES.iter().any(|(setting, names)| !setting.ends_with("token") && names.contains(&name));
     if is_secret_name(name) && !is_plain && !value.is_empty() {
         return format!("{name}=…");

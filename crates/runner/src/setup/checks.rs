@@ -1,5 +1,5 @@
-//! Checks of answers with the control plane, a model's provider and this machine. Each returns a note, or the reason of
-//! a refusal. None registers or writes anything.
+//! Checks the answers of `setup` with the control plane, the providers, the forge and this machine.
+//! Each check returns a note, or the reason of a refusal. A check registers nothing and stores nothing.
 
 use super::answers::Answers;
 use crate::Isolation;
@@ -27,7 +27,7 @@ pub(super) async fn check_url(answers: &Answers, url: &str) -> Checked {
     check_server(url.trim_end_matches('/')).await
 }
 
-/// Loads the token's restrictions.
+/// Loads the token's kind and projects. Errors: a sentence for the user.
 pub(super) async fn load_token(url: &str, token: &str) -> Result<Token, String> {
     let client = ApiClient::new(url, token).map_err(|error| error.to_string())?;
     match timeout(LIMIT, client.own_token()).await {
@@ -62,7 +62,7 @@ impl<'a> RunnerName<'a> {
         Self { url: &settings.api_url, token: &settings.token, name: &settings.name }
     }
 
-    /// Whether the name is free, or that of the runner which the present file configures.
+    /// Refuses the name of another runner. `is_present`: the present file has this name, so a used name is its own.
     pub(super) async fn check(&self, is_present: bool) -> Checked {
         match self.check_new().await {
             Ok(()) => Ok("free".into()),
@@ -81,7 +81,7 @@ impl<'a> RunnerName<'a> {
         }
     }
 
-    /// Whether a process of this runner is online: it refuses a new instance.
+    /// Whether the control plane refuses a new instance, because a process of this runner is online.
     pub(super) async fn is_online(&self) -> bool {
         self.check_new().await.is_err_and(|error| error.code() == Some("runner_live"))
     }
@@ -106,7 +106,7 @@ pub(super) async fn check_key(answers: &Answers, key: ModelKey, value: &str) -> 
         Err(Refusal::Denied { .. }) => {
             Err(format!("{} does not accept the key. Copy it again, or create a new one.", provider.name))
         }
-        // Its jobs may work nevertheless.
+        // A provider that cannot be reached now does not prevent later jobs.
         Err(error) => Ok(format!("not verified: {error}")),
     }
 }
@@ -141,7 +141,7 @@ impl Drop for TemporaryFolder {
     }
 }
 
-/// What each runner needs. Errors: what is missing.
+/// Checks git, and that the processes of jobs can be seen. Errors: a sentence for the user.
 pub(super) async fn check_machine() -> Result<(), String> {
     let folder = TemporaryFolder::create().map_err(|error| format!("Cannot create a temporary folder: {error}."))?;
     let git = check_git(&Git::local(""), &folder.0).await;
@@ -149,7 +149,7 @@ pub(super) async fn check_machine() -> Result<(), String> {
     check_processes().map(drop)
 }
 
-/// Attacks the level as `start` does, in the work folder or in a temporary one.
+/// Attacks the isolation level with canaries, as `start` does. `file`: named in the note of level `none`.
 pub(super) async fn check_level(answers: &Answers, level: &str, file: &Path) -> Checked {
     answers.check("isolation", level)?;
     let folder = TemporaryFolder::create().map_err(|error| format!("Cannot create a temporary folder: {error}."))?;
@@ -163,7 +163,7 @@ pub(super) async fn check_level(answers: &Answers, level: &str, file: &Path) -> 
     Ok(if is_none { format!("{result}; they can read the token and keys in {}", file.display()) } else { result })
 }
 
-/// The folder may be missing, if this user may create it.
+/// Accepts a missing folder if this user may create it.
 pub(super) fn check_log_dir(answers: &Answers, folder: &str) -> Checked {
     if folder.is_empty() {
         return Ok("no copies; the job's page has its log".into());

@@ -21,7 +21,7 @@ impl OwnFile {
         Self { path, text: format!("{MARK}\n{text}"), mode }
     }
 
-    /// What happens to the file, and its text without secrets.
+    /// Describes the change of the file, with its text without secrets.
     pub(super) fn describe(&self) -> String {
         let verb = if self.path.exists() { "replace" } else { "write" };
         let text: String = self.text.lines().map(|line| mask(line) + "\n").collect();

@@ -1,4 +1,4 @@
-//! Asks questions on the terminal. Each answer is checked at once, and a refused one is asked again with the reason.
+//! Prompts for answers on the terminal. Checks each answer at once, and repeats the prompt after a refusal.
 
 use crate::git::workspace::disk::run_blocking;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
@@ -26,14 +26,14 @@ impl From<&str> for Abort {
 #[derive(Default)]
 pub(super) struct Question {
     pub(super) label: String,
-    /// How to set it without a question.
+    /// How to set the value without a question, for the error without a terminal.
     pub(super) setting: String,
-    /// From a flag or a variable, so that no question is necessary.
+    /// Value of a flag or a variable, which replaces the question.
     pub(super) preset: Option<String>,
-    /// Used for an empty answer.
+    /// Value for an empty answer.
     pub(super) default: Option<String>,
     pub(super) is_secret: bool,
-    /// May be absent: `none` removes the present value.
+    /// The value may be absent; the answer `none` removes the present one.
     pub(super) is_optional: bool,
 }
 
@@ -48,7 +48,8 @@ impl Question {
         }
     }
 
-    /// Without a terminal, the default is the answer. `check` returns a note, or the reason of a refusal.
+    /// Returns the first answer that passes `check`, which returns a note or the reason of a refusal.
+    /// Without a terminal, the default is the answer. Errors: a refused preset or default; a missing one.
     pub(super) async fn ask(
         self,
         is_terminal: bool,
@@ -108,13 +109,13 @@ impl Terminal {
     }
 }
 
-/// Prints a text, which may come from a server, without control characters. A closed terminal is no error.
+/// Prints text without control characters, because it may come from a server. Ignores a closed terminal.
 pub(super) fn say(text: &str) {
     let text = text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Reads a line, on a thread of its own, so that a signal is noticed meanwhile.
+/// Reads a line on another thread, so that a signal can interrupt the wait.
 async fn read(prompt: String, is_secret: bool) -> Result<String, Abort> {
     let line = run_blocking(move || {
         let before = Terminal::save().filter(|_| is_secret);
@@ -122,7 +123,7 @@ async fn read(prompt: String, is_secret: bool) -> Result<String, Abort> {
             let mut hidden = before.clone();
             hidden.local_flags.remove(LocalFlags::ECHO);
             hidden.local_flags.insert(LocalFlags::ECHONL);
-            // Before the prompt, so that no typed character is shown.
+            // Before the prompt is printed: a user may type at once.
             tcsetattr(io::stdin(), SetArg::TCSANOW, &hidden)?;
         }
         let mut terminal = io::stderr();

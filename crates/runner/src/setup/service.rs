@@ -58,7 +58,7 @@ impl Target {
         text.is_some_and(|text| text.lines().any(|line| line.starts_with("ExecStart=") && line.ends_with(&end)))
     }
 
-    /// Whether the unit has a process, also one that drains.
+    /// Whether the unit has a process; a draining one counts.
     fn unit_runs(&self) -> bool {
         let pid = run_command(&format!("{} show --property=MainPID --value {}", systemctl(), self.unit()));
         pid.is_ok_and(|pid| !matches!(pid.trim(), "" | "0"))
@@ -174,8 +174,8 @@ fn is_safe(path: &Path, uid: u32, mode: u32) -> bool {
     uid == 0 && mode & others == 0
 }
 
-/// Runs a command of the machine, whose words have no spaces, without the runner's token. Returns what it prints.
-/// Errors: a sentence.
+/// Runs a command line, split at each space, without the runner's token. Returns its output.
+/// Errors: a sentence for the user.
 pub(super) fn run_command(line: &str) -> Result<String, String> {
     let mut words = line.split(' ');
     let mut command = Command::new(system_program(words.next().unwrap_or_default()));

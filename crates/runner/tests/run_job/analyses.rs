@@ -122,7 +122,7 @@ async fn reviews(State(forge): State<Forge>, uri: Uri, Path(number): Path<u64>) 
     Json(if number == 2 { vec![review] } else { Vec::new() }).into_response()
 }
 
-/// Of all kinds of item, which no user names.
+/// Plans an analysis of all kinds of item, which no user names.
 fn plan(previous: Option<&AnalysisReport>) -> AssignedAnalysis {
     AssignedAnalysis {
         now: SystemTime::now().into(),
@@ -187,7 +187,7 @@ async fn second_analysis_reads_and_summarises_only_what_changed() {
     forge.comment(300, "cat", "Still wanted?");
     forge.items.lock().unwrap().retain(|item| item["number"] != 301);
     let (second, starts) = run(&forge, Some(&first)).await;
-    // The closed item makes room for an older one.
+    // An older item replaces the closed one.
     assert_eq!(starts, ["10.md 300.md"]);
     assert_eq!(second.items[0].number, 300);
     assert_eq!(item(&second, 300).signals.comments, 1);
@@ -268,7 +268,7 @@ async fn cost_limit_keeps_the_old_summaries() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_output_skips_the_items_of_its_start() {
-    // All starts but the second have a correct output; a question stops none of them.
+    // All starts but the second have a correct output; a question stops no start.
     let wrong = "test ! -e .pullyard/input/40.md || echo '{}' > .pullyard/output.json";
     let script = format!("echo Why? > @QUESTION@\n{AGENT}\n{wrong}").replace("@QUESTION@", QUESTION_FILE);
     let forge = Forge::default();

@@ -1,4 +1,4 @@
-//! Tests jobs of kind `read`: the output file, its repair, and what the agent may not do.
+//! Tests jobs of kind `read`: the output file, its repair, and the limits of the agent.
 
 use crate::prelude::*;
 use crate::world::World;

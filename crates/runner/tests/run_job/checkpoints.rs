@@ -1,4 +1,4 @@
-//! Tests what a checkpoint contains, when it is refused, and which agent continues from it.
+//! Tests the content of checkpoints, their refusal, and which agent continues from one.
 
 use crate::agents::CODEX_WORKS;
 use crate::prelude::*;

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::runner_api::TOKEN;
 #[cfg(target_os = "linux")]
-use crate::stops::can_run;
+use crate::stops::can_mount;
 
 #[tokio::test]
 async fn refused_registration_prints_a_reason_and_exit_code() {
@@ -45,10 +45,10 @@ const LOW_SPACE_SCRIPT: &str = "
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn once_without_space_signs_off_and_can_be_repeated() {
-    let namespace = ["--user", "--map-root-user", "--mount"];
-    if !can_run("unshare", &[&namespace]) {
+    if !can_mount() {
         return;
     }
+    let namespace = ["--user", "--map-root-user", "--mount"];
     let machine = DaemonMachine::with_job_script("exit 0").await;
     std::fs::create_dir_all(machine.work_dir()).unwrap();
     let (code, output) = run_command(&machine, &["start", "--once"], |command| {

@@ -4,7 +4,7 @@ use crate::daemon_orders::{replace_program, stop};
 use crate::prelude::*;
 use crate::runner_api::{Call, Daemon, TOKEN, WAIT_FOR_GO_JOB};
 #[cfg(target_os = "linux")]
-use crate::stops::can_run;
+use crate::stops::can_mount;
 use crate::world::is_alive;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::extract::Path as UrlPath;
@@ -267,7 +267,7 @@ async fn release_that_is_not_the_signed_one_is_refused() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn update_on_a_full_disk_leaves_the_old_program() {
-    if !can_run("unshare", &[&["--user", "--map-root-user", "--mount"]]) {
+    if !can_mount() {
         return;
     }
     // Larger than the disk.

@@ -38,7 +38,7 @@ pub(crate) struct Gate {
     http: reqwest::Client,
     fault: Option<Fault>,
     calls: Mutex<Vec<Point>>,
-    /// Set when the call arrives at which the runner is killed. That call is never answered.
+    /// Set at the arrival of the call at which the runner is killed. The call gets no answer.
     reached: watch::Sender<bool>,
 }
 

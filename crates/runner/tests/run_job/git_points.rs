@@ -1,7 +1,7 @@
-//! Kills a runner after each call of git that changes something; the next attempt must end like an undisturbed one.
+//! Kills a runner after each git command that writes; the next attempt must end like an undisturbed one.
 //!
-//! A script named `git` precedes git in the runner's path. A kill before a call equals a kill after the previous one,
-//! and a reading call leaves nothing.
+//! A script named `git` precedes git in the runner's path. A kill before a command equals a kill after the previous
+//! one, and a command that only reads leaves no state.
 
 use crate::crash_walk::{Published, assert_same_ends};
 use crate::prelude::*;
@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use tokio::time::timeout;
 
 const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
-/// Of a step with a branch of its own.
+/// The own branch of a step.
 const OWN: &str = "pullyard/acme/run-1-left";
-/// Least number of changing calls, from the fetch to the push.
+/// Least number of writing commands from the fetch to the push.
 const MIN_CHANGES: usize = 5;
 const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
@@ -90,7 +90,7 @@ async fn own_final_state(world: &World) -> OwnFinalState {
     }
 }
 
-/// The changing calls of an undisturbed runner, each with its index among all calls.
+/// Finds the writing commands of an undisturbed runner, each with its index among all calls.
 async fn find_changes(world: &World) -> Vec<(usize, String)> {
     let path = path_with_numbered_git(world, 0);
     let ran = world.run_under("PATH", path).await;
@@ -129,7 +129,7 @@ async fn job_survives_a_kill_after_any_git_call() {
     .await;
 }
 
-/// Only around its push: the calls before are those of every job.
+/// Only around the push, because the commands before it are the same for every job.
 #[tokio::test]
 async fn own_branch_survives_a_kill_around_its_push() {
     let world = own_branch_world().await;

@@ -1,4 +1,4 @@
-//! Tests that an attempt's secrets stay inside, and that its commands inherit almost nothing of the machine.
+//! Tests that an attempt's secrets stay inside, and which few variables of the machine its commands inherit.
 
 use crate::api::{BOOTSTRAP, LEASE};
 use crate::prelude::*;

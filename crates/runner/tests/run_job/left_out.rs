@@ -1,4 +1,4 @@
-//! Tests that a pull request has only the agent's changes, and names what is left out or doubtful.
+//! Tests that a pull request has only the agent's changes, and names excluded and doubtful files.
 
 use crate::prelude::*;
 use crate::protected::run_in_repository;

@@ -118,7 +118,7 @@ async fn changed_base_of_a_pull_request_is_used() {
 
 const MERGE: &str = "merge-tree*";
 
-/// Runs a job whose branch moves meanwhile. The script runs before the calls of git that match the pattern.
+/// Runs a job whose branch moves at the same time: the script runs before the calls of git that match the pattern.
 async fn run_with_script_before(pattern: &str, script: impl FnOnce(&World) -> String) -> (World, RunResult) {
     let world = World::with_agent(WAITING_AGENT).await;
     world.commit_on("feature", "Earlier work");

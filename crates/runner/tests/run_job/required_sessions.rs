@@ -145,7 +145,7 @@ async fn session_of_a_missing_agent_fails_only_auto_jobs() {
 
 #[tokio::test]
 async fn job_without_a_stored_session_starts_over() {
-    // Nothing is stored, as after the loss of a machine.
+    // The checkpoint is lost, as after the loss of a machine.
     let machine = machine_with_session("echo '{}'").await;
     machine.world.api.change_script(|script| script.refuse("checkpoint", 404, "not_found"));
     assert_eq!(run_next_attempt(&machine, true).await.0, None);

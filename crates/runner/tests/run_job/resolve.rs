@@ -1,4 +1,4 @@
-//! Tests jobs of kind `resolve`: one agent reviews, another fixes, and one report says what became of the findings.
+//! Tests jobs of kind `resolve`: one agent reviews, another fixes, and a report lists the result of each finding.
 
 use crate::agent_reviews::{FEATURE, REPOSITORY, add_pull_request, number, posted};
 use crate::checks::with_checks;
@@ -11,7 +11,8 @@ use pullyard_domain::output::{FindingPlace, JobOutput, PostedReview};
 use pullyard_domain::report::review_output::ThreadState;
 use pullyard_forge::ReviewState;
 
-/// Two findings at the changed line, one elsewhere, and one that is not worth a fix.
+/// Two findings at the changed line, one outside the diff, and one below the severity that is fixed.
+/// The outer braces are missing.
 const FINDINGS: &str = r#"
     {"path":"README.md","line":3,"severity":"high","category":"bug","title":"Rude","body":"It is.","suggestion":"Hi."},
     {"path":"README.md","line":3,"severity":"medium","category":"tests","title":"No test","body":"There is none."},
@@ -21,7 +22,7 @@ const VERDICTS: &str = r#"{"v":1,"findings":[
     {"index":0,"verdict":"fixed","text":"Polite <!-- hidden -->now."},{"index":1,"verdict":"declined","text":"It needs none."}]}"#;
 const FIX: &str = "printf '# App\\n\\nIt greets you.\\n' > README.md";
 
-/// An agent that reports these findings, with the braces left out at the ends, and then fixes by this script.
+/// An agent whose first run reports the findings and whose second run executes `fix`.
 fn agent(findings: &str, fix: &str) -> String {
     format!(
         r#"if [ -e @DIR@/next.sh ]; then . @DIR@/next.sh; exit; fi
@@ -126,7 +127,7 @@ async fn review_without_a_finding_to_fix_starts_no_second_agent() {
     assert_eq!((head, output.places.as_slice()), (None, [FindingPlace::Inline].as_slice()));
     assert_eq!((runs(&world).as_str(), world.branch_head(FEATURE)), ("review ", before));
     assert_eq!(posted(&world).await.0.len(), 1);
-    // A second attempt must not fix what the posted report calls open.
+    // The posted report lists the finding as open, so a second attempt must not fix it.
     world.api.next_attempt(|_| ());
     let (head, output) = completes(&world).await;
     assert_eq!((runs(&world).as_str(), head, output.adopted), ("review ", None, true));
@@ -252,7 +253,7 @@ async fn earlier_finding_is_fixed_and_its_thread_gets_an_answer() {
     assert!(reply.body.starts_with(&format!("Fixed in `{}`.\n\nPolite", &head[..10])), "{}", reply.body);
 }
 
-/// Its review reports nothing new, and its second agent fixes what the first job posted as index 0.
+/// Runs another job, whose review has no new findings. Its fix is for index 0, the first finding that is still open.
 async fn run_second_job(world: &World, change: impl Fn(&mut Assignment)) -> RunResult {
     let next = agent("", &format!("{FIX}\n")).replace("@DIR@", world.outside_path("").to_str().unwrap());
     let next = next.split_once("fi\n").unwrap().1;
@@ -268,7 +269,7 @@ async fn run_second_job(world: &World, change: impl Fn(&mut Assignment)) -> RunR
 async fn earlier_findings_are_not_fixed_if_our_account_is_hidden() {
     let world = world(&all_findings(), "true").await;
     completes(&world).await;
-    // A stranger may have copied a marker.
+    // Without a known account, a copied marker of a stranger looks the same.
     let ran = run_second_job(&world, |job| job.repository.account = None).await;
     assert_eq!((ran.code, runs(&world).as_str()), (Some(0), "review fix review "), "{}", ran.log);
 }

@@ -1,4 +1,4 @@
-//! Tests the jobs of a run's steps: branches of their own, patches of earlier steps, and outputs beside a change.
+//! Tests the jobs of a run's steps: branches of their own, patches of earlier steps, and outputs of jobs that write.
 
 use crate::prelude::*;
 use crate::world::World;

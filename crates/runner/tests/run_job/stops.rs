@@ -60,7 +60,7 @@ async fn wait_until_no_process(world: &World) {
 
 /// Whether this machine can run one of these command variants.
 #[cfg(target_os = "linux")]
-pub(crate) fn can_run(program: &str, ways: &[&[&str]]) -> bool {
+fn can_run(program: &str, ways: &[&[&str]]) -> bool {
     let works = ways.iter().any(|args| {
         let tried = std::process::Command::new(program).args(*args).arg("true").output();
         tried.is_ok_and(|tried| tried.status.success())
@@ -69,6 +69,13 @@ pub(crate) fn can_run(program: &str, ways: &[&[&str]]) -> bool {
         eprintln!("skipped: {program} does not work on this machine");
     }
     works
+}
+
+/// Some containers allow the name space, but no mount in it.
+#[cfg(target_os = "linux")]
+pub(crate) fn can_mount() -> bool {
+    let mount = ["--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /tmp"];
+    can_run("unshare", &[&mount])
 }
 
 #[cfg(target_os = "linux")]

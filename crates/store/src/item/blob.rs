@@ -22,7 +22,7 @@ pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Err
     Ok(item)
 }
 
-/// Packs a value together with the fields of the stored one that this version does not know.
+/// Packs a value together with the unknown fields of the stored value.
 pub(crate) fn pack_with<T: Serialize>(key: &Key, value: &T, unknown: &Map<String, Value>) -> Result<Attributes, Error> {
     #[derive(Serialize)]
     struct Body<'a, T> {

@@ -1,4 +1,4 @@
-//! Loads projects with their budgets, repositories and forges. All reads are strong, except those of pages of ids.
+//! Loads projects with their budgets, repositories and forges. All reads are strong, except of pages of ids.
 
 use crate::item::{Attributes, decode_part};
 use crate::read::list::{Order, Page};

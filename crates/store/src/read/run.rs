@@ -22,7 +22,7 @@ impl Store {
         self.load(&key::group(project, name)).await
     }
 
-    /// Those of the runs that exist.
+    /// Skips runs that do not exist.
     pub async fn load_runs(&self, ids: &[RunId]) -> Result<Vec<Run>, Error> {
         self.load_in_order(ids.iter().map(key::run).collect()).await
     }

@@ -1,11 +1,11 @@
 //! Reads self-hosted runners, job classes, and the sweeper's last round.
 
 use crate::item::sweeper_state::SweeperState;
-use crate::item::{Class, RunnerName, key_of};
+use crate::item::{Class, RunnerName, blob, key_of};
 use crate::key::{self, RUNNER_SHARDS};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store};
-use pullyard_domain::fleet::Member;
+use pullyard_domain::fleet::{FleetSnapshot, Member};
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::select::ClassRequirements;
@@ -82,5 +82,10 @@ impl Store {
 
     pub async fn load_sweeper_state(&self) -> Result<Option<SweeperState>, Error> {
         self.load(&key::sweeps()).await
+    }
+
+    pub async fn load_fleet(&self) -> Result<Option<FleetSnapshot>, Error> {
+        let key = key::fleet();
+        self.load_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
     }
 }

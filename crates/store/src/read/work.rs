@@ -107,7 +107,7 @@ impl Store {
         Ok(self.list_ready_jobs_after(class, None, limit).await?.rows)
     }
 
-    /// Like `list_ready_jobs`, behind an earlier row. That job need not be Ready any more.
+    /// Like `list_ready_jobs`, behind an earlier row, whose job need not be Ready any more.
     pub async fn list_ready_jobs_after(
         &self,
         class: &ClassId,

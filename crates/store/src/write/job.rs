@@ -22,7 +22,7 @@ pub struct JobWrite<'a> {
     pub job: &'a Job,
     /// The attempt, if it ended.
     pub attempt: Option<&'a AttemptRecord>,
-    /// What the job reports, if it ended with an output.
+    /// The output of a job that ended with one.
     pub output: Option<&'a JobOutput>,
     /// The ticket, if its state or display changes.
     pub ticket: Option<&'a Ticket>,

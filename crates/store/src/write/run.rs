@@ -62,10 +62,11 @@ impl Store {
         Transaction::new("delete a template").delete(template.key(), condition).commit(self).await
     }
 
-    /// Writes: SCHEDULE if `rev` and `created` are those seen (absent if new).
-    pub async fn put_schedule(&self, schedule: &Schedule) -> Result<Write, Error> {
+    /// Writes: SCHEDULE if `rev` and `created` are those seen (absent if new); NOTICE if absent.
+    pub async fn put_schedule(&self, schedule: &Schedule, notice: Option<&Notice>) -> Result<Write, Error> {
         let condition = Condition::at_rev_since(schedule.rev, "created", schedule.created);
-        Transaction::new("store a schedule").revise_over(schedule, condition)?.commit(self).await
+        let transaction = Transaction::new("store a schedule").revise_over(schedule, condition)?;
+        transaction.revise_some(notice)?.commit(self).await
     }
 
     /// Writes: SCHEDULE deleted if `rev` and `created` are those seen or it is gone.

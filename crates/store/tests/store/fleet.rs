@@ -3,8 +3,9 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::{World, failed_end};
+use pullyard_domain::fleet::{FleetSnapshot, MemberSummary};
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::Heartbeat;
+use pullyard_domain::runner::{Heartbeat, Profile};
 use pullyard_store::{MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
 
 fn heartbeat(runner: &Runner) -> Heartbeat {
@@ -286,4 +287,32 @@ async fn sweep_record_with_invalid_or_future_time_is_replaced() {
     }
     store_time(number(ahead)).await;
     world.expect_refused(world.store.put_sweeper_state(&round(90))).await;
+}
+
+#[tokio::test]
+async fn stored_fleet_never_moves_back() {
+    let world = World::new().await;
+    assert_eq!(world.store.load_fleet().await.unwrap(), None);
+    // Two sweeps overlap: the one that began first ends last.
+    for (secs, expected) in [(60, Write::Applied), (30, Write::Stale), (60, Write::Applied), (90, Write::Applied)] {
+        assert_eq!(world.store.put_fleet(&sample::fleet(secs)).await.unwrap(), Some(expected), "at {secs} s");
+    }
+    assert_eq!(world.store.load_fleet().await.unwrap(), Some(sample::fleet(90)));
+}
+
+#[tokio::test]
+async fn fleet_too_large_for_an_item_is_not_stored() {
+    let world = World::new().await;
+    let one = sample::fleet(9).members.remove(0);
+    let member = |number: u32| {
+        // Each label is a hash, which no compression shortens much.
+        let label = |of: &str| RunnerId::for_registration(of, &number.to_string()).to_string();
+        let profile = Profile { labels: ["a", "b", "c"].map(label).into(), ..one.profile.clone() };
+        MemberSummary { profile, ..one.clone() }
+    };
+    let fleet = |count: u32| FleetSnapshot { members: (0..count).map(member).collect(), ..sample::fleet(9) };
+    assert_eq!(world.store.put_fleet(&fleet(10_000)).await.unwrap(), None);
+    assert_eq!(world.store.load_fleet().await.unwrap(), None);
+    assert_eq!(world.store.put_fleet(&fleet(1_000)).await.unwrap(), Some(Write::Applied));
+    assert!(world.store.load_fleet().await.unwrap() == Some(fleet(1_000)));
 }

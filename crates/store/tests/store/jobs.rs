@@ -158,7 +158,7 @@ async fn each_kind_of_item_is_postponed_alone() {
     let poll = sample::poll(0);
     world.expect_applied(world.store.put_poll(&poll)).await;
     let schedule = sample::schedule(0);
-    world.expect_applied(world.store.put_schedule(&schedule)).await;
+    world.expect_applied(world.store.put_schedule(&schedule, None)).await;
     let notice = sample::notice(0);
     world.expect_applied(world.store.record_notice(&notice.clone().into())).await;
     let run = sample::run(0);

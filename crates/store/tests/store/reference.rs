@@ -55,6 +55,7 @@ BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused 
 TRACKERS | TRACKERS | {name} | A ticket tool: its kind, its address, its account, the names of its secrets and its health.
 ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.
 SWEEPER | SWEEPER | SWEEPER | The time of the last sweep, and its gauges.
+FLEET | SWEEPER | FLEET | More than 50 runners as the last sweep read them, for views of waiting jobs, zstd.
 IDEMPOTENCY | IDEMPOTENCY#{caller}#{key} | IDEMPOTENCY | An idempotency key: its request, and the resulting job, token, comment or ledger entry.
 TOKEN | TOKEN#{sha256} | TOKEN | An API or runner token: scopes, expiry, last use to the minute.
 FIRST | FIRST | FIRST | The hash of the first admin token.

@@ -1,4 +1,4 @@
-//! Tests that an older version reads what a newer one stored, and writes back the fields that it does not know.
+//! Tests that an older version reads items of a newer version, and writes back the fields that it does not know.
 
 use crate::prelude::*;
 use crate::shape::kind;
@@ -23,7 +23,7 @@ const GET: &str = "GetItem";
 
 const UNKNOWN: &str = "field_of_a_newer_version";
 
-/// Maps whose keys are data, and the one that is a variant of an enum: a newer version adds no fields to them.
+/// Maps whose keys are data, and one variant of an enum: a newer version adds no fields to these.
 const OTHER_MAPS: [&str; 5] = ["slots", "deferred", "waiting_by", "held_by", "account"];
 
 fn to_attribute(json: &Value) -> AttributeValue {

@@ -7,6 +7,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::fleet::{FleetSnapshot, Member, MemberSummary};
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
@@ -338,6 +339,13 @@ pub(crate) fn profile(runner: &Runner, name: &str) -> Profile {
         projects: None,
         isolation: None,
     }
+}
+
+/// A fleet of one runner, read at this time.
+pub(crate) fn fleet(secs: u64) -> FleetSnapshot {
+    let runner = runner("kite", 2);
+    let member = Member { profile: profile(&runner, "kite"), runner };
+    FleetSnapshot { at: at(secs), members: vec![MemberSummary::from(&member)] }
 }
 
 pub(crate) fn claim_by_task(job: &Job, claim: &str) -> Claim {

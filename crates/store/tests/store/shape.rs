@@ -141,7 +141,7 @@ async fn create_items_without_job(world: &World) {
     store.update_hook_refusal(&hook, 3, at(2)).await.unwrap();
     world.expect_applied(store.update_hook_repaired_at(&hook, at(3))).await;
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
-    world.expect_applied(store.put_schedule(&sample::schedule(0))).await;
+    world.expect_applied(store.put_schedule(&sample::schedule(0), None)).await;
     world.expect_applied(store.create_run(&sample::run(0), &sample::frozen_plan(), Some(&sample::group(0)))).await;
     world.expect_applied(store.put_template(&sample::template(0))).await;
     let job = Job { is_noted: true, ..sample::step_job() };
@@ -155,6 +155,7 @@ async fn create_items_without_job(world: &World) {
     let sweeps =
         SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), ready_cursors: ReadyCursors::new(), gauges };
     world.expect_applied(store.put_sweeper_state(&sweeps)).await;
+    assert_eq!(store.put_fleet(&sample::fleet(9)).await.unwrap(), Some(Write::Applied));
     world.expect_applied(store.put_first_token(&sample::token("def", "admin"), None)).await;
     world.expect_applied(store.note_token_use("def", at(5))).await;
     let disconnected = sample::forge("gh2");

@@ -1,4 +1,4 @@
-//! Tests suspended jobs: what each write that suspends, resumes or adds an input stores.
+//! Tests the writes that suspend and resume jobs and add inputs.
 
 use crate::prelude::*;
 use crate::sample;

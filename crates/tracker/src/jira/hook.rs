@@ -14,7 +14,7 @@ const PATH: [&str; 4] = ["rest", "webhooks", "1.0", "webhook"];
 const EVENTS: [&str; 3] = ["jira:issue_created", "jira:issue_updated", "jira:issue_deleted"];
 
 impl Jira {
-    /// Where a user finds the webhooks.
+    /// The page with the webhooks, for messages.
     pub const HOOK_PLACE: &str = "Jira under System, WebHooks";
 
     /// Idempotent: updates the webhook with the same URL. Needs the right to administer Jira.

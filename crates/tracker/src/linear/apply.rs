@@ -132,7 +132,7 @@ impl Linear {
         text(&created, "/issueLabelCreate/issueLabel/id")
     }
 
-    /// Linear rejects an id that exists, also that of a comment that a person has deleted.
+    /// Linear rejects an existing id, also the id of a comment that a user has deleted.
     async fn comment(&self, input: Value) -> Result<(), Error> {
         match self.try_query(COMMENT, json!({ "input": input })).await {
             Err(Failure::Input { message, reason }) if is_repeat(&message) || is_repeat(&reason) => Ok(()),

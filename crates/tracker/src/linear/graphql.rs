@@ -43,7 +43,7 @@ impl Linear {
         Ok(self.try_query(document, variables).await?)
     }
 
-    /// The query of one ticket; Linear still finds a deleted one in its trash.
+    /// Queries one ticket. Linear still returns a deleted ticket from its trash.
     pub(super) async fn find(&self, document: &str, variables: Value) -> Result<Value, Error> {
         match self.try_query(document, variables).await {
             Ok(data) if data["issue"]["trashed"] == true => Err(Error::NotFound),
@@ -72,7 +72,7 @@ impl Linear {
         let body = json!({ "query": document, "variables": variables }).to_string();
         let (authorization, is_stored) = self.authorize().await?;
         match self.post(body.clone(), &authorization).await {
-            // Linear has revoked the token, or its time is over.
+            // The token is revoked or has expired.
             Err(Failure::Other(Error::Refused { status: 401, .. })) if is_stored => {
                 *self.app_token.lock().await = None;
                 self.post(body, &self.authorize().await?.0).await
@@ -85,7 +85,7 @@ impl Linear {
         let url = self.base.join("graphql").map_err(unreachable)?;
         let response = send(&self.http, Method::POST, url, Some(authorization), (JSON, body)).await?;
         let mut answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        // A failure has status 200 mostly, and that of its code sometimes.
+        // The status of a failure is mostly 200, and sometimes the status of its code.
         match answer["errors"].get(0) {
             Some(fault) => return Err(failure(&response, fault)),
             None => check_status(&response, "no GraphQL".to_owned())?,
@@ -96,7 +96,7 @@ impl Linear {
         Ok(answer["data"].take())
     }
 
-    /// The header, and whether it is a token of an earlier call. A personal key is sent as it is.
+    /// Returns the header, and whether its token is from an earlier call. A personal key is sent without `Bearer`.
     async fn authorize(&self) -> Result<(HeaderValue, bool), Error> {
         let Some((client, secret)) = self.app() else {
             return Ok((authorization(self.credential.reveal())?, false));

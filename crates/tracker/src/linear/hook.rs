@@ -28,7 +28,7 @@ const UPDATE: &str = "mutation UpdateHook($id: String!, $input: WebhookUpdateInp
 const DELETE: &str = "mutation DeleteHook($id: String!) { webhookDelete(id: $id) { success } }";
 
 impl Linear {
-    /// Where a user finds the webhooks.
+    /// The page with the webhooks, for messages.
     pub const HOOK_PLACE: &str = "Linear under Settings, API";
 
     /// Idempotent: updates the webhook with the same URL, and enables it again. Needs the key of an administrator.

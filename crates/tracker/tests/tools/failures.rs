@@ -1,4 +1,4 @@
-//! What the answers of a tool mean.
+//! Tests how failed answers of a tool are classified.
 
 use crate::world::{KINDS, World, connection, http};
 use pullyard_domain::time::Timestamp;

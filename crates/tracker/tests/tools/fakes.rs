@@ -1,4 +1,4 @@
-//! The fakes refuse what the tools refuse. Otherwise a wrong request would pass the other tests.
+//! Tests that the fakes refuse the same requests as the tools. Otherwise a wrong request would pass the other tests.
 
 use crate::world::{World, http};
 use pullyard_fake_tracker::{CREDENTIAL, Kind};

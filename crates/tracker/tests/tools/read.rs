@@ -159,7 +159,7 @@ async fn deleted_or_renamed_ticket_is_not_found() {
         let other = format!("{}-99", world.scope);
         world.fake.state().rename_ticket(world.key, &other);
         assert_eq!(world.read().await, Err(Error::NotFound));
-        // The tool finds it by its old key, perhaps in a project that is not ours.
+        // The tool finds it by its old key, perhaps in another project.
         assert_eq!(world.apply(&world.failed()).await, Err(Error::NotFound));
         let ticket = world.ticket();
         assert!(ticket.status == PROCESSING && ticket.links.is_empty() && ticket.labels.is_empty(), "{kind:?}");

@@ -76,8 +76,8 @@ pub(crate) async fn delete(
     ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
 ) -> Result<Json<DeletedProject>, Problem> {
     let deletion = control::delete_project(&caller.ctx, &project).await?;
-    let tickets = u32::try_from(deletion.tickets).unwrap_or(u32::MAX);
-    Ok(Json(DeletedProject { id: project, tickets, deleted: !deletion.has_more_tickets }))
+    let (tickets, deleted) = (u32::try_from(deletion.tickets).unwrap_or(u32::MAX), !deletion.has_more_tickets);
+    Ok(Json(DeletedProject { id: project, tickets, deleted, report: deletion.report }))
 }
 
 /// `If-Match` must contain the current revision.

@@ -1,4 +1,4 @@
-//! Starts, shows and orders runs of plans.
+//! Checks plans, and starts, shows and orders their runs.
 
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
@@ -9,8 +9,17 @@ use pullyard_domain::plan::MAX_SHOWN_FAULTS;
 use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
-use pullyard_protocol::problem;
-use pullyard_protocol::run::{MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
+use pullyard_protocol::run::{CheckPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
+
+/// `422` with the faults of the plan.
+pub(crate) async fn check(
+    caller: Caller<scope::Jobs>,
+    StrictJson(CheckPlan { project, plan }): StrictJson<CheckPlan>,
+) -> Result<Json<NoFields>, Problem> {
+    caller.authorize_project(&project)?;
+    control::check_plan(&caller.ctx, &project, &plan.into()).await.map_err(submit_problem)?;
+    Ok(Json(NoFields {}))
+}
 
 /// `201` for a new run, `200` for a repeat, `422` with the faults of the plan.
 pub(crate) async fn start(
@@ -37,13 +46,10 @@ pub(super) async fn start_run(
 }
 
 pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
-    match fault {
-        SubmitFault::Plan(faults) => plan_problem(faults),
-        SubmitFault::Error(error) => error.into(),
-    }
-}
-
-fn plan_problem(faults: Vec<problem::PlanFault>) -> Problem {
+    let faults = match fault {
+        SubmitFault::Plan(faults) => faults,
+        SubmitFault::Error(error) => return error.into(),
+    };
     let detail = format!("The plan has {}.", format_count(faults.len(), "fault"));
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)
         .with_help("Correct each fault: docs/plans.md describes the keys, `pullyard runs check FILE` checks a file.")

@@ -25,7 +25,7 @@ pub(super) struct Column {
 
 pub(super) enum Item {
     Card(Box<Card>),
-    /// A link to cards that the page leaves out; `key` is the first of them.
+    /// A link to cards that the page leaves out, from `key` on.
     Hidden {
         key: String,
         count: usize,

@@ -1,4 +1,4 @@
-//! What a job reports besides changes.
+//! Renders the output of a job that reports.
 
 use super::tabs::Tabs;
 use super::{Shell, Subject, load_subject};

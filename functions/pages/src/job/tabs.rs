@@ -24,7 +24,7 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) class: &'static str,
     pub(crate) time: String,
-    /// So far, if the time goes on. Units: seconds.
+    /// Time so far of a running step. Units: seconds.
     pub(crate) running_secs: Option<u64>,
 }
 

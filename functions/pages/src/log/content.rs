@@ -10,7 +10,7 @@ use pullyard_protocol::event::{Event, EventKind};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Keys of a result's data that its output omits. The row shows some of them next to its title.
+/// Keys of a result's data that its output omits. The row shows some next to its title.
 const RESULT_KEYS: [&str; 6] = ["exit_code", "failed", "end", "took_ms", "truncated", "name"];
 
 /// Rendered Markdown is at most this many times as long as its text.

@@ -33,7 +33,7 @@ pub(super) struct FailureRow {
     pub(super) sentence: SafeText,
     pub(super) address: String,
     pub(super) count: u64,
-    /// Of the most frequent failure. Units: percent.
+    /// Share of the most frequent failure. Units: percent.
     pub(super) share: u64,
 }
 

@@ -4,7 +4,7 @@ use crate::charts::{self, percent};
 use crate::labels::{format_count, format_duration};
 use pullyard_control::Overview;
 use pullyard_domain::budget::{Budget, DailyUsage, Day, format_usd};
-use pullyard_domain::fleet::Member;
+use pullyard_domain::fleet::MemberSummary;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Compute, Project};
 use pullyard_domain::time::Timestamp;
@@ -21,7 +21,12 @@ pub(super) struct Tile {
     pub(super) note: String,
 }
 
-pub(super) fn list_tiles(project: &Project, view: &Overview, today: &DailyUsage, members: &[Member]) -> Vec<Tile> {
+pub(super) fn list_tiles(
+    project: &Project,
+    view: &Overview,
+    today: &DailyUsage,
+    members: &[MemberSummary],
+) -> Vec<Tile> {
     vec![
         running(project, view, members),
         pull_requests(project, view),
@@ -31,12 +36,12 @@ pub(super) fn list_tiles(project: &Project, view: &Overview, today: &DailyUsage,
     ]
 }
 
-fn running(project: &Project, view: &Overview, members: &[Member]) -> Tile {
+fn running(project: &Project, view: &Overview, members: &[MemberSummary]) -> Tile {
     let active = view.jobs.iter().filter(|job| job.status.is_active()).count() as u64;
     let waiting: Vec<_> = view.jobs.iter().filter(|job| job.status == JobStatus::Ready).collect();
-    let online = || members.iter().filter(|member| member.runner.is_online(view.now));
-    let slots: u64 = online().map(|member| u64::from(member.runner.max)).sum();
-    let busy: u64 = online().map(|member| member.runner.slots.len() as u64).sum();
+    let online = || members.iter().filter(|member| member.is_online(view.now));
+    let slots: u64 = online().map(|member| u64::from(member.max)).sum();
+    let busy: u64 = online().map(|member| u64::from(member.busy)).sum();
     let longest = waiting.iter().map(|job| view.now.since(job.ready_since)).max();
     let noun = if active == 1 { "job" } else { "jobs" };
     Tile {
@@ -105,10 +110,10 @@ fn failures(project: &Project, view: &Overview) -> Tile {
     }
 }
 
-fn runners(project: &Project, view: &Overview, members: &[Member]) -> Tile {
-    let offline = members.iter().filter(|member| !member.runner.is_online(view.now)).collect::<Vec<_>>();
+fn runners(project: &Project, view: &Overview, members: &[MemberSummary]) -> Tile {
+    let offline = members.iter().filter(|member| !member.is_online(view.now)).collect::<Vec<_>>();
     let online = (members.len() - offline.len()) as u64;
-    let newest = offline.iter().max_by_key(|member| member.runner.last_heartbeat);
+    let newest = offline.iter().max_by_key(|member| member.last_heartbeat);
     Tile {
         label: "Runners",
         address: format!("/setup/runners?project={}", project.id),
@@ -118,7 +123,7 @@ fn runners(project: &Project, view: &Overview, members: &[Member]) -> Tile {
         share: percent(online, members.len() as u64),
         note: match (newest, project.settings.compute) {
             (Some(member), _) => {
-                let silence = format_duration(view.now.since(member.runner.last_heartbeat));
+                let silence = format_duration(view.now.since(member.last_heartbeat));
                 format!("{} offline for {silence}", crate::text::line(&member.profile.name))
             }
             (None, Compute::Fargate) => "Jobs need no runner".into(),

@@ -156,7 +156,7 @@ pub(crate) async fn set_state(
     act(&visit, &subject, &repository, action, ReviewForm::default()).await
 }
 
-/// Errors: those of [`load_subject`] and [`Subject::repository`]; 409 for a hosted forge.
+/// Errors: as [`load_subject`] and [`Subject::repository`]; 409 for a hosted forge.
 async fn load_writable(visit: &PageContext, path: PullPath) -> Result<(Subject, Repository), Fault> {
     let subject = load_subject(visit, path).await?;
     if !subject.is_local {

@@ -37,7 +37,7 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<PullsQuery>) ->
     render(&visit, &project, query.after, ReviewForm::default(), None).await
 }
 
-/// `refusal`: of a request, with the reason if a guard refused it.
+/// `refusal`: a refused request, with the reason if a guard refused it.
 pub(super) async fn render(
     visit: &PageContext,
     project: &Project,

@@ -23,7 +23,7 @@ pub(crate) struct ReviewForm {
     pub(crate) message: String,
     /// Sent by the button that reviews everything again.
     full: Option<String>,
-    /// Sent by the button that also fixes what the review finds.
+    /// Sent by the button that also fixes the findings.
     resolve: Option<String>,
     #[serde(default)]
     form_key: String,

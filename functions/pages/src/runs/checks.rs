@@ -31,7 +31,7 @@ pub(super) async fn load_checks(visit: &PageContext, view: &RunView) -> Result<V
         });
         let runs = newest.map(|(_, runs)| runs.as_slice()).unwrap_or_default();
         let mut checks: Vec<_> = CheckRun::find_newest(runs).into_iter().map(to_check_row).collect();
-        // Those of the repository are unknown until they have run.
+        // The repository's checks are unknown until they have run.
         let commands = keys.checks.unwrap_or_default();
         let others = commands.iter().filter(|command| runs.iter().all(|run| run.command != **command));
         let not_run = |command: &String| CheckRow { command: line(command), passed: true, result: "Not run".into() };

@@ -51,7 +51,7 @@ struct StepRow {
     took: String,
     cost: String,
     sentence: Option<SafeText>,
-    /// Of the waterfall. Units: percent of the run's time.
+    /// Begin of the bar in the waterfall. Units: percent of the run's time.
     begin: u64,
     share: u64,
 }
@@ -127,7 +127,7 @@ impl RunPage {
         self.may_work && matches!(self.view.run.state, RunState::Failed | RunState::Cancelled)
     }
 
-    /// Why the run failed, or why no step of it works: class, sentence and advice.
+    /// Why the run failed, or why none of its steps works: class, sentence and advice.
     fn note(&self) -> Option<(&'static str, SafeText, Help)> {
         let RunView { run, waits, .. } = &self.view;
         let failure = run.explain_failure().map(|cause| ("bad", cause.sentence(), cause.help()));

@@ -73,7 +73,7 @@ struct Row {
     users: SafeText,
     set: Option<TimeLabel>,
     previous_until: Option<String>,
-    /// Of the forms that change it; `None` for a secret that Pullyard made.
+    /// Addresses of the forms that change it; `None` for a secret that Pullyard made.
     addresses: Option<[String; 2]>,
     /// The address of a test, if the project uses the secret as a key that has one.
     test: Option<String>,
@@ -219,7 +219,7 @@ fn parse_name(name: &str) -> Result<SecretName, Fault> {
     SecretName::new(name.trim()).map_err(|bad| Fault::invalid(&format!("The field name: {}.", bad.0)))
 }
 
-/// Browsers send line breaks as CRLF. A copied value often ends with one, which is not part of it.
+/// Browsers send line breaks as CRLF, and a copied value often ends with a line break that does not belong to it.
 fn normalize_value(value: &str) -> String {
     let value = value.replace("\r\n", "\n");
     value.strip_suffix('\n').unwrap_or(&value).to_owned()

@@ -59,7 +59,7 @@ struct Row {
     created: Option<TimeLabel>,
     last_used: Option<TimeLabel>,
     expires: TimeLabel,
-    /// Where to revoke a valid token, and the consequence.
+    /// The address that revokes a valid token, and the consequence.
     revoke: Option<(String, SafeText)>,
 }
 

@@ -76,7 +76,7 @@ struct TrackersPage {
 struct ToolRow {
     pill: Pill,
     tool: Tracker,
-    /// Of the last success and of the last delivery.
+    /// Times of the last success and of the last delivery.
     times: [Option<TimeLabel>; 2],
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn check_budget(session: &Session, project: &Project) -> Option
     diagnosis::check_budget(&project.id, &budget, &DailyUsage { day, jobs, taken_usd_micros, spent_usd_micros })
 }
 
-/// What polls have seen of the project's repositories: archived ones, and renamed ones.
+/// Reports repositories that polls found archived or renamed.
 pub(super) async fn check_polls(session: &Session, project: &Project) -> Vec<Finding> {
     let id = &project.id;
     // A failure shows at the check of the repositories, too.
@@ -117,7 +117,7 @@ pub(in crate::client) fn is_missing_here(agent: &str) -> bool {
     diagnosis::is_agent_missing(agent, &list_installed_agents())
 }
 
-/// Checks that the agents of a project's repositories are where its jobs run. On AWS, the image has all of them.
+/// Checks that the agents of the repositories are installed where the jobs run. On AWS, the image has all agents.
 pub(super) async fn check_agents(
     session: &Session,
     project: &Project,

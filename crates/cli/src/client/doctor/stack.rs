@@ -135,7 +135,7 @@ async fn secrets_in_use(session: &Session, stack: &Stack) -> Vec<String> {
 #[derive(Default)]
 struct Requirements {
     models: Vec<ModelRequirement>,
-    /// True if the API did not list the repositories of some project. That project's own check reports it.
+    /// The API did not list the repositories of some project, whose own check reports this.
     is_partial: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `pullyard jobs output`: prints what a job reports.
+//! `pullyard jobs output`: prints the output of a job that reports.
 
 use super::logs::sanitize_line;
 use crate::client::prelude::*;

@@ -22,7 +22,7 @@ const INSTRUCTIONS: &str = "Pullyard runs plans of coding agents on repositories
     with plan_check, start it with run_start, then call run_wait until the run has ended. Answer the question of an agent \
     with job_answer. A step in the state `asked` waits for a user, who runs `pullyard runs approve RUN/STEP`; do not run it yourself.";
 
-/// An error of the protocol. Tools report theirs in their result, where the model reads them.
+/// An error of the protocol. Tools report errors in their result, where the model reads them.
 pub(super) struct RpcError {
     code: i32,
     message: String,

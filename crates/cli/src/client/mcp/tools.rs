@@ -98,7 +98,7 @@ struct Shown {
     questions: Vec<Value>,
 }
 
-/// Errors: of the protocol if there is no such tool. A failed call is a result.
+/// Errors: only an unknown tool. A failed call is a result.
 pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, RpcError> {
     let (name, empty) = (&params["name"], json!({}));
     if !TOOLS.as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == *name)) {
@@ -129,7 +129,7 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
     let api = &session.api;
     match call {
         Call::PlanCheck { plan } => {
-            let report = check::report("plan".into(), &to_bytes(plan));
+            let report = check::report("plan".into(), PlanFile::parse(&to_bytes(plan)));
             let lead = if report.count == 0 { "The plan has no fault." } else { "The plan has faults." };
             data(lead, &report)
         }
@@ -200,7 +200,7 @@ fn own_run_id(given: Option<EventId>) -> Result<EventId, CliError> {
 }
 
 fn or_started(error: Error, run_id: &EventId) -> CliError {
-    // An unreadable answer may be that of a proxy, behind which the run started.
+    // An unreadable answer may come from a proxy, while the run has started behind it.
     let is_transient = error.is_transient() || matches!(error, Error::Unreadable { .. });
     let fault = CliError::from(error);
     match is_transient {

@@ -4,6 +4,7 @@ use super::plan_file::{FAULT_HELP, PlacedFault, PlanFile, count_faults, read};
 use crate::client::prelude::*;
 use pullyard_domain::plan::MAX_SHOWN_FAULTS;
 use pullyard_domain::text::format_count;
+use pullyard_protocol::run::CheckPlan;
 use serde::Serialize;
 use std::path::Path;
 
@@ -19,22 +20,29 @@ pub(in crate::client) struct Report {
     pub(in crate::client) count: usize,
 }
 
-pub(super) fn check(screen: &Screen, path: &Path) -> Result<(), CliError> {
+/// With a session, a plan without faults is also checked by the rules of its project.
+pub(super) async fn check(screen: &Screen, path: &Path, session: Option<&Session>) -> Result<(), CliError> {
     let (file, bytes) = read(path)?;
-    let report = report(file, &bytes);
-    if screen.is_json() {
-        screen.json(&report)?;
-    } else {
-        show(screen, &report)?;
+    let mut checked = PlanFile::parse(&bytes);
+    if let (Ok(plan), Some(session)) = (&checked, session) {
+        let request = CheckPlan { project: session.project().await?, plan: plan.json.clone() };
+        match session.api.check_plan(&request).await.map_err(CliError::from) {
+            Err(fault) if fault.plan_faults().is_empty() => return Err(fault),
+            Err(fault) => checked = Err(fault.plan_faults().iter().map(|fault| plan.place(fault)).collect()),
+            Ok(_) => {}
+        }
     }
+    let report = report(file, checked);
+    screen.show(&report, |report| show(screen, report))?;
     if report.count == 0 { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
 }
 
-pub(in crate::client) fn report(file: String, bytes: &[u8]) -> Report {
-    let (steps, mut faults) = match PlanFile::parse(bytes) {
+pub(in crate::client) fn report(file: String, checked: Result<PlanFile, Vec<PlacedFault>>) -> Report {
+    let (steps, mut faults) = match checked {
         Ok(plan) => (Some(plan.steps), Vec::new()),
         Err(faults) => (None, faults),
     };
+    faults.sort();
     let count = faults.len();
     faults.truncate(MAX_SHOWN_FAULTS);
     Report { file, steps, faults, count }

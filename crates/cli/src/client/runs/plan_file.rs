@@ -84,8 +84,10 @@ impl PlanFile {
         }
     }
 
-    pub(in crate::client) fn place(&self, fault: PlanFault) -> PlacedFault {
-        place(&self.places, fault)
+    /// `fault`: of a request with the plan.
+    pub(in crate::client) fn place(&self, fault: &PlanFault) -> PlacedFault {
+        let pointer = fault.pointer.strip_prefix("/plan").unwrap_or(&fault.pointer);
+        place(&self.places, PlanFault::new(pointer, fault.fault.clone()))
     }
 }
 

@@ -110,7 +110,7 @@ fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str, asks: bo
     print_question(screen, run, step);
 }
 
-/// Prints what a step asks, and how to answer; nothing for another step.
+/// Prints the question of a step and the commands that answer it. Prints nothing for other steps.
 pub(super) fn print_question(screen: &Screen, run: &Run, step: &RunStep) {
     let (StepState::Asked, Some(question)) = (step.state, &step.question) else { return };
     question.lines().for_each(|line| screen.note(line));

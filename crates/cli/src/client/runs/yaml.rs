@@ -158,7 +158,7 @@ impl Reader {
         }
     }
 
-    /// The place of a member is that of its key, which is read first.
+    /// The place of a member is the place of its key, which is read first.
     fn note_place(&mut self, mark: Marker) {
         self.places.0.entry(self.next_pointer()).or_insert(place_of(mark));
     }

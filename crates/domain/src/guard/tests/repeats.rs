@@ -67,7 +67,7 @@ fn own_move_into_the_trigger_status_is_an_echo() {
         ticket.status = REVIEW.into();
         ticket.tracker = Some(crate::id::IntegrationId::new("own").unwrap());
         *ticket = ticket.clone().for_retry(TRIGGER);
-        // An edit in the tool was reported meanwhile.
+        // An edit in the tool is reported in between.
         (ticket.status, ticket.written, ticket.written_trigger) = (REVIEW.into(), None, None);
     });
     check_single_guard(&retried, Reason::Echo {}, FollowUp::UpdateTicket);

@@ -1,4 +1,4 @@
-//! Reviews a pull request, fixes what the review finds, and posts one report.
+//! Reviews a pull request, fixes the findings, and posts one report.
 
 use super::{AgentWrites, KindSpec, Publishes};
 use crate::output::{INPUT_FOLDER, OUTPUT_FILE, PULLYARD_FOLDER};
@@ -19,7 +19,7 @@ pub(super) const SPEC: KindSpec = KindSpec {
     introduction,
 };
 
-/// The prompt of the agent that fixes; [`super::review::review_prompt`] is that of the review before.
+/// The prompt of the agent that fixes. The reviewing agent gets [`super::review::review_prompt`].
 fn introduction(context: &prompt::Context) -> String {
     let repository = &context.repository.name;
     format!(

@@ -56,8 +56,7 @@ pub fn review_prompt(repository: &RepositoryName, base: &str, number: Option<u64
     )
 }
 
-/// Plans a job of a kind that reviews, at the newest commit. `ticket` is that of a pull request which the job changes; the
-/// job locks it.
+/// Plans a job that reviews the newest commit. `ticket`: locked by a job that also changes the pull request.
 pub fn plan_review(
     plan: &JobPlan<'_>,
     kind: JobKind,

@@ -1,4 +1,4 @@
-//! The guards of a request for a review by an agent, in the published order. Nothing that they refuse waits.
+//! The guards of a request for a review by an agent, in the published order. A refused request does not wait.
 
 use super::{
     ReviewFacts, ReviewGuard, author_not_permitted, budget_exhausted, duplicate_review, job_active, label_of,

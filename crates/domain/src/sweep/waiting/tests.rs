@@ -31,11 +31,11 @@ fn check(secs: u64, settings: &Settings, expected: WaitingStep) {
     let changes_job = !matches!(expected, WaitingStep::Skip | WaitingStep::Wake);
     for priority in Priority::ALL {
         let order = Timestamp::from_millis(Job { priority, ..job.clone() }.order());
-        assert!(!changes_job || facts.may_need_step(order, now), "{priority:?}");
+        assert!(!changes_job || facts.may_need_step(&project_id(), order, now), "{priority:?}");
         let reads_all = settings.compute != Compute::Runners;
-        assert!(!reads_all || facts.may_need_step(order, now), "{priority:?}");
+        assert!(!reads_all || facts.may_need_step(&project_id(), order, now), "{priority:?}");
         let is_young = secs + 7_200 < settings.limits.unclaimed_secs && !reads_all;
-        assert!(!is_young || !facts.may_need_step(order, now), "{priority:?}");
+        assert!(!is_young || !facts.may_need_step(&project_id(), order, now), "{priority:?}");
     }
 }
 
@@ -220,7 +220,7 @@ fn job_overflows_only_if_a_task_can_run_it() {
         let expected = obstacle.map_or(WaitingStep::Move(Placement::Fargate), |_| WaitingStep::Wake);
         assert_eq!(facts.next_step(&job(), time_at(80_000)), expected, "{needs:?}");
         let order = Timestamp::from_millis(job().order());
-        assert_eq!(facts.may_need_step(order, time_at(100)), obstacle.is_none(), "{needs:?}");
+        assert_eq!(facts.may_need_step(&project_id(), order, time_at(100)), obstacle.is_none(), "{needs:?}");
     }
 }
 
@@ -242,4 +242,22 @@ fn job_does_not_overflow_while_its_model_is_unavailable() {
     );
     let facts = ClassFacts { breakers: &open, ..facts(&settings, &needs) };
     assert_eq!(facts.overflow_at(&job(), time_at(100)), None, "the sentence names the account instead");
+}
+
+#[test]
+fn blocked_class_is_read_once_a_job_may_overflow() {
+    let (mut settings, needs) = (overflow(60), needs(KeyOwner::Project, &[]));
+    settings.limits.unclaimed_secs = 7 * DAY;
+    for until in [3_600, DAY] {
+        let open = [breaker(Account::Project(project_id()), until)];
+        let facts = ClassFacts { breakers: &open, ..facts(&settings, &needs) };
+        let reads = |order, secs| facts.may_need_step(&project_id(), order, time_at(secs));
+        for (secs, priority) in (0..2 * DAY).step_by(60).flat_map(|secs| Priority::ALL.map(|it| (secs, it))) {
+            let job = Job { priority, ..job() };
+            let changes = !matches!(facts.next_step(&job, time_at(secs)), WaitingStep::Skip | WaitingStep::Wake);
+            assert!(!changes || reads(Timestamp::from_millis(job.order()), secs), "{secs} {priority:?}");
+        }
+        let order = Timestamp::from_millis(job().order());
+        assert!(!reads(order, until.min(DAY - 3_600) - 1) && reads(order, until + 600), "{until}");
+    }
 }

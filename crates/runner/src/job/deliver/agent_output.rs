@@ -61,7 +61,7 @@ pub(super) async fn produce_output<T>(
             }
         };
         let input_count = preparation.agent.has_sessions().then(|| conversation.read_inputs());
-        // The request is repeated until the attempt's time limit: what is posted later renews its own window.
+        // The request is repeated until the attempt's time limit; later posts renew their own push window.
         let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
         if check_grant(&request.await?)? {
             return Ok(output);

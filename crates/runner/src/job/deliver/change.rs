@@ -94,7 +94,8 @@ async fn adopt(
         let tree = format!("{commit}^{{tree}}");
         let call = GitCall::new(["rev-parse", "--verify", &tree]).repository(preparation.mirror.dir());
         let tree = preparation.access.git.run_for_line(call).await;
-        // Another attempt of that job may have pushed the commit.
+        // Another attempt of that job may have pushed the commit. After a rebased push the trees differ as well, which
+        // loses the output.
         if tree.is_ok_and(|tree| tree == work.tree)
             && let Ok(output) = finished_output(attempt, work)
         {

@@ -56,7 +56,7 @@ pub(super) async fn adopt_posted(
     Ok(Some(posted))
 }
 
-/// What is posted.
+/// The content of the posted review.
 #[derive(Default)]
 pub(super) struct Report {
     input: ReviewInput,

@@ -1,4 +1,4 @@
-//! Tests which repository instructions an agent receives: those of the base branch, never of the revised branch.
+//! Tests that an agent receives the repository's instructions from the base branch, never from the revised branch.
 
 use super::{AgentMachine, CLAUDE, CODEX, WORKING_SCRIPT};
 use crate::prelude::*;

@@ -1,4 +1,4 @@
-//! Tests what ends an agent early: limits, stalls and cancels.
+//! Tests early ends of an agent: limits, stalls and cancels.
 
 use super::{AgentMachine, CLAUDE, CODEX, run_to_failure};
 use crate::prelude::*;

@@ -36,7 +36,7 @@ async fn setting_is_written_only_over_the_rev_read() {
     })
     .await;
     check_revisions(async |world, rev| world.store.put_poll(&sample::poll(rev)).await).await;
-    check_revisions(async |world, rev| world.store.put_schedule(&sample::schedule(rev)).await).await;
+    check_revisions(async |world, rev| world.store.put_schedule(&sample::schedule(rev), None).await).await;
     check_revisions(async |world, rev| world.store.put_template(&sample::template(rev)).await).await;
     check_revisions(async |world, rev| world.store.put_endpoint_state(&sample::endpoint_state(rev)).await).await;
     check_revisions(async |world, rev| world.store.record_notice(&sample::notice(rev).into()).await).await;
@@ -65,6 +65,18 @@ async fn step_of_a_notice_is_refused_by_each_changed_item() {
         let write = async |world: &World, (): &()| world.store.record_notice(&record).await;
         check(prepare, write, (3, &[])).await;
     }
+}
+
+#[tokio::test]
+async fn pause_of_a_schedule_is_refused_by_each_changed_item() {
+    let prepare = async || {
+        let world = World::new().await;
+        world.expect_applied(world.store.put_schedule(&sample::schedule(0), None)).await;
+        (world, ())
+    };
+    let write =
+        async |world: &World, (): &()| world.store.put_schedule(&sample::schedule(1), Some(&sample::notice(0))).await;
+    check(prepare, write, (2, &[])).await;
 }
 
 #[tokio::test]

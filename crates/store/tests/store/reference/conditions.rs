@@ -142,12 +142,17 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         }
     }
     put_template { store.put_template(&sample::template(0)).await?; store.put_template(&sample::template(1)).await?; }
-    put_schedule { store.put_schedule(&sample::schedule(0)).await?; store.put_schedule(&sample::schedule(1)).await?; }
+    put_schedule {
+        store.put_schedule(&sample::schedule(0), None).await?;
+        store.put_schedule(&sample::schedule(1), None).await?;
+        store.put_schedule(&sample::schedule(1), Some(&sample::notice(0))).await?;
+    }
     put_tracker { store.put_tracker(&sample::tracker(0)).await?; store.put_tracker(&sample::tracker(1)).await?; }
     put_sweeper_state {
         let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, ready_cursors: ReadyCursors::new(), gauges: None };
         store.put_sweeper_state(&sweeps).await?;
     }
+    put_fleet { store.put_fleet(&sample::fleet(9)).await?; }
     put_token { store.put_token(&sample::token("abc", "laptop")).await?; }
     record_delivery { store.record_delivery(&sample::refused_decision("evt-1", at(0))).await?; }
     record_delivery_and_ticket {

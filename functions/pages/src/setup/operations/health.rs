@@ -1,4 +1,4 @@
-//! The state of the deployment, and the findings of `pullyard doctor` that need nothing but the server.
+//! The state of the deployment, and the findings of `pullyard doctor` that the server finds alone.
 
 use crate::hints::{NextStep, Page, name_buttons, next_steps};
 use crate::prelude::*;

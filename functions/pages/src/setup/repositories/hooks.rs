@@ -43,7 +43,7 @@ struct HookPage {
     drifts: Vec<SafeText>,
     repairable: bool,
     facts: Vec<(&'static str, SafeText)>,
-    /// What a user enters at the forge, for a webhook that Pullyard did not create there.
+    /// Values to enter at the forge, for a webhook that Pullyard did not create there.
     by_hand: Option<Vec<(&'static str, SafeText)>>,
     may_set_secret: bool,
     back: String,

@@ -71,7 +71,7 @@ async fn render(
     form: RepositoryForm,
     fault: Option<FormFault>,
 ) -> Result<Response, Fault> {
-    // Connections belong to all projects, so others type the name of theirs.
+    // Connections belong to all projects, so only a visitor of all projects may list them; others type a name.
     let integrations = match visit.visitor.may_access_all_projects() {
         true => list_integrations(visit).await?.into_iter().map(|forge| forge.id.to_string()).collect(),
         false => Vec::new(),
@@ -151,7 +151,7 @@ impl RepositoryForm {
     }
 }
 
-/// Without the label that stands for the runner's credentials, which the pages show apart.
+/// Without the label of the runner's credentials, which the pages show separately.
 pub(super) fn own_labels(labels: &BTreeSet<String>) -> BTreeSet<String> {
     labels.iter().filter(|label| *label != FORGE_TOKEN_LABEL).cloned().collect()
 }

@@ -35,8 +35,9 @@ fn question(visit: &PageContext, project: &Project, fault: Option<Fault>) -> Rem
         frame: visit.frame(&format!("Delete {name}"), "settings", Some(id)),
         question: line(&format!("Delete {name}?")),
         effect: line(
-            "Its settings and all its tickets are deleted; jobs and decisions stay. A connected repository, a webhook of \
-             the project or a job that has not ended blocks the deletion.",
+            "Its settings and all its tickets are deleted, and the webhook at its ticket tool if the tool answers \
+             (otherwise delete it there); jobs and decisions stay. A connected repository, a webhook of the project or \
+             a job that has not ended blocks the deletion.",
         ),
         verb: "Delete project",
         action: "/setup/settings/delete".into(),

@@ -72,7 +72,7 @@ impl ProjectForm {
     }
 
     /// Fields that the visitor did not change get the project's present values.
-    /// Errors: 409 if a field that the visitor changed was changed meanwhile; a repeat of the form replaces it.
+    /// Errors: 409 if another user has changed the same field; a repeat of the form replaces it.
     fn merge_changes(&mut self, project: &Project) -> Result<(), Fault> {
         let (mut typed, mut shown) = (self.values(), self.shown_values(project));
         let mut changes = Vec::new();

@@ -93,7 +93,7 @@ pub(super) async fn read_items(
             continue;
         }
         read_count += 1;
-        // It may have been deleted meanwhile.
+        // The item may have been deleted since the list.
         let Some(remarks) = reader.read_remarks(kind, open.number).await? else { continue };
         let item = reader.to_item(kind, &open, &remarks, before);
         if needs_summary(&item) {

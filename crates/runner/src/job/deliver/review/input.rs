@@ -16,10 +16,10 @@ use pullyard_protocol::attempt::Phase;
 use std::fs;
 use std::path::Path;
 
-/// A larger patch is replaced by a list of its files, and all findings of the review are in its text.
+/// The agent gets a list of files instead of a larger patch, and the findings are posted in the review's text.
 const MAX_PATCH_BYTES: u64 = 4 * 1024 * 1024;
-/// If the names of the changed files are longer, a review of what is new has all new changes, also those of a merged
-/// base branch. The names are arguments of git.
+/// Limit for file names as arguments of git. If they are longer, a review of the new commits also has the changes of a
+/// merged base branch.
 const MAX_NAMES_BYTES: usize = 100_000;
 const MAX_LIST_BYTES: usize = 256 * 1024;
 const MAX_TITLE_CHARS: usize = 500;
@@ -27,11 +27,11 @@ const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
 
 #[derive(Default)]
 pub(super) struct ReviewInput {
-    /// The whole change of the pull request, in which findings are placed; empty if it is too large.
+    /// The whole change of the pull request, to find the lines of findings; empty if it is too large.
     pub(super) patch: String,
-    /// The commit after which the review begins; `None` for one of the whole change.
+    /// The commit after which the review begins; `None` for the whole change.
     pub(super) since: Option<String>,
-    /// Our earlier findings that are open.
+    /// The open findings of earlier reviews.
     pub(super) threads: Vec<OpenThread>,
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn write_input(attempt: &Attempt<'_>, preparation: &Preparation
             let listed = git.run(list.repository(&repository)).await?;
             let names: Vec<&[u8]> = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
             match names.as_slice() {
-                // The pull request changes nothing any more.
+                // The pull request has no changes any more.
                 [] => Some(String::new()),
                 _ if listed.len() > MAX_NAMES_BYTES => {
                     read_patch(git, workspace.root(), &repository, (since, head), &[]).await?

@@ -96,7 +96,7 @@ impl<'a> Posting<'a> {
         forge_wait: &mut ForgeWait<'_>,
     ) -> Result<Vec<FindingPlace>, Stop> {
         loop {
-            // Nothing is posted after the end of the window, because another attempt may begin then.
+            // Do not post after the end of the window, because another attempt may begin then.
             let deadline = forge_wait.renew_push().await?;
             let attempt = self.attempt;
             let tried = timeout_at(deadline, self.try_once(&preparation.access.forge));

@@ -46,7 +46,7 @@ impl Report {
         report
     }
 
-    /// Reviews the change, and prepares the worktree for the agent that fixes it. `false`: there is nothing to fix.
+    /// Reviews the change, and prepares the worktree for the agent that fixes it. Returns whether a fix is necessary.
     pub(in crate::job::deliver) async fn review(&mut self, context: &WorkContext<'_>) -> Result<bool, Stop> {
         let WorkContext { attempt, preparation, .. } = *context;
         let Preparation { access, target, workspace, .. } = preparation;
@@ -61,7 +61,7 @@ impl Report {
         self.head.clone_from(&target.start_commit);
         self.earlier = threads::judge(&self.input.threads, &self.output);
         let findings = self.list_findings(assignment.repository.account.is_some());
-        // The agent that changes files gets no text of strangers, and nothing that the other left in its home.
+        // The fixing agent gets no text of strangers and no file of the reviewing agent.
         let json = serde_json::to_vec(&findings).map_err(std::io::Error::from)?;
         output::reset_agent_folders(workspace, FINDINGS_FILE, &json)?;
         attempt.unless_ordered(commit::restore_tree(&access.git, workspace, &target.start_commit)).await?;
@@ -74,7 +74,7 @@ impl Report {
         Ok(has_work)
     }
 
-    /// Posts the report. `change` is what was pushed, with the result of its work.
+    /// Posts the report. `change`: the pushed commit and the result of its work, if a fix was necessary.
     pub(in crate::job::deliver) async fn post(
         mut self,
         attempt: &Attempt<'_>,
@@ -86,7 +86,7 @@ impl Report {
             Some((work, published)) => match published.pushed_by {
                 PushedBy::ThisAttempt => {
                     self.pushed = Some(published.commit.clone());
-                    // After a rebase, the commits of others below it are not reviewed.
+                    // After a rebase, the pushed commit contains commits of others, which no agent has reviewed.
                     if published.commit == work.commit {
                         self.head.clone_from(&published.commit);
                     }
@@ -115,8 +115,8 @@ impl Report {
         post_report(attempt, preparation, self).await
     }
 
-    /// The findings that are worth a fix: those of the review, then the earlier ones. If our account is hidden, a stranger
-    /// may have written the earlier ones.
+    /// Lists the findings to fix: new ones, then earlier ones. Without a known account, earlier findings are left out,
+    /// because a stranger may have written them.
     fn list_findings(&self, knows_account: bool) -> Vec<Value> {
         let new = self.output.findings.iter().map(|finding| (finding.severity, json!(finding)));
         let earlier = self.input.threads.iter().zip(&self.earlier).map(|(thread, judged)| {

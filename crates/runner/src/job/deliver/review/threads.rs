@@ -20,7 +20,7 @@ const MAX_REPLIES: usize = 5;
 const MAX_TEXT_CHARS: usize = 4_000;
 const MAX_REPLY_CHARS: usize = 1_000;
 
-/// A thread that a finding of ours began, in the form of `threads.json`.
+/// A thread that begins with a finding of Pullyard, in the form of `threads.json`.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct OpenThread {
     pub(super) id: u64,
@@ -42,7 +42,7 @@ struct Reply {
     text: String,
 }
 
-/// Loads the threads of our findings that no user resolved and that no later review ended.
+/// Loads the threads of Pullyard's findings that neither a user resolved nor a later review ended.
 pub(super) async fn load(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Result<Vec<OpenThread>, Stop> {
     let repository = &attempt.assignment.repository;
     let Some(revises) = &attempt.assignment.revises else { return Ok(Vec::new()) };
@@ -94,7 +94,7 @@ fn to_open_thread(thread: &Thread, comments: &[ReviewComment], account: Option<u
     })
 }
 
-/// `None` if the comment is no finding of ours. Another account may have copied a marker.
+/// `None` if the comment is no finding, or has the copied marker of another account.
 fn finding_severity(comment: &ReviewComment, account: Option<u64>) -> Option<Severity> {
     match Marker::parse(&comment.body) {
         Some(Marker::Finding(finding)) if is_ours(comment, account) => Some(finding.severity),
@@ -102,7 +102,7 @@ fn finding_severity(comment: &ReviewComment, account: Option<u64>) -> Option<Sev
     }
 }
 
-/// The verdict of an earlier review in a reply. If the token hides our account, no marker proves one.
+/// The verdict of an earlier review in a reply. `None` if the token hides the account: then no marker proves a verdict.
 pub(super) fn verdict_of(comment: &ReviewComment, account: Option<u64>) -> Option<ThreadState> {
     match Marker::parse(&comment.body) {
         Some(Marker::Verdict(_, verdict)) if account.is_some() && is_ours(comment, account) => Some(verdict),
@@ -114,7 +114,7 @@ fn is_ours(comment: &ReviewComment, account: Option<u64>) -> bool {
     account.is_none() || comment.author.as_ref().map(|author| author.id) == account
 }
 
-/// The verdict on each thread. A thread without one is open; a verdict on another thread does not count.
+/// Returns a verdict for each thread: open, unless the agent's output has another one.
 pub(super) fn judge(threads: &[OpenThread], output: &ReviewOutput) -> Vec<EarlierFinding> {
     let judge_thread = |thread: &OpenThread| {
         let judged = output.threads.iter().find(|judged| judged.id == thread.id);
@@ -130,7 +130,7 @@ pub(super) fn judge(threads: &[OpenThread], output: &ReviewOutput) -> Vec<Earlie
     threads.iter().map(judge_thread).collect()
 }
 
-/// Replies in each thread that ended. A refused reply is logged: the review is worth more.
+/// Replies in each thread that ended. A refused reply is only logged, so that the review is still posted.
 /// Idempotent: by the marker in the thread, which is read again before each try.
 /// Errors: another try may help.
 pub(super) async fn reply(
