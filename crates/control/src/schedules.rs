@@ -120,7 +120,7 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let now = ctx.clock.now();
         let Some(schedule) = ctx.store.load_schedule(id).await? else { return Ok(None) };
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
-        let (is_in_time, before) = (schedule.is_in_time(now)?, schedule.clone());
+        let (is_in_time, was_paused) = (schedule.is_in_time(now)?, schedule.paused);
         let schedule = if schedule.begun {
             let progress = match &schedule.spec.template {
                 Some(template) => Box::pin(start_runs(ctx, &schedule, template, due)).await?,
@@ -142,7 +142,7 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
             Box::pin(record(ctx, id, &format!("{} {}", id.name, due.millis()), missed)).await?;
             schedule
         };
-        let notice = Box::pin(notice_of_pause(ctx, &before, &schedule)).await?;
+        let notice = if was_paused { None } else { Box::pin(notice_of_pause(ctx, &schedule)).await? };
         if ctx.store.put_schedule(&schedule, notice.as_ref()).await? == Write::Stale {
             rounds.backoff().await?;
         } else if !schedule.begun {
@@ -157,8 +157,8 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
 
 /// The notice of a schedule that failures pause, for the write that pauses it. It does not quote the refusal, which may
 /// contain text of users.
-async fn notice_of_pause(ctx: &Context, before: &Schedule, schedule: &Schedule) -> Result<Option<Notice>, Error> {
-    if !schedule.is_newly_failed(before) {
+async fn notice_of_pause(ctx: &Context, schedule: &Schedule) -> Result<Option<Notice>, Error> {
+    if !schedule.is_failed() {
         return Ok(None);
     }
     let ScheduleId { project, name } = &schedule.id;
@@ -166,9 +166,13 @@ async fn notice_of_pause(ctx: &Context, before: &Schedule, schedule: &Schedule) 
     let stored = skip_corrupt(ctx, ctx.store.load_project(project).await)?.flatten();
     let endpoints = stored.map(|project| project.settings.notifications).unwrap_or_default();
     let sentence = format!("The schedule {name} was paused after {} failures in a row.", schedule.failures);
-    let help = format!("`pullyard schedules show {name}` shows the cause; then `pullyard schedules resume {name}`.");
+    let help = format!(
+        "`pullyard schedules show {name} --project {project}` shows the cause; correct it, then `pullyard schedules \
+         resume {name} --project {project}`."
+    );
     let url = format!("{}/setup/schedules?project={project}", ctx.pages_url());
-    let data = NoticeData::new(project.clone(), &sentence, &help, url);
+    let data =
+        NoticeData { schedule: Some(name.clone()), ..NoticeData::new(project.clone(), &sentence, &help, url) };
     Ok(Notice::new(NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused, data, &endpoints, ctx.clock.now()))
 }
 

@@ -195,11 +195,6 @@ impl Schedule {
         self.paused && self.failures >= MAX_FAILURES
     }
 
-    /// Whether failures have paused it since `before`.
-    pub fn is_newly_failed(&self, before: &Self) -> bool {
-        !before.paused && self.is_failed()
-    }
-
     /// A sentence about the last time.
     pub fn result(&self) -> Option<String> {
         let outcome = &self.last.as_ref()?.outcome;
