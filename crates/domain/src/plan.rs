@@ -320,13 +320,12 @@ impl Plan {
     /// Parses a plan and checks all rules that need no project.
     ///
     /// Errors: all faults of form, or all breaches of the other rules if the form has no fault; 1 to `MAX_FAULTS`.
-    pub fn parse(json: Value) -> Result<Self, Vec<PlanFault>> {
+    pub fn parse(mut json: Value) -> Result<Self, Vec<PlanFault>> {
         shape::check_size(&json).map_err(|fault| vec![fault])?;
         let faults = shape::check_form(&json);
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut json = json;
         let from_parameters = parameter::take_keys(&mut json);
         let unreadable = |error| vec![PlanFault::new("", format!("the plan is unreadable: {error}"))];
         let mut plan = Self { from_parameters, ..serde_json::from_value(json).map_err(unreadable)? };

@@ -2,7 +2,9 @@
 
 use crate::facts::load_usage_today;
 use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::denial::Denial;
+use pullyard_domain::guard::project_block;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::plan::Plan;
@@ -30,13 +32,10 @@ pub(super) async fn load_block(
 ) -> Result<(Option<Project>, Option<ReleaseBlock>), Error> {
     let project = ctx.store.load_project(&run.project).await?;
     let today = load_usage_today(ctx, project.as_ref(), now).await?;
-    let settings = project.as_ref().map(|project| &project.settings);
-    let budget = settings.map(|settings| settings.budget).filter(|budget| budget.has_limit());
-    let block = match budget {
-        _ if settings.is_none_or(|settings| settings.held_by.is_some()) => Some(ReleaseBlock::Held),
-        Some(budget) if budget.remaining_jobs(&today) == 0 => Some(ReleaseBlock::Budget),
-        _ => None,
-    };
+    let block = project.as_ref().map_or(Some(ReleaseBlock::Held), |project| match project_block(project, &today) {
+        Some(Reason::ProjectHeld { .. }) => Some(ReleaseBlock::Held),
+        refusal => refusal.map(|_| ReleaseBlock::Budget),
+    });
     Ok((project, block))
 }
 

@@ -85,8 +85,8 @@ pub(super) fn text_or_parameter<const MAX_CHARS: u64>(_: &mut SchemaGenerator) -
     json_schema!({ "anyOf": [{ "type": "string", "minLength": 1, "maxLength": MAX_CHARS }, node] })
 }
 
-/// Takes the keys whose value is a parameter out of a plan of valid form. Until the parameter has a value, its name is
-/// the plan's name.
+/// Takes the keys whose value is a parameter out of a plan of valid form. Until it has a value, the name of a parameter
+/// is the name of its plan.
 pub(super) fn take_keys(json: &mut Value) -> BTreeMap<&'static str, String> {
     let mut keys = BTreeMap::new();
     for (key, _) in KEYS {

@@ -95,8 +95,7 @@ impl Run {
             _ if group.is_some() => return group,
             (Some(ReleaseBlock::Held), _) => StepWait::ProjectHeld { project },
             (Some(ReleaseBlock::Budget), _) => StepWait::DayBudget { project },
-            _ if rules.is_question => StepWait::Starting { step: name },
-            _ if open >= limit => StepWait::RunLimit { n: to_fact(open), limit: to_fact(limit) },
+            _ if open >= limit && !rules.is_question => StepWait::RunLimit { n: to_fact(open), limit: to_fact(limit) },
             (None, Some(free)) => {
                 StepWait::RunCost { step: name, cost: format_usd(rules.cost_usd_micros), left: format_usd(free) }
             }
