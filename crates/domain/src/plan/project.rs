@@ -45,8 +45,8 @@ impl StepKeys {
 }
 
 impl Plan {
-    /// Finds the faults of a plan in a project. `repository`: with its agent resolved.
-    pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
+    /// Finds the faults of a plan in a project. `repository`: with its agent resolved. Without it, agents are not checked.
+    pub fn check_for_project(&self, settings: &Settings, repository: Option<&Repository>) -> Vec<PlanFault> {
         let mut faults = Vec::new();
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
@@ -73,12 +73,17 @@ impl Plan {
         let limits = Limits { wall_secs, stall_secs, turns: None, cost_usd_micros: None, ..settings.limits };
         let settings = Settings { limits, ..settings.clone() };
         list.iter().find_map(|request| {
-            let fault = self.find_step_faults(&request.as_step(self), &settings, repository).into_iter().next();
+            let fault = self.find_step_faults(&request.as_step(self), &settings, Some(repository)).into_iter().next();
             fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
         })
     }
 
-    fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
+    fn find_step_faults(
+        &self,
+        step: &PlanStep,
+        settings: &Settings,
+        repository: Option<&Repository>,
+    ) -> Vec<(&str, String)> {
         let (keys, own, limits) = (self.resolve(step), &step.keys, &settings.limits);
         let mut faults = Vec::new();
         // An inherited key is not in the step, so the pointer names the step.
@@ -110,7 +115,7 @@ impl Plan {
                 refuse(is_own, key, fault);
             }
         }
-        if let Err(fault) = keys.apply(settings, repository) {
+        if let Some(Err(fault)) = repository.map(|repository| keys.apply(settings, repository)) {
             refuse(own.agent.is_some(), "/agent", fault);
         }
         faults
@@ -140,7 +145,7 @@ mod tests {
         let mut step = step;
         step["name"] = json!("a");
         step["prompt"] = json!("Work.");
-        let faults = plan(json!([step])).check_for_project(&settings, &repository());
+        let faults = plan(json!([step])).check_for_project(&settings, Some(&repository()));
         let found: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.fault.as_str())).collect();
         assert!(matches!(&found[..], [(at, text)] if *at == pointer && text.contains(fault)), "{found:?}");
     }

@@ -3,11 +3,14 @@
 use super::{ApiClient, Error, NoFields};
 use crate::run::{CheckPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use pullyard_domain::id::{ProjectId, RunId};
+use serde::de::IgnoredAny;
 
 impl ApiClient {
     /// Changes nothing.
-    pub async fn check_plan(&self, request: &CheckPlan) -> Result<NoFields, Error> {
-        self.http.post_idempotent("/v1/plans/check", request).await
+    pub async fn check_plan(&self, request: &CheckPlan) -> Result<(), Error> {
+        // A later server may return fields.
+        let IgnoredAny = self.http.post_idempotent("/v1/plans/check", request).await?;
+        Ok(())
     }
 
     /// Starts a run. Idempotent: by `run_id` of the request, else by `idempotency_key`.
