@@ -44,8 +44,8 @@ impl StepKeys {
 }
 
 impl Plan {
-    /// Finds the faults of a plan in a project. `repository`: with its agent resolved.
-    pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
+    /// Finds the faults of a plan in a project. `repository`: with its agent resolved. Without it, agents are not checked.
+    pub fn check_for_project(&self, settings: &Settings, repository: Option<&Repository>) -> Vec<PlanFault> {
         let mut faults = Vec::new();
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
@@ -68,14 +68,19 @@ impl Plan {
         repository: &Repository,
     ) -> Option<String> {
         list.iter().find_map(|request| {
-            let mut faults = self.find_step_faults(&request.as_step(self), settings, repository).into_iter();
+            let faults = self.find_step_faults(&request.as_step(self), settings, Some(repository));
             // Limits above the project's are lowered and not refused, because the manager's turn is paid already.
-            let fault = faults.find(|(key, _)| !key.starts_with("/limits"));
+            let fault = faults.into_iter().find(|(key, _)| !key.starts_with("/limits"));
             fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
         })
     }
 
-    fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
+    fn find_step_faults(
+        &self,
+        step: &PlanStep,
+        settings: &Settings,
+        repository: Option<&Repository>,
+    ) -> Vec<(&str, String)> {
         let (keys, most) = (self.resolve(step), &settings.limits);
         let mut faults = Vec::new();
         for (key, wanted, most) in [
@@ -97,7 +102,7 @@ impl Plan {
                 faults.push((key, fault));
             }
         }
-        if let Err(fault) = keys.apply(settings, repository) {
+        if let Some(Err(fault)) = repository.map(|repository| keys.apply(settings, repository)) {
             faults.push((if step.keys.agent.is_some() { "/agent" } else { "" }, fault));
         }
         faults
@@ -127,7 +132,7 @@ mod tests {
         let mut step = step;
         step["name"] = json!("a");
         step["prompt"] = json!("Work.");
-        let faults = plan(json!([step])).check_for_project(&settings, &repository());
+        let faults = plan(json!([step])).check_for_project(&settings, Some(&repository()));
         let found: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.fault.as_str())).collect();
         assert!(matches!(&found[..], [(at, text)] if *at == pointer && text.contains(fault)), "{found:?}");
     }

@@ -7,11 +7,14 @@ use crate::template::{PutTemplate, StartTemplate, Template, Templates};
 use pullyard_domain::id::{ProjectId, RunId};
 use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
 use pullyard_domain::template::{Submission, TemplateId};
+use serde::de::IgnoredAny;
 
 impl ApiClient {
     /// Changes nothing.
-    pub async fn check_plan(&self, request: &CheckPlan) -> Result<NoFields, Error> {
-        self.http.post_idempotent("/v1/plans/check", request).await
+    pub async fn check_plan(&self, request: &CheckPlan) -> Result<(), Error> {
+        // A later server may return fields.
+        let IgnoredAny = self.http.post_idempotent("/v1/plans/check", request).await?;
+        Ok(())
     }
 
     /// Starts a run. Idempotent: by `run_id` of the request, else by `idempotency_key`.
