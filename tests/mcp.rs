@@ -191,7 +191,7 @@ async fn agent_checks_starts_awaits_and_reads_a_run() {
     let start = json!({ "plan": plan, "run_id": "line-1" });
     let started = data(&server.call("run_start", start.clone()).await);
     let id = started["id"].as_str().unwrap();
-    assert_eq!(started["plan"], Value::Null, "the agent has it already");
+    assert_eq!(started["plan"], Value::Null, "the agent gets its own plan back");
     assert_eq!(data(&server.call("run_start", start).await)["id"], id, "the repeat started another run");
     let ended = wait_until("the run has ended", async || {
         let shown = data(&server.call("run_wait", json!({ "run": id, "seconds": 20 })).await);

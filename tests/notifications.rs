@@ -245,15 +245,21 @@ async fn schedule_that_failures_pause_is_reported_once() {
         assert_eq!(receiver.take().len(), 0);
         story.advance_and_sweep(Duration::from_secs(300)).await;
     }
-    let sent = json_of(&next_message(&receiver).await);
+    wait_for_state(&story, "sent").await;
+    story.wait_for_empty_queues().await;
+    let mut messages = receiver.take();
+    assert_eq!(messages.len(), 1);
+    let sent = json_of(&messages.remove(0));
     let sentence = "The schedule often was paused after 5 failures in a row.";
     assert_eq!((&sent["type"], &sent["data"]["sentence"]), (&json!("schedule.paused"), &json!(sentence)));
     assert_eq!(sent["data"]["url"], format!("{}/setup/schedules?project=acme", story.local.api_url()));
-    wait_for_state(&story, "sent").await;
+    assert_eq!(sent["data"]["schedule"], "often");
     assert!(user.ok(&["notifications", "log"]).await.contains("schedule.paused\tci\tsent"));
     // Its advice.
     let help = sent["data"]["help"].as_str().unwrap();
-    assert!(help.contains("`pullyard schedules show often`") && help.contains("`pullyard schedules resume often`"));
+    for command in ["show", "resume"] {
+        assert!(help.contains(&format!("`pullyard schedules {command} often --project acme`")), "{help}");
+    }
     let shown = user.ok(&["schedules", "show", "often"]).await;
     assert!(shown.contains("result\tPaused after 5 failures in a row: "), "{shown}");
     user.ok(&["schedules", "resume", "often"]).await;

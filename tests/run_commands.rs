@@ -200,8 +200,8 @@ async fn plan_names_its_schema_and_is_checked_in_its_project() {
 
     let file = world.write(&plan);
     let check = ["runs", "check", &file, "--project", "acme"];
-    assert_eq!(user.ok(&check).await, format!("{file}: 4 steps, no fault\n"));
-    user.ok(&["settings", "set", "command_policy=allowlist"]).await;
+    assert_eq!(user.ok(&check).await, format!("{file}: 4 steps, no fault in project acme\n"));
+    user.ok(&["settings", "set", "command_policy=allowlist", "default_repository=null"]).await;
     let faulty = plan.replace("grep right work.txt", "rm -r x").replace("retries: 1", "limits: {wall: 9h}");
     world.write(&faulty);
     assert_eq!(user.ok(&check[..3]).await, format!("{file}: 4 steps, no fault\n"), "without a project");
@@ -215,18 +215,26 @@ async fn plan_names_its_schema_and_is_checked_in_its_project() {
     assert_eq!((&report["count"], &report["faults"][0]["pointer"]), (&json!(3), &json!("/steps/1/checks")));
     world.write(&faulty.replace("role: fixer", "use_role: fixer"));
     user.run(&check).await.assert_exit(1, "error: the plan has 1 fault");
+    let limits = json!({ "wall": "9h" });
+    let step = |n| json!({ "name": format!("s{n}"), "prompt": "Ask.", "sandbox": "read_only", "limits": limits });
+    world.write(&json!({ "name": "long", "steps": (0..25).map(step).collect::<Vec<_>>() }).to_string());
+    user.run(&check).await.assert_exit(1, "error: the plan has 25 faults; the first 20 are listed");
 
     world.write(&format!("repository: acme/none\n{plan}"));
     let ran = user.run(&check).await.assert_exit(1, "the plan has ");
     assert!(ran.out.contains("  /repository  acme/none is not connected to acme: `pullyard repos add"), "{ran:?}");
     world.write(&plan);
-    user.run(&["runs", "check", &file, "--project", "none"]).await.assert_exit(5, "none");
+    user.run(&["runs", "check", &file, "--project", "acm"]).await.assert_exit(5, "did you mean acme?");
     let reader = story.create_token(&[Scope::Read], Some(&["acme"])).await;
     User::with(story, &reader).run(&check).await.assert_exit(4, "not_allowed");
     let mut away = User::new();
-    away.set_env("PULLYARD_URL", "http://127.0.0.1:1");
-    away.run(&check).await.assert_exit(1, "can't reach http://127.0.0.1:1");
     away.ok(&check[..3]).await;
+    away.set_env("PULLYARD_URL", "http://127.0.0.1:1");
+    away.set_env("PULLYARD_PROJECT", "acme");
+    away.run(&check[..3]).await.assert_exit(1, "can't reach http://127.0.0.1:1");
+    let mut lost = User::new();
+    lost.set_env("PULLYARD_CONTEXT", "none");
+    assert!(lost.ok(&["runs", "init"]).await.starts_with("name: contributor\n"));
 
     let token = Some(story.local.admin_token());
     for (plan, status, pointer) in [

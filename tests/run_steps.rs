@@ -92,7 +92,7 @@ async fn cancelled_run_stops_its_agent_and_its_job_is_not_retried() {
     user.ok(&["runs", "cancel", "@last", "--yes"]).await;
 }
 
-/// The second job publishes what the first one has pushed.
+/// As a runner that publishes the commit of the job before.
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_of_an_own_branch_names_the_branch_of_its_commit() {
     let (story, user) = Story::with_user().await;

@@ -103,7 +103,7 @@ async fn deleted_project_leaves_no_webhook_at_its_tool() {
         if is_away {
             world.fake.answer(list_of_hooks(kind), (503, Vec::new(), json!({})));
         }
-        let report = if is_away { "If the tool has it, delete it in" } else { "The tool has no webhook to" };
+        let report = if is_away { "\nThe webhook to " } else { "\nThe tool has no webhook to " };
         world.user.run(&["projects", "delete", "acme", "--yes"]).await.assert_exit(0, report);
         assert_eq!(world.hook_urls().len(), usize::from(is_away));
     }

@@ -202,7 +202,7 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ("admin/dead_letters::list_dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("admin/sign_in::sign_in", "a code signs in once; after a crash the user requests another link"),
     (
-        "runs/merge::merge_run_pull_request",
+        "runs/pull_request::merge_run_pull_request",
         "its only write is the forge's merge; a repeat finds the pull request merged",
     ),
     ("templates::refuse_submission", "its only write is that of `submit`"),

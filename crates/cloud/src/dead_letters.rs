@@ -149,7 +149,8 @@ impl DeadLetters {
             .queue_url(&pair.queue_url)
             .message_body(&message.body)
             .set_message_attributes(Some(message.attributes.clone()).filter(|all| !all.is_empty()))
-            // The same group, to keep the order within it.
+            // The same group, to keep the order within it. In a standard queue it only makes senders fair, and the
+            // embedded SQS refuses it there.
             .set_message_group_id(message.group.clone().filter(|_| is_fifo))
             .set_message_deduplication_id(deduplication_id)
             .send()

@@ -132,9 +132,8 @@ pub use review::local_forge::{
 };
 pub use review::replay::replay_delivery;
 pub use runs::advance::advance_run;
-pub use runs::merge::{RunMerge, merge_run_pull_request};
 pub use runs::order::{RunOrder, order_run};
-pub use runs::pull_request::create_step_pull_request;
+pub use runs::pull_request::{create_step_pull_request, merge_run_pull_request};
 pub use runs::submit::{RunKey, RunSubmission, SubmitFault, Submitted, check_plan, submit_run};
 pub use runs::{RunView, list_runs, load_plan, load_run, show_run};
 pub use schedules::{command_schedule, delete_schedule, load_schedule, put_schedule, run_due_schedules};

@@ -1,20 +1,19 @@
 //! Schedules: each of their times starts an analysis of each repository of the project, or runs of a template.
 
-mod template_runs;
-
 use crate::corrupt::skip_corrupt;
 use crate::error::format_for_table;
+use crate::templates::{Start, refusal, start};
 use crate::{Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::id::{NoticeId, ProjectId, RunId};
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::id::{DeliveryId, EventId, NoticeId, ProjectId, RepositoryName, RunId, TemplateName};
 use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
 use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::template::{StartedBy, TemplateId};
 use pullyard_domain::text::to_sentence;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
-use template_runs::{check_template, record_missed, start_runs};
 
 /// How far the starts of a due time are.
 enum Progress {
@@ -31,6 +30,9 @@ const MAX_REPOSITORIES: usize = 100;
 
 /// More would compete for the project's budget.
 const CONCURRENT_STARTS: usize = 4;
+
+/// The values of parameters, which each write and each list of schedules contains.
+const MAX_VALUES_BYTES: usize = 8 * 1024;
 
 /// Creates a paused schedule, or changes when an existing one starts.
 /// Writes: SCHEDULE.
@@ -118,7 +120,7 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         let now = ctx.clock.now();
         let Some(schedule) = ctx.store.load_schedule(id).await? else { return Ok(None) };
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
-        let (is_in_time, before) = (schedule.is_in_time(now)?, schedule.clone());
+        let (is_in_time, was_paused) = (schedule.is_in_time(now)?, schedule.paused);
         let schedule = if schedule.begun {
             let progress = match &schedule.spec.template {
                 Some(template) => Box::pin(start_runs(ctx, &schedule, template, due)).await?,
@@ -136,10 +138,11 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
         } else {
             let schedule = schedule.finish(Outcome::Missed, now)?;
             let latest = schedule.last.as_ref().map_or(due, |last| last.at);
-            Box::pin(record_missed(ctx, id, due, latest)).await?;
+            let missed = Reason::ScheduleMissed { schedule: id.name.clone(), time: latest };
+            Box::pin(record(ctx, id, &format!("{} {}", id.name, due.millis()), missed)).await?;
             schedule
         };
-        let notice = Box::pin(notice_of_pause(ctx, &before, &schedule)).await?;
+        let notice = if was_paused { None } else { Box::pin(notice_of_pause(ctx, &schedule)).await? };
         if ctx.store.put_schedule(&schedule, notice.as_ref()).await? == Write::Stale {
             rounds.backoff().await?;
         } else if !schedule.begun {
@@ -154,8 +157,8 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
 
 /// The notice of a schedule that failures pause, for the write that pauses it. It does not quote the refusal, which may
 /// contain text of users.
-async fn notice_of_pause(ctx: &Context, before: &Schedule, schedule: &Schedule) -> Result<Option<Notice>, Error> {
-    if !schedule.is_newly_failed(before) {
+async fn notice_of_pause(ctx: &Context, schedule: &Schedule) -> Result<Option<Notice>, Error> {
+    if !schedule.is_failed() {
         return Ok(None);
     }
     let ScheduleId { project, name } = &schedule.id;
@@ -163,9 +166,13 @@ async fn notice_of_pause(ctx: &Context, before: &Schedule, schedule: &Schedule) 
     let stored = skip_corrupt(ctx, ctx.store.load_project(project).await)?.flatten();
     let endpoints = stored.map(|project| project.settings.notifications).unwrap_or_default();
     let sentence = format!("The schedule {name} was paused after {} failures in a row.", schedule.failures);
-    let help = format!("`pullyard schedules show {name}` shows the cause; then `pullyard schedules resume {name}`.");
+    let help = format!(
+        "`pullyard schedules show {name} --project {project}` shows the cause; correct it, then `pullyard schedules \
+         resume {name} --project {project}`."
+    );
     let url = format!("{}/setup/schedules?project={project}", ctx.pages_url());
-    let data = NoticeData::new(project.clone(), &sentence, &help, url);
+    let data =
+        NoticeData { schedule: Some(name.clone()), ..NoticeData::new(project.clone(), &sentence, &help, url) };
     Ok(Notice::new(NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused, data, &endpoints, ctx.clock.now()))
 }
 
@@ -216,4 +223,102 @@ async fn start_all(ctx: &Context, id: &ScheduleId, due: Timestamp) -> Result<Pro
         }
     }
     Ok(Progress::Ended(starts, failure))
+}
+
+/// Errors: `Invalid` for a missing template, for a template that schedules may not start, and for faulty parameters.
+async fn check_template(ctx: &Context, id: &ScheduleId, spec: &ScheduleSpec) -> Result<(), Error> {
+    let Some(name) = spec.template.clone() else { return Ok(()) };
+    let invalid = |pointer, fault: String| Error::Invalid { pointer, fault };
+    let id = TemplateId { project: id.project.clone(), name };
+    let template = ctx.store.load_template(&id).await?;
+    let template = template.ok_or_else(|| invalid("/template", format!("there is no template {}", id.name)))?;
+    let mut plan = template.parse().map_err(|fault| invalid("/template", fault.fault))?;
+    if !plan.allows(StartedBy::Schedule) {
+        return Err(invalid("/template", format!("add schedule to the `started_by` of {}", id.name)));
+    }
+    let mut params = spec.params.clone();
+    if params.values().map(String::len).sum::<usize>() > MAX_VALUES_BYTES {
+        return Err(invalid("/params", "use at most 8 KiB of values".into()));
+    }
+    if let Some(name) = plan.repository_parameter().filter(|_| spec.each_repository)
+        && params.insert(name.clone(), "owner/name".into()).is_some()
+    {
+        return Err(invalid("/params", format!("/{name}: each start sets it, so leave it out")));
+    }
+    plan.fill_parameters(&params).map(drop).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.fault)).collect();
+        invalid("/params", faults.join("; "))
+    })
+}
+
+/// Starts the planned run, or one in each repository, unless a run of the last start is open.
+/// Writes: RUN and PLAN of each run, if absent; DELIVERY for each answer.
+/// Idempotent: by the due time and the repository.
+async fn start_runs(
+    ctx: &Context,
+    schedule: &Schedule,
+    template: &TemplateName,
+    due: Timestamp,
+) -> Result<Progress, Error> {
+    let id = &schedule.id;
+    let repositories: Vec<Option<RepositoryName>> = match schedule.spec.each_repository {
+        true => ctx.store.list_repositories(&id.project).await?.into_iter().map(|it| Some(it.name)).collect(),
+        false => vec![None],
+    };
+    let mut starts = Starts { runs: true, ..new_starts(repositories.len()) };
+    let to_request = |repository: Option<RepositoryName>| Start {
+        project: &id.project,
+        template,
+        kind: StartedBy::Schedule,
+        params: schedule.spec.params.clone(),
+        key: format!("{} {} {}", id.name, due.millis(), repository.as_ref().map_or("", RepositoryName::as_str)),
+        repository,
+        by: format!("schedule {}", id.name),
+    };
+    let mut requests: Vec<_> = repositories.into_iter().take(MAX_REPOSITORIES).map(to_request).collect();
+    let own: Vec<RunId> = requests.iter().map(Start::run_id).collect();
+    if own != schedule.runs && !own.iter().any(|run| schedule.runs.contains(run)) {
+        let mut open = ctx.store.load_runs(&schedule.runs).await?;
+        open.retain(|run| run.ended_at.is_none());
+        let Some(run) = open.first() else { return Ok(Progress::Planned(own)) };
+        let reason = Reason::ScheduleBusy { schedule: id.name.clone(), run: run.id.clone() };
+        record(ctx, id, &format!("{} {}", id.name, due.millis()), reason).await?;
+        let running = u32::try_from(open.len()).unwrap_or(u32::MAX);
+        return Ok(Progress::Ended(Starts { running, runs: true, ..Starts::default() }, None));
+    }
+    // Without repositories that were added since.
+    requests.retain(|request| schedule.runs.contains(&request.run_id()));
+    let mut failure = None;
+    for request in requests {
+        let key = request.key.clone();
+        let reason = match start(ctx, request).await {
+            Ok(Ok(run)) => {
+                starts.started += 1;
+                Reason::RunStarted { run }
+            }
+            Ok(Err(fault)) => refusal(template, &fault),
+            Err(error) => {
+                tracing::warn!(schedule = %id, %error, "run not started");
+                (starts.refused, starts.refusal) = (starts.refused + 1, to_sentence(&format_for_table(&error)));
+                failure = failure.or(error.is_transient().then_some(error));
+                continue;
+            }
+        };
+        if !matches!(reason, Reason::RunStarted { .. }) {
+            (starts.refused, starts.refusal) = (starts.refused + 1, reason.sentence());
+        }
+        record(ctx, id, &key, reason).await?;
+    }
+    Ok(Progress::Ended(starts, failure))
+}
+
+/// Writes: DELIVERY.
+/// Idempotent: by the key.
+async fn record(ctx: &Context, schedule: &ScheduleId, key: &str, reason: Reason) -> Result<(), Error> {
+    let id = DeliveryId::for_start(&schedule.project, "schedule", key);
+    let (now, event) = (ctx.clock.now(), EventId::new(schedule.name.as_str())?);
+    ctx.counters().count_decision(&reason);
+    let delivery = Delivery::new(id, schedule.project.clone(), Source::Schedule, event, now, reason.clipped());
+    ctx.store.record_delivery(&delivery).await?;
+    Ok(())
 }

@@ -60,7 +60,6 @@ pub async fn load_template(ctx: &Context, id: &TemplateId) -> Result<Template, E
     ctx.store.load_template(id).await?.ok_or_else(|| Error::not_found("template", &id.name))
 }
 
-/// The templates of a project by name.
 pub async fn list_templates(ctx: &Context, project: &ProjectId) -> Result<Vec<Template>, Error> {
     Ok(ctx.store.list_templates(project).await?)
 }

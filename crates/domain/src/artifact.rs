@@ -55,12 +55,8 @@ pub struct Artifact {
     pub size_bytes: u64,
     pub sha256: Sha256Hex,
     pub at: Timestamp,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stored: bool,
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

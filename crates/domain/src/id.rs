@@ -19,6 +19,19 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
+/// The id of something that has its name in a project.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InProject<N> {
+    pub project: ProjectId,
+    pub name: N,
+}
+
+impl<N: fmt::Display> fmt::Display for InProject<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.project, self.name)
+    }
+}
+
 /// Conversions of a text type that `TryFrom<String>` validates.
 macro_rules! text_type {
     ($name:ident) => {

@@ -126,7 +126,7 @@ impl Placement {
 }
 
 /// Skips zeros in stored items, because writes are charged by size.
-fn is_default<T: Default + PartialEq>(count: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
 

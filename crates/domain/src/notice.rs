@@ -9,7 +9,7 @@ pub use send::{Answer, DIGEST_SENTENCES, NoticeRecord, SendFacts, SendStep};
 
 use crate::code::coded_enum;
 use crate::failure::{Failure, FailureClass};
-use crate::id::{EndpointId, JobId, NoticeId, ProjectId, RunId, TicketKey};
+use crate::id::{EndpointId, JobId, NoticeId, ProjectId, RunId, ScheduleName, TicketKey};
 use crate::job::{Job, JobKind, JobStatus};
 use crate::text::truncate;
 use crate::time::Timestamp;
@@ -36,7 +36,7 @@ coded_enum! {
         RunAsked = "run.asked", "A run asks a question";
         /// Only of a plan with `on_complete: notify`.
         RunCompleted = "run.completed", "A run completed";
-        /// Its starts failed five times in a row.
+        /// All its starts were refused several times in a row.
         SchedulePaused = "schedule.paused", "A schedule was paused";
         /// Messages no longer reach another endpoint.
         EndpointDisabled = "endpoint.disabled", "Another endpoint was disabled";
@@ -99,6 +99,8 @@ pub struct NoticeData {
     pub job: Option<JobId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleName>,
     pub ticket: Option<TicketKey>,
     pub kind: Option<JobKind>,
     pub attempt: Option<u32>,
@@ -154,11 +156,13 @@ impl NoticeDelivery {
 impl NoticeData {
     pub fn new(project: ProjectId, sentence: &str, help: &str, url: String) -> Self {
         let (sentence, help) = (truncate(sentence, MAX_SENTENCE_CHARS), truncate(help, MAX_SENTENCE_CHARS));
-        let (job, run, ticket, kind, attempt, code, class, spent_usd_micros, pull_request) = Default::default();
+        let (job, run, schedule, ticket, kind, attempt, code, class, spent_usd_micros, pull_request) =
+            Default::default();
         Self {
             project,
             job,
             run,
+            schedule,
             ticket,
             kind,
             attempt,
@@ -281,14 +285,14 @@ impl Notice {
         Self::new(id, event, NoticeData::of_job(event, job, job_url), endpoints, now)
     }
 
-    /// Its ticket, job or run, for a list.
+    /// Its ticket, job, run or schedule, for a list.
     pub fn subject(&self) -> String {
-        let NoticeData { project, job, run, ticket, .. } = &self.data;
+        let NoticeData { project, job, run, schedule, ticket, .. } = &self.data;
         match (ticket, job, run) {
             (Some(ticket), ..) => ticket.to_string(),
             (None, Some(job), _) => job.short(),
             (None, None, Some(run)) => run.short(),
-            (None, None, None) => project.to_string(),
+            (None, None, None) => schedule.as_ref().map_or(project.to_string(), ToString::to_string),
         }
     }
 

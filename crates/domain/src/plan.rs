@@ -8,7 +8,8 @@ mod project;
 mod roles;
 mod shape;
 
-pub use parameter::{BRANCH_RULE, Parameter, ParameterKeys, ParameterKind, is_branch};
+pub(crate) use check::check_added_steps;
+pub use parameter::{BRANCH_RULE, Parameter, ParameterKind, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
 
@@ -72,9 +73,9 @@ pub struct Plan {
     /// Events of a webhook that start a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<StartEvents>,
-    /// Keys that get the values of parameters at the start.
+    /// Keys that get the values of parameters at the start: `repository: {param: repo}`.
     #[serde(skip)]
-    pub from_parameters: ParameterKeys,
+    pub from_parameters: BTreeMap<&'static str, String>,
     /// Values that each start of the plan sets. Every prompt gets them as a quoted block.
     #[schemars(extend("maxProperties" = MAX_PARAMETERS))]
     pub parameters: BTreeMap<String, Parameter>,
@@ -319,17 +320,15 @@ impl Plan {
     /// Parses a plan and checks all rules that need no project.
     ///
     /// Errors: all faults of form, or all breaches of the other rules if the form has no fault; 1 to `MAX_FAULTS`.
-    pub fn parse(json: Value) -> Result<Self, Vec<PlanFault>> {
+    pub fn parse(mut json: Value) -> Result<Self, Vec<PlanFault>> {
         shape::check_size(&json).map_err(|fault| vec![fault])?;
         let faults = shape::check_form(&json);
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut json = json;
-        let from_parameters = ParameterKeys::take(&mut json);
+        let from_parameters = parameter::take_keys(&mut json);
         let unreadable = |error| vec![PlanFault::new("", format!("the plan is unreadable: {error}"))];
-        let mut plan: Self = serde_json::from_value(json).map_err(unreadable)?;
-        plan.from_parameters = from_parameters;
+        let mut plan = Self { from_parameters, ..serde_json::from_value(json).map_err(unreadable)? };
         let mut faults = check::check(&plan);
         faults.extend(parameter::check(&plan));
         faults.truncate(MAX_FAULTS);
@@ -379,17 +378,9 @@ impl Plan {
         wall.unwrap_or(Duration::from_secs(24 * 3_600))
     }
 
-    /// Units: millionths of a US dollar.
     pub fn cost_limit_usd_micros(&self) -> Option<u64> {
         self.limits.cost_usd.as_ref().and_then(parse_cost)
     }
-}
-
-/// Faults of steps that a manager adds to the plan's run. `at` replaces the pointer `/steps`.
-pub(crate) fn check_added_steps(plan: &Plan, steps: Vec<PlanStep>, at: &str) -> Vec<PlanFault> {
-    let faults = check::check_steps(&Plan { steps, ..plan.clone() });
-    let moved = |fault: PlanFault| PlanFault { pointer: fault.pointer.replacen("/steps", at, 1), ..fault };
-    faults.into_iter().map(moved).collect()
 }
 
 impl StepKeys {
@@ -420,7 +411,6 @@ impl StepKeys {
         self.sandbox == Some(StepSandbox::ReadOnly)
     }
 
-    /// Units: millionths of a US dollar.
     pub fn cost_usd_micros(&self) -> Option<u64> {
         self.limits.cost_usd.as_ref().and_then(parse_cost)
     }

@@ -11,16 +11,14 @@ mod next_move;
 mod orders;
 mod rules;
 mod spawn;
-mod wait;
 
 pub use end::{JobEnd, StepEnd, StepJob};
-pub use explain::{RunFailureCause, StepExplanation};
+pub use explain::{RunFailureCause, StepExplanation, StepWait};
 pub use frozen::{FrozenPlan, StepResult};
 pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
 pub use next_move::{Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
 pub use orders::Answer;
-pub use spawn::{MAX_RUN_STEPS, SpawnRequest, check_spawn, check_spawn_form};
-pub use wait::StepWait;
+pub use spawn::{SpawnRequest, check_spawn, check_spawn_form};
 
 use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId, RunId};
@@ -70,21 +68,15 @@ coded_enum! {
     /// Why a step ended without being done.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
     pub enum StepReason {
-        /// A needed step has another outcome than `when` requires.
         When = "when";
-        /// A needed step failed.
         NeedFailed = "need_failed";
-        /// The run ended before.
         Stopped = "stopped";
-        /// A user refused.
         Refused = "refused";
         /// Settings that changed after the submission refuse its job.
         NotStarted = "not_started";
         JobFailed = "job_failed";
-        /// Its agent chose none of the outcomes.
         NoOutcome = "no_outcome";
         JobCancelled = "job_cancelled";
-        /// The steps that a manager wanted to add are not allowed.
         SpawnInvalid = "spawn_invalid";
         /// A reason of a newer program.
         #[serde(other)]
@@ -98,7 +90,6 @@ coded_enum! {
         StepFailed = "step_failed";
         TimeLimit = "time_limit";
         CostLimit = "cost_limit";
-        /// Its project or repository was removed.
         PlaceGone = "place_gone";
         /// A failure of a newer program.
         #[serde(other)]
@@ -144,7 +135,6 @@ pub struct Run {
     pub created: Timestamp,
     /// Its start or last resume, from which the time limit counts.
     pub since: Timestamp,
-    /// Its group, if the plan names one.
     pub group: Option<String>,
     /// The value of `since` for which it got its place in the group. After a resume it needs another one.
     pub placed: Option<Timestamp>,
@@ -170,7 +160,6 @@ pub struct RunStep {
     /// The plan's name, or `manager/name` of an added step.
     pub name: String,
     pub state: StepState,
-    /// Time of the last change of state.
     pub at: Timestamp,
     /// Number of its jobs, which also numbers the newest.
     #[serde(default)]
@@ -185,7 +174,6 @@ pub struct RunStep {
     pub job: Option<JobId>,
     /// Start of the newest job, or of the question.
     pub started: Option<Timestamp>,
-    /// Cost of its ended jobs.
     #[serde(default)]
     pub spent_usd_micros: u64,
     /// Cost that the open job may reach.
@@ -294,7 +282,6 @@ impl Run {
         self.cost_usd_micros.map(|limit| limit.saturating_sub(self.spent_usd_micros.saturating_add(reserved)))
     }
 
-    /// Whether all jobs are to end.
     fn is_ending(&self, now: Timestamp) -> bool {
         self.want == RunWant::Cancel || now >= self.wall_end()
     }

@@ -2,7 +2,7 @@
 
 mod times;
 
-use crate::id::{ProjectId, RunId, ScheduleName, TemplateName};
+use crate::id::{InProject, RunId, ScheduleName, TemplateName};
 use crate::setting_fault::{SettingFault, fault};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,7 @@ const MAX_FAILURES: u32 = 5;
 
 const MAX_LABEL_BYTES: usize = 200;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ScheduleId {
-    pub project: ProjectId,
-    pub name: ScheduleName,
-}
+pub type ScheduleId = InProject<ScheduleName>;
 
 /// The action and the times of a schedule: one of `every`, `cron`, and `window` with `cooldown`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -71,7 +67,6 @@ pub struct Starts {
     /// Repositories whose last analysis still ran.
     pub running: u32,
     pub refused: u32,
-    /// The last refusal.
     pub refusal: String,
     /// Whether these are runs of a template, and not analyses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -104,12 +99,6 @@ pub enum ScheduleCommand {
     Pause,
     /// Start it now.
     Run,
-}
-
-impl fmt::Display for ScheduleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.project, self.name)
-    }
 }
 
 impl ScheduleSpec {
@@ -202,14 +191,8 @@ impl Schedule {
         Self { last, failures, paused: self.paused || failures >= MAX_FAILURES, ..self }.reschedule(now)
     }
 
-    /// Whether failures paused it.
     pub fn is_failed(&self) -> bool {
         self.paused && self.failures >= MAX_FAILURES
-    }
-
-    /// Whether failures have paused it since `before`.
-    pub fn is_newly_failed(&self, before: &Self) -> bool {
-        !before.paused && self.is_failed()
     }
 
     /// A sentence about the last time.

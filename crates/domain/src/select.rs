@@ -16,7 +16,7 @@ pub struct ClassRequirements {
     pub capability: String,
     pub labels: BTreeSet<String>,
     /// The owner of the model key. It selects the breakers of the class and is no requirement for a runner.
-    #[serde(default, skip_serializing_if = "is_runner_key")]
+    #[serde(default, skip_serializing_if = "crate::job::is_default")]
     pub key: KeyOwner,
 }
 
@@ -68,10 +68,6 @@ pub fn check_labels(labels: &BTreeSet<String>) -> Result<(), String> {
         }
         None => Ok(()),
     }
-}
-
-fn is_runner_key(key: &KeyOwner) -> bool {
-    *key == KeyOwner::Runner
 }
 
 pub fn matches(needs: &ClassRequirements, runner: &Profile) -> bool {

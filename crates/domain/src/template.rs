@@ -1,13 +1,12 @@
 //! Templates: stored plans that users, schedules, programs and webhooks start with parameters.
 
 use crate::code::coded_enum;
-use crate::id::{EventId, ProjectId, TemplateName};
+use crate::id::{EventId, InProject, ProjectId, TemplateName};
 use crate::plan::{Plan, PlanFault};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 coded_enum! {
     /// A kind of start.
@@ -33,11 +32,7 @@ pub struct StartEvents {
     pub github: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TemplateId {
-    pub project: ProjectId,
-    pub name: TemplateName,
-}
+pub type TemplateId = InProject<TemplateName>;
 
 /// A template as the table stores it. Readers ignore unknown fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,12 +72,6 @@ impl Submission {
     }
 }
 
-impl fmt::Display for TemplateId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.project, self.name)
-    }
-}
-
 impl Template {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.plan).unwrap_or_default()
@@ -113,7 +102,6 @@ impl Plan {
         }
     }
 
-    /// Events of GitHub that start the template.
     pub fn github_events(&self) -> &[String] {
         self.on.as_ref().map_or(&[], |on| &on.github)
     }

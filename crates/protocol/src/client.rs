@@ -14,9 +14,7 @@ mod operator;
 mod pull;
 mod run;
 mod runner;
-mod schedule;
 mod sign_in;
-mod template;
 mod ticket;
 mod tracker;
 

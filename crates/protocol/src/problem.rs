@@ -24,7 +24,7 @@ pub struct Problem {
     /// JSON pointer to the fault in the request's body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Only with 422 `plan_invalid`: the first 20 faults.
+    /// Only with 422 `plan_invalid`: the first 100 faults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<PlanFault>,
     /// Only with 409 `lease_lost` of a finish: whether the late result was stored.

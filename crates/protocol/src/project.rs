@@ -125,7 +125,7 @@ pub struct DeletedProject {
     pub tickets: u32,
     /// The project is gone. If false, it has more tickets: repeat the call.
     pub deleted: bool,
-    /// What became of the webhook at its ticket tool, such as where to delete it.
+    /// Result of removing the webhook at its ticket tool, with the place to delete it if it remains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
 }

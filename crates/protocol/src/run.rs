@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct StartRun {
     /// Project.
     pub project: ProjectId,
-    /// Plan, as a plan file contains it; docs/reference/plan.schema.json is its schema.
+    /// Plan, as a plan file contains it; `GET /plan.schema.json` returns its schema.
     #[schemars(extend("additionalProperties" = {}))]
     pub plan: Map<String, Value>,
     /// Values of the plan's parameters.

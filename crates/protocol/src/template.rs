@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutTemplate {
-    /// Plan, as a plan file contains it; docs/reference/plan.schema.json is its schema.
+    /// Plan, as a plan file contains it; `GET /plan.schema.json` returns its schema.
     #[schemars(extend("additionalProperties" = {}))]
     pub plan: Map<String, Value>,
 }

@@ -27,8 +27,6 @@ mod read {
     mod review;
     mod run;
     mod runner;
-    mod schedule;
-    mod template;
     mod ticket;
     mod token;
     mod tracker;
@@ -56,11 +54,9 @@ mod write {
     mod review;
     mod run;
     mod runner;
-    mod schedule;
     mod sign_in;
     mod snapshot;
     mod sweeps;
-    mod template;
     mod ticket;
     mod token;
     mod tracker;

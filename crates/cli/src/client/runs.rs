@@ -40,9 +40,9 @@ enum Command {
     /// Print a plan to start from: plan, implement, review, and fix what the review found.
     #[command(after_help = "Examples:\n  pullyard runs init > plan.yaml")]
     Init,
-    /// Check a plan, and list its faults with line and column; needs no server without --project.
+    /// Check a plan, and list its faults with line and column; needs no server without a project.
     ///
-    /// With --project, a plan without faults is also checked by the rules of the project. Exits with 1 for a fault.
+    /// With --project or PULLYARD_PROJECT, a plan without faults is also checked by the rules of the project. Exits with 1 for a fault.
     #[command(after_help = "Examples:
   pullyard runs check plan.yaml
   pullyard runs check plan.yaml --project acme
@@ -182,10 +182,14 @@ impl Runs {
 
     pub(super) async fn run_locally(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
         if let Some(Command::Check { file }) = self.command {
-            let session = global.project().map(|_| Session::open(global)).transpose()?;
-            return check::check(screen, &file, session.as_ref()).await;
+            let Some(session) = global.project().map(|_| Session::open(global)).transpose()? else {
+                return check::check(screen, &file, None).await;
+            };
+            let checked = check::check(screen, &file, Some(&session)).await;
+            return session.suggest_project(checked).await;
         }
-        if let Some((url, _)) = saved_url(global)? {
+        // The line is optional.
+        if let Ok(Some((url, _))) = saved_url(global) {
             screen.print_line(&format!("# yaml-language-server: $schema={url}/plan.schema.json"))?;
         }
         screen.print_line(CONTRIBUTOR_PLAN.trim_end())

@@ -95,7 +95,7 @@ impl Screen {
         if self.json {
             return self.json(answer);
         }
-        self.note(note);
+        note.lines().for_each(|line| self.note(line));
         Ok(())
     }
 

@@ -21,7 +21,7 @@ pub struct ProjectDeletion {
     pub tickets: usize,
     /// The project has further tickets, so it was not deleted. Call again.
     pub has_more_tickets: bool,
-    /// A sentence for users about the webhook of its ticket tool.
+    /// A sentence for users about the webhook of its ticket tool. `None`: it had none, or another project uses it.
     pub report: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
             }
         }
         if !is_stale && ctx.store.delete_project(&project).await? == Write::Applied {
-            tracing::info!(project = %id, report = deletion.report.as_deref(), "project deleted");
+            tracing::info!(project = %id, "project deleted");
             return Ok(deletion);
         }
         rounds.backoff().await?;

@@ -10,7 +10,7 @@ use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
     AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, Priority, PullRequestUnderReview, RevisionPlan,
-    StepOfRun, plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
+    plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
 };
 use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};
@@ -162,12 +162,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         now: new.now,
     };
     let (project, repository, retry_of) = (new.project, new.repository, new.retry_of);
-    let step = new.step.as_ref().map(|(run, name, context)| {
-        let own_branch = context.own_branch.clone();
-        let (reports, has_own_branch) = (context.reports, own_branch.is_some());
-        let (run_id, name, may_change_nothing) = (run.id.clone(), (*name).to_owned(), context.may_change_nothing);
-        (*run, StepOfRun { run: run_id, name, may_change_nothing, reports, has_own_branch }, own_branch)
-    });
+    let step = new.step.clone();
     let revision = match (retry_of, new.ticket) {
         (Some(retried), Some((ticket, _))) => plan_revision_retry(ctx, retried, &plan, ticket).await?,
         _ => None,
@@ -179,8 +174,8 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     if let Some(retried) = retry_of {
         (planned.job, planned.ticket) = to_retry(retried, &project.settings, planned.job, planned.ticket);
     }
-    if let Some((run, step, own_branch)) = step {
-        planned.job = planned.job.for_step(run, step, own_branch);
+    if let Some((run, name, context)) = step {
+        planned.job = planned.job.for_step(run, name, &context);
     }
     planned.job = planned.job.await_place(&RunningLimits::new(project, [repository]));
     create_class(ctx, &planned.job, repository, labels).await?;

@@ -1,6 +1,7 @@
 //! Lists notices, and sends failed ones again.
 
 use super::load_state;
+use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::id::{NoticeId, ProjectId};
@@ -39,8 +40,9 @@ pub async fn list_notices(
 /// Reads each notice alone, because the effects function has no right to read several at once.
 pub(super) async fn load_notices(ctx: &Context, project: &ProjectId, after: Option<&str>) -> Result<NoticePage, Error> {
     let (ids, next) = ctx.store.list_notice_ids(project, after, PAGE_SIZE).await?;
-    let found = try_join_all(ids.iter().map(|id| ctx.store.load_notice(id))).await?;
-    Ok((found.into_iter().flatten().collect(), next))
+    let loads = ids.iter().map(|id| async move { skip_corrupt(ctx, ctx.store.load_notice(id).await) });
+    let found = try_join_all(loads).await?;
+    Ok((found.into_iter().flatten().flatten().collect(), next))
 }
 
 /// Makes a notice due now for the endpoints that it did not reach, except those that are disabled or in a pause after a

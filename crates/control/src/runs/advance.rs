@@ -1,12 +1,11 @@
 //! Moves a run: notes the ends of its jobs, and creates the jobs of the next steps.
 
-use super::facts::{LoadedFacts, load_facts};
-use super::group::{MAX_ROUNDS, wake_next_runs};
+use super::facts::{LoadedFacts, MAX_ROUNDS, load_facts, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
-use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::id::RunId;
 use pullyard_domain::job::Job;
 use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Move, Run, RunFailure, RunWant, next_move};
@@ -29,14 +28,12 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
     let (mut rounds, mut moves) = (ctx.retries(id).up_to(MAX_ROUNDS), 0);
     let Some(frozen) = ctx.store.load_plan(id).await? else { return Ok(()) };
     while moves < MAX_MOVES {
-        let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
+        let Some(mut run) = ctx.store.load_run(id).await? else { return Ok(()) };
         let facts = load_facts(ctx, &run, &frozen).await?;
-        if facts.place.is_none() && run.want == RunWant::Run {
+        if (facts.project.is_none() || facts.repository.is_none()) && run.want == RunWant::Run {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
             let Ok(cancelled) = run.cancel(facts.run.now) else { return Ok(()) };
-            ctx.store.update_run(&Run { failure: Some(RunFailure::PlaceGone), ..cancelled }).await?;
-            moves += 1;
-            continue;
+            run = Run { failure: Some(RunFailure::PlaceGone), ..cancelled };
         }
         let Some(next) = next_move(&run, &facts.run) else { return Ok(()) };
         match Box::pin(apply(ctx, &frozen, &facts, (&run, next))).await? {
@@ -56,7 +53,11 @@ async fn apply(
 ) -> Result<Write, Error> {
     let Move { run, noted, created, cancelled, group } = next;
     for job in &cancelled {
-        cancel_step(ctx, job).await?;
+        match cancel_job(ctx, job, "Pullyard", Some("Its run ends.")).await {
+            // The job has ended, or was never created.
+            Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let note = |job: &Job| {
         let mut job = Job { is_noted: true, ..job.clone() };
@@ -71,7 +72,7 @@ async fn apply(
     let mut run = Run { result, ..run };
     let (mut jobs, mut charge) = (Vec::new(), None);
     for plan in &created {
-        let Some((project, repository)) = &facts.place else { break };
+        let (Some(project), Some(repository)) = (&facts.project, &facts.repository) else { break };
         match plan_step_job(ctx, (project, repository), frozen, (&run, plan), facts.run.now).await? {
             Ok(job) => {
                 charge = project.settings.budget.charge(&job);
@@ -106,12 +107,4 @@ async fn apply(
         }
     }
     Ok(write)
-}
-
-async fn cancel_step(ctx: &Context, job: &JobId) -> Result<(), Error> {
-    match cancel_job(ctx, job, "Pullyard", Some("Its run ends.")).await {
-        // The job has ended, or was never created.
-        Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
 }

@@ -1,20 +1,24 @@
-//! Loads the facts of a run's next move.
+//! Loads the facts of a run's next move, with its group, and wakes the runs that get the free places of the group.
 
-use super::group::load_group_facts;
 use crate::facts::load_usage_today;
 use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::denial::Denial;
+use pullyard_domain::guard::project_block;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::output::JobOutput;
+use pullyard_domain::plan::Plan;
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::run::{FrozenPlan, ReleaseBlock, Run, RunFacts, StepJob};
+use pullyard_domain::run::{
+    FrozenPlan, Group, GroupFacts, MAX_WAITING_RUNS, ReleaseBlock, Run, RunFacts, RunState, RunWant, StepJob,
+};
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeMap;
 
 pub(super) struct LoadedFacts<'a> {
-    /// `None`: the project was deleted, or the repository removed from it.
-    pub(super) place: Option<(Project, Repository)>,
-    /// `None`: it was deleted.
+    /// `None`: it was removed.
     pub(super) project: Option<Project>,
+    pub(super) repository: Option<Repository>,
     /// The jobs of all open steps.
     pub(super) jobs: Vec<Job>,
     pub(super) run: RunFacts<'a>,
@@ -28,13 +32,10 @@ pub(super) async fn load_block(
 ) -> Result<(Option<Project>, Option<ReleaseBlock>), Error> {
     let project = ctx.store.load_project(&run.project).await?;
     let today = load_usage_today(ctx, project.as_ref(), now).await?;
-    let settings = project.as_ref().map(|project| &project.settings);
-    let budget = settings.map(|settings| settings.budget).filter(|budget| budget.has_limit());
-    let block = match budget {
-        _ if settings.is_none_or(|settings| settings.held_by.is_some()) => Some(ReleaseBlock::Held),
-        Some(budget) if budget.remaining_jobs(&today) == 0 => Some(ReleaseBlock::Budget),
-        _ => None,
-    };
+    let block = project.as_ref().map_or(Some(ReleaseBlock::Held), |project| match project_block(project, &today) {
+        Some(Reason::ProjectHeld { .. }) => Some(ReleaseBlock::Held),
+        refusal => refusal.map(|_| ReleaseBlock::Budget),
+    });
     Ok((project, block))
 }
 
@@ -57,14 +58,63 @@ pub(super) async fn load_facts<'a>(ctx: &Context, run: &Run, frozen: &'a FrozenP
             let repository = repository.clone().resolve_agent(&project.settings);
             plan.find_spawn_fault(&answer.spawn, &project.settings, &repository)
         });
-        // A retry may be freer than its step.
-        let is_free = keys.may_change_nothing() || job.step.as_ref().is_some_and(|step| step.may_change_nothing);
-        step_jobs.insert(job.id.clone(), StepJob::new(job, (answer, spawn_fault), is_free));
+        step_jobs.insert(job.id.clone(), StepJob::new(job, answer, spawn_fault));
     }
     let has_budget = project.as_ref().is_some_and(|project| project.settings.budget.has_limit());
     // A write charges the budget for one job.
     let room = if has_budget { 1 } else { usize::MAX };
-    let place = project.clone().zip(repository);
     let group = load_group_facts(ctx, run, plan, now).await?;
-    Ok(LoadedFacts { place, project, jobs, run: RunFacts { plan, jobs: step_jobs, block, group, room, now } })
+    Ok(LoadedFacts { project, repository, jobs, run: RunFacts { plan, jobs: step_jobs, block, group, room, now } })
+}
+
+/// Each start and each end of a run writes its group.
+pub(super) const MAX_ROUNDS: u32 = 20;
+
+async fn load_group(ctx: &Context, run: &Run, name: &str, now: Timestamp) -> Result<Group, Error> {
+    let group = ctx.store.load_group(&run.project, name).await?;
+    Ok(group.unwrap_or_else(|| Group::new(run.project.clone(), name.to_owned(), now)))
+}
+
+/// `None` without a group. The states of other runs are read only for a run that waits.
+pub(super) async fn load_group_facts(
+    ctx: &Context,
+    run: &Run,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<Option<GroupFacts>, Error> {
+    let Some(rule) = &plan.concurrency else { return Ok(None) };
+    // The runs are read after the group: the write then refuses a place that another one got since.
+    let group = load_group(ctx, run, &rule.group, now).await?;
+    let waits = run.state == RunState::Running && run.want == RunWant::Run && !run.has_place();
+    let mut asked = if waits { group.first_runs(rule.limit()) } else { Vec::new() };
+    let runs = match ctx.store.load_runs(&asked).await {
+        // Only a newer program knows the state of an unreadable run. All listed runs then count as working.
+        Err(error) if !error.is_transient() => {
+            tracing::warn!(run = %run.id, "run of its group unreadable: {error}");
+            asked.clear();
+            Vec::new()
+        }
+        runs => runs?,
+    };
+    Ok(Some(GroupFacts::new(group, &asked, &runs)))
+}
+
+/// The group in which a new run waits.
+/// Errors: `Denied` if too many wait.
+pub(super) async fn join_group(ctx: &Context, run: &Run, plan: &Plan) -> Result<Option<Group>, Error> {
+    let Some(rule) = &plan.concurrency else { return Ok(None) };
+    let joined = load_group(ctx, run, &rule.group, run.since).await?.with_waiting(run, plan);
+    let n = u64::try_from(MAX_WAITING_RUNS).unwrap_or_default();
+    joined.map(Some).ok_or_else(|| Error::Denied(Denial::GroupFull { n, group: rule.group.clone() }))
+}
+
+/// Sends hints for the runs that may take a place after a change.
+pub(super) async fn wake_next_runs(ctx: &Context, group: &Group, plan: &Plan) {
+    let limit = plan.concurrency.as_ref().map_or(0, |rule| rule.limit());
+    ctx.send_hints(async {
+        for run in group.next_runs(limit) {
+            ctx.wake_run(&run).await;
+        }
+    })
+    .await;
 }

@@ -9,14 +9,8 @@ use pullyard_store::Write;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunOrder {
     Cancel,
-    /// Units: millionths of a US dollar.
-    Resume {
-        cost_usd_micros: Option<u64>,
-    },
-    Answer {
-        step: String,
-        answer: Answer,
-    },
+    Resume { cost_usd_micros: Option<u64> },
+    Answer { step: String, answer: Answer },
 }
 
 /// Cancels or resumes a run, or answers the question of a step. A hint then moves the run.

@@ -1,17 +1,20 @@
-//! Opens the pull request of a step's own branch.
+//! Opens the pull request of a step's own branch, and merges that of a run or of a step.
 
-use super::merge::quote;
 use super::{find_step, load_plan, load_run};
 use crate::attempt::link_late_pull_request;
-use crate::forge::forge_client;
+use crate::forge::{forge_client, merging_client};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::RunId;
 use pullyard_domain::job::{Job, JobResult, PushedCommit};
 use pullyard_domain::prompt::LinkOptions;
-use pullyard_domain::run::Run;
-use pullyard_forge::{Error as ForgeError, NewPullRequest};
+use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::run::{Run, RunState};
+use pullyard_domain::text::truncate;
+use pullyard_forge::{Error as ForgeError, NewPullRequest, PullRequestState};
 use pullyard_store::{RunWrite, Write};
+
+const MAX_REASON_CHARS: usize = 200;
 
 /// Opens the pull request of a done step with a branch of its own, into the base of the run.
 /// Writes: PR if absent; then RUN and JOB if `rev` is unchanged.
@@ -72,4 +75,58 @@ async fn find_or_create(ctx: &Context, step: &str, job: &Job, pushed: &PushedCom
     };
     let PushedCommit { branch, head, files, insertions, deletions } = pushed.clone();
     Ok(JobResult { branch, head, number: pull.number, url: pull.url, files, insertions, deletions, replies: None })
+}
+
+/// Merges a pull request of an ended run if its head is still the commit that the run pushed. `step`: merges the one of
+/// this step's own branch. Without a method, the forge uses its default. Its rules decide about checks and approvals.
+/// Idempotent: a merged pull request is a success.
+/// Errors: `NotFound` (run, step, job, repository); `Denied`; `Forge`.
+pub async fn merge_run_pull_request(
+    ctx: &Context,
+    id: &RunId,
+    (step, method): (Option<&str>, Option<MergeMethod>),
+    by: &str,
+) -> Result<Run, Error> {
+    let (run, frozen) = (load_run(ctx, id).await?, load_plan(ctx, id).await?);
+    if run.state == RunState::Running {
+        return Err(Error::Denied(Denial::RunNotOver { run: run.id }));
+    }
+    let (result, missing) = match step {
+        None => (run.result.clone(), Denial::NoPullRequest { run: run.id.clone() }),
+        Some(step) => {
+            let job = run.own_branch_job(&frozen.plan, find_step(&run, step)?).map_err(Error::Denied)?;
+            let missing = Denial::NotOpened { step: step.to_owned(), run: run.id.clone() };
+            (ctx.load_job(job).await?.result, missing)
+        }
+    };
+    let Some(result) = result else { return Err(Error::Denied(missing)) };
+    let (first, number) = (&frozen.repository, result.number);
+    let repository = ctx.store.load_repository(&run.project, &first.integration, first.id).await?;
+    let repository = repository.ok_or_else(|| Error::not_found("repository", &first.name))?;
+    let integration = ctx.load_integration(&repository.integration).await?;
+    let forge = merging_client(ctx, &integration, &repository).await?;
+    let name = repository.name.as_str();
+    let found = forge.pull_request(name, number).await?;
+    let pr = format!("{name}#{number}");
+    match found.state {
+        PullRequestState::Merged => return Ok(run),
+        PullRequestState::Closed => return Err(Error::Denied(Denial::PullRequestClosed { pr })),
+        PullRequestState::Open if !found.is_at(&result.head) => {
+            return Err(Error::Denied(Denial::HeadMoved { pr, run: run.id }));
+        }
+        PullRequestState::Open => {}
+    }
+    match forge.merge(name, number, &result.head, method).await {
+        Err(ForgeError::Refused { reason }) => Err(Error::Denied(Denial::NotMerged { pr, reason: quote(&reason) })),
+        merged => {
+            merged?;
+            tracing::info!(run = %id, by, number, "pull request merged");
+            Ok(run)
+        }
+    }
+}
+
+/// The forge's reason as part of a sentence.
+fn quote(reason: &str) -> String {
+    truncate(reason.trim_end_matches('.'), MAX_REASON_CHARS)
 }

@@ -13,7 +13,6 @@ use pullyard_domain::published::short_commit;
 use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan, StepResult};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
-use std::collections::BTreeMap;
 
 /// The inner `Err` is the reason why the project's present settings refuse the step.
 /// Writes: the context and the class, which stay unused if the job is not created.
@@ -39,13 +38,12 @@ pub(super) async fn plan_step_job(
         None => None,
     };
     let last_turn = run.added_in_last_turn(of).into_iter().find_map(|added| Some(added.spawned.as_ref()?.job.clone()));
-    let mut results = BTreeMap::new();
+    let mut inputs = Vec::new();
     for need in run.inputs_of(&frozen.plan, of) {
         let job = if need.name == of.name { last_turn.as_ref() } else { need.job.as_ref() };
-        results.insert(need.name.as_str(), load_result(ctx, job).await?);
+        inputs.push((need, load_result(ctx, job).await?));
     }
-    let result = |need: &RunStep| results.get(need.name.as_str()).cloned().unwrap_or_default();
-    let mut context = frozen.step_context(run, (of, &step), result);
+    let mut context = frozen.step_context(run, (of, &step), inputs);
     // An earlier job has pushed the change, so the tree may stay unchanged.
     let is_pushed = retry_of.as_ref().is_some_and(|job| {
         job.failure == Some(Failure::OutputLost {}) || job.step.as_ref().is_some_and(|step| step.may_change_nothing)
@@ -77,16 +75,14 @@ async fn load_step(ctx: &Context, frozen: &FrozenPlan, of: &RunStep) -> Result<P
 async fn load_result(ctx: &Context, job: Option<&JobId>) -> Result<StepResult, Error> {
     let Some(id) = job else { return Ok(StepResult::default()) };
     let answer = ctx.store.load_output(id).await?.and_then(JobOutput::into_answer);
-    let Some(job) = ctx.store.load_job(id).await? else {
-        return Ok(StepResult { summary: answer.map(|answer| answer.text), patch: None });
-    };
+    let (result, pushed) = ctx.store.load_job(id).await?.map(|job| (job.result, job.pushed)).unwrap_or_default();
     let describe = |head: &str, files: u32, insertions: u32, deletions: u32| {
         let (commit, files) = (short_commit(head), format_count(files, "file"));
         format!("Commit {commit}: {files} changed, {insertions} lines added, {deletions} removed.")
     };
-    let of_result = job.result.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
-    let of_branch = || job.pushed.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
+    let of_result = result.map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
+    let of_branch = || pushed.as_ref().map(|it| describe(&it.head, it.files, it.insertions, it.deletions));
     let summary = answer.map(|answer| answer.text).or(of_result).or_else(of_branch);
-    let patch = job.pushed.map(|pushed| PatchSource { branch: pushed.branch, head: pushed.head });
+    let patch = pushed.map(|pushed| PatchSource { branch: pushed.branch, head: pushed.head });
     Ok(StepResult { summary, patch })
 }

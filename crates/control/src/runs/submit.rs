@@ -1,6 +1,6 @@
 //! Starts a run of a plan.
 
-use super::group::{MAX_ROUNDS, join_group};
+use super::facts::{MAX_ROUNDS, join_group};
 use crate::facts::load_repository_fact;
 use crate::requester::{Requester, hash_request};
 use crate::templates::load_template;
@@ -150,12 +150,12 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         }
         RepositoryFact::NotConnected(name) => return Err(fault_at(at, describe_unconnected(&name, &project))),
     };
-    faults.extend(below("/plan", plan.check_for_project(&project.settings, &repository)));
+    faults.extend(below("/plan", plan.check_for_project(&project.settings, Some(&repository))));
     let base = submission.base.clone().or_else(|| plan.base.clone());
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
     if !is_branch(&base) {
-        let at = if submission.base.is_none() && plan.base.is_some() { "/plan/base" } else { "/base" };
-        faults.push(PlanFault::new(at, BRANCH_RULE));
+        // That of the plan is checked.
+        faults.push(PlanFault::new("/base", BRANCH_RULE));
     }
     match faults.is_empty() {
         true => Ok(FrozenPlan { plan, parameters, repository, base }),
@@ -175,14 +175,16 @@ fn parse(json: &Value) -> Result<Plan, SubmitFault> {
 pub async fn check_plan(ctx: &Context, project: &ProjectId, json: &Value) -> Result<(), SubmitFault> {
     let project = ctx.load_project(project).await?;
     let plan = parse(json)?;
-    let faults = match load_repository_fact(ctx, &project, plan_repository(&plan).as_ref()).await? {
-        RepositoryFact::Connected(repository) => plan.check_for_project(&project.settings, &repository),
+    let (mut faults, mut repository) = (Vec::new(), None);
+    match load_repository_fact(ctx, &project, plan_repository(&plan).as_ref()).await? {
         RepositoryFact::NotConnected(name) if plan.repository.is_some() => {
-            vec![PlanFault::new("/repository", describe_unconnected(&name, &project))]
+            faults.push(PlanFault::new("/repository", describe_unconnected(&name, &project)));
         }
-        // The start may name a repository.
-        RepositoryFact::NotConnected(_) | RepositoryFact::NotNamed => Vec::new(),
-    };
+        RepositoryFact::Connected(found) if plan.repository_parameter().is_none() => repository = Some(found),
+        // The start names the repository.
+        _ => {}
+    }
+    faults.extend(plan.check_for_project(&project.settings, repository.as_deref()));
     if faults.is_empty() { Ok(()) } else { Err(SubmitFault::Plan(below("/plan", faults))) }
 }
 

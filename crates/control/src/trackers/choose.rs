@@ -268,6 +268,7 @@ pub(super) async fn remove_hooks(ctx: &Context, connection: &Tracker, url: &str)
     match call_for_user(ctx, remove).await {
         Ok(()) => format!("The tool has no webhook to {url} any more."),
         Err(error) => {
+            tracing::warn!(url, error = %error, "webhook of a ticket tool not removed");
             let place = hook_place(connection.kind);
             format!("The webhook to {url} was not removed: {error}. If the tool has it, delete it in {place}.")
         }

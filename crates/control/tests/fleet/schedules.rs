@@ -3,9 +3,9 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
-    Error, cancel_job, command_schedule, delete_project, delete_schedule, hold_project, list_deliveries, list_notices,
-    load_schedule, put_endpoint, put_schedule, put_template, release_project, remove_repository, run_due_schedules,
-    sweep,
+    Error, cancel_job, command_schedule, delete_project, delete_schedule, delete_template, hold_project,
+    list_deliveries, list_notices, load_schedule, put_endpoint, put_schedule, put_template, release_project,
+    remove_repository, run_due_schedules, sweep,
 };
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{EndpointId, IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
@@ -258,7 +258,7 @@ async fn crash_at_each_call(prepare: impl AsyncFn(&Scheduled), check: impl Async
         check(&it, due, &format!("call {call} {fault}")).await;
         if let Some(ran) = ran {
             assert_eq!(ran.unwrap().len(), 1);
-            assert!(call > 8, "only {call} calls were broken");
+            assert!(call > 10, "only {call} calls were broken");
             return;
         }
     }
@@ -308,24 +308,31 @@ async fn crash_between_two_calls_starts_no_second_analysis() {
 
 #[tokio::test]
 async fn crash_between_two_calls_leaves_one_notice_of_a_pause() {
-    let prepare = async |it: &Scheduled| {
-        let (ctx, project) = (&it.world.ctx, &it.id.project);
-        let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
-        let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };
-        put_endpoint(ctx, project, new).await.unwrap();
-        hold_project(ctx, project, "ann", "a freeze").await.unwrap();
-        assert_applied(ctx.store.put_schedule(&Schedule { failures: 4, ..it.load().await }, None).await);
-    };
-    let check = async |it: &Scheduled, _: Timestamp, crash: &str| {
-        sweep_twice(it).await;
-        assert!(it.load().await.is_failed(), "{crash}");
-        // A paused schedule that fails again is no news.
-        it.command(ScheduleCommand::Run).await;
-        let (notices, _) = list_notices(&it.world.ctx, &it.id.project, false, None).await.unwrap();
-        let events: Vec<_> = notices.iter().map(|notice| notice.event.as_str()).collect();
-        assert_eq!((events, it.load().await.failures), (vec!["schedule.paused"], 6), "{crash}");
-    };
-    crash_at_each_call(prepare, check).await;
+    for has_template in [false, true] {
+        let prepare = async |it: &Scheduled| {
+            let (ctx, project) = (&it.world.ctx, &it.id.project);
+            if has_template {
+                it.use_template().await;
+                let id = TemplateId { project: project.clone(), name: TemplateName::new("ask").unwrap() };
+                delete_template(ctx, &id).await.unwrap();
+            }
+            let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
+            let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };
+            put_endpoint(ctx, project, new).await.unwrap();
+            hold_project(ctx, project, "ann", "a freeze").await.unwrap();
+            assert_applied(ctx.store.put_schedule(&Schedule { failures: 4, ..it.load().await }, None).await);
+        };
+        let check = async |it: &Scheduled, _: Timestamp, crash: &str| {
+            sweep_twice(it).await;
+            assert!(it.load().await.is_failed(), "{crash}");
+            // A paused schedule that fails again is no news.
+            it.command(ScheduleCommand::Run).await;
+            let (notices, _) = list_notices(&it.world.ctx, &it.id.project, false, None).await.unwrap();
+            let events: Vec<_> = notices.iter().map(|notice| notice.event.as_str()).collect();
+            assert_eq!((events, it.load().await.failures), (vec!["schedule.paused"], 6), "{crash}");
+        };
+        crash_at_each_call(prepare, check).await;
+    }
 }
 
 #[tokio::test]

@@ -155,7 +155,8 @@ impl NoticeId {
         Self(hash_id("msg_", "run-notice", &[run.as_str(), &rev.to_string(), event]))
     }
 
-    /// A notice of the next revision of a schedule, which may be deleted and created again.
+    /// A notice of the write that stores the next revision of a schedule. `created` distinguishes a schedule that was
+    /// deleted and created again.
     pub fn for_schedule(schedule: &Schedule) -> Self {
         let (id, created, rev) = (&schedule.id, schedule.created.millis().to_string(), schedule.rev.to_string());
         Self(hash_id("msg_", "schedule-notice", &[id.project.as_str(), id.name.as_str(), &created, &rev]))

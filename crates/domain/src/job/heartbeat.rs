@@ -18,8 +18,13 @@ const UNSTORED: Duration = Duration::from_secs(30);
 /// runner may state a longer time for its machine.
 pub const SILENT_AFTER: Duration = OFFLINE_AFTER.saturating_add(UNSTORED);
 
-/// The longest extension of a time limit. A process that sends a heartbeat only now and then looks suspended each time.
+/// The longest extension by short silences. A process that sends a heartbeat only now and then looks suspended each
+/// time.
 const MAX_SUSPENDED_MS: u64 = 24 * 3_600 * 1_000;
+
+/// No attempt survives a longer silence while the control plane runs (`sweep::may_be_suspended`, plus a late sweep), so
+/// during a longer one the control plane was suspended too.
+const MAX_SURVIVED_MS: u64 = 3 * 3_600 * 1_000;
 
 impl ActiveAttempt {
     pub fn last_heartbeat(&self) -> Timestamp {
@@ -46,7 +51,9 @@ impl ActiveAttempt {
         let silence = self.silence(now);
         if silence >= SILENT_AFTER {
             let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
-            self.suspended_ms = self.suspended_ms.saturating_add(silence).min(MAX_SUSPENDED_MS);
+            let is_short = silence <= MAX_SURVIVED_MS;
+            let max = if is_short { MAX_SUSPENDED_MS.max(self.suspended_ms) } else { u64::MAX };
+            self.suspended_ms = self.suspended_ms.saturating_add(silence).min(max);
         }
         self.heartbeat = Some(now);
     }

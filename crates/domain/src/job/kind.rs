@@ -11,6 +11,7 @@ use super::{ContinuedPullRequest, Job, StepOfRun};
 use crate::code::coded_enum;
 use crate::plan::StepKeys;
 use crate::prompt;
+use crate::prompt::step::StepContext;
 use crate::run::Run;
 pub use analysis::plan_analysis;
 pub use implement::{plan_for_ticket, plan_without_ticket};
@@ -112,15 +113,16 @@ impl Job {
     /// Assigns a planned job to a run's step. It works on `own_branch`; without one, it works on the run's branch and
     /// continues the run's pull request.
     #[must_use]
-    pub fn for_step(mut self, run: &Run, step: StepOfRun, own_branch: Option<String>) -> Self {
-        self.step = Some(step);
-        if let Some(branch) = own_branch {
-            (self.branch, self.continues) = (branch, None);
+    pub fn for_step(mut self, run: &Run, name: &str, context: &StepContext) -> Self {
+        let &StepContext { may_change_nothing, reports, .. } = context;
+        let (run_id, name, has_own_branch) = (run.id.clone(), name.to_owned(), context.own_branch.is_some());
+        self.step = Some(StepOfRun { run: run_id, name, may_change_nothing, reports, has_own_branch });
+        if let Some(branch) = &context.own_branch {
+            (self.branch, self.continues) = (branch.clone(), None);
             return self;
         }
-        let result = run.result.as_ref();
         // Without a result, the job keeps its own branch: an earlier job may have pushed to its branch and failed then.
-        if let Some(result) = result {
+        if let Some(result) = &run.result {
             self.branch.clone_from(&result.branch);
             let continued = || ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
             self.continues = (self.publishes() == Publishes::Change).then(continued);
@@ -131,15 +133,12 @@ impl Job {
     /// Whether runners of this protocol version know the kind.
     pub fn is_known_by(&self, protocol: u32) -> bool {
         let least = match self.kind {
-            // Older runners know no patches, outputs and own branches.
-            JobKind::Implement if self.step.is_some() => 5,
+            // Older runners know no patches, outputs and own branches, and refuse an outcome.
+            JobKind::Implement | JobKind::Read if self.step.is_some() => 5,
             JobKind::Implement | JobKind::Revise => 1,
-            // Older runners refuse an outcome.
-            JobKind::Read if self.step.is_some() => 5,
             JobKind::Read => 2,
             JobKind::Review => 3,
-            JobKind::Resolve => 4,
-            JobKind::Analysis => 4,
+            JobKind::Resolve | JobKind::Analysis => 4,
         };
         protocol >= least
     }

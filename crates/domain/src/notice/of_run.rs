@@ -17,7 +17,10 @@ impl Notice {
     ) -> Option<Self> {
         let name = run.id.short();
         let resume = || format!("`pullyard runs resume {name}` starts the steps that are not done.");
-        let asks: Vec<&str> = newly_asked(before, run).map(|step| step.name.as_str()).collect();
+        let is_asked = |step: &&RunStep| step.state == StepState::Asked;
+        let is_new = |step: &&RunStep| before.find_step(&step.name).is_none_or(|before| !is_asked(&before));
+        let asks = run.steps.iter().filter(is_asked).filter(is_new);
+        let asks: Vec<&str> = asks.map(|step| step.name.as_str()).collect();
         let first = asks.first().copied().unwrap_or_default();
         let cause = run.explain_failure();
         let (event, sentence, help) = match (run.state, &cause) {
@@ -51,9 +54,4 @@ impl Notice {
         };
         Self::new(NoticeId::for_run(&run.id, run.rev, event.as_str()), event, data, endpoints, now)
     }
-}
-
-fn newly_asked<'a>(before: &'a Run, run: &'a Run) -> impl Iterator<Item = &'a RunStep> {
-    let was_asked = |name: &str| before.find_step(name).is_some_and(|step| step.state == StepState::Asked);
-    run.steps.iter().filter(move |step| step.state == StepState::Asked && !was_asked(&step.name))
 }

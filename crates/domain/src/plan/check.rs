@@ -31,10 +31,13 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
     check.faults
 }
 
-pub(super) fn check_steps(plan: &Plan) -> Vec<PlanFault> {
-    let mut check = Check { plan, faults: Vec::new() };
+/// Faults of steps that a manager adds to the plan's run. `at` replaces the pointer `/steps`.
+pub(crate) fn check_added_steps(plan: &Plan, steps: Vec<PlanStep>, at: &str) -> Vec<PlanFault> {
+    let plan = Plan { steps, ..plan.clone() };
+    let mut check = Check { plan: &plan, faults: Vec::new() };
     check.steps();
-    check.faults
+    let moved = |fault: PlanFault| PlanFault { pointer: fault.pointer.replacen("/steps", at, 1), ..fault };
+    check.faults.into_iter().map(moved).collect()
 }
 
 struct Check<'a> {
@@ -131,15 +134,13 @@ impl Check<'_> {
             self.reader(pointer, &step.keys);
         }
         let is_with_model = keys.agent.as_deref() == Some(COMMAND) && keys.model.is_some();
-        let at = if step.keys.model.is_some() { format!("{pointer}/model") } else { pointer.to_owned() };
-        self.require(!is_with_model, &at, "the agent `command` has no model");
+        self.require(!is_with_model, &format!("{pointer}/model"), "the agent `command` has no model");
         let limit = self.plan.cost_limit_usd_micros();
         match (limit, keys.cost_usd_micros()) {
             (Some(limit), Some(cost)) if cost > limit => {
                 let rule =
                     format!("the limit of the run is {}, and this step needs {}", format_usd(limit), format_usd(cost));
-                let own = step.keys.limits.cost_usd.as_ref().map(|_| format!("{pointer}/limits/cost_usd"));
-                self.fault(own.unwrap_or_else(|| pointer.to_owned()), rule);
+                self.fault(format!("{pointer}/limits/cost_usd"), rule);
             }
             (Some(_), None) if keys.limits.cost_usd.is_none() => {
                 self.fault(pointer, "the run has a cost limit: set `limits.cost_usd` here or in `defaults`");
@@ -148,8 +149,7 @@ impl Check<'_> {
         }
         // The commits of its turns would be on several branches.
         let is_scattered = keys.spawn.is_some() && keys.branch == Some(StepBranch::Own);
-        let at = if step.keys.branch.is_some() { format!("{pointer}/branch") } else { pointer.to_owned() };
-        self.require(!is_scattered, &at, "a step with `spawn` writes to the shared branch");
+        self.require(!is_scattered, &format!("{pointer}/branch"), "a step with `spawn` writes to the shared branch");
         match (&step.keys.spawn, step.role.as_deref().and_then(built_in_role)) {
             (None, Some(role)) => self.spawn(role.keys.spawn.as_ref(), |_| format!("{pointer}/role")),
             (own, _) => self.spawn(own.as_ref(), |index| format!("{pointer}/spawn/roles/{index}")),

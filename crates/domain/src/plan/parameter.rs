@@ -73,10 +73,6 @@ coded_enum! {
     }
 }
 
-/// The keys whose value is a parameter: `repository: {param: repo}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ParameterKeys(BTreeMap<&'static str, String>);
-
 /// The keys that may be parameters, with their type; no type: all.
 const KEYS: [(&str, Option<ParameterKind>); 3] =
     [("name", None), ("repository", Some(ParameterKind::Repository)), ("base", Some(ParameterKind::Branch))];
@@ -89,21 +85,17 @@ pub(super) fn text_or_parameter<const MAX_CHARS: u64>(_: &mut SchemaGenerator) -
     json_schema!({ "anyOf": [{ "type": "string", "minLength": 1, "maxLength": MAX_CHARS }, node] })
 }
 
-impl ParameterKeys {
-    /// Takes the keys out of a plan of valid form. Until the parameter has a value, its name is the plan's name.
-    pub(super) fn take(json: &mut Value) -> Self {
-        let mut keys = BTreeMap::new();
-        for (key, _) in KEYS {
-            let Some(name) = json[key]["param"].as_str().map(str::to_owned) else { continue };
-            if let (Some(plan), false) = (json.as_object_mut(), key == "name") {
-                plan.remove(key);
-            } else {
-                json[key] = Value::String(name.clone());
-            }
-            keys.insert(key, name);
-        }
-        Self(keys)
+/// Takes the keys whose value is a parameter out of a plan of valid form. Until it has a value, the name of a parameter
+/// is the name of its plan.
+pub(super) fn take_keys(json: &mut Value) -> BTreeMap<&'static str, String> {
+    let mut keys = BTreeMap::new();
+    for (key, _) in KEYS {
+        let Some(name) = json[key]["param"].as_str().map(str::to_owned) else { continue };
+        // The other keys are optional.
+        json[key] = if key == "name" { Value::String(name.clone()) } else { Value::Null };
+        keys.insert(key, name);
     }
+    keys
 }
 
 impl Parameter {
@@ -196,7 +188,7 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
         faults.extend(parameter.find_faults().into_iter().map(of));
     }
     for (key, kind) in KEYS {
-        let Some(name) = plan.from_parameters.0.get(key) else { continue };
+        let Some(name) = plan.from_parameters.get(key) else { continue };
         let fault = match (plan.parameters.get(name), kind) {
             (None, _) => "`param` names no parameter of the plan".to_owned(),
             (Some(of), Some(kind)) if of.kind != kind => format!("use a parameter of the type {}", kind.as_str()),
@@ -211,7 +203,7 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
 impl Plan {
     /// The parameter whose value is the repository.
     pub fn repository_parameter(&self) -> Option<&String> {
-        self.from_parameters.0.get("repository")
+        self.from_parameters.get("repository")
     }
 
     /// Whether the repository is in the plan, or in a parameter with a value.
@@ -244,7 +236,7 @@ impl Plan {
         if !faults.is_empty() {
             return Err(faults);
         }
-        for (key, name) in std::mem::take(&mut self.from_parameters).0 {
+        for (key, name) in std::mem::take(&mut self.from_parameters) {
             let value = values.get(&name).filter(|value| !value.is_empty()).cloned();
             match key {
                 "repository" => self.repository = value,

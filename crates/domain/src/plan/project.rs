@@ -2,7 +2,7 @@
 
 use super::{Plan, PlanFault, PlanStep, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
-use crate::project::{Limits, Repository, Settings};
+use crate::project::{Repository, Settings};
 use crate::run::SpawnRequest;
 
 fn secs(limit: &Option<String>) -> Option<u64> {
@@ -10,7 +10,6 @@ fn secs(limit: &Option<String>) -> Option<u64> {
 }
 
 impl StepKeys {
-    /// Whether the step's commit is on a branch of its own.
     pub fn has_own_branch(&self) -> bool {
         self.branch == Some(StepBranch::Own) && !self.is_read_only()
     }
@@ -45,8 +44,8 @@ impl StepKeys {
 }
 
 impl Plan {
-    /// Finds the faults of a plan in a project. `repository`: with its agent resolved.
-    pub fn check_for_project(&self, settings: &Settings, repository: &Repository) -> Vec<PlanFault> {
+    /// Finds the faults of a plan in a project. `repository`: with its agent resolved. Without it, agents are not checked.
+    pub fn check_for_project(&self, settings: &Settings, repository: Option<&Repository>) -> Vec<PlanFault> {
         let mut faults = Vec::new();
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {
             let fault = |(key, fault): (&str, String)| PlanFault::new(format!("/steps/{index}{key}"), fault);
@@ -68,50 +67,43 @@ impl Plan {
         settings: &Settings,
         repository: &Repository,
     ) -> Option<String> {
-        // Limits above the project's are lowered and not refused, because the manager's turn is paid already.
-        let (wall_secs, stall_secs) = (u64::MAX, u64::MAX);
-        let limits = Limits { wall_secs, stall_secs, turns: None, cost_usd_micros: None, ..settings.limits };
-        let settings = Settings { limits, ..settings.clone() };
         list.iter().find_map(|request| {
-            let fault = self.find_step_faults(&request.as_step(self), &settings, repository).into_iter().next();
+            let faults = self.find_step_faults(&request.as_step(self), settings, Some(repository));
+            // Limits above the project's are lowered and not refused, because the manager's turn is paid already.
+            let fault = faults.into_iter().find(|(key, _)| !key.starts_with("/limits"));
             fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
         })
     }
 
-    fn find_step_faults(&self, step: &PlanStep, settings: &Settings, repository: &Repository) -> Vec<(&str, String)> {
-        let (keys, own, limits) = (self.resolve(step), &step.keys, &settings.limits);
+    fn find_step_faults(
+        &self,
+        step: &PlanStep,
+        settings: &Settings,
+        repository: Option<&Repository>,
+    ) -> Vec<(&str, String)> {
+        let (keys, most) = (self.resolve(step), &settings.limits);
         let mut faults = Vec::new();
-        // An inherited key is not in the step, so the pointer names the step.
-        let mut refuse = |is_own: bool, key: &'static str, fault: String| {
-            faults.push((if is_own { key } else { "" }, fault));
-        };
-        let time = |secs: u64| format!("the project's limit is {secs} s");
-        if secs(&keys.limits.wall).is_some_and(|wall| wall > limits.wall_secs) {
-            refuse(own.limits.wall.is_some(), "/limits/wall", time(limits.wall_secs));
+        for (key, wanted, most) in [
+            ("/limits/wall", secs(&keys.limits.wall), Some(most.wall_secs)),
+            ("/limits/stall", secs(&keys.limits.stall), Some(most.stall_secs)),
+            ("/limits/turns", keys.limits.turns.map(u64::from), most.turns.map(u64::from)),
+            ("/limits/cost_usd", keys.cost_usd_micros(), most.cost_usd_micros),
+        ] {
+            let Some(most) = most.filter(|most| wanted.is_some_and(|wanted| wanted > *most)) else { continue };
+            let most = match key {
+                "/limits/cost_usd" => format_usd(most),
+                "/limits/turns" => most.to_string(),
+                _ => format!("{most} s"),
+            };
+            faults.push((key, format!("the project's limit is {most}")));
         }
-        if secs(&keys.limits.stall).is_some_and(|stall| stall > limits.stall_secs) {
-            refuse(own.limits.stall.is_some(), "/limits/stall", time(limits.stall_secs));
-        }
-        if let (Some(turns), Some(most)) = (keys.limits.turns, limits.turns)
-            && turns > most
-        {
-            refuse(own.limits.turns.is_some(), "/limits/turns", format!("the project's limit is {most}"));
-        }
-        if let (Some(cost), Some(most)) = (keys.cost_usd_micros(), limits.cost_usd_micros)
-            && cost > most
-        {
-            let fault = format!("the project's limit is {}", format_usd(most));
-            refuse(own.limits.cost_usd.is_some(), "/limits/cost_usd", fault);
-        }
-        for (key, lines, is_own) in
-            [("/setup", &keys.setup, own.setup.is_some()), ("/checks", &keys.checks, own.checks.is_some())]
-        {
+        for (key, lines) in [("/setup", &keys.setup), ("/checks", &keys.checks)] {
             if let Err(fault) = settings.command_policy.check(lines.as_deref().unwrap_or_default()) {
-                refuse(is_own, key, fault);
+                faults.push((key, fault));
             }
         }
-        if let Err(fault) = keys.apply(settings, repository) {
-            refuse(own.agent.is_some(), "/agent", fault);
+        if let Some(Err(fault)) = repository.map(|repository| keys.apply(settings, repository)) {
+            faults.push((if step.keys.agent.is_some() { "/agent" } else { "" }, fault));
         }
         faults
     }
@@ -140,7 +132,7 @@ mod tests {
         let mut step = step;
         step["name"] = json!("a");
         step["prompt"] = json!("Work.");
-        let faults = plan(json!([step])).check_for_project(&settings, &repository());
+        let faults = plan(json!([step])).check_for_project(&settings, Some(&repository()));
         let found: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.fault.as_str())).collect();
         assert!(matches!(&found[..], [(at, text)] if *at == pointer && text.contains(fault)), "{found:?}");
     }

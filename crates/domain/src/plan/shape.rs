@@ -3,7 +3,9 @@
 use super::{MAX_DEPTH, MAX_FAULTS, MAX_KEY_BYTES, MAX_NODES, Plan, PlanFault, old_names};
 use crate::nearest::find_nearest;
 use crate::text::truncate;
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::transform_subschemas;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
@@ -20,48 +22,38 @@ pub fn schema() -> &'static Value {
 fn generate() -> Value {
     let mut settings = SchemaSettings::draft07();
     settings.inline_subschemas = true;
-    let mut schema = settings.into_generator().into_root_schema_for::<Plan>().to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<Plan>();
     refine(&mut schema);
-    schema["title"] = json!("Plan of a Pullyard run");
-    schema
+    schema.insert("title".into(), json!("Plan of a Pullyard run"));
+    schema.to_value()
 }
 
 /// Refuses unknown keys, which derived schemas of flattened types cannot, and `null`, and removes defaults that only
 /// Rust needs.
-fn refine(schema: &mut Value) {
-    if let Some(object) = schema.as_object_mut() {
-        if object.contains_key("properties") {
-            object.insert("additionalProperties".into(), json!(false));
-        }
-        object.remove("default");
-        object.remove("format");
-        if let Some([kind, _]) = object.get("type").and_then(Value::as_array).map(Vec::as_slice) {
-            let kind = kind.clone();
-            object.insert("type".into(), kind);
-        }
-        if let Some([Value::Object(alternative), null]) =
-            object.get("anyOf").and_then(Value::as_array).map(Vec::as_slice)
-            && null["type"] == "null"
-        {
-            let alternative = alternative.clone();
-            object.remove("anyOf");
-            for (key, value) in alternative {
-                object.entry(key).or_insert(value);
-            }
-            return refine(schema);
-        }
-        if object.get("type").is_some_and(|kind| kind == "integer") {
-            object.entry("minimum").or_insert_with(|| json!(0));
+fn refine(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if let Some([Value::Object(alternative), null]) = object.get("anyOf").and_then(Value::as_array).map(Vec::as_slice)
+        && null["type"] == "null"
+    {
+        let alternative = alternative.clone();
+        object.remove("anyOf");
+        for (key, value) in alternative {
+            object.entry(key).or_insert(value);
         }
     }
-    match schema {
-        Value::Object(object) => object.iter_mut().for_each(|(key, value)| match key.as_str() {
-            "properties" => value.as_object_mut().into_iter().flatten().for_each(|(_, value)| refine(value)),
-            _ => refine(value),
-        }),
-        Value::Array(all) => all.iter_mut().for_each(refine),
-        _ => {}
+    if object.contains_key("properties") {
+        object.insert("additionalProperties".into(), json!(false));
     }
+    object.remove("default");
+    object.remove("format");
+    if let Some([kind, _]) = object.get("type").and_then(Value::as_array).map(Vec::as_slice) {
+        let kind = kind.clone();
+        object.insert("type".into(), kind);
+    }
+    if object.get("type").is_some_and(|kind| kind == "integer") {
+        object.entry("minimum").or_insert_with(|| json!(0));
+    }
+    transform_subschemas(&mut refine, schema);
 }
 
 /// Refuses a document that is too deep or too large to check. `serde_json` limits the depth of this recursion.
@@ -187,7 +179,6 @@ fn describe_kind_fault(schema: &Value, value: &Value) -> String {
     format!("write {}{quotes}", kinds.iter().map(name).collect::<Vec<_>>().join(" or "))
 }
 
-/// The words of an enumeration.
 fn words(schema: &Value) -> Vec<&str> {
     let listed = schema["enum"].as_array().into_iter().flatten();
     let described = schema["oneOf"].as_array().into_iter().flatten();

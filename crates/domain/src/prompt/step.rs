@@ -16,7 +16,6 @@ pub const MAX_RESULTS_CHARS: usize = 64_000;
 pub struct StepContext {
     /// Subject of the commit. The first commit's subject is also the title of the run's pull request.
     pub title: String,
-    /// Text of the step's role.
     pub role: Option<String>,
     pub parameters: BTreeMap<String, String>,
     pub needs: Vec<NeedResult>,
@@ -34,7 +33,6 @@ pub struct StepContext {
     pub spawn: Option<SpawnLimits>,
     /// Names of the steps that it added in earlier turns.
     pub taken: Vec<String>,
-    /// Whether the pull request is opened as a draft.
     pub is_draft: bool,
 }
 
@@ -45,7 +43,6 @@ pub struct PatchSource {
     pub head: String,
 }
 
-/// The result of a needed step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeedResult {
     pub name: String,
@@ -76,7 +73,6 @@ impl StepContext {
         text + &self.spawn_prompt()
     }
 
-    /// The part of the prompt about added steps.
     pub(crate) fn spawn_prompt(&self) -> String {
         let taken = match self.taken.is_empty() {
             true => String::new(),

@@ -2,6 +2,7 @@
 
 use super::rules::Rules;
 use super::{Run, RunFacts, SpawnRequest, StepJobPlan, StepReason, StepState, WorkLeft};
+use crate::explanation::is_allowed_without_change;
 use crate::failure::{Failure, FailureClass};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::output::Answer;
@@ -10,10 +11,7 @@ use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepJob {
-    /// Whether its cancellation is requested.
-    Open {
-        is_cancelled: bool,
-    },
+    Open { is_cancelled: bool },
     Ended(StepEnd),
 }
 
@@ -39,10 +37,6 @@ impl StepEnd {
     /// Without cost and output.
     pub fn new(end: JobEnd) -> Self {
         Self { end, spent_usd_micros: 0, outcome: None, spawn: Vec::new(), spawn_fault: None }
-    }
-
-    fn has_outcome(&self, rules: &Rules) -> bool {
-        rules.outcomes.is_empty() || self.outcome.as_ref().is_some_and(|outcome| rules.outcomes.contains(outcome))
     }
 
     /// Whether another job may succeed without a change by a user.
@@ -75,14 +69,15 @@ impl Run {
         let may_pay = self.free_usd_micros().is_none_or(|free| free >= rules.cost_usd_micros);
         let Some(step) = self.steps.get_mut(index) else { return };
         step.spent_usd_micros = step.spent_usd_micros.saturating_add(end.spent_usd_micros);
+        // An older runner or control plane may have sent none, or any text.
+        let outcome = end.outcome.clone().filter(|outcome| rules.outcomes.contains(outcome));
         match end.end {
             JobEnd::Completed if !end.spawn.is_empty() => self.add_steps(index, end, facts.plan, now),
-            // An older runner or control plane may have sent none, or any text.
-            JobEnd::Completed if !end.has_outcome(rules) => {
+            JobEnd::Completed if outcome.is_none() && !rules.outcomes.is_empty() => {
                 step.change(StepState::Failed, Some(StepReason::NoOutcome), now);
             }
             JobEnd::Completed => {
-                step.outcome = end.outcome.clone().filter(|outcome| rules.outcomes.contains(outcome));
+                step.outcome = outcome;
                 step.change(StepState::Done, None, now);
             }
             JobEnd::Failed(_) if may_pay && end.may_retry(rules) && step.retries < rules.retries && !is_last => {
@@ -96,14 +91,12 @@ impl Run {
 }
 
 impl StepJob {
-    /// `answer`: the job's output, and why the project does not allow its steps.
-    /// `may_change_nothing`: an unchanged tree is no failure of the step.
-    pub fn new(job: &Job, (answer, spawn_fault): (Answer, Option<String>), may_change_nothing: bool) -> Self {
-        let Answer { outcome, spawn, .. } = answer;
+    /// `spawn_fault`: why the project does not allow the steps of the answer.
+    pub fn new(job: &Job, Answer { outcome, spawn, .. }: Answer, spawn_fault: Option<String>) -> Self {
         let end = match (job.status, &job.failure) {
             (JobStatus::Completed, _) => JobEnd::Completed,
             (JobStatus::Cancelled, _) => JobEnd::Cancelled,
-            (JobStatus::Failed, Some(Failure::NoChanges { .. })) if may_change_nothing => JobEnd::Completed,
+            (JobStatus::Failed, _) if is_allowed_without_change(job) => JobEnd::Completed,
             (JobStatus::Failed, failure) => {
                 JobEnd::Failed(failure.as_ref().map_or(FailureClass::Infra, Failure::class))
             }
@@ -129,7 +122,7 @@ mod tests {
     fn spent(job: Job) -> u64 {
         let mut job = job;
         job.policy.cost_usd_micros = Some(5_000_000);
-        match StepJob::new(&job, (Answer::default(), None), false) {
+        match StepJob::new(&job, Answer::default(), None) {
             StepJob::Ended(end) => end.spent_usd_micros,
             StepJob::Open { .. } => panic!("{:?} has not ended", job.status),
         }

@@ -1,8 +1,8 @@
 //! The data that a run freezes when it is submitted, and the context of its steps.
 
 use super::rules::Rules;
-use super::{MAX_RUN_STEPS, Run, RunStep, SpawnedStep, StepState};
-use crate::plan::{Plan, PlanStep, PullRequestForm, SpawnLimits};
+use super::{Run, RunStep, SpawnedStep, StepState};
+use crate::plan::{Plan, PlanStep, PullRequestForm};
 use crate::project::Repository;
 use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 use crate::prompt::untrusted::{remove_hidden, truncate_with_count};
@@ -35,20 +35,19 @@ impl FrozenPlan {
         truncate(&line.map_or_else(|| name.clone(), |line| format!("{name}: {line}")), MAX_TITLE_CHARS)
     }
 
-    /// The context of a step's job. `result` gives the result of a step in `inputs_of`.
+    /// The context of a step's job, with the results of its `inputs_of`.
     pub fn step_context(
         &self,
         run: &Run,
         (of, step): (&RunStep, &PlanStep),
-        result: impl Fn(&RunStep) -> StepResult,
+        inputs: Vec<(&RunStep, StepResult)>,
     ) -> StepContext {
-        let inputs = run.inputs_of(&self.plan, of);
         // All results of a step fit into its prompt and into one item.
         let most = MAX_RESULTS_CHARS / inputs.len().max(8);
         let cut = |text: &str| truncate_with_count(remove_hidden(text).trim(), most);
-        let need = |need: &RunStep| {
+        let need = |(need, result): (&RunStep, StepResult)| {
             // An earlier turn of the step itself is done, although the step is not.
-            let result = Some(result(need)).filter(|_| need.state == StepState::Done || need.name == of.name);
+            let result = Some(result).filter(|_| need.state == StepState::Done || need.name == of.name);
             let StepResult { summary, patch } = result.unwrap_or_default();
             let end = if need.name == of.name { "your last turn" } else { need.state.as_str() };
             NeedResult {
@@ -62,13 +61,6 @@ impl FrozenPlan {
         let keys = of.resolve(&self.plan, step);
         let own_branch = keys.has_own_branch().then(|| run.own_branch(of));
         let opens = run.result.is_none() && !keys.is_read_only() && own_branch.is_none();
-        let room = u32::try_from(MAX_RUN_STEPS.saturating_sub(run.steps.len())).unwrap_or_default();
-        let turns_left = |spawn: SpawnLimits| match spawn.most.min(room) {
-            0 => SpawnLimits { turns: 1, ..spawn },
-            most => SpawnLimits { turns: spawn.turns.saturating_sub(of.turn), most, ..spawn },
-        };
-        let added = run.steps.iter().filter(|step| step.spawned.as_ref().is_some_and(|spawned| spawned.by == of.name));
-        let taken = added.filter_map(|step| Some(step.name.split_once('/')?.1.to_owned())).collect();
         StepContext {
             title: if opens { run.name.clone() } else { format!("{}: {}", of.name, run.name) },
             role: step.role.as_deref().and_then(|role| self.plan.find_role(role)).and_then(|role| role.prompt),
@@ -78,8 +70,8 @@ impl FrozenPlan {
             may_change_nothing: keys.may_change_nothing(),
             own_branch,
             starts_from: run.result.as_ref().map(|result| result.branch.clone()),
-            spawn: keys.spawn.clone().map(turns_left),
-            taken,
+            spawn: keys.spawn.clone().map(|limits| run.spawn_left(limits, of)),
+            taken: run.added_names(of),
             outcomes: keys.outcomes.unwrap_or_default(),
             is_draft: self.plan.pull_request == Some(PullRequestForm::Draft),
         }

@@ -1,9 +1,9 @@
 //! The next write of a run.
 
 use super::end::{JobEnd, StepEnd, StepJob};
+use super::explain::StepWait;
 use super::group::{Group, GroupFacts};
 use super::rules::{Rules, Start};
-use super::wait::StepWait;
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
 use crate::due::{self, Due};
 use crate::failure::FailureClass;
@@ -33,7 +33,6 @@ pub struct RunFacts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReleaseBlock {
     Held,
-    /// The day's budget is used up.
     Budget,
 }
 
@@ -48,7 +47,6 @@ pub struct Move {
     pub created: Vec<StepJobPlan>,
     /// The end of these jobs is requested. A repeat changes nothing.
     pub cancelled: Vec<JobId>,
-    /// If it changes.
     pub group: Option<Group>,
 }
 
@@ -130,20 +128,16 @@ impl Move {
     fn release(&mut self, rules: &[Rules], facts: &RunFacts) -> bool {
         let mut is_short_of_cost = false;
         for (index, of_step) in rules.iter().enumerate() {
-            match self.run.wait_of(index, rules, facts) {
-                Some(StepWait::Starting { .. }) => {}
-                Some(StepWait::ProjectHeld { .. } | StepWait::DayBudget { .. }) => {
-                    self.run.left = self.run.left.or(Some(WorkLeft::Held));
-                    continue;
-                }
-                Some(StepWait::GroupBusy { .. }) => {
-                    self.run.left = self.run.left.or(Some(WorkLeft::Group));
-                    continue;
-                }
-                wait => {
-                    is_short_of_cost |= matches!(wait, Some(StepWait::RunCost { .. }));
-                    continue;
-                }
+            let wait = self.run.wait_of(index, rules, facts);
+            let left = match &wait {
+                Some(StepWait::ProjectHeld { .. } | StepWait::DayBudget { .. }) => Some(WorkLeft::Held),
+                Some(StepWait::GroupBusy { .. }) => Some(WorkLeft::Group),
+                _ => None,
+            };
+            self.run.left = self.run.left.or(left);
+            is_short_of_cost |= matches!(wait, Some(StepWait::RunCost { .. }));
+            if !matches!(wait, Some(StepWait::Starting { .. })) {
+                continue;
             }
             let run = self.run.id.clone();
             let Some(step) = self.run.steps.get_mut(index) else { continue };

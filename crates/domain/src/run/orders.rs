@@ -30,16 +30,11 @@ impl Run {
     /// `cost_usd_micros` replaces the cost limit of a run that has one.
     pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, now: Timestamp) -> Result<Self, Denial> {
         let run = self.id.clone();
+        let is_resumed = self.since > self.created && !self.is_ending(now);
+        let has_limit = cost_usd_micros.is_none_or(|cost| self.cost_usd_micros == Some(cost));
         match self.state {
             // A repeat, whose first answer was lost.
-            RunState::Running
-                if self.since > self.created
-                    && !self.is_ending(now)
-                    && self.want == RunWant::Run
-                    && cost_usd_micros.is_none_or(|cost| self.cost_usd_micros == Some(cost)) =>
-            {
-                return Ok(self.clone());
-            }
+            RunState::Running if is_resumed && has_limit => return Ok(self.clone()),
             RunState::Running => return Err(Denial::RunNotOver { run }),
             RunState::Completed => return Err(Denial::RunCompleted { run }),
             // The results for later steps and the prompts of added steps are outputs.

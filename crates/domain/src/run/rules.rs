@@ -11,7 +11,6 @@ pub(super) struct Rules {
     pub(super) retries: u32,
     pub(super) outcomes: Vec<String>,
     allow_failure: bool,
-    /// Units: millionths of a US dollar.
     pub(super) cost_usd_micros: u64,
     pub(super) is_question: bool,
     pub(super) spawn: Option<SpawnLimits>,
@@ -20,7 +19,6 @@ pub(super) struct Rules {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    /// A need has not ended.
     Later,
     Ready,
     Skip(StepReason),
@@ -45,7 +43,6 @@ impl Rules {
         }
     }
 
-    /// Whether the step's failure is one of the run.
     pub(super) fn fails_run(&self) -> bool {
         !self.allow_failure && !self.is_spawned
     }
@@ -61,7 +58,6 @@ impl Run {
         self.steps.iter().zip(rules).any(|(step, rules)| is_failure(step) && rules.fails_run())
     }
 
-    /// Whether a failure stops all further steps.
     pub(super) fn is_stopped(&self, plan: &Plan, rules: &[Rules]) -> bool {
         plan.on_failure.unwrap_or_default() == OnFailure::Stop && self.has_failed(rules)
     }

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Steps of a plan and all that its managers added.
-pub const MAX_RUN_STEPS: usize = 100;
+const MAX_RUN_STEPS: usize = 100;
 
 const MAX_FAULT_CHARS: usize = 90;
 
@@ -59,53 +59,36 @@ impl SpawnRequest {
 
 /// All faults of a manager's list, with pointers below `/spawn`.
 pub fn check_spawn(run: &Run, plan: &Plan, manager: &RunStep, list: &[SpawnRequest]) -> Vec<PlanFault> {
-    let whole = |fault: String| vec![PlanFault::new("/spawn", fault)];
-    let Some(limits) = Rules::of(plan, manager).spawn else {
-        return whole("the plan does not allow this step to add steps".into());
-    };
-    if let Some(fault) = check_count(&limits, manager.turn, list.len()) {
-        return vec![fault];
+    match Rules::of(plan, manager).spawn {
+        None => vec![PlanFault::new("/spawn", "the plan does not allow this step to add steps")],
+        Some(_) if run.steps.len() + list.len() > MAX_RUN_STEPS => {
+            vec![PlanFault::new("/spawn", format!("a run has at most {MAX_RUN_STEPS} steps"))]
+        }
+        Some(limits) => check_list(plan, &run.spawn_left(limits, manager), &run.added_names(manager), list),
     }
-    if run.steps.len() + list.len() > MAX_RUN_STEPS {
-        return whole(format!("a run has at most {MAX_RUN_STEPS} steps"));
-    }
-    check_list(plan, &limits, list, |name| run.find_step(&full_name(manager, name)).is_some())
 }
 
-/// The faults of a list that its runner can find without the plan. `limits.turns`: the turns that are left, with this one.
-/// `taken`: names of the steps of earlier turns.
-pub fn check_spawn_form(limits: &SpawnLimits, taken: &[String], list: &[SpawnRequest]) -> Vec<PlanFault> {
-    if let Some(fault) = check_count(limits, 0, list.len()) {
-        return vec![fault];
+/// The faults of a list that its runner can find without the plan.
+pub fn check_spawn_form(left: &SpawnLimits, taken: &[String], list: &[SpawnRequest]) -> Vec<PlanFault> {
+    let roles = left.roles.iter().map(|role| (role.clone(), Role::default())).collect();
+    check_list(&Plan { roles, ..Plan::default() }, left, taken, list)
+}
+
+/// `left`: the limits of this turn. `taken`: names of the steps of earlier turns.
+fn check_list(plan: &Plan, left: &SpawnLimits, taken: &[String], list: &[SpawnRequest]) -> Vec<PlanFault> {
+    if left.turns <= 1 && !list.is_empty() {
+        return vec![PlanFault::new("/spawn", "this is the last turn, so it can add no steps")];
     }
-    let roles = limits.roles.iter().map(|role| (role.clone(), Role::default())).collect();
-    check_list(&Plan { roles, ..Plan::default() }, limits, list, |name| taken.iter().any(|one| one == name))
-}
-
-fn check_count(limits: &SpawnLimits, turn: u32, count: usize) -> Option<PlanFault> {
-    let most = usize::try_from(limits.most).unwrap_or(MAX_RUN_STEPS);
-    let fault = match count {
-        0 => return None,
-        _ if turn + 1 >= limits.turns => "this is the last turn, so it can add no steps".to_owned(),
-        count if count > most => format!("use at most {most} steps"),
-        _ => return None,
-    };
-    Some(PlanFault::new("/spawn", fault))
-}
-
-fn check_list(
-    plan: &Plan,
-    limits: &SpawnLimits,
-    list: &[SpawnRequest],
-    is_taken: impl Fn(&str) -> bool,
-) -> Vec<PlanFault> {
+    if list.len() > usize::try_from(left.most).unwrap_or(MAX_RUN_STEPS) {
+        return vec![PlanFault::new("/spawn", format!("use at most {} steps", left.most))];
+    }
     let mut faults = check_added_steps(plan, list.iter().map(|request| request.as_step(plan)).collect(), "/spawn");
     for (index, request) in list.iter().enumerate() {
-        if !limits.roles.contains(&request.role) {
-            let fault = format!("use one of the roles {}", limits.roles.join(", "));
+        if !left.roles.contains(&request.role) {
+            let fault = format!("use one of the roles {}", left.roles.join(", "));
             faults.push(PlanFault::new(format!("/spawn/{index}/role"), fault));
         }
-        if is_taken(&request.name) {
+        if taken.contains(&request.name) {
             faults.push(PlanFault::new(format!("/spawn/{index}/name"), "a step of an earlier turn has this name"));
         }
     }
@@ -117,6 +100,22 @@ fn full_name(manager: &RunStep, name: &str) -> String {
 }
 
 impl Run {
+    /// The limits of a manager's turn; `turns` counts those that are left, with this one.
+    pub(super) fn spawn_left(&self, limits: SpawnLimits, manager: &RunStep) -> SpawnLimits {
+        let room = u32::try_from(MAX_RUN_STEPS.saturating_sub(self.steps.len())).unwrap_or_default();
+        match limits.most.min(room) {
+            0 => SpawnLimits { turns: 1, ..limits },
+            most => SpawnLimits { turns: limits.turns.saturating_sub(manager.turn), most, ..limits },
+        }
+    }
+
+    /// The names of a manager's added steps in its lists.
+    pub(super) fn added_names(&self, manager: &RunStep) -> Vec<String> {
+        let is_added = |step: &&RunStep| step.spawned.as_ref().is_some_and(|spawned| spawned.by == manager.name);
+        let added = self.steps.iter().filter(is_added);
+        added.filter_map(|step| Some(step.name.split_once('/')?.1.to_owned())).collect()
+    }
+
     /// Adds the steps of a manager's ended job. The manager fails if they are not allowed.
     ///
     /// Two managers that end together may exceed `MAX_RUN_STEPS`. The second list is then lost: a rare case, in which a

@@ -1,4 +1,5 @@
 use super::*;
+use crate::id::ProjectId;
 use std::time::Duration;
 
 fn at(text: &str) -> Timestamp {
@@ -233,10 +234,9 @@ fn missed_time_is_the_latest_one() {
 fn five_failures_in_a_row_pause_a_schedule() {
     let mut schedule = active(every("5m"), "2026-11-29T12:00");
     let mut finish = |outcome, sentence: &str| {
-        let (due, before) = (schedule.next.unwrap(), schedule.clone());
+        let due = schedule.next.unwrap();
         schedule = schedule.clone().finish(outcome, due).unwrap();
         assert_eq!(schedule.result().unwrap(), sentence);
-        assert_eq!(schedule.is_newly_failed(&before), schedule.paused);
         if schedule.paused {
             assert_eq!(schedule.next, None);
             schedule = schedule.clone().apply(ScheduleCommand::Resume, due).unwrap();
@@ -250,13 +250,6 @@ fn five_failures_in_a_row_pause_a_schedule() {
     finish(ran(0, 0, 2), "Paused after 5 failures in a row: The project is held.");
     finish(ran(0, 0, 2), "The project is held.");
     finish(ran(3, 1, 1), "Analyses started: 3, still running: 1, refused: 1. The project is held.");
-}
-
-#[test]
-fn failure_of_a_paused_schedule_is_no_second_pause() {
-    let paused = Schedule { paused: true, failures: 5, ..active(every("6h"), "2026-11-29T12:00") };
-    let failed = paused.clone().finish(ran(0, 0, 2), at("2026-11-29T18:00")).unwrap();
-    assert_eq!((failed.failures, failed.is_failed(), failed.is_newly_failed(&paused)), (6, true, false));
 }
 
 #[test]

@@ -106,9 +106,8 @@ impl ClassFacts<'_> {
     pub fn may_need_step(&self, project: &ProjectId, order: Timestamp, now: Timestamp) -> bool {
         let waits_at_most = now.since(order.minus(PRIORITY_OFFSET));
         let is_blocked = waits_at_most < MAX_WAIT && self.blocked_until(project).is_some_and(|until| now < until);
-        self.may_overflow() && !is_blocked
-            || self.settings.compute == Compute::Fargate
-            || waits_at_most >= self.settings.limits.max_unclaimed()
+        let may_fail = waits_at_most >= self.settings.limits.max_unclaimed();
+        !is_blocked && (self.may_overflow() || may_fail) || self.settings.compute == Compute::Fargate
     }
 }
 

@@ -41,15 +41,15 @@ pub struct Assignment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<ResumeState>,
     /// The job fails if its agent's session is lost or unusable. Otherwise the agent starts again, which is logged.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub requires_session: bool,
     /// An earlier attempt, or the retried job, may have left a checkpoint: `GET …/checkpoint`.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checkpoint: bool,
     /// Complete prompt for the agent; of a resolve job, for the one that fixes.
     pub prompt: String,
     /// The prompt has instructions of a user: a resolve job without findings starts its agent nevertheless.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_instructions: bool,
     /// Words of which the answer of a read job has to name one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -83,10 +83,6 @@ impl Assignment {
     pub fn fails_without_session(&self) -> bool {
         self.requires_session || self.resume.as_ref().is_some_and(|resume| resume.policy == Policy::Require)
     }
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// State from which an attempt resumes the work of an earlier one.

@@ -92,8 +92,11 @@ impl InstalledPrograms {
     pub(crate) fn describe_unused(&self, own_version: &str) -> Option<String> {
         let is_unused = |current: &CurrentProgram| current.owner == own_version && current.version != own_version;
         let version = self.current().filter(is_unused)?.version;
-        let (file, help) = (self.current_file(), "use that flag, or delete");
-        Some(format!("without --allow-remote-update, {version} does not start; {help} {}", file.display()))
+        let file = self.current_file();
+        Some(format!(
+            "without --allow-remote-update, the update to {version} does not start; use that flag, or delete {}",
+            file.display()
+        ))
     }
 
     pub(crate) fn remove_current(&self) {
@@ -108,18 +111,28 @@ impl InstalledPrograms {
 
     /// The current program, if it is `own` and the control plane has not answered it yet.
     pub(crate) fn unconfirmed(&self, own: &Path) -> Option<CurrentProgram> {
-        let is_own = |current: &CurrentProgram| is_same_file(own, &self.program(&current.version));
-        self.current().filter(|current| !current.is_confirmed && is_own(current))
+        self.current().filter(|current| self.is_unconfirmed(current, own))
     }
 
-    /// Records that the control plane answers the program `own`, if it is current.
+    fn is_unconfirmed(&self, current: &CurrentProgram, own: &Path) -> bool {
+        !current.is_confirmed && is_same_file(own, &self.program(&current.version))
+    }
+
+    /// Records that the control plane answers the program `own`, if it is current. False if the file cannot be read,
+    /// because the watch may read it.
     pub(crate) fn confirm(&self, own: &Path) -> bool {
-        let Some(current) = self.unconfirmed(own) else {
-            // The watch may read a file that this process cannot read now. An invalid one starts no program.
-            let read = fs::read(self.current_file());
-            return !read.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+        let file = self.current_file();
+        let written = match fs::read(&file) {
+            Ok(text) => match serde_json::from_slice::<CurrentProgram>(&text) {
+                Ok(current) if self.is_unconfirmed(&current, own) => {
+                    durable_file::write(&file, &CurrentProgram { is_confirmed: true, ..current })
+                }
+                // An invalid file starts no program.
+                _ => Ok(()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         };
-        let written = durable_file::write(&self.current_file(), &CurrentProgram { is_confirmed: true, ..current });
         if let Err(error) = &written {
             tracing::warn!(error = %error, "cannot record that the new program works: {error}");
         }

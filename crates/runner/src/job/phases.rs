@@ -34,19 +34,13 @@ pub(super) async fn run_phases(
     let preparation = attempt.unless_ordered(prepare(attempt, options, workspace)).await;
     let mut preparation = preparation.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
     let spec = attempt.assignment.kind.spec();
-    match spec.publishes {
-        Publishes::Change => deliver_change(attempt, options, isolation, &mut preparation).await,
-        Publishes::Review => {
-            let output = review(attempt, options, isolation, &mut preparation).await?;
-            Ok(Delivered { output: Some(JobOutput::Review(output)), ..Delivered::default() })
-        }
+    let output = match spec.publishes {
+        Publishes::Change => return deliver_change(attempt, options, isolation, &mut preparation).await,
+        Publishes::Review => JobOutput::Review(review(attempt, options, isolation, &mut preparation).await?),
         Publishes::Nothing if !spec.checkout => {
-            let report = analyse(attempt, options, isolation, &mut preparation).await?;
-            Ok(Delivered { output: Some(JobOutput::Analysis(report)), ..Delivered::default() })
+            JobOutput::Analysis(analyse(attempt, options, isolation, &mut preparation).await?)
         }
-        Publishes::Nothing => {
-            let output = read(attempt, options, isolation, &preparation).await?;
-            Ok(Delivered { output: Some(output), ..Delivered::default() })
-        }
-    }
+        Publishes::Nothing => read(attempt, options, isolation, &preparation).await?,
+    };
+    Ok(Delivered { output: Some(output), ..Delivered::default() })
 }

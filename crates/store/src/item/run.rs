@@ -1,9 +1,11 @@
-//! Defines the items of runs.
+//! Defines the items of runs, templates and schedules.
 
 use super::{DAY, Item};
 use crate::key::{self, Key};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::run::{Group, Run};
+use pullyard_domain::schedule::Schedule;
+use pullyard_domain::template::Template;
 use pullyard_domain::time::Timestamp;
 
 impl Item for Run {
@@ -25,5 +27,20 @@ impl Item for Group {
     /// A listed run works or waits for a week at most.
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.changed.plus(30 * DAY))
+    }
+}
+
+impl Item for Template {
+    fn key(&self) -> Key {
+        key::template(&self.id)
+    }
+}
+
+impl Item for Schedule {
+    fn key(&self) -> Key {
+        key::schedule(&self.id)
+    }
+    fn work_row(&self) -> Option<Due> {
+        due::schedule(self)
     }
 }

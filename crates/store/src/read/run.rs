@@ -1,10 +1,12 @@
-//! Reads runs.
+//! Reads runs, and the templates and schedules that start them.
 
 use crate::item::blob;
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
 use pullyard_domain::id::{ProjectId, RunId};
 use pullyard_domain::run::{FrozenPlan, Group, Run};
+use pullyard_domain::schedule::{Schedule, ScheduleId};
+use pullyard_domain::template::{Template, TemplateId};
 
 impl Store {
     pub async fn load_run(&self, id: &RunId) -> Result<Option<Run>, Error> {
@@ -37,5 +39,23 @@ impl Store {
         let (keys, next) = self.list_keys(&key::run_list(project), Order::NewestFirst, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| RunId::new(pk.strip_prefix(key::RUNS)?).ok());
         Ok((self.load_each_in_order(ids.map(|id| key::run(&id)).collect()).await?, next))
+    }
+
+    pub async fn load_template(&self, id: &TemplateId) -> Result<Option<Template>, Error> {
+        self.load(&key::template(id)).await
+    }
+
+    /// By name.
+    pub async fn list_templates(&self, project: &ProjectId) -> Result<Vec<Template>, Error> {
+        self.list_with_prefix(&key::project(project).pk, key::TEMPLATES, "read the templates").await
+    }
+
+    pub async fn load_schedule(&self, id: &ScheduleId) -> Result<Option<Schedule>, Error> {
+        self.load(&key::schedule(id)).await
+    }
+
+    /// By name.
+    pub async fn list_schedules(&self, project: &ProjectId) -> Result<Vec<Schedule>, Error> {
+        self.list_with_prefix(&format!("{0}{project}", key::SCHEDULES), key::SCHEDULES, "read the schedules").await
     }
 }

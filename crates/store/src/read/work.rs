@@ -54,29 +54,26 @@ impl WorkKey {
     }
 
     fn parse(pk: &str, sk: &str) -> Option<Self> {
-        if let Some(job) = pk.strip_prefix("JOB#") {
-            return JobId::new(job).ok().map(Self::Job);
-        }
-        if let Some(notice) = pk.strip_prefix(key::NOTICES) {
-            return NoticeId::new(notice).ok().map(Self::Notice);
-        }
-        if let Some(run) = pk.strip_prefix(key::RUNS) {
-            return RunId::new(run).ok().map(Self::Run);
-        }
-        if let Some(id) = pk.strip_prefix("PR#") {
-            return id.replace('#', "/").parse().ok().map(Self::PullRequest);
-        }
-        if let Some(poll) = pk.strip_prefix(key::POLLS) {
-            let [project, integration, repository] = poll.split('#').collect::<Vec<_>>()[..] else { return None };
-            let (project, integration) = (project.parse().ok()?, integration.parse().ok()?);
-            return Some(Self::Poll(project, integration, repository.parse().ok()?));
-        }
-        if let Some(project) = pk.strip_prefix(key::SCHEDULES) {
-            let (project, name) = (project.parse().ok()?, sk.strip_prefix(key::SCHEDULES)?.parse().ok()?);
-            return Some(Self::Schedule(ScheduleId { project, name }));
-        }
-        let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
-        Some(Self::Ticket(project.parse().ok()?, TicketKey::new(key::percent_decode(ticket)?).ok()?))
+        let (kind, id) = pk.split_once('#')?;
+        Some(match kind {
+            "JOB" => Self::Job(id.parse().ok()?),
+            "NOTICE" => Self::Notice(id.parse().ok()?),
+            "RUN" => Self::Run(id.parse().ok()?),
+            "PR" => Self::PullRequest(id.replace('#', "/").parse().ok()?),
+            "POLL" => {
+                let [project, integration, repository] = id.split('#').collect::<Vec<_>>()[..] else { return None };
+                Self::Poll(project.parse().ok()?, integration.parse().ok()?, repository.parse().ok()?)
+            }
+            "SCHEDULE" => {
+                let name = sk.strip_prefix(key::SCHEDULES)?.parse().ok()?;
+                Self::Schedule(ScheduleId { project: id.parse().ok()?, name })
+            }
+            "TICKET" => {
+                let (project, ticket) = id.split_once('#')?;
+                Self::Ticket(project.parse().ok()?, TicketKey::new(key::percent_decode(ticket)?).ok()?)
+            }
+            _ => return None,
+        })
     }
 }
 

@@ -1,12 +1,14 @@
-//! Writes runs and the jobs of their steps.
+//! Writes runs with the jobs of their steps, and the templates and schedules that start them.
 
-use crate::item::blob;
+use crate::item::{Item, blob};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write, key};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Job;
 use pullyard_domain::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Group, Run};
+use pullyard_domain::schedule::Schedule;
+use pullyard_domain::template::Template;
 
 /// A move of a run with the jobs that change with it.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +18,9 @@ pub struct RunWrite<'a> {
     pub noted: &'a [Job],
     /// New jobs of its steps, whose contexts and classes are stored.
     pub created: &'a [Job],
-    /// For all new jobs.
     pub charge: Option<&'a Charge>,
     /// The notice of the move, if an endpoint subscribes to it.
     pub notice: Option<&'a Notice>,
-    /// The run's group, if it changes.
     pub group: Option<&'a Group>,
 }
 
@@ -47,5 +47,32 @@ impl Store {
         let transaction = Transaction::new("move a run").revise(write.run)?;
         let transaction = jobs.try_fold(transaction, |transaction, job| transaction.revise(job))?;
         transaction.revise_some(write.group)?.charge(write.charge).revise_some(write.notice)?.commit(self).await
+    }
+
+    /// Writes: TEMPLATE if `rev` and `created` are those seen (absent if new).
+    pub async fn put_template(&self, template: &Template) -> Result<Write, Error> {
+        let condition = Condition::at_rev_since(template.rev, "created", template.created);
+        Transaction::new("store a template").revise_over(template, condition)?.commit(self).await
+    }
+
+    /// Writes: TEMPLATE deleted if `rev` and `created` are those seen or it is gone.
+    /// Idempotent: a missing template is no error.
+    pub async fn delete_template(&self, template: &Template) -> Result<Write, Error> {
+        let condition = Condition::at_rev_or_absent(template.rev, "created", template.created);
+        Transaction::new("delete a template").delete(template.key(), condition).commit(self).await
+    }
+
+    /// Writes: SCHEDULE if `rev` and `created` are those seen (absent if new); NOTICE if absent.
+    pub async fn put_schedule(&self, schedule: &Schedule, notice: Option<&Notice>) -> Result<Write, Error> {
+        let condition = Condition::at_rev_since(schedule.rev, "created", schedule.created);
+        let transaction = Transaction::new("store a schedule").revise_over(schedule, condition)?;
+        transaction.revise_some(notice)?.commit(self).await
+    }
+
+    /// Writes: SCHEDULE deleted if `rev` and `created` are those seen or it is gone.
+    /// Idempotent: a missing schedule is no error.
+    pub async fn delete_schedule(&self, schedule: &Schedule) -> Result<Write, Error> {
+        let condition = Condition::at_rev_or_absent(schedule.rev, "created", schedule.created);
+        Transaction::new("delete a schedule").delete(schedule.key(), condition).commit(self).await
     }
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use pullyard_control::{RunKey, RunOrder, RunSubmission, SubmitFault};
 use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::id::RunId;
-use pullyard_domain::plan::MAX_SHOWN_FAULTS;
+use pullyard_domain::plan::MAX_FAULTS;
 use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
 use pullyard_entry::openapi::CreatedOrExisting;
@@ -53,7 +53,7 @@ pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
     let detail = format!("The plan has {}.", format_count(faults.len(), "fault"));
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)
         .with_help("Correct each fault: docs/plans.md describes the keys, `pullyard runs check FILE` checks a file.")
-        .with_faults(faults.into_iter().take(MAX_SHOWN_FAULTS).collect())
+        .with_faults(faults.into_iter().take(MAX_FAULTS).collect())
 }
 
 pub(crate) async fn list(
@@ -139,8 +139,7 @@ pub(crate) async fn merge(
     StrictJson(MergeRun { step, method }): StrictJson<MergeRun>,
 ) -> Result<Json<Run>, Problem> {
     check_visible(&caller, &run).await?;
-    let merge = control::RunMerge { step: step.as_deref(), method };
-    control::merge_run_pull_request(&caller.ctx, &run, merge, &caller.name).await?;
+    control::merge_run_pull_request(&caller.ctx, &run, (step.as_deref(), method), &caller.name).await?;
     Ok(Json(show_whole(&caller.ctx, &run).await?))
 }
 

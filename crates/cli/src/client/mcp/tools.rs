@@ -9,6 +9,7 @@ use crate::client::watch::format_event;
 use futures::{StreamExt, TryStreamExt, stream};
 use pullyard_domain::id::{EventId, JobId, RepositoryName, RunId, TemplateName};
 use pullyard_domain::job::MAX_INPUT_CHARS;
+use pullyard_domain::plan::MAX_SHOWN_FAULTS;
 use pullyard_domain::prompt::untrusted::fence;
 use pullyard_domain::run::StepState;
 use pullyard_domain::template::TemplateId;
@@ -91,7 +92,7 @@ pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, Rpc
 }
 
 fn describe(fault: &CliError) -> String {
-    let faults = fault.plan_faults().iter().map(|fault| format!("{}  {}", fault.pointer, fault.fault));
+    let faults = fault.plan_faults().iter().take(MAX_SHOWN_FAULTS).map(|fault| format!("{}  {}", fault.pointer, fault.fault));
     // A server has the token with which it started.
     let restart = "after a change of the token, restart `pullyard mcp`".to_owned();
     let help = fault.help.clone().into_iter().chain((fault.exit == Exit::NotAllowed).then_some(restart));

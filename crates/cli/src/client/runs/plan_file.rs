@@ -83,7 +83,7 @@ impl PlanFile {
         }
     }
 
-    /// `fault`: of a request with the plan.
+    /// `fault` may be of a request, which has the plan at `/plan`.
     pub(in crate::client) fn place(&self, fault: &PlanFault) -> PlacedFault {
         let pointer = fault.pointer.strip_prefix("/plan").unwrap_or(&fault.pointer);
         place(&self.places, PlanFault::new(pointer, fault.fault.clone()))

@@ -66,11 +66,16 @@ fn survived_silence_extends_the_time_limit() {
 }
 
 #[test]
-fn silences_extend_the_time_limit_by_a_day_at_most() {
+fn short_silences_extend_the_time_limit_by_a_day_at_most() {
     let (mut job, mut secs) = (executing(200), 200);
     while secs < 300_000 {
         secs += 150;
         job = record(&job, secs).unwrap();
     }
-    assert_eq!(job.run.unwrap().overdue_at(Duration::from_secs(3_600)), time_at(3_760 + 86_400));
+    let overdue = |job: &Job| job.run.as_ref().unwrap().overdue_at(Duration::from_secs(3_600));
+    assert_eq!(overdue(&job), time_at(3_760 + 86_400));
+    // Three days, in which the control plane slept too, extend it further, and the next short silence keeps that.
+    let slept = record(&job, secs + 259_200).unwrap();
+    assert_eq!(overdue(&slept), time_at(3_760 + 86_400 + 259_200));
+    assert_eq!(overdue(&record(&slept, secs + 259_350).unwrap()), overdue(&slept));
 }

@@ -136,7 +136,7 @@ proptest! {
         let planned = frozen.plan.find_step(&name).unwrap().clone();
         for (of, step) in [(name.clone(), planned), (format!("lead/{name}"), request.as_step(&frozen.plan))] {
             let of = RunStep { jobs, ..world.run.find_step(&of).unwrap().clone() };
-            let context = frozen.step_context(&world.run, (&of, &step), |_| StepResult::default());
+            let context = frozen.step_context(&world.run, (&of, &step), Vec::new());
             let branch = context.own_branch.unwrap();
             prop_assert!(is_git_name(&branch), "{}", branch);
         }

@@ -247,8 +247,8 @@ fn job_does_not_overflow_while_its_model_is_unavailable() {
 #[test]
 fn blocked_class_is_read_once_a_job_may_overflow() {
     let (mut settings, needs) = (overflow(60), needs(KeyOwner::Project, &[]));
-    settings.limits.unclaimed_secs = 7 * DAY;
-    for until in [3_600, DAY] {
+    for (until, unclaimed_secs) in [(3_600, 7 * DAY), (DAY, 7 * DAY), (DAY, 900)] {
+        settings.limits.unclaimed_secs = unclaimed_secs;
         let open = [breaker(Account::Project(project_id()), until)];
         let facts = ClassFacts { breakers: &open, ..facts(&settings, &needs) };
         let reads = |order, secs| facts.may_need_step(&project_id(), order, time_at(secs));

@@ -74,9 +74,8 @@ async fn pause_of_a_schedule_is_refused_by_each_changed_item() {
         world.expect_applied(world.store.put_schedule(&sample::schedule(0), None)).await;
         (world, ())
     };
-    let write = async |world: &World, (): &()| {
-        world.store.put_schedule(&sample::schedule(1), Some(&sample::notice(0))).await
-    };
+    let write =
+        async |world: &World, (): &()| world.store.put_schedule(&sample::schedule(1), Some(&sample::notice(0))).await;
     check(prepare, write, (2, &[])).await;
 }
 
