@@ -171,8 +171,7 @@ async fn notice_of_pause(ctx: &Context, schedule: &Schedule) -> Result<Option<No
          resume {name} --project {project}`."
     );
     let url = format!("{}/setup/schedules?project={project}", ctx.pages_url());
-    let data =
-        NoticeData { schedule: Some(name.clone()), ..NoticeData::new(project.clone(), &sentence, &help, url) };
+    let data = NoticeData { schedule: Some(name.clone()), ..NoticeData::new(project.clone(), &sentence, &help, url) };
     Ok(Notice::new(NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused, data, &endpoints, ctx.clock.now()))
 }
 

@@ -42,7 +42,8 @@ enum Command {
     Init,
     /// Check a plan, and list its faults with line and column; needs no server without a project.
     ///
-    /// With --project or PULLYARD_PROJECT, a plan without faults is also checked by the rules of the project. Exits with 1 for a fault.
+    /// With --project or PULLYARD_PROJECT, a plan without faults is also checked by the rules of the project. Exits
+    /// with 1 for a fault.
     #[command(after_help = "Examples:
   pullyard runs check plan.yaml
   pullyard runs check plan.yaml --project acme

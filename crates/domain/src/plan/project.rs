@@ -44,7 +44,8 @@ impl StepKeys {
 }
 
 impl Plan {
-    /// Finds the faults of a plan in a project. `repository`: with its agent resolved. Without it, agents are not checked.
+    /// Finds the faults of a plan in a project. `repository`: with its agent resolved; without it, agents are not
+    /// checked.
     pub fn check_for_project(&self, settings: &Settings, repository: Option<&Repository>) -> Vec<PlanFault> {
         let mut faults = Vec::new();
         for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.prompt.is_some()) {

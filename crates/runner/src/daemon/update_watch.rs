@@ -21,7 +21,11 @@ pub(super) fn replace(programs: &InstalledPrograms, program: &Path, limit: Optio
     if programs.unconfirmed(program).is_some()
         && let Err(reason) = start_watch(program, limit.unwrap_or(CONFIRMATION_LIMIT))
     {
-        tracing::warn!(reason, "no process watches {}; if it hangs, it runs until you stop it: {reason}", program.display());
+        tracing::warn!(
+            reason,
+            "no process watches {}; if it hangs, it runs until you stop it: {reason}",
+            program.display()
+        );
     }
     execute(program)
 }

@@ -43,6 +43,14 @@ fn optional_keys() -> Vec<(&'static str, Value)> {
     ]
 }
 
+fn plan_with(keys: Vec<(&'static str, Value)>) -> Value {
+    let mut plan = contributor();
+    set(&mut plan, "/on", json!({ "github": ["push", "workflow_run.completed.failure"] }));
+    set(&mut plan, "/parameters/onto", json!({ "type": "branch", "default": "main" }));
+    keys.into_iter().for_each(|(pointer, value)| set(&mut plan, pointer, value));
+    plan
+}
+
 fn chosen_keys() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let all = optional_keys();
     let most = all.len();
@@ -101,8 +109,8 @@ fn find_broken_keywords(schema: &Value, value: &Value, at: &str) -> Vec<String> 
             ("maxProperties", Value::Object(keys)) => keys.len() as f64 <= limit,
             ("required", Value::Object(keys)) => all.filter_map(Value::as_str).all(|key| keys.contains_key(key)),
             // A value of another type.
-            ("minimum" | "maximum" | "minLength" | "maxLength" | "pattern", _) => true,
-            ("minItems" | "maxItems" | "maxProperties" | "required", _) => true,
+            ("minimum" | "maximum" | "minLength" | "maxLength" | "pattern", _)
+            | ("minItems" | "maxItems" | "maxProperties" | "required", _) => true,
             (other, _) => panic!("{at}: the keyword {other} has no arm"),
         };
         broken.extend((!holds).then(|| format!("{at}: {keyword}")));
@@ -136,6 +144,17 @@ fn has_type(value: &Value, kind: &Value) -> bool {
     }
 }
 
+#[test]
+fn generated_plans_have_each_key_of_the_schema() {
+    let (mut rules, mut places) = (Vec::new(), Vec::new());
+    collect_pointers(schema(), "", &mut rules);
+    collect_pointers(&plan_with(optional_keys()), "", &mut places);
+    let names = rules.iter().filter_map(|rule| rule.rsplit_once("/properties/"));
+    for (_, name) in names.filter(|(_, name)| !name.contains('/')) {
+        assert!(places.iter().any(|place| place.ends_with(&format!("/{name}"))), "{name}: add it to `optional_keys`");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -143,10 +162,7 @@ proptest! {
     fn schema_accepts_what_the_parser_accepts(
         keys in chosen_keys(), mutations in vec(any::<(Index, Index)>(), 0..3),
     ) {
-        let mut plan = contributor();
-        set(&mut plan, "/on", json!({ "github": ["push", "workflow_run.completed.failure"] }));
-        set(&mut plan, "/parameters/onto", json!({ "type": "branch", "default": "main" }));
-        keys.into_iter().for_each(|(pointer, value)| set(&mut plan, pointer, value));
+        let mut plan = plan_with(keys);
         let values = odd_values();
         for (place, value) in &mutations {
             let mut found = Vec::new();
