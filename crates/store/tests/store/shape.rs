@@ -325,7 +325,8 @@ async fn every_time_is_a_number() {
 async fn only_temporary_items_expire() {
     let items = every_item().await;
     let ends = kinds(items, |item| item.contains_key("expires"));
-    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS FLEET GROUP IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
+    let temporary =
+        "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS FLEET GROUP IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
     assert_eq!(ends, temporary.split(' ').map(str::to_owned).collect());
     for ((pk, sk), item) in items {
         let Some(end) = number_attribute(item, "expires") else { continue };
