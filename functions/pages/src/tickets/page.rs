@@ -66,6 +66,7 @@ pub(super) struct TicketPage {
     move_address: String,
     edit_address: String,
     delete_address: String,
+    decisions_address: String,
     title: SafeText,
     description: SafeHtml,
     raw_status: String,
@@ -189,6 +190,7 @@ pub(super) async fn load_page_at(
         move_address: move_url(&project.id, key),
         edit_address: address.replacen('?', "/edit?", 1),
         delete_address: format!("/setup{}", address.replacen('?', "/delete?", 1)),
+        decisions_address: format!("/decisions?project={}&ticket={}", project.id, percent_encode(key.as_str())),
         address,
     })
 }
