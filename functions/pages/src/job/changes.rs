@@ -45,7 +45,7 @@ pub(super) async fn render(visit: &PageContext, subject: &Subject, only: Option<
         let bytes = control::read_artifact(&visit.ctx, job, *attempt, artifact, MAX_PATCH_BYTES).await?;
         page.is_cut = bytes.as_ref().is_some_and(|bytes| bytes.len() >= MAX_PATCH_BYTES);
         page.diff = bytes.map(|bytes| {
-            let address = format!("/jobs/{job}/changes");
+            let address = format!("{}/changes", page.head.address);
             Diff { address, ..diff::parse(&String::from_utf8_lossy(&bytes), only) }
         });
     }
