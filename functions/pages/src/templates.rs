@@ -35,6 +35,7 @@ struct Row {
 struct Field {
     name: String,
     parameter: Parameter,
+    about: Option<SafeText>,
     value: String,
 }
 
@@ -137,6 +138,7 @@ async fn render(
         let (by_hand, name) = (plan.allows(StartedBy::Hand), template.id.name);
         let is_sent = form.get("template").is_some_and(|sent| sent == name.as_str());
         let to_field = |(name, parameter): (String, Parameter)| Field {
+            about: parameter.about.as_deref().map(line),
             value: form
                 .get(&format!("{FIELD}{name}"))
                 .filter(|_| is_sent)
