@@ -61,6 +61,7 @@ impl EditForm {
 #[template(path = "ticket.html")]
 pub(super) struct TicketPage {
     frame: Frame,
+    key: SafeText,
     raw_key: String,
     address: String,
     move_address: String,
@@ -69,6 +70,7 @@ pub(super) struct TicketPage {
     decisions_address: String,
     title: SafeText,
     description: SafeHtml,
+    status: SafeText,
     raw_status: String,
     pill: Option<Pill>,
     pull_request: Option<PullRequestView>,
@@ -158,9 +160,11 @@ pub(super) async fn load_page_at(
     let address = ticket_url(&project.id, key);
     Ok(TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
+        key: line(key.as_str()),
         raw_key: key.to_string(),
         title: title_or_key(&view),
         description: markdown::render(&text.description, Below::Title),
+        status: line(&ticket.status),
         raw_status: ticket.status.clone(),
         pill: active.map(|view| labels::job_pill(&view.job)).or(badge),
         pull_request: pull_request(&visit.ctx, &view),
