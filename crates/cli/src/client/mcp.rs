@@ -5,9 +5,10 @@ mod message;
 mod tools;
 
 use crate::client::prelude::*;
-use futures::{StreamExt, TryStreamExt, stream};
 use std::io::{self, BufRead};
+use std::rc::Rc;
 use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
 
 /// Calls at once; an agent with more waits.
 const MAX_CALLS: usize = 16;
@@ -27,7 +28,7 @@ pub(crate) struct Mcp {}
 impl Mcp {
     /// Ends with stdin, after the answers to all requests.
     pub(super) async fn run(self, global: &super::Global) -> Result<(), CliError> {
-        let session = &Session::open(global)?;
+        let session = Rc::new(Session::open(global)?);
         let (sender, mut lines) = mpsc::channel(MAX_WAITING);
         // Not awaited: a terminal's stdin may never end.
         std::thread::spawn(move || {
@@ -37,11 +38,21 @@ impl Mcp {
                 }
             }
         });
-        let lines = stream::poll_fn(move |context| lines.poll_recv(context)).map(Ok::<Vec<u8>, CliError>);
-        let answer = |line: Vec<u8>| async move {
-            let answer = message::answer(session, &line).await;
-            answer.map_or(Ok(()), |answer| session.screen.print_line(&answer.to_string()))
+        let serve = async {
+            let mut answers = JoinSet::new();
+            while let Some(line) = lines.recv().await {
+                while answers.len() >= MAX_CALLS {
+                    answers.join_next().await;
+                }
+                let session = Rc::clone(&session);
+                answers.spawn_local(async move {
+                    let answer = message::answer(&session, &line).await;
+                    answer.map_or(Ok(()), |answer| session.screen.print_line(&answer.to_string()))
+                });
+                while answers.try_join_next().is_some() {}
+            }
+            answers.join_all().await.into_iter().collect()
         };
-        lines.try_for_each_concurrent(MAX_CALLS, answer).await
+        LocalSet::new().run_until(serve).await
     }
 }
