@@ -13,6 +13,7 @@ use pullyard_domain::project::Repository;
 #[template(path = "analyses.html")]
 struct ListPage {
     frame: Frame,
+    form_key: String,
     rows: Vec<(Repository, Analysis)>,
     now: Timestamp,
     refresh: u32,
@@ -22,6 +23,7 @@ struct ListPage {
 #[template(path = "analysis.html")]
 struct ItemsPage {
     frame: Frame,
+    form_key: String,
     repository: Repository,
     analysis: Analysis,
     report: AnalysisReport,
@@ -51,6 +53,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) 
     let rows = control::list_analyses(&visit.ctx, &project.id).await?;
     let page = ListPage {
         frame: visit.frame(&format!("Analyses of {}", project.name), "analyses", Some(&project.id)),
+        form_key: new_form_key(),
         refresh: labels::refresh_ms(rows.iter().any(|(_, analysis)| analysis.active_job.is_some())),
         rows,
         now: visit.ctx.clock.now(),
@@ -63,6 +66,7 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<ItemsQuery>) ->
     let (repository, analysis) = control::load_analysis(&visit.ctx, &project.id, &query.repository).await?;
     let page = ItemsPage {
         frame: visit.frame(&format!("Open work in {}", repository.name), "analyses", Some(&project.id)),
+        form_key: new_form_key(),
         report: control::load_report(&visit.ctx, analysis.last.as_ref().map(|last| &last.job))
             .await?
             .unwrap_or_default(),

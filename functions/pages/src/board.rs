@@ -52,6 +52,7 @@ struct Board {
     /// The address of the board with all columns alike, if one is open.
     all_columns_url: Option<String>,
     refresh: u32,
+    form_key: String,
     script: &'static str,
 }
 
@@ -92,6 +93,7 @@ pub(crate) async fn show(
         next: view.next.map(|next| format!("/board?project={}&after={next}{}", project.id, filter.to_query())),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         labels,
+        form_key: new_form_key(),
         all_columns_url: open.map(|_| url),
         script: &assets::BOARD_SCRIPT.url,
         filter,

@@ -1,7 +1,6 @@
 //! Title, navigation and visitor of every page.
 
 use crate::assets;
-use crate::form::new_form_key;
 use crate::text::{SafeText, line};
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,8 +13,6 @@ pub(crate) struct Frame {
     pub(crate) project: Option<String>,
     /// `None` hides the sidebar.
     pub(crate) visitor: Option<VisitorView>,
-    /// Makes every submission of a form of this page the same request. After a refusal, the page has a new key.
-    pub(crate) form_key: String,
     /// A state of the whole deployment that stops all work.
     pub(crate) alarm: Option<&'static str>,
     /// `None` follows the system.
@@ -50,7 +47,6 @@ impl Frame {
             at: "",
             project: None,
             visitor: None,
-            form_key: new_form_key(),
             alarm: None,
             theme: find_theme(headers),
             style: &assets::STYLE.url,

@@ -78,7 +78,8 @@ async fn render(
         runs,
         now: visit.ctx.clock.now(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        form,
+        // A new key, because a refused request is not repeated.
+        form: StartForm { form_key: new_form_key(), ..form },
         fault,
         has_newer: after.is_some(),
         next,

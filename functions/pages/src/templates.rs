@@ -19,6 +19,7 @@ const FIELD: &str = "param-";
 #[template(path = "templates.html")]
 struct TemplatesPage {
     frame: Frame,
+    form_key: String,
     rows: Vec<Row>,
     fault: Option<Fault>,
 }
@@ -155,6 +156,7 @@ async fn render(
     }
     let page = TemplatesPage {
         frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),
+        form_key: new_form_key(),
         rows,
         fault,
     };

@@ -64,7 +64,8 @@ async fn render(
     let page = JobFormPage {
         frame: visit.frame("Create job", "jobs", Some(&project.id)),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        form,
+        // A new key, because a refused request is not repeated.
+        form: JobForm { form_key: new_form_key(), ..form },
         fault,
         other: other.flatten().map(|job| format!("/jobs/{job}")),
     };

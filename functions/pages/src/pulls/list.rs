@@ -21,6 +21,7 @@ struct PullsPage {
     frame: Frame,
     pulls: Vec<PullRequestView>,
     form: ReviewForm,
+    form_key: String,
     fault: Option<Fault>,
     is_reviewed: bool,
     refusing_job: Option<JobId>,
@@ -57,6 +58,8 @@ pub(super) async fn render(
         frame: visit.frame(&format!("Pull requests of {}", project.name), "pulls", Some(&project.id)),
         pulls: views,
         form,
+        // The old key would return the refusal again.
+        form_key: new_form_key(),
         is_reviewed,
         refusing_job,
         has_newer: after.is_some(),

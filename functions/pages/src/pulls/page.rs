@@ -107,6 +107,7 @@ struct PullPage {
     /// The account and the commit.
     merged: Option<(SafeText, SafeText)>,
     is_draft: bool,
+    form_key: String,
     ticket: Option<(String, SafeText)>,
     /// Each with its commit, if it pushed one.
     jobs: Vec<(Row, Option<SafeText>)>,
@@ -226,6 +227,7 @@ pub(super) async fn render(
             (line(login(details.merged_by.as_ref())), text::short_commit(commit))
         }),
         is_draft: pull_request.draft,
+        form_key: new_form_key(),
         ticket: ticket.map(|ticket| (ticket_url(&ticket.project, &ticket.key), line(ticket.key.as_str()))),
         jobs: jobs.iter().map(|view| (Row::new(view), commit_of(&view.job))).collect(),
         reviews,

@@ -125,6 +125,7 @@ struct StartPage {
     fault: Option<Fault>,
     decision: Option<DecisionLine>,
     refresh: Option<u32>,
+    form_key: String,
 }
 
 fn open_step(failure: Option<&Failure>, facts: Option<&Facts>, query: &StartQuery, current: usize) -> usize {
@@ -254,6 +255,7 @@ async fn render(
         place: view::describe_place(facts.as_ref(), machine),
         decision,
         refresh: refreshes.then_some(if runs { REFRESH_WHILE_A_JOB_RUNS } else { REFRESH }),
+        form_key: new_form_key(),
         fault: failure.map(|failure| failure.fault),
     };
     Ok(render_form(page.fault.as_ref(), &page))

@@ -46,6 +46,7 @@ struct TokensPage {
     created: Option<Created>,
     form: TokenForm,
     fault: Option<Fault>,
+    form_key: String,
 }
 
 struct Row {
@@ -100,6 +101,7 @@ async fn render(
         created,
         form,
         fault,
+        form_key: new_form_key(),
     };
     Ok(render_form(page.fault.as_ref(), &page))
 }

@@ -89,6 +89,7 @@ pub(super) struct TicketPage {
     jobs: Vec<Row>,
     /// 0 after a refused form, because its address has no page to load again.
     pub(super) refresh: u32,
+    form_key: String,
     form: EditForm,
     /// The form contains the raw text, so the page omits it while it is closed.
     form_is_open: bool,
@@ -187,6 +188,7 @@ pub(super) async fn load_page_at(
         back: address.clone(),
         jobs: jobs.iter().map(Row::new).collect(),
         refresh: labels::refresh_ms(ticket.active_job.is_some()),
+        form_key: new_form_key(),
         form: EditForm::of(text),
         form_is_open: false,
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),

@@ -47,6 +47,7 @@ struct NewRunnerPage {
     installs: bool,
     local_only: bool,
     address: String,
+    form_key: String,
 }
 
 struct Joined {
@@ -154,6 +155,7 @@ async fn render(
         installs: !releases.is_empty(),
         local_only: ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| url.starts_with(own)),
         address: format_address(&form),
+        form_key: new_form_key(),
         form: RunnerForm {
             slots: non_empty(&form.slots).unwrap_or_else(|| "1".into()),
             isolation: non_empty(&form.isolation).unwrap_or_else(|| "auto".into()),
