@@ -269,29 +269,32 @@ async fn wait(session: &Session, run: &str, seconds: Option<u64>) -> Result<Stri
 }
 
 async fn logs(session: &Session, run: &str, step: &str, after: Option<String>) -> Result<String, CliError> {
-    let (mut cursor, mut text, mut end) = (after, String::new(), false);
-    let read = async {
+    let deadline = Instant::now() + MAX_READ;
+    let find = async {
         let run = session.api.run(&session.resolve_run(run).await?).await?;
-        let Some(job) = &find_step(&run, step)?.job else {
+        let Some(job) = find_step(&run, step)?.job.clone() else {
             return Err(CliError::not_found(format!("{step} has no job")).with_help("call run_why"));
         };
-        let created = session.api.job(job).await?.created;
-        loop {
-            let page = session.api.events(job, cursor.as_deref()).await?;
-            for event in &page.events {
-                text.push_str(&format_event(&session.screen, event, created));
-                text.push('\n');
-            }
-            let cut = text.char_indices().rev().nth(MAX_LOG_CHARS).map_or(0, |(at, _)| at);
-            text.drain(..cut);
-            (cursor, end) = (Some(page.cursor), page.end);
-            if end || page.events.is_empty() {
-                return Ok(());
-            }
+        let created = session.api.job(&job).await?.created;
+        Ok((job, created))
+    };
+    let (job, created) = timeout(MAX_READ, find).await.unwrap_or_else(|_| Err(slow()))?;
+    let (mut cursor, mut text) = (after, String::new());
+    let end = loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let Ok(page) = timeout(rest, session.api.events(&job, cursor.as_deref())).await else { break false };
+        let page = page?;
+        for event in &page.events {
+            text.push_str(&format_event(&session.screen, event, created));
+            text.push('\n');
+        }
+        let cut = text.char_indices().rev().nth(MAX_LOG_CHARS).map_or(0, |(at, _)| at);
+        text.drain(..cut);
+        cursor = Some(page.cursor);
+        if page.end || page.events.is_empty() {
+            break page.end;
         }
     };
-    // The log that was read in time is an answer.
-    timeout(MAX_READ, read).await.unwrap_or(Ok(()))?;
     let more = if end { "The log is complete." } else { "More may follow; call again with `after`." };
     let cursor = cursor.ok_or_else(slow)?;
     Ok(fenced(&format!("The newest {MAX_LOG_CHARS} characters until `after`: \"{cursor}\". {more}"), &text))
