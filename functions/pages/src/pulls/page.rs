@@ -117,6 +117,7 @@ struct PullPage {
     diff: Option<Diff>,
     no_diff: SafeText,
     only: Option<usize>,
+    refresh: u32,
     summary: String,
     /// Drafts at lines that the page does not show.
     drafts: Vec<Draft>,
@@ -236,6 +237,7 @@ pub(super) async fn render(
         diff,
         no_diff,
         only,
+        refresh,
         summary,
         drafts,
         fault,
