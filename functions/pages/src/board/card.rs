@@ -16,6 +16,7 @@ const MAX_FACT_CHARS: usize = 120;
 
 pub(crate) struct Card {
     pub(crate) id: String,
+    pub(crate) key: SafeText,
     pub(crate) repository: Option<SafeText>,
     pub(crate) address: String,
     pub(crate) title: SafeText,
@@ -50,6 +51,7 @@ pub(super) fn to_card(ctx: &Context, card: &control::Card, project: &Project, no
     let badge = ticket.shown.badge.filter(|_| active.is_none());
     Card {
         id: format!("card-{}", percent_encode(ticket.key.as_str())),
+        key: line(ticket.key.as_str()),
         repository: repository(&card.view, project).map(|name| line(name.as_str())),
         address: ticket_url(&ticket.project, &ticket.key),
         title: title_or_key(&card.view),
