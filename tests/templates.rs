@@ -75,7 +75,9 @@ async fn template_is_stored_run_changed_and_deleted_by_command() {
     ] {
         user.run(&["templates", "run", "ask", "--param", "task=T", "--param", param]).await.assert_exit(2, text);
     }
-    user.run(&["templates", "run", "ask"]).await.assert_exit(2, "--param task: the plan requires this parameter");
+    let missing = user.run(&["templates", "run", "ask"]).await;
+    let missing = missing.assert_exit(2, "--param task: the plan requires this parameter");
+    assert!(missing.err.contains("the request has 1 fault") && missing.err.contains("templates show"), "{missing:?}");
     user.run(&["templates", "run", "none"]).await.assert_exit(5, "there is no template none");
 
     // The repeat returns its run, although the template has changed.
@@ -295,6 +297,9 @@ async fn delivery_of_a_named_event_starts_one_run() {
     assert_eq!(send("push", &push("main", &bot)).await, "echo");
     let user_of_token = json!({ "id": (1_u64 << 53) + 7, "login": "pullyard-bot", "type": "User" });
     assert_eq!(send("push", &push("main", &user_of_token)).await, "template_refused");
+    assert_eq!(send("push", &push(BRANCH, &user_of_token)).await, "echo", "its own branch is no refusal");
+    let unknown = json!({ "id": ANN + 9, "login": "gone", "type": "User" });
+    assert_eq!(send("push", &push("main", &unknown)).await, "author_not_permitted");
     assert_eq!(send("workflow_run.completed.failure", &plan).await, "event_ignored", "the header is not signed");
     let mut foreign = push("main", &ann);
     foreign["repository"]["id"] = json!(world.repository + 1);
