@@ -208,7 +208,8 @@ async fn schedule_starts_a_run_and_skips_while_it_is_open() {
     };
     assert_eq!(codes().await, ["schedule_busy", "run_started"]);
     user.ok(&["runs", "cancel", "@last", "--yes"]).await;
-    user.ok(&["templates", "delete", "ask", "--yes"]).await;
+    let deleted = user.run(&["templates", "delete", "ask", "--yes"]).await;
+    assert!(deleted.err.contains("delete them too: schedule weekly."), "{deleted:?}");
     user.ok(&put).await;
     for _ in 0..5 {
         story.advance_and_sweep(half_hour).await;
@@ -228,7 +229,8 @@ async fn schedule_starts_one_run_in_each_repository() {
     user.ok(&["templates", "put", "ask", "-f", &write(&folder, &ASK.replace("repository: {param: repo}\n", ""))]).await;
     let put = ["schedules", "put", "weekly", "--template", "ask", "--each-repository", "--every", "30m"];
     user.ok(&[&put[..], &["--param", "task=T"]].concat()).await;
-    user.ok(&["schedules", "run", "weekly"]).await;
+    let shown = user.ok(&["schedules", "run", "weekly"]).await;
+    assert!(shown.contains("starts\ttemplate ask in each repository\nparameter\ttask=T\nwhen\t"), "{shown}");
     let mut found = BTreeSet::new();
     for run in runs(&story).await {
         let run = body(&story, &format!("/v1/runs/{}", run["id"].as_str().unwrap())).await;
@@ -309,7 +311,8 @@ async fn delivery_of_a_named_event_starts_one_run() {
     assert_eq!(runs(&world.story).await.len(), 2);
     let shown = body(&world.story, "/v1/hooks/fix-ci").await;
     assert_eq!(shown["template"], "fix-ci");
-    user.ok(&["templates", "delete", "fix-ci", "--yes"]).await;
+    let deleted = user.run(&["templates", "delete", "fix-ci", "--yes"]).await;
+    assert!(deleted.err.contains("Deleted fix-ci. Without it these start nothing; delete them too: hook fix-ci."));
     let repaired = user.run(&["hooks", "repair", "fix-ci"]).await.assert_exit(3, "");
     assert!(repaired.out.contains("No webhook starts its template fix-ci"), "{repaired:?}");
     assert!(!repaired.err.contains("hooks repair"), "the same answer for ever: {repaired:?}");

@@ -143,7 +143,12 @@ fn list(session: &Session, page: &ScheduleList, empty: &str) -> Result<(), CliEr
 
 fn show(session: &Session, schedule: &Schedule) -> Result<(), CliError> {
     let mut facts = vec![("Schedule", Cell::text(&schedule.name)), ("State", state(schedule))];
-    facts.push(("When", Cell::text(schedule.spec.label())));
+    let spec = &schedule.spec;
+    let starts = spec.template.as_ref().map_or_else(|| "analyses".to_owned(), |name| format!("template {name}"));
+    let place = if spec.analyse || spec.each_repository { " in each repository" } else { "" };
+    facts.push(("Starts", Cell::text(format!("{starts}{place}"))));
+    facts.extend(spec.params.iter().map(|(name, value)| ("Parameter", Cell::text(format!("{name}={value}")))));
+    facts.push(("When", Cell::text(spec.label())));
     facts.extend(schedule.last_at.map(|at| ("Last", Cell::text(at))));
     facts.extend(schedule.last.iter().map(|last| ("Result", Cell::text(last))));
     facts.extend(schedule.next.iter().map(|next| ("Next", Cell::text(format!("{} ({})", next.local, next.at)))));
