@@ -25,7 +25,7 @@ enum Command {
     /// List the schedules of a project.
     #[command(after_help = "Examples:\n  pullyard schedules list\n  pullyard schedules list --json")]
     List,
-    /// Create a paused schedule, or change an existing one.
+    /// Create a paused schedule, or replace all of an existing one but its state.
     #[command(after_help = "Examples:
   pullyard schedules put nightly --analyse --window 02:00-02:59 --cooldown 20h --zone Europe/Berlin
   pullyard schedules put workdays --analyse --cron '0 3 * * 1-5'
