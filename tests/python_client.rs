@@ -103,6 +103,7 @@ except ApiError as error:
     assert (error.status, error.code) == (409, "run_ended"), error
 assert [one.id for one in client.runs()] == [second.id, first.id]
 assert client.get(first.id).step("work").job == first.step("work").job
+assert client.get("@last").id == second.id
 print(client.project)"#;
     assert_eq!(run_in(&story, script).await, "acme\n");
 }
@@ -123,6 +124,12 @@ try:
     raise AssertionError
 except ApiError as error:
     print(error.status)
+for of_spawnd in ({"repository": object()}, {"coordinator": 1}):
+    try:
+        run([agent("a", "x")], **of_spawnd)
+        raise AssertionError
+    except TypeError as error:
+        assert "leave out `coordinator`" in str(error), error
 for bad in ({"url": "127.0.0.1"}, {"token": "a b"}):
     try:
         Client(**bad)

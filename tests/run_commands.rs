@@ -264,6 +264,7 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
         (&["-p", "a", "--cost-usd", "much"], "use an amount in dollars"),
         (&["-p", "a", "--cost-usd", "0"], "--cost-usd: "),
         (&["-p", "a", "--check", "rm -r x"], "--check: "),
+        (&["-p", "a", "--check", ""], "--check: "),
         (&["-p", "a", "--agent", "odd"], "invalid value 'odd'"),
         (&["-p", "a", "--repository", "acme/none"], "--repository: acme/none is not connected to acme"),
         (&["-p", "a", "--base", "a b"], "--base: use the name of a branch"),

@@ -28,7 +28,7 @@ async fn schedule_is_created_resumed_run_and_deleted_by_command() {
     let created = user.run(&[NIGHTLY, &["--zone", "Europe/Berlin"]].concat()).await;
     assert!(created.err.contains("`pullyard schedules resume nightly`"), "{created:?}");
     let shown = created.assert_success();
-    assert!(shown.contains("state\tPaused\n"), "{shown}");
+    assert!(shown.contains("state\tPaused\nstarts\tanalyses in each repository\n"), "{shown}");
     assert!(shown.contains("when\t02:00-02:59, cooldown 20h, Europe/Berlin\n"), "{shown}");
     assert_eq!(shown.matches("next\t").count(), 5, "{shown}");
 

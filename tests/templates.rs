@@ -75,7 +75,9 @@ async fn template_is_stored_run_changed_and_deleted_by_command() {
     ] {
         user.run(&["templates", "run", "ask", "--param", "task=T", "--param", param]).await.assert_exit(2, text);
     }
-    user.run(&["templates", "run", "ask"]).await.assert_exit(2, "--param task: the plan requires this parameter");
+    let missing = user.run(&["templates", "run", "ask"]).await;
+    let missing = missing.assert_exit(2, "--param task: the plan requires this parameter");
+    assert!(missing.err.contains("the request has 1 fault") && missing.err.contains("templates show"), "{missing:?}");
     user.run(&["templates", "run", "none"]).await.assert_exit(5, "there is no template none");
 
     // The repeat returns its run, although the template has changed.
@@ -206,7 +208,8 @@ async fn schedule_starts_a_run_and_skips_while_it_is_open() {
     };
     assert_eq!(codes().await, ["schedule_busy", "run_started"]);
     user.ok(&["runs", "cancel", "@last", "--yes"]).await;
-    user.ok(&["templates", "delete", "ask", "--yes"]).await;
+    let deleted = user.run(&["templates", "delete", "ask", "--yes"]).await;
+    assert!(deleted.err.contains("delete them too: schedule weekly."), "{deleted:?}");
     user.ok(&put).await;
     for _ in 0..5 {
         story.advance_and_sweep(half_hour).await;
@@ -226,7 +229,8 @@ async fn schedule_starts_one_run_in_each_repository() {
     user.ok(&["templates", "put", "ask", "-f", &write(&folder, &ASK.replace("repository: {param: repo}\n", ""))]).await;
     let put = ["schedules", "put", "weekly", "--template", "ask", "--each-repository", "--every", "30m"];
     user.ok(&[&put[..], &["--param", "task=T"]].concat()).await;
-    user.ok(&["schedules", "run", "weekly"]).await;
+    let shown = user.ok(&["schedules", "run", "weekly"]).await;
+    assert!(shown.contains("starts\ttemplate ask in each repository\nparameter\ttask=T\nwhen\t"), "{shown}");
     let mut found = BTreeSet::new();
     for run in runs(&story).await {
         let run = body(&story, &format!("/v1/runs/{}", run["id"].as_str().unwrap())).await;
@@ -295,6 +299,9 @@ async fn delivery_of_a_named_event_starts_one_run() {
     assert_eq!(send("push", &push("main", &bot)).await, "echo");
     let user_of_token = json!({ "id": (1_u64 << 53) + 7, "login": "pullyard-bot", "type": "User" });
     assert_eq!(send("push", &push("main", &user_of_token)).await, "template_refused");
+    assert_eq!(send("push", &push(BRANCH, &user_of_token)).await, "echo", "its own branch is no refusal");
+    let unknown = json!({ "id": ANN + 9, "login": "gone", "type": "User" });
+    assert_eq!(send("push", &push("main", &unknown)).await, "author_not_permitted");
     assert_eq!(send("workflow_run.completed.failure", &plan).await, "event_ignored", "the header is not signed");
     let mut foreign = push("main", &ann);
     foreign["repository"]["id"] = json!(world.repository + 1);
@@ -304,7 +311,8 @@ async fn delivery_of_a_named_event_starts_one_run() {
     assert_eq!(runs(&world.story).await.len(), 2);
     let shown = body(&world.story, "/v1/hooks/fix-ci").await;
     assert_eq!(shown["template"], "fix-ci");
-    user.ok(&["templates", "delete", "fix-ci", "--yes"]).await;
+    let deleted = user.run(&["templates", "delete", "fix-ci", "--yes"]).await;
+    assert!(deleted.err.contains("Deleted fix-ci. Without it these start nothing; delete them too: hook fix-ci."));
     let repaired = user.run(&["hooks", "repair", "fix-ci"]).await.assert_exit(3, "");
     assert!(repaired.out.contains("No webhook starts its template fix-ci"), "{repaired:?}");
     assert!(!repaired.err.contains("hooks repair"), "the same answer for ever: {repaired:?}");

@@ -217,6 +217,9 @@ class Client:
 
         Errors: `ApiError` with `faults`; with `wait`, those of `Run.wait`.
         """
+        if "coordinator" in plan or not isinstance(repository, (str, type(None))):
+            raise TypeError("leave out `coordinator` and `repository`, which are Spawnd's store; here, `repository` is "
+                            "OWNER/NAME of the forge")
         steps = list(steps)
         text = name or (str(steps[0].get("prompt", "")).strip() if len(steps) == 1 else "")
         text = text.split("\n")[0][:MAX_NAME_CHARS] or ", ".join(str(step.get("name")) for step in steps)
@@ -243,7 +246,9 @@ class Client:
             raise
 
     def get(self, run: str) -> Run:
-        """`run`: the whole id."""
+        """`run`: the whole id, or `@last`."""
+        if run == "@last" and (newest := next(self.runs(), None)):
+            return newest.refresh()
         return self._to_run(self._call("show", run=run))
 
     def runs(self) -> Iterator[Run]:

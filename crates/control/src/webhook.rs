@@ -128,12 +128,13 @@ async fn decide_start(
         return Ok(Reason::EventIgnored { event: truncate(&name, 80) });
     }
     let integration = ctx.load_integration(&hook.integration).await?;
-    if sender.id == integration.account.id && !sender.is_bot {
-        let fault = "its sender is the user of the integration's token, whose changes may be Pullyard's own";
-        return Ok(refusal(template, &PlanFault::new("", fault)));
-    }
-    if sender.id == integration.account.id || branch.starts_with(OWN_BRANCHES) {
+    if branch.starts_with(OWN_BRANCHES) || (sender.id == integration.account.id && sender.is_bot) {
         return Ok(Reason::Echo {});
+    }
+    if sender.id == integration.account.id {
+        let fault = "its sender is the user of the integration's token, whose changes may be Pullyard's own: \
+                     act as another user, or use an App";
+        return Ok(refusal(template, &PlanFault::new("", fault)));
     }
     let author = Author { id: sender.id, login: sender.login, bot: sender.is_bot };
     // After an error the forge lists the delivery as failed, so that a user can redeliver it.

@@ -36,6 +36,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
         let message = error.inner().to_string();
         // The JSON pointer replaces the position in the text.
         let fault = message.rsplit_once(" at line ").map_or(message.as_str(), |(fault, _)| fault);
+        let fault = if fault == "recursion limit exceeded" { "use fewer levels; a plan has at most 12" } else { fault };
         // A field's name may be as long as the body.
         FieldError {
             pointer: truncate(&pointer(error.path(), fault), MAX_FAULT_CHARS),
@@ -117,6 +118,7 @@ mod tests {
         let read = |text: &str| parse::<serde_json::Map<String, serde_json::Value>>(text.as_bytes());
         let valid = r#"{"a":[{"b":null,"c":-1},{"b":true,"c":0.5}],"b":{"a":"x"}}"#;
         assert!(read(valid).is_ok(), "other objects have the same keys");
+        assert!(read(&"{\"a\":".repeat(200)).unwrap_err().message.contains("levels"));
         for (doubled, pointer) in [
             (r#"{"a":1,"a":1}"#, "/a"),
             (r#"{"a":{"a":1,"a":2}}"#, "/a/a"),

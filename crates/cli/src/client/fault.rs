@@ -233,6 +233,9 @@ fn listing_hint(detail: &str) -> Option<String> {
         "repository" => "repos",
         "run" => "runs",
         "runner" => "runners",
+        "schedule" => "schedules",
+        "step" => "runs show RUN",
+        "template" => "templates",
         "ticket" => "tickets",
         "token" => "tokens",
         _ => return None,
@@ -326,6 +329,8 @@ mod tests {
         let help = |detail| problem(404, "not_found", detail, None).help;
         assert_eq!(help("There is no ticket B-9.").as_deref(), Some("`pullyard tickets` lists them"));
         assert_eq!(help("There is no repository a/b.").as_deref(), Some("`pullyard repos` lists them"));
+        assert_eq!(help("There is no step zz.").as_deref(), Some("`pullyard runs show RUN` lists them"));
+        assert_eq!(help("There is no template nope.").as_deref(), Some("`pullyard templates` lists them"));
         assert_eq!(help("There is no such thing."), None);
         for (status, code, expected) in [
             (401, "not_signed_in", "pullyard login"),

@@ -174,7 +174,9 @@ fn describe(fault: &PlanFault, file: Option<&(String, PlanFile)>) -> String {
         return plan.place(fault).to_line(name);
     }
     let parameter = pointer.strip_prefix("/params/").map(|name| format!("--param {name}: "));
-    let flag = || match pointer.rsplit_once('/').map_or("", |(_, key)| key) {
+    // Without the index of a check.
+    let key = pointer.trim_end_matches(|c: char| c == '/' || c.is_ascii_digit());
+    let flag = || match key.rsplit_once('/').map_or("", |(_, key)| key) {
         key @ ("agent" | "base" | "group" | "prompt" | "repository") => format!("--{key}: "),
         "checks" => "--check: ".to_owned(),
         "cost_usd" => "--cost-usd: ".to_owned(),

@@ -25,7 +25,7 @@ enum Command {
     /// List the schedules of a project.
     #[command(after_help = "Examples:\n  pullyard schedules list\n  pullyard schedules list --json")]
     List,
-    /// Create a paused schedule, or change an existing one.
+    /// Create a paused schedule, or replace all of an existing one but its state.
     #[command(after_help = "Examples:
   pullyard schedules put nightly --analyse --window 02:00-02:59 --cooldown 20h --zone Europe/Berlin
   pullyard schedules put workdays --analyse --cron '0 3 * * 1-5'
@@ -143,7 +143,12 @@ fn list(session: &Session, page: &ScheduleList, empty: &str) -> Result<(), CliEr
 
 fn show(session: &Session, schedule: &Schedule) -> Result<(), CliError> {
     let mut facts = vec![("Schedule", Cell::text(&schedule.name)), ("State", state(schedule))];
-    facts.push(("When", Cell::text(schedule.spec.label())));
+    let spec = &schedule.spec;
+    let starts = spec.template.as_ref().map_or_else(|| "analyses".to_owned(), |name| format!("template {name}"));
+    let place = if spec.analyse || spec.each_repository { " in each repository" } else { "" };
+    facts.push(("Starts", Cell::text(format!("{starts}{place}"))));
+    facts.extend(spec.params.iter().map(|(name, value)| ("Parameter", Cell::text(format!("{name}={value}")))));
+    facts.push(("When", Cell::text(spec.label())));
     facts.extend(schedule.last_at.map(|at| ("Last", Cell::text(at))));
     facts.extend(schedule.last.iter().map(|last| ("Result", Cell::text(last))));
     facts.extend(schedule.next.iter().map(|next| ("Next", Cell::text(format!("{} ({})", next.local, next.at)))));

@@ -1,5 +1,6 @@
 //! `pullyard templates`: stores the plans of a project, and starts their runs.
 
+use super::hooks;
 use super::run::{Start, load_file, print_faults_in};
 use crate::client::prelude::*;
 use pullyard_domain::id::TemplateName;
@@ -92,12 +93,26 @@ impl Templates {
             }
             Command::Run { template, start } => start.run_template(session, template.name).await,
             Command::Delete { template: Name { name }, yes } => {
-                confirm(screen, yes, &format!("Delete the template {name}?"))?;
-                let deleted = api.delete_template(&id(name).await?).await?;
-                screen.report(&deleted, &format!("Deleted {}", deleted.name))
+                let id = id(name).await?;
+                let users = describe_users(session, &id).await?;
+                confirm(screen, yes, &format!("Delete the template {}?{users}", id.name))?;
+                let deleted = api.delete_template(&id).await?;
+                screen.report(&deleted, &format!("Deleted {}.{users}", deleted.name))
             }
         }
     }
+}
+
+/// Names the schedules and hooks that start the template, which its deletion leaves behind.
+async fn describe_users(session: &Session, id: &TemplateId) -> Result<String, CliError> {
+    let schedules = session.api.schedules(&id.project).await?.schedules.into_iter();
+    let schedules = schedules.filter(|schedule| schedule.spec.template.as_ref() == Some(&id.name));
+    let hooks = hooks::list_all(session).await?.into_iter();
+    let hooks = hooks.filter(|hook| hook.project == id.project && hook.template.as_ref() == Some(&id.name));
+    let users = schedules.map(|schedule| format!("schedule {}", schedule.name));
+    let users: Vec<_> = users.chain(hooks.map(|hook| format!("hook {}", hook.name))).collect();
+    let users = users.join(", ");
+    Ok(if users.is_empty() { users } else { format!(" Without it these start nothing; delete them too: {users}.") })
 }
 
 fn starts(template: &Template) -> Cell {

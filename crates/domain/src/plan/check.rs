@@ -284,8 +284,12 @@ impl Check<'_> {
         };
         let writers: Vec<usize> = (0..steps.len()).filter(|index| steps.get(*index).is_some_and(writes)).collect();
         for later in &writers {
+            // Two steps of one name have that fault already.
             let is_unordered = |earlier: &&usize| {
-                *earlier < later && !graph.is_before(**earlier, *later) && !graph.is_before(*later, **earlier)
+                *earlier < later
+                    && name(earlier) != name(later)
+                    && !graph.is_before(**earlier, *later)
+                    && !graph.is_before(*later, **earlier)
             };
             if let Some(earlier) = writers.iter().find(is_unordered) {
                 let names = format!("`{}` and `{}`", name(earlier), name(later));

@@ -16,7 +16,7 @@ const RENAMED: [(&str, &str); 12] = [
 ];
 
 /// Keys that this place of the plan cannot have, with the reason or the right place.
-const REPLACED: [(&[&str], &str); 13] = [
+const REPLACED: [(&[&str], &str); 14] = [
     (&["approval_mode", "approvals"], "no user is at a terminal; add a step with `approve`"),
     (&["artifacts"], "raw output is a setting of the runner, PULLYARD_RAW_CAPTURE"),
     (&["cache", "cache_paths"], "setup has no cache yet"),
@@ -27,9 +27,10 @@ const REPLACED: [(&[&str], &str); 13] = [
     (&["env_refs", "git"], "clone and push use the integration's token; setup gets no secret yet"),
     (&["labels"], "the repository has them: `pullyard repos set OWNER/NAME --labels …`"),
     (&["mcp_servers"], "a plan names no MCP servers"),
-    (&["orchestration", "worktree_source"], "use `base`; the source is always fetched"),
+    (&["orchestration"], "move its keys as their faults say"),
     (&["resume"], "the project sets it: `pullyard settings set resume=…`"),
     (&["telemetry"], "the stack has a parameter for it, `Tracing`"),
+    (&["worktree_source"], "use `base`; the source is always fetched"),
 ];
 
 /// The fault of an unknown key that has another name or place.

@@ -67,6 +67,10 @@ impl ApiError {
         Self::plain(StatusCode::NOT_FOUND, "Not Found")
     }
 
+    pub fn not_a_user(login: &str) -> Self {
+        Self::plain(StatusCode::NOT_FOUND, format!("{login} is not a user"))
+    }
+
     pub fn requires_authentication() -> Self {
         Self::plain(StatusCode::UNAUTHORIZED, "Requires authentication")
     }

@@ -47,7 +47,7 @@ pub(crate) async fn permission(
     Path((owner, name, login)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::METADATA).await?;
-    let member = shared.users.by_login(&login).ok_or_else(ApiError::not_found)?;
+    let member = shared.users.by_login(&login).ok_or_else(|| ApiError::not_a_user(&login))?;
     let role = access::role_of(&entry, &member).await;
     Ok(Json(render::collaborator_permission(&shared, &member, role)))
 }

@@ -50,9 +50,13 @@ pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
         SubmitFault::Plan(faults) => faults,
         SubmitFault::Error(error) => return error.into(),
     };
-    let detail = format!("The plan has {}.", format_count(faults.len(), "fault"));
+    let (what, help) = match faults.iter().any(|fault| fault.pointer.starts_with("/plan")) {
+        true => ("plan", "Correct them: docs/plans.md describes the keys, `pullyard runs check FILE` checks a file."),
+        false => ("request", "Correct each value; `pullyard templates show NAME` lists the parameters of a template."),
+    };
+    let detail = format!("The {what} has {}.", format_count(faults.len(), "fault"));
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)
-        .with_help("Correct each fault: docs/plans.md describes the keys, `pullyard runs check FILE` checks a file.")
+        .with_help(help)
         .with_faults(faults.into_iter().take(MAX_FAULTS).collect())
 }
 

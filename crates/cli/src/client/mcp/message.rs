@@ -46,7 +46,10 @@ pub(super) async fn answer(session: &Session, line: &[u8]) -> Option<Value> {
     let Some(method) = message["method"].as_str() else {
         return refuse(-32600, "send one request or notification per line");
     };
-    let id = message.get("id").filter(|id| id.is_string() || id.is_number())?;
+    let id = message.get("id")?;
+    if !id.is_string() && !id.is_number() {
+        return refuse(-32600, "an id is text or a number");
+    }
     Some(to_answer(id, dispatch(session, method, &message["params"]).await))
 }
 

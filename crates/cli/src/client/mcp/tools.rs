@@ -81,6 +81,7 @@ pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, Rpc
     }
     let arguments = params.get("arguments").filter(|given| !given.is_null()).unwrap_or(&empty);
     let called = match serde_json::from_value(json!({ "name": name, "arguments": arguments })) {
+        _ if !arguments.is_object() => Err(CliError::usage("`arguments` has to be an object")),
         Ok(call) => run(session, call).await,
         Err(error) => Err(CliError::usage(error.to_string())),
     };
@@ -113,8 +114,9 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
         Call::RunList {} => {
             let page = api.runs(&session.project().await?, None).await?;
             let brief = |run: &Run| {
-                json!({ "id": run.id, "name": run.name, "state": run.state, "created": run.created,
-                    "ended": run.ended, "pull_request": run.pull_request })
+                let (created, ended) = (run.created.to_string(), run.ended.map(|at| at.to_string()));
+                json!({ "id": run.id, "name": run.name, "state": run.state, "created": created, "ended": ended,
+                    "pull_request": run.pull_request })
             };
             data("The newest runs, at most 50.", &page.runs.iter().map(brief).collect::<Vec<_>>())
         }

@@ -48,7 +48,8 @@ pub(in crate::client) fn read(path: &Path) -> Result<(String, Vec<u8>), CliError
     let is_stdin = path == Path::new("-");
     let file = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
     let bytes = if is_stdin { read_most(io::stdin().lock()) } else { File::open(path).and_then(read_most) };
-    let bytes = bytes.map_err(|error| CliError::failed(format!("can't read {file}: {error}")))?;
+    let unreadable = |error: io::Error| CliError::failed(format!("can't read {file}: {error}"));
+    let bytes = bytes.map_err(|error| unreadable(error).with_help("`pullyard runs init > FILE` writes a plan"))?;
     Ok((file, bytes))
 }
 
