@@ -12,9 +12,6 @@ use std::collections::BTreeMap;
 /// Offered to a project without templates.
 const CONTRIBUTOR: &str = "contributor";
 
-/// Of the names of a template's steps.
-const MAX_STEPS_CHARS: usize = 300;
-
 /// Prefix of a form field; the parameter's name follows.
 const FIELD: &str = "param-";
 
@@ -150,7 +147,7 @@ async fn render(
         };
         let (by_hand, name) = (plan.allows(StartedBy::Hand), template.id.name);
         let steps: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
-        let steps = truncate(&steps.join(", "), MAX_STEPS_CHARS);
+        let steps = truncate(&steps.join(", "), 300);
         let about = line(&format!("Steps: {steps}. Stored by {}.", template.by));
         let is_sent = form.get("template").is_some_and(|sent| sent == name.as_str());
         let to_field = |(name, parameter): (String, Parameter)| {

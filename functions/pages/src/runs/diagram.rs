@@ -17,11 +17,6 @@ pub(super) struct Diagram {
 }
 
 impl Diagram {
-    /// Whether a usual screen shows only a part of it.
-    pub(super) fn is_wide(&self) -> bool {
-        self.width > 5 * COLUMN
-    }
-
     /// `needs`: for each step, the indexes of the steps before it.
     pub(super) fn new(needs: &[Vec<usize>]) -> Self {
         let layers = find_layers(needs);
