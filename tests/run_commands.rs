@@ -85,8 +85,15 @@ async fn run_with_a_failing_check_exits_with_6_and_pushes_nothing() {
     let provenance = user.ok(&["runs", "provenance", "@last/main"]).await;
     assert!(provenance.starts_with("attempt\t1\nended_as\tfailed\n"), "{provenance}");
     let trace = user.ok(&["runs", "trace", "@last"]).await;
-    let spans: Vec<_> = trace.lines().map(|line| line.split('\t').skip(1).take(3).collect::<Vec<_>>()).collect();
+    let spans: Vec<_> = trace.lines().map(|line| line.split('\t').collect::<Vec<_>>()).collect();
+    let spans: Vec<_> = spans.iter().map(|cells| [cells[1], cells[2], cells[4]]).collect();
     assert_eq!(spans, [["failed", "main", ""], ["failed", "main", "1"]], "{trace}");
+
+    user.run(&["runs", "resume", "@last", "--watch"]).await.assert_exit(6, " failed after ");
+    let trace = user.json(&["runs", "trace", "@last"]).await;
+    let attempts = trace["spans"].as_array().unwrap().iter().filter(|span| span["attempt"] == 1);
+    let jobs: BTreeSet<_> = attempts.map(|span| span["job"].to_string()).collect();
+    assert_eq!((jobs.len(), story.jobs().await.len()), (2, 2), "{trace}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -352,7 +352,7 @@ async fn first_template_is_added_and_started_on_the_page() {
     let of = [("project", "acme"), ("template", "contributor"), ("form_key", "page-1")];
     let missing = browser.post("/runs/templates", &of).await;
     assert_eq!(missing.status, 422);
-    missing.assert_contains(&["task: the plan requires this parameter."]);
+    missing.assert_contains(&["Correct the marked values.", ">The plan requires this parameter.</p>"]);
     let with_task = [&of[..], &[("param-task", "Retry on 503 ")]].concat();
     let started = browser.post("/runs/templates", &with_task).await;
     let run = runs(&story).await[0]["id"].as_str().unwrap().to_owned();
@@ -371,23 +371,29 @@ async fn form_of_a_template_has_a_field_for_each_type() {
     user.ok(&["templates", "put", "ask", "-f", &write(&folder, &ASK.replace("steps:", more))]).await;
     let browser = Browser::admin(&story).await;
     browser.get("/runs/templates?project=acme").await.assert_contains(&[
-        r#"name="param-depth" value="2" type="number" required"#,
-        r#"name="param-repo" value="" autocomplete="off" spellcheck="false" placeholder="owner/name""#,
+        r#"name="param-depth" value="2" type="number" min="1" max="5" required"#,
+        "From 1 to 5.",
+        &format!(r#"name="param-repo"><option value=""></option><option>{REPOSITORY}</option>"#),
         r#"name="param-link" value="" type="url" autocomplete"#,
-        r#"name="param-kind"><option>fast</option><option selected>slow</option></select>"#,
+        r#"name="param-kind" required><option>fast</option><option selected>slow</option></select>"#,
         r#"name="param-dry"><option value=""></option><option>true</option><option>false</option></select>"#,
         r#"name="param-task" rows="3" required"#,
         "What to ask",
+        "Steps: ask. Stored by ",
     ]);
     let post = async |depth: &str, kind: &str, link: &str| {
         let values = [("param-depth", depth), ("param-kind", kind), ("param-link", link), ("param-dry", "")];
         let of = [("project", "acme"), ("template", "ask"), ("param-task", "T"), ("param-repo", REPOSITORY)];
         browser.post("/runs/templates", &[&of[..], &values].concat()).await
     };
-    let refused = post("9", "odd", "ftp://a").await;
+    let refused = post("9", "<b>odd", "ftp://a").await;
     assert_eq!(refused.status, 422);
     refused.assert_contains(&[
-        "depth: use a whole number from 1 to 5; kind: use fast or slow; link: use an address that begins with",
+        "Correct the marked values.",
+        r#"id="bad-ask-depth">Use a whole number from 1 to 5.<"#,
+        r#"id="bad-ask-kind">Use fast or slow.<"#,
+        r#"aria-invalid="true" aria-describedby="bad-ask-link""#,
+        "<option selected>&#60;b&#62;odd</option>",
         r#"name="param-depth" value="9""#,
         r#"value="ftp://a""#,
     ]);

@@ -55,7 +55,7 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     assert_eq!(browser.post("/runs", &form).await.redirect().1, address, "the second click started another run");
 
     let failed = wait_for(&browser, address, "Failed or cancelled steps: main.").await;
-    failed.assert_contains(&["1/1 steps ended.", "grep wrong work.txt", ">Resume</button>", r#"data-refresh="0""#]);
+    failed.assert_contains(&["1/1 steps ended.", "<code>grep wrong work.txt</code>", ">Resume</button>", r#"data-refresh="0""#]);
     assert!(!failed.contains("Cancel this run") && !failed.contains("jobs retry"), "{}", failed.body);
     let reader = Browser::with(&story, &[Scope::Read], None).await.get(address).await;
     assert!(reader.contains("Failed or cancelled steps") && !reader.contains("Resume</button>"), "{}", reader.body);
@@ -79,6 +79,12 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     let resumed = browser.post(&format!("{address}/resume"), &[("cost_usd", "")]).await;
     assert_eq!(resumed.redirect(), (303, address));
     wait_for(&browser, address, "Failed or cancelled steps: main.").await;
+    let waterfall = browser.get(&format!("{address}/waterfall")).await;
+    let count = |markup: &str| waterfall.body.matches(markup).count();
+    assert_eq!((count(">main</a>"), count(r#"class="f-bad""#)), (2, 2), "a row for each job: {}", waterfall.body);
+    for job in story.jobs().await {
+        waterfall.assert_contains(&[&format!(r#"href="/jobs/{}""#, job.id)]);
+    }
     let refused = browser.post(&format!("{address}/resume"), &[("cost_usd", "5")]).await;
     assert_eq!(refused.status, 409);
     refused.assert_contains(&["has no cost limit"]);
@@ -132,6 +138,8 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     let page = browser.get(&format!("/jobs/{}", fix.id)).await;
     page.assert_contains(&["Nothing to change, which the step allows.", "No changes"]);
     assert!(!page.contains("jobs retry") && !page.contains("note bad"), "{}", page.body);
+    let trace = User::of(&story).ok(&["runs", "trace", "@last"]).await;
+    assert!(trace.contains("\tcompleted\tfix\tjob_") && !trace.contains("\tfailed\t"), "{trace}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

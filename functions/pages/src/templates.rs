@@ -5,7 +5,7 @@ use pullyard_control::{RunKey, RunSubmission, SubmitFault};
 use pullyard_domain::id::TemplateName;
 use pullyard_domain::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, Plan, PlanFault};
 use pullyard_domain::template::{StartedBy, TemplateId};
-use pullyard_domain::text::to_sentence;
+use pullyard_domain::text::{to_sentence, truncate};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ struct TemplatesPage {
 struct Row {
     name: TemplateName,
     title: SafeText,
+    /// Its steps, and who stored it.
+    about: SafeText,
     /// Why this version cannot start the stored plan.
     refusal: Option<SafeText>,
     by_hand: bool,
@@ -38,6 +40,9 @@ struct Field {
     parameter: Parameter,
     about: Option<SafeText>,
     value: String,
+    /// The values of a list; none for a field of text.
+    options: Vec<String>,
+    fault: Option<SafeText>,
 }
 
 impl Field {
@@ -50,12 +55,14 @@ impl Field {
         self.parameter.required || self.parameter.default.as_ref().is_some_and(|value| !value.is_empty())
     }
 
-    /// The values of a list; none for a field of text.
-    fn options(&self) -> Vec<&str> {
-        match self.parameter.kind {
-            ParameterKind::Boolean => vec!["true", "false"],
-            ParameterKind::Choice => self.parameter.of.iter().map(String::as_str).collect(),
-            _ => Vec::new(),
+    /// The limits of its value.
+    fn range(&self) -> Option<String> {
+        match (self.parameter.kind, self.parameter.min, self.parameter.max) {
+            (ParameterKind::Text, _, Some(max)) => Some(format!("At most {max} characters.")),
+            (_, Some(min), Some(max)) => Some(format!("From {min} to {max}.")),
+            (_, Some(min), None) => Some(format!("At least {min}.")),
+            (_, None, Some(max)) => Some(format!("At most {max}.")),
+            (_, None, None) => None,
         }
     }
 }
@@ -77,16 +84,10 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<BTreeMap<String, 
             add_contributor(&visit, &project).await
         }
     };
-    let fault = match done {
-        Ok(target) => return Ok(redirect(&target)),
-        Err(SubmitFault::Plan(faults)) => {
-            let to_line = |PlanFault { pointer, fault }| format!("{}: {fault}", pointer.trim_start_matches("/params/"));
-            let lines: Vec<_> = faults.into_iter().take(5).map(to_line).collect();
-            Fault::invalid(&format!("{}.", lines.join("; ")))
-        }
-        Err(SubmitFault::Error(error)) => Fault::from(error).for_form()?,
-    };
-    render(&visit, &project, &form, Some(fault)).await
+    match done {
+        Ok(target) => Ok(redirect(&target)),
+        Err(refusal) => render(&visit, &project, &form, Some(refusal)).await,
+    }
 }
 
 async fn start_run(
@@ -124,36 +125,59 @@ async fn add_contributor(visit: &PageContext, project: &Project) -> Result<Strin
     Ok(format!("/runs/templates?project={}", project.id))
 }
 
+/// `refusal`: of the sent form.
 async fn render(
     visit: &PageContext,
     project: &Project,
     form: &BTreeMap<String, String>,
-    fault: Option<Fault>,
+    refusal: Option<SubmitFault>,
 ) -> Result<Response, Fault> {
-    let mut rows = Vec::new();
+    let field = |pointer: &str| pointer.trim_start_matches("/params/").to_owned();
+    let (fault, mut faults): (_, BTreeMap<_, _>) = match refusal {
+        None => (None, BTreeMap::new()),
+        Some(SubmitFault::Error(error)) => (Some(Fault::from(error).for_form()?), BTreeMap::new()),
+        Some(SubmitFault::Plan(faults)) => {
+            (None, faults.into_iter().map(|PlanFault { pointer, fault }| (field(&pointer), fault)).collect())
+        }
+    };
+    let (mut rows, is_refused) = (Vec::new(), !faults.is_empty());
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     for template in control::list_templates(&visit.ctx, &project.id).await? {
         let (plan, refusal) = match template.parse() {
             Ok(plan) => (plan, None),
             Err(fault) => (Plan::default(), Some(line(&to_sentence(&fault.fault)))),
         };
         let (by_hand, name) = (plan.allows(StartedBy::Hand), template.id.name);
+        let steps: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
+        let steps = truncate(&steps.join(", "), 300);
+        let about = line(&format!("Steps: {steps}. Stored by {}.", template.by));
         let is_sent = form.get("template").is_some_and(|sent| sent == name.as_str());
-        let to_field = |(name, parameter): (String, Parameter)| Field {
-            about: parameter.about.as_deref().map(line),
-            value: form
-                .get(&format!("{FIELD}{name}"))
-                .filter(|_| is_sent)
-                .or(parameter.default.as_ref())
-                .cloned()
-                .unwrap_or_default(),
-            name,
-            parameter,
+        let to_field = |(name, parameter): (String, Parameter)| {
+            let sent = form.get(&format!("{FIELD}{name}")).filter(|_| is_sent);
+            let value = sent.or(parameter.default.as_ref()).cloned().unwrap_or_default();
+            let mut options = match parameter.kind {
+                ParameterKind::Boolean => vec!["true".into(), "false".into()],
+                ParameterKind::Choice => parameter.of.clone(),
+                ParameterKind::Repository => repositories.iter().map(|found| found.name.to_string()).collect(),
+                _ => Vec::new(),
+            };
+            // A default may be disconnected; another repository must not replace it.
+            if !options.is_empty() && !value.is_empty() && !options.contains(&value) {
+                options.push(value.clone());
+            }
+            let fault = if is_sent { faults.remove(&name) } else { None };
+            let (about, fault) = (parameter.about.as_deref().map(line), fault.map(|fault| line(&to_sentence(&fault))));
+            Field { name, parameter, about, value, options, fault }
         };
         // The name of a parameter is no title: each run gets its value.
         let title = if plan.parameters.contains_key(&plan.name) { SafeText::default() } else { line(&plan.name) };
         let parameters = plan.parameters;
-        rows.push(Row { name, title, refusal, by_hand, fields: parameters.into_iter().map(to_field).collect() });
+        rows.push(Row { name, title, about, refusal, by_hand, fields: parameters.into_iter().map(to_field).collect() });
     }
+    // The rest has no field.
+    let rest: Vec<_> = faults.iter().take(5).map(|(name, fault)| format!("{name}: {fault}.")).collect();
+    let sentence = if rest.is_empty() { "Correct the marked values.".to_owned() } else { rest.join(" ") };
+    let fault = fault.or_else(|| is_refused.then(|| Fault::invalid(&sentence)));
     let page = TemplatesPage {
         frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),
         form_key: new_form_key(),

@@ -92,7 +92,7 @@ enum Command {
     /// Show agent, model, session and usage of each attempt of a step's newest job.
     #[command(after_help = "Examples:\n  pullyard runs provenance K3TZ/fix")]
     Provenance(StepArg),
-    /// Show when each step, and each attempt of its newest job, began and ended.
+    /// Show when each step, and each attempt of its jobs, began and ended.
     #[command(after_help = "Examples:\n  pullyard runs trace K3TZ\n  pullyard runs trace @last --json")]
     Trace(RunArg),
     /// Cancel a run: its jobs stop within a minute, and pushed work stays.

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 /// Longer names do not fit into a node.
 const MAX_NODE_CHARS: usize = 19;
 const REFRESH_MS: u32 = 2_000;
-/// Each load reads the attempts of all steps.
-const CHECKS_REFRESH_MS: u32 = 10_000;
+/// Each load reads all jobs, or the attempts of all steps.
+const SLOW_REFRESH_MS: u32 = 10_000;
 
 #[derive(Template)]
 #[template(path = "run.html")]
@@ -49,10 +49,12 @@ struct StepRow {
     outcome: SafeText,
     took: String,
     cost: String,
-    sentence: Option<SafeText>,
+    sentence: Option<Help>,
     /// Begin of the bar in the waterfall. Units: percent of the run's time.
     begin: u64,
     share: u64,
+    /// The part of the bar before the first attempt, if that is known.
+    wait: u64,
 }
 
 pub(crate) async fn show(visit: PageContext, Path(id): Path<RunId>) -> Result<Response, Fault> {
@@ -71,7 +73,11 @@ async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Re
     load_visible_run(visit, id).await?;
     let view = control::show_run(&visit.ctx, id).await?;
     let is_read = |step: &&RunStep| matches!(step.state, StepState::Open | StepState::Failed);
-    let ids: Vec<_> = view.run.steps.iter().filter(is_read).filter_map(|step| step.job.clone()).collect();
+    let steps = || view.run.steps.iter();
+    let ids: Vec<_> = match tab {
+        "waterfall" => steps().flat_map(|step| list_jobs(&view.run, step)).collect(),
+        _ => steps().filter(is_read).filter_map(|step| step.job.clone()).collect(),
+    };
     // An unreadable job has no state here; its own page reports it.
     let jobs = visit.ctx.store.load_each_job(&ids).await?.into_iter().filter_map(Result::ok);
     let jobs: BTreeMap<JobId, Job> = jobs.map(|job| (job.id.clone(), job)).collect();
@@ -86,12 +92,19 @@ async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Re
         let id = PullRequestId { integration, repository, number: result.number };
         Some((labels::pull_request_address(&visit.ctx, &id, &result.url)?, result.number))
     });
-    let rows = run.steps.iter().zip(waits).map(|(step, wait)| StepRow::new(run, step, wait.as_ref(), &jobs, now));
+    let row = |step: &RunStep, wait| StepRow::new(run, step, wait, &jobs, now);
+    let mut rows = Vec::new();
+    for (step, wait) in run.steps.iter().zip(waits) {
+        if tab == "waterfall" {
+            rows.extend(list_earlier(run, step, &jobs).iter().map(|step| row(step, None)));
+        }
+        rows.push(row(step, wait.as_ref()));
+    }
     let page = RunPage {
         frame: visit.frame(&format!("Run {} {}", id.short(), run.name), "runs", Some(&run.project)),
         spent: format!("{spent}{}", limit.unwrap_or_default()),
         pull,
-        steps: rows.collect(),
+        steps: rows,
         tab,
         diagram: (tab == "plan").then(|| Diagram::new(&find_needs(run, frozen))),
         checks,
@@ -105,7 +118,7 @@ impl RunPage {
     /// 0 once the run has ended. Units: milliseconds.
     fn refresh(&self) -> u32 {
         match (self.view.run.state, self.tab) {
-            (RunState::Running, "checks") => CHECKS_REFRESH_MS,
+            (RunState::Running, "checks" | "waterfall") => SLOW_REFRESH_MS,
             (RunState::Running, _) => REFRESH_MS,
             _ => 0,
         }
@@ -126,12 +139,12 @@ impl RunPage {
     }
 
     /// Why the run failed, or why none of its steps works: class, sentence and advice.
-    fn note(&self) -> Option<(&'static str, SafeText, Help)> {
+    fn note(&self) -> Option<(&'static str, Help, Help)> {
         let RunView { run, waits, .. } = &self.view;
         let failure = run.explain_failure().map(|cause| ("bad", cause.sentence(), cause.help()));
         let wait = || find_wait(run, waits).map(|wait| ("warn", wait.sentence(), wait.help()));
         let (class, sentence, help) = failure.or_else(wait)?;
-        Some((class, line(&sentence), text::help(&name_buttons(&help, Page::Run))))
+        Some((class, text::help(&sentence), text::help(&name_buttons(&help, Page::Run))))
     }
 
     /// Units: US dollars.
@@ -159,6 +172,30 @@ fn find_wait<'a>(run: &Run, waits: &'a [Option<StepWait>]) -> Option<&'a StepWai
     waits.iter().flatten().find(is_reason).filter(|_| !is_busy)
 }
 
+fn has_begun(step: &RunStep) -> bool {
+    !matches!(step.state, StepState::Waiting | StepState::Skipped)
+}
+
+/// All jobs of a step: retries and the turns of a manager.
+fn list_jobs(run: &Run, step: &RunStep) -> impl Iterator<Item = JobId> {
+    (1..=step.jobs).map(move |number| JobId::for_step(&run.id, &step.name, number))
+}
+
+/// The step once for each job whose time its own row does not have.
+fn list_earlier(run: &Run, step: &RunStep, jobs: &BTreeMap<JobId, Job>) -> Vec<RunStep> {
+    let is_earlier = |id: &JobId| !has_begun(step) || step.job.as_ref() != Some(id);
+    let found = list_jobs(run, step).filter(is_earlier).filter_map(|id| jobs.get(&id));
+    // An open step has the state of its job.
+    let to_step = |job: &Job| RunStep {
+        state: StepState::Open,
+        job: Some(job.id.clone()),
+        started: Some(job.created),
+        outcome: None,
+        ..step.clone()
+    };
+    found.map(to_step).collect()
+}
+
 /// For each step, the indexes of the steps that it needs; for an added step, also its manager.
 fn find_needs(run: &Run, frozen: &FrozenPlan) -> Vec<Vec<usize>> {
     let index = |name: &String| run.steps.iter().position(|step| step.name == *name);
@@ -173,10 +210,11 @@ impl StepRow {
     fn new(run: &Run, step: &RunStep, wait: Option<&StepWait>, jobs: &BTreeMap<JobId, Job>, now: Timestamp) -> Self {
         let job = step.job.as_ref().and_then(|job| jobs.get(job));
         // A step that starts again has the time of its earlier job.
-        let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);
-        let begin = step.started.filter(|_| has_begun);
-        let end = if step.state.is_terminal() { step.at } else { now };
+        let begin = step.started.filter(|_| has_begun(step));
+        let end = if step.state.is_terminal() { step.at } else { job.and_then(|job| job.ended_at).unwrap_or(now) };
         let whole = run.ended_at.unwrap_or(now).since(run.created).as_secs().max(1);
+        let part = |from: Timestamp, to: Timestamp| percent(to.since(from).as_secs(), whole);
+        let share = begin.map_or(0, |begin| part(begin, end).max(1));
         let failure = job.and_then(|job| job.failure.as_ref()).filter(|_| step.reason == Some(StepReason::JobFailed));
         let sentence = match (step.state, failure) {
             (StepState::Done | StepState::Open, _) => None,
@@ -193,9 +231,14 @@ impl StepRow {
             outcome: line(step.outcome.as_deref().unwrap_or_default()),
             took: begin.map(|begin| labels::format_duration(end.since(begin))).unwrap_or_default(),
             cost: labels::format_cost(step.spent_usd_micros.saturating_add(open)),
-            sentence: sentence.map(|sentence| line(&sentence)),
-            begin: begin.map_or(0, |begin| percent(begin.since(run.created).as_secs(), whole).min(99)),
-            share: begin.map_or(0, |begin| percent(end.since(begin).as_secs(), whole).max(1)),
+            sentence: sentence.map(|sentence| text::help(&sentence)),
+            begin: begin.map_or(0, |begin| part(run.created, begin).min(99)),
+            share,
+            wait: match (begin, job.map(|job| (job.attempt, &job.run))) {
+                (Some(_), Some((0, _))) => share,
+                (Some(begin), Some((1, Some(first)))) => part(begin, first.started).min(share.saturating_sub(1)),
+                _ => 0,
+            },
         }
     }
 
