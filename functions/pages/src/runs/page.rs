@@ -86,7 +86,8 @@ async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Re
         let id = PullRequestId { integration, repository, number: result.number };
         Some((labels::pull_request_address(&visit.ctx, &id, &result.url)?, result.number))
     });
-    let rows = run.steps.iter().zip(waits).map(|(step, wait)| StepRow::new(run, step, wait.as_ref(), &jobs, now));
+    let rows = run.steps.iter().zip(waits);
+    let rows = rows.map(|(step, wait)| StepRow::new((run, frozen), step, wait.as_ref(), &jobs, now));
     let page = RunPage {
         frame: visit.frame(&format!("Run {} {}", id.short(), run.name), "runs", Some(&run.project)),
         spent: format!("{spent}{}", limit.unwrap_or_default()),
@@ -170,7 +171,13 @@ fn find_needs(run: &Run, frozen: &FrozenPlan) -> Vec<Vec<usize>> {
 }
 
 impl StepRow {
-    fn new(run: &Run, step: &RunStep, wait: Option<&StepWait>, jobs: &BTreeMap<JobId, Job>, now: Timestamp) -> Self {
+    fn new(
+        (run, frozen): (&Run, &FrozenPlan),
+        step: &RunStep,
+        wait: Option<&StepWait>,
+        jobs: &BTreeMap<JobId, Job>,
+        now: Timestamp,
+    ) -> Self {
         let job = step.job.as_ref().and_then(|job| jobs.get(job));
         // A step that starts again has the time of its earlier job.
         let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);
@@ -179,10 +186,12 @@ impl StepRow {
         let whole = run.ended_at.unwrap_or(now).since(run.created).as_secs().max(1);
         let failure = job.and_then(|job| job.failure.as_ref()).filter(|_| step.reason == Some(StepReason::JobFailed));
         let sentence = match (step.state, failure) {
-            (StepState::Done | StepState::Open, _) => None,
+            (StepState::Done | StepState::Open, _) if step.by.is_none() => None,
             (_, Some(failure)) => Some(failure.sentence()),
             (_, None) => wait.map(StepWait::sentence).or_else(|| run.explain_step(step).map(|why| why.sentence())),
         };
+        let question = frozen.plan.find_step(&step.name).and_then(|planned| planned.approve.as_deref());
+        let answered = question.filter(|_| step.by.is_some());
         let open = job.filter(|_| step.state == StepState::Open).map_or(0, |job| job.spent_usd_micros);
         Self {
             name: line(&step.name),
@@ -193,7 +202,7 @@ impl StepRow {
             outcome: line(step.outcome.as_deref().unwrap_or_default()),
             took: begin.map(|begin| labels::format_duration(end.since(begin))).unwrap_or_default(),
             cost: labels::format_cost(step.spent_usd_micros.saturating_add(open)),
-            sentence: sentence.map(|sentence| line(&sentence)),
+            sentence: sentence.map(|sentence| line(&format!("{sentence} {}", answered.unwrap_or_default()))),
             begin: begin.map_or(0, |begin| percent(begin.since(run.created).as_secs(), whole).min(99)),
             share: begin.map_or(0, |begin| percent(end.since(begin).as_secs(), whole).max(1)),
         }
