@@ -111,12 +111,12 @@ impl Run {
     pub fn explain_step(&self, step: &RunStep) -> Option<StepExplanation> {
         use StepExplanation as E;
         let (name, run, state) = (step.name.clone(), self.id.clone(), step.state);
-        let job = step.job.clone();
+        let (job, by) = (step.job.clone(), step.by.clone());
         let is_final = self.state == RunState::Completed || self.has_used(step);
         Some(match (state, step.reason, job) {
             (StepState::Waiting | StepState::Spawning | StepState::Asked, ..) => return None,
             (StepState::Open, _, Some(job)) => E::HasJob { step: name, job },
-            (StepState::Done, ..) => match (step.outcome.clone(), step.by.clone()) {
+            (StepState::Done, ..) => match (step.outcome.clone(), by) {
                 (Some(outcome), _) => E::Chosen { step: name, outcome },
                 (None, Some(by)) => E::Approved { step: name, by },
                 (None, None) => E::Done { step: name },
@@ -129,7 +129,7 @@ impl Run {
             (_, Some(StepReason::NeedFailed), _) => E::NeedFailed { step: name, run },
             (_, Some(StepReason::Stopped), _) => E::Stopped { step: name, run },
             (_, Some(StepReason::Refused), _) => {
-                E::Refused { step: name, by: step.by.clone().unwrap_or_else(|| "A user".into()), run }
+                E::Refused { step: name, by: by.unwrap_or_else(|| "A user".into()), run }
             }
             (_, Some(StepReason::NotStarted), _) => E::NotStarted { step: name, run },
             (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },

@@ -86,8 +86,7 @@ async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Re
         let id = PullRequestId { integration, repository, number: result.number };
         Some((labels::pull_request_address(&visit.ctx, &id, &result.url)?, result.number))
     });
-    let rows = run.steps.iter().zip(waits);
-    let rows = rows.map(|(step, wait)| StepRow::new((run, frozen), step, wait.as_ref(), &jobs, now));
+    let rows = run.steps.iter().zip(waits).map(|(step, wait)| StepRow::new(&view, step, wait.as_ref(), &jobs, now));
     let page = RunPage {
         frame: visit.frame(&format!("Run {} {}", id.short(), run.name), "runs", Some(&run.project)),
         spent: format!("{spent}{}", limit.unwrap_or_default()),
@@ -171,13 +170,8 @@ fn find_needs(run: &Run, frozen: &FrozenPlan) -> Vec<Vec<usize>> {
 }
 
 impl StepRow {
-    fn new(
-        (run, frozen): (&Run, &FrozenPlan),
-        step: &RunStep,
-        wait: Option<&StepWait>,
-        jobs: &BTreeMap<JobId, Job>,
-        now: Timestamp,
-    ) -> Self {
+    fn new(of: &RunView, step: &RunStep, wait: Option<&StepWait>, jobs: &BTreeMap<JobId, Job>, now: Timestamp) -> Self {
+        let RunView { run, frozen, .. } = of;
         let job = step.job.as_ref().and_then(|job| jobs.get(job));
         // A step that starts again has the time of its earlier job.
         let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);

@@ -107,9 +107,7 @@ fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str, asks: bo
     if let (StepState::Open, Some(job)) = (step.state, step.job.as_ref().filter(|_| asks)) {
         screen.hint(&format!("`pullyard jobs answer {}`", job.short()));
     }
-    if step.state == StepState::Asked {
-        print_question(screen, run, step);
-    }
+    print_question(screen, run, step);
 }
 
 /// Prints the question of a step, and the commands that answer it. Prints nothing for a step with a prompt.
