@@ -165,11 +165,18 @@ async fn question_is_approved_or_refused_by_command() {
     assert_eq!(ended.status.code(), Some(0), "{err}");
     assert!(err.contains("ask: waits for a user\nIs it complete?\n") && err.contains("ask: approved\n"), "{err}");
     assert_eq!(story.pull_requests().await.len(), 1);
+    let run = user.json(&["runs", "show", "@last"]).await;
+    let by = run["by"].as_str().unwrap();
+    assert_eq!(run["steps"][0]["answered_by"], by, "{run}");
+    let why = user.run(&["why", "@last/ask"]).await;
+    assert_eq!((&*why.out, why.err.contains("Is it complete?")), (&*format!("{by} approved ask.\n"), true), "{why:?}");
+    user.run(&["runs", "logs", "@last/ask"]).await.assert_exit(5, "ask asks a user, so it never has a job");
 
     user.ok(&["run", "-f", &file]).await;
     world.wait_for("asked").await;
     user.run(&["runs", "refuse", "@last/ask"]).await.assert_success();
     let run = world.wait_for("failed").await;
+    assert_eq!(run["steps"][0]["why"]["sentence"], format!("{by} refused ask."), "{run}");
     assert_eq!(run["steps"][1]["why"]["code"], "stopped", "{run}");
     user.run(&["runs", "resume", "@last", "--cost-usd", "9"]).await.assert_exit(3, "run_unlimited");
     user.run(&["runs", "resume", "@last"]).await.assert_success();
@@ -177,6 +184,10 @@ async fn question_is_approved_or_refused_by_command() {
     user.run(&["runs", "cancel", "@last"]).await.assert_exit(2, "add --yes");
     user.run(&["runs", "cancel", "@last", "--yes"]).await.assert_success();
     world.wait_for("cancelled").await;
+    let why = user.ok(&["runs", "why", "@last"]).await;
+    assert!(why.contains(&format!(" was cancelled by {by}.\n")), "{why}");
+    let shown = user.ok(&["runs", "show", "@last"]).await;
+    assert!(shown.contains(&format!("cancelled_by\t{by}\n")), "{shown}");
     user.run(&["runs", "watch", "@last"]).await.assert_exit(6, " cancelled after ");
 }
 

@@ -38,7 +38,7 @@ async fn run_of_a_group_waits_until_the_one_before_ends() {
     let [first, second, third] = [0, 1, 2].map(|index| runs[index].as_str());
     wait_for(&user, third, "waits_for_group\trelease\n").await;
     let why = user.ok(&["runs", "why", &format!("{third}/ask")]).await;
-    assert!(why.starts_with("1 of 1 runs of release are working; 1 are ahead.\n"), "{why}");
+    assert!(why.starts_with("Runs of release: 1 working, 1 ahead; this run's limit is 1.\n"), "{why}");
     let listed = user.ok(&["runs"]).await;
     assert_eq!(listed.matches("Waits for a place in the group release.").count(), 2, "{listed}");
     let waits = async |run: &str| user.json(&["runs", "show", run]).await["waits_for_group"].clone();

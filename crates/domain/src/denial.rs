@@ -3,6 +3,7 @@
 use crate::code::vocabulary;
 use crate::id::{EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, SecretName, TicketKey};
 use crate::job::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
+use crate::text::Cause;
 use crate::wait::Resolution;
 
 vocabulary! {
@@ -52,12 +53,12 @@ vocabulary! {
         NoPullRequest { run: RunId } [Person] "no_pull_request", "Run {run} has opened no pull request.", "Show its steps: `pullyard runs show {run}`.";
         PullRequestClosed { pr: String } [Person] "pull_request_closed", "{pr} is closed.", "Reopen it at the forge.";
         HeadMoved { pr: String, run: RunId } [Person] "head_moved", "{pr} has another head than run {run} pushed.", "Review its new commits, then merge it at the forge.";
-        NotMerged { pr: String, reason: String } [Person] "not_merged", "The forge does not merge {pr}: {reason}.", "Do what the forge requires, then repeat the command.";
+        NotMerged { pr: String, reason: Cause } [Person] "not_merged", "The forge does not merge {pr}: {reason}.", "Do what the forge requires, then repeat the command.";
         NoOwnBranch { step: String, run: RunId } [Person] "no_own_branch", "{step} of run {run} has no branch of its own.", "A step that writes without `branch: own` is part of the run's pull request: `pullyard runs show {run}`.";
         StepNotDone { step: String, run: RunId, state: String } [Person] "step_not_done", "{step} of run {run} is not done; its state is {state}.", "Show the reason: `pullyard why {run}/{step}`.";
         NothingPushed { step: String, run: RunId } [Person] "nothing_pushed", "{step} of run {run} has pushed no commit.", "Show its job: `pullyard runs show {run}`.";
         BranchGone { branch: String, repo: RepositoryName } [Person] "branch_gone", "{repo} has no branch {branch} any more.", "Restore it at the forge, or start another run: `pullyard run`.";
-        NotOpenedByForge { step: String, reason: String } [Person] "not_opened_by_forge", "The forge opens no pull request for {step}: {reason}.", "Do what the forge requires, then repeat the command; without new commits, the base has the change already.";
+        NotOpenedByForge { step: String, reason: Cause } [Person] "not_opened_by_forge", "The forge opens no pull request for {step}: {reason}.", "Do what the forge requires, then repeat the command; without new commits, the base has the change already.";
         NotOpened { step: String, run: RunId } [Person] "not_opened", "{step} of run {run} has no pull request.", "Open it: `pullyard runs pr create {run} --step {step}`.";
         NoQuestion { step: String, run: RunId } [Person] "no_question", "{step} of run {run} waits for no answer.", "Show the run: `pullyard runs show {run}`.";
     }

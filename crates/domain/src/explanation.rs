@@ -17,6 +17,15 @@ const REPORT_SILENCE_AFTER: Duration = Duration::from_secs(45);
 
 const NO_ACTION: &str = "Nothing to do.";
 
+/// Advice about a ticket, and the one about a step, whose run keeps its plan.
+const OF_STEPS: [(&str, &str); 5] = [
+    ("make the ticket, or the review, more specific", "start another run with another prompt or `changes: optional`"),
+    (", or edit the ticket first, and the agent continues", ""),
+    ("Split the ticket", "Split the step in another run"),
+    ("the ticket", "the prompt"),
+    ("Then `pullyard jobs retry`", "Then `pullyard jobs retry`, or start another run with the name of a branch"),
+];
+
 /// For a job that ended with a lost push.
 const POSSIBLE_PUSH: &str = "A lost attempt may have pushed.";
 
@@ -189,7 +198,14 @@ pub fn explain_failure(job: &Job, failure: &Failure) -> (String, String) {
         }
         Some(step) => {
             let resume = format!("`pullyard runs resume {}`", step.run.short());
-            (failure.sentence(), failure.help().replace("`pullyard jobs retry`", &resume))
+            let help = OF_STEPS.iter().fold(failure.help(), |help, (old, new)| help.replace(*old, new));
+            let again = match (step.name.contains('/'), help.contains("the prompt")) {
+                // No resume repeats a step whose manager has its result.
+                (true, _) => "`pullyard run`".into(),
+                (false, true) => format!("`pullyard run`, or {resume} with the same prompt"),
+                (false, false) => resume,
+            };
+            (failure.sentence(), help.replace("`pullyard jobs retry`", &again))
         }
         None => (failure.sentence(), failure.help()),
     }

@@ -82,7 +82,7 @@ vocabulary! {
         OutputLost {} [Infra] "output_lost", "An earlier attempt pushed the change, and its output was lost.", "`pullyard runs resume` runs the step again.";
         InputMissing { step: String, branch: String } [Repo] "input_missing", "The commit of the step {step} is not on the branch `{branch}` any more.", "Push it again, then `pullyard runs resume`; or start another run.";
         OutputTaken { path: String } [Repo] "output_taken", "The repository has a file `{path}`, which the agent has to write.", "Delete it on the run's branch, or on its base if it has none; then `pullyard runs resume`. Or start a run without this output.";
-        OutputInvalid { fault: String } [Agent] "output_invalid", "The agent's output is wrong: {fault}.", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
+        OutputInvalid { fault: Cause } [Agent] "output_invalid", "The agent's `.pullyard/output.json` is wrong: {fault}.", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
         SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; state in the ticket that keys don't belong in files, then `pullyard jobs retry`.";
         ProtectedContent { path: String, by: String } [Repo] "protected_content", "`{path}` is protected by {by}, and the work would store its plain content in git; nothing was pushed.", "State in the ticket that such files must not change, or change them yourself; then `pullyard jobs retry`.";
         AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last message with `pullyard jobs logs`.";

@@ -141,6 +141,8 @@ pub struct Run {
     pub state: RunState,
     pub failure: Option<RunFailure>,
     pub want: RunWant,
+    /// Name of the user of the last cancel or resume.
+    pub ordered_by: Option<String>,
     pub wall_secs: u64,
     pub cost_usd_micros: Option<u64>,
     /// Cost of all ended jobs.
@@ -181,6 +183,10 @@ pub struct RunStep {
     pub reserved_usd_micros: u64,
     pub outcome: Option<String>,
     pub reason: Option<StepReason>,
+    /// Name of the user who answered its question.
+    pub by: Option<String>,
+    #[serde(default)]
+    pub allow_failure: bool,
     /// The first fault of the steps that a manager wanted to add.
     pub fault: Option<String>,
     pub spawned: Option<SpawnedStep>,
@@ -207,7 +213,7 @@ impl RunStep {
     }
 
     fn change(&mut self, state: StepState, reason: Option<StepReason>, now: Timestamp) {
-        (self.state, self.reason, self.fault, self.at) = (state, reason, None, now);
+        (self.state, self.reason, self.by, self.fault, self.at) = (state, reason, None, None, now);
     }
 
     /// The keys of its job. An added step cannot add steps, even if `defaults` allows it.
@@ -232,6 +238,10 @@ impl RunStep {
 
 impl Run {
     pub fn new(id: RunId, project: ProjectId, plan: &Plan, by: String, now: Timestamp) -> Self {
+        let step = |step: &PlanStep| {
+            let allow_failure = plan.resolve(step).allow_failure.unwrap_or_default();
+            RunStep { allow_failure, ..RunStep::new(step.name.clone(), now) }
+        };
         Self {
             id,
             project,
@@ -246,10 +256,11 @@ impl Run {
             state: RunState::Running,
             failure: None,
             want: RunWant::Run,
+            ordered_by: None,
             wall_secs: plan.wall_limit().as_secs(),
             cost_usd_micros: plan.cost_limit_usd_micros(),
             spent_usd_micros: 0,
-            steps: plan.steps.iter().map(|step| RunStep::new(step.name.clone(), now)).collect(),
+            steps: plan.steps.iter().map(step).collect(),
             left: Some(WorkLeft::Now),
             moved: now,
             ended_at: None,

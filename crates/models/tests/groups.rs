@@ -249,10 +249,11 @@ impl crate::explore::World for World {
                 next.push((Step::new("a job ends", index), state));
             }
             let run = self.runs.get(from.runs[index]);
-            let cancelled = run.cancel(at(10)).ok().filter(|next| from.left.cancels > 0 && next != run);
+            let cancelled = run.cancel(("ann", at(10))).ok().filter(|next| from.left.cancels > 0 && next != run);
             // No two resumes are in the same millisecond.
             let now = at(20 - u64::from(from.left.resumes));
-            let resumed = run.resume(&self.plan, None, now).ok().filter(|next| from.left.resumes > 0 && next != run);
+            let resumed = run.resume(&self.plan, None, ("ann", now));
+            let resumed = resumed.ok().filter(|next| from.left.resumes > 0 && next != run);
             if let Some(run) = cancelled {
                 let mut state = *from;
                 state.runs[index] = self.runs.number(run);

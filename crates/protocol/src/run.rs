@@ -93,6 +93,12 @@ pub struct Run {
     pub failure: Option<Explanation>,
     /// Whether a user cancelled it. Its jobs need up to a minute to stop.
     pub cancelled: bool,
+    /// Name of the user who cancelled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_by: Option<String>,
+    /// Name of the user who last resumed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_by: Option<String>,
     /// Name of the token that started it.
     pub by: String,
     /// Repository of all steps.
@@ -151,6 +157,9 @@ pub struct RunStep {
     /// Question to a user, if the step asks one. Absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+    /// Name of the user who approved or refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
     /// Why it has this state. Absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Explanation>,

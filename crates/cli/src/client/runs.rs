@@ -162,9 +162,10 @@ impl StepArg {
     }
 
     async fn job(&self, session: &Session) -> Result<JobId, CliError> {
-        let (id, RunStep { name, job, .. }) = self.load(session).await?;
+        let (id, RunStep { name, job, question, .. }) = self.load(session).await?;
         let why = format!("`pullyard runs why {}/{name}` explains it", id.short());
-        job.ok_or_else(|| CliError::not_found(format!("{name} has no job")).with_help(why))
+        let fault = if question.is_some() { "asks a user, so it never has a job" } else { "has no job" };
+        job.ok_or_else(|| CliError::not_found(format!("{name} {fault}")).with_help(why))
     }
 }
 

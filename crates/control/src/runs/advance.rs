@@ -32,7 +32,7 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
         let facts = load_facts(ctx, &run, &frozen).await?;
         if (facts.project.is_none() || facts.repository.is_none()) && run.want == RunWant::Run {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
-            let Ok(cancelled) = run.cancel(facts.run.now) else { return Ok(()) };
+            let Ok(cancelled) = run.cancel(("Pullyard", facts.run.now)) else { return Ok(()) };
             run = Run { failure: Some(RunFailure::PlaceGone), ..cancelled };
         }
         let Some(next) = next_move(&run, &facts.run) else { return Ok(()) };
@@ -52,8 +52,9 @@ async fn apply(
     (before, next): (&Run, Move),
 ) -> Result<Write, Error> {
     let Move { run, noted, created, cancelled, group } = next;
+    let user = run.ordered_by.as_deref().filter(|_| run.want == RunWant::Cancel);
     for job in &cancelled {
-        match cancel_job(ctx, job, "Pullyard", Some("Its run ends.")).await {
+        match cancel_job(ctx, job, user.unwrap_or("Pullyard"), Some("Its run ends.")).await {
             // The job has ended, or was never created.
             Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => {}
             Err(error) => return Err(error),

@@ -21,11 +21,11 @@ pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) ->
     let plan = load_plan(ctx, id).await?.plan;
     let mut rounds = ctx.retries(id);
     loop {
-        let (run, now) = (load_run(ctx, id).await?, ctx.clock.now());
+        let (run, signed) = (load_run(ctx, id).await?, (by, ctx.clock.now()));
         let next = match order {
-            RunOrder::Cancel => run.cancel(now),
-            RunOrder::Resume { cost_usd_micros } => run.resume(&plan, *cost_usd_micros, now),
-            RunOrder::Answer { step, answer } => run.answer(find_step(&run, step)?, *answer, &plan, now),
+            RunOrder::Cancel => run.cancel(signed),
+            RunOrder::Resume { cost_usd_micros } => run.resume(&plan, *cost_usd_micros, signed),
+            RunOrder::Answer { step, answer } => run.answer(find_step(&run, step)?, *answer, &plan, signed),
         };
         let next = next.map_err(Error::Denied)?;
         if next == run {

@@ -10,11 +10,8 @@ use pullyard_domain::job::{Job, JobResult, PushedCommit};
 use pullyard_domain::prompt::LinkOptions;
 use pullyard_domain::pull_request::MergeMethod;
 use pullyard_domain::run::{Run, RunState};
-use pullyard_domain::text::truncate;
 use pullyard_forge::{Error as ForgeError, NewPullRequest, PullRequestState};
 use pullyard_store::{RunWrite, Write};
-
-const MAX_REASON_CHARS: usize = 200;
 
 /// Opens the pull request of a done step with a branch of its own, into the base of the run.
 /// Writes: PR if absent; then RUN and JOB if `rev` is unchanged.
@@ -68,8 +65,7 @@ async fn find_or_create(ctx: &Context, step: &str, job: &Job, pushed: &PushedCom
     }
     let pull = match opened {
         Err(ForgeError::Refused { reason }) => {
-            let (step, reason) = (step.to_owned(), quote(&reason));
-            return Err(Error::Denied(Denial::NotOpenedByForge { step, reason }));
+            return Err(Error::Denied(Denial::NotOpenedByForge { step: step.to_owned(), reason: reason.into() }));
         }
         pull => pull?,
     };
@@ -117,16 +113,11 @@ pub async fn merge_run_pull_request(
         PullRequestState::Open => {}
     }
     match forge.merge(name, number, &result.head, method).await {
-        Err(ForgeError::Refused { reason }) => Err(Error::Denied(Denial::NotMerged { pr, reason: quote(&reason) })),
+        Err(ForgeError::Refused { reason }) => Err(Error::Denied(Denial::NotMerged { pr, reason: reason.into() })),
         merged => {
             merged?;
             tracing::info!(run = %id, by, number, "pull request merged");
             Ok(run)
         }
     }
-}
-
-/// The forge's reason as part of a sentence.
-fn quote(reason: &str) -> String {
-    truncate(reason.trim_end_matches('.'), MAX_REASON_CHARS)
 }

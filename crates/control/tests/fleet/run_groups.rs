@@ -128,7 +128,7 @@ async fn run_of_a_full_group_explains_its_wait() {
     let (working, waiting): (Vec<_>, Vec<_>) = views.iter().partition(|view| view.waits[0].is_none());
     assert_eq!((working.len(), waiting.len()), (1, 1));
     let wait = waiting[0].waits[0].as_ref().unwrap();
-    assert_eq!(wait.sentence(), "1 of 1 runs of deploy are working; 0 are ahead.");
+    assert_eq!(wait.sentence(), "Runs of deploy: 1 working, 0 ahead; this run's limit is 1.");
     assert_eq!(waiting[0].run.awaited_group(), Some("deploy"));
     let job = world.load_job(working[0].run.open_jobs().next().unwrap()).await;
     assert_eq!(job.priority, Priority::High);
@@ -157,7 +157,7 @@ async fn run_waits_and_ends_beside_an_unreadable_one() {
     wire.fail_always("BatchGetItem", Fault::error(400, "AccessDenied"));
     advance_run(&world.ctx, &second.id).await.unwrap();
     let wait = show_run(&world.ctx, &second.id).await.unwrap().waits[0].clone().unwrap();
-    assert_eq!(wait.sentence(), "1 of 1 runs of deploy are working; 0 are ahead.");
+    assert_eq!(wait.sentence(), "Runs of deploy: 1 working, 0 ahead; this run's limit is 1.");
     order_run(&world.ctx, &second.id, &RunOrder::Cancel, "ann").await.unwrap();
     advance_run(&world.ctx, &second.id).await.unwrap();
     let run = world.ctx.store.load_run(&second.id).await.unwrap().unwrap();

@@ -331,6 +331,7 @@ async fn cancelled_run_ends_its_jobs_and_resumes_with_the_rest() {
     it.end("plan", answered, answer("Plan.", None)).await;
     it.order(RunOrder::Cancel).await.unwrap();
     it.expect("cancelled: plan done, implement cancelled, review skipped, fix skipped").await;
+    assert_eq!(it.job("implement").await.0.cancel.map(|cancel| cancel.by).as_deref(), Some("ann"));
     assert_eq!(it.due().await, []);
     assert_eq!(it.order(RunOrder::Cancel).await, Err("run_ended".into()));
     it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();

@@ -1,7 +1,9 @@
 use super::*;
 use crate::failure::Failure;
 use crate::fixtures::{active, crash_failure, finish, heartbeat_at, pending, ready_job, result, time_at};
+use crate::id::{RepositoryName, RunId};
 use crate::job::{ContinuedPullRequest, End, JobResult};
+use crate::text::Quoted;
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
@@ -75,6 +77,29 @@ fn job_that_failed_after_a_lost_push_may_have_pushed() {
     assert_eq!(unresolved_push_note(&back), None, "the next attempt searches");
     let unclaimed = back.fail(Failure::SpotInterrupted {}, time_at(398)).unwrap();
     assert_eq!(unresolved_push_note(&unclaimed), Some("A lost attempt may have pushed."));
+}
+
+#[test]
+fn advice_on_a_step_names_no_ticket_and_repeats_by_the_run() {
+    let run = RunId::for_request(&crate::fixtures::project_id(), "", "one");
+    let of = |name: &str, failure: &Failure| {
+        let (run, name) = (run.clone(), name.to_owned());
+        let step = StepOfRun { run, name, may_change_nothing: false, reports: false, has_own_branch: false };
+        explain_failure(&Job { step: Some(step), ..active(JobStatus::Executing) }, failure).1
+    };
+    let resume = format!("`pullyard runs resume {}`", run.short());
+    for failure in Failure::samples() {
+        let help = of("fix", &failure);
+        assert!(!help.contains("ticket") && !help.contains("jobs retry"), "{help}");
+        let help = of("lead/fix", &failure);
+        assert!(!help.contains(&resume), "no resume repeats it: {help}");
+    }
+    let missing = Failure::BaseBranchMissing { repo: RepositoryName::new("acme/app").unwrap(), branch: "mian".into() };
+    assert!(of("fix", &missing).ends_with(&format!("Then {resume}, or start another run with the name of a branch.")));
+    let unchanged = of("fix", &Failure::NoChanges { left_out: Quoted(None) });
+    assert!(unchanged.ends_with("; start another run with another prompt or `changes: optional`."), "{unchanged}");
+    let long = of("fix", &Failure::PathsTooLong { path: "a/a".into() });
+    assert!(long.ends_with(&format!("; then `pullyard run`, or {resume} with the same prompt.")), "{long}");
 }
 
 #[test]

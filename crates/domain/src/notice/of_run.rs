@@ -16,7 +16,7 @@ impl Notice {
         now: Timestamp,
     ) -> Option<Self> {
         let name = run.id.short();
-        let resume = || format!("`pullyard runs resume {name}` starts the steps that are not done.");
+        let resume = || format!("`pullyard runs resume {name}` starts the plan's steps that are not done.");
         let is_asked = |step: &&RunStep| step.state == StepState::Asked;
         let is_new = |step: &&RunStep| before.find_step(&step.name).is_none_or(|before| !is_asked(&before));
         let asks = run.steps.iter().filter(is_asked).filter(is_new);

@@ -15,8 +15,8 @@ const MAX_BRANCH_BYTES: usize = 200;
 const MAX_NUMBER: i64 = 1_000_000_000_000;
 
 /// The rule of [`is_branch`].
-pub const BRANCH_RULE: &str = "use the name of a branch, such as main: no commit, range, HEAD, refs/…, space or sign of a shell, no part that \
-     begins with a dot or ends with .lock, and no dot at its end; at most 200 bytes";
+pub const BRANCH_RULE: &str = "use the name of a branch, such as main and not origin/main: no commit, range, HEAD, \
+     refs/…, space, sign of a shell, .part, part.lock or final dot; at most 200 bytes";
 
 /// A value that a start of the plan sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -128,7 +128,10 @@ impl Parameter {
                 let is_valid = !host.is_empty() && is_line(value, 2_000) && !value.contains(char::is_whitespace);
                 require(is_valid, "use an address that begins with https://")
             }
-            ParameterKind::Ticket => TicketKey::new(value).map(drop).map_err(|rule| rule.to_string()),
+            ParameterKind::Ticket => {
+                let is_valid = TicketKey::new(value).is_ok() && !value.contains(char::is_whitespace);
+                require(is_valid, "use the key of a ticket, such as APP-17, without spaces")
+            }
         }
     }
 
@@ -162,8 +165,9 @@ impl Parameter {
 /// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
     // Git takes commits, ranges and whole refs for other things, and `+main` for a forced push. `#` begins a comment.
+    // `origin/main` is the name in a clone.
     let is_other = is_hex(name, 40)
-        || ["/", "-", "+", "#", ".", "refs/"].iter().any(|start| name.starts_with(start))
+        || ["/", "-", "+", "#", ".", "refs/", "origin/"].iter().any(|start| name.starts_with(start))
         || ["..", "//", "/.", ".lock/"].iter().any(|part| name.contains(part))
         || ["/", ".", ".lock"].iter().any(|end| name.ends_with(end))
         || matches!(name, "@" | "HEAD");
@@ -209,11 +213,12 @@ impl Plan {
     /// Whether the repository is in the plan, or in a parameter with a value.
     pub fn names_repository(&self, given: &BTreeMap<String, String>) -> bool {
         let default = |name: &String| self.parameters.get(name).and_then(|parameter| parameter.default.as_ref());
-        let value = self.repository_parameter().and_then(|name| given.get(name).or_else(|| default(name)));
-        self.repository.is_some() || value.is_some_and(|value| !value.is_empty())
+        let given = |name: &String| given.get(name).filter(|value| !value.is_empty());
+        let value = self.repository_parameter().and_then(|name| given(name).or_else(|| default(name)));
+        self.repository.is_some() || value.is_some()
     }
 
-    /// The values of all parameters, which also become the values of the keys that name one.
+    /// The values of all parameters, which also become the values of the keys that name one. An empty value is none.
     /// Errors: the faults, with pointers of parameters.
     pub fn fill_parameters(
         &mut self,
@@ -224,7 +229,7 @@ impl Plan {
             faults.push(PlanFault::new(format!("/{}", escape(name)), "the plan has no such parameter"));
         }
         for (name, parameter) in &self.parameters {
-            let value = given.get(name).or(parameter.default.as_ref());
+            let value = given.get(name).filter(|value| !value.is_empty()).or(parameter.default.as_ref());
             let checked = match value {
                 Some(value) => parameter.check(value),
                 None if parameter.required => Err("the plan requires this parameter".into()),
@@ -280,6 +285,7 @@ mod tests {
             (json!({ "type": "repository" }), "acme/app", "app"),
             (json!({ "type": "branch" }), "v1.2", "refs/heads/main"),
             (json!({ "type": "branch" }), "next", "main..next"),
+            (json!({ "type": "branch" }), "original", "origin/main"),
             (json!({ "type": "branch" }), "fix", "0123456789abcdef0123456789abcdef01234567"),
             (json!({ "type": "branch" }), "release/1", "-f"),
             (json!({ "type": "branch" }), "äöü/#1", "a`id`"),
@@ -292,6 +298,7 @@ mod tests {
             (json!({ "type": "sha" }), "0123456789abcdef0123456789abcdef01234567", "HEAD"),
             (json!({ "type": "url" }), "https://acme.example/x", "http://acme.example"),
             (json!({ "type": "ticket" }), "APP-1", ".."),
+            (json!({ "type": "ticket" }), "#7", "x y"),
         ] {
             let mut plan = plan(json!({ "p": declared }), json!({})).unwrap();
             assert!(fill(&mut plan, json!({ "p": good })).is_ok(), "{declared} {good}");
@@ -357,12 +364,15 @@ mod tests {
         let parameters =
             json!({ "task": { "type": "text", "required": true }, "depth": { "type": "text", "default": "2" } });
         let mut plan = plan(parameters, json!({})).unwrap();
-        let filled = fill(&mut plan, json!({ "task": "T" })).unwrap();
-        assert_eq!(serde_json::to_value(filled).unwrap(), json!({ "task": "T", "depth": "2" }));
+        for given in [json!({ "task": "T" }), json!({ "task": "T", "depth": "" })] {
+            let filled = fill(&mut plan, given).unwrap();
+            assert_eq!(serde_json::to_value(filled).unwrap(), json!({ "task": "T", "depth": "2" }));
+        }
         let mut pointers = |given: Value| -> Vec<String> {
             fill(&mut plan, given).unwrap_err().into_iter().map(|(pointer, _)| pointer).collect()
         };
         assert_eq!(pointers(json!({ "other": "x" })), ["/other", "/task"]);
         assert_eq!(pointers(json!({ "task": "x".repeat(4_097) })), ["/task"]);
+        assert_eq!(pointers(json!({ "task": "" })), ["/task"], "an empty value is none");
     }
 }

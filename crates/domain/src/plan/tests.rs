@@ -89,7 +89,7 @@ fn every_fault_has_its_pointer() {
     check(changed("/name", json!("")), &[("/name", "1 to 80 characters")]);
     check(changed("/name", json!("a\nb")), &[("/name", "one line")]);
     check(changed("/repository", json!("app")), &[("/repository", "owner/name")]);
-    for base in ["a\nb", "v1..v2", "refs/heads/main"] {
+    for base in ["a\nb", "v1..v2", "refs/heads/main", "origin/main"] {
         check(changed("/base", json!(base)), &[("/base", "name of a branch")]);
     }
     check(changed("/concurrency_limit", json!(51)), &[("/concurrency_limit", "use 1 to 50")]);

@@ -6,17 +6,18 @@ use super::{Run, RunFailure, RunState, RunStep, StepReason, StepState};
 use crate::budget::format_usd;
 use crate::code::vocabulary;
 use crate::id::{JobId, ProjectId, RunId};
+use crate::text::Cause;
 use crate::wait::Resolution;
 
 vocabulary! {
     pub enum StepWait: Resolution {
         RunEnding { step: String } [Itself] "run_ending", "The run ends, so {step} does not start.", "Nothing to do.";
-        NeedsSteps { step: String, steps: String } [Itself] "needs_steps", "{step} waits for {steps}.", "Nothing to do.";
+        NeedsSteps { step: String, steps: Cause } [Itself] "needs_steps", "{step} waits for {steps}.", "Nothing to do.";
         AddedSteps { step: String, n: u64 } [Itself] "added_steps", "{step} waits for {n} of its added steps.", "Nothing to do.";
         Approval { step: String, run: RunId } [Person] "approval", "{step} waits for a user.", "`pullyard runs approve {run}/{step}`, or `pullyard runs refuse {run}/{step}`.";
         ProjectHeld { project: ProjectId } [Person] "project_held", "{project} is held.", "Release it: `pullyard release`.";
         DayBudget { project: ProjectId } [Itself] "day_budget", "The budget of {project} is used up for today.", "Wait until midnight UTC, or raise it: `pullyard budgets set`.";
-        GroupBusy { n: u64, limit: u64, group: String, ahead: u64, first: RunId } [Itself] "group_busy", "{n} of {limit} runs of {group} are working; {ahead} are ahead.", "Wait; or `pullyard runs show {first}`, and `pullyard runs cancel {first}` frees its place.";
+        GroupBusy { n: u64, limit: u64, group: String, ahead: u64, first: RunId } [Itself] "group_busy", "Runs of {group}: {n} working, {ahead} ahead; this run's limit is {limit}.", "Wait; or `pullyard runs show {first}`, and `pullyard runs cancel {first}` frees its place.";
         RunLimit { n: u64, limit: u64 } [Itself] "run_limit", "{n} of {limit} steps of the run have a job.", "Nothing to do; `concurrency_limit` in the plan is the limit of its next run.";
         RunCost { step: String, cost: String, left: String } [Itself] "run_cost", "{step} needs {cost}, and {left} of the run's limit is free.", "Nothing to do while a step works; else answer the question, then `pullyard runs resume --cost-usd N` if the run ends.";
         Starting { step: String } [Itself] "starting", "{step} is about to start.", "Nothing to do.";
@@ -28,16 +29,19 @@ vocabulary! {
     pub enum StepExplanation: Resolution {
         HasJob { step: String, job: JobId } [Itself] "has_job", "{step} has the job {job}.", "`pullyard why {job}` explains it.";
         Done { step: String } [Itself] "done", "{step} is done.", "Nothing to do.";
+        Approved { step: String, by: String } [Itself] "approved", "{by} approved {step}.", "Nothing to do.";
         Chosen { step: String, outcome: String } [Itself] "outcome", "{step} is done: {outcome}.", "Nothing to do.";
         OtherOutcome { step: String } [Itself] "when", "{step} was skipped, because a step in its `when` has another outcome.", "Nothing to do.";
         NeedFailed { step: String, run: RunId } [Person] "need_failed", "{step} was skipped, because a step that it needs failed.", "`pullyard runs resume {run}` starts both again.";
         Stopped { step: String, run: RunId } [Person] "stopped", "{step} was skipped, because the run ended before it.", "`pullyard runs resume {run}` starts it.";
-        Refused { step: String, run: RunId } [Person] "refused", "A user refused {step}.", "`pullyard runs resume {run}` asks again.";
+        Refused { step: String, by: String, run: RunId } [Person] "refused", "{by} refused {step}.", "`pullyard runs resume {run}` asks again.";
         JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
+        WentOn { step: String, job: JobId } [Itself] "went_on", "Job {job} of {step} failed or was cancelled, and the run went on.", "`pullyard why {job}` names the cause; only another run repeats the step.";
+        SkippedByManager { step: String } [Itself] "skipped_by_manager", "{step} was skipped, because a step that it needs failed; its manager goes on.", "Nothing to do; only another run starts it.";
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
         NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent or the model of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
         JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
-        SpawnInvalid { step: String, job: JobId, run: RunId, fault: String } [Person] "spawn_invalid", "{step} may not add its steps: {fault}.", "`pullyard jobs output {job} --json` shows them; `pullyard runs resume {run}` repeats the turn.";
+        SpawnInvalid { step: String, job: JobId, run: RunId, fault: Cause } [Person] "spawn_invalid", "{step} may not add its steps: {fault}.", "`pullyard jobs output {job} --json` shows them; `pullyard runs resume {run}` repeats the turn.";
         Unknown { step: String, state: String } [Person] "unknown", "{step} is {state} for a reason that this version does not know.", "Update Pullyard.";
     }
 }
@@ -45,7 +49,7 @@ vocabulary! {
 vocabulary! {
     /// Why a run failed.
     pub enum RunFailureCause: Resolution {
-        StepFailed { steps: String, run: RunId } [Person] "step_failed", "Failed or cancelled steps: {steps}.", "`pullyard runs why {run}` names the causes; after their correction, `pullyard runs resume {run}`.";
+        StepFailed { steps: Cause, run: RunId } [Person] "step_failed", "Failed or cancelled steps: {steps}.", "`pullyard runs why {run}` names the causes; after their correction, `pullyard runs resume {run}`.";
         TimeLimit { run: RunId } [Person] "time_limit", "The run reached its time limit.", "`pullyard runs resume {run}` starts the steps that are not done, with the same limit.";
         GroupTimeLimit { group: String, run: RunId } [Person] "group_time_limit", "The run reached its time limit before it had a place in the group {group}.", "`pullyard runs resume {run}` waits again, behind the others of the group.";
         PlaceGone { run: RunId } [Person] "place_gone", "The project or the repository of the run was removed.", "Connect it again, then `pullyard runs resume {run}`.";
@@ -82,7 +86,7 @@ impl Run {
             _ if self.start_of(rules, all) == Start::Later => {
                 let is_open = |need: &&String| self.find_step(need).is_some_and(|need| !need.state.is_terminal());
                 let steps: Vec<&str> = rules.needs.iter().filter(is_open).map(String::as_str).collect();
-                return Some(StepWait::NeedsSteps { step: name, steps: steps.join(", ") });
+                return Some(StepWait::NeedsSteps { step: name, steps: steps.join(", ").into() });
             }
             _ => {}
         }
@@ -107,28 +111,43 @@ impl Run {
     pub fn explain_step(&self, step: &RunStep) -> Option<StepExplanation> {
         use StepExplanation as E;
         let (name, run, state) = (step.name.clone(), self.id.clone(), step.state);
-        let job = step.job.clone();
+        let (job, by) = (step.job.clone(), step.by.clone());
+        let is_final = self.state == RunState::Completed || self.has_used(step);
         Some(match (state, step.reason, job) {
             (StepState::Waiting | StepState::Spawning | StepState::Asked, ..) => return None,
             (StepState::Open, _, Some(job)) => E::HasJob { step: name, job },
-            (StepState::Done, ..) => match step.outcome.clone() {
-                Some(outcome) => E::Chosen { step: name, outcome },
-                None => E::Done { step: name },
+            (StepState::Done, ..) => match (step.outcome.clone(), by) {
+                (Some(outcome), _) => E::Chosen { step: name, outcome },
+                (None, Some(by)) => E::Approved { step: name, by },
+                (None, None) => E::Done { step: name },
             },
             (_, Some(StepReason::When), _) => E::OtherOutcome { step: name },
+            (_, Some(StepReason::JobFailed | StepReason::JobCancelled), Some(job)) if is_final => {
+                E::WentOn { step: name, job }
+            }
+            (_, Some(StepReason::NeedFailed), _) if is_final => E::SkippedByManager { step: name },
             (_, Some(StepReason::NeedFailed), _) => E::NeedFailed { step: name, run },
             (_, Some(StepReason::Stopped), _) => E::Stopped { step: name, run },
-            (_, Some(StepReason::Refused), _) => E::Refused { step: name, run },
+            (_, Some(StepReason::Refused), _) => {
+                E::Refused { step: name, by: by.unwrap_or_else(|| "A user".into()), run }
+            }
             (_, Some(StepReason::NotStarted), _) => E::NotStarted { step: name, run },
             (_, Some(StepReason::JobFailed), Some(job)) => E::JobFailed { step: name, job, run },
             (_, Some(StepReason::NoOutcome), Some(job)) => E::NoOutcome { step: name, job, run },
             (_, Some(StepReason::JobCancelled), Some(job)) => E::JobCancelled { step: name, job, run },
             (_, Some(StepReason::SpawnInvalid), Some(job)) => {
-                let fault = step.fault.clone().unwrap_or_else(|| "they are wrong".into());
+                let fault = step.fault.as_deref().unwrap_or("they are wrong").into();
                 E::SpawnInvalid { step: name, job, run, fault }
             }
             _ => E::Unknown { step: name, state: state.as_str().into() },
         })
+    }
+
+    /// Whether no resume repeats an added step, because its manager gets its result.
+    fn has_used(&self, step: &RunStep) -> bool {
+        let Some(spawned) = &step.spawned else { return false };
+        let is_past = |manager: &RunStep| !step.is_added_by(manager);
+        self.state == RunState::Running || self.find_step(&spawned.by).is_none_or(is_past)
     }
 
     pub fn explain_failure(&self) -> Option<RunFailureCause> {
@@ -137,10 +156,10 @@ impl Run {
             RunFailure::StepFailed => {
                 let failed =
                     self.steps.iter().filter(|step| matches!(step.state, StepState::Failed | StepState::Cancelled));
-                // A failed added step does not fail the run.
-                let failed = failed.filter(|step| step.spawned.is_none());
+                // These do not fail the run.
+                let failed = failed.filter(|step| step.spawned.is_none() && !step.allow_failure);
                 let names: Vec<&str> = failed.map(|step| step.name.as_str()).collect();
-                RunFailureCause::StepFailed { steps: names.join(", "), run }
+                RunFailureCause::StepFailed { steps: names.join(", ").into(), run }
             }
             RunFailure::TimeLimit => match self.group.clone().filter(|_| !self.has_place()) {
                 Some(group) => RunFailureCause::GroupTimeLimit { group, run },

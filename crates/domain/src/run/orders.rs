@@ -15,12 +15,17 @@ pub enum Answer {
     Refuse,
 }
 
+/// Name of the user, and the time.
+type Signed<'a> = (&'a str, Timestamp);
+
 impl Run {
     /// Idempotent: a repeat returns an equal run.
-    pub fn cancel(&self, now: Timestamp) -> Result<Self, Denial> {
+    pub fn cancel(&self, (by, now): Signed<'_>) -> Result<Self, Denial> {
         match (self.state, self.want) {
             (RunState::Running, RunWant::Cancel) => Ok(self.clone()),
-            (RunState::Running, RunWant::Run) => Ok(Self { want: RunWant::Cancel, ..self.ordered(now) }),
+            (RunState::Running, RunWant::Run) => {
+                Ok(Self { want: RunWant::Cancel, ordered_by: Some(by.to_owned()), ..self.ordered(now) })
+            }
             _ => Err(Denial::RunEnded { run: self.id.clone() }),
         }
     }
@@ -28,7 +33,7 @@ impl Run {
     /// Starts the failed, cancelled and skipped steps again. Done ones stay, and the time limit starts again.
     ///
     /// `cost_usd_micros` replaces the cost limit of a run that has one.
-    pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, now: Timestamp) -> Result<Self, Denial> {
+    pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, (by, now): Signed<'_>) -> Result<Self, Denial> {
         let run = self.id.clone();
         let is_resumed = self.since > self.created && !self.is_ending(now);
         let has_limit = cost_usd_micros.is_none_or(|cost| self.cost_usd_micros == Some(cost));
@@ -46,7 +51,7 @@ impl Run {
         }
         let mut next = self.ordered(now);
         (next.state, next.failure, next.ended_at) = (RunState::Running, None, None);
-        (next.want, next.since) = (RunWant::Run, now);
+        (next.want, next.since, next.ordered_by) = (RunWant::Run, now, Some(by.to_owned()));
         next.cost_usd_micros = cost_usd_micros.or(self.cost_usd_micros);
         let rules = self.rules(plan);
         // A manager is before its added steps.
@@ -101,7 +106,7 @@ impl Run {
     }
 
     /// Answers a question. Idempotent: a repeat of the answer returns an equal run.
-    pub fn answer(&self, step: &RunStep, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Self, Denial> {
+    pub fn answer(&self, step: &RunStep, answer: Answer, plan: &Plan, (by, now): Signed<'_>) -> Result<Self, Denial> {
         let no_question = || Denial::NoQuestion { step: step.name.clone(), run: self.id.clone() };
         let rules = self.rules(plan);
         let mut next = self.ordered(now);
@@ -117,7 +122,10 @@ impl Run {
             _ if self.state != RunState::Running || self.is_ending(now) || self.is_stopped(plan, &rules) => {
                 return Err(Denial::RunEnded { run: self.id.clone() });
             }
-            StepState::Asked => asked.change(state, reason, now),
+            StepState::Asked => {
+                asked.change(state, reason, now);
+                asked.by = Some(by.to_owned());
+            }
             _ => return Err(no_question()),
         }
         Ok(next)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Steps of a plan and all that its managers added.
 const MAX_RUN_STEPS: usize = 100;
 
-const MAX_FAULT_CHARS: usize = 90;
+const MAX_FAULT_CHARS: usize = 200;
 
 /// A step in the output of a manager. It chooses no command.
 ///

@@ -131,15 +131,15 @@ fn diamond(keys: Value) -> World {
 }
 
 fn cancel(run: &Run, _: &Plan, now: Timestamp) -> Result<Run, Denial> {
-    run.cancel(now)
+    run.cancel(("ann", now))
 }
 
 fn resume(run: &Run, plan: &Plan, now: Timestamp) -> Result<Run, Denial> {
-    run.resume(plan, None, now)
+    run.resume(plan, None, ("ann", now))
 }
 
 fn answer(run: &Run, step: &str, answer: Answer, plan: &Plan, now: Timestamp) -> Result<Run, Denial> {
-    run.answer(run.find_step(step).unwrap(), answer, plan, now)
+    run.answer(run.find_step(step).unwrap(), answer, plan, ("ann", now))
 }
 
 /// The code of the denial; empty without one.
@@ -191,6 +191,11 @@ fn allowed_failure_counts_as_done() {
     world.settle();
     world.end("a", REFUSED).check("running: a failed (job_failed), b open");
     world.end("b", COMPLETED).check("completed: a failed (job_failed), b done");
+    let allowed = with(step("a", &[]), json!({ "allow_failure": true }));
+    let mut world = World::new(json!([allowed, step("b", &["a"])]), json!({}));
+    world.settle();
+    world.end("a", REFUSED).end("b", REFUSED);
+    assert_eq!(world.run.explain_failure().unwrap().sentence(), "Failed or cancelled steps: b.");
 }
 
 #[test]

@@ -190,7 +190,7 @@ impl Rules {
         if let Some(known) = self.order_cache.get(&(run, order, is_late)) {
             return *known;
         }
-        let (before, now) = (self.runs.get(run), time(is_late));
+        let (before, now) = (self.runs.get(run), ("ann", time(is_late)));
         let asked = before.steps.iter().find(|step| step.state == StepState::Asked);
         let after = match order {
             Order::Cancel => before.cancel(now).ok(),

@@ -9,12 +9,15 @@ use pullyard_protocol::run::{Run, RunStep};
 
 /// A run of a list.
 pub(crate) fn listed_run(run: domain::Run) -> Run {
+    let is_cancelled = run.want == RunWant::Cancel;
     Run {
         group: run.group.clone(),
         waits_for_group: run.awaited_group().map(str::to_owned),
         failure: run.explain_failure().map(|cause| explain!(&cause)),
         time_limit: run.wall_end(),
-        cancelled: run.want == RunWant::Cancel,
+        cancelled: is_cancelled,
+        cancelled_by: run.ordered_by.clone().filter(|_| is_cancelled),
+        resumed_by: run.ordered_by.filter(|_| !is_cancelled),
         repository: None,
         plan: None,
         params: Default::default(),
@@ -45,6 +48,7 @@ fn step(step: domain::RunStep) -> RunStep {
         spent_usd_micros: step.spent_usd_micros,
         pull_request: step.pull_request,
         question: None,
+        answered_by: step.by,
         why: None,
     }
 }

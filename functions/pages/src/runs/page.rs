@@ -92,7 +92,7 @@ async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Re
         let id = PullRequestId { integration, repository, number: result.number };
         Some((labels::pull_request_address(&visit.ctx, &id, &result.url)?, result.number))
     });
-    let row = |step: &RunStep, wait| StepRow::new(run, step, wait, &jobs, now);
+    let row = |step: &RunStep, wait| StepRow::new(&view, step, wait, &jobs, now);
     let mut rows = Vec::new();
     for (step, wait) in run.steps.iter().zip(waits) {
         if tab == "waterfall" {
@@ -207,7 +207,8 @@ fn find_needs(run: &Run, frozen: &FrozenPlan) -> Vec<Vec<usize>> {
 }
 
 impl StepRow {
-    fn new(run: &Run, step: &RunStep, wait: Option<&StepWait>, jobs: &BTreeMap<JobId, Job>, now: Timestamp) -> Self {
+    fn new(of: &RunView, step: &RunStep, wait: Option<&StepWait>, jobs: &BTreeMap<JobId, Job>, now: Timestamp) -> Self {
+        let RunView { run, frozen, .. } = of;
         let job = step.job.as_ref().and_then(|job| jobs.get(job));
         // A step that starts again has the time of its earlier job.
         let begin = step.started.filter(|_| has_begun(step));
@@ -217,10 +218,12 @@ impl StepRow {
         let share = begin.map_or(0, |begin| part(begin, end).max(1));
         let failure = job.and_then(|job| job.failure.as_ref()).filter(|_| step.reason == Some(StepReason::JobFailed));
         let sentence = match (step.state, failure) {
-            (StepState::Done | StepState::Open, _) => None,
+            (StepState::Done | StepState::Open, _) if step.by.is_none() => None,
             (_, Some(failure)) => Some(failure.sentence()),
             (_, None) => wait.map(StepWait::sentence).or_else(|| run.explain_step(step).map(|why| why.sentence())),
         };
+        let question = frozen.plan.find_step(&step.name).and_then(|planned| planned.approve.as_deref());
+        let answered = question.filter(|_| step.by.is_some());
         let open = job.filter(|_| step.state == StepState::Open).map_or(0, |job| job.spent_usd_micros);
         Self {
             name: line(&step.name),
@@ -231,7 +234,7 @@ impl StepRow {
             outcome: line(step.outcome.as_deref().unwrap_or_default()),
             took: begin.map(|begin| labels::format_duration(end.since(begin))).unwrap_or_default(),
             cost: labels::format_cost(step.spent_usd_micros.saturating_add(open)),
-            sentence: sentence.map(|sentence| text::help(&sentence)),
+            sentence: sentence.map(|sentence| text::help(&format!("{sentence} {}", answered.unwrap_or_default()))),
             begin: begin.map_or(0, |begin| part(run.created, begin).min(99)),
             share,
             wait: match (begin, job.map(|job| (job.attempt, &job.run))) {

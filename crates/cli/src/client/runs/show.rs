@@ -116,6 +116,8 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
         ("Started by", Cell::text(&run.by)),
         ("Created", format::time_cell(run.created)),
     ]);
+    facts.extend(run.resumed_by.as_ref().map(|by| ("Resumed by", Cell::text(by))));
+    facts.extend(run.cancelled_by.as_ref().map(|by| ("Cancelled by", Cell::text(by))));
     facts.extend(run.cost_limit_usd_micros.map(|limit| ("Cost limit", format::dollars_cell(Some(limit), None))));
     facts.push(match run.ended {
         Some(ended) => ("Ended", format::time_cell(ended)),
@@ -133,7 +135,7 @@ fn show_run(session: &Session, run: &Run) -> Result<(), CliError> {
             took(step).map_or_else(Cell::none, format::duration_cell),
             format::dollars_cell(step.job.as_ref().map(|_| step.spent_usd_micros), None),
         ];
-        let is_explained = matches!(step.state, StepState::Done | StepState::Open);
+        let is_explained = matches!(step.state, StepState::Done | StepState::Open) && step.answered_by.is_none();
         let why = match &step.why {
             Some(why) if !is_explained => why.sentence.as_str(),
             _ => step.pull_request.as_deref().unwrap_or_default(),
@@ -169,7 +171,8 @@ pub(in crate::client) async fn explain(session: &Session, subject: &str) -> Resu
         return session.screen.json(&run);
     }
     if run.state == RunState::Cancelled {
-        session.screen.print_line(&format!("Run {} was cancelled.", run.id.short()))?;
+        let by = run.cancelled_by.as_deref().unwrap_or("a user");
+        session.screen.print_line(&sanitize(&format!("Run {} was cancelled by {by}.", run.id.short())))?;
     }
     if let Some(failure) = &run.failure {
         // The help of failed steps is this command.

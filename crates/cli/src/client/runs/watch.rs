@@ -110,12 +110,14 @@ fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str, asks: bo
     print_question(screen, run, step);
 }
 
-/// Prints the question of a step and the commands that answer it. Prints nothing for other steps.
+/// Prints the question of a step, and the commands that answer it. Prints nothing for a step with a prompt.
 pub(super) fn print_question(screen: &Screen, run: &Run, step: &RunStep) {
-    let (StepState::Asked, Some(question)) = (step.state, &step.question) else { return };
+    let Some(question) = &step.question else { return };
     question.lines().for_each(|line| screen.note(line));
-    let step = format!("{}/{}", run.id.short(), step.name);
-    screen.hint(&format!("`pullyard runs approve {step}`, or `pullyard runs refuse {step}`"));
+    let name = format!("{}/{}", run.id.short(), step.name);
+    if step.state == StepState::Asked {
+        screen.hint(&format!("`pullyard runs approve {name}`, or `pullyard runs refuse {name}`"));
+    }
 }
 
 /// Without times, which would change with each look.
@@ -185,7 +187,7 @@ async fn print_end(session: &Session, run: &Run) -> Result<(), CliError> {
     }
     match run.failure.as_ref().filter(|failure| failure.code != "step_failed") {
         Some(failure) => screen.help(&failure.help),
-        None => screen.help(&format!("`pullyard runs resume {short}` starts the steps that are not done again")),
+        None => screen.help(&format!("`pullyard runs resume {short}` starts the plan's steps that are not done")),
     }
     Err(CliError::silent(Exit::Ended))
 }

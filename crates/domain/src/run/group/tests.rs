@@ -56,12 +56,12 @@ impl World {
     fn approve(&mut self, index: usize) {
         let run = &self.runs[index];
         let asked = run.find_step("ask").unwrap();
-        self.runs[index] = run.answer(asked, Answer::Approve, &self.plan, time_at(100)).unwrap();
+        self.runs[index] = run.answer(asked, Answer::Approve, &self.plan, ("ann", time_at(100))).unwrap();
         self.advance(index);
     }
 
     fn cancel(&mut self, index: usize) {
-        self.runs[index] = self.runs[index].cancel(time_at(100)).unwrap();
+        self.runs[index] = self.runs[index].cancel(("ann", time_at(100))).unwrap();
         self.advance(index);
     }
 
@@ -88,7 +88,8 @@ fn oldest_run_takes_the_place_that_another_leaves() {
     let mut world = World::new(5, json!({ "concurrency": { "group": "deploy", "limit": 2 } }));
     assert_eq!(world.settle(), "aawww");
     let wait = world.wait(4).unwrap();
-    assert_eq!((wait.code(), &*wait.sentence()), ("group_busy", "2 of 2 runs of deploy are working; 2 are ahead."));
+    let sentence = "Runs of deploy: 2 working, 2 ahead; this run's limit is 2.";
+    assert_eq!((wait.code(), &*wait.sentence()), ("group_busy", sentence));
     assert_eq!((world.runs[4].awaited_group(), world.runs[0].awaited_group()), (Some("deploy"), None));
     world.approve(1);
     assert_eq!(world.group.next_runs(2), [world.runs[2].id.clone()]);
@@ -124,7 +125,7 @@ fn resumed_run_needs_another_place() {
     assert_eq!(world.settle(), "aw");
     world.cancel(0);
     assert_eq!(world.settle(), "ea");
-    world.runs[0] = world.runs[0].resume(&world.plan, None, time_at(200)).unwrap();
+    world.runs[0] = world.runs[0].resume(&world.plan, None, ("ann", time_at(200))).unwrap();
     assert_eq!(world.settle(), "wa");
     world.approve(1);
     assert_eq!(world.settle(), "ae");

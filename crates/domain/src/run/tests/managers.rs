@@ -4,6 +4,10 @@ use super::*;
 use crate::fixtures::repository;
 use proptest::prelude::*;
 
+fn why(world: &World, step: &str) -> &'static str {
+    world.run.explain_step(world.run.find_step(step).unwrap()).unwrap().code()
+}
+
 fn manager() -> World {
     let lead = json!({ "name": "lead", "role": "manager", "prompt": "Lead.", "spawn": { "most": 2, "turns": 2 } });
     let mut world = World::new(json!([lead, step("last", &["lead"])]), json!({}));
@@ -20,6 +24,7 @@ fn manager_adds_steps_and_gets_another_turn_when_they_ended() {
     // The failure of an added step is a matter of its manager.
     world.end("lead/x", REFUSED);
     world.check("running: lead open, last waiting, lead/x failed (job_failed), lead/y skipped (need_failed)");
+    assert_eq!((why(&world, "lead/x"), why(&world, "lead/y")), ("went_on", "skipped_by_manager"));
     assert_eq!(world.run.find_step("lead").map(|step| (step.turn, step.jobs)), Some((1, 2)));
     world.end("lead", COMPLETED).end("last", COMPLETED);
     assert_eq!(world.run.state, RunState::Completed);
@@ -76,12 +81,14 @@ fn resumed_manager_continues_with_the_steps_of_its_turn() {
     let mut world = manager();
     world.spawn("lead", json!([added("x", &[]), added("y", &[])])).end("lead/x", REFUSED).order(cancel);
     world.end("lead/y", JobEnd::Cancelled);
-    assert_eq!(world.run.state, RunState::Cancelled);
+    assert_eq!((world.run.state, why(&world, "lead/y")), (RunState::Cancelled, "job_cancelled"));
     world.order(resume).check("running: lead spawning, last waiting, lead/x open, lead/y open");
     world.end("lead/x", COMPLETED).end("lead/y", REFUSED);
     world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
     // Steps of an earlier turn do not start again.
-    world.end("lead", REFUSED).order(resume);
+    world.end("lead", REFUSED);
+    assert_eq!((why(&world, "lead"), why(&world, "lead/y")), ("job_failed", "went_on"));
+    world.order(resume);
     world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
     assert_eq!(world.run.find_step("lead").map(|step| step.turn), Some(1));
 }

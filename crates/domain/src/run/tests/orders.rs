@@ -6,9 +6,9 @@ use super::*;
 fn run_without_room_for_cost_fails_and_resumes_with_more() {
     let mut world = costly(3, 3);
     world.end("a", COMPLETED).check("failed cost_limit: a done, b skipped (stopped)");
-    let too_low = |cost| refusal(world.run.resume(&world.plan, cost, time_at(1)));
+    let too_low = |cost| refusal(world.run.resume(&world.plan, cost, ("ann", time_at(1))));
     assert_eq!((too_low(None), too_low(Some(500_000))), ("run_cost_too_low", "run_cost_too_low"));
-    world.order(|run, plan, now| run.resume(plan, Some(4_000_000), now)).check("running: a done, b open");
+    world.order(|run, plan, now| run.resume(plan, Some(4_000_000), ("ann", now))).check("running: a done, b open");
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn resume_needs_the_cost_of_the_next_step() {
 fn resume_is_refused_without_outputs_or_a_cost_limit() {
     let mut world = diamond(json!({}));
     world.end("a", REFUSED);
-    assert_eq!(refusal(world.run.resume(&world.plan, Some(1_000_000), time_at(1))), "run_unlimited");
+    assert_eq!(refusal(world.run.resume(&world.plan, Some(1_000_000), ("ann", time_at(1)))), "run_unlimited");
     let days = |days: u64| time_at(days * 24 * 3_600);
     assert_eq!(refusal(resume(&world.run, &world.plan, days(90))), "run_expired");
     assert!(resume(&world.run, &world.plan, days(89)).is_ok());
@@ -36,11 +36,14 @@ fn resume_is_refused_without_outputs_or_a_cost_limit() {
 fn cancel_ends_open_jobs_and_a_push_that_won_stays() {
     let mut world = diamond(json!({}));
     world.end("a", COMPLETED).order(cancel);
+    assert_eq!(world.run.ordered_by.as_deref(), Some("ann"));
+    let repeat = world.run.cancel(("bob", time_at(1)));
+    assert_eq!(repeat.as_ref(), Ok(&world.run), "the first user stays");
     let is_cancelled = |world: &World, step: &str| world.jobs[&world.job(step)] == StepJob::Open { is_cancelled: true };
     assert!(is_cancelled(&world, "b") && is_cancelled(&world, "c"));
     world.check("running: a done, b open, c open, d waiting").end("b", COMPLETED).end("c", JobEnd::Cancelled);
     world.check("cancelled: a done, b done, c cancelled (job_cancelled), d skipped (stopped)");
-    assert_eq!(refusal(world.run.cancel(time_at(1))), "run_ended");
+    assert_eq!(refusal(cancel(&world.run, &world.plan, time_at(1))), "run_ended");
     let mut world = diamond(json!({}));
     world.end("a", COMPLETED).end("b", COMPLETED).end("c", COMPLETED).order(cancel).end("d", COMPLETED);
     assert_eq!(world.run.state, RunState::Completed, "the work was done before the cancel");
@@ -104,15 +107,19 @@ fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
     let order = |choice: Answer| move |run: &Run, plan: &Plan, now: Timestamp| answer(run, "ask", choice, plan, now);
     let mut approved = start();
     approved.order(order(Answer::Approve)).check("running: a done, ask done, b open");
+    let why = |world: &World| world.run.explain_step(world.run.find_step("ask").unwrap()).map(|why| why.sentence());
+    assert_eq!(why(&approved).as_deref(), Some("ann approved ask."));
     let repeat = |choice: Answer| answer(&approved.run, "ask", choice, &approved.plan, time_at(9));
     assert_eq!(repeat(Answer::Approve).as_ref(), Ok(&approved.run));
     assert_eq!(refusal(repeat(Answer::Refuse)), "no_question");
-    let ending = start().run.cancel(time_at(0)).unwrap();
+    let ending = start().run.cancel(("ann", time_at(0))).unwrap();
     assert_eq!(refusal(answer(&ending, "ask", Answer::Approve, &approved.plan, time_at(0))), "run_ended");
     let mut refused = start();
     refused.order(order(Answer::Refuse));
     refused.check("failed step_failed: a done, ask failed (refused), b skipped (stopped)");
+    assert_eq!(why(&refused).as_deref(), Some("ann refused ask."));
     refused.order(resume).check("running: a done, ask asked, b waiting");
+    assert_eq!(refused.run.find_step("ask").unwrap().by, None);
     assert_eq!(refusal(answer(&refused.run, "a", Answer::Refuse, &refused.plan, time_at(0))), "no_question");
 }
 

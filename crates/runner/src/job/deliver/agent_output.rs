@@ -88,7 +88,9 @@ pub(in crate::job) async fn run_until_valid<T>(
         attempt.events.end_record();
         match load().await {
             Ok(output) => return Ok(output),
-            Err(fault) if repairs_left == 0 => return Err(Failure::OutputInvalid { fault: fault.to_string() }.into()),
+            Err(fault) if repairs_left == 0 => {
+                return Err(Failure::OutputInvalid { fault: fault.to_string().into() }.into());
+            }
             Err(fault) => {
                 repairs_left -= 1;
                 attempt.events.resume_recording();
