@@ -1,7 +1,8 @@
-//! Tests starts of tasks, and tasks that die before a claim; `faults` has every failure of ECS.
+//! Tests starts of tasks, and tasks that die before a claim; `faults` has every failure of ECS, `order` a full machine.
 
 mod breakers;
 mod faults;
+mod order;
 
 use crate::prelude::*;
 use crate::processes::recorder::Recorder;

@@ -69,6 +69,8 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) disk: Disk,
     pub(crate) public_url: Option<String>,
+    /// Jobs at once, as of `up`.
+    pub(crate) max_jobs: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +107,7 @@ impl Default for Setup {
             environment: Vec::new(),
             disk: Disk::default(),
             public_url: None,
+            max_jobs: None,
         }
     }
 }
@@ -192,6 +195,7 @@ impl Story {
         options.task_environment = setup.environment;
         options.disk = setup.disk;
         options.public_url = setup.public_url;
+        options.max_jobs = setup.max_jobs;
         options.aws_proxies = Some(tap_aws(&calls.0, setup.before_dynamodb));
         let processes = Processes::new(setup.functions, folder.path().join("functions"));
         options.function_overrides = processes.deploy();

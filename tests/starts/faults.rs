@@ -27,8 +27,11 @@ async fn check_transient_faults(forms: &[(&[RunTaskOutcome], &str)]) {
         assert_eq!(seen.waits.unwrap().code, *code, "{outcomes:?}");
         assert_eq!(story.api.explain_job(&job).await.unwrap().code.as_deref(), Some(*code), "{outcomes:?}");
         story.wait_for_empty_queues().await;
-        story.send_wake_up(&job).await;
-        story.wait_for_empty_queues().await;
+        // A hint about a free place starts the job before it is due.
+        if *code != "machine_full" {
+            story.send_wake_up(&job).await;
+            story.wait_for_empty_queues().await;
+        }
         assert_eq!(story.list_tasks(&job).await.len(), 0, "{outcomes:?}");
         story.advance_and_sweep(MAX_BACK_OFF).await;
     }

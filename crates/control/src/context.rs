@@ -20,6 +20,7 @@ use pullyard_outbound as outbound;
 use pullyard_store::Store;
 use rand::RngExt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const MAX_RETRIES: u32 = 5;
@@ -34,6 +35,7 @@ struct ContextInner {
     rejected_deliveries: RejectedDeliveries,
     tool_clients: ToolClients,
     counters: Counters,
+    was_machine_full: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl Context {
             rejected_deliveries: RejectedDeliveries::default(),
             tool_clients: ToolClients::default(),
             counters: Counters::default(),
+            was_machine_full: AtomicBool::default(),
         }))
     }
 
@@ -96,6 +99,11 @@ impl Context {
 
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// Whether a job was refused a place of this machine. Then others may wait for one, until this process ends.
+    pub(crate) fn was_machine_full(&self) -> &AtomicBool {
+        &self.0.was_machine_full
     }
 
     pub(crate) fn permissions(&self) -> &PermissionCache {

@@ -54,7 +54,7 @@ vocabulary! {
         TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The job did not start within {limit}: {reason}.", "Run `pullyard doctor`; then `pullyard jobs retry`.";
         TaskStopped { reason: String } [Infra] "task_stopped", "The job's task was stopped: {reason}.", "`pullyard jobs retry`.";
         SpotInterrupted {} [Infra] "spot_interrupted", "AWS reclaimed the job's Spot capacity.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
-        RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner failed with {exit}.", "Read the runner's log; then `pullyard jobs retry`.";
+        RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner failed with {exit}.", "Read the runner's log (of `pullyard up`: `ecs/tasks/*/stderr.log` in its data folder); then `pullyard jobs retry`.";
         SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} does not exist, or the token has no access to it.", "Check the name, and the token with `pullyard repos test {repo}`.";
         SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard repos test {repo}`, or `pullyard-runner check` for a token of the runner.";
         SourceUnreachable { repo: RepositoryName, reason: Cause } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";

@@ -65,6 +65,22 @@ impl Functions {
     }
 }
 
+/// Sends a hint for the job of each stopped task, so that the next waiting job gets its place at once.
+pub(crate) fn with_place_hints(tasks: Function, sqs: Sqs, queue_url: String) -> Function {
+    Arc::new(move |event| Box::pin(record_and_hint(tasks.clone(), sqs.clone(), queue_url.clone(), event)))
+}
+
+async fn record_and_hint(tasks: Function, sqs: Sqs, queue_url: String, event: Value) -> Result<Value, String> {
+    let hint = json!({ "job": event["detail"]["startedBy"] }).to_string();
+    let is_stopped = event["detail"]["lastStatus"] == "STOPPED";
+    let recorded = tasks(event).await?;
+    if is_stopped {
+        let message = json!({ "QueueUrl": queue_url, "MessageBody": hint });
+        sqs.call("SendMessage", &message).await.map_err(|error| error.to_string())?;
+    }
+    Ok(recorded)
+}
+
 /// Receives from a runner's mailbox, as the integration of `GET /v1/wake` in `infra/api.yaml` does.
 async fn receive_hints(sqs: Sqs, event: Value) -> Result<Value, String> {
     let answer = |status: u16, body: String| {

@@ -1,7 +1,7 @@
 //! Starts and stops the local system.
 
 use crate::folder::{self, Addresses, Lock};
-use crate::functions::Functions;
+use crate::functions::{Functions, with_place_hints};
 use crate::keys::LocalKeys;
 use crate::machine::machine;
 use crate::resources::{self, TASK_FAMILIES};
@@ -76,6 +76,10 @@ impl LocalSystem {
             ..options.open_files.map_or_else(Default::default, gateway::Options::for_open_files)
         };
         let functions = Functions::start(&options, &config, &sweeper_config, machine).await;
+        let tasks = match options.max_jobs {
+            Some(_) => with_place_hints(functions.tasks.clone(), aws.sqs().clone(), config.dispatch_queue_url),
+            None => functions.tasks.clone(),
+        };
         let poll = |queue: &QueuePair, function: &Function| {
             event_source::poll(aws.sqs(), &queue.queue_url, event_source::Options::default(), function.clone())
         };
@@ -83,7 +87,7 @@ impl LocalSystem {
             dispatcher: poll(&queues.dispatch, &functions.dispatcher),
             effects: poll(&queues.effects, &functions.effects),
             submissions: poll(&queues.submissions, &functions.effects),
-            tasks: events::forward(aws.ecs().subscribe(), functions.tasks.clone()),
+            tasks: events::forward(aws.ecs().subscribe(), tasks),
             sweeper: schedule::every(options.sweep_interval, functions.sweeper.clone()),
             gateway: gateway::serve(api_listener, functions.routes(aws.sqs().clone()), gateway_options),
             function_endpoints: endpoints,

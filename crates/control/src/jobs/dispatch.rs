@@ -2,32 +2,61 @@
 //! No other module calls ECS for tasks.
 
 use crate::admin::signed_tokens::Bootstrap;
+use crate::corrupt::skip_corrupt_items;
 use crate::counters::Counter;
 use crate::jobs::places::assign_places;
 use crate::runner::wake_runners;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
+use futures::future::try_join_all;
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
+use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
+use std::sync::atomic::Ordering;
+
+/// Due items per shard among which the next job of a full machine is found: all, up to about 300 waiting jobs.
+const MAX_DUE_ROWS: i32 = 25;
 
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
-    let hinted = ctx.load_job(job).await?;
-    if !hinted.awaits_place() && !hinted.has_left_its_place() {
-        return start_or_stop(ctx, hinted).await;
+    let (mut hinted, mut assigned) = (ctx.load_job(job).await?, Ok(()));
+    let first = first_on_machine(ctx, &hinted).await?;
+    if hinted.awaits_place() || hinted.has_left_its_place() {
+        // Neither the assignment of places nor the stop of a task waits for the success of the other.
+        assigned = assign_places(ctx, &hinted).await;
+        hinted = ctx.load_job(job).await?;
     }
-    // Neither the assignment of places nor the stop of a task waits for the success of the other.
-    let assigned = assign_places(ctx, &hinted).await;
-    start_or_stop(ctx, ctx.load_job(job).await?).await?;
+    start_or_stop(ctx, hinted, first.as_ref()).await?;
+    // A refused job wakes no other one, which would wake it again.
+    if let Some(first) = first
+        && !ctx.load_job(job).await?.awaits_machine(ctx.clock.now())
+    {
+        ctx.wake_job(&first.id).await;
+    }
     assigned
 }
 
-async fn start_or_stop(ctx: &Context, loaded: Job) -> Result<(), Error> {
+/// The first of the other jobs that wait for a place of this machine. `None` if this process never found it full.
+async fn first_on_machine(ctx: &Context, hinted: &Job) -> Result<Option<Job>, Error> {
+    let now = ctx.clock.now();
+    if !ctx.was_machine_full().load(Ordering::Relaxed) && !hinted.awaits_machine(now) {
+        return Ok(None);
+    }
+    let shards = try_join_all((0..SHARDS).map(|shard| ctx.store.list_due(shard, MAX_DUE_ROWS))).await?;
+    let job = |(key, _)| if let WorkKey::Job(job) = key { Some(job) } else { None };
+    let ids: Vec<_> = shards.into_iter().flatten().filter_map(job).filter(|id| *id != hinted.id).collect();
+    let jobs = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
+    let waiting = jobs.into_iter().filter(|job| job.awaits_machine(now));
+    Ok(waiting.min_by_key(|job| (job.order(), job.id.clone())))
+}
+
+/// `first`: another job that waits for a place of this machine.
+async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Result<(), Error> {
     let id = loaded.id.clone();
     let (mut rounds, mut loaded) = (ctx.retries(&id), Some(loaded));
     let stored = loop {
@@ -50,7 +79,8 @@ async fn start_or_stop(ctx: &Context, loaded: Job) -> Result<(), Error> {
         }
         let next = match next_start_step(&job, ctx.clock.now()) {
             StartStep::Skip => return Ok(()),
-            StartStep::Repeat => break job,
+            // Its task may exist already.
+            StartStep::Repeat => return run_task(ctx, &job, None).await,
             StartStep::Write(mut next) => {
                 // Stored with the start, so that a repeated RunTask has the same parameters.
                 next.dispatch.trace = trace::current_trace();
@@ -72,7 +102,7 @@ async fn start_or_stop(ctx: &Context, loaded: Job) -> Result<(), Error> {
             Write::Stale => rounds.backoff().await?,
         }
     };
-    run_task(ctx, &stored).await
+    run_task(ctx, &stored, first).await
 }
 
 /// Replaces a start by the delayed job while the breaker of its model is open. `None` if the job is delayed already.
@@ -115,14 +145,15 @@ fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
         };
     }
     let is_first_start = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.is_waiting_for_model(now);
-    if is_first_start || due {
+    if is_first_start || due || job.awaits_machine(now) {
         job.begin_dispatch(now).map_or(StartStep::Skip, |next| StartStep::Write(Box::new(next)))
     } else {
         StartStep::Skip
     }
 }
 
-async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
+/// A job behind `first` gets no place of this machine.
+async fn run_task(ctx: &Context, job: &Job, first: Option<&Job>) -> Result<(), Error> {
     let (attempt, number) = (job.attempt + 1, job.dispatch.number);
     let bootstrap = Bootstrap {
         job: job.id.clone(),
@@ -147,7 +178,8 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
     };
     start.environment.extend(job.dispatch.trace.as_ref().map(|trace| ("PULLYARD_TRACE_ID", trace.to_string())));
     let now = ctx.clock.now();
-    let started = ctx.tasks.run(&start).await?;
+    let is_behind = first.is_some_and(|first| (first.order(), &first.id) < (job.order(), &job.id));
+    let started = if is_behind { StartOutcome::NoPlace } else { ctx.tasks.run(&start).await? };
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "task requested");
     let fault = match started {
         StartOutcome::Task { arn } => {
@@ -164,7 +196,9 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
             DispatchFault::Refused { reason }
         }
     };
-    if fault != DispatchFault::MachineFull {
+    if fault == DispatchFault::MachineFull {
+        ctx.was_machine_full().store(true, Ordering::Relaxed);
+    } else {
         ctx.counters().add(Counter::TaskStartFailed);
     }
     let now = ctx.clock.now();

@@ -5,7 +5,7 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::start_attempt;
 use pullyard_control::{Bootstrap, cancel_job, dispatch};
-use pullyard_domain::job::DispatchFault;
+use pullyard_domain::job::{DispatchFault, Placement, Priority};
 use serde_json::{Value, json};
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
@@ -24,8 +24,12 @@ async fn waiting_job(world: &World, wire: &Wire) -> Job {
     world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
 }
 
+fn started() -> Fault {
+    response(json!({ "tasks": [{ "taskArn": TASK }], "failures": [] }))
+}
+
 async fn dispatch_while(world: &World, held: &DelayedCall, job: &JobId, meanwhile: impl Future<Output = ()>) {
-    held.wire.fail_next("RunTask", response(json!({ "tasks": [{ "taskArn": TASK }], "failures": [] })));
+    held.wire.fail_next("RunTask", started());
     held.run_before_call(dispatch(&world.ctx, job), meanwhile).await.unwrap();
 }
 
@@ -121,4 +125,42 @@ async fn claimed_task(number: u32) -> Option<String> {
 async fn unnamed_task_takes_the_name_of_its_own_dispatch_only() {
     assert_eq!(claimed_task(2).await.as_deref(), Some("task-2"));
     assert_eq!(claimed_task(1).await, None);
+}
+
+/// Dispatches a job; `answers` are those of RunTask. Returns whether a hint was sent, which is for the next job.
+async fn dispatch_on(world: &World, wire: &Wire, job: &Job, answers: &[Fault]) -> bool {
+    wire.restart(None);
+    for answer in answers {
+        wire.fail_next("RunTask", answer.clone());
+    }
+    dispatch(&world.ctx, &job.id).await.unwrap();
+    let count = |operation: &str| wire.points().iter().filter(|point| point.operation == operation).count();
+    assert_eq!(count("RunTask"), answers.len(), "{}", job.id);
+    count("SendMessage") > 0
+}
+
+#[tokio::test]
+async fn free_place_goes_to_the_first_waiting_job() {
+    let wire = Wire::default();
+    wire.fail_always("SendMessage", refusal("Nobody is there."));
+    let world = &World::on_one_machine(wire.clone()).await;
+    let mut jobs = Vec::new();
+    for (number, priority) in [Priority::Normal, Priority::Normal, Priority::High].into_iter().enumerate() {
+        world.ctx.clock.advance(Duration::from_secs(1));
+        let job = Job { place: Placement::Fargate, priority, ..world.plan("machine", number, 1) };
+        jobs.push(world.store_job(&job).await);
+    }
+    let [oldest, younger, urgent] = &jobs[..] else { panic!("{jobs:?}") };
+    let full = || response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }));
+    assert!(!dispatch_on(world, &wire, oldest, &[full()]).await);
+    // A place is free now, but the younger job waits behind the refused one.
+    assert!(!dispatch_on(world, &wire, younger, &[]).await);
+    assert!(world.load_job(&younger.id).await.awaits_machine(world.ctx.clock.now()));
+    assert!(dispatch_on(world, &wire, urgent, &[started()]).await, "it wakes the next job");
+    assert!(dispatch_on(world, &wire, urgent, &[]).await, "so does the end of its task");
+    // A refused job wakes no other one, or both would wake each other for ever.
+    assert!(!dispatch_on(world, &wire, oldest, &[full()]).await);
+    // No job is due yet.
+    assert!(dispatch_on(world, &wire, oldest, &[started()]).await);
+    assert!(!dispatch_on(world, &wire, younger, &[started()]).await, "no job waits any more");
 }

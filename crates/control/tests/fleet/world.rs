@@ -99,7 +99,16 @@ impl World {
         Self::with_clock(client, Clock::default()).await
     }
 
+    /// As `pullyard up`, whose tasks are processes of this machine.
+    pub(crate) async fn on_one_machine(client: impl HttpClient + 'static) -> Self {
+        Self::begin_with(client, Clock::default(), true).await
+    }
+
     pub(crate) async fn with_clock(client: impl HttpClient + 'static, clock: Clock) -> Self {
+        Self::begin_with(client, clock, false).await
+    }
+
+    async fn begin_with(client: impl HttpClient + 'static, clock: Clock, on_one_machine: bool) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks, access: Access::Open }).await.unwrap();
         let meter = Meter::wrap(client);
@@ -129,7 +138,7 @@ impl World {
             api_url: "https://pullyard.example".into(),
             public_url: None,
             task_isolation: "none".into(),
-            on_one_machine: false,
+            on_one_machine,
             disk: Default::default(),
             deployment: None,
         });

@@ -67,10 +67,7 @@ fn pending_job_names_the_next_read_of_its_reviews() {
 fn job_that_failed_after_a_lost_push_may_have_pushed() {
     let pushing = active(JobStatus::Syncing);
     let failed = pushing.fail(crash_failure(), time_at(390)).unwrap();
-    let help = format!(
-        "Check the forge for the branch `{}`. Read the runner's log; then `pullyard jobs retry`.",
-        failed.branch
-    );
+    let help = format!("Check the forge for the branch `{}`. {}", failed.branch, crash_failure().help());
     check(&failed, "The runner failed with signal 9. A lost attempt may have pushed.", &help);
     let back = pushing.requeue(time_at(390)).unwrap();
     check(&back, "The job may start at any moment; it has been ready for 10 s.", "Nothing to do.");
@@ -155,7 +152,7 @@ fn running_job_names_the_silence_of_its_attempt() {
     }
     // It ended without a further heartbeat.
     let failed = active(JobStatus::Executing).fail(crash_failure(), time_at(290)).unwrap();
-    check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
+    check(&failed, "The runner failed with signal 9.", &crash_failure().help());
 }
 
 #[test]
@@ -177,5 +174,5 @@ fn running_or_ended_job_names_its_state() {
     );
     check(&finish(&syncing, End::Cancelled), "The job was cancelled.", "Nothing to do.");
     let failed = job.fail(crash_failure(), time_at(300)).unwrap();
-    check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
+    check(&failed, "The runner failed with signal 9.", &crash_failure().help());
 }

@@ -62,6 +62,15 @@ fn starts_back_off_from_5_seconds_to_5_minutes() {
 }
 
 #[test]
+fn job_of_a_full_machine_waits_until_it_is_started() {
+    let (refused, _) = after_faults(&[THROTTLED_START, DispatchFault::MachineFull]);
+    assert!(refused.awaits_machine(time_at(2_000)));
+    assert!(!refused.begin_dispatch(time_at(2_000)).unwrap().awaits_machine(time_at(2_000)), "it is being started");
+    assert!(!Job { status: JobStatus::Cancelled, ..refused }.awaits_machine(time_at(2_000)));
+    assert!(!after_faults(&[no_capacity(1)]).0.awaits_machine(time_at(2_000)), "Fargate has no places");
+}
+
+#[test]
 fn transient_start_faults_never_give_up() {
     for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START] {
         assert_eq!(after_faults(&vec![fault; 200]).0.start_failure(), None);

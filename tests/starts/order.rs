@@ -1,0 +1,32 @@
+//! Tests the order in which waiting jobs get the places of `pullyard up`.
+
+use crate::prelude::*;
+use std::collections::VecDeque;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_jobs_start_by_priority_and_creation() {
+    let story = Story::start_with(Setup { task: Task::Waiting, max_jobs: Some(2), ..Setup::default() }).await;
+    let mut jobs = VecDeque::new();
+    for (number, label) in (1..).zip([None; 9].into_iter().chain([Some("priority:low"), None, Some("priority:high")])) {
+        story.clock.advance(Duration::from_secs(1));
+        let mut event = story.event(&format!("e{number}"), &format!("APP-{number}"), TRIGGER, number);
+        event.ticket.labels.extend(label.map(str::to_owned));
+        jobs.push_back(story.api.send_ticket_event(&event).await.unwrap().job.unwrap());
+        story.wait_for_empty_queues().await;
+    }
+    let low = jobs.remove(9).unwrap();
+    let high = jobs.pop_back().unwrap();
+    jobs.insert(2, high);
+    jobs.push_back(low);
+    let mut running: VecDeque<_> = jobs.drain(..2).collect();
+    for next in jobs {
+        assert_eq!(story.api.explain_job(&next).await.unwrap().code.as_deref(), Some("machine_full"));
+        // No sweep and no due time: the end of a task gives its place to the next job.
+        let ended = running.pop_front().unwrap();
+        let task = story.wait_for_task(&ended, 1).await;
+        story.kill_task(&task).await;
+        story.wait_for_task(&next, 1).await;
+        story.wait_for_empty_queues().await;
+        running.push_back(next);
+    }
+}
