@@ -93,7 +93,8 @@ pub(super) async fn call(session: &Session, params: &Value) -> Result<Value, Rpc
 }
 
 fn describe(fault: &CliError) -> String {
-    let faults = fault.plan_faults().iter().take(MAX_SHOWN_FAULTS).map(|fault| format!("{}  {}", fault.pointer, fault.fault));
+    let faults =
+        fault.plan_faults().iter().take(MAX_SHOWN_FAULTS).map(|fault| format!("{}  {}", fault.pointer, fault.fault));
     // A server has the token with which it started.
     let restart = "after a change of the token, restart `pullyard mcp`".to_owned();
     let help = fault.help.clone().into_iter().chain((fault.exit == Exit::NotAllowed).then_some(restart));
