@@ -36,7 +36,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
         let message = error.inner().to_string();
         // The JSON pointer replaces the position in the text.
         let fault = message.rsplit_once(" at line ").map_or(message.as_str(), |(fault, _)| fault);
-        let fault = if fault == "recursion limit exceeded" { "use fewer levels; a plan has at most 12" } else { fault };
+        let fault = if fault == "recursion limit exceeded" { "use fewer levels of objects and lists" } else { fault };
         // A field's name may be as long as the body.
         FieldError {
             pointer: truncate(&pointer(error.path(), fault), MAX_FAULT_CHARS),
