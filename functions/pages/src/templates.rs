@@ -40,7 +40,7 @@ struct Field {
     value: String,
     /// The values of a list; none for a field of text.
     options: Vec<String>,
-    fault: Option<SafeText>,
+    fault: Option<Help>,
 }
 
 impl Field {
@@ -164,7 +164,7 @@ async fn render(
                 options.push(value.clone());
             }
             let fault = if is_sent { faults.remove(&name) } else { None };
-            Field { name, parameter, value, options, fault: fault.map(|fault| line(&to_sentence(&fault))) }
+            Field { name, parameter, value, options, fault: fault.map(|fault| text::help(&to_sentence(&fault))) }
         };
         // The name of a parameter is no title: each run gets its value.
         let title = if plan.parameters.contains_key(&plan.name) { SafeText::default() } else { line(&plan.name) };
