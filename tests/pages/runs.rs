@@ -55,7 +55,12 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     assert_eq!(browser.post("/runs", &form).await.redirect().1, address, "the second click started another run");
 
     let failed = wait_for(&browser, address, "Failed or cancelled steps: main.").await;
-    failed.assert_contains(&["1/1 steps ended.", "<code>grep wrong work.txt</code>", ">Resume</button>", r#"data-refresh="0""#]);
+    failed.assert_contains(&[
+        "1/1 steps ended.",
+        "<code>grep wrong work.txt</code>",
+        ">Resume</button>",
+        r#"data-refresh="0""#,
+    ]);
     assert!(!failed.contains("Cancel this run") && !failed.contains("jobs retry"), "{}", failed.body);
     let reader = Browser::with(&story, &[Scope::Read], None).await.get(address).await;
     assert!(reader.contains("Failed or cancelled steps") && !reader.contains("Resume</button>"), "{}", reader.body);
