@@ -48,7 +48,7 @@ pub(super) async fn trace(session: &Session, id: &RunId) -> Result<(), CliError>
         }
         spans.push(Span { step: &step.name, job: step.job.clone(), attempt: None, state, started, ended });
     }
-    // A step precedes its attempts; steps that have not begun are last.
+    // A step precedes the attempts of its newest job; steps that have not begun are last.
     spans.sort_by_key(|span| (span.started.is_none(), span.started, span.attempt));
     let columns = [Fixed("AFTER"), Fixed("STATE"), Flexible("STEP"), Fixed("JOB"), Right("ATTEMPT"), Right("TOOK")];
     let mut table = Table::new(columns);
