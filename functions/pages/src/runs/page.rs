@@ -183,7 +183,9 @@ fn list_jobs(run: &Run, step: &RunStep) -> impl Iterator<Item = JobId> {
 
 /// The step once for each job whose time its own row does not have.
 fn list_earlier(run: &Run, step: &RunStep, jobs: &BTreeMap<JobId, Job>) -> Vec<RunStep> {
-    let is_earlier = |id: &JobId| !has_begun(step) || step.job.as_ref() != Some(id);
+    // The start of a refused step is that of no job.
+    let has_own = has_begun(step) && step.reason != Some(StepReason::NotStarted);
+    let is_earlier = |id: &JobId| !has_own || step.job.as_ref() != Some(id);
     let found = list_jobs(run, step).filter(is_earlier).filter_map(|id| jobs.get(&id));
     // An open step has the state of its job.
     let to_step = |job: &Job| RunStep {
