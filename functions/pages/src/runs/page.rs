@@ -72,7 +72,7 @@ pub(crate) async fn show_checks(visit: PageContext, Path(id): Path<RunId>) -> Re
 async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Response, Fault> {
     load_visible_run(visit, id).await?;
     let view = control::show_run(&visit.ctx, id).await?;
-    let is_read = |step: &&RunStep| matches!(step.state, StepState::Open | StepState::Failed);
+    let is_read = |step: &&RunStep| matches!(step.state, StepState::Open | StepState::Failed | StepState::Spawning);
     let steps = || view.run.steps.iter();
     let ids: Vec<_> = match tab {
         "waterfall" => steps().flat_map(|step| list_jobs(&view.run, step)).collect(),
