@@ -33,7 +33,12 @@ pub(super) async fn trace(session: &Session, id: &RunId) -> Result<(), CliError>
             let job = JobId::for_step(&run.id, &step.name, number);
             // A step that failed with its newest job is only done if it may change nothing.
             let is_done = step.state == StepState::Done && step.job.as_ref() == Some(&job);
-            for attempt in session.api.attempts(&job).await?.attempts {
+            let attempts = match session.api.attempts(&job).await.map_err(CliError::from) {
+                // A lost job, which failed its step.
+                Err(fault) if fault.is_not_found() => Vec::new(),
+                answer => answer?.attempts,
+            };
+            for attempt in attempts {
                 let is_allowed = is_done && attempt.how == AttemptOutcome::Failed;
                 let state = format::to_code(if is_allowed { &AttemptOutcome::Completed } else { &attempt.how });
                 spans.push(Span {
