@@ -42,7 +42,7 @@ struct Field {
     value: String,
     /// The values of a list; none for a field of text.
     options: Vec<String>,
-    fault: Option<SafeText>,
+    fault: Option<Help>,
 }
 
 impl Field {
@@ -166,8 +166,8 @@ async fn render(
                 options.push(value.clone());
             }
             let fault = if is_sent { faults.remove(&name) } else { None };
-            let (about, fault) = (parameter.about.as_deref().map(line), fault.map(|fault| line(&to_sentence(&fault))));
-            Field { name, parameter, about, value, options, fault }
+            let fault = fault.map(|fault| text::help(&to_sentence(&fault)));
+            Field { name, about: parameter.about.as_deref().map(line), parameter, value, options, fault }
         };
         // The name of a parameter is no title: each run gets its value.
         let title = if plan.parameters.contains_key(&plan.name) { SafeText::default() } else { line(&plan.name) };

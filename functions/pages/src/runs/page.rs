@@ -72,7 +72,7 @@ pub(crate) async fn show_checks(visit: PageContext, Path(id): Path<RunId>) -> Re
 async fn render(visit: &PageContext, id: &RunId, tab: &'static str) -> Result<Response, Fault> {
     load_visible_run(visit, id).await?;
     let view = control::show_run(&visit.ctx, id).await?;
-    let is_read = |step: &&RunStep| matches!(step.state, StepState::Open | StepState::Failed);
+    let is_read = |step: &&RunStep| matches!(step.state, StepState::Open | StepState::Failed | StepState::Spawning);
     let steps = || view.run.steps.iter();
     let ids: Vec<_> = match tab {
         "waterfall" => steps().flat_map(|step| list_jobs(&view.run, step)).collect(),
@@ -183,7 +183,9 @@ fn list_jobs(run: &Run, step: &RunStep) -> impl Iterator<Item = JobId> {
 
 /// The step once for each job whose time its own row does not have.
 fn list_earlier(run: &Run, step: &RunStep, jobs: &BTreeMap<JobId, Job>) -> Vec<RunStep> {
-    let is_earlier = |id: &JobId| !has_begun(step) || step.job.as_ref() != Some(id);
+    // The start of a refused step is that of no job.
+    let has_own = has_begun(step) && step.reason != Some(StepReason::NotStarted);
+    let is_earlier = |id: &JobId| !has_own || step.job.as_ref() != Some(id);
     let found = list_jobs(run, step).filter(is_earlier).filter_map(|id| jobs.get(&id));
     // An open step has the state of its job.
     let to_step = |job: &Job| RunStep {

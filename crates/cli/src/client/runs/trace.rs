@@ -33,7 +33,12 @@ pub(super) async fn trace(session: &Session, id: &RunId) -> Result<(), CliError>
             let job = JobId::for_step(&run.id, &step.name, number);
             // A step that failed with its newest job is only done if it may change nothing.
             let is_done = step.state == StepState::Done && step.job.as_ref() == Some(&job);
-            for attempt in session.api.attempts(&job).await?.attempts {
+            let attempts = match session.api.attempts(&job).await.map_err(CliError::from) {
+                // A lost job, which failed its step.
+                Err(fault) if fault.is_not_found() => Vec::new(),
+                answer => answer?.attempts,
+            };
+            for attempt in attempts {
                 let is_allowed = is_done && attempt.how == AttemptOutcome::Failed;
                 let state = format::to_code(if is_allowed { &AttemptOutcome::Completed } else { &attempt.how });
                 spans.push(Span {
@@ -48,7 +53,7 @@ pub(super) async fn trace(session: &Session, id: &RunId) -> Result<(), CliError>
         }
         spans.push(Span { step: &step.name, job: step.job.clone(), attempt: None, state, started, ended });
     }
-    // A step precedes its attempts; steps that have not begun are last.
+    // A step precedes the attempts of its newest job; steps that have not begun are last.
     spans.sort_by_key(|span| (span.started.is_none(), span.started, span.attempt));
     let columns = [Fixed("AFTER"), Fixed("STATE"), Flexible("STEP"), Fixed("JOB"), Right("ATTEMPT"), Right("TOOK")];
     let mut table = Table::new(columns);
