@@ -1,6 +1,7 @@
 //! Moves a run: notes the ends of its jobs, and creates the jobs of the next steps.
 
-use super::facts::{LoadedFacts, MAX_ROUNDS, load_facts, wake_next_runs};
+use super::facts::{LoadedFacts, load_facts};
+use super::group::{MAX_ROUNDS, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::sweep::postpone::postpone_after;

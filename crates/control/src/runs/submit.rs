@@ -1,6 +1,6 @@
 //! Starts a run of a plan.
 
-use super::facts::{MAX_ROUNDS, join_group};
+use super::group::{MAX_ROUNDS, join_group};
 use crate::facts::load_repository_fact;
 use crate::requester::{Requester, hash_request};
 use crate::templates::load_template;
