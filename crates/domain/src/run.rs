@@ -11,6 +11,7 @@ mod next_move;
 mod orders;
 mod rules;
 mod spawn;
+mod wait;
 
 pub use end::{JobEnd, StepEnd, StepJob};
 pub use explain::{RunFailureCause, StepExplanation, StepWait};
