@@ -35,6 +35,10 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
             let Ok(cancelled) = run.cancel(facts.run.now) else { return Ok(()) };
             run = Run { failure: Some(RunFailure::PlaceGone), ..cancelled };
+            // Stored before the first job is cancelled, because a user may connect the repository again meanwhile.
+            ctx.store.update_run(&run).await?;
+            moves += 1;
+            continue;
         }
         let Some(next) = next_move(&run, &facts.run) else { return Ok(()) };
         match Box::pin(apply(ctx, &frozen, &facts, (&run, next))).await? {
