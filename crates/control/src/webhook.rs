@@ -1,5 +1,6 @@
 //! Handles webhook deliveries. The checks run in a documented order: unknown hook, signature, body, ping, irrelevant
-//! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
+//! event, then the guards of reviews or the start of a template. Only the signed body affects decisions; headers are for
+//! display.
 
 mod rejected_deliveries;
 mod start_template;

@@ -154,7 +154,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let base = submission.base.clone().or_else(|| plan.base.clone());
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
     if !is_branch(&base) {
-        // That of the plan is checked.
+        // `Plan::parse` and `fill_parameters` check the base of a plan.
         faults.push(PlanFault::new("/base", BRANCH_RULE));
     }
     match faults.is_empty() {

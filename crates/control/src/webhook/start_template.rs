@@ -16,6 +16,7 @@ use pullyard_forge::StartEvent;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
+/// The branches of Pullyard's own work.
 const OWN_BRANCHES: &str = "pullyard/";
 
 /// Starts a run for an event that the template names. Pullyard's own changes and users without write access start none.
