@@ -98,6 +98,23 @@ async fn template_is_stored_run_changed_and_deleted_by_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn start_of_a_template_shows_faults_at_its_steps() {
+    let (story, user, folder) = story().await;
+    let plan = "name: wide
+started_by: [hand]
+defaults: {limits: {cost_usd: 3}}
+steps:
+  - {name: a, prompt: A.}
+  - {name: b, prompt: B.}
+";
+    user.ok(&["templates", "put", "wide", "-f", &write(&folder, plan)]).await;
+    story.update_settings(|settings| settings.limits.cost_usd_micros = Some(2_000_000)).await;
+    let ran = user.run(&["run", "--template", "wide", "--repository", REPOSITORY]).await;
+    let ran = ran.assert_exit(2, "/steps/0/limits/cost_usd  the project's limit is $2.00\n");
+    assert!(ran.err.contains("/steps/1/limits/cost_usd  ") && !ran.err.contains("--cost-usd"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn repository_of_a_start_fills_its_parameter() {
     let (story, user, folder) = story().await;
     let plan = ASK.replace("{param: task}", "{param: repo}");

@@ -2,6 +2,7 @@
 
 pub(crate) mod advance;
 mod facts;
+mod group;
 pub(crate) mod order;
 pub(crate) mod pull_request;
 mod step_job;
@@ -9,7 +10,8 @@ pub(crate) mod submit;
 
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
-use facts::{load_block, load_group_facts};
+use facts::load_block;
+use group::load_group_facts;
 use pullyard_domain::id::{ProjectId, RunId};
 use pullyard_domain::run::{FrozenPlan, Run, RunFacts, RunStep, StepWait};
 use std::collections::BTreeMap;

@@ -1,19 +1,19 @@
 //! Handles webhook deliveries. The checks run in a documented order: unknown hook, signature, body, ping, irrelevant
-//! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
+//! event, then the guards of reviews or the start of a template. Only the signed body affects decisions; headers are for
+//! display.
 
 mod rejected_deliveries;
+mod start_template;
 pub(crate) mod verify;
 
 pub use rejected_deliveries::RejectedDeliveries;
 
 use crate::counters::Counter;
 use crate::forge::{forge_client, timeout_error};
-use crate::review::permission::get_permission;
 use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to_pull_request_snapshot, translate};
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
 };
-use crate::templates::{Start, refusal, start};
 use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
@@ -21,22 +21,18 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName, TemplateName};
-use pullyard_domain::plan::PlanFault;
+use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
-use pullyard_domain::review::{Author, Permission, PullRequestSnapshot};
-use pullyard_domain::template::{StartedBy, TemplateId};
+use pullyard_domain::review::PullRequestSnapshot;
 use pullyard_domain::text::truncate;
+use pullyard_forge::parse_start_event;
 use pullyard_forge::webhook::{Event, parse};
-use pullyard_forge::{StartEvent, parse_start_event};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use start_template::decide_start;
 use std::time::Duration;
 
 /// Limit for the forge: its client would try three times ten seconds, longer than the function may run.
 const FORGE_TIMEOUT: Duration = Duration::from_secs(8);
-
-const OWN_BRANCHES: &str = "pullyard/";
 
 #[derive(Clone, Copy)]
 pub struct WebhookRequest<'a> {
@@ -98,66 +94,6 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
         Err(bad) => return record_unreadable("/repository/full_name".into(), bad.to_string()).await,
     };
     Box::pin(decide_event(ctx, &hook, call, webhook_event)).await
-}
-
-/// Starts a run for an event that the template names. Pullyard's own changes and users without write access start none.
-/// Writes: RUN and PLAN, if absent.
-/// Idempotent: by hook and body.
-async fn decide_start(
-    ctx: &Context,
-    hook: &Webhook,
-    call: &WebhookRequest<'_>,
-    template: &TemplateName,
-    event: StartEvent,
-) -> Result<Reason, Error> {
-    let StartEvent { name, repository, sender, branch, facts } = event;
-    let id = TemplateId { project: hook.home.clone(), name: template.clone() };
-    let Some(stored) = ctx.store.load_template(&id).await? else {
-        return Ok(refusal(template, &PlanFault::new("", "it was deleted")));
-    };
-    let plan = match stored.parse() {
-        Ok(plan) => plan,
-        Err(fault) => return Ok(refusal(template, &fault)),
-    };
-    let connected = match hook.is_for_repository(repository.id) {
-        true => ctx.store.load_repository(&hook.home, &hook.integration, repository.id).await?,
-        false => None,
-    };
-    let Some(connected) = connected else { return Ok(refuse_repository(hook, &repository.full_name)) };
-    if !plan.starts_on(&name) {
-        return Ok(Reason::EventIgnored { event: truncate(&name, 80) });
-    }
-    let integration = ctx.load_integration(&hook.integration).await?;
-    if branch.starts_with(OWN_BRANCHES) || (sender.id == integration.account.id && sender.is_bot) {
-        return Ok(Reason::Echo {});
-    }
-    if sender.id == integration.account.id {
-        let fault = "its sender is the user of the integration's token, whose changes may be Pullyard's own: \
-                     act as another user, or use an App";
-        return Ok(refusal(template, &PlanFault::new("", fault)));
-    }
-    let author = Author { id: sender.id, login: sender.login, bot: sender.is_bot };
-    // After an error the forge lists the delivery as failed, so that a user can redeliver it.
-    if get_permission(ctx, &integration, &connected, 0, &author).await? != Permission::Write {
-        return Ok(Reason::AuthorNotPermitted { author: author.login, repo: connected.name });
-    }
-    let declared = facts.into_iter().filter(|(name, _)| plan.parameters.contains_key(name));
-    let params: BTreeMap<String, String> = declared.collect();
-    // The hook's, unless the plan names one.
-    let repository = (!plan.names_repository(&params)).then_some(connected.name);
-    let request = Start {
-        project: &hook.home,
-        template,
-        kind: StartedBy::Webhook,
-        params,
-        repository,
-        key: format!("{} {}", hook.name, HEXLOWER.encode(&Sha256::digest(call.body))),
-        by: format!("webhook {}, {}", hook.name, author.login),
-    };
-    Ok(match start(ctx, request).await? {
-        Ok(run) => Reason::RunStarted { run },
-        Err(fault) => refusal(template, &fault),
-    })
 }
 
 async fn decide_event(

@@ -11,6 +11,7 @@ mod next_move;
 mod orders;
 mod rules;
 mod spawn;
+mod wait;
 
 pub use end::{JobEnd, StepEnd, StepJob};
 pub use explain::{RunFailureCause, StepExplanation, StepWait};
@@ -162,6 +163,7 @@ pub struct RunStep {
     /// The plan's name, or `manager/name` of an added step.
     pub name: String,
     pub state: StepState,
+    /// Time of the last change of state.
     pub at: Timestamp,
     /// Number of its jobs, which also numbers the newest.
     #[serde(default)]
@@ -176,6 +178,7 @@ pub struct RunStep {
     pub job: Option<JobId>,
     /// Start of the newest job, or of the question.
     pub started: Option<Timestamp>,
+    /// Cost of its ended jobs.
     #[serde(default)]
     pub spent_usd_micros: u64,
     /// Cost that the open job may reach.

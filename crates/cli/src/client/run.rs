@@ -135,7 +135,7 @@ impl Start {
         let Self { params, repository, base, run_id, watch } = self;
         let request = StartTemplate { params: collect_params(params)?, repository, base, run_id };
         let answer = session.api.start_template(&id, &request, Some(&format::new_idempotency_key())).await;
-        let run = answer.map_err(CliError::from).inspect_err(|fault| print_faults_in(fault, None))?;
+        let run = answer.map_err(CliError::from).inspect_err(print_template_faults)?;
         show_started(session, &run, watch).await
     }
 }
@@ -202,6 +202,15 @@ pub(super) fn load_file(path: &Path) -> Result<(String, PlanFile), CliError> {
 /// Prints the faults of a plan that the server refused.
 pub(super) fn print_faults_in(fault: &CliError, file: Option<&(String, PlanFile)>) {
     print_faults(fault.plan_faults().iter().map(|fault| describe(fault, file)));
+}
+
+/// No flag sets the keys of a template's steps, so these faults have their pointers.
+fn print_template_faults(fault: &CliError) {
+    let to_line = |fault: &PlanFault| match fault.pointer.strip_prefix("/plan/steps") {
+        Some(key) => sanitize(&format!("/steps{key}  {}", fault.fault)),
+        None => describe(fault, None),
+    };
+    print_faults(fault.plan_faults().iter().map(to_line));
 }
 
 fn print_faults(lines: impl Iterator<Item = String>) {

@@ -87,6 +87,7 @@ struct PlannedJob {
     ticket: Option<Ticket>,
     pull_request: Option<PullRequest>,
     analysis: Option<Analysis>,
+    step: Option<StepContext>,
 }
 
 /// Creates a job with its ticket's lock and its ledger entry in one transaction.
@@ -162,7 +163,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         now: new.now,
     };
     let (project, repository, retry_of) = (new.project, new.repository, new.retry_of);
-    let step = new.step.clone();
+    let step = new.step.as_ref().map(|(run, name, _)| (*run, *name));
     let revision = match (retry_of, new.ticket) {
         (Some(retried), Some((ticket, _))) => plan_revision_retry(ctx, retried, &plan, ticket).await?,
         _ => None,
@@ -174,7 +175,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     if let Some(retried) = retry_of {
         (planned.job, planned.ticket) = to_retry(retried, &project.settings, planned.job, planned.ticket);
     }
-    if let Some((run, name, context)) = step {
+    if let Some(((run, name), context)) = step.zip(planned.step.take()) {
         planned.job = planned.job.for_step(run, name, &context);
     }
     planned.job = planned.job.await_place(&RunningLimits::new(project, [repository]));
@@ -224,7 +225,7 @@ async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'
     if review::has_unanswered_reviews(ctx, &job).await? {
         job = job.await_reviews(plan.now);
     }
-    Ok(PlannedJob { job, ticket, pull_request, analysis: analysis_item })
+    Ok(PlannedJob { job, ticket, pull_request, analysis: analysis_item, step: context.step })
 }
 
 /// Stores the class of a job that waits for a runner.
@@ -271,7 +272,7 @@ async fn plan_revision_retry(
         job = job.admit(frozen, &linked.head, plan.now).map_err(|refusal| Error::from_refusal(refusal, plan.now))?;
     }
     ticket.request_state(None, None, None);
-    Ok(Some(PlannedJob { job, ticket: Some(ticket), pull_request: Some(pull_request), analysis: None }))
+    Ok(Some(PlannedJob { job, ticket: Some(ticket), pull_request: Some(pull_request), analysis: None, step: None }))
 }
 
 /// Sends the hints of a new job. A lost hint delays it by a minute.

@@ -1,6 +1,7 @@
 //! Moves a run: notes the ends of its jobs, and creates the jobs of the next steps.
 
-use super::facts::{LoadedFacts, MAX_ROUNDS, load_facts, wake_next_runs};
+use super::facts::{LoadedFacts, load_facts};
+use super::group::{MAX_ROUNDS, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::sweep::postpone::postpone_after;
@@ -34,6 +35,10 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
             let Ok(cancelled) = run.cancel(("Pullyard", facts.run.now)) else { return Ok(()) };
             run = Run { failure: Some(RunFailure::PlaceGone), ..cancelled };
+            // Stored before the first job is cancelled, because a user may connect the repository again meanwhile.
+            ctx.store.update_run(&run).await?;
+            moves += 1;
+            continue;
         }
         let Some(next) = next_move(&run, &facts.run) else { return Ok(()) };
         match Box::pin(apply(ctx, &frozen, &facts, (&run, next))).await? {

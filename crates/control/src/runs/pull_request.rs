@@ -73,8 +73,9 @@ async fn find_or_create(ctx: &Context, step: &str, job: &Job, pushed: &PushedCom
     Ok(JobResult { branch, head, number: pull.number, url: pull.url, files, insertions, deletions, replies: None })
 }
 
-/// Merges a pull request of an ended run if its head is still the commit that the run pushed. `step`: merges the one of
-/// this step's own branch. Without a method, the forge uses its default. Its rules decide about checks and approvals.
+/// Merges the pull request of an ended run, or that of a step, if its head is still the commit that the run pushed.
+/// `step`: merges the pull request of this step's own branch instead of the run's.
+/// Without a method, the forge uses its default. Its rules decide about checks and approvals.
 /// Idempotent: a merged pull request is a success.
 /// Errors: `NotFound` (run, step, job, repository); `Denied`; `Forge`.
 pub async fn merge_run_pull_request(

@@ -1,6 +1,6 @@
 //! Starts a run of a plan.
 
-use super::facts::{MAX_ROUNDS, join_group};
+use super::group::{MAX_ROUNDS, join_group};
 use crate::facts::load_repository_fact;
 use crate::requester::{Requester, hash_request};
 use crate::templates::load_template;
@@ -154,7 +154,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let base = submission.base.clone().or_else(|| plan.base.clone());
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
     if !is_branch(&base) {
-        // That of the plan is checked.
+        // `Plan::parse` and `fill_parameters` check the base of a plan.
         faults.push(PlanFault::new("/base", BRANCH_RULE));
     }
     match faults.is_empty() {

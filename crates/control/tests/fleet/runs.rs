@@ -9,7 +9,7 @@ use managers::pushed;
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::{
     Error, RunKey, RunOrder, RunSubmission, SubmitFault, Submitted, advance_run, hold_project, list_notices, order_run,
-    put_endpoint, release_project, retry_job, show_run, submit_run, sweep,
+    put_endpoint, release_project, remove_repository, retry_job, show_run, submit_run, sweep,
 };
 use pullyard_domain::budget::Budget;
 use pullyard_domain::failure::Failure;
@@ -20,7 +20,7 @@ use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::prompt::Context as Prompt;
 use pullyard_domain::run::{Answer as Verdict, Run};
 use pullyard_domain::text::Quoted;
-use pullyard_store::WorkKey;
+use pullyard_store::{RepositoryRemoval, WorkKey};
 use serde_json::{Value, json};
 
 const CONTRIBUTOR: &str = r#"{
@@ -375,6 +375,44 @@ async fn question_waits_for_a_user() {
     it.order(answer(Verdict::Approve)).await.unwrap();
     it.expect("running: ask done, a open").await;
     assert_eq!(it.order(answer(Verdict::Refuse)).await, Err("no_question".into()));
+}
+
+async fn failure_code(it: &Started) -> &'static str {
+    it.run().await.explain_failure().unwrap().code()
+}
+
+#[tokio::test]
+async fn run_fails_without_its_repository_and_resumes_with_it() {
+    let it = Started::new(json!({ "name": "ask", "steps": [{ "name": "ask", "approve": "Now?" }] })).await;
+    let (ctx, repository) = (&it.world.ctx, it.world.repository());
+    remove_repository(ctx, &it.world.project, &repository.name).await.unwrap();
+    it.advance().await;
+    it.expect("failed: ask skipped").await;
+    assert_eq!(failure_code(&it).await, "place_gone");
+    assert_applied(ctx.store.put_repository(&repository, None).await);
+    it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
+    it.expect("running: ask asked").await;
+}
+
+#[tokio::test]
+async fn removal_that_missed_a_job_cancels_it_and_fails_its_run() {
+    let it = Started::contributor().await;
+    let (job, _) = it.work("plan", JobStatus::Executing).await;
+    let (world, repository) = (&it.world, it.world.repository());
+    let names = [repository.name.clone()];
+    let removal =
+        RepositoryRemoval { repository: &repository, names: &names, poll: None, analysis: None, project: None };
+    assert_applied(world.ctx.store.remove_repository(&removal).await);
+    it.advance().await;
+    it.expect("running: plan open, implement waiting, review waiting, fix waiting").await;
+    assert!(world.load_job(&job.id).await.cancel.is_some());
+    // The run ends although its repository is connected again, because its job is cancelled.
+    assert_applied(world.ctx.store.put_repository(&repository, None).await);
+    world.ctx.clock.advance(STOP_TIMEOUT);
+    sweep(&world.ctx).await.into_result().unwrap();
+    it.advance().await;
+    it.expect("failed: plan cancelled, implement skipped, review skipped, fix skipped").await;
+    assert_eq!(failure_code(&it).await, "place_gone");
 }
 
 #[tokio::test]

@@ -71,8 +71,10 @@ impl Plan {
         list.iter().find_map(|request| {
             let faults = self.find_step_faults(&request.as_step(self), settings, Some(repository));
             // Limits above the project's are lowered and not refused, because the manager's turn is paid already.
-            let fault = faults.into_iter().find(|(key, _)| !key.starts_with("/limits"));
-            fault.map(|(key, fault)| format!("{fault} at `{}{key}`", request.name))
+            let (key, fault) = faults.into_iter().find(|(key, _)| !key.starts_with("/limits"))?;
+            // A request has no `setup` and no `checks`: its role has them.
+            let key = if key == "/agent" { key } else { "" };
+            Some(format!("{fault} at `{}{key}`", request.name))
         })
     }
 
@@ -147,6 +149,17 @@ mod tests {
         check(json!({ "setup": ["rm -r x"] }), "/steps/0/setup", "not on the list");
         check(json!({ "checks": ["rm -r x"] }), "/steps/0/checks", "not on the list");
         check(json!({ "agent": "command" }), "/steps/0/agent", "name a program");
+    }
+
+    #[test]
+    fn added_step_is_refused_without_a_key_that_it_cannot_have() {
+        let plan = json!({ "name": "test", "roles": { "worker": { "checks": ["rm -r x"] } },
+            "steps": [{ "name": "lead", "prompt": "Lead.", "spawn": { "roles": ["worker"] } }] });
+        let plan = Plan::parse(plan).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let list = json!([{ "name": "a", "role": "worker", "prompt": "Work." }]);
+        let list: Vec<SpawnRequest> = serde_json::from_value(list).unwrap();
+        let fault = plan.find_spawn_fault(&list, &Settings::default(), &repository()).unwrap();
+        assert!(fault.contains("not on the list") && fault.ends_with(" at `a`"), "{fault}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The state of a run or a step in one sentence, with the user's next step.
 
-use super::next_move::{ReleaseBlock, RunFacts};
-use super::rules::{Rules, Start};
+use super::next_move::RunFacts;
 use super::{Run, RunFailure, RunState, RunStep, StepReason, StepState};
 use crate::budget::format_usd;
 use crate::code::vocabulary;
@@ -63,48 +62,6 @@ impl Run {
     pub fn step_wait(&self, name: &str, facts: &RunFacts) -> Option<StepWait> {
         let index = self.steps.iter().position(|step| step.name == name).filter(|_| self.state == RunState::Running)?;
         self.wait_of(index, &self.rules(facts.plan), facts)
-    }
-
-    pub(super) fn wait_of(&self, index: usize, all: &[Rules], facts: &RunFacts) -> Option<StepWait> {
-        let (step, rules) = (self.steps.get(index)?, all.get(index)?);
-        let name = step.name.clone();
-        if !matches!(step.state, StepState::Waiting | StepState::Spawning | StepState::Asked) {
-            return None;
-        }
-        if self.is_ending(facts.now) || self.is_stopped(facts.plan, all) {
-            return Some(StepWait::RunEnding { step: name });
-        }
-        match step.state {
-            StepState::Asked => return Some(StepWait::Approval { step: name, run: self.id.clone() }),
-            StepState::Spawning => {
-                let open = self.steps.iter().filter(|added| added.is_added_by(step) && !added.state.is_terminal());
-                let n = to_fact(open.count());
-                if n > 0 {
-                    return Some(StepWait::AddedSteps { step: name, n });
-                }
-            }
-            _ if self.start_of(rules, all) == Start::Later => {
-                let is_open = |need: &&String| self.find_step(need).is_some_and(|need| !need.state.is_terminal());
-                let steps: Vec<&str> = rules.needs.iter().filter(is_open).map(String::as_str).collect();
-                return Some(StepWait::NeedsSteps { step: name, steps: steps.join(", ").into() });
-            }
-            _ => {}
-        }
-        let project = self.project.clone();
-        let group = self.group_wait(facts);
-        let (open, limit) = (self.open_jobs().count(), facts.plan.concurrency_limit());
-        let free = self.free_usd_micros().filter(|free| *free < rules.cost_usd_micros);
-        Some(match (facts.block, free) {
-            // First: a release of the project or a new day would wake the runs that still wait for their group.
-            _ if group.is_some() => return group,
-            (Some(ReleaseBlock::Held), _) => StepWait::ProjectHeld { project },
-            (Some(ReleaseBlock::Budget), _) => StepWait::DayBudget { project },
-            _ if open >= limit && !rules.is_question => StepWait::RunLimit { n: to_fact(open), limit: to_fact(limit) },
-            (None, Some(free)) => {
-                StepWait::RunCost { step: name, cost: format_usd(rules.cost_usd_micros), left: format_usd(free) }
-            }
-            (None, None) => StepWait::Starting { step: name },
-        })
     }
 
     /// Why a step has a job or has ended. `None`: `step_wait` explains it.
@@ -172,10 +129,6 @@ impl Run {
             RunFailure::Unknown => RunFailureCause::Unknown {},
         })
     }
-}
-
-pub(super) fn to_fact(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or_default()
 }
 
 #[cfg(test)]

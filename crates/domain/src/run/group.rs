@@ -4,8 +4,9 @@
 //! lists it, so no limit is exceeded. A run that ends removes itself from the list; if an older program ended it, the
 //! next run removes it.
 
-use super::explain::{StepWait, to_fact};
+use super::explain::StepWait;
 use super::next_move::{Move, RunFacts};
+use super::wait::to_fact;
 use super::{Run, RunState, WorkLeft};
 use crate::id::{ProjectId, RunId};
 use crate::plan::{Concurrency, Plan};

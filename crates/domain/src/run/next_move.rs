@@ -47,6 +47,7 @@ pub struct Move {
     pub created: Vec<StepJobPlan>,
     /// The end of these jobs is requested. A repeat changes nothing.
     pub cancelled: Vec<JobId>,
+    /// `Some` if it changes.
     pub group: Option<Group>,
 }
 

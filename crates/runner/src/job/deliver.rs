@@ -5,6 +5,7 @@ pub(super) mod analysis;
 pub(super) mod change;
 pub(super) mod read;
 pub(super) mod review;
+pub(super) mod step;
 
 use crate::inputs::orders::Order;
 use crate::stop::Stop;

@@ -14,7 +14,7 @@ use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::workspace::{Checkout, Workspace};
 use crate::job::attempt::Attempt;
-use crate::job::deliver::read::{reporting_step, store_patches};
+use crate::job::deliver::step::{reporting_step, store_patches};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;

@@ -22,7 +22,7 @@ use crate::inputs::messages::{InputTracker, newest_number};
 use crate::job::attempt::Attempt;
 use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
 use crate::job::deliver::agent_output::run_until_valid;
-use crate::job::deliver::read::{load_step_output, reporting_step};
+use crate::job::deliver::step::{load_step_output, reporting_step};
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::process::sandbox::{JobSandbox, TreeAccess};

@@ -21,6 +21,7 @@ pub struct RunWrite<'a> {
     pub charge: Option<&'a Charge>,
     /// The notice of the move, if an endpoint subscribes to it.
     pub notice: Option<&'a Notice>,
+    /// The run's group, if it changes.
     pub group: Option<&'a Group>,
 }
 

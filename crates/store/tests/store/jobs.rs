@@ -180,6 +180,7 @@ async fn each_kind_of_item_is_postponed_alone() {
         let moved = items.iter().filter(|(_, item)| number_attribute(item, "ws") == Some(until.millis()));
         let moved = moved.map(|((pk, sk), _)| crate::shape::kind(pk, sk)).collect::<BTreeSet<_>>();
         assert_eq!(moved, put_off, "{key:?}");
+        assert!(world.all_due(until).await.contains(&key), "{key:?}");
     }
 }
 

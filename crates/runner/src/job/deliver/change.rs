@@ -6,8 +6,8 @@ mod report;
 pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old_access};
 
 use super::check_grant;
-use super::read::{add_inputs, finished_output, reporting_step, store_patches};
 use super::review::{Report, adopt_posted};
+use super::step::{add_inputs, finished_output, reporting_step, store_patches};
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
 use crate::git::{GitCall, conflicts};
