@@ -2,7 +2,7 @@
 
 use super::next_move::{ReleaseBlock, RunFacts};
 use super::rules::{Rules, Start};
-use super::{Run, RunFailure, RunState, RunStep, StepReason, StepState};
+use super::{Run, RunFailure, RunState, RunStep, RunWant, StepReason, StepState};
 use crate::budget::format_usd;
 use crate::code::vocabulary;
 use crate::id::{JobId, ProjectId, RunId};
@@ -147,7 +147,8 @@ impl Run {
     fn has_used(&self, step: &RunStep) -> bool {
         let Some(spawned) = &step.spawned else { return false };
         let is_past = |manager: &RunStep| !step.is_added_by(manager);
-        self.state == RunState::Running || self.find_step(&spawned.by).is_none_or(is_past)
+        let goes_on = self.state == RunState::Running && self.want == RunWant::Run;
+        goes_on || self.find_step(&spawned.by).is_none_or(is_past)
     }
 
     pub fn explain_failure(&self) -> Option<RunFailureCause> {
