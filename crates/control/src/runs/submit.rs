@@ -126,7 +126,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     // The parameter gets the run's repository, because the prompts quote it.
     if let (Some(name), Some(repository)) = (plan.repository_parameter(), &submission.repository) {
         let given = params.insert(name.clone(), repository.to_string());
-        if given.is_some_and(|given| !given.eq_ignore_ascii_case(repository.as_str())) {
+        if given.is_some_and(|given| !given.is_empty() && !given.eq_ignore_ascii_case(repository.as_str())) {
             let fault = format!("the run's repository is {repository}: leave this value out, or give the same");
             return Err(fault_at(format!("/params/{name}"), fault));
         }

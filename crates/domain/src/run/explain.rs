@@ -1,7 +1,7 @@
 //! The state of a run or a step in one sentence, with the user's next step.
 
 use super::next_move::RunFacts;
-use super::{Run, RunFailure, RunState, RunStep, StepReason, StepState};
+use super::{Run, RunFailure, RunState, RunStep, RunWant, StepReason, StepState};
 use crate::budget::format_usd;
 use crate::code::vocabulary;
 use crate::id::{JobId, ProjectId, RunId};
@@ -104,7 +104,8 @@ impl Run {
     fn has_used(&self, step: &RunStep) -> bool {
         let Some(spawned) = &step.spawned else { return false };
         let is_past = |manager: &RunStep| !step.is_added_by(manager);
-        self.state == RunState::Running || self.find_step(&spawned.by).is_none_or(is_past)
+        let goes_on = self.state == RunState::Running && self.want == RunWant::Run;
+        goes_on || self.find_step(&spawned.by).is_none_or(is_past)
     }
 
     pub fn explain_failure(&self) -> Option<RunFailureCause> {

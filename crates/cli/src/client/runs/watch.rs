@@ -107,12 +107,15 @@ fn print_change(screen: &Screen, run: &Run, step: &RunStep, text: &str, asks: bo
     if let (StepState::Open, Some(job)) = (step.state, step.job.as_ref().filter(|_| asks)) {
         screen.hint(&format!("`pullyard jobs answer {}`", job.short()));
     }
-    print_question(screen, run, step);
+    if step.state == StepState::Asked {
+        print_question(screen, run, step);
+    }
 }
 
-/// Prints the question of a step, and the commands that answer it. Prints nothing for a step with a prompt.
+/// Prints the question of a step that waits or has its answer, and the commands that answer it.
 pub(super) fn print_question(screen: &Screen, run: &Run, step: &RunStep) {
-    let Some(question) = &step.question else { return };
+    let is_known = step.state == StepState::Asked || step.answered_by.is_some();
+    let Some(question) = step.question.as_ref().filter(|_| is_known) else { return };
     question.lines().for_each(|line| screen.note(line));
     let name = format!("{}/{}", run.id.short(), step.name);
     if step.state == StepState::Asked {

@@ -79,7 +79,10 @@ fn faults_of_added_steps_point_into_the_list() {
 #[test]
 fn resumed_manager_continues_with_the_steps_of_its_turn() {
     let mut world = manager();
-    world.spawn("lead", json!([added("x", &[]), added("y", &[])])).end("lead/x", REFUSED).order(cancel);
+    world.spawn("lead", json!([added("x", &[]), added("y", &[])])).end("lead/x", REFUSED);
+    assert_eq!(why(&world, "lead/x"), "went_on");
+    world.order(cancel);
+    assert_eq!(why(&world, "lead/x"), "job_failed", "a resume repeats it");
     world.end("lead/y", JobEnd::Cancelled);
     assert_eq!((world.run.state, why(&world, "lead/y")), (RunState::Cancelled, "job_cancelled"));
     world.order(resume).check("running: lead spawning, last waiting, lead/x open, lead/y open");
