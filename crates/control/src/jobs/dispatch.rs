@@ -44,7 +44,8 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
 /// The first of the other jobs that wait for a place of this machine. `None` if this process never found it full.
 async fn first_on_machine(ctx: &Context, hinted: &Job) -> Result<Option<Job>, Error> {
     let now = ctx.clock.now();
-    if !ctx.was_machine_full().load(Ordering::Relaxed) && !hinted.awaits_machine(now) {
+    let is_refused = hinted.awaits_machine(now);
+    if !ctx.was_machine_full().fetch_or(is_refused, Ordering::Relaxed) && !is_refused {
         return Ok(None);
     }
     let shards = try_join_all((0..SHARDS).map(|shard| ctx.store.list_due(shard, MAX_DUE_ROWS))).await?;
@@ -55,7 +56,7 @@ async fn first_on_machine(ctx: &Context, hinted: &Job) -> Result<Option<Job>, Er
     Ok(waiting.min_by_key(|job| (job.order(), job.id.clone())))
 }
 
-/// `first`: another job that waits for a place of this machine.
+/// `first`: another job that waits for a place of this machine. A job behind it gets none.
 async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Result<(), Error> {
     let id = loaded.id.clone();
     let (mut rounds, mut loaded) = (ctx.retries(&id), Some(loaded));
@@ -79,8 +80,7 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Resul
         }
         let next = match next_start_step(&job, ctx.clock.now()) {
             StartStep::Skip => return Ok(()),
-            // Its task may exist already.
-            StartStep::Repeat => return run_task(ctx, &job, None).await,
+            StartStep::Repeat => break job,
             StartStep::Write(mut next) => {
                 // Stored with the start, so that a repeated RunTask has the same parameters.
                 next.dispatch.trace = trace::current_trace();
@@ -88,11 +88,19 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Resul
             }
         };
         let Some(next) = delay_for_breaker(ctx, &job, next).await? else { return Ok(()) };
+        let is_behind = first.is_some_and(|first| (first.order(), &first.id) < (job.order(), &job.id));
+        let (number, full) = (next.dispatch.number, DispatchFault::MachineFull);
+        // One write: a repeat of a stored start would call RunTask.
+        let next = match next.record_start_fault(next.attempt + 1, number, full, ctx.clock.now()) {
+            Ok(refused) if is_behind => refused,
+            _ => next,
+        };
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
                 return Ok(());
             }
+            Write::Applied if next.awaits_machine(ctx.clock.now()) => return Ok(()),
             // A start got no answer and was given up. The next one is due later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.counters().add(Counter::TaskStartFailed);
@@ -102,7 +110,7 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Resul
             Write::Stale => rounds.backoff().await?,
         }
     };
-    run_task(ctx, &stored, first).await
+    run_task(ctx, &stored).await
 }
 
 /// Replaces a start by the delayed job while the breaker of its model is open. `None` if the job is delayed already.
@@ -152,8 +160,7 @@ fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
     }
 }
 
-/// A job behind `first` gets no place of this machine.
-async fn run_task(ctx: &Context, job: &Job, first: Option<&Job>) -> Result<(), Error> {
+async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
     let (attempt, number) = (job.attempt + 1, job.dispatch.number);
     let bootstrap = Bootstrap {
         job: job.id.clone(),
@@ -178,8 +185,7 @@ async fn run_task(ctx: &Context, job: &Job, first: Option<&Job>) -> Result<(), E
     };
     start.environment.extend(job.dispatch.trace.as_ref().map(|trace| ("PULLYARD_TRACE_ID", trace.to_string())));
     let now = ctx.clock.now();
-    let is_behind = first.is_some_and(|first| (first.order(), &first.id) < (job.order(), &job.id));
-    let started = if is_behind { StartOutcome::NoPlace } else { ctx.tasks.run(&start).await? };
+    let started = ctx.tasks.run(&start).await?;
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "task requested");
     let fault = match started {
         StartOutcome::Task { arn } => {
