@@ -13,7 +13,7 @@ use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
+use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
 use std::sync::atomic::Ordering;
@@ -52,7 +52,9 @@ async fn first_on_machine(ctx: &Context, hinted: &Job) -> Result<Option<Job>, Er
     let job = |(key, _)| if let WorkKey::Job(job) = key { Some(job) } else { None };
     let ids: Vec<_> = shards.into_iter().flatten().filter_map(job).filter(|id| *id != hinted.id).collect();
     let jobs = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
-    let waiting = jobs.into_iter().filter(|job| job.awaits_machine(now));
+    // A job whose tries fail, for example by an unreadable breaker, stays overdue. It must not stop all others.
+    let is_tried = |job: &Job| now < job.dispatch.due.plus(WAKE_TIMEOUT);
+    let waiting = jobs.into_iter().filter(|job| job.awaits_machine(now) && is_tried(job));
     Ok(waiting.min_by_key(|job| (job.order(), job.id.clone())))
 }
 
