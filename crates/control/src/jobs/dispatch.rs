@@ -25,12 +25,12 @@ const MAX_DUE_ROWS: i32 = 25;
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     let (mut hinted, mut assigned) = (ctx.load_job(job).await?, Ok(()));
-    let first = first_on_machine(ctx, &hinted).await?;
     if hinted.awaits_place() || hinted.has_left_its_place() {
         // Neither the assignment of places nor the stop of a task waits for the success of the other.
         assigned = assign_places(ctx, &hinted).await;
         hinted = ctx.load_job(job).await?;
     }
+    let first = first_on_machine(ctx, &hinted).await?;
     start_or_stop(ctx, hinted, first.as_ref()).await?;
     // A refused job wakes no other one, which would wake it again.
     if let Some(first) = first
