@@ -13,7 +13,7 @@ use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
+use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
 use std::sync::atomic::Ordering;
@@ -25,12 +25,12 @@ const MAX_DUE_ROWS: i32 = 25;
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     let (mut hinted, mut assigned) = (ctx.load_job(job).await?, Ok(()));
-    let first = first_on_machine(ctx, &hinted).await?;
     if hinted.awaits_place() || hinted.has_left_its_place() {
         // Neither the assignment of places nor the stop of a task waits for the success of the other.
         assigned = assign_places(ctx, &hinted).await;
         hinted = ctx.load_job(job).await?;
     }
+    let first = first_on_machine(ctx, &hinted).await?;
     start_or_stop(ctx, hinted, first.as_ref()).await?;
     // A refused job wakes no other one, which would wake it again.
     if let Some(first) = first
@@ -44,18 +44,21 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
 /// The first of the other jobs that wait for a place of this machine. `None` if this process never found it full.
 async fn first_on_machine(ctx: &Context, hinted: &Job) -> Result<Option<Job>, Error> {
     let now = ctx.clock.now();
-    if !ctx.was_machine_full().load(Ordering::Relaxed) && !hinted.awaits_machine(now) {
+    let is_refused = hinted.awaits_machine(now);
+    if !ctx.was_machine_full().fetch_or(is_refused, Ordering::Relaxed) && !is_refused {
         return Ok(None);
     }
     let shards = try_join_all((0..SHARDS).map(|shard| ctx.store.list_due(shard, MAX_DUE_ROWS))).await?;
     let job = |(key, _)| if let WorkKey::Job(job) = key { Some(job) } else { None };
     let ids: Vec<_> = shards.into_iter().flatten().filter_map(job).filter(|id| *id != hinted.id).collect();
     let jobs = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
-    let waiting = jobs.into_iter().filter(|job| job.awaits_machine(now));
+    // A job whose tries fail, for example by an unreadable breaker, stays overdue. It must not stop all others.
+    let is_tried = |job: &Job| now < job.dispatch.due.plus(WAKE_TIMEOUT);
+    let waiting = jobs.into_iter().filter(|job| job.awaits_machine(now) && is_tried(job));
     Ok(waiting.min_by_key(|job| (job.order(), job.id.clone())))
 }
 
-/// `first`: another job that waits for a place of this machine.
+/// `first`: another job that waits for a place of this machine. A job behind it gets none.
 async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Result<(), Error> {
     let id = loaded.id.clone();
     let (mut rounds, mut loaded) = (ctx.retries(&id), Some(loaded));
@@ -79,8 +82,7 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Resul
         }
         let next = match next_start_step(&job, ctx.clock.now()) {
             StartStep::Skip => return Ok(()),
-            // Its task may exist already.
-            StartStep::Repeat => return run_task(ctx, &job, None).await,
+            StartStep::Repeat => break job,
             StartStep::Write(mut next) => {
                 // Stored with the start, so that a repeated RunTask has the same parameters.
                 next.dispatch.trace = trace::current_trace();
@@ -88,11 +90,19 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Resul
             }
         };
         let Some(next) = delay_for_breaker(ctx, &job, next).await? else { return Ok(()) };
+        let is_behind = first.is_some_and(|first| (first.order(), &first.id) < (job.order(), &job.id));
+        let (number, full) = (next.dispatch.number, DispatchFault::MachineFull);
+        // One write: a repeat of a stored start would call RunTask.
+        let next = match next.record_start_fault(next.attempt + 1, number, full, ctx.clock.now()) {
+            Ok(refused) if is_behind => refused,
+            _ => next,
+        };
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
                 return Ok(());
             }
+            Write::Applied if next.awaits_machine(ctx.clock.now()) => return Ok(()),
             // A start got no answer and was given up. The next one is due later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.counters().add(Counter::TaskStartFailed);
@@ -102,7 +112,7 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Resul
             Write::Stale => rounds.backoff().await?,
         }
     };
-    run_task(ctx, &stored, first).await
+    run_task(ctx, &stored).await
 }
 
 /// Replaces a start by the delayed job while the breaker of its model is open. `None` if the job is delayed already.
@@ -152,8 +162,7 @@ fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
     }
 }
 
-/// A job behind `first` gets no place of this machine.
-async fn run_task(ctx: &Context, job: &Job, first: Option<&Job>) -> Result<(), Error> {
+async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
     let (attempt, number) = (job.attempt + 1, job.dispatch.number);
     let bootstrap = Bootstrap {
         job: job.id.clone(),
@@ -178,8 +187,7 @@ async fn run_task(ctx: &Context, job: &Job, first: Option<&Job>) -> Result<(), E
     };
     start.environment.extend(job.dispatch.trace.as_ref().map(|trace| ("PULLYARD_TRACE_ID", trace.to_string())));
     let now = ctx.clock.now();
-    let is_behind = first.is_some_and(|first| (first.order(), &first.id) < (job.order(), &job.id));
-    let started = if is_behind { StartOutcome::NoPlace } else { ctx.tasks.run(&start).await? };
+    let started = ctx.tasks.run(&start).await?;
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "task requested");
     let fault = match started {
         StartOutcome::Task { arn } => {
