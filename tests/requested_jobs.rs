@@ -88,7 +88,7 @@ async fn prompt_job_branches_from_and_targets_its_base() {
     let nowhere = CreateJob { base: Some("nowhere".into()), ..create_request(&story, None, Some("Do it.")) };
     let failure = story.wait_for_end(&create_job(&story, &nowhere).await).await.failure.unwrap();
     assert_eq!(failure.sentence, "acme/app has no branch `nowhere`.");
-    for base in ["", "--upload-pack=touch", "a b", "a\u{0}b", &"b".repeat(201)] {
+    for base in ["", "origin/main", "--upload-pack=touch", "a b", "a\u{0}b", &"b".repeat(201)] {
         let request = CreateJob { base: Some(base.into()), ..create_request(&story, None, Some("Do it.")) };
         assert_eq!(summary(&assert_refused(&story, &request).await), (422, "invalid", Some("/base")), "{base}");
     }

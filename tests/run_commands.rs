@@ -163,7 +163,7 @@ async fn question_is_approved_or_refused_by_command() {
     let ended = watched.wait_with_output().await.unwrap();
     let err = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(0), "{err}");
-    assert!(err.contains("ask: waits for a user\nIs it complete?\n") && err.contains("ask: approved\n"), "{err}");
+    assert!(err.contains("ask: waits for a user\nIs it complete?\n") && err.contains("ask: approved by "), "{err}");
     assert_eq!(story.pull_requests().await.len(), 1);
     let run = user.json(&["runs", "show", "@last"]).await;
     let by = run["by"].as_str().unwrap();

@@ -137,7 +137,7 @@ async fn page_asks_the_question_and_shows_the_steps_to_the_end() {
     browser.get(&format!("{address}/checks")).await.assert_contains(&["<code>test -f work.txt</code>", "Passed in "]);
     assert!(!browser.get("/").await.contains("Waits for approval"), "the question is answered");
     page.assert_contains(&["Completed", "Pull request #1", "approved", "Skipped", "has another outcome"]);
-    page.assert_contains(&[" approved ask. Is it complete?</p>"]);
+    page.assert_contains(&[" approved ask. &#34;Is it complete?&#34;</p>"]);
     let review = story.jobs().await.into_iter().find(|job| job.step.as_deref() == Some("review")).unwrap();
     page.assert_contains(&[&format!(r#"<a href="/jobs/{}" aria-label="review: Done">"#, review.id)]);
     let fix = story.jobs().await.into_iter().find(|job| job.step.as_deref() == Some("fix")).unwrap();

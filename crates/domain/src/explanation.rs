@@ -197,15 +197,20 @@ pub fn explain_failure(job: &Job, failure: &Failure) -> (String, String) {
             ("Nothing to change, which the step allows.".into(), NO_ACTION.into())
         }
         Some(step) => {
-            let resume = format!("`pullyard runs resume {}`", step.run.short());
+            let (retry, run, name) = ("`pullyard jobs retry`", step.run.short(), &step.name);
             let help = OF_STEPS.iter().fold(failure.help(), |help, (old, new)| help.replace(*old, new));
-            let again = match (step.name.contains('/'), help.contains("the prompt")) {
-                // No resume repeats a step whose manager has its result.
-                (true, _) => "`pullyard run`".into(),
-                (false, true) => format!("`pullyard run`, or {resume} with the same prompt"),
-                (false, false) => resume,
+            let resume = format!("`pullyard runs resume {run}`");
+            let help = match help.split_once(retry).or_else(|| help.split_once("`pullyard runs resume`")) {
+                // The run knows whether a resume repeats a step that a manager added, or only another run.
+                Some((cause, _)) if name.contains('/') => {
+                    format!("{cause}`pullyard runs why {run}/{name}`, which explains how to repeat it.")
+                }
+                _ if help.contains("the prompt") => {
+                    help.replace(retry, &format!("`pullyard run`, or {resume} with the same prompt"))
+                }
+                _ => help.replace(retry, &resume),
             };
-            (failure.sentence(), help.replace("`pullyard jobs retry`", &again))
+            (failure.sentence(), help)
         }
         None => (failure.sentence(), failure.help()),
     }

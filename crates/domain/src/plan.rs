@@ -9,7 +9,7 @@ mod roles;
 mod shape;
 
 pub(crate) use check::check_added_steps;
-pub use parameter::{BRANCH_RULE, Parameter, ParameterKind, is_branch};
+pub use parameter::{BRANCH_RULE, Parameter, ParameterKind, is_base, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
 

@@ -286,6 +286,11 @@ impl Run {
         self.steps.iter().filter(move |step| is_wanted && step.state == StepState::Asked)
     }
 
+    /// Whether a cancel came before the run completed.
+    pub fn is_cancelled(&self) -> bool {
+        self.want == RunWant::Cancel && self.state != RunState::Completed
+    }
+
     pub fn wall_end(&self) -> Timestamp {
         self.since.plus(Duration::from_secs(self.wall_secs))
     }

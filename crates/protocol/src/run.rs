@@ -91,12 +91,12 @@ pub struct Run {
     pub waits_for_group: Option<String>,
     /// Why it failed.
     pub failure: Option<Explanation>,
-    /// Whether a user cancelled it. Its jobs need up to a minute to stop.
+    /// Whether it was cancelled before it completed. Its jobs need up to a minute to stop.
     pub cancelled: bool,
-    /// Name of the user who cancelled it.
+    /// Name of the user who cancelled it, or `Pullyard` or `the deletion of the project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_by: Option<String>,
-    /// Name of the user who last resumed it.
+    /// Name of the user who last resumed it; absent after a later cancel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_by: Option<String>,
     /// Name of the token that started it.

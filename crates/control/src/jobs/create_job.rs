@@ -13,7 +13,7 @@ use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
-use pullyard_domain::plan::{BRANCH_RULE, is_branch};
+use pullyard_domain::plan::{BRANCH_RULE, is_base, is_branch};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::select::{check_labels, required_labels};
 use pullyard_store::{Request, Write};
@@ -86,7 +86,9 @@ pub async fn create_job(
 }
 
 fn check_base_branch(request: &JobRequest) -> Result<(), Error> {
-    if request.base.as_deref().is_none_or(is_branch) {
+    // The base of a retry may be the one of a pull request.
+    let is_valid = |base: &str| if request.retry_of.is_some() { is_branch(base) } else { is_base(base) };
+    if request.base.as_deref().is_none_or(is_valid) {
         Ok(())
     } else {
         Err(Error::Invalid { pointer: "/base", fault: BRANCH_RULE.into() })

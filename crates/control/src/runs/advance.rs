@@ -57,9 +57,12 @@ async fn apply(
     (before, next): (&Run, Move),
 ) -> Result<Write, Error> {
     let Move { run, noted, created, cancelled, group } = next;
-    let user = run.ordered_by.as_deref().filter(|_| run.want == RunWant::Cancel);
+    let (by, reason) = match run.ordered_by.as_deref().filter(|_| run.want == RunWant::Cancel) {
+        Some(user) => (user, "Its run was cancelled."),
+        None => ("Pullyard", "Its run ends."),
+    };
     for job in &cancelled {
-        match cancel_job(ctx, job, user.unwrap_or("Pullyard"), Some("Its run ends.")).await {
+        match cancel_job(ctx, job, by, Some(reason)).await {
             // The job has ended, or was never created.
             Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => {}
             Err(error) => return Err(error),

@@ -7,7 +7,7 @@ use crate::templates::load_template;
 use crate::{Context, Error};
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, RunId, TemplateName};
-use pullyard_domain::plan::{BRANCH_RULE, MAX_FILE_BYTES, ParameterKind, Plan, PlanFault, is_branch};
+use pullyard_domain::plan::{BRANCH_RULE, MAX_FILE_BYTES, ParameterKind, Plan, PlanFault, is_base, is_branch};
 use pullyard_domain::project::Project;
 use pullyard_domain::run::{FrozenPlan, Run};
 use pullyard_domain::template::{StartedBy, TemplateId};
@@ -151,9 +151,10 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
         RepositoryFact::NotConnected(name) => return Err(fault_at(at, describe_unconnected(&name, &project))),
     };
     faults.extend(below("/plan", plan.check_for_project(&project.settings, Some(&repository))));
+    let is_valid = submission.base.as_deref().is_none_or(is_base);
     let base = submission.base.clone().or_else(|| plan.base.clone());
     let base = base.unwrap_or_else(|| repository.default_branch.clone());
-    if !is_branch(&base) {
+    if !is_valid || !is_branch(&base) {
         // `Plan::parse` and `fill_parameters` check the base of a plan.
         faults.push(PlanFault::new("/base", BRANCH_RULE));
     }

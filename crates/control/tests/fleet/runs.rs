@@ -331,7 +331,8 @@ async fn cancelled_run_ends_its_jobs_and_resumes_with_the_rest() {
     it.end("plan", answered, answer("Plan.", None)).await;
     it.order(RunOrder::Cancel).await.unwrap();
     it.expect("cancelled: plan done, implement cancelled, review skipped, fix skipped").await;
-    assert_eq!(it.job("implement").await.0.cancel.map(|cancel| cancel.by).as_deref(), Some("ann"));
+    let cancel = it.job("implement").await.0.cancel.unwrap();
+    assert_eq!(cancel.sentence(), "Cancelled by ann: \"Its run was cancelled.\".");
     assert_eq!(it.due().await, []);
     assert_eq!(it.order(RunOrder::Cancel).await, Err("run_ended".into()));
     it.order(RunOrder::Resume { cost_usd_micros: None }).await.unwrap();
@@ -474,6 +475,7 @@ async fn plan_that_its_project_refuses_starts_no_run() {
         (RunSubmission { repository: Some(other), ..valid.clone() }, "/repository"),
         (RunSubmission { repository: None, ..valid.clone() }, "/repository"),
         (RunSubmission { base: Some("-x".into()), ..valid.clone() }, "/base"),
+        (RunSubmission { base: Some("origin/main".into()), ..valid.clone() }, "/base"),
     ] {
         let Err(SubmitFault::Plan(faults)) = submit_run(&world.ctx, &submission, &ann(), None).await else {
             panic!("{submission:?}")

@@ -89,10 +89,14 @@ fn advice_on_a_step_names_no_ticket_and_repeats_by_the_run() {
         let help = of("fix", &failure);
         assert!(!help.contains("ticket") && !help.contains("jobs retry"), "{help}");
         let help = of("lead/fix", &failure);
-        assert!(!help.contains(&resume), "no resume repeats it: {help}");
+        for clause in ["runs resume", "without an agent", "the same work", "continues it"] {
+            assert!(!help.contains(clause), "only its run knows what repeats it: {help}");
+        }
     }
     let missing = Failure::BaseBranchMissing { repo: RepositoryName::new("acme/app").unwrap(), branch: "mian".into() };
     assert!(of("fix", &missing).ends_with(&format!("Then {resume}, or start another run with the name of a branch.")));
+    let why = format!("Then `pullyard runs why {}/lead/fix`, which explains how to repeat it.", run.short());
+    assert!(of("lead/fix", &missing).ends_with(&why));
     let unchanged = of("fix", &Failure::NoChanges { left_out: Quoted(None) });
     assert!(unchanged.ends_with("; start another run with another prompt or `changes: optional`."), "{unchanged}");
     let long = of("fix", &Failure::PathsTooLong { path: "a/a".into() });

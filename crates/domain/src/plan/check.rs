@@ -1,7 +1,7 @@
 //! The rules of a plan that its form cannot express and that need no project.
 
 use super::graph::Graph;
-use super::parameter::{BRANCH_RULE, is_branch};
+use super::parameter::{BRANCH_RULE, is_base};
 use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
 use super::{
@@ -70,7 +70,7 @@ impl Check<'_> {
         if let Some(Err(rule)) = plan.repository.as_deref().map(RepositoryName::new) {
             self.fault("/repository", rule.to_string());
         }
-        self.require(plan.base.as_deref().is_none_or(is_branch), "/base", BRANCH_RULE);
+        self.require(plan.base.as_deref().is_none_or(is_base), "/base", BRANCH_RULE);
         let group = plan.concurrency.as_ref().map_or("", |concurrency| &concurrency.group);
         self.require(group.is_empty() || is_line(group, usize::MAX), "/concurrency/group", NAME_TEXT_RULE);
         // No output would show the difference between the two groups.

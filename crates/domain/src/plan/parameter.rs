@@ -165,14 +165,19 @@ impl Parameter {
 /// Whether a text can be the name of a branch. Prompts have it within a command, so a shell must read it as one word.
 pub fn is_branch(name: &str) -> bool {
     // Git takes commits, ranges and whole refs for other things, and `+main` for a forced push. `#` begins a comment.
-    // `origin/main` is the name in a clone.
     let is_other = is_hex(name, 40)
-        || ["/", "-", "+", "#", ".", "refs/", "origin/"].iter().any(|start| name.starts_with(start))
+        || ["/", "-", "+", "#", ".", "refs/"].iter().any(|start| name.starts_with(start))
         || ["..", "//", "/.", ".lock/"].iter().any(|part| name.contains(part))
         || ["/", ".", ".lock"].iter().any(|end| name.ends_with(end))
         || matches!(name, "@" | "HEAD");
     let has_sign = name.contains(|c: char| c.is_control() || " `$;&|<>(){}\"'\\~^:?*[".contains(c));
     (1..=MAX_BRANCH_BYTES).contains(&name.len()) && !is_other && !has_sign
+}
+
+/// Whether a user may write the name as a base. In a clone, `origin/main` is another name of `main`. The forge and the
+/// parameters of webhooks may have such a branch.
+pub fn is_base(name: &str) -> bool {
+    is_branch(name) && !name.starts_with("origin/")
 }
 
 /// Faults of the declared parameters, and of keys whose parameter does not fit.
@@ -196,6 +201,10 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
         let fault = match (plan.parameters.get(name), kind) {
             (None, _) => "`param` names no parameter of the plan".to_owned(),
             (Some(of), Some(kind)) if of.kind != kind => format!("use a parameter of the type {}", kind.as_str()),
+            // The run would be named like the parameter.
+            (Some(of), None) if !of.required && of.default.as_deref().and_then(first_line).is_none() => {
+                "use a parameter that is required or has a default".to_owned()
+            }
             _ => continue,
         };
         faults.push(PlanFault::new(format!("/{key}/param"), fault));
@@ -285,7 +294,7 @@ mod tests {
             (json!({ "type": "repository" }), "acme/app", "app"),
             (json!({ "type": "branch" }), "v1.2", "refs/heads/main"),
             (json!({ "type": "branch" }), "next", "main..next"),
-            (json!({ "type": "branch" }), "original", "origin/main"),
+            (json!({ "type": "branch" }), "origin/main", "origin/"),
             (json!({ "type": "branch" }), "fix", "0123456789abcdef0123456789abcdef01234567"),
             (json!({ "type": "branch" }), "release/1", "-f"),
             (json!({ "type": "branch" }), "äöü/#1", "a`id`"),
@@ -348,6 +357,7 @@ mod tests {
         fill(&mut without, json!({ "task": "T" })).unwrap();
         assert_eq!(without.repository, None, "then the project's default");
         for (keys, pointer) in [
+            (json!({ "name": { "param": "repo" } }), "/name/param"),
             (json!({ "base": { "param": "none" } }), "/base/param"),
             (json!({ "base": { "param": "repo" } }), "/base/param"),
             (json!({ "repository": { "param": "task" } }), "/repository/param"),

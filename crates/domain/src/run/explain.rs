@@ -35,8 +35,8 @@ vocabulary! {
         Stopped { step: String, run: RunId } [Person] "stopped", "{step} was skipped, because the run ended before it.", "`pullyard runs resume {run}` starts it.";
         Refused { step: String, by: String, run: RunId } [Person] "refused", "{by} refused {step}.", "`pullyard runs resume {run}` asks again.";
         JobFailed { step: String, job: JobId, run: RunId } [Person] "job_failed", "Job {job} of {step} failed.", "`pullyard why {job}` names the cause; after its correction, `pullyard runs resume {run}`.";
-        WentOn { step: String, job: JobId } [Itself] "went_on", "Job {job} of {step} failed or was cancelled, and the run went on.", "`pullyard why {job}` names the cause; only another run repeats the step.";
-        SkippedByManager { step: String } [Itself] "skipped_by_manager", "{step} was skipped, because a step that it needs failed; its manager goes on.", "Nothing to do; only another run starts it.";
+        WentOn { why: Cause } [Itself] "went_on", "{why}. The run went on.", "`pullyard why JOB` explains a failed job; only another run repeats the step.";
+        UsedByManager { why: Cause } [Itself] "used_by_manager", "{why}. Its manager gets the result.", "`pullyard why JOB` explains a failed job; only another run repeats the step.";
         NoOutcome { step: String, job: JobId, run: RunId } [Person] "no_outcome", "Job {job} of {step} chose none of its outcomes.", "`pullyard runs resume {run}` starts the step again.";
         NotStarted { step: String, run: RunId } [Person] "not_started", "The project's present settings refuse the agent or the model of {step}.", "Allow it with `pullyard settings set` or `pullyard repos set`; then `pullyard runs resume {run}`.";
         JobCancelled { step: String, job: JobId, run: RunId } [Person] "job_cancelled", "Job {job} of {step} was cancelled.", "`pullyard runs resume {run}` starts the step again.";
@@ -70,7 +70,7 @@ impl Run {
         let (name, run, state) = (step.name.clone(), self.id.clone(), step.state);
         let (job, by) = (step.job.clone(), step.by.clone());
         let is_final = self.state == RunState::Completed || self.has_used(step);
-        Some(match (state, step.reason, job) {
+        let why = match (state, step.reason, job) {
             (StepState::Waiting | StepState::Spawning | StepState::Asked, ..) => return None,
             (StepState::Open, _, Some(job)) => E::HasJob { step: name, job },
             (StepState::Done, ..) => match (step.outcome.clone(), by) {
@@ -79,10 +79,6 @@ impl Run {
                 (None, None) => E::Done { step: name },
             },
             (_, Some(StepReason::When), _) => E::OtherOutcome { step: name },
-            (_, Some(StepReason::JobFailed | StepReason::JobCancelled), Some(job)) if is_final => {
-                E::WentOn { step: name, job }
-            }
-            (_, Some(StepReason::NeedFailed), _) if is_final => E::SkippedByManager { step: name },
             (_, Some(StepReason::NeedFailed), _) => E::NeedFailed { step: name, run },
             (_, Some(StepReason::Stopped), _) => E::Stopped { step: name, run },
             (_, Some(StepReason::Refused), _) => {
@@ -97,6 +93,11 @@ impl Run {
                 E::SpawnInvalid { step: name, job, run, fault }
             }
             _ => E::Unknown { step: name, state: state.as_str().into() },
+        };
+        Some(match (is_final && why.class() == Resolution::Person, &step.spawned) {
+            (false, _) => why,
+            (true, None) => E::WentOn { why: why.sentence().into() },
+            (true, Some(_)) => E::UsedByManager { why: why.sentence().into() },
         })
     }
 

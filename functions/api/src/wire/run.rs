@@ -9,7 +9,7 @@ use pullyard_protocol::run::{Run, RunStep};
 
 /// A run of a list.
 pub(crate) fn listed_run(run: domain::Run) -> Run {
-    let is_cancelled = run.want == RunWant::Cancel;
+    let (is_cancelled, is_resumed) = (run.is_cancelled(), run.want == RunWant::Run);
     Run {
         group: run.group.clone(),
         waits_for_group: run.awaited_group().map(str::to_owned),
@@ -17,7 +17,7 @@ pub(crate) fn listed_run(run: domain::Run) -> Run {
         time_limit: run.wall_end(),
         cancelled: is_cancelled,
         cancelled_by: run.ordered_by.clone().filter(|_| is_cancelled),
-        resumed_by: run.ordered_by.filter(|_| !is_cancelled),
+        resumed_by: run.ordered_by.filter(|_| is_resumed),
         repository: None,
         plan: None,
         params: Default::default(),

@@ -225,7 +225,7 @@ impl StepRow {
             (_, None) => wait.map(StepWait::sentence).or_else(|| run.explain_step(step).map(|why| why.sentence())),
         };
         let question = frozen.plan.find_step(&step.name).and_then(|planned| planned.approve.as_deref());
-        let answered = question.filter(|_| step.by.is_some());
+        let answered = question.filter(|_| step.by.is_some()).map(|text| format!(" \"{text}\"")).unwrap_or_default();
         let open = job.filter(|_| step.state == StepState::Open).map_or(0, |job| job.spent_usd_micros);
         Self {
             name: line(&step.name),
@@ -236,7 +236,7 @@ impl StepRow {
             outcome: line(step.outcome.as_deref().unwrap_or_default()),
             took: begin.map(|begin| labels::format_duration(end.since(begin))).unwrap_or_default(),
             cost: labels::format_cost(step.spent_usd_micros.saturating_add(open)),
-            sentence: sentence.map(|sentence| text::help(&format!("{sentence} {}", answered.unwrap_or_default()))),
+            sentence: sentence.map(|sentence| text::help(&format!("{sentence}{answered}"))),
             begin: begin.map_or(0, |begin| part(run.created, begin).min(99)),
             share,
             wait: match (begin, job.map(|job| (job.attempt, &job.run))) {

@@ -181,7 +181,9 @@ pub(in crate::client) async fn explain(session: &Session, subject: &str) -> Resu
     }
     for step in run.steps.iter().filter(|step| step.state != StepState::Done) {
         if let Some(why) = step.why.as_ref().filter(|why| why.code != "stopped") {
-            session.screen.explain(why, &why.sentence, &why.help)?;
+            // Nothing is left to do in a completed run.
+            let help = if run.state == RunState::Completed { "" } else { &why.help };
+            session.screen.explain(why, &why.sentence, help)?;
         }
         if let (StepState::Asked, Some(question)) = (step.state, &step.question) {
             question.lines().for_each(|line| session.screen.note(line));

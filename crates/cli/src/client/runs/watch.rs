@@ -132,7 +132,9 @@ fn describe(step: &RunStep, jobs: &Jobs) -> String {
     match (step.state, &step.outcome) {
         (StepState::Open, _) => job_status(step, jobs),
         (StepState::Asked, _) => "waits for a user".into(),
-        (StepState::Done, None) if step.job.is_none() => "approved".into(),
+        (StepState::Done, None) if step.job.is_none() => {
+            format!("approved by {}", step.answered_by.as_deref().unwrap_or("a user"))
+        }
         (StepState::Done, None) => format!("done in {}", spent()),
         (StepState::Done, Some(outcome)) => format!("{outcome} in {}", spent()),
         (StepState::Failed, _) if step.job.is_some() => format!("failed after {}", spent()),

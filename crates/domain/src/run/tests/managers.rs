@@ -24,7 +24,7 @@ fn manager_adds_steps_and_gets_another_turn_when_they_ended() {
     // The failure of an added step is a matter of its manager.
     world.end("lead/x", REFUSED);
     world.check("running: lead open, last waiting, lead/x failed (job_failed), lead/y skipped (need_failed)");
-    assert_eq!((why(&world, "lead/x"), why(&world, "lead/y")), ("went_on", "skipped_by_manager"));
+    assert_eq!((why(&world, "lead/x"), why(&world, "lead/y")), ("used_by_manager", "used_by_manager"));
     assert_eq!(world.run.find_step("lead").map(|step| (step.turn, step.jobs)), Some((1, 2)));
     world.end("lead", COMPLETED).end("last", COMPLETED);
     assert_eq!(world.run.state, RunState::Completed);
@@ -80,7 +80,7 @@ fn faults_of_added_steps_point_into_the_list() {
 fn resumed_manager_continues_with_the_steps_of_its_turn() {
     let mut world = manager();
     world.spawn("lead", json!([added("x", &[]), added("y", &[])])).end("lead/x", REFUSED);
-    assert_eq!(why(&world, "lead/x"), "went_on");
+    assert_eq!(why(&world, "lead/x"), "used_by_manager");
     world.order(cancel);
     assert_eq!(why(&world, "lead/x"), "job_failed", "a resume repeats it");
     world.end("lead/y", JobEnd::Cancelled);
@@ -90,7 +90,7 @@ fn resumed_manager_continues_with_the_steps_of_its_turn() {
     world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
     // Steps of an earlier turn do not start again.
     world.end("lead", REFUSED);
-    assert_eq!((why(&world, "lead"), why(&world, "lead/y")), ("job_failed", "went_on"));
+    assert_eq!((why(&world, "lead"), why(&world, "lead/y")), ("job_failed", "used_by_manager"));
     world.order(resume);
     world.check("running: lead open, last waiting, lead/x done, lead/y failed (job_failed)");
     assert_eq!(world.run.find_step("lead").map(|step| step.turn), Some(1));

@@ -47,6 +47,7 @@ fn cancel_ends_open_jobs_and_a_push_that_won_stays() {
     let mut world = diamond(json!({}));
     world.end("a", COMPLETED).end("b", COMPLETED).end("c", COMPLETED).order(cancel).end("d", COMPLETED);
     assert_eq!(world.run.state, RunState::Completed, "the work was done before the cancel");
+    assert_eq!((world.run.want, world.run.is_cancelled()), (RunWant::Cancel, false));
 }
 
 #[test]
@@ -121,6 +122,26 @@ fn question_waits_for_a_user_and_a_refusal_is_a_failure() {
     refused.order(resume).check("running: a done, ask asked, b waiting");
     assert_eq!(refused.run.find_step("ask").unwrap().by, None);
     assert_eq!(refusal(answer(&refused.run, "a", Answer::Refuse, &refused.plan, time_at(0))), "no_question");
+}
+
+#[test]
+fn allowed_failure_of_a_completed_run_offers_no_resume() {
+    let ask = json!({ "name": "ask", "approve": "Deploy?", "allow_failure": true });
+    let vote = with(step("vote", &[]), json!({ "outcomes": ["yes", "no"], "allow_failure": true }));
+    let work = with(step("work", &[]), json!({ "allow_failure": true }));
+    let mut world = World::new(json!([ask, vote, work]), json!({}));
+    world.settle();
+    world.order(|run, plan, now| answer(run, "ask", Answer::Refuse, plan, now));
+    world.end("vote", COMPLETED).end("work", REFUSED);
+    world.check("completed: ask failed (refused), vote failed (no_outcome), work failed (job_failed)");
+    for (name, sentence) in [
+        ("ask", "ann refused ask. The run went on."),
+        ("vote", " of vote chose none of its outcomes. The run went on."),
+        ("work", " of work failed. The run went on."),
+    ] {
+        let why = world.run.explain_step(world.run.find_step(name).unwrap()).unwrap();
+        assert!(why.sentence().ends_with(sentence) && !why.help().contains("resume"), "{why:?}");
+    }
 }
 
 #[test]
