@@ -93,6 +93,18 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     let refused = browser.post(&format!("{address}/resume"), &[("cost_usd", "5")]).await;
     assert_eq!(refused.status, 409);
     refused.assert_contains(&["has no cost limit"]);
+
+    let store = story.store().await;
+    let mut run = store.load_run(&address.trim_start_matches("/runs/").parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(run.steps[0].jobs, 2);
+    run.steps[0].jobs = 11;
+    assert_eq!(store.update_run(&run).await.unwrap(), Write::Applied);
+    let waterfall = browser.get(&format!("{address}/waterfall")).await;
+    assert_eq!(waterfall.body.matches(">main</a>").count(), 1, "the oldest of 11: {}", waterfall.body);
+    waterfall.assert_contains(&[&format!("The ten newest jobs of each step; <code>pullyard runs trace {short}</code>")]);
+    let trace = User::of(&story).run(&["runs", "trace", "@last"]).await;
+    assert_eq!(trace.err.matches(" are missing: There is no job ").count(), 9, "{trace:?}");
+    assert_eq!(trace.assert_success().lines().count(), 3, "the step and two attempts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
