@@ -129,7 +129,7 @@ for of_spawnd in ({"repository": object()}, {"coordinator": 1}):
         run([agent("a", "x")], **of_spawnd)
         raise AssertionError
     except TypeError as error:
-        assert "leave out `coordinator`" in str(error), error
+        assert f"`{next(iter(of_spawnd))}`" in str(error), error
 for bad in ({"url": "127.0.0.1"}, {"token": "a b"}):
     try:
         Client(**bad)

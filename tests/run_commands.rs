@@ -289,6 +289,8 @@ async fn bad_plan_or_flag_is_refused_with_its_place() {
     ] {
         user.run(&[&["run"], arguments].concat()).await.assert_exit(2, text);
     }
+    let of_flag = user.run(&["run", "-p", "a", "--check", ""]).await;
+    assert!(of_flag.err.contains("help: correct the flags") && !of_flag.err.contains("runs check"), "{of_flag:?}");
     user.run(&["run", "-f", "/missing.yaml"]).await.assert_exit(1, "can't read /missing.yaml");
 
     let file = world.contributor_plan().await;

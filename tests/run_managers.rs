@@ -89,6 +89,10 @@ async fn manager_combines_the_work_of_its_steps() {
     assert!(shown.contains("done\tlead/left\t"), "{shown}");
     let lead = user.json(&["runs", "show", "@last"]).await["steps"][0]["job"].as_str().unwrap().to_owned();
     assert_eq!(user.ok(&["jobs", "output", &lead]).await, "Both halves are in.\n");
+    let trace = user.json(&["runs", "trace", "@last"]).await;
+    let turns = trace["spans"].as_array().unwrap().iter().filter(|span| span["step"] == "lead" && span["attempt"] == 1);
+    let turns: BTreeSet<_> = turns.map(|span| span["job"].to_string()).collect();
+    assert!(turns.len() == 2 && turns.contains(&json!(lead).to_string()), "{trace}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -390,32 +390,39 @@ async fn form_of_a_template_has_a_field_for_each_type() {
     browser.get("/runs/templates?project=acme").await.assert_contains(&[
         r#"name="param-depth" value="2" type="number" min="1" max="5" required"#,
         "From 1 to 5.",
-        &format!(r#"name="param-repo"><option value=""></option><option>{REPOSITORY}</option>"#),
+        r#"list="project_repositories" placeholder="owner/name""#,
+        &format!(r#"<datalist id="project_repositories"><option value="{REPOSITORY}"></datalist>"#),
         r#"name="param-link" value="" type="url" autocomplete"#,
-        r#"name="param-kind" required><option>fast</option><option selected>slow</option></select>"#,
-        r#"name="param-dry"><option value=""></option><option>true</option><option>false</option></select>"#,
+        r#"name="param-kind" required><option value="fast">fast</option><option value="slow" selected>slow</option>"#,
+        r#"name="param-dry"><option value=""></option><option value="true">true</option>"#,
         r#"name="param-task" rows="3" required"#,
         "What to ask",
         "Steps: ask. Stored by ",
     ]);
-    let post = async |depth: &str, kind: &str, link: &str| {
+    let post = async |repository: &str, depth: &str, kind: &str, link: &str| {
         let values = [("param-depth", depth), ("param-kind", kind), ("param-link", link), ("param-dry", "")];
-        let of = [("project", "acme"), ("template", "ask"), ("param-task", "T"), ("param-repo", REPOSITORY)];
+        let of = [("project", "acme"), ("template", "ask"), ("param-task", "T\r\nU"), ("param-repo", repository)];
         browser.post("/runs/templates", &[&of[..], &values].concat()).await
     };
-    let refused = post("9", "<b>odd", "ftp://a").await;
+    let unconnected = post("acme/gone", "3", "fast", "https://a.example/1").await;
+    unconnected.assert_contains(&[
+        r#"name="param-repo" value="acme/gone""#,
+        r#"id="bad-ask-repo">acme/gone is not connected to acme: <code>"#,
+    ]);
+    let refused = post(REPOSITORY, "9", "<b>odd", "ftp://a").await;
     assert_eq!(refused.status, 422);
     refused.assert_contains(&[
         "Correct the marked values.",
         r#"id="bad-ask-depth">Use a whole number from 1 to 5.<"#,
         r#"id="bad-ask-kind">Use fast or slow.<"#,
         r#"aria-invalid="true" aria-describedby="bad-ask-link""#,
-        "<option selected>&#60;b&#62;odd</option>",
+        r#"aria-describedby="bad-ask-kind"><option value=""></option><option value="fast">fast</option>"#,
         r#"name="param-depth" value="9""#,
         r#"value="ftp://a""#,
     ]);
-    assert_eq!(post("3", "fast", "https://a.example/1").await.status, 303);
+    assert_eq!(post(REPOSITORY, "3", "fast", "https://a.example/1").await.status, 303);
     let id = runs(&story).await[0]["id"].as_str().unwrap().to_owned();
-    let run = body(&story, &format!("/v1/runs/{id}")).await;
+    let run = body(&story, &format!("/v1/runs/{id}?plan=true")).await;
     assert_eq!((&run["name"], &run["repository"]), (&json!("T"), &json!(REPOSITORY)));
+    assert_eq!(run["params"]["task"], "T\nU", "as by the API");
 }

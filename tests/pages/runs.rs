@@ -4,6 +4,7 @@ use super::job_pages::{HOSTILE, assert_harmless};
 use super::{Answer, Browser};
 use crate::prelude::*;
 use crate::story::wait_until;
+use pullyard_domain::id::RunId;
 
 /// Approves as a reviewer, changes nothing as a fixer, and otherwise writes a line.
 const AGENT: &str = r#"#!/bin/sh
@@ -93,6 +94,28 @@ async fn form_starts_a_run_that_the_page_shows_until_its_resume() {
     let refused = browser.post(&format!("{address}/resume"), &[("cost_usd", "5")]).await;
     assert_eq!(refused.status, 409);
     refused.assert_contains(&["has no cost limit"]);
+
+    let store = story.store().await;
+    let id: RunId = address.trim_start_matches("/runs/").parse().unwrap();
+    let mut run = store.load_run(&id).await.unwrap().unwrap();
+    assert_eq!(run.steps[0].jobs, 2);
+    run.steps[0].jobs = 11;
+    assert_eq!(store.update_run(&run).await.unwrap(), Write::Applied);
+    let waterfall = browser.get(&format!("{address}/waterfall")).await;
+    assert_eq!(waterfall.body.matches(">main</a>").count(), 1, "without the oldest: {}", waterfall.body);
+    let all = format!("The ten newest jobs of each step; <code>pullyard runs trace {short}</code> shows all.");
+    waterfall.assert_contains(&[&all]);
+    let (user, trace) = (User::of(&story), ["runs", "trace", "@last"]);
+    let with_lost = user.run(&trace).await;
+    assert_eq!(with_lost.err.matches(" are missing: There is no job ").count(), 9, "{with_lost:?}");
+    assert_eq!(with_lost.assert_success().lines().count(), 3, "the step and two attempts");
+    let key = json!({ "pk": { "S": format!("JOB#{}", job.id) }, "sk": { "S": "JOB" } });
+    let broken = json!({ "TableName": "pullyard", "Key": key, "UpdateExpression": "REMOVE #status",
+        "ExpressionAttributeNames": { "#status": "status" } });
+    story.call_dynamodb("UpdateItem", broken).await;
+    let with_broken = user.run(&trace).await;
+    assert_eq!(with_broken.err.matches(" are missing: ").count(), 10, "{with_broken:?}");
+    assert_eq!(with_broken.assert_success().lines().count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

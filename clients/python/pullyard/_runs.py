@@ -217,9 +217,10 @@ class Client:
 
         Errors: `ApiError` with `faults`; with `wait`, those of `Run.wait`.
         """
-        if "coordinator" in plan or not isinstance(repository, (str, type(None))):
-            raise TypeError("leave out `coordinator` and `repository`, which are Spawnd's store; here, `repository` is "
-                            "OWNER/NAME of the forge")
+        if "coordinator" in plan:
+            raise TypeError("leave out `coordinator`, which is Spawnd's store")
+        if not isinstance(repository, (str, type(None))):
+            raise TypeError("`repository` is OWNER/NAME of the forge; leave out Spawnd's store")
         steps = list(steps)
         text = name or (str(steps[0].get("prompt", "")).strip() if len(steps) == 1 else "")
         text = text.split("\n")[0][:MAX_NAME_CHARS] or ", ".join(str(step.get("name")) for step in steps)

@@ -34,7 +34,7 @@ vocabulary! {
         Repeat { first: String } [Duplicate] "repeat", "This delivery was already handled: {first}.", "Nothing to do.";
         UnknownProject { project: ProjectId } [Refused] "unknown_project", "There is no project {project}.", "Check the project name in the ticket tool's call.";
         StaleEvent { ticket: TicketKey, time: Timestamp } [Refused] "stale_event", "A newer change of {ticket} is already known ({time}).", "Nothing to do.";
-        Echo {} [Ignored] "echo", "Pullyard made this change itself.", "Nothing to do.";
+        Echo {} [Ignored] "echo", "Pullyard made this change, or it is a push to one of its branches.", "Nothing to do.";
         UnknownStatus { status: String, project: ProjectId, columns: String, nearest: String } [Refused] "unknown_status", "{status} is not a column of {project}: {columns}.", "Use a column, such as {nearest}. To accept all: `pullyard settings set statuses.allow_others=true`.";
         NotTriggerStatus { status: String, trigger: String } [Ignored] "not_trigger_status", "{status} does not start jobs; {trigger} does.", "Move the ticket to {trigger} to start a job.";
         StatusUnchanged { ticket: TicketKey, status: String } [Refused] "status_unchanged", "{ticket} was already in {status}; only entering it starts a job.", "Move it out and in again, or `pullyard jobs create --ticket {ticket}`.";

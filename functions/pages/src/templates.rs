@@ -21,6 +21,8 @@ struct TemplatesPage {
     frame: Frame,
     form_key: String,
     rows: Vec<Row>,
+    /// Offered to the fields of repositories.
+    repositories: Vec<String>,
     fault: Option<Fault>,
 }
 
@@ -40,7 +42,7 @@ struct Field {
     parameter: Parameter,
     about: Option<SafeText>,
     value: String,
-    /// The values of a list; none for a field of text.
+    /// The values of a list; none for another field.
     options: Vec<String>,
     fault: Option<Help>,
 }
@@ -96,10 +98,10 @@ async fn start_run(
     template: TemplateName,
     form: &BTreeMap<String, String>,
 ) -> Result<String, SubmitFault> {
-    // Values are not trimmed, so that a form starts the same run as the API.
+    // Values are not trimmed, so that a form starts the same run as the API. Browsers send CR LF for a line break.
     let value = |(name, value): (&String, &String)| {
         let name = name.strip_prefix(FIELD).filter(|_| !value.trim().is_empty())?;
-        Some((name.to_owned(), value.clone()))
+        Some((name.to_owned(), value.replace("\r\n", "\n")))
     };
     let submission = RunSubmission {
         project: project.id.clone(),
@@ -141,7 +143,6 @@ async fn render(
         }
     };
     let (mut rows, is_refused) = (Vec::new(), !faults.is_empty());
-    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     for template in control::list_templates(&visit.ctx, &project.id).await? {
         let (plan, refusal) = match template.parse() {
             Ok(plan) => (plan, None),
@@ -155,18 +156,18 @@ async fn render(
         let to_field = |(name, parameter): (String, Parameter)| {
             let sent = form.get(&format!("{FIELD}{name}")).filter(|_| is_sent);
             let value = sent.or(parameter.default.as_ref()).cloned().unwrap_or_default();
-            let mut options = match parameter.kind {
+            let options = match parameter.kind {
                 ParameterKind::Boolean => vec!["true".into(), "false".into()],
                 ParameterKind::Choice => parameter.of.clone(),
-                ParameterKind::Repository => repositories.iter().map(|found| found.name.to_string()).collect(),
                 _ => Vec::new(),
             };
-            // A default may be disconnected; another repository must not replace it.
-            if !options.is_empty() && !value.is_empty() && !options.contains(&value) {
-                options.push(value.clone());
-            }
+            // The user replaces an invalid value; the browser would select the first one.
+            let value = if options.is_empty() || options.contains(&value) { value } else { String::new() };
             let fault = if is_sent { faults.remove(&name) } else { None };
-            let fault = fault.map(|fault| text::help(&to_sentence(&fault)));
+            // A repository's name stays as it is.
+            let starts_with_name = |fault: &str| fault.split(' ').next().is_some_and(|word| word.contains('/'));
+            let fault = fault.map(|fault| if starts_with_name(&fault) { fault } else { to_sentence(&fault) });
+            let fault = fault.map(|fault| text::help(&fault));
             Field { name, about: parameter.about.as_deref().map(line), parameter, value, options, fault }
         };
         // The name of a parameter is no title: each run gets its value.
@@ -174,6 +175,11 @@ async fn render(
         let parameters = plan.parameters;
         rows.push(Row { name, title, about, refusal, by_hand, fields: parameters.into_iter().map(to_field).collect() });
     }
+    let has_repository = rows.iter().flat_map(|row| &row.fields).any(|field| field.is("repository"));
+    let repositories = match has_repository {
+        true => visit.ctx.store.list_repositories(&project.id).await?,
+        false => Vec::new(),
+    };
     // The rest has no field.
     let rest: Vec<_> = faults.iter().take(5).map(|(name, fault)| format!("{name}: {fault}.")).collect();
     let sentence = if rest.is_empty() { "Correct the marked values.".to_owned() } else { rest.join(" ") };
@@ -182,6 +188,7 @@ async fn render(
         frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),
         form_key: new_form_key(),
         rows,
+        repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         fault,
     };
     Ok(render_form(page.fault.as_ref(), &page))

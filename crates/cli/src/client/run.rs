@@ -97,7 +97,12 @@ impl Run {
         let (project, params) = (session.project().await?, collect_params(params)?);
         let request = StartRun { project, plan, params, repository, base, run_id };
         let answer = session.api.start_run(&request, Some(&format::new_idempotency_key())).await;
-        let run = answer.map_err(CliError::from).inspect_err(|fault| print_faults_in(fault, file.as_ref()))?;
+        let answer = answer.map_err(CliError::from).inspect_err(|fault| print_faults_in(fault, file.as_ref()));
+        // The server's help is for a file.
+        let run = answer.map_err(|fault| match file.is_none() && !fault.plan_faults().is_empty() {
+            true => fault.with_help("correct the flags"),
+            false => fault,
+        })?;
         show_started(session, &run, watch).await
     }
 

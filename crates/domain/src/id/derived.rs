@@ -55,7 +55,8 @@ impl JobId {
         Self(hash_id("job_", "analysis", &parts))
     }
 
-    /// A step's jobs are numbered from 1, so that a repeated release creates no second job.
+    /// A step's jobs are numbered from 1, so that a repeated release creates no second job. `runs trace` derives them
+    /// too: a change hides jobs from older programs.
     pub fn for_step(run: &RunId, step: &str, number: u32) -> Self {
         Self(hash_id("job_", "step", &[run.as_str(), step, &number.to_string()]))
     }

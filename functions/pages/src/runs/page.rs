@@ -18,8 +18,10 @@ use std::collections::BTreeMap;
 
 /// Longer names do not fit into a node.
 const MAX_NODE_CHARS: usize = 19;
+/// Jobs of a step in the waterfall, the newest: each refresh reads them.
+const MAX_STEP_JOBS: u32 = 10;
 const REFRESH_MS: u32 = 2_000;
-/// Each load reads all jobs, or the attempts of all steps.
+/// Each load reads many jobs, or the attempts of all steps.
 const SLOW_REFRESH_MS: u32 = 10_000;
 
 #[derive(Template)]
@@ -129,6 +131,11 @@ impl RunPage {
         labels::format_duration(run.ended_at.unwrap_or(self.now).since(run.created))
     }
 
+    /// Whether the waterfall omits jobs.
+    fn omits_jobs(&self) -> bool {
+        self.view.run.steps.iter().any(|step| step.jobs > MAX_STEP_JOBS)
+    }
+
     /// Whether users may cancel the run and answer its questions.
     fn is_wanted(&self) -> bool {
         self.frame.may_work() && self.view.run.state == RunState::Running && self.view.run.want == RunWant::Run
@@ -176,9 +183,10 @@ fn has_begun(step: &RunStep) -> bool {
     !matches!(step.state, StepState::Waiting | StepState::Skipped)
 }
 
-/// All jobs of a step: retries and the turns of a manager.
+/// The newest jobs of a step: retries and the turns of a manager.
 fn list_jobs(run: &Run, step: &RunStep) -> impl Iterator<Item = JobId> {
-    (1..=step.jobs).map(move |number| JobId::for_step(&run.id, &step.name, number))
+    let first = step.jobs.saturating_sub(MAX_STEP_JOBS) + 1;
+    (first..=step.jobs).map(move |number| JobId::for_step(&run.id, &step.name, number))
 }
 
 /// The step once for each job whose time its own row does not have.
