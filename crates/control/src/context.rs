@@ -19,8 +19,8 @@ use pullyard_forge::Connections;
 use pullyard_outbound as outbound;
 use pullyard_store::Store;
 use rand::RngExt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const MAX_RETRIES: u32 = 5;
@@ -35,7 +35,7 @@ struct ContextInner {
     rejected_deliveries: RejectedDeliveries,
     tool_clients: ToolClients,
     counters: Counters,
-    was_machine_full: AtomicBool,
+    machine_queue: Mutex<BTreeSet<(i64, JobId)>>,
 }
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Context {
             rejected_deliveries: RejectedDeliveries::default(),
             tool_clients: ToolClients::default(),
             counters: Counters::default(),
-            was_machine_full: AtomicBool::default(),
+            machine_queue: Mutex::default(),
         }))
     }
 
@@ -101,9 +101,9 @@ impl Context {
         &self.0.counters
     }
 
-    /// Whether a job was refused a place of this machine. Then others may wait for one, until this process ends.
-    pub(crate) fn was_machine_full(&self) -> &AtomicBool {
-        &self.0.was_machine_full
+    /// The jobs that were refused a place of this machine, by their order. Empty after a start of the process.
+    pub(crate) fn machine_queue(&self) -> MutexGuard<'_, BTreeSet<(i64, JobId)>> {
+        self.0.machine_queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn permissions(&self) -> &PermissionCache {

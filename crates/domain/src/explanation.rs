@@ -70,7 +70,7 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
             Wait::TaskStarting { time, ago: now.since(time).into() }
         }
         (Some(DispatchFault::Capacity { since }), _) => Wait::FargateCapacity { time: *since, next },
-        (Some(DispatchFault::MachineFull), _) => Wait::MachineFull { next },
+        (Some(DispatchFault::MachineFull), _) => Wait::MachineFull {},
         (Some(DispatchFault::Interrupted), _) => Wait::SpotInterrupted { next },
         (Some(DispatchFault::Throttled), _) => Wait::FargateThrottled { next },
         (Some(DispatchFault::Refused { reason } | DispatchFault::Died { reason }), _) => {

@@ -24,7 +24,7 @@ vocabulary! {
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         RunnerUpdates { name: String } [Itself] "runner_updates", "No matching runner claims jobs while {name} updates its program.", "Wait, or see its progress: `pullyard runners show {name}`.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "No attempt is used up.";
-        MachineFull { next: Timestamp } [Itself] "machine_full", "This machine has no place or too little disk space for another job; older jobs start first, next try by {next}.", "Wait, or free the disk. For more jobs at once: `pullyard up --jobs N`.";
+        MachineFull {} [Itself] "machine_full", "This machine has no place or too little disk space for another job; jobs start by creation and priority.", "Wait, or free the disk. For more jobs at once: `pullyard up --jobs N`.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";
         SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS reclaimed the Spot capacity before the work started; next try at {next}.", "No attempt is used up.";
         StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "The job did not start ({reason}); next try at {next}.", "Find the cause with `pullyard doctor`.";

@@ -2,24 +2,18 @@
 //! No other module calls ECS for tasks.
 
 use crate::admin::signed_tokens::Bootstrap;
-use crate::corrupt::skip_corrupt_items;
+use crate::corrupt::skip_corrupt;
 use crate::counters::Counter;
 use crate::jobs::places::assign_places;
 use crate::runner::wake_runners;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
-use futures::future::try_join_all;
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
-use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
-use std::sync::atomic::Ordering;
-
-/// Due items per shard among which the next job of a full machine is found: all, up to about 300 waiting jobs.
-const MAX_DUE_ROWS: i32 = 25;
 
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
@@ -30,36 +24,33 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
         assigned = assign_places(ctx, &hinted).await;
         hinted = ctx.load_job(job).await?;
     }
-    let first = first_on_machine(ctx, &hinted).await?;
+    let first = first_on_machine(ctx, job).await?;
     start_or_stop(ctx, hinted, first.as_ref()).await?;
     // A refused job wakes no other one, which would wake it again.
-    if let Some(first) = first
+    if let Some((_, first)) = first
         && !ctx.load_job(job).await?.awaits_machine(ctx.clock.now())
     {
-        ctx.wake_job(&first.id).await;
+        ctx.wake_job(&first).await;
     }
     assigned
 }
 
-/// The first of the other jobs that wait for a place of this machine. `None` if this process never found it full.
-async fn first_on_machine(ctx: &Context, hinted: &Job) -> Result<Option<Job>, Error> {
-    let now = ctx.clock.now();
-    let is_refused = hinted.awaits_machine(now);
-    if !ctx.was_machine_full().fetch_or(is_refused, Ordering::Relaxed) && !is_refused {
-        return Ok(None);
+/// The first of the other jobs that wait for a place of this machine. Removes those before it that wait no longer.
+async fn first_on_machine(ctx: &Context, hinted: &JobId) -> Result<Option<(i64, JobId)>, Error> {
+    loop {
+        let first = ctx.machine_queue().iter().find(|(_, id)| id != hinted).cloned();
+        let Some(first) = first else { return Ok(None) };
+        let (job, now) = (skip_corrupt(ctx, ctx.store.load_job(&first.1).await)?.flatten(), ctx.clock.now());
+        // A job whose tries fail, for example by an unreadable breaker, stays overdue. It must not stop all others.
+        if job.is_some_and(|job| job.awaits_machine(now) && now < job.dispatch.due.plus(WAKE_TIMEOUT)) {
+            return Ok(Some(first));
+        }
+        ctx.machine_queue().remove(&first);
     }
-    let shards = try_join_all((0..SHARDS).map(|shard| ctx.store.list_due(shard, MAX_DUE_ROWS))).await?;
-    let job = |(key, _)| if let WorkKey::Job(job) = key { Some(job) } else { None };
-    let ids: Vec<_> = shards.into_iter().flatten().filter_map(job).filter(|id| *id != hinted.id).collect();
-    let jobs = skip_corrupt_items(ctx, ctx.store.load_each_job(&ids).await?)?;
-    // A job whose tries fail, for example by an unreadable breaker, stays overdue. It must not stop all others.
-    let is_tried = |job: &Job| now < job.dispatch.due.plus(WAKE_TIMEOUT);
-    let waiting = jobs.into_iter().filter(|job| job.awaits_machine(now) && is_tried(job));
-    Ok(waiting.min_by_key(|job| (job.order(), job.id.clone())))
 }
 
 /// `first`: another job that waits for a place of this machine. A job behind it gets none.
-async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Result<(), Error> {
+async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&(i64, JobId)>) -> Result<(), Error> {
     let id = loaded.id.clone();
     let (mut rounds, mut loaded) = (ctx.retries(&id), Some(loaded));
     let stored = loop {
@@ -90,19 +81,20 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Resul
             }
         };
         let Some(next) = delay_for_breaker(ctx, &job, next).await? else { return Ok(()) };
-        let is_behind = first.is_some_and(|first| (first.order(), &first.id) < (job.order(), &job.id));
+        let is_behind = first.is_some_and(|first| *first < (job.order(), job.id.clone()));
         let (number, full) = (next.dispatch.number, DispatchFault::MachineFull);
+        let refused = next.record_start_fault(next.attempt + 1, number, full, ctx.clock.now());
         // One write: a repeat of a stored start would call RunTask.
-        let next = match next.record_start_fault(next.attempt + 1, number, full, ctx.clock.now()) {
-            Ok(refused) if is_behind => refused,
-            _ => next,
-        };
+        let next = refused.ok().filter(|_| is_behind).unwrap_or(next);
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
                 return Ok(());
             }
-            Write::Applied if next.awaits_machine(ctx.clock.now()) => return Ok(()),
+            Write::Applied if next.awaits_machine(ctx.clock.now()) => {
+                ctx.machine_queue().insert((next.order(), next.id));
+                return Ok(());
+            }
             // A start got no answer and was given up. The next one is due later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.counters().add(Counter::TaskStartFailed);
@@ -204,13 +196,14 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
             DispatchFault::Refused { reason }
         }
     };
+    let now = ctx.clock.now();
+    let recorded = update_job(ctx, &job.id, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await;
     if fault == DispatchFault::MachineFull {
-        ctx.was_machine_full().store(true, Ordering::Relaxed);
+        ctx.machine_queue().insert((job.order(), job.id.clone()));
     } else {
         ctx.counters().add(Counter::TaskStartFailed);
     }
-    let now = ctx.clock.now();
-    update_job(ctx, &job.id, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await
+    recorded
 }
 
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.

@@ -145,22 +145,27 @@ async fn free_place_goes_to_the_first_waiting_job() {
     wire.fail_always("SendMessage", refusal("Nobody is there."));
     let world = &World::on_one_machine(wire.clone()).await;
     let mut jobs = Vec::new();
-    for (number, priority) in [Priority::Normal, Priority::Normal, Priority::High].into_iter().enumerate() {
+    let priorities = [Priority::Normal, Priority::Normal, Priority::High, Priority::Low];
+    for (number, priority) in priorities.into_iter().enumerate() {
         world.ctx.clock.advance(Duration::from_secs(1));
         let job = Job { place: Placement::Fargate, priority, ..world.plan("machine", number, 1) };
         jobs.push(world.store_job(&job).await);
     }
-    let [oldest, younger, urgent] = &jobs[..] else { panic!("{jobs:?}") };
+    let [oldest, younger, urgent, cancelled] = &jobs[..] else { panic!("{jobs:?}") };
     let full = || response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }));
     assert!(!dispatch_on(world, &wire, oldest, &[full()]).await);
     // A place is free now, but the younger job waits behind the refused one.
     assert!(!dispatch_on(world, &wire, younger, &[]).await);
     assert!(world.load_job(&younger.id).await.awaits_machine(world.ctx.clock.now()));
+    assert!(!dispatch_on(world, &wire, cancelled, &[]).await);
+    cancel_job(&world.ctx, &cancelled.id, "ana", None).await.unwrap();
     assert!(dispatch_on(world, &wire, urgent, &[started()]).await, "it wakes the next job");
     assert!(dispatch_on(world, &wire, urgent, &[]).await, "so does the end of its task");
     // A refused job wakes no other one, or both would wake each other for ever.
     assert!(!dispatch_on(world, &wire, oldest, &[full()]).await);
-    // No job is due yet.
+    world.ctx.clock.advance(Duration::from_secs(90));
+    assert!(!dispatch_on(world, &wire, younger, &[full()]).await, "the oldest, whose tries failed, stops no other job");
     assert!(dispatch_on(world, &wire, oldest, &[started()]).await);
-    assert!(!dispatch_on(world, &wire, younger, &[started()]).await, "no job waits any more");
+    // It is not due yet.
+    assert!(!dispatch_on(world, &wire, younger, &[started()]).await, "no other job waits any more");
 }

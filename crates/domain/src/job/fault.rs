@@ -1,6 +1,5 @@
 //! Failed starts of a task: which are transient, when to try again, and when to fail.
 
-use super::{Job, JobStatus};
 use crate::text::truncate;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,14 +43,6 @@ impl DispatchFault {
             Self::Interrupted => "AWS reclaimed the Spot capacity".into(),
             Self::Silent => "it never connected".into(),
         }
-    }
-}
-
-impl Job {
-    /// Whether it waits for a place of the machine that runs all jobs. A hint then starts it before it is due.
-    pub fn awaits_machine(&self, now: Timestamp) -> bool {
-        let is_full = self.dispatch.fault.as_ref().is_some_and(|failed| failed.last == DispatchFault::MachineFull);
-        self.status == JobStatus::Ready && is_full && !self.dispatch.starting && !self.is_waiting_for_model(now)
     }
 }
 

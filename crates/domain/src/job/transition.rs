@@ -147,6 +147,12 @@ impl Job {
         (self.status == JobStatus::Ready).then(|| Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason })
     }
 
+    /// Whether it waits for a place of the machine that runs all jobs. A hint then starts it before it is due.
+    pub fn awaits_machine(&self, now: Timestamp) -> bool {
+        let is_full = self.dispatch.fault.as_ref().is_some_and(|failed| failed.last == DispatchFault::MachineFull);
+        self.status == JobStatus::Ready && is_full && !self.dispatch.starting && !self.is_waiting_for_model(now)
+    }
+
     pub fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Self, TransitionRefusal> {
         if let Some(run) = &self.run
             && self.status.is_active()
