@@ -80,10 +80,15 @@ impl FleetSnapshot {
         at <= now && now.since(at) <= MAX_SNAPSHOT_AGE
     }
 
-    /// The members with their silence at the time of the snapshot, because it lacks later heartbeats.
+    /// The members. Those that were online keep their silence of that time, because the snapshot lacks later heartbeats.
     pub fn into_members(self, now: Timestamp) -> Vec<MemberSummary> {
         let age = now.since(self.at);
-        let shift = |member: MemberSummary| MemberSummary { last_heartbeat: member.last_heartbeat.plus(age), ..member };
+        let shift = |mut member: MemberSummary| {
+            if member.is_online(self.at) {
+                member.last_heartbeat = member.last_heartbeat.plus(age);
+            }
+            member
+        };
         self.members.into_iter().map(shift).collect()
     }
 }

@@ -69,7 +69,7 @@ fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
         }
         ("runs", Some("resume")) => (control(Page::Run, "“Resume”", "on the run’s page"), "with"),
         ("runs", Some("cancel")) => (control(Page::Run, "“Cancel”", "on the run’s page"), "with"),
-        ("runs", Some("why")) => (control(Page::Run, "“Plan”", "on the run’s page"), "under"),
+        ("runs", Some("why")) if !command.contains('/') => (control(Page::Run, "“Plan”", "on the run’s page"), "under"),
         ("tokens", Some("revoke")) => ("“Revoke” on the Tokens page".to_owned(), "with"),
         ("repos", Some("add")) => ("“Add repository” on the Repositories page".to_owned(), "with"),
         ("repos", Some("delete")) => ("“Remove” on the Repositories page".to_owned(), "with"),

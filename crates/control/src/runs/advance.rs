@@ -57,7 +57,8 @@ async fn apply(
     (before, next): (&Run, Move),
 ) -> Result<Write, Error> {
     let Move { run, noted, created, cancelled, group } = next;
-    let (by, reason) = match run.ordered_by.as_deref().filter(|_| run.want == RunWant::Cancel) {
+    let is_ordered = run.want == RunWant::Cancel && run.failure.is_none();
+    let (by, reason) = match run.ordered_by.as_deref().filter(|_| is_ordered) {
         Some(user) => (user, "Its run was cancelled."),
         None => ("Pullyard", "Its run ends."),
     };
