@@ -76,7 +76,7 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/domain/src/tracker/issues.rs", 2),
                     ("crates/domain/src/decision.rs", 1),
                     // The events that start a template.
-                    ("crates/domain/src/template.rs", 11),
+                    ("crates/domain/src/template.rs", 10),
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),
                     ("crates/cli/src/runner.rs", 1),

@@ -105,7 +105,7 @@ started_by: [hand]
 defaults: {limits: {cost_usd: 3}}
 steps:
   - {name: a, prompt: A.}
-  - {name: b, prompt: B.}
+  - {name: b, needs: [a], prompt: B.}
 ";
     user.ok(&["templates", "put", "wide", "-f", &write(&folder, plan)]).await;
     story.update_settings(|settings| settings.limits.cost_usd_micros = Some(2_000_000)).await;
