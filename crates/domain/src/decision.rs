@@ -61,7 +61,7 @@ vocabulary! {
         AnalysisRunning { job: JobId } [Duplicate] "analysis_running", "Job {job} analyses this repository.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         AlreadyReviewed { pr: String, commit: String, job: JobId } [Refused] "already_reviewed", "{pr} was reviewed at its head {commit} by job {job}.", "Review everything again: `pullyard review {pr} --full`.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "If it was closed and the forge allows it, reopen it; otherwise create a new job: `pullyard jobs create`.";
-        TemplateRefused { template: TemplateName, fault: Cause } [Refused] "template_refused", "The template {template} starts no run: {fault}.", "Correct the template (a parameter of the type text takes every value) or the values of its start, or delete its schedule or hook; see `pullyard templates`.";
+        TemplateRefused { template: TemplateName, fault: Cause } [Refused] "template_refused", "The template {template} starts no run: {fault}.", "Correct the template (the type text takes every value) or the values of its start, or delete its schedule or hook: `pullyard templates`.";
         ScheduleBusy { schedule: ScheduleName, run: RunId } [Refused] "schedule_busy", "The run that {schedule} started last, {run}, is open.", "Wait for its end, or cancel it: `pullyard runs cancel {run}`.";
         ScheduleMissed { schedule: ScheduleName, time: Timestamp } [Refused] "missed", "{schedule} missed its times until {time}, because the server was down.", "`pullyard schedules run {schedule}` starts it now.";
         EventIgnored { event: String } [Ignored] "event_ignored", "Pullyard does not act on {event}.", "Nothing to do.";
