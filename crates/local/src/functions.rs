@@ -71,11 +71,10 @@ pub(crate) fn with_place_hints(tasks: Function, sqs: Sqs, queue_url: String) -> 
 }
 
 async fn record_and_hint(tasks: Function, sqs: Sqs, queue_url: String, event: Value) -> Result<Value, String> {
-    let hint = json!({ "job": event["detail"]["startedBy"] }).to_string();
-    let is_stopped = event["detail"]["lastStatus"] == "STOPPED";
+    let (job, status) = (event["detail"]["startedBy"].clone(), event["detail"]["lastStatus"].clone());
     let recorded = tasks(event).await?;
-    if is_stopped {
-        let message = json!({ "QueueUrl": queue_url, "MessageBody": hint });
+    if job.is_string() && status == "STOPPED" {
+        let message = json!({ "QueueUrl": queue_url, "MessageBody": json!({ "job": job }).to_string() });
         sqs.call("SendMessage", &message).await.map_err(|error| error.to_string())?;
     }
     Ok(recorded)

@@ -6,7 +6,7 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::problem::PlanFault;
 use std::process::ExitCode;
 
-/// Of several, the highest counts.
+/// Exit code of a command. After several errors, the highest one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// An error of the server or the network, an unexpected error, a failed test or check, or a declined confirmation.
@@ -297,7 +297,7 @@ mod tests {
             (422, "forge_refused", Exit::Failed),
             (429, "slow_down", Exit::Failed),
             (500, "failed", Exit::Failed),
-            // A gateway's code, not one of Pullyard's.
+            // A gateway's code, which Pullyard does not have.
             (401, "gateway", Exit::Failed),
             (404, "gateway", Exit::Failed),
             (409, "gateway", Exit::Failed),

@@ -77,7 +77,7 @@ async fn apply(
     };
     let is_noted = |job: &&Job| noted.contains(&job.id);
     let noted: Vec<Job> = facts.jobs.iter().filter(is_noted).map(note).collect();
-    // At most one of them writes to the branch.
+    // At most one of these jobs writes to the branch.
     let result = noted.iter().find_map(|job| job.result.clone()).or(run.result.clone());
     let mut run = Run { result, ..run };
     let (mut jobs, mut charge) = (Vec::new(), None);

@@ -164,7 +164,7 @@ async fn full_repository_stops_no_other_one() {
 }
 
 #[tokio::test]
-async fn place_of_an_end_without_a_hint_is_free_after_a_sweep() {
+async fn sweep_frees_a_place_whose_hint_was_lost() {
     let world = World::limited(Some(1), None, &Wire::default()).await;
     let jobs = world.waiting_jobs(99, 2).await;
     dispatch(&world.ctx, &jobs[1].id).await.unwrap();

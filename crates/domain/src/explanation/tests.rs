@@ -77,7 +77,7 @@ fn job_that_failed_after_a_lost_push_may_have_pushed() {
 }
 
 #[test]
-fn advice_on_a_step_names_no_ticket_and_repeats_by_the_run() {
+fn advice_on_a_step_repeats_by_its_run() {
     let run = RunId::for_request(&crate::fixtures::project_id(), "", "one");
     let of = |name: &str, failure: &Failure| {
         let (run, name) = (run.clone(), name.to_owned());

@@ -193,7 +193,7 @@ fn job_that_will_overflow_names_its_obstacle_and_the_time() {
 }
 
 #[test]
-fn job_that_no_task_can_run_says_why_once_it_is_time() {
+fn job_that_no_task_can_run_names_the_cause() {
     let offline = [with_old_heartbeat(member("kite", "command codex", "gpu"))];
     let labelled = requirements("command", "gpu");
     assert_eq!(overflow_wait(&offline, &labelled, 1_079).code(), "no_online_runner");

@@ -18,17 +18,17 @@ const SETTINGS: &[&str] = &["settings.json", "hooks.json", ".mcp.json", "plugin.
 const CREDENTIALS: &str = " auth credential credentials env envrc git git-credentials kubeconfig netrc npmrc pgpass \
     secret secrets service-account token tokens ";
 
-/// Whose configuration an agent has.
+/// Source of an agent's configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum AgentProfile {
     /// None.
     #[default]
     Job,
-    /// That of the runner's user.
+    /// The configuration of the runner's user.
     Host,
 }
 
-/// Where one agent has its configuration.
+/// Location of an agent's configuration.
 pub(super) struct HostProfile {
     /// Below the user's home.
     pub(super) folder: &'static str,
