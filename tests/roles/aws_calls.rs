@@ -241,7 +241,7 @@ pub(super) const CALLS: &[Row] = &[
         "sweeper",
         "dynamodb:BatchGetItem",
         Table,
-        "runner profiles, to explain why no runner claimed an expired job, and to store a large fleet",
+        "runner profiles and breakers, to explain why no runner claimed an expired job, and to store a large fleet",
     ),
     ("sweeper", "dynamodb:Query", Table, "all runners and classes"),
     ("sweeper", "dynamodb:Query", WorkIndex, "due items, claimable jobs, items that wait for their project"),

@@ -248,7 +248,9 @@ class Client:
 
     def get(self, run: str) -> Run:
         """`run`: the whole id, or `@last`."""
-        if run == "@last" and (newest := next(self.runs(), None)):
+        if run == "@last":
+            if (newest := next(self.runs(), None)) is None:
+                raise PullyardError(f"project {self.project} has no run: start one with `run`")
             return newest.refresh()
         return self._to_run(self._call("show", run=run))
 

@@ -17,12 +17,15 @@ const REPORT_SILENCE_AFTER: Duration = Duration::from_secs(45);
 
 const NO_ACTION: &str = "Nothing to do.";
 
-/// Advice about a ticket, and the one about a step, whose run keeps its plan.
-const OF_STEPS: [(&str, &str); 5] = [
+/// Replacements in the advice of a failure, in this order. A step has no ticket, and its run keeps its plan.
+const OF_STEPS: [(&str, &str); 8] = [
     ("make the ticket, or the review, more specific", "start another run with another prompt or `changes: optional`"),
     (", or edit the ticket first, and the agent continues", ""),
     ("Split the ticket", "Split the step in another run"),
     ("the ticket", "the prompt"),
+    ("raise `limits.wall_secs` with", "raise `limits.wall` there; if the plan has none, raise `limits.wall_secs` with"),
+    ("Raise `limits.cost_usd` with", "Raise `limits.cost_usd` in another run; if the plan has none, raise it with"),
+    ("Raise `limits.turns` with", "Raise `limits.turns` in another run; if the plan has none, raise it with"),
     ("Then `pullyard jobs retry`", "Then `pullyard jobs retry`, or start another run with the name of a branch"),
 ];
 
@@ -208,7 +211,7 @@ pub fn explain_failure(job: &Job, failure: &Failure) -> (String, String) {
                 _ if help.contains("the prompt") => {
                     help.replace(retry, &format!("`pullyard run`, or {resume} with the same prompt"))
                 }
-                _ => help.replace(retry, &resume),
+                _ => help.replace(retry, &resume).replace("`pullyard runs resume`", &resume),
             };
             (failure.sentence(), help)
         }

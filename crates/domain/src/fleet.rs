@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The sweeper stores a larger fleet for views. They read a smaller one anew, so that a command shows at once.
+/// The sweeper stores a larger fleet for views. Views read a smaller fleet from the items of its runners, so that a
+/// command shows at once.
 pub const SMALL_FLEET: usize = 50;
 
 /// Two rounds of the sweeper may be missing.
@@ -37,7 +38,7 @@ pub struct MemberSummary {
     pub max: u32,
     pub busy: u32,
     pub draining: bool,
-    /// It drains for an update, and no user requested a drain.
+    /// The runner drains for an update, and no user requested a drain.
     pub updating: bool,
 }
 
@@ -80,7 +81,7 @@ impl FleetSnapshot {
         at <= now && now.since(at) <= MAX_SNAPSHOT_AGE
     }
 
-    /// The members. Those that were online keep their silence of that time, because the snapshot lacks later heartbeats.
+    /// A member that was online keeps the silence that it had then, because the snapshot lacks later heartbeats.
     pub fn into_members(self, now: Timestamp) -> Vec<MemberSummary> {
         let age = now.since(self.at);
         let shift = |mut member: MemberSummary| {

@@ -19,7 +19,7 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
-/// The id of something that has its name in a project.
+/// The id of an object whose name is unique in its project.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InProject<N> {
     pub project: ProjectId,

@@ -125,9 +125,9 @@ impl Placement {
     }
 }
 
-/// Skips zeros in stored items, because writes are charged by size.
-pub(crate) fn is_default<T: Default + PartialEq>(count: &T) -> bool {
-    *count == T::default()
+/// Skips default values in stored items, because writes are charged by size.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A job as the table stores it. At most about 1 KB: each step writes it, and writes are charged per KB.

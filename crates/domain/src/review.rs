@@ -301,7 +301,8 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
 }
 
 /// Lists the jobs that may pass on their reviews; the caller reads them and checks `job::has_reviews_to_pass_on`.
-/// Of the revisions, only `last` may. The ids of revisions are derived from `all` reviews of the pull request.
+/// Only the revision `last` may pass on reviews. The ids of revisions are derived from `all` reviews of the pull
+/// request.
 /// May return a job whose review has had another job since.
 pub fn list_possible_review_owners(jobs: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
     let possible_jobs = |review: &Review| [JobId::for_review(&review.pull_request, &review.id), review.next_job_id()];

@@ -182,8 +182,11 @@ async fn render(
     };
     // The rest has no field.
     let rest: Vec<_> = faults.iter().take(5).map(|(name, fault)| format!("{name}: {fault}.")).collect();
-    let sentence = if rest.is_empty() { "Correct the marked values.".to_owned() } else { rest.join(" ") };
-    let fault = fault.or_else(|| is_refused.then(|| Fault::invalid(&sentence)));
+    let refused = match rest.is_empty() {
+        true => Fault::invalid("Correct the marked values."),
+        false => Fault::invalid("The project cannot start this template.").help(&rest.join(" ")),
+    };
+    let fault = fault.or_else(|| is_refused.then_some(refused));
     let page = TemplatesPage {
         frame: visit.frame(&format!("Templates of {}", project.name), "runs", Some(&project.id)),
         form_key: new_form_key(),

@@ -1,4 +1,4 @@
-//! `pullyard notifications`: endpoints that receive messages about jobs, and the messages.
+//! `pullyard notifications`: endpoints that receive messages about jobs, runs and schedules, and the messages.
 
 use super::choices::choices;
 use super::pages::hint_more;
@@ -8,7 +8,7 @@ use pullyard_domain::notice::{EndpointKind, NoticeEvent};
 use pullyard_protocol::notification::{EndpointList, EndpointStatus, NoticePage, PutEndpoint};
 use std::time::Instant;
 
-/// Send messages about jobs to webhooks and to Slack.
+/// Send messages about jobs, runs and schedules to webhooks and to Slack.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard notifications add ops --slack --url-secret \"$(pullyard secrets set slack-ops < url.txt)\"

@@ -40,7 +40,7 @@ enum Command {
     /// Print a plan to start from: plan, implement, review, and fix what the review found.
     #[command(after_help = "Examples:\n  pullyard runs init > plan.yaml")]
     Init,
-    /// Check a plan, and list its faults with line and column; needs no server without a project.
+    /// Check a plan, and list its faults with line and column; needs a server only with a project.
     ///
     /// With --project or PULLYARD_PROJECT, a plan without faults is also checked by the rules of the project. Exits
     /// with 1 for a fault.
@@ -104,7 +104,7 @@ enum Command {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Resume a failed or cancelled run: steps that are done stay, all others start again.
+    /// Resume a failed or cancelled run: done steps stay, and the plan's other steps start again.
     #[command(after_help = "Examples:\n  pullyard runs resume K3TZ\n  pullyard runs resume K3TZ --cost-usd 30 --watch")]
     Resume {
         #[command(flatten)]

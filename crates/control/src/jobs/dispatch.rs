@@ -35,7 +35,8 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     assigned
 }
 
-/// The first of the other jobs that wait for a place of this machine. Removes those before it that wait no longer.
+/// The first of the other jobs that wait for a place of this machine. Removes jobs before it that wait no longer or are
+/// overdue.
 async fn first_on_machine(ctx: &Context, hinted: &JobId) -> Result<Option<(i64, JobId)>, Error> {
     loop {
         let first = ctx.machine_queue().iter().find(|(_, id)| id != hinted).cloned();

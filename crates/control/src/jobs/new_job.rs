@@ -35,7 +35,7 @@ pub(crate) struct NewJob<'a> {
     pub(crate) reviews: Option<NewReview>,
     /// The second value is the item of the repository's analyses, which names the job.
     pub(crate) analysis: Option<(AnalysisPlan, Analysis)>,
-    /// The run and the name of the step.
+    /// The run, the name of the step, and its context.
     pub(crate) step: Option<(&'a Run, &'a str, StepContext)>,
     pub(crate) base: Option<String>,
     /// Labels of the request, in addition to the labels of project, repository and `ticket`.

@@ -37,7 +37,7 @@ pub async fn list_notices(
     Ok(page)
 }
 
-/// Reads each notice alone, because the effects function has no right to read several at once.
+/// Reads each notice alone, and skips unreadable ones.
 pub(super) async fn load_notices(ctx: &Context, project: &ProjectId, after: Option<&str>) -> Result<NoticePage, Error> {
     let (ids, next) = ctx.store.list_notice_ids(project, after, PAGE_SIZE).await?;
     let found = try_join_all(ids.iter().map(|id| load_readable(ctx, id))).await?;

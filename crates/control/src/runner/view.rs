@@ -24,7 +24,7 @@ pub(crate) async fn load_profiles(ctx: &Context, runners: Vec<Runner>) -> Result
     Ok(members)
 }
 
-/// The runners for views, whose readers poll: those of a large fleet as the sweeper stored them, up to 3 minutes ago.
+/// Lists the runners for views, whose readers poll. A large fleet comes from the sweeper's item, at most 3 minutes old.
 pub async fn list_summaries(ctx: &Context) -> Result<Vec<MemberSummary>, Error> {
     let now = ctx.clock.now();
     match skip_corrupt(ctx, ctx.store.load_fleet(now).await)?.flatten() {

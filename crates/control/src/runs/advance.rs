@@ -29,15 +29,17 @@ async fn advance(ctx: &Context, id: &RunId) -> Result<(), Error> {
     let (mut rounds, mut moves) = (ctx.retries(id).up_to(MAX_ROUNDS), 0);
     let Some(frozen) = ctx.store.load_plan(id).await? else { return Ok(()) };
     while moves < MAX_MOVES {
-        let Some(mut run) = ctx.store.load_run(id).await? else { return Ok(()) };
+        let Some(run) = ctx.store.load_run(id).await? else { return Ok(()) };
         let facts = load_facts(ctx, &run, &frozen).await?;
         if (facts.project.is_none() || facts.repository.is_none()) && run.want == RunWant::Run {
             tracing::warn!(run = %id, "run ends: its project or repository was removed");
             let Ok(cancelled) = run.cancel(("Pullyard", facts.run.now)) else { return Ok(()) };
-            run = Run { failure: Some(RunFailure::PlaceGone), ..cancelled };
+            let ended = Run { failure: Some(RunFailure::PlaceGone), ..cancelled };
             // Stored before the first job is cancelled, because a user may connect the repository again meanwhile.
-            ctx.store.update_run(&run).await?;
-            moves += 1;
+            match ctx.store.update_run(&ended).await? {
+                Write::Applied => moves += 1,
+                Write::Stale => rounds.backoff().await?,
+            }
             continue;
         }
         let Some(next) = next_move(&run, &facts.run) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Opens the pull request of a step's own branch, and merges that of a run or of a step.
+//! Opens the pull request of a step's own branch, and merges the pull request of a run or of a step.
 
 use super::{find_step, load_plan, load_run};
 use crate::attempt::link_late_pull_request;

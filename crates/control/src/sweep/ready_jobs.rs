@@ -168,7 +168,9 @@ impl ReadySweep<'_> {
         let may_overflow = project.settings.compute == Compute::RunnersThenFargate;
         let breakers: &[Breaker] = if may_overflow && rows.len() > ALWAYS_READ {
             let load = self.waits.get_mut().load_breakers(self.ctx);
-            self.time.run_before(READY_LISTED_UNTIL, "read the breakers", load).await?
+            let read = self.time.run_before(READY_LISTED_UNTIL, "read the breakers", load).await;
+            // Without breakers, all jobs that may overflow are read.
+            read.inspect_err(|error| tracing::warn!(error = %error, "breakers not read")).unwrap_or_default()
         } else {
             &[]
         };

@@ -88,6 +88,7 @@ fn advice_on_a_step_repeats_by_its_run() {
     for failure in Failure::samples() {
         let help = of("fix", &failure);
         assert!(!help.contains("ticket") && !help.contains("jobs retry"), "{help}");
+        assert!(!help.contains("runs resume`"), "{help}");
         let help = of("lead/fix", &failure);
         for clause in ["runs resume", "without an agent", "the same work", "continues it"] {
             assert!(!help.contains(clause), "only its run knows what repeats it: {help}");

@@ -147,7 +147,8 @@ impl Job {
         (self.status == JobStatus::Ready).then(|| Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason })
     }
 
-    /// Whether it waits for a place of the machine that runs all jobs. A hint then starts it before it is due.
+    /// Whether the job waits for a place of the machine that runs all jobs. A hint then starts the job before its due
+    /// time.
     pub fn awaits_machine(&self, now: Timestamp) -> bool {
         let is_full = self.dispatch.fault.as_ref().is_some_and(|failed| failed.last == DispatchFault::MachineFull);
         self.status == JobStatus::Ready && is_full && !self.dispatch.starting && !self.is_waiting_for_model(now)

@@ -100,7 +100,7 @@ fn visit(schema: &Value, value: &Value, pointer: &str, faults: &mut Vec<PlanFaul
         }
         Value::Object(all) => {
             for key in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                // An old plan has its steps there.
+                // An old plan has its steps in `agents`, which gets a fault of its own.
                 let is_given = all.contains_key(key) || key == "steps" && all.contains_key("agents");
                 if !is_given {
                     faults.push(PlanFault::new(format!("{pointer}/{key}"), format!("`{key}` is missing")));

@@ -49,7 +49,7 @@ vocabulary! {
     /// Why a run failed.
     pub enum RunFailureCause: Resolution {
         StepFailed { steps: Cause, run: RunId } [Person] "step_failed", "Failed or cancelled steps: {steps}.", "`pullyard runs why {run}` names the causes; after their correction, `pullyard runs resume {run}`.";
-        TimeLimit { run: RunId } [Person] "time_limit", "The run reached its time limit.", "`pullyard runs resume {run}` starts the steps that are not done, with the same limit.";
+        TimeLimit { run: RunId } [Person] "time_limit", "The run reached its time limit.", "`pullyard runs resume {run}` starts the plan's steps that are not done, with the same limit.";
         GroupTimeLimit { group: String, run: RunId } [Person] "group_time_limit", "The run reached its time limit before it had a place in the group {group}.", "`pullyard runs resume {run}` waits again, behind the others of the group.";
         PlaceGone { run: RunId } [Person] "place_gone", "The project or the repository of the run was removed.", "Connect it again, then `pullyard runs resume {run}`.";
         CostLimit { run: RunId, limit: String } [Person] "cost_limit", "The rest of the run does not fit into its cost limit of {limit}.", "Raise it: `pullyard runs resume {run} --cost-usd N`.";

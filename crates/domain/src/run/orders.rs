@@ -16,11 +16,11 @@ pub enum Answer {
 }
 
 /// Name of the user, and the time.
-type Signed<'a> = (&'a str, Timestamp);
+type Signature<'a> = (&'a str, Timestamp);
 
 impl Run {
     /// Idempotent: a repeat returns an equal run.
-    pub fn cancel(&self, (by, now): Signed<'_>) -> Result<Self, Denial> {
+    pub fn cancel(&self, (by, now): Signature<'_>) -> Result<Self, Denial> {
         match (self.state, self.want) {
             (RunState::Running, RunWant::Cancel) => Ok(self.clone()),
             (RunState::Running, RunWant::Run) => {
@@ -33,7 +33,7 @@ impl Run {
     /// Starts the failed, cancelled and skipped steps again. Done ones stay, and the time limit starts again.
     ///
     /// `cost_usd_micros` replaces the cost limit of a run that has one.
-    pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, (by, now): Signed<'_>) -> Result<Self, Denial> {
+    pub fn resume(&self, plan: &Plan, cost_usd_micros: Option<u64>, (by, now): Signature<'_>) -> Result<Self, Denial> {
         let run = self.id.clone();
         let is_resumed = self.since > self.created && !self.is_ending(now);
         let has_limit = cost_usd_micros.is_none_or(|cost| self.cost_usd_micros == Some(cost));
@@ -106,7 +106,13 @@ impl Run {
     }
 
     /// Answers a question. Idempotent: a repeat of the answer returns an equal run.
-    pub fn answer(&self, step: &RunStep, answer: Answer, plan: &Plan, (by, now): Signed<'_>) -> Result<Self, Denial> {
+    pub fn answer(
+        &self,
+        step: &RunStep,
+        answer: Answer,
+        plan: &Plan,
+        (by, now): Signature<'_>,
+    ) -> Result<Self, Denial> {
         let no_question = || Denial::NoQuestion { step: step.name.clone(), run: self.id.clone() };
         let rules = self.rules(plan);
         let mut next = self.ordered(now);

@@ -109,7 +109,7 @@ impl Run {
         }
     }
 
-    /// The names of a manager's added steps in its lists.
+    /// The names of the steps that a manager has added, without the prefix of the manager.
     pub(super) fn added_names(&self, manager: &RunStep) -> Vec<String> {
         let is_added = |step: &&RunStep| step.spawned.as_ref().is_some_and(|spawned| spawned.by == manager.name);
         let added = self.steps.iter().filter(is_added);

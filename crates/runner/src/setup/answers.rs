@@ -123,7 +123,7 @@ fn variable(name: &str) -> &str {
 /// Replaces the secrets in a line of the file.
 pub(super) fn mask(line: &str) -> String {
     let (name, value) = line.split_once('=').unwrap_or((line, ""));
-    // Of the settings, only those in `token` are secrets. The path of the release keys has the name of a secret.
+    // Only settings whose names end in `token` are secrets. The path of the release keys has the name of a secret.
     let is_plain = VARIABLES.iter().any(|(setting, names)| !setting.ends_with("token") && names.contains(&name));
     if is_secret_name(name) && !is_plain && !value.is_empty() {
         return format!("{name}=…");

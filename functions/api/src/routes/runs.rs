@@ -52,7 +52,11 @@ pub(super) fn submit_problem(fault: SubmitFault) -> Problem {
     };
     let (what, help) = match faults.iter().any(|fault| fault.pointer.starts_with("/plan")) {
         true => ("plan", "Correct them: docs/plans.md describes the keys, `pullyard runs check FILE` checks a file."),
-        false => ("request", "Correct each value; `pullyard templates show NAME` lists the parameters of a template."),
+        false => (
+            "request",
+            "Correct each value: the plan declares its parameters, and `pullyard templates show NAME` shows those of a \
+             template.",
+        ),
     };
     let detail = format!("The {what} has {}.", format_count(faults.len(), "fault"));
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan_invalid", detail)

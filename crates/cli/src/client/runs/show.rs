@@ -181,7 +181,7 @@ pub(in crate::client) async fn explain(session: &Session, subject: &str) -> Resu
     }
     for step in run.steps.iter().filter(|step| step.state != StepState::Done) {
         if let Some(why) = step.why.as_ref().filter(|why| why.code != "stopped") {
-            // Nothing is left to do in a completed run.
+            // A completed run needs no advice.
             let help = if run.state == RunState::Completed { "" } else { &why.help };
             session.screen.explain(why, &why.sentence, help)?;
         }

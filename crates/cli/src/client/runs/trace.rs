@@ -68,7 +68,7 @@ pub(super) async fn trace(session: &Session, id: &RunId) -> Result<(), CliError>
         let has_begun = !matches!(step.state, StepState::Waiting | StepState::Skipped);
         let started = step.started.filter(|_| has_begun);
         let ended = match step.state {
-            // It waits for its added steps, after the last attempt of its job.
+            // A manager waits for its added steps after the last attempt of its job.
             StepState::Spawning => spans.iter().rfind(|span| span.job == step.job).and_then(|span| span.ended),
             state => state.is_terminal().then_some(step.changed),
         };

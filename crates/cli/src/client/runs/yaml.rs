@@ -1,6 +1,6 @@
 //! Reads YAML as JSON, with the place of each key and list item, and stops at the first breach of a limit.
 //!
-//! It counts the parser's events one by one: neither nested nor repeated content can use more than the limits.
+//! The reader counts the parser's events one by one: neither nested nor repeated content can use more than the limits.
 
 use super::plan_file::PlacedFault;
 use pullyard_domain::plan::{MAX_DEPTH, MAX_KEY_BYTES, MAX_NODES};

@@ -173,7 +173,7 @@ proptest! {
         let (parsed, broken) = (Plan::parse(plan.clone()), find_broken_keywords(schema(), &plan, ""));
         prop_assert!(parsed.is_ok() || !mutations.is_empty(), "{plan:#}: {parsed:?}");
         prop_assert!(parsed.is_err() || broken.is_empty(), "{plan:#}: {broken:?}");
-        // Otherwise a reading that finds nothing would pass.
+        // Without this check, a `find_broken_keywords` that finds nothing would pass.
         prop_assert!(shape::check_form(&plan).is_empty() || !broken.is_empty(), "{plan:#}: {parsed:?}");
     }
 }
