@@ -81,6 +81,25 @@ async fn sweeper_repeats_a_lost_hint_after_30_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn misdirected_and_doubled_hints_start_a_job_once() {
+    let (story, kite) = Story::with_one_runner().await;
+    let token = story.runner_token("other", None, None).await;
+    let codex = RegisterRequest { capabilities: BTreeSet::from(["codex".into()]), ..register_request("hawk", "i1") };
+    let hawk = story.try_register(&token, &codex).await.unwrap();
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_empty_queues().await;
+    for mailbox in [&hawk.mailbox, &kite.mailbox] {
+        let hint = json!({ "QueueUrl": mailbox, "MessageBody": format!("wake {job} ") });
+        story.local.aws().sqs().call("SendMessage", &hint).await.unwrap();
+    }
+    assert_eq!(kite.count_hints(&story).await, 2);
+    hawk.wait_for_hint(&job).await;
+    assert!(hawk.claim("c1").await.is_none(), "it lacks the agent");
+    assert_eq!(kite.claim("c2").await.unwrap().job, job);
+    assert!(kite.claim("c3").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requeued_job_wakes_another_runner() {
     let (story, kite) = Story::with_one_runner().await;
     story.local.sweep().await.unwrap();
