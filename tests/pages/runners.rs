@@ -134,7 +134,7 @@ async fn add_runner_shows_the_installer_of_a_release() {
 async fn add_runner_shows_the_command_once_and_then_the_runner() {
     let story = start().await;
     let browser = Browser::admin(&story).await;
-    assert!(browser.get("/setup/runners/new").await.contains("Continue"));
+    browser.get("/setup/runners/new").await.assert_contains(&["Continue", "max=\"12\" value=\"3\""]);
     for (query, field) in [("name=a%20b", "name"), ("name=a&slots=13", "slots"), ("name=a&slots=1", "isolation")] {
         let refused = browser.get(&format!("/setup/runners/new?{query}")).await;
         assert!(refused.status == 422 && refused.contains(&format!("The field {field}:")), "{query}: {}", refused.body);

@@ -157,7 +157,7 @@ async fn render(
         address: format_address(&form),
         form_key: new_form_key(),
         form: RunnerForm {
-            slots: non_empty(&form.slots).unwrap_or_else(|| "1".into()),
+            slots: non_empty(&form.slots).unwrap_or_else(|| "3".into()),
             isolation: non_empty(&form.isolation).unwrap_or_else(|| "auto".into()),
             ..form
         },
