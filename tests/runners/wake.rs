@@ -95,6 +95,7 @@ async fn misdirected_and_doubled_hints_start_a_job_once() {
     assert_eq!(kite.count_hints(&story).await, 2);
     hawk.wait_for_hint(&job).await;
     assert!(hawk.claim("c1").await.is_none(), "it lacks the agent");
+    kite.wait_for_hint(&job).await;
     assert_eq!(kite.claim("c2").await.unwrap().job, job);
     assert!(kite.claim("c3").await.is_none());
 }
