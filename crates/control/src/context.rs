@@ -1,6 +1,7 @@
 //! The context of every use case: store, services, clock.
 
 use crate::counters::Counters;
+use crate::jobs::machine_queue::MachineQueue;
 use crate::review::PermissionCache;
 use crate::trackers::client::ToolClients;
 use crate::webhook::RejectedDeliveries;
@@ -19,8 +20,7 @@ use pullyard_forge::Connections;
 use pullyard_outbound as outbound;
 use pullyard_store::Store;
 use rand::RngExt;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 const MAX_RETRIES: u32 = 5;
@@ -35,7 +35,7 @@ struct ContextInner {
     rejected_deliveries: RejectedDeliveries,
     tool_clients: ToolClients,
     counters: Counters,
-    machine_queue: Mutex<BTreeSet<(i64, JobId)>>,
+    machine_queue: MachineQueue,
 }
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Context {
             rejected_deliveries: RejectedDeliveries::default(),
             tool_clients: ToolClients::default(),
             counters: Counters::default(),
-            machine_queue: Mutex::default(),
+            machine_queue: MachineQueue::default(),
         }))
     }
 
@@ -101,9 +101,8 @@ impl Context {
         &self.0.counters
     }
 
-    /// The jobs that were refused a place of this machine, by their order. Empty after a start of the process.
-    pub(crate) fn machine_queue(&self) -> MutexGuard<'_, BTreeSet<(i64, JobId)>> {
-        self.0.machine_queue.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn machine_queue(&self) -> &MachineQueue {
+        &self.0.machine_queue
     }
 
     pub(crate) fn permissions(&self) -> &PermissionCache {

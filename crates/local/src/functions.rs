@@ -65,17 +65,19 @@ impl Functions {
     }
 }
 
-/// Sends a hint for the job of each stopped task, so that the next waiting job gets its place at once.
-pub(crate) fn with_place_hints(tasks: Function, sqs: Sqs, queue_url: String) -> Function {
-    Arc::new(move |event| Box::pin(record_and_hint(tasks.clone(), sqs.clone(), queue_url.clone(), event)))
+/// Dispatches the job of each stopped task at once, so that the next waiting job gets its place: a message would wait
+/// behind those of other jobs.
+pub(crate) fn with_place_hints(tasks: Function, dispatcher: Function) -> Function {
+    Arc::new(move |event| Box::pin(record_and_dispatch(tasks.clone(), dispatcher.clone(), event)))
 }
 
-async fn record_and_hint(tasks: Function, sqs: Sqs, queue_url: String, event: Value) -> Result<Value, String> {
+async fn record_and_dispatch(tasks: Function, dispatcher: Function, event: Value) -> Result<Value, String> {
     let (job, status) = (event["detail"]["startedBy"].clone(), event["detail"]["lastStatus"].clone());
     let recorded = tasks(event).await?;
     if job.is_string() && status == "STOPPED" {
-        let message = json!({ "QueueUrl": queue_url, "MessageBody": json!({ "job": job }).to_string() });
-        sqs.call("SendMessage", &message).await.map_err(|error| error.to_string())?;
+        let record = json!({ "messageId": job, "body": json!({ "job": job }).to_string(), "attributes": {} });
+        // The function logs its failures. The first waiting job is also tried when it is due.
+        dispatcher(json!({ "Records": [record] })).await?;
     }
     Ok(recorded)
 }

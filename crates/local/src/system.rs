@@ -77,7 +77,7 @@ impl LocalSystem {
         };
         let functions = Functions::start(&options, &config, &sweeper_config, machine).await;
         let tasks = match options.max_jobs {
-            Some(_) => with_place_hints(functions.tasks.clone(), aws.sqs().clone(), config.dispatch_queue_url),
+            Some(_) => with_place_hints(functions.tasks.clone(), functions.dispatcher.clone()),
             None => functions.tasks.clone(),
         };
         let poll = |queue: &QueuePair, function: &Function| {

@@ -2,7 +2,6 @@
 //! No other module calls ECS for tasks.
 
 use crate::admin::signed_tokens::Bootstrap;
-use crate::corrupt::skip_corrupt;
 use crate::counters::Counter;
 use crate::jobs::places::assign_places;
 use crate::runner::wake_runners;
@@ -11,7 +10,7 @@ use crate::{Context, Error};
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
+use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
 
@@ -24,34 +23,34 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
         assigned = assign_places(ctx, &hinted).await;
         hinted = ctx.load_job(job).await?;
     }
-    let first = first_on_machine(ctx, job).await?;
+    let first = if ctx.on_one_machine { ctx.machine_queue().first(ctx, Some(job)).await? } else { None };
     start_or_stop(ctx, hinted, first.as_ref()).await?;
-    // A refused job wakes no other one, which would wake it again.
-    if let Some((_, first)) = first
-        && !ctx.load_job(job).await?.awaits_machine(ctx.clock.now())
-    {
-        ctx.wake_job(&first).await;
+    // A refused job has found no place, so the others would find none.
+    if first.is_some() && !ctx.load_job(job).await?.awaits_machine(ctx.clock.now()) {
+        start_waiting(ctx).await?;
     }
     assigned
 }
 
-/// The first of the other jobs that wait for a place of this machine. Removes jobs before it that wait no longer or are
-/// overdue.
-async fn first_on_machine(ctx: &Context, hinted: &JobId) -> Result<Option<(i64, JobId)>, Error> {
-    loop {
-        let first = ctx.machine_queue().iter().find(|(_, id)| id != hinted).cloned();
-        let Some(first) = first else { return Ok(None) };
-        let (job, now) = (skip_corrupt(ctx, ctx.store.load_job(&first.1).await)?.flatten(), ctx.clock.now());
-        // A job whose tries fail, for example by an unreadable breaker, stays overdue. It must not stop all others.
-        if job.is_some_and(|job| job.awaits_machine(now) && now < job.dispatch.due.plus(WAKE_TIMEOUT)) {
-            return Ok(Some(first));
+/// Starts the jobs that wait for a place of this machine in their order, until one is refused.
+async fn start_waiting(ctx: &Context) -> Result<(), Error> {
+    let mut refused = None;
+    while let Some(first) = ctx.machine_queue().first(ctx, None).await? {
+        if refused.as_ref() == Some(&first.id) {
+            break;
         }
-        ctx.machine_queue().remove(&first);
+        refused = Some(first.id.clone());
+        // A job whose start fails, for example by an unreadable breaker, stays due. It must not stop the others.
+        if let Err(error) = start_or_stop(ctx, first.clone(), None).await {
+            tracing::warn!(job.id = %first.id, error = %error, "waiting job not started; the sweeper will start it");
+            ctx.machine_queue().remove(&first);
+        }
     }
+    Ok(())
 }
 
 /// `first`: another job that waits for a place of this machine. A job behind it gets none.
-async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&(i64, JobId)>) -> Result<(), Error> {
+async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&Job>) -> Result<(), Error> {
     let id = loaded.id.clone();
     let (mut rounds, mut loaded) = (ctx.retries(&id), Some(loaded));
     let stored = loop {
@@ -82,18 +81,16 @@ async fn start_or_stop(ctx: &Context, loaded: Job, first: Option<&(i64, JobId)>)
             }
         };
         let Some(next) = delay_for_breaker(ctx, &job, next).await? else { return Ok(()) };
-        let is_behind = first.is_some_and(|first| *first < (job.order(), job.id.clone()));
-        let (number, full) = (next.dispatch.number, DispatchFault::MachineFull);
-        let refused = next.record_start_fault(next.attempt + 1, number, full, ctx.clock.now());
+        let is_behind = first.is_some_and(|first| (first.order(), &first.id) < (job.order(), &job.id));
         // One write: a repeat of a stored start would call RunTask.
-        let next = refused.ok().filter(|_| is_behind).unwrap_or(next);
+        let next = if is_behind { next.wait_behind(ctx.clock.now()).unwrap_or(next) } else { next };
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
                 return Ok(());
             }
             Write::Applied if next.awaits_machine(ctx.clock.now()) => {
-                ctx.machine_queue().insert((next.order(), next.id));
+                ctx.machine_queue().add(&next);
                 return Ok(());
             }
             // A start got no answer and was given up. The next one is due later.
@@ -200,7 +197,7 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
     let now = ctx.clock.now();
     let recorded = update_job(ctx, &job.id, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await;
     if fault == DispatchFault::MachineFull {
-        ctx.machine_queue().insert((job.order(), job.id.clone()));
+        ctx.machine_queue().add(job);
     } else {
         ctx.counters().add(Counter::TaskStartFailed);
     }

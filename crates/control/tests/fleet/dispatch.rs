@@ -159,13 +159,47 @@ async fn free_place_goes_to_the_first_waiting_job() {
     assert!(world.load_job(&younger.id).await.awaits_machine(world.ctx.clock.now()));
     assert!(!dispatch_on(world, &wire, cancelled, &[]).await);
     cancel_job(&world.ctx, &cancelled.id, "ana", None).await.unwrap();
-    assert!(dispatch_on(world, &wire, urgent, &[started()]).await, "it wakes the next job");
-    assert!(dispatch_on(world, &wire, urgent, &[]).await, "so does the end of its task");
-    // A refused job wakes no other one, or both would wake each other for ever.
-    assert!(!dispatch_on(world, &wire, oldest, &[full()]).await);
-    world.ctx.clock.advance(Duration::from_secs(90));
-    assert!(!dispatch_on(world, &wire, younger, &[full()]).await, "the oldest, whose tries failed, stops no other job");
-    assert!(dispatch_on(world, &wire, oldest, &[started()]).await);
-    // It is not due yet.
-    assert!(!dispatch_on(world, &wire, younger, &[started()]).await, "no other job waits any more");
+    // A job that finds a place starts the next ones until one is refused, without a message.
+    assert!(!dispatch_on(world, &wire, urgent, &[started(), full()]).await);
+    assert!(!dispatch_on(world, &wire, urgent, &[started(), started()]).await, "so does the end of its task");
+    for job in [oldest, younger] {
+        assert!(world.load_job(&job.id).await.dispatch.starting);
+    }
+    assert!(!dispatch_on(world, &wire, urgent, &[]).await, "no other job waits any more");
+}
+
+#[tokio::test]
+async fn only_the_first_job_of_a_full_machine_is_due_soon() {
+    let wire = Wire::default();
+    let world = &World::on_one_machine(wire.clone()).await;
+    let full = response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }));
+    let mut waits = Vec::new();
+    for number in 0..12 {
+        world.ctx.clock.advance(Duration::from_secs(1));
+        let job = world.store_job(&Job { place: Placement::Fargate, ..world.plan("machine", number, 1) }).await;
+        let answers = if number == 0 { vec![full.clone()] } else { vec![] };
+        dispatch_on(world, &wire, &job, &answers).await;
+        waits.push(world.load_job(&job.id).await.dispatch.due.since(world.ctx.clock.now()).as_secs());
+    }
+    assert!(waits[0] <= 20 && waits[1..].iter().all(|secs| *secs >= 600), "{waits:?}");
+}
+
+#[tokio::test]
+async fn restarted_up_starts_the_waiting_jobs_in_their_order() {
+    let wire = Wire::default();
+    let world = &World::on_one_machine(wire.clone()).await;
+    let mut jobs = Vec::new();
+    for number in 0..3 {
+        world.ctx.clock.advance(Duration::from_secs(1));
+        let now = world.ctx.clock.now();
+        let job = Job { place: Placement::Fargate, ..world.plan("machine", number, 1) };
+        let refused = job.begin_dispatch(now).unwrap().wait_behind(now).unwrap();
+        jobs.push(world.store_job(&refused).await);
+    }
+    let full = response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }));
+    dispatch_on(world, &wire, &jobs[2], &[]).await;
+    dispatch_on(world, &wire, &jobs[0], &[started(), started(), full]).await;
+    for (job, starting) in jobs.iter().zip([true, true, false]) {
+        assert_eq!(world.load_job(&job.id).await.dispatch.starting, starting);
+    }
 }

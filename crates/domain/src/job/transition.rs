@@ -20,6 +20,9 @@ pub const WAKE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub const START_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// A job behind another one that waits for this machine is tried at least this often.
+const BEHIND_TIMEOUT: Duration = Duration::from_secs(900);
+
 /// While a push may be under way, only the runner may end the job, for at most this long.
 pub const PUSH_WINDOW: Duration = Duration::from_secs(120);
 
@@ -121,6 +124,15 @@ impl Job {
         let failed = FailedStarts::after(self.dispatch.fault.as_ref(), fault);
         job.dispatch.due = now.plus(failed.backoff());
         job.dispatch.fault = Some(failed);
+        Ok(job)
+    }
+
+    /// Records that another job waits for a place of this machine before this one. The place of that job, or the end of
+    /// a task, starts this job; its late due time covers what a crash lost.
+    pub fn wait_behind(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        let (attempt, number) = (self.attempt + 1, self.dispatch.number);
+        let mut job = self.record_start_fault(attempt, number, DispatchFault::MachineFull, now)?;
+        job.dispatch.due = now.plus(BEHIND_TIMEOUT);
         Ok(job)
     }
 
