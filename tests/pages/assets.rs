@@ -74,6 +74,16 @@ fn board_script_matches_the_markup_of_the_board() {
 }
 
 #[test]
+fn board_script_takes_only_forms_of_the_menu_for_moves() {
+    let templates = templates();
+    let ends_with = |name: &str| templates.iter().find(|(path, _)| path.ends_with(name)).unwrap().1.as_str();
+    assert!(BOARD_SCRIPT.contains(r##"event.target.closest("#moves")?.closest(".card")"##));
+    assert!(ends_with("/ticket.html").contains(r#"id="moves""#));
+    let (board, form) = (ends_with("/board.html"), r#"<form class="why above" method="post" action="/pulls/revise">"#);
+    assert!(board.contains(form) && !board.contains(r#"id="moves""#), "the form of a card is outside the menu");
+}
+
+#[test]
 fn scripts_match_the_markup_of_logs_and_pull_requests() {
     for (script, part, template, markup) in [
         (LOG_SCRIPT, ":scope > div:not(:has(> .second)) > .out > pre", "/log_rows.html", r#"<div class="out"><pre "#),

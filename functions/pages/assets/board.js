@@ -237,9 +237,9 @@
     openMenu(link.closest(".card"));
   });
 
-  // The buttons of the menu.
+  // The buttons of the menu. Other forms of a card, such as the one that starts a waiting review, are sent as they are.
   document.addEventListener("submit", (event) => {
-    const card = event.target.closest(".card");
+    const card = event.target.closest("#moves")?.closest(".card");
     if (!card) return;
     event.preventDefault();
     const { name, value } = event.submitter;
