@@ -147,6 +147,10 @@ async fn refused_analysis_says_why() {
     let request = RequestAnalysis { project: story.project.clone(), repository: REPOSITORY.parse().unwrap(), what };
     let fault = story.api.request_analysis(&request, None).await.unwrap_err();
     assert!(fault.to_string().contains("name pulls, issues or both"), "{fault}");
+    story.set_agent_command(&["./worker.py"]).await;
+    let missing = "an analysis has no checkout, so it cannot run `./worker.py`";
+    user.run(&["analyses", "run"]).await.assert_exit(2, missing);
+    story.set_agent_command(&["sh", "-c", SCRIPT]).await;
     story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
     user.run(&["analyses", "run"]).await.assert_exit(3, "(project_held)");
     let entry = user.json(&["deliveries"]).await["deliveries"][0].clone();

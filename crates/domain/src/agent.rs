@@ -109,6 +109,12 @@ impl Agent {
         Self { capability: PROJECT.into(), command: Vec::new(), model: None }
     }
 
+    /// The program of the command if it is a file of the repository, which a job without a checkout does not have.
+    pub fn program_of_repository(&self) -> Option<&str> {
+        let program = self.command.first().filter(|_| self.capability == COMMAND)?;
+        (program.contains('/') && !program.starts_with('/')).then_some(program)
+    }
+
     pub fn check_for_repository(&self) -> Result<(), AgentFault> {
         self.check_among(ChoiceLevel::Repository)
     }

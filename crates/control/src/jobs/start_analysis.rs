@@ -31,7 +31,8 @@ pub struct StartAnalysis {
 /// Creates the job of an analysis. If one is running, the answer names that job.
 /// Writes: JOB, ANALYSIS, DELIVERY and BUDGET in one transaction, and before them the context and the class.
 /// Idempotent: by the request.
-/// Errors: `NotFound` (project, repository, integration); `Invalid` for issues at a forge without them; `KeyReused` if the
+/// Errors: `NotFound` (project, repository, integration); `Invalid` for issues at a forge without them, and for an agent
+/// that is a file of the repository; `KeyReused` if the
 /// request had other kinds of item; `Contended`.
 pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<Answer, Error> {
     let id = JobId::for_analysis(&start.project, &start.integration, start.repository, &start.request);
@@ -65,6 +66,15 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
             false => Err(Error::KeyReused),
         };
     }
+    let repository = repository.resolve_agent(&project.settings);
+    if let Some(program) = repository.agent.program_of_repository() {
+        let fault = format!(
+            "an analysis has no checkout, so it cannot run `{program}` of {name}: name an installed program, or another \
+             agent, with `pullyard repos add {name}`",
+            name = repository.name
+        );
+        return Err(Error::Invalid { pointer: "/repository", fault });
+    }
     let mut item = analysis.unwrap_or_else(|| Analysis::new(&repository));
     if let Some(active) = &item.active_job
         && let Some(job) = ctx.store.load_job(active).await?
@@ -91,7 +101,6 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         cost_usd_micros: project.settings.analysis.cost_usd_micros,
         previous: item.last.as_ref().map(|last| last.job.clone()),
     };
-    let repository = repository.resolve_agent(&project.settings);
     let new = NewJob {
         analysis: Some((plan, item)),
         retry_of: start.retry_of.as_ref(),
