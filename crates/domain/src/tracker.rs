@@ -63,6 +63,11 @@ impl TrackerKind {
         }
     }
 
+    /// Whether the tool counts both as one label. GitHub and Linear keep the first spelling; Jira's labels differ by case.
+    pub fn is_same_label(self, one: &str, other: &str) -> bool {
+        one == other || matches!(self, Self::Issues | Self::Linear) && one.to_lowercase() == other.to_lowercase()
+    }
+
     /// The tool's word for a scope.
     pub const fn scope_word(self) -> &'static str {
         if matches!(self, Self::Linear) { "team" } else { "project" }
@@ -428,5 +433,24 @@ impl Source {
     /// Whether ticket events of this source need the checks for another program's events.
     pub fn is_external(self) -> bool {
         self.tracker().is_none_or(|tracker| tracker.is_external)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TrackerKind;
+
+    #[test]
+    fn labels_are_compared_as_the_tool_compares_them() {
+        for (kind, one, other, expected) in [
+            (TrackerKind::Issues, "In Review", "in review", true),
+            (TrackerKind::Linear, "AI Failed", "ai failed", true),
+            (TrackerKind::Issues, "In Review", "In  Review", false),
+            (TrackerKind::Issues, "In Review", "İn Review", false),
+            (TrackerKind::Issues, "İn Review", "İn review", true),
+            (TrackerKind::Jira, "ai-failed", "AI-Failed", false),
+        ] {
+            assert_eq!(kind.is_same_label(one, other), expected, "{kind:?} {one} {other}");
+        }
     }
 }

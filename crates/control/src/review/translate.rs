@@ -254,7 +254,12 @@ fn translate_pull_request(
         PullRequestAction::ReadyForReview => change("ready_for_review", snapshot),
         PullRequestAction::Reopened => change("reopened", snapshot),
         PullRequestAction::Synchronize => change("synchronize", snapshot),
-        PullRequestAction::Labeled { label } if [REVISE_LABEL, REVIEW_LABEL, RESOLVE_LABEL].contains(&&*label) => {
+        PullRequestAction::Labeled { label } => {
+            // The repository may have the label in another case.
+            let ours = [REVISE_LABEL, REVIEW_LABEL, RESOLVE_LABEL];
+            let Some(label) = ours.into_iter().find(|ours| ours.eq_ignore_ascii_case(&label)) else {
+                return Ok(WebhookEvent::Ignored { event: "pull_request.labeled".into() });
+            };
             let author = to_author(event.sender.as_ref());
             let review = ReviewId::for_label(&snapshot.id, author.id, snapshot.updated_at);
             let (review, asks) = match label == REVISE_LABEL {
@@ -262,7 +267,7 @@ fn translate_pull_request(
                 // All labels may be set in the same second.
                 false => {
                     let request = ReviewRequest { resolve: label == RESOLVE_LABEL, ..ReviewRequest::default() };
-                    (ReviewId::for_request(&label, review.as_str()), RequestedAction::Review(request))
+                    (ReviewId::for_request(label, review.as_str()), RequestedAction::Review(request))
                 }
             };
             WebhookEvent::Review(Box::new(ReviewEvent {
@@ -276,7 +281,6 @@ fn translate_pull_request(
                 pull_request: snapshot,
             }))
         }
-        PullRequestAction::Labeled { .. } => WebhookEvent::Ignored { event: "pull_request.labeled".into() },
         PullRequestAction::Other(action) => WebhookEvent::Ignored { event: format!("pull_request.{action}") },
     })
 }

@@ -103,12 +103,14 @@ impl IssueTicket {
     pub(crate) async fn apply(&self, desired: &Desired) -> Result<Applied, ToolError> {
         let (issue, changes) = self.load().await?;
         let (client, name, number) = (&self.client, self.repository.as_str(), self.number);
-        let has = |label: &String| issue.labels.contains(label);
+        let is_shown = |badge: &String| issue.labels.iter().any(|label| is_same_label(label, badge));
+        let is_wanted = |label: &String| desired.badge.as_ref().is_some_and(|badge| is_same_label(label, badge));
+        let is_ours = |label: &String| desired.badges.iter().any(|badge| is_same_label(label, badge));
         let result = async {
-            for label in desired.badges.iter().filter(|label| has(label) && desired.badge.as_ref() != Some(*label)) {
+            for label in issue.labels.iter().filter(|label| is_ours(label) && !is_wanted(label)) {
                 client.remove_label(name, number, label).await?;
             }
-            if let Some(badge) = desired.badge.as_ref().filter(|badge| !has(badge)) {
+            if let Some(badge) = desired.badge.as_ref().filter(|badge| !is_shown(badge)) {
                 client.add_label(name, number, badge).await?;
             }
             if let Some(comment) = &desired.comment {
@@ -137,10 +139,10 @@ impl IssueTicket {
         }
         let (client, name, number) = (&self.client, self.repository.as_str(), self.number);
         let needs_label = !is_closed && step.to != self.statuses.todo;
-        if needs_label && !issue.labels.contains(&step.to) {
+        if needs_label && !issue.labels.iter().any(|label| is_same_label(label, &step.to)) {
             client.add_label(name, number, &step.to).await?;
         }
-        for label in issue.labels.iter().filter(|label| self.is_status(label) && **label != step.to) {
+        for label in issue.labels.iter().filter(|label| self.column(label).is_some_and(|column| *column != step.to)) {
             client.remove_label(name, number, label).await?;
         }
         if issue.is_open == is_closed {
@@ -156,14 +158,15 @@ impl IssueTicket {
         Ok((issue, changes.items))
     }
 
-    fn is_status(&self, label: &str) -> bool {
-        self.statuses.has_column(label)
+    /// The column of a label. GitHub shows a label as the repository spells it, whatever case we sent.
+    fn column(&self, label: &str) -> Option<&String> {
+        self.statuses.columns.iter().find(|column| is_same_label(column, label))
     }
 
     /// Closed, or the label of a status that was added last, or todo.
     fn find_status<'a>(&self, issue: &Issue, changes: &'a [IssueChange]) -> Current<'a> {
         let is_of_status = |change: &&IssueChange| match &change.kind {
-            IssueChangeKind::Labeled { label } | IssueChangeKind::Unlabeled { label } => self.is_status(label),
+            IssueChangeKind::Labeled { label } | IssueChangeKind::Unlabeled { label } => self.column(label).is_some(),
             IssueChangeKind::Closed | IssueChangeKind::Reopened => true,
         };
         let newest = changes.iter().rev().find(is_of_status);
@@ -173,17 +176,22 @@ impl IssueTicket {
             return Current { status: closed.cloned().unwrap_or_else(|| "Closed".into()), change };
         }
         let added = changes.iter().rev().find_map(|change| match &change.kind {
-            IssueChangeKind::Labeled { label } if self.is_status(label) && issue.labels.contains(label) => {
-                Some((label, change))
+            IssueChangeKind::Labeled { label } if issue.labels.iter().any(|shown| is_same_label(shown, label)) => {
+                Some((self.column(label)?, change))
             }
             _ => None,
         });
-        match (added, issue.labels.iter().find(|label| self.is_status(label))) {
-            (Some((label, change)), _) => Current { status: label.clone(), change: Some(change) },
-            (None, Some(label)) => Current { status: label.clone(), change: newest },
+        match (added, issue.labels.iter().find_map(|label| self.column(label))) {
+            (Some((column, change)), _) => Current { status: column.clone(), change: Some(change) },
+            (None, Some(column)) => Current { status: column.clone(), change: newest },
             (None, None) => Current { status: self.statuses.todo.clone(), change: newest },
         }
     }
+}
+
+/// GitHub's labels are unique without regard to case.
+fn is_same_label(one: &str, other: &str) -> bool {
+    TrackerKind::Issues.is_same_label(one, other)
 }
 
 fn to_tool_error(error: &ForgeError) -> ToolError {
