@@ -133,6 +133,8 @@ pub struct State {
     pub(crate) shortcuts: Vec<usize>,
     /// Fields that transitions to a status require.
     pub(crate) required: BTreeMap<usize, String>,
+    /// Where our moves end, whatever status they ask for.
+    pub(crate) end_of_moves: Option<usize>,
     /// Lets transitions wait until it is false.
     pub(crate) holds_transitions: watch::Sender<bool>,
     /// Whether Jira's account belongs to a service.
@@ -157,6 +159,7 @@ impl State {
             closed_paths: Vec::new(),
             shortcuts: Vec::new(),
             required: BTreeMap::new(),
+            end_of_moves: None,
             holds_transitions: watch::Sender::new(false),
             is_app: false,
             app_token: 1,
@@ -324,6 +327,19 @@ impl State {
     /// Adds a second transition to a status of Jira, which needs no field.
     pub fn add_shortcut(&mut self, to: usize) {
         self.shortcuts.push(to);
+    }
+
+    /// Lets our moves end in this status, as a rule of the workflow or an automation does.
+    pub fn redirect_moves(&mut self, to: usize) {
+        self.end_of_moves = Some(to);
+    }
+
+    pub(crate) fn move_by_us(&mut self, key: &str, to: usize) {
+        let to = self.end_of_moves.unwrap_or(to);
+        match self.ticket(key).status == to {
+            true => self.touch(key, BOT),
+            false => self.move_ticket(key, to, BOT),
+        }
     }
 
     pub fn hold_transitions(&mut self, hold: bool) {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use pullyard_domain::time::Timestamp;
 use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_READ, Method, Request, Response, Url};
 use serde_json::Value;
 
-use crate::{Actor, Applied, Error, Snapshot};
+use crate::{Actor, Applied, Change, Error, Snapshot};
 
 const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
@@ -55,8 +56,10 @@ pub(crate) fn check_status(response: &Response, reason: String) -> Result<(), Er
         401 | 403 => Error::Refused { status, reason },
         429 => resting(response.retry_after()),
         503 if response.retry_after().is_some() => resting(response.retry_after()),
-        // 404 without a message of the tool: a suspended site. 409: Jira executes another transition of the ticket.
-        404 | 408 | 409 | 425 | 500.. => unreachable(format!("status {status}")),
+        // Jira executes another transition of the ticket.
+        409 => Error::TicketBusy { reason: "the tool is changing it" },
+        // 404 without a message of the tool: a suspended site.
+        404 | 408 | 425 | 500.. => unreachable(format!("status {status}")),
         _ => unexpected(format!("status {status}: {reason}")),
     })
 }
@@ -119,6 +122,23 @@ pub(crate) fn is_url(word: &str) -> bool {
 pub(crate) fn actor(user: &Value, id: &str, name: &str) -> Option<Actor> {
     let name = cut(user[name].as_str().unwrap_or_default());
     Some(Actor { id: cut(user[id].as_str()?), name })
+}
+
+/// How long the history of a ticket may be behind its status.
+const MAX_DELAY: Duration = Duration::from_secs(300);
+
+/// The change of a ticket whose history does not end in its status, because the tool lost the entry. `last` is the id of
+/// the newest entry. The id of the change stays the same while the ticket is edited.
+pub(crate) fn change_without_history(
+    last: &str,
+    status: &str,
+    updated: Timestamp,
+    now: Timestamp,
+) -> Result<Change, Error> {
+    if now.since(updated) < MAX_DELAY {
+        return Err(Error::TicketBusy { reason: "its history does not end in its status" });
+    }
+    Ok(Change { id: format!("{last}-to-{status}"), at: updated, actor: None, from: None })
 }
 
 /// A ticket in another project or team has another key, and the tool still finds it by the requested one.

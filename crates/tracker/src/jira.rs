@@ -58,11 +58,13 @@ impl Jira {
         }
         if !response.status.is_success() {
             let body = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
-            let names_a_field = body["errors"].as_object().is_some_and(|fields| !fields.is_empty());
             match response.status.as_u16() {
-                // A screen or a validator of the workflow requires the field.
-                400 if names_a_field && path.ends_with(&["transitions"]) => {
-                    return Err(Error::NeedsField { field: message(&body) });
+                // A screen, a condition or a validator of the workflow. Apps answer in forms of their own.
+                400 if path.ends_with(&["transitions"]) => {
+                    let reason = Some(message(&body)).filter(|reason| !reason.is_empty());
+                    return Err(Error::TransitionRefused {
+                        reason: reason.unwrap_or_else(|| "it gave no reason".into()),
+                    });
                 }
                 // A suspended site answers with 404, too, but without this list.
                 404 if body["errorMessages"].is_array() => return Err(Error::NotFound),
@@ -186,7 +188,8 @@ fn message(body: &Value) -> String {
     let fields = body["errors"].as_object().into_iter().flatten();
     let fields = fields.map(|(field, text)| text.as_str().unwrap_or(field));
     let messages = optional_list(body, "/errorMessages").iter().filter_map(Value::as_str);
-    cut(&messages.chain(fields).collect::<Vec<_>>().join(" "))
+    // Our sentences have a full stop of their own.
+    cut(messages.chain(fields).collect::<Vec<_>>().join(" ").trim().trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -128,9 +128,12 @@ pub enum Error {
     /// Jira answers alike without a path in the workflow and without the right. `status` is a name.
     #[error("no transition leads to status \"{status}\", or the account may not use it")]
     StatusUnreachable { status: String },
-    /// `field` is the tool's sentence about the field.
-    #[error("the transition needs a field: {field}")]
-    NeedsField { field: String },
+    /// A field of the ticket or a rule of the workflow. `reason` is the tool's sentence.
+    #[error("the tool refused the transition: {reason}")]
+    TransitionRefused { reason: String },
+    /// About this ticket only; a repeat may succeed.
+    #[error("the ticket cannot be used yet: {reason}")]
+    TicketBusy { reason: &'static str },
     #[error("the tool has no status {id}")]
     UnknownStatus { id: String },
     /// No answer, or an answer that a repeat may change.
@@ -142,7 +145,19 @@ pub enum Error {
 
 impl Error {
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Resting { .. } | Self::Unreachable { .. })
+        matches!(self, Self::Resting { .. } | Self::Unreachable { .. } | Self::TicketBusy { .. })
+    }
+
+    /// Whether the failure concerns one ticket, so that it tells nothing about the connection.
+    pub fn is_of_ticket(&self) -> bool {
+        match self {
+            Self::NotFound
+            | Self::StatusUnreachable { .. }
+            | Self::TransitionRefused { .. }
+            | Self::TicketBusy { .. }
+            | Self::UnknownStatus { .. } => true,
+            Self::Refused { .. } | Self::Resting { .. } | Self::Unreachable { .. } | Self::Unexpected { .. } => false,
+        }
     }
 }
 

@@ -43,7 +43,7 @@ methods! {
     list_changed(scope: &str, since: Timestamp, now: Timestamp, limit: usize) -> Vec<Changed>;
     install_hook(scope: &str, url: &str, secret: &str) -> ();
     remove_hooks(url: &str) -> ();
-    read(key: &str) -> Snapshot;
+    read(key: &str, now: Timestamp) -> Snapshot;
     apply(key: &str, desired: &Desired) -> Applied;
 }
 

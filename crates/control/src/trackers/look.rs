@@ -35,7 +35,7 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     }
     let read = async {
         let client = connect(ctx, &connection, (project, key), &stored.settings).await?;
-        client.read().await.map_err(CallError::from)
+        client.read(ctx.clock.now()).await.map_err(CallError::from)
     };
     let result = Box::pin(read).await;
     record_call(ctx, &connection, result.as_ref().err()).await?;
@@ -47,7 +47,8 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
             let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
             let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
-            let mut event = TicketEvent { is_own, ..to_event((project, key), tool, snapshot, repository)? };
+            let event = to_event((project, key), (tool, connection.kind), snapshot, repository)?;
+            let mut event = TicketEvent { is_own, ..event };
             match &ticket {
                 None if is_older => show_older(ctx, &event, &connection).await?,
                 // The edit counts, but the entry was made before the project used the tool.
@@ -158,14 +159,15 @@ async fn load_repository_name(
 /// Twins, polls and replays of one change are one event. An entry into the trigger status is a change of its own.
 fn to_event(
     (project, key): (&ProjectId, &TicketKey),
-    tool: &TrackerSettings,
+    (tool, kind): (&TrackerSettings, TrackerKind),
     snapshot: Snapshot,
     repository: Option<RepositoryName>,
 ) -> Result<TicketEvent, Error> {
     let Snapshot { title, body, labels, status, url, change, .. } = snapshot;
     let hash = Sha256::digest(format!("{}\n{project}\n{key}\n{}", tool.connection, change.id));
     // Our badges are states of the ticket, and no text of its author.
-    let is_badge = |label: &String| [&tool.badges.failed, &tool.badges.waiting].contains(&label);
+    let badges = [&tool.badges.failed, &tool.badges.waiting];
+    let is_badge = |label: &String| badges.iter().any(|badge| kind.is_same_label(badge, label));
     let labels = labels.into_iter().filter(|label| !is_badge(label)).collect();
     Ok(TicketEvent {
         source: Source::TicketTool,

@@ -115,11 +115,11 @@ impl Tool {
     }
 
     /// Errors: `NotFound` for a tool that cannot be read.
-    pub(crate) async fn read(&self) -> Result<Snapshot, ToolError> {
+    pub(crate) async fn read(&self, now: Timestamp) -> Result<Snapshot, ToolError> {
         match self {
             Self::Own(_) => Err(ToolError::NotFound),
             Self::Issue(issue) => issue.read().await,
-            Self::Scoped(client, key) => client.read(key.as_str()).await,
+            Self::Scoped(client, key) => client.read(key.as_str(), now).await,
         }
     }
 }
@@ -127,15 +127,7 @@ impl Tool {
 /// Records a call in the connection's health, except a failure that concerns only the ticket.
 /// Writes: TRACKER if the health changed and no other call wrote it first; NOTICE of a refusal.
 pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
-    let is_of_ticket = failure.is_some_and(|failure| {
-        matches!(
-            failure.error,
-            ToolError::NotFound
-                | ToolError::StatusUnreachable { .. }
-                | ToolError::NeedsField { .. }
-                | ToolError::UnknownStatus { .. }
-        )
-    });
+    let is_of_ticket = failure.is_some_and(|failure| failure.error.is_of_ticket());
     if is_of_ticket || record_test(ctx, connection, failure).await? == Write::Stale {
         return Ok(());
     }

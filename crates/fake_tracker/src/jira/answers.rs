@@ -26,6 +26,7 @@ pub(super) async fn issue(
         ("labels", json!(ticket.labels)),
         ("status", status_body(&fake, ticket.status)),
         ("created", json!(to_time(ticket.created, "+0000"))),
+        ("updated", json!(to_time(ticket.updated, "+0000"))),
         ("creator", person(PERSON, "accountId", "displayName")),
     ];
     let names = query.get("fields").map(String::as_str).unwrap_or_default();

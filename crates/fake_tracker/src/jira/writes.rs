@@ -134,7 +134,7 @@ pub(super) async fn transition(
     if let (Some(field), false) = (required, needs_none) {
         return refusal(400, &format!("{field} is required."), Some("customfield_10010"));
     }
-    fake.state().move_ticket(&key, transition.to, BOT);
+    fake.state().move_by_us(&key, transition.to);
     no_content()
 }
 

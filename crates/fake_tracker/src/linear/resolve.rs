@@ -111,6 +111,7 @@ fn mutate(state: &mut State, call: &Call) -> Result<Value, Fault> {
         "issueUpdate" => {
             let key = issue_key(state, id)?;
             update(state, &key, &input)?;
+            return Ok(json!({ "success": true, "issue": issue(state, state.ticket(&key)) }));
         }
         "issueLabelCreate" => {
             let name = text("name");
@@ -189,7 +190,7 @@ fn update(state: &mut State, key: &str, input: &Value) -> Result<(), Fault> {
     labels.retain(|label| !removed.contains(label) && !added.contains(label));
     labels.extend(added);
     match status {
-        Some(status) => state.move_ticket(key, status, BOT),
+        Some(status) => state.move_by_us(key, status),
         None => state.touch(key, BOT),
     }
     Ok(())

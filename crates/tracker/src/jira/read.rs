@@ -4,7 +4,7 @@ use pullyard_domain::time::Timestamp;
 use serde_json::Value;
 
 use super::{Jira, adf, join};
-use crate::client::{actor, check_snapshot, list, optional_list, status_id, text, unexpected, unreachable};
+use crate::client::{actor, change_without_history, check_snapshot, list, optional_list, status_id, text, unexpected};
 use crate::{Change, Error, Snapshot, within};
 
 /// Jira returns the newest entries, at most as many.
@@ -12,15 +12,15 @@ const MAX_HISTORY: usize = 100;
 
 impl Jira {
     /// Source: `GET /rest/api/3/issue/{issueIdOrKey}`
-    pub async fn read(&self, key: &str) -> Result<Snapshot, Error> {
-        let names = "summary,description,labels,status,created,creator";
+    pub async fn read(&self, key: &str, now: Timestamp) -> Result<Snapshot, Error> {
+        let names = "summary,description,labels,status,created,creator,updated";
         let query = [("fields", names), ("expand", "changelog")];
         let issue = within(self.limit, self.get(&["issue", key], &query)).await?;
         let (found, fields) = (text(&issue, "/key")?, &issue["fields"]);
         let status = status_id(fields, "/status/id")?;
         let labels = optional_list(fields, "/labels").iter().map(|label| text(label, "")).collect::<Result<_, _>>()?;
         let snapshot = Snapshot {
-            change: newest_change(&issue, &status)?,
+            change: newest_change(&issue, &status, now)?,
             url: join(&self.site, &["browse", &found], &[]).into(),
             key: found,
             title: text(fields, "/summary")?,
@@ -32,7 +32,7 @@ impl Jira {
     }
 }
 
-fn newest_change(issue: &Value, status: &str) -> Result<Change, Error> {
+fn newest_change(issue: &Value, status: &str, now: Timestamp) -> Result<Change, Error> {
     // Newest first; of two moves in one millisecond, the last one is the maximum.
     let histories = list(issue, "/changelog/histories")?;
     let moves = histories.iter().rev().filter_map(|entry| {
@@ -44,12 +44,13 @@ fn newest_change(issue: &Value, status: &str) -> Result<Change, Error> {
         Ok::<_, Error>((Change { from: text(item, "/from").ok(), ..change }, item["to"] == status))
     };
     let moves = moves.map(to_change).collect::<Result<Vec<_>, _>>()?;
+    let updated = || parse_time(&text(issue, "/fields/updated")?);
     match moves.into_iter().max_by_key(|(change, _)| change.at) {
         Some((change, true)) => Ok(change),
-        // The history may be behind the ticket for a moment.
-        Some(_) => Err(unreachable("the ticket's history does not end in its status")),
+        Some((change, false)) => change_without_history(&change.id, status, updated()?, now),
         None if histories.len() < MAX_HISTORY => change(Change::CREATED, &issue["fields"], &issue["fields"]["creator"]),
-        None => Err(unexpected("the ticket changed too often since its last move; move it again")),
+        // The ticket changed too often since its last move.
+        None => change_without_history("older", status, updated()?, now),
     }
 }
 

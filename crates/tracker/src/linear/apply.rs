@@ -18,11 +18,11 @@ const TICKET: &str = "query Ticket($id: String!, $url: String!, $comment: ID!, $
 }";
 
 const STATES: &str = "query StatesOfTicket($id: String!) {
-    issue(id: $id) { team { states(first: 100) { nodes { id } } } }
+    issue(id: $id) { team { states(first: 100) { nodes { id name } } } }
 }";
 
 const CREATE_LABEL: &str = "mutation CreateLabel($input: IssueLabelCreateInput!) {
-    issueLabelCreate(input: $input) { issueLabel { id } }
+    issueLabelCreate(input: $input) { success issueLabel { id } }
 }";
 
 const LINK: &str = "mutation Link($input: AttachmentCreateInput!) { attachmentCreate(input: $input) { success } }";
@@ -30,7 +30,7 @@ const LINK: &str = "mutation Link($input: AttachmentCreateInput!) { attachmentCr
 const COMMENT: &str = "mutation Comment($input: CommentCreateInput!) { commentCreate(input: $input) { success } }";
 
 const UPDATE: &str = "mutation Update($id: String!, $input: IssueUpdateInput!) {
-    issueUpdate(id: $id, input: $input) { success }
+    issueUpdate(id: $id, input: $input) { success issue { state { id } } }
 }";
 
 impl Linear {
@@ -94,11 +94,13 @@ impl Linear {
         steps.end(applied)
     }
 
-    async fn update(&self, id: &str, input: &Value) -> Result<(), Failure> {
+    /// Returns the ticket's state after the update.
+    async fn update(&self, id: &str, input: &Value) -> Result<Option<String>, Failure> {
         if *input == json!({}) {
-            return Ok(());
+            return Ok(None);
         }
-        self.try_query(UPDATE, json!({ "id": id, "input": input })).await.map(drop)
+        let updated = self.try_query(UPDATE, json!({ "id": id, "input": input })).await?;
+        Ok(status_id(&updated, "/issueUpdate/issue/state/id").ok())
     }
 
     /// Labels and state change together, or one without the other, if Linear rejects it.
@@ -107,10 +109,9 @@ impl Linear {
         input["stateId"] = to.into();
         let failure = match self.update(id, &input).await {
             Err(failure @ Failure::Input { .. }) => failure,
-            answer => return Ok(answer.map(|()| Applied::Shown)?),
+            answer => return self.check_state(id, answer?, to).await,
         };
-        let known = self.query(STATES, json!({ "id": id })).await?;
-        if !list(&known, "/issue/team/states/nodes")?.iter().any(|known| known["id"] == to) {
+        if self.find_state(id, to).await?.is_none() {
             steps.add("label", self.update(id, &labels).await.map_err(Error::from))?;
             return Err(Error::UnknownStatus { id: to.to_owned() });
         }
@@ -118,7 +119,26 @@ impl Linear {
             return Err(failure.into());
         }
         steps.add("label", Err::<(), _>(failure.into()))?;
-        Ok(self.update(id, &json!({ "stateId": to })).await.map(|()| Applied::Shown)?)
+        let shown = self.update(id, &json!({ "stateId": to })).await?;
+        self.check_state(id, shown, to).await
+    }
+
+    /// `shown`: the state in Linear's answer, which a rule of the workspace may have kept.
+    async fn check_state(&self, id: &str, shown: Option<String>, to: &str) -> Result<Applied, Error> {
+        match shown {
+            Some(shown) if shown != to => {
+                let status = self.find_state(id, to).await?.unwrap_or_else(|| to.to_owned());
+                Err(Error::StatusUnreachable { status })
+            }
+            _ => Ok(Applied::Shown),
+        }
+    }
+
+    /// The name of a state of the ticket's team.
+    async fn find_state(&self, id: &str, state: &str) -> Result<Option<String>, Error> {
+        let known = self.query(STATES, json!({ "id": id })).await?;
+        let found = list(&known, "/issue/team/states/nodes")?.iter().find(|known| known["id"] == state);
+        Ok(found.map(|found| text(found, "/name").unwrap_or_else(|_| state.to_owned())))
     }
 
     /// Creates a missing label in the ticket's team. A label without a team belongs to the workspace.

@@ -93,7 +93,12 @@ impl Linear {
         if answer["data"].is_null() {
             return Err(unexpected("neither data nor errors").into());
         }
-        Ok(answer["data"].take())
+        let data = answer["data"].take();
+        // Only mutations have the field.
+        match data.as_object().into_iter().flatten().find(|(_, result)| result["success"] == false) {
+            Some((mutation, _)) => Err(unexpected(format!("{mutation} did nothing, and gave no reason")).into()),
+            None => Ok(data),
+        }
     }
 
     /// Returns the header, and whether its token is from an earlier call. A personal key is sent without `Bearer`.

@@ -1,16 +1,17 @@
 //! Reads a ticket and the newest change of its state.
 
+use pullyard_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Linear, time};
-use crate::client::{actor, check_snapshot, list, status_id, text, unreachable};
+use crate::client::{actor, change_without_history, check_snapshot, list, status_id, text};
 use crate::{Actor, Change, Error, Snapshot, within};
 
 /// A span is one stay in a state, unlike an entry of the history, which may contain several moves of its author.
 /// The order of the spans is not described, so both ends are read.
 const READ: &str = "query Read($id: String!) {
     issue(id: $id) {
-        identifier title description url createdAt trashed state { id } labels(first: 50) { nodes { name } }
+        identifier title description url createdAt updatedAt trashed state { id } labels(first: 50) { nodes { name } }
         actor: creator { id name } botActor { id name }
         first: stateHistory(first: 2) { nodes { id startedAt endedAt stateId } }
         last: stateHistory(last: 2) { nodes { id startedAt endedAt stateId } }
@@ -19,7 +20,7 @@ const READ: &str = "query Read($id: String!) {
 }";
 
 impl Linear {
-    pub async fn read(&self, key: &str) -> Result<Snapshot, Error> {
+    pub async fn read(&self, key: &str, now: Timestamp) -> Result<Snapshot, Error> {
         let issue = within(self.limit, self.find(READ, json!({ "id": key }))).await?["issue"].take();
         let status = status_id(&issue, "/state/id")?;
         let labels = list(&issue, "/labels/nodes")?.iter().map(|label| text(label, "/name"));
@@ -29,14 +30,14 @@ impl Linear {
             body: issue["description"].as_str().unwrap_or_default().trim().to_owned(),
             labels: labels.collect::<Result<_, _>>()?,
             url: text(&issue, "/url")?,
-            change: newest_change(&issue, &status)?,
+            change: newest_change(&issue, &status, now)?,
             status,
         };
         check_snapshot(snapshot, key)
     }
 }
 
-fn newest_change(issue: &Value, status: &str) -> Result<Change, Error> {
+fn newest_change(issue: &Value, status: &str, now: Timestamp) -> Result<Change, Error> {
     let mut spans = [list(issue, "/first/nodes")?, list(issue, "/last/nodes")?].concat();
     let order = |span: &Value| (span["endedAt"].is_null(), span["startedAt"].to_string(), span["id"].to_string());
     spans.sort_by_cached_key(order);
@@ -50,8 +51,10 @@ fn newest_change(issue: &Value, status: &str) -> Result<Change, Error> {
     }
     let (earlier, current) = match spans.as_slice() {
         [earlier @ .., current] if current["endedAt"].is_null() && current["stateId"] == status => (earlier, current),
-        // The history may be behind the ticket for a moment.
-        _ => return Err(unreachable("the ticket's history does not end in its status")),
+        _ => {
+            let last = spans.last().and_then(|span| span["id"].as_str()).unwrap_or("none");
+            return change_without_history(last, status, time(issue, "/updatedAt")?, now);
+        }
     };
     let from = earlier.last().map(|span| status_id(span, "/stateId")).transpose()?;
     // An older entry than those that were read leaves the author unknown.

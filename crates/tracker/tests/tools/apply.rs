@@ -126,10 +126,10 @@ async fn move_during_the_calls_wins() {
 #[tokio::test]
 async fn refused_step_stops_no_other_one() {
     let jira = [
-        ("POST /rest/api/3/issue/PRJ-7/remotelink", 403, "link: status 403: No."),
+        ("POST /rest/api/3/issue/PRJ-7/remotelink", 403, "link: status 403: No"),
         ("GET /rest/api/3/issue/PRJ-7/remotelink", 404, "link: the tool does not find it"),
-        ("PUT /rest/api/3/issue/PRJ-7", 400, "label: status 400: No."),
-        ("POST /rest/api/3/issue/PRJ-7/comment", 403, "comment: status 403: No."),
+        ("PUT /rest/api/3/issue/PRJ-7", 400, "label: status 400: No"),
+        ("POST /rest/api/3/issue/PRJ-7/comment", 403, "comment: status 403: No"),
     ];
     let linear = [
         ("mutation Link", 200, "link: status 403: No."),
@@ -241,13 +241,48 @@ async fn lost_answer_leads_to_the_same_state() {
 }
 
 #[tokio::test]
+async fn move_that_the_tool_leaves_undone_is_unreachable() {
+    for kind in KINDS {
+        let world = World::new(kind).await;
+        world.fake.state().redirect_moves(PROCESSING);
+        let undone = Error::StatusUnreachable { status: "Backlog".to_owned() };
+        assert_eq!(world.apply(&world.failed()).await, Err(undone));
+        assert_eq!((world.ticket().status, world.ticket().comments().len()), (PROCESSING, 1));
+    }
+}
+
+#[tokio::test]
+async fn transition_into_another_status_is_a_move() {
+    let world = World::new(Kind::Jira).await;
+    world.fake.state().redirect_moves(DONE);
+    assert_eq!(world.apply(&world.failed()).await, Ok(Applied::Moved { status: world.id(DONE) }));
+}
+
+#[tokio::test]
+async fn mutation_of_linear_without_success_is_a_failure() {
+    for mutation in ["attachmentCreate", "commentCreate", "issueLabelCreate", "issueUpdate"] {
+        let world = World::new(Kind::Linear).await;
+        let document = match mutation {
+            "attachmentCreate" => "mutation Link",
+            "commentCreate" => "mutation Comment",
+            "issueLabelCreate" => "mutation CreateLabel",
+            _ => "mutation Update",
+        };
+        let body = json!({ "data": { mutation: { "success": false, "issueLabel": null, "issue": null } } });
+        world.fake.answer(document, (200, Vec::new(), body));
+        let error = world.apply(&world.failed()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{mutation} did nothing")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn impossible_transition_is_refused_after_the_rest() {
     type Rule = fn(&mut State);
     let rules: [(Rule, Error); 2] = [
         (|state| state.close_path(PROCESSING, BACKLOG), Error::StatusUnreachable { status: "Backlog".to_owned() }),
         (
             |state| state.require_field(BACKLOG, "Root cause"),
-            Error::NeedsField { field: "Root cause is required.".to_owned() },
+            Error::TransitionRefused { reason: "Root cause is required".to_owned() },
         ),
     ];
     for (rule, expected) in rules {
@@ -267,7 +302,7 @@ async fn transition_is_possible_with_its_field_or_another_path() {
     for remedy in remedies {
         let world = World::new(Kind::Jira).await;
         world.fake.state().require_field(BACKLOG, "Root cause");
-        assert!(matches!(world.apply(&world.failed()).await, Err(Error::NeedsField { .. })));
+        assert!(matches!(world.apply(&world.failed()).await, Err(Error::TransitionRefused { .. })));
         remedy(&mut world.fake.state());
         assert_eq!(world.apply(&world.failed()).await, Ok(Applied::Shown));
         assert_eq!(world.ticket().status, BACKLOG);
@@ -309,7 +344,7 @@ async fn second_transition_at_once_is_retried_later() {
     }
     let second = world.apply(&Desired { link: None, comment: None, ..world.failed() }).await;
     world.fake.state().hold_transitions(false);
-    assert_eq!(second, Err(Error::Unreachable { reason: "status 409".to_owned() }));
+    assert_eq!(second, Err(Error::TicketBusy { reason: "the tool is changing it" }));
     assert_eq!(first.await, Ok(Applied::Shown));
     assert_eq!(world.apply(&desired).await, Ok(Applied::Shown));
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{KINDS, World, connection, http};
 use pullyard_domain::time::Timestamp;
-use pullyard_fake_tracker::{BACKLOG, IN_REVIEW, Kind, PERSON};
+use pullyard_fake_tracker::Kind;
 use pullyard_tracker::{Applied, Error, Jira, Linear};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn statuses_mean_the_same_at_both_tools() {
         (502, Vec::new(), unreachable(502)),
         (408, Vec::new(), unreachable(408)),
         (425, Vec::new(), unreachable(425)),
-        (409, Vec::new(), unreachable(409)),
+        (409, Vec::new(), Error::TicketBusy { reason: "the tool is changing it" }),
         (404, Vec::new(), unreachable(404)),
     ] {
         for kind in KINDS {
@@ -108,7 +108,7 @@ async fn long_texts_of_a_tool_are_cut() {
     let world = World::new(Kind::Jira).await;
     let body = json!({ "errorMessages": [], "errors": { "field": long } });
     world.fake.answer("POST /rest/api/3/issue/PRJ-7/transitions", (400, Vec::new(), body));
-    assert_eq!(world.apply(&world.failed()).await, Err(Error::NeedsField { field: "é".repeat(300) }));
+    assert_eq!(world.apply(&world.failed()).await, Err(Error::TransitionRefused { reason: "é".repeat(300) }));
     let body = json!({ "key": "PRJ-7", "fields": { "status": { "id": long }, "labels": [] } });
     world.fake.answer("GET", (200, Vec::new(), body));
     let reason = "the id of a status is too long".to_owned();
@@ -132,8 +132,8 @@ async fn answers_that_no_tool_gives_are_unexpected() {
 #[tokio::test]
 async fn refused_credential_has_the_reason_of_jira() {
     for (status, body, reason) in [
-        (401, json!({ "errorMessages": ["You are not authenticated."], "errors": {} }), "You are not authenticated."),
-        (403, json!({ "errorMessages": [], "errors": { "labels": "No right." } }), "No right."),
+        (401, json!({ "errorMessages": ["You are not authenticated."], "errors": {} }), "You are not authenticated"),
+        (403, json!({ "errorMessages": [], "errors": { "labels": "No right." } }), "No right"),
         (403, json!("Basic auth with password is not allowed on this instance"), ""),
     ] {
         let world = World::new(Kind::Jira).await;
@@ -190,21 +190,44 @@ async fn unknown_credential_is_refused() {
     }
 }
 
-/// Only a transition's 400 names a field that it needs.
 #[tokio::test]
 async fn refused_write_of_jira_has_the_reason() {
     let reason = "it does not find the ticket that it returned before".to_owned();
     let missing = Error::Unreachable { reason };
     for (call, status, expected) in [
-        ("PUT /rest/api/3/issue/PRJ-7", 400, Error::Unexpected { reason: "label: status 400: No.".to_owned() }),
-        ("POST /rest/api/3/issue/PRJ-7/transitions", 403, refused(403, "No.")),
+        ("PUT /rest/api/3/issue/PRJ-7", 400, Error::Unexpected { reason: "label: status 400: No".to_owned() }),
+        ("POST /rest/api/3/issue/PRJ-7/transitions", 403, refused(403, "No")),
         ("POST /rest/api/3/issue/PRJ-7/transitions", 404, missing),
-        ("POST /rest/api/3/issue/PRJ-7/transitions", 400, Error::NeedsField { field: "No.".to_owned() }),
+        ("POST /rest/api/3/issue/PRJ-7/transitions", 400, Error::TransitionRefused { reason: "No".to_owned() }),
     ] {
         let world = World::new(Kind::Jira).await;
         world.fake.answer(call, (status, Vec::new(), json!({ "errorMessages": [], "errors": { "labels": "No." } })));
         assert_eq!(world.apply(&world.failed()).await, Err(expected));
     }
+}
+
+/// Jira and the apps of its workflows answer in several forms.
+#[tokio::test]
+async fn refused_transition_of_jira_is_about_the_ticket() {
+    let sentence = json!({ "errorMessages": ["Field Resolution is required."], "errors": {} });
+    for (status, body, expected) in [
+        (400, sentence, Some("Field Resolution is required")),
+        (400, json!({ "errorMessages": [], "errors": { "resolution": "It is required." } }), Some("It is required")),
+        (400, json!("<html>Bad Request</html>"), Some("it gave no reason")),
+        (400, Value::Null, Some("it gave no reason")),
+        (409, json!({ "errorMessages": ["Another transition runs."] }), None),
+    ] {
+        let world = World::new(Kind::Jira).await;
+        world.fake.answer("POST /rest/api/3/issue/PRJ-7/transitions", (status, Vec::new(), body));
+        let error = world.apply(&world.failed()).await.unwrap_err();
+        let refused = expected.map(|reason| Error::TransitionRefused { reason: reason.to_owned() });
+        assert!(error.is_of_ticket() && refused.is_none_or(|refused| refused == error), "{error}");
+    }
+    let world = World::new(Kind::Jira).await;
+    let html = (500, Vec::new(), json!("<html>Oops</html>"));
+    world.fake.answer("POST /rest/api/3/issue/PRJ-7/transitions", html);
+    let error = world.apply(&world.failed()).await.unwrap_err();
+    assert!(!error.is_of_ticket() && error.is_transient(), "{error}");
 }
 
 /// An anonymous caller gets an empty list and a missing ticket.
@@ -214,7 +237,7 @@ async fn expired_token_of_jira_is_refused_by_each_call() {
     let jira = Jira::new(http(), connection(&world.fake, "bot@acme.example:expired")).unwrap();
     let expected = refused(401, "the API token is invalid or expired");
     assert_eq!(jira.account().await, Err(expected.clone()));
-    assert_eq!(jira.read("PRJ-7").await, Err(expected.clone()));
+    assert_eq!(jira.read("PRJ-7", Timestamp::from_millis(0)).await, Err(expected.clone()));
     assert_eq!(jira.apply("PRJ-7", &world.failed()).await, Err(expected.clone()));
     let (since, now) = (Timestamp::from_millis(0), Timestamp::from_millis(world.fake.state().now()));
     assert_eq!(jira.list_changed("PRJ", since, now, 500).await, Err(expected));
@@ -227,17 +250,6 @@ async fn stopped_tool_is_unreachable() {
         world.fake.stop();
         assert!(matches!(world.read().await, Err(Error::Unreachable { .. })));
         assert!(matches!(world.apply(&world.failed()).await, Err(Error::Unreachable { .. })));
-    }
-}
-
-#[tokio::test]
-async fn status_behind_its_history_is_read_again_later() {
-    for kind in KINDS {
-        let world = World::new(kind).await;
-        world.fake.state().move_ticket(world.key, BACKLOG, PERSON);
-        world.fake.state().set_status(world.key, IN_REVIEW);
-        let reason = "the ticket's history does not end in its status".to_owned();
-        assert_eq!(world.read().await, Err(Error::Unreachable { reason }));
     }
 }
 

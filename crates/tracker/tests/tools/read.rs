@@ -57,16 +57,38 @@ async fn newest_move_is_read_with_its_author_and_origin() {
 }
 
 #[tokio::test]
-async fn move_behind_the_end_of_the_history_is_an_error() {
+async fn move_behind_the_end_of_the_history_has_no_author() {
     let world = World::new(Kind::Jira).await;
     world.fake.state().move_ticket(world.key, BACKLOG, PERSON);
     (1..100).for_each(|_| world.fake.state().touch(world.key, PERSON));
     assert_eq!(world.read().await.unwrap().change.from, Some(world.id(PROCESSING)));
     world.fake.state().touch(world.key, PERSON);
-    let reason = "the ticket changed too often since its last move; move it again".to_owned();
-    assert_eq!(world.read().await, Err(Error::Unexpected { reason }));
+    let later = world.fake.state().now() + 400_000;
+    world.fake.state().set_now(later);
+    let unknown = world.read().await.unwrap();
+    assert_eq!((unknown.status, unknown.change.actor, unknown.change.from), (world.id(BACKLOG), None, None));
     world.fake.state().move_ticket(world.key, PROCESSING, PERSON);
     assert_eq!(world.read().await.unwrap().change.from, Some(world.id(BACKLOG)));
+}
+
+#[tokio::test]
+async fn status_without_its_history_counts_after_some_minutes() {
+    for kind in KINDS {
+        let world = World::new(kind).await;
+        world.fake.state().move_ticket(world.key, BACKLOG, PERSON);
+        world.fake.state().set_status(world.key, PROCESSING);
+        let error = world.read().await.unwrap_err();
+        assert!(error.is_of_ticket() && error.is_transient(), "{error}");
+        let updated = world.fake.state().now() + 1;
+        world.fake.state().set_now(updated + 300_000);
+        let read = world.read().await.unwrap();
+        assert_eq!((read.status, read.change.at.millis()), (world.id(PROCESSING), updated));
+        assert_eq!((read.change.actor, read.change.from), (None, None));
+        // An edit is no second entry into the status.
+        world.fake.state().touch(world.key, PERSON);
+        world.fake.state().set_now(updated + 900_000);
+        assert_eq!(world.read().await.unwrap().change.id, read.change.id);
+    }
 }
 
 #[tokio::test]
@@ -142,7 +164,7 @@ async fn new_ticket_of_linear_may_have_no_span() {
         let at = "2026-11-20T12:04:01.000Z";
         let (none, entry) = (json!({ "nodes": [] }), json!({ "updatedAt": at, "toStateId": to }));
         let issue = json!({ "identifier": "ENG-7", "title": "A", "url": "https://a.example", "createdAt": at,
-            "state": { "id": "1" }, "labels": none, "first": none, "last": none, "history": { "nodes": [entry] } });
+            "updatedAt": at, "state": { "id": "1" }, "labels": none, "first": none, "last": none, "history": { "nodes": [entry] } });
         world.fake.answer("query Read", (200, Vec::new(), json!({ "data": { "issue": issue } })));
         match world.read().await {
             Ok(read) => assert!(expected && read.change.id == Change::CREATED),

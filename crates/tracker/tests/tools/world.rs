@@ -122,7 +122,8 @@ impl World {
     }
 
     pub(crate) async fn read_key(&self, key: &str) -> Result<Snapshot, Error> {
-        call!(self, tool => tool.read(key).await)
+        let now = Timestamp::from_millis(self.fake.state().now());
+        call!(self, tool => tool.read(key, now).await)
     }
 
     pub(crate) async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
