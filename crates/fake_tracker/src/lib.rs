@@ -1,7 +1,5 @@
 //! Fakes of Jira Cloud and Linear for tests. Like the tools, they refuse unknown fields, impossible transitions, labels
 //! with spaces, malformed documents, and GraphQL that the schema does not allow.
-//! Each exchange is appended to the file named by PULLYARD_EXCHANGES, which `.ci/trackers` compares with the
-//! descriptions that the tools publish.
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
@@ -10,8 +8,10 @@ mod jira;
 mod linear;
 mod state;
 
+use std::fs::File;
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State as Extension};
@@ -192,10 +192,19 @@ fn record(kind: Kind, method: &Method, uri: &Uri, body: &Value, status: u16, ans
     }));
 }
 
+static EXCHANGES: OnceLock<Mutex<File>> = OnceLock::new();
+
+/// Appends each later exchange of this process to the file, which `.ci/trackers` compares with the descriptions that the
+/// tools publish.
+pub fn record_exchanges(path: &Path) {
+    EXCHANGES.get_or_init(|| {
+        let file = File::options().create(true).append(true).open(path);
+        Mutex::new(file.expect("the file of exchanges"))
+    });
+}
+
 fn append(exchange: &Value) {
-    static FILE: Mutex<()> = Mutex::new(());
-    let Some(path) = std::env::var_os("PULLYARD_EXCHANGES") else { return };
-    let _one = lock(&FILE);
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-    file.and_then(|mut file| writeln!(file, "{exchange}")).expect("the file of exchanges");
+    if let Some(file) = EXCHANGES.get() {
+        lock(file).write_all(format!("{exchange}\n").as_bytes()).expect("the file of exchanges");
+    }
 }

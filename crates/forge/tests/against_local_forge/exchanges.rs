@@ -1,4 +1,4 @@
-//! Records requests and responses as JSON lines in the file named by PULLYARD_EXCHANGES.
+//! Records requests and responses as JSON lines in the file named by PULLYARD_FORGE_EXCHANGES.
 //! `.ci/octokit` compares them with GitHub's schema. Without the variable nothing is recorded.
 
 use std::fs::OpenOptions;
@@ -40,14 +40,14 @@ pub(crate) fn record_delivery(event: &str, body: &[u8]) {
 }
 
 fn append(exchange: &Value) {
-    let Some(file) = std::env::var_os("PULLYARD_EXCHANGES") else { return };
+    let Some(file) = std::env::var_os("PULLYARD_FORGE_EXCHANGES") else { return };
     let _one = FILE.lock().unwrap();
     let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
     file.write_all(format!("{exchange}\n").as_bytes()).unwrap();
 }
 
 pub(crate) async fn start_recording_proxy(api_url: &str) -> String {
-    if std::env::var_os("PULLYARD_EXCHANGES").is_none() {
+    if std::env::var_os("PULLYARD_FORGE_EXCHANGES").is_none() {
         return api_url.to_owned();
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

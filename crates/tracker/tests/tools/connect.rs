@@ -1,7 +1,7 @@
 //! Account, scopes, statuses and webhooks of a connection.
 
-use crate::world::{KINDS, World, connection, http};
-use pullyard_fake_tracker::{BACKLOG, BOT, DONE, FakeTracker, IN_REVIEW, Kind, PROCESSING};
+use crate::world::{KINDS, World, connection, http, start_fake};
+use pullyard_fake_tracker::{BACKLOG, BOT, DONE, IN_REVIEW, Kind, PROCESSING};
 use pullyard_tracker::{Account, Connection, Error, Jira, Linear, Scope, Token};
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn hooks_with_a_url_and_any_query_are_removed() {
 
 #[tokio::test]
 async fn app_of_linear_requests_a_token_once_and_when_it_ends() {
-    let fake = FakeTracker::start(Kind::Linear).await;
+    let fake = start_fake(Kind::Linear).await;
     let linear = Linear::new(http(), connection(&fake, "app:secret&more")).unwrap();
     let account = linear.account().await.unwrap();
     let ids = [BOT.0, "00000000-0000-4000-8000-000000000004", "Pullyard"].map(str::to_owned);
@@ -102,7 +102,7 @@ async fn app_of_linear_requests_a_token_once_and_when_it_ends() {
 
 #[tokio::test]
 async fn service_account_of_jira_needs_a_cloud_id() {
-    let fake = FakeTracker::start(Kind::Jira).await;
+    let fake = start_fake(Kind::Jira).await;
     let rejected = Jira::new(http(), connection(&fake, "bot@serviceaccount.atlassian.com:scoped")).unwrap_err();
     assert!(rejected.to_string().contains("set --cloud-id"), "{rejected}");
 }

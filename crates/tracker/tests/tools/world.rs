@@ -44,10 +44,18 @@ pub(crate) fn http() -> Client {
     Client::new(AllowedRanges::loopback())
 }
 
+/// Records its exchanges in the file of PULLYARD_TRACKER_EXCHANGES, if that is set.
+pub(crate) async fn start_fake(kind: Kind) -> FakeTracker {
+    if let Some(file) = std::env::var_os("PULLYARD_TRACKER_EXCHANGES") {
+        pullyard_fake_tracker::record_exchanges(file.as_ref());
+    }
+    FakeTracker::start(kind).await
+}
+
 impl World {
     /// The ticket is in "AI Processing", where it was created.
     pub(crate) async fn new(kind: Kind) -> Self {
-        let fake = FakeTracker::start(kind).await;
+        let fake = start_fake(kind).await;
         let (key, scope, credential) = match kind {
             Kind::Jira => ("PRJ-7", "PRJ", CREDENTIAL),
             Kind::Linear => ("ENG-7", "ENG", "lin_api_key"),
