@@ -6,7 +6,24 @@ use pullyard_domain::time::Timestamp;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+/// From the day of the week of 1 January 1970.
+const WEEKDAYS: [&str; 7] = ["thursday", "friday", "saturday", "sunday", "monday", "tuesday", "wednesday"];
+/// Written by older versions of Claude Code, before the end in seconds since 1970.
+const EPOCH_PREFIX: &str = "limit reached|";
 /// Phrases before a time, and whether the time must name its zone. Claude Code writes `resets 3pm (UTC)`. Codex writes
 /// `try again at 3:05 PM` in its own zone, which the runner sets to UTC.
 const TIME_PREFIXES: [(&str, bool); 6] = [
@@ -25,6 +42,7 @@ struct TimeParts {
     year: Option<i64>,
     month: Option<usize>,
     day: Option<i64>,
+    weekday: Option<usize>,
     /// Units: minutes after midnight.
     minutes_of_day: Option<i64>,
     /// A duration from now. Units: milliseconds.
@@ -34,6 +52,12 @@ struct TimeParts {
 
 pub(super) fn parse_reset_time(message: &str, now: Timestamp) -> Option<Timestamp> {
     let lower = message.to_ascii_lowercase();
+    if let Some((_, end)) = lower.split_once(EPOCH_PREFIX) {
+        let digits = end.split(|c: char| !c.is_ascii_digit()).next()?;
+        return (digits.len() == 10)
+            .then(|| parse_number(digits, i64::MAX))?
+            .map(|secs| Timestamp::from_millis(secs * 1_000));
+    }
     let (text, needs_zone) =
         TIME_PREFIXES.iter().find_map(|(before, needs_zone)| Some((lower.split_once(before)?.1, *needs_zone)))?;
     let parts = parse_parts(text)?;
@@ -45,7 +69,12 @@ pub(super) fn parse_reset_time(message: &str, now: Timestamp) -> Option<Timestam
         return None;
     }
     match (parts.month, parts.day) {
-        (None, None) => Some(next_occurrence(parts.minutes_of_day?, now)),
+        (None, None) => {
+            let first = next_occurrence(parts.minutes_of_day?, now);
+            let days = (0..7).map(|days| Timestamp::from_millis(first.millis() + days * DAY));
+            let is_day = |at: &Timestamp| parts.weekday.is_none_or(|day| at.millis() / DAY % 7 == day as i64);
+            days.into_iter().find(is_day)
+        }
         (Some(month), Some(day)) => {
             let minutes = parts.minutes_of_day.or(parts.year.map(|_| 0))?;
             if let Some(year) = parts.year {
@@ -75,8 +104,12 @@ fn parse_parts(text: &str) -> Option<TimeParts> {
             if let Some(clock) = clock {
                 (parts.minutes_of_day, parts.names_utc) = (Some(clock), true);
             }
-        } else if let Some(month) = MONTHS.iter().position(|month| *month == word) {
+        } else if let Some(month) = find_name(&MONTHS, word) {
             parts.month = Some(month);
+        } else if let Some(day) = find_name(&WEEKDAYS, word) {
+            parts.weekday = Some(day);
+        } else if let Some(duration) = parse_short_duration(word) {
+            parts.duration = parts.duration.saturating_add(duration);
         } else if let Some(unit) = parse_unit(next).filter(|_| parse_number(word, i64::MAX).is_some()) {
             parts.duration = parts.duration.saturating_add(parse_number(word, i64::MAX)?.saturating_mul(unit));
             words.next();
@@ -105,6 +138,29 @@ fn parse_unit(word: &str) -> Option<i64> {
         "second" => Some(1_000),
         _ => None,
     }
+}
+
+/// A name or its beginning, such as `sep` or `sept`.
+fn find_name(names: &[&str], word: &str) -> Option<usize> {
+    names.iter().position(|name| word.len() >= 3 && name.starts_with(word))
+}
+
+/// `2d`, `3h`, `20m`, `0.5s`, `28.3s` and `900ms`. Units: milliseconds, rounded up to a second.
+fn parse_short_duration(word: &str) -> Option<i64> {
+    let (number, unit) = word.split_at(word.find(|c: char| c.is_ascii_lowercase())?);
+    let unit = match unit {
+        "d" => DAY,
+        "h" | "hr" => HOUR,
+        "m" | "min" => MINUTE,
+        "s" | "sec" => 1_000,
+        "ms" => 1,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    parse_number(fraction, i64::MAX)?;
+    let rest = if fraction.bytes().all(|digit| digit == b'0') { 0 } else { 1 };
+    let duration = parse_number(whole, i64::MAX)?.checked_add(rest)?.checked_mul(unit)?;
+    duration.checked_add(999).map(|millis| millis / 1_000 * 1_000)
 }
 
 /// `2026-12-01` and `2026-12-01t13:45:10z`, as year, month from 0, day, and minutes after midnight.
@@ -171,9 +227,16 @@ mod tests {
         check("resets 2026-12-01", Some("2026-12-01T00:00:00Z"));
         check("You've hit your usage limit. Try again in 2 days 3 hours 5 minutes.", Some("2026-11-23T13:05:00Z"));
         check("Please try again in 1 hour, or upgrade.", Some("2026-11-21T11:00:00Z"));
+        check("rate limit exceeded: Please try again in 0.5s.", Some("2026-11-21T10:00:01Z"));
+        check("Please try again in 1h20m.", None);
+        check("Please try again in 1h 20m.", Some("2026-11-21T11:20:00Z"));
+        check("Please try again in 28.3s. Visit the site.", Some("2026-11-21T10:00:29Z"));
+        check("resets in 900ms", Some("2026-11-21T10:00:01Z"));
         for unknown in [
             "resets 3pm",
             "try again later",
+            "limit reached|soon",
+            "limit reached|17",
             "2026-13-45 at 00:00 UTC",
             "try again in 99999999999 days",
             "ünder 2026-1",
@@ -197,6 +260,8 @@ mod tests {
             ("Try again at Nov 22nd, 2026 12:00 AM.", "2026-11-22T00:00:00Z"),
             ("Try again at Dec 1st, 2026 12:05 PM.", "2026-12-01T12:05:00Z"),
             ("Try again at Jun 3rd, 2027 3:05 PM.", "2027-06-03T15:05:00Z"),
+            ("Try again at June 3rd, 2027 3:05 PM.", "2027-06-03T15:05:00Z"),
+            ("Try again at Sept 3rd, 2027 3:05 PM.", "2027-09-03T15:05:00Z"),
             ("or try again at Feb 29th, 2028 1:00 AM. More words.", "2028-02-29T01:00:00Z"),
         ] {
             check(&format!("You've hit your usage limit. {hint}"), Some(expected));
@@ -215,6 +280,11 @@ mod tests {
             ("You've hit your weekly limit · resets Nov 24 at 3:30am (UTC)", "2026-11-24T03:30:00Z"),
             // The limit ended before the message arrived.
             ("You've hit your weekly limit · resets Nov 21, 9am (UTC)", "2026-11-21T09:00:00Z"),
+            // 21 November is a Saturday.
+            ("Weekly limit reached · resets Mon 12:00am (UTC)", "2026-11-23T00:00:00Z"),
+            ("Weekly limit reached · resets Saturday 3pm (UTC)", "2026-11-21T15:00:00Z"),
+            ("Weekly limit reached · resets Sat, 8am (UTC)", "2026-11-28T08:00:00Z"),
+            ("Claude AI usage limit reached|1795284000", "2026-11-21T18:00:00Z"),
             ("You're out of extra usage · resets Jan 2, 12pm (UTC)", "2027-01-02T12:00:00Z"),
             ("You're out of extra usage · resets Jan 2, 2027, 1am (UTC)", "2027-01-02T01:00:00Z"),
             ("You're out of extra usage · resets Jan 2, 2027 at 1am (UTC)", "2027-01-02T01:00:00Z"),
@@ -225,7 +295,6 @@ mod tests {
             "resets 3pm",
             "resets 3pm (Europe/Berlin)",
             "resets Nov 24, 3am (America/New_York)",
-            "resets Mon 12:00am (UTC)",
             "resets soon (UTC)",
             "resets 3 (UTC)",
             "resets 13pm (UTC)",
@@ -279,7 +348,6 @@ mod tests {
             "Jun 0th, 2027 3:05 PM",
             "Jun 32nd, 2027 3:05 PM",
             "Jun third, 2027 3:05 PM",
-            "June 3rd, 2027 3:05 PM",
             "Jun 3rd, 99999999999999999999 3:05 PM",
         ] {
             check(&format!("Try again at {odd}"), None);
