@@ -13,8 +13,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode;
 use std::collections::BTreeSet;
 
-/// A shorter run of base64 contains no token and no user with a password. Units: bytes.
-const MIN_ENCODED_BYTES: usize = 12;
+/// A shorter run of base64 contains no token. Units: bytes.
+const MIN_ENCODED_BYTES: usize = 24;
 /// A repetitive text up to this length is a placeholder. Units: bytes.
 const MAX_PLACEHOLDER_BYTES: usize = 128;
 /// Beginnings of compressed files: gzip, zip, bzip2, xz, Zstandard, 7z.
@@ -22,6 +22,8 @@ const COMPRESSED: [&[u8]; 6] = [b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ",
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
+static STANDARD_ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
+static URL_SAFE_ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
 /// Whether the bytes are compressed, so that a search finds nothing in them.
 pub(crate) fn is_compressed(bytes: &[u8]) -> bool {
@@ -75,18 +77,21 @@ impl TokenSearch {
         for run in bytes.split(|byte| !is_base64(byte)) {
             let before = bytes.get(..from).unwrap_or_default().trim_ascii_end();
             from += run.len() + 1;
-            if run.len() < MIN_ENCODED_BYTES {
+            let is_basic =
+                before.get(before.len().saturating_sub(5)..).is_some_and(|end| end.eq_ignore_ascii_case(b"basic"));
+            // Most long words are no base64, and decoding each would be slow.
+            if !is_basic && (run.len() < MIN_ENCODED_BYTES || !run.iter().any(u8::is_ascii_uppercase)) {
                 continue;
             }
-            let alphabet = if run.iter().any(|byte| matches!(byte, b'-' | b'_')) { URL_SAFE } else { STANDARD };
-            let engine = GeneralPurpose::new(&alphabet, LENIENT);
+            let is_url_safe = run.iter().any(|byte| matches!(byte, b'-' | b'_'));
+            let engine = if is_url_safe { &URL_SAFE_ENGINE } else { &STANDARD_ENGINE };
             // Letters before the encoded text shift its groups of four.
             for begin in 0..4 {
                 let part = run.get(begin..).unwrap_or_default();
                 let length = if part.len() % 4 == 1 { part.len() - 1 } else { part.len() };
                 let Ok(decoded) = engine.decode(part.get(..length).unwrap_or_default()) else { continue };
                 self.add(&decoded);
-                if begin == 0 && before.to_ascii_lowercase().ends_with(b"basic") {
+                if is_basic && begin == 0 {
                     self.add_basic_password(&decoded);
                 }
             }
