@@ -379,6 +379,12 @@ impl Story {
         self.api.set_ingress(&self.project, &set).await.unwrap();
     }
 
+    /// The test acts as the runner, so that no agent starts.
+    pub(crate) async fn set_agent(&self, capability: &str) {
+        let command = if capability == "command" { vec!["./agent.sh".into()] } else { Vec::new() };
+        self.connect_repository(Agent { capability: capability.into(), command, model: None }).await;
+    }
+
     pub(crate) async fn set_agent_command(&self, command: &[&str]) {
         let command = command.iter().map(|word| word.to_string()).collect();
         self.connect_repository(Agent { capability: "command".into(), command, model: None }).await;

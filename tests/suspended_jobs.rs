@@ -9,7 +9,13 @@ use pullyard_protocol::client::Error;
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 async fn start_executing_job() -> (Story, JobId, AttemptClient) {
-    let (story, job) = Story::with_job().await;
+    start_executing_job_of("command").await
+}
+
+async fn start_executing_job_of(agent: &str) -> (Story, JobId, AttemptClient) {
+    let story = Story::start_with_waiting_tasks().await;
+    story.set_agent(agent).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.resume, None);
     enter_phases(&client, Phase::Executing).await;
@@ -168,7 +174,7 @@ async fn yield_has_a_question_exactly_when_the_agent_asks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_before_the_question_is_read_by_the_same_attempt() {
-    let (story, job, client) = start_executing_job().await;
+    let (story, job, client) = start_executing_job_of("codex").await;
     story.api.send_input(&job, "An empty list.", Some("k1")).await.unwrap();
     let again = story.api.send_input(&job, "An empty list.", Some("k1")).await.unwrap();
     assert_eq!((again.status, again.inputs), (JobStatus::Executing, 1), "a repeated answer adds no input");
@@ -196,8 +202,30 @@ async fn request_push(client: &AttemptClient, input_count: u32) -> (bool, bool) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn message_to_a_working_agent_is_delivered_before_the_push() {
+async fn message_to_a_working_command_is_refused_until_it_pauses() {
+    let (story, job) = Story::with_job().await;
+    story.api.send_input(&job, "Use tabs.", Some("k1")).await.unwrap();
+    let (assignment, client) = story.claim(&job, "c1").await.unwrap();
+    assert_eq!(assignment.resume.unwrap().inputs.len(), 1, "a message before the start is in the prompt");
+    assert_eq!(problem_code(story.api.send_input(&job, "Or spaces.", None).await), "command_works");
+    enter_phases(&client, Phase::Executing).await;
+    assert_eq!(problem_code(story.api.send_input(&job, "Or spaces.", None).await), "command_works");
+    assert_eq!(request_push(&client, 1).await, (false, true));
+    assert_eq!(problem_code(story.api.send_input(&job, "Or spaces.", None).await), "command_works");
+    assert_eq!(story.api.send_input(&job, "Use tabs.", Some("k1")).await.unwrap().inputs, 1, "a repeat");
+
     let (story, job, client) = start_executing_job().await;
+    let output = User::of(&story).run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
+    output.assert_exit(3, "it reads messages only when it starts");
+    story.api.pause_job(&job).await.unwrap();
+    assert_eq!(yield_paused(&client).await.status, JobStatus::Paused);
+    story.api.send_input(&job, "Use tabs.", None).await.unwrap();
+    assert_eq!(complete_second_attempt(&story, &job).await.resume.unwrap().inputs.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn message_to_a_working_agent_is_delivered_before_the_push() {
+    let (story, job, client) = start_executing_job_of("codex").await;
     let user = User::of(&story);
     let output = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
     output.assert_exit(0, ". The agent reads this at its next step or its next start.");

@@ -4,6 +4,7 @@ set -eu
 
 version=@VERSION@
 releases=${PULLYARD_RELEASES:-@RELEASES@}
+while [ "$releases" != "${releases%/}" ]; do releases=${releases%/}; done
 glibc=@GLIBC@
 # One line for each archive: its SHA-256 and its name.
 hashes='@HASHES@'

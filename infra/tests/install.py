@@ -62,6 +62,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
     def do_GET(self):
+        # As object stores answer. `self.path` is cleaned already.
+        if "//" in self.requestline.split()[1]:
+            return self.send_error(404)
         if not self.path.startswith("/stalls/"):
             return super().do_GET()
         self.send_response(200)
@@ -133,6 +136,9 @@ def installs():
     check("the mode", stat.S_IMODE((machine.home / ".local/bin/pullyard").stat().st_mode), 0o755)
     code, output = machine.install("--version", "0.1.9")
     check("another version", (code, machine.installed()), (0, "pullyard 0.1.9"))
+    code, _ = machine.install(PULLYARD_VERSION="0.2.0")
+    code, _ = machine.install("--version", "0.1.9", PULLYARD_RELEASES=f"{address}//")
+    check("slashes at the end of the address", (code, machine.installed()), (0, "pullyard 0.1.9"))
     code, _ = machine.install(PULLYARD_VERSION="0.2.0")
     check("back again", (code, machine.installed()), (0, "pullyard 0.2.0"))
     check("another version by its variable", (machine.install(PULLYARD_VERSION="0.1.9")[0], machine.installed()), (0, "pullyard 0.1.9"))

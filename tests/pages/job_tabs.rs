@@ -113,6 +113,7 @@ async fn neighbouring_reads_fold_and_failures_do_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_users_have_their_place_in_the_log() {
     let story = Story::start_with_waiting_tasks().await;
+    story.set_agent("codex").await;
     let (browser, job, mut agent) = start(&story).await;
     let address = format!("/jobs/{job}");
     agent.send_events(&[text("before")]).await;

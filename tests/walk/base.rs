@@ -25,13 +25,13 @@ pub(super) async fn set_up(world: &World) {
         "revise_on_review": true,
     });
     post_ok(world, "/v1/projects", json!({ "id": "acme", "name": "Acme", "settings": settings })).await;
-    add_repository(world, "gh1").await;
+    add_repository(world, "gh1", "command").await;
 }
 
 pub(super) async fn connect_on_bitbucket(world: &World) {
     call_ok(world, delete(format!("/v1/projects/acme/repositories/{REPOSITORY}"))).await;
     connect(world, "bb1", "bitbucket", "/2.0").await;
-    add_repository(world, "bb1").await;
+    add_repository(world, "bb1", "command").await;
 }
 
 async fn connect(world: &World, id: &str, kind: &str, path: &str) {
@@ -40,8 +40,13 @@ async fn connect(world: &World, id: &str, kind: &str, path: &str) {
     post_ok(world, "/v1/integrations", integration).await;
 }
 
-async fn add_repository(world: &World, integration: &str) {
-    let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
+/// An agent that reads messages while it works.
+pub(super) async fn use_codex(world: &World) {
+    add_repository(world, "gh1", "codex").await;
+}
+
+async fn add_repository(world: &World, integration: &str, agent: &str) {
+    let agent = json!({ "capability": agent, "command": ["./agent.sh"] });
     let repository = json!({ "integration": integration, "name": REPOSITORY, "agent": agent });
     post_ok(world, "/v1/projects/acme/repositories", repository).await;
 }

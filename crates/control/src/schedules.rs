@@ -119,6 +119,13 @@ pub(crate) async fn run_if_due(ctx: &Context, id: &ScheduleId) -> Result<Option<
     loop {
         let now = ctx.clock.now();
         let Some(schedule) = ctx.store.load_schedule(id).await? else { return Ok(None) };
+        if let Some(next) = schedule.after_clock_was_set_back(now)? {
+            tracing::warn!(schedule = %id, next = ?next.next, "the clock was set back: schedule planned again");
+            if ctx.store.put_schedule(&next, None).await? == Write::Stale {
+                rounds.backoff().await?;
+            }
+            continue;
+        }
         let Some(due) = schedule.next.filter(|_| schedule.is_due(now)) else { return Ok(None) };
         let (is_in_time, was_paused) = (schedule.is_in_time(now)?, schedule.paused);
         let schedule = if schedule.begun {

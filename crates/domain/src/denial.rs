@@ -1,5 +1,6 @@
 //! The reasons for rejecting a user's request about a job, pull request, repository or integration.
 
+use crate::agent::COMMAND;
 use crate::code::vocabulary;
 use crate::id::{EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, SecretName, TicketKey};
 use crate::job::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
@@ -18,6 +19,7 @@ vocabulary! {
         AwaitsAnswer { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
         Cancelling { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then retry it, or resume its run.";
         TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} has the maximum of {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
+        CommandWorks { job: JobId } [Person] "command_works", "The agent of job {job} is a command and works; it reads messages only when it starts.", "Pause the job, and send the message then: `pullyard jobs pause {job}`.";
         LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is already linked to {to}.", "Unlink it first: `pullyard unlink {pr}`.";
         JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
         PullRequestOpen { pr: String, ticket: TicketKey } [Person] "pull_request_open", "{pr} is open and linked to {ticket}.", "Merge or close it, or unlink it: `pullyard unlink {pr}`.";
@@ -90,6 +92,12 @@ impl Denial {
         }
     }
 
+    /// Whether a message to the job would not be read. `capability` is that of its agent: a `command` gets all messages
+    /// in the prompt of its attempt, and no later ones.
+    pub fn for_message(job: &Job, capability: &str) -> Option<Self> {
+        (capability == COMMAND && job.status.is_active()).then(|| Self::CommandWorks { job: job.id.clone() })
+    }
+
     pub fn not_retryable(job: &Job) -> Self {
         let id = job.id.clone();
         if job.status.is_terminal() {
@@ -121,6 +129,19 @@ mod tests {
     use super::*;
     use crate::fixtures::{active, crash_failure, finish, result};
     use crate::job::End;
+
+    #[test]
+    fn message_to_a_working_command_is_refused() {
+        for status in JobStatus::ALL {
+            let job = Job { status, ..active(JobStatus::Executing) };
+            let code = |capability| Denial::for_message(&job, capability).map(|denial| denial.code());
+            let is_refused = !status.is_terminal()
+                && !status.is_suspended()
+                && !matches!(status, JobStatus::Pending | JobStatus::Ready);
+            assert_eq!(code("command"), is_refused.then_some("command_works"), "{status:?}");
+            assert_eq!(code("codex"), None);
+        }
+    }
 
     #[test]
     fn denial_names_the_end_of_the_job() {

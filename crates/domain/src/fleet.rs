@@ -5,7 +5,7 @@ use crate::id::ProjectId;
 use crate::job::Job;
 use crate::project::Compute;
 use crate::runner::{OFFLINE_AFTER, Presence, Profile, Runner};
-use crate::select::{ClassRequirements, join_labels, matches};
+use crate::select::{ClassRequirements, has_label, join_labels, matches};
 use crate::sweep::{ClassFacts, TaskObstacle};
 use crate::text::{Advice, Cause, Span};
 use crate::time::Timestamp;
@@ -189,11 +189,14 @@ impl Fleet<'_> {
     fn label_wait(&self, capable: &[&MemberSummary]) -> Wait {
         let required = &self.class.requirements.labels;
         let all = Advice(quote(required));
-        let is_missing = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
+        let is_missing = |label: &&String| capable.iter().all(|member| !has_label(&member.profile.labels, label));
         let missing = required.iter().filter(is_missing).cloned().collect::<BTreeSet<_>>();
         if missing.is_empty() {
-            let best = capable.iter().min_by_key(|member| required.difference(&member.profile.labels).count());
-            let lacking = best.map(|member| required.difference(&member.profile.labels).cloned().collect());
+            let lacks = |member: &MemberSummary| -> BTreeSet<String> {
+                required.iter().filter(|label| !has_label(&member.profile.labels, label)).cloned().collect()
+            };
+            let best = capable.iter().min_by_key(|member| lacks(member).len());
+            let lacking = best.map(|member| lacks(member));
             let name = best.map(|member| member.profile.name.clone()).unwrap_or_default();
             return Wait::LabelsApart { name, labels: Cause(join_labels(&lacking.unwrap_or_default())), all };
         }

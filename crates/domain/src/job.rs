@@ -368,6 +368,16 @@ pub struct Replies {
 }
 
 impl Job {
+    /// The branch of its commit, which an earlier attempt or the job that it retries may have pushed. Before the push, the
+    /// branch that it will push.
+    pub fn commit_branch(&self) -> &str {
+        match (&self.result, &self.pushed) {
+            (Some(result), _) => &result.branch,
+            (None, Some(pushed)) => &pushed.branch,
+            (None, None) => &self.branch,
+        }
+    }
+
     pub fn pull_request(&self) -> Option<PullRequestId> {
         self.revises.as_ref().map(|revises| self.pull_request_id(revises.number))
     }

@@ -1,5 +1,6 @@
 //! Builds the agent's prompt. Ticket text is data: it is fenced, and the prompt declares it as data.
 
+pub(crate) mod closing_words;
 pub mod comments;
 pub mod conflict;
 pub mod repair;

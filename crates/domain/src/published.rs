@@ -12,6 +12,7 @@ use crate::budget::format_usd;
 use crate::checks::{CheckOutcome, CheckRun};
 use crate::forge::ForgeKind;
 use crate::job::AgentReport;
+use crate::prompt::closing_words::break_ticket_keys;
 use crate::prompt::untrusted::{fence, remove_hidden, to_code_span, truncate_with_count};
 use crate::text::Span;
 use std::fmt::Write;
@@ -79,6 +80,11 @@ pub struct WorkFacts<'a> {
     pub is_rebased: bool,
 }
 
+/// Breaks closing words of ticket tools in an agent's text, which these tools parse also in Markdown code.
+pub fn break_closing_words(text: &str) -> String {
+    break_ticket_keys(text)
+}
+
 /// The text of a new pull request, without the part that [`commit_part::render_part`] renders. `links` are the control
 /// plane's.
 pub fn render_new_text(summary: Option<&str>, links: &str) -> String {
@@ -118,7 +124,7 @@ pub fn render_newest(kind: ForgeKind, newest: &NewestCommit<'_>) -> String {
 fn fence_summary(summary: Option<&str>) -> Option<String> {
     let summary = summary.map(remove_hidden)?;
     let text = summary.trim();
-    (!text.is_empty()).then(|| fence(&truncate_with_count(text, MAX_SUMMARY_CHARS)))
+    (!text.is_empty()).then(|| fence(&break_ticket_keys(&truncate_with_count(text, MAX_SUMMARY_CHARS))))
 }
 
 fn render_facts(kind: ForgeKind, facts: &WorkFacts<'_>, failed: &str) -> String {
@@ -294,6 +300,13 @@ mod tests {
         for sign in ["@a", "](", "<!"] {
             assert!(!markdown.contains(sign), "{markdown}");
         }
+    }
+
+    #[test]
+    fn agent_summary_closes_no_ticket() {
+        let text = render_new_text(Some("Closes APP-17, APP-18 #done"), "Ticket: APP-1\n");
+        assert!(text.contains("Closes APP-\u{2060}17, APP-\u{2060}18 #\u{2060}done"), "{text}");
+        assert!(text.contains("Ticket: APP-1"), "{text}");
     }
 
     #[test]

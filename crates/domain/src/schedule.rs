@@ -175,6 +175,17 @@ impl Schedule {
         self.next.is_some_and(|due| due <= now)
     }
 
+    /// Computes the next time by a clock that was set back, which is before the last time. `None` if it was not. Servers
+    /// whose clocks differ by less than the shortest interval start no time twice.
+    pub fn after_clock_was_set_back(&self, now: Timestamp) -> Result<Option<Self>, SettingFault> {
+        let last_change = self.last.as_ref().map_or(self.created, |last| last.at);
+        if self.begun || self.next.is_none() || last_change <= now.plus(MIN_INTERVAL) {
+            return Ok(None);
+        }
+        let last = self.last.clone().map(|last| Occurrence { at: now, ..last });
+        Self { last, created: self.created.min(now), ..self.clone() }.reschedule(now).map(Some)
+    }
+
     /// Whether another time was due since the current one.
     pub fn is_replaced(&self, now: Timestamp) -> bool {
         self.latest(now) != self.next

@@ -71,7 +71,14 @@ pub fn check_labels(labels: &BTreeSet<String>) -> Result<(), String> {
 }
 
 pub fn matches(needs: &ClassRequirements, runner: &Profile) -> bool {
-    runner.capabilities.contains(&needs.capability) && needs.labels.is_subset(&runner.labels)
+    runner.capabilities.contains(&needs.capability) && needs.labels.iter().all(|label| has_label(&runner.labels, label))
+}
+
+/// Whether the runner's labels contain the label, in any letter case. Labels are stored as users write them.
+/// A runner adds [`FORGE_TOKEN_LABEL`] itself, so no other spelling proves that it has a token.
+pub(crate) fn has_label(labels: &BTreeSet<String>, label: &str) -> bool {
+    let is_same = |own: &String| own.to_lowercase() == label.to_lowercase();
+    labels.contains(label) || (label != FORGE_TOKEN_LABEL && labels.iter().any(is_same))
 }
 
 /// A row of the index of claimable jobs. It is only a hint.
@@ -128,6 +135,26 @@ mod tests {
     use super::*;
     use crate::fixtures::{claim, crash_failure, job_id, ready_job, runner, slot, time_at};
     use crate::runner::{Drain, Presence};
+
+    #[test]
+    fn labels_match_in_any_letter_case() {
+        let labels = |text: &str| parse_labels(text);
+        for (own, required, expected) in [
+            ("GPU,eu", "gpu", true),
+            ("gpu", "GPU,gpu", true),
+            ("größe", "GRÖSSE", false),
+            ("GRÖẞE", "größe", true),
+            ("gpu", "gpu2", false),
+            ("gpu", "", true),
+            ("Forge-Token", "forge-token", false),
+        ] {
+            assert_eq!(
+                labels(required).iter().all(|label| has_label(&labels(own), label)),
+                expected,
+                "{own} {required}"
+            );
+        }
+    }
 
     #[test]
     fn candidates_are_sorted_by_order_across_classes() {

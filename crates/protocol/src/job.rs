@@ -164,7 +164,7 @@ pub struct Job {
     pub labels: BTreeSet<String>,
     /// Number of claimed attempts.
     pub attempt: u32,
-    /// Branch that the job creates; for the kind `read`, the branch that it reads.
+    /// Branch of its commit, or before the push the branch that the job creates; for the kind `read`, the branch that it reads.
     pub branch: String,
     /// Creation time.
     #[serde(with = "WireTime")]

@@ -58,7 +58,7 @@ use adapter::{Adapter, StartInput};
 use classify::{EndFacts, Verdict};
 use command::CommandAgent;
 use cost_meter::{CostMeter, Remaining};
-use host_profile::AgentProfile;
+use host_profile::{AgentProfile, HostHome};
 use limits::Limits;
 use model_route::create_proxy;
 use pullyard_domain::failure::Failure;
@@ -209,6 +209,7 @@ impl Agent<'_> {
         let remaining_cost = limits.remaining_cost(usage);
         let host_home = environment.get("HOME").filter(|_| run.options.agent_profile == AgentProfile::Host);
         let host_home = host_home.map(PathBuf::from);
+        let log = |text: String| run.attempt.events.log(text);
         let start = StartInput {
             prompt: &prompt_with_messages(prompt, &inputs),
             instructions,
@@ -218,7 +219,7 @@ impl Agent<'_> {
             remaining_turns: limits.remaining_turns(usage),
             remaining_cost,
             home: &run.workspace.home(),
-            host_home: host_home.as_deref(),
+            host_home: host_home.as_deref().map(|path| HostHome { path, redactor: &run.attempt.redactor, log: &log }),
             tree: &run.workspace.tree(),
             model_port: network.model_port(),
         };

@@ -92,6 +92,7 @@ pub(crate) fn job(view: JobView) -> Job {
         Explanation { sentence, help, ..failure(cause) }
     });
     let (run, step) = job.step.clone().map(|step| (step.run, step.name)).unzip();
+    let branch = job.commit_branch().to_owned();
     let (until, unverified_push) = (job.stop_deadline(), explanation::unresolved_push_note(&job));
     Job {
         waits,
@@ -125,7 +126,7 @@ pub(crate) fn job(view: JobView) -> Job {
         labels: BTreeSet::new(),
         task: (job.place == Placement::Fargate).then_some(job.task),
         attempt: job.attempt,
-        branch: job.branch,
+        branch,
         created: job.created,
         ended: job.ended_at,
     }

@@ -4,6 +4,7 @@ use super::suspensions::{answer_question, limit_input_wait};
 use super::{flow, flow_after, tickets};
 use crate::prelude::*;
 use crate::walk::attempt;
+use crate::walk::base;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
@@ -57,6 +58,11 @@ fn send_input() -> Step {
     Step::call("somebody says something", make)
 }
 
+async fn prepare(world: &World) {
+    base::use_codex(world).await;
+    limit_input_wait(world).await;
+}
+
 pub(in crate::walk) fn artifacts_and_input() -> Flow {
     let mut steps: Vec<_> = tickets::steps_until_executing().into_iter().map(Step::broken_elsewhere).collect();
     steps.extend([
@@ -74,7 +80,7 @@ pub(in crate::walk) fn artifacts_and_input() -> Flow {
     steps.push(attempt::get_checkpoint());
     steps.extend([attempt::finish_failed(), Step::messages()].map(Step::broken_elsewhere));
     let name = "an attempt stores artifacts, receives a message, and another continues";
-    flow_after(name, &["failed"], |world| limit_input_wait(world).boxed(), steps)
+    flow_after(name, &["failed"], |world| prepare(world).boxed(), steps)
 }
 
 /// An attempt pushes after it lost its job.

@@ -32,7 +32,7 @@ impl Config {
     pub(crate) fn load() -> Result<Self, CliError> {
         let Some(path) = config_path() else { return Ok(Self::default()) };
         match fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| {
+            Ok(text) => toml::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| {
                 // Omit the full error: it quotes the line, which may contain a token.
                 CliError::failed(format!("can't parse {}: {}", path.display(), error.message()))
                     .with_help("correct the file, or remove it and sign in again")

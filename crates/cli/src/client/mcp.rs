@@ -5,11 +5,13 @@ mod message;
 mod tools;
 
 use crate::client::prelude::*;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
+/// A longer line is refused; plans are smaller. Units: bytes.
+const MAX_LINE_BYTES: usize = 1 << 20;
 /// Calls at once; an agent with more waits.
 const MAX_CALLS: usize = 16;
 /// More unread messages wait in the pipe.
@@ -32,7 +34,8 @@ impl Mcp {
         let (sender, mut lines) = mpsc::channel(MAX_WAITING);
         // Not awaited: a terminal's stdin may never end.
         std::thread::spawn(move || {
-            for line in io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            let mut input = io::stdin().lock();
+            while let Ok(Some(line)) = read_line(&mut input) {
                 if sender.blocking_send(line).is_err() {
                     break;
                 }
@@ -46,7 +49,10 @@ impl Mcp {
                 }
                 let session = Rc::clone(&session);
                 answers.spawn_local(async move {
-                    let answer = message::answer(&session, &line).await;
+                    let answer = match line {
+                        Line::Message(line) => message::answer(&session, &line).await,
+                        Line::TooLong => Some(message::refuse_long_line()),
+                    };
                     answer.map_or(Ok(()), |answer| session.screen.print_line(&answer.to_string()))
                 });
                 while answers.try_join_next().is_some() {}
@@ -54,5 +60,56 @@ impl Mcp {
             answers.join_all().await.into_iter().collect()
         };
         LocalSet::new().run_until(serve).await
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Message(Vec<u8>),
+    TooLong,
+}
+
+/// Reads a line, without its line break. `None` at the end. Skips the rest of a line above the limit.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
+    let mut line = Vec::new();
+    let limit = MAX_LINE_BYTES as u64 + 1;
+    if (&mut *input).take(limit).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    let is_whole = line.pop_if(|last| *last == b'\n').is_some();
+    if line.len() <= MAX_LINE_BYTES {
+        return Ok(Some(Line::Message(line)));
+    }
+    let mut skipped = is_whole;
+    while !skipped {
+        let part = input.fill_buf()?;
+        let end = part.iter().position(|byte| *byte == b'\n');
+        skipped = end.is_some() || part.is_empty();
+        let length = end.map_or(part.len(), |end| end + 1);
+        input.consume(length);
+    }
+    Ok(Some(Line::TooLong))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    #[test]
+    fn line_above_the_limit_is_skipped_and_the_next_is_read() {
+        let longest = vec![b'a'; MAX_LINE_BYTES];
+        for (text, expected) in [
+            (vec![], vec![]),
+            (b"a\n\nb".to_vec(), vec![Line::Message(b"a".into()), Line::Message(vec![]), Line::Message(b"b".into())]),
+            ([&*longest, b"\nb\n"].concat(), vec![Line::Message(longest.clone()), Line::Message(b"b".into())]),
+            ([&*longest, b"a\nb\n"].concat(), vec![Line::TooLong, Line::Message(b"b".into())]),
+            ([&*longest, &*longest, b"\nb"].concat(), vec![Line::TooLong, Line::Message(b"b".into())]),
+            ([&*longest, b"a"].concat(), vec![Line::TooLong]),
+        ] {
+            let mut input = BufReader::new(&*text);
+            let lines: Vec<Line> = std::iter::from_fn(|| read_line(&mut input).unwrap()).collect();
+            assert!(lines == expected, "{} bytes", text.len());
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
 use crate::notify::endpoints::delete_endpoint;
+use crate::requester::Requester;
 use crate::runs::order::{RunOrder, order_run};
 use crate::tickets::delete_ticket::delete_ticket_and_comments;
 use crate::trackers::choose::remove_hook;
@@ -62,7 +63,8 @@ pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDele
         // No sweep reads the held entries of a deleted project.
         for key in ctx.store.list_held(id, MAX_HELD).await? {
             if let WorkKey::Run(run) = key {
-                match order_run(ctx, &run, &RunOrder::Cancel, "the deletion of the project").await {
+                let by = Requester { id: "project-deletion".into(), name: "the deletion of the project".into() };
+                match order_run(ctx, &run, &RunOrder::Cancel, &by).await {
                     // The index may still list a run that has ended.
                     Ok(_) | Err(Error::Denied(_) | Error::NotFound { .. }) => {}
                     Err(error) => return Err(error),

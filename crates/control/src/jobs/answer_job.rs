@@ -13,7 +13,8 @@ use pullyard_store::Write;
 /// Stores an input of a job, for the API and the page of a job. A job in AwaitingInput or Paused becomes Ready; in any
 /// other status, only its number of inputs rises.
 /// Idempotent: with a key, by caller and key; a repeat stores no second input.
-/// Errors: `NotFound`; `KeyReused`; `Contended`; `Denied` if the job has ended, is being cancelled or accepts no more.
+/// Errors: `NotFound`; `KeyReused`; `Contended`; `Denied` if the job has ended, is being cancelled or accepts no more, or if
+/// its agent would not read the input.
 pub async fn answer_job(
     ctx: &Context,
     id: &JobId,
@@ -32,6 +33,13 @@ pub async fn answer_job(
         let inputs = ctx.store.list_inputs(id, 0).await?;
         if let Some(existing) = inputs.iter().find(|existing| existing.key.as_ref() == Some(&key)) {
             return if existing.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
+        }
+        if job.status.is_active() {
+            // A start raises the job's rev, so that an agent which starts meanwhile makes the write below stale.
+            let agent = ctx.load_context_of(&job).await?.repository.agent;
+            if let Some(denial) = Denial::for_message(&job, &agent.capability) {
+                return Err(Error::Denied(denial));
+            }
         }
         let next = match job.resume_with_input(now) {
             Ok(next) => await_place(ctx, &job, next).await?,

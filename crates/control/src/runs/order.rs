@@ -1,6 +1,7 @@
 //! Stores the orders of users for a run: cancel, resume, answer.
 
 use super::{find_step, load_plan, load_run};
+use crate::requester::Requester;
 use crate::{Context, Error};
 use pullyard_domain::id::RunId;
 use pullyard_domain::run::{Answer, Run};
@@ -17,11 +18,11 @@ pub enum RunOrder {
 /// Writes: RUN if `rev` is unchanged.
 /// Idempotent: a repeat returns the run.
 /// Errors: `NotFound` (run, step); `Denied`; `Contended`.
-pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) -> Result<Run, Error> {
+pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &Requester) -> Result<Run, Error> {
     let plan = load_plan(ctx, id).await?.plan;
     let mut rounds = ctx.retries(id);
     loop {
-        let (run, signed) = (load_run(ctx, id).await?, (by, ctx.clock.now()));
+        let (run, signed) = (load_run(ctx, id).await?, (by.name.as_str(), ctx.clock.now()));
         let next = match order {
             RunOrder::Cancel => run.cancel(signed),
             RunOrder::Resume { cost_usd_micros } => run.resume(&plan, *cost_usd_micros, signed),
@@ -32,7 +33,7 @@ pub async fn order_run(ctx: &Context, id: &RunId, order: &RunOrder, by: &str) ->
             return Ok(run);
         }
         if ctx.store.update_run(&next).await? == Write::Applied {
-            tracing::info!(run = %id, by, order = ?order, "run ordered");
+            tracing::info!(run = %id, caller = by.id, order = ?order, "run ordered");
             ctx.send_hints(ctx.wake_run(id)).await;
             return Ok(next);
         }

@@ -3,6 +3,7 @@
 use super::{find_step, load_plan, load_run};
 use crate::attempt::link_late_pull_request;
 use crate::forge::{forge_client, merging_client};
+use crate::requester::Requester;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::RunId;
@@ -17,7 +18,7 @@ use pullyard_store::{RunWrite, Write};
 /// Writes: PR if absent; then RUN and JOB if `rev` is unchanged.
 /// Idempotent: a repeat returns the run, or after a crash finds the pull request by its branch.
 /// Errors: `NotFound` (run, step, job, repository); `Denied`; `Forge`; `Contended`.
-pub async fn create_step_pull_request(ctx: &Context, id: &RunId, step: &str, by: &str) -> Result<Run, Error> {
+pub async fn create_step_pull_request(ctx: &Context, id: &RunId, step: &str, by: &Requester) -> Result<Run, Error> {
     let (plan, mut rounds) = (load_plan(ctx, id).await?.plan, ctx.retries(id));
     loop {
         let run = load_run(ctx, id).await?;
@@ -36,7 +37,7 @@ pub async fn create_step_pull_request(ctx: &Context, id: &RunId, step: &str, by:
         Box::pin(link_late_pull_request(ctx, &job)).await?;
         let write = RunWrite { run: &next, noted: &[job], created: &[], charge: None, notice: None, group: None };
         if ctx.store.move_run(&write).await? == Write::Applied {
-            tracing::info!(run = %id, step, by, number, "pull request opened");
+            tracing::info!(run = %id, step, caller = by.id, number, "pull request opened");
             return Ok(next);
         }
         rounds.backoff().await?;
@@ -82,7 +83,7 @@ pub async fn merge_run_pull_request(
     ctx: &Context,
     id: &RunId,
     (step, method): (Option<&str>, Option<MergeMethod>),
-    by: &str,
+    by: &Requester,
 ) -> Result<Run, Error> {
     let (run, frozen) = (load_run(ctx, id).await?, load_plan(ctx, id).await?);
     if run.state == RunState::Running {
@@ -117,7 +118,7 @@ pub async fn merge_run_pull_request(
         Err(ForgeError::Refused { reason }) => Err(Error::Denied(Denial::NotMerged { pr, reason: reason.into() })),
         merged => {
             merged?;
-            tracing::info!(run = %id, by, number, "pull request merged");
+            tracing::info!(run = %id, caller = by.id, number, "pull request merged");
             Ok(run)
         }
     }

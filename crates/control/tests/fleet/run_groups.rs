@@ -158,7 +158,7 @@ async fn run_waits_and_ends_beside_an_unreadable_one() {
     advance_run(&world.ctx, &second.id).await.unwrap();
     let wait = show_run(&world.ctx, &second.id).await.unwrap().waits[0].clone().unwrap();
     assert_eq!(wait.sentence(), "Runs of deploy: 1 working, 0 ahead; this run's limit is 1.");
-    order_run(&world.ctx, &second.id, &RunOrder::Cancel, "ann").await.unwrap();
+    order_run(&world.ctx, &second.id, &RunOrder::Cancel, &ann()).await.unwrap();
     advance_run(&world.ctx, &second.id).await.unwrap();
     let run = world.ctx.store.load_run(&second.id).await.unwrap().unwrap();
     let group = world.ctx.store.load_group(&world.project, "deploy").await.unwrap().unwrap();

@@ -154,7 +154,7 @@ impl Started {
     }
 
     async fn order(&self, order: RunOrder) -> Result<Run, String> {
-        match order_run(&self.world.ctx, &self.id, &order, "ann").await {
+        match order_run(&self.world.ctx, &self.id, &order, &ann()).await {
             Ok(run) => {
                 self.advance().await;
                 Ok(run)

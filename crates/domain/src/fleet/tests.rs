@@ -127,6 +127,7 @@ fn labels_missing_everywhere_are_named_with_their_origin() {
     check_labels(&fleet, "eu gpu tpu", no_label("tpu", OTHERS, "eu,gpu,tpu"));
     check_labels(&fleet, "arm tpu", no_label("arm, tpu", "the setting, repository, ticket or request", "arm,tpu"));
     check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
+    check_labels(&fleet, "GPU", Wait::StartingNow { ago: Span(40) });
     // Each label has a runner, but no runner has both.
     let apart = Wait::LabelsApart { name: "kite".into(), labels: Cause("gpu".into()), all: Advice("eu,gpu".into()) };
     check_labels(&fleet, "eu gpu", apart.clone());

@@ -1,18 +1,12 @@
-//! Defuses the title of a ticket for a commit's subject and a pull request's title. There, forges and their bots obey
-//! closing keywords, mentions, orders to skip CI, smart commits and commands.
+//! Defuses the title of a ticket for a commit's subject and a pull request's title. There, forges, ticket tools and bots
+//! obey closing keywords, mentions, orders to skip CI, smart commits and commands.
 
+use crate::prompt::closing_words::{JOINER, break_ticket_keys, is_closing_word};
 use crate::prompt::untrusted::to_single_line;
-
-/// Word joiner: invisible, without width. It splits a keyword for the forge's parser.
-const JOINER: char = '\u{2060}';
-
-/// GitHub and Bitbucket close the issue whose number or URL follows such a keyword.
-const CLOSING_WORDS: [&str; 9] =
-    ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
 
 /// Returns the title on one line, unchanged to the eye.
 pub fn defuse_title(title: &str) -> String {
-    let title = to_single_line(title.trim(), usize::MAX);
+    let title = break_ticket_keys(&to_single_line(title.trim(), usize::MAX));
     let mut output = String::with_capacity(title.len());
     for (at, c) in title.char_indices() {
         let (before, after) = (&title[..at], &title[at + c.len_utf8()..]);
@@ -59,7 +53,7 @@ fn is_closed_url(before: &str) -> bool {
     let scheme = last_word(before);
     let rest = before[..before.len() - scheme.len()].trim_end();
     let word = last_word(rest.strip_suffix(':').unwrap_or(rest).trim_end());
-    CLOSING_WORDS.iter().any(|closing| closing.eq_ignore_ascii_case(word))
+    is_closing_word(word)
 }
 
 /// Whether a CI service obeys this text in brackets: `[skip ci]`, `[ci-skip]`, `[no ci]`, `[skip actions]`.
@@ -90,6 +84,8 @@ mod tests {
         check("[CI SKIP] [no ci] [skip-ci] [skip actions]", "[~CI SKIP] [~no ci] [~skip-ci] [~skip actions]");
         check("Add it ***NO_CI***", "Add it ***NO_~CI***");
         check("Done #close #comment ok", "Done #~close #~comment ok");
+        check("Fixes #1, closes APP-17 #close @ann", "Fixes #~1, closes APP-~17 #~close @~ann");
+        check("implementing https://x.test/1", "implementing https:~//x.test/1");
         check("/approve", "/~approve");
         check("Add it\n\nFixes #1\n/merge", "Add it  Fixes #~1 /merge");
         // Other invisible characters are removed first, so they hide no keyword.

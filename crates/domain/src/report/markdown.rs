@@ -1,12 +1,11 @@
 //! Renders hostile Markdown so that it sends no notification, closes no issue, and ends no block around it.
-//! Mentions, references and commands become code. HTML and images become text.
+//! Mentions, references and commands become code. HTML and images become text. Keys of tickets after a closing word are
+//! broken.
 //! Each span and block of code is rewritten: otherwise a backtick of the author could end the code of a mention.
 
+use crate::prompt::closing_words::{break_ticket_keys, is_closing_word};
 use crate::prompt::untrusted::{fence, remove_hidden, to_code_span, to_single_line};
 
-/// Keywords that close an issue if a reference follows.
-const CLOSING_WORDS: [&str; 9] =
-    ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
 /// A number after one of these is an issue or a pull request.
 const REFERENCES: [&str; 5] = ["#", "gh-", "/issues/", "/pull/", "/pull-requests/"];
 
@@ -28,14 +27,14 @@ pub(super) fn defuse(text: &str) -> String {
             }
         }
     }
-    writer.output.trim_end().to_owned()
+    break_ticket_keys(writer.output.trim_end())
 }
 
 /// Renders text for a place inside a line.
 pub(super) fn defuse_line(text: &str, max_chars: usize) -> String {
     let mut writer = Writer { output: String::new(), has_table: false };
     writer.push_line(to_single_line(&remove_hidden(text), max_chars).trim());
-    writer.output
+    break_ticket_keys(&writer.output)
 }
 
 /// Whether the line may be the delimiter row of a table, also in a list or a quotation.
@@ -135,8 +134,8 @@ fn is_reference(word: &str) -> bool {
 }
 
 fn closes(word: &str, after: &str) -> bool {
-    let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
-    CLOSING_WORDS.contains(&word.as_str()) && after.split_whitespace().next().is_some_and(is_reference)
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    is_closing_word(word) && after.split_whitespace().next().is_some_and(is_reference)
 }
 
 #[cfg(test)]
@@ -164,7 +163,7 @@ mod tests {
             ("Fixes #12, closes: acme/app#7", "`Fixes` `#12,` `closes:` `acme/app#7`"),
             (
                 "resolves https://github.test/a/b/issues/12 GH-3",
-                "`resolves` `https://github.test/a/b/issues/12` `GH-3`",
+                "`resolves` `https://github.test/a/b/issues/12` `GH-\u{2060}3`",
             ),
             ("/pullyard revise\n  /approve\na /b", "`/pullyard` revise\n  `/approve`\na /b"),
             ("&#64;ann &commat;ann", "`&#64;ann` &amp;commat;ann"),
@@ -172,6 +171,21 @@ mod tests {
         ] {
             assert_eq!(defuse(hostile), expected);
         }
+    }
+
+    #[test]
+    fn keys_of_tickets_after_closing_words_are_broken() {
+        for (hostile, expected) in [
+            ("Fixes #1, closes APP-17", "`Fixes` `#1,` closes APP-~17"),
+            ("closes `APP-17`", "closes `APP-~17`"),
+            ("```\nCloses APP-17\n```", "```text\nCloses APP-~17\n```"),
+            ("Fixed\nAPP-17, APP-18", "Fixed\nAPP-~17, APP-~18"),
+            ("closes AP<!-- -->P-17", "closes AP(hidden text left out)P-17"),
+            ("closes AP\u{2060}P-\u{200b}17", "closes APP-~17"),
+        ] {
+            assert_eq!(defuse(hostile).replace('\u{2060}', "~"), expected, "{hostile}");
+        }
+        assert_eq!(defuse_line("resolve app-17", 80), "resolve app-\u{2060}17");
     }
 
     #[test]

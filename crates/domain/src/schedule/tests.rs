@@ -299,3 +299,23 @@ fn times_and_labels_are_local() {
     let labels = labels.map(|spec| spec.label());
     assert_eq!(labels, ["every 6h, UTC", "0 3 * * 1-5, Europe/Berlin", "02:00-02:59, cooldown 20h, Asia/Tokyo"]);
 }
+
+#[test]
+fn clock_that_was_set_back_does_not_delay_the_next_time() {
+    let ran_at = |spec, now: &str| active(spec, "2026-11-30T00:00").finish(ran(1, 0, 0), at(now)).unwrap();
+    for (spec, next) in [(every("6h"), "2026-10-31T18:00"), (cron("30 2 * * *", "UTC"), "2026-11-01T02:30")] {
+        let schedule = ran_at(spec, "2026-12-01T00:00");
+        let back = schedule.after_clock_was_set_back(at("2026-10-31T12:00")).unwrap().unwrap();
+        assert_eq!(back.next, Some(at(next)));
+        assert_eq!(back.after_clock_was_set_back(at("2026-10-31T12:00")), Ok(None), "once");
+        // Servers' clocks differ a little.
+        let last = schedule.last.as_ref().unwrap().at;
+        assert_eq!(schedule.after_clock_was_set_back(last), Ok(None));
+        assert_eq!(schedule.after_clock_was_set_back(Timestamp::from_millis(last.millis() - 60_000)), Ok(None));
+    }
+    let new = Schedule { created: at("2026-11-30T00:00"), ..active(every("6h"), "2026-11-30T00:00") };
+    let back = new.after_clock_was_set_back(at("2026-10-31T12:00")).unwrap().unwrap();
+    assert_eq!(back.next, Some(at("2026-10-31T18:00")), "a schedule that never ran");
+    let paused = new.apply(ScheduleCommand::Pause, at("2026-11-30T00:00")).unwrap();
+    assert_eq!(paused.after_clock_was_set_back(at("2026-10-31T12:00")), Ok(None));
+}

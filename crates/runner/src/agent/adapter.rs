@@ -1,6 +1,7 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
 
 use super::agent_event::{AgentEvent, Tokens};
+use super::host_profile::HostHome;
 use pullyard_agent_proxy::model::Upstream;
 use pullyard_domain::job::AgentWrites;
 use std::ffi::OsString;
@@ -33,7 +34,7 @@ pub(super) struct StartInput<'a> {
     pub(super) remaining_cost: Option<u64>,
     pub(super) home: &'a Path,
     /// The home of the runner's user, whose configuration the agent gets.
-    pub(super) host_home: Option<&'a Path>,
+    pub(super) host_home: Option<HostHome<'a>>,
     pub(super) tree: &'a Path,
     /// The port of the model's proxy. The agent then gets a placeholder instead of its key.
     pub(super) model_port: Option<u16>,

@@ -114,6 +114,8 @@ pub(crate) struct Lines {
 /// Ignores unknown names, because the installed program reads the file before it starts the release of an update.
 fn parse(text: &str) -> Result<Lines, String> {
     let Lines { mut values, mut unknown } = Lines::default();
+    // Editors of Windows write a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         let (name, value) = line.split_once('=').ok_or_else(|| format!("Line {number} is not NAME=value."))?;
@@ -210,6 +212,7 @@ mod tests {
         let text = "# comment\n\n PULLYARD_RUNNER_SLOTS = 3\n";
         check(text, Ok(&[]));
         check("PULLYARD_RUNNER_SLOTS=3\r\nHTTPS_PROXY=\n", Ok(&[("PULLYARD_RUNNER_SLOTS", "3"), ("HTTPS_PROXY", "")]));
+        check("\u{feff}PULLYARD_RUNNER_NAME=kite\r\n", Ok(&[("PULLYARD_RUNNER_NAME", "kite")]));
         check("PULLYARD_RUNNER_LABELS= gpu,eu ", Ok(&[("PULLYARD_RUNNER_LABELS", "gpu,eu")]));
         check("RUNNER_NAME", Err("Line 1 is not NAME=value"));
         check("RUNNER_NAME=a\nRUNNER_NAME=b", Err("Line 2 sets RUNNER_NAME again"));

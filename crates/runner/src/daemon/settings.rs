@@ -188,7 +188,7 @@ impl SettingsParser<'_> {
             (None, Some(SettingValue { value: path, source })) => {
                 let source = format!("{source} {path}");
                 match std::fs::read_to_string(&path) {
-                    Ok(text) => (text.trim().to_owned(), source),
+                    Ok(text) => (text.trim_start_matches('\u{feff}').trim().to_owned(), source),
                     Err(error) => {
                         self.add_token_error(format!("Cannot read the token file {path}: {error}."));
                         self.add_row("token", String::new(), source);

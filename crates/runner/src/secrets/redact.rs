@@ -15,6 +15,7 @@ mod segments;
 mod shapes;
 mod stream;
 mod terminal_codes;
+mod tokens;
 mod url_credentials;
 
 use crate::api::event_draft::EventDraft;
@@ -28,6 +29,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(crate) use names::{is_secret_file_name, is_secret_name};
 pub(crate) use private_key::PrivateKeyFilter;
 pub(crate) use stream::{RedactionStream, SecretSearch};
+pub(crate) use tokens::{find_tokens, is_compressed};
 pub(crate) use url_credentials::parse_url_credentials;
 
 /// Limit for secrets from an agent's own files, because each secret makes every search slower. Units: bytes.
@@ -75,7 +77,15 @@ impl Redactor {
 
     /// Like `add_file_tokens` for a file that the agent can write, up to `MAX_AGENT_SECRET_BYTES` in total.
     pub(crate) fn add_agent_file_tokens(&self, text: &str) {
-        let Some(mut tokens) = credentials::parse_tokens(text) else { return };
+        self.add_limited(credentials::parse_tokens(text).unwrap_or_default());
+    }
+
+    /// Adds tokens that [`find_tokens`] found, up to `MAX_AGENT_SECRET_BYTES` in total.
+    pub(crate) fn add_found_tokens(&self, tokens: impl IntoIterator<Item = String>) {
+        self.add_limited(tokens.into_iter().collect());
+    }
+
+    fn add_limited(&self, mut tokens: Vec<String>) {
         let mut secrets_guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let KnownSecrets { secrets, agent_bytes, .. } = &mut *secrets_guard;
         tokens.retain(|token| {

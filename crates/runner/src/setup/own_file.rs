@@ -49,6 +49,7 @@ pub(super) fn load_own(path: &Path) -> Result<Option<String>, String> {
     let refusal = || {
         format!("{shown} is not a file of `pullyard-runner setup`. Remove it, or use --config with another file name.")
     };
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     if text.lines().next() == Some(MARK) { Ok(Some(text)) } else { Err(refusal()) }
 }
 

@@ -108,7 +108,7 @@ pub(super) async fn show_whole(ctx: &Context, run: &RunId) -> Result<Run, Proble
 
 async fn order(caller: &Caller<scope::Jobs>, run: &RunId, order: RunOrder) -> Result<Json<Run>, Problem> {
     check_visible(caller, run).await?;
-    control::order_run(&caller.ctx, run, &order, &caller.name).await?;
+    control::order_run(&caller.ctx, run, &order, &caller.requester()).await?;
     Ok(Json(show_whole(&caller.ctx, run).await?))
 }
 
@@ -136,7 +136,7 @@ pub(crate) async fn open_pull_request(
     StrictJson(OpenPullRequest { step }): StrictJson<OpenPullRequest>,
 ) -> Result<Json<Run>, Problem> {
     check_visible(&caller, &run).await?;
-    control::create_step_pull_request(&caller.ctx, &run, &step, &caller.name).await?;
+    control::create_step_pull_request(&caller.ctx, &run, &step, &caller.requester()).await?;
     Ok(Json(show_whole(&caller.ctx, &run).await?))
 }
 
@@ -147,7 +147,7 @@ pub(crate) async fn merge(
     StrictJson(MergeRun { step, method }): StrictJson<MergeRun>,
 ) -> Result<Json<Run>, Problem> {
     check_visible(&caller, &run).await?;
-    control::merge_run_pull_request(&caller.ctx, &run, (step.as_deref(), method), &caller.name).await?;
+    control::merge_run_pull_request(&caller.ctx, &run, (step.as_deref(), method), &caller.requester()).await?;
     Ok(Json(show_whole(&caller.ctx, &run).await?))
 }
 

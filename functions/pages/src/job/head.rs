@@ -136,11 +136,7 @@ impl JobHead {
             }),
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
-            branch: line(match (&job.result, &job.pushed) {
-                (Some(result), _) => &result.branch,
-                (None, Some(pushed)) => &pushed.branch,
-                (None, None) => &job.branch,
-            }),
+            branch: line(job.commit_branch()),
             place: match job.place {
                 Placement::Fargate if visit.ctx.on_one_machine => "a process on this machine".into(),
                 Placement::Fargate => {

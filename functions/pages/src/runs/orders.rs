@@ -15,7 +15,7 @@ pub(super) async fn load_visible_run(visit: &PageContext, id: &RunId) -> Result<
 async fn order(visit: &PageContext, id: &RunId, order: RunOrder) -> Result<Response, Fault> {
     visit.check_may_work()?;
     load_visible_run(visit, id).await?;
-    control::order_run(&visit.ctx, id, &order, &visit.visitor.name).await?;
+    control::order_run(&visit.ctx, id, &order, &visit.requester()).await?;
     Ok(redirect(&format!("/runs/{id}")))
 }
 

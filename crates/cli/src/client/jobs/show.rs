@@ -37,7 +37,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
     lines.extend(job.step.as_ref().map(|step| ("Step", Cell::text(step))));
     lines.extend([
         ("Repository", Cell::optional(job.repository.as_ref())),
-        ("Branch", Cell::text(job.pushed.as_ref().map_or(&job.branch, |pushed| &pushed.branch))),
+        ("Branch", Cell::text(&job.branch)),
         ("Where", compute_cell(session, job.place)),
         ("Attempt", Cell::text(job.attempt)),
         ("Took", format::duration_cell(job_duration(&job))),

@@ -53,6 +53,11 @@ pub(super) async fn answer(session: &Session, line: &[u8]) -> Option<Value> {
     Some(to_answer(id, dispatch(session, method, &message["params"]).await))
 }
 
+/// The answer to a line that was not read, so its id is unknown.
+pub(super) fn refuse_long_line() -> Value {
+    to_answer(&Value::Null, Err(RpcError::new(-32600, "this line is longer than 1 MB; send a shorter message")))
+}
+
 fn to_answer(id: &Value, result: Result<Value, RpcError>) -> Value {
     match result {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),

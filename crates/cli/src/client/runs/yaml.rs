@@ -44,8 +44,18 @@ pub(super) fn parse_yaml(text: &str) -> Result<(Value, Places), PlacedFault> {
     Ok((value, reader.places))
 }
 
+/// The parser takes NUL for the end of the file.
+fn check_no_nul(text: &str) -> Result<(), PlacedFault> {
+    let Some(at) = text.find('\0') else { return Ok(()) };
+    let before = &text[..at];
+    let (line, rest) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default());
+    let fault = "the character NUL (U+0000) is not allowed; remove it".to_owned();
+    Err(PlacedFault::new((line, rest.chars().count() + 1), String::new(), fault))
+}
+
 impl Reader {
     fn read(&mut self, text: &str) -> Result<Value, PlacedFault> {
+        check_no_nul(text)?;
         let (mut parser, mut root) = (Parser::new_from_str(text), None);
         loop {
             match self.next_event(&mut parser)? {

@@ -131,7 +131,7 @@ impl Adapter for ClaudeCode {
             (AgentWrites::OutputFile, Isolation::None) => READING_TOOLS,
             (AgentWrites::OutputFile | AgentWrites::Tree, _) => TOOLS,
         };
-        let (sources, tools) = match start.host_home {
+        let (sources, tools) = match &start.host_home {
             Some(host_home) => {
                 PROFILE.copy(host_home, &config)?;
                 // Hooks name their scripts by `~/.claude`.
@@ -229,6 +229,8 @@ pub(in crate::agent) fn test_reader(tree: &std::path::Path) -> impl crate::agent
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::host_profile::HostHome;
+    use crate::secrets::redact::Redactor;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
@@ -275,7 +277,9 @@ mod tests {
         let host = home.path().join("ci");
         fs::create_dir_all(host.join(".claude")).unwrap();
         fs::write(host.join(".claude/CLAUDE.md"), "Use tabs.").unwrap();
-        let launch = launch_in(home.path(), |start| start.host_home = Some(&host));
+        let redactor = Redactor::new([]);
+        let host_home = HostHome { path: &host, redactor: &redactor, log: &|line| panic!("{line}") };
+        let launch = launch_in(home.path(), |start| start.host_home = Some(host_home));
         assert_eq!(value(&launch, "--setting-sources").as_deref(), Some("user"));
         assert_eq!(value(&launch, "--tools").unwrap(), format!("{TOOLS},Skill"));
         assert!(launch.args.iter().any(|arg| arg == "--strict-mcp-config"));

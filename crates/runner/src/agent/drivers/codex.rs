@@ -130,9 +130,9 @@ impl Adapter for Codex {
         };
         // An earlier agent may have put a link, a pipe or a folder here. `write_private_file` replaces it.
         let mut settings = config::render_config(provider, start.instructions, start.tree);
-        if let Some(host_home) = start.host_home {
+        if let Some(host_home) = &start.host_home {
             PROFILE.copy(host_home, &home)?;
-            settings = config::merge(&PROFILE.file(host_home, "config.toml"), &settings)?;
+            settings = config::merge(host_home, &PROFILE.file(host_home.path, "config.toml"), &settings)?;
         }
         write_private_file(&home.join("config.toml"), settings.as_bytes())?;
         let mut env = self.env.clone();

@@ -5,6 +5,7 @@ use crate::git::Git;
 use crate::git::workspace::Workspace;
 use crate::secrets::redact::Redactor;
 use pullyard_domain::prompt::{REPLIES_FILE, untrusted};
+use pullyard_domain::published::break_closing_words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ impl AgentReplies {
         // Redact before the text is cut: the redactor does not recognise half of a secret.
         (!replies.is_empty())
             .then(|| untrusted::truncate_with_count(&redactor.redact_text(&replies.join("\n\n")), MAX_REPLY_CHARS))
+            .map(|text| break_closing_words(&text))
     }
 
     fn parse(text: &str) -> Result<Self, serde_json::Error> {

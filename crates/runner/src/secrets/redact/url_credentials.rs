@@ -20,7 +20,7 @@ pub(crate) fn parse_url_credentials(value: &str) -> Vec<String> {
         let secrets = match password {
             "" | TOKEN_USER_PASSWORD if is_http(scheme) && user.len() >= SHORTEST_TOKEN => vec![user],
             "" | TOKEN_USER_PASSWORD => continue,
-            _ if password == user || COMMON_PASSWORDS.contains(&password) => continue,
+            _ if password == user || is_common_password(password) => continue,
             _ => vec![password, user_info],
         };
         for secret in secrets {
@@ -29,6 +29,10 @@ pub(crate) fn parse_url_credentials(value: &str) -> Vec<String> {
         }
     }
     credentials
+}
+
+pub(super) fn is_common_password(password: &str) -> bool {
+    COMMON_PASSWORDS.contains(&password)
 }
 
 fn is_authority_end(c: char) -> bool {

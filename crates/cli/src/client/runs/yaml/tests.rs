@@ -24,6 +24,13 @@ fn plain_scalars_follow_the_core_schema() {
 }
 
 #[test]
+fn nul_is_refused_at_its_place() {
+    for (text, place) in [("a: 1\nb: \0\nsteps: []", (2, 4)), ("\0", (1, 1)), ("ü: x\0y", (1, 5))] {
+        check_breach(text, place, "NUL (U+0000)", MAX_NODES);
+    }
+}
+
+#[test]
 fn every_key_and_item_has_its_place() {
     let (_, places) = parse_yaml("name: x\nsteps:\n  - {name: a, needs: [b,\n     c]}\n  - a/b~: 1\n").unwrap();
     for (pointer, place) in [

@@ -1,6 +1,6 @@
 //! Writes Codex's `config.toml` for one start.
 
-use crate::agent::host_profile::{read_file, remove_secrets};
+use crate::agent::host_profile::{HostHome, read_file, remove_secrets};
 use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
@@ -48,13 +48,17 @@ pub(super) fn render_config(provider: Option<ModelProvider<'_>>, instructions: &
 const KEPT: &[&str] =
     &["mcp_servers", "model", "model_reasoning_effort", "model_reasoning_summary", "model_verbosity", "personality"];
 
-/// Adds the settings of this file that `ours` does not have, without secrets.
-pub(super) fn merge(file: &Path, ours: &str) -> io::Result<String> {
+/// Adds the settings of this file that `ours` does not have, without secrets. None if the rest still has a token.
+pub(super) fn merge(host: &HostHome<'_>, file: &Path, ours: &str) -> io::Result<String> {
     let invalid = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
-    let mut merged: Value = toml::from_str(&read_file(file)?).map_err(|error| invalid(&error))?;
+    let original = read_file(file)?;
+    let mut merged: Value = toml::from_str(&original).map_err(|error| invalid(&error))?;
     remove_secrets(&mut merged);
     if let Some(fields) = merged.as_object_mut() {
         fields.retain(|name, _| KEPT.contains(&name.as_str()));
+    }
+    if host.refuses_settings(file, &original, &merged.to_string()) {
+        return Ok(ours.to_owned());
     }
     add(&mut merged, toml::from_str(ours).map_err(|error| invalid(&error))?);
     toml::to_string(&merged).map_err(|error| invalid(&error))
@@ -77,6 +81,31 @@ fn toml_string(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::redact::Redactor;
+    use std::sync::Mutex;
+
+    #[test]
+    fn settings_with_a_token_are_left_out() {
+        let token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(".codex/config.toml");
+        std::fs::create_dir_all(dir.path().join(".codex")).unwrap();
+        let ours = render_config(None, "", Path::new("/t"));
+        for (host, is_kept) in [
+            (format!("model = \"gpt-6\"\n[mcp_servers.x]\nargs = [\"--token\", \"{token}\"]\n"), false),
+            (format!("model = \"gpt-6\"\n[mcp_servers.x]\nurl = \"https://x.test/?key={token}\"\n"), false),
+            (format!("model = \"gpt-6\"\n[mcp_servers.x.env]\nT = \"{token}\"\n"), true),
+        ] {
+            std::fs::write(&file, &host).unwrap();
+            let (redactor, lines) = (Redactor::new([]), Mutex::new(Vec::new()));
+            let log = |line: String| lines.lock().unwrap().push(line);
+            let merged = merge(&HostHome { path: dir.path(), redactor: &redactor, log: &log }, &file, &ours).unwrap();
+            assert_eq!((merged.contains("gpt-6"), merged.contains(token)), (is_kept, false), "{host}");
+            assert!(redactor.contains_secret(token.as_bytes()));
+            let lines = lines.into_inner().unwrap();
+            assert_eq!(lines.iter().any(|line| line.contains("~/.codex/config.toml")), !is_kept, "{lines:?}");
+        }
+    }
 
     #[test]
     fn instructions_cannot_change_a_setting() {
@@ -114,6 +143,9 @@ mod tests {
                     [model_providers.mine]\nbase_url = \"http://evil\"\n";
         std::fs::write(&file, host).unwrap();
         let ours = render_config(None, "Use \"tabs\".", Path::new("/t"));
+        let redactor = Redactor::new([]);
+        let host = HostHome { path: dir.path(), redactor: &redactor, log: &|line| panic!("{line}") };
+        let merge = |file: &Path, ours: &str| merge(&host, file, ours);
         let table: toml::Table = toml::from_str(&merge(&file, &ours).unwrap()).unwrap();
         let mut expected: toml::Table = toml::from_str(&ours).unwrap();
         expected.insert("model".into(), "gpt-6".into());
