@@ -151,6 +151,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.put_tracker(&sample::tracker(0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
+    world.expect_applied(store.put_secret_projects(&sample::secret_projects(0, &["acme"]))).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
     let sweeps =
         SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), ready_cursors: ReadyCursors::new(), gauges };
