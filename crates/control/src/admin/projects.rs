@@ -45,6 +45,7 @@ pub async fn create_project(
     if ctx.store.put_project_with_names(&project, &listing).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
     }
+    check_new_secrets(ctx, change, &Settings::default(), &project.settings).await?;
     match ctx.store.load_project(&project.id).await? {
         Some(existing) if existing.name == project.name && existing.settings == project.settings => Ok(existing),
         _ => Err(Error::NameTaken { resource: "project", name: project.id.to_string() }),
@@ -81,13 +82,17 @@ pub async fn set_settings(
     validate_change(&project.settings, &settings)?;
     check_removed_columns(ctx, &project, &settings).await?;
     let listing = check_new_secrets(ctx, change, &project.settings, &settings).await?;
-    let changed = Project { settings, ..project };
+    let changed = Project { settings, ..project.clone() };
     match ctx.store.put_project_with_names(&changed, &listing).await? {
         Write::Applied => {
             wake_held_tickets(ctx, &changed).await;
             Ok(Project { rev: revision + 1, ..changed })
         }
-        Write::Stale => Err(Error::RevisionMismatch { revision: revision + 1 }),
+        Write::Stale => {
+            // Perhaps a list shrank, and not the project changed.
+            check_new_secrets(ctx, change, &project.settings, &changed.settings).await?;
+            Err(Error::RevisionMismatch { revision: revision + 1 })
+        }
     }
 }
 
