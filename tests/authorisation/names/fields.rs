@@ -14,13 +14,25 @@ pub(crate) fn find_name_fields(document: &Value) -> BTreeSet<(String, String)> {
     for operation in paths.flat_map(|(_, methods)| methods.as_object().into_iter().flatten().map(|(_, it)| it)) {
         let Some(id) = operation["operationId"].as_str() else { continue };
         let mut walker = Walker { document, id, found: &mut found };
+        // Parameters of paths are those of the path; the tests of authorisation check them.
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let place = parameter["in"].as_str().unwrap_or_default();
-            walker.visit(&format!("{place}:{}", parameter["name"].as_str().unwrap_or_default()), &parameter["schema"], &[]);
+            walker.visit(
+                &format!("{place}:{}", parameter["name"].as_str().unwrap_or_default()),
+                &parameter["schema"],
+                &[],
+            );
         }
         let bodies = operation["requestBody"]["content"].as_object().into_iter().flatten();
         bodies.for_each(|(_, body)| walker.visit("", &body["schema"], &[]));
     }
+    found
+}
+
+/// The path of each field of a plan file, whose schema is not part of the API's document.
+pub(crate) fn find_plan_fields(schema: &Value) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    Walker { document: schema, id: "plan", found: &mut found }.visit("", schema, &[]);
     found
 }
 
@@ -39,7 +51,8 @@ impl Walker<'_> {
                 self.found.insert((self.id.to_owned(), path.to_owned()));
             }
             if !types.contains(&name) {
-                let target = &self.document["components"]["schemas"][name];
+                let schemas = [&self.document["components"]["schemas"], &self.document["$defs"]];
+                let target = schemas.iter().map(|all| &all[name]).find(|it| !it.is_null()).unwrap_or(&Value::Null);
                 self.visit(path, target, &[types, &[name]].concat());
             }
             return;

@@ -175,7 +175,7 @@ pub async fn add_repository(
 ) -> Result<Repository, Error> {
     let project = change.project;
     let Project { settings, .. } = ctx.load_project(project).await?;
-    let integration = ctx.load_integration(integration).await?;
+    let mut integration = ctx.load_integration(integration).await?;
     check_repository_name(ctx, change, &integration, name).await?;
     let RepositorySettings { agent, workflows, commands, running_jobs, labels, if_connected } = repository_settings;
     if running_jobs.is_some_and(|max| max > MAX_REPOSITORY_LIMIT) {
@@ -239,7 +239,7 @@ pub async fn add_repository(
             Some(_) => ctx.store.put_repository(&repository, new.as_ref()).await?,
             None => {
                 // The forge may have returned another repository than the known one of this name.
-                let listing = check_new_integration_name(change, &ctx.load_integration(&integration.id).await?)?;
+                let listing = check_new_integration_name(change, &integration)?;
                 ctx.store.put_repository_with_names(&repository, new.as_ref(), listing.as_slice()).await?
             }
         };
@@ -252,6 +252,8 @@ pub async fn add_repository(
         if owner.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
             return Err(Error::NameTaken { resource: "repository", name: repository.name.to_string() });
         }
+        // Perhaps its list shrank.
+        integration = ctx.load_integration(&integration.id).await?;
         rounds.backoff().await?;
     }
 }
