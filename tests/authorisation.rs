@@ -1,6 +1,7 @@
 //! Tests authorisation: every route with every kind of credential.
 
 mod disclosure;
+mod names;
 mod projects;
 mod routes;
 mod tokens;

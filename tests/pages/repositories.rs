@@ -318,6 +318,7 @@ async fn repositories_forms_need_admin_of_their_projects() {
         ("/connect", &token[..], 403, 403),
         ("/connect-app", &app, 403, 403),
         ("/connections/gh1/credential", &[("value", "t")], 403, 403),
+        ("/connections/gh1/projects", &[("projects", "acme")], 403, 403),
         ("/connections/gh1/remove", &[("x", "y")], 403, 403),
         ("/add", &add, 422, 403),
         ("/ingress", &ingress, 303, 403),

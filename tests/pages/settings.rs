@@ -169,6 +169,32 @@ async fn budget_section_shows_the_spending_of_today() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn secrets_page_limits_a_secret_to_projects() {
+    let (_story, browser) = Story::with_browser().await;
+    let set = [("project", "acme"), ("name", "anthropic"), ("kind", "job"), ("value", "sk-planted")];
+    assert_eq!(browser.post("/setup/secrets", &set).await.status, 303);
+    let list = |projects| [("project", "acme"), ("name", "anthropic"), ("kind", "job"), ("projects", projects)];
+    let answer = browser.post("/setup/secrets/projects", &list("acme")).await;
+    assert_eq!(answer.redirect(), (303, "/setup/secrets?listed=anthropic&project=acme"));
+    let page = browser.get(answer.redirect().1).await;
+    assert!(page.contains("Pullyard stored the projects of anthropic."), "{}", page.body);
+    assert!(page.contains("Only for acme"), "{}", page.body);
+    for (wrong, fault) in [("acme, none", "there is no project none"), ("<b>", "lower-case letters")] {
+        let refused = browser.post("/setup/secrets/projects", &list(wrong)).await;
+        assert!(refused.status == 422 && refused.contains(fault), "{}", refused.body);
+    }
+    assert_eq!(browser.post("/setup/secrets/projects", &list(" ")).await.status, 303);
+    assert!(!browser.get("/setup/secrets?project=acme").await.contains("Only for"));
+
+    let address = "/setup/repositories/connections/gh1?project=acme";
+    let save = "/setup/repositories/connections/gh1/projects?project=acme";
+    assert_eq!(browser.post(save, &[("projects", "acme")]).await.redirect(), (303, address));
+    assert!(browser.get(address).await.contains("value=\"acme\""));
+    let refused = browser.post(save, &[("projects", "none")]).await;
+    assert!(refused.status == 422 && refused.contains("There is no project none."), "{}", refused.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_page_sets_and_rotates_without_values() {
     let (story, browser) = Story::with_browser().await;
     let set = |name, kind, value| [("project", "acme"), ("name", name), ("kind", kind), ("value", value)];

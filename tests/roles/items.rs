@@ -49,6 +49,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("BREAKER#", "paused model accounts", &["api"]),
     ("TRACKERS", "connections to ticket tools", &["api", "effects"]),
     ("ROTATION#", "secrets that are being replaced", &["api"]),
+    ("SECRET#", "the projects that may use a secret", &["api"]),
     ("IDEMPOTENCY#", "idempotency keys of requests", &["api", "pages"]),
     ("SIGNIN#", "sign-in links that were used", &["pages"]),
     ("TOKEN#", "tokens", &["api"]),
@@ -114,6 +115,7 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
             "POLL#",
             "NOTICE#",
             "ROTATION#",
+            "SECRET#",
             "RUN#",
             "TRACKERS",
         ],
@@ -287,6 +289,7 @@ fn every_item_kind_of_the_store_is_listed() {
         "PLAN",
         "TEMPLATE#",
         "FLEET",
+        "PROJECTS",
     ];
     let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
     let unknown = kinds.filter(|kind| {

@@ -148,6 +148,7 @@ const READ_ONLY: &[&str] = &[
     "runner/view::list_runners",
     "runner/view::list_summaries",
     "admin/projects::load_readable_projects",
+    "admin/names::list_secret_projects",
     "admin/secrets::list_secret_users",
     "admin/secrets::list_secrets",
     "admin/sign_in::load_valid_token",
@@ -183,6 +184,8 @@ const READ_ONLY: &[&str] = &[
 /// Use cases without a walk, and the reason.
 const WITHOUT_WALK: &[(&str, &str)] = &[
     ("jobs/artifacts::artifact_url", "its only write is that of `checkpoint`"),
+    ("admin/names::set_integration_projects", "its only write is conditional on the list that was read"),
+    ("admin/names::set_secret_projects", "its only write is conditional on the revision that was read"),
     ("admin/secrets::delete_secret", "it has one external write; a repeat after a crash deletes or finds nothing"),
     ("admin/connect_app::connect_github_app", "its only write is that of `connect_forge`"),
     ("admin/connect_app::create_github_app", "the forge's code works once, so no caller can repeat it"),

@@ -9,6 +9,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod default_repository;
 pub(crate) mod delete_project;
 pub(crate) mod hold;
+pub(crate) mod names;
 pub(crate) mod projects;
 pub(crate) mod readiness;
 pub(crate) mod record_unreadable;

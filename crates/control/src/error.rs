@@ -2,8 +2,9 @@
 
 use pullyard_domain::artifact::ArtifactRefusal;
 use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{InvalidId, TokenId};
+use pullyard_domain::id::{InvalidId, ProjectId, TokenId};
 use pullyard_domain::job::{JobStatus, TransitionRefusal};
+use pullyard_domain::naming::NotListed;
 use pullyard_domain::runner::Refusal;
 use pullyard_domain::setting_fault::SettingFault;
 use pullyard_domain::time::Timestamp;
@@ -15,13 +16,13 @@ pub enum Error {
     Store(#[from] pullyard_store::Error),
     #[error(transparent)]
     Cloud(#[from] pullyard_cloud::Error),
-    #[error("find the secret {name} for the agent's model")]
-    NoModelSecret {
-        /// The secret is missing or empty.
-        name: String,
-    },
-    #[error("find the secret {name} that signs commits")]
-    NoSigningSecret { name: String },
+    #[error("use the secret {name} for the agent's model: it {fault}")]
+    NoModelSecret { name: String, fault: SecretFault },
+    #[error("use the secret {name} that signs commits: it {fault}")]
+    NoSigningSecret { name: String, fault: SecretFault },
+    /// A project names a secret or an integration whose list does not have it.
+    #[error("use {pointer}: {}", .refusal.sentence())]
+    NotListed { pointer: &'static str, refusal: NotListed },
     #[error("call the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
     /// The ticket tool is not reached, or asked for a pause.
@@ -72,6 +73,15 @@ pub enum Error {
     /// Stored data is inconsistent; an operator must repair it.
     #[error("use the stored data: {0}")]
     Inconsistent(String),
+}
+
+/// Why a project's job does not get the value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    #[error("does not exist or is empty")]
+    Missing,
+    #[error("does not list the project {0}")]
+    NotListed(ProjectId),
 }
 
 impl From<SettingFault> for Error {

@@ -4,6 +4,7 @@ mod tokens;
 
 pub use tokens::ForgeTokens;
 
+use crate::admin::names::check_integration_use;
 use crate::{Context, Error};
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};
@@ -17,11 +18,13 @@ use pullyard_forge::{
 };
 use std::time::Duration;
 
+/// Errors: `NotListed` if the integration lists other projects than the repository's.
 pub(crate) async fn forge_client(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,
 ) -> Result<Forge, Error> {
+    check_integration_use(integration, &repository.project)?;
     let token = match &integration.auth {
         Auth::Token { secret } => load_token(ctx, secret).await?,
         Auth::App { .. } => {
@@ -45,6 +48,7 @@ pub(crate) async fn merging_client(
     if let Auth::Token { .. } = &integration.auth {
         return forge_client(ctx, integration, repository).await;
     }
+    check_integration_use(integration, &repository.project)?;
     let workflows = if repository.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
     let selector = RepositorySelector::Id(repository.id);
     let permissions = |_: &Permissions| attempt_permissions(workflows);
@@ -91,6 +95,9 @@ pub(crate) async fn forge_client_for_hook(
     integration: &Integration,
     hook: &Webhook,
 ) -> Result<Forge, Error> {
+    if !hook.is_shared() {
+        check_integration_use(integration, &hook.home)?;
+    }
     match (&integration.auth, &hook.kind) {
         (_, WebhookScope::App {}) => match app_client(ctx, integration).await? {
             Some(app) => Ok(Forge::GitHub(GitHub::as_app(&app)?)),

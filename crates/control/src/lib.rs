@@ -64,6 +64,7 @@ pub use admin::dead_letters::{
 pub use admin::default_repository::make_only_repository_default;
 pub use admin::delete_project::{ProjectDeletion, delete_project};
 pub use admin::hold::{hold_project, load_budget, release_project};
+pub use admin::names::{list_secret_projects, set_integration_projects, set_secret_projects};
 pub use admin::projects::{
     IfConnected, RepositorySettings, add_repository, connect_forge, create_project, load_readable_projects,
     rename_project, set_settings,
@@ -92,7 +93,7 @@ pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};
 pub use counters::{Counter, Counters};
 pub use disk::Disk;
-pub use error::Error;
+pub use error::{Error, SecretFault};
 pub use forge::ForgeTokens;
 pub use jobs::answer_job::answer_job;
 pub use jobs::artifacts::{

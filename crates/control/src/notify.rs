@@ -6,6 +6,7 @@ pub(crate) mod refused_tool;
 mod slack;
 mod webhook;
 
+use crate::admin::names::check_secret_use;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use notices::load_notices;
@@ -104,6 +105,7 @@ async fn send(ctx: &Context, endpoint: &Endpoint, notice: &Notice) -> Result<(An
     let request = match build_request(ctx, endpoint, notice).await {
         Ok(request) => request,
         Err(Error::Invalid { fault, .. }) => return Ok((Answer::Failed, fault)),
+        Err(Error::NotListed { refusal, .. }) => return Ok((Answer::Failed, refusal.sentence())),
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { name })) => {
             return Ok((Answer::Failed, format!("there is no secret {name}")));
         }
@@ -119,8 +121,10 @@ async fn send(ctx: &Context, endpoint: &Endpoint, notice: &Notice) -> Result<(An
     })
 }
 
-/// Errors: `Invalid` for a URL or a secret that a user must correct; `Cloud` with `NoSecret`.
+/// Errors: `Invalid` for a URL or a secret that a user must correct; `NotListed`; `Cloud` with `NoSecret`.
 async fn build_request(ctx: &Context, endpoint: &Endpoint, notice: &Notice) -> Result<Request, Error> {
+    let names: Vec<&str> = [&endpoint.url_secret, &endpoint.secret].into_iter().flatten().map(String::as_str).collect();
+    check_secret_use(ctx, &notice.data.project, &names).await?;
     let (url, secret) = (endpoint.url.as_deref(), endpoint.url_secret.as_deref().unwrap_or_default());
     let url = if let Some(url) = url { url.into() } else { ctx.secrets.get(secret).await? };
     let url = parse_url(ctx, &url)?;

@@ -6,9 +6,10 @@ pub mod marker;
 
 use crate::code::coded_enum;
 use crate::hook::Ingress;
-use crate::id::IntegrationId;
+use crate::id::{IntegrationId, ProjectId};
 use marker::MarkerSyntax;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 coded_enum! {
@@ -183,6 +184,9 @@ pub struct Integration {
     pub auth: Auth,
     /// Account of the token, or the App's bot. Its reviews never start a job.
     pub account: Account,
+    /// The projects that may use it. Absent: tokens for all projects decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projects: Option<BTreeSet<ProjectId>>,
 }
 
 /// The account of a token at its forge.

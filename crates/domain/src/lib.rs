@@ -36,6 +36,7 @@ pub mod job;
 pub mod key_of;
 pub mod limit;
 pub mod listing;
+pub mod naming;
 pub mod nearest;
 pub mod notice;
 pub mod outcome;

@@ -1,5 +1,6 @@
 //! The purposes and users of secrets, and the format of tokens.
 
+use crate::agent::ModelKey;
 use crate::id::{EndpointId, HookName, IntegrationId, ProjectId};
 use crate::project::{Project, Settings};
 use serde::{Deserialize, Serialize};
@@ -78,16 +79,59 @@ impl fmt::Display for SecretUser {
 impl SecretUser {
     /// The secrets that a project's settings name.
     pub fn in_settings(project: &Project) -> Vec<(&str, Self)> {
-        let Settings { model_secrets, commits, notifications, .. } = &project.settings;
-        let keys = model_secrets.iter().map(|(key, secret)| (key.setting(), secret));
-        let signing = commits.signing_secret.as_deref().map(|secret| ("commits.signing_secret", secret));
-        let user = |setting: &str| Self::Setting { project: project.id.clone(), setting: setting.into() };
-        let endpoints = notifications.iter().flat_map(|endpoint| {
-            let user = Self::Endpoint { project: project.id.clone(), endpoint: endpoint.id.clone() };
-            endpoint.secrets().map(move |secret| (secret, user.clone()))
-        });
-        keys.chain(signing).map(|(setting, secret)| (secret, user(setting))).chain(endpoints).collect()
+        let id = || project.id.clone();
+        let to_user = |field| match field {
+            SecretField::Model(key) => Self::Setting { project: id(), setting: key.setting().into() },
+            SecretField::Signing => Self::Setting { project: id(), setting: "commits.signing_secret".into() },
+            SecretField::EndpointUrl(endpoint) | SecretField::EndpointSigning(endpoint) => {
+                Self::Endpoint { project: id(), endpoint }
+            }
+        };
+        let names = named_secrets(&project.settings).into_iter();
+        names.map(|(field, secret)| (secret, to_user(field))).collect()
     }
+}
+
+/// A field of a project's settings that names a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretField {
+    Model(ModelKey),
+    Signing,
+    EndpointUrl(EndpointId),
+    EndpointSigning(EndpointId),
+}
+
+impl SecretField {
+    /// The kind of secret that the field accepts.
+    pub fn kind(&self) -> SecretKind {
+        match self {
+            // Runners receive the values.
+            Self::Model(_) | Self::Signing => SecretKind::Job,
+            Self::EndpointUrl(_) | Self::EndpointSigning(_) => SecretKind::Forge,
+        }
+    }
+
+    pub fn pointer(&self) -> &'static str {
+        match self {
+            Self::Model(key) => key.pointer(),
+            Self::Signing => "/commits/signing_secret",
+            Self::EndpointUrl(_) | Self::EndpointSigning(_) => "/notifications",
+        }
+    }
+}
+
+/// All secrets that settings name.
+pub fn named_secrets(settings: &Settings) -> Vec<(SecretField, &str)> {
+    let Settings { model_secrets, commits, notifications, .. } = settings;
+    let keys = model_secrets.iter().map(|(key, secret)| (SecretField::Model(key), secret));
+    let signing = commits.signing_secret.as_deref().map(|secret| (SecretField::Signing, secret));
+    let endpoints = notifications.iter().flat_map(|endpoint| {
+        let url = endpoint.url_secret.as_deref().map(|secret| (SecretField::EndpointUrl(endpoint.id.clone()), secret));
+        let signing = endpoint.secret.as_deref();
+        let signing = signing.map(|secret| (SecretField::EndpointSigning(endpoint.id.clone()), secret));
+        url.into_iter().chain(signing)
+    });
+    keys.chain(signing).chain(endpoints).collect()
 }
 
 /// Why a value cannot be a token or a model key, which consist of visible ASCII characters; `None` if it can.

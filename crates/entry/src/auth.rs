@@ -15,6 +15,7 @@ use pullyard_domain::access::{MissingAccess, Object, check_access, has_scope};
 use pullyard_domain::comment::Editor;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
+use pullyard_domain::naming::ProjectChange;
 use pullyard_store::{Scope, Token, TokenKind};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -82,6 +83,11 @@ impl<S> Caller<S> {
     /// The projects that the token may access; `None` means all.
     pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {
         self.projects.as_ref()
+    }
+
+    /// A change of this project by the caller.
+    pub fn change_of<'a>(&'a self, project: &'a ProjectId) -> ProjectChange<'a> {
+        ProjectChange { project, caller: self.projects() }
     }
 
     pub fn editor(&self) -> Editor {

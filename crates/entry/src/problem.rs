@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pullyard_control::Error;
+use pullyard_control::{Error, SecretFault};
 use pullyard_domain::artifact::ArtifactRefusal;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::text::format_error_chain;
@@ -194,16 +194,17 @@ impl From<Error> for Problem {
                         "Put the value into Secrets Manager under that name, for example with `pullyard secrets set`.",
                     )
             }
-            Error::NoModelSecret { name } => Self::unprocessable(
-                "model_secret_missing",
-                format!("The secret {name} for the agent's model does not exist or is empty."),
-            )
-            .with_help("Set it with `pullyard secrets set`, or remove it from the project's `model_secrets`."),
-            Error::NoSigningSecret { name } => Self::unprocessable(
-                "signing_secret_missing",
-                format!("The secret {name} that signs commits does not exist or is empty."),
-            )
-            .with_help("Set it with `pullyard secrets set`, or remove it from the project's `commits.signing_secret`."),
+            Error::NoModelSecret { name, fault } => {
+                Self::unprocessable("model_secret_missing", format!("The secret {name} for the agent's model {fault}."))
+                    .with_help(secret_help(&fault, "model_secrets"))
+            }
+            Error::NoSigningSecret { name, fault } => {
+                Self::unprocessable("signing_secret_missing", format!("The secret {name} that signs commits {fault}."))
+                    .with_help(secret_help(&fault, "commits.signing_secret"))
+            }
+            Error::NotListed { pointer, refusal } => Self::new(S::FORBIDDEN, "not_listed", refusal.sentence())
+                .with_help(refusal.help())
+                .with_pointer(pointer),
             Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::conflict(
                 "secret_refused",
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
@@ -228,6 +229,14 @@ impl From<Error> for Problem {
             }
         }
     }
+}
+
+fn secret_help(fault: &SecretFault, setting: &str) -> String {
+    let remedy = match fault {
+        SecretFault::Missing => "Set it with `pullyard secrets set`",
+        SecretFault::NotListed(_) => "Add the project to its list with `pullyard secrets allow`",
+    };
+    format!("{remedy}, or remove it from the project's `{setting}`.")
 }
 
 /// Whether a service on this machine could not write. The embedded table answers with SQLite's words.

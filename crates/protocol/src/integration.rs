@@ -2,8 +2,9 @@
 
 use pullyard_domain::forge::ForgeKind;
 pub use pullyard_domain::forge::Integration;
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::id::{IntegrationId, ProjectId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Body of `POST /v1/integrations`, which connects a forge and reads the account of the token from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -33,6 +34,15 @@ pub struct ConnectGitHubApp {
     pub key_secret: String,
     /// Name of the secret that signs the App's deliveries.
     pub webhook_secret: String,
+}
+
+/// Body of `PUT /v1/integrations/{id}/projects`, which replaces the list of the projects that may use an integration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetIntegrationProjects {
+    /// The projects; null removes the list. Then only tokens for all projects may name the integration.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub projects: Option<BTreeSet<ProjectId>>,
 }
 
 /// Answer to `GET /v1/integrations?after=CURSOR`, by id.

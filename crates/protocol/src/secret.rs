@@ -5,6 +5,7 @@ use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::secret::{SecretKind, SecretUser};
 use pullyard_domain::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use std::collections::BTreeSet;
 
 /// Body of `PUT /v1/secrets/{name}`, which creates or replaces the secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -71,6 +72,32 @@ pub struct ListedSecret {
     /// Each of them blocks the deletion.
     #[serde(default)]
     pub used_by: Vec<SecretUser>,
+    /// The projects that may use it; null: it has no list.
+    #[serde(default)]
+    pub projects: Option<BTreeSet<ProjectId>>,
+}
+
+/// Body of `PUT /v1/secrets/{name}/projects`, which replaces the list of the projects that may use a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetSecretProjects {
+    /// Purpose; absent: credentials for forges.
+    #[serde(default)]
+    pub kind: SecretKind,
+    /// The projects; null removes the list. Then only tokens for all projects may name the secret.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub projects: Option<BTreeSet<ProjectId>>,
+}
+
+/// Answer to a change of a secret's list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SecretProjects {
+    /// Short name.
+    pub name: SecretName,
+    /// Full name in Secrets Manager. The secret need not exist yet.
+    pub secret: String,
+    /// The projects that may use it; null: it has no list.
+    pub projects: Option<BTreeSet<ProjectId>>,
 }
 
 /// Answer to `GET /v1/secrets?after=CURSOR`.

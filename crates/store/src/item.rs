@@ -25,6 +25,7 @@ use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::limit::Places;
+use pullyard_domain::naming::SecretProjects;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
@@ -183,6 +184,12 @@ impl Item for Job {
 impl Item for Places {
     fn key(&self) -> Key {
         key::places(&self.project)
+    }
+}
+
+impl Item for SecretProjects {
+    fn key(&self) -> Key {
+        key::secret_projects(&self.secret)
     }
 }
 

@@ -275,6 +275,11 @@ pub(crate) fn rotation(secret: &str) -> Key {
     Key::new(format!("ROTATION#{}", percent_encode(secret)), "ROTATION")
 }
 
+/// The projects that may use a secret.
+pub(crate) fn secret_projects(secret: &str) -> Key {
+    Key::new(format!("SECRET#{}", percent_encode(secret)), "PROJECTS")
+}
+
 /// The constants `*_LIST` are partitions of the `list` index.
 pub(crate) const HOOK_LIST: &str = "HOOK";
 

@@ -77,6 +77,7 @@ macro_rules! routes {
             .$route("/v1/github-apps", post(github_apps::connect))
             .$route("/v1/integrations/{integration}", get(integrations::show).delete(integrations::remove))
             .$route("/v1/integrations/{integration}/test", post(integrations::test))
+            .$route("/v1/integrations/{integration}/projects", put(integrations::set_projects))
             .$route("/v1/projects", get(projects::list).post(projects::create))
             .$route("/v1/projects/{project}", get(projects::show).patch(projects::rename).delete(projects::delete))
             .$route("/v1/projects/{project}/settings", put(projects::set_settings))
@@ -177,6 +178,7 @@ macro_rules! routes {
             .$route("/v1/tokens/{token}", delete(tokens::revoke))
             .$route("/v1/secrets", get(secrets::list))
             .$route("/v1/secrets/{secret}", put(secrets::set).delete(secrets::delete))
+            .$route("/v1/secrets/{secret}/projects", put(secrets::set_projects))
             .$route("/v1/secrets/{secret}/rotate", post(secrets::rotate))
             .$route("/v1/secrets/{secret}/test", post(secrets::test))
     }};

@@ -104,7 +104,7 @@ pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> 
     if turn_on {
         // After the request, which needs no such setting: a refused request changes nothing.
         let settings = Settings { revise_on_review: true, ..settings };
-        control::set_settings(&visit.ctx, &pull_request.project, settings, settings_rev).await?;
+        control::set_settings(&visit.ctx, visit.change_of(&pull_request.project), settings, settings_rev).await?;
     }
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),

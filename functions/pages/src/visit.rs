@@ -14,6 +14,7 @@ use pullyard_domain::access::Object;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Job;
+use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::project::Project;
 use pullyard_entry::Visitor;
 
@@ -180,6 +181,11 @@ impl PageContext {
     }
 
     /// As [`Self::check_admin`], for what belongs to the whole deployment.
+    /// A change of this project by the visitor.
+    pub(crate) fn change_of<'a>(&'a self, project: &'a ProjectId) -> ProjectChange<'a> {
+        ProjectChange { project, caller: self.visitor.projects() }
+    }
+
     pub(crate) fn check_operator(&self, action: &str) -> Result<(), Fault> {
         if self.visitor.may_operate() { Ok(()) } else { Err(Fault::not_allowed(action)) }
     }

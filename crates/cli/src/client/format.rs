@@ -3,12 +3,13 @@
 use super::screen::{Colour, Screen};
 use super::table::Cell;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::text::{capitalize, format_age, format_bytes};
 pub(super) use pullyard_domain::text::{format_count, format_duration, parse_seconds};
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 pub(super) fn now() -> Timestamp {
@@ -88,6 +89,19 @@ pub(super) fn dollars_cell(micros: Option<u64>, estimated_micros: Option<u64>) -
 
 pub(super) fn job_cell(job: Option<&JobId>) -> Cell {
     job.map_or_else(Cell::none, |job| Cell::new(job.short(), job))
+}
+
+/// The projects that may use a secret or an integration.
+pub(super) fn listed_projects_cell(projects: Option<&BTreeSet<ProjectId>>) -> Cell {
+    match projects {
+        None => Cell::none(),
+        Some(list) if list.is_empty() => Cell::text("none"),
+        Some(list) => Cell::text(join_ids(list)),
+    }
+}
+
+pub(super) fn join_ids(ids: &BTreeSet<ProjectId>) -> String {
+    ids.iter().map(ProjectId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn optional_time_cell(at: Option<Timestamp>) -> Cell {

@@ -4,10 +4,10 @@ use super::choices::choices;
 use super::pages;
 use crate::client::prelude::*;
 use pullyard_domain::forge::{Auth, ForgeKind};
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::secret::LOCAL_FORGE_SECRET;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration};
+use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration, SetIntegrationProjects};
 
 /// Longer than any name that a user types. Units: characters.
 const MAX_TYPED_NAME_CHARS: usize = 32;
@@ -17,6 +17,7 @@ const MAX_TYPED_NAME_CHARS: usize = 32;
 #[command(after_help = "Examples:
   pullyard integrations add gh1 --token-secret pullyard/user/github
   pullyard integrations add bb1 --kind bitbucket --token-secret pullyard/user/bitbucket
+  pullyard integrations allow gh1 --projects acme,shop
   pullyard integrations test gh1
   pullyard integrations delete gh1")]
 pub(crate) struct Integrations {
@@ -56,6 +57,26 @@ enum Command {
         /// Secret with which the App signs its deliveries.
         #[arg(long, value_name = "NAME", requires = "app_id")]
         webhook_secret: Option<String>,
+        /// The only projects that may use it.
+        #[arg(long, value_name = "ID", value_delimiter = ',')]
+        projects: Vec<ProjectId>,
+    },
+    /// Replace the list of the projects that may use a connection.
+    ///
+    /// Without a list, only tokens for all projects can add its repositories to a project. With one, jobs, reviews and
+    /// merges of other projects do not get its credentials, whatever their repositories name.
+    #[command(after_help = "Examples:
+  pullyard integrations allow gh1 --projects acme,shop
+  pullyard integrations allow gh1 --no-list")]
+    Allow {
+        /// Integration id.
+        id: IntegrationId,
+        /// The only projects that may use it.
+        #[arg(long, value_name = "ID", value_delimiter = ',', required_unless_present = "no_list")]
+        projects: Vec<ProjectId>,
+        /// Remove the list.
+        #[arg(long, conflicts_with = "projects")]
+        no_list: bool,
     },
     /// List the connected forges.
     #[command(after_help = "Examples:\n  pullyard integrations list\n  pullyard integrations list --json")]
@@ -94,7 +115,12 @@ fn api_url_or_default(kind: ForgeKind, api_url: Option<String>) -> String {
 
 impl Integrations {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let integration = match self.command.unwrap_or(Command::List) {
+        let mut listed = Vec::new();
+        let command = self.command.unwrap_or(Command::List);
+        if let Command::Add { projects, .. } = &command {
+            listed.clone_from(projects);
+        }
+        let integration = match command {
             Command::List => return list(session).await,
             Command::Test { id } => return test(session, &id).await,
             Command::Delete { id, yes } => return delete(session, &id, yes).await,
@@ -122,7 +148,17 @@ impl Integrations {
             Command::Add { .. } => {
                 return Err(CliError::usage("give a --token-secret, or an --app-id with its secrets"));
             }
+            Command::Allow { id, projects, no_list } => {
+                let projects = (!no_list).then(|| projects.into_iter().collect());
+                session.api.set_integration_projects(&id, &SetIntegrationProjects { projects }).await?
+            }
             Command::Show { id } => session.api.integration(&id).await?,
+        };
+        let integration = if listed.is_empty() {
+            integration
+        } else {
+            let list = SetIntegrationProjects { projects: Some(listed.into_iter().collect()) };
+            session.api.set_integration_projects(&integration.id, &list).await?
         };
         show(session, &integration)
     }
@@ -162,8 +198,14 @@ pub(super) async fn list_all(session: &Session) -> Result<Vec<Integration>, CliE
 
 async fn list(session: &Session) -> Result<(), CliError> {
     let all = list_all(session).await?;
-    let mut table =
-        Table::new([Fixed("INTEGRATION"), Fixed("KIND"), Flexible("ADDRESS"), Flexible("ACCOUNT"), Flexible("BY")]);
+    let mut table = Table::new([
+        Fixed("INTEGRATION"),
+        Fixed("KIND"),
+        Flexible("ADDRESS"),
+        Flexible("ACCOUNT"),
+        Flexible("BY"),
+        Flexible("PROJECTS"),
+    ]);
     for integration in &all {
         table.row([
             Cell::text(&integration.id),
@@ -171,6 +213,7 @@ async fn list(session: &Session) -> Result<(), CliError> {
             Cell::text(&integration.api_url),
             Cell::text(&integration.account.login),
             Cell::text(describe_auth(&integration.auth)),
+            super::format::listed_projects_cell(integration.projects.as_ref()),
         ]);
     }
     let empty = "No forge is connected. Add one with `pullyard integrations add`; its help has examples.";
@@ -212,6 +255,7 @@ fn show(session: &Session, integration: &Integration) -> Result<(), CliError> {
         ("Kind", Cell::new(integration.kind.label(), super::format::to_code(&integration.kind))),
         ("Address", Cell::text(&integration.api_url)),
         ("Account", Cell::text(&integration.account.login)),
+        ("Projects", super::format::listed_projects_cell(integration.projects.as_ref())),
     ];
     match &integration.auth {
         Auth::Token { secret } => lines.push(("Token secret", Cell::text(secret))),

@@ -3,15 +3,19 @@
 use super::pages::hint_more;
 use super::prompt;
 use crate::client::prelude::*;
-use pullyard_domain::id::SecretName;
+use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::secret::{SecretKind, token_fault};
-use pullyard_protocol::secret::{DeleteSecretQuery, ListedSecret, RotateSecret, SetSecret, TestSecret};
+use pullyard_protocol::secret::{
+    DeleteSecretQuery, ListedSecret, RotateSecret, SecretProjects, SetSecret, SetSecretProjects, TestSecret,
+};
+use std::collections::BTreeSet;
 
 /// Set secrets, such as a forge's token, and list their names.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard secrets set github < token.txt
-  pullyard secrets set anthropic --for-jobs
+  pullyard secrets set anthropic --for-jobs --projects acme
+  pullyard secrets allow anthropic --for-jobs --projects acme,shop
   pullyard secrets test anthropic
   pullyard secrets list
   pullyard secrets delete github")]
@@ -36,6 +40,29 @@ enum Command {
         /// Model key or signing key of commits: only jobs receive it; functions that face the internet can't read it.
         #[arg(long)]
         for_jobs: bool,
+        /// The only projects that may use it; replaces its list.
+        #[arg(long, value_name = "ID", value_delimiter = ',')]
+        projects: Vec<ProjectId>,
+    },
+    /// Replace the list of the projects that may use a secret.
+    ///
+    /// Without a list, only tokens for all projects can name the secret in a project. With one, jobs and notifications
+    /// of other projects do not get its value, whatever their settings name.
+    #[command(after_help = "Examples:
+  pullyard secrets allow anthropic --for-jobs --projects acme,shop
+  pullyard secrets allow slack --no-list")]
+    Allow {
+        /// Name of the secret.
+        name: SecretName,
+        /// The secret was set with --for-jobs.
+        #[arg(long)]
+        for_jobs: bool,
+        /// The only projects that may use it.
+        #[arg(long, value_name = "ID", value_delimiter = ',', required_unless_present = "no_list")]
+        projects: Vec<ProjectId>,
+        /// Remove the list.
+        #[arg(long, conflicts_with = "projects")]
+        no_list: bool,
     },
     /// Replace a secret's value; the old one stays valid for a while.
     ///
@@ -89,7 +116,11 @@ enum Command {
 impl Secrets {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         match self.command.unwrap_or(Command::List { after: None }) {
-            Command::Set { name, for_jobs } => set(session, &name, kind_of(for_jobs)).await,
+            Command::Set { name, for_jobs, projects } => set(session, &name, kind_of(for_jobs), projects).await,
+            Command::Allow { name, for_jobs, projects, no_list } => {
+                let projects = (!no_list).then(|| projects.into_iter().collect());
+                allow(session, &name, kind_of(for_jobs), projects).await
+            }
             Command::Rotate { name, overlap, generate } => rotate(session, &name, overlap, generate).await,
             Command::Test { name } => test(session, &name).await,
             Command::Delete { name, for_jobs, yes } => delete(session, &name, kind_of(for_jobs), yes).await,
@@ -102,9 +133,29 @@ fn kind_of(for_jobs: bool) -> SecretKind {
     if for_jobs { SecretKind::Job } else { SecretKind::Forge }
 }
 
-async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), CliError> {
+async fn allow(
+    session: &Session,
+    name: &SecretName,
+    kind: SecretKind,
+    projects: Option<BTreeSet<ProjectId>>,
+) -> Result<(), CliError> {
+    let stored = session.api.set_secret_projects(name, &SetSecretProjects { kind, projects }).await?;
+    let SecretProjects { secret, projects, .. } = &stored;
+    let users = projects.as_ref().map_or_else(
+        || "it has no list, and only tokens for all projects can name it".into(),
+        |list| format!("only {} may use it", format::join_ids(list)),
+    );
+    session.screen.report(&stored, &format!("Changed {secret}: {users}"))
+}
+
+async fn set(session: &Session, name: &SecretName, kind: SecretKind, projects: Vec<ProjectId>) -> Result<(), CliError> {
     let value = prompt::prompt_hidden(&session.screen, &format!("the value of {name}"))?;
     let warning = token_warning(name, &value);
+    if !projects.is_empty() {
+        // Before the value, so that no other project gets it in between.
+        let projects = Some(projects.into_iter().collect());
+        session.api.set_secret_projects(name, &SetSecretProjects { kind, projects }).await?;
+    }
     let secret = session.api.set_secret(name, &SetSecret { value, kind }).await?;
     if let Some(warning) = warning {
         session.screen.warn(&warning);
@@ -186,11 +237,13 @@ fn parse_overlap(text: &str) -> Result<u64, String> {
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.secrets(after.as_deref()).await?;
-    let mut table = Table::new([Flexible("NAME"), Fixed("SET"), Flexible("FULL NAME"), Flexible("USED BY")]);
-    for ListedSecret { secret, used_by } in &page.secrets {
+    let mut table =
+        Table::new([Flexible("NAME"), Fixed("SET"), Flexible("FULL NAME"), Flexible("USED BY"), Flexible("PROJECTS")]);
+    for ListedSecret { secret, used_by, projects } in &page.secrets {
         let set = format::optional_time_cell(secret.set_at);
         let users = used_by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        table.row([Cell::text(&secret.name), set, Cell::text(&secret.secret), Cell::text(users)]);
+        let projects = format::listed_projects_cell(projects.as_ref());
+        table.row([Cell::text(&secret.name), set, Cell::text(&secret.secret), Cell::text(users), projects]);
     }
     table.show_answer(&session.screen, &page, "No secret yet. Set one with `pullyard secrets set NAME`.")?;
     hint_more(&session.screen, "secrets list", page.next);

@@ -85,12 +85,15 @@ pub async fn connect_github_app(
         api_url,
         auth: Auth::App { app_id, client_id: app.client_id, slug: app.slug, key_secret, webhook_secret },
         account: Account { id: bot.id, login: bot.login },
+        projects: None,
     };
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);
     }
     match ctx.store.load_integration(&integration.id).await? {
-        Some(stored) if stored == integration => Ok(stored),
+        Some(stored) if stored == (Integration { projects: stored.projects.clone(), ..integration.clone() }) => {
+            Ok(stored)
+        }
         _ => Err(Error::NameTaken { resource: "integration", name: integration.id.to_string() }),
     }
 }

@@ -3,6 +3,7 @@
 use crate::admin::projects::set_settings;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
+use pullyard_domain::naming::ProjectChange;
 
 /// Makes the project's only repository its default, if the project has none.
 /// Idempotent. A concurrent change of the settings wins.
@@ -11,7 +12,7 @@ pub async fn make_only_repository_default(ctx: &Context, project: &ProjectId) ->
     let stored = ctx.load_project(project).await?;
     let repositories = ctx.store.list_repositories(project).await?;
     let Some(settings) = stored.settings.with_only_repository(&repositories) else { return Ok(()) };
-    match set_settings(ctx, project, settings, stored.rev).await {
+    match set_settings(ctx, ProjectChange::by_operator(project), settings, stored.rev).await {
         Ok(_) | Err(Error::RevisionMismatch { .. }) => Ok(()),
         Err(error) => Err(error),
     }

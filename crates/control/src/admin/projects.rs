@@ -2,6 +2,7 @@
 
 use crate::admin::columns::check_removed_columns;
 use crate::admin::hold::wake_held_tickets;
+use crate::admin::names::{check_new_integration_name, check_new_secrets, check_repository_name};
 use crate::admin::secrets::check_secret_kind;
 use crate::admin::update_project::update_project;
 use crate::corrupt::skip_corrupt_items;
@@ -16,25 +17,35 @@ use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::limit::{MAX_REPOSITORY_LIMIT, Places};
-use pullyard_domain::notice::Endpoint;
+use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::project::{Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::secret::{SecretField, SecretKind, named_secrets};
 use pullyard_domain::select::check_labels;
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 
+/// `caller`: the projects of the caller's token; `None` means all.
 /// Idempotent: creating the same project again returns it.
-/// Errors: `Invalid` settings; `NameTaken` if a different project has the id.
-pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
+/// Errors: `Invalid` settings; `NotListed`; `NameTaken` if a different project has the id.
+pub async fn create_project(
+    ctx: &Context,
+    caller: Option<&BTreeSet<ProjectId>>,
+    id: ProjectId,
+    name: String,
+    settings: Settings,
+) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
     validate_change(&Settings::default(), &settings)?;
     check_tool(ctx, &settings, &Settings::default()).await?;
     let project = Project { id, name, settings, deleted_number: 0, rev: 0 };
-    if ctx.store.put_project(&project).await? == Write::Applied {
+    let change = ProjectChange { project: &project.id, caller };
+    let listing = check_new_secrets(ctx, change, &Settings::default(), &project.settings).await?;
+    if ctx.store.put_project_with_names(&project, &listing).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
     }
+    check_new_secrets(ctx, change, &Settings::default(), &project.settings).await?;
     match ctx.store.load_project(&project.id).await? {
         Some(existing) if existing.name == project.name && existing.settings == project.settings => Ok(existing),
         _ => Err(Error::NameTaken { resource: "project", name: project.id.to_string() }),
@@ -53,24 +64,35 @@ pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result
     update_project(ctx, id, |project| Ok(Project { name: name.to_owned(), ..project })).await
 }
 
-/// Errors: `Invalid`, also if a removed column has tickets; `NotFound`; `RevisionMismatch`.
-pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
+/// Errors: `Invalid`, also if a removed column has tickets; `NotFound`; `NotListed`; `RevisionMismatch`, also if the
+/// list of a new name shrank meanwhile.
+pub async fn set_settings(
+    ctx: &Context,
+    change: ProjectChange<'_>,
+    settings: Settings,
+    revision: u64,
+) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
-    let project = ctx.load_project(id).await?;
+    let project = ctx.load_project(change.project).await?;
     if project.rev != revision {
         return Err(Error::RevisionMismatch { revision: project.rev });
     }
     check_tool(ctx, &settings, &project.settings).await?;
     validate_change(&project.settings, &settings)?;
     check_removed_columns(ctx, &project, &settings).await?;
-    let changed = Project { settings, ..project };
-    match ctx.store.put_project(&changed).await? {
+    let listing = check_new_secrets(ctx, change, &project.settings, &settings).await?;
+    let changed = Project { settings, ..project.clone() };
+    match ctx.store.put_project_with_names(&changed, &listing).await? {
         Write::Applied => {
             wake_held_tickets(ctx, &changed).await;
             Ok(Project { rev: revision + 1, ..changed })
         }
-        Write::Stale => Err(Error::RevisionMismatch { revision: revision + 1 }),
+        Write::Stale => {
+            // Perhaps a list shrank, and not the project changed.
+            check_new_secrets(ctx, change, &project.settings, &changed.settings).await?;
+            Err(Error::RevisionMismatch { revision: revision + 1 })
+        }
     }
 }
 
@@ -93,12 +115,15 @@ pub async fn connect_forge(
         return Err(Error::Invalid { pointer: "/token_secret", fault });
     }
     let account = get_account(kind, &forge_client_with_secret(ctx, kind, &api_url, &token_secret).await?).await?;
-    let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };
+    let auth = Auth::Token { secret: token_secret };
+    let integration = Integration { id, kind, api_url, auth, account, projects: None };
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);
     }
     match ctx.store.load_integration(&integration.id).await? {
-        Some(existing) if existing == integration => Ok(existing),
+        Some(existing) if existing == (Integration { projects: existing.projects.clone(), ..integration.clone() }) => {
+            Ok(existing)
+        }
         _ => Err(Error::NameTaken { resource: "integration", name: integration.id.to_string() }),
     }
 }
@@ -140,16 +165,18 @@ pub enum IfConnected {
 
 /// `pullyard up` polls the repository, because no forge can call a machine without a public address.
 /// Idempotent: adding the same repository again replaces its settings, or keeps them as [`IfConnected`] says.
-/// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `NameTaken`.
+/// Errors: `Forge`; `NotFound` (project, integration); `NotListed`; `Invalid`; `NameTaken`.
 pub async fn add_repository(
     ctx: &Context,
-    project: &ProjectId,
+    change: ProjectChange<'_>,
     integration: &IntegrationId,
     name: &RepositoryName,
     repository_settings: RepositorySettings,
 ) -> Result<Repository, Error> {
+    let project = change.project;
     let Project { settings, .. } = ctx.load_project(project).await?;
-    let integration = ctx.load_integration(integration).await?;
+    let mut integration = ctx.load_integration(integration).await?;
+    check_repository_name(ctx, change, &integration, name).await?;
     let RepositorySettings { agent, workflows, commands, running_jobs, labels, if_connected } = repository_settings;
     if running_jobs.is_some_and(|max| max > MAX_REPOSITORY_LIMIT) {
         return Err(Error::Invalid { pointer: "/running_jobs", fault: "use 1 to 100, or 0 for no limit".into() });
@@ -171,7 +198,7 @@ pub async fn add_repository(
     }
     let mut repository = Repository {
         project: project.clone(),
-        integration: integration.id,
+        integration: integration.id.clone(),
         id: found.id,
         name: RepositoryName::new(found.full_name)
             .map_err(|bad| Error::Invalid { pointer: "/name", fault: bad.to_string() })?,
@@ -209,7 +236,12 @@ pub async fn add_repository(
         }
         let written = match known {
             Some(known) if new.is_none() => ctx.store.rename_repository(&known, &repository).await?,
-            _ => ctx.store.put_repository(&repository, new.as_ref()).await?,
+            Some(_) => ctx.store.put_repository(&repository, new.as_ref()).await?,
+            None => {
+                // The forge may have returned another repository than the known one of this name.
+                let listing = check_new_integration_name(change, &integration)?;
+                ctx.store.put_repository_with_names(&repository, new.as_ref(), listing.as_slice()).await?
+            }
         };
         if written == Write::Applied {
             // The forge just returned the repository. If it was marked as gone, poll it again.
@@ -220,6 +252,8 @@ pub async fn add_repository(
         if owner.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
             return Err(Error::NameTaken { resource: "repository", name: repository.name.to_string() });
         }
+        // Perhaps its list shrank.
+        integration = ctx.load_integration(&integration.id).await?;
         rounds.backoff().await?;
     }
 }
@@ -239,19 +273,8 @@ pub(crate) fn parse_api_url(api_url: &str) -> Result<String, Error> {
 
 fn check_settings(ctx: &Context, settings: &Settings) -> Result<(), Error> {
     settings.validate()?;
-    // Runners receive the values of these secrets.
-    settings
-        .model_secrets
-        .iter()
-        .try_for_each(|(key, secret)| check_secret_kind(ctx, SecretKind::Job, secret, key.pointer()))?;
-    let endpoint_secrets = settings.notifications.iter().flat_map(Endpoint::secrets);
-    for secret in endpoint_secrets {
-        check_secret_kind(ctx, SecretKind::Forge, secret, "/notifications")?;
-    }
-    match &settings.commits.signing_secret {
-        Some(secret) => check_secret_kind(ctx, SecretKind::Job, secret, "/commits/signing_secret"),
-        None => Ok(()),
-    }
+    let check = |(field, secret): (SecretField, &str)| check_secret_kind(ctx, field.kind(), secret, field.pointer());
+    named_secrets(settings).into_iter().try_for_each(check)
 }
 
 fn commands_pointer(field: &str) -> &'static str {

@@ -1,5 +1,6 @@
 //! Tests which features work in a repository with our credentials.
 
+use crate::admin::names::check_integration_use;
 use crate::forge::{app_client, forge_client};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
@@ -25,7 +26,7 @@ pub enum RepositoryTestResult {
     },
 }
 
-/// Errors: `NotFound`, `Store`, `Cloud`, and `Forge` if transient. A lasting error of the forge is part of the result.
+/// Errors: `NotFound`, `NotListed`, `Store`, `Cloud`, and `Forge` if transient. A lasting error of the forge is part of the result.
 pub async fn test_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -36,6 +37,7 @@ pub async fn test_repository(
     let integration = ctx.store.load_integration(&repository.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("the integration of {name} does not exist any more")))?;
+    check_integration_use(&integration, &repository.project)?;
     let workflows = if repository.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
     let access = async {
         let name = repository.name.as_str();

@@ -1,10 +1,12 @@
 //! Issues the credentials of an attempt while it holds its job. An App's token is minted per call and never stored.
 
 use super::load_trusted_job;
+use crate::admin::names::{check_integration_use, check_secret_use};
 use crate::forge::{endpoint, mint_installation_token};
-use crate::{Context, Error};
+use crate::{Context, Error, SecretFault};
 use pullyard_domain::agent::ModelKey;
 use pullyard_domain::forge::{Auth, Integration};
+use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::{Fence, Job, Publishes};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_forge::features::WorkflowPolicy;
@@ -29,12 +31,14 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Errors: `LeaseLost`; `Forge`; for a missing secret `NoModelSecret`, `NoSigningSecret` or `Cloud` with `NoSecret`.
+/// Errors: `LeaseLost`; `Forge`; for a secret that is missing or lists other projects `NoModelSecret`,
+/// `NoSigningSecret` or `Cloud` with `NoSecret`; `NotListed` for an integration of other projects.
 pub async fn issue_credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = load_trusted_job(ctx, fence).await?;
     let integration = ctx.store.load_integration(&job.integration).await?;
     let integration = integration
         .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?;
+    check_integration_use(&integration, &job.project)?;
     let project = match job.policy.model_of.is_some() || job.policy.signs {
         true => ctx.store.load_project(&job.project).await?,
         false => None,
@@ -54,7 +58,7 @@ async fn load_signing_key(ctx: &Context, job: &Job, project: Option<&Project>) -
     let Some(secret) = project.and_then(|project| project.settings.commits.signing_secret.as_ref()) else {
         return Ok(None);
     };
-    load_secret(ctx, secret, |name| Error::NoSigningSecret { name }).await.map(Some)
+    load_secret(ctx, &job.project, secret, |name, fault| Error::NoSigningSecret { name, fault }).await.map(Some)
 }
 
 async fn load_model_secrets(
@@ -68,17 +72,30 @@ async fn load_model_secrets(
     let mut keys = Vec::new();
     for (key, secret) in project.settings.model_secrets.iter() {
         if key.supports_capability(capability) {
-            keys.push((key, load_secret(ctx, secret, |name| Error::NoModelSecret { name }).await?));
+            let value = load_secret(ctx, &job.project, secret, |name, fault| Error::NoModelSecret { name, fault });
+            keys.push((key, value.await?));
         }
     }
     Ok(keys)
 }
 
-async fn load_secret(ctx: &Context, name: &str, missing: impl Fn(String) -> Error) -> Result<Arc<str>, Error> {
-    ctx.secrets.get(name).await.map_err(|error| match error {
-        pullyard_cloud::Error::NoSecret { name } => missing(name),
-        error => error.into(),
-    })
+/// The list is asked at each call, because the setting may be older than it.
+async fn load_secret(
+    ctx: &Context,
+    project: &ProjectId,
+    name: &str,
+    to_error: impl Fn(String, SecretFault) -> Error,
+) -> Result<Arc<str>, Error> {
+    match check_secret_use(ctx, project, &[name]).await {
+        Err(Error::NotListed { .. }) => Err(to_error(name.into(), SecretFault::NotListed(project.clone()))),
+        listed => {
+            listed?;
+            ctx.secrets.get(name).await.map_err(|error| match error {
+                pullyard_cloud::Error::NoSecret { name } => to_error(name, SecretFault::Missing),
+                error => error.into(),
+            })
+        }
+    }
 }
 
 async fn mint_forge_token(

@@ -1,12 +1,14 @@
 //! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
+use crate::admin::names::check_repository_name;
 use crate::admin::secrets::generate_secret_value;
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
 use crate::{Context, Error};
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope, app_webhook_refusal, secret_fault};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
+use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::template::TemplateId;
 use pullyard_forge::Error::NotFound;
@@ -39,11 +41,20 @@ pub struct NewHook {
 /// Installs a hook: stores it, then creates it at the forge, or updates an existing one with the same address.
 /// Idempotent: by name; a repeat repairs differences at the forge. A stale concurrent install updates the forge again.
 /// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `NameTaken` if the name belongs to another hook;
-/// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
-pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error> {
+/// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept; `NotListed`.
+/// `caller`: the projects of the caller's token; `None` means all.
+pub async fn install_hook(
+    ctx: &Context,
+    new: &NewHook,
+    caller: Option<&BTreeSet<ProjectId>>,
+) -> Result<Webhook, Error> {
     ctx.load_project(&new.main_project).await?;
     let base_url = parse_base_url(&new.base_url)?;
     let integration = ctx.load_integration(&new.integration).await?;
+    if let Target::Repository(name) = &new.target {
+        let change = ProjectChange { project: &new.main_project, caller };
+        check_repository_name(ctx, change, &integration, name).await?;
+    }
     check_template(ctx, new, &integration).await?;
     let scope = load_scope(ctx, &integration, &new.target).await?;
     let mut rounds = ctx.retries(&new.name);

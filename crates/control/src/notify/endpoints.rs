@@ -1,10 +1,12 @@
 //! Adds, lists, tests, enables and deletes the endpoints of a project.
 
 use super::{load_state, parse_url, send, setup_url};
+use crate::admin::names::{check_new_secrets, list_own_project};
 use crate::admin::secrets::{check_secret_kind, set_secret};
-use crate::admin::update_project::update_project;
+use crate::admin::update_project::{update_project, update_project_names};
 use crate::{Context, Error};
 use pullyard_domain::id::{EndpointId, NoticeId, ProjectId, SecretName};
+use pullyard_domain::naming::{ProjectChange, new_secrets};
 use pullyard_domain::notice::{Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeData, NoticeEvent};
 use pullyard_domain::project::{Project, validate_change};
 use pullyard_domain::secret::SecretKind;
@@ -16,14 +18,16 @@ type EndpointWithState = (Endpoint, EndpointState);
 
 /// Adds an endpoint, or changes an existing one, which keeps its signing secret and is enabled. A Slack URL becomes a
 /// secret. Returns the signing secret of a new webhook; it is not shown again.
-/// Writes: the secret, then PROJECT, then ENDPOINT if it is disabled, failing or resting.
+/// Writes: SECRET with the project if the secret is new, the secret, PROJECT, then ENDPOINT if it is disabled, failing
+/// or resting.
 /// Idempotent: a repeat stores the same, but does not return the secret again.
-/// Errors: `NotFound` (project); `Invalid`; `Cloud`; `Contended`.
+/// Errors: `NotFound` (project); `NotListed`; `Invalid`; `Cloud`; `Contended`.
 pub async fn put_endpoint(
     ctx: &Context,
-    project: &ProjectId,
+    change: ProjectChange<'_>,
     mut endpoint: Endpoint,
 ) -> Result<(EndpointWithState, Option<SigningSecret>), Error> {
+    let project = change.project;
     if let Some(url) = &endpoint.url {
         parse_url(ctx, url)?;
     }
@@ -54,11 +58,18 @@ pub async fn put_endpoint(
         validate_change(&before, &project.settings)?;
         Ok(project)
     };
-    with_endpoint(found)?;
+    let (before, changed) = (found.settings.clone(), with_endpoint(found)?);
+    let own = ctx.secret_name(SecretKind::Forge, &name);
+    let is_new = new_secrets(&before, &changed.settings).iter().any(|(_, secret)| *secret == own);
+    if is_new && value.is_some() {
+        list_own_project(ctx, &own, project).await?;
+    }
+    // Refused names must not cost the secret its earlier value.
+    check_new_secrets(ctx, change, &before, &changed.settings).await?;
     if let Some(value) = value {
         set_secret(ctx, SecretKind::Forge, &name, &value).await?;
     }
-    update_project(ctx, project, with_endpoint).await?;
+    update_project_names(ctx, change, with_endpoint).await?;
     tracing::info!(project = %project, endpoint = %endpoint.id, "endpoint stored");
     let state = load_state(ctx, project, &endpoint.id).await?;
     if state.disabled.is_some() || state.failures > 0 || state.rest_until.is_some() {

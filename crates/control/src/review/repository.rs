@@ -1,6 +1,7 @@
 //! Records that a repository was renamed, transferred or deleted. Its id does not change, so every link stays valid.
 
 use super::facts::ProjectScope;
+use crate::admin::names::check_integration_use;
 use crate::forge::forge_client;
 use crate::poll::update_poll;
 use crate::{Context, Error};
@@ -48,6 +49,10 @@ pub(crate) async fn record_repository_change(
 
 async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Result<(), Error> {
     let integration = ctx.load_integration(&stored.integration).await?;
+    if check_integration_use(&integration, &stored.project).is_err() {
+        // The event also concerns other projects, which may use the integration.
+        return Ok(());
+    }
     let forge = forge_client(ctx, &integration, &stored).await?;
     let requested_at = ctx.clock.now();
     let found = match forge.repository(name).await {

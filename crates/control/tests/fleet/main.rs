@@ -21,6 +21,7 @@ mod entries;
 mod job_lists;
 mod leases;
 mod limits;
+mod names;
 mod notices;
 mod overflow;
 mod polling;

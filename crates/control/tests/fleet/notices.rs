@@ -8,6 +8,7 @@ use pullyard_control::{
 };
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::{EndpointId, SecretName};
+use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::notice::{DeliveryState, Endpoint, EndpointKind, Notice, NoticeEvent};
 use pullyard_domain::secret::SecretKind;
 use pullyard_outbound::StatusCode;
@@ -76,7 +77,7 @@ async fn add(world: &World, id: &EndpointId, kind: EndpointKind, url: &str) -> R
         }
     };
     let new = Endpoint { id: id.clone(), kind, url, url_secret, secret: None, events: None };
-    put_endpoint(&world.ctx, &world.project, new).await.map(|(_, secret)| secret)
+    put_endpoint(&world.ctx, ProjectChange::by_operator(&world.project), new).await.map(|(_, secret)| secret)
 }
 
 async fn due(world: &World) -> Vec<Notice> {

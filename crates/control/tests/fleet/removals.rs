@@ -77,7 +77,7 @@ async fn integration_removal_checks_all_pages_of_projects() {
     remove_repository(ctx, &world.project, &repository.name).await.unwrap();
     let later = |number: u64| ProjectId::new(format!("b{number:03}")).unwrap();
     for number in 1..=PAGE {
-        create_project(ctx, later(number), "Later".into(), Settings::default()).await.unwrap();
+        create_project(ctx, None, later(number), "Later".into(), Settings::default()).await.unwrap();
     }
     let last = Repository { project: later(PAGE), ..repository };
     assert_applied(ctx.store.put_repository(&last, None).await);

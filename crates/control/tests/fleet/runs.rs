@@ -15,6 +15,7 @@ use pullyard_domain::budget::Budget;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{EndpointId, RepositoryName, RunId};
 use pullyard_domain::job::{End, JobKind, STOP_TIMEOUT};
+use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::notice::{Endpoint, EndpointKind, Notice};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::prompt::Context as Prompt;
@@ -233,7 +234,7 @@ async fn start_notified(on_complete: &str) -> Started {
     let world = new_world().await;
     let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
     let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };
-    put_endpoint(&world.ctx, &world.project, new).await.unwrap();
+    put_endpoint(&world.ctx, ProjectChange::by_operator(&world.project), new).await.unwrap();
     let plan = json!({ "name": "n", "on_complete": on_complete, "steps": [
         { "name": "ask", "approve": "Now?" }, { "name": "work", "needs": ["ask"], "role": "planner", "prompt": "W." },
     ] });

@@ -11,6 +11,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{EndpointId, IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::listing::DeliveryFilter;
+use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::notice::{Endpoint, EndpointKind};
 use pullyard_domain::project::Repository;
 use pullyard_domain::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
@@ -318,7 +319,7 @@ async fn crash_between_two_calls_leaves_one_notice_of_a_pause() {
             }
             let (id, url) = (EndpointId::new("ops").unwrap(), Some("https://hooks.example/p".to_owned()));
             let new = Endpoint { id, kind: EndpointKind::Webhook, url, url_secret: None, secret: None, events: None };
-            put_endpoint(ctx, project, new).await.unwrap();
+            put_endpoint(ctx, ProjectChange::by_operator(project), new).await.unwrap();
             hold_project(ctx, project, "ann", "a freeze").await.unwrap();
             assert_applied(ctx.store.put_schedule(&Schedule { failures: 4, ..it.load().await }, None).await);
         };

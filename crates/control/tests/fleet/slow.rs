@@ -218,7 +218,7 @@ async fn unlisted_classes_are_swept_from_their_cursors() {
     // Each project needs slow reads, so one round lists about two projects, in any order.
     for number in 0..7 {
         let id = ProjectId::new(format!("p{number}")).unwrap();
-        create_project(ctx, id, "Another".into(), Settings::default()).await.unwrap();
+        create_project(ctx, None, id, "Another".into(), Settings::default()).await.unwrap();
     }
     ctx.clock.advance(MINUTE * 60 * 24);
     let mut cursors = Vec::new();

@@ -125,7 +125,7 @@ async fn project_on_the_second_page_is_swept_and_claimed() {
     // The sweeper reads projects by name, a hundred per page, and these come first.
     for number in 0..100 {
         let id = ProjectId::new(format!("a{number:03}")).unwrap();
-        create_project(&world.ctx, id, "Before".into(), Settings::default()).await.unwrap();
+        create_project(&world.ctx, None, id, "Before".into(), Settings::default()).await.unwrap();
     }
     world.jobs("one", 1, 1).await;
     world.entries_that_wait(1).await;

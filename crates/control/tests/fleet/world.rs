@@ -144,7 +144,7 @@ impl World {
         });
         let project = ProjectId::new("acme").unwrap();
         let settings = Settings { compute: Compute::Runners, ..Settings::default() };
-        create_project(&ctx, project.clone(), "Acme".into(), settings).await.unwrap();
+        create_project(&ctx, None, project.clone(), "Acme".into(), settings).await.unwrap();
         let hash = "a".repeat(64);
         assert_applied(ctx.store.put_token(&token(&hash)).await);
         Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, _aws: aws }
@@ -209,6 +209,7 @@ impl World {
             api_url: "http://127.0.0.1:9".into(),
             auth: Auth::Token { secret: FORGE.into() },
             account: Account { id: 1, login: "pullyard-bot".into() },
+            projects: None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Calls for tokens and secrets.
 
 use super::{ApiClient, Error, RetryPolicy};
-use crate::secret::{DeleteSecretQuery, DeletedSecret, Secret, SecretPage, SetSecret};
+use crate::secret::{
+    DeleteSecretQuery, DeletedSecret, Secret, SecretPage, SecretProjects, SetSecret, SetSecretProjects,
+};
 use crate::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage};
 use pullyard_domain::id::{SecretName, TokenId};
 use reqwest::Method;
@@ -28,6 +30,15 @@ impl ApiClient {
 
     pub async fn set_secret(&self, name: &SecretName, value: &SetSecret) -> Result<Secret, Error> {
         self.http.put(&format!("/v1/secrets/{name}"), value).await
+    }
+
+    /// Replaces the list of the projects that may use a secret.
+    pub async fn set_secret_projects(
+        &self,
+        name: &SecretName,
+        list: &SetSecretProjects,
+    ) -> Result<SecretProjects, Error> {
+        self.http.put(&format!("/v1/secrets/{name}/projects"), list).await
     }
 
     pub async fn delete_secret(&self, name: &SecretName, query: &DeleteSecretQuery) -> Result<DeletedSecret, Error> {

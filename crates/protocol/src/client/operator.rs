@@ -6,6 +6,7 @@ use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{
     ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
+    SetIntegrationProjects,
 };
 use crate::job::{CancelJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, SendInput};
 use crate::project::{
@@ -44,6 +45,15 @@ impl ApiClient {
 
     pub async fn integrations(&self, after: Option<&str>) -> Result<IntegrationPage, Error> {
         self.http.get_page("/v1/integrations", after).await
+    }
+
+    /// Replaces the list of the projects that may use an integration.
+    pub async fn set_integration_projects(
+        &self,
+        integration: &IntegrationId,
+        list: &SetIntegrationProjects,
+    ) -> Result<Integration, Error> {
+        self.http.put(&format!("/v1/integrations/{integration}/projects"), list).await
     }
 
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {

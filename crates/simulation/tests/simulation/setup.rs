@@ -45,6 +45,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
         api_url: "http://forge.simulated".into(),
         auth: Auth::Token { secret: FORGE_SECRET.into() },
         account: Account { id: 1, login: "pullyard-bot".into() },
+        projects: None,
     };
     applied(store.put_integration(&stored).await.unwrap());
     let mut settings =

@@ -8,6 +8,7 @@ use pullyard_domain::analysis::Analysis;
 use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::naming::SecretProjects;
 use pullyard_domain::project::{Project, Repository};
 
 /// The item under a repository's name.
@@ -110,6 +111,11 @@ impl Store {
         let item = self.load_attributes(&key).await?.filter(is_disconnected);
         let forge: Option<DisconnectedForge> = item.as_ref().map(decode_part).transpose()?;
         Ok(forge.map(|forge| forge.api_url))
+    }
+
+    /// The lists of these secrets, in their order. A secret without an item is omitted. The names must be unique.
+    pub async fn load_secret_projects(&self, secrets: &[&str]) -> Result<Vec<SecretProjects>, Error> {
+        self.load_in_order(secrets.iter().map(|secret| key::secret_projects(secret)).collect()).await
     }
 
     pub async fn load_repository(

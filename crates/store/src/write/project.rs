@@ -8,8 +8,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::analysis::Analysis;
 use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::hook::Poll;
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::naming::{Named, SecretProjects};
 use pullyard_domain::project::{Project, Repository};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug)]
 pub struct RepositoryRemoval<'a> {
@@ -56,10 +58,73 @@ fn absent_or_own_alias(repository: &Repository) -> Condition {
         .value(":id", number_value(repository.id))
 }
 
+/// The thing still lists the project.
+fn listed(project: &ProjectId) -> Condition {
+    Condition::new("contains(#projects, :project)")
+        .name("#projects", PROJECTS)
+        .value(":project", string_value(project.as_str()))
+}
+
+/// The attribute with the list of an integration or a secret.
+const PROJECTS: &str = "projects";
+
+impl Transaction {
+    /// Refuses the write if one of these no longer lists the project.
+    fn check_listed(self, project: &ProjectId, listing: &[Named]) -> Self {
+        listing.iter().fold(self, |transaction, named| {
+            let key = match named {
+                Named::Secret(secret) => key::secret_projects(secret),
+                Named::Integration(id) => key::integration(id),
+            };
+            transaction.update(key, "", "", listed(project))
+        })
+    }
+}
+
 impl Store {
     /// Writes: PROJECT if `rev` is the one seen (absent if new).
     pub async fn put_project(&self, project: &Project) -> Result<Write, Error> {
         Transaction::new("store a project").revise(project)?.commit(self).await
+    }
+
+    /// Stores a project that names these things, which list it.
+    /// Writes: PROJECT if `rev` is the one seen (absent if new), and the mark of each list that has the project.
+    pub async fn put_project_with_names(&self, project: &Project, listing: &[Named]) -> Result<Write, Error> {
+        let transaction = Transaction::new("store a project").revise(project)?;
+        transaction.check_listed(&project.id, listing).commit(self).await
+    }
+
+    /// Stores the list of a secret.
+    /// Writes: SECRET if `rev` is the one seen (absent if new).
+    pub async fn put_secret_projects(&self, list: &SecretProjects) -> Result<Write, Error> {
+        Transaction::new("store the projects of a secret").revise(list)?.commit(self).await
+    }
+
+    /// Replaces the list of an integration.
+    /// Writes: INTEGRATION if it is connected and has the list seen.
+    pub async fn update_integration_projects(
+        &self,
+        seen: &Integration,
+        projects: Option<&BTreeSet<ProjectId>>,
+    ) -> Result<Write, Error> {
+        let key = seen.key();
+        let unchanged = match &seen.projects {
+            None => Condition::new(
+                "attribute_exists(pk) AND attribute_not_exists(#gone) AND attribute_not_exists(#projects)",
+            ),
+            Some(list) => Condition::new("attribute_not_exists(#gone) AND #projects = :seen")
+                .value(":seen", encode_part(&key, list)?),
+        };
+        let unchanged = unchanged.name("#gone", key::DISCONNECTED).name("#projects", PROJECTS);
+        let transaction = Transaction::new("store the projects of an integration");
+        let transaction = match projects {
+            None => transaction.update(key, "", "#projects", unchanged),
+            Some(list) => {
+                let list = encode_part(&key, list)?;
+                transaction.update(key, "#projects = :list", "", unchanged.value(":list", list))
+            }
+        };
+        transaction.commit(self).await
     }
 
     /// Writes: PROJECT deleted if `rev` is the one seen or it is gone.
@@ -82,6 +147,17 @@ impl Store {
     /// Writes: REPO; its name's alias if absent, another's former name or already its own; POLL if absent. `Stale` if
     /// another repository of the project has that name, or the repository is polled already.
     pub async fn put_repository(&self, repository: &Repository, poll: Option<&Poll>) -> Result<Write, Error> {
+        self.put_repository_with_names(repository, poll, &[]).await
+    }
+
+    /// Like `put_repository`, if these still list the project.
+    /// Writes: as `put_repository`, and the mark of each list that has the project.
+    pub async fn put_repository_with_names(
+        &self,
+        repository: &Repository,
+        poll: Option<&Poll>,
+        listing: &[Named],
+    ) -> Result<Write, Error> {
         let alias = key::repository_name(&repository.project, &repository.name);
         let same =
             Condition::new("attribute_not_exists(pk) OR pk = :pk").value(":pk", string_value(repository.key().pk));
@@ -89,6 +165,7 @@ impl Store {
             .put(repository, same)?
             .replace_item(alias_item(&alias, repository), free_or_own_alias(repository), known_alias)
             .revise_some(poll)?
+            .check_listed(&repository.project, listing)
             .commit(self)
             .await
     }

@@ -10,6 +10,7 @@ use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::{AttemptRecord, Input};
+use pullyard_domain::naming::SecretProjects;
 use pullyard_store::{Rotation, Token};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -173,6 +174,10 @@ async fn load_and_save(world: &World, clean: &Item) -> bool {
         }
         "ROTATION" => {
             store.put_rotation(&same::<Rotation>(store.load_rotation("hook-acme").await.unwrap(), clean)).await
+        }
+        "PROJECTS" => {
+            let list = store.load_secret_projects(&["pullyard/job/key"]).await.unwrap().pop();
+            store.put_secret_projects(&same::<SecretProjects>(list, clean)).await
         }
         "SWEEPER" => store.put_sweeper_state(&same(store.load_sweeper_state().await.unwrap(), clean)).await,
         "TEXT" => {

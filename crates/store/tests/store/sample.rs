@@ -18,6 +18,7 @@ use pullyard_domain::id::{
 use pullyard_domain::job::{
     AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, StepOfRun, plan_for_ticket, plan_without_ticket,
 };
+use pullyard_domain::naming::SecretProjects;
 use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};
 use pullyard_domain::project::Settings;
@@ -196,7 +197,14 @@ pub(crate) fn forge(id: &str) -> Integration {
         api_url: "https://api.forge.example".into(),
         auth: Auth::Token { secret: format!("pullyard/{id}") },
         account: Account { id: u64::MAX, login: "pullyard[bot]".into() },
+        projects: None,
     }
+}
+
+/// The list of a secret at this revision.
+pub(crate) fn secret_projects(rev: u64, projects: &[&str]) -> SecretProjects {
+    let projects = projects.iter().map(|id| ProjectId::new(*id).unwrap()).collect();
+    SecretProjects { secret: "pullyard/job/key".into(), projects: Some(projects), rev }
 }
 
 /// The analyses of a repository at this revision.

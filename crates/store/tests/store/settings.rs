@@ -4,6 +4,7 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_domain::forge::{Account, Auth, Integration};
 use pullyard_domain::hook::Poll;
+use pullyard_domain::naming::{Named, SecretProjects};
 use pullyard_domain::project::Settings;
 use pullyard_store::RepositoryRemoval;
 
@@ -308,4 +309,73 @@ async fn class_is_stored_once_and_never_changed() {
     let other = ClassRequirements { capability: "codex".into(), ..needs };
     world.store.create_class(&sample::project(), &class, &other).await.unwrap();
     assert_eq!(world.items().await, noted);
+}
+
+/// The list of a thing, before and after a change that races the write of its name.
+async fn check_listed(named: Named, lists: &[(Option<&[&str]>, Write)]) {
+    for (list, expected) in lists {
+        let world = World::new().await;
+        let projects = list.map(|list| list.iter().map(|id| ProjectId::new(*id).unwrap()).collect());
+        match &named {
+            Named::Secret(secret) => {
+                let list = SecretProjects { projects, ..SecretProjects::none(secret) };
+                world.expect_applied(world.store.put_secret_projects(&list)).await;
+            }
+            Named::Integration(id) => {
+                let forge = Integration { projects, ..sample::forge(id.as_str()) };
+                world.expect_applied(world.store.put_integration(&forge)).await;
+            }
+        }
+        let (project, listing) = (sample::project_with_id("acme"), std::slice::from_ref(&named));
+        let stored = world.store.put_project_with_names(&project, listing).await.unwrap();
+        assert_eq!(stored, *expected, "{named:?} {list:?}");
+        assert_eq!(world.store.load_project(&project.id).await.unwrap().is_some(), *expected == Write::Applied);
+        let repository = sample::repository(99, "acme/app");
+        let stored = world.store.put_repository_with_names(&repository, None, listing).await.unwrap();
+        assert_eq!(stored, *expected, "{named:?} {list:?}");
+    }
+}
+
+#[tokio::test]
+async fn name_is_stored_only_while_its_list_has_the_project() {
+    let lists = [
+        (Some(&["acme"][..]), Write::Applied),
+        (Some(&["acme", "other"][..]), Write::Applied),
+        (Some(&["other"][..]), Write::Stale),
+        (Some(&["acme-2"][..]), Write::Stale),
+        (Some(&[][..]), Write::Stale),
+        (None, Write::Stale),
+    ];
+    check_listed(Named::Secret("pullyard/job/key".into()), &lists).await;
+    check_listed(Named::Integration(sample::integration()), &lists).await;
+}
+
+#[tokio::test]
+async fn list_of_an_integration_is_replaced_only_as_read() {
+    let world = World::new().await;
+    let bare = sample::forge("gh1");
+    let listed = |ids: &[&str]| Some(ids.iter().map(|id| ProjectId::new(*id).unwrap()).collect::<BTreeSet<_>>());
+    let (acme, both) = (listed(&["acme"]), listed(&["acme", "other"]));
+    let with = |projects: &Option<BTreeSet<ProjectId>>| Integration { projects: projects.clone(), ..bare.clone() };
+    let update = async |seen: &Option<BTreeSet<ProjectId>>, next: &Option<BTreeSet<ProjectId>>| {
+        world.store.update_integration_projects(&with(seen), next.as_ref()).await.unwrap()
+    };
+    assert_eq!(update(&None, &acme).await, Write::Stale, "nothing is connected");
+    world.expect_applied(world.store.put_integration(&bare)).await;
+    for (seen, next, expected) in [
+        (&acme, &both, Write::Stale),
+        (&None, &acme, Write::Applied),
+        (&None, &both, Write::Stale),
+        (&acme, &both, Write::Applied),
+        (&acme, &None, Write::Stale),
+        (&both, &None, Write::Applied),
+    ] {
+        assert_eq!(update(seen, next).await, expected, "{seen:?} {next:?}");
+        let stored = world.store.load_integration(&bare.id).await.unwrap().unwrap();
+        if expected == Write::Applied {
+            assert_eq!(stored, with(next));
+        }
+    }
+    world.expect_applied(world.store.remove_integration(&bare)).await;
+    assert_eq!(update(&None, &acme).await, Write::Stale, "a disconnected forge has no list");
 }

@@ -151,6 +151,7 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.put_tracker(&sample::tracker(0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
+    world.expect_applied(store.put_secret_projects(&sample::secret_projects(0, &["acme"]))).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
     let sweeps =
         SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), ready_cursors: ReadyCursors::new(), gauges };
@@ -357,7 +358,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS TEMPLATE TICKET TRACKERS";
+    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK JOB LIMIT NOTICE POLL PR PROJECTS ROTATION RUN SCHEDULE SETTINGS TEMPLATE TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");

@@ -103,7 +103,7 @@ pub(crate) async fn install(
         is_manual: new.by_hand,
         template: new.template,
     };
-    let hook = control::install_hook(&caller.ctx, &new).await?;
+    let hook = control::install_hook(&caller.ctx, &new, caller.projects()).await?;
     Ok(CreatedResponse(to_wire(control::load_hook_view(&caller.ctx, hook).await?)))
 }
 

@@ -5,7 +5,7 @@ use pullyard_control::TestSummary;
 use pullyard_domain::id::IntegrationId;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_protocol::integration::{
-    CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
+    CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration, SetIntegrationProjects,
 };
 
 pub(crate) async fn show(
@@ -35,6 +35,14 @@ pub(crate) async fn test(
     let result = control::test_integration(&caller.ctx, &integration).await?;
     let TestSummary { works, sentence, help } = result.summarize(&integration);
     Ok(Json(IntegrationTest { works, sentence, help }))
+}
+
+pub(crate) async fn set_projects(
+    caller: Caller<scope::AdminAllProjects>,
+    Path(integration): Path<IntegrationId>,
+    StrictJson(SetIntegrationProjects { projects }): StrictJson<SetIntegrationProjects>,
+) -> Result<Json<Integration>, Problem> {
+    Ok(Json(control::set_integration_projects(&caller.ctx, &integration, projects.as_ref()).await?))
 }
 
 pub(crate) async fn remove(

@@ -28,7 +28,7 @@ pub(crate) async fn put(
 ) -> Result<Json<EndpointStatus>, Problem> {
     let events = events.map(|events| events.iter().map(|event| event.as_str().to_owned()).collect());
     let endpoint = Endpoint { id, kind, url, url_secret, secret: None, events };
-    let (view, secret) = control::put_endpoint(&caller.ctx, &project, endpoint).await?;
+    let (view, secret) = control::put_endpoint(&caller.ctx, caller.change_of(&project), endpoint).await?;
     Ok(Json(to_wire(view, secret.map(|secret| secret.expose()))))
 }
 

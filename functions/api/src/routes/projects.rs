@@ -54,7 +54,7 @@ pub(crate) async fn create(
 ) -> Result<CreatedResponse<Project>, Problem> {
     caller.authorize_project(&new.id)?;
     limits::check_project(&new)?;
-    let project = control::create_project(&caller.ctx, new.id, new.name, new.settings).await?;
+    let project = control::create_project(&caller.ctx, caller.projects(), new.id, new.name, new.settings).await?;
     Ok(CreatedResponse(project_to_wire(project)))
 }
 
@@ -86,7 +86,8 @@ pub(crate) async fn set_settings(
     Revision(revision): Revision,
     StrictJson(settings): StrictJson<Settings>,
 ) -> Result<Json<Project>, Problem> {
-    Ok(Json(project_to_wire(control::set_settings(&caller.ctx, &project, settings, revision).await?)))
+    let changed = control::set_settings(&caller.ctx, caller.change_of(&project), settings, revision).await?;
+    Ok(Json(project_to_wire(changed)))
 }
 
 pub(crate) async fn rename_column(
@@ -106,7 +107,8 @@ pub(crate) async fn add_repository(
     let AddRepository { integration, name, agent, workflows, commands, running_jobs, labels } = new;
     let if_connected = IfConnected::Replace;
     let work = RepositorySettings { agent, workflows, commands, running_jobs, labels, if_connected };
-    let repository = control::add_repository(&caller.ctx, &project, &integration, &name, work).await?;
+    let change = caller.change_of(&project);
+    let repository = control::add_repository(&caller.ctx, change, &integration, &name, work).await?;
     Ok(CreatedResponse(repository_to_wire(repository)))
 }
 

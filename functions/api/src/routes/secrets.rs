@@ -7,9 +7,10 @@ use pullyard_control::{ModelUrls, UserSecret};
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::id::SecretName;
 use pullyard_protocol::secret::{
-    DeleteSecretQuery, DeletedSecret, ListedSecret, RotateSecret, RotatedSecret, Secret, SecretPage, SecretTest,
-    SetSecret, TestSecret,
+    DeleteSecretQuery, DeletedSecret, ListedSecret, RotateSecret, RotatedSecret, Secret, SecretPage, SecretProjects,
+    SecretTest, SetSecret, SetSecretProjects, TestSecret,
 };
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn to_wire(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
@@ -30,11 +31,22 @@ pub(crate) async fn list(
 ) -> Result<Json<SecretPage>, Problem> {
     let (secrets, next) = control::list_secrets(&caller.ctx, after.as_deref()).await?;
     let mut users = control::list_secret_users(&caller.ctx).await?;
+    let names = secrets.iter().map(|secret| secret.secret.as_str());
+    let mut lists: BTreeMap<_, _> = control::list_secret_projects(&caller.ctx, names).await?.into_iter().collect();
     let secrets = secrets.into_iter().map(|secret| {
         let used_by = users.remove(&secret.secret).unwrap_or_default();
-        ListedSecret { secret: to_wire(secret), used_by }
+        ListedSecret { projects: lists.remove(&secret.secret), secret: to_wire(secret), used_by }
     });
     Ok(Json(SecretPage { secrets: secrets.collect(), next }))
+}
+
+pub(crate) async fn set_projects(
+    caller: Caller<scope::AdminAllProjects>,
+    Path(name): Path<SecretName>,
+    StrictJson(SetSecretProjects { kind, projects }): StrictJson<SetSecretProjects>,
+) -> Result<Json<SecretProjects>, Problem> {
+    let secret = control::set_secret_projects(&caller.ctx, kind, &name, projects.as_ref()).await?;
+    Ok(Json(SecretProjects { name, secret, projects }))
 }
 
 pub(crate) async fn delete(

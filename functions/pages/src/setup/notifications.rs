@@ -114,7 +114,7 @@ async fn apply(visit: &PageContext, project: &ProjectId, form: &NotificationForm
                 Some(form.events.iter().map(|event| event.as_str().to_owned()).collect()),
             );
             let endpoint = Endpoint { id, kind, url, url_secret: None, secret: None, events };
-            let ((stored, _), secret) = control::put_endpoint(ctx, project, endpoint).await?;
+            let ((stored, _), secret) = control::put_endpoint(ctx, visit.change_of(project), endpoint).await?;
             let sentence = line(&format!("{} is stored. Send a test from its menu.", stored.id));
             return Ok(Some(Done { sentence, secret: secret.map(|secret| secret.expose()) }));
         }

@@ -32,6 +32,7 @@ pub(super) fn routes() -> Router<Context> {
         .route("/setup/repositories/new-app", get(connect_app::finish))
         .route("/setup/repositories/connections/{integration}", get(connection::show))
         .route("/setup/repositories/connections/{integration}/credential", post(connection::replace_credential))
+        .route("/setup/repositories/connections/{integration}/projects", post(connection::set_projects))
         .route(
             "/setup/repositories/connections/{integration}/remove",
             get(connection::confirm_removal).post(connection::remove),

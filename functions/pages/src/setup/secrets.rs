@@ -10,11 +10,13 @@ use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, SecretUser};
 use pullyard_domain::text::to_sentence;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
         .route("/setup/secrets", get(show).post(set))
+        .route("/setup/secrets/projects", post(set_projects))
         .route("/setup/secrets/rotate", post(rotate))
         .route("/setup/secrets/delete", get(confirm_deletion).post(delete))
 }
@@ -28,6 +30,7 @@ struct SecretsQuery {
     project: Option<ProjectId>,
     after: Option<String>,
     saved: Option<SecretName>,
+    listed: Option<SecretName>,
     deleted: Option<SecretName>,
     name: Option<SecretName>,
     kind: Option<SecretKind>,
@@ -42,6 +45,7 @@ struct SecretsPage {
     rows: Vec<Row>,
     next: Option<String>,
     saved: Option<SafeText>,
+    listed: Option<SafeText>,
     deleted: Option<SafeText>,
     key_test: Option<ModelKeyTest>,
     is_hook: bool,
@@ -52,6 +56,10 @@ struct Forms {
     name: SafeText,
     kind: SecretKind,
     set_fault: Option<Fault>,
+    listed: SafeText,
+    listed_kind: SecretKind,
+    projects: SafeText,
+    list_fault: Option<Fault>,
     rotate: SafeText,
     /// Units: seconds.
     overlap: u64,
@@ -60,8 +68,19 @@ struct Forms {
 
 impl Default for Forms {
     fn default() -> Self {
-        let (name, rotate) = (SafeText::default(), SafeText::default());
-        Self { name, kind: SecretKind::default(), set_fault: None, rotate, overlap: 86_400, rotate_fault: None }
+        let kind = SecretKind::default();
+        Self {
+            name: SafeText::default(),
+            kind,
+            set_fault: None,
+            listed: SafeText::default(),
+            listed_kind: kind,
+            projects: SafeText::default(),
+            list_fault: None,
+            rotate: SafeText::default(),
+            overlap: 86_400,
+            rotate_fault: None,
+        }
     }
 }
 
@@ -70,6 +89,8 @@ struct Row {
     full_name: SafeText,
     kind: SecretKind,
     users: SafeText,
+    /// The projects that may use it; `None` without a list.
+    projects: Option<SafeText>,
     set: Option<TimeLabel>,
     previous_until: Option<String>,
     /// Addresses of the forms that change it; `None` for a secret that Pullyard made.
@@ -87,6 +108,16 @@ struct SetForm {
     name: String,
     kind: SecretKind,
     value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListForm {
+    #[serde(default)]
+    project: String,
+    name: String,
+    kind: SecretKind,
+    projects: String,
 }
 
 /// No `Debug`, because it contains the value.
@@ -144,6 +175,40 @@ async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, 
             render_refusal(&visit, form.project, forms).await
         }
     }
+}
+
+async fn set_projects(visit: PageContext, Form(form): Form<ListForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    let change = async {
+        let name = parse_name(&form.name)?;
+        let projects = parse_projects(&form.projects).map_err(|bad| Fault::of_field("projects", bad))?;
+        control::set_secret_projects(&visit.ctx, form.kind, &name, projects.as_ref()).await.map_err(explain)?;
+        Ok::<_, Fault>(name)
+    };
+    match change.await {
+        Ok(name) => Ok(redirect(&address("listed", &form.project, &name))),
+        Err(fault) => {
+            let forms = Forms {
+                listed: line(&form.name),
+                listed_kind: form.kind,
+                projects: line(&form.projects),
+                list_fault: Some(fault.for_form()?),
+                ..Forms::default()
+            };
+            render_refusal(&visit, form.project, forms).await
+        }
+    }
+}
+
+/// The ids of a list, separated by commas or spaces. An empty text is no list.
+pub(super) fn parse_projects(text: &str) -> Result<Option<BTreeSet<ProjectId>>, &'static str> {
+    let ids = text.split([',', ' ']).filter_map(non_empty);
+    let projects: BTreeSet<_> = ids.map(ProjectId::new).collect::<Result<_, _>>().map_err(|bad| bad.0)?;
+    Ok(Some(projects).filter(|projects| !projects.is_empty()))
+}
+
+pub(super) fn join_projects(projects: Option<&BTreeSet<ProjectId>>) -> String {
+    projects.into_iter().flatten().map(ProjectId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Response, Fault> {
@@ -209,6 +274,9 @@ fn check_admin(visit: &PageContext) -> Result<(), Fault> {
 
 fn explain(error: Error) -> Fault {
     match error {
+        Error::NotFound { resource: "project", name } => {
+            Fault::of_field("projects", &format!("there is no project {name}"))
+        }
         Error::Invalid { fault, .. } => Fault::invalid(&to_sentence(&fault)),
         error => error.into(),
     }
@@ -245,6 +313,8 @@ async fn render(
     let project = project.map(|project| &project.id);
     let (secrets, next) = control::list_secrets(&visit.ctx, query.after.as_deref()).await?;
     let all_users = control::list_secret_users(&visit.ctx).await?;
+    let names = secrets.iter().map(|secret| secret.secret.as_str());
+    let lists: BTreeMap<_, _> = control::list_secret_projects(&visit.ctx, names).await?.into_iter().collect();
     let now = visit.ctx.clock.now();
     let mut rows = Vec::with_capacity(secrets.len());
     for secret in &secrets {
@@ -268,6 +338,10 @@ async fn render(
             set: secret.set_at.map(|at| format_time(at, now)),
             previous_until: previous.map(|until| until.to_string()),
             addresses: (!users.contains(&SecretUser::LocalForge {})).then_some([change, delete]),
+            projects: lists.get(&secret.secret).map(|list| match list.is_empty() {
+                true => line("no project"),
+                false => line(&join_projects(Some(list))),
+            }),
             users: line(&users.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         });
     }
@@ -277,10 +351,12 @@ async fn render(
         next: next.map(|next| format!("/setup/secrets?after={next}")),
         is_hook: query.saved.as_ref().is_some_and(SecretName::is_for_hook),
         saved: query.saved.as_ref().map(|name| line(name.as_str())),
+        listed: query.listed.as_ref().map(|name| line(name.as_str())),
         deleted: query.deleted.as_ref().map(|name| line(name.as_str())),
         key_test: test,
         forms,
     };
-    let refusal = page.forms.set_fault.as_ref().or(page.forms.rotate_fault.as_ref());
+    let Forms { set_fault, list_fault, rotate_fault, .. } = &page.forms;
+    let refusal = set_fault.as_ref().or(list_fault.as_ref()).or(rotate_fault.as_ref());
     Ok(render_form(refusal, &page))
 }

@@ -147,7 +147,7 @@ async fn change(visit: &PageContext, project: &Project, form: SectionForm) -> Re
         return Ok(Some(Refusal { form, status: StatusCode::UNPROCESSABLE_ENTITY, faults, column: None }));
     }
     let settings = serde_json::from_value::<Settings>(settings).map_err(|_| bad_form())?;
-    match control::set_settings(&visit.ctx, &project.id, settings, form.revision).await {
+    match control::set_settings(&visit.ctx, visit.change_of(&project.id), settings, form.revision).await {
         Ok(_) => Ok(None),
         Err(error) => Refusal::new(form, error).map(Some),
     }

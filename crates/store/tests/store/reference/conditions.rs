@@ -12,6 +12,7 @@ use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::limit::Places;
+use pullyard_domain::naming::Named;
 use pullyard_domain::notice::NoticeRecord;
 use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
@@ -119,7 +120,24 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.put_project(&sample::project_with_id("acme")).await?;
         store.put_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?;
     }
+    put_project_with_names {
+        let listing = [Named::Secret("pullyard/job/key".into())];
+        store.put_project_with_names(&Project { rev: 1, ..sample::project_with_id("acme") }, &listing).await?;
+    }
     put_repository { store.put_repository(&repository(99, "acme/app"), None).await?; }
+    put_repository_with_names {
+        let listing = [Named::Integration(sample::integration())];
+        store.put_repository_with_names(&repository(99, "acme/app"), None, &listing).await?;
+    }
+    put_secret_projects {
+        store.put_secret_projects(&sample::secret_projects(0, &["acme"])).await?;
+        store.put_secret_projects(&sample::secret_projects(1, &["acme"])).await?;
+    }
+    update_integration_projects {
+        let (bare, projects) = (sample::forge("gh1"), Some([project()].into()));
+        store.update_integration_projects(&bare, projects.as_ref()).await?;
+        store.update_integration_projects(&Integration { projects, ..bare }, None).await?;
+    }
     put_rotation {
         let rotation = |rev| Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
         store.put_rotation(&rotation(0)).await?;

@@ -3,6 +3,7 @@
 use super::{FormFault, RemovalPage, check_admin_of_all_projects, connection_title, list_url, project_query};
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
+use crate::setup::secrets::{join_projects, parse_projects};
 use pullyard_control::{GitHubSite, TestSummary};
 use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::id::IntegrationId;
@@ -20,6 +21,7 @@ struct ConnectionPage {
     is_app: bool,
     address: String,
     query: String,
+    projects: SafeText,
     fault: Option<FormFault>,
 }
 
@@ -65,6 +67,7 @@ async fn render(
         is_app: matches!(integration.auth, Auth::App { .. }),
         address: format!("/setup/repositories/connections/{id}"),
         query: project_query(project.as_ref()),
+        projects: line(&join_projects(integration.projects.as_ref())),
         id: id.to_string(),
         fault,
     };
@@ -103,6 +106,37 @@ pub(super) async fn replace_credential(
     match control::replace_credential(&visit.ctx, &id, &value).await {
         Ok(()) => Ok(redirect(&format!("/setup/repositories/connections/{id}{}", project_query(project.as_ref())))),
         Err(error) => render(&visit, &integration, project, Some(error.into())).await,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProjectsForm {
+    projects: String,
+}
+
+pub(super) async fn set_projects(
+    visit: PageContext,
+    Path(id): Path<IntegrationId>,
+    Query(ProjectQuery { project }): Query<ProjectQuery>,
+    Form(form): Form<ProjectsForm>,
+) -> Result<Response, Fault> {
+    let integration = load_connection(&visit, &id).await?;
+    let stored = match parse_projects(&form.projects) {
+        Err(fault) => Err(FormFault::at("projects", fault)),
+        Ok(projects) => {
+            let stored = control::set_integration_projects(&visit.ctx, &id, projects.as_ref()).await;
+            stored.map_err(|error| match error {
+                Error::NotFound { resource: "project", name } => {
+                    FormFault::at("projects", &format!("there is no project {name}"))
+                }
+                error => error.into(),
+            })
+        }
+    };
+    match stored {
+        Ok(_) => Ok(redirect(&format!("/setup/repositories/connections/{id}{}", project_query(project.as_ref())))),
+        Err(fault) => render(&visit, &integration, project, Some(fault)).await,
     }
 }
 

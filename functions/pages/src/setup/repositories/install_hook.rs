@@ -143,7 +143,7 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
         is_manual: form.by_hand.is_some(),
         template: None,
     };
-    match install_hook(&visit.ctx, &new).await {
+    match install_hook(&visit.ctx, &new, visit.visitor.projects()).await {
         Err(Error::NameTaken { .. }) => Err(name_fault()),
         Err(Error::NotFound { resource: "integration", name }) => {
             Err(FormFault::at("integration", &format!("there is no connection {name}")))

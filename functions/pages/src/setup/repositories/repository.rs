@@ -167,12 +167,13 @@ async fn add_repository(
     form: &RepositoryForm,
 ) -> Result<Repository, FormFault> {
     let (integration, name, settings) = form.parse()?;
-    let added = match control::add_repository(&visit.ctx, &project.id, &integration, &name, settings).await {
-        Err(Error::NotFound { resource: "integration", .. }) => {
-            return Err(FormFault::at("integration", &format!("there is no connection {integration}")));
-        }
-        added => added?,
-    };
+    let added =
+        match control::add_repository(&visit.ctx, visit.change_of(&project.id), &integration, &name, settings).await {
+            Err(Error::NotFound { resource: "integration", .. }) => {
+                return Err(FormFault::at("integration", &format!("there is no connection {integration}")));
+            }
+            added => added?,
+        };
     control::make_only_repository_default(&visit.ctx, &project.id).await?;
     Ok(added)
 }

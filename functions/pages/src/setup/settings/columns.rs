@@ -114,7 +114,7 @@ async fn save(visit: &PageContext, project: Project, change: ColumnChange, form:
     let statuses = project.settings.statuses.change_column(change, name);
     let statuses = statuses.map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
     let settings = Settings { statuses, ..project.settings };
-    control::set_settings(&visit.ctx, &project.id, settings, form.revision).await?;
+    control::set_settings(&visit.ctx, visit.change_of(&project.id), settings, form.revision).await?;
     Ok(String::new())
 }
 

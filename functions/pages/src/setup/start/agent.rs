@@ -76,7 +76,7 @@ async fn choose_agent(
         }
     };
     if settings != project.settings {
-        control::set_settings(&visit.ctx, &project.id, settings, project.rev).await?;
+        control::set_settings(&visit.ctx, visit.change_of(&project.id), settings, project.rev).await?;
     }
     match repository {
         Some(repository) if repository.agent.capability != PROJECT => {
@@ -169,6 +169,6 @@ async fn set_repository_agent(visit: &PageContext, repository: &Repository, agen
     let Repository { project, integration, name, workflows, commands, .. } = repository;
     let (workflows, commands, if_connected) = (*workflows, commands.clone(), IfConnected::Replace);
     let works = RepositorySettings { agent, workflows, commands, running_jobs: None, labels: None, if_connected };
-    control::add_repository(&visit.ctx, project, integration, name, works).await?;
+    control::add_repository(&visit.ctx, visit.change_of(project), integration, name, works).await?;
     Ok(())
 }

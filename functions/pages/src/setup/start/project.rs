@@ -168,7 +168,7 @@ async fn change_project(visit: &PageContext, mut project: Project, form: &mut Pr
     }
     let settings = form.apply(project.settings.clone());
     if settings != project.settings {
-        control::set_settings(&visit.ctx, &id, settings, project.rev).await?;
+        control::set_settings(&visit.ctx, visit.change_of(&id), settings, project.rev).await?;
     }
     Ok(control::rename_project(&visit.ctx, &id, &name).await?.id)
 }
@@ -183,7 +183,7 @@ async fn create_project(visit: &PageContext, form: &ProjectForm) -> Result<Proje
     let settings = form.apply(Settings { statuses, ..Settings::default() });
     let new = CreateProject { id, name: form.name.trim().to_owned(), settings };
     limits::check_project(&new)?;
-    Ok(control::create_project(&visit.ctx, new.id, new.name, new.settings).await?.id)
+    Ok(control::create_project(&visit.ctx, visit.visitor.projects(), new.id, new.name, new.settings).await?.id)
 }
 
 /// `Web shop` becomes `web-shop`.

@@ -122,7 +122,7 @@ async fn connect_repository(
     let agent = replaced.as_ref().map_or_else(Agent::project_default, |replaced| replaced.agent.clone());
     let (workflows, commands, if_connected) = (false, CommandOverrides::default(), IfConnected::Keep);
     let works = RepositorySettings { agent, workflows, commands, running_jobs: None, labels: None, if_connected };
-    let added = control::add_repository(ctx, &project.id, &integration, &name, works).await?;
+    let added = control::add_repository(ctx, visit.change_of(&project.id), &integration, &name, works).await?;
     match replaced {
         // The forge redirects a former name to the same repository.
         Some(replaced) if !is_same(&added, &replaced) => {
@@ -181,7 +181,7 @@ async fn replace_repository(
     if removed.was_default {
         let project = visit.load_project(id).await?;
         let settings = Settings { default_repository: Some(added.name.clone()), ..project.settings };
-        control::set_settings(&visit.ctx, id, settings, project.rev).await?;
+        control::set_settings(&visit.ctx, visit.change_of(id), settings, project.rev).await?;
     }
     Ok(())
 }
