@@ -81,6 +81,7 @@ impl Stack {
             queues: [
                 queue("dispatch", "DispatchQueueUrl", "DispatchDeadLetterUrl")?,
                 queue("effects", "EffectsQueueUrl", "EffectsDeadLetterUrl")?,
+                queue("calls", "CallsQueueUrl", "CallsDeadLetterUrl")?,
             ]
             .into_iter()
             .chain(queue("submissions", "SubmissionsQueueUrl", "SubmissionsDeadLetterUrl").ok())
