@@ -81,9 +81,10 @@ impl Stack {
             queues: [
                 queue("dispatch", "DispatchQueueUrl", "DispatchDeadLetterUrl")?,
                 queue("effects", "EffectsQueueUrl", "EffectsDeadLetterUrl")?,
-                queue("calls", "CallsQueueUrl", "CallsDeadLetterUrl")?,
             ]
             .into_iter()
+            // A stack of an older release has no queue of calls.
+            .chain(queue("calls", "CallsQueueUrl", "CallsDeadLetterUrl").ok())
             .chain(queue("submissions", "SubmissionsQueueUrl", "SubmissionsDeadLetterUrl").ok())
             .collect(),
             undelivered_queue_url: output_value("UndeliveredUrl").ok(),
